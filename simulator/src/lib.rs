@@ -1,0 +1,2 @@
+//! A local stand-in for CrateDB Cloud.
+pub mod engine;

@@ -1,0 +1,222 @@
+//! The one error of this crate: what was attempted, why it failed and what to do about it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// What the functions of this crate return.
+///
+/// The second parameter is there so that importing this type does not take `std`'s `Result` away:
+/// `Result<u8, MyError>` still means what it says.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why something failed, in one sentence or two.
+///
+/// `Display` prints the whole chain, what was attempted first and the causes after it, then a line that says what helps.
+/// `Debug` prints the same, since tests meet errors through `unwrap` and through `-> Result`. Cloning is cheap: an
+/// acquisition that failed is reported by every test of the session.
+///
+/// ```
+/// # use cratedb_test::Error;
+/// fn tell(error: &Error) {
+///     match error.code() {
+///         Some(4041) => eprintln!("no such table in {:?}", error.statement()),
+///         _ => eprintln!("{error}"),
+///     }
+/// }
+/// ```
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Error(Arc<Inner>);
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Inner {
+    kind: Kind,
+    attempted: String,
+    #[serde(default)]
+    causes: Vec<String>,
+    #[serde(default)]
+    hints: Vec<String>,
+    #[serde(default)]
+    refusal: Option<Refusal>,
+}
+
+/// Which part of the work an error comes from; what the predicates of [`Error`] answer from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Kind {
+    /// A setting that is missing or can't be read.
+    Setting,
+    /// The SQL server answered with an error.
+    Server,
+    /// The Cloud API answered with an error, or an operation there failed.
+    Cloud,
+    /// No answer: refused, reset, name not found.
+    Transport,
+    /// A deadline passed.
+    Timeout,
+    /// An answer came and was not of the promised shape.
+    Decode,
+    /// A provider could not make a cluster available, or could not let go of it.
+    Provider,
+    /// The session or its keeper.
+    Session,
+    /// The caller used the API in a way that can't work.
+    Usage,
+}
+
+/// An answer that says no, as it came.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Refusal {
+    /// HTTP status.
+    pub(crate) status: u16,
+    /// CrateDB's error code; none for answers of the Cloud API and for plain text.
+    pub(crate) code: Option<i32>,
+    /// The service's own words.
+    pub(crate) message: String,
+    /// The SQL statement, or method and path of a Cloud request.
+    pub(crate) request: String,
+}
+
+impl Error {
+    /// An error that says what was attempted, as a lower-case fragment without a full stop.
+    pub(crate) fn new(kind: Kind, attempted: impl Into<String>) -> Self {
+        Self(Arc::new(Inner {
+            kind,
+            attempted: attempted.into(),
+            causes: Vec::new(),
+            hints: Vec::new(),
+            refusal: None,
+        }))
+    }
+
+    /// Adds the next cause, printed after a colon.
+    pub(crate) fn because(mut self, cause: impl fmt::Display) -> Self {
+        Arc::make_mut(&mut self.0).causes.push(cause.to_string());
+        self
+    }
+
+    /// Adds an error and everything below it as causes.
+    pub(crate) fn because_of(mut self, cause: &(dyn std::error::Error + 'static)) -> Self {
+        let causes = &mut Arc::make_mut(&mut self.0).causes;
+        let mut next = Some(cause);
+        while let Some(error) = next {
+            let text = error.to_string();
+            // Some libraries print their cause and return it as well.
+            if !causes.last().is_some_and(|last: &String| last.contains(&text)) {
+                causes.push(text);
+            }
+            next = error.source();
+        }
+        self
+    }
+
+    /// Adds a line that says what helps: a command, a variable.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        Arc::make_mut(&mut self.0).hints.push(hint.into());
+        self
+    }
+
+    /// Keeps the refusal of a service beside the text.
+    pub(crate) fn refused(mut self, refusal: Refusal) -> Self {
+        Arc::make_mut(&mut self.0).refusal = Some(refusal);
+        self
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        self.0.kind
+    }
+
+    /// CrateDB's error code, for example 4041 for an unknown table.
+    ///
+    /// Source: <https://cratedb.com/docs/crate/reference/en/latest/interfaces/http.html#error-codes>.
+    pub fn code(&self) -> Option<i32> {
+        self.0.refusal.as_ref()?.code
+    }
+
+    /// HTTP status of the answer, if there was one that said no.
+    pub fn status(&self) -> Option<u16> {
+        Some(self.0.refusal.as_ref()?.status)
+    }
+
+    /// What the service itself said, without anything of ours.
+    pub fn message(&self) -> Option<&str> {
+        Some(&self.0.refusal.as_ref()?.message)
+    }
+
+    /// The SQL statement that CrateDB refused.
+    pub fn statement(&self) -> Option<&str> {
+        if self.0.kind != Kind::Server {
+            return None;
+        }
+        Some(&self.0.refusal.as_ref()?.request)
+    }
+
+    /// Whether a deadline passed.
+    pub fn is_timeout(&self) -> bool {
+        self.0.kind == Kind::Timeout
+    }
+
+    /// Whether a setting is missing or can't be read.
+    pub fn is_setting(&self) -> bool {
+        self.0.kind == Kind::Setting
+    }
+
+    /// Whether no answer came at all: connection refused or reset, host not found.
+    pub fn is_transport(&self) -> bool {
+        self.0.kind == Kind::Transport
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.attempted)?;
+        for cause in &self.0.causes {
+            write!(f, ": {cause}")?;
+        }
+        for hint in &self.0.hints {
+            write!(f, "\n  {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prints_what_was_attempted_then_why_then_what_helps() {
+        let error = Error::new(Kind::Setting, "cannot read CRATEDB_TEST_KEEP_WARM=`10`")
+            .because("a duration needs a unit")
+            .hint("accepted: 250ms, 10s, 10m, 2h, 0");
+        assert_eq!(
+            error.to_string(),
+            "cannot read CRATEDB_TEST_KEEP_WARM=`10`: a duration needs a unit\n  accepted: 250ms, 10s, 10m, 2h, 0"
+        );
+        assert_eq!(format!("{error:?}"), error.to_string());
+    }
+
+    #[test]
+    fn survives_the_way_over_a_socket() {
+        let error = Error::new(Kind::Server, "statement failed").because("no such table").refused(Refusal {
+            status: 404,
+            code: Some(4041),
+            message: "RelationUnknown".into(),
+            request: "SELECT 1".into(),
+        });
+        let back: Error = serde_json::from_str(&serde_json::to_string(&error).unwrap()).unwrap();
+        assert_eq!(
+            (back.to_string(), back.code(), back.statement()),
+            (error.to_string(), Some(4041), Some("SELECT 1"))
+        );
+    }
+}

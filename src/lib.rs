@@ -1,0 +1,30 @@
+//! Tests against CrateDB: one cluster per test session, resumed once, suspended always.
+
+#[cfg(feature = "harness")]
+extern crate self as cratedb_test;
+
+mod background;
+#[cfg(feature = "harness")]
+pub mod blocking;
+#[cfg(feature = "cloud")]
+mod cloud;
+#[cfg(feature = "harness")]
+mod cluster;
+mod error;
+#[cfg(feature = "harness")]
+mod extract;
+#[cfg(feature = "rstest")]
+pub mod fixture;
+#[cfg(feature = "harness")]
+#[doc(hidden)]
+pub mod private;
+#[cfg(feature = "harness")]
+mod provider;
+mod secret;
+#[cfg(feature = "harness")]
+mod session;
+mod sql;
+mod version;
+mod wait;
+
+pub use error::{Error, Result};

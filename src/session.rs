@@ -1,0 +1,1 @@
+//! The test's side of a session. Placeholder; see the contract.
