@@ -27,7 +27,20 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// }
 /// ```
 #[derive(Clone, Serialize, Deserialize)]
+#[serde(from = "Inner", into = "Inner")]
 pub struct Error(Arc<Inner>);
+
+impl From<Inner> for Error {
+    fn from(inner: Inner) -> Self {
+        Self(Arc::new(inner))
+    }
+}
+
+impl From<Error> for Inner {
+    fn from(error: Error) -> Self {
+        Arc::unwrap_or_clone(error.0)
+    }
+}
 
 #[derive(Clone, Serialize, Deserialize)]
 struct Inner {
