@@ -16,6 +16,8 @@ mod extract;
 #[cfg(feature = "rstest")]
 pub mod fixture;
 #[cfg(feature = "harness")]
+mod keeper;
+#[cfg(feature = "harness")]
 #[doc(hidden)]
 pub mod private;
 #[cfg(feature = "harness")]
