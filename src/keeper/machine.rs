@@ -176,6 +176,7 @@ impl Machine {
             Event::Leave(client) => self.leave(now, client),
             Event::RunnerGone(runner) => self.runner_gone(now, runner),
             Event::Probed { up } => self.probed(now, up),
+            Event::NotProbed => self.not_probed(now),
             Event::Acquired { ours } => self.acquired(now, ours),
             Event::NotAcquired { maybe_up } => self.not_acquired(now, maybe_up),
             Event::Released { ok } => self.released(now, ok),
@@ -298,6 +299,15 @@ impl Machine {
         } else {
             self.write(Word::Clean);
             self.state = State::Down;
+        }
+    }
+
+    /// What is owed is still owed: nobody gets the cluster, and it is released as far as the journal knows it.
+    fn not_probed(&mut self, now: Millis) {
+        if self.state == State::Probing {
+            self.ours = true;
+            self.state = State::Acquiring;
+            self.not_acquired(now, true);
         }
     }
 

@@ -1,5 +1,7 @@
 //! What follows from the machine's state without a new event: the one place where states move by themselves.
 
+use crate::provider::OnExit;
+
 use super::{ClientId, CutReason, Effect, FailReason, Machine, Millis, RefuseReason, SessionId, State, Word};
 
 impl Machine {
@@ -161,7 +163,7 @@ impl Machine {
     }
 
     fn releasable(&self) -> bool {
-        self.ours || self.policy.always_release
+        self.ours || self.policy.on_exit == OnExit::Suspend
     }
 
     pub(super) fn release(&mut self, since: Millis, tries: u32) {

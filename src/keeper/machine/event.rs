@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::provider::OnExit;
+
 /// Milliseconds on the keeper's own clock, which starts at its birth.
 pub(crate) type Millis = u64;
 
@@ -62,13 +64,13 @@ pub(crate) struct Policy {
     pub(crate) max_lifetime: Millis,
     /// Milliseconds that an attempt may wait for its turn.
     pub(crate) start_timeout: Millis,
-    /// Release also what was found running.
-    pub(crate) always_release: bool,
+    /// What a release does, and whether what was found running is released too.
+    pub(crate) on_exit: OnExit,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { keep_warm: 0, max_lifetime: 7_200_000, start_timeout: 900_000, always_release: false }
+        Self { keep_warm: 0, max_lifetime: 7_200_000, start_timeout: 900_000, on_exit: OnExit::Auto }
     }
 }
 
@@ -95,6 +97,8 @@ pub(crate) enum Event {
     Probed {
         up: bool,
     },
+    /// It could not be looked for; the loop has the error.
+    NotProbed,
     Acquired {
         ours: bool,
     },

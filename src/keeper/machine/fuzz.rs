@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::provider::OnExit;
 
 /// What is true outside the machine.
 struct World {
@@ -227,7 +228,8 @@ impl World {
         self.clients
             .insert(client, Client { runner, answered: false, joined_at: self.now, granted, asked: BTreeMap::new() });
         let keep_warm = if session.0 % 3 == 0 { 5_000 } else { 0 };
-        let policy = Policy { keep_warm, always_release: session.0 % 7 == 0, ..Policy::default() };
+        let on_exit = if session.0 % 7 == 0 { OnExit::Suspend } else { OnExit::Auto };
+        let policy = Policy { keep_warm, on_exit, ..Policy::default() };
         let runners = vec![(runner, alive)];
         self.feed(Event::Join(client, Join { session, runners, policy, orphan: false, open }));
     }
@@ -275,6 +277,7 @@ impl World {
         let luck = self.random.u8(..100);
         match self.call.take() {
             None => {}
+            Some(Effect::Probe) if luck < 20 => self.feed(Event::NotProbed),
             Some(Effect::Probe) => {
                 let up = self.running;
                 self.feed(Event::Probed { up });

@@ -83,7 +83,7 @@ fn leaves_a_cluster_that_was_found_running() {
 #[test]
 fn suspends_what_was_found_running_if_told_to() {
     let mut machine = new(Word::Clean);
-    let policy = Policy { always_release: true, ..Policy::default() };
+    let policy = Policy { on_exit: crate::provider::OnExit::Suspend, ..Policy::default() };
     machine.on(0, Event::Join(A, Join { policy, ..join(RUN, CARGO) }));
     machine.on(5, Event::Acquired { ours: false });
     machine.on(10, Event::Leave(A));
@@ -228,6 +228,16 @@ fn what_a_killed_keeper_left_and_is_gone_is_acquired_anew() {
     assert_eq!(
         machine.on(3, Event::Probed { up: false }),
         [Effect::Write(Word::Clean), Effect::Write(Word::MaybeUp), Effect::Acquire]
+    );
+}
+
+#[test]
+fn what_a_killed_keeper_left_and_cannot_be_looked_at_is_released_and_not_handed_out() {
+    let mut machine = new(Word::Up);
+    machine.on(1, Event::Join(A, join(RUN, CARGO)));
+    assert_eq!(
+        machine.on(3, Event::NotProbed),
+        [Effect::Fail(A, FailReason::NotAcquired), Effect::Write(Word::MaybeDown), Effect::Release]
     );
 }
 
