@@ -27,4 +27,9 @@ mod sql;
 mod version;
 mod wait;
 
+#[cfg(feature = "harness")]
+pub use cluster::{Cluster, Query};
 pub use error::{Error, Result};
+#[cfg(feature = "harness")]
+pub use extract::FromCluster;
+pub use version::Version;
