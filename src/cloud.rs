@@ -4,11 +4,11 @@
 //! cluster, that is the business of whoever calls.
 
 mod account;
-mod clusters;
-mod refusal;
 pub(crate) mod client;
+mod clusters;
 pub(crate) mod model;
 pub(crate) mod operation;
+mod refusal;
 
 pub(crate) use client::{Client, Options};
 pub(crate) use refusal::is_conflict;

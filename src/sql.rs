@@ -8,7 +8,7 @@ mod bind;
 mod bulk;
 mod cell;
 mod client;
-mod connections;
+pub(crate) mod connections;
 mod failure;
 mod refresh;
 mod row;

@@ -12,6 +12,7 @@ use url::Url;
 use super::refusal;
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
+use crate::sql::connections;
 
 /// A server that doesn't take a connection in this time won't take it at all.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -45,8 +46,14 @@ impl Client {
         let endpoint = endpoint(&options.endpoint)?;
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        let http = crate::sql::http_client(&endpoint)?
+        let mut builder = reqwest::Client::builder();
+        if connections::is_loopback(&endpoint) {
+            // A proxy on another machine would look for the simulator there.
+            builder = builder.no_proxy();
+        }
+        let http = builder
             .default_headers(headers)
+            .tls_backend_preconfigured(connections::tls_for(&endpoint)?)
             .user_agent(concat!("cratedb-test/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT)

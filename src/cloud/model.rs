@@ -233,7 +233,10 @@ pub(crate) struct Deployment {
 pub(crate) enum Place {
     ProjectId(String),
     /// Made together with the cluster.
-    Project { name: String, region: String },
+    Project {
+        name: String,
+        region: String,
+    },
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -294,7 +297,12 @@ mod tests {
     #[test]
     fn reads_moments_with_and_without_an_offset() {
         let at = |text| moment(text).map(OffsetDateTime::unix_timestamp);
-        for same in ["2026-01-05T11:00:00+00:00", "2026-01-05T11:00:00.000000", "2026-01-05 11:00:00Z", "2026-01-05T12:00:00+01:00"] {
+        for same in [
+            "2026-01-05T11:00:00+00:00",
+            "2026-01-05T11:00:00.000000",
+            "2026-01-05 11:00:00Z",
+            "2026-01-05T12:00:00+01:00",
+        ] {
             assert_eq!(at(same), Some(1_767_610_800), "{same}");
         }
         assert_eq!(at(""), None);

@@ -66,10 +66,13 @@ pub(super) fn error(endpoint: &str, request: &str, status: StatusCode, words: St
         .because(format!("{status}{}{words}", if words.is_empty() { "" } else { ": " }))
         .refused(Refusal { status: status.as_u16(), code: None, message: words, request: request.to_owned() });
     match status {
-        StatusCode::UNAUTHORIZED => error
-            .hint("check CRATEDB_CLOUD_API_KEY and CRATEDB_CLOUD_API_SECRET; a key that nobody uses for 90 days expires"),
+        StatusCode::UNAUTHORIZED => error.hint(
+            "check CRATEDB_CLOUD_API_KEY and CRATEDB_CLOUD_API_SECRET; a key that nobody uses for 90 days expires",
+        ),
         StatusCode::FORBIDDEN => error.hint("an API key may do what its owner may do: check the owner's role"),
-        status if status.is_redirection() => error.hint("check CRATEDB_CLOUD_ENDPOINT: it must be the API's own address"),
+        status if status.is_redirection() => {
+            error.hint("check CRATEDB_CLOUD_ENDPOINT: it must be the API's own address")
+        }
         _ => error,
     }
 }

@@ -80,7 +80,8 @@ impl Cloud {
                 Error::new(Kind::Timeout, what).because(format!("last step: {}", run.state().step))
             }
         };
-        let error = if error.is_timeout() { error.hint("CRATEDB_TEST_START_TIMEOUT is the time for all of it") } else { error };
+        let error =
+            if error.is_timeout() { error.hint("CRATEDB_TEST_START_TIMEOUT is the time for all of it") } else { error };
         Err(NotAcquired { error, maybe_up: run.touched.load(Ordering::Relaxed) })
     }
 
@@ -137,9 +138,9 @@ impl Cloud {
         progress.step(format!("connecting to {}", named(&cluster)));
         let wallet = self.wallet(&cluster).await?;
         let patience = Patience::Starting;
-        let version = probe::answers_sql(&http_url, &wallet, patience, deadline, progress).await.map_err(|error| {
-            error.hint(format!("{} is running, says CrateDB Cloud", named(&cluster)))
-        })?;
+        let version = probe::answers_sql(&http_url, &wallet, patience, deadline, progress)
+            .await
+            .map_err(|error| error.hint(format!("{} is running, says CrateDB Cloud", named(&cluster))))?;
         let pg_url = self.pg_url(&cluster, &http_url);
         Ok(Resource {
             provider: "cloud".to_owned(),

@@ -60,7 +60,13 @@ impl Cloud {
     }
 
     /// Waits for the end of an operation that somebody else started, whatever its end: it is the goal that counts.
-    pub(super) async fn sit_out(&self, cluster: &Cluster, kind: &str, deadline: Instant, progress: &Progress) -> Result<()> {
+    pub(super) async fn sit_out(
+        &self,
+        cluster: &Cluster,
+        kind: &str,
+        deadline: Instant,
+        progress: &Progress,
+    ) -> Result<()> {
         let what = format!("operation {kind} on {}", named(cluster));
         progress.step(format!("waiting for {what}, which somebody else started"));
         let told = |status: &str| progress.step(format!("waiting for {what}: {status}"));
@@ -90,13 +96,19 @@ impl Cloud {
         deadline: Instant,
         judge: impl Fn(Cluster) -> Look<T>,
     ) -> Result<T> {
-        wait::until(awaited, wait::OPERATION, deadline, |_| (), || async {
-            match self.client.cluster(&cluster.id).await {
-                Ok(now) => Ok(judge(now)),
-                Err(error) if passing(&error) => Ok(Look::NotYet(error.to_string())),
-                Err(error) => Err(error),
-            }
-        })
+        wait::until(
+            awaited,
+            wait::OPERATION,
+            deadline,
+            |_| (),
+            || async {
+                match self.client.cluster(&cluster.id).await {
+                    Ok(now) => Ok(judge(now)),
+                    Err(error) if passing(&error) => Ok(Look::NotYet(error.to_string())),
+                    Err(error) => Err(error),
+                }
+            },
+        )
         .await
     }
 }

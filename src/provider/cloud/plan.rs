@@ -84,7 +84,9 @@ impl Cloud {
         let regions = self.client.regions(organization).await?;
         let choices = regions.into_iter().map(|region| Named { id: region.name, ..Named::default() }).collect();
         the_only(name, "region", "CRATEDB_CLOUD_REGION", choices).map_err(|error| {
-            error.hint(format!("no project is named `{name}`, and a new one needs a region; CRATEDB_CLOUD_PROJECT_ID names another"))
+            error.hint(format!(
+                "no project is named `{name}`, and a new one needs a region; CRATEDB_CLOUD_PROJECT_ID names another"
+            ))
         })
     }
 

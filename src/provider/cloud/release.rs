@@ -128,7 +128,12 @@ impl Cloud {
         }
     }
 
-    async fn suspended(&self, release: &Release<'_>, answer: &Cluster, known: Option<&Known>) -> Result<Look<Released>> {
+    async fn suspended(
+        &self,
+        release: &Release<'_>,
+        answer: &Cluster,
+        known: Option<&Known>,
+    ) -> Result<Look<Released>> {
         if answer.suspended && answer.busy().is_none() {
             return Ok(Look::Ready(Released::Suspended));
         }
@@ -137,10 +142,13 @@ impl Cloud {
         let awaited = format!("suspending {}", release.held.told());
         let told = |status: &str| release.progress.step(format!("{awaited}: {status}"));
         match self.client.follow(&cluster, &which, &awaited, |now| now.suspended, release.deadline, told).await? {
-            Ended::Failed(error) => match self.now(release).await? {
-                Look::Ready(Some(now)) if now.suspended => Ok(Look::Ready(Released::Suspended)),
-                _ => Err(error.hint(format!("the cluster may be running still; suspend it at {}", self.client.endpoint()))),
-            },
+            Ended::Failed(error) => {
+                match self.now(release).await? {
+                    Look::Ready(Some(now)) if now.suspended => Ok(Look::Ready(Released::Suspended)),
+                    _ => Err(error
+                        .hint(format!("the cluster may be running still; suspend it at {}", self.client.endpoint()))),
+                }
+            }
             Ended::Succeeded => {
                 let deadline = release.deadline.min(Instant::now() + FLAG);
                 let flag = self.until(&cluster, &awaited, deadline, |now| match now.suspended {
