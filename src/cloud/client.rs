@@ -183,3 +183,6 @@ fn endpoint(text: &str) -> Result<Url> {
     }
     Ok(url)
 }
+
+#[cfg(test)]
+mod tests;
