@@ -13,6 +13,8 @@ mod failure;
 mod refresh;
 mod row;
 mod split;
+#[cfg(test)]
+pub(crate) mod test_server;
 mod types;
 mod wallet;
 
