@@ -8,11 +8,13 @@ mod bind;
 mod bulk;
 mod cell;
 mod client;
-mod connections;
+pub(crate) mod connections;
 mod failure;
 mod refresh;
 mod row;
 mod split;
+#[cfg(test)]
+pub(crate) mod test_server;
 mod types;
 mod wallet;
 

@@ -117,23 +117,33 @@ mod tests {
         let looks = Cell::new(0);
         let told = RefCell::new(Vec::new());
         let deadline = Instant::now() + Duration::from_secs(10);
-        let value = until("the answer", QUICK, deadline, |status| told.borrow_mut().push(status.to_owned()), || {
-            looks.set(looks.get() + 1);
-            ready(Ok(match looks.get() {
-                1 | 2 => Look::NotYet("starting".to_owned()),
-                3 => Look::NotYet("almost".to_owned()),
-                _ => Look::Ready(42),
-            }))
-        });
+        let value = until(
+            "the answer",
+            QUICK,
+            deadline,
+            |status| told.borrow_mut().push(status.to_owned()),
+            || {
+                looks.set(looks.get() + 1);
+                ready(Ok(match looks.get() {
+                    1 | 2 => Look::NotYet("starting".to_owned()),
+                    3 => Look::NotYet("almost".to_owned()),
+                    _ => Look::Ready(42),
+                }))
+            },
+        );
         assert_eq!(value.await.unwrap(), 42);
         assert_eq!(told.into_inner(), ["starting", "almost"]);
     }
 
     #[tokio::test]
     async fn says_what_was_awaited_for_how_long_and_what_was_last_seen() {
-        let error = until("cluster `ci`", QUICK, soon(), |_| (), || {
-            ready(Ok::<Look<()>, Error>(Look::NotYet("IN_PROGRESS".to_owned())))
-        });
+        let error = until(
+            "cluster `ci`",
+            QUICK,
+            soon(),
+            |_| (),
+            || ready(Ok::<Look<()>, Error>(Look::NotYet("IN_PROGRESS".to_owned()))),
+        );
         let error = error.await.unwrap_err();
         assert!(error.is_timeout());
         let text = error.to_string();

@@ -7,7 +7,9 @@ use super::cloud::Cloud;
 use super::local::Local;
 use super::url::Url;
 use super::{Acquired, Intents, OnExit, Progress, Released, Resource, Target};
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
+#[cfg(not(feature = "cloud"))]
+use crate::error::{Error, Kind};
 use crate::sql::Credentials;
 
 /// The one provider of a session.
@@ -30,9 +32,11 @@ impl Provider {
             #[cfg(feature = "cloud")]
             Target::Cloud(target) => Ok(Self::Cloud(Box::new(Cloud::new(target.clone())?))),
             #[cfg(not(feature = "cloud"))]
-            Target::Cloud(target) => Err(Error::new(Kind::Setting, format!("cannot use {} of CrateDB Cloud", target.cluster))
-                .because("cratedb-test was built without its feature `cloud`")
-                .hint("add `cloud` to the features of cratedb-test in Cargo.toml")),
+            Target::Cloud(target) => {
+                Err(Error::new(Kind::Setting, format!("cannot use {} of CrateDB Cloud", target.cluster))
+                    .because("cratedb-test was built without its feature `cloud`")
+                    .hint("add `cloud` to the features of cratedb-test in Cargo.toml"))
+            }
             Target::Local(target) => Ok(Self::Local(Box::new(Local::new(target.clone())))),
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 #[cfg(feature = "container")]
-use super::container::Container;
+use super::container::{Container, Engine};
 use super::{Acquired, Intents, LocalTarget, NotAcquired, OnExit, Progress, Released, Resource};
 use crate::error::{Error, Kind, Result};
 
@@ -25,7 +25,7 @@ impl Local {
 
     #[cfg(feature = "container")]
     pub(super) async fn acquire(&self, deadline: Instant, progress: &Progress, intents: &Intents) -> Acquired {
-        match self.container.engine().await {
+        match Engine::find().await {
             Ok(engine) => self.container.acquire(&engine, deadline, progress, intents).await,
             Err(lacks) => Err(NotAcquired::nothing(self.nothing_usable(&lacks))),
         }
@@ -42,8 +42,23 @@ impl Local {
     }
 
     #[cfg(feature = "container")]
-    pub(super) async fn release(&self, held: &serde_json::Value, on_exit: OnExit, progress: &Progress) -> Result<Released> {
+    pub(super) async fn release(
+        &self,
+        held: &serde_json::Value,
+        on_exit: OnExit,
+        progress: &Progress,
+    ) -> Result<Released> {
         self.container.release(held, on_exit, progress).await
+    }
+
+    #[cfg(not(feature = "container"))]
+    pub(super) async fn recover(&self, held: &serde_json::Value, _: &Progress) -> Result<Option<Resource>> {
+        Err(without_containers(held))
+    }
+
+    #[cfg(not(feature = "container"))]
+    pub(super) async fn release(&self, held: &serde_json::Value, _: OnExit, _: &Progress) -> Result<Released> {
+        Err(without_containers(held))
     }
 
     fn nothing_usable(&self, container: &str) -> Error {
@@ -53,4 +68,11 @@ impl Local {
         let own = [format!("container: {container}"), format!("process: {process}")];
         self.lacking.iter().cloned().chain(own).fold(error, Error::hint)
     }
+}
+
+/// A journal of another build of the same project.
+#[cfg(not(feature = "container"))]
+fn without_containers(held: &serde_json::Value) -> Error {
+    Error::new(Kind::Provider, format!("cannot let go of {held}"))
+        .because("cratedb-test was built without its feature `container`")
 }

@@ -1,9 +1,10 @@
 //! Whether a server answers SQL, which version it is, and whether something before it mixes its sessions.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Progress;
 use crate::error::{Error, Kind, Result};
+use crate::sql::connections::Limits;
 use crate::sql::{Client, Wallet};
 use crate::version::Version;
 use crate::wait::{self, Look};
@@ -18,6 +19,9 @@ pub(super) enum Patience {
     /// The same for one that holds no data yet, so that green is certain to come.
     Empty,
 }
+
+/// A server that is ready answers these small questions at once; one that doesn't is asked again on a new connection.
+const LIMITS: Limits = Limits { connect: Duration::from_secs(5), silence: Duration::from_secs(10) };
 
 /// Waits until `url` answers SQL, and learns its version.
 ///
@@ -47,7 +51,7 @@ pub(super) async fn answers_sql(
 }
 
 async fn look(url: &str, wallet: &Wallet, patience: Patience) -> Result<Look<Version>> {
-    let client = Client::new(url, None, wallet.clone())?;
+    let client = Client::with_limits(url, None, wallet.clone(), LIMITS)?;
     let version = client.version().await?;
     let nodes: Vec<(i64,)> = client.rows("SELECT count(*) FROM sys.nodes").await?;
     if nodes.first().is_none_or(|(count,)| *count < 1) {
@@ -93,7 +97,7 @@ fn not_yet(error: Error, patience: Patience) -> Result<String> {
 const SCHEMAS: [&str; 2] = ["cratedb_test_probe_a", "cratedb_test_probe_b"];
 
 async fn sessions_are_kept_apart(url: &str, wallet: &Wallet) -> Result<()> {
-    let clients = SCHEMAS.map(|schema| Client::new(url, Some(schema), wallet.clone()));
+    let clients = SCHEMAS.map(|schema| Client::with_limits(url, Some(schema), wallet.clone(), LIMITS));
     // Three rounds, since a proxy with several upstream connections of its own may meet the right one by chance.
     for _ in 0..3 {
         for (client, asked) in clients.iter().zip(SCHEMAS) {
