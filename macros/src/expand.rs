@@ -87,7 +87,7 @@ fn last_step(krate: &TokenStream, panics: bool, outcome: TokenStream) -> TokenSt
 /// The call that begins the attempt, runs the function in it and ends it.
 fn run(function: &Function, options: &Options, runner: Runner) -> TokenStream {
     let krate = options.krate();
-    let test = description(&function.signature.ident, options);
+    let test = description(function, options);
     let body = body(function, &krate, runner);
     let failed = failed(function, &krate);
     let span = Span::mixed_site();
@@ -99,10 +99,10 @@ fn run(function: &Function, options: &Options, runner: Runner) -> TokenStream {
 }
 
 /// What the harness must know of the test, and what only the user's crate knows of itself.
-fn description(name: &Ident, options: &Options) -> TokenStream {
+fn description(function: &Function, options: &Options) -> TokenStream {
     let krate = options.krate();
-    let name = name.unraw().to_string();
-    let exclusive = options.exclusive;
+    let name = function.signature.ident.unraw().to_string();
+    let (exclusive, should_panic) = (options.exclusive, should_panic(&function.attributes));
     let keep_schema = match options.keep_schema {
         None => quote!(::core::option::Option::None),
         Some(keep) => {
@@ -121,6 +121,7 @@ fn description(name: &Ident, options: &Options) -> TokenStream {
             file: ::core::file!(),
             manifest_dir: ::core::env!("CARGO_MANIFEST_DIR"),
             exclusive: #exclusive,
+            should_panic: #should_panic,
             keep_schema: #keep_schema,
         }
     }

@@ -8,9 +8,9 @@ use syn::{FnArg, Pat, PatType, Type};
 /// How the function takes what was made.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Taken {
-    ByValue,
-    ByRef,
-    ByMut,
+    Value,
+    Shared,
+    Exclusive,
 }
 
 /// A parameter, for which a value of a `FromCluster` type is made.
@@ -26,9 +26,9 @@ impl<'a> Parameter<'a> {
     pub(crate) fn new(index: usize, argument: &'a FnArg) -> Option<Self> {
         let FnArg::Typed(declared) = argument else { return None };
         let (made, taken) = match visible(&declared.ty) {
-            Type::Reference(reference) if reference.mutability.is_some() => (&*reference.elem, Taken::ByMut),
-            Type::Reference(reference) => (&*reference.elem, Taken::ByRef),
-            owned => (owned, Taken::ByValue),
+            Type::Reference(reference) if reference.mutability.is_some() => (&*reference.elem, Taken::Exclusive),
+            Type::Reference(reference) => (&*reference.elem, Taken::Shared),
+            owned => (owned, Taken::Value),
         };
         Some(Self { index, declared, made, taken })
     }
@@ -37,7 +37,7 @@ impl<'a> Parameter<'a> {
     pub(crate) fn extraction(&self, krate: &TokenStream, context: &Ident, is_async: bool) -> TokenStream {
         let (span, made, name) = (self.span(), self.made, self.name());
         let variable = self.variable();
-        let mutability = (self.taken == Taken::ByMut).then(|| quote_spanned!(span=> mut));
+        let mutability = (self.taken == Taken::Exclusive).then(|| quote_spanned!(span=> mut));
         // Every token lies on the type, else rustc reports one bad parameter three times, on three places.
         if is_async {
             quote_spanned!(span=> let #mutability #variable = #krate::private::extract::<#made>(#context, #name).await?;)
@@ -50,9 +50,9 @@ impl<'a> Parameter<'a> {
     pub(crate) fn handed_over(&self) -> TokenStream {
         let (span, variable) = (self.span(), self.variable());
         match self.taken {
-            Taken::ByValue => variable.to_token_stream(),
-            Taken::ByRef => quote_spanned!(span=> &#variable),
-            Taken::ByMut => quote_spanned!(span=> &mut #variable),
+            Taken::Value => variable.to_token_stream(),
+            Taken::Shared => quote_spanned!(span=> &#variable),
+            Taken::Exclusive => quote_spanned!(span=> &mut #variable),
         }
     }
 
