@@ -27,4 +27,15 @@ mod sql;
 mod version;
 mod wait;
 
+#[cfg(feature = "harness")]
+pub use cluster::Cluster;
+#[cfg(feature = "harness")]
+#[doc = include_str!("cratedb_cluster.md")]
+pub use cratedb_test_macros::cratedb_cluster;
+#[cfg(feature = "harness")]
+pub use cratedb_test_macros::test;
 pub use error::{Error, Result};
+#[cfg(feature = "harness")]
+pub use extract::FromCluster;
+#[cfg(feature = "harness")]
+pub use session::Session;

@@ -72,7 +72,7 @@ fn given_twice(function: &Function, options: &Options, errors: &mut Errors) {
         is_second_name || ends_in(attribute, &["cratedb_cluster"])
     };
     for attribute in function.attributes.iter().filter(is_ours) {
-        errors.on(attribute.path(), "this attribute is given twice; write it once, with all its arguments");
+        errors.on(attribute.path(), "this attribute is given twice; accepted: once, with all its arguments");
     }
 }
 
@@ -107,7 +107,10 @@ fn parameters(function: &Function, errors: &mut Errors) {
     for input in &function.signature.inputs {
         match input {
             FnArg::Receiver(receiver) => {
-                errors.at(receiver.self_token.span(), format!("a test is a free function without `self`; {ACCEPTED}"));
+                errors.at(
+                    receiver.self_token.span(),
+                    "a test is a free function without `self`; accepted: `async fn name(cluster: Cluster) { … }`",
+                );
             }
             FnArg::Typed(typed) => {
                 if let Some(token) = find_impl(typed.ty.to_token_stream()) {

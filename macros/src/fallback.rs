@@ -18,7 +18,7 @@ pub(crate) fn item(item: &TokenStream, errors: Errors) -> TokenStream {
 pub(crate) fn function(function: &Function, errors: Errors) -> TokenStream {
     let Function { attributes, visibility, signature, body } = function;
     let attributes = attributes.iter().filter(|attribute| is_harmless(attribute));
-    let signature = without_parameter_attributes(signature);
+    let signature = tolerable(signature);
     let errors = errors.into_compile_errors();
     quote! {
         #(#attributes)*
@@ -33,8 +33,10 @@ fn is_harmless(attribute: &Attribute) -> bool {
     ends_in(attribute, &["cfg", "doc", "allow", "warn", "deny"])
 }
 
-fn without_parameter_attributes(signature: &Signature) -> Signature {
-    let mut signature = signature.clone();
+/// Without the attributes of parameters, which others would have taken away, and without the qualifiers for which rustc
+/// has rules of its own, which it would report on top of ours.
+fn tolerable(signature: &Signature) -> Signature {
+    let mut signature = Signature { constness: None, abi: None, ..signature.clone() };
     for input in &mut signature.inputs {
         match input {
             FnArg::Receiver(receiver) => receiver.attrs.clear(),

@@ -80,7 +80,7 @@ impl Options {
             return Err(syn::Error::new_spanned(&name, format!("unknown argument `{name}`; accepted: {}", known())));
         }
         if self.met.contains(&text) {
-            errors.on(&name, format!("`{name}` is given twice"));
+            errors.on(&name, format!("`{name}` is given twice; accepted: once"));
         }
         match text.as_str() {
             "exclusive" => self.exclusive(input)?,
@@ -102,9 +102,10 @@ impl Options {
 
     fn keep_schema(&mut self, name: &Ident, input: ParseStream<'_>) -> syn::Result<()> {
         expect_value(name, KEEP_SCHEMA, input)?;
-        let Ok(value) = input.parse::<LitStr>() else {
+        if !input.peek(LitStr) {
             return Err(wrong_value(input, format!("`keep_schema` takes a string; accepted: {KEEP_SCHEMA}")));
-        };
+        }
+        let value: LitStr = input.parse()?;
         self.keep_schema = match value.value().as_str() {
             "always" => Some(KeepSchema::Always),
             "never" => Some(KeepSchema::Never),
