@@ -1,1 +1,170 @@
-//! Placeholder; see the contract.
+//! The same for tests that are not async: every call waits for its answer.
+//!
+//! The calls work on any thread, also inside an async runtime, where they block the thread that makes them.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::background;
+use crate::cluster::bind_rows;
+use crate::error::Result;
+use crate::version::Version;
+
+/// [`cratedb_test::Cluster`](crate::Cluster) for tests that are not async.
+///
+/// ```no_run
+/// # fn example(cluster: cratedb_test::blocking::Cluster) -> cratedb_test::Result<()> {
+/// cluster.execute("CREATE TABLE readings (id INT PRIMARY KEY, value DOUBLE)")?;
+/// cluster.query("INSERT INTO readings VALUES (?, ?)").bind(1).bind(2.5).execute()?;
+/// cluster.refresh()?;
+/// let rows: Vec<(i32, f64)> = cluster.query("SELECT id, value FROM readings").fetch_all()?;
+/// assert_eq!(rows, [(1, 2.5)]);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Cluster(crate::Cluster);
+
+impl Cluster {
+    /// The cluster of the test that runs on this thread, if one does.
+    ///
+    /// ```no_run
+    /// use cratedb_test::blocking::Cluster;
+    ///
+    /// let cluster = Cluster::current().expect("called from a test with a cluster");
+    /// ```
+    pub fn current() -> Option<Self> {
+        crate::Cluster::current().map(Self)
+    }
+
+    /// A statement to bind arguments to, and to execute; see [`Cluster::query`](crate::Cluster::query).
+    ///
+    /// ```no_run
+    /// # fn example(cluster: cratedb_test::blocking::Cluster) -> cratedb_test::Result<()> {
+    /// let count: i64 = cluster.query("SELECT count(*) FROM sys.summits WHERE height > ?").bind(4500).scalar()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn query(&self, stmt: impl Into<String>) -> Query {
+        Query(self.0.query(stmt))
+    }
+
+    /// Executes a statement without arguments; see [`Cluster::execute`](crate::Cluster::execute).
+    ///
+    /// ```no_run
+    /// # fn example(cluster: cratedb_test::blocking::Cluster) -> cratedb_test::Result<()> {
+    /// cluster.execute("CREATE TABLE readings (id INT PRIMARY KEY, value DOUBLE)")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn execute(&self, stmt: impl Into<String>) -> Result<u64> {
+        self.query(stmt).execute()
+    }
+
+    /// Executes several statements one after another; see [`Cluster::execute_batch`](crate::Cluster::execute_batch).
+    ///
+    /// ```no_run
+    /// # fn example(cluster: cratedb_test::blocking::Cluster) -> cratedb_test::Result<()> {
+    /// cluster.execute_batch("CREATE TABLE a (id INT); CREATE TABLE b (id INT)")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn execute_batch(&self, statements: impl Into<String>) -> Result<()> {
+        background::wait(self.0.batch_work(statements.into())?)
+    }
+
+    /// Executes a statement once for each row of arguments; see [`Cluster::bulk`](crate::Cluster::bulk).
+    ///
+    /// ```no_run
+    /// # fn example(cluster: cratedb_test::blocking::Cluster) -> cratedb_test::Result<()> {
+    /// cluster.bulk("INSERT INTO letters (id, letter) VALUES (?, ?)", [(1, "a"), (2, "b")])?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn bulk(&self, stmt: impl Into<String>, rows: impl IntoIterator<Item = impl Serialize>) -> Result<Vec<u64>> {
+        let stmt = stmt.into();
+        let rows = bind_rows(&stmt, rows)?;
+        background::wait(self.0.bulk_work(stmt, rows)?)
+    }
+
+    /// Makes everything written so far visible to every query; see [`Cluster::refresh`](crate::Cluster::refresh).
+    ///
+    /// ```no_run
+    /// # fn example(cluster: cratedb_test::blocking::Cluster) -> cratedb_test::Result<()> {
+    /// cluster.refresh()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn refresh(&self) -> Result<()> {
+        background::wait(self.0.refresh_work()?)
+    }
+
+    /// The HTTP address of the cluster, without credentials; see [`Cluster::http_url`](crate::Cluster::http_url).
+    pub fn http_url(&self) -> &str {
+        self.0.http_url()
+    }
+
+    /// The address for the PostgreSQL protocol; see [`Cluster::pg_url`](crate::Cluster::pg_url).
+    pub fn pg_url(&self) -> Result<&str> {
+        self.0.pg_url()
+    }
+
+    /// The schema of this test.
+    pub fn schema(&self) -> &str {
+        self.0.schema()
+    }
+
+    /// The version of the server.
+    pub fn server_version(&self) -> Version {
+        self.0.server_version()
+    }
+}
+
+impl From<crate::Cluster> for Cluster {
+    fn from(cluster: crate::Cluster) -> Self {
+        Self(cluster)
+    }
+}
+
+impl From<Cluster> for crate::Cluster {
+    fn from(cluster: Cluster) -> Self {
+        cluster.0
+    }
+}
+
+/// [`cratedb_test::Query`](crate::Query) for tests that are not async. How rows are read and values are bound is told there.
+#[derive(Clone, Debug)]
+#[must_use = "a query does nothing until it is executed or its rows are fetched"]
+pub struct Query(crate::Query);
+
+impl Query {
+    /// Adds the value of the next placeholder; see [`Query::bind`](crate::Query::bind).
+    pub fn bind(self, value: impl Serialize) -> Self {
+        Self(self.0.bind(value))
+    }
+
+    /// Executes the statement and returns how many rows it affected; see [`Query::execute`](crate::Query::execute).
+    pub fn execute(self) -> Result<u64> {
+        Ok(background::wait(self.0.work()?)?.count())
+    }
+
+    /// All rows; see [`Query::fetch_all`](crate::Query::fetch_all).
+    pub fn fetch_all<T: DeserializeOwned>(self) -> Result<Vec<T>> {
+        background::wait(self.0.work()?)?.all()
+    }
+
+    /// The only row; see [`Query::fetch_one`](crate::Query::fetch_one).
+    pub fn fetch_one<T: DeserializeOwned>(self) -> Result<T> {
+        background::wait(self.0.work()?)?.one()
+    }
+
+    /// The only row, or `None`; see [`Query::fetch_optional`](crate::Query::fetch_optional).
+    pub fn fetch_optional<T: DeserializeOwned>(self) -> Result<Option<T>> {
+        background::wait(self.0.work()?)?.optional()
+    }
+
+    /// The only column of the only row; see [`Query::scalar`](crate::Query::scalar).
+    pub fn scalar<T: DeserializeOwned>(self) -> Result<T> {
+        background::wait(self.0.work()?)?.scalar()
+    }
+}

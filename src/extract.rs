@@ -1,1 +1,47 @@
-//! Placeholder; see the contract.
+//! What a test may take as a parameter.
+
+use std::error::Error;
+use std::future::Future;
+
+use crate::{Cluster, blocking};
+
+/// What a test may take as a parameter: everything that can be made from its cluster.
+///
+/// Implement it for your own types, such as a repository or a client with the test's schema:
+///
+/// ```no_run
+/// use std::error::Error;
+/// use cratedb_test::{Cluster, FromCluster};
+///
+/// struct Readings(Cluster);
+///
+/// impl FromCluster for Readings {
+///     async fn from_cluster(cluster: &Cluster) -> Result<Self, Box<dyn Error + Send + Sync>> {
+///         cluster.execute("CREATE TABLE readings (id INT PRIMARY KEY, value DOUBLE)").await?;
+///         Ok(Self(cluster.clone()))
+///     }
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a parameter of a test with a cluster",
+    label = "does not implement `FromCluster`",
+    note = "a parameter is a `cratedb_test::Cluster`, a `cratedb_test::blocking::Cluster`, or a type of yours that implements `cratedb_test::FromCluster`"
+)]
+pub trait FromCluster: Sized {
+    /// Makes the value, before the test begins. An error fails the test and names the parameter.
+    ///
+    /// The future need not be `Send`: it is awaited where the test runs.
+    fn from_cluster(cluster: &Cluster) -> impl Future<Output = Result<Self, Box<dyn Error + Send + Sync>>>;
+}
+
+impl FromCluster for Cluster {
+    async fn from_cluster(cluster: &Cluster) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        Ok(cluster.clone())
+    }
+}
+
+impl FromCluster for blocking::Cluster {
+    async fn from_cluster(cluster: &Cluster) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        Ok(cluster.clone().into())
+    }
+}

@@ -28,10 +28,12 @@ mod version;
 mod wait;
 
 #[cfg(feature = "harness")]
-pub use cluster::Cluster;
+pub use cluster::{Cluster, Query};
 #[cfg(feature = "harness")]
 #[doc = include_str!("cratedb_cluster.md")]
 pub use cratedb_test_macros::cratedb_cluster;
+/// The same as [`cratedb_cluster`](macro@cratedb_cluster), under a name that `#[rstest]` takes for a test attribute:
+/// `#[rstest] … #[cratedb_test::test]`.
 #[cfg(feature = "harness")]
 pub use cratedb_test_macros::test;
 pub use error::{Error, Result};
@@ -39,3 +41,4 @@ pub use error::{Error, Result};
 pub use extract::FromCluster;
 #[cfg(feature = "harness")]
 pub use session::Session;
+pub use version::Version;

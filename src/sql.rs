@@ -1,1 +1,25 @@
-//! Placeholder; see the contract.
+//! The HTTP `_sql` client: a statement and its arguments go out, an answer with lossless cells comes back.
+//!
+//! One client has connections of its own, since a connection of CrateDB is a session: the schema that unqualified names
+//! mean is read from the `Default-Schema` header of a connection's first request and ignored on all later ones.
+
+mod answer;
+mod bind;
+mod bulk;
+mod cell;
+mod client;
+mod connections;
+mod failure;
+mod refresh;
+mod row;
+mod split;
+mod types;
+mod wallet;
+
+pub(crate) use answer::Answer;
+pub(crate) use bind::{bind, bind_row};
+pub(crate) use client::Client;
+pub(crate) use failure::Statement;
+pub(crate) use refresh::refresh;
+pub(crate) use split::split;
+pub(crate) use wallet::{Credentials, Wallet};

@@ -1,1 +1,122 @@
-//! Placeholder; see the contract.
+//! The version of a CrateDB server, and what depends on it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::error::{Error, Kind, Result};
+
+/// The version of a CrateDB server. Versions are compared by number.
+///
+/// ```
+/// use cratedb_test::Version;
+///
+/// let version: Version = "6.4.3".parse()?;
+/// assert!(version >= Version { major: 6, minor: 3, patch: 0 });
+/// assert_eq!(version.to_string(), "6.4.3");
+/// # Ok::<(), cratedb_test::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version {
+    /// 6 in 6.4.3.
+    pub major: u32,
+    /// 4 in 6.4.3.
+    pub minor: u32,
+    /// 3 in 6.4.3.
+    pub patch: u32,
+}
+
+impl FromStr for Version {
+    type Err = Error;
+
+    /// Reads `6.4.3`, also with a suffix as in `6.5.0-SNAPSHOT` or `6.5.0-nightly-20260821`.
+    fn from_str(text: &str) -> Result<Self> {
+        let numbers = text.split_once(['-', '+', ' ']).map_or(text, |(numbers, _suffix)| numbers);
+        let mut parts = numbers.split('.').map(|part| part.parse().ok());
+        match (parts.next(), parts.next(), parts.next(), parts.next()) {
+            (Some(Some(major)), Some(Some(minor)), Some(Some(patch)), None) => Ok(Self { major, minor, patch }),
+            _ => Err(Error::new(Kind::Decode, format!("cannot read `{text}` as a version of CrateDB"))
+                .because("it has to be three numbers, as in 6.4.3")),
+        }
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.major, self.minor, self.patch)
+    }
+}
+
+impl Serialize for Version {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Version {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// What a server of a version can do: the one place for behaviour that differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Capabilities {
+    /// `CREATE SCHEMA` and `DROP SCHEMA`; before, a schema lives as long as it has an object.
+    pub(crate) drop_schema: bool,
+    /// `DROP SCHEMA … CASCADE`; before, a schema has to be emptied object by object.
+    pub(crate) drop_schema_cascade: bool,
+}
+
+impl Capabilities {
+    pub(crate) fn of(version: Version) -> Self {
+        let since = |major, minor| version >= Version { major, minor, patch: 0 };
+        Self { drop_schema: since(6, 2), drop_schema_cascade: since(6, 3) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(text: &str) -> Version {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn are_compared_by_number() {
+        assert!(version("5.10.16") > version("5.9.2"));
+        assert!(version("6.4.3") > version("6.4.2"));
+    }
+
+    #[test]
+    fn may_carry_a_suffix() {
+        for text in ["6.5.0", "6.5.0-SNAPSHOT", "6.5.0-nightly-20260821", "6.5.0+build"] {
+            assert_eq!(version(text), Version { major: 6, minor: 5, patch: 0 });
+        }
+    }
+
+    #[test]
+    fn are_refused_with_the_accepted_form() {
+        for text in ["", "6", "6.4", "6.4.x", "6.4.3.1", "latest", "-6.4.3"] {
+            let error = text.parse::<Version>().unwrap_err().to_string();
+            assert!(error.contains(&format!("`{text}`")) && error.contains("6.4.3"), "{error}");
+        }
+    }
+
+    #[test]
+    fn cross_a_socket_as_text() {
+        let json = serde_json::to_string(&version("6.4.3")).unwrap();
+        assert_eq!(json, r#""6.4.3""#);
+        assert_eq!(serde_json::from_str::<Version>(&json).unwrap(), version("6.4.3"));
+    }
+
+    #[test]
+    fn decide_how_a_schema_is_dropped() {
+        let can = |text| Capabilities::of(version(text));
+        assert_eq!(can("5.10.16"), Capabilities { drop_schema: false, drop_schema_cascade: false });
+        assert_eq!(can("6.2.11"), Capabilities { drop_schema: true, drop_schema_cascade: false });
+        assert_eq!(can("6.3.0"), Capabilities { drop_schema: true, drop_schema_cascade: true });
+    }
+}

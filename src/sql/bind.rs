@@ -1,0 +1,283 @@
+//! Turns Rust values into the arguments of a statement. `serde_json` alone would make NaN and infinities NULL, silently,
+//! and send integers and bytes in forms that the server misreads.
+
+use std::fmt;
+
+use serde::ser::{self, Impossible, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+/// One argument. The error says why the value can't be one.
+pub(crate) fn bind(value: &(impl Serialize + ?Sized)) -> Result<Box<RawValue>, Error> {
+    raw(json(value)?)
+}
+
+/// The arguments of one row: a tuple or a sequence has one for each element, any other value is the only one.
+pub(crate) fn bind_row(value: &(impl Serialize + ?Sized)) -> Result<Vec<Box<RawValue>>, Error> {
+    let json = json(value)?;
+    match json.as_bytes().first() {
+        Some(b'[') => serde_json::from_str(&json).map_err(ser::Error::custom),
+        Some(b'{') => Err(Error("a row has to be a tuple or a sequence: what has names has no positions".into())),
+        _ => Ok(vec![raw(json)?]),
+    }
+}
+
+/// Why a value can't be an argument.
+#[derive(Debug)]
+pub(crate) struct Error(String);
+
+fn raw(json: String) -> Result<Box<RawValue>, Error> {
+    RawValue::from_string(json).map_err(ser::Error::custom)
+}
+
+fn json(value: &(impl Serialize + ?Sized)) -> Result<String, Error> {
+    value.serialize(Json)
+}
+
+fn quoted(text: &str) -> Result<String, Error> {
+    serde_json::to_string(text).map_err(ser::Error::custom)
+}
+
+/// Writes a value as JSON.
+struct Json;
+
+/// What `serde_json` serializes its own raw texts and, with a feature that any crate may switch on, its numbers as.
+const RAW_TEXTS: [&str; 2] = ["$serde_json::private::RawValue", "$serde_json::private::Number"];
+
+macro_rules! as_displayed {
+    ($($method:ident: $type:ty)*) => {$(
+        fn $method(self, value: $type) -> Result<String, Error> {
+            Ok(value.to_string())
+        }
+    )*};
+}
+
+impl Serializer for Json {
+    type Ok = String;
+    type Error = Error;
+    type SerializeSeq = List;
+    type SerializeTuple = List;
+    type SerializeTupleStruct = List;
+    type SerializeTupleVariant = Impossible<String, Error>;
+    type SerializeMap = Object;
+    type SerializeStruct = Object;
+    type SerializeStructVariant = Impossible<String, Error>;
+
+    as_displayed! {
+        serialize_bool: bool
+        serialize_i8: i8 serialize_i16: i16 serialize_i32: i32 serialize_i64: i64
+        serialize_u8: u8 serialize_u16: u16 serialize_u32: u32
+    }
+
+    /// No type of CrateDB but NUMERIC holds more than 63 bits, and a NUMERIC is sent as text.
+    fn serialize_u64(self, value: u64) -> Result<String, Error> {
+        i64::try_from(value).map_or_else(|_| quoted(&value.to_string()), |value| self.serialize_i64(value))
+    }
+
+    fn serialize_i128(self, value: i128) -> Result<String, Error> {
+        quoted(&value.to_string())
+    }
+
+    fn serialize_u128(self, value: u128) -> Result<String, Error> {
+        quoted(&value.to_string())
+    }
+
+    fn serialize_f32(self, value: f32) -> Result<String, Error> {
+        float(f64::from(value), format!("{value:?}"))
+    }
+
+    fn serialize_f64(self, value: f64) -> Result<String, Error> {
+        float(value, format!("{value:?}"))
+    }
+
+    fn serialize_char(self, value: char) -> Result<String, Error> {
+        quoted(value.encode_utf8(&mut [0; 4]))
+    }
+
+    fn serialize_str(self, value: &str) -> Result<String, Error> {
+        quoted(value)
+    }
+
+    fn serialize_bytes(self, _: &[u8]) -> Result<String, Error> {
+        Err(Error("CrateDB has no type for bytes: send them as text, in hexadecimal or base64".into()))
+    }
+
+    fn serialize_none(self) -> Result<String, Error> {
+        self.serialize_unit()
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<String, Error> {
+        value.serialize(self)
+    }
+
+    fn serialize_unit(self) -> Result<String, Error> {
+        Ok("null".into())
+    }
+
+    fn serialize_unit_struct(self, _: &'static str) -> Result<String, Error> {
+        self.serialize_unit()
+    }
+
+    fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result<String, Error> {
+        quoted(variant)
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Result<String, Error> {
+        value.serialize(self)
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        name: &'static str,
+        _: u32,
+        variant: &'static str,
+        _: &T,
+    ) -> Result<String, Error> {
+        Err(variant_with_data(name, variant))
+    }
+
+    fn serialize_seq(self, _: Option<usize>) -> Result<List, Error> {
+        Ok(List(Vec::new()))
+    }
+
+    fn serialize_tuple(self, _: usize) -> Result<List, Error> {
+        Ok(List(Vec::new()))
+    }
+
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<List, Error> {
+        Ok(List(Vec::new()))
+    }
+
+    fn serialize_tuple_variant(
+        self,
+        name: &'static str,
+        _: u32,
+        variant: &'static str,
+        _: usize,
+    ) -> Result<Self::SerializeTupleVariant, Error> {
+        Err(variant_with_data(name, variant))
+    }
+
+    fn serialize_map(self, _: Option<usize>) -> Result<Object, Error> {
+        Ok(Object::default())
+    }
+
+    fn serialize_struct(self, name: &'static str, _: usize) -> Result<Object, Error> {
+        Ok(Object { is_raw: RAW_TEXTS.contains(&name), ..Object::default() })
+    }
+
+    fn serialize_struct_variant(
+        self,
+        name: &'static str,
+        _: u32,
+        variant: &'static str,
+        _: usize,
+    ) -> Result<Self::SerializeStructVariant, Error> {
+        Err(variant_with_data(name, variant))
+    }
+}
+
+/// JSON has no number for what isn't one; CrateDB reads these strings as what they say.
+fn float(value: f64, written: String) -> Result<String, Error> {
+    match value {
+        _ if value.is_finite() => Ok(written),
+        _ if value.is_nan() => quoted("NaN"),
+        _ if value > 0.0 => quoted("Infinity"),
+        _ => quoted("-Infinity"),
+    }
+}
+
+fn variant_with_data(name: &str, variant: &str) -> Error {
+    Error(format!("`{name}::{variant}` is an enum variant with data, which no type of CrateDB stands for"))
+}
+
+struct List(Vec<String>);
+
+macro_rules! list_of {
+    ($($kind:ident::$method:ident)*) => {$(
+        impl ser::$kind for List {
+            type Ok = String;
+            type Error = Error;
+
+            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
+                self.0.push(json(value)?);
+                Ok(())
+            }
+
+            fn end(self) -> Result<String, Error> {
+                Ok(format!("[{}]", self.0.join(",")))
+            }
+        }
+    )*};
+}
+
+list_of! { SerializeSeq::serialize_element SerializeTuple::serialize_element SerializeTupleStruct::serialize_field }
+
+#[derive(Default)]
+struct Object {
+    entries: Vec<String>,
+    key: Option<String>,
+    is_raw: bool,
+}
+
+impl Object {
+    fn written(self) -> String {
+        if self.is_raw { self.entries.concat() } else { format!("{{{}}}", self.entries.join(",")) }
+    }
+}
+
+impl ser::SerializeMap for Object {
+    type Ok = String;
+    type Error = Error;
+
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Error> {
+        let key = json(key)?;
+        self.key = Some(match key.as_bytes().first() {
+            Some(b'"') => key,
+            Some(b'[' | b'{' | b'n') => return Err(Error(format!("`{key}` can't be a key of an object"))),
+            _ => quoted(&key)?,
+        });
+        Ok(())
+    }
+
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
+        let key = self.key.take().ok_or_else(|| Error("a map gave a value before its key".into()))?;
+        self.entries.push(format!("{key}:{}", json(value)?));
+        Ok(())
+    }
+
+    fn end(self) -> Result<String, Error> {
+        Ok(self.written())
+    }
+}
+
+impl ser::SerializeStruct for Object {
+    type Ok = String;
+    type Error = Error;
+
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Error> {
+        let value = json(value)?;
+        self.entries.push(match self.is_raw {
+            true => serde_json::from_str(&value).map_err(ser::Error::custom)?,
+            false => format!("{}:{value}", quoted(name)?),
+        });
+        Ok(())
+    }
+
+    fn end(self) -> Result<String, Error> {
+        Ok(self.written())
+    }
+}
+
+impl ser::Error for Error {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self(message.to_string())
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,241 @@
+//! Sends statements and hears answers; renews a refused token once.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use reqwest::Url;
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::answer::Answer;
+use super::bulk::{self, BulkAnswer};
+use super::connections::{self, Limits};
+use super::failure::{self, Statement, code};
+use super::wallet::{Credentials, Wallet};
+use crate::error::{Error, Kind, Result};
+use crate::version::Version;
+
+/// A client of one server with connections of its own. A clone shares them.
+///
+/// Its futures have to be awaited on a runtime that lives as long as the client: in a test process the one of
+/// [`background`](crate::background), in the keeper its own.
+///
+/// A request that meets a connection which the server closed while it was idle is sent on another one if nothing of it
+/// was written yet (hyper does that). If something was written, only statements that read are sent again: of all others
+/// nobody knows whether they were executed.
+#[derive(Clone)]
+pub(crate) struct Client(Arc<Inner>);
+
+struct Inner {
+    /// Without credentials: it stands in errors.
+    address: String,
+    sql: Url,
+    root: Url,
+    schema: Option<String>,
+    wallet: Wallet,
+    limits: Limits,
+    connections: Mutex<reqwest::Client>,
+}
+
+/// An answer of whatever kind.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) content_type: String,
+    pub(crate) body: Vec<u8>,
+}
+
+#[derive(Serialize)]
+struct SqlRequest<'a> {
+    stmt: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    args: &'a [Box<RawValue>],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    bulk_args: &'a [Vec<Box<RawValue>>],
+}
+
+enum Ask {
+    Sql(Vec<u8>),
+    Root,
+}
+
+impl Client {
+    /// A client of the server at `url`, whose connections begin in `schema`. Nothing is sent yet.
+    pub(crate) fn new(url: &str, schema: Option<&str>, wallet: Wallet) -> Result<Self> {
+        Self::with_limits(url, schema, wallet, Limits::SQL)
+    }
+
+    pub(crate) fn with_limits(url: &str, schema: Option<&str>, wallet: Wallet, limits: Limits) -> Result<Self> {
+        let root = base(url)?;
+        let mut sql = root.join("_sql").map_err(|error| bad_address(url).because_of(&error))?;
+        sql.set_query(Some("types"));
+        let connections = Mutex::new(connections::open(&root, schema, limits)?);
+        let address = root.as_str().trim_end_matches('/').to_owned();
+        Ok(Self(Arc::new(Inner { address, sql, root, schema: schema.map(String::from), wallet, limits, connections })))
+    }
+
+    /// Executes one statement.
+    pub(crate) async fn send(&self, stmt: &str, args: &[Box<RawValue>]) -> Result<Answer> {
+        self.send_one(Statement::new(stmt), args).await
+    }
+
+    /// Executes a statement whose errors may name its place among others.
+    pub(crate) async fn send_one(&self, statement: Statement<'_>, args: &[Box<RawValue>]) -> Result<Answer> {
+        let reply = self.ask(&sql_request(statement, args, &[])?, statement).await?;
+        Answer::read(&reply.body)
+            .map_err(|error| failure::unreadable(&reply, statement, &self.0.address, &error.to_string()))
+    }
+
+    /// Executes one statement once for each row of arguments, and answers with the row count of each. Rows that failed
+    /// make an error that names them; the others are written all the same.
+    pub(crate) async fn bulk(&self, stmt: &str, rows: &[Vec<Box<RawValue>>]) -> Result<Vec<u64>> {
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let statement = Statement::new(stmt);
+        let reply = match self.ask(&sql_request(statement, &[], rows)?, statement).await {
+            Err(error) if error.code() == Some(code::NOT_SUPPORTED) => {
+                // The server leaves its session broken: the next bulk request on this connection would answer 500, and
+                // be executed. Which connection it was is not to be known, so all of them go.
+                self.reconnect()?;
+                return Err(error);
+            }
+            reply => reply?,
+        };
+        let answer = BulkAnswer::read(&reply.body)
+            .map_err(|error| failure::unreadable(&reply, statement, &self.0.address, &error.to_string()))?;
+        bulk::counts(answer, statement, rows.len(), reply.status)
+    }
+
+    /// The version of the server, without SQL: also answered while it starts, and then an error.
+    pub(crate) async fn version(&self) -> Result<Version> {
+        #[derive(Deserialize)]
+        struct Root {
+            version: Number,
+        }
+        #[derive(Deserialize)]
+        struct Number {
+            number: String,
+        }
+        let statement = Statement::new("GET /");
+        let reply = self.ask(&Ask::Root, statement).await?;
+        serde_json::from_slice::<Root>(&reply.body)
+            .map_err(|error| failure::unreadable(&reply, statement, &self.0.address, &error.to_string()))?
+            .version
+            .number
+            .parse()
+    }
+
+    /// The rows of a statement without arguments.
+    pub(crate) async fn rows<T: DeserializeOwned>(&self, stmt: &str) -> Result<Vec<T>> {
+        self.send(stmt, &[]).await?.rows(Statement::new(stmt))
+    }
+
+    async fn ask(&self, ask: &Ask, statement: Statement<'_>) -> Result<Reply> {
+        let mut credentials = self.0.wallet.current();
+        let mut reply = self.exchange(ask, &credentials, statement).await?;
+        if reply.is_unauthenticated() && matches!(credentials, Credentials::Jwt { .. }) {
+            // Refused before it was looked at: nothing was executed, so it may be sent again.
+            credentials =
+                self.0.wallet.renew(&credentials).await.map_err(|error| {
+                    statement.failed(error.kind()).because("the token was refused").because_of(&error)
+                })?;
+            reply = self.exchange(ask, &credentials, statement).await?;
+        }
+        if (200..300).contains(&reply.status) {
+            return Ok(reply);
+        }
+        Err(failure::refused(&reply, statement, &self.0.address, self.0.schema.as_deref(), &credentials))
+    }
+
+    async fn exchange(&self, ask: &Ask, credentials: &Credentials, statement: Statement<'_>) -> Result<Reply> {
+        let mut outcome = self.exchange_once(ask, credentials).await;
+        let repeatable = matches!(ask, Ask::Root) || statement.only_reads();
+        if repeatable && outcome.as_ref().is_err_and(|error| !error.is_timeout() && !error.is_connect()) {
+            outcome = self.exchange_once(ask, credentials).await;
+        }
+        outcome.map_err(|error| failure::no_answer(error.without_url(), statement, &self.0.address, self.0.limits))
+    }
+
+    async fn exchange_once(&self, ask: &Ask, credentials: &Credentials) -> Result<Reply, reqwest::Error> {
+        let connections = self.0.connections.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let request = match ask {
+            Ask::Root => connections.get(self.0.root.clone()),
+            Ask::Sql(body) => connections
+                .post(self.0.sql.clone())
+                .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+                .body(body.clone()),
+        };
+        let request = match credentials {
+            Credentials::None => request,
+            Credentials::Basic { username, password } => request.basic_auth(username, Some(password.expose())),
+            Credentials::Jwt { token, .. } => request.bearer_auth(token.expose()),
+        };
+        let response = request.send().await?;
+        let status = response.status().as_u16();
+        let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let content_type = content_type.unwrap_or("no content type").to_owned();
+        Ok(Reply { status, content_type, body: response.bytes().await?.into() })
+    }
+
+    /// Lets go of all connections; requests under way keep theirs to the end.
+    fn reconnect(&self) -> Result<()> {
+        let fresh = connections::open(&self.0.root, self.0.schema.as_deref(), self.0.limits)?;
+        *self.0.connections.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("address", &self.0.address)
+            .field("schema", &self.0.schema)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Reply {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// Whether the server did not believe who is asking. CrateDB answers 401 too where it knows who is asking and what
+    /// they ask for is not theirs to do; then the body is an error of its own.
+    fn is_unauthenticated(&self) -> bool {
+        let known = |code| [code::NOT_AUTHORISED, code::MISSING_PRIVILEGE].contains(&code);
+        self.status == 401 && !failure::error_object(&self.body).is_some_and(|error| known(error.code))
+    }
+}
+
+fn sql_request(statement: Statement<'_>, args: &[Box<RawValue>], bulk_args: &[Vec<Box<RawValue>>]) -> Result<Ask> {
+    serde_json::to_vec(&SqlRequest { stmt: statement.text, args, bulk_args })
+        .map(Ask::Sql)
+        .map_err(|error| statement.failed(Kind::Usage).because("it can't be written as JSON").because_of(&error))
+}
+
+/// The address with a slash at its end, so that paths can be joined to it.
+fn base(url: &str) -> Result<Url> {
+    let mut base = Url::parse(url).map_err(|error| bad_address(url).because_of(&error))?;
+    if !base.username().is_empty() || base.password().is_some() {
+        return Err(Error::new(Kind::Setting, "cannot use an address of CrateDB that holds credentials")
+            .hint("set CRATEDB_USERNAME and CRATEDB_PASSWORD instead"));
+    }
+    if !matches!(base.scheme(), "http" | "https") || !base.has_host() {
+        return Err(bad_address(url).because("it has to begin with http:// or https://"));
+    }
+    base.set_query(None);
+    base.set_fragment(None);
+    if !base.path().ends_with('/') {
+        base.set_path(&format!("{}/", base.path()));
+    }
+    Ok(base)
+}
+
+fn bad_address(url: &str) -> Error {
+    // What can't be read may hold a password all the same.
+    let shown = if url.contains('@') { "…" } else { url };
+    Error::new(Kind::Setting, format!("cannot use `{shown}` as the HTTP address of CrateDB"))
+}

@@ -1,0 +1,123 @@
+//! The connections of one client: HTTP/1.1, kept alive, shared with nobody.
+
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use reqwest::Url;
+use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
+use rustls::{ClientConfig, RootCertStore};
+use rustls_platform_verifier::BuilderVerifierExt as _;
+
+use crate::error::{Error, Kind, Result};
+
+/// How long a connection may take to be made, and the server to be silent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) connect: Duration,
+    pub(crate) silence: Duration,
+}
+
+impl Limits {
+    /// A server that is up answers a connection attempt within milliseconds, or seconds across the world and through a
+    /// cold proxy. Silence is allowed for as long as the slowest statement that a test may reasonably wait for (a
+    /// restore, a big COPY FROM); without an end, a lost connection would hang a test run forever.
+    pub(crate) const SQL: Self = Self { connect: Duration::from_secs(5), silence: Duration::from_secs(5 * 60) };
+}
+
+/// Shorter than what proxies in front of a server commonly allow (a minute and more), so that it is this side that
+/// closes an idle connection, and a request doesn't meet one that the other side is just closing.
+const IDLE: Duration = Duration::from_secs(30);
+
+const DEFAULT_SCHEMA: HeaderName = HeaderName::from_static("default-schema");
+
+/// New connections to the server at `url`, each with `schema` as its default schema.
+pub(crate) fn open(url: &Url, schema: Option<&str>, limits: Limits) -> Result<reqwest::Client> {
+    let mut headers = HeaderMap::new();
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    if let Some(schema) = schema {
+        let value = HeaderValue::from_str(schema).map_err(|error| {
+            Error::new(Kind::Usage, format!("cannot use `{schema}` as the default schema")).because_of(&error)
+        })?;
+        headers.insert(DEFAULT_SCHEMA, value);
+    }
+    let mut builder = reqwest::Client::builder()
+        .default_headers(headers)
+        .user_agent(concat!("cratedb-test/", env!("CARGO_PKG_VERSION")))
+        .http1_only()
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(limits.connect)
+        .read_timeout(limits.silence)
+        .pool_idle_timeout(IDLE)
+        .tls_backend_preconfigured(tls_for(url)?);
+    if is_loopback(url) {
+        // A proxy on another machine would look for the server there.
+        builder = builder.no_proxy();
+    }
+    builder.build().map_err(|error| {
+        Error::new(Kind::Transport, format!("cannot make an HTTP client for {url}")).because_of(&error.without_url())
+    })
+}
+
+/// TLS is set up once per process, and only for `https` addresses: reading the platform's certificates takes longer than
+/// everything else between a test's start and its first statement.
+fn tls_for(url: &Url) -> Result<ClientConfig> {
+    static WITH_PLATFORM_CERTIFICATES: LazyLock<Result<ClientConfig>> = LazyLock::new(with_platform_certificates);
+    static WITHOUT_CERTIFICATES: LazyLock<Result<ClientConfig>> =
+        LazyLock::new(|| Ok(tls()?.with_root_certificates(RootCertStore::empty()).with_no_client_auth()));
+    if url.scheme() == "https" { WITH_PLATFORM_CERTIFICATES.clone() } else { WITHOUT_CERTIFICATES.clone() }
+}
+
+fn with_platform_certificates() -> Result<ClientConfig> {
+    Ok(tls()?.with_platform_verifier().map_err(|error| no_tls(&error))?.with_no_client_auth())
+}
+
+/// The provider is named here and not installed for the process, which belongs to whom we are a guest of.
+fn tls() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(|error| no_tls(&error))
+}
+
+fn no_tls(cause: &rustls::Error) -> Error {
+    Error::new(Kind::Transport, "cannot set up TLS").because_of(cause)
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn avoid_proxies_only_for_this_machine() {
+        for (url, loopback) in [
+            ("http://localhost:4200", true),
+            ("http://127.0.0.1:4200", true),
+            ("http://[::1]:4200", true),
+            ("http://crate.localhost", true),
+            ("https://ci.aks1.eastus2.azure.cratedb.net:4200", false),
+            ("http://10.0.0.1:4200", false),
+        ] {
+            assert_eq!(is_loopback(&Url::parse(url).unwrap()), loopback, "{url}");
+        }
+    }
+
+    #[test]
+    fn refuse_a_schema_that_no_header_can_carry() {
+        let url = Url::parse("http://localhost:4200").unwrap();
+        let error = open(&url, Some("a\nb"), Limits::SQL).unwrap_err();
+        assert!(error.to_string().contains("default schema"), "{error}");
+    }
+
+    #[test]
+    fn leave_the_default_provider_of_the_process_alone() {
+        open(&Url::parse("https://localhost:4200").unwrap(), None, Limits::SQL).unwrap();
+        assert!(rustls::crypto::CryptoProvider::get_default().is_none());
+    }
+}

@@ -1,0 +1,227 @@
+//! What went wrong with a statement, in words: what was asked, of whom, why it failed, what helps.
+
+use serde::Deserialize;
+
+use super::client::Reply;
+use super::connections::Limits;
+use super::wallet::Credentials;
+use crate::error::{Error, Kind, Refusal};
+
+/// Enough of a statement to recognise it.
+const STATEMENT_CHARS: usize = 200;
+/// Enough of a server's message to understand it; some list every column of a table.
+const MESSAGE_CHARS: usize = 2000;
+/// Enough of a body that isn't what was promised.
+const BODY_CHARS: usize = 500;
+
+/// CrateDB's codes that this client does something about.
+pub(crate) mod code {
+    pub(crate) const NOT_SUPPORTED: i32 = 4004;
+    pub(crate) const NOT_AUTHORISED: i32 = 4010;
+    pub(crate) const MISSING_PRIVILEGE: i32 = 4011;
+    pub(crate) const RELATION_UNKNOWN: i32 = 4041;
+}
+
+/// A statement as errors name it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Statement<'a> {
+    pub(crate) text: &'a str,
+    /// Number from 1 and how many there are, if it is one of several.
+    place: Option<(usize, usize)>,
+}
+
+impl<'a> Statement<'a> {
+    pub(crate) fn new(text: &'a str) -> Self {
+        Self { text, place: None }
+    }
+
+    /// The statement is the `number`th of `count`, counted from 1.
+    pub(crate) fn numbered(text: &'a str, number: usize, count: usize) -> Self {
+        Self { text, place: Some((number, count)) }
+    }
+
+    /// An error that says that executing the statement failed.
+    pub(crate) fn failed(&self, kind: Kind) -> Error {
+        self.failed_to(kind, "execute", "")
+    }
+
+    /// An error that says that something else with the statement failed.
+    pub(crate) fn failed_to(&self, kind: Kind, what: &str, how: &str) -> Error {
+        let text = excerpt(self.text, STATEMENT_CHARS);
+        let attempted = match self.place {
+            None => format!("cannot {what} `{text}`{how}"),
+            Some((number, count)) => format!("cannot {what} statement {number} of {count}, `{text}`{how}"),
+        };
+        Error::new(kind, attempted)
+    }
+
+    /// Whether executing it twice is the same as executing it once, whatever happened the first time.
+    pub(crate) fn only_reads(&self) -> bool {
+        let text = super::split::without_leading_comments(self.text);
+        let end = text.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(text.len());
+        ["SELECT", "SHOW", "EXPLAIN", "WITH", "VALUES", "REFRESH"]
+            .iter()
+            .any(|word| text[..end].eq_ignore_ascii_case(word))
+    }
+}
+
+/// The beginning of a text, on one line.
+pub(crate) fn excerpt(text: &str, chars: usize) -> String {
+    let mut short = String::new();
+    for word in text.split_whitespace() {
+        if !short.is_empty() {
+            short.push(' ');
+        }
+        short.push_str(word);
+        if short.len() > chars * 4 {
+            break;
+        }
+    }
+    match short.char_indices().nth(chars) {
+        Some((end, _)) => format!("{}…", &short[..end]),
+        None => short,
+    }
+}
+
+/// No answer, or only part of one.
+pub(crate) fn no_answer(cause: reqwest::Error, statement: Statement<'_>, address: &str, limits: Limits) -> Error {
+    let kind = if cause.is_timeout() { Kind::Timeout } else { Kind::Transport };
+    let error = statement.failed(kind);
+    if cause.is_connect() {
+        let error = match kind {
+            Kind::Timeout => error.because(format!("no connection to {address} within {}", in_words(limits.connect))),
+            _ => error.because(format!("no connection to {address}")).because_of(&root(&cause)),
+        };
+        return error.hint("is the server running, and is this its HTTP address?");
+    }
+    match kind {
+        Kind::Timeout => error
+            .because(format!("{address} said nothing for {}", in_words(limits.silence)))
+            .hint("it may still be executing the statement: `SELECT id, stmt FROM sys.jobs` on the server tells"),
+        _ => {
+            let error = error.because(format!("the connection to {address} broke before the answer was complete"));
+            let error = error.because_of(&root(&cause));
+            if statement.only_reads() {
+                error
+            } else {
+                error.hint("the statement may have been executed; it was not sent again")
+            }
+        }
+    }
+}
+
+fn in_words(time: std::time::Duration) -> impl std::fmt::Display {
+    humantime::format_duration(time)
+}
+
+/// The innermost cause: what the operating system or the TLS library said, without what every layer above adds to it.
+fn root(error: &reqwest::Error) -> Root {
+    let mut cause: &(dyn std::error::Error + 'static) = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    Root(cause.to_string())
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Root(String);
+
+#[derive(Deserialize)]
+struct ErrorBody {
+    error: ErrorObject,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct ErrorObject {
+    pub(crate) message: String,
+    pub(crate) code: i32,
+}
+
+/// The error of CrateDB in an answer, if that is what the answer is.
+pub(crate) fn error_object(body: &[u8]) -> Option<ErrorObject> {
+    serde_json::from_slice::<ErrorBody>(body).ok().map(|body| body.error)
+}
+
+/// An answer whose status says no.
+pub(crate) fn refused(
+    reply: &Reply,
+    statement: Statement<'_>,
+    address: &str,
+    schema: Option<&str>,
+    credentials: &Credentials,
+) -> Error {
+    let object = error_object(&reply.body);
+    let code = object.as_ref().map(|object| object.code);
+    let message = object.map_or_else(|| excerpt(&reply.text(), BODY_CHARS), |object| object.message);
+    let error = statement.failed(Kind::Server);
+    let error = match code {
+        Some(code) => error.because(format!("{} (code {code})", excerpt(&message, MESSAGE_CHARS))),
+        None if message.is_empty() => error.because(format!("{address} answered with status {}", reply.status)),
+        None => error.because(format!("{address} answered with status {}", reply.status)).because(&message),
+    };
+    let error = match hint(code, reply.status, schema, credentials) {
+        Some(hint) => error.hint(hint),
+        None => error,
+    };
+    error.refused(Refusal { status: reply.status, code, message, request: statement.text.into() })
+}
+
+fn hint(code: Option<i32>, status: u16, schema: Option<&str>, credentials: &Credentials) -> Option<String> {
+    match (code, schema) {
+        (Some(code::RELATION_UNKNOWN), Some(schema)) => {
+            return Some(format!("names without a schema are looked for in `{schema}`, the schema of this test"));
+        }
+        (Some(_), _) => return None,
+        (None, _) => {}
+    }
+    let text = match (status, credentials) {
+        (401, Credentials::None) => "the server wants credentials: set CRATEDB_USERNAME and CRATEDB_PASSWORD",
+        (401, Credentials::Basic { .. }) => "look at CRATEDB_USERNAME and CRATEDB_PASSWORD",
+        (401, Credentials::Jwt { .. }) => "the token of CrateDB Cloud was renewed once and refused again",
+        (502..=504, _) => "a proxy answered: is the cluster running?",
+        _ => return None,
+    };
+    Some(text.into())
+}
+
+/// An answer that says yes and isn't of the promised shape.
+pub(crate) fn unreadable(reply: &Reply, statement: Statement<'_>, address: &str, why: &str) -> Error {
+    let body = excerpt(&reply.text(), BODY_CHARS);
+    statement
+        .failed(Kind::Decode)
+        .because(format!(
+            "the answer of {address} is not one of CrateDB (status {}, {})",
+            reply.status, reply.content_type
+        ))
+        .because(why)
+        .because(if body.is_empty() { "it is empty".to_string() } else { format!("it begins with `{body}`") })
+        .hint("is this the HTTP address of a CrateDB server?")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn excerpts_are_one_short_line() {
+        assert_eq!(excerpt("  SELECT\n\t 1 ", 20), "SELECT 1");
+        assert_eq!(excerpt("größer als es sein darf", 6), "größer…");
+        assert_eq!(excerpt(&"x ".repeat(100_000), 3), "x x…");
+        assert_eq!(excerpt("", 3), "");
+    }
+
+    #[test]
+    fn statements_that_only_read_are_told_from_those_that_write() {
+        for text in
+            ["SELECT 1", "select(1)", "-- why\n/* not */ SELECT 1", "WITH a AS (SELECT 1) SELECT 2", "REFRESH TABLE t"]
+        {
+            assert!(Statement::new(text).only_reads(), "{text}");
+        }
+        for text in
+            ["", "INSERT INTO t SELECT 1", "selection", "/* SELECT", "DELETE FROM t", "SET a = 1", "FETCH 1 FROM c"]
+        {
+            assert!(!Statement::new(text).only_reads(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! A row of an answer as a serde deserializer: tuples by position, structs and maps by column name, anything else from
+//! the only column.
+
+use std::fmt;
+
+use serde::de::value::StrDeserializer;
+use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Unexpected, Visitor};
+use serde_json::value::RawValue;
+
+use super::answer::Column;
+use super::cell::Cell;
+
+/// So many columns an error lists; wide tables have hundreds.
+const COLUMNS_SHOWN: usize = 20;
+
+/// One row.
+#[derive(Clone, Copy)]
+pub(crate) struct Row<'de> {
+    columns: &'de [Column],
+    cells: &'de [&'de RawValue],
+}
+
+/// Why a row or a cell can't be read.
+#[derive(Debug)]
+pub(crate) struct Error {
+    message: String,
+    /// Where in a cell, as SQL subscripts.
+    path: String,
+    /// The column, once it is known.
+    column: Option<String>,
+    is_null: bool,
+}
+
+impl<'de> Row<'de> {
+    pub(crate) fn new(columns: &'de [Column], cells: &'de [&'de RawValue]) -> Result<Self, Error> {
+        if columns.len() == cells.len() {
+            return Ok(Self { columns, cells });
+        }
+        Err(de::Error::custom(format_args!("it has {} cells for {} columns", cells.len(), columns.len())))
+    }
+
+    /// The only cell as a `T`.
+    pub(crate) fn scalar<T: DeserializeOwned>(self) -> Result<T, Error> {
+        self.only(|cell| T::deserialize(cell))
+    }
+
+    fn cell(self, index: usize) -> Cell<'de> {
+        Cell::new(self.cells[index].get(), &self.columns[index].kind)
+    }
+
+    /// An error in a cell, with the column's name and type.
+    fn at(self, index: usize, error: Error) -> Error {
+        let Column { name, kind } = &self.columns[index];
+        error.in_column(|path| format!("column {}, `{name}{path}` ({kind})", index + 1))
+    }
+
+    fn only<T>(self, read: impl FnOnce(Cell<'de>) -> Result<T, Error>) -> Result<T, Error> {
+        match self.columns {
+            [_] => read(self.cell(0)).map_err(|error| self.at(0, error)),
+            _ => Err(de::Error::custom(format_args!("one value can't hold {}", self.described()))),
+        }
+    }
+
+    fn by_position<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_seq(Positions { row: self, next: 0 }).map_err(|error| self.with_columns(error))
+    }
+
+    fn by_name<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_map(Positions { row: self, next: 0 }).map_err(|error| self.with_columns(error))
+    }
+
+    /// An error that is about no single column tells which there are.
+    fn with_columns(self, mut error: Error) -> Error {
+        if error.column.is_none() {
+            error.column = Some(format!("the row has {}", self.described()));
+        }
+        error
+    }
+
+    fn described(self) -> String {
+        let count = self.columns.len();
+        let mut names: Vec<String> =
+            self.columns.iter().take(COLUMNS_SHOWN).map(|Column { name, kind }| format!("`{name}` ({kind})")).collect();
+        if count > COLUMNS_SHOWN {
+            names.push("…".into());
+        }
+        let plural = if count == 1 { "" } else { "s" };
+        format!("{count} column{plural}, {}", names.join(", "))
+    }
+}
+
+macro_rules! from_the_only_cell {
+    ($($method:ident)*) => {$(
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+            self.only(|cell| cell.$method(visitor))
+        }
+    )*};
+}
+
+impl<'de> Deserializer<'de> for Row<'de> {
+    type Error = Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.by_name(visitor)
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.by_name(visitor)
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        self.by_name(visitor)
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.by_position(visitor)
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Error> {
+        if len == self.columns.len() {
+            return self.by_position(visitor);
+        }
+        Err(de::Error::custom(format_args!("a tuple of {len} can't hold {}", self.described())))
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        len: usize,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        self.deserialize_tuple(len, visitor)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Error> {
+        if self.columns.len() == 1 {
+            // A newtype around a tuple of one or around a value: both read from here.
+            return match Cell::is_raw(name) {
+                true => self.only(|cell| cell.deserialize_newtype_struct(name, visitor)),
+                false => visitor.visit_newtype_struct(self),
+            };
+        }
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self.cells {
+            [cell] if cell.get() == "null" => visitor.visit_none(),
+            _ => visitor.visit_some(self),
+        }
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_unit()
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        self.only(|cell| cell.deserialize_enum(name, variants, visitor))
+    }
+
+    fn deserialize_unit_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Error> {
+        self.only(|cell| cell.deserialize_unit_struct(name, visitor))
+    }
+
+    from_the_only_cell! {
+        deserialize_bool deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
+        deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128
+        deserialize_f32 deserialize_f64 deserialize_char deserialize_str deserialize_string
+        deserialize_bytes deserialize_byte_buf deserialize_unit deserialize_identifier
+    }
+}
+
+/// Walks over the cells of a row, with or without the names of their columns.
+struct Positions<'de> {
+    row: Row<'de>,
+    next: usize,
+}
+
+impl<'de> SeqAccess<'de> for Positions<'de> {
+    type Error = Error;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
+        if self.next == self.row.cells.len() {
+            return Ok(None);
+        }
+        let index = self.next;
+        self.next += 1;
+        seed.deserialize(self.row.cell(index)).map(Some).map_err(|error| self.row.at(index, error))
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.row.cells.len() - self.next)
+    }
+}
+
+impl<'de> MapAccess<'de> for Positions<'de> {
+    type Error = Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
+        match self.row.columns.get(self.next) {
+            Some(column) => seed.deserialize(StrDeserializer::new(&column.name)).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
+        let index = self.next;
+        self.next += 1;
+        seed.deserialize(self.row.cell(index)).map_err(|error| self.row.at(index, error))
+    }
+}
+
+impl Error {
+    /// The same error one level further up, where `step` leads to it.
+    pub(crate) fn below(mut self, step: impl fmt::Display) -> Self {
+        self.path = format!("{step}{}", self.path);
+        self
+    }
+
+    fn in_column(mut self, describe: impl FnOnce(&str) -> String) -> Self {
+        self.column.get_or_insert_with(|| describe(&self.path));
+        self
+    }
+
+    pub(crate) fn hint(&self) -> Option<&'static str> {
+        self.is_null.then_some("read it into an `Option` where it may be NULL")
+    }
+}
+
+impl de::Error for Error {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self { message: message.to_string(), path: String::new(), column: None, is_null: false }
+    }
+
+    fn invalid_type(unexpected: Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        match unexpected {
+            Unexpected::Unit | Unexpected::Option => {
+                Self { is_null: true, ..Self::custom(format_args!("it is NULL, expected {expected}")) }
+            }
+            unexpected => Self::custom(format_args!("invalid type: {unexpected}, expected {expected}")),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(column) = &self.column {
+            write!(f, "{column}: ")?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,179 @@
+//! Where the credentials of SQL requests come from, and how they are renewed.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
+
+use crate::error::{Error, Kind, Result};
+use crate::secret::Secret;
+
+/// What proves to a server who is asking.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Credentials {
+    /// Nothing: the server decides whom it takes the caller for, usually the superuser `crate`.
+    None,
+    /// A user of the database.
+    Basic { username: String, password: Secret },
+    /// A token of CrateDB Cloud.
+    Jwt {
+        token: Secret,
+        /// When it expires, in seconds since the Unix epoch.
+        expires: Option<i64>,
+    },
+}
+
+type Renewal = Pin<Box<dyn Future<Output = Result<Credentials>> + Send>>;
+type Renewer = Arc<dyn Fn() -> Renewal + Send + Sync>;
+
+/// The credentials that all clients of a process share. Whoever gets new ones replaces them here.
+#[derive(Clone)]
+pub(crate) struct Wallet(Arc<Inner>);
+
+struct Inner {
+    current: RwLock<Credentials>,
+    renewer: Option<Renewer>,
+    /// Held while a renewal is under way; keeps the last one that failed.
+    renewing: Mutex<Option<FailedRenewal>>,
+}
+
+struct FailedRenewal {
+    at: Instant,
+    error: Error,
+}
+
+impl Wallet {
+    pub(crate) fn new(credentials: Credentials) -> Self {
+        Self::with(credentials, None)
+    }
+
+    /// The same credentials, and a way to get new ones.
+    pub(crate) fn with_renewer(self, renewer: Arc<dyn Fn() -> Renewal + Send + Sync>) -> Self {
+        Self::with(self.current(), Some(renewer))
+    }
+
+    fn with(credentials: Credentials, renewer: Option<Renewer>) -> Self {
+        Self(Arc::new(Inner { current: RwLock::new(credentials), renewer, renewing: Mutex::new(None) }))
+    }
+
+    pub(crate) fn current(&self) -> Credentials {
+        self.0.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn replace(&self, credentials: Credentials) {
+        *self.0.current.write().unwrap_or_else(PoisonError::into_inner) = credentials;
+    }
+
+    /// Credentials other than those that a server refused. However many requests were refused at once, one of them
+    /// renews, and the others take what it got, or its error.
+    pub(crate) async fn renew(&self, refused: &Credentials) -> Result<Credentials> {
+        let asked = Instant::now();
+        let mut last_failure = self.0.renewing.lock().await;
+        let current = self.current();
+        if current != *refused {
+            return Ok(current);
+        }
+        if let Some(failure) = last_failure.as_ref().filter(|failure| failure.at >= asked) {
+            return Err(failure.error.clone());
+        }
+        let Some(renewer) = &self.0.renewer else {
+            return Err(
+                Error::new(Kind::Session, "cannot renew the credentials").because("there is no way to get new ones")
+            );
+        };
+        match renewer().await {
+            Ok(renewed) => {
+                self.replace(renewed.clone());
+                Ok(renewed)
+            }
+            Err(error) => {
+                *last_failure = Some(FailedRenewal { at: Instant::now(), error: error.clone() });
+                Err(error)
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Wallet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Wallet").field(&self.current()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    fn jwt(token: &str) -> Credentials {
+        Credentials::Jwt { token: Secret::new(token), expires: None }
+    }
+
+    /// A wallet whose renewer answers `outcome` after all who wait for it have asked.
+    fn wallet(outcome: Result<Credentials>) -> (Wallet, Arc<AtomicUsize>) {
+        let renewals = Arc::new(AtomicUsize::new(0));
+        let counted = renewals.clone();
+        let wallet = Wallet::new(jwt("old")).with_renewer(Arc::new(move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            let outcome = outcome.clone();
+            Box::pin(async move {
+                tokio::task::yield_now().await;
+                outcome
+            })
+        }));
+        (wallet, renewals)
+    }
+
+    async fn renew_at_once(wallet: &Wallet, times: usize) -> Vec<Result<Credentials>> {
+        let tasks: Vec<_> = (0..times)
+            .map(|_| {
+                let wallet = wallet.clone();
+                tokio::spawn(async move { wallet.renew(&jwt("old")).await })
+            })
+            .collect();
+        let mut outcomes = Vec::new();
+        for task in tasks {
+            outcomes.push(task.await.unwrap());
+        }
+        outcomes
+    }
+
+    #[tokio::test]
+    async fn renews_once_for_many_that_were_refused_at_once() {
+        let (wallet, renewals) = wallet(Ok(jwt("new")));
+        for outcome in renew_at_once(&wallet, 20).await {
+            assert_eq!(outcome.unwrap(), jwt("new"));
+        }
+        assert_eq!((wallet.current(), renewals.load(Ordering::Relaxed)), (jwt("new"), 1));
+    }
+
+    #[tokio::test]
+    async fn fails_once_for_many_that_were_refused_at_once_and_tries_again_later() {
+        let (wallet, renewals) = wallet(Err(Error::new(Kind::Cloud, "cannot get a token")));
+        for outcome in renew_at_once(&wallet, 20).await {
+            assert_eq!(outcome.unwrap_err().to_string(), "cannot get a token");
+        }
+        assert_eq!(renewals.load(Ordering::Relaxed), 1);
+        wallet.renew(&jwt("old")).await.unwrap_err();
+        assert_eq!(renewals.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test]
+    async fn takes_what_was_pushed_meanwhile_without_renewing() {
+        let (wallet, renewals) = wallet(Ok(jwt("renewed")));
+        wallet.replace(jwt("pushed"));
+        assert_eq!(wallet.renew(&jwt("old")).await.unwrap(), jwt("pushed"));
+        assert_eq!(renewals.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn hides_its_secrets() {
+        assert!(!format!("{:?}", Wallet::new(jwt("hunter2"))).contains("hunter2"));
+    }
+}
