@@ -20,7 +20,7 @@ mod work;
 
 pub(crate) use files::{DIR_VARIABLE, KeyFiles, Places};
 pub(crate) use lock::Locks;
-pub(crate) use machine::{AttemptId, CutReason, Mode, Policy};
+pub(crate) use machine::{AttemptId, Mode, Policy};
 pub(crate) use protocol::{
     Decoder, FromClient, FromKeeper, Hello, Open, PROTOCOL, Ready, Spec, encode, send_with_descriptors,
 };

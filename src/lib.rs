@@ -22,9 +22,13 @@ mod keeper;
 pub mod private;
 #[cfg(feature = "harness")]
 mod provider;
+#[cfg(feature = "harness")]
+mod schema;
 mod secret;
 #[cfg(feature = "harness")]
 mod session;
+#[cfg(feature = "harness")]
+mod settings;
 mod sql;
 mod version;
 mod wait;

@@ -75,10 +75,6 @@ impl Clients {
         (join, own, watches, first)
     }
 
-    pub(super) fn get(&self, id: ClientId) -> Option<&Client> {
-        self.connected.get(&id)
-    }
-
     pub(super) fn get_mut(&mut self, id: ClientId) -> Option<&mut Client> {
         self.connected.get_mut(&id)
     }
@@ -104,7 +100,7 @@ impl Clients {
         }
     }
 
-    /// One client of `session`, or of any.
+    /// Any client, for what concerns all.
     pub(super) fn anybody(&self) -> Option<&Client> {
         self.connected.values().next()
     }

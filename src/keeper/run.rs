@@ -48,6 +48,13 @@ pub(super) enum Input {
     Term,
 }
 
+/// The last thing a keeper does with a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Last {
+    Release,
+    Exit,
+}
+
 /// Runs a keeper on an inherited listener until nothing is left to do; the exit code.
 pub(super) fn run(listener: OwnedFd, files: &KeyFiles) -> i32 {
     let filter = log::start();
@@ -119,8 +126,8 @@ pub(super) struct Keeper {
     cleaner: Option<Cleaner>,
     drops_in_flight: Vec<String>,
     drop_warned: bool,
-    /// A release that waits for drops until then.
-    release_at: Option<Instant>,
+    /// What waits for drops, and until when at most.
+    after_drops: Option<(Instant, Last)>,
     renew_at: Option<Instant>,
     renewing: bool,
     last_progress: Option<String>,
@@ -158,7 +165,7 @@ impl Keeper {
             cleaner: None,
             drops_in_flight: Vec::new(),
             drop_warned: false,
-            release_at: None,
+            after_drops: None,
             renew_at: None,
             renewing: false,
             last_progress: None,
@@ -235,13 +242,13 @@ impl Keeper {
 
     fn wake_at(&self) -> Option<Instant> {
         let machine = self.machine.deadline().and_then(|at| self.born.checked_add(Duration::from_millis(at)));
-        [machine, self.release_at, self.renew_at].into_iter().flatten().min()
+        [machine, self.after_drops.map(|(at, _)| at), self.renew_at].into_iter().flatten().min()
     }
 
     fn wake(&mut self) {
         let now = Instant::now();
-        if self.release_at.is_some_and(|at| now >= at) {
-            self.release_now();
+        if self.after_drops.is_some_and(|(at, _)| now >= at) {
+            self.drops_done();
         }
         if self.renew_at.is_some_and(|at| now >= at) {
             self.renew();

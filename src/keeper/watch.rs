@@ -14,7 +14,9 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Returns once the process is dead. `descriptor` is its pidfd, which neither a number used again nor a namespace can
 /// confuse.
 pub(super) async fn end_of(process: Identity, descriptor: Option<OwnedFd>) {
-    if let Some(watched) = descriptor.and_then(|fd| AsyncFd::with_interest(fd, Interest::READABLE).ok())
+    // SAFETY: the descriptor is owned by what registers it, and closed only after that.
+    let register = |fd| unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }.ok();
+    if let Some(watched) = descriptor.and_then(register)
         && watched.readable().await.is_ok()
     {
         return;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{DROPS, Event, FromKeeper, Keeper, Outcome};
+use super::{DROPS, Event, FromKeeper, Keeper, Last, Outcome};
 use crate::error::{Error, Kind, Result};
 use crate::keeper::machine::{AttemptId, ClientId, CutReason, Effect, FailReason, RefuseReason, State, Word};
 use crate::keeper::protocol::{FromClient, Ready};
@@ -30,16 +30,13 @@ impl Keeper {
             Effect::Write(word) => self.write(word),
             Effect::Probe => self.probe(),
             Effect::Acquire => self.acquire(),
-            Effect::Release => self.release(),
+            Effect::Release => self.finish_drops(Last::Release),
             Effect::Ready(client) => self.ready(client),
             Effect::Fail(client, reason) => self.fail(client, reason),
             Effect::Cut(client, reason) => self.cut(client, reason),
             Effect::Granted(client, id) => self.clients.send(client, &FromKeeper::Granted { id }),
             Effect::Refused(client, id, reason) => self.refuse(client, id, reason),
-            Effect::Exit => {
-                self.write_reports();
-                self.exit = Some(exit::DONE);
-            }
+            Effect::Exit => self.finish_drops(Last::Exit),
         }
     }
 
@@ -312,36 +309,53 @@ impl Keeper {
                 client.outbox.send(&FromKeeper::Notice { text });
             }
         }
-        if self.release_at.is_some() && self.drops_in_flight.is_empty() {
-            self.release_now();
+        if self.after_drops.is_some() && self.drops_in_flight.is_empty() {
+            self.drops_done();
         }
     }
 
-    fn release(&mut self) {
+    /// A cluster that lives on should not keep the schemas of this run; a local server takes them with it.
+    fn finish_drops(&mut self, last: Last) {
         let worth_waiting = self.resource.as_ref().is_some_and(lives_on) && !self.drops_in_flight.is_empty();
-        if worth_waiting {
-            self.release_at = Some(Instant::now() + DROPS);
-        } else {
-            self.release_now();
+        self.after_drops = Some((Instant::now() + DROPS, last));
+        if !worth_waiting {
+            self.drops_done();
         }
     }
 
-    pub(super) fn release_now(&mut self) {
-        self.release_at = None;
-        let rest = std::mem::take(&mut self.drops_in_flight);
-        // Read before the journal is written: the request leaves first.
-        let held = self.held();
-        match (held, &self.work) {
+    pub(super) fn drops_done(&mut self) {
+        match self.after_drops.take() {
+            Some((_, Last::Release)) => self.release_now(),
+            Some((_, Last::Exit)) => {
+                self.note_undropped();
+                self.write_reports();
+                self.exit = Some(exit::DONE);
+            }
+            None => {}
+        }
+    }
+
+    fn release_now(&mut self) {
+        match (self.held(), &self.work) {
+            // The request leaves before anything is written.
             (Some(held), Some(work)) => work.release(held, self.machine.policy().on_exit),
             (None, _) => self.feed(Event::Released { ok: true }),
             (_, None) => self.feed(Event::Released { ok: false }),
         }
-        let lives_on = self.resource.as_ref().is_some_and(lives_on);
-        let rest = if lives_on { rest } else { Vec::new() };
-        let _ = self.with_journal(|journal| match journal.record.undropped == rest {
+        self.note_undropped();
+    }
+
+    /// What could not be dropped in time is dropped by the next acquisition.
+    fn note_undropped(&mut self) {
+        let rest = std::mem::take(&mut self.drops_in_flight);
+        let rest = if self.resource.as_ref().is_some_and(lives_on) { rest } else { Vec::new() };
+        let noted = self.with_journal(|journal| match journal.record.undropped == rest {
             true => Ok(()),
             false => journal.write(|record| record.undropped = rest),
         });
+        if let Err(error) = noted {
+            tracing::warn!(%error, "schemas that are left were not written down");
+        }
     }
 
     fn released(&mut self, outcome: Result<Released>) -> bool {
