@@ -243,3 +243,6 @@ async fn fresh(client: &Client, id: &str) -> Result<Credentials> {
 fn named(cluster: &Cluster) -> String {
     format!("cluster `{}` ({})", cluster.name, cluster.id)
 }
+
+#[cfg(test)]
+mod tests;
