@@ -11,7 +11,7 @@ use std::pin::pin;
 
 pub use description::{KeepSchema, Test};
 pub use failure::{Failed, Probe};
-pub use parameters::{Context, extract, extract_sync};
+pub use parameters::{Context, extract, extract_awaited, extract_sync};
 use running::Running;
 
 use crate::error::{Error, Kind, Result};

@@ -42,7 +42,7 @@ pub(crate) fn test(function: &Function, options: &Options) -> TokenStream {
 
 /// Which function of `private` runs the test.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Runner {
+pub(crate) enum Runner {
     /// A sync test.
     Sync,
     /// An async test, on a runtime that is made for it.
@@ -133,7 +133,7 @@ fn body(function: &Function, krate: &TokenStream, runner: Runner) -> TokenStream
     let context = Ident::new("__cratedb_test_context", span);
     let inputs = function.signature.inputs.iter().enumerate();
     let parameters: Vec<_> = inputs.filter_map(|(index, input)| Parameter::new(index, input)).collect();
-    let extractions = parameters.iter().map(|parameter| parameter.extraction(krate, &context, runner.is_async()));
+    let extractions = parameters.iter().map(|parameter| parameter.extraction(krate, &context, runner));
     let arguments = parameters.iter().map(Parameter::handed_over);
     let (asyncness, awaited) = if runner.is_async() {
         (quote_spanned!(span=> async), quote_spanned!(span=> .await))

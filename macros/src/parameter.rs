@@ -5,6 +5,8 @@ use quote::{ToTokens, format_ident, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{FnArg, Pat, PatType, Type};
 
+use crate::expand::Runner;
+
 /// How the function takes what was made.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Taken {
@@ -34,15 +36,18 @@ impl<'a> Parameter<'a> {
     }
 
     /// `let … = extract::<T>(…)…?;`
-    pub(crate) fn extraction(&self, krate: &TokenStream, context: &Ident, is_async: bool) -> TokenStream {
+    pub(crate) fn extraction(&self, krate: &TokenStream, context: &Ident, runner: Runner) -> TokenStream {
         let (span, made, name) = (self.span(), self.made, self.name());
         let variable = self.variable();
         let mutability = (self.taken == Taken::Exclusive).then(|| quote_spanned!(span=> mut));
         // Every token lies on the type, else rustc reports one bad parameter three times, on three places.
-        if is_async {
-            quote_spanned!(span=> let #mutability #variable = #krate::private::extract::<#made>(#context, #name).await?;)
-        } else {
-            quote_spanned!(span=> let #mutability #variable = #krate::private::extract_sync::<#made>(#context, #name)?;)
+        let (extract, awaited) = match runner {
+            Runner::Sync => (quote_spanned!(span=> extract_sync), None),
+            Runner::Async => (quote_spanned!(span=> extract), Some(quote_spanned!(span=> .await))),
+            Runner::Awaited => (quote_spanned!(span=> extract_awaited), Some(quote_spanned!(span=> .await))),
+        };
+        quote_spanned! {span=>
+            let #mutability #variable = #krate::private::#extract::<#made>(#context, #name) #awaited ?;
         }
     }
 

@@ -32,6 +32,13 @@ pub fn extract<'a, T: FromCluster + 'a>(
     })
 }
 
+/// The same for a test on the runtime of another attribute, which may ask for a future that is `Send`: this one is if that
+/// of the parameter is.
+pub async fn extract_awaited<T: FromCluster>(context: &Context, parameter: &'static str) -> Outcome<T> {
+    let made = T::from_cluster(&context.cluster).await;
+    made.map_err(|error| not_made::<T>(context, parameter, &*error))
+}
+
 /// Makes the value of a parameter of a sync test. Connections and timers it needs are driven by the background thread.
 pub fn extract_sync<T: FromCluster>(context: &Context, parameter: &'static str) -> Outcome<T> {
     let _entered = background::handle().enter();

@@ -46,11 +46,10 @@ fn a_harness_error_is_not_the_panic_that_should_be_sync(#[ignore] _impossible: I
 #[ignore = "fails on purpose"]
 async fn a_parameter_that_cannot_be_made(_impossible: &Impossible) {}
 
-#[allow(clippy::duplicated_attributes)]
 #[test]
 #[cratedb_cluster]
 #[ignore = "fails on purpose"]
-async fn registered_twice() {}
+fn registered_twice() {}
 
 #[rstest]
 #[ignore = "fails on purpose"]

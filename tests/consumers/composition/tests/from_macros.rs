@@ -17,7 +17,7 @@ by_pieces!(#[allow(clippy::unit_cmp)] by_reference, &Cluster, (), { assert_eq!((
 by_pieces!(
     /// Documented, hence public.
     pub by_mutable_reference, &mut Cluster, Result<()>, { Ok(()) });
-by_pieces!(#[should_panic(expected = "no")] #[tokio::test] panics, (Cluster), (), { panic!("no") });
+by_pieces!(#[should_panic(expected = "no")] #[tokio::test] panics, Cluster, (), { panic!("no") });
 
 macro_rules! by_parameter {
     ($name:ident, $parameter:ident, $pattern:pat, $path:path, $keep:literal) => {
