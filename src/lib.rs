@@ -16,13 +16,19 @@ mod extract;
 #[cfg(feature = "rstest")]
 pub mod fixture;
 #[cfg(feature = "harness")]
+mod keeper;
+#[cfg(feature = "harness")]
 #[doc(hidden)]
 pub mod private;
 #[cfg(feature = "harness")]
 mod provider;
+#[cfg(feature = "harness")]
+mod schema;
 mod secret;
 #[cfg(feature = "harness")]
 mod session;
+#[cfg(feature = "harness")]
+mod settings;
 mod sql;
 mod version;
 mod wait;

@@ -1,102 +1,95 @@
-//! Stand-in until the session is merged: every attempt is granted at once, on the server of a variable.
+//! The test's side of a session: find the runners, find or start the keeper, hold the lease, begin and end attempts.
 
-use std::cell::RefCell;
-use std::io::Write;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+mod attempt;
+mod birth;
+mod link;
+pub(crate) mod process;
+mod speaker;
 
-use crate::cluster::{Cluster, Grant, OnDrop};
-use crate::error::{Error, Kind, Result};
-use crate::sql::{Credentials, Wallet};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// One run.
-pub struct Session;
+use tokio::sync::OnceCell;
+
+pub(crate) use self::attempt::{Attempt, TestInfo, current_cluster, enter};
+use self::link::Link;
+use crate::background;
+use crate::cluster::Cluster;
+use crate::error::Result;
+use crate::keeper::Places;
+use crate::settings::Settings;
+
+/// One test run: everything below one `cargo test` or `cargo nextest run`, which shares one cluster.
+///
+/// Tests get their cluster from the attribute or from the fixture. This is the way in without either: for a harness of
+/// one's own, or for a helper that needs a second schema.
+///
+/// ```no_run
+/// # async fn run() -> cratedb_test::Result<()> {
+/// use cratedb_test::Session;
+///
+/// let session = Session::current().await?;
+/// let cluster = session.cluster("import_of_orders").await?;
+/// cluster.execute("CREATE TABLE orders (id INT)").await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Session {
+    link: Link,
+}
 
 impl Session {
-    /// The session of this process.
-    pub async fn current() -> Result<Session> {
-        Ok(Session)
+    /// The session of this process, which is joined, with a cluster made available, if it is not yet.
+    ///
+    /// The settings are those of the package whose tests run (`CARGO_MANIFEST_DIR`, which cargo and nextest set), else
+    /// of the working directory.
+    ///
+    /// # Errors
+    ///
+    /// When a setting can't be read and when no cluster can be had. The error is kept: everybody in the process gets the
+    /// same one at once.
+    pub async fn current() -> Result<Self> {
+        let dir = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).or_else(|| std::env::current_dir().ok());
+        Self::of_package(&dir.unwrap_or_else(|| "/".into())).await
     }
 
-    /// A cluster without a macro.
+    /// A cluster in a schema of its own, which ends when the last handle is dropped. `name` stands in the schema's name
+    /// and in errors.
+    ///
+    /// Inside a test it belongs to that test's attempt and never waits for other tests.
+    ///
+    /// # Errors
+    ///
+    /// When the run is over, or when an exclusive test held the cluster longer than `CRATEDB_TEST_START_TIMEOUT`.
     pub async fn cluster(&self, name: &str) -> Result<Cluster> {
-        let cluster = grant(name.to_owned())?;
-        let name = name.to_owned();
-        cluster.grant().on_drop.set(move || note(&name, !std::thread::panicking()));
-        Ok(cluster)
+        let parent = attempt::current_attempt();
+        let (link, name) = (self.link.clone(), name.to_owned());
+        background::run(async move { attempt::unattended(link, name, parent).await }).await
+    }
+
+    /// The session for the tests of the package in `manifest_dir`.
+    pub(crate) async fn of_package(manifest_dir: &Path) -> Result<Self> {
+        let slot = slot(manifest_dir);
+        let dir = manifest_dir.to_owned();
+        let join = async move { slot.get_or_init(|| join(dir)).await.clone() };
+        background::run(join).await.map(|link| Self { link })
     }
 }
 
-#[allow(dead_code)]
-pub(crate) struct TestInfo {
-    pub(crate) module: &'static str,
-    pub(crate) name: &'static str,
-    pub(crate) file: &'static str,
-    pub(crate) manifest_dir: &'static str,
-    pub(crate) exclusive: bool,
-    pub(crate) keep_schema: Option<KeepSchema>,
+type Slot = Arc<OnceCell<Result<Link>>>;
+
+/// The one link of a package, whoever asks first.
+fn slot(manifest_dir: &Path) -> Slot {
+    static SLOTS: Mutex<Option<HashMap<PathBuf, Slot>>> = Mutex::new(None);
+    let mut slots = SLOTS.lock().unwrap_or_else(PoisonError::into_inner);
+    slots.get_or_insert_default().entry(manifest_dir.to_owned()).or_default().clone()
 }
 
-pub(crate) enum KeepSchema {
-    Always,
-    Never,
-    OnFailure,
-}
-
-pub(crate) struct Attempt(Cluster);
-
-impl Attempt {
-    pub(crate) async fn begin(test: TestInfo) -> Result<Attempt> {
-        grant(format!("{}::{}", test.module, test.name)).map(Attempt)
-    }
-
-    pub(crate) fn cluster(&self) -> &Cluster {
-        &self.0
-    }
-
-    pub(crate) fn end(self, passed: bool) {
-        self.0.grant().over.store(true, Ordering::Release);
-        note(&self.0.grant().test, passed);
-    }
-}
-
-thread_local!(static CURRENT: RefCell<Vec<Cluster>> = const { RefCell::new(Vec::new()) });
-
-pub(crate) fn current_cluster() -> Option<Cluster> {
-    CURRENT.with_borrow(|all| all.last().cloned())
-}
-
-pub(crate) struct Entered;
-
-pub(crate) fn enter(attempt: &Attempt) -> Entered {
-    CURRENT.with_borrow_mut(|all| all.push(attempt.0.clone()));
-    Entered
-}
-
-impl Drop for Entered {
-    fn drop(&mut self) {
-        CURRENT.with_borrow_mut(|all| all.pop());
-    }
-}
-
-fn grant(test: String) -> Result<Cluster> {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let http_url = std::env::var("CRATEDB_CLUSTER_URL")
-        .map_err(|_| Error::new(Kind::Session, "cannot find a cluster").because("this session is a stand-in"))?;
-    Cluster::new(Grant {
-        http_url,
-        pg_url: Err(Error::new(Kind::Usage, "no PostgreSQL here")),
-        wallet: Wallet::new(Credentials::None),
-        version: "6.4.3".parse()?,
-        schema: format!("standin_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)),
-        test,
-        used: AtomicBool::new(false),
-        over: AtomicBool::new(false),
-        on_drop: OnDrop::default(),
-    })
-}
-
-fn note(test: &str, passed: bool) {
-    let Ok(path) = std::env::var("CRATEDB_TEST_STANDIN_LOG") else { return };
-    let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
-    let _ = file.and_then(|mut file| writeln!(file, "{test} {passed}"));
+async fn join(manifest_dir: PathBuf) -> Result<Link> {
+    let settings = Settings::load(&manifest_dir)?;
+    let ancestry = process::ancestry(settings.outer)?;
+    let files = Places::find()?.key(&settings.spec.key);
+    Link::new(settings, ancestry, files).await
 }

@@ -8,11 +8,13 @@ mod bind;
 mod bulk;
 mod cell;
 mod client;
-mod connections;
+pub(crate) mod connections;
 mod failure;
 mod refresh;
 mod row;
 mod split;
+#[cfg(test)]
+pub(crate) mod test_server;
 mod types;
 mod wallet;
 
@@ -22,4 +24,4 @@ pub(crate) use client::Client;
 pub(crate) use failure::Statement;
 pub(crate) use refresh::refresh;
 pub(crate) use split::split;
-pub(crate) use wallet::{Credentials, Wallet};
+pub(crate) use wallet::{Credentials, Renewal, Renewer, Wallet};

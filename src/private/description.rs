@@ -36,7 +36,6 @@ impl Test {
         session::TestInfo {
             module: self.module,
             name: self.name,
-            file: self.file,
             manifest_dir: self.manifest_dir,
             exclusive: self.exclusive,
             keep_schema: self.keep_schema.map(KeepSchema::into),
@@ -44,7 +43,7 @@ impl Test {
     }
 }
 
-impl From<KeepSchema> for session::KeepSchema {
+impl From<KeepSchema> for crate::settings::KeepSchema {
     fn from(keep: KeepSchema) -> Self {
         match keep {
             KeepSchema::Always => Self::Always,

@@ -1,0 +1,39 @@
+//! `serve`: a simulator until a signal.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{FAILURE, complain, runtime};
+use crate::options::Options;
+use crate::simulator::Simulator;
+
+pub(super) fn serve(options: Options) -> ExitCode {
+    match runtime().and_then(|runtime| runtime.block_on(until_told(options))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("error: {error}"));
+            ExitCode::from(FAILURE)
+        }
+    }
+}
+
+async fn until_told(options: Options) -> std::io::Result<()> {
+    // Before the first line: whoever reads it may send a signal at once.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let simulator = Simulator::start(options).await?;
+    let mut out = std::io::stdout();
+    writeln!(out, "listening on {}", simulator.url())?;
+    for cluster in simulator.cloud().clusters() {
+        let state = if cluster.suspended { "suspended" } else { "running" };
+        writeln!(out, "cluster {} `{}` {state}: {}", cluster.id, cluster.name, cluster.url)?;
+    }
+    out.flush()?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
