@@ -34,7 +34,7 @@ fn registered_twice(test: &Test) -> Error {
     let (module, name) = (test.module, test.name);
     Error::new(Kind::Usage, format!("cannot run the test `{module}::{name}` a second time in this process"))
         .because("it is registered twice: another `#[test]` stands above the one of cratedb-test")
-        .hint("remove the other one; `#[test_case]` adds one to sync functions, so make the function async there")
+        .hint("remove the other one; where an attribute adds it: `#[test_case]` wants the function async, and rstest before 0.25 wants the name `#[cratedb_test::test]`")
 }
 
 #[cfg(test)]

@@ -9,6 +9,10 @@ use cratedb_test::{blocking, Cluster, FromCluster, Result};
 /// # Errors
 ///
 /// What the server answers.
+///
+/// # Panics
+///
+/// If there are other rows.
 pub async fn sees_only_its_own_rows(cluster: &Cluster) -> Result<()> {
     cluster.execute("CREATE TABLE readings (id INT, value DOUBLE)").await?;
     cluster.query("INSERT INTO readings VALUES (?, ?)").bind(1).bind(2.5).execute().await?;
@@ -23,6 +27,10 @@ pub async fn sees_only_its_own_rows(cluster: &Cluster) -> Result<()> {
 /// # Errors
 ///
 /// What the server answers.
+///
+/// # Panics
+///
+/// If there are other rows.
 pub fn sees_only_its_own_rows_blocking(cluster: &blocking::Cluster) -> Result<()> {
     cluster.execute("CREATE TABLE readings (id INT, value DOUBLE)")?;
     cluster.query("INSERT INTO readings VALUES (?, ?)").bind(1).bind(2.5).execute()?;

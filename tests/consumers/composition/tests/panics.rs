@@ -1,5 +1,6 @@
 //! `#[should_panic]` above, below and in `cfg_attr`.
 
+use cratedb_test::fixture::cluster;
 use cratedb_test::{blocking, cratedb_cluster, Cluster};
 
 #[cratedb_cluster]
@@ -16,7 +17,7 @@ fn above(cluster: blocking::Cluster) {
     panic!("as it should");
 }
 
-#[cfg_attr(all(), should_panic)]
+#[cfg_attr(all(), should_panic(expected = "as it should"))]
 #[cratedb_cluster]
 async fn by_configuration(_cluster: Cluster) {
     panic!("as it should");
@@ -39,8 +40,8 @@ async fn never_returns(_cluster: Cluster) -> ! {
 #[case(1)]
 #[should_panic(expected = "as it should")]
 #[cratedb_test::test]
-async fn below_rstest(_cluster: Cluster, #[case] _number: i32) {
+async fn below_rstest(cluster: Cluster, #[case] number: i32) {
+    assert!(number > 0);
+    composition::sees_only_its_own_rows(&cluster).await.unwrap();
     panic!("as it should");
 }
-
-use cratedb_test::fixture::cluster;

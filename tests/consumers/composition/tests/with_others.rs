@@ -55,7 +55,8 @@ async fn above_serial_and_a_runtime(cluster: Cluster) -> Result<()> {
 #[case(1)]
 #[serial]
 #[cratedb_test::test]
-async fn below_rstest_and_serial(cluster: Cluster, #[case] _number: i32) -> Result<()> {
+async fn below_rstest_and_serial(cluster: Cluster, #[case] number: i32) -> Result<()> {
+    assert!(number > 0);
     sees_only_its_own_rows(&cluster).await
 }
 

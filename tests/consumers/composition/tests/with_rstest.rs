@@ -64,14 +64,14 @@ fn cases_of_a_sync_test(blocking_cluster: blocking::Cluster, #[case] number: i32
 }
 
 #[rstest]
-#[timeout(Duration::from_secs(60))]
+#[timeout(Duration::from_mins(1))]
 #[cratedb_test::test]
 async fn timeout(cluster: Cluster) -> Result<()> {
     sees_only_its_own_rows(&cluster).await
 }
 
 #[rstest]
-#[timeout(Duration::from_secs(60))]
+#[timeout(Duration::from_mins(1))]
 #[cratedb_test::test]
 fn timeout_of_a_sync_test(blocking_cluster: blocking::Cluster) -> Result<()> {
     sees_only_its_own_rows_blocking(&blocking_cluster)
@@ -108,7 +108,8 @@ async fn by_reference(#[by_ref] cluster: &Cluster) -> Result<()> {
 #[rstest]
 #[case(1)]
 #[test_attr(cratedb_cluster)]
-async fn by_test_attr(cluster: Cluster, #[case] _number: i32) -> Result<()> {
+async fn by_test_attr(cluster: Cluster, #[case] number: i32) -> Result<()> {
+    assert!(number > 0);
     sees_only_its_own_rows(&cluster).await
 }
 
@@ -138,7 +139,8 @@ async fn a_parameter_left_to_the_attribute(#[case] number: i32, #[ignore] db: Cl
 #[case(1)]
 #[case(2)]
 #[tokio::test]
-async fn without_the_attribute(cluster: Cluster, #[from(cluster)] same: Cluster, #[case] _number: i32) -> Result<()> {
+async fn without_the_attribute(cluster: Cluster, #[from(cluster)] same: Cluster, #[case] number: i32) -> Result<()> {
+    assert!(number > 0);
     assert_eq!(cluster.schema(), same.schema());
     sees_only_its_own_rows(&same).await
 }
@@ -149,8 +151,9 @@ async fn without_the_attribute(cluster: Cluster, #[from(cluster)] same: Cluster,
 fn without_the_attribute_sync(
     blocking_cluster: blocking::Cluster,
     cluster: Cluster,
-    #[case] _number: i32,
+    #[case] number: i32,
 ) -> Result<()> {
+    assert!(number > 0);
     assert_eq!(blocking_cluster.schema(), cluster.schema());
     sees_only_its_own_rows_blocking(&blocking_cluster)
 }
