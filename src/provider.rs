@@ -1,1 +1,233 @@
-//! Placeholder; see the contract.
+//! What makes a cluster available and lets go of it again; used by the keeper only, on the keeper's own runtime.
+//!
+//! A provider knows nothing of tests, sessions or leases. It is given a [`Target`] and answers with a [`Resource`]; what
+//! it needs to find that resource again, after a crash and in another process, is [`Resource::held`], the same words that
+//! it wrote to the journal through [`Intents`] before it touched anything.
+
+mod chain;
+#[cfg(feature = "cloud")]
+mod cloud;
+#[cfg(feature = "container")]
+mod container;
+mod local;
+mod probe;
+mod url;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use self::chain::Provider;
+use crate::error::{Error, Result};
+use crate::secret::Secret;
+use crate::sql::Credentials;
+use crate::version::Version;
+
+/// Where the cluster comes from: made by settings, sent to the keeper by the first test of a session.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Target {
+    /// A server that somebody else looks after.
+    Url(UrlTarget),
+    /// A cluster of CrateDB Cloud.
+    Cloud(CloudTarget),
+    /// Nothing is configured: whatever this machine can start.
+    Local(LocalTarget),
+}
+
+/// `CRATEDB_CLUSTER_URL` and who connects there.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct UrlTarget {
+    /// Without credentials and without a path.
+    pub(crate) url: String,
+    pub(crate) username: Option<String>,
+    pub(crate) password: Option<Secret>,
+}
+
+/// A cluster of CrateDB Cloud, and what is needed to deploy it if it does not exist.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct CloudTarget {
+    pub(crate) endpoint: String,
+    pub(crate) api_key: String,
+    pub(crate) api_secret: Secret,
+    pub(crate) cluster: ClusterAddress,
+    pub(crate) organization_id: Option<String>,
+    pub(crate) project_id: Option<String>,
+    pub(crate) region: Option<String>,
+    pub(crate) subscription_id: Option<String>,
+    pub(crate) product: String,
+    pub(crate) tier: String,
+    /// CrateDB's version for a deployment; the newest stable one if absent.
+    pub(crate) version: Option<String>,
+    pub(crate) deploy: DeployPolicy,
+    /// How long one answer of the API may take.
+    pub(crate) timeout: Duration,
+    /// The database user for PostgreSQL connections, and `admin` of a cluster that is deployed.
+    pub(crate) username: Option<String>,
+    pub(crate) password: Option<Secret>,
+}
+
+/// Which cluster of CrateDB Cloud is meant.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ClusterAddress {
+    /// `CRATEDB_CLUSTER_ID`: must exist.
+    Id(String),
+    /// `CRATEDB_CLUSTER_NAME`: deployed if it does not exist.
+    Name(String),
+}
+
+/// `CRATEDB_CLOUD_DEPLOY`: whether a cluster that does not exist may be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum DeployPolicy {
+    Auto,
+    Never,
+}
+
+/// A server on this machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct LocalTarget {
+    /// Name and tag of the container image.
+    pub(crate) image: String,
+    pub(crate) version: String,
+    /// Directory of the `Cargo.lock`, for people who look at labels.
+    pub(crate) project: String,
+    /// Key of the session, for people who look at labels.
+    pub(crate) key: String,
+    /// Why neither `url` nor `cloud` was chosen: one line each, starting with the provider's name, as in
+    /// `url: CRATEDB_CLUSTER_URL is not set`. Shown if this machine can't start a server either.
+    pub(crate) lacking: Vec<String>,
+}
+
+/// A cluster that answers SQL.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Resource {
+    /// `url`, `cloud` or `container`.
+    pub(crate) provider: String,
+    /// For people: "cluster `ci` (e1e3…)", "container cratedb-test-1a2b3c4d", a URL.
+    pub(crate) name: String,
+    /// Without a slash at the end and without credentials.
+    pub(crate) http_url: String,
+    /// `postgres://user:password@host:port`, maybe with a query; the path, which is the schema, is not set.
+    pub(crate) pg_url: Option<Secret>,
+    /// Why there is no `pg_url`, and what would give one.
+    pub(crate) pg_hint: Option<String>,
+    pub(crate) credentials: Credentials,
+    pub(crate) version: Version,
+    pub(crate) ours: Ours,
+    /// A page where people can look at it.
+    pub(crate) console: Option<String>,
+    /// What `release`, `recover` and `credentials` need; no secrets. The last intent holds the same.
+    pub(crate) held: serde_json::Value,
+}
+
+/// What the harness did to make the resource available, and so what it owes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Ours {
+    /// Found running.
+    No,
+    /// Found suspended.
+    Resumed,
+    /// Did not exist.
+    Deployed,
+    /// A local server.
+    Started,
+}
+
+/// `CRATEDB_TEST_ON_EXIT`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum OnExit {
+    /// Undo what was done: suspend what was resumed or deployed, remove what was started.
+    Auto,
+    /// Suspend, also what was found running.
+    Suspend,
+    Keep,
+    /// Delete what was deployed; for everything else the same as `Auto`.
+    Delete,
+}
+
+/// How a release ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Released {
+    Suspended,
+    /// A local server is gone, with its data.
+    Removed,
+    /// A Cloud cluster is gone, with its data.
+    Deleted,
+    /// Left as it is; the line says what, why and, if it may cost something, how to end it.
+    Left(String),
+}
+
+/// Why there is no resource.
+#[derive(Debug)]
+pub(crate) struct NotAcquired {
+    pub(crate) error: Error,
+    /// Something of ours may be running, so the last intent must be released.
+    pub(crate) maybe_up: bool,
+}
+
+impl NotAcquired {
+    /// Nothing was touched, or what was touched is down for certain.
+    pub(crate) fn nothing(error: Error) -> Self {
+        Self { error, maybe_up: false }
+    }
+
+    pub(crate) fn maybe_up(error: Error) -> Self {
+        Self { error, maybe_up: true }
+    }
+}
+
+/// What is being waited for: to the people who wait, and to the log.
+#[derive(Clone)]
+pub(crate) struct Progress(tokio::sync::mpsc::UnboundedSender<String>);
+
+impl Progress {
+    pub(crate) fn new(sender: tokio::sync::mpsc::UnboundedSender<String>) -> Self {
+        Self(sender)
+    }
+
+    /// One step, a fragment such as "resuming cluster `ci`". Nobody listening is no error.
+    pub(crate) fn step(&self, text: impl Into<String>) {
+        let _ = self.0.send(text.into());
+    }
+}
+
+/// The provider's words in the journal.
+///
+/// Written, and on disk, before every call that can create or wake something: no intent, no call. Each one replaces the
+/// one before.
+#[derive(Clone)]
+pub(crate) struct Intents(Arc<dyn Fn(serde_json::Value) -> Result<()> + Send + Sync>);
+
+impl Intents {
+    pub(crate) fn new(write: Arc<dyn Fn(serde_json::Value) -> Result<()> + Send + Sync>) -> Self {
+        Self(write)
+    }
+
+    /// Returns once `held` would survive a crash of this machine.
+    pub(crate) fn write(&self, held: serde_json::Value) -> Result<()> {
+        (self.0)(held)
+    }
+}
+
+impl fmt::Display for ClusterAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => write!(f, "cluster {id}"),
+            Self::Name(name) => write!(f, "cluster `{name}`"),
+        }
+    }
+}
+
+/// Names the one signature all providers share; see [`Provider`].
+pub(crate) type Acquired = Result<Resource, NotAcquired>;
+
+/// How much of `deadline` is left; zero once it has passed.
+pub(crate) fn left(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
+}

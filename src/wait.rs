@@ -1,1 +1,167 @@
-//! Placeholder; see the contract.
+//! The only polling loop of this crate: look, pause, look again, until a deadline whose error says what was last seen.
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, Kind, Result};
+
+/// What one look found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Look<T> {
+    /// It is there.
+    Ready(T),
+    /// Not yet; the text is the status that people see while they wait and when time is up.
+    NotYet(String),
+}
+
+/// The pauses between looks, in order; the last one repeats.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Schedule(&'static [Duration]);
+
+/// Operations of CrateDB Cloud take minutes, those of the simulator milliseconds, and each look costs the API a request:
+/// quick at first, then every five seconds.
+pub(crate) const OPERATION: Schedule = Schedule(&[
+    Duration::from_millis(250),
+    Duration::from_millis(250),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(3),
+    Duration::from_secs(5),
+]);
+
+/// A server that starts is asked often, since every test of the session waits for it and the question costs it little.
+pub(crate) const SERVER: Schedule = Schedule(&[
+    Duration::from_millis(20),
+    Duration::from_millis(50),
+    Duration::from_millis(100),
+    Duration::from_millis(200),
+]);
+
+/// Looks until something is ready, `look` fails for good or `deadline` passes.
+///
+/// The first look is made at once. A look that hangs is cut off at the deadline. `changed` is told each status that
+/// differs from the one before. Use it for states of other processes and machines only: what this process does itself is
+/// awaited, not polled.
+pub(crate) async fn until<T, F>(
+    awaited: &str,
+    schedule: Schedule,
+    deadline: Instant,
+    mut changed: impl FnMut(&str),
+    mut look: impl FnMut() -> F,
+) -> Result<T>
+where
+    F: Future<Output = Result<Look<T>>>,
+{
+    let started = Instant::now();
+    let mut seen = None;
+    for pause in schedule.pauses() {
+        let Ok(found) = tokio::time::timeout_at(deadline.into(), look()).await else {
+            return Err(out_of_time(awaited, started, seen.as_deref()));
+        };
+        match found? {
+            Look::Ready(value) => return Ok(value),
+            Look::NotYet(status) => {
+                if seen.as_ref() != Some(&status) {
+                    changed(&status);
+                    seen = Some(status);
+                }
+            }
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(out_of_time(awaited, started, seen.as_deref()));
+        }
+        tokio::time::sleep(pause.min(left)).await;
+    }
+    unreachable!("a schedule never ends")
+}
+
+impl Schedule {
+    fn pauses(self) -> impl Iterator<Item = Duration> + Send {
+        let last = self.0.last().copied().unwrap_or(Duration::from_secs(1));
+        self.0.iter().copied().chain(std::iter::repeat(last))
+    }
+}
+
+fn out_of_time(awaited: &str, started: Instant, seen: Option<&str>) -> Error {
+    let waited = humantime::format_duration(rounded(started.elapsed()));
+    Error::new(Kind::Timeout, format!("gave up waiting for {awaited} after {waited}")).because(match seen {
+        Some(status) => format!("last status: {status}"),
+        None => "no answer at all".to_owned(),
+    })
+}
+
+/// As exact as people want to read it.
+fn rounded(time: Duration) -> Duration {
+    match time.as_secs() {
+        0 => Duration::from_millis(time.as_millis().max(1) as u64),
+        seconds => Duration::from_secs(seconds),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    const QUICK: Schedule = Schedule(&[Duration::from_millis(1)]);
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_millis(30)
+    }
+
+    #[tokio::test]
+    async fn looks_again_until_it_is_ready_and_tells_each_status_once() {
+        let looks = Cell::new(0);
+        let told = RefCell::new(Vec::new());
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let value = until(
+            "the answer",
+            QUICK,
+            deadline,
+            |status| told.borrow_mut().push(status.to_owned()),
+            || {
+                looks.set(looks.get() + 1);
+                ready(Ok(match looks.get() {
+                    1 | 2 => Look::NotYet("starting".to_owned()),
+                    3 => Look::NotYet("almost".to_owned()),
+                    _ => Look::Ready(42),
+                }))
+            },
+        );
+        assert_eq!(value.await.unwrap(), 42);
+        assert_eq!(told.into_inner(), ["starting", "almost"]);
+    }
+
+    #[tokio::test]
+    async fn says_what_was_awaited_for_how_long_and_what_was_last_seen() {
+        let error = until(
+            "cluster `ci`",
+            QUICK,
+            soon(),
+            |_| (),
+            || ready(Ok::<Look<()>, Error>(Look::NotYet("IN_PROGRESS".to_owned()))),
+        );
+        let error = error.await.unwrap_err();
+        assert!(error.is_timeout());
+        let text = error.to_string();
+        assert!(text.starts_with("gave up waiting for cluster `ci` after "), "{text}");
+        assert!(text.ends_with("ms: last status: IN_PROGRESS"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_look_that_hangs_is_cut_off() {
+        let error = until("an answer", QUICK, soon(), |_| (), pending::<Result<Look<()>>>).await.unwrap_err();
+        assert!(error.to_string().ends_with("no answer at all"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_failure_ends_the_wait_at_once() {
+        let deadline = Instant::now() + Duration::from_secs(3600);
+        let failed = || ready(Err::<Look<()>, _>(Error::new(Kind::Cloud, "operation failed")));
+        let error = until("it", QUICK, deadline, |_| (), failed).await.unwrap_err();
+        assert_eq!(error.to_string(), "operation failed");
+    }
+}

@@ -1,2 +1,49 @@
 //! A local stand-in for CrateDB Cloud.
+//!
+//! It speaks the HTTP API of the service and gives each cluster a SQL endpoint of its own, so that whoever writes tools
+//! for CrateDB Cloud can test them offline:
+//!
+//! ```no_run
+//! use cratedb_cloud_simulator::{ClusterOptions, Options, Simulator};
+//!
+//! # async fn example() -> std::io::Result<()> {
+//! let simulator = Simulator::start(Options::default().cluster(ClusterOptions::suspended("ci"))).await?;
+//! // … run the code under test against simulator.url() with any API key and secret …
+//! let resumed = simulator.requests().iter().filter(|request| request.is_resume()).count();
+//! assert_eq!(resumed, 1);
+//! assert!(simulator.cloud().cluster("ci").running);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! - **Control plane**: users/me, organizations, projects, subscriptions, products, regions, clusters (list, get, deploy,
+//!   delete, suspend and resume, deletion protection), operations, jwt, and meta. Clusters are state machines that move by
+//!   time or by call ([`Pace`]).
+//! - **Data plane**: every cluster's `url` is a gateway that checks Basic or a token and refuses while the cluster does
+//!   not run. Behind it is the embedded engine or a real CrateDB ([`EngineKind`]).
+//! - **Faults**: see [`Cloud`] and [`Fault`].
+//! - **Record**: every request of both planes, in memory and as a file ([`Request`]).
+//!
+//! The same as a program: `cratedb-cloud-simulator serve`.
+
+mod api;
+#[doc(hidden)]
+pub mod cli;
+mod cloud;
 pub mod engine;
+mod fault;
+mod gateway;
+mod http;
+mod jwt;
+mod options;
+mod requests;
+mod shared;
+mod simulator;
+mod state;
+
+pub use cloud::{Cloud, ClusterView, WaitedTooLong};
+pub use fault::Fault;
+pub use options::{BadOption, ClusterOptions, EngineKind, Options};
+pub use requests::Request;
+pub use simulator::Simulator;
+pub use state::Pace;

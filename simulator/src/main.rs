@@ -1,2 +1,7 @@
 //! The command line of the simulator.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cratedb_cloud_simulator::cli::main()
+}

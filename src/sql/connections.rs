@@ -60,7 +60,7 @@ pub(crate) fn open(url: &Url, schema: Option<&str>, limits: Limits) -> Result<re
 
 /// TLS is set up once per process, and only for `https` addresses: reading the platform's certificates takes longer than
 /// everything else between a test's start and its first statement.
-fn tls_for(url: &Url) -> Result<ClientConfig> {
+pub(crate) fn tls_for(url: &Url) -> Result<ClientConfig> {
     static WITH_PLATFORM_CERTIFICATES: LazyLock<Result<ClientConfig>> = LazyLock::new(with_platform_certificates);
     static WITHOUT_CERTIFICATES: LazyLock<Result<ClientConfig>> =
         LazyLock::new(|| Ok(tls()?.with_root_certificates(RootCertStore::empty()).with_no_client_auth()));
@@ -81,7 +81,7 @@ fn no_tls(cause: &rustls::Error) -> Error {
     Error::new(Kind::Transport, "cannot set up TLS").because_of(cause)
 }
 
-fn is_loopback(url: &Url) -> bool {
+pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(url::Host::Ipv4(address)) => address.is_loopback(),

@@ -1,0 +1,167 @@
+//! The command line: what may be said, and which command runs.
+
+mod environment;
+mod report;
+mod run;
+mod serve;
+mod standin;
+mod timeline;
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::options::{ClusterOptions, EngineKind, Options};
+use crate::state::Pace;
+
+/// Exit code if a cluster still runs after a command that succeeded, and if the simulator itself can't start.
+const FAILURE: u8 = 1;
+
+/// A local CrateDB Cloud: its HTTP API, and clusters that answer SQL.
+#[derive(Debug, Parser)]
+#[command(name = "cratedb-cloud-simulator", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serves until it is told to end by SIGTERM or Ctrl-C.
+    Serve(Simulated),
+    /// Serves for the time of a command, sets up its environment, and afterwards waits until its clusters are suspended.
+    Run {
+        #[command(flatten)]
+        simulated: Simulated,
+        /// How long clusters may take to be suspended after the command: 250ms, 30s, 0.
+        #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+        wait: Duration,
+        /// The command and its arguments.
+        #[arg(last = true, required = true, value_name = "COMMAND")]
+        command: Vec<OsString>,
+    },
+    /// Stands in for the program `crate`: serves the embedded engine without authentication.
+    Crate(standin::CrateArgs),
+}
+
+/// What `serve` and `run` have in common.
+#[derive(Args, Debug)]
+struct Simulated {
+    /// Address of the control plane; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", value_parser = address)]
+    listen: SocketAddr,
+    /// A cluster that is there from the beginning. More options of one, after commas: state=running|suspended, product=cr1,
+    /// version=6.4.3, allow_suspend=true|false, protected=true|false, auth=on|off, id=UUID, username=, password=.
+    #[arg(long, value_name = "name=NAME[,…]")]
+    cluster: Vec<ClusterOptions>,
+    /// The only API key that is accepted. Any is, if not given.
+    #[arg(long, value_name = "KEY")]
+    api_key: Option<String>,
+    /// The only API secret that is accepted. Any is, if not given.
+    #[arg(long, value_name = "SECRET")]
+    api_secret: Option<String>,
+    /// What answers SQL: `embedded`, or the address of a CrateDB such as http://127.0.0.1:4200.
+    #[arg(long, value_name = "ENGINE", default_value = "embedded")]
+    engine: EngineKind,
+    /// How long operations take: 250ms, 2s, 0.
+    #[arg(long, value_name = "TIME", default_value = "0", value_parser = duration)]
+    operation_time: Duration,
+    /// Writes every request into this file, one JSON object a line.
+    #[arg(long, value_name = "FILE")]
+    requests: Option<PathBuf>,
+    /// How long database tokens are good for, in whole seconds.
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]
+    token_lifetime: Duration,
+}
+
+impl Simulated {
+    fn options(self) -> Options {
+        Options {
+            listen: self.listen,
+            clusters: self.cluster,
+            api_key: self.api_key,
+            api_secret: self.api_secret,
+            engine: self.engine,
+            pace: Pace::Auto(self.operation_time),
+            requests: self.requests,
+            token_lifetime: self.token_lifetime,
+        }
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    let bare = text.parse::<f64>().is_ok();
+    let read = humantime::parse_duration(text).ok().filter(|_| !bare);
+    read.ok_or_else(|| "accepted: a number with its unit, such as 250ms, 2s, 10m, 2h; or 0".into())
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "accepted: an IP address and a port, such as 127.0.0.1:9000 or 127.0.0.1:0".into())
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    if let Some(arguments) = standin::arguments_by_name(std::env::args_os().collect()) {
+        return standin::stand_in(&standin::CrateArgs::parse_from(arguments));
+    }
+    match Cli::parse().command {
+        Command::Serve(simulated) => serve::serve(simulated.options()),
+        Command::Run { simulated, wait, command } => run::run(simulated.options(), wait, &command),
+        Command::Crate(arguments) => standin::stand_in(&arguments),
+    }
+}
+
+/// Says what went wrong; a closed stderr is no reason to die.
+fn complain(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// A runtime for signals and the child; the simulator has its own.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_have_a_unit_or_are_zero() {
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(duration("0"), Ok(Duration::ZERO));
+        for bad in ["10", "1.5", "", "soon"] {
+            assert!(duration(bad).is_err_and(|text| text.starts_with("accepted: ")), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_error_names_option_value_and_what_is_accepted() {
+        let tell = |args: &[&str]| {
+            let args = ["simulator", "serve"].iter().chain(args);
+            Cli::try_parse_from(args).unwrap_err().to_string()
+        };
+        for (args, parts) in [
+            (["--operation-time", "10"], ["10", "--operation-time", "accepted: a number with its unit"]),
+            (["--cluster", "name=a,state=x"], ["name=a,state=x", "--cluster", "accepted: suspended, running"]),
+            (["--listen", "here"], ["here", "--listen", "accepted: an IP address and a port"]),
+            (["--engine", "ftp://x"], ["ftp://x", "--engine", "accepted: embedded"]),
+        ] {
+            let text = tell(&args);
+            assert!(parts.iter().all(|part| text.contains(part)), "{text}");
+        }
+    }
+}

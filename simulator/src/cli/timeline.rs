@@ -1,0 +1,144 @@
+//! What `run` tells at the end: when clusters were resumed, who shared them, when they were suspended.
+
+use std::time::Duration;
+
+use super::report::Totals;
+use crate::state::{Event, Happening, Micros};
+
+/// One cluster that was resumed or deployed during the run.
+#[derive(Clone, Debug)]
+pub(super) struct Story {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) may_be_suspended: bool,
+    /// Whether it runs, or will when an operation ends.
+    pub(super) up: bool,
+}
+
+/// When the run's first request came, and when its command ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span {
+    pub(super) first_request: Option<Micros>,
+    pub(super) end: Micros,
+}
+
+/// The lines about one cluster.
+pub(super) fn tell(story: &Story, events: &[Event], span: Span, totals: &Totals) -> Vec<String> {
+    let mine: Vec<_> = events.iter().filter(|event| event.cluster == story.id).collect();
+    let times = |what: Happening| mine.iter().filter(move |event| event.what == what).map(|event| event.at);
+    let mut lines = Vec::new();
+    for (what, verb) in [(Happening::Deployed, "deployed"), (Happening::Resumed, "resumed")] {
+        let Some(first) = times(what).next() else { continue };
+        let after = elapsed(span.first_request.unwrap_or(first), first);
+        let again = match times(what).count() {
+            1 => String::new(),
+            n => format!(", {n} times in all"),
+        };
+        lines.push(format!("cluster \"{}\" {verb} {after} after the first request{again}", story.name));
+    }
+    if lines.is_empty() {
+        lines.push(format!("cluster \"{}\" was asked to run and never did", story.name));
+    }
+    if totals.sessions > 0 {
+        let (tests, binaries) = (count(totals.tests, "test"), count(totals.binaries, "binary"));
+        lines.push(format!("{tests} in {binaries} shared it"));
+    }
+    lines.extend(ending(
+        story,
+        times(Happening::SuspendRequested).next_back(),
+        times(Happening::Suspended).next_back(),
+        span,
+    ));
+    lines
+}
+
+fn ending(story: &Story, requested: Option<Micros>, suspended: Option<Micros>, span: Span) -> Option<String> {
+    if !story.may_be_suspended && story.up {
+        return Some("left running: its product cannot be suspended".into());
+    }
+    if story.up {
+        return Some(match requested {
+            Some(_) => "still runs: it was asked to be suspended, and the operation did not succeed".into(),
+            None => "still runs: nobody asked for it to be suspended".into(),
+        });
+    }
+    let requested = requested.filter(|_| suspended.is_some())?;
+    Some(match requested >= span.end {
+        true => format!("suspended {} after the end", elapsed(span.end, requested)),
+        false => format!("suspended {} before the end", elapsed(requested, span.end)),
+    })
+}
+
+fn elapsed(from: Micros, to: Micros) -> String {
+    show(Duration::from_micros(u64::try_from(to - from).unwrap_or(0)))
+}
+
+/// Three digits are what one can compare at a glance.
+fn show(time: Duration) -> String {
+    match time.as_secs_f64() {
+        seconds if seconds >= 1.0 => format!("{seconds:.2} s"),
+        seconds => format!("{:.1} ms", seconds * 1000.0),
+    }
+}
+
+fn count(n: u64, noun: &str) -> String {
+    match (n, noun) {
+        (1, noun) => format!("1 {noun}"),
+        (n, "binary") => format!("{n} binaries"),
+        (n, noun) => format!("{n} {noun}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Micros = 1_000_000;
+
+    fn story(may_be_suspended: bool, up: bool) -> Story {
+        Story { id: "c".into(), name: "demo".into(), may_be_suspended, up }
+    }
+
+    fn event(at: Micros, what: Happening) -> Event {
+        Event { at, cluster: "c".into(), what }
+    }
+
+    fn told(story: &Story, events: &[Event], totals: &Totals) -> Vec<String> {
+        tell(story, events, Span { first_request: Some(0), end: 10 * SECOND }, totals)
+    }
+
+    #[test]
+    fn tells_when_a_cluster_was_resumed_who_shared_it_and_when_it_was_suspended() {
+        let events = [
+            event(10_000, Happening::ResumeRequested),
+            event(2_010_000, Happening::Resumed),
+            event(10 * SECOND + 1_240, Happening::SuspendRequested),
+            event(12 * SECOND, Happening::Suspended),
+        ];
+        let totals = Totals { sessions: 1, tests: 12, binaries: 3 };
+        assert_eq!(
+            told(&story(true, false), &events, &totals),
+            [
+                "cluster \"demo\" resumed 2.01 s after the first request",
+                "12 tests in 3 binaries shared it",
+                "suspended 1.2 ms after the end"
+            ]
+        );
+    }
+
+    #[test]
+    fn tells_that_a_cluster_still_runs_and_why() {
+        let resumed = [event(5, Happening::ResumeRequested), event(9, Happening::Resumed)];
+        let last = |story: &Story| told(story, &resumed, &Totals::default()).pop().unwrap();
+        assert_eq!(last(&story(true, true)), "still runs: nobody asked for it to be suspended");
+        assert_eq!(last(&story(false, true)), "left running: its product cannot be suspended");
+    }
+
+    #[test]
+    fn one_is_not_many() {
+        assert_eq!(
+            (count(1, "test"), count(1, "binary"), count(2, "binary")),
+            ("1 test".into(), "1 binary".into(), "2 binaries".into())
+        );
+    }
+}

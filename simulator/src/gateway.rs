@@ -1,0 +1,191 @@
+//! The data plane of one cluster: what a load balancer with a CrateDB behind it does.
+//!
+//! While the cluster does not run, every request is answered with a plain 503 and the connection is closed, as an HTTP load
+//! balancer without a healthy backend does; connections that are open when the cluster is suspended are closed. A listener
+//! that comes and goes would be nearer to a TCP load balancer, but could lose its port to somebody else.
+
+mod auth;
+pub(crate) mod embedded;
+mod upstream;
+
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use hyper::header::AUTHORIZATION;
+
+use crate::http::{Exchange, Plane, Reply};
+use crate::options::EngineKind;
+use crate::shared::Shared;
+use crate::state::Micros;
+use crate::state::cluster::Cluster;
+use auth::Verdict;
+use embedded::Embedded;
+use upstream::Upstream;
+
+/// Cloud names its nodes like this, counted from 0.
+const NODE: &str = "data-hot-0";
+
+/// The data plane of one cluster.
+#[derive(Debug)]
+pub(crate) struct Gateway {
+    shared: Arc<Shared>,
+    cluster: String,
+    auth: bool,
+    switches: Mutex<Switches>,
+    embedded: OnceLock<Embedded>,
+    /// The one session of all connections, if a proxy that mixes them is played.
+    mixed: tokio::sync::Mutex<Session>,
+}
+
+/// What tests make it do.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Switches {
+    /// So many requests to the running cluster are answered with 503.
+    pub(crate) not_ready_requests: u32,
+    /// So long after it began to run, requests are answered with 503.
+    pub(crate) not_ready_for: Duration,
+    /// All connections share one session.
+    pub(crate) mixing: bool,
+}
+
+/// What one TCP connection has behind it.
+#[derive(Debug, Default)]
+pub(crate) enum Session {
+    /// Nothing was asked yet.
+    #[default]
+    Fresh,
+    Embedded(embedded::Session),
+    Real(Upstream),
+}
+
+/// What is looked up of the cluster for a request.
+struct Facts {
+    running_since: Option<Micros>,
+    name: String,
+    version: String,
+    username: String,
+    password: String,
+    url: String,
+}
+
+impl Facts {
+    fn of(cluster: &Cluster) -> Self {
+        Self {
+            running_since: cluster.running_since,
+            name: cluster.name.clone(),
+            version: cluster.version.clone(),
+            username: cluster.username.clone(),
+            password: cluster.password.clone(),
+            url: cluster.url.clone(),
+        }
+    }
+
+    fn engine(&self, id: &str) -> Embedded {
+        let address = self.url.strip_prefix("http://").unwrap_or(&self.url);
+        Embedded::new(id, &self.name, &self.version, NODE, address)
+    }
+}
+
+impl Plane for Gateway {
+    type Session = Session;
+
+    fn open(&self) -> Session {
+        Session::Fresh
+    }
+
+    async fn answer(&self, session: &mut Session, exchange: &Exchange) -> Option<Reply> {
+        let facts = self.shared.look(|state| state.find(&self.cluster).map(Facts::of))?;
+        if !self.is_ready(exchange.at, facts.running_since) {
+            return Some(unavailable());
+        }
+        if self.switches().mixing {
+            return self.forward(&mut *self.mixed.lock().await, &facts, exchange).await;
+        }
+        self.forward(session, &facts, exchange).await
+    }
+
+    fn cluster(&self) -> Option<&str> {
+        Some(&self.cluster)
+    }
+
+    fn period(&self) -> Option<Micros> {
+        self.shared.look(|state| state.find(&self.cluster)?.running_since)
+    }
+
+    fn is_gone(&self) -> bool {
+        self.shared.look(|state| state.find(&self.cluster).is_none())
+    }
+}
+
+/// The load balancer's own answer.
+fn unavailable() -> Reply {
+    Reply::new(503, "text/plain; charset=utf-8", "no available server\n").closing()
+}
+
+impl Gateway {
+    pub(crate) fn new(shared: Arc<Shared>, cluster: &str, auth: bool) -> Self {
+        Self {
+            shared,
+            cluster: cluster.into(),
+            auth,
+            switches: Mutex::default(),
+            embedded: OnceLock::new(),
+            mixed: tokio::sync::Mutex::default(),
+        }
+    }
+
+    pub(crate) fn switch(&self, switch: impl FnOnce(&mut Switches)) {
+        switch(&mut self.switches.lock().unwrap());
+    }
+
+    fn switches(&self) -> Switches {
+        *self.switches.lock().unwrap()
+    }
+
+    fn is_ready(&self, now: Micros, running_since: Option<Micros>) -> bool {
+        let Some(since) = running_since else { return false };
+        let mut switches = self.switches.lock().unwrap();
+        let settled = since.saturating_add(Micros::try_from(switches.not_ready_for.as_micros()).unwrap_or(Micros::MAX));
+        if switches.not_ready_requests > 0 {
+            switches.not_ready_requests -= 1;
+            return false;
+        }
+        now >= settled
+    }
+
+    async fn forward(&self, session: &mut Session, facts: &Facts, exchange: &Exchange) -> Option<Reply> {
+        if let EngineKind::Real(address) = &self.shared.engine {
+            return self.forward_to_real(session, address, exchange).await;
+        }
+        let user = match self.authenticate(facts, exchange) {
+            Verdict::User(user) => user,
+            Verdict::Refused(reply) => return Some(reply),
+        };
+        let embedded = self.embedded.get_or_init(|| facts.engine(&self.cluster));
+        if matches!(session, Session::Fresh) {
+            *session = Session::Embedded(embedded.connect());
+        }
+        match session {
+            Session::Embedded(session) => Some(session.answer(user.as_deref(), exchange)),
+            Session::Fresh | Session::Real(_) => None,
+        }
+    }
+
+    /// The server checks credentials itself, but for tokens that a test has revoked.
+    async fn forward_to_real(&self, session: &mut Session, address: &str, exchange: &Exchange) -> Option<Reply> {
+        let token = exchange.header(AUTHORIZATION.as_str()).and_then(auth::bearer);
+        if token.is_some_and(|token| self.shared.tokens.is_revoked(token)) {
+            return Some(auth::refuse("jwt authentication failed. Reason: the token has expired"));
+        }
+        if matches!(session, Session::Fresh) {
+            match Upstream::connect(address).await {
+                Ok(upstream) => *session = Session::Real(upstream),
+                Err(_) => return Some(unavailable()),
+            }
+        }
+        match session {
+            Session::Real(upstream) => upstream.forward(exchange).await.ok(),
+            Session::Fresh | Session::Embedded(_) => None,
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! How a simulator starts: what the command line's options mean, as types.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::state::Pace;
+use crate::state::catalog::{self, Product};
+use crate::state::checks::is_uuid;
+use crate::state::deploy::Given;
+
+/// How long a token is good for unless said otherwise. The real figure is not documented.
+const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
+const USERNAME: &str = "admin";
+const PASSWORD: &str = "simulated-password-of-32-letters";
+
+/// How a [`Simulator`](crate::Simulator) starts.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where the control plane listens; port 0 takes a free one. Gateways always take free ports.
+    pub listen: SocketAddr,
+    /// Clusters that are there from the beginning.
+    pub clusters: Vec<ClusterOptions>,
+    /// The only API key that is accepted; any if absent.
+    pub api_key: Option<String>,
+    /// The only API secret that is accepted; any if absent.
+    pub api_secret: Option<String>,
+    /// What answers SQL behind every gateway.
+    pub engine: EngineKind,
+    /// What moves operations on.
+    pub pace: Pace,
+    /// Where every request is written, one JSON object a line.
+    pub requests: Option<PathBuf>,
+    /// How long a database token is good for.
+    pub token_lifetime: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            clusters: Vec::new(),
+            api_key: None,
+            api_secret: None,
+            engine: EngineKind::Embedded,
+            pace: Pace::Auto(Duration::ZERO),
+            requests: None,
+            token_lifetime: TOKEN_LIFETIME,
+        }
+    }
+}
+
+impl Options {
+    /// Adds a cluster.
+    #[must_use]
+    pub fn cluster(mut self, cluster: ClusterOptions) -> Self {
+        self.clusters.push(cluster);
+        self
+    }
+
+    /// Operations take this long.
+    #[must_use]
+    pub fn operation_time(mut self, time: Duration) -> Self {
+        self.pace = Pace::Auto(time);
+        self
+    }
+
+    /// Operations wait for [`Cloud::step`](crate::Cloud::step).
+    #[must_use]
+    pub fn explicit(mut self) -> Self {
+        self.pace = Pace::Explicit;
+        self
+    }
+}
+
+/// What answers SQL behind the gateways.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EngineKind {
+    /// The small engine of this crate, one for each cluster.
+    Embedded,
+    /// A real CrateDB at this address (`host:port`); it checks credentials itself.
+    Real(String),
+}
+
+impl std::str::FromStr for EngineKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "embedded" {
+            return Ok(Self::Embedded);
+        }
+        let host = text.strip_prefix("http://").map(|rest| rest.trim_end_matches('/'));
+        match host {
+            Some(host) if !host.is_empty() && !host.contains(['/', '@', '?']) => {
+                let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+                Ok(Self::Real(if has_port { host.into() } else { format!("{host}:80") }))
+            }
+            _ => Err("accepted: embedded, or the address of a CrateDB such as http://127.0.0.1:4200".into()),
+        }
+    }
+}
+
+/// A cluster that is there from the beginning: `name=ci,state=suspended,product=cr1`.
+#[derive(Clone, Debug)]
+pub struct ClusterOptions {
+    name: String,
+    id: Option<String>,
+    suspended: bool,
+    product: Product,
+    version: String,
+    allow_suspend: Option<bool>,
+    protected: bool,
+    auth: bool,
+    username: String,
+    password: String,
+}
+
+impl ClusterOptions {
+    /// A running cluster of product `cr1`.
+    pub fn running(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            id: None,
+            suspended: false,
+            product: Product::default(),
+            version: catalog::STABLE.into(),
+            allow_suspend: None,
+            protected: false,
+            auth: true,
+            username: USERNAME.into(),
+            password: PASSWORD.into(),
+        }
+    }
+
+    /// A suspended cluster of product `cr1`.
+    pub fn suspended(name: impl Into<String>) -> Self {
+        Self { suspended: true, ..Self::running(name) }
+    }
+
+    /// Sets one option as on the command line: `id`, `state`, `product`, `version`, `allow_suspend`, `protected`, `auth`,
+    /// `username`, `password`.
+    pub fn with(mut self, option: &str, value: &str) -> Result<Self, BadOption> {
+        let bad = |accepted: &str| BadOption::new(option, value, accepted);
+        match option {
+            "name" if !value.is_empty() => self.name = value.into(),
+            "name" => return Err(bad("a name")),
+            "id" if is_uuid(value) => self.id = Some(value.into()),
+            "id" => return Err(bad("a UUID in lower case")),
+            "state" => self.suspended = choose(option, value, "suspended", "running")?,
+            "product" => {
+                self.product = Product::named(value).ok_or_else(|| bad(&Product::names().join(", ")))?;
+            }
+            "version" if version_fits(value) => self.version = value.into(),
+            "version" => return Err(bad("a version such as 6.4.3 or nightly-6.5.0-2026-08-21-00-02")),
+            "allow_suspend" => self.allow_suspend = Some(choose(option, value, "true", "false")?),
+            "protected" => self.protected = choose(option, value, "true", "false")?,
+            "auth" => self.auth = choose(option, value, "on", "off")?,
+            "username" if !value.is_empty() => self.username = value.into(),
+            "username" => return Err(bad("a user name")),
+            "password" if !value.is_empty() => self.password = value.into(),
+            "password" => return Err(BadOption::new(option, "", "a password")),
+            _ => return Err(BadOption::unknown(option)),
+        }
+        Ok(self)
+    }
+
+    /// The name of the cluster.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn auth(&self) -> bool {
+        self.auth
+    }
+
+    pub(crate) fn given(&self, url: String) -> Given {
+        Given {
+            id: self.id.clone(),
+            name: self.name.clone(),
+            product: self.product,
+            version: self.version.clone(),
+            username: self.username.clone(),
+            password: self.password.clone(),
+            suspended: self.suspended,
+            allow_suspend: self.allow_suspend.unwrap_or_else(|| self.product.can_be_suspended()),
+            protected: self.protected,
+            url,
+        }
+    }
+}
+
+impl std::str::FromStr for ClusterOptions {
+    type Err = BadOption;
+
+    fn from_str(text: &str) -> Result<Self, BadOption> {
+        let mut options = Self::running("");
+        for part in text.split(',').filter(|part| !part.is_empty()) {
+            let (option, value) = part.split_once('=').ok_or_else(|| BadOption::unknown(part))?;
+            options = options.with(option, value)?;
+        }
+        match options.name.is_empty() {
+            true => Err(BadOption::new("name", "", "name=<name>, for example name=ci,state=suspended")),
+            false => Ok(options),
+        }
+    }
+}
+
+fn choose(option: &str, value: &str, yes: &str, no: &str) -> Result<bool, BadOption> {
+    match value {
+        value if value == yes => Ok(true),
+        value if value == no => Ok(false),
+        _ => Err(BadOption::new(option, value, &format!("{yes}, {no}"))),
+    }
+}
+
+/// Any version of three numbers: one cluster may be older than what is offered for deploys.
+fn version_fits(version: &str) -> bool {
+    let numbers = version.split('.').filter(|part| part.parse::<u32>().is_ok()).count();
+    (numbers == 3 && version.split('.').count() == 3) || version.starts_with("nightly-")
+}
+
+/// An option of a cluster that can't be read.
+#[derive(Clone, Debug)]
+pub struct BadOption(String);
+
+impl BadOption {
+    fn new(option: &str, value: &str, accepted: &str) -> Self {
+        Self(format!("{option}=`{value}` can't be read; accepted: {accepted}"))
+    }
+
+    fn unknown(option: &str) -> Self {
+        Self(format!(
+            "unknown option `{option}`; accepted: name=, state=, product=, version=, allow_suspend=, protected=, auth=, \
+             id=, username=, password="
+        ))
+    }
+}
+
+impl fmt::Display for BadOption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for BadOption {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<ClusterOptions, String> {
+        text.parse().map_err(|error: BadOption| error.to_string())
+    }
+
+    #[test]
+    fn reads_every_option_of_a_cluster() {
+        let id = "e1e38d92-0000-4000-8000-000000000001";
+        let text =
+            format!("name=ci,state=suspended,product=crfree,version=5.10.16,allow_suspend=true,auth=off,id={id}");
+        let options = read(&text).unwrap();
+        assert_eq!((options.name(), options.suspended, options.auth), ("ci", true, false));
+        let given = options.given(String::new());
+        assert_eq!((given.id.as_deref(), given.allow_suspend, given.version.as_str()), (Some(id), true, "5.10.16"));
+    }
+
+    #[test]
+    fn free_clusters_may_not_be_suspended_unless_said() {
+        assert!(!read("name=a,product=crfree").unwrap().given(String::new()).allow_suspend);
+        assert!(read("name=a,product=cr2").unwrap().given(String::new()).allow_suspend);
+    }
+
+    #[test]
+    fn names_option_value_and_what_is_accepted() {
+        assert_eq!(
+            read("name=ci,state=asleep").unwrap_err(),
+            "state=`asleep` can't be read; accepted: suspended, running"
+        );
+        assert!(read("name=ci,size=9").unwrap_err().starts_with("unknown option `size`; accepted: name=, state="));
+        assert!(read("state=running").unwrap_err().contains("name=<name>"));
+    }
+
+    #[test]
+    fn an_engine_is_embedded_or_an_http_address() {
+        assert_eq!("http://127.0.0.1:4200/".parse(), Ok(EngineKind::Real("127.0.0.1:4200".into())));
+        assert_eq!("embedded".parse(), Ok(EngineKind::Embedded));
+        for bad in ["", "https://host:4200", "http://", "http://user@host", "127.0.0.1:4200"] {
+            assert!(bad.parse::<EngineKind>().unwrap_err().starts_with("accepted: embedded"), "{bad}");
+        }
+    }
+}

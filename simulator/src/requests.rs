@@ -1,0 +1,248 @@
+//! The record of every request of both planes, in memory and in a file, without secrets.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Mutex;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::state::Micros;
+
+const HIDDEN: &str = "***";
+/// Shorter ones would tear holes into innocent texts.
+const SHORTEST_SECRET: usize = 6;
+
+/// One request as it came, and the status of its answer.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Request {
+    /// Arrival, in milliseconds since the Unix epoch, to a microsecond.
+    pub at_ms: f64,
+    /// `GET`, `POST`, …
+    pub method: String,
+    /// Without the query.
+    pub path: String,
+    /// The query as it came, without `?`; empty if there was none.
+    pub query: String,
+    /// Status of the answer; 0 if a fault left the request without one.
+    pub status: u16,
+    /// The request's body: parsed if it is JSON, else as text; null if there was none. Secrets are replaced.
+    pub body: Value,
+    /// Id of the cluster whose gateway was asked; none for the control plane. Not in the file.
+    #[serde(skip)]
+    pub cluster: Option<String>,
+    /// Number of the TCP connection, unique over both planes. Not in the file.
+    #[serde(skip)]
+    pub connection: u64,
+    /// `User-Agent` of the client. Not in the file.
+    #[serde(skip)]
+    pub user_agent: String,
+}
+
+impl Request {
+    /// Whether this asked the control plane to resume a cluster.
+    pub fn is_resume(&self) -> bool {
+        self.is_suspend_request(false)
+    }
+
+    /// Whether this asked the control plane to suspend a cluster.
+    pub fn is_suspend(&self) -> bool {
+        self.is_suspend_request(true)
+    }
+
+    /// Whether this asked the control plane to deploy a cluster.
+    pub fn is_deploy(&self) -> bool {
+        let path = self.path.trim_end_matches('/');
+        self.cluster.is_none() && self.method == "POST" && path.ends_with("/clusters")
+    }
+
+    fn is_suspend_request(&self, suspended: bool) -> bool {
+        let path = self.path.trim_end_matches('/');
+        self.cluster.is_none()
+            && self.method == "PUT"
+            && path.ends_with("/suspend")
+            && self.body["suspended"] == suspended
+    }
+}
+
+/// Keeps the requests and writes them as they are answered.
+#[derive(Debug)]
+pub(crate) struct Record {
+    /// None if nobody will ask: a server that runs for weeks must not keep them all.
+    kept: Option<Mutex<Vec<Request>>>,
+    file: Option<Mutex<File>>,
+    secrets: Mutex<HashSet<String>>,
+}
+
+impl Record {
+    pub(crate) fn new(path: Option<&Path>, keep: bool) -> io::Result<Self> {
+        let open = |path: &Path| {
+            File::create(path).map(Mutex::new).map_err(|error| {
+                let path = path.display();
+                io::Error::new(error.kind(), format!("cannot write requests to `{path}`: {error}"))
+            })
+        };
+        Ok(Self { kept: keep.then(Mutex::default), file: path.map(open).transpose()?, secrets: Mutex::default() })
+    }
+
+    /// Replaces this text wherever it turns up from now on.
+    pub(crate) fn hide(&self, secret: &str) {
+        if secret.len() >= SHORTEST_SECRET {
+            self.secrets.lock().unwrap().insert(secret.into());
+        }
+    }
+
+    pub(crate) fn kept(&self) -> Vec<Request> {
+        self.kept.as_ref().map(|kept| kept.lock().unwrap().clone()).unwrap_or_default()
+    }
+
+    /// Makes a body presentable.
+    pub(crate) fn body(&self, raw: &[u8]) -> Value {
+        if raw.is_empty() {
+            return Value::Null;
+        }
+        let parsed = serde_json::from_slice(raw);
+        let mut body = parsed.unwrap_or_else(|_| String::from_utf8_lossy(raw).into_owned().into());
+        for name in SECRET_NAMES {
+            if let Some(secret) = find(&body, name) {
+                self.hide(&secret);
+            }
+        }
+        redact(&mut body, &self.secrets.lock().unwrap());
+        body
+    }
+
+    pub(crate) fn query(&self, query: &str) -> String {
+        replace(query, &self.secrets.lock().unwrap())
+    }
+
+    /// Writes the line at once: whoever reads the file after an answer finds it there.
+    pub(crate) fn add(&self, request: Request) {
+        if let Some(file) = &self.file {
+            let line = line(&request);
+            // A full disk must not take the simulator down; the requests are still kept in memory.
+            let _ = file.lock().unwrap().write_all(line.as_bytes());
+        }
+        if let Some(kept) = &self.kept {
+            kept.lock().unwrap().push(request);
+        }
+    }
+}
+
+/// The moment always has three decimals; JSON numbers would lose final zeros.
+fn line(request: &Request) -> String {
+    let json = serde_json::to_string(request).unwrap_or_default();
+    let rest = json.split_once(',').map_or("}", |(_, rest)| rest);
+    format!("{{\"at_ms\":{:.3},{rest}\n", request.at_ms)
+}
+
+/// Milliseconds with three decimals: a microsecond is the finest that is kept.
+pub(crate) fn at_ms(at: Micros) -> f64 {
+    at as f64 / 1000.0
+}
+
+const SECRET_NAMES: [&str; 5] = ["password", "secret", "token", "refresh_token", "api_secret"];
+
+/// The string under this key, wherever it is.
+fn find(value: &Value, name: &str) -> Option<String> {
+    match value {
+        Value::Object(map) => match map.get(name) {
+            Some(Value::String(secret)) => Some(secret.clone()),
+            _ => map.values().find_map(|inner| find(inner, name)),
+        },
+        Value::Array(items) => items.iter().find_map(|inner| find(inner, name)),
+        _ => None,
+    }
+}
+
+fn redact(value: &mut Value, secrets: &HashSet<String>) {
+    match value {
+        Value::Object(map) => {
+            for (key, inner) in map.iter_mut() {
+                match SECRET_NAMES.contains(&key.to_lowercase().as_str()) {
+                    true => *inner = HIDDEN.into(),
+                    false => redact(inner, secrets),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|inner| redact(inner, secrets)),
+        Value::String(text) => *text = redact_sql(&replace(text, secrets)),
+        _ => {}
+    }
+}
+
+fn replace(text: &str, secrets: &HashSet<String>) -> String {
+    let hidden =
+        |text: String, secret: &String| if text.contains(secret) { text.replace(secret, HIDDEN) } else { text };
+    secrets.iter().fold(text.to_owned(), hidden)
+}
+
+/// Replaces the literal of `password = '…'` in a statement.
+fn redact_sql(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.to_ascii_lowercase().find("password") {
+        let (before, after) = rest.split_at(at + "password".len());
+        out.push_str(before);
+        let trimmed = after.trim_start_matches(['"', ' ', '=', '\n', '\t']);
+        let literal = trimmed.strip_prefix('\'').and_then(|inner| Some((inner, inner.find('\'')?)));
+        rest = match literal {
+            Some((inner, end)) => {
+                out.push_str(&after[..after.len() - trimmed.len()]);
+                out.push('\'');
+                out.push_str(HIDDEN);
+                &inner[end..]
+            }
+            None => after,
+        };
+    }
+    out + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_replaced_by_name_by_value_and_inside_statements() {
+        let record = Record::new(None, true).unwrap();
+        record.hide("hunter2-hunter2");
+        let shown = |raw: &str| record.body(raw.as_bytes()).to_string();
+        assert_eq!(shown(r#"{"cluster":{"password":"abcdefgh"}}"#), r#"{"cluster":{"password":"***"}}"#);
+        assert_eq!(shown(r#"{"args":["hunter2-hunter2",1]}"#), r#"{"args":["***",1]}"#);
+        assert_eq!(
+            shown(r#"{"stmt":"CREATE USER a WITH (password = 'pw', b = 1)"}"#),
+            r#"{"stmt":"CREATE USER a WITH (password = '***', b = 1)"}"#
+        );
+        assert_eq!(shown(r#"{"args":["abcdefgh"]}"#), r#"{"args":["***"]}"#, "seen before as a password");
+    }
+
+    #[test]
+    fn bodies_that_are_no_json_are_kept_as_text() {
+        let record = Record::new(None, true).unwrap();
+        assert_eq!(record.body(b"{half"), Value::from("{half"));
+        assert_eq!(record.body(b""), Value::Null);
+    }
+
+    #[test]
+    fn a_line_has_three_decimals_and_only_what_is_promised() {
+        let request = Request {
+            at_ms: at_ms(1_767_607_200_456_700),
+            method: "PUT".into(),
+            path: "/x/".into(),
+            query: String::new(),
+            status: 200,
+            body: serde_json::json!({ "suspended": true }),
+            cluster: Some("c".into()),
+            connection: 7,
+            user_agent: "curl".into(),
+        };
+        assert_eq!(
+            line(&request),
+            "{\"at_ms\":1767607200456.700,\"method\":\"PUT\",\"path\":\"/x/\",\"query\":\"\",\"status\":200,\"body\":{\"suspended\":true}}\n"
+        );
+    }
+}

@@ -1,0 +1,106 @@
+//! A running simulator: its thread, its listeners and its end.
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::api::{Api, bind_gateway};
+use crate::cloud::Cloud;
+use crate::http;
+use crate::options::Options;
+use crate::requests::Request;
+use crate::shared::Shared;
+
+/// Enough for the tests of one machine, and it leaves cores to them.
+const THREADS: usize = 2;
+
+/// A CrateDB Cloud that runs in this process, on threads of its own: it goes on answering while a test blocks.
+///
+/// It ends when it is dropped: listeners and connections are closed.
+#[derive(Debug)]
+pub struct Simulator {
+    shared: Arc<Shared>,
+    /// Taken when it is dropped.
+    runtime: Option<Runtime>,
+}
+
+impl Simulator {
+    /// Starts one; it answers when this returns.
+    pub async fn start(options: Options) -> io::Result<Self> {
+        Self::start_blocking(options)
+    }
+
+    /// The same for code without a runtime. Binding local ports is all there is to wait for.
+    pub fn start_blocking(options: Options) -> io::Result<Self> {
+        Self::start_with(options, Shared::new)
+    }
+
+    /// The same without a record of requests in memory: for one that runs for weeks.
+    pub(crate) fn start_forgetful(options: Options) -> io::Result<Self> {
+        Self::start_with(options, Shared::forgetful)
+    }
+
+    fn start_with(options: Options, make: fn(&Options, String) -> io::Result<Shared>) -> io::Result<Self> {
+        let runtime =
+            Builder::new_multi_thread().worker_threads(THREADS).thread_name("simulator").enable_all().build()?;
+        let (told, started) = std::sync::mpsc::channel();
+        // Spawned and not blocked on: the caller may be inside another runtime.
+        runtime.spawn(async move { told.send(open(options, make).await) });
+        let ended = || io::Error::other("the simulator's thread ended while it started");
+        match started.recv().map_err(|_| ended()).flatten() {
+            Ok(shared) => Ok(Self { shared, runtime: Some(runtime) }),
+            Err(error) => {
+                runtime.shutdown_background();
+                Err(error)
+            }
+        }
+    }
+
+    /// Address of the control plane, without a path: what `CRATEDB_CLOUD_ENDPOINT` takes.
+    pub fn url(&self) -> &str {
+        &self.shared.base
+    }
+
+    /// Every request of both planes so far, in the order in which they were answered.
+    pub fn requests(&self) -> Vec<Request> {
+        self.shared.record.kept()
+    }
+
+    /// Its clusters: to look at and to interfere with.
+    pub fn cloud(&self) -> Cloud {
+        Cloud::new(self.shared.clone())
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        // An ordinary drop of a runtime waits, which is forbidden inside of another one.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+async fn open(options: Options, make: fn(&Options, String) -> io::Result<Shared>) -> io::Result<Arc<Shared>> {
+    let listener = TcpListener::bind(options.listen)
+        .await
+        .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {}: {error}", options.listen)))?;
+    let mut address = listener.local_addr()?;
+    if address.ip().is_unspecified() {
+        // Nobody can connect to 0.0.0.0 by that name everywhere.
+        address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+    }
+    let shared = Arc::new(make(&options, format!("http://{address}"))?);
+    for cluster in &options.clusters {
+        let (gateway, url) = bind_gateway().await?;
+        let given = cluster.given(url);
+        shared.record.hide(&given.password);
+        let id = shared.change(|state, now| state.give(now, given));
+        shared.open_gateway(&id, cluster.auth(), gateway);
+    }
+    tokio::spawn(shared.clone().tick());
+    tokio::spawn(http::serve(shared.clone(), listener, Arc::new(Api::new(shared.clone()))));
+    Ok(shared)
+}

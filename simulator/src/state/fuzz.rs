@@ -1,0 +1,190 @@
+//! Random histories against the rules that must hold whatever is asked in whatever order.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::catalog::Product;
+use super::cluster::Presence;
+use super::deploy::Given;
+use super::faults::Plan;
+use super::operation::{Effect, Status};
+use super::*;
+
+/// Histories in the test suite; `SIMULATOR_FUZZ` asks for more.
+const HISTORIES: u64 = 2_000;
+const STEPS: u64 = 60;
+const NAMES: [&str; 3] = ["one", "two", "free"];
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % n
+    }
+
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len() as u64) as usize]
+    }
+}
+
+/// What was seen of every cluster before a step.
+type Seen = HashMap<String, (Presence, Vec<(String, Status)>, bool)>;
+
+fn see(state: &State) -> Seen {
+    let look = |cluster: &Cluster| {
+        let operations = cluster.operations.iter().map(|one| (one.id.clone(), one.status)).collect();
+        (cluster.id.clone(), (cluster.presence, operations, cluster.pending().is_some()))
+    };
+    state.clusters().iter().map(look).collect()
+}
+
+fn begin(random: &mut Random) -> State {
+    let pace = match random.below(3) {
+        0 => Pace::Explicit,
+        1 => Pace::Auto(Duration::ZERO),
+        _ => Pace::Auto(Duration::from_secs(random.below(20))),
+    };
+    let mut state = State::new(Beginning { now: 0, seed: random.below(u64::MAX >> 34), pace });
+    for (name, product) in [("one", "cr1"), ("free", "crfree")] {
+        let product = Product::named(product).unwrap();
+        state.give(
+            0,
+            Given {
+                id: None,
+                name: name.into(),
+                product,
+                version: "6.4.3".into(),
+                username: "admin".into(),
+                password: "p".into(),
+                suspended: random.below(2) == 0,
+                allow_suspend: product.can_be_suspended(),
+                protected: false,
+                url: String::new(),
+            },
+        );
+    }
+    state
+}
+
+fn step(state: &mut State, now: Micros, random: &mut Random) -> Option<Answer> {
+    let name = random.pick(&NAMES);
+    let id = state.find(name).map_or_else(|| "missing".into(), |cluster| cluster.id.clone());
+    let call = match random.below(12) {
+        0..=3 => Call::Suspend(id, json!({ "suspended": random.below(2) == 0 })),
+        4 => Call::Cluster(id),
+        5 => Call::Operations(id, Query::new()),
+        6 if random.below(4) == 0 => Call::Delete(id),
+        6 => Call::Clusters(Query::new()),
+        7 => Call::Deploy { organization: state.first_organization(), body: deploy(state, name), url: String::new() },
+        8 => {
+            state.plan(name, plan(random));
+            return None;
+        }
+        9 => {
+            state.step(now);
+            return None;
+        }
+        10 => {
+            let pace = random.pick(&[Pace::Explicit, Pace::Auto(Duration::from_secs(3))]);
+            let effect = random.pick(&["SCALE", "UPGRADE"]);
+            state.foreign(now, name, Effect::Foreign(effect.into()), pace);
+            return None;
+        }
+        _ => {
+            state.release(name);
+            return None;
+        }
+    };
+    Some(state.on(now, call))
+}
+
+fn deploy(state: &State, name: &str) -> Value {
+    let free = name == "free";
+    let subscription = state.account.subscriptions.first().map(|one| one.id.clone()).unwrap_or_default();
+    json!({
+        "cluster": { "name": name, "crate_version": "6.4.3", "product_tier": "default", "username": "admin",
+            "product_name": if free { "crfree" } else { "cr1" }, "password": "at-least-24-characters-here" },
+        "subscription_id": if free { "free_tier".into() } else { subscription },
+        "project_id": state.account.projects[0].id,
+    })
+}
+
+fn plan(random: &mut Random) -> Plan {
+    Plan {
+        failure: (random.below(3) == 0).then(|| "planned".into()),
+        held: random.below(4) == 0,
+        lost: random.below(5) == 0,
+        hidden: random.below(5) == 0,
+    }
+}
+
+/// What must hold between any two moments.
+fn check(before: &Seen, state: &State, now: Micros) {
+    for cluster in state.clusters() {
+        let pending = cluster.operations.iter().filter(|one| !one.status.is_final()).count();
+        assert!(pending <= 1, "one operation at a time: {cluster:?}");
+        let finished_before = cluster.operations.len().saturating_sub(1);
+        assert!(
+            cluster.operations[..finished_before].iter().all(|one| one.status.is_final()),
+            "the last one: {cluster:?}"
+        );
+        assert_eq!(cluster.is_running(), cluster.running_since.is_some(), "{cluster:?}");
+        assert!(cluster.operations.iter().all(|one| one.created <= one.modified && one.modified <= now), "{cluster:?}");
+        assert!(cluster.operations.is_sorted_by_key(|one| one.created), "{cluster:?}");
+        assert_eq!(cluster.health(now)["running_operation"] == "", cluster.pending().is_none());
+        let Some((presence, operations, was_pending)) = before.get(&cluster.id) else { continue };
+        for (old, new) in operations.iter().zip(&cluster.operations) {
+            assert_eq!(old.0, new.id, "operations are never forgotten or reordered");
+            assert!(old.1 <= new.status, "a status never goes back: {cluster:?}");
+            assert!(!old.1.is_final() || old.1 == new.status, "what is over stays over: {cluster:?}");
+        }
+        if cluster.presence != *presence {
+            let since = operations.len().saturating_sub(usize::from(*was_pending));
+            let succeeded = cluster.operations[since..].iter().any(|one| one.status == Status::Succeeded);
+            assert!(succeeded, "the flag flips only when an operation succeeds: {cluster:?}");
+            assert_ne!(cluster.presence, Presence::Unborn, "{cluster:?}");
+        }
+    }
+}
+
+#[test]
+fn no_history_breaks_a_rule() {
+    let histories = std::env::var("SIMULATOR_FUZZ").ok().and_then(|n| n.parse().ok()).unwrap_or(HISTORIES);
+    for seed in 0..histories {
+        let mut random = Random(seed);
+        let mut state = begin(&mut random);
+        let mut now = 0;
+        for _ in 0..STEPS {
+            now += Micros::try_from(random.below(3_000_000)).unwrap();
+            let before = see(&state);
+            let was_busy = |id: &str| before.get(id).is_some_and(|(_, _, pending)| *pending);
+            let refused_before = state.clusters().iter().filter(|cluster| was_busy(&cluster.id)).count();
+            let answer = step(&mut state, now, &mut random);
+            check(&before, &state, now);
+            if let Some(answer) = answer {
+                assert!(matches!(answer.status, 200 | 201 | 204 | 400 | 404), "seed {seed}: {answer:?}");
+                let conflict = answer.body.as_ref().is_some_and(|body| body["message"] == CONFLICT);
+                assert!(!conflict || refused_before > 0, "seed {seed}: a conflict without an operation");
+            }
+            let free = state.clusters().iter().filter(|cluster| cluster.product.is_free()).count();
+            assert!(free <= 1, "seed {seed}: one free cluster for an organization");
+        }
+        drain(&mut state, now, seed);
+    }
+}
+
+/// Whatever was going on, it ends: by time, or by stepping what waits for that.
+fn drain(state: &mut State, mut now: Micros, seed: u64) {
+    for _ in 0..100 {
+        now += 3_600_000_000;
+        state.advance(now);
+        if state.step(now) == 0 {
+            assert_eq!(state.next_due(), None, "seed {seed}: nothing is due when nothing is in flight");
+            return;
+        }
+    }
+    panic!("seed {seed}: operations without an end");
+}

@@ -1,0 +1,86 @@
+//! Suspend and resume (one request, one type of operation), deletion protection and deletion.
+
+use serde_json::Value;
+
+use super::checks::Problems;
+use super::cluster::Presence;
+use super::operation::{Effect, Operation, Pace, Status};
+use super::{Answer, CONFLICT, Event, Happening, Micros, State};
+
+impl State {
+    /// Answers with the cluster as it was before; the flag flips when the operation succeeds.
+    pub(super) fn suspend(&mut self, now: Micros, id: &str, body: &Value) -> Answer {
+        let Some(cluster) = self.by_id(id) else { return Answer::not_found() };
+        let mut problems = Problems::of(body, &["suspended"]);
+        let wanted = problems.boolean(body, "suspended");
+        let Some(suspended) = wanted.filter(|_| !problems.any()) else { return problems.refuse() };
+        if suspended && !cluster.allow_suspend {
+            return Answer::refused(400, &format!("Clusters of product {} cannot be suspended.", cluster.product.name));
+        }
+        if cluster.pending().is_some() {
+            return Answer::refused(400, CONFLICT);
+        }
+        let effect = if suspended { Effect::Suspend } else { Effect::Resume };
+        let what = if suspended { Happening::SuspendRequested } else { Happening::ResumeRequested };
+        self.events.push(Event { at: now, cluster: id.into(), what });
+        self.begin(now, id, effect);
+        self.by_id(id).map_or_else(Answer::not_found, |cluster| Answer::ok(cluster.show(now)))
+    }
+
+    pub(super) fn protect(&mut self, now: Micros, id: &str, body: &Value) -> Answer {
+        let Some(cluster) = self.by_id_mut(id) else { return Answer::not_found() };
+        let mut problems = Problems::of(body, &["deletion_protected"]);
+        let wanted = problems.boolean(body, "deletion_protected");
+        let Some(protected) = wanted.filter(|_| !problems.any()) else { return problems.refuse() };
+        cluster.protected = protected;
+        cluster.modified = now;
+        Answer::ok(cluster.show(now))
+    }
+
+    /// From any state, also while an operation runs.
+    pub(super) fn delete(&mut self, now: Micros, id: &str) -> Answer {
+        match self.by_id(id) {
+            None => Answer::not_found(),
+            Some(cluster) if cluster.protected => Answer::refused(400, "The cluster is protected against deletion."),
+            Some(_) => {
+                self.clusters.retain(|cluster| cluster.id != id);
+                self.events.push(Event { at: now, cluster: id.into(), what: Happening::Deleted });
+                Answer::no_content()
+            }
+        }
+    }
+
+    /// Registers an operation as the plans for this cluster say. None may be in flight.
+    pub(super) fn begin(&mut self, now: Micros, cluster: &str, effect: Effect) {
+        let id = self.new_id();
+        let pace = self.pace;
+        let Some(cluster) = self.clusters.iter_mut().find(|one| one.id == cluster) else { return };
+        let plan = self.plans.get_mut(&cluster.name).filter(|plans| !plans.is_empty()).map(|plans| plans.remove(0));
+        let plan = plan.unwrap_or_default();
+        if plan.lost {
+            return;
+        }
+        // Documented nowhere; an operation that is over at once is one of the two plausible answers.
+        let nothing_to_do = match effect {
+            Effect::Suspend => cluster.presence == Presence::Suspended,
+            Effect::Resume => cluster.presence == Presence::Running,
+            Effect::Create | Effect::Foreign(_) => false,
+        };
+        // Suspending waits for a healthy cluster, and a resume needs disks that were once there.
+        let unborn = effect != Effect::Create && cluster.presence == Presence::Unborn;
+        let failure = plan.failure.or_else(|| unborn.then(|| "The cluster was never created.".into()));
+        cluster.begin(
+            now,
+            Operation {
+                id,
+                effect,
+                status: if nothing_to_do && failure.is_none() { Status::Succeeded } else { Status::Registered },
+                pace: if plan.held { Pace::Explicit } else { pace },
+                failure,
+                hidden: plan.hidden,
+                created: now,
+                modified: now,
+            },
+        );
+    }
+}

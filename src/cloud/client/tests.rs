@@ -1,0 +1,215 @@
+//! The client against a server that answers from a script: what it sends, what it sends again, what it makes of answers.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+use super::*;
+use crate::cloud::is_conflict;
+
+const SECRET: &str = "hunter2-is-no-good-secret";
+
+/// One answer a connection; requests are kept as they came, head and body.
+struct Script {
+    url: String,
+    requests: Arc<Mutex<Vec<String>>>,
+}
+
+enum Say {
+    Answer(&'static str, &'static str, String),
+    /// Closes the connection without a word.
+    Nothing,
+    /// Keeps it open without a word.
+    Hang,
+}
+
+fn json(status: &'static str, body: &str) -> Say {
+    Say::Answer(status, "content-type: application/json", body.to_owned())
+}
+
+impl Script {
+    fn new(script: Vec<Say>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let kept = requests.clone();
+        std::thread::spawn(move || {
+            let mut open = Vec::new();
+            for say in script {
+                let Ok((mut stream, _)) = listener.accept() else { return };
+                kept.lock().unwrap().push(read(&stream));
+                match say {
+                    Say::Answer(status, header, body) => {
+                        let length = body.len();
+                        let answer = format!(
+                            "HTTP/1.1 {status}\r\n{header}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+                        );
+                        stream.write_all(answer.as_bytes()).unwrap();
+                    }
+                    Say::Nothing => {}
+                    Say::Hang => open.push(stream),
+                }
+            }
+            // Refuses what comes after the script, but keeps what hangs.
+            drop(listener);
+            while !open.is_empty() {
+                std::thread::park();
+            }
+        });
+        Self { url, requests }
+    }
+
+    fn client(&self) -> Client {
+        Client::new(Options {
+            endpoint: self.url.clone(),
+            api_key: "ada".to_owned(),
+            api_secret: Secret::new(SECRET),
+            timeout: Duration::from_millis(300),
+        })
+        .unwrap()
+    }
+
+    fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
+    }
+}
+
+fn read(stream: &TcpStream) -> String {
+    let mut reader = BufReader::new(stream);
+    let mut text = String::new();
+    while !text.ends_with("\r\n\r\n") {
+        if reader.read_line(&mut text).unwrap_or(0) == 0 {
+            return text;
+        }
+    }
+    let length = text.to_ascii_lowercase().lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+    let mut body = vec![0; length.unwrap_or(0)];
+    reader.read_exact(&mut body).unwrap();
+    text + &String::from_utf8(body).unwrap()
+}
+
+#[tokio::test]
+async fn asks_with_basic_credentials_and_its_own_name() {
+    let server = Script::new(vec![json("200 OK", "[]")]);
+    assert!(server.client().clusters().await.unwrap().is_empty());
+    let request = server.requests().remove(0);
+    assert!(request.starts_with("GET /api/v2/clusters/ HTTP/1.1\r\n"), "{request}");
+    assert!(request.contains("authorization: Basic YWRhOmh1bnRlcjItaXMtbm8tZ29vZC1zZWNyZXQ=\r\n"), "{request}");
+    assert!(request.contains(concat!("user-agent: cratedb-test/", env!("CARGO_PKG_VERSION"), "\r\n")), "{request}");
+}
+
+#[tokio::test]
+async fn sends_a_suspension_as_the_service_wants_it() {
+    let server = Script::new(vec![json("200 OK", r#"{"id": "c1", "suspended": false}"#)]);
+    assert!(!server.client().set_suspended("c1", true).await.unwrap().suspended);
+    let request = server.requests().remove(0);
+    assert!(request.starts_with("PUT /api/v2/clusters/c1/suspend/ HTTP/1.1\r\n"), "{request}");
+    assert!(request.ends_with("\r\n\r\n{\"suspended\":true}"), "{request}");
+}
+
+#[tokio::test]
+async fn tries_reads_three_times_when_the_service_is_in_trouble() {
+    let trouble = || json("500 Internal Server Error", r#"{"message": "An error occured."}"#);
+    let server = Script::new(vec![trouble(), Say::Nothing, json("200 OK", r#"{"id": "c1"}"#)]);
+    assert_eq!(server.client().cluster("c1").await.unwrap().id, "c1");
+    assert_eq!(server.requests().len(), 3);
+
+    let server = Script::new(vec![trouble(), trouble(), trouble(), trouble()]);
+    let error = server.client().cluster("c1").await.unwrap_err();
+    assert_eq!(server.requests().len(), 3);
+    let expected = format!(
+        "CrateDB Cloud at {} refused GET /api/v2/clusters/c1/: 500 Internal Server Error: An error occured.\n  tried 3 times",
+        server.url
+    );
+    assert_eq!(error.to_string(), expected);
+}
+
+#[tokio::test]
+async fn never_repeats_a_write() {
+    let trouble = || json("503 Service Unavailable", "");
+    for say in [trouble(), Say::Nothing] {
+        let server = Script::new(vec![say, trouble()]);
+        server.client().set_suspended("c1", false).await.unwrap_err();
+        assert_eq!(server.requests().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_read_that_is_refused_is_not_repeated() {
+    let server = Script::new(vec![json("404 Not Found", r#"{"message": "Resource not found."}"#)]);
+    let error = server.client().cluster("c1").await.unwrap_err();
+    assert_eq!((error.status(), error.message()), (Some(404), Some("Resource not found.")));
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_connection_that_hangs_is_given_up_in_time_and_said() {
+    let server = Script::new(vec![Say::Hang]);
+    let error = server.client().set_suspended("c1", false).await.unwrap_err();
+    assert!(error.is_timeout());
+    let text = error.to_string();
+    assert!(text.starts_with(&format!("CrateDB Cloud at {} did not answer PUT ", server.url)), "{text}");
+    assert!(text.contains("/suspend/ within 300ms") && text.contains("CRATEDB_CLOUD_TIMEOUT"), "{text}");
+}
+
+#[tokio::test]
+async fn nobody_listening_is_said_with_the_address() {
+    let server = Script::new(Vec::new());
+    let error = server.client().set_suspended("c1", false).await.unwrap_err();
+    assert!(error.is_transport());
+    let text = error.to_string();
+    assert!(text.contains(&server.url) && text.contains("CRATEDB_CLOUD_ENDPOINT"), "{text}");
+    assert!(text.contains("onnection refused") || text.contains("onnection reset"), "{text}");
+}
+
+#[tokio::test]
+async fn follows_no_redirection() {
+    let moved = Say::Answer("302 Found", "location: /?rd=%2Fapi&token=abc", String::new());
+    let server = Script::new(vec![moved, json("200 OK", "[]")]);
+    let error = server.client().clusters().await.unwrap_err();
+    assert_eq!(server.requests().len(), 1);
+    let text = error.to_string();
+    assert!(text.contains("302 Found: it redirects to `/`") && !text.contains("abc"), "{text}");
+}
+
+#[tokio::test]
+async fn a_page_of_a_proxy_is_no_answer() {
+    let page = Say::Answer("200 OK", "content-type: text/html", "<html>Please log in</html>".to_owned());
+    let server = Script::new(vec![page]);
+    let text = server.client().clusters().await.unwrap_err().to_string();
+    assert!(text.contains("answered GET /api/v2/clusters/ strangely"), "{text}");
+    assert!(text.contains("`<html>Please log in</html>`") && text.contains("a proxy, a login page"), "{text}");
+}
+
+#[tokio::test]
+async fn a_wrong_key_is_said_without_the_secret_whatever_the_service_repeats() {
+    let echo = format!("401 for ada:{SECRET}");
+    let server = Script::new(vec![Say::Answer("401 Unauthorized", "content-type: text/plain", echo)]);
+    let error = server.client().clusters().await.unwrap_err();
+    assert_eq!(error.status(), Some(401));
+    let text = error.to_string();
+    assert!(text.contains("401 Unauthorized: 401 for ada:***"), "{text}");
+    assert!(text.contains("CRATEDB_CLOUD_API_KEY") && text.contains("90 days"), "{text}");
+    assert!(!error.message().unwrap().contains(SECRET) && !text.contains(SECRET));
+}
+
+#[tokio::test]
+async fn a_conflict_is_known() {
+    let body = r#"{"message": "Another cluster operation is currently in progress, please try again later."}"#;
+    let server = Script::new(vec![json("400 Bad Request", body)]);
+    assert!(is_conflict(&server.client().set_suspended("c1", true).await.unwrap_err()));
+}
+
+#[test]
+fn an_endpoint_that_is_none_is_said() {
+    for endpoint in ["console.cratedb.cloud", "ftp://x", ""] {
+        let error = Client::new(Options {
+            endpoint: endpoint.to_owned(),
+            api_key: String::new(),
+            api_secret: Secret::default(),
+            timeout: Duration::from_secs(1),
+        });
+        let text = error.err().unwrap().to_string();
+        assert!(text.starts_with(&format!("cannot use CRATEDB_CLOUD_ENDPOINT=`{endpoint}`")), "{text}");
+    }
+}

@@ -1,0 +1,165 @@
+//! Following an operation of a cluster to its end.
+
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::client::Client;
+use super::model::{Cluster, Operation, Status, moment};
+use crate::error::{Error, Kind, Result};
+use crate::wait::{self, Look};
+
+/// The newest operation that was known before a request, so that the one which the request starts can be told from it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Known {
+    pub(crate) id: String,
+    pub(crate) created: String,
+}
+
+impl From<&Operation> for Known {
+    fn from(operation: &Operation) -> Self {
+        Self { id: operation.id.clone(), created: operation.dc.created.clone() }
+    }
+}
+
+impl Known {
+    /// Whether `operation` began after this one.
+    fn is_before(&self, operation: &Operation) -> bool {
+        if operation.id == self.id {
+            return false;
+        }
+        match (moment(&self.created), moment(&operation.dc.created)) {
+            (Some(known), Some(other)) => other >= known,
+            // Without dates another id must do.
+            _ => true,
+        }
+    }
+}
+
+/// Which operation is meant.
+#[derive(Clone, Debug)]
+pub(crate) enum Which {
+    Id(String),
+    /// The newest of a type that began after what is known.
+    NewestOf(&'static str, Option<Known>),
+}
+
+impl Which {
+    /// The one that a write started, by the cluster that was its answer.
+    ///
+    /// The answer is the cluster as it was before the request, so its newest operation may still be an old one.
+    pub(crate) fn started(kind: &'static str, answer: &Cluster, known: Option<&Known>) -> Self {
+        match &answer.last_async_operation {
+            Some(operation)
+                if !operation.id.is_empty() && known.is_none_or(|known| known.is_before(operation))
+                    // Without anything to compare with, only one that runs is surely the new one.
+                    && (known.is_some() || operation.status.in_flight()) =>
+            {
+                Self::Id(operation.id.clone())
+            }
+            _ => Self::NewestOf(kind, known.cloned()),
+        }
+    }
+
+    fn find(&self, operations: Vec<Operation>) -> Option<Operation> {
+        operations.into_iter().find(|operation| match self {
+            Self::Id(id) => operation.id == *id,
+            Self::NewestOf(kind, known) => {
+                // The type may be left out of an answer that was asked for one type.
+                (operation.kind == *kind || operation.kind.is_empty())
+                    && known.as_ref().is_none_or(|known| known.is_before(operation))
+            }
+        })
+    }
+
+    fn kind(&self) -> Option<&'static str> {
+        match self {
+            Self::Id(_) => None,
+            Self::NewestOf(kind, _) => Some(kind),
+        }
+    }
+}
+
+/// The service lists an operation before it answers the request for it. One that is not there after this time never comes.
+const LISTED: Duration = if cfg!(test) { Duration::from_millis(700) } else { Duration::from_secs(30) };
+
+/// How a followed operation ended.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    Succeeded,
+    /// Accepted, and nothing came of it.
+    Lost(Error),
+    /// With the service's own words.
+    Failed(Error),
+}
+
+impl Client {
+    /// Waits for the end of an operation, good or bad; `told` hears each new status.
+    ///
+    /// An API in trouble doesn't end the wait, since the operation goes on without it; a refusal does. An operation that
+    /// is never listed has succeeded if the idle cluster is as `goal` wants it; else it is lost.
+    pub(crate) async fn follow(
+        &self,
+        cluster: &Cluster,
+        which: &Which,
+        doing: &str,
+        goal: impl Fn(&Cluster) -> bool,
+        deadline: Instant,
+        told: impl FnMut(&str),
+    ) -> Result<Ended> {
+        let lost = Instant::now() + LISTED;
+        let look = async || {
+            let operations = self.operations(&cluster.id, which.kind()).await?;
+            if let Some(operation) = which.find(operations) {
+                return Ok(operation.ended(doing));
+            }
+            let now = self.cluster(&cluster.id).await?;
+            if now.busy().is_none() && goal(&now) {
+                return Ok(Look::Ready(Ended::Succeeded));
+            }
+            if now.busy().is_none() && Instant::now() > lost {
+                return Ok(Look::Ready(Ended::Lost(nothing_came_of(doing))));
+            }
+            Ok(Look::NotYet("its operation is not listed yet".to_owned()))
+        };
+        wait::until(&format!("the end of {doing}"), wait::OPERATION, deadline, told, || async {
+            match look().await {
+                Err(error) if passing(&error) => Ok(Look::NotYet(error.to_string())),
+                found => found,
+            }
+        })
+        .await
+    }
+}
+
+/// Whether an error is about the way to the service or its health, not about the request.
+pub(crate) fn passing(error: &Error) -> bool {
+    error.is_transport()
+        || (error.kind() == Kind::Timeout && error.status().is_none())
+        || error.status().is_some_and(|status| status == 429 || status >= 500)
+}
+
+fn nothing_came_of(doing: &str) -> Error {
+    Error::new(Kind::Cloud, format!("{doing} failed"))
+        .because("CrateDB Cloud took the request, but there is no operation and the cluster is as before")
+}
+
+impl Operation {
+    fn ended(&self, what: &str) -> Look<Ended> {
+        match self.status {
+            Status::Succeeded => Look::Ready(Ended::Succeeded),
+            Status::Failed => Look::Ready(Ended::Failed(self.failure(what))),
+            _ => Look::NotYet(self.told()),
+        }
+    }
+
+    fn failure(&self, what: &str) -> Error {
+        let words = match self.feedback_data.message.as_str() {
+            "" => "CrateDB Cloud gave no reason",
+            words => words,
+        };
+        Error::new(Kind::Cloud, format!("{what} failed"))
+            .because(words)
+            .hint(format!("operation {} of type {} ended as FAILED", self.id, self.kind))
+    }
+}

@@ -1,0 +1,136 @@
+//! Answers of the Cloud API that say no, as errors.
+
+use std::fmt::Write as _;
+
+use reqwest::StatusCode;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::error::{Error, Kind, Refusal};
+
+/// Enough of a strange answer to recognise a proxy or a login page by.
+const EXCERPT: usize = 200;
+
+/// Whether the service refused because another operation runs on the cluster.
+///
+/// The status of this refusal is not documented, its text is known in two wordings.
+pub(crate) fn is_conflict(error: &Error) -> bool {
+    if error.kind() != Kind::Cloud {
+        return false;
+    }
+    let text = error.message().unwrap_or_default().to_ascii_lowercase();
+    error.status() == Some(409) || text.contains("another cluster operation is") && text.contains("in progress")
+}
+
+/// What a refusal says: the service's message and, field by field, its `errors`; else the status and some of the body.
+pub(super) fn words(status: StatusCode, location: Option<&str>, body: &[u8]) -> String {
+    #[derive(Deserialize)]
+    struct Body {
+        message: Option<String>,
+        #[serde(default)]
+        errors: Value,
+    }
+    if status.is_redirection() {
+        // The query may carry a token of somebody's login.
+        let to = location.unwrap_or("nowhere").split(['?', '#']).next().unwrap_or_default();
+        return format!("it redirects to `{to}`, which an API never does");
+    }
+    match serde_json::from_slice::<Body>(body) {
+        Ok(Body { message: Some(message), errors }) => {
+            let mut text = message;
+            flatten(&errors, "", &mut text);
+            text
+        }
+        _ => excerpt(body),
+    }
+}
+
+/// `{"cluster": {"password": ["Shorter …"]}}` becomes `; cluster.password: Shorter …`.
+fn flatten(errors: &Value, field: &str, into: &mut String) {
+    match errors {
+        Value::Object(fields) => {
+            for (name, errors) in fields {
+                let field = if field.is_empty() { name.clone() } else { format!("{field}.{name}") };
+                flatten(errors, &field, into);
+            }
+        }
+        Value::Array(all) => all.iter().for_each(|errors| flatten(errors, field, into)),
+        Value::Null => {}
+        Value::String(text) => write!(into, "; {field}: {text}").expect("a string takes everything"),
+        other => write!(into, "; {field}: {other}").expect("a string takes everything"),
+    }
+}
+
+pub(super) fn error(endpoint: &str, request: &str, status: StatusCode, words: String) -> Error {
+    let error = Error::new(Kind::Cloud, format!("CrateDB Cloud at {endpoint} refused {request}"))
+        .because(format!("{status}{}{words}", if words.is_empty() { "" } else { ": " }))
+        .refused(Refusal { status: status.as_u16(), code: None, message: words, request: request.to_owned() });
+    match status {
+        StatusCode::UNAUTHORIZED => error.hint(
+            "check CRATEDB_CLOUD_API_KEY and CRATEDB_CLOUD_API_SECRET; a key that nobody uses for 90 days expires",
+        ),
+        StatusCode::FORBIDDEN => error.hint("an API key may do what its owner may do: check the owner's role"),
+        status if status.is_redirection() => {
+            error.hint("check CRATEDB_CLOUD_ENDPOINT: it must be the API's own address")
+        }
+        _ => error,
+    }
+}
+
+/// The beginning of a body, on one line.
+pub(super) fn excerpt(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match text.char_indices().nth(EXCERPT) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(status: u16, body: &str) -> Error {
+        let status = StatusCode::from_u16(status).unwrap();
+        error("http://x", "PUT /y/", status, words(status, None, body.as_bytes()))
+    }
+
+    #[test]
+    fn says_what_the_service_said_with_the_fields_at_fault() {
+        let error = refused(
+            400,
+            r#"{"success": false, "message": "Bad request", "errors": {"cluster": {"password": ["Shorter."], "name": ["Taken."]}}}"#,
+        );
+        assert_eq!(
+            error.to_string(),
+            "CrateDB Cloud at http://x refused PUT /y/: 400 Bad Request: Bad request; cluster.name: Taken.; \
+             cluster.password: Shorter."
+        );
+        assert_eq!(error.status(), Some(400));
+    }
+
+    #[test]
+    fn knows_a_conflict_by_its_text_or_its_status() {
+        let text = |adverb: &str| {
+            format!(r#"{{"message": "Another cluster operation is {adverb} in progress, please try again later."}}"#)
+        };
+        assert!(is_conflict(&refused(400, &text("currently"))));
+        assert!(is_conflict(&refused(400, &text("already"))));
+        assert!(is_conflict(&refused(409, "{}")));
+        assert!(!is_conflict(&refused(400, r#"{"message": "Bad request"}"#)));
+    }
+
+    #[test]
+    fn an_answer_that_is_no_json_is_shown_in_part() {
+        let page = format!("<html>\n  <body>{}</body>", "x".repeat(500));
+        let text = refused(502, &page).to_string();
+        assert!(text.contains("502 Bad Gateway: <html> <body>xxx") && text.ends_with('…'), "{text}");
+    }
+
+    #[test]
+    fn a_redirection_is_told_without_what_may_be_a_token() {
+        let text = words(StatusCode::FOUND, Some("https://x/?token=abc"), b"");
+        assert_eq!(text, "it redirects to `https://x/`, which an API never does");
+    }
+}

@@ -1,0 +1,56 @@
+//! After a killed keeper: a cluster that its journal names and that runs is taken over.
+
+use std::time::Instant;
+
+use super::find::Found;
+use super::held::Held;
+use super::{Cloud, named};
+use crate::cloud::model::Cluster;
+use crate::error::Result;
+use crate::provider::{Progress, Resource};
+use crate::wait::{self, Look};
+
+impl Cloud {
+    /// The cluster with what the journal says is owed for it; none if it is suspended or gone.
+    pub(in crate::provider) async fn recover(
+        &self,
+        held: &serde_json::Value,
+        deadline: Instant,
+        progress: &Progress,
+    ) -> Result<Option<Resource>> {
+        let held = Held::read(held)?;
+        let awaited = format!("{}, which an earlier session left", held.told());
+        let look = || self.left_behind(&held, deadline, progress);
+        let Some(cluster) = wait::until(&awaited, wait::OPERATION, deadline, |_| (), look).await? else {
+            return Ok(None);
+        };
+        progress.step(format!("taking over {}, which an earlier session left running", named(&cluster)));
+        self.resource(cluster, held.ours, deadline, progress).await.map(Some)
+    }
+
+    async fn left_behind(&self, held: &Held, deadline: Instant, progress: &Progress) -> Result<Look<Option<Cluster>>> {
+        let Some(cluster) = self.again(held).await? else { return Ok(Look::Ready(None)) };
+        if let Some(kind) = cluster.busy() {
+            self.sit_out(&cluster, kind, deadline, progress).await?;
+            return Ok(Look::NotYet(format!("operation {kind} has ended")));
+        }
+        if cluster.never_deployed().is_some() {
+            progress.step(self.left(held, "its deployment failed"));
+            return Ok(Look::Ready(None));
+        }
+        Ok(Look::Ready((!cluster.suspended).then_some(cluster)))
+    }
+
+    async fn again(&self, held: &Held) -> Result<Option<Cluster>> {
+        let Some(id) = &held.id else {
+            return Ok(match self.by_name(&held.name).await? {
+                Found::One(cluster) => Some(*cluster),
+                Found::None { .. } => None,
+            });
+        };
+        match self.client.cluster(id).await {
+            Err(error) if error.status() == Some(404) => Ok(None),
+            found => found.map(Some),
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What a new cluster is to be: given by settings, or the only choice there is; anything else is for people to say.
+
+use super::Cloud;
+use crate::cloud::model::{Deployment, Named, NewCluster, Place};
+use crate::error::{Error, Kind, Result};
+use crate::secret::Secret;
+
+/// The free product and the subscription that goes with it, which is a literal.
+const FREE_PRODUCT: &str = "crfree";
+const FREE_SUBSCRIPTION: &str = "free_tier";
+
+/// The database user of a new cluster, unless settings name another.
+pub(super) const ADMIN: &str = "admin";
+
+/// What the service asks of a password.
+const PASSWORD_MINIMUM: usize = 24;
+
+impl Cloud {
+    /// The organization and what to send to it.
+    pub(super) async fn plan(&self, name: &str) -> Result<(String, Deployment)> {
+        let target = &self.target;
+        let password = self.password()?;
+        let organization = self.organization(name).await?;
+        let place = self.place(name, &organization).await?;
+        let subscription_id = self.subscription(name, &organization).await?;
+        let crate_version = match &target.version {
+            Some(version) => version.clone(),
+            None => self.client.stable_version().await?,
+        };
+        let cluster = NewCluster {
+            name: name.to_owned(),
+            crate_version,
+            channel: "stable",
+            product_name: target.product.clone(),
+            product_tier: target.tier.clone(),
+            username: target.username.clone().unwrap_or_else(|| ADMIN.to_owned()),
+            password,
+        };
+        Ok((organization, Deployment { cluster, subscription_id, place }))
+    }
+
+    async fn organization(&self, name: &str) -> Result<String> {
+        match &self.target.organization_id {
+            Some(id) => Ok(id.clone()),
+            None => {
+                let all = self.client.organizations().await?;
+                the_only(name, "organization", "CRATEDB_CLOUD_ORGANIZATION_ID", all)
+            }
+        }
+    }
+
+    async fn subscription(&self, name: &str, organization: &str) -> Result<String> {
+        match &self.target.subscription_id {
+            _ if self.target.product == FREE_PRODUCT => Ok(FREE_SUBSCRIPTION.to_owned()),
+            Some(id) => Ok(id.clone()),
+            None => {
+                let all = self.client.subscriptions(organization).await?;
+                the_only(name, "subscription", "CRATEDB_CLOUD_SUBSCRIPTION_ID", all)
+            }
+        }
+    }
+
+    /// The project of the settings, else the one that is named like the cluster, else a new one of that name.
+    async fn place(&self, name: &str, organization: &str) -> Result<Place> {
+        if let Some(id) = &self.target.project_id {
+            return Ok(Place::ProjectId(id.clone()));
+        }
+        let mut projects = self.client.projects(organization).await?;
+        projects.retain(|project| project.name == name && self.may_be_in(&project.region));
+        match projects.len() {
+            0 => Ok(Place::Project { name: name.to_owned(), region: self.region(name, organization).await? }),
+            _ => the_only(name, "project", "CRATEDB_CLOUD_PROJECT_ID", projects).map(Place::ProjectId),
+        }
+    }
+
+    fn may_be_in(&self, region: &str) -> bool {
+        self.target.region.as_deref().is_none_or(|wanted| region.is_empty() || region == wanted)
+    }
+
+    async fn region(&self, name: &str, organization: &str) -> Result<String> {
+        if let Some(region) = &self.target.region {
+            return Ok(region.clone());
+        }
+        let regions = self.client.regions(organization).await?;
+        let choices = regions.into_iter().map(|region| Named { id: region.name, ..Named::default() }).collect();
+        the_only(name, "region", "CRATEDB_CLOUD_REGION", choices).map_err(|error| {
+            error.hint(format!(
+                "no project is named `{name}`, and a new one needs a region; CRATEDB_CLOUD_PROJECT_ID names another"
+            ))
+        })
+    }
+
+    fn password(&self) -> Result<Secret> {
+        match &self.target.password {
+            Some(given) if given.expose().chars().count() < PASSWORD_MINIMUM => {
+                Err(Error::new(Kind::Setting, format!("cannot deploy {}, which does not exist", self.target.cluster))
+                    .because(format!("CRATEDB_PASSWORD has fewer than {PASSWORD_MINIMUM} characters"))
+                    .hint("CrateDB Cloud takes none shorter; without CRATEDB_PASSWORD a random one is made"))
+            }
+            Some(given) => Ok(given.clone()),
+            None => random_password(),
+        }
+    }
+}
+
+/// The only one there is.
+fn the_only(cluster: &str, what: &str, variable: &str, mut choices: Vec<Named>) -> Result<String> {
+    if choices.len() == 1 {
+        return Ok(choices.remove(0).id);
+    }
+    let error = Error::new(Kind::Provider, format!("cannot deploy cluster `{cluster}`, which does not exist"));
+    if choices.is_empty() {
+        return Err(error
+            .because(format!("the API key sees no {what}"))
+            .hint(format!("make one in the console, or set {variable}")));
+    }
+    let told = |choice: &Named| match choice.name.as_str() {
+        "" => choice.id.clone(),
+        name => format!("{} ({name})", choice.id),
+    };
+    let listed: Vec<_> = choices.iter().map(told).collect();
+    Err(error
+        .because(format!("there are {} {what}s to choose from: {}", listed.len(), listed.join(", ")))
+        .hint(format!("set {variable} to one of them")))
+}
+
+/// 32 characters that need no quoting anywhere. Nobody keeps them: SQL over HTTP uses JWTs.
+fn random_password() -> Result<Secret> {
+    const CHARACTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut bytes = [0; 32];
+    rustls::crypto::ring::default_provider()
+        .secure_random
+        .fill(&mut bytes)
+        .map_err(|error| Error::new(Kind::Provider, "cannot make a password").because(format!("{error:?}")))?;
+    let text: String = bytes.iter().map(|byte| char::from(CHARACTERS[usize::from(byte % 64)])).collect();
+    Ok(Secret::new(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_long_random_and_plain() {
+        let (one, other) = (random_password().unwrap(), random_password().unwrap());
+        assert_eq!(one.expose().len(), 32);
+        assert_ne!(one, other);
+        assert!(one.expose().bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'));
+    }
+}

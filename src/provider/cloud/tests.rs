@@ -1,0 +1,213 @@
+//! The cloud provider against the simulator: what it asks, what it says, what it leaves behind.
+
+mod deploy;
+mod recover;
+mod release;
+mod resume;
+mod sql;
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use cratedb_cloud_simulator::{Cloud as Simulated, ClusterOptions, Options, Request, Simulator};
+use serde_json::Value;
+use tokio::sync::mpsc::{self, UnboundedReceiver};
+
+use crate::error::{Error, Result};
+use crate::provider::{
+    Acquired, CloudTarget, ClusterAddress, DeployPolicy, Intents, OnExit, Ours, Progress, Provider, Released, Resource,
+    Target,
+};
+use crate::secret::Secret;
+use crate::sql::{Client, Credentials, Wallet};
+
+const SECRET: &str = "hunter2-is-no-good-secret";
+
+/// A provider, the simulator it talks to, and all that it said and wrote.
+struct Bench {
+    simulator: Simulator,
+    target: CloudTarget,
+    progress: Progress,
+    steps: tokio::sync::Mutex<UnboundedReceiver<String>>,
+    said: Mutex<Vec<String>>,
+    intents: Arc<Mutex<Vec<Value>>>,
+    deadline: Duration,
+}
+
+impl Bench {
+    async fn new(options: Options) -> Self {
+        let simulator = Simulator::start(Options { api_secret: Some(SECRET.to_owned()), ..options }).await.unwrap();
+        let target = CloudTarget {
+            endpoint: simulator.url().to_owned(),
+            api_key: "ada".to_owned(),
+            api_secret: Secret::new(SECRET),
+            cluster: ClusterAddress::Name("ci".to_owned()),
+            organization_id: None,
+            project_id: None,
+            region: None,
+            subscription_id: None,
+            product: "cr1".to_owned(),
+            tier: "default".to_owned(),
+            version: None,
+            deploy: DeployPolicy::Auto,
+            timeout: Duration::from_millis(500),
+            username: None,
+            password: None,
+        };
+        let (sender, steps) = mpsc::unbounded_channel();
+        Self {
+            simulator,
+            target,
+            progress: Progress::new(sender),
+            steps: tokio::sync::Mutex::new(steps),
+            said: Mutex::default(),
+            intents: Arc::default(),
+            deadline: Duration::from_secs(20),
+        }
+    }
+
+    /// With one cluster `ci`.
+    async fn with(cluster: ClusterOptions) -> Self {
+        Self::new(Options::default().cluster(cluster)).await
+    }
+
+    fn cloud(&self) -> Simulated {
+        self.simulator.cloud()
+    }
+
+    fn provider(&self) -> Provider {
+        Provider::chain(&Target::Cloud(self.target.clone())).unwrap()
+    }
+
+    async fn acquire(&self) -> Acquired {
+        self.acquire_with(&self.provider()).await
+    }
+
+    async fn acquire_with(&self, provider: &Provider) -> Acquired {
+        let kept = self.intents.clone();
+        let requests = self.simulator.requests().len();
+        let intents = Intents::new(Arc::new(move |held| {
+            kept.lock().unwrap().push(held);
+            Ok(())
+        }));
+        let acquired = provider.acquire(Instant::now() + self.deadline, &self.progress, &intents).await;
+        if self.writes().iter().any(|write| !write.is_suspend()) && requests == 0 {
+            assert!(self.last_intent().is_some(), "a call that creates or wakes something was made without an intent");
+        }
+        if let Err(failed) = &acquired {
+            self.keeps_its_secrets(&failed.error.to_string());
+        }
+        acquired
+    }
+
+    /// The error of an acquisition, and whether something may be up.
+    async fn failure(&self) -> (Error, bool) {
+        let failed = self.acquire().await.err().expect("this acquisition must fail");
+        (failed.error, failed.maybe_up)
+    }
+
+    async fn release(&self, held: &Value, on_exit: OnExit) -> Result<Released> {
+        self.provider().release(held, on_exit, &self.progress).await
+    }
+
+    async fn recover(&self, held: &Value) -> Result<Option<Resource>> {
+        self.provider().recover(held, Instant::now() + self.deadline, &self.progress).await
+    }
+
+    /// All steps so far, on a line each.
+    fn steps(&self) -> String {
+        let mut said = self.said.lock().unwrap();
+        let mut steps = self.steps.try_lock().unwrap();
+        while let Ok(step) = steps.try_recv() {
+            self.keeps_its_secrets(&step);
+            said.push(step);
+        }
+        said.join("\n")
+    }
+
+    /// Waits until a step says this.
+    async fn told(&self, part: &str) {
+        let mut steps = self.steps.lock().await;
+        loop {
+            let step = steps.recv().await.unwrap();
+            let found = step.contains(part);
+            self.said.lock().unwrap().push(step);
+            if found {
+                return;
+            }
+        }
+    }
+
+    fn last_intent(&self) -> Option<Value> {
+        self.intents.lock().unwrap().last().cloned()
+    }
+
+    /// Requests to the control plane that change something.
+    fn writes(&self) -> Vec<Request> {
+        self.simulator.requests().into_iter().filter(|one| one.cluster.is_none() && one.method != "GET").collect()
+    }
+
+    fn resumes(&self) -> usize {
+        self.writes().iter().filter(|write| write.is_resume()).count()
+    }
+
+    fn suspends(&self) -> usize {
+        self.writes().iter().filter(|write| write.is_suspend()).count()
+    }
+
+    fn keeps_its_secrets(&self, text: &str) {
+        assert!(!text.contains(SECRET), "{text}");
+        assert!(!self.cloud().clusters().iter().any(|cluster| text.contains(&cluster.password)), "{text}");
+    }
+}
+
+/// Asserts that a text has all of these parts.
+#[track_caller]
+fn says(text: impl ToString, parts: &[&str]) {
+    let text = text.to_string();
+    for part in parts {
+        assert!(text.contains(part), "`{part}` is missing in:\n{text}");
+    }
+}
+
+/// The cluster answers with the credentials that the resource has.
+async fn answers(resource: &Resource) {
+    let client = Client::new(&resource.http_url, None, Wallet::new(resource.credentials.clone())).unwrap();
+    let rows: Vec<(i64,)> = client.rows("SELECT 1").await.unwrap();
+    assert_eq!(rows, [(1,)]);
+}
+
+/// An intent as a keeper that was killed before its resumption would have left it.
+async fn intent_of_a_killed_keeper(bench: &Bench, cluster: &str, ours: Ours) -> Value {
+    let id = bench.cloud().cluster(cluster).id;
+    super::held::Held { id: Some(id), ours, ..super::held::Held::planned(cluster) }.to_json()
+}
+
+#[test]
+fn futures_can_be_sent_to_another_thread() {
+    fn can_be_sent<T: Send>(_: &T) {}
+    let target = CloudTarget {
+        endpoint: "http://127.0.0.1:1".to_owned(),
+        api_key: String::new(),
+        api_secret: Secret::default(),
+        cluster: ClusterAddress::Id(String::new()),
+        organization_id: None,
+        project_id: None,
+        region: None,
+        subscription_id: None,
+        product: String::new(),
+        tier: String::new(),
+        version: None,
+        deploy: DeployPolicy::Never,
+        timeout: Duration::from_secs(1),
+        username: None,
+        password: None,
+    };
+    let provider = Provider::chain(&Target::Cloud(target)).unwrap();
+    let progress = Progress::new(mpsc::unbounded_channel().0);
+    let intents = Intents::new(Arc::new(|_| Ok(())));
+    let (held, deadline) = (Value::Null, Instant::now());
+    can_be_sent(&provider.acquire(deadline, &progress, &intents));
+    can_be_sent(&provider.recover(&held, deadline, &progress));
+    can_be_sent(&provider.release(&held, OnExit::Auto, &progress));
+}

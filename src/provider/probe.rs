@@ -1,0 +1,132 @@
+//! Whether a server answers SQL, which version it is, and whether something before it mixes its sessions.
+
+use std::time::{Duration, Instant};
+
+use super::Progress;
+use crate::error::{Error, Kind, Result};
+use crate::sql::connections::Limits;
+use crate::sql::{Client, Wallet};
+use crate::version::Version;
+use crate::wait::{self, Look};
+
+/// What is waited for before a server counts as ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// A server of somebody else: it is there or it isn't. One that says that it starts is waited for.
+    Answering,
+    /// A server that was just woken or started: refused connections mean "not yet".
+    Starting,
+    /// The same for one that holds no data yet, so that green is certain to come.
+    Empty,
+}
+
+/// A server that is ready answers these small questions at once; one that doesn't is asked again on a new connection.
+const LIMITS: Limits = Limits { connect: Duration::from_secs(5), silence: Duration::from_secs(10) };
+
+/// Waits until `url` answers SQL, and learns its version.
+///
+/// The tests' own schemas come from a header that CrateDB reads once for each connection. So this asks for the current
+/// schema on two connections in turn: a proxy that shares its own connections between clients would give tests each
+/// other's tables, and is refused here.
+pub(super) async fn answers_sql(
+    url: &str,
+    wallet: &Wallet,
+    patience: Patience,
+    deadline: Instant,
+    progress: &Progress,
+) -> Result<Version> {
+    wait::until(
+        &format!("SQL at {url}"),
+        wait::SERVER,
+        deadline,
+        |status| progress.step(format!("waiting for SQL at {url}: {status}")),
+        || async {
+            match look(url, wallet, patience).await {
+                Ok(found) => Ok(found),
+                Err(error) => not_yet(error, patience).map(Look::NotYet),
+            }
+        },
+    )
+    .await
+}
+
+async fn look(url: &str, wallet: &Wallet, patience: Patience) -> Result<Look<Version>> {
+    // With a schema already here: a proxy that mixes sessions keeps the one of the first request for all that follow.
+    let client = Client::with_limits(url, Some(SCHEMAS[0]), wallet.clone(), LIMITS)?;
+    let version = client.version().await?;
+    let nodes: Vec<(i64,)> = client.rows("SELECT count(*) FROM sys.nodes").await?;
+    if nodes.first().is_none_or(|(count,)| *count < 1) {
+        return Ok(Look::NotYet("no node has joined the cluster".to_owned()));
+    }
+    if patience == Patience::Empty
+        && let Some(why) = not_green(&client).await?
+    {
+        return Ok(Look::NotYet(why));
+    }
+    sessions_are_kept_apart(url, wallet).await?;
+    Ok(Look::Ready(version))
+}
+
+/// Since 6.2 a server answers before it has recovered its state; the cluster's health tells.
+async fn not_green(client: &Client) -> Result<Option<String>> {
+    /// "Relation unknown": before 6.0 there is no such table, and then answers wait for the recovery.
+    const RELATION_UNKNOWN: i32 = 4041;
+    let health: Result<Vec<(String, String)>> =
+        client.rows("SELECT health::TEXT, coalesce(description, '') FROM sys.cluster_health").await;
+    match health {
+        Ok(rows) => Ok(rows
+            .into_iter()
+            .find(|(health, _)| health != "GREEN")
+            .map(|(health, description)| format!("cluster is {health} {description}").trim_end().to_owned())),
+        Err(error) if error.code() == Some(RELATION_UNKNOWN) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Turns an error that time heals into a status.
+fn not_yet(error: Error, patience: Patience) -> Result<String> {
+    // Before 6.2 a server without a master says 500. 404 is what a load balancer says of a host that it doesn't know yet.
+    let starting = match error.status() {
+        Some(429 | 502..=504) => true,
+        Some(500 | 404) => patience != Patience::Answering && error.code().is_none_or(|code| code == 5000),
+        Some(_) => false,
+        None => patience != Patience::Answering && (error.is_transport() || error.is_timeout()),
+    };
+    if starting { Ok(error.to_string()) } else { Err(error) }
+}
+
+const SCHEMAS: [&str; 2] = ["cratedb_test_probe_a", "cratedb_test_probe_b"];
+
+async fn sessions_are_kept_apart(url: &str, wallet: &Wallet) -> Result<()> {
+    let clients = SCHEMAS.map(|schema| Client::with_limits(url, Some(schema), wallet.clone(), LIMITS));
+    // Three rounds, since a proxy with several upstream connections of its own may meet the right one by chance.
+    for _ in 0..3 {
+        for (client, asked) in clients.iter().zip(SCHEMAS) {
+            let client = client.as_ref().map_err(Clone::clone)?;
+            let rows: Vec<(String,)> = client.rows("SELECT current_schema").await?;
+            match rows.into_iter().next() {
+                Some((found,)) if found == asked => {}
+                Some((found,)) => return Err(mixed(url, asked, &found)),
+                None => return Err(mixed(url, asked, "nothing")),
+            }
+        }
+    }
+    Ok(())
+}
+
+fn mixed(url: &str, asked: &str, found: &str) -> Error {
+    let error = Error::new(Kind::Provider, format!("cannot give each test a schema of its own at {url}"));
+    if SCHEMAS.contains(&found) {
+        error
+            .because(format!(
+                "a proxy before the server mixes sessions: a connection that asked for schema `{asked}` got `{found}`, \
+                 which another connection had asked for"
+            ))
+            .hint("connect to CrateDB without that proxy, or let it keep one connection to the server for each client")
+    } else {
+        error
+            .because(format!("a connection that asked for schema `{asked}` got `{found}`"))
+            .hint("a search_path that is stored with the user wins over a connection's schema: ALTER USER … RESET search_path")
+            .hint("or a proxy before the server drops the header Default-Schema, or shares its own connections among clients")
+    }
+}

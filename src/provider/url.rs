@@ -1,0 +1,94 @@
+//! A server that somebody else looks after: probed, used, left alone.
+
+use std::time::Instant;
+
+use super::probe::{self, Patience};
+use super::{Acquired, NotAcquired, Ours, Progress, Released, Resource, UrlTarget};
+use crate::error::Result;
+use crate::secret::Secret;
+use crate::sql::{Client, Credentials, Wallet};
+
+pub(crate) struct Url {
+    target: UrlTarget,
+}
+
+impl Url {
+    pub(super) fn new(target: UrlTarget) -> Self {
+        Self { target }
+    }
+
+    pub(super) async fn acquire(&self, deadline: Instant, progress: &Progress) -> Acquired {
+        self.probe(deadline, progress).await.map_err(|error| {
+            NotAcquired::nothing(error.hint(format!("{} comes from CRATEDB_CLUSTER_URL", self.target.url)))
+        })
+    }
+
+    async fn probe(&self, deadline: Instant, progress: &Progress) -> Result<Resource> {
+        let url = &self.target.url;
+        progress.step(format!("connecting to {url}"));
+        let wallet = Wallet::new(self.credentials());
+        let version = probe::answers_sql(url, &wallet, Patience::Answering, deadline, progress).await?;
+        let pg_url = self.pg_url(&wallet).await?;
+        Ok(Resource {
+            provider: "url".to_owned(),
+            name: url.clone(),
+            http_url: url.clone(),
+            pg_hint: pg_url.is_none().then(|| format!("the server at {url} says that it has no PostgreSQL port")),
+            pg_url,
+            credentials: self.credentials(),
+            version,
+            ours: Ours::No,
+            console: None,
+            held: serde_json::json!({ "provider": "url", "url": url }),
+        })
+    }
+
+    pub(super) fn release(&self) -> Released {
+        Released::Left(format!("{} is left as it was found", self.target.url))
+    }
+
+    fn credentials(&self) -> Credentials {
+        match &self.target.username {
+            Some(username) => Credentials::Basic {
+                username: username.clone(),
+                password: self.target.password.clone().unwrap_or_default(),
+            },
+            None => Credentials::None,
+        }
+    }
+
+    /// The server knows its PostgreSQL port; the host is the one that HTTP found it at.
+    async fn pg_url(&self, wallet: &Wallet) -> Result<Option<Secret>> {
+        let client = Client::new(&self.target.url, None, wallet.clone())?;
+        let ports: Vec<(Option<u16>,)> = client.rows("SELECT port['psql'] FROM sys.nodes LIMIT 1").await?;
+        let Some((Some(port),)) = ports.into_iter().next() else { return Ok(None) };
+        Ok(pg_url(&self.target.url, port, self.target.username.as_deref(), self.target.password.as_ref()))
+    }
+}
+
+/// The PostgreSQL address of the server at `http_url`; none if that is no URL with a host.
+pub(super) fn pg_url(http_url: &str, port: u16, username: Option<&str>, password: Option<&Secret>) -> Option<Secret> {
+    let http = ::url::Url::parse(http_url).ok()?;
+    let mut pg = ::url::Url::parse("postgres://host").expect("a constant");
+    pg.set_host(Some(http.host_str()?)).ok()?;
+    pg.set_port(Some(port)).ok()?;
+    pg.set_username(username.unwrap_or("crate")).ok()?;
+    pg.set_password(password.map(Secret::expose)).ok()?;
+    if http.scheme() == "https" {
+        pg.set_query(Some("sslmode=require"));
+    }
+    Some(Secret::new(pg))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_postgresql_address_has_the_servers_host_and_quoted_credentials() {
+        let pg = pg_url("https://db.example.org:4200", 5432, Some("ada"), Some(&Secret::new("a/b@c"))).unwrap();
+        assert_eq!(pg.expose(), "postgres://ada:a%2Fb%40c@db.example.org:5432?sslmode=require");
+        let pg = pg_url("http://[::1]:4200", 5433, None, None).unwrap();
+        assert_eq!(pg.expose(), "postgres://crate@[::1]:5433");
+    }
+}
