@@ -217,3 +217,8 @@ fn name(held: &serde_json::Value) -> Result<String> {
         .map(|held| held.name)
         .map_err(|error| Error::new(Kind::Provider, "cannot read what the journal says of a container").because(error))
 }
+
+#[cfg(test)]
+pub(crate) mod standin;
+#[cfg(test)]
+mod tests;
