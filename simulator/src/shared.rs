@@ -39,8 +39,17 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(options: &Options, base: String) -> std::io::Result<Self> {
+        Self::with_record(options, base, true)
+    }
+
+    /// Without a record of requests in memory.
+    pub(crate) fn forgetful(options: &Options, base: String) -> std::io::Result<Self> {
+        Self::with_record(options, base, false)
+    }
+
+    fn with_record(options: &Options, base: String, keep: bool) -> std::io::Result<Self> {
         let now = now();
-        let record = Record::new(options.requests.as_deref())?;
+        let record = Record::new(options.requests.as_deref(), keep)?;
         options.api_secret.iter().for_each(|secret| record.hide(secret));
         Ok(Self {
             // Different from run to run: clients cache tokens by cluster id.
