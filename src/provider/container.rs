@@ -67,13 +67,14 @@ impl Container {
             true => progress.step(format!("starting a container of image {image}")),
             false => progress.step(format!("pulling image {image}, which is not on this machine yet")),
         }
-        let request = command::request(&self.target, name, engine, deadline).await;
+        let address = engine.address().await;
+        let request = command::request(&self.target, name, address.clone(), engine.memory().await, deadline);
         let container = match tokio::time::timeout_at(deadline.into(), request.start()).await {
             Ok(started) => started.map_err(|error| self.not_started(&error))?,
             Err(_) => return Err(self.too_late(engine, name).await),
         };
         progress.step(format!("waiting for container {name} to answer"));
-        match self.until_ready(name, &container, deadline, progress).await {
+        match self.until_ready(name, address, &container, deadline, progress).await {
             Ok(resource) => Ok(resource),
             Err(error) => Err(with_log(error, &container).await),
         }
@@ -82,6 +83,7 @@ impl Container {
     async fn until_ready(
         &self,
         name: &str,
+        address: Option<String>,
         container: &ContainerAsync<GenericImage>,
         deadline: Instant,
         progress: &Progress,
@@ -89,10 +91,9 @@ impl Container {
         let unknown = |error: TestcontainersError| {
             self.failed().because(format!("container {name} does not say where it is")).because_of(&error)
         };
-        let host = match container.get_host().await.map_err(unknown)?.to_string() {
-            // The ports are mapped for IPv4, and this name may mean IPv6.
-            host if host == "localhost" => "127.0.0.1".to_owned(),
-            host => host,
+        let host = match address {
+            Some(address) => address,
+            None => container.get_host().await.map_err(unknown)?.to_string(),
         };
         let gone = || self.failed().because(format!("container {name} ended at once"));
         let port = container.get_host_port_ipv4(HTTP.tcp()).await.map_err(|_| gone())?;

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use testcontainers::TestcontainersError;
 use testcontainers::bollard::Docker;
 use testcontainers::bollard::errors::Error as EngineError;
-use testcontainers::bollard::query_parameters::{InspectContainerOptions, RemoveContainerOptionsBuilder};
+use testcontainers::bollard::query_parameters::{
+    InspectContainerOptions, InspectNetworkOptions, RemoveContainerOptionsBuilder,
+};
 use testcontainers::core::client::{ClientError, docker_client_instance};
 
 use crate::error::{Error, Kind, Result};
@@ -38,11 +40,23 @@ impl Engine {
         })
     }
 
-    /// Whether what it maps to 127.0.0.1 is to be found at 127.0.0.1.
-    pub(super) fn is_here(&self) -> bool {
-        let by_socket = std::env::var("DOCKER_HOST").map_or(true, |host| host.starts_with("unix:"));
-        // Inside a container of the same engine its loopback is another one.
-        by_socket && !std::path::Path::new("/.dockerenv").exists()
+    /// The address of this machine at which it shall map ports, and at which they are found then. None for an engine of
+    /// another machine.
+    ///
+    /// The narrowest one that works: anybody may do anything in a server for tests.
+    pub(super) async fn address(&self) -> Option<String> {
+        const HERE: &str = "127.0.0.1";
+        if std::env::var("DOCKER_HOST").is_ok_and(|host| !host.starts_with("unix:")) {
+            return None;
+        }
+        if !std::path::Path::new("/.dockerenv").exists() {
+            return Some(HERE.to_owned());
+        }
+        // Inside a container the engine's loopback is another one; its side of the bridge is where both meet.
+        let bridge = self.0.inspect_network("bridge", None::<InspectNetworkOptions>).await.ok();
+        let configurations = bridge.and_then(|bridge| bridge.ipam?.config).unwrap_or_default();
+        let gateway = configurations.into_iter().filter_map(|one| one.gateway).find(|gateway| !gateway.is_empty());
+        Some(gateway.unwrap_or_else(|| HERE.to_owned()))
     }
 
     /// How much memory it can give to containers; nothing if it doesn't say.

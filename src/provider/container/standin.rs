@@ -2,8 +2,10 @@
 //!
 //! No dependencies and nothing of this crate, so that integration tests can include the file by its path.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 /// The tag of an image that starts as the official one does and is none, or the reason on descriptor 2 and none.
 ///
@@ -16,12 +18,22 @@ pub fn image() -> Option<String> {
         skipped(&why);
         return None;
     }
-    let binary = build();
+    static TAG: OnceLock<String> = OnceLock::new();
+    Some(TAG.get_or_init(make).clone())
+}
+
+/// Builds the binary and, if there is no image of it, the image. One process at a time.
+fn make() -> String {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/standin");
+    std::fs::create_dir_all(&directory).unwrap();
+    let lock = File::create(directory.join(".image")).unwrap();
+    lock.lock().unwrap();
+    let binary = build(&directory);
     let tag = format!("cratedb-test-standin:{:016x}", hash(&std::fs::read(&binary).expect("the binary was built")));
     if docker(&["image", "inspect", &tag]).is_err() {
         import(&binary, &tag);
     }
-    Some(tag)
+    tag
 }
 
 /// What `docker` printed, or why it failed.
@@ -44,9 +56,8 @@ fn skipped(why: &str) {
 }
 
 /// Statically linked, since there is nothing else in the image. Cargo keeps it up to date, and one build waits for another.
-fn build() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let (target, directory) = (host(), root.join("target/standin"));
+fn build(directory: &Path) -> PathBuf {
+    let target = host();
     let mut cargo = Command::new(env!("CARGO"));
     // What cargo sets for tests is none of this build's business.
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CARGO_") && name != "CARGO_HOME") {
@@ -54,10 +65,10 @@ fn build() -> PathBuf {
     }
     let output = cargo
         .args(["build", "--release", "--package", "cratedb-cloud-simulator", "--target", &target, "--target-dir"])
-        .arg(&directory)
+        .arg(directory)
         // Without a target this would apply to macros too, which can't be static.
         .env("RUSTFLAGS", "-C target-feature=+crt-static")
-        .current_dir(root)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .expect("cargo runs, since it runs this test");
     assert!(output.status.success(), "building the stand-in failed:\n{}", String::from_utf8_lossy(&output.stderr));
