@@ -130,16 +130,11 @@ fn client_failure(error: &ClientError) -> String {
     }
 }
 
-/// The error with its causes, which its own text leaves out.
+/// The innermost cause: what the operating system or the engine said, without what every layer above adds to it.
 fn plain(error: &EngineError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(next) = cause.source() {
+        cause = next;
     }
-    text
+    cause.to_string()
 }
