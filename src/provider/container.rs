@@ -7,7 +7,7 @@
 mod command;
 mod engine;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use testcontainers::core::IntoContainerPort as _;
@@ -23,6 +23,9 @@ use crate::sql::{Credentials, Wallet};
 /// Ports of the server inside.
 const HTTP: u16 = 4200;
 const POSTGRESQL: u16 = 5432;
+
+/// Killing a server and deleting its data is quick; an engine that needs longer is in trouble, and the keeper tries again.
+const REMOVAL: Duration = Duration::from_secs(60);
 
 pub(super) struct Container {
     target: LocalTarget,
@@ -54,7 +57,7 @@ impl Container {
         match self.start(&name, engine, deadline, progress).await {
             Ok(resource) => Ok(Resource { held, ..resource }),
             // Removed here and not by a release, since nothing of it can be used; its log is in the error.
-            Err(error) => Err(match engine.remove(&name).await {
+            Err(error) => Err(match engine.remove(&name, Instant::now() + REMOVAL).await {
                 Ok(()) => NotAcquired::nothing(error),
                 Err(kept) => NotAcquired::maybe_up(error.hint(kept.to_string())),
             }),
@@ -121,7 +124,7 @@ impl Container {
     }
 
     /// Removes the container that the journal names. One that is gone is no error.
-    pub(super) async fn remove(&self, held: &serde_json::Value, progress: &Progress) -> Result<()> {
+    pub(super) async fn remove(&self, held: &serde_json::Value, deadline: Instant, progress: &Progress) -> Result<()> {
         let name = name(held)?;
         progress.step(format!("removing container {name}"));
         let engine = Engine::find().await.map_err(|lacks| {
@@ -129,7 +132,7 @@ impl Container {
                 .because(lacks)
                 .hint(format!("when it runs again: docker rm -v -f {name}"))
         })?;
-        engine.remove(&name).await
+        engine.remove(&name, deadline).await
     }
 
     pub(super) async fn release(
@@ -145,7 +148,7 @@ impl Container {
             );
             return Ok(Released::Left(line));
         }
-        self.remove(held, progress).await.map(|()| Released::Removed)
+        self.remove(held, Instant::now() + REMOVAL, progress).await.map(|()| Released::Removed)
     }
 
     fn failed(&self) -> Error {

@@ -37,8 +37,13 @@ impl Local {
     }
 
     #[cfg(feature = "container")]
-    pub(super) async fn recover(&self, held: &serde_json::Value, progress: &Progress) -> Result<Option<Resource>> {
-        self.container.remove(held, progress).await.map(|()| None)
+    pub(super) async fn recover(
+        &self,
+        held: &serde_json::Value,
+        deadline: Instant,
+        progress: &Progress,
+    ) -> Result<Option<Resource>> {
+        self.container.remove(held, deadline, progress).await.map(|()| None)
     }
 
     #[cfg(feature = "container")]
@@ -52,7 +57,7 @@ impl Local {
     }
 
     #[cfg(not(feature = "container"))]
-    pub(super) async fn recover(&self, held: &serde_json::Value, _: &Progress) -> Result<Option<Resource>> {
+    pub(super) async fn recover(&self, held: &serde_json::Value, _: Instant, _: &Progress) -> Result<Option<Resource>> {
         Err(without_containers(held))
     }
 

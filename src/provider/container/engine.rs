@@ -16,9 +16,6 @@ use crate::wait::{self, Look};
 /// An engine of this machine answers a ping in milliseconds.
 const PING: Duration = Duration::from_secs(1);
 
-/// Killing a server and deleting its data is quick; an engine that needs longer is in trouble.
-const REMOVAL: Duration = Duration::from_secs(60);
-
 pub(in crate::provider) struct Engine(Docker);
 
 impl Engine {
@@ -74,26 +71,27 @@ impl Engine {
     }
 
     /// Removes a container with its volumes, running or not. One that is not there is no error.
-    pub(super) async fn remove(&self, name: &str) -> Result<()> {
+    pub(super) async fn remove(&self, name: &str, deadline: Instant) -> Result<()> {
         let failed = |cause: String| {
             Error::new(Kind::Provider, format!("cannot remove container {name}"))
                 .because(cause)
                 .hint(format!("docker rm -v -f {name} removes it"))
         };
         let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
-        match self.0.remove_container(name, Some(options)).await {
-            Ok(()) => Ok(()),
-            Err(error) if status(&error) == Some(404) => Ok(()),
+        let removal = self.0.remove_container(name, Some(options));
+        match tokio::time::timeout_at(deadline.into(), removal).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) if status(&error) == Some(404) => Ok(()),
             // Somebody else removes it already.
-            Err(error) if status(&error) == Some(409) => {
-                self.until_gone(name).await.map_err(|error| failed(error.to_string()))
+            Ok(Err(error)) if status(&error) == Some(409) => {
+                self.until_gone(name, deadline).await.map_err(|error| failed(error.to_string()))
             }
-            Err(error) => Err(failed(plain(&error))),
+            Ok(Err(error)) => Err(failed(plain(&error))),
+            Err(_) => Err(failed("the engine does not answer".to_owned())),
         }
     }
 
-    async fn until_gone(&self, name: &str) -> Result<()> {
-        let deadline = Instant::now() + REMOVAL;
+    async fn until_gone(&self, name: &str, deadline: Instant) -> Result<()> {
         wait::until(
             &format!("the removal of container {name}"),
             wait::SERVER,

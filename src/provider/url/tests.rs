@@ -40,7 +40,7 @@ async fn acquire(url: &str, user: Option<(&str, &str)>) -> Acquired {
 }
 
 async fn failure(url: &str, user: Option<(&str, &str)>) -> String {
-    let failed = acquire(url, user).await.err().expect("this must fail");
+    let failed = acquire(url, user).await.expect_err("this must fail");
     assert!(!failed.maybe_up);
     let text = failed.error.to_string();
     assert!(text.contains(url) && text.contains("CRATEDB_CLUSTER_URL"), "{text}");
