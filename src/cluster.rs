@@ -5,7 +5,7 @@ mod query;
 
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -44,7 +44,24 @@ struct Inner {
     grant: Grant,
 }
 
+/// A handle that keeps nothing alive.
+pub(crate) struct WeakCluster(Weak<Inner>);
+
+impl WeakCluster {
+    pub(crate) fn upgrade(&self) -> Option<Cluster> {
+        self.0.upgrade().map(Cluster)
+    }
+
+    pub(crate) fn is_alive(&self) -> bool {
+        self.0.strong_count() > 0
+    }
+}
+
 impl Cluster {
+    pub(crate) fn downgrade(&self) -> WeakCluster {
+        WeakCluster(Arc::downgrade(&self.0))
+    }
+
     /// The handle of one attempt. Nothing is sent.
     pub(crate) fn new(grant: Grant) -> Result<Self> {
         let client = Client::new(&grant.http_url, Some(&grant.schema), grant.wallet.clone())?;

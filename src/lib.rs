@@ -16,20 +16,35 @@ mod extract;
 #[cfg(feature = "rstest")]
 pub mod fixture;
 #[cfg(feature = "harness")]
+mod keeper;
+#[cfg(feature = "harness")]
 #[doc(hidden)]
 pub mod private;
 #[cfg(feature = "harness")]
 mod provider;
+#[cfg(feature = "harness")]
+mod schema;
 mod secret;
 #[cfg(feature = "harness")]
 mod session;
+#[cfg(feature = "harness")]
+mod settings;
 mod sql;
 mod version;
 mod wait;
 
 #[cfg(feature = "harness")]
 pub use cluster::{Cluster, Query};
+#[cfg(feature = "harness")]
+#[doc = include_str!("cratedb_cluster.md")]
+pub use cratedb_test_macros::cratedb_cluster;
+/// The same as [`cratedb_cluster`](macro@cratedb_cluster), under a name that `#[rstest]` takes for a test attribute:
+/// `#[rstest] … #[cratedb_test::test]`.
+#[cfg(feature = "harness")]
+pub use cratedb_test_macros::test;
 pub use error::{Error, Result};
 #[cfg(feature = "harness")]
 pub use extract::FromCluster;
+#[cfg(feature = "harness")]
+pub use session::Session;
 pub use version::Version;

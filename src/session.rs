@@ -1,5 +1,95 @@
-//! The test's side of a session. Placeholder; see the contract.
+//! The test's side of a session: find the runners, find or start the keeper, hold the lease, begin and end attempts.
 
-pub(crate) fn current_cluster() -> Option<crate::Cluster> {
-    None
+mod attempt;
+mod birth;
+mod link;
+pub(crate) mod process;
+mod speaker;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::OnceCell;
+
+pub(crate) use self::attempt::{Attempt, TestInfo, current_cluster, enter};
+use self::link::Link;
+use crate::background;
+use crate::cluster::Cluster;
+use crate::error::Result;
+use crate::keeper::Places;
+use crate::settings::Settings;
+
+/// One test run: everything below one `cargo test` or `cargo nextest run`, which shares one cluster.
+///
+/// Tests get their cluster from the attribute or from the fixture. This is the way in without either: for a harness of
+/// one's own, or for a helper that needs a second schema.
+///
+/// ```no_run
+/// # async fn run() -> cratedb_test::Result<()> {
+/// use cratedb_test::Session;
+///
+/// let session = Session::current().await?;
+/// let cluster = session.cluster("import_of_orders").await?;
+/// cluster.execute("CREATE TABLE orders (id INT)").await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Session {
+    link: Link,
+}
+
+impl Session {
+    /// The session of this process, which is joined, with a cluster made available, if it is not yet.
+    ///
+    /// The settings are those of the package whose tests run (`CARGO_MANIFEST_DIR`, which cargo and nextest set), else
+    /// of the working directory.
+    ///
+    /// # Errors
+    ///
+    /// When a setting can't be read and when no cluster can be had. The error is kept: everybody in the process gets the
+    /// same one at once.
+    pub async fn current() -> Result<Self> {
+        let dir = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).or_else(|| std::env::current_dir().ok());
+        Self::of_package(&dir.unwrap_or_else(|| "/".into())).await
+    }
+
+    /// A cluster in a schema of its own, which ends when the last handle is dropped. `name` stands in the schema's name
+    /// and in errors.
+    ///
+    /// Inside a test it belongs to that test's attempt and never waits for other tests.
+    ///
+    /// # Errors
+    ///
+    /// When the run is over, or when an exclusive test held the cluster longer than `CRATEDB_TEST_START_TIMEOUT`.
+    pub async fn cluster(&self, name: &str) -> Result<Cluster> {
+        let parent = attempt::current_attempt();
+        let (link, name) = (self.link.clone(), name.to_owned());
+        background::run(async move { attempt::unattended(link, name, parent).await }).await
+    }
+
+    /// The session for the tests of the package in `manifest_dir`.
+    pub(crate) async fn of_package(manifest_dir: &Path) -> Result<Self> {
+        let slot = slot(manifest_dir);
+        let dir = manifest_dir.to_owned();
+        let join = async move { slot.get_or_init(|| join(dir)).await.clone() };
+        background::run(join).await.map(|link| Self { link })
+    }
+}
+
+type Slot = Arc<OnceCell<Result<Link>>>;
+
+/// The one link of a package, whoever asks first.
+fn slot(manifest_dir: &Path) -> Slot {
+    static SLOTS: Mutex<Option<HashMap<PathBuf, Slot>>> = Mutex::new(None);
+    let mut slots = SLOTS.lock().unwrap_or_else(PoisonError::into_inner);
+    slots.get_or_insert_default().entry(manifest_dir.to_owned()).or_default().clone()
+}
+
+async fn join(manifest_dir: PathBuf) -> Result<Link> {
+    let settings = Settings::load(&manifest_dir)?;
+    let ancestry = process::ancestry(settings.outer)?;
+    let files = Places::find()?.key(&settings.spec.key);
+    Link::new(settings, ancestry, files).await
 }

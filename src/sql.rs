@@ -24,4 +24,4 @@ pub(crate) use client::Client;
 pub(crate) use failure::Statement;
 pub(crate) use refresh::refresh;
 pub(crate) use split::split;
-pub(crate) use wallet::{Credentials, Wallet};
+pub(crate) use wallet::{Credentials, Renewal, Renewer, Wallet};

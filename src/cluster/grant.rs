@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::{Error, Kind, Result};
+use crate::keeper::AttemptId;
 use crate::sql::Wallet;
 use crate::version::Version;
 
@@ -20,9 +21,11 @@ pub(crate) struct Grant {
     /// The test's name, for errors.
     pub(crate) test: String,
     /// Whether SQL was sent or an address handed out: then there may be something to drop.
-    pub(crate) used: AtomicBool,
+    pub(crate) used: Arc<AtomicBool>,
     /// Whether the test ended.
-    pub(crate) over: AtomicBool,
+    pub(crate) over: Arc<AtomicBool>,
+    /// Its number in the session; none in tests of the handle alone.
+    pub(crate) attempt: Option<AttemptId>,
     /// Runs when the last handle goes.
     pub(crate) on_drop: OnDrop,
 }

@@ -225,7 +225,9 @@ fn the_last_handle_runs_the_hook() {
     let runs = Arc::new(AtomicUsize::new(0));
     let cluster = Cluster::new(grant("http://127.0.0.1:1")).unwrap();
     let counter = runs.clone();
-    cluster.grant().on_drop.set(move || drop(counter.fetch_add(1, Ordering::Relaxed)));
+    cluster.grant().on_drop.set(move || {
+        counter.fetch_add(1, Ordering::Relaxed);
+    });
     let (query, blocking) = (cluster.query("SELECT 1"), blocking::Cluster::from(cluster.clone()));
     drop((cluster, blocking));
     assert_eq!(runs.load(Ordering::Relaxed), 0);

@@ -28,8 +28,9 @@ pub(crate) enum Credentials {
     },
 }
 
-type Renewal = Pin<Box<dyn Future<Output = Result<Credentials>> + Send>>;
-type Renewer = Arc<dyn Fn() -> Renewal + Send + Sync>;
+pub(crate) type Renewal = Pin<Box<dyn Future<Output = Result<Credentials>> + Send>>;
+/// How new credentials are got.
+pub(crate) type Renewer = Arc<dyn Fn() -> Renewal + Send + Sync>;
 
 /// The credentials that all clients of a process share. Whoever gets new ones replaces them here.
 #[derive(Clone)]
@@ -53,7 +54,7 @@ impl Wallet {
     }
 
     /// The same credentials, and a way to get new ones.
-    pub(crate) fn with_renewer(self, renewer: Arc<dyn Fn() -> Renewal + Send + Sync>) -> Self {
+    pub(crate) fn with_renewer(self, renewer: Renewer) -> Self {
         Self::with(self.current(), Some(renewer))
     }
 

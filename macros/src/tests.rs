@@ -1,0 +1,163 @@
+//! Golden expansions, and the text and number of the mistakes.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+
+// No glob: it would make `#[test]` ambiguous.
+use super::{Errors, Function, Options, attribute, check};
+
+/// The expansion as rustfmt would like it.
+fn expansion(arguments: TokenStream, item: TokenStream) -> String {
+    let tokens = attribute(arguments, item);
+    prettyplease::unparse(&syn::parse2(tokens).expect("the expansion is a list of items"))
+}
+
+/// The mistakes in one attribute and its function.
+fn mistakes(arguments: TokenStream, item: TokenStream) -> Vec<String> {
+    let mut errors = Errors::default();
+    let options = Options::parse(arguments, &mut errors);
+    if let Some(function) = Function::parse(&item, &mut errors) {
+        check::all(&function, &options, &mut errors);
+    }
+    errors.texts()
+}
+
+/// Names a golden file and compares.
+macro_rules! golden {
+    ($name:ident, [$($arguments:tt)*] $($item:tt)*) => {
+        #[test]
+        fn $name() {
+            insta::assert_snapshot!(stringify!($name), expansion(quote!($($arguments)*), quote!($($item)*)));
+        }
+    };
+}
+
+golden!(async_with_a_parameter, [] async fn inserts(cluster: Cluster) -> Result<()> { body().await });
+golden!(sync_without_parameters, [] fn works() { body() });
+golden!(every_way_to_take_a_parameter, [] fn takes(a: A, b: &B, mut c: C, d: &mut D, E { e, .. }: E, _: F) {});
+golden!(all_options, [exclusive, keep_schema = "on-failure", crate = crate::facade::db,] async fn f(c: &Cluster) {});
+golden!(should_panic_reports, [] #[should_panic(expected = "no")] async fn panics(c: Cluster) { panic!("no") });
+golden!(never_returns, [] async fn leaves() -> ! { loop {} });
+golden!(impl_termination, [] fn ends() -> impl Termination { ExitCode::SUCCESS });
+golden!(below_a_runtime, [] #[tokio::test(flavor = "multi_thread")] async fn runs(c: Cluster) -> R { c.go().await });
+golden!(plain_test_stays, [] #[test_log::test] #[ignore = "slow"] pub(crate) async fn r#match() {});
+golden!(fallback_keeps_the_function, [exklusive] #[doc = "d"] #[values(1)] fn stays(#[case] c: C) { c.go() });
+
+#[test]
+fn a_half_typed_body_is_left_to_rustc() {
+    let expansion = attribute(quote!(), quote!(async fn typing(c: Cluster) { let x = c. }));
+    assert!(expansion.to_string().contains("async fn typing (c : Cluster) { let x = c . }"), "{expansion}");
+}
+
+#[test]
+fn every_mistake_is_reported_once() {
+    let found = mistakes(
+        quote!(exklusive, keep_schema, exclusive = 1, crate = "db", "always", exclusive, exclusive),
+        quote! { #[rstest] const unsafe extern "C" fn t<T>(x: impl X, y: Vec<impl Y>) where T: X {} },
+    );
+    insta::assert_snapshot!(found.join("\n"));
+}
+
+#[test]
+fn a_test_without_mistakes_has_none() {
+    let found = mistakes(
+        quote!(exclusive),
+        quote!(
+            #[tokio::test]
+            #[serial]
+            async fn t(#[allow(unused)] c: C) {}
+        ),
+    );
+    assert_eq!(found, [""; 0]);
+}
+
+#[test]
+fn whatever_is_no_function_is_refused() {
+    for item in [
+        quote!(
+            struct S;
+        ),
+        quote!(
+            mod m {}
+        ),
+        quote!(
+            const F: fn() = f;
+        ),
+        quote!(
+            unsafe impl Send for S {}
+        ),
+        quote!(
+            extern "C" {}
+        ),
+        quote!(let x = 1;),
+        quote!(),
+    ] {
+        let found = mistakes(quote!(), item.clone());
+        assert!(found.len() == 1 && found[0].starts_with("not a function"), "{item}: {found:?}");
+    }
+}
+
+#[test]
+fn a_function_without_a_body_is_refused() {
+    assert_eq!(
+        mistakes(
+            quote!(),
+            quote!(
+                fn t();
+            )
+        ),
+        ["a test needs a body: `{ … }`"]
+    );
+}
+
+#[test]
+fn a_comma_too_many_is_refused_but_not_the_last_one() {
+    assert_eq!(
+        mistakes(
+            quote!(exclusive,),
+            quote!(
+                fn t() {}
+            )
+        ),
+        [""; 0]
+    );
+    assert_eq!(
+        mistakes(
+            quote!(exclusive,,),
+            quote!(
+                fn t() {}
+            )
+        ),
+        ["an argument is missing before this comma"]
+    );
+}
+
+#[test]
+fn a_forgotten_comma_hides_nothing() {
+    let found = mistakes(
+        quote!(keep_schema = "always" exclusive crate),
+        quote!(
+            fn t() {}
+        ),
+    );
+    assert_eq!(
+        found,
+        [
+            "a comma is missing before this",
+            "a comma is missing before this",
+            "`crate` needs a value; accepted: `crate = path::to::cratedb_test`",
+        ]
+    );
+}
+
+#[test]
+fn both_names_of_the_attribute_count_as_twice() {
+    let item = quote!(
+        #[cratedb_cluster]
+        #[cratedb_test::test]
+        #[::db::test]
+        #[db::cratedb_cluster(exclusive)]
+        fn t() {}
+    );
+    assert_eq!(mistakes(quote!(crate = ::db), item).len(), 4);
+}

@@ -1,0 +1,113 @@
+//! Drops the schemas of attempts that are over, in the background and many at once.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::JoinSet;
+
+use super::run::Input;
+use crate::error::Result;
+use crate::schema;
+use crate::sql::{Client, Wallet};
+use crate::version::{Capabilities, Version};
+
+/// Statements under way at a time. CrateDB executes drops that wait together in one batch, so more at once is cheaper;
+/// connections are what they cost.
+const AT_ONCE: usize = 16;
+
+/// Cleans one cluster.
+#[derive(Clone)]
+pub(super) struct Cleaner {
+    client: Client,
+    able: Capabilities,
+    permits: Arc<Semaphore>,
+    done: UnboundedSender<Input>,
+}
+
+impl Cleaner {
+    pub(super) fn new(url: &str, version: Version, wallet: Wallet, done: UnboundedSender<Input>) -> Result<Self> {
+        let client = Client::new(url, None, wallet)?;
+        Ok(Self { client, able: Capabilities::of(version), permits: Arc::new(Semaphore::new(AT_ONCE)), done })
+    }
+
+    /// Begins to drop `schema`; [`Input::Cleaned`] says how it went.
+    pub(super) fn drop_schema(&self, schema: String) {
+        let this = self.clone();
+        tokio::spawn(async move {
+            let permit = this.permits.acquire().await;
+            let outcome = drop_schema(&this.client, this.able, &schema).await;
+            drop(permit);
+            let _ = this.done.send(Input::Cleaned { schema, outcome });
+        });
+    }
+
+    /// Begins to look for what dead runs left behind; [`Input::LeftOvers`] says what there is.
+    pub(super) fn find_left_overs(&self) {
+        let this = self.clone();
+        tokio::spawn(async move {
+            let found = this.client.rows::<(String,)>("SELECT schema_name FROM information_schema.schemata").await;
+            let names = found.unwrap_or_else(|error| {
+                tracing::warn!(%error, "left-over schemas were not looked for");
+                Vec::new()
+            });
+            let now = SystemTime::now();
+            let old: Vec<String> =
+                names.into_iter().map(|(name,)| name).filter(|name| schema::is_left_over(name, now)).collect();
+            let _ = this.done.send(Input::LeftOvers(old));
+        });
+    }
+}
+
+/// Drops a schema with all that is in it; nothing to do if it was never made.
+async fn drop_schema(client: &Client, able: Capabilities, schema: &str) -> Result<()> {
+    let quoted = quote(schema);
+    if able.drop_schema_cascade {
+        client.send(&format!("DROP SCHEMA IF EXISTS {quoted} CASCADE"), &[]).await?;
+        return Ok(());
+    }
+    // Object by object: views first, since tables that they use can't be dropped under them.
+    for (types, statement) in
+        [("'VIEW'", "DROP VIEW"), ("'FOREIGN'", "DROP FOREIGN TABLE"), ("'BASE TABLE'", "DROP TABLE")]
+    {
+        let list = format!(
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = {} AND table_type = {types}",
+            literal(schema)
+        );
+        let mut drops = JoinSet::new();
+        for (name,) in client.rows::<(String,)>(&list).await? {
+            let (client, stmt) = (client.clone(), format!("{statement} IF EXISTS {quoted}.{}", quote(&name)));
+            drops.spawn(async move { client.send(&stmt, &[]).await.map(drop) });
+        }
+        for outcome in drops.join_all().await {
+            outcome?;
+        }
+    }
+    drop_functions(client, schema).await?;
+    if able.drop_schema {
+        client.send(&format!("DROP SCHEMA IF EXISTS {quoted}"), &[]).await?;
+    }
+    Ok(())
+}
+
+/// `specific_name` is the name with its types in parentheses, as `DROP FUNCTION` wants them.
+async fn drop_functions(client: &Client, schema: &str) -> Result<()> {
+    let list = format!(
+        "SELECT routine_name, specific_name FROM information_schema.routines WHERE routine_schema = {} AND routine_type = 'FUNCTION'",
+        literal(schema)
+    );
+    for (name, specific) in client.rows::<(String, String)>(&list).await? {
+        let types = specific.split_once('(').map_or(")", |(_, types)| types);
+        client.send(&format!("DROP FUNCTION IF EXISTS {}.{}({types}", quote(schema), quote(&name)), &[]).await?;
+    }
+    Ok(())
+}
+
+fn quote(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}

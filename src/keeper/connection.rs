@@ -1,0 +1,134 @@
+//! One client's socket: frames and descriptors in, frames out, and nothing decided.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::Interest;
+use tokio::net::UnixStream;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::machine::ClientId;
+use super::protocol::{
+    Decoder, FromClient, FromKeeper, Greeting, MAX_DESCRIPTORS, PROTOCOL, encode, receive_with_descriptors,
+};
+use super::run::Input;
+
+/// A client that does not say who it is must not keep the keeper.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// Where messages for a client go. Dropping it closes the connection once everything is written.
+#[derive(Clone, Debug)]
+pub(super) struct Outbox(UnboundedSender<Vec<u8>>);
+
+impl Outbox {
+    pub(super) fn send(&self, message: &FromKeeper) {
+        match encode(message) {
+            // Whoever left gets nothing.
+            Ok(frame) => drop(self.0.send(frame)),
+            Err(error) => tracing::error!(%error, "a message was not sent"),
+        }
+    }
+}
+
+/// Serves one connection until it ends, from either side.
+pub(super) async fn serve(stream: UnixStream, client: ClientId, inputs: UnboundedSender<Input>) {
+    let own = rustix::process::getuid().as_raw();
+    match stream.peer_cred() {
+        Ok(peer) if peer.uid() == own => {}
+        other => {
+            tracing::warn!(?other, "somebody who is not the same user was cut off");
+            return;
+        }
+    }
+    let stream = Arc::new(stream);
+    let (sender, receiver) = unbounded_channel();
+    let writer = tokio::spawn(write(stream.clone(), receiver));
+    if let Err(reason) = read(&stream, client, Outbox(sender), &inputs).await {
+        tracing::warn!(client = client.0, reason, "a connection was given up");
+    }
+    let _ = inputs.send(Input::Gone(client));
+    let _ = writer.await;
+}
+
+async fn read(
+    stream: &UnixStream,
+    client: ClientId,
+    outbox: Outbox,
+    inputs: &UnboundedSender<Input>,
+) -> Result<(), &'static str> {
+    let mut decoder = Decoder::default();
+    let mut descriptors = Vec::new();
+    let greeting = tokio::time::timeout(HANDSHAKE, first_frame(stream, &mut decoder, &mut descriptors));
+    let Some(first) = greeting.await.map_err(|_| "it did not say who it is")?? else { return Ok(()) };
+    let protocol = serde_json::from_slice::<Greeting>(&first).map_err(|_| "it did not greet")?.protocol;
+    if protocol != PROTOCOL {
+        outbox.send(&FromKeeper::Protocol { protocol: PROTOCOL });
+        return Ok(());
+    }
+    let Ok(FromClient::Hello(hello)) = serde_json::from_slice(&first) else { return Err("its greeting is no hello") };
+    let _ = inputs.send(Input::Hello(client, hello, descriptors, outbox));
+    loop {
+        while let Some(message) = decoder.next().map_err(|_| "it sent what is no message")? {
+            let _ = inputs.send(Input::Message(client, message));
+        }
+        if !more(stream, &mut decoder, &mut Vec::new()).await? {
+            return Ok(());
+        }
+    }
+}
+
+async fn first_frame(
+    stream: &UnixStream,
+    decoder: &mut Decoder,
+    descriptors: &mut Vec<OwnedFd>,
+) -> Result<Option<Vec<u8>>, &'static str> {
+    loop {
+        if let Some(frame) = decoder.frame().map_err(|_| "its first frame is too long")? {
+            return Ok(Some(frame));
+        }
+        if !more(stream, decoder, descriptors).await? || descriptors.len() > MAX_DESCRIPTORS {
+            return Ok(None);
+        }
+    }
+}
+
+/// Reads what is there; false at the end.
+async fn more(
+    stream: &UnixStream,
+    decoder: &mut Decoder,
+    descriptors: &mut Vec<OwnedFd>,
+) -> Result<bool, &'static str> {
+    let mut buffer = [0; 8192];
+    loop {
+        stream.readable().await.map_err(|_| "its socket broke")?;
+        match stream.try_io(Interest::READABLE, || receive_with_descriptors(stream, &mut buffer, descriptors)) {
+            Ok(0) => return Ok(false),
+            Ok(count) => {
+                decoder.push(&buffer[..count]);
+                return Ok(true);
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            // A reset is an end like any other: the process is gone.
+            Err(_) => return Ok(false),
+        }
+    }
+}
+
+async fn write(stream: Arc<UnixStream>, mut frames: UnboundedReceiver<Vec<u8>>) {
+    while let Some(frame) = frames.recv().await {
+        let mut rest = &frame[..];
+        while !rest.is_empty() {
+            if stream.writable().await.is_err() {
+                return;
+            }
+            match stream.try_write(rest) {
+                Ok(count) => rest = &rest[count..],
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                Err(_) => return,
+            }
+        }
+    }
+    // Everything is said: the client sees the end, and its own end ends the reader.
+    let _ = rustix::net::shutdown(&*stream, rustix::net::Shutdown::Both);
+}

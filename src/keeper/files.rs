@@ -1,0 +1,168 @@
+//! Where keepers leave their sockets, locks, journals and logs, and how a key becomes a file name.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Kind, Result};
+
+/// The variable that moves all files, read from the process's initial environment: tests change variables, and a keeper
+/// that is looked for in two places is two keepers.
+pub(crate) const DIR_VARIABLE: &str = "CRATEDB_TEST_DIR";
+
+/// The two directories of all keepers of a user.
+#[derive(Clone, Debug)]
+pub(crate) struct Places {
+    /// Sockets and locks: a short path, since socket paths are limited to about 104 bytes.
+    pub(crate) runtime: PathBuf,
+    /// Journals, logs, reports: what should survive a cleaner of temporary files.
+    pub(crate) state: PathBuf,
+}
+
+/// The files of one keeper.
+#[derive(Clone, Debug)]
+pub(crate) struct KeyFiles {
+    pub(crate) hash: String,
+    pub(crate) socket: PathBuf,
+    /// Held while a keeper is being born.
+    pub(crate) birth: PathBuf,
+    /// Held by the keeper all its life; says where its socket is.
+    pub(crate) lifetime: PathBuf,
+    pub(crate) journal: PathBuf,
+    pub(crate) log: PathBuf,
+}
+
+impl Places {
+    /// Finds both directories and makes them if need be, readable by nobody else.
+    pub(crate) fn find() -> Result<Self> {
+        let user = rustix::process::getuid().as_raw();
+        let places = match initial_environment(DIR_VARIABLE).filter(|dir| !dir.is_empty()) {
+            Some(dir) => {
+                let dir = PathBuf::from(dir);
+                if !dir.is_absolute() {
+                    return Err(Error::new(Kind::Setting, format!("cannot use {DIR_VARIABLE}=`{}`", dir.display()))
+                        .because("the path is not absolute")
+                        .hint("accepted: an absolute path of at most 60 bytes to a directory that belongs to you"));
+                }
+                Self { runtime: dir.clone(), state: dir }
+            }
+            None => {
+                let runtime = PathBuf::from(format!("/tmp/cratedb-test-{user}"));
+                let state = home(user).map_or_else(|| runtime.clone(), |home| home.join(".local/state/cratedb-test"));
+                Self { runtime, state }
+            }
+        };
+        make_own(&places.runtime, user)?;
+        match make_own(&places.state, user) {
+            Ok(()) => Ok(places),
+            // A home that can't be written (a build sandbox): beside the sockets, then.
+            Err(_) => Ok(Self { state: places.runtime.clone(), ..places }),
+        }
+    }
+
+    pub(crate) fn key(&self, key: &str) -> KeyFiles {
+        self.hashed(&hash(key))
+    }
+
+    /// The files of a key whose hash is known.
+    pub(crate) fn hashed(&self, hash: &str) -> KeyFiles {
+        let runtime = |kind| self.runtime.join(format!("{hash}.{kind}"));
+        let state = |kind| self.state.join(format!("{hash}.{kind}"));
+        KeyFiles {
+            hash: hash.to_owned(),
+            socket: runtime("sock"),
+            birth: runtime("birth"),
+            lifetime: runtime("keeper"),
+            journal: state("journal"),
+            log: state("log"),
+        }
+    }
+}
+
+/// Makes `dir` for this user alone, or finds it so. A directory that somebody else prepared is refused.
+fn make_own(dir: &Path, user: u32) -> Result<()> {
+    let refuse = |cause: String| {
+        Error::new(Kind::Session, format!("cannot use {} for the files of the session", dir.display()))
+            .because(cause)
+            .hint(format!("set {DIR_VARIABLE} to the absolute path of a directory of your own"))
+    };
+    if let Err(error) = fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
+        && error.kind() != io::ErrorKind::AlreadyExists
+    {
+        return Err(refuse(error.to_string()));
+    }
+    let meta = fs::symlink_metadata(dir).map_err(|error| refuse(error.to_string()))?;
+    if !meta.is_dir() {
+        return Err(refuse("it is no directory".into()));
+    }
+    if meta.uid() != user {
+        return Err(refuse(format!("it belongs to user {}", meta.uid())));
+    }
+    if meta.mode() & 0o077 != 0 {
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(|error| refuse(error.to_string()))?;
+    }
+    Ok(())
+}
+
+/// The home that the user database names, not `$HOME`: tests change variables, and a keeper must find its journal again.
+fn home(user: u32) -> Option<PathBuf> {
+    let users = fs::read_to_string("/etc/passwd").ok()?;
+    let own = users.lines().find(|line| line.split(':').nth(2) == Some(user.to_string().as_str()))?;
+    own.split(':').nth(5).filter(|home| home.starts_with('/')).map(PathBuf::from)
+}
+
+/// A variable as it was when the process started.
+pub(crate) fn initial_environment(name: &str) -> Option<OsString> {
+    use std::os::unix::ffi::OsStringExt as _;
+    let Ok(environment) = fs::read("/proc/self/environ") else { return std::env::var_os(name) };
+    let prefix = format!("{name}=").into_bytes();
+    let entry = environment.split(|byte| *byte == 0).find(|entry| entry.starts_with(&prefix))?;
+    Some(OsString::from_vec(entry[prefix.len()..].to_vec()))
+}
+
+/// FNV-1a with 128 bits: the same in every build and every version, which std's hasher does not promise. It need not
+/// withstand an attacker: the directory belongs to one user.
+fn hash(key: &str) -> String {
+    const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
+    const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
+    let full = key.bytes().fold(OFFSET, |hash, byte| (hash ^ u128::from(byte)).wrapping_mul(PRIME));
+    format!("{:016x}", (full >> 64) as u64 ^ full as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_has_the_same_files_for_ever() {
+        // Frozen: another hash would lose what a killed keeper of an older version left.
+        assert_eq!(
+            hash("cloud|https://console.cratedb.cloud|name:ci|key"),
+            hash("cloud|https://console.cratedb.cloud|name:ci|key")
+        );
+        assert_eq!(hash(""), "0e9a074e12324ff8");
+        assert_ne!(hash("a"), hash("b"));
+    }
+
+    #[test]
+    fn a_directory_is_made_private_and_anothers_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let own = rustix::process::getuid().as_raw();
+        let inside = dir.path().join("a/b");
+        make_own(&inside, own).unwrap();
+        assert_eq!(fs::metadata(&inside).unwrap().mode() & 0o777, 0o700);
+        let error = make_own(&inside, own + 1).unwrap_err().to_string();
+        assert!(error.contains("belongs to user") && error.contains(DIR_VARIABLE), "{error}");
+        let file = dir.path().join("file");
+        fs::write(&file, "").unwrap();
+        assert!(make_own(&file, own).unwrap_err().to_string().contains("no directory"));
+    }
+
+    #[test]
+    fn the_initial_environment_does_not_change() {
+        assert_eq!(initial_environment("PATH"), std::env::var_os("PATH"));
+        assert_eq!(initial_environment("CRATEDB_TEST_NOT_SET_BY_ANYBODY"), None);
+    }
+}

@@ -1,0 +1,154 @@
+//! Locks between processes that vanish with their holder.
+//!
+//! fcntl locks: a forked child does not inherit them, so it can't keep its dead parent's. They have two traps. They
+//! vanish when *any* descriptor of the file is closed in the process, so every lock file is opened once per process and
+//! never closed; and they don't exclude threads, so a mutex stands before them.
+
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, fcntl_lock};
+
+use crate::error::{Error, Kind, Result};
+
+/// How long to pause between attempts: fcntl can wait, but not with a time-out.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// One descriptor per lock file, for ever; and the mutex of all threads.
+static FILES: Mutex<Option<HashMap<PathBuf, &'static File>>> = Mutex::new(None);
+
+/// All lock files of this process, under the mutex.
+pub(crate) struct Locks(MutexGuard<'static, Option<HashMap<PathBuf, &'static File>>>);
+
+/// A lock that is held until dropped.
+pub(crate) struct Held(&'static File);
+
+impl Locks {
+    /// Waits for the other threads of this process.
+    pub(crate) fn take() -> Self {
+        Self(FILES.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn file(&mut self, path: &Path) -> Result<&'static File> {
+        let files = self.0.get_or_insert_with(HashMap::new);
+        if let Some(file) = files.get(path) {
+            return Ok(file);
+        }
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(libc::O_CLOEXEC | libc::O_NOFOLLOW)
+            .open(path)
+            .map_err(|error| {
+                Error::new(Kind::Session, format!("cannot open the lock {}", path.display())).because(error)
+            })?;
+        let file: &'static File = Box::leak(Box::new(file));
+        files.insert(path.to_owned(), file);
+        Ok(file)
+    }
+
+    /// The lock, if nobody else has it now.
+    pub(crate) fn try_lock(&mut self, path: &Path) -> Result<Option<Held>> {
+        let file = self.file(path)?;
+        match fcntl_lock(file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Held(file))),
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::ACCESS | rustix::io::Errno::INTR) => Ok(None),
+            Err(error) => Err(Error::new(Kind::Session, format!("cannot lock {}", path.display())).because(error)),
+        }
+    }
+
+    /// The lock, waited for until `deadline`; the error names who has it.
+    pub(crate) fn lock(&mut self, path: &Path, deadline: Instant) -> Result<Held> {
+        let began = Instant::now();
+        loop {
+            if let Some(held) = self.try_lock(path)? {
+                held.write(&std::process::id().to_string());
+                return Ok(held);
+            }
+            if Instant::now() >= deadline {
+                let holder = self.read(path)?;
+                let what = format!("waited {:.1} s for the lock {}", began.elapsed().as_secs_f64(), path.display());
+                return Err(Error::new(Kind::Timeout, what)
+                    .because(format!("process {} holds it", holder.trim()))
+                    .hint("that process may be stopped; continue or end it"));
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// What the holder wrote into the file.
+    pub(crate) fn read(&mut self, path: &Path) -> Result<String> {
+        let mut file = self.file(path)?;
+        let mut text = String::new();
+        let read = file.rewind().and_then(|()| file.read_to_string(&mut text));
+        read.map_err(|error| Error::new(Kind::Session, format!("cannot read {}", path.display())).because(error))?;
+        Ok(text)
+    }
+}
+
+impl Held {
+    /// Replaces the file's content: who holds it, and what others need to know.
+    pub(crate) fn write(&self, text: &str) {
+        let mut file = self.0;
+        // The content is for display and for finding a socket again; a full disk must not stop the lock's work.
+        let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(text.as_bytes()));
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let _ = fcntl_lock(self.0, FlockOperation::Unlock);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOLD: &str = "CRATEDB_TEST_LOCK_TO_HOLD";
+
+    /// Not a test of its own: the process that holds a lock for the test below, in which alone it excludes us.
+    #[test]
+    fn holder() {
+        if let Some(path) = std::env::var_os(HOLD) {
+            let held = Locks::take().lock(Path::new(&path), Instant::now()).unwrap();
+            held.write("4711");
+            println!("held");
+            std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+        }
+    }
+
+    fn hold_elsewhere(path: &Path) -> std::process::Child {
+        use std::io::BufRead as _;
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "keeper::lock::tests::holder", "--nocapture"])
+            .env(HOLD, path)
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = std::io::BufReader::new(child.stdout.take().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap().ends_with("held")));
+        child
+    }
+
+    #[test]
+    fn names_the_holder_after_the_deadline_and_gets_the_lock_after_its_death() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.lock");
+        let mut child = hold_elsewhere(&path);
+        let error = Locks::take().lock(&path, Instant::now() + Duration::from_millis(30)).map(|_| ()).unwrap_err();
+        assert!(error.is_timeout() && error.to_string().contains("process 4711"), "{error}");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        Locks::take().lock(&path, Instant::now() + Duration::from_secs(10)).map(|_| ()).unwrap();
+    }
+}

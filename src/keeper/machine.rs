@@ -1,0 +1,355 @@
+//! The keeper's decisions: when to acquire, who waits, who is granted what, when to release, what a restart must repair.
+//!
+//! A plain state machine without I/O, clock or thread. The loop turns sockets, process deaths and timers into [`Event`]s
+//! and [`Effect`]s into calls; it decides nothing. The fuzzer in `machine/fuzz.rs` drives exactly this code.
+
+mod effects;
+mod event;
+#[cfg(test)]
+mod fuzz;
+mod grants;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+pub(crate) use event::{
+    AttemptId, ClientId, CutReason, Effect, Event, FailReason, Join, Millis, Mode, Policy, RefuseReason, RunnerId,
+    SessionId, Word,
+};
+use grants::Grants;
+
+/// Waits and limits of the machine, in milliseconds.
+#[derive(Clone, Debug)]
+pub(crate) struct Limits {
+    /// How long a new keeper waits for its first client.
+    pub(crate) first_hello: Millis,
+    /// How long a lease counts after the death of its run.
+    pub(crate) orphan_lease: Millis,
+    /// After an adoption nothing new is granted for this long, so that open attempts are repeated first.
+    pub(crate) adoption_quiet: Millis,
+    /// What ends a tethered session: this long without a lease.
+    pub(crate) tethered_idle: Millis,
+    /// First and largest pause between attempts to release.
+    pub(crate) backoff: (Millis, Millis),
+    /// After this long a release that keeps failing is left to the journal.
+    pub(crate) owed: Millis,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            first_hello: 1_000,
+            orphan_lease: 30_000,
+            adoption_quiet: 1_000,
+            tethered_idle: 10_000,
+            backoff: (1_000, 60_000),
+            owed: 600_000,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Just born: waits for the first client, whatever the journal says.
+    Recovering {
+        until: Millis,
+    },
+    /// Asks the provider what a killed predecessor left.
+    Probing,
+    Down,
+    Acquiring,
+    Up,
+    /// Kept warm after the last session.
+    Warm {
+        until: Millis,
+    },
+    Releasing {
+        since: Millis,
+        tries: u32,
+    },
+    /// A release failed and will be tried again.
+    Owed {
+        since: Millis,
+        tries: u32,
+        at: Millis,
+    },
+    /// An acquisition failed; the sessions in `told` know.
+    Failed,
+    Gone,
+}
+
+#[derive(Clone, Debug)]
+struct Lease {
+    session: SessionId,
+    runners: Vec<RunnerId>,
+    /// The process belongs to a run that was dead before it joined.
+    orphan: bool,
+    /// When the last of its runners died.
+    dead_since: Option<Millis>,
+}
+
+#[derive(Clone, Debug)]
+struct Session {
+    policy: Policy,
+    runners: BTreeSet<RunnerId>,
+}
+
+/// The machine. Feed it with [`Machine::on`]; wake it with [`Event::Due`] at [`Machine::deadline`].
+#[derive(Clone, Debug)]
+pub(crate) struct Machine {
+    limits: Limits,
+    state: State,
+    word: Word,
+    /// Whether what is up must be released by us.
+    ours: bool,
+    /// Alive, or dead since.
+    runners: BTreeMap<RunnerId, bool>,
+    leases: BTreeMap<ClientId, Lease>,
+    waiting: BTreeSet<ClientId>,
+    sessions: BTreeMap<SessionId, Session>,
+    told: BTreeSet<SessionId>,
+    /// Of the session that ended last, else of the one that joined last.
+    policy: Policy,
+    last_begin: Millis,
+    term: bool,
+    tethered: bool,
+    last_lease: Millis,
+    /// Tethered, and the last lease ended too short ago to call it the end.
+    tether_wait: bool,
+    grants: Grants,
+    effects: Vec<Effect>,
+}
+
+impl Machine {
+    /// A keeper that found `word` in its journal.
+    pub(crate) fn new(now: Millis, word: Word, limits: Limits) -> Self {
+        Self {
+            state: State::Recovering { until: now + limits.first_hello },
+            limits,
+            word,
+            ours: false,
+            runners: BTreeMap::new(),
+            leases: BTreeMap::new(),
+            waiting: BTreeSet::new(),
+            sessions: BTreeMap::new(),
+            told: BTreeSet::new(),
+            policy: Policy::default(),
+            last_begin: now,
+            term: false,
+            tethered: false,
+            last_lease: now,
+            tether_wait: false,
+            grants: Grants::default(),
+            effects: Vec::new(),
+        }
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.state
+    }
+
+    /// The policy that a release now would follow.
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Who holds the cluster now, for the error of whoever waited in vain.
+    pub(crate) fn holders(&self) -> Vec<(ClientId, AttemptId)> {
+        self.grants.holders().collect()
+    }
+
+    /// Clients that wait for the cluster, the speaker of each session first: who waits longest speaks.
+    pub(crate) fn waiting(&self) -> Vec<(ClientId, bool)> {
+        let mut spoken = BTreeSet::new();
+        let session = |client| self.leases.get(client).map(|lease| lease.session);
+        self.waiting.iter().map(|client| (*client, spoken.insert(session(client)))).collect()
+    }
+
+    /// Takes one event and says what to do about it, in this order.
+    pub(crate) fn on(&mut self, now: Millis, event: Event) -> Vec<Effect> {
+        if self.state == State::Gone {
+            return Vec::new();
+        }
+        match event {
+            Event::Join(client, join) => self.join(now, client, join),
+            Event::Leave(client) => self.leave(now, client),
+            Event::RunnerGone(runner) => self.runner_gone(now, runner),
+            Event::Probed { up } => self.probed(now, up),
+            Event::NotProbed => self.not_probed(now),
+            Event::Acquired { ours } => self.acquired(now, ours),
+            Event::NotAcquired { maybe_up } => self.not_acquired(now, maybe_up),
+            Event::Released { ok } => self.released(now, ok),
+            Event::Begin { client, attempt, mode, parent } => self.begin(now, client, attempt, mode, parent),
+            Event::End { client, attempt } => self.grants.end(client, attempt),
+            Event::Tethered => self.tethered = true,
+            Event::Term => self.term = true,
+            Event::Due => {}
+        }
+        self.settle(now);
+        std::mem::take(&mut self.effects)
+    }
+
+    /// When the machine wants [`Event::Due`] next, if nothing happens before.
+    pub(crate) fn deadline(&self) -> Option<Millis> {
+        let of_state = match self.state {
+            State::Recovering { until } | State::Warm { until } => Some(until),
+            State::Owed { at, .. } => Some(at),
+            State::Up => Some(self.last_begin.saturating_add(self.policy.max_lifetime)),
+            _ => None,
+        };
+        let leases = self.leases.values().filter_map(|lease| Some(lease.dead_since? + self.limits.orphan_lease));
+        let tether = (self.tether_wait && self.leases.is_empty()).then(|| self.last_lease + self.limits.tethered_idle);
+        let warm_limit =
+            matches!(self.state, State::Warm { .. }).then(|| self.last_begin.saturating_add(self.policy.max_lifetime));
+        leases.chain(of_state).chain(tether).chain(warm_limit).chain(self.grants.deadline()).min()
+    }
+
+    fn join(&mut self, now: Millis, client: ClientId, join: Join) {
+        let Join { session, runners, policy, orphan, open } = join;
+        for (runner, alive) in &runners {
+            *self.runners.entry(*runner).or_insert(true) &= alive;
+        }
+        let runners: Vec<RunnerId> = runners.into_iter().map(|(runner, _)| runner).collect();
+        let alive = !orphan && runners.iter().any(|runner| self.runners[runner]);
+        let entry = self.sessions.entry(session).or_insert_with(|| Session { policy, runners: BTreeSet::new() });
+        entry.policy = policy;
+        entry.runners.extend(&runners);
+        self.policy = policy;
+        let dead_since = (!alive).then_some(now);
+        self.leases.insert(client, Lease { session, runners, orphan: orphan || !alive, dead_since });
+        self.last_lease = now;
+        for (attempt, mode) in open {
+            self.grants.repeat(client, attempt, mode);
+            self.last_begin = now;
+        }
+        self.waiting.insert(client);
+        if self.term {
+            self.cut(client, CutReason::Terminated);
+        } else if !alive && !matches!(self.state, State::Up | State::Warm { .. } | State::Recovering { .. }) {
+            // A killed run must not start a second session.
+            self.fail(client, FailReason::RunOver);
+        } else if self.state == State::Failed {
+            if self.told.contains(&session) {
+                self.fail(client, FailReason::NotAcquired);
+            } else {
+                self.state = State::Down;
+            }
+        }
+    }
+
+    fn leave(&mut self, now: Millis, client: ClientId) {
+        if self.leases.remove(&client).is_some() {
+            self.last_lease = now;
+        }
+        self.waiting.remove(&client);
+        self.grants.leave(client);
+    }
+
+    fn runner_gone(&mut self, now: Millis, runner: RunnerId) {
+        self.runners.insert(runner, false);
+        for lease in self.leases.values_mut() {
+            if lease.dead_since.is_none() && !lease.runners.iter().any(|runner| self.runners[runner]) {
+                lease.dead_since = Some(now);
+            }
+        }
+        let over: Vec<ClientId> =
+            self.leases.iter().filter(|(_, lease)| lease.dead_since.is_some()).map(|(client, _)| *client).collect();
+        for client in over {
+            for attempt in self.grants.forget_queued(client) {
+                self.effects.push(Effect::Refused(client, attempt, RefuseReason::RunOver));
+            }
+            // Whoever still waits for the cluster would start it for a run that is over.
+            if !matches!(self.state, State::Recovering { .. } | State::Up | State::Warm { .. }) {
+                self.fail(client, FailReason::RunOver);
+            }
+        }
+    }
+
+    fn begin(&mut self, now: Millis, client: ClientId, attempt: AttemptId, mode: Mode, parent: Option<AttemptId>) {
+        let Some(lease) = self.leases.get(&client) else { return };
+        let refuse = if lease.dead_since.is_some() && !(lease.orphan && self.somebody_alive()) {
+            Some(RefuseReason::RunOver)
+        } else if parent.is_some() && mode == Mode::Exclusive {
+            Some(RefuseReason::NestedExclusive)
+        } else {
+            None
+        };
+        match refuse {
+            Some(reason) => self.effects.push(Effect::Refused(client, attempt, reason)),
+            None if parent.is_some_and(|parent| self.grants.holds(client, parent)) => {
+                self.grants.repeat(client, attempt, mode);
+                self.effects.push(Effect::Granted(client, attempt));
+            }
+            None => self.grants.queue(client, attempt, mode, now.saturating_add(self.policy.start_timeout)),
+        }
+        self.last_begin = now;
+    }
+
+    fn probed(&mut self, now: Millis, up: bool) {
+        if self.state != State::Probing {
+            return;
+        }
+        if up {
+            self.ours = true;
+            self.write(Word::Up);
+            self.state = State::Up;
+            self.last_begin = now;
+            self.grants.close_until(now + self.limits.adoption_quiet);
+        } else {
+            self.write(Word::Clean);
+            self.state = State::Down;
+        }
+    }
+
+    /// What is owed is still owed: nobody gets the cluster, and it is released as far as the journal knows it.
+    fn not_probed(&mut self, now: Millis) {
+        if self.state == State::Probing {
+            self.ours = true;
+            self.state = State::Acquiring;
+            self.not_acquired(now, true);
+        }
+    }
+
+    fn acquired(&mut self, now: Millis, ours: bool) {
+        if self.state != State::Acquiring {
+            return;
+        }
+        // Sticky: what an earlier acquisition left to be released stays ours although it is found running.
+        self.ours |= ours;
+        self.write(if self.ours { Word::Up } else { Word::Clean });
+        self.told.clear();
+        self.last_begin = now;
+        self.state = State::Up;
+    }
+
+    fn not_acquired(&mut self, now: Millis, maybe_up: bool) {
+        if self.state != State::Acquiring {
+            return;
+        }
+        for client in std::mem::take(&mut self.waiting) {
+            self.told.extend(self.leases.get(&client).map(|lease| lease.session));
+            self.effects.push(Effect::Fail(client, FailReason::NotAcquired));
+        }
+        if maybe_up || self.ours {
+            self.ours = true;
+            self.release(now, 0);
+        } else {
+            self.write(Word::Clean);
+            self.state = State::Failed;
+        }
+    }
+
+    fn released(&mut self, now: Millis, ok: bool) {
+        let State::Releasing { since, tries } = self.state else { return };
+        if ok {
+            self.ours = false;
+            self.write(Word::Clean);
+            self.state = if self.told.is_empty() { State::Down } else { State::Failed };
+            return;
+        }
+        let (first, largest) = self.limits.backoff;
+        let pause = first.saturating_mul(1 << tries.min(16)).min(largest);
+        self.state = State::Owed { since, tries: tries + 1, at: now + pause };
+    }
+}

@@ -1,0 +1,266 @@
+//! What follows from the machine's state without a new event: the one place where states move by themselves.
+
+use crate::provider::OnExit;
+
+use super::{ClientId, CutReason, Effect, FailReason, Machine, Millis, RefuseReason, SessionId, State, Word};
+
+impl Machine {
+    /// Moves on until nothing more follows. Every path ends: each step leaves a state that it does not come back to
+    /// without an event.
+    pub(super) fn settle(&mut self, now: Millis) {
+        self.expire_leases(now);
+        self.end_sessions();
+        self.expire_queue(now);
+        while self.step(now) {}
+        if self.state == State::Up && !self.term {
+            let granted = self.grants.grant(now);
+            self.effects.extend(granted.into_iter().map(|(client, attempt)| Effect::Granted(client, attempt)));
+        }
+    }
+
+    fn step(&mut self, now: Millis) -> bool {
+        match self.state {
+            State::Recovering { until } => self.step_recovering(now, until),
+            State::Down => self.step_down(),
+            State::Up => self.step_up(now),
+            State::Warm { until } => self.step_warm(now, until),
+            State::Failed => self.step_failed(),
+            State::Owed { since, tries, at } => self.step_owed(now, since, tries, at),
+            State::Probing | State::Acquiring | State::Releasing { .. } => self.step_busy(),
+            State::Gone => false,
+        }
+    }
+
+    fn step_recovering(&mut self, now: Millis, until: Millis) -> bool {
+        if !self.waiting.is_empty() {
+            if self.word == Word::Clean {
+                self.state = State::Down;
+                self.fail_orphans();
+            } else {
+                self.state = State::Probing;
+                self.effects.push(Effect::Probe);
+            }
+            return true;
+        }
+        // Without a client there are no credentials: what is owed stays in the journal for the next run.
+        if now >= until || self.term {
+            return self.exit();
+        }
+        false
+    }
+
+    fn step_down(&mut self) -> bool {
+        self.fail_orphans();
+        if self.term {
+            self.cut_all(CutReason::Terminated);
+        }
+        if self.term || !self.needed() {
+            return self.exit();
+        }
+        if self.waiting.is_empty() {
+            return false;
+        }
+        self.write(Word::MaybeUp);
+        self.effects.push(Effect::Acquire);
+        self.state = State::Acquiring;
+        true
+    }
+
+    /// While a call is under way the machine only sends away whom it can't serve any more.
+    fn step_busy(&mut self) -> bool {
+        if self.term {
+            self.cut_all(CutReason::Terminated);
+        }
+        false
+    }
+
+    fn step_up(&mut self, now: Millis) -> bool {
+        if self.term {
+            self.cut_all(CutReason::Terminated);
+            return self.let_go(now);
+        }
+        if now >= self.last_begin.saturating_add(self.policy.max_lifetime) {
+            self.cut_all(CutReason::MaxLifetime);
+            return self.let_go(now);
+        }
+        for client in std::mem::take(&mut self.waiting) {
+            self.effects.push(Effect::Ready(client));
+        }
+        if self.needed() {
+            return false;
+        }
+        if self.policy.keep_warm > 0 && self.releasable() {
+            self.state = State::Warm { until: now.saturating_add(self.policy.keep_warm) };
+            return true;
+        }
+        self.let_go(now)
+    }
+
+    fn step_warm(&mut self, now: Millis, until: Millis) -> bool {
+        if !self.waiting.is_empty() && !self.term {
+            self.state = State::Up;
+            // Coming back counts as use, or the limit could cut the one who just came.
+            self.last_begin = now;
+            return true;
+        }
+        let limit = self.last_begin.saturating_add(self.policy.max_lifetime);
+        if self.term || now >= until || now >= limit {
+            self.cut_all(CutReason::Terminated);
+            return self.let_go(now);
+        }
+        false
+    }
+
+    fn step_failed(&mut self) -> bool {
+        if self.term || !self.needed() {
+            self.state = State::Down;
+            return true;
+        }
+        // Somebody who came while the failed acquisition was being cleaned up.
+        let (told, news): (Vec<ClientId>, Vec<ClientId>) = self
+            .waiting
+            .iter()
+            .partition(|client| self.leases.get(client).is_some_and(|lease| self.told.contains(&lease.session)));
+        for client in told {
+            self.fail(client, FailReason::NotAcquired);
+        }
+        if news.is_empty() {
+            return false;
+        }
+        self.state = State::Down;
+        true
+    }
+
+    fn step_owed(&mut self, now: Millis, since: Millis, tries: u32, at: Millis) -> bool {
+        self.fail_orphans();
+        if self.term {
+            self.cut_all(CutReason::Terminated);
+            return self.exit();
+        }
+        if !self.waiting.is_empty() {
+            self.write(Word::MaybeUp);
+            self.effects.push(Effect::Acquire);
+            self.state = State::Acquiring;
+            return true;
+        }
+        if now >= since.saturating_add(self.limits.owed) && !self.needed() {
+            return self.exit();
+        }
+        if now >= at {
+            self.release(since, tries);
+        }
+        false
+    }
+
+    /// Releases what is ours; leaves alone what is not.
+    fn let_go(&mut self, now: Millis) -> bool {
+        if self.releasable() {
+            self.release(now, 0);
+            return false;
+        }
+        self.state = State::Down;
+        true
+    }
+
+    fn releasable(&self) -> bool {
+        self.ours || self.policy.on_exit == OnExit::Suspend
+    }
+
+    pub(super) fn release(&mut self, since: Millis, tries: u32) {
+        self.write(Word::MaybeDown);
+        self.effects.push(Effect::Release);
+        self.state = State::Releasing { since, tries };
+    }
+
+    fn exit(&mut self) -> bool {
+        self.cut_all(CutReason::Terminated);
+        self.effects.push(Effect::Exit);
+        self.state = State::Gone;
+        true
+    }
+
+    /// Whether anybody may still want the cluster.
+    fn needed(&self) -> bool {
+        !self.leases.is_empty() || (!self.tethered && self.somebody_alive()) || self.tether_wait
+    }
+
+    pub(super) fn somebody_alive(&self) -> bool {
+        self.runners.values().any(|alive| *alive)
+    }
+
+    /// The word goes to the disk before anything that follows it; the same word is not written twice.
+    pub(super) fn write(&mut self, word: Word) {
+        if self.word != word {
+            self.word = word;
+            self.effects.push(Effect::Write(word));
+        }
+    }
+
+    pub(super) fn fail(&mut self, client: ClientId, reason: FailReason) {
+        if self.waiting.remove(&client) {
+            self.effects.push(Effect::Fail(client, reason));
+        }
+    }
+
+    /// Nobody whose run is over may start a cluster.
+    fn fail_orphans(&mut self) {
+        let dead = |client: &&ClientId| self.leases.get(client).is_none_or(|lease| lease.dead_since.is_some());
+        let orphans: Vec<ClientId> = self.waiting.iter().filter(dead).copied().collect();
+        for client in orphans {
+            self.fail(client, FailReason::RunOver);
+        }
+    }
+
+    pub(super) fn cut(&mut self, client: ClientId, reason: CutReason) {
+        self.waiting.remove(&client);
+        self.grants.leave(client);
+        if self.leases.remove(&client).is_some() {
+            self.effects.push(Effect::Cut(client, reason));
+        }
+    }
+
+    fn cut_all(&mut self, reason: CutReason) {
+        let clients: Vec<ClientId> = self.leases.keys().copied().collect();
+        for client in clients {
+            self.cut(client, reason);
+        }
+    }
+
+    fn expire_leases(&mut self, now: Millis) {
+        let over = |since: Option<Millis>| since.is_some_and(|since| now >= since + self.limits.orphan_lease);
+        let expired: Vec<ClientId> =
+            self.leases.iter().filter(|(_, lease)| over(lease.dead_since)).map(|(client, _)| *client).collect();
+        for client in expired {
+            self.cut(client, CutReason::RunOver);
+        }
+        self.tether_wait = self.tethered && now < self.last_lease + self.limits.tethered_idle;
+    }
+
+    /// The policy of the session that ends last holds.
+    fn end_sessions(&mut self) {
+        let ended: Vec<SessionId> = self
+            .sessions
+            .iter()
+            .filter(|(id, session)| {
+                let leased = self.leases.values().any(|lease| lease.session == **id);
+                let alive = session.runners.iter().any(|runner| self.runners.get(runner) == Some(&true));
+                !leased && (self.tethered || !alive)
+            })
+            .map(|(id, _)| *id)
+            .collect();
+        for id in ended {
+            if let Some(session) = self.sessions.remove(&id) {
+                self.policy = session.policy;
+            }
+        }
+        if self.sessions.is_empty() {
+            self.runners.retain(|_, alive| *alive);
+        }
+    }
+
+    fn expire_queue(&mut self, now: Millis) {
+        for (client, attempt) in self.grants.expire(now) {
+            self.effects.push(Effect::Refused(client, attempt, RefuseReason::TimedOut));
+        }
+    }
+}

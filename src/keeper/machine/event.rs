@@ -1,0 +1,173 @@
+//! What the machine is told and what it asks for: the closed sets of events and effects.
+
+use serde::{Deserialize, Serialize};
+
+use crate::provider::OnExit;
+
+/// Milliseconds on the keeper's own clock, which starts at its birth.
+pub(crate) type Millis = u64;
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub(crate) struct $name(pub(crate) u64);
+    };
+}
+
+id! {
+    /// One connection to the keeper, in the order of arrival.
+    ClientId
+}
+id! {
+    /// One runner process, whatever the number of clients that named it.
+    RunnerId
+}
+id! {
+    /// One test run.
+    SessionId
+}
+id! {
+    /// One attempt, chosen by its client; unique within it.
+    AttemptId
+}
+
+/// Whether an attempt shares the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Mode {
+    Shared,
+    Exclusive,
+}
+
+/// What the journal says about the resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Word {
+    /// Nothing is owed.
+    Clean,
+    /// An acquisition was begun.
+    MaybeUp,
+    /// Up, and ours to release.
+    Up,
+    /// A release was begun.
+    MaybeDown,
+}
+
+/// When a release is due, and how it is done: the settings of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Policy {
+    /// Milliseconds to keep the cluster after the last session.
+    pub(crate) keep_warm: Millis,
+    /// Milliseconds after the beginning of the last attempt at which the cluster is released whatever is connected.
+    pub(crate) max_lifetime: Millis,
+    /// Milliseconds that an attempt may wait for its turn.
+    pub(crate) start_timeout: Millis,
+    /// What a release does, and whether what was found running is released too.
+    pub(crate) on_exit: OnExit,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { keep_warm: 0, max_lifetime: 7_200_000, start_timeout: 900_000, on_exit: OnExit::Auto }
+    }
+}
+
+/// What a client says when it joins.
+#[derive(Clone, Debug)]
+pub(crate) struct Join {
+    pub(crate) session: SessionId,
+    /// With whether each is alive now.
+    pub(crate) runners: Vec<(RunnerId, bool)>,
+    pub(crate) policy: Policy,
+    /// The process belongs to a run that was killed before.
+    pub(crate) orphan: bool,
+    /// Attempts that a killed keeper had granted.
+    pub(crate) open: Vec<(AttemptId, Mode)>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Event {
+    Join(ClientId, Join),
+    /// The socket closed, or the process that opened it died.
+    Leave(ClientId),
+    RunnerGone(RunnerId),
+    /// What the journal names was looked for.
+    Probed {
+        up: bool,
+    },
+    /// It could not be looked for; the loop has the error.
+    NotProbed,
+    Acquired {
+        ours: bool,
+    },
+    NotAcquired {
+        maybe_up: bool,
+    },
+    Released {
+        ok: bool,
+    },
+    Begin {
+        client: ClientId,
+        attempt: AttemptId,
+        mode: Mode,
+        parent: Option<AttemptId>,
+    },
+    End {
+        client: ClientId,
+        attempt: AttemptId,
+    },
+    /// A runner waits for the keeper too; its death can't be the end.
+    Tethered,
+    /// A signal: release now.
+    Term,
+    /// The deadline passed.
+    Due,
+}
+
+/// Why a client is told that there will be no cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FailReason {
+    /// The acquisition failed; the loop has the error.
+    NotAcquired,
+    /// The run this process belongs to is over.
+    RunOver,
+}
+
+/// Why a client is sent away. Said before every deliberate close, or it would attach again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum CutReason {
+    /// The keeper was told to stop.
+    Terminated,
+    /// The maximum lifetime passed.
+    MaxLifetime,
+    /// The run this process belongs to is over.
+    RunOver,
+}
+
+/// Why an attempt can't begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RefuseReason {
+    RunOver,
+    /// An exclusive attempt inside another attempt would wait for itself.
+    NestedExclusive,
+    /// Others held the cluster longer than the start time-out.
+    TimedOut,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Into the journal, on the disk, before anything that follows.
+    Write(Word),
+    Probe,
+    Acquire,
+    Release,
+    Ready(ClientId),
+    Fail(ClientId, FailReason),
+    Cut(ClientId, CutReason),
+    Granted(ClientId, AttemptId),
+    Refused(ClientId, AttemptId, RefuseReason),
+    Exit,
+}

@@ -1,0 +1,103 @@
+//! Who may run now: first come, first served; exclusive attempts alone, later shared ones behind them.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::{AttemptId, ClientId, Millis, Mode};
+
+type Key = (ClientId, AttemptId);
+
+#[derive(Clone, Debug)]
+struct Waiting {
+    key: Key,
+    mode: Mode,
+    until: Millis,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Grants {
+    holders: BTreeMap<Key, Mode>,
+    queue: VecDeque<Waiting>,
+    /// Nothing new before this: open attempts of a killed keeper come first.
+    closed_until: Option<Millis>,
+}
+
+impl Grants {
+    pub(super) fn holds(&self, client: ClientId, attempt: AttemptId) -> bool {
+        self.holders.contains_key(&(client, attempt))
+    }
+
+    /// An attempt that holds already: repeated after a restart, or nested in another.
+    pub(super) fn repeat(&mut self, client: ClientId, attempt: AttemptId, mode: Mode) {
+        self.holders.insert((client, attempt), mode);
+    }
+
+    pub(super) fn queue(&mut self, client: ClientId, attempt: AttemptId, mode: Mode, until: Millis) {
+        self.queue.push_back(Waiting { key: (client, attempt), mode, until });
+    }
+
+    pub(super) fn close_until(&mut self, until: Millis) {
+        self.closed_until = Some(until);
+    }
+
+    pub(super) fn end(&mut self, client: ClientId, attempt: AttemptId) {
+        self.holders.remove(&(client, attempt));
+        self.queue.retain(|waiting| waiting.key != (client, attempt));
+    }
+
+    pub(super) fn leave(&mut self, client: ClientId) {
+        self.holders.retain(|key, _| key.0 != client);
+        self.queue.retain(|waiting| waiting.key.0 != client);
+    }
+
+    /// Takes back what a client waits for, and says what it was.
+    pub(super) fn forget_queued(&mut self, client: ClientId) -> Vec<AttemptId> {
+        let (gone, rest): (VecDeque<_>, VecDeque<_>) =
+            std::mem::take(&mut self.queue).into_iter().partition(|waiting| waiting.key.0 == client);
+        self.queue = rest;
+        gone.into_iter().map(|waiting| waiting.key.1).collect()
+    }
+
+    /// What waited too long.
+    pub(super) fn expire(&mut self, now: Millis) -> Vec<Key> {
+        let (late, rest): (VecDeque<_>, VecDeque<_>) =
+            std::mem::take(&mut self.queue).into_iter().partition(|waiting| now >= waiting.until);
+        self.queue = rest;
+        late.into_iter().map(|waiting| waiting.key).collect()
+    }
+
+    /// Grants from the front of the queue while the front fits.
+    pub(super) fn grant(&mut self, now: Millis) -> Vec<Key> {
+        if self.closed_until.is_some_and(|until| now < until) {
+            return Vec::new();
+        }
+        self.closed_until = None;
+        let mut granted = Vec::new();
+        while let Some(front) = self.queue.front() {
+            if !self.fits(front.mode) {
+                break;
+            }
+            self.holders.insert(front.key, front.mode);
+            granted.push(front.key);
+            self.queue.pop_front();
+        }
+        granted
+    }
+
+    fn fits(&self, mode: Mode) -> bool {
+        match mode {
+            Mode::Shared => !self.holders.values().any(|held| *held == Mode::Exclusive),
+            Mode::Exclusive => self.holders.is_empty(),
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Millis> {
+        let late = self.queue.iter().map(|waiting| waiting.until).min();
+        let opens = self.closed_until.filter(|_| !self.queue.is_empty());
+        late.into_iter().chain(opens).min()
+    }
+
+    /// Holders, for the error of whoever waited in vain.
+    pub(super) fn holders(&self) -> impl Iterator<Item = Key> {
+        self.holders.keys().copied()
+    }
+}

@@ -1,0 +1,238 @@
+//! What a test process and its keeper say to each other, and how: one Unix stream, a length, then JSON.
+//!
+//! Frozen by the golden file beside this one. `type` and `protocol` of the first frame never change, so that a client
+//! and a keeper of different versions understand that they don't understand each other.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::machine::{AttemptId, CutReason, Mode, Policy};
+use crate::error::{Error, Kind, Result};
+use crate::provider::Target;
+use crate::session::process::Identity;
+use crate::sql::Credentials;
+use crate::version::Version;
+
+/// Of this protocol. A client of another one waits for this keeper's end and starts its own.
+pub(crate) const PROTOCOL: u32 = 1;
+/// Of one frame.
+const MAX_FRAME: usize = 1 << 20;
+/// Process descriptors in one message: the client's own and those of its runners.
+pub(crate) const MAX_DESCRIPTORS: usize = 16;
+
+/// The first frame, as every version of this crate sends and understands it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Greeting {
+    pub(crate) r#type: String,
+    pub(crate) protocol: u32,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(crate) enum FromClient {
+    Hello(Box<Hello>),
+    Begin {
+        attempt: Open,
+        parent: Option<AttemptId>,
+    },
+    End {
+        id: AttemptId,
+        passed: bool,
+        used: bool,
+        keep: bool,
+    },
+    /// The credentials were refused: get new ones.
+    Renew,
+}
+
+/// Who comes and what it wants. Its process descriptors come beside it: its own, then those of `runners`, or none where
+/// the system has none.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Hello {
+    pub(crate) protocol: u32,
+    pub(crate) spec: Spec,
+    pub(crate) own: Identity,
+    pub(crate) runners: Vec<Identity>,
+    pub(crate) orphan: bool,
+    /// The keeper will die with the container in which the run takes place.
+    pub(crate) doomed: bool,
+    /// Attempts that another keeper had granted, before it was killed.
+    pub(crate) open: Vec<Open>,
+    /// The test binary, to be counted.
+    pub(crate) binary: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Open {
+    pub(crate) id: AttemptId,
+    pub(crate) schema: String,
+    pub(crate) test: String,
+    pub(crate) mode: Mode,
+    /// Keep the schema if the process dies before it says how the attempt ended.
+    pub(crate) keep_if_lost: bool,
+}
+
+/// All settings that reach a keeper: never by environment.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Spec {
+    pub(crate) key: String,
+    pub(crate) target: Target,
+    pub(crate) policy: Policy,
+    /// Where to append one line per session.
+    pub(crate) report: Option<String>,
+    /// The filter of the keeper's log.
+    pub(crate) log: String,
+    /// What people should know about the settings.
+    pub(crate) notes: Vec<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(crate) enum FromKeeper {
+    /// This keeper speaks another protocol.
+    Protocol {
+        protocol: u32,
+    },
+    /// What is being waited for. `speak`: this client shows it to people.
+    Progress {
+        text: String,
+        speak: bool,
+    },
+    /// For people, at once and once.
+    Notice {
+        text: String,
+    },
+    Ready(Box<Ready>),
+    Fail {
+        error: Error,
+    },
+    Granted {
+        id: AttemptId,
+    },
+    Refused {
+        id: AttemptId,
+        error: Error,
+    },
+    Credentials {
+        credentials: Credentials,
+    },
+    /// Renewing failed.
+    NotRenewed {
+        error: Error,
+    },
+    /// Precedes every deliberate close; without it a client attaches again.
+    Cut {
+        reason: CutReason,
+        text: String,
+    },
+}
+
+/// The cluster, as tests need it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Ready {
+    pub(crate) provider: String,
+    /// For people.
+    pub(crate) name: String,
+    pub(crate) http_url: String,
+    pub(crate) pg_url: Option<crate::secret::Secret>,
+    pub(crate) pg_hint: Option<String>,
+    pub(crate) credentials: Credentials,
+    pub(crate) version: Version,
+    pub(crate) console: Option<String>,
+    /// Whether the data is still there after the session, so that a failed test's schema is worth keeping.
+    pub(crate) lives_on: bool,
+}
+
+/// A frame, ready to be written.
+pub(crate) fn encode(message: &impl Serialize) -> Result<Vec<u8>> {
+    let mut bytes = vec![0; 4];
+    serde_json::to_writer(&mut bytes, message).map_err(|error| {
+        Error::new(Kind::Session, "cannot encode a message of the keeper's protocol").because(error)
+    })?;
+    let length = bytes.len() - 4;
+    if length > MAX_FRAME {
+        return Err(Error::new(Kind::Session, format!("a message of {length} bytes is too long for the keeper")));
+    }
+    bytes[..4].copy_from_slice(&(length as u32).to_le_bytes());
+    Ok(bytes)
+}
+
+/// Puts frames together again from what arrives in pieces.
+#[derive(Debug, Default)]
+pub(crate) struct Decoder(Vec<u8>);
+
+impl Decoder {
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    /// The next whole frame, if there is one.
+    pub(crate) fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>> {
+        let Some(frame) = self.frame()? else { return Ok(None) };
+        let message = serde_json::from_slice(&frame).map_err(|error| {
+            // The frame itself may hold a secret, so it is not shown.
+            Error::new(Kind::Session, "cannot read a message of the keeper's protocol").because(error)
+        })?;
+        Ok(Some(message))
+    }
+
+    /// The next whole frame as bytes.
+    pub(crate) fn frame(&mut self) -> Result<Option<Vec<u8>>> {
+        let Some(header) = self.0.first_chunk::<4>() else { return Ok(None) };
+        let length = u32::from_le_bytes(*header) as usize;
+        if length > MAX_FRAME {
+            return Err(Error::new(Kind::Session, format!("a message of {length} bytes on the keeper's socket")));
+        }
+        if self.0.len() < 4 + length {
+            return Ok(None);
+        }
+        let rest = self.0.split_off(4 + length);
+        let frame = std::mem::replace(&mut self.0, rest).split_off(4);
+        Ok(Some(frame))
+    }
+}
+
+/// Sends the first bytes of a connection with descriptors beside them; how many bytes went.
+pub(crate) fn send_with_descriptors(
+    socket: impl AsFd,
+    bytes: &[u8],
+    descriptors: &[BorrowedFd<'_>],
+) -> std::io::Result<usize> {
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    let descriptors = &descriptors[..descriptors.len().min(MAX_DESCRIPTORS)];
+    if !descriptors.is_empty() {
+        ancillary.push(SendAncillaryMessage::ScmRights(descriptors));
+    }
+    let slices = [std::io::IoSlice::new(bytes)];
+    loop {
+        match rustix::net::sendmsg(&socket, &slices, &mut ancillary, SendFlags::NOSIGNAL) {
+            Err(Errno::INTR) => {}
+            sent => return Ok(sent?),
+        }
+    }
+}
+
+/// Receives bytes and the descriptors beside them. No bytes: the other side closed.
+pub(crate) fn receive_with_descriptors(
+    socket: impl AsFd,
+    buffer: &mut [u8],
+    descriptors: &mut Vec<OwnedFd>,
+) -> std::io::Result<usize> {
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let mut slices = [std::io::IoSliceMut::new(buffer)];
+    let received = rustix::net::recvmsg(&socket, &mut slices, &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
+    for message in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmRights(received) = message {
+            descriptors.extend(received);
+        }
+    }
+    Ok(received.bytes)
+}

@@ -1,0 +1,359 @@
+//! The keeper's loop: turns sockets, deaths, timers and answers into events, and effects into calls.
+
+mod effects;
+
+use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt as _;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::net::UnixListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::JoinSet;
+
+use super::cleaner::Cleaner;
+use super::clients::{Clients, Watch};
+use super::connection::{self, Outbox};
+use super::files::KeyFiles;
+use super::journal::Journal;
+use super::lock::Locks;
+use super::machine::{ClientId, Event, Limits, Machine, Millis, RunnerId, Word};
+use super::protocol::{FromClient, FromKeeper, Hello, PROTOCOL, Spec};
+use super::work::{Outcome, Work};
+use super::{Holder, exit, log, watch};
+use crate::error::{Error, Result};
+use crate::provider::Resource;
+use crate::session::process;
+
+/// How often the socket's path is looked at: a cleaner of temporary files may have removed it.
+const SOCKET_LOOK: Duration = Duration::from_secs(1);
+/// How long a release waits for schemas that are being dropped.
+const DROPS: Duration = Duration::from_secs(5);
+/// How long the last messages may take on their way.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// All that can happen to a keeper.
+#[derive(Debug)]
+pub(super) enum Input {
+    Hello(ClientId, Box<Hello>, Vec<OwnedFd>, Outbox),
+    Message(ClientId, FromClient),
+    Gone(ClientId),
+    RunnerGone(RunnerId),
+    Progress(String),
+    Work(Outcome),
+    Cleaned { schema: String, outcome: Result<()> },
+    LeftOvers(Vec<String>),
+    Term,
+}
+
+/// The last thing a keeper does with a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Last {
+    Release,
+    Exit,
+}
+
+/// Runs a keeper on an inherited listener until nothing is left to do; the exit code.
+pub(super) fn run(listener: OwnedFd, files: &KeyFiles) -> i32 {
+    let filter = log::start();
+    if !hold_lifetime(files) {
+        return exit::NOT_ALONE;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let Ok(runtime) = runtime else { return exit::NOT_STARTED };
+    tracing::info!(pid = std::process::id(), key = files.hash, "a keeper was born");
+    let code = runtime.block_on(async {
+        let listener = std::os::unix::net::UnixListener::from(listener);
+        let listening = listener.set_nonblocking(true).and_then(|()| UnixListener::from_std(listener));
+        match listening {
+            Ok(listener) => Keeper::new(files.clone(), filter).live(listener).await,
+            Err(error) => {
+                tracing::error!(%error, "the socket can't be used");
+                exit::NOT_STARTED
+            }
+        }
+    });
+    tracing::info!(code, "the keeper ends");
+    code
+}
+
+/// Takes the lock that says "this resource has its keeper", for life.
+fn hold_lifetime(files: &KeyFiles) -> bool {
+    // Whoever started this keeper looked that the lock is free; it may be looking still.
+    let deadline = Instant::now() + Duration::from_secs(1);
+    match Locks::take().lock(&files.lifetime, deadline) {
+        Ok(held) => {
+            let holder = Holder {
+                pid: std::process::id(),
+                protocol: PROTOCOL,
+                socket: files.socket.clone(),
+                journal: files.journal.clone(),
+            };
+            held.write(&serde_json::to_string(&holder).unwrap_or_default());
+            std::mem::forget(held);
+            true
+        }
+        Err(error) => {
+            tracing::error!(%error, "another keeper lives");
+            false
+        }
+    }
+}
+
+pub(super) type SharedJournal = Arc<Mutex<Result<Journal>>>;
+
+pub(super) struct Keeper {
+    files: KeyFiles,
+    filter: log::Filter,
+    machine: Machine,
+    journal: SharedJournal,
+    born: Instant,
+    clients: Clients,
+    next_client: u64,
+    inputs: UnboundedSender<Input>,
+    received: Option<UnboundedReceiver<Input>>,
+    /// Events that follow from effects.
+    events: VecDeque<Event>,
+    spec: Option<Spec>,
+    work: Option<Work>,
+    resource: Option<Resource>,
+    /// Why there is no cluster, for everybody who asks.
+    failure: Option<Error>,
+    /// The intent could not be written: the call that follows must not be made.
+    no_intent: Option<Error>,
+    cleaner: Option<Cleaner>,
+    drops_in_flight: Vec<String>,
+    drop_warned: bool,
+    /// What waits for drops, and until when at most.
+    after_drops: Option<(Instant, Last)>,
+    renew_at: Option<Instant>,
+    renewing: bool,
+    last_progress: Option<String>,
+    connections: JoinSet<()>,
+    exit: Option<i32>,
+}
+
+impl Keeper {
+    fn new(files: KeyFiles, filter: log::Filter) -> Self {
+        let journal = Journal::open(&files.journal, "");
+        let word = match &journal {
+            Ok(journal) => journal.record.word,
+            Err(error) => {
+                tracing::error!(%error, "there is no journal");
+                Word::Clean
+            }
+        };
+        let (inputs, received) = unbounded_channel();
+        Self {
+            files,
+            filter,
+            machine: Machine::new(0, word, Limits::default()),
+            journal: Arc::new(Mutex::new(journal)),
+            born: Instant::now(),
+            clients: Clients::default(),
+            next_client: 0,
+            inputs,
+            received: Some(received),
+            events: VecDeque::new(),
+            spec: None,
+            work: None,
+            resource: None,
+            failure: None,
+            no_intent: None,
+            cleaner: None,
+            drops_in_flight: Vec::new(),
+            drop_warned: false,
+            after_drops: None,
+            renew_at: None,
+            renewing: false,
+            last_progress: None,
+            connections: JoinSet::new(),
+            exit: None,
+        }
+    }
+
+    async fn live(mut self, mut listener: UnixListener) -> i32 {
+        let Some(mut received) = self.received.take() else { return exit::NOT_STARTED };
+        self.watch_signals();
+        let mut inode = inode_of(&self.files);
+        let mut look = tokio::time::interval(SOCKET_LOOK);
+        let code = loop {
+            if let Some(code) = self.exit {
+                break code;
+            }
+            tokio::select! {
+                biased;
+                Some(input) = received.recv() => self.take(input),
+                accepted = listener.accept() => self.accept(accepted).await,
+                () = sleep_until(self.wake_at()) => self.wake(),
+                _ = look.tick() => {
+                    if inode_of(&self.files) != inode
+                        && let Some(again) = bind_again(&self.files) {
+                        listener = again;
+                        inode = inode_of(&self.files);
+                    }
+                }
+                Some(_) = self.connections.join_next() => {}
+            }
+        };
+        if inode_of(&self.files) == inode {
+            let _ = std::fs::remove_file(&self.files.socket);
+        }
+        drop(listener);
+        self.clients.clear();
+        let _ = tokio::time::timeout(FAREWELL, async { while self.connections.join_next().await.is_some() {} }).await;
+        code
+    }
+
+    async fn accept(&mut self, accepted: std::io::Result<(tokio::net::UnixStream, tokio::net::unix::SocketAddr)>) {
+        match accepted {
+            Ok((stream, _)) => {
+                self.next_client += 1;
+                let client = ClientId(self.next_client);
+                self.connections.spawn(connection::serve(stream, client, self.inputs.clone()));
+            }
+            Err(error) => {
+                // Out of descriptors, most likely; accepting at once again would spin.
+                tracing::error!(%error, "a connection was not accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+
+    fn watch_signals(&self) {
+        for kind in [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()] {
+            let inputs = self.inputs.clone();
+            match signal(kind) {
+                Ok(mut signal) => drop(tokio::spawn(async move {
+                    while signal.recv().await.is_some() {
+                        let _ = inputs.send(Input::Term);
+                    }
+                })),
+                Err(error) => tracing::warn!(%error, ?kind, "a signal can't be watched"),
+            }
+        }
+    }
+
+    fn now(&self) -> Millis {
+        u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn wake_at(&self) -> Option<Instant> {
+        let machine = self.machine.deadline().and_then(|at| self.born.checked_add(Duration::from_millis(at)));
+        [machine, self.after_drops.map(|(at, _)| at), self.renew_at].into_iter().flatten().min()
+    }
+
+    fn wake(&mut self) {
+        let now = Instant::now();
+        if self.after_drops.is_some_and(|(at, _)| now >= at) {
+            self.drops_done();
+        }
+        if self.renew_at.is_some_and(|at| now >= at) {
+            self.renew();
+        }
+        self.feed(Event::Due);
+    }
+
+    fn take(&mut self, input: Input) {
+        match input {
+            Input::Hello(client, hello, descriptors, outbox) => self.hello(client, &hello, descriptors, outbox),
+            Input::Message(client, message) => self.message(client, message),
+            Input::Gone(client) => self.gone(client),
+            Input::RunnerGone(runner) => self.feed(Event::RunnerGone(runner)),
+            Input::Progress(text) => self.progress(text),
+            Input::Work(outcome) => self.worked(outcome),
+            Input::Cleaned { schema, outcome } => self.cleaned(&schema, outcome),
+            Input::LeftOvers(schemas) => schemas.into_iter().for_each(|schema| self.drop_schema(schema)),
+            Input::Term => {
+                tracing::info!("told to stop by a signal");
+                self.feed(Event::Term);
+            }
+        }
+    }
+
+    fn hello(&mut self, id: ClientId, hello: &Hello, descriptors: Vec<OwnedFd>, outbox: Outbox) {
+        self.adopt_spec(&hello.spec);
+        let (join, own, runners, first) = self.clients.join(id, hello, descriptors, outbox);
+        self.watch(own, Input::Gone);
+        for runner in runners {
+            self.watch(runner, Input::RunnerGone);
+        }
+        if first {
+            self.greet(id, hello);
+        }
+        if let Some(text) = &self.last_progress {
+            self.clients.send(id, &FromKeeper::Progress { text: text.clone(), speak: false });
+        }
+        self.feed(Event::Join(id, join));
+        // A runner that stands above the keeper waits for it: its death can't be what the keeper waits for.
+        let pids: Vec<u32> = hello.runners.iter().map(|runner| runner.pid).collect();
+        if first && process::is_tethered(&pids) {
+            let text = "the keeper can't outlive this run (something waits for it): the cluster is released when no test was connected for 10 s";
+            self.clients.send(id, &FromKeeper::Notice { text: text.into() });
+            self.feed(Event::Tethered);
+        }
+    }
+
+    /// What people are told once per session.
+    fn greet(&mut self, id: ClientId, hello: &Hello) {
+        for note in &hello.spec.notes {
+            self.clients.send(id, &FromKeeper::Notice { text: note.clone() });
+        }
+        if hello.doomed {
+            let text = "this run is process 1 of its container: if the container ends with it, nothing is left that could suspend the cluster. \
+                        Start the run under an init that waits (`sh -c 'cargo test; sleep 30'` does for a cluster that suspends in less)";
+            self.clients.send(id, &FromKeeper::Notice { text: text.into() });
+        }
+    }
+
+    fn adopt_spec(&mut self, spec: &Spec) {
+        if self.spec.is_none() {
+            self.filter.set(&spec.log);
+        }
+        let changed = self.spec.as_ref().is_none_or(|known| known.target != spec.target);
+        if changed {
+            match crate::provider::Provider::chain(&spec.target) {
+                Ok(provider) => self.work = Some(Work::new(provider, self.inputs.clone())),
+                Err(error) => self.failure = Some(error),
+            }
+        }
+        self.spec = Some(spec.clone());
+    }
+
+    fn watch<T: Send + 'static>(&self, watch: Watch<T>, input: impl Fn(T) -> Input + Send + 'static) {
+        let inputs = self.inputs.clone();
+        tokio::spawn(async move {
+            watch::end_of(watch.process, watch.descriptor).await;
+            let _ = inputs.send(input(watch.of));
+        });
+    }
+
+    fn with_journal<T>(&self, work: impl FnOnce(&mut Journal) -> Result<T>) -> Result<T> {
+        match &mut *self.journal.lock().unwrap_or_else(PoisonError::into_inner) {
+            Ok(journal) => work(journal),
+            Err(error) => Err(error.clone()),
+        }
+    }
+}
+
+/// A path without a file, or with another one, is not ours any more.
+fn inode_of(files: &KeyFiles) -> Option<(u64, u64)> {
+    std::fs::symlink_metadata(&files.socket).ok().map(|meta| (meta.dev(), meta.ino()))
+}
+
+/// Nobody else binds while the lifetime lock is held, so what lies at the path is nobody's.
+fn bind_again(files: &KeyFiles) -> Option<UnixListener> {
+    tracing::warn!(socket = %files.socket.display(), "somebody removed the socket; binding it again");
+    let _ = files.socket.parent().map(std::fs::create_dir_all);
+    let _ = std::fs::remove_file(&files.socket);
+    UnixListener::bind(&files.socket).inspect_err(|error| tracing::error!(%error, "it can't be bound")).ok()
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}

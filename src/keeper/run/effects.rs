@@ -1,0 +1,433 @@
+//! What the loop does about each event and each effect.
+
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::{DROPS, Event, FromKeeper, Keeper, Last, Outcome};
+use crate::error::{Error, Kind, Result};
+use crate::keeper::machine::{AttemptId, ClientId, CutReason, Effect, FailReason, RefuseReason, State, Word};
+use crate::keeper::protocol::{FromClient, Ready};
+use crate::keeper::report::unix_millis;
+use crate::keeper::{cleaner::Cleaner, exit, work};
+use crate::provider::{Intents, NotAcquired, Ours, Released, Resource};
+use crate::sql::{Credentials, Wallet};
+
+impl Keeper {
+    /// Gives the machine an event, and does what it says until nothing more follows.
+    pub(super) fn feed(&mut self, event: Event) {
+        self.events.push_back(event);
+        while let Some(event) = self.events.pop_front() {
+            tracing::debug!(?event, state = ?self.machine.state(), "event");
+            for effect in self.machine.on(self.now(), event) {
+                tracing::debug!(?effect, "effect");
+                self.apply(effect);
+            }
+        }
+    }
+
+    fn apply(&mut self, effect: Effect) {
+        match effect {
+            Effect::Write(word) => self.write(word),
+            Effect::Probe => self.probe(),
+            Effect::Acquire => self.acquire(),
+            Effect::Release => self.finish_drops(Last::Release),
+            Effect::Ready(client) => self.ready(client),
+            Effect::Fail(client, reason) => self.fail(client, reason),
+            Effect::Cut(client, reason) => self.cut(client, reason),
+            Effect::Granted(client, id) => self.clients.send(client, &FromKeeper::Granted { id }),
+            Effect::Refused(client, id, reason) => self.refuse(client, id, reason),
+            Effect::Exit => self.finish_drops(Last::Exit),
+        }
+    }
+
+    fn write(&mut self, word: Word) {
+        let policy = *self.machine.policy();
+        let (key, runners) = (self.spec.as_ref().map(|spec| spec.key.clone()), self.clients.runners());
+        let held = self.resource.as_ref().map(|resource| resource.held.clone());
+        let change = move |record: &mut crate::keeper::journal::Record| {
+            // What an earlier acquisition left stays named until it is released.
+            match word {
+                Word::Clean => record.held = None,
+                Word::Up => record.held = held.or(record.held.take()),
+                Word::MaybeUp | Word::MaybeDown => {}
+            }
+            record.word = word;
+            record.policy = Some(policy);
+            record.runners = runners;
+            record.key = key.unwrap_or_else(|| std::mem::take(&mut record.key));
+        };
+        let written = self.with_journal(|journal| match word {
+            Word::MaybeUp => journal.write_synced(change),
+            _ => journal.write(change),
+        });
+        if let Err(error) = written {
+            tracing::error!(%error, ?word, "the journal was not written");
+            if word == Word::MaybeUp {
+                self.no_intent = Some(error);
+            }
+        }
+    }
+
+    fn held(&self) -> Option<serde_json::Value> {
+        let resource = self.resource.as_ref().map(|resource| resource.held.clone());
+        resource.or_else(|| self.with_journal(|journal| Ok(journal.record.held.clone())).ok().flatten())
+    }
+
+    fn probe(&mut self) {
+        match (self.held(), &self.work) {
+            (Some(held), Some(work)) => work.recover(held, self.deadline()),
+            // No intent was written, so nothing was touched.
+            (None, _) => self.events.push_back(Event::Probed { up: false }),
+            (_, None) => self.events.push_back(Event::NotProbed),
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        let limit = self.machine.policy().start_timeout;
+        Instant::now() + Duration::from_millis(limit)
+    }
+
+    fn acquire(&mut self) {
+        self.last_progress = None;
+        if let Some(error) = self.no_intent.take() {
+            return self.not_acquired(work::not_journaled(error));
+        }
+        let Some(work) = self.work.clone() else {
+            let error =
+                self.failure.clone().unwrap_or_else(|| Error::new(Kind::Session, "nobody said what to acquire"));
+            return self.not_acquired(work::not_journaled(error));
+        };
+        let journal = self.journal.clone();
+        let intents =
+            Intents::new(Arc::new(move |held| match &mut *journal.lock().unwrap_or_else(PoisonError::into_inner) {
+                Ok(journal) => journal.write_synced(|record| record.held = Some(held.clone())),
+                Err(error) => Err(error.clone()),
+            }));
+        work.acquire(self.deadline(), intents);
+    }
+
+    fn not_acquired(&mut self, failed: NotAcquired) {
+        tracing::error!(error = %failed.error, maybe_up = failed.maybe_up, "no cluster");
+        self.failure = Some(failed.error);
+        self.resource = None;
+        self.events.push_back(Event::NotAcquired { maybe_up: failed.maybe_up });
+    }
+
+    pub(super) fn worked(&mut self, outcome: Outcome) {
+        let event = match outcome {
+            Outcome::Acquired(Ok(resource)) => {
+                let ours = resource.ours != Ours::No;
+                self.has(*resource);
+                Event::Acquired { ours }
+            }
+            Outcome::Acquired(Err(failed)) => {
+                self.not_acquired(failed);
+                let Some(event) = self.events.pop_back() else { return };
+                event
+            }
+            Outcome::Probed(Ok(found)) => {
+                let up = found.is_some();
+                if let Some(resource) = found {
+                    tracing::info!(resource = resource.name, "adopted what a killed keeper left");
+                    self.has(*resource);
+                }
+                Event::Probed { up }
+            }
+            Outcome::Probed(Err(error)) => {
+                tracing::error!(%error, "what a killed keeper left can't be looked at");
+                self.failure = Some(error);
+                Event::NotProbed
+            }
+            Outcome::Released(outcome) => Event::Released { ok: self.released(outcome) },
+            Outcome::Renewed(outcome) => return self.renewed(outcome),
+        };
+        self.feed(event);
+    }
+
+    /// The cluster is there.
+    fn has(&mut self, resource: Resource) {
+        let ready_at = unix_millis();
+        for report in self.clients.reports.values_mut() {
+            report.provider.clone_from(&resource.provider);
+            report.resource.clone_from(&resource.name);
+            report.ready_after_ms.get_or_insert(ready_at.saturating_sub(report.began_at_ms));
+        }
+        self.plan_renewal(&resource.credentials);
+        let mut wallet = Wallet::new(resource.credentials.clone());
+        if let Some(work) = &self.work {
+            wallet = wallet.with_renewer(work.renewer(resource.clone()));
+        }
+        let cleaner = Cleaner::new(&resource.http_url, resource.version, wallet, self.inputs.clone());
+        self.cleaner = cleaner.inspect_err(|error| tracing::warn!(%error, "schemas can't be dropped")).ok();
+        let lives_on = lives_on(&resource);
+        tracing::info!(resource = resource.name, version = %resource.version, ours = ?resource.ours, "the cluster is there");
+        self.resource = Some(resource);
+        if lives_on {
+            let rest = self.with_journal(|journal| Ok(journal.record.undropped.clone())).unwrap_or_default();
+            rest.into_iter().for_each(|schema| self.drop_schema(schema));
+            if let Some(cleaner) = &self.cleaner {
+                cleaner.find_left_overs();
+            }
+        }
+    }
+
+    fn ready(&mut self, id: ClientId) {
+        let Some(resource) = &self.resource else { return };
+        let message = FromKeeper::Ready(Box::new(Ready {
+            provider: resource.provider.clone(),
+            name: resource.name.clone(),
+            http_url: resource.http_url.clone(),
+            pg_url: resource.pg_url.clone(),
+            pg_hint: resource.pg_hint.clone(),
+            credentials: resource.credentials.clone(),
+            version: resource.version,
+            console: resource.console.clone(),
+            lives_on: lives_on(resource),
+        }));
+        let (provider, name) = (resource.provider.clone(), resource.name.clone());
+        let Some(client) = self.clients.get_mut(id) else { return };
+        client.ready = true;
+        client.outbox.send(&message);
+        let session = client.session;
+        let Some(report) = self.clients.reports.get_mut(&session) else { return };
+        let first = report.ready_after_ms.is_none() || report.provider.is_empty();
+        (report.provider, report.resource) = (provider, name);
+        if first {
+            report.ready_after_ms = Some(unix_millis().saturating_sub(report.began_at_ms));
+        }
+    }
+
+    fn fail(&mut self, id: ClientId, reason: FailReason) {
+        let error = match (reason, &self.failure) {
+            (FailReason::NotAcquired, Some(error)) => error.clone(),
+            (FailReason::NotAcquired, None) => Error::new(Kind::Session, "the cluster was not acquired"),
+            (FailReason::RunOver, _) => run_over(),
+        };
+        if let Some(client) = self.clients.remove(id) {
+            client.outbox.send(&FromKeeper::Fail { error });
+            self.events.push_back(Event::Leave(id));
+        }
+    }
+
+    fn cut(&mut self, id: ClientId, reason: CutReason) {
+        let text = match reason {
+            CutReason::Terminated => "the keeper was told to stop and releases the cluster".to_owned(),
+            CutReason::MaxLifetime => {
+                let limit = Duration::from_millis(self.machine.policy().max_lifetime);
+                format!(
+                    "no test began for {}, so the cluster is released (CRATEDB_TEST_MAX_LIFETIME)",
+                    humantime::format_duration(limit)
+                )
+            }
+            CutReason::RunOver => run_over().to_string(),
+        };
+        if let Some(client) = self.clients.remove(id) {
+            client.outbox.send(&FromKeeper::Cut { reason, text });
+        }
+    }
+
+    fn refuse(&mut self, id: ClientId, attempt: AttemptId, reason: RefuseReason) {
+        let holders = self.clients.describe(&self.machine.holders());
+        let Some(client) = self.clients.get_mut(id) else { return };
+        let test = client.attempts.remove(&attempt).map_or_else(String::new, |open| open.test);
+        let error = match reason {
+            RefuseReason::RunOver => run_over(),
+            RefuseReason::NestedExclusive => {
+                Error::new(Kind::Usage, format!("`{test}` can't be exclusive inside another attempt"))
+                    .because("it would wait for itself")
+            }
+            RefuseReason::TimedOut => {
+                let limit = humantime::format_duration(Duration::from_millis(self.machine.policy().start_timeout));
+                Error::new(Kind::Timeout, format!("`{test}` waited {limit} for its turn on the cluster"))
+                    .because(format!("held by {holders}"))
+                    .hint("an exclusive test runs alone: see whether one of these hangs, or set CRATEDB_TEST_START_TIMEOUT")
+            }
+        };
+        client.outbox.send(&FromKeeper::Refused { id: attempt, error });
+    }
+
+    pub(super) fn message(&mut self, id: ClientId, message: FromClient) {
+        match message {
+            FromClient::Begin { attempt, parent } => {
+                let (number, mode) = (attempt.id, attempt.mode);
+                let Some(client) = self.clients.get_mut(id) else { return };
+                client.attempts.insert(number, attempt);
+                let session = client.session;
+                if let Some(report) = self.clients.reports.get_mut(&session) {
+                    report.tests += 1;
+                }
+                self.feed(Event::Begin { client: id, attempt: number, mode, parent });
+            }
+            FromClient::End { id: attempt, passed, used, keep } => {
+                let open = self.clients.get_mut(id).and_then(|client| client.attempts.remove(&attempt));
+                if let Some(open) = open.filter(|_| used && !keep) {
+                    tracing::debug!(test = open.test, passed, "an attempt ended");
+                    self.drop_schema(open.schema);
+                }
+                self.feed(Event::End { client: id, attempt });
+            }
+            FromClient::Renew => self.renew(),
+            FromClient::Hello(_) => tracing::warn!(client = id.0, "a second hello"),
+        }
+    }
+
+    /// The process died or closed its socket; what it had begun is over.
+    pub(super) fn gone(&mut self, id: ClientId) {
+        if let Some(client) = self.clients.remove(id) {
+            for open in client.attempts.into_values().filter(|open| !open.keep_if_lost) {
+                self.drop_schema(open.schema);
+            }
+        }
+        self.feed(Event::Leave(id));
+    }
+
+    pub(super) fn progress(&mut self, text: String) {
+        tracing::info!(text, "progress");
+        for (client, speak) in self.machine.waiting() {
+            self.clients.send(client, &FromKeeper::Progress { text: text.clone(), speak });
+        }
+        self.last_progress = Some(text);
+    }
+
+    pub(super) fn drop_schema(&mut self, schema: String) {
+        let Some(cleaner) = &self.cleaner else { return };
+        if matches!(self.machine.state(), State::Up | State::Warm { .. } | State::Acquiring | State::Probing) {
+            cleaner.drop_schema(schema.clone());
+            self.drops_in_flight.push(schema);
+        }
+    }
+
+    pub(super) fn cleaned(&mut self, schema: &str, outcome: Result<()>) {
+        self.drops_in_flight.retain(|name| name != schema);
+        if let Err(error) = outcome {
+            tracing::warn!(%error, schema, "a schema was not dropped");
+            if !self.drop_warned
+                && let Some(client) = self.clients.anybody()
+            {
+                self.drop_warned = true;
+                let text = format!("schema {schema} was not dropped: {error}");
+                client.outbox.send(&FromKeeper::Notice { text });
+            }
+        }
+        if self.after_drops.is_some() && self.drops_in_flight.is_empty() {
+            self.drops_done();
+        }
+    }
+
+    /// A cluster that lives on should not keep the schemas of this run; a local server takes them with it.
+    fn finish_drops(&mut self, last: Last) {
+        let worth_waiting = self.resource.as_ref().is_some_and(lives_on) && !self.drops_in_flight.is_empty();
+        self.after_drops = Some((Instant::now() + DROPS, last));
+        if !worth_waiting {
+            self.drops_done();
+        }
+    }
+
+    pub(super) fn drops_done(&mut self) {
+        match self.after_drops.take() {
+            Some((_, Last::Release)) => self.release_now(),
+            Some((_, Last::Exit)) => {
+                self.note_undropped();
+                self.write_reports();
+                self.exit = Some(exit::DONE);
+            }
+            None => {}
+        }
+    }
+
+    fn release_now(&mut self) {
+        match (self.held(), &self.work) {
+            // The request leaves before anything is written.
+            (Some(held), Some(work)) => work.release(held, self.machine.policy().on_exit),
+            (None, _) => self.feed(Event::Released { ok: true }),
+            (_, None) => self.feed(Event::Released { ok: false }),
+        }
+        self.note_undropped();
+    }
+
+    /// What could not be dropped in time is dropped by the next acquisition.
+    fn note_undropped(&mut self) {
+        let rest = std::mem::take(&mut self.drops_in_flight);
+        let rest = if self.resource.as_ref().is_some_and(lives_on) { rest } else { Vec::new() };
+        let noted = self.with_journal(|journal| match journal.record.undropped == rest {
+            true => Ok(()),
+            false => journal.write(|record| record.undropped = rest),
+        });
+        if let Err(error) = noted {
+            tracing::warn!(%error, "schemas that are left were not written down");
+        }
+    }
+
+    fn released(&mut self, outcome: Result<Released>) -> bool {
+        let (word, detail) = match &outcome {
+            Ok(Released::Suspended) => ("suspended", String::new()),
+            Ok(Released::Removed) => ("removed", String::new()),
+            Ok(Released::Deleted) => ("deleted", String::new()),
+            Ok(Released::Left(line)) => ("left", line.clone()),
+            Err(error) => ("owed", error.to_string()),
+        };
+        tracing::info!(outcome = word, detail, "released");
+        for report in self.clients.reports.values_mut() {
+            (report.outcome, report.detail) = (word.to_owned(), detail.clone());
+            report.released_at_ms = outcome.is_ok().then(unix_millis);
+        }
+        if outcome.is_ok() {
+            (self.resource, self.cleaner, self.renew_at) = (None, None, None);
+        }
+        outcome.is_ok()
+    }
+
+    fn write_reports(&mut self) {
+        let failure = self.failure.as_ref().map(ToString::to_string).unwrap_or_default();
+        let kept = self.resource.is_some();
+        for report in self.clients.reports.values_mut() {
+            if report.outcome.is_empty() {
+                let (outcome, detail) =
+                    if kept { ("found running", String::new()) } else { ("failed", failure.clone()) };
+                (report.outcome, report.detail) = (outcome.into(), detail);
+            }
+            report.write();
+        }
+    }
+
+    fn plan_renewal(&mut self, credentials: &Credentials) {
+        self.renew_at = match credentials {
+            Credentials::Jwt { expires: Some(expires), .. } => Some(work::renewal(*expires)),
+            _ => None,
+        };
+    }
+
+    pub(super) fn renew(&mut self) {
+        self.renew_at = None;
+        let (Some(work), Some(resource), false) = (&self.work, &self.resource, self.renewing) else { return };
+        self.renewing = true;
+        work.renew(resource.clone());
+    }
+
+    fn renewed(&mut self, outcome: Result<Credentials>) {
+        self.renewing = false;
+        match outcome {
+            Ok(credentials) => {
+                self.plan_renewal(&credentials);
+                if let Some(resource) = &mut self.resource {
+                    resource.credentials = credentials.clone();
+                }
+                self.clients.broadcast(&FromKeeper::Credentials { credentials });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the credentials were not renewed");
+                self.renew_at = Some(Instant::now() + Duration::from_secs(10));
+                self.clients.broadcast(&FromKeeper::NotRenewed { error });
+            }
+        }
+    }
+}
+
+/// Whether the data survives a release.
+fn lives_on(resource: &Resource) -> bool {
+    resource.ours != Ours::Started
+}
+
+fn run_over() -> Error {
+    Error::new(Kind::Session, "the test run that this process belongs to is over").because("its runner was killed")
+}

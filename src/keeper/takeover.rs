@@ -1,0 +1,156 @@
+//! How a test binary becomes a keeper: the constructor that runs before `main`, and the two steps of a birth.
+//!
+//! Cargo builds no binary of a dependency, so the one program that is surely there is the test binary itself. It is
+//! started again with a variable and with a listening socket as its standard input. The first process only starts the
+//! second and exits: so the keeper is nobody's child, and a birth that fails has an exit status.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::panic::catch_unwind;
+use std::process::{Command, Stdio};
+
+use rustix::net::{AddressFamily, sockopt};
+
+use super::files::Places;
+use super::{exit, run};
+
+/// Makes a keeper of the process in which it stands: `1:<hash>` or `2:<hash>` for the two steps.
+pub(crate) const VARIABLE: &str = "CRATEDB_TEST_KEEPER";
+/// What `ps` shows.
+const PROCESS_NAME: &str = "cratedb-keeper";
+
+/// The test binary, whatever became of its file.
+pub(crate) fn own_program() -> OsString {
+    if cfg!(target_os = "linux") {
+        return "/proc/self/exe".into();
+    }
+    env::current_exe().map_or_else(|_| env::args_os().next().unwrap_or_default(), Into::into)
+}
+
+// SAFETY: runs before `main` with priority `early`, where the C runtime is up; without the variable it reads one id and
+// stores it. With it, it never returns, so nothing of the program's own start-up is missing later.
+#[ctor::ctor(unsafe, priority = early)]
+fn take_over() {
+    crate::session::process::remember_parent();
+    // A variable that leaked into an ordinary environment must not swallow a test run.
+    if let Some(value) = env::var_os(VARIABLE)
+        && is_listener()
+        && let Some((step, hash)) = value.to_str().and_then(|value| value.split_once(':'))
+    {
+        let code = catch_unwind(|| match step {
+            "1" => first_step(hash),
+            _ => second_step(hash),
+        });
+        leave(code.unwrap_or(exit::PANICKED));
+    }
+}
+
+fn is_listener() -> bool {
+    let stdin = std::io::stdin();
+    let stdin = stdin.as_fd();
+    matches!(sockopt::socket_acceptconn(stdin), Ok(true))
+        && matches!(sockopt::socket_domain(stdin), Ok(AddressFamily::UNIX))
+}
+
+fn leave(code: i32) -> ! {
+    // SAFETY: ends the process without the exit handlers of a program whose `main` never ran.
+    unsafe { libc::_exit(code) }
+}
+
+/// Starts the keeper and ends, which leaves the keeper to init.
+fn first_step(hash: &str) -> i32 {
+    if rustix::process::setsid().is_err() {
+        return exit::NOT_STARTED;
+    }
+    let started = Command::new(own_program())
+        .arg0(PROCESS_NAME)
+        .env(VARIABLE, format!("2:{hash}"))
+        .stdin(Stdio::inherit())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    if started.is_ok() { exit::DONE } else { exit::NOT_STARTED }
+}
+
+fn second_step(hash: &str) -> i32 {
+    let Ok(listener) = std::io::stdin().as_fd().try_clone_to_owned() else { return exit::NOT_STARTED };
+    let listener = close_all_but(listener);
+    reset_signals();
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    let _ = rustix::thread::set_name(c"cratedb-keeper");
+    raise_descriptor_limit();
+    // SAFETY: no other thread is there yet that could read the environment.
+    unsafe { env::remove_var(VARIABLE) };
+    let Ok(places) = Places::find() else { return exit::NO_FILES };
+    let files = places.hashed(hash);
+    if rustix::process::chdir("/").is_err() || redirect_output(&files.log).is_err() {
+        return exit::NO_FILES;
+    }
+    run::run(listener.into(), &files)
+}
+
+/// Standard input becomes nothing, output and errors become the log.
+fn redirect_output(log: &std::path::Path) -> std::io::Result<()> {
+    // A log that grew is begun again; the last run is what people look for.
+    const LARGEST: u64 = 1 << 20;
+    let grown = std::fs::metadata(log).is_ok_and(|meta| meta.len() > LARGEST);
+    let file = OpenOptions::new()
+        .create(true)
+        .append(!grown)
+        .write(true)
+        .truncate(grown)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(log)?;
+    let null = std::fs::File::open("/dev/null")?;
+    rustix::stdio::dup2_stdin(&null)?;
+    rustix::stdio::dup2_stdout(&file)?;
+    rustix::stdio::dup2_stderr(&file)?;
+    Ok(())
+}
+
+/// Closes what was inherited (the runner's jobserver, pipes that somebody waits for) and gives the listener back under a
+/// descriptor of its own.
+fn close_all_but(listener: std::os::fd::OwnedFd) -> std::os::fd::OwnedFd {
+    let keep = listener.as_raw_fd();
+    for descriptor in open_descriptors() {
+        if descriptor > 2 && descriptor != keep {
+            // SAFETY: nothing of this process owns a descriptor above 2 but `listener`: no code of the program has run.
+            unsafe { libc::close(descriptor) };
+        }
+    }
+    listener
+}
+
+fn open_descriptors() -> Vec<i32> {
+    let listed = |dir: &str| -> Option<Vec<i32>> {
+        let names = std::fs::read_dir(dir).ok()?.flatten();
+        Some(names.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
+    };
+    listed("/proc/self/fd").or_else(|| listed("/dev/fd")).unwrap_or_else(|| (3..1024).collect())
+}
+
+/// A runner may have ignored or blocked signals; a program's own start-up would have ignored SIGPIPE.
+fn reset_signals() {
+    // SAFETY: plain system calls on signal dispositions of a process with one thread and no handlers of its own.
+    unsafe {
+        for signal in 1..32 {
+            libc::signal(signal, libc::SIG_DFL);
+        }
+        libc::signal(libc::SIGPIPE, libc::SIG_IGN);
+        let mut none = std::mem::zeroed();
+        libc::sigemptyset(&raw mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
+    }
+}
+
+/// Three descriptors a test process: the usual soft limit of 1024 ends at 300 of them.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+}

@@ -1,0 +1,192 @@
+//! One execution of one test: its turn, its schema, its end.
+
+use std::cell::RefCell;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
+
+use super::Session;
+use super::link::Link;
+use crate::background;
+use crate::cluster::{Cluster, Grant, OnDrop};
+use crate::error::{Error, Kind, Result};
+use crate::keeper::{AttemptId, Mode, Open, Ready};
+use crate::schema;
+use crate::settings::KeepSchema;
+
+/// What the attribute knows about a test.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TestInfo {
+    pub(crate) module: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) manifest_dir: &'static str,
+    pub(crate) exclusive: bool,
+    /// Beats the setting.
+    pub(crate) keep_schema: Option<KeepSchema>,
+}
+
+/// An attempt that was granted. Dropped without a word it counts as failed if the thread panics, else as passed.
+pub(crate) struct Attempt {
+    cluster: Cluster,
+    lease: Lease,
+}
+
+/// What ends an attempt.
+struct Lease {
+    link: Link,
+    id: AttemptId,
+    test: String,
+    schema: String,
+    keep: KeepSchema,
+    used: Arc<AtomicBool>,
+    over: Arc<AtomicBool>,
+    ended: bool,
+}
+
+impl Attempt {
+    /// Joins the session, waits for the cluster and for the test's turn. No SQL.
+    pub(crate) async fn begin(test: TestInfo) -> Result<Self> {
+        let session = Session::of_package(Path::new(test.manifest_dir)).await?;
+        let name = format!("{}::{}", test.module, test.name);
+        let mode = if test.exclusive { Mode::Exclusive } else { Mode::Shared };
+        background::run(granted(session.link, name, mode, test.keep_schema, None)).await
+    }
+
+    pub(crate) fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// Ends the attempt: from now on its handles answer with an error. A failure that leaves its schema behind says where
+    /// it is.
+    pub(crate) fn end(mut self, passed: bool) {
+        self.lease.end(passed);
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.end(!std::thread::panicking());
+    }
+}
+
+impl Lease {
+    fn end(&mut self, passed: bool) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        self.over.store(true, Ordering::Release);
+        let used = self.used.load(Ordering::Acquire);
+        let lives_on = self.link.ready().is_ok_and(|ready| ready.lives_on);
+        let wanted = match self.keep {
+            KeepSchema::Always => true,
+            KeepSchema::OnFailure => !passed,
+            KeepSchema::Never => false,
+        };
+        let keep = wanted && lives_on && used;
+        self.link.end(self.id, passed, used, keep);
+        if keep && let Ok(ready) = self.link.ready() {
+            eprintln!("cratedb-test: {}", self.kept(ready));
+        }
+    }
+
+    /// Where a kept schema is and how to open it.
+    fn kept(&self, ready: &Ready) -> String {
+        let console = ready.console.as_ref().map(|page| format!("\n  console: {page}")).unwrap_or_default();
+        let Self { schema, test, .. } = self;
+        format!(
+            "schema {schema} of `{test}` is kept on {}{console}\n  open it: crash --hosts {} --schema {schema}\n  \
+             drop it: DROP SCHEMA \"{schema}\" CASCADE; a later run drops what is older than 24 hours",
+            ready.name, ready.http_url
+        )
+    }
+}
+
+/// An attempt of nobody's: it ends with the last handle of its cluster.
+pub(super) async fn unattended(link: Link, name: String, parent: Option<AttemptId>) -> Result<Cluster> {
+    let attempt = granted(link, name, Mode::Shared, None, parent).await?;
+    let cluster = attempt.cluster.clone();
+    let mut lease = attempt.lease;
+    cluster.grant().on_drop.set(move || lease.end(!std::thread::panicking()));
+    Ok(cluster)
+}
+
+async fn granted(
+    link: Link,
+    test: String,
+    mode: Mode,
+    keep: Option<KeepSchema>,
+    parent: Option<AttemptId>,
+) -> Result<Attempt> {
+    let ready = link.ready()?.clone();
+    let keep = keep.unwrap_or(link.settings().keep_schema);
+    let (id, schema) = (link.next_attempt(), schema::name(&test, SystemTime::now()));
+    let keep_if_lost = keep != KeepSchema::Never && ready.lives_on;
+    link.begin(Open { id, schema: schema.clone(), test: test.clone(), mode, keep_if_lost }, parent).await?;
+    let (used, over) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let lease = Lease {
+        link: link.clone(),
+        id,
+        test: test.clone(),
+        schema: schema.clone(),
+        keep,
+        used: used.clone(),
+        over: over.clone(),
+        ended: false,
+    };
+    let cluster = Cluster::new(Grant {
+        pg_url: pg_url(&ready, &schema),
+        http_url: ready.http_url,
+        wallet: link.wallet()?.clone(),
+        version: ready.version,
+        schema,
+        test,
+        attempt: Some(id),
+        used,
+        over,
+        on_drop: OnDrop::default(),
+    })?;
+    Ok(Attempt { cluster, lease })
+}
+
+/// The PostgreSQL protocol takes the schema for the database.
+fn pg_url(ready: &Ready, schema: &str) -> Result<String> {
+    let lacking = || {
+        let error = Error::new(Kind::Usage, format!("no PostgreSQL URL for {}", ready.name));
+        match &ready.pg_hint {
+            Some(hint) => error.because(hint),
+            None => error,
+        }
+    };
+    let base = ready.pg_url.as_ref().ok_or_else(lacking)?;
+    let mut url = url::Url::parse(base.expose())
+        .map_err(|_| Error::new(Kind::Provider, "the PostgreSQL address of the cluster can't be read"))?;
+    url.set_path(schema);
+    Ok(url.into())
+}
+
+thread_local!(static CURRENT: RefCell<Vec<Cluster>> = const { RefCell::new(Vec::new()) });
+
+/// The cluster of the test that runs on this thread.
+pub(crate) fn current_cluster() -> Option<Cluster> {
+    CURRENT.with_borrow(|all| all.last().cloned())
+}
+
+/// The attempt in which this thread is.
+pub(super) fn current_attempt() -> Option<AttemptId> {
+    CURRENT.with_borrow(|all| all.last().and_then(|cluster| cluster.grant().attempt))
+}
+
+/// Makes an attempt the current one of this thread until the guard is dropped.
+pub(crate) fn enter(attempt: &Attempt) -> Entered {
+    CURRENT.with_borrow_mut(|all| all.push(attempt.cluster.clone()));
+    Entered
+}
+
+pub(crate) struct Entered;
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        CURRENT.with_borrow_mut(|all| all.pop());
+    }
+}

@@ -1,0 +1,123 @@
+//! Finds the keeper's socket, or brings a keeper into the world.
+
+use std::io;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, Kind, Result};
+use crate::keeper::{DIR_VARIABLE, Holder, KeyFiles, Locks, VARIABLE, exit, own_program};
+
+/// How long to pause while a keeper that ends still holds its lock.
+const PAUSE: Duration = Duration::from_millis(5);
+/// What a keeper gets of the environment. Settings reach it by its socket; a jobserver must not reach it at all.
+const ALLOWED: &[&str] = &[
+    "LD_LIBRARY_PATH",
+    "DYLD_LIBRARY_PATH",
+    "DYLD_FALLBACK_LIBRARY_PATH",
+    "HOME",
+    "PATH",
+    "TMPDIR",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "XDG_RUNTIME_DIR",
+    DIR_VARIABLE,
+];
+
+/// A connection, if a keeper listens. No lock, no wait: the usual case.
+pub(super) fn connect(files: &KeyFiles) -> Option<UnixStream> {
+    UnixStream::connect(&files.socket).ok()
+}
+
+/// A connection to the keeper of a key, which is started if there is none. Blocks; ends by `deadline`.
+pub(super) fn reach(files: &KeyFiles, deadline: Instant) -> Result<UnixStream> {
+    loop {
+        if let Some(stream) = connect(files) {
+            return Ok(stream);
+        }
+        let mut locks = Locks::take();
+        let birth = locks.lock(&files.birth, deadline)?;
+        if let Some(stream) = connect(files) {
+            return Ok(stream);
+        }
+        // Nobody binds while a keeper lives: it may have lost its socket's path, or it is about to end.
+        if locks.try_lock(&files.lifetime)?.is_some() {
+            let stream = bear(files)?;
+            drop(birth);
+            return Ok(stream);
+        }
+        let holder = locks.read(&files.lifetime)?;
+        drop(birth);
+        drop(locks);
+        if let Some(stream) = of_holder(&holder) {
+            return Ok(stream);
+        }
+        if Instant::now() >= deadline {
+            let pid = serde_json::from_str::<Holder>(&holder).map_or(0, |holder| holder.pid);
+            return Err(Error::new(Kind::Timeout, "cannot reach the keeper of this cluster")
+                .because(format!("process {pid} holds {} and does not answer", files.lifetime.display()))
+                .hint(format!(
+                    "see what it does (its log is {}); if it is stopped, continue or end it",
+                    files.log.display()
+                )));
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// A keeper of other directories: its lock file says where it listens.
+fn of_holder(holder: &str) -> Option<UnixStream> {
+    let holder: Holder = serde_json::from_str(holder).ok()?;
+    UnixStream::connect(holder.socket).ok()
+}
+
+/// Binds the socket and starts this program as its keeper. The connection is made before the keeper has run a single
+/// instruction, so there is no readiness to wait for.
+fn bear(files: &KeyFiles) -> Result<UnixStream> {
+    let fail = |what: &str, error: io::Error| {
+        Error::new(Kind::Session, format!("cannot {what} the keeper's socket {}", files.socket.display()))
+            .because(error)
+            .hint(format!("set {DIR_VARIABLE} to the absolute path of a directory of your own"))
+    };
+    match std::fs::remove_file(&files.socket) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(fail("remove", error)),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&files.socket).map_err(|error| fail("bind", error))?;
+    let mut command = Command::new(own_program());
+    command.arg0("cratedb-keeper").env_clear().envs(allowed());
+    command.env(VARIABLE, format!("1:{}", files.hash));
+    command.env("LLVM_PROFILE_FILE", "/dev/null");
+    command.stdin(Stdio::from(std::os::fd::OwnedFd::from(listener))).stdout(Stdio::null()).stderr(Stdio::null());
+    let status = command
+        .spawn()
+        .and_then(|mut child| child.wait())
+        .map_err(|error| Error::new(Kind::Session, "cannot start a keeper").because(error))?;
+    // The listener lives on in the keeper; what is left of it here would keep a dead keeper's socket open.
+    drop(command);
+    match status.code() {
+        Some(exit::DONE) => UnixStream::connect(&files.socket).map_err(|error| fail("connect to", error)),
+        code => {
+            let why = code.map_or("a signal ended it", exit::describe);
+            Err(Error::new(Kind::Session, format!("cannot start a keeper ({status})"))
+                .because(why)
+                .hint(format!("its log is {}", files.log.display())))
+        }
+    }
+}
+
+fn allowed() -> impl Iterator<Item = (std::ffi::OsString, std::ffi::OsString)> {
+    std::env::vars_os().filter(|(name, _)| {
+        let name = name.to_string_lossy();
+        ALLOWED.contains(&name.as_ref()) || name.starts_with("DOCKER_") || name.starts_with("TESTCONTAINERS_")
+    })
+}

@@ -1,0 +1,270 @@
+//! The lease of this process: one connection to the keeper, from the first test to the end, made again if it breaks.
+
+mod attach;
+
+use std::collections::{BTreeMap, HashMap};
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, oneshot};
+
+use super::process::Ancestry;
+use super::speaker;
+use crate::error::{Error, Kind, Result};
+use crate::keeper::{AttemptId, FromClient, FromKeeper, KeyFiles, Open, Ready, encode};
+use crate::settings::Settings;
+use crate::sql::{Credentials, Wallet};
+
+/// How much longer than the keeper a client waits for what the keeper itself limits.
+const MARGIN: Duration = Duration::from_secs(30);
+
+/// The connection of this process to the keeper of one key.
+#[derive(Clone)]
+pub(super) struct Link(Arc<Shared>);
+
+struct Shared {
+    settings: Settings,
+    ancestry: Ancestry,
+    files: KeyFiles,
+    next: AtomicU64,
+    wallet: OnceLock<Wallet>,
+    ready: OnceLock<Ready>,
+    state: Mutex<State>,
+    renewed: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    /// For writing; the reader has its own descriptor. None while the connection is made again.
+    socket: Option<UnixStream>,
+    /// Why there will be no connection any more.
+    over: Option<Error>,
+    /// Attempts that were granted and have not ended.
+    open: BTreeMap<AttemptId, Open>,
+    /// Attempts that wait for their turn.
+    waiting: HashMap<AttemptId, Waiting>,
+    /// The last renewal that failed.
+    not_renewed: Option<Error>,
+}
+
+struct Waiting {
+    open: Open,
+    parent: Option<AttemptId>,
+    granted: oneshot::Sender<Result<()>>,
+}
+
+impl Link {
+    /// Connects, starting a keeper if need be, and waits for the cluster.
+    pub(super) async fn new(settings: Settings, ancestry: Ancestry, files: KeyFiles) -> Result<Self> {
+        let link = Self(Arc::new(Shared {
+            settings,
+            ancestry,
+            files,
+            next: AtomicU64::new(1),
+            wallet: OnceLock::new(),
+            ready: OnceLock::new(),
+            state: Mutex::default(),
+            renewed: Notify::new(),
+        }));
+        let reader = link.attach().await?;
+        tokio::spawn(link.clone().read(reader));
+        Ok(link)
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// The cluster, as the first keeper of this process described it.
+    pub(super) fn ready(&self) -> Result<&Ready> {
+        self.0.ready.get().ok_or_else(|| Error::new(Kind::Session, "the cluster is not there yet"))
+    }
+
+    pub(super) fn wallet(&self) -> Result<&Wallet> {
+        self.0.wallet.get().ok_or_else(|| Error::new(Kind::Session, "the cluster is not there yet"))
+    }
+
+    pub(super) fn next_attempt(&self) -> AttemptId {
+        AttemptId(self.0.next.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Waits for the turn of an attempt.
+    pub(super) async fn begin(&self, open: Open, parent: Option<AttemptId>) -> Result<()> {
+        let (granted, mut answer) = oneshot::channel();
+        let (id, test) = (open.id, open.test.clone());
+        {
+            let mut state = self.state();
+            if let Some(error) = &state.over {
+                return Err(error.clone());
+            }
+            let frame = FromClient::Begin { attempt: open.clone(), parent };
+            state.waiting.insert(id, Waiting { open, parent, granted });
+            state.write(&frame);
+        }
+        let limit = self.0.settings.start_timeout.saturating_add(MARGIN);
+        let deadline = tokio::time::sleep(limit);
+        tokio::pin!(deadline);
+        let mut shown = tokio::time::interval(speaker::AGAIN);
+        shown.tick().await;
+        loop {
+            tokio::select! {
+                answer = &mut answer => {
+                    return answer.unwrap_or_else(|_| Err(Error::new(Kind::Session, "the connection to the keeper is over")));
+                }
+                _ = shown.tick() => speaker::say(&format!("`{test}` waits for its turn on the cluster")),
+                () = &mut deadline => {
+                    self.state().waiting.remove(&id);
+                    return Err(self.silent(&format!("`{test}` waited for its turn"), limit));
+                }
+            }
+        }
+    }
+
+    /// Says that an attempt is over. Returns once the words are in the socket: the process may end right after.
+    pub(super) fn end(&self, id: AttemptId, passed: bool, used: bool, keep: bool) {
+        let mut state = self.state();
+        state.open.remove(&id);
+        state.write(&FromClient::End { id, passed, used, keep });
+    }
+
+    /// Asks the keeper for new credentials and waits for them.
+    async fn renew(self) -> Result<Credentials> {
+        let wallet = self.wallet()?.clone();
+        let refused = wallet.current();
+        let renewed = self.0.renewed.notified();
+        tokio::pin!(renewed);
+        renewed.as_mut().enable();
+        {
+            let mut state = self.state();
+            if let Some(error) = &state.over {
+                return Err(error.clone());
+            }
+            state.not_renewed = None;
+            state.write(&FromClient::Renew);
+        }
+        let limit = MARGIN;
+        if tokio::time::timeout(limit, renewed).await.is_err() {
+            return Err(self.silent("waited for new credentials", limit));
+        }
+        match self.state().not_renewed.take() {
+            Some(error) if wallet.current() == refused => Err(error),
+            _ => Ok(wallet.current()),
+        }
+    }
+
+    /// The keeper does not answer: who it is, so that somebody can look.
+    fn silent(&self, what: &str, limit: Duration) -> Error {
+        let holder = std::fs::read_to_string(&self.0.files.lifetime).unwrap_or_default();
+        let pid = serde_json::from_str::<crate::keeper::Holder>(&holder).map_or(0, |holder| holder.pid);
+        Error::new(Kind::Timeout, format!("{what} for {}", humantime::format_duration(limit)))
+            .because(format!("the keeper (process {pid}) did not answer"))
+            .hint(format!("its log is {}; if it is stopped, continue or end it", self.0.files.log.display()))
+    }
+
+    /// Reads until the end, attaching again whenever the connection breaks without a word.
+    async fn read(self, mut reader: attach::Reader) {
+        loop {
+            match reader.next().await {
+                Ok(Some(message)) => {
+                    if self.take(message) {
+                        return;
+                    }
+                }
+                // No `Cut`: the keeper was killed, or it is a broken one. Whoever is open goes on with the next.
+                Ok(None) | Err(_) => {
+                    self.state().socket = None;
+                    match self.attach().await {
+                        Ok(again) => reader = again,
+                        Err(error) => return self.finish(error),
+                    }
+                }
+            }
+        }
+    }
+
+    /// One message; true after the last one.
+    fn take(&self, message: FromKeeper) -> bool {
+        match message {
+            FromKeeper::Granted { id } => {
+                let mut state = self.state();
+                if let Some(waiting) = state.waiting.remove(&id) {
+                    state.open.insert(id, waiting.open);
+                    let _ = waiting.granted.send(Ok(()));
+                }
+            }
+            FromKeeper::Refused { id, error } => {
+                if let Some(waiting) = self.state().waiting.remove(&id) {
+                    let _ = waiting.granted.send(Err(error));
+                }
+            }
+            FromKeeper::Credentials { credentials } => {
+                if let Some(wallet) = self.0.wallet.get() {
+                    wallet.replace(credentials);
+                }
+                self.0.renewed.notify_waiters();
+            }
+            FromKeeper::NotRenewed { error } => {
+                self.state().not_renewed = Some(error);
+                self.0.renewed.notify_waiters();
+            }
+            FromKeeper::Notice { text } => speaker::say(&text),
+            FromKeeper::Cut { text, .. } => {
+                self.finish(Error::new(Kind::Session, "the session is over").because(text));
+                return true;
+            }
+            FromKeeper::Fail { error } => {
+                self.finish(error);
+                return true;
+            }
+            FromKeeper::Progress { .. } | FromKeeper::Ready(_) | FromKeeper::Protocol { .. } => {}
+        }
+        false
+    }
+
+    fn finish(&self, error: Error) {
+        let mut state = self.state();
+        state.socket = None;
+        for (_, waiting) in state.waiting.drain() {
+            let _ = waiting.granted.send(Err(error.clone()));
+        }
+        state.over = Some(error);
+        self.0.renewed.notify_waiters();
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Writes a frame if there is a connection. If not, the next one is told what matters by its hello.
+    fn write(&mut self, message: &FromClient) {
+        let Some(socket) = &self.socket else { return };
+        // An error here is an end that the reader sees too.
+        if let Ok(frame) = encode(message) {
+            let _ = write_all(socket, &frame);
+        }
+    }
+}
+
+/// Writes to a socket that does not block, waiting for it where it is full.
+fn write_all(socket: &UnixStream, mut bytes: &[u8]) -> std::io::Result<()> {
+    /// A keeper that reads nothing for so long is stopped.
+    const PATIENCE: rustix::event::Timespec = rustix::event::Timespec { tv_sec: 10, tv_nsec: 0 };
+    while !bytes.is_empty() {
+        match rustix::net::send(socket, bytes, rustix::net::SendFlags::NOSIGNAL) {
+            Ok(count) => bytes = &bytes[count..],
+            Err(rustix::io::Errno::INTR) => {}
+            Err(rustix::io::Errno::AGAIN) => {
+                let mut full = [rustix::event::PollFd::new(socket, rustix::event::PollFlags::OUT)];
+                if rustix::event::poll(&mut full, Some(&PATIENCE))? == 0 {
+                    return Err(std::io::ErrorKind::TimedOut.into());
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,203 @@
+//! Making the connection: reach the keeper, say who we are, wait for the cluster.
+
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use tokio::io::AsyncReadExt as _;
+
+use super::super::{birth, speaker::Speaker};
+use super::{Link, MARGIN};
+use crate::error::{Error, Kind, Result};
+use crate::keeper::{Decoder, FromClient, FromKeeper, Hello, PROTOCOL, Ready, encode, send_with_descriptors};
+use crate::session::process::Identity;
+use crate::session::speaker;
+use crate::sql::Wallet;
+
+/// Before the next try, when a keeper ended just as we came.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// The keeper's messages.
+pub(super) struct Reader {
+    stream: tokio::net::UnixStream,
+    decoder: Decoder,
+}
+
+impl Reader {
+    /// The next message; none at the end.
+    pub(super) async fn next(&mut self) -> Result<Option<FromKeeper>> {
+        let mut buffer = [0; 8192];
+        loop {
+            if let Some(message) = self.decoder.next()? {
+                return Ok(Some(message));
+            }
+            match self.stream.read(&mut buffer).await {
+                Ok(0) | Err(_) => return Ok(None),
+                Ok(count) => self.decoder.push(&buffer[..count]),
+            }
+        }
+    }
+}
+
+/// What came of one hello.
+enum Answer {
+    Ready(Box<Ready>, UnixStream, Reader),
+    /// The keeper ended before it had said anything: it was about to.
+    Gone,
+    /// The keeper speaks another protocol; it has to end first.
+    Foreign(u32),
+}
+
+impl Link {
+    /// Connects and waits for the cluster, with all attempts that are open.
+    pub(super) async fn attach(&self) -> Result<Reader> {
+        let limit = self.0.settings.start_timeout.saturating_add(MARGIN);
+        let deadline = Instant::now() + limit;
+        let mut speaker = Speaker::new();
+        loop {
+            let stream = self.reach(deadline).await?;
+            let hello = self.hello(stream, &mut speaker);
+            let Ok(answer) = tokio::time::timeout_at(deadline.into(), hello).await else {
+                return Err(self.silent("waited for the cluster", limit));
+            };
+            match answer? {
+                Answer::Ready(ready, socket, reader) => {
+                    speaker.done(&format!("{} is ready", ready.name));
+                    self.resume(*ready, socket);
+                    return Ok(reader);
+                }
+                Answer::Gone => tokio::time::sleep(PAUSE).await,
+                Answer::Foreign(protocol) => {
+                    speaker.step(
+                        format!(
+                            "waiting for the keeper of another version (protocol {protocol}, here {PROTOCOL}) to end"
+                        ),
+                        true,
+                    );
+                    speaker.tick();
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+            if Instant::now() >= deadline {
+                return Err(self.silent("tried to reach the keeper", limit));
+            }
+        }
+    }
+
+    async fn reach(&self, deadline: Instant) -> Result<UnixStream> {
+        if let Some(stream) = birth::connect(&self.0.files) {
+            return Ok(stream);
+        }
+        let files = self.0.files.clone();
+        let reached = tokio::task::spawn_blocking(move || birth::reach(&files, deadline)).await;
+        reached.unwrap_or_else(|error| Err(Error::new(Kind::Session, "cannot reach a keeper").because(error)))
+    }
+
+    async fn hello(&self, socket: UnixStream, speaker: &mut Speaker) -> Result<Answer> {
+        let broken =
+            |error: std::io::Error| Error::new(Kind::Session, "the connection to the keeper broke").because(error);
+        let open: Vec<_> = self.state().open.values().cloned().collect();
+        let frame = encode(&FromClient::Hello(Box::new(Hello {
+            protocol: PROTOCOL,
+            spec: self.0.settings.spec.clone(),
+            own: self.0.ancestry.own.clone(),
+            runners: self.0.ancestry.runners.clone(),
+            orphan: self.0.ancestry.orphan,
+            doomed: self.0.ancestry.doomed,
+            open,
+            binary: own_binary(),
+        })))?;
+        let processes = std::iter::once(&self.0.ancestry.own).chain(&self.0.ancestry.runners);
+        let descriptors: Vec<OwnedFd> = processes.map_while(descriptor_of).collect();
+        let complete = descriptors.len() == self.0.ancestry.runners.len() + 1;
+        let borrowed: Vec<_> = descriptors.iter().map(OwnedFd::as_fd).filter(|_| complete).collect();
+        socket.set_nonblocking(true).map_err(broken)?;
+        let stream = socket.try_clone().and_then(tokio::net::UnixStream::from_std).map_err(broken)?;
+        check_peer(&stream)?;
+        // Any failure from here to the first answer is a keeper that was about to end.
+        let Ok(sent) = send_with_descriptors(&socket, &frame, &borrowed) else { return Ok(Answer::Gone) };
+        drop(descriptors);
+        if super::write_all(&socket, &frame[sent..]).is_err() {
+            return Ok(Answer::Gone);
+        }
+        self.await_cluster(socket, Reader { stream, decoder: Decoder::default() }, speaker).await
+    }
+
+    async fn await_cluster(&self, socket: UnixStream, mut reader: Reader, speaker: &mut Speaker) -> Result<Answer> {
+        loop {
+            let next = speaker.next();
+            let message = tokio::select! {
+                message = reader.next() => message?,
+                () = tokio::time::sleep_until(next.into()) => {
+                    speaker.tick();
+                    continue;
+                }
+            };
+            match message {
+                None => return Ok(Answer::Gone),
+                Some(FromKeeper::Protocol { protocol }) => return Ok(Answer::Foreign(protocol)),
+                Some(FromKeeper::Ready(ready)) => return Ok(Answer::Ready(ready, socket, reader)),
+                Some(FromKeeper::Fail { error }) => return Err(error),
+                Some(FromKeeper::Cut { text, .. }) => {
+                    return Err(Error::new(Kind::Session, "there is no cluster for this test").because(text));
+                }
+                Some(FromKeeper::Progress { text, speak }) => speaker.step(text, speak),
+                Some(FromKeeper::Notice { text }) => speaker::say(&text),
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// The cluster is there (again): whoever waited for a turn asks again.
+    fn resume(&self, ready: Ready, socket: UnixStream) {
+        match self.0.wallet.get() {
+            Some(wallet) => wallet.replace(ready.credentials.clone()),
+            None => {
+                let link = Arc::downgrade(&self.0);
+                let renewer = move || -> crate::sql::Renewal {
+                    let link = link.upgrade().map(Link);
+                    Box::pin(async move {
+                        match link {
+                            Some(link) => link.renew().await,
+                            None => Err(Error::new(Kind::Session, "the session is over")),
+                        }
+                    })
+                };
+                let wallet = Wallet::new(ready.credentials.clone()).with_renewer(Arc::new(renewer));
+                let _ = self.0.wallet.set(wallet);
+            }
+        }
+        let _ = self.0.ready.set(ready);
+        let mut state = self.state();
+        state.socket = Some(socket);
+        let again: Vec<FromClient> = state
+            .waiting
+            .values()
+            .map(|waiting| FromClient::Begin { attempt: waiting.open.clone(), parent: waiting.parent })
+            .collect();
+        again.iter().for_each(|frame| state.write(frame));
+    }
+}
+
+/// The process as a descriptor, if it is still the one that was meant.
+fn descriptor_of(process: &Identity) -> Option<OwnedFd> {
+    let pid = Pid::from_raw(i32::try_from(process.pid).ok()?)?;
+    pidfd_open(pid, PidfdFlags::empty()).ok()
+}
+
+/// Only this user's keeper: the socket's directory belongs to it, and so must who listens there.
+fn check_peer(stream: &tokio::net::UnixStream) -> Result<()> {
+    let own = rustix::process::getuid().as_raw();
+    match stream.peer_cred() {
+        Ok(peer) if peer.uid() == own => Ok(()),
+        Ok(peer) => Err(Error::new(Kind::Session, "cannot trust the keeper's socket")
+            .because(format!("user {} listens there", peer.uid()))),
+        Err(error) => Err(Error::new(Kind::Session, "cannot see who listens on the keeper's socket").because(error)),
+    }
+}
+
+fn own_binary() -> String {
+    std::env::current_exe().map_or_else(|_| "unknown".into(), |path| path.display().to_string())
+}

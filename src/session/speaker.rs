@@ -1,0 +1,65 @@
+//! Shows people what is being waited for: one process of a session speaks.
+
+use std::io::Write as _;
+use std::time::{Duration, Instant};
+
+/// Shorter waits are not worth a line.
+pub(super) const SILENCE: Duration = Duration::from_millis(500);
+/// How often a long wait is shown again.
+pub(super) const AGAIN: Duration = Duration::from_secs(10);
+
+/// Writes a line past libtest, which captures only what the print macros write.
+pub(super) fn say(text: &str) {
+    // In one write, so that lines of several processes don't mix. A closed descriptor is no reason to fail a test.
+    let _ = std::io::stderr().write_all(format!("cratedb-test: {text}\n").as_bytes());
+}
+
+/// One wait. It says nothing unless the keeper chose this process to speak.
+pub(super) struct Speaker {
+    began: Instant,
+    text: String,
+    speaks: bool,
+    said: Option<Instant>,
+}
+
+impl Speaker {
+    pub(super) fn new() -> Self {
+        Self { began: Instant::now(), text: String::new(), speaks: false, said: None }
+    }
+
+    /// The keeper's next step.
+    pub(super) fn step(&mut self, text: String, speaks: bool) {
+        let news = text != self.text;
+        self.text = text;
+        self.speaks |= speaks;
+        if news && self.said.is_some() {
+            self.show();
+        }
+    }
+
+    /// When to call [`Speaker::tick`] next.
+    pub(super) fn next(&self) -> Instant {
+        self.said.map_or(self.began + SILENCE, |said| said + AGAIN)
+    }
+
+    pub(super) fn tick(&mut self) {
+        if Instant::now() >= self.next() {
+            self.show();
+        }
+    }
+
+    fn show(&mut self) {
+        self.said = Some(Instant::now());
+        if self.speaks && !self.text.is_empty() {
+            let waited = self.began.elapsed().as_secs_f64();
+            say(&format!("{} ({waited:.1} s)", self.text));
+        }
+    }
+
+    /// The end of the wait.
+    pub(super) fn done(&self, what: &str) {
+        if self.speaks && self.said.is_some() {
+            say(&format!("{what} after {:.1} s", self.began.elapsed().as_secs_f64()));
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! Every setting once: its variable, its forms, its default; and the target, key and policies that follow from them.
+
+mod sources;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use self::sources::Sources;
+use crate::error::{Error, Kind, Result};
+use crate::keeper::{Policy, Spec};
+use crate::provider::{CloudTarget, ClusterAddress, DeployPolicy, LocalTarget, OnExit, Target, UrlTarget};
+use crate::secret::Secret;
+
+/// What local servers run unless `CRATEDB_VERSION` says otherwise; the newest release when this crate was released.
+const LOCAL_VERSION: &str = "6.4.3";
+const CLOUD_ENDPOINT: &str = "https://console.cratedb.cloud";
+
+/// When the schema of an attempt is kept: `CRATEDB_TEST_KEEP_SCHEMA`, or `keep_schema` of the attribute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeepSchema {
+    Always,
+    Never,
+    OnFailure,
+}
+
+/// The settings of one package's tests.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) spec: Spec,
+    pub(crate) keep_schema: KeepSchema,
+    pub(crate) start_timeout: Duration,
+    /// `CRATEDB_TEST_OUTER`: this process and everything above it are no runners.
+    pub(crate) outer: Option<u32>,
+}
+
+impl Settings {
+    /// Reads the environment of this process, then `.env` files from `manifest_dir` up to the workspace's root, then one
+    /// in the working directory.
+    pub(crate) fn load(manifest_dir: &Path) -> Result<Self> {
+        Self::read(&Sources::of_process(manifest_dir, &project_of(manifest_dir))?, manifest_dir)
+    }
+
+    fn read(sources: &Sources, manifest_dir: &Path) -> Result<Self> {
+        let mut notes = Vec::new();
+        let start_timeout = sources.duration("CRATEDB_TEST_START_TIMEOUT", Duration::from_secs(15 * 60))?;
+        let on_exit = sources.choice(
+            "CRATEDB_TEST_ON_EXIT",
+            &[("auto", OnExit::Auto), ("suspend", OnExit::Suspend), ("keep", OnExit::Keep), ("delete", OnExit::Delete)],
+            OnExit::Auto,
+        )?;
+        let policy = Policy {
+            keep_warm: millis(sources.duration("CRATEDB_TEST_KEEP_WARM", Duration::ZERO)?),
+            max_lifetime: millis(sources.duration("CRATEDB_TEST_MAX_LIFETIME", Duration::from_secs(2 * 60 * 60))?),
+            start_timeout: millis(start_timeout),
+            on_exit,
+        };
+        let keep_default = if sources.get("CI").is_some() { KeepSchema::Never } else { KeepSchema::OnFailure };
+        let keep_schema = sources.choice("CRATEDB_TEST_KEEP_SCHEMA", KeepSchema::FORMS, keep_default)?;
+        let (target, key) = target(sources, manifest_dir, &mut notes)?;
+        let spec = Spec {
+            key,
+            target,
+            policy,
+            report: sources.get("CRATEDB_TEST_REPORT"),
+            log: sources.get("CRATEDB_TEST_LOG").unwrap_or_else(|| "info".into()),
+            notes,
+        };
+        let outer = sources.number("CRATEDB_TEST_OUTER")?;
+        Ok(Self { spec, keep_schema, start_timeout, outer })
+    }
+}
+
+impl KeepSchema {
+    pub(crate) const FORMS: &[(&str, Self)] =
+        &[("always", Self::Always), ("never", Self::Never), ("on-failure", Self::OnFailure)];
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Choice {
+    Auto,
+    Url,
+    Cloud,
+    Container,
+}
+
+/// Which provider, and the key of its keeper. From settings alone, so that no test probes an engine.
+fn target(sources: &Sources, manifest_dir: &Path, notes: &mut Vec<String>) -> Result<(Target, String)> {
+    let choice = sources.choice(
+        "CRATEDB_TEST_PROVIDER",
+        &[("auto", Choice::Auto), ("url", Choice::Url), ("cloud", Choice::Cloud), ("container", Choice::Container)],
+        Choice::Auto,
+    )?;
+    let address = address(sources, notes)?;
+    match (choice, address) {
+        (Choice::Auto | Choice::Url, Some(Address::Url(url))) => url_target(sources, &url),
+        (Choice::Auto | Choice::Cloud, Some(Address::Cluster(cluster))) => cloud_target(sources, cluster),
+        (Choice::Url, _) => Err(missing("url", "CRATEDB_CLUSTER_URL is not set")
+            .hint("set CRATEDB_CLUSTER_URL, for example to http://localhost:4200")),
+        (Choice::Cloud, _) => Err(missing("cloud", "neither CRATEDB_CLUSTER_ID nor CRATEDB_CLUSTER_NAME is set")
+            .hint("set one of them, or CRATEDB_TEST_PROVIDER=auto")),
+        (Choice::Auto, None) => local_target(sources, manifest_dir, lacking(sources)),
+        (Choice::Container, _) => local_target(
+            sources,
+            manifest_dir,
+            ["url", "cloud"].map(|name| format!("{name}: CRATEDB_TEST_PROVIDER=container excludes it")).into(),
+        ),
+    }
+}
+
+fn missing(provider: &str, cause: &str) -> Error {
+    Error::new(Kind::Setting, format!("cannot use CRATEDB_TEST_PROVIDER=`{provider}`")).because(cause)
+}
+
+enum Address {
+    Url(String),
+    Cluster(ClusterAddress),
+}
+
+/// From the highest source that gives any of the three; there, URL beats id beats name.
+fn address(sources: &Sources, notes: &mut Vec<String>) -> Result<Option<Address>> {
+    const NAMES: [&str; 3] = ["CRATEDB_CLUSTER_URL", "CRATEDB_CLUSTER_ID", "CRATEDB_CLUSTER_NAME"];
+    for source in sources.each() {
+        let given: Vec<(&str, String)> = NAMES.into_iter().filter_map(|name| Some((name, source.get(name)?))).collect();
+        let Some((name, value)) = given.first().cloned() else { continue };
+        for (ignored, _) in &given[1..] {
+            notes.push(format!("{ignored} is ignored: {name} is set too ({source})"));
+        }
+        return Ok(Some(match name {
+            "CRATEDB_CLUSTER_URL" => Address::Url(value),
+            "CRATEDB_CLUSTER_ID" => Address::Cluster(ClusterAddress::Id(value)),
+            _ => Address::Cluster(ClusterAddress::Name(value)),
+        }));
+    }
+    Ok(None)
+}
+
+fn url_target(sources: &Sources, given: &str) -> Result<(Target, String)> {
+    let mut url = values::http_url("CRATEDB_CLUSTER_URL", given)?;
+    let decode = |text: &str| values::percent_decoded(text);
+    let in_url = (!url.username().is_empty()).then(|| decode(url.username()));
+    let password_in_url = url.password().map(decode);
+    // Credentials in the URL belong together; a password from elsewhere must not meet another's name.
+    let (username, password) = match in_url {
+        Some(name) => (Some(name), password_in_url),
+        None => (sources.get("CRATEDB_USERNAME"), sources.get("CRATEDB_PASSWORD")),
+    };
+    // Neither can fail for http URLs, which have a host.
+    let _ = url.set_username("").and_then(|()| url.set_password(None));
+    url.set_fragment(None);
+    url.set_query(None);
+    let url = url.as_str().trim_end_matches('/').to_owned();
+    let key = format!("url|{url}");
+    Ok((Target::Url(UrlTarget { url, username, password: password.map(Secret::new) }), key))
+}
+
+fn cloud_target(sources: &Sources, cluster: ClusterAddress) -> Result<(Target, String)> {
+    let endpoint = sources.get("CRATEDB_CLOUD_ENDPOINT").unwrap_or_else(|| CLOUD_ENDPOINT.into());
+    let endpoint = values::http_url("CRATEDB_CLOUD_ENDPOINT", &endpoint)?.as_str().trim_end_matches('/').to_owned();
+    let (api_key, api_secret) = match (sources.get("CRATEDB_CLOUD_API_KEY"), sources.get("CRATEDB_CLOUD_API_SECRET")) {
+        (Some(key), Some(secret)) => (key, Secret::new(secret)),
+        (key, secret) => return Err(no_credentials(&cluster, key.is_some(), secret.is_some())),
+    };
+    let address = match &cluster {
+        ClusterAddress::Id(id) => format!("id:{id}"),
+        ClusterAddress::Name(name) => format!("name:{name}"),
+    };
+    let key = format!("cloud|{endpoint}|{address}|{api_key}");
+    let deploy = sources.choice(
+        "CRATEDB_CLOUD_DEPLOY",
+        &[("auto", DeployPolicy::Auto), ("never", DeployPolicy::Never)],
+        DeployPolicy::Auto,
+    )?;
+    let target = CloudTarget {
+        endpoint,
+        api_key,
+        api_secret,
+        cluster,
+        organization_id: sources.get("CRATEDB_CLOUD_ORGANIZATION_ID"),
+        project_id: sources.get("CRATEDB_CLOUD_PROJECT_ID"),
+        region: sources.get("CRATEDB_CLOUD_REGION"),
+        subscription_id: sources.get("CRATEDB_CLOUD_SUBSCRIPTION_ID"),
+        product: sources.get("CRATEDB_CLOUD_PRODUCT").unwrap_or_else(|| "crfree".into()),
+        tier: sources.get("CRATEDB_CLOUD_TIER").unwrap_or_else(|| "default".into()),
+        version: sources.get("CRATEDB_VERSION"),
+        deploy,
+        timeout: sources.duration("CRATEDB_CLOUD_TIMEOUT", Duration::from_secs(30))?,
+        username: sources.get("CRATEDB_USERNAME"),
+        password: sources.get("CRATEDB_PASSWORD").map(Secret::new),
+    };
+    Ok((Target::Cloud(target), key))
+}
+
+/// A cluster is named but nobody may touch it: configured and failing, never the next provider's turn.
+fn no_credentials(cluster: &ClusterAddress, key: bool, secret: bool) -> Error {
+    let lacking = match (key, secret) {
+        (false, false) => "CRATEDB_CLOUD_API_KEY and CRATEDB_CLOUD_API_SECRET are not set",
+        (true, _) => "CRATEDB_CLOUD_API_SECRET is not set",
+        (false, _) => "CRATEDB_CLOUD_API_KEY is not set",
+    };
+    Error::new(Kind::Setting, format!("cannot use {cluster} of CrateDB Cloud"))
+        .because(lacking)
+        .hint("make an API key on the account page of https://console.cratedb.cloud and set both, in the environment or in .env")
+}
+
+fn local_target(sources: &Sources, manifest_dir: &Path, lacking: Vec<String>) -> Result<(Target, String)> {
+    let version = sources.get("CRATEDB_VERSION").unwrap_or_else(|| LOCAL_VERSION.into());
+    let image = sources.get("CRATEDB_TEST_IMAGE").unwrap_or_else(|| format!("crate:{version}"));
+    let project = project_of(manifest_dir).display().to_string();
+    // One node: a part of the key since several nodes are another cluster.
+    let key = format!("local|{project}|{version}|1|{image}");
+    Ok((Target::Local(LocalTarget { image, version, project, key: key.clone(), lacking }), key))
+}
+
+/// Why it came to a local server: shown if there is none either.
+fn lacking(sources: &Sources) -> Vec<String> {
+    let credentials =
+        sources.get("CRATEDB_CLOUD_API_KEY").is_some() || sources.get("CRATEDB_CLOUD_API_SECRET").is_some();
+    let cloud = if credentials {
+        "cloud: credentials are set, but neither CRATEDB_CLUSTER_ID nor CRATEDB_CLUSTER_NAME says which cluster"
+    } else {
+        "cloud: CRATEDB_CLUSTER_ID or CRATEDB_CLUSTER_NAME, CRATEDB_CLOUD_API_KEY and CRATEDB_CLOUD_API_SECRET are not set"
+    };
+    vec!["url: CRATEDB_CLUSTER_URL is not set".into(), cloud.into()]
+}
+
+/// The directory of the nearest `Cargo.lock` at or above a manifest: the root of its workspace, with or without one.
+fn project_of(manifest_dir: &Path) -> PathBuf {
+    let locked = manifest_dir.ancestors().find(|dir| dir.join("Cargo.lock").is_file());
+    locked.unwrap_or(manifest_dir).to_owned()
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

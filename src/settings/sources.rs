@@ -1,0 +1,118 @@
+//! Where settings come from, highest first: the environment, then `.env` files. Read into maps, never into the process.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::values;
+use crate::error::{Error, Kind, Result};
+
+/// One place that gives settings.
+#[derive(Debug)]
+pub(super) enum Source {
+    Environment(HashMap<String, String>),
+    File(PathBuf, HashMap<String, String>),
+}
+
+#[derive(Debug)]
+pub(super) struct Sources(Vec<Source>);
+
+impl Source {
+    /// The value of a variable; an empty one counts as not given.
+    pub(super) fn get(&self, name: &str) -> Option<String> {
+        let (Self::Environment(map) | Self::File(_, map)) = self;
+        map.get(name).map(|value| value.trim()).filter(|value| !value.is_empty()).map(str::to_owned)
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Environment(_) => f.write_str("environment"),
+            Self::File(path, _) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+impl Sources {
+    /// The environment of this process, and every `.env` from the package's directory up to its project's, then the one
+    /// of the working directory.
+    pub(super) fn of_process(manifest_dir: &Path, project: &Path) -> Result<Self> {
+        // Only ours: a variable that is not UTF-8 is none of them.
+        let ours = |name: &str| name.starts_with("CRATEDB_") || name == "CI";
+        let environment = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
+            .filter(|(name, _)| ours(name))
+            .map(|(name, value)| {
+                let value = value.into_string().map_err(|_| {
+                    Error::new(Kind::Setting, format!("cannot read {name}")).because("its value is not UTF-8")
+                })?;
+                Ok((name, value))
+            })
+            .collect::<Result<_>>()?;
+        let mut dirs: Vec<PathBuf> = Vec::new();
+        for dir in manifest_dir.ancestors().take_while(|dir| dir.starts_with(project)) {
+            dirs.push(dir.to_owned());
+        }
+        dirs.extend(std::env::current_dir().ok().filter(|dir| !dirs.contains(dir)));
+        Self::of(environment, &dirs)
+    }
+
+    /// A given environment, and the `.env` files in `dirs`.
+    pub(super) fn of(environment: HashMap<String, String>, dirs: &[PathBuf]) -> Result<Self> {
+        let mut sources = vec![Source::Environment(environment)];
+        for dir in dirs {
+            let path = dir.join(".env");
+            if path.is_file() {
+                let map = read_file(&path)?;
+                sources.push(Source::File(path, map));
+            }
+        }
+        Ok(Self(sources))
+    }
+
+    pub(super) fn each(&self) -> impl Iterator<Item = &Source> {
+        self.0.iter()
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<String> {
+        self.0.iter().find_map(|source| source.get(name))
+    }
+
+    /// One of a few words.
+    pub(super) fn choice<T: Copy>(&self, name: &str, forms: &[(&str, T)], default: T) -> Result<T> {
+        let Some(value) = self.get(name) else { return Ok(default) };
+        match forms.iter().find(|(form, _)| *form == value) {
+            Some((_, choice)) => Ok(*choice),
+            None => {
+                let accepted: Vec<&str> = forms.iter().map(|(form, _)| *form).collect();
+                Err(values::unreadable(name, &value).hint(format!("accepted: {}", accepted.join(", "))))
+            }
+        }
+    }
+
+    pub(super) fn duration(&self, name: &str, default: Duration) -> Result<Duration> {
+        self.get(name).map_or(Ok(default), |value| values::duration(name, &value))
+    }
+
+    pub(super) fn number(&self, name: &str) -> Result<Option<u32>> {
+        let parse =
+            |value: String| value.parse().map_err(|_| values::unreadable(name, &value).hint("accepted: a process id"));
+        self.get(name).map(parse).transpose()
+    }
+}
+
+fn read_file(path: &Path) -> Result<HashMap<String, String>> {
+    let fail = |error: dotenvy::Error| {
+        // A parse error of dotenvy quotes the line, which may hold a secret.
+        let cause = match error {
+            dotenvy::Error::LineParse(_, at) => format!("a line can't be parsed at its character {at}"),
+            other => other.to_string(),
+        };
+        Error::new(Kind::Setting, format!("cannot read {}", path.display()))
+            .because(cause)
+            .hint("accepted: lines of the form NAME=value, with quotes around values that hold spaces")
+    };
+    dotenvy::from_path_iter(path).map_err(fail)?.map(|entry| entry.map_err(fail)).collect()
+}

@@ -1,0 +1,146 @@
+//! Settings: what wins, what is refused and in which words.
+
+use std::collections::HashMap;
+
+use super::*;
+
+fn sources(variables: &[(&str, &str)]) -> Sources {
+    let map: HashMap<String, String> =
+        variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Sources::of(map, &[]).unwrap()
+}
+
+fn read(variables: &[(&str, &str)]) -> Result<Settings> {
+    Settings::read(&sources(variables), Path::new("/project/package"))
+}
+
+const CREDENTIALS: [(&str, &str); 2] = [("CRATEDB_CLOUD_API_KEY", "key"), ("CRATEDB_CLOUD_API_SECRET", "geheim")];
+
+fn with_credentials<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    CREDENTIALS.iter().chain(more).copied().collect()
+}
+
+#[test]
+fn nothing_configured_is_a_local_server_with_the_reasons() {
+    let settings = read(&[]).unwrap();
+    let Target::Local(target) = settings.spec.target else { panic!("{:?}", settings.spec.target) };
+    assert_eq!((target.image.as_str(), target.version.as_str()), ("crate:6.4.3", "6.4.3"));
+    assert_eq!(target.lacking.len(), 2);
+    assert_eq!(settings.spec.key, "local|/project/package|6.4.3|1|crate:6.4.3");
+    assert_eq!(settings.spec.policy, Policy::default());
+    assert_eq!(settings.keep_schema, KeepSchema::OnFailure);
+}
+
+#[test]
+fn url_beats_id_beats_name_and_the_ignored_are_named() {
+    let settings = read(&with_credentials(&[
+        ("CRATEDB_CLUSTER_URL", "https://ada:p%40ss@db.example:4200/"),
+        ("CRATEDB_CLUSTER_ID", "e1e3"),
+        ("CRATEDB_CLUSTER_NAME", "ci"),
+    ]))
+    .unwrap();
+    let Target::Url(target) = &settings.spec.target else { panic!() };
+    assert_eq!(target.url, "https://db.example:4200");
+    assert_eq!((target.username.as_deref(), target.password.as_ref().unwrap().expose()), (Some("ada"), "p@ss"));
+    assert_eq!(settings.spec.key, "url|https://db.example:4200");
+    assert_eq!(
+        settings.spec.notes,
+        [
+            "CRATEDB_CLUSTER_ID is ignored: CRATEDB_CLUSTER_URL is set too (environment)",
+            "CRATEDB_CLUSTER_NAME is ignored: CRATEDB_CLUSTER_URL is set too (environment)"
+        ]
+    );
+    let settings = read(&with_credentials(&[("CRATEDB_CLUSTER_ID", "e1e3"), ("CRATEDB_CLUSTER_NAME", "ci")])).unwrap();
+    assert_eq!(settings.spec.key, "cloud|https://console.cratedb.cloud|id:e1e3|key");
+}
+
+#[test]
+fn a_cluster_without_credentials_is_an_error_and_not_a_container() {
+    let error = read(&[("CRATEDB_CLUSTER_NAME", "ci")]).unwrap_err();
+    assert!(error.is_setting());
+    let text = error.to_string();
+    assert!(
+        text.contains("cluster `ci`") && text.contains("CRATEDB_CLOUD_API_KEY and CRATEDB_CLOUD_API_SECRET"),
+        "{text}"
+    );
+    let text = read(&[("CRATEDB_CLUSTER_NAME", "ci"), CREDENTIALS[0]]).unwrap_err().to_string();
+    assert!(text.contains("CRATEDB_CLOUD_API_SECRET is not set") && !text.contains("API_KEY and"), "{text}");
+}
+
+#[test]
+fn credentials_without_a_cluster_are_not_configured_and_that_is_said() {
+    let Target::Local(target) = read(&CREDENTIALS).unwrap().spec.target else { panic!() };
+    assert!(target.lacking[1].contains("credentials are set"), "{:?}", target.lacking);
+}
+
+#[test]
+fn an_empty_value_counts_as_not_given() {
+    let settings = read(&[("CRATEDB_CLUSTER_URL", ""), ("CRATEDB_CLUSTER_NAME", " ")]).unwrap();
+    assert!(matches!(settings.spec.target, Target::Local(_)));
+}
+
+#[test]
+fn a_value_that_cannot_be_read_names_variable_value_and_forms() {
+    for (name, value, accepted) in [
+        ("CRATEDB_TEST_KEEP_WARM", "10", "accepted: 250ms, 10s, 10m, 2h or 0"),
+        ("CRATEDB_TEST_MAX_LIFETIME", "soon", "accepted: 250ms, 10s, 10m, 2h or 0"),
+        ("CRATEDB_TEST_ON_EXIT", "stop", "accepted: auto, suspend, keep, delete"),
+        ("CRATEDB_TEST_PROVIDER", "docker", "accepted: auto, url, cloud, container"),
+        ("CRATEDB_TEST_KEEP_SCHEMA", "yes", "accepted: always, never, on-failure"),
+        ("CRATEDB_TEST_OUTER", "me", "accepted: a process id"),
+    ] {
+        let error = read(&[(name, value)]).unwrap_err();
+        let text = error.to_string();
+        assert!(error.is_setting() && text.contains(name) && text.contains(value) && text.contains(accepted), "{text}");
+    }
+}
+
+#[test]
+fn an_address_that_cannot_be_read_does_not_show_its_password() {
+    for url in ["crate://ada:geheim@host:4200", "http://ada:geheim@:99999", "geheim"] {
+        let text = read(&[("CRATEDB_CLUSTER_URL", url)]).unwrap_err().to_string();
+        assert!(text.contains("CRATEDB_CLUSTER_URL") && !text.contains("geheim"), "{text}");
+    }
+}
+
+#[test]
+fn nothing_prints_a_secret() {
+    let settings = read(&with_credentials(&[("CRATEDB_CLUSTER_NAME", "ci"), ("CRATEDB_PASSWORD", "geheim")])).unwrap();
+    assert!(!format!("{settings:?}").contains("geheim"));
+}
+
+#[test]
+fn the_environment_beats_the_nearer_file_beats_the_farther() {
+    let root = tempfile::tempdir().unwrap();
+    let package = root.path().join("package");
+    std::fs::create_dir(&package).unwrap();
+    std::fs::write(
+        root.path().join(".env"),
+        "CRATEDB_VERSION=1.1.1\nCRATEDB_TEST_KEEP_WARM=1m\nCRATEDB_USERNAME=far\n",
+    )
+    .unwrap();
+    std::fs::write(package.join(".env"), "# comment\nCRATEDB_VERSION=\"2.2.2\"\nCRATEDB_TEST_KEEP_WARM=2m\n").unwrap();
+    let environment = [("CRATEDB_VERSION".to_owned(), "3.3.3".to_owned())].into();
+    let sources = Sources::of(environment, &[package, root.path().to_owned()]).unwrap();
+    let get = |name| sources.get(name).unwrap();
+    assert_eq!(
+        (get("CRATEDB_VERSION"), get("CRATEDB_TEST_KEEP_WARM"), get("CRATEDB_USERNAME")),
+        ("3.3.3".into(), "2m".into(), "far".into())
+    );
+    assert_eq!(std::env::var_os("CRATEDB_TEST_KEEP_WARM"), None, "nothing is put into the process");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_an_error_without_its_text() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join(".env"), "CRATEDB_PASSWORD='geheim\n").unwrap();
+    let text = Sources::of(HashMap::new(), &[dir.path().to_owned()]).unwrap_err().to_string();
+    assert!(text.contains(".env") && !text.contains("geheim"), "{text}");
+}
+
+#[test]
+fn schemas_are_not_kept_on_ci_unless_asked_for() {
+    assert_eq!(read(&[("CI", "true")]).unwrap().keep_schema, KeepSchema::Never);
+    let asked = read(&[("CI", "true"), ("CRATEDB_TEST_KEEP_SCHEMA", "on-failure")]).unwrap();
+    assert_eq!(asked.keep_schema, KeepSchema::OnFailure);
+}

@@ -1,0 +1,63 @@
+//! Tests that must fail, each for the reason in its name; run them with `--ignored`, and none may pass.
+
+use std::process::ExitCode;
+
+use composition::Impossible;
+use cratedb_test::fixture::cluster;
+use cratedb_test::{cratedb_cluster, Cluster, Result};
+use rstest::rstest;
+
+#[cratedb_cluster]
+#[ignore = "fails on purpose"]
+async fn an_error_is_returned(cluster: Cluster) -> Result<()> {
+    cluster.execute("SELECT * FROM no_such_table").await?;
+    Ok(())
+}
+
+#[cratedb_cluster]
+#[ignore = "fails on purpose"]
+async fn an_exit_code_of_failure(_cluster: Cluster) -> ExitCode {
+    ExitCode::FAILURE
+}
+
+#[cratedb_cluster]
+#[ignore = "fails on purpose"]
+async fn a_panic(_cluster: Cluster) {
+    panic!("on purpose");
+}
+
+#[cratedb_cluster]
+#[ignore = "fails on purpose"]
+#[should_panic(expected = "")]
+async fn no_panic_where_one_should_be(_cluster: Cluster) {}
+
+#[cratedb_cluster]
+#[ignore = "fails on purpose"]
+#[should_panic(expected = "")]
+async fn a_harness_error_is_not_the_panic_that_should_be(_impossible: Impossible) {}
+
+#[rstest]
+#[ignore = "fails on purpose"]
+#[should_panic(expected = "")]
+#[cratedb_cluster]
+fn a_harness_error_is_not_the_panic_that_should_be_sync(#[ignore] impossible: Impossible) {
+    let Impossible = impossible;
+    panic!("never reached");
+}
+
+#[cratedb_cluster]
+#[ignore = "fails on purpose"]
+async fn a_parameter_that_cannot_be_made(_impossible: &Impossible) {}
+
+#[test]
+#[cratedb_cluster]
+#[ignore = "fails on purpose"]
+fn registered_twice() {}
+
+#[rstest]
+#[ignore = "fails on purpose"]
+#[cratedb_test::test]
+async fn a_case_that_returns_an_error(cluster: Cluster) -> Result<()> {
+    cluster.execute("SELECT * FROM no_such_table").await?;
+    Ok(())
+}
