@@ -19,7 +19,7 @@ fn document() -> Result<Value, String> {
     if !path.exists() {
         return Err(format!("no copy of the vendor's document at `{}`", path.display()));
     }
-    let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))
 }
 
