@@ -14,12 +14,12 @@ const EXCEPTIONS: [(&str, &str); 1] = [("/health/running_operation", "")];
 /// The document, or why there is none.
 fn document() -> Result<Value, String> {
     let beside = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/cratedb-cloud-openapi-v1.json"));
-    let beside_main = PathBuf::from("/work/shared/data/cratedb-cloud-openapi-v1.json");
     let named = std::env::var_os("CRATEDB_TEST_OPENAPI").map(PathBuf::from);
-    let candidates: Vec<_> = named.map_or_else(|| vec![beside, beside_main], |named| vec![named]);
-    let found = candidates.iter().find(|path| path.exists());
-    let path = found.ok_or_else(|| format!("no copy of the vendor's document at {candidates:?}"))?;
-    let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let path = named.unwrap_or(beside);
+    if !path.exists() {
+        return Err(format!("no copy of the vendor's document at `{}`", path.display()));
+    }
+    let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))
 }
 

@@ -4,19 +4,38 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, kill_process};
+use serde_json::json;
 
 use super::serve::{ended, pid};
-use super::support::eventually;
+use super::support::{Connection, eventually, path};
 
-/// Shell functions for the commands: a request to the API, the id of the first cluster, and its suspend request.
+/// Shell functions for the commands: this test binary is their client, so that nothing else need be installed.
 const PRELUDE: &str = r#"
-api() { curl -sf -u "$CRATEDB_CLOUD_API_KEY:$CRATEDB_CLOUD_API_SECRET" "$@"; }
-id() { api "$CRATEDB_CLOUD_ENDPOINT/api/v2/clusters/" | sed 's/.*"id":"\([0-9a-f-]*\)","ip_w.*/\1/'; }
-suspended() { api -X PUT -d "{\"suspended\": $1}" "$CRATEDB_CLOUD_ENDPOINT/api/v2/clusters/$(id)/suspend/" > /dev/null; }
+resume() { CALL=resume "$CLIENT" --exact run::client --ignored > /dev/null; }
+suspend() { CALL=suspend "$CLIENT" --exact run::client --ignored > /dev/null; }
 "#;
+
+#[test]
+#[ignore = "no test: the client that the commands of the other tests start"]
+fn client() {
+    let variable = |name: &str| std::env::var(name).unwrap_or_default();
+    let suspended = match variable("CALL").as_str() {
+        "resume" => false,
+        "suspend" => true,
+        _ => return,
+    };
+    let api = Connection::open(&variable("CRATEDB_CLOUD_ENDPOINT")).with("user-agent", &variable("AGENT"));
+    let mut api = api.basic(&variable("CRATEDB_CLOUD_API_KEY"), &variable("CRATEDB_CLOUD_API_SECRET"));
+    let clusters = api.get("/api/v2/clusters/").expect(200);
+    let found =
+        clusters.as_array().unwrap().iter().find(|one| one["name"] == variable("CRATEDB_CLUSTER_NAME")).unwrap();
+    let suspend = path(found["id"].as_str().unwrap(), "suspend/");
+    api.put(&suspend, &json!({ "suspended": suspended })).expect(200);
+}
 
 fn command(options: &[&str], script: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cratedb-cloud-simulator"));
+    command.env("CLIENT", std::env::current_exe().unwrap());
     command.arg("run").args(options).args(["--", "sh", "-c", &format!("{PRELUDE}\n{script}")]);
     command
 }
@@ -29,7 +48,7 @@ fn run(options: &[&str], script: &str) -> (Option<i32>, String, String) {
 #[test]
 fn the_command_finds_its_cluster_in_the_environment() {
     let shown = "echo $CRATEDB_CLUSTER_NAME $CRATEDB_CLOUD_API_KEY $CRATEDB_CLOUD_API_SECRET $CRATEDB_TEST_OUTER $PPID; \
-                 test -w $CRATEDB_TEST_REPORT && api $CRATEDB_CLOUD_ENDPOINT/api/v2/users/me/ > /dev/null && echo answered";
+                 test -w $CRATEDB_TEST_REPORT && suspend && echo answered";
     let options = ["--cluster", "name=demo", "--api-key", "k", "--api-secret", "s"];
     let (code, out, err) = run(&options, shown);
     let words: Vec<_> = out.split_whitespace().collect();
@@ -67,9 +86,9 @@ fn a_command_that_does_not_exist_is_named() {
 
 #[test]
 fn the_timeline_tells_what_was_resumed_shared_and_suspended() {
-    let script = "suspended false; sleep 0.3
+    let script = "resume; sleep 0.3
         echo '{\"session\":\"a\",\"tests\":12,\"processes\":4,\"binaries\":3,\"outcome\":\"suspended\"}' >> $CRATEDB_TEST_REPORT
-        (sleep 0.3; suspended true) > /dev/null 2>&1 &";
+        (sleep 0.3; suspend) > /dev/null 2>&1 &";
     let options = ["--cluster", "name=demo,state=suspended", "--operation-time", "200ms"];
     let (code, _, err) = run(&options, script);
     let lines: Vec<_> = err.lines().collect();
@@ -85,16 +104,16 @@ fn the_timeline_tells_what_was_resumed_shared_and_suspended() {
 #[test]
 fn a_cluster_that_still_runs_makes_a_success_a_failure() {
     let options = ["--cluster", "name=demo,state=suspended", "--wait", "100ms"];
-    let (code, _, err) = run(&options, "suspended false");
+    let (code, _, err) = run(&options, "resume");
     assert_eq!(code, Some(1));
     assert!(err.ends_with("still runs: nobody asked for it to be suspended\n"), "{err}");
-    assert_eq!(run(&options, "suspended false; exit 5").0, Some(5), "the command's own failure stays");
+    assert_eq!(run(&options, "resume; exit 5").0, Some(5), "the command's own failure stays");
 }
 
 #[test]
 fn clusters_that_were_found_running_or_may_not_be_suspended_are_no_failure() {
     assert_eq!(run(&["--cluster", "name=demo"], "true"), (Some(0), String::new(), String::new()));
-    let (code, _, err) = run(&["--cluster", "name=demo,state=suspended,product=crfree"], "suspended false");
+    let (code, _, err) = run(&["--cluster", "name=demo,state=suspended,product=crfree"], "resume");
     assert_eq!(code, Some(0));
     assert!(err.ends_with("left running: its product cannot be suspended\n"), "{err}");
 }
@@ -104,8 +123,8 @@ fn signals_reach_the_command_and_the_suspension_is_still_awaited() {
     let directory = tempfile::tempdir().unwrap();
     let ready = directory.path().join("ready");
     let script = format!(
-        "trap 'echo told; (sleep 0.3; suspended true) >/dev/null 2>&1 & exit 3' TERM
-         suspended false; touch {}; while :; do sleep 0.05; done",
+        "trap 'echo told; (sleep 0.3; suspend) >/dev/null 2>&1 & exit 3' TERM
+         resume; touch {}; while :; do sleep 0.05; done",
         ready.display()
     );
     let mut child = command(&["--cluster", "name=demo,state=suspended"], &script)
@@ -128,9 +147,9 @@ fn signals_reach_the_command_and_the_suspension_is_still_awaited() {
 fn the_wait_for_a_report_is_only_for_those_who_write_one() {
     let begun = Instant::now();
     let options = ["--cluster", "name=demo,state=suspended"];
-    assert_eq!(run(&options, "suspended false; suspended true").0, Some(0));
-    assert!(begun.elapsed() < Duration::from_secs(5), "curl writes no report");
-    let script = "suspended false; api() { curl -sf -A cratedb-test/0.1 -u a:b \"$@\"; }; suspended true
+    assert_eq!(run(&options, "resume; suspend").0, Some(0));
+    assert!(begun.elapsed() < Duration::from_secs(5), "others write no report");
+    let script = "export AGENT=cratedb-test/0.1; resume; suspend
         (sleep 0.3; echo '{\"tests\":1,\"binaries\":1}' >> $CRATEDB_TEST_REPORT) > /dev/null 2>&1 &";
     let (_, _, err) = run(&options, script);
     assert!(err.contains("1 test in 1 binary shared it"), "{err}");

@@ -102,7 +102,7 @@ impl Bench {
 
     /// The error of an acquisition, and whether something may be up.
     async fn failure(&self) -> (Error, bool) {
-        let failed = self.acquire().await.err().expect("this acquisition must fail");
+        let failed = self.acquire().await.expect_err("this acquisition must fail");
         (failed.error, failed.maybe_up)
     }
 
