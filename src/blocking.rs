@@ -100,21 +100,49 @@ impl Cluster {
     }
 
     /// The HTTP address of the cluster, without credentials; see [`Cluster::http_url`](crate::Cluster::http_url).
+    ///
+    /// ```no_run
+    /// # fn example(cluster: cratedb_test::blocking::Cluster) -> cratedb_test::Result<()> {
+    /// let endpoint = format!("{}/_sql", cluster.http_url());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn http_url(&self) -> &str {
         self.0.http_url()
     }
 
     /// The address for the PostgreSQL protocol; see [`Cluster::pg_url`](crate::Cluster::pg_url).
+    ///
+    /// ```no_run
+    /// # fn example(cluster: cratedb_test::blocking::Cluster) -> cratedb_test::Result<()> {
+    /// let url = cluster.pg_url()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn pg_url(&self) -> Result<&str> {
         self.0.pg_url()
     }
 
     /// The schema of this test.
+    ///
+    /// ```no_run
+    /// # fn example(cluster: cratedb_test::blocking::Cluster) -> cratedb_test::Result<()> {
+    /// let table = format!("{}.readings", cluster.schema());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn schema(&self) -> &str {
         self.0.schema()
     }
 
     /// The version of the server.
+    ///
+    /// ```no_run
+    /// # fn example(cluster: cratedb_test::blocking::Cluster) -> cratedb_test::Result<()> {
+    /// let has_uuids = cluster.server_version() >= "6.2.0".parse()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn server_version(&self) -> Version {
         self.0.server_version()
     }
@@ -139,31 +167,73 @@ pub struct Query(crate::Query);
 
 impl Query {
     /// Adds the value of the next placeholder; see [`Query::bind`](crate::Query::bind).
+    ///
+    /// ```no_run
+    /// # fn example(cluster: cratedb_test::blocking::Cluster) -> cratedb_test::Result<()> {
+    /// cluster.query("INSERT INTO readings (id, value) VALUES (?, ?)").bind(1).bind(f64::NAN).execute()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn bind(self, value: impl Serialize) -> Self {
         Self(self.0.bind(value))
     }
 
     /// Executes the statement and returns how many rows it affected; see [`Query::execute`](crate::Query::execute).
+    ///
+    /// ```no_run
+    /// # fn example(cluster: cratedb_test::blocking::Cluster) -> cratedb_test::Result<()> {
+    /// let deleted = cluster.query("DELETE FROM readings WHERE id = ?").bind(1).execute()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn execute(self) -> Result<u64> {
         Ok(background::wait(self.0.work()?)?.count())
     }
 
     /// All rows; see [`Query::fetch_all`](crate::Query::fetch_all).
+    ///
+    /// ```no_run
+    /// # fn example(cluster: cratedb_test::blocking::Cluster) -> cratedb_test::Result<()> {
+    /// let rows: Vec<(i32, f64)> = cluster.query("SELECT id, value FROM readings").fetch_all()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn fetch_all<T: DeserializeOwned>(self) -> Result<Vec<T>> {
         background::wait(self.0.work()?)?.all()
     }
 
     /// The only row; see [`Query::fetch_one`](crate::Query::fetch_one).
+    ///
+    /// ```no_run
+    /// # fn example(cluster: cratedb_test::blocking::Cluster) -> cratedb_test::Result<()> {
+    /// let (id, value): (i32, f64) = cluster.query("SELECT * FROM readings WHERE id = 1").fetch_one()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn fetch_one<T: DeserializeOwned>(self) -> Result<T> {
         background::wait(self.0.work()?)?.one()
     }
 
     /// The only row, or `None`; see [`Query::fetch_optional`](crate::Query::fetch_optional).
+    ///
+    /// ```no_run
+    /// # fn example(cluster: cratedb_test::blocking::Cluster) -> cratedb_test::Result<()> {
+    /// let value: Option<f64> = cluster.query("SELECT value FROM readings WHERE id = 1").fetch_optional()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn fetch_optional<T: DeserializeOwned>(self) -> Result<Option<T>> {
         background::wait(self.0.work()?)?.optional()
     }
 
     /// The only column of the only row; see [`Query::scalar`](crate::Query::scalar).
+    ///
+    /// ```no_run
+    /// # fn example(cluster: cratedb_test::blocking::Cluster) -> cratedb_test::Result<()> {
+    /// let count: i64 = cluster.query("SELECT count(*) FROM readings").scalar()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn scalar<T: DeserializeOwned>(self) -> Result<T> {
         background::wait(self.0.work()?)?.scalar()
     }

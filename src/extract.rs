@@ -23,7 +23,7 @@ use crate::{Cluster, blocking};
 /// }
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be a parameter of a test with a cluster",
+    message = "`{Self}` cannot be a parameter of a `#[cratedb_cluster]` test",
     label = "does not implement `FromCluster`",
     note = "a parameter is a `cratedb_test::Cluster`, a `cratedb_test::blocking::Cluster`, or a type of yours that implements `cratedb_test::FromCluster`"
 )]

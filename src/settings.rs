@@ -11,7 +11,7 @@ use std::time::Duration;
 use self::sources::Sources;
 use crate::error::{Error, Kind, Result};
 use crate::keeper::{Policy, Spec};
-use crate::provider::{ClusterAddress, CloudTarget, DeployPolicy, LocalTarget, OnExit, Target, UrlTarget};
+use crate::provider::{CloudTarget, ClusterAddress, DeployPolicy, LocalTarget, OnExit, Target, UrlTarget};
 use crate::secret::Secret;
 
 /// What local servers run unless `CRATEDB_VERSION` says otherwise; the newest release when this crate was released.
@@ -123,8 +123,7 @@ enum Address {
 fn address(sources: &Sources, notes: &mut Vec<String>) -> Result<Option<Address>> {
     const NAMES: [&str; 3] = ["CRATEDB_CLUSTER_URL", "CRATEDB_CLUSTER_ID", "CRATEDB_CLUSTER_NAME"];
     for source in sources.each() {
-        let given: Vec<(&str, String)> =
-            NAMES.into_iter().filter_map(|name| Some((name, source.get(name)?))).collect();
+        let given: Vec<(&str, String)> = NAMES.into_iter().filter_map(|name| Some((name, source.get(name)?))).collect();
         let Some((name, value)) = given.first().cloned() else { continue };
         for (ignored, _) in &given[1..] {
             notes.push(format!("{ignored} is ignored: {name} is set too ({source})"));
@@ -217,7 +216,8 @@ fn local_target(sources: &Sources, manifest_dir: &Path, lacking: Vec<String>) ->
 
 /// Why it came to a local server: shown if there is none either.
 fn lacking(sources: &Sources) -> Vec<String> {
-    let credentials = sources.get("CRATEDB_CLOUD_API_KEY").is_some() || sources.get("CRATEDB_CLOUD_API_SECRET").is_some();
+    let credentials =
+        sources.get("CRATEDB_CLOUD_API_KEY").is_some() || sources.get("CRATEDB_CLOUD_API_SECRET").is_some();
     let cloud = if credentials {
         "cloud: credentials are set, but neither CRATEDB_CLUSTER_ID nor CRATEDB_CLUSTER_NAME says which cluster"
     } else {

@@ -75,7 +75,12 @@ impl Api {
             Call::Delete(id) => Some(id.clone()),
             _ => None,
         };
-        let answer = self.shared.change(|state, now| state.on(now, call));
+        let answer = match call {
+            Call::CreateProject(_) | Call::Delete(_) | Call::Suspend(..) | Call::Protect(..) => {
+                self.shared.change(|state, now| state.on(now, call))
+            }
+            read => self.shared.ask(read),
+        };
         if let Some(id) = deleted.filter(|_| answer.status == 204) {
             self.shared.close_gateway(&id);
         }

@@ -4,6 +4,7 @@ mod environment;
 mod report;
 mod run;
 mod serve;
+mod standin;
 mod timeline;
 
 use std::ffi::OsString;
@@ -43,6 +44,8 @@ enum Command {
         #[arg(last = true, required = true, value_name = "COMMAND")]
         command: Vec<OsString>,
     },
+    /// Stands in for the program `crate`: serves the embedded engine without authentication.
+    Crate(standin::CrateArgs),
 }
 
 /// What `serve` and `run` have in common.
@@ -105,9 +108,13 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
+    if let Some(arguments) = standin::arguments_by_name(std::env::args_os().collect()) {
+        return standin::stand_in(&standin::CrateArgs::parse_from(arguments));
+    }
     match Cli::parse().command {
         Command::Serve(simulated) => serve::serve(simulated.options()),
         Command::Run { simulated, wait, command } => run::run(simulated.options(), wait, &command),
+        Command::Crate(arguments) => standin::stand_in(&arguments),
     }
 }
 

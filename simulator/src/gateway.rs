@@ -5,7 +5,7 @@
 //! that comes and goes would be nearer to a TCP load balancer, but could lose its port to somebody else.
 
 mod auth;
-mod embedded;
+pub(crate) mod embedded;
 mod upstream;
 
 use std::sync::{Arc, Mutex, OnceLock};
@@ -21,6 +21,9 @@ use crate::state::cluster::Cluster;
 use auth::Verdict;
 use embedded::Embedded;
 use upstream::Upstream;
+
+/// Cloud names its nodes like this, counted from 0.
+const NODE: &str = "data-hot-0";
 
 /// The data plane of one cluster.
 #[derive(Debug)]
@@ -75,6 +78,11 @@ impl Facts {
             password: cluster.password.clone(),
             url: cluster.url.clone(),
         }
+    }
+
+    fn engine(&self, id: &str) -> Embedded {
+        let address = self.url.strip_prefix("http://").unwrap_or(&self.url);
+        Embedded::new(id, &self.name, &self.version, NODE, address)
     }
 }
 
@@ -153,8 +161,7 @@ impl Gateway {
             Verdict::User(user) => user,
             Verdict::Refused(reply) => return Some(reply),
         };
-        let embedded =
-            self.embedded.get_or_init(|| Embedded::new(&self.cluster, &facts.name, &facts.version, &facts.url));
+        let embedded = self.embedded.get_or_init(|| facts.engine(&self.cluster));
         if matches!(session, Session::Fresh) {
             *session = Session::Embedded(embedded.connect());
         }

@@ -71,20 +71,21 @@ impl Request {
 /// Keeps the requests and writes them as they are answered.
 #[derive(Debug)]
 pub(crate) struct Record {
-    kept: Mutex<Vec<Request>>,
+    /// None if nobody will ask: a server that runs for weeks must not keep them all.
+    kept: Option<Mutex<Vec<Request>>>,
     file: Option<Mutex<File>>,
     secrets: Mutex<HashSet<String>>,
 }
 
 impl Record {
-    pub(crate) fn new(path: Option<&Path>) -> io::Result<Self> {
+    pub(crate) fn new(path: Option<&Path>, keep: bool) -> io::Result<Self> {
         let open = |path: &Path| {
             File::create(path).map(Mutex::new).map_err(|error| {
                 let path = path.display();
                 io::Error::new(error.kind(), format!("cannot write requests to `{path}`: {error}"))
             })
         };
-        Ok(Self { kept: Mutex::default(), file: path.map(open).transpose()?, secrets: Mutex::default() })
+        Ok(Self { kept: keep.then(Mutex::default), file: path.map(open).transpose()?, secrets: Mutex::default() })
     }
 
     /// Replaces this text wherever it turns up from now on.
@@ -95,7 +96,7 @@ impl Record {
     }
 
     pub(crate) fn kept(&self) -> Vec<Request> {
-        self.kept.lock().unwrap().clone()
+        self.kept.as_ref().map(|kept| kept.lock().unwrap().clone()).unwrap_or_default()
     }
 
     /// Makes a body presentable.
@@ -121,13 +122,21 @@ impl Record {
     /// Writes the line at once: whoever reads the file after an answer finds it there.
     pub(crate) fn add(&self, request: Request) {
         if let Some(file) = &self.file {
-            let mut line = serde_json::to_string(&request).unwrap_or_default();
-            line.push('\n');
+            let line = line(&request);
             // A full disk must not take the simulator down; the requests are still kept in memory.
             let _ = file.lock().unwrap().write_all(line.as_bytes());
         }
-        self.kept.lock().unwrap().push(request);
+        if let Some(kept) = &self.kept {
+            kept.lock().unwrap().push(request);
+        }
     }
+}
+
+/// The moment always has three decimals; JSON numbers would lose final zeros.
+fn line(request: &Request) -> String {
+    let json = serde_json::to_string(request).unwrap_or_default();
+    let rest = json.split_once(',').map_or("}", |(_, rest)| rest);
+    format!("{{\"at_ms\":{:.3},{rest}\n", request.at_ms)
 }
 
 /// Milliseconds with three decimals: a microsecond is the finest that is kept.
@@ -199,7 +208,7 @@ mod tests {
 
     #[test]
     fn secrets_are_replaced_by_name_by_value_and_inside_statements() {
-        let record = Record::new(None).unwrap();
+        let record = Record::new(None, true).unwrap();
         record.hide("hunter2-hunter2");
         let shown = |raw: &str| record.body(raw.as_bytes()).to_string();
         assert_eq!(shown(r#"{"cluster":{"password":"abcdefgh"}}"#), r#"{"cluster":{"password":"***"}}"#);
@@ -213,14 +222,27 @@ mod tests {
 
     #[test]
     fn bodies_that_are_no_json_are_kept_as_text() {
-        let record = Record::new(None).unwrap();
+        let record = Record::new(None, true).unwrap();
         assert_eq!(record.body(b"{half"), Value::from("{half"));
         assert_eq!(record.body(b""), Value::Null);
     }
 
     #[test]
-    fn a_moment_keeps_three_decimals() {
-        let line = serde_json::to_string(&at_ms(1_767_607_200_456_789)).unwrap();
-        assert_eq!(line, "1767607200456.789");
+    fn a_line_has_three_decimals_and_only_what_is_promised() {
+        let request = Request {
+            at_ms: at_ms(1_767_607_200_456_700),
+            method: "PUT".into(),
+            path: "/x/".into(),
+            query: String::new(),
+            status: 200,
+            body: serde_json::json!({ "suspended": true }),
+            cluster: Some("c".into()),
+            connection: 7,
+            user_agent: "curl".into(),
+        };
+        assert_eq!(
+            line(&request),
+            "{\"at_ms\":1767607200456.700,\"method\":\"PUT\",\"path\":\"/x/\",\"query\":\"\",\"status\":200,\"body\":{\"suspended\":true}}\n"
+        );
     }
 }

@@ -13,7 +13,7 @@ use crate::http;
 use crate::jwt::Tokens;
 use crate::options::{EngineKind, Options};
 use crate::requests::Record;
-use crate::state::{Beginning, Micros, State};
+use crate::state::{Answer, Beginning, Call, Micros, State};
 
 /// The real clock.
 pub(crate) fn now() -> Micros {
@@ -39,8 +39,17 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(options: &Options, base: String) -> std::io::Result<Self> {
+        Self::with_record(options, base, true)
+    }
+
+    /// Without a record of requests in memory.
+    pub(crate) fn forgetful(options: &Options, base: String) -> std::io::Result<Self> {
+        Self::with_record(options, base, false)
+    }
+
+    fn with_record(options: &Options, base: String, keep: bool) -> std::io::Result<Self> {
         let now = now();
-        let record = Record::new(options.requests.as_deref())?;
+        let record = Record::new(options.requests.as_deref(), keep)?;
         options.api_secret.iter().for_each(|secret| record.hide(secret));
         Ok(Self {
             // Different from run to run: clients cache tokens by cluster id.
@@ -64,16 +73,37 @@ impl Shared {
 
     /// Reads the state as it is now.
     pub(crate) fn look<T>(&self, look: impl FnOnce(&State) -> T) -> T {
-        let mut state = self.lock();
-        state.advance(now());
-        look(&state)
+        self.advanced(|state, _| look(state))
+    }
+
+    /// A request that only reads.
+    pub(crate) fn ask(&self, call: Call) -> Answer {
+        self.advanced(|state, now| state.on(now, call))
+    }
+
+    /// Tells those who wait only if something was due: readers must not wake everybody, nor may a reader that notices
+    /// first keep the ticker from telling.
+    fn advanced<T>(&self, then: impl FnOnce(&mut State, Micros) -> T) -> T {
+        let (mut state, now) = (self.lock(), now());
+        let moves = state.next_due().is_some_and(|due| due <= now);
+        state.advance(now);
+        let result = then(&mut state, now);
+        drop(state);
+        if moves {
+            self.tell();
+        }
+        result
     }
 
     /// Changes the state and tells everybody who waits.
     pub(crate) fn change<T>(&self, change: impl FnOnce(&mut State, Micros) -> T) -> T {
         let result = change(&mut self.lock(), now());
-        self.changed.send_modify(|count| *count += 1);
+        self.tell();
         result
+    }
+
+    fn tell(&self) {
+        self.changed.send_modify(|count| *count += 1);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -34,14 +34,28 @@ impl Simulator {
 
     /// The same for code without a runtime. Binding local ports is all there is to wait for.
     pub fn start_blocking(options: Options) -> io::Result<Self> {
+        Self::start_with(options, Shared::new)
+    }
+
+    /// The same without a record of requests in memory: for one that runs for weeks.
+    pub(crate) fn start_forgetful(options: Options) -> io::Result<Self> {
+        Self::start_with(options, Shared::forgetful)
+    }
+
+    fn start_with(options: Options, make: fn(&Options, String) -> io::Result<Shared>) -> io::Result<Self> {
         let runtime =
             Builder::new_multi_thread().worker_threads(THREADS).thread_name("simulator").enable_all().build()?;
         let (told, started) = std::sync::mpsc::channel();
         // Spawned and not blocked on: the caller may be inside another runtime.
-        runtime.spawn(async move { told.send(open(options).await) });
-        let shared =
-            started.recv().map_err(|_| io::Error::other("the simulator's thread ended while it started"))??;
-        Ok(Self { shared, runtime: Some(runtime) })
+        runtime.spawn(async move { told.send(open(options, make).await) });
+        let ended = || io::Error::other("the simulator's thread ended while it started");
+        match started.recv().map_err(|_| ended()).flatten() {
+            Ok(shared) => Ok(Self { shared, runtime: Some(runtime) }),
+            Err(error) => {
+                runtime.shutdown_background();
+                Err(error)
+            }
+        }
     }
 
     /// Address of the control plane, without a path: what `CRATEDB_CLOUD_ENDPOINT` takes.
@@ -69,7 +83,7 @@ impl Drop for Simulator {
     }
 }
 
-async fn open(options: Options) -> io::Result<Arc<Shared>> {
+async fn open(options: Options, make: fn(&Options, String) -> io::Result<Shared>) -> io::Result<Arc<Shared>> {
     let listener = TcpListener::bind(options.listen)
         .await
         .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {}: {error}", options.listen)))?;
@@ -78,7 +92,7 @@ async fn open(options: Options) -> io::Result<Arc<Shared>> {
         // Nobody can connect to 0.0.0.0 by that name everywhere.
         address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
     }
-    let shared = Arc::new(Shared::new(&options, format!("http://{address}"))?);
+    let shared = Arc::new(make(&options, format!("http://{address}"))?);
     for cluster in &options.clusters {
         let (gateway, url) = bind_gateway().await?;
         let given = cluster.given(url);

@@ -1,6 +1,6 @@
 //! Following an operation of a cluster to its end.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -80,10 +80,15 @@ impl Which {
     }
 }
 
+/// The service lists an operation before it answers the request for it. One that is not there after this time never comes.
+const LISTED: Duration = if cfg!(test) { Duration::from_millis(700) } else { Duration::from_secs(30) };
+
 /// How a followed operation ended.
 #[derive(Debug)]
 pub(crate) enum Ended {
     Succeeded,
+    /// Accepted, and nothing came of it.
+    Lost(Error),
     /// With the service's own words.
     Failed(Error),
 }
@@ -92,28 +97,32 @@ impl Client {
     /// Waits for the end of an operation, good or bad; `told` hears each new status.
     ///
     /// An API in trouble doesn't end the wait, since the operation goes on without it; a refusal does. An operation that
-    /// is never listed has succeeded once the idle cluster is as `goal` wants it.
+    /// is never listed has succeeded if the idle cluster is as `goal` wants it; else it is lost.
     pub(crate) async fn follow(
         &self,
         cluster: &Cluster,
         which: &Which,
-        awaited: &str,
+        doing: &str,
         goal: impl Fn(&Cluster) -> bool,
         deadline: Instant,
         told: impl FnMut(&str),
     ) -> Result<Ended> {
+        let lost = Instant::now() + LISTED;
         let look = async || {
             let operations = self.operations(&cluster.id, which.kind()).await?;
             if let Some(operation) = which.find(operations) {
-                return Ok(operation.ended(awaited));
+                return Ok(operation.ended(doing));
             }
             let now = self.cluster(&cluster.id).await?;
             if now.busy().is_none() && goal(&now) {
                 return Ok(Look::Ready(Ended::Succeeded));
             }
+            if now.busy().is_none() && Instant::now() > lost {
+                return Ok(Look::Ready(Ended::Lost(nothing_came_of(doing))));
+            }
             Ok(Look::NotYet("its operation is not listed yet".to_owned()))
         };
-        wait::until(awaited, wait::OPERATION, deadline, told, || async {
+        wait::until(&format!("the end of {doing}"), wait::OPERATION, deadline, told, || async {
             match look().await {
                 Err(error) if passing(&error) => Ok(Look::NotYet(error.to_string())),
                 found => found,
@@ -128,6 +137,11 @@ pub(crate) fn passing(error: &Error) -> bool {
     error.is_transport()
         || (error.kind() == Kind::Timeout && error.status().is_none())
         || error.status().is_some_and(|status| status == 429 || status >= 500)
+}
+
+fn nothing_came_of(doing: &str) -> Error {
+    Error::new(Kind::Cloud, format!("{doing} failed"))
+        .because("CrateDB Cloud took the request, but there is no operation and the cluster is as before")
 }
 
 impl Operation {

@@ -29,8 +29,8 @@ use crate::sql::{self, Answer, Statement};
 /// |---|---|
 /// | SMALLINT, INTEGER, BIGINT | any integer that holds the value; `f64` if it is exact |
 /// | DOUBLE PRECISION, REAL | `f64`, `f32` (rounded to the nearest), NaN and infinities included |
-/// | NUMERIC | `String`, or a decimal type that reads itself from a string; `f64` (rounded) |
-/// | TIMESTAMP, DATE | `i64`: milliseconds since the epoch. Types that read themselves from a string (`jiff::Timestamp`, `chrono::DateTime<Utc>`, `String`) get RFC 3339; a TIMESTAMP WITHOUT TIME ZONE has no `Z`. `time::OffsetDateTime` needs a `#[serde(with = …)]` |
+/// | NUMERIC | `String`, or a decimal type that reads itself from a string, such as `rust_decimal::Decimal`; `f64` (rounded) |
+/// | TIMESTAMP, DATE | `i64`: milliseconds since the epoch. Types that read themselves from a string (`jiff::Timestamp`, `chrono::DateTime<Utc>`, `String`) get RFC 3339; a TIMESTAMP WITHOUT TIME ZONE has no `Z`. `time::OffsetDateTime` needs `#[serde(with = "time::serde::rfc3339")]` |
 /// | OBJECT | a struct, a map, `serde_json::Value` |
 /// | ARRAY, GEO_POINT, FLOAT_VECTOR | `Vec<T>`, a tuple, an array |
 /// | TEXT | `String`, `char`, an enum of unit variants |
@@ -60,7 +60,7 @@ impl Query {
     /// Adds the value of the next placeholder, `?` or `$1`, `$2`, ….
     ///
     /// Anything that implements serde's `Serialize` can be bound: a sequence or a tuple is one ARRAY, a struct or a map one
-    /// OBJECT, an enum's unit variant its name, `None` is NULL. Floats that JSON has no number for arrive as what they are,
+    /// OBJECT, an enum's unit variant its name, `None` is NULL. A time is milliseconds since the epoch or ISO 8601. Floats that JSON has no number for arrive as what they are,
     /// and integers of more than 64 bits as text, which CrateDB reads into a NUMERIC. A value that CrateDB has no type for
     /// (bytes, an enum variant with data) makes the query fail when it is executed, with an error that names the parameter.
     ///

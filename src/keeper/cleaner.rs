@@ -68,7 +68,9 @@ async fn drop_schema(client: &Client, able: Capabilities, schema: &str) -> Resul
         return Ok(());
     }
     // Object by object: views first, since tables that they use can't be dropped under them.
-    for (types, statement) in [("'VIEW'", "DROP VIEW"), ("'FOREIGN'", "DROP FOREIGN TABLE"), ("'BASE TABLE'", "DROP TABLE")] {
+    for (types, statement) in
+        [("'VIEW'", "DROP VIEW"), ("'FOREIGN'", "DROP FOREIGN TABLE"), ("'BASE TABLE'", "DROP TABLE")]
+    {
         let list = format!(
             "SELECT table_name FROM information_schema.tables WHERE table_schema = {} AND table_type = {types}",
             literal(schema)

@@ -47,7 +47,9 @@ impl Locks {
             .mode(0o600)
             .custom_flags(libc::O_CLOEXEC | libc::O_NOFOLLOW)
             .open(path)
-            .map_err(|error| Error::new(Kind::Session, format!("cannot open the lock {}", path.display())).because(error))?;
+            .map_err(|error| {
+                Error::new(Kind::Session, format!("cannot open the lock {}", path.display())).because(error)
+            })?;
         let file: &'static File = Box::leak(Box::new(file));
         files.insert(path.to_owned(), file);
         Ok(file)

@@ -30,7 +30,10 @@ impl Filter {
                 Targets::new().with_target(OWN, default).with_targets(own.collect::<Vec<_>>())
             }
             _ => {
-                tracing::warn!(filter = text, "CRATEDB_TEST_LOG can't be read; accepted: error, warn, info, debug, trace");
+                tracing::warn!(
+                    filter = text,
+                    "CRATEDB_TEST_LOG can't be read; accepted: error, warn, info, debug, trace"
+                );
                 return;
             }
         };

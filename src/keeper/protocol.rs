@@ -37,8 +37,16 @@ pub(crate) struct Greeting {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(crate) enum FromClient {
     Hello(Box<Hello>),
-    Begin { attempt: Open, parent: Option<AttemptId> },
-    End { id: AttemptId, passed: bool, used: bool, keep: bool },
+    Begin {
+        attempt: Open,
+        parent: Option<AttemptId>,
+    },
+    End {
+        id: AttemptId,
+        passed: bool,
+        used: bool,
+        keep: bool,
+    },
     /// The credentials were refused: get new ones.
     Renew,
 }
@@ -144,8 +152,9 @@ pub(crate) struct Ready {
 /// A frame, ready to be written.
 pub(crate) fn encode(message: &impl Serialize) -> Result<Vec<u8>> {
     let mut bytes = vec![0; 4];
-    serde_json::to_writer(&mut bytes, message)
-        .map_err(|error| Error::new(Kind::Session, "cannot encode a message of the keeper's protocol").because(error))?;
+    serde_json::to_writer(&mut bytes, message).map_err(|error| {
+        Error::new(Kind::Session, "cannot encode a message of the keeper's protocol").because(error)
+    })?;
     let length = bytes.len() - 4;
     if length > MAX_FRAME {
         return Err(Error::new(Kind::Session, format!("a message of {length} bytes is too long for the keeper")));

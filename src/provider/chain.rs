@@ -65,7 +65,7 @@ impl Provider {
             Self::Url(_) => Ok(None),
             #[cfg(feature = "cloud")]
             Self::Cloud(cloud) => cloud.recover(held, deadline, progress).await,
-            Self::Local(local) => local.recover(held, progress).await,
+            Self::Local(local) => local.recover(held, deadline, progress).await,
         }
     }
 

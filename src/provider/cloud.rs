@@ -113,7 +113,7 @@ impl Cloud {
             return Ok(Look::NotYet(format!("operation {kind} of somebody else has ended")));
         }
         if let Some(failed) = cluster.never_deployed() {
-            return Err(self.broken(&cluster, failed));
+            return Err(self.broken(&cluster, failed).await);
         }
         if cluster.suspended {
             return self.resume(&cluster, run).await;
@@ -122,9 +122,12 @@ impl Cloud {
     }
 
     /// A cluster whose deployment failed is listed like any other and never answers.
-    fn broken(&self, cluster: &Cluster, failed: &Operation) -> Error {
+    async fn broken(&self, cluster: &Cluster, failed: &Operation) -> Error {
+        // The cluster has the short form of the operation, without the service's words.
+        let all = self.client.operations(&cluster.id, Some("CREATE")).await.unwrap_or_default();
+        let full = all.iter().find(|operation| operation.id == failed.id).unwrap_or(failed);
         Error::new(Kind::Cloud, format!("{} can't be used", named(cluster)))
-            .because(format!("its deployment failed: {}", failed.told()))
+            .because(format!("its deployment failed: {}", full.told()))
             .hint(format!("delete it at {}, or name another", self.client.endpoint()))
     }
 

@@ -7,7 +7,7 @@
 mod command;
 mod engine;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use testcontainers::core::IntoContainerPort as _;
@@ -23,6 +23,9 @@ use crate::sql::{Credentials, Wallet};
 /// Ports of the server inside.
 const HTTP: u16 = 4200;
 const POSTGRESQL: u16 = 5432;
+
+/// Killing a server and deleting its data is quick; an engine that needs longer is in trouble, and the keeper tries again.
+const REMOVAL: Duration = Duration::from_secs(60);
 
 pub(super) struct Container {
     target: LocalTarget,
@@ -54,7 +57,7 @@ impl Container {
         match self.start(&name, engine, deadline, progress).await {
             Ok(resource) => Ok(Resource { held, ..resource }),
             // Removed here and not by a release, since nothing of it can be used; its log is in the error.
-            Err(error) => Err(match engine.remove(&name).await {
+            Err(error) => Err(match engine.remove(&name, Instant::now() + REMOVAL).await {
                 Ok(()) => NotAcquired::nothing(error),
                 Err(kept) => NotAcquired::maybe_up(error.hint(kept.to_string())),
             }),
@@ -67,13 +70,14 @@ impl Container {
             true => progress.step(format!("starting a container of image {image}")),
             false => progress.step(format!("pulling image {image}, which is not on this machine yet")),
         }
-        let request = command::request(&self.target, name, engine, deadline).await;
+        let address = engine.address().await;
+        let request = command::request(&self.target, name, address.clone(), engine.memory().await, deadline);
         let container = match tokio::time::timeout_at(deadline.into(), request.start()).await {
             Ok(started) => started.map_err(|error| self.not_started(&error))?,
             Err(_) => return Err(self.too_late(engine, name).await),
         };
         progress.step(format!("waiting for container {name} to answer"));
-        match self.until_ready(name, &container, deadline, progress).await {
+        match self.until_ready(name, address, &container, deadline, progress).await {
             Ok(resource) => Ok(resource),
             Err(error) => Err(with_log(error, &container).await),
         }
@@ -82,6 +86,7 @@ impl Container {
     async fn until_ready(
         &self,
         name: &str,
+        address: Option<String>,
         container: &ContainerAsync<GenericImage>,
         deadline: Instant,
         progress: &Progress,
@@ -89,10 +94,9 @@ impl Container {
         let unknown = |error: TestcontainersError| {
             self.failed().because(format!("container {name} does not say where it is")).because_of(&error)
         };
-        let host = match container.get_host().await.map_err(unknown)?.to_string() {
-            // The ports are mapped for IPv4, and this name may mean IPv6.
-            host if host == "localhost" => "127.0.0.1".to_owned(),
-            host => host,
+        let host = match address {
+            Some(address) => address,
+            None => container.get_host().await.map_err(unknown)?.to_string(),
         };
         let gone = || self.failed().because(format!("container {name} ended at once"));
         let port = container.get_host_port_ipv4(HTTP.tcp()).await.map_err(|_| gone())?;
@@ -120,7 +124,7 @@ impl Container {
     }
 
     /// Removes the container that the journal names. One that is gone is no error.
-    pub(super) async fn remove(&self, held: &serde_json::Value, progress: &Progress) -> Result<()> {
+    pub(super) async fn remove(&self, held: &serde_json::Value, deadline: Instant, progress: &Progress) -> Result<()> {
         let name = name(held)?;
         progress.step(format!("removing container {name}"));
         let engine = Engine::find().await.map_err(|lacks| {
@@ -128,7 +132,7 @@ impl Container {
                 .because(lacks)
                 .hint(format!("when it runs again: docker rm -v -f {name}"))
         })?;
-        engine.remove(&name).await
+        engine.remove(&name, deadline).await
     }
 
     pub(super) async fn release(
@@ -144,7 +148,7 @@ impl Container {
             );
             return Ok(Released::Left(line));
         }
-        self.remove(held, progress).await.map(|()| Released::Removed)
+        self.remove(held, Instant::now() + REMOVAL, progress).await.map(|()| Released::Removed)
     }
 
     fn failed(&self) -> Error {
@@ -217,3 +221,8 @@ fn name(held: &serde_json::Value) -> Result<String> {
         .map(|held| held.name)
         .map_err(|error| Error::new(Kind::Provider, "cannot read what the journal says of a container").because(error))
 }
+
+#[cfg(test)]
+pub(crate) mod standin;
+#[cfg(test)]
+mod tests;

@@ -37,8 +37,13 @@ impl Local {
     }
 
     #[cfg(feature = "container")]
-    pub(super) async fn recover(&self, held: &serde_json::Value, progress: &Progress) -> Result<Option<Resource>> {
-        self.container.remove(held, progress).await.map(|()| None)
+    pub(super) async fn recover(
+        &self,
+        held: &serde_json::Value,
+        deadline: Instant,
+        progress: &Progress,
+    ) -> Result<Option<Resource>> {
+        self.container.remove(held, deadline, progress).await.map(|()| None)
     }
 
     #[cfg(feature = "container")]
@@ -52,7 +57,7 @@ impl Local {
     }
 
     #[cfg(not(feature = "container"))]
-    pub(super) async fn recover(&self, held: &serde_json::Value, _: &Progress) -> Result<Option<Resource>> {
+    pub(super) async fn recover(&self, held: &serde_json::Value, _: Instant, _: &Progress) -> Result<Option<Resource>> {
         Err(without_containers(held))
     }
 
@@ -64,8 +69,8 @@ impl Local {
     fn nothing_usable(&self, container: &str) -> Error {
         let error = Error::new(Kind::Provider, "no CrateDB for the tests")
             .because("nothing is configured, and this machine can start nothing");
-        let process = "local processes can't be started by this version of cratedb-test".to_owned();
-        let own = [format!("container: {container}"), format!("process: {process}")];
+        let process = "process: this version of cratedb-test can't start local processes".to_owned();
+        let own = [format!("container: {container}"), process];
         self.lacking.iter().cloned().chain(own).fold(error, Error::hint)
     }
 }
@@ -76,3 +81,6 @@ fn without_containers(held: &serde_json::Value) -> Error {
     Error::new(Kind::Provider, format!("cannot let go of {held}"))
         .because("cratedb-test was built without its feature `container`")
 }
+
+#[cfg(all(test, feature = "container"))]
+mod tests;

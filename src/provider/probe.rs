@@ -51,7 +51,8 @@ pub(super) async fn answers_sql(
 }
 
 async fn look(url: &str, wallet: &Wallet, patience: Patience) -> Result<Look<Version>> {
-    let client = Client::with_limits(url, None, wallet.clone(), LIMITS)?;
+    // With a schema already here: a proxy that mixes sessions keeps the one of the first request for all that follow.
+    let client = Client::with_limits(url, Some(SCHEMAS[0]), wallet.clone(), LIMITS)?;
     let version = client.version().await?;
     let nodes: Vec<(i64,)> = client.rows("SELECT count(*) FROM sys.nodes").await?;
     if nodes.first().is_none_or(|(count,)| *count < 1) {
@@ -125,7 +126,7 @@ fn mixed(url: &str, asked: &str, found: &str) -> Error {
     } else {
         error
             .because(format!("a connection that asked for schema `{asked}` got `{found}`"))
-            .hint("a user's stored search_path wins over the schema of a connection: ALTER USER … RESET search_path")
-            .hint("or a proxy drops the header Default-Schema: let it pass")
+            .hint("a search_path that is stored with the user wins over a connection's schema: ALTER USER … RESET search_path")
+            .hint("or a proxy before the server drops the header Default-Schema, or shares its own connections among clients")
     }
 }

@@ -81,14 +81,4 @@ pub(super) fn pg_url(http_url: &str, port: u16, username: Option<&str>, password
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_postgresql_address_has_the_servers_host_and_quoted_credentials() {
-        let pg = pg_url("https://db.example.org:4200", 5432, Some("ada"), Some(&Secret::new("a/b@c"))).unwrap();
-        assert_eq!(pg.expose(), "postgres://ada:a%2Fb%40c@db.example.org:5432?sslmode=require");
-        let pg = pg_url("http://[::1]:4200", 5433, None, None).unwrap();
-        assert_eq!(pg.expose(), "postgres://crate@[::1]:5433");
-    }
-}
+mod tests;

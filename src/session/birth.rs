@@ -65,7 +65,10 @@ pub(super) fn reach(files: &KeyFiles, deadline: Instant) -> Result<UnixStream> {
             let pid = serde_json::from_str::<Holder>(&holder).map_or(0, |holder| holder.pid);
             return Err(Error::new(Kind::Timeout, "cannot reach the keeper of this cluster")
                 .because(format!("process {pid} holds {} and does not answer", files.lifetime.display()))
-                .hint(format!("see what it does (its log is {}); if it is stopped, continue or end it", files.log.display())));
+                .hint(format!(
+                    "see what it does (its log is {}); if it is stopped, continue or end it",
+                    files.log.display()
+                )));
         }
         std::thread::sleep(PAUSE);
     }

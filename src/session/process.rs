@@ -179,7 +179,11 @@ mod tests {
         let all = ancestors_of(std::process::id()).unwrap();
         let outer = all.first().map(|seen| seen.pid);
         let inside = ancestry(outer).unwrap();
-        assert_eq!(inside.runners, [inside.own.clone()], "everything above is outside, so the process is its own runner");
+        assert_eq!(
+            inside.runners,
+            [inside.own.clone()],
+            "everything above is outside, so the process is its own runner"
+        );
     }
 
     #[test]

@@ -97,7 +97,8 @@ impl Sources {
     }
 
     pub(super) fn number(&self, name: &str) -> Result<Option<u32>> {
-        let parse = |value: String| value.parse().map_err(|_| values::unreadable(name, &value).hint("accepted: a process id"));
+        let parse =
+            |value: String| value.parse().map_err(|_| values::unreadable(name, &value).hint("accepted: a process id"));
         self.get(name).map(parse).transpose()
     }
 }

@@ -59,7 +59,10 @@ fn a_cluster_without_credentials_is_an_error_and_not_a_container() {
     let error = read(&[("CRATEDB_CLUSTER_NAME", "ci")]).unwrap_err();
     assert!(error.is_setting());
     let text = error.to_string();
-    assert!(text.contains("cluster `ci`") && text.contains("CRATEDB_CLOUD_API_KEY and CRATEDB_CLOUD_API_SECRET"), "{text}");
+    assert!(
+        text.contains("cluster `ci`") && text.contains("CRATEDB_CLOUD_API_KEY and CRATEDB_CLOUD_API_SECRET"),
+        "{text}"
+    );
     let text = read(&[("CRATEDB_CLUSTER_NAME", "ci"), CREDENTIALS[0]]).unwrap_err().to_string();
     assert!(text.contains("CRATEDB_CLOUD_API_SECRET is not set") && !text.contains("API_KEY and"), "{text}");
 }
@@ -111,12 +114,19 @@ fn the_environment_beats_the_nearer_file_beats_the_farther() {
     let root = tempfile::tempdir().unwrap();
     let package = root.path().join("package");
     std::fs::create_dir(&package).unwrap();
-    std::fs::write(root.path().join(".env"), "CRATEDB_VERSION=1.1.1\nCRATEDB_TEST_KEEP_WARM=1m\nCRATEDB_USERNAME=far\n").unwrap();
+    std::fs::write(
+        root.path().join(".env"),
+        "CRATEDB_VERSION=1.1.1\nCRATEDB_TEST_KEEP_WARM=1m\nCRATEDB_USERNAME=far\n",
+    )
+    .unwrap();
     std::fs::write(package.join(".env"), "# comment\nCRATEDB_VERSION=\"2.2.2\"\nCRATEDB_TEST_KEEP_WARM=2m\n").unwrap();
     let environment = [("CRATEDB_VERSION".to_owned(), "3.3.3".to_owned())].into();
     let sources = Sources::of(environment, &[package, root.path().to_owned()]).unwrap();
     let get = |name| sources.get(name).unwrap();
-    assert_eq!((get("CRATEDB_VERSION"), get("CRATEDB_TEST_KEEP_WARM"), get("CRATEDB_USERNAME")), ("3.3.3".into(), "2m".into(), "far".into()));
+    assert_eq!(
+        (get("CRATEDB_VERSION"), get("CRATEDB_TEST_KEEP_WARM"), get("CRATEDB_USERNAME")),
+        ("3.3.3".into(), "2m".into(), "far".into())
+    );
     assert_eq!(std::env::var_os("CRATEDB_TEST_KEEP_WARM"), None, "nothing is put into the process");
 }
 

@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn show_some_failures_and_keep_all_in_the_message() {
-        let items = vec![r#"{"rowcount": -2, "error_message": "no"}"#; 8].join(",");
+        let items = [r#"{"rowcount": -2, "error_message": "no"}"#; 8].join(",");
         let error = counts_of(&format!(r#"{{"results": [{items}]}}"#), 8).unwrap_err();
         assert!(error.to_string().contains("row 5: no; and 3 more"), "{error}");
         assert_eq!(error.message().unwrap().lines().count(), 8);

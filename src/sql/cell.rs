@@ -1,19 +1,18 @@
 //! One value of a row as a serde deserializer. The target says what it wants, the column's type says what is there, and
 //! what doesn't fit without loss is an error.
 
+mod nested;
+
 use std::borrow::Cow;
 
-use serde::de::value::StringDeserializer;
-use serde::de::{
-    self, DeserializeSeed, Deserializer, EnumAccess, Error as _, IntoDeserializer, MapAccess, SeqAccess, Unexpected,
-    VariantAccess, Visitor,
-};
+use serde::de::{self, Deserializer, Error as _, IntoDeserializer, Unexpected, Visitor};
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
 
 use super::failure::excerpt;
 use super::row::Error;
 use super::types::{ColumnType, Writing};
+use nested::{Elements, Object};
 
 /// More digits than this no DOUBLE is written with: a number that has them is exact only as text.
 const DOUBLE_DIGITS: usize = 17;
@@ -156,22 +155,23 @@ impl<'de> Cell<'de> {
         Ok(format!("{date}T{hour:02}:{minute:02}:{second:02}.{millisecond:03}{zone}"))
     }
 
-    fn elements(self) -> Result<Elements<'de>, Error> {
-        Ok(Elements { values: self.parsed::<Vec<&RawValue>>()?.into_iter(), kind: self.kind.element(), number: 0 })
-    }
-
-    fn entries(self) -> Result<Entries<'de>, Error> {
-        Ok(Entries { entries: self.parsed::<Object<'de>>()?.0.into_iter(), value: None })
-    }
-
     fn visit_elements<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        let mut elements = self.elements()?;
-        let count = elements.values.len();
+        let mut elements = Elements::new(self.parsed()?, self.kind.element());
+        let count = elements.rest();
         let value = visitor.visit_seq(&mut elements)?;
-        match elements.values.len() {
+        match elements.rest() {
             0 => Ok(value),
             rest => Err(Error::custom(format_args!("an array of {count} elements, expected {}", count - rest))),
         }
+    }
+
+    /// Whether an integer is still the same as a float. Of a fraction nobody expects it, and of a NUMERIC neither.
+    fn keeps_integer(self, rounded: i128) -> bool {
+        self.kind.writing() == Writing::Numeric || self.json.parse::<i128>().map_or(true, |exact| exact == rounded)
+    }
+
+    fn object(self) -> Result<Object<'de>, Error> {
+        self.parsed()
     }
 }
 
@@ -193,7 +193,7 @@ impl<'de> Deserializer<'de> for Cell<'de> {
             b't' | b'f' => self.deserialize_bool(visitor),
             b'"' => visitor.visit_string(self.string()?),
             b'[' => self.visit_elements(visitor),
-            b'{' => visitor.visit_map(self.entries()?),
+            b'{' => visitor.visit_map(self.object()?.entries()),
             _ if self.kind.writing() == Writing::Numeric => visitor.visit_str(self.json),
             _ if self.is_integer() && (self.json.parse::<i64>().is_ok() || self.json.parse::<u64>().is_ok()) => {
                 self.integer(visitor)
@@ -224,7 +224,7 @@ impl<'de> Deserializer<'de> for Cell<'de> {
         }
         // From the text, not by way of a double: rounded once.
         match self.json.parse::<f32>() {
-            Ok(value) if value.is_finite() && keeps_integer(self.json, value as i128) => visitor.visit_f32(value),
+            Ok(value) if value.is_finite() && self.keeps_integer(value as i128) => visitor.visit_f32(value),
             _ => self.out_of_range(&visitor),
         }
     }
@@ -237,7 +237,7 @@ impl<'de> Deserializer<'de> for Cell<'de> {
             return self.mismatch(&visitor);
         }
         match self.json.parse::<f64>() {
-            Ok(value) if value.is_finite() && keeps_integer(self.json, value as i128) => visitor.visit_f64(value),
+            Ok(value) if value.is_finite() && self.keeps_integer(value as i128) => visitor.visit_f64(value),
             _ => self.out_of_range(&visitor),
         }
     }
@@ -313,7 +313,7 @@ impl<'de> Deserializer<'de> for Cell<'de> {
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        if self.first() == b'{' { visitor.visit_map(self.entries()?) } else { self.mismatch(&visitor) }
+        if self.first() == b'{' { visitor.visit_map(self.object()?.entries()) } else { self.mismatch(&visitor) }
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -334,13 +334,7 @@ impl<'de> Deserializer<'de> for Cell<'de> {
     ) -> Result<V::Value, Error> {
         match self.first() {
             b'"' => visitor.visit_enum(self.string()?.into_deserializer()),
-            b'{' => {
-                let mut entries = self.entries()?.entries;
-                match (entries.next(), entries.next()) {
-                    (Some((name, value)), None) => visitor.visit_enum(Variant { name, value }),
-                    _ => Err(Error::invalid_value(Unexpected::Map, &"an object with one key, the name of a variant")),
-                }
-            }
+            b'{' => visitor.visit_enum(self.object()?.variant()?),
             _ => self.mismatch(&visitor),
         }
     }
@@ -355,170 +349,4 @@ fn digits(number: &str) -> usize {
     let mantissa = number.split(['e', 'E']).next().unwrap_or_default();
     let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
     digits.trim_start_matches('0').trim_end_matches('0').len()
-}
-
-/// Whether an integer is still the same after it became a float; of numbers with a fraction nobody expects it.
-fn keeps_integer(number: &str, rounded: i128) -> bool {
-    number.parse::<i128>().map_or(true, |exact| exact == rounded)
-}
-
-/// A value in an object, of whose type an answer says nothing.
-fn inside(value: &RawValue) -> Cell<'_> {
-    Cell::new(value.get(), &ColumnType::Unknown)
-}
-
-struct Elements<'de> {
-    values: std::vec::IntoIter<&'de RawValue>,
-    kind: &'de ColumnType,
-    number: usize,
-}
-
-impl<'de> SeqAccess<'de> for &mut Elements<'de> {
-    type Error = Error;
-
-    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
-        let Some(value) = self.values.next() else { return Ok(None) };
-        self.number += 1;
-        let element = Cell::new(value.get(), self.kind);
-        seed.deserialize(element).map(Some).map_err(|error| error.below(format_args!("[{}]", self.number)))
-    }
-
-    fn size_hint(&self) -> Option<usize> {
-        Some(self.values.len())
-    }
-}
-
-/// The entries of an object in the order in which they were written.
-struct Object<'de>(Vec<(String, &'de RawValue)>);
-
-impl<'de> de::Deserialize<'de> for Object<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Collect;
-        impl<'de> Visitor<'de> for Collect {
-            type Value = Object<'de>;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut entries = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    entries.push(entry);
-                }
-                Ok(Object(entries))
-            }
-        }
-        deserializer.deserialize_map(Collect)
-    }
-}
-
-struct Entries<'de> {
-    entries: std::vec::IntoIter<(String, &'de RawValue)>,
-    value: Option<(String, &'de RawValue)>,
-}
-
-impl<'de> MapAccess<'de> for Entries<'de> {
-    type Error = Error;
-
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
-        self.value = self.entries.next();
-        match &self.value {
-            Some((key, _)) => seed.deserialize(Key(key.clone())).map(Some),
-            None => Ok(None),
-        }
-    }
-
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
-        let (key, value) = self.value.take().ok_or_else(|| Error::custom("a value was asked for before its key"))?;
-        seed.deserialize(inside(value)).map_err(|error| error.below(format_args!("['{key}']")))
-    }
-}
-
-/// A key of an object. Maps may have numbers for keys, which JSON writes as strings.
-struct Key(String);
-
-impl Key {
-    fn number<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        if let Ok(value) = self.0.parse() {
-            visitor.visit_i64(value)
-        } else if let Ok(value) = self.0.parse() {
-            visitor.visit_u64(value)
-        } else if let Ok(value) = self.0.parse() {
-            visitor.visit_i128(value)
-        } else {
-            visitor.visit_string(self.0)
-        }
-    }
-}
-
-macro_rules! number_keys {
-    ($($method:ident)*) => {$(
-        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-            self.number(visitor)
-        }
-    )*};
-}
-
-impl<'de> Deserializer<'de> for Key {
-    type Error = Error;
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        visitor.visit_string(self.0)
-    }
-
-    fn deserialize_enum<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Error> {
-        visitor.visit_enum(StringDeserializer::new(self.0))
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Error> {
-        visitor.visit_newtype_struct(self)
-    }
-
-    number_keys! { deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
-    deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128 }
-
-    serde::forward_to_deserialize_any! {
-        bool f32 f64 char str string bytes byte_buf option unit unit_struct seq tuple tuple_struct map struct
-        identifier ignored_any
-    }
-}
-
-struct Variant<'de> {
-    name: String,
-    value: &'de RawValue,
-}
-
-impl<'de> EnumAccess<'de> for Variant<'de> {
-    type Error = Error;
-    type Variant = Cell<'de>;
-
-    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Cell<'de>), Error> {
-        Ok((seed.deserialize(Key(self.name))?, inside(self.value)))
-    }
-}
-
-impl<'de> VariantAccess<'de> for Cell<'de> {
-    type Error = Error;
-
-    fn unit_variant(self) -> Result<(), Error> {
-        de::Deserialize::deserialize(self)
-    }
-
-    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Error> {
-        seed.deserialize(self)
-    }
-
-    fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Error> {
-        self.deserialize_tuple(len, visitor)
-    }
-
-    fn struct_variant<V: Visitor<'de>>(self, fields: &'static [&'static str], visitor: V) -> Result<V::Value, Error> {
-        self.deserialize_struct("", fields, visitor)
-    }
 }

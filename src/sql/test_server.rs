@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -168,8 +169,13 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         let Ok(stream) = stream else { continue };
         shared.streams.lock().unwrap().push(stream.try_clone().unwrap());
         let shared = shared.clone();
-        // An error here is the client's end of the connection.
-        thread::spawn(move || serve(number, &stream, &shared));
+        thread::spawn(move || {
+            // An error is the client's end of the connection; a panic is the script's, and nobody shall wait for its answer.
+            let outcome = catch_unwind(AssertUnwindSafe(|| serve(number, &stream, &shared)));
+            if outcome.is_err() {
+                let _ = stream.shutdown(Shutdown::Both);
+            }
+        });
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 use tokio::time::Instant;
 
 use super::report::{ReportFile, Totals};
@@ -33,12 +33,7 @@ const REPORT_LIMIT: Duration = Duration::from_secs(8);
 const HARNESS: &str = "cratedb-test";
 
 pub(super) fn run(options: Options, wait: Duration, command: &[OsString]) -> ExitCode {
-    let run = async {
-        // A closed terminal or a runner that ends this process must not keep clusters from being suspended.
-        let _hang_up = signal(SignalKind::hangup())?;
-        watch(options, wait, command).await
-    };
-    match runtime().and_then(|runtime| runtime.block_on(run)) {
+    match runtime().and_then(|runtime| runtime.block_on(watch(options, wait, command))) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             complain(&format!("error: {error}"));
@@ -47,14 +42,33 @@ pub(super) fn run(options: Options, wait: Duration, command: &[OsString]) -> Exi
     }
 }
 
+/// The signals that must not end this process before its clusters are suspended. Caught for good from the first moment:
+/// dropping these does not bring the default back.
+struct Signals {
+    interrupt: Stream,
+    terminate: Stream,
+    _hang_up: Stream,
+}
+
+impl Signals {
+    fn catch() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            _hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
 async fn watch(options: Options, wait: Duration, command: &[OsString]) -> io::Result<u8> {
+    let signals = Signals::catch()?;
     let report = ReportFile::create()?;
     let simulator = Simulator::start(options.clone()).await?;
     let mut child = match start(&options, &simulator, &report, command) {
         Ok(child) => child,
         Err(error) => return Ok(not_started(command, &error)),
     };
-    let status = survive(&mut child).await?;
+    let status = survive(&mut child, signals).await?;
     let end = now();
     let deadline = Instant::now() + wait;
     let stories = suspended(&simulator.cloud(), deadline).await;
@@ -85,15 +99,13 @@ fn not_started(command: &[OsString], error: &io::Error) -> u8 {
 }
 
 /// Waits for the command. Ctrl-C reaches it by the terminal; SIGTERM is passed on.
-async fn survive(child: &mut Child) -> io::Result<ExitStatus> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+async fn survive(child: &mut Child, mut signals: Signals) -> io::Result<ExitStatus> {
     let pid = child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
     loop {
         tokio::select! {
             status = child.wait() => return status,
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => if let Some(pid) = pid {
+            _ = signals.interrupt.recv() => {}
+            _ = signals.terminate.recv() => if let Some(pid) = pid {
                 // It may be gone already.
                 let _ = kill_process(pid, Signal::TERM);
             },

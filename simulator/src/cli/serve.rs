@@ -23,17 +23,21 @@ async fn until_told(options: Options) -> std::io::Result<()> {
     // Before the first line: whoever reads it may send a signal at once.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let simulator = Simulator::start(options).await?;
-    let mut out = std::io::stdout();
-    writeln!(out, "listening on {}", simulator.url())?;
-    for cluster in simulator.cloud().clusters() {
-        let state = if cluster.suspended { "suspended" } else { "running" };
-        writeln!(out, "cluster {} `{}` {state}: {}", cluster.id, cluster.name, cluster.url)?;
-    }
-    out.flush()?;
+    let simulator = Simulator::start_forgetful(options)?;
+    announce(&simulator);
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
     Ok(())
+}
+
+/// Whoever reads this may be content with the first line and close the pipe: no reason to end.
+fn announce(simulator: &Simulator) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "listening on {}", simulator.url());
+    for cluster in simulator.cloud().clusters() {
+        let state = if cluster.suspended { "suspended" } else { "running" };
+        let _ = writeln!(out, "cluster {} `{}` {state}: {}", cluster.id, cluster.name, cluster.url);
+    }
 }

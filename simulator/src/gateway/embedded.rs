@@ -4,7 +4,7 @@ use crate::http::{Exchange, Reply};
 
 /// The engine of one cluster.
 #[derive(Debug)]
-pub(super) struct Embedded {
+pub(crate) struct Embedded {
     version: String,
 }
 
@@ -15,18 +15,18 @@ pub(crate) struct Session {
 }
 
 impl Embedded {
-    pub(super) fn new(_id: &str, _name: &str, version: &str, _url: &str) -> Self {
+    pub(crate) fn new(_id: &str, _name: &str, version: &str, _node: &str, _address: &str) -> Self {
         Self { version: version.into() }
     }
 
-    pub(super) fn connect(&self) -> Session {
+    pub(crate) fn connect(&self) -> Session {
         Session { version: self.version.clone() }
     }
 }
 
 impl Session {
     /// Only `GET /` and `SELECT 1` until the engine comes.
-    pub(super) fn answer(&mut self, _user: Option<&str>, exchange: &Exchange) -> Reply {
+    pub(crate) fn answer(&mut self, _user: Option<&str>, exchange: &Exchange) -> Reply {
         let body = match exchange.path.as_str() {
             "/" => serde_json::json!({ "ok": true, "status": 200, "name": "Simulated", "cluster_name": "simulated",
                 "version": { "number": self.version, "build_hash": "simulator", "build_snapshot": false } }),

@@ -6,7 +6,9 @@ use super::catalog::REGION;
 use super::checks::Problems;
 use super::{Answer, Micros, State, stamp};
 
-const USER: &str = "ada@example.org";
+const EMAIL: &str = "ada@example.org";
+/// The vendor's document allows word characters only.
+const USER: &str = "ada";
 
 /// An organization; the user is its admin.
 #[derive(Clone, Debug)]
@@ -108,7 +110,7 @@ impl Account {
         let role = |organization: &Organization| json!({ "organization_id": organization.id, "role_fqn": "org_admin" });
         json!({
             "uid": "0f6b7c52-6d2a-4f0e-9a59-0d4c1a7be001",
-            "email": USER,
+            "email": EMAIL,
             "username": USER,
             "name": "Ada",
             "idp": "cognito",
@@ -118,7 +120,7 @@ impl Account {
             "organization_roles": self.organizations.iter().map(role).collect::<Vec<_>>(),
             "project_roles": [],
             "hmac": "0000000000000000000000000000000000000000000000000000000000000000",
-            "picture": null,
+            "picture": USER,
         })
     }
 
@@ -129,7 +131,7 @@ impl Account {
             "name": organization.name,
             "plan_type": 3,
             "role_fqn": "org_admin",
-            "email": USER,
+            "email": EMAIL,
             "notifications_enabled": true,
             "project_count": projects.count(),
             "dc": stamp::dc(organization.created, organization.created),

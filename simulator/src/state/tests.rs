@@ -333,16 +333,29 @@ fn what_is_unknown_is_not_found() {
         Call::Operations(id(), Query::new()),
         Call::Organization(id()),
         Call::OrganizationProjects(id()),
-        Call::OrganizationClusters(id(), Query::new()),
         Call::Deploy { organization: id(), body: json!({}), url: String::new() },
         Call::Project(id()),
-        Call::ProjectClusters(id(), Query::new()),
         Call::Subscription(id()),
     ];
     for call in calls {
         let shown = format!("{call:?}");
         let answer = world.ask(call);
         assert_eq!(body(answer, 404), json!({ "success": false, "message": "Resource not found." }), "{shown}");
+    }
+}
+
+#[test]
+fn nothing_is_listed_inside_of_what_is_unknown() {
+    let (mut world, _) = World::with_cluster(false, AT_ONCE);
+    let id = || "00000000-0000-4000-8000-000000000000".to_owned();
+    let calls = [
+        Call::OrganizationClusters(id(), Query::new()),
+        Call::OrganizationSubscriptions(id()),
+        Call::OrganizationRegions(id()),
+        Call::ProjectClusters(id(), Query::new()),
+    ];
+    for call in calls {
+        assert_eq!(body(world.ask(call), 200), json!([]));
     }
 }
 

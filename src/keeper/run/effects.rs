@@ -93,16 +93,16 @@ impl Keeper {
             return self.not_acquired(work::not_journaled(error));
         }
         let Some(work) = self.work.clone() else {
-            let error = self.failure.clone().unwrap_or_else(|| Error::new(Kind::Session, "nobody said what to acquire"));
+            let error =
+                self.failure.clone().unwrap_or_else(|| Error::new(Kind::Session, "nobody said what to acquire"));
             return self.not_acquired(work::not_journaled(error));
         };
         let journal = self.journal.clone();
-        let intents = Intents::new(Arc::new(move |held| {
-            match &mut *journal.lock().unwrap_or_else(PoisonError::into_inner) {
+        let intents =
+            Intents::new(Arc::new(move |held| match &mut *journal.lock().unwrap_or_else(PoisonError::into_inner) {
                 Ok(journal) => journal.write_synced(|record| record.held = Some(held.clone())),
                 Err(error) => Err(error.clone()),
-            }
-        }));
+            }));
         work.acquire(self.deadline(), intents);
     }
 

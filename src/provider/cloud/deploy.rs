@@ -53,15 +53,15 @@ impl Cloud {
         run.owe(Ours::Deployed);
         // Now that the id is known, the cluster is found again whatever happens to its name.
         run.intend(&Held::of(made, Ours::Deployed))?;
-        let awaited = format!("deploying {}", named(made));
+        let doing = format!("deploying {}", named(made));
         let which = Which::started("CREATE", made, Some(&Known::default()));
-        let told = |status: &str| run.step(format!("{awaited}: {status}"));
-        match self.client.follow(made, &which, &awaited, |now| !now.url.is_empty(), run.deadline, told).await? {
-            Ended::Failed(error) => {
+        let told = |status: &str| run.step(format!("{doing}: {status}"));
+        match self.client.follow(made, &which, &doing, |now| !now.url.is_empty(), run.deadline, told).await? {
+            Ended::Failed(error) | Ended::Lost(error) => {
                 Err(error.hint(format!("what there is of it stays: delete it at {}", self.client.endpoint())))
             }
             Ended::Succeeded => {
-                self.until(made, &awaited, run.deadline, |now| match now.url.is_empty() {
+                self.until(made, &doing, run.deadline, |now| match now.url.is_empty() {
                     false => Look::Ready(now),
                     true => Look::NotYet("deployed, but without a URL".to_owned()),
                 })

@@ -34,6 +34,14 @@ struct Release<'a> {
     writes: AtomicUsize,
 }
 
+impl Release<'_> {
+    /// A write of which nothing is known: the next pass looks what became of it, but not for ever.
+    fn lost(&self, error: Error) -> Result<Look<Released>> {
+        let again = self.writes.load(Ordering::Relaxed) < WRITES;
+        if again { Ok(Look::NotYet(error.to_string())) } else { Err(error) }
+    }
+}
+
 impl Cloud {
     pub(in crate::provider) async fn release(
         &self,
@@ -139,9 +147,9 @@ impl Cloud {
         }
         let cluster = Cluster { id: release.id.clone(), name: release.held.name.clone(), ..Cluster::default() };
         let which = Which::started("SUSPEND", answer, known);
-        let awaited = format!("suspending {}", release.held.told());
-        let told = |status: &str| release.progress.step(format!("{awaited}: {status}"));
-        match self.client.follow(&cluster, &which, &awaited, |now| now.suspended, release.deadline, told).await? {
+        let doing = format!("suspending {}", release.held.told());
+        let told = |status: &str| release.progress.step(format!("{doing}: {status}"));
+        match self.client.follow(&cluster, &which, &doing, |now| now.suspended, release.deadline, told).await? {
             Ended::Failed(error) => {
                 match self.now(release).await? {
                     Look::Ready(Some(now)) if now.suspended => Ok(Look::Ready(Released::Suspended)),
@@ -149,9 +157,10 @@ impl Cloud {
                         .hint(format!("the cluster may be running still; suspend it at {}", self.client.endpoint()))),
                 }
             }
+            Ended::Lost(error) => release.lost(error),
             Ended::Succeeded => {
                 let deadline = release.deadline.min(Instant::now() + FLAG);
-                let flag = self.until(&cluster, &awaited, deadline, |now| match now.suspended {
+                let flag = self.until(&cluster, &doing, deadline, |now| match now.suspended {
                     true => Look::Ready(Look::Ready(Released::Suspended)),
                     false => Look::NotYet("suspended, says the operation; running, says the cluster".to_owned()),
                 });
@@ -173,8 +182,7 @@ impl Cloud {
             return Ok(Look::NotYet(error.to_string()));
         }
         if passing(&error) {
-            let again = release.writes.load(Ordering::Relaxed) < WRITES;
-            return if again { Ok(Look::NotYet(error.to_string())) } else { Err(error) };
+            return release.lost(error);
         }
         match self.now(release).await? {
             Look::Ready(None) => Ok(Look::Ready(Released::Deleted)),

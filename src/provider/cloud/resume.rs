@@ -19,7 +19,7 @@ impl Cloud {
         match self.client.set_suspended(&cluster.id, false).await {
             Ok(answer) => {
                 run.owe(Ours::Resumed);
-                self.resumed(cluster, &answer, run).await.map(Look::Ready)
+                self.resumed(cluster, &answer, run).await
             }
             Err(error) if is_conflict(&error) => {
                 run.undone();
@@ -38,22 +38,23 @@ impl Cloud {
         }
     }
 
-    async fn resumed(&self, cluster: &Cluster, answer: &Cluster, run: &Run<'_>) -> Result<Cluster> {
+    async fn resumed(&self, cluster: &Cluster, answer: &Cluster, run: &Run<'_>) -> Result<Look<Cluster>> {
         let name = named(cluster);
         let known = cluster.last_async_operation.as_ref().map(Known::from);
         let which = Which::started("SUSPEND", answer, known.as_ref());
-        let awaited = format!("resuming {name}");
-        let told = |status: &str| run.step(format!("{awaited}: {status}"));
-        match self.client.follow(cluster, &which, &awaited, |now| !now.suspended, run.deadline, told).await? {
+        let doing = format!("resuming {name}");
+        let told = |status: &str| run.step(format!("{doing}: {status}"));
+        match self.client.follow(cluster, &which, &doing, |now| !now.suspended, run.deadline, told).await? {
             Ended::Failed(error) => Err(self.after_failure(cluster, error, run).await),
+            Ended::Lost(error) => run.lost(error),
             // The flag may trail the operation.
-            Ended::Succeeded => {
-                self.until(cluster, &awaited, run.deadline, |now| match now.suspended {
+            Ended::Succeeded => self
+                .until(cluster, &doing, run.deadline, |now| match now.suspended {
                     false => Look::Ready(now),
                     true => Look::NotYet("resumed, says the operation; suspended, says the cluster".to_owned()),
                 })
                 .await
-            }
+                .map(Look::Ready),
         }
     }
 

@@ -28,7 +28,7 @@ struct Bench {
     simulator: Simulator,
     target: CloudTarget,
     progress: Progress,
-    steps: Mutex<UnboundedReceiver<String>>,
+    steps: tokio::sync::Mutex<UnboundedReceiver<String>>,
     said: Mutex<Vec<String>>,
     intents: Arc<Mutex<Vec<Value>>>,
     deadline: Duration,
@@ -36,8 +36,7 @@ struct Bench {
 
 impl Bench {
     async fn new(options: Options) -> Self {
-        let simulator =
-            Simulator::start(Options { api_secret: Some(SECRET.to_owned()), ..options }).await.unwrap();
+        let simulator = Simulator::start(Options { api_secret: Some(SECRET.to_owned()), ..options }).await.unwrap();
         let target = CloudTarget {
             endpoint: simulator.url().to_owned(),
             api_key: "ada".to_owned(),
@@ -60,7 +59,7 @@ impl Bench {
             simulator,
             target,
             progress: Progress::new(sender),
-            steps: Mutex::new(steps),
+            steps: tokio::sync::Mutex::new(steps),
             said: Mutex::default(),
             intents: Arc::default(),
             deadline: Duration::from_secs(20),
@@ -103,7 +102,7 @@ impl Bench {
 
     /// The error of an acquisition, and whether something may be up.
     async fn failure(&self) -> (Error, bool) {
-        let failed = self.acquire().await.err().expect("this acquisition must fail");
+        let failed = self.acquire().await.expect_err("this acquisition must fail");
         (failed.error, failed.maybe_up)
     }
 
@@ -118,12 +117,25 @@ impl Bench {
     /// All steps so far, on a line each.
     fn steps(&self) -> String {
         let mut said = self.said.lock().unwrap();
-        let mut steps = self.steps.lock().unwrap();
+        let mut steps = self.steps.try_lock().unwrap();
         while let Ok(step) = steps.try_recv() {
             self.keeps_its_secrets(&step);
             said.push(step);
         }
         said.join("\n")
+    }
+
+    /// Waits until a step says this.
+    async fn told(&self, part: &str) {
+        let mut steps = self.steps.lock().await;
+        loop {
+            let step = steps.recv().await.unwrap();
+            let found = step.contains(part);
+            self.said.lock().unwrap().push(step);
+            if found {
+                return;
+            }
+        }
     }
 
     fn last_intent(&self) -> Option<Value> {

@@ -7,7 +7,6 @@ use testcontainers::bollard::models::{HostConfig, PortBinding};
 use testcontainers::core::{IntoContainerPort as _, Mount};
 use testcontainers::{ContainerRequest, GenericImage, ImageExt as _, ReuseDirective};
 
-use super::engine::Engine;
 use super::{HTTP, POSTGRESQL};
 use crate::provider::{LocalTarget, left};
 
@@ -29,10 +28,11 @@ const SETTINGS: [&str; 5] = [
 /// With less memory than this the data stays on disk.
 const MEMORY_FOR_DATA: i64 = 4 << 30;
 
-pub(super) async fn request(
+pub(super) fn request(
     target: &LocalTarget,
     name: &str,
-    engine: &Engine,
+    address: Option<String>,
+    memory: i64,
     deadline: Instant,
 ) -> ContainerRequest<GenericImage> {
     let (image, tag) = split(&target.image);
@@ -47,20 +47,19 @@ pub(super) async fn request(
         .with_startup_timeout(left(deadline))
         // The keeper decides when it goes, see above.
         .with_reuse(ReuseDirective::Always);
-    let request = match engine.memory().await >= MEMORY_FOR_DATA {
+    let request = match memory >= MEMORY_FOR_DATA {
         // Tables are made in half the time, and there is no volume that could stay.
         true => request.with_mount(Mount::tmpfs_mount("/data")),
         false => request,
     };
-    match engine.is_here() {
-        // Anybody may do anything in this server, so only this machine gets in.
-        true => request.with_host_config_modifier(only_from_here),
-        false => request,
+    match address {
+        Some(address) => request.with_host_config_modifier(move |config| map_ports_at(&address, config)),
+        None => request,
     }
 }
 
-fn only_from_here(config: &mut HostConfig) {
-    let binding = || Some(vec![PortBinding { host_ip: Some("127.0.0.1".to_owned()), host_port: None }]);
+fn map_ports_at(address: &str, config: &mut HostConfig) {
+    let binding = || Some(vec![PortBinding { host_ip: Some(address.to_owned()), host_port: None }]);
     config.publish_all_ports = Some(false);
     config.port_bindings = Some(HashMap::from([HTTP, POSTGRESQL].map(|port| (format!("{port}/tcp"), binding()))));
 }

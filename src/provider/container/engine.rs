@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use testcontainers::TestcontainersError;
 use testcontainers::bollard::Docker;
 use testcontainers::bollard::errors::Error as EngineError;
-use testcontainers::bollard::query_parameters::{InspectContainerOptions, RemoveContainerOptionsBuilder};
+use testcontainers::bollard::query_parameters::{
+    InspectContainerOptions, InspectNetworkOptions, RemoveContainerOptionsBuilder,
+};
 use testcontainers::core::client::{ClientError, docker_client_instance};
 
 use crate::error::{Error, Kind, Result};
@@ -13,9 +15,6 @@ use crate::wait::{self, Look};
 
 /// An engine of this machine answers a ping in milliseconds.
 const PING: Duration = Duration::from_secs(1);
-
-/// Killing a server and deleting its data is quick; an engine that needs longer is in trouble.
-const REMOVAL: Duration = Duration::from_secs(60);
 
 pub(in crate::provider) struct Engine(Docker);
 
@@ -38,11 +37,23 @@ impl Engine {
         })
     }
 
-    /// Whether what it maps to 127.0.0.1 is to be found at 127.0.0.1.
-    pub(super) fn is_here(&self) -> bool {
-        let by_socket = std::env::var("DOCKER_HOST").map_or(true, |host| host.starts_with("unix:"));
-        // Inside a container of the same engine its loopback is another one.
-        by_socket && !std::path::Path::new("/.dockerenv").exists()
+    /// The address of this machine at which it shall map ports, and at which they are found then. None for an engine of
+    /// another machine.
+    ///
+    /// The narrowest one that works: anybody may do anything in a server for tests.
+    pub(super) async fn address(&self) -> Option<String> {
+        const HERE: &str = "127.0.0.1";
+        if std::env::var("DOCKER_HOST").is_ok_and(|host| !host.starts_with("unix:")) {
+            return None;
+        }
+        if !std::path::Path::new("/.dockerenv").exists() {
+            return Some(HERE.to_owned());
+        }
+        // Inside a container the engine's loopback is another one; its side of the bridge is where both meet.
+        let bridge = self.0.inspect_network("bridge", None::<InspectNetworkOptions>).await.ok();
+        let configurations = bridge.and_then(|bridge| bridge.ipam?.config).unwrap_or_default();
+        let gateway = configurations.into_iter().filter_map(|one| one.gateway).find(|gateway| !gateway.is_empty());
+        Some(gateway.unwrap_or_else(|| HERE.to_owned()))
     }
 
     /// How much memory it can give to containers; nothing if it doesn't say.
@@ -60,26 +71,27 @@ impl Engine {
     }
 
     /// Removes a container with its volumes, running or not. One that is not there is no error.
-    pub(super) async fn remove(&self, name: &str) -> Result<()> {
+    pub(super) async fn remove(&self, name: &str, deadline: Instant) -> Result<()> {
         let failed = |cause: String| {
             Error::new(Kind::Provider, format!("cannot remove container {name}"))
                 .because(cause)
                 .hint(format!("docker rm -v -f {name} removes it"))
         };
         let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
-        match self.0.remove_container(name, Some(options)).await {
-            Ok(()) => Ok(()),
-            Err(error) if status(&error) == Some(404) => Ok(()),
+        let removal = self.0.remove_container(name, Some(options));
+        match tokio::time::timeout_at(deadline.into(), removal).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) if status(&error) == Some(404) => Ok(()),
             // Somebody else removes it already.
-            Err(error) if status(&error) == Some(409) => {
-                self.until_gone(name).await.map_err(|error| failed(error.to_string()))
+            Ok(Err(error)) if status(&error) == Some(409) => {
+                self.until_gone(name, deadline).await.map_err(|error| failed(error.to_string()))
             }
-            Err(error) => Err(failed(plain(&error))),
+            Ok(Err(error)) => Err(failed(plain(&error))),
+            Err(_) => Err(failed("the engine does not answer".to_owned())),
         }
     }
 
-    async fn until_gone(&self, name: &str) -> Result<()> {
-        let deadline = Instant::now() + REMOVAL;
+    async fn until_gone(&self, name: &str, deadline: Instant) -> Result<()> {
         wait::until(
             &format!("the removal of container {name}"),
             wait::SERVER,
@@ -116,16 +128,11 @@ fn client_failure(error: &ClientError) -> String {
     }
 }
 
-/// The error with its causes, which its own text leaves out.
+/// The innermost cause: what the operating system or the engine said, without what every layer above adds to it.
 fn plain(error: &EngineError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(next) = cause.source() {
+        cause = next;
     }
-    text
+    cause.to_string()
 }

@@ -11,9 +11,7 @@ use tokio::io::AsyncReadExt as _;
 use super::super::{birth, speaker::Speaker};
 use super::{Link, MARGIN};
 use crate::error::{Error, Kind, Result};
-use crate::keeper::{
-    Decoder, FromClient, FromKeeper, Hello, PROTOCOL, Ready, encode, send_with_descriptors,
-};
+use crate::keeper::{Decoder, FromClient, FromKeeper, Hello, PROTOCOL, Ready, encode, send_with_descriptors};
 use crate::session::process::Identity;
 use crate::session::speaker;
 use crate::sql::Wallet;
@@ -72,7 +70,12 @@ impl Link {
                 }
                 Answer::Gone => tokio::time::sleep(PAUSE).await,
                 Answer::Foreign(protocol) => {
-                    speaker.step(format!("waiting for the keeper of another version (protocol {protocol}, here {PROTOCOL}) to end"), true);
+                    speaker.step(
+                        format!(
+                            "waiting for the keeper of another version (protocol {protocol}, here {PROTOCOL}) to end"
+                        ),
+                        true,
+                    );
                     speaker.tick();
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
@@ -93,7 +96,8 @@ impl Link {
     }
 
     async fn hello(&self, socket: UnixStream, speaker: &mut Speaker) -> Result<Answer> {
-        let broken = |error: std::io::Error| Error::new(Kind::Session, "the connection to the keeper broke").because(error);
+        let broken =
+            |error: std::io::Error| Error::new(Kind::Session, "the connection to the keeper broke").because(error);
         let open: Vec<_> = self.state().open.values().cloned().collect();
         let frame = encode(&FromClient::Hello(Box::new(Hello {
             protocol: PROTOCOL,

@@ -97,9 +97,8 @@ fn is_cheap_to_make() {
         drop(make());
         start.elapsed()
     });
-    // 0.1 ms in a release build on a quiet machine; this is neither.
     let fastest = times.min().unwrap();
-    assert!(fastest < Duration::from_millis(1), "{fastest:?}");
+    assert!(fastest < Duration::from_micros(100), "{fastest:?}");
 }
 
 #[tokio::test]
@@ -175,6 +174,18 @@ async fn a_server_that_is_not_there_is_an_error_that_names_it() {
     let error = client.send("SELECT 1", &[]).await.unwrap_err();
     assert!(error.is_transport());
     assert!(error.to_string().contains(&format!("no connection to {url}: Connection refused")), "{error}");
+}
+
+#[tokio::test]
+async fn https_to_a_server_without_tls_is_an_error_that_names_it() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let answer = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
+    std::thread::spawn(move || std::io::Write::write_all(&mut listener.accept().unwrap().0, answer));
+    let client = Client::new(&url, None, Wallet::new(Credentials::None)).unwrap();
+    let error = client.send("SELECT 1", &[]).await.unwrap_err();
+    assert!(error.is_transport(), "{error}");
+    assert!(error.to_string().contains(&format!("no connection to {url}: ")), "{error}");
 }
 
 #[test]

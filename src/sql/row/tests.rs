@@ -147,6 +147,7 @@ fn numerics_keep_all_their_digits() {
     assert_eq!(cell::<Value>(json!(22), "1.5").unwrap(), json!("1.5"));
     assert_eq!(cell::<Vec<String>>(json!([100, 22]), "[1.50, 2]").unwrap(), ["1.50", "2"]);
     assert_eq!(cell::<f64>(json!(22), "1.5").unwrap(), 1.5);
+    assert_eq!(cell::<f64>(json!(22), "9007199254740993").unwrap(), 9_007_199_254_740_992.0);
     assert_eq!(cell::<i64>(json!(22), "15").unwrap(), 15);
     assert_eq!(cell::<Value>(json!(12), &format!("{{\"n\": {digits}}}")).unwrap(), json!({"n": digits}));
     assert_eq!(cell::<HashMap<String, String>>(json!(12), &format!("{{\"n\": {digits}}}")).unwrap()["n"], digits);

@@ -1,1 +1,204 @@
-//! Placeholder.
+//! Letting go: what is asked, when it is not asked, and what is said of a cluster that stays.
+
+use cratedb_cloud_simulator::{Fault, Pace};
+
+use super::*;
+
+/// Acquired and ready to be released.
+async fn held_by(bench: &Bench) -> Value {
+    bench.acquire().await.unwrap().held
+}
+
+async fn is_suspended(bench: &Bench) {
+    let cluster = bench.cloud().cluster("ci");
+    assert!(cluster.suspended && !cluster.running, "{cluster:?}");
+}
+
+#[tokio::test]
+async fn what_was_resumed_is_suspended_and_the_first_request_is_the_suspension() {
+    let bench = Bench::with(ClusterOptions::suspended("ci")).await;
+    let provider = bench.provider();
+    let held = bench.acquire_with(&provider).await.unwrap().held;
+    let before = bench.simulator.requests();
+    let api_connection = before.iter().find(|request| request.cluster.is_none()).unwrap().connection;
+    let released = provider.release(&held, OnExit::Auto, &bench.progress).await.unwrap();
+    assert_eq!(released, Released::Suspended);
+    is_suspended(&bench).await;
+    let first = bench.simulator.requests()[before.len()].clone();
+    assert!(first.is_suspend() && first.connection == api_connection, "{first:?}");
+    assert_eq!(bench.suspends(), 1);
+    says(bench.steps(), &["suspending cluster `ci` ("]);
+}
+
+#[tokio::test]
+async fn the_suspension_is_followed_to_its_end() {
+    let bench = Bench::new(
+        Options::default().cluster(ClusterOptions::suspended("ci")).operation_time(Duration::from_millis(400)),
+    )
+    .await;
+    let held = held_by(&bench).await;
+    assert_eq!(bench.release(&held, OnExit::Auto).await.unwrap(), Released::Suspended);
+    is_suspended(&bench).await;
+}
+
+#[tokio::test]
+async fn releasing_again_does_no_harm() {
+    let bench = Bench::with(ClusterOptions::suspended("ci")).await;
+    let held = held_by(&bench).await;
+    for _ in 0..3 {
+        assert_eq!(bench.release(&held, OnExit::Auto).await.unwrap(), Released::Suspended);
+    }
+    is_suspended(&bench).await;
+}
+
+#[tokio::test]
+async fn an_intent_is_enough_to_release() {
+    let bench = Bench::with(ClusterOptions::suspended("ci")).await;
+    held_by(&bench).await;
+    let intent = bench.last_intent().unwrap();
+    assert_eq!(bench.release(&intent, OnExit::Auto).await.unwrap(), Released::Suspended);
+    is_suspended(&bench).await;
+}
+
+#[tokio::test]
+async fn an_intent_whose_call_was_never_made_is_released_too() {
+    let bench = Bench::with(ClusterOptions::suspended("ci")).await;
+    let intent = intent_of_a_killed_keeper(&bench, "ci", Ours::Resumed).await;
+    assert_eq!(bench.release(&intent, OnExit::Auto).await.unwrap(), Released::Suspended);
+    is_suspended(&bench).await;
+}
+
+#[tokio::test]
+async fn what_was_found_running_is_left_running_unless_it_must_be_suspended() {
+    let bench = Bench::with(ClusterOptions::running("ci")).await;
+    let held = held_by(&bench).await;
+    for on_exit in [OnExit::Auto, OnExit::Keep, OnExit::Delete] {
+        let Released::Left(line) = bench.release(&held, on_exit).await.unwrap() else { panic!("{on_exit:?}") };
+        says(line, &["cluster `ci` ("]);
+    }
+    assert!(bench.writes().is_empty() && bench.cloud().cluster("ci").running);
+    assert_eq!(bench.release(&held, OnExit::Suspend).await.unwrap(), Released::Suspended);
+    is_suspended(&bench).await;
+}
+
+#[tokio::test]
+async fn what_shall_be_kept_is_left_with_a_line_that_says_where_to_end_it() {
+    let bench = Bench::with(ClusterOptions::suspended("ci")).await;
+    let held = held_by(&bench).await;
+    let Released::Left(line) = bench.release(&held, OnExit::Keep).await.unwrap() else { panic!() };
+    let id = bench.cloud().cluster("ci").id;
+    says(line, &["cluster `ci`", &id, "CRATEDB_TEST_ON_EXIT=keep", bench.simulator.url()]);
+    assert_eq!(bench.suspends(), 0);
+}
+
+#[tokio::test]
+async fn a_product_that_cannot_be_suspended_is_left_with_a_line_that_says_so() {
+    let cluster = ClusterOptions::suspended("ci").with("product", "crfree").unwrap();
+    let bench = Bench::with(cluster).await;
+    let held = held_by(&bench).await;
+    for on_exit in [OnExit::Auto, OnExit::Suspend] {
+        let Released::Left(line) = bench.release(&held, on_exit).await.unwrap() else { panic!("{on_exit:?}") };
+        says(line, &["cluster `ci` (", "is left running", "allow_suspend"]);
+    }
+    assert_eq!(bench.suspends(), 0);
+}
+
+#[tokio::test]
+async fn a_refusal_to_suspend_a_product_is_no_error() {
+    let cluster = ClusterOptions::running("ci").with("product", "crfree").unwrap();
+    let bench = Bench::with(cluster).await;
+    // The intent of a deployment doesn't know yet what the product allows.
+    let intent = intent_of_a_killed_keeper(&bench, "ci", Ours::Deployed).await;
+    let Released::Left(line) = bench.release(&intent, OnExit::Auto).await.unwrap() else { panic!() };
+    says(line, &["is left running", "allow_suspend"]);
+}
+
+#[tokio::test]
+async fn a_conflict_is_waited_out_and_the_goal_looked_at_again() {
+    for (kind, suspends) in [("SCALE", 2), ("suspend", 1)] {
+        let bench = Bench::with(ClusterOptions::suspended("ci")).await;
+        let held = held_by(&bench).await;
+        let pace = Pace::Auto(Duration::from_millis(400));
+        match kind {
+            "suspend" => bench.cloud().foreign_suspend("ci", pace),
+            kind => bench.cloud().foreign_operation("ci", kind, pace),
+        }
+        assert_eq!(bench.release(&held, OnExit::Auto).await.unwrap(), Released::Suspended);
+        is_suspended(&bench).await;
+        assert_eq!(bench.suspends(), suspends, "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn a_suspension_whose_answer_got_lost_is_found_by_looking() {
+    for fault in [
+        Fault::on("PUT", "/suspend/").delay(Duration::from_secs(2)),
+        Fault::on("PUT", "/suspend/").drop_connection(),
+        Fault::on("PUT", "/suspend/").status(502),
+    ] {
+        let bench = Bench::with(ClusterOptions::suspended("ci")).await;
+        let held = held_by(&bench).await;
+        bench.cloud().fault(fault);
+        assert_eq!(bench.release(&held, OnExit::Auto).await.unwrap(), Released::Suspended);
+        is_suspended(&bench).await;
+    }
+}
+
+#[tokio::test]
+async fn a_failed_suspension_is_an_error_with_the_services_words_and_the_next_try_is_good() {
+    let bench = Bench::with(ClusterOptions::suspended("ci")).await;
+    let held = held_by(&bench).await;
+    bench.cloud().fail_next_operation("ci", "A snapshot is running.");
+    let error = bench.release(&held, OnExit::Auto).await.unwrap_err();
+    says(
+        error,
+        &["suspending cluster `ci` (", ") failed: A snapshot is running.", "suspend it at", bench.simulator.url()],
+    );
+    assert_eq!(bench.release(&held, OnExit::Auto).await.unwrap(), Released::Suspended);
+    is_suspended(&bench).await;
+}
+
+#[tokio::test]
+async fn a_suspension_that_is_refused_for_good_is_an_error_that_says_where_to_do_it() {
+    let bench = Bench::with(ClusterOptions::suspended("ci")).await;
+    let held = held_by(&bench).await;
+    let body = r#"{"message": "Permission denied for user.", "success": false}"#;
+    bench.cloud().fault(Fault::on("PUT", "/suspend/").answer(403, body).always());
+    let error = bench.release(&held, OnExit::Auto).await.unwrap_err();
+    says(error, &["403 Forbidden: Permission denied for user.", "the owner's role", "suspend cluster `ci` ("]);
+}
+
+#[tokio::test]
+async fn operations_without_a_name_and_operations_that_get_lost_do_not_deceive() {
+    let bench = Bench::with(ClusterOptions::suspended("ci")).await;
+    let held = held_by(&bench).await;
+    bench.cloud().lose_next_operation("ci");
+    bench.cloud().hide_next_operation("ci");
+    assert_eq!(bench.release(&held, OnExit::Auto).await.unwrap(), Released::Suspended);
+    is_suspended(&bench).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_the_service_closed_meanwhile_is_no_error() {
+    let bench = Bench::with(ClusterOptions::suspended("ci")).await;
+    let provider = bench.provider();
+    let held = bench.acquire_with(&provider).await.unwrap().held;
+    bench.cloud().fault(Fault::on("GET", "/jwt/").drop_connection());
+    provider.release(&held, OnExit::Auto, &bench.progress).await.unwrap();
+    is_suspended(&bench).await;
+}
+
+#[tokio::test]
+async fn a_cluster_that_somebody_deleted_is_gone() {
+    let bench = Bench::with(ClusterOptions::suspended("ci")).await;
+    let held = held_by(&bench).await;
+    let client = crate::cloud::Client::new(crate::cloud::Options {
+        endpoint: bench.simulator.url().to_owned(),
+        api_key: "ada".to_owned(),
+        api_secret: Secret::new(SECRET),
+        timeout: Duration::from_secs(5),
+    });
+    client.unwrap().delete_cluster(&bench.cloud().cluster("ci").id).await.unwrap();
+    assert_eq!(bench.release(&held, OnExit::Auto).await.unwrap(), Released::Deleted);
+    assert!(bench.recover(&held).await.unwrap().is_none());
+}

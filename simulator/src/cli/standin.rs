@@ -1,0 +1,188 @@
+//! `crate`: a stand-in for the program `bin/crate` and for the official image's entry point.
+//!
+//! It serves the embedded engine without authentication, so that whoever starts CrateDB as a process or a container can be
+//! tested where no CrateDB is to be had. What it can't do it refuses.
+
+mod settings;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use clap::Parser;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{FAILURE, complain, runtime};
+use crate::api::basic;
+use crate::gateway::embedded::{self, Embedded};
+use crate::http::{self, Exchange, Plane, Reply};
+use crate::options::Options;
+use crate::shared::{Shared, now};
+use crate::state::{catalog, stamp};
+use settings::Settings;
+
+/// Names under which this binary is the stand-in without being told.
+const NAMES: [&str; 2] = ["crate", "docker-entrypoint.sh"];
+/// As the log layout pads it.
+const LOGGER_WIDTH: usize = 25;
+
+/// Starts a CrateDB node that is none: the simulator's embedded engine.
+#[derive(Debug, Parser)]
+#[command(name = "crate", disable_version_flag = true)]
+pub(super) struct CrateArgs {
+    /// A setting of the node.
+    #[arg(short = 'C', value_name = "KEY=VALUE")]
+    setting: Vec<String>,
+    /// A property of the Java virtual machine; there is none, so it has no effect.
+    #[arg(short = 'D', value_name = "KEY=VALUE")]
+    property: Vec<String>,
+    /// Prints the version.
+    #[arg(short = 'v', long = "version")]
+    version: bool,
+}
+
+/// The arguments, if this process was started under one of the stand-in's names. The image's command begins with `crate`.
+pub(super) fn arguments_by_name(mut arguments: Vec<OsString>) -> Option<Vec<OsString>> {
+    let name = Path::new(arguments.first()?).file_name()?.to_str()?;
+    if !NAMES.contains(&name) {
+        return None;
+    }
+    if arguments.get(1).is_some_and(|first| first == "crate") {
+        arguments.remove(1);
+    }
+    Some(arguments)
+}
+
+pub(super) fn stand_in(arguments: &CrateArgs) -> ExitCode {
+    if arguments.version {
+        println!("Version: {}, Build: simulator/stand-in", catalog::STABLE);
+        return ExitCode::SUCCESS;
+    }
+    let settings = match Settings::read(&arguments.setting, std::process::id() == 1) {
+        Ok(settings) => settings,
+        Err(problem) => {
+            complain(&format!("Exception: {problem}"));
+            return ExitCode::from(FAILURE);
+        }
+    };
+    match runtime().and_then(|runtime| runtime.block_on(serve(settings))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("Exception: {error}"));
+            ExitCode::from(FAILURE)
+        }
+    }
+}
+
+async fn serve(settings: Settings) -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let log = |logger: &str, message: &str| log(&settings.node_name, logger, message);
+    log("o.e.n.Node", "initializing ... (a stand-in of the CrateDB Cloud simulator)");
+    let listener = bind(&settings).await?;
+    let bound = listener.local_addr()?;
+    let published = SocketAddr::new(publishable(bound.ip()), bound.port());
+    let shared = Arc::new(Shared::forgetful(&Options::default(), format!("http://{published}"))?);
+    let id = cluster_id(now());
+    let engine =
+        Embedded::new(&id, &settings.cluster_name, catalog::STABLE, &settings.node_name, &published.to_string());
+    tokio::spawn(http::serve(shared, listener, Arc::new(Node { engine })));
+    log("o.e.h.n.Netty4HttpServerTransport", &format!("publish_address {{{published}}}, bound_addresses {{{bound}}}"));
+    log("o.e.n.Node", "started");
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    log("o.e.n.Node", "stopping ...");
+    log("o.e.n.Node", "closed");
+    Ok(())
+}
+
+/// The first free port of the range, as CrateDB does.
+async fn bind(settings: &Settings) -> std::io::Result<TcpListener> {
+    let mut last = None;
+    for port in settings.ports.clone() {
+        match TcpListener::bind((settings.host, port)).await {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = Some(error),
+        }
+    }
+    let (first, last_port) = (settings.ports.start(), settings.ports.end());
+    let error = last.unwrap_or_else(|| std::io::ErrorKind::AddrNotAvailable.into());
+    Err(std::io::Error::new(
+        error.kind(),
+        format!("Failed to bind to {} on ports [{first}-{last_port}]: {error}", settings.host),
+    ))
+}
+
+/// An address that others can use. Connecting a datagram socket sends nothing; it only asks for the route.
+fn publishable(bound: IpAddr) -> IpAddr {
+    if !bound.is_unspecified() {
+        return bound;
+    }
+    let routed = UdpSocket::bind("0.0.0.0:0").and_then(|socket| {
+        socket.connect("192.0.2.1:9")?;
+        socket.local_addr()
+    });
+    routed.map_or(Ipv4Addr::LOCALHOST.into(), |address| address.ip())
+}
+
+/// CrateDB's ids of clusters are 16 bytes in base64url.
+fn cluster_id(now: i64) -> String {
+    let bytes = [now.to_be_bytes(), i64::from(std::process::id()).to_be_bytes()].concat();
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// CrateDB's layout: `[timestamp][LEVEL][logger] [node] message`.
+fn log(node: &str, logger: &str, message: &str) {
+    let naive = stamp::naive(now());
+    let (time, fraction) = naive.split_once('.').unwrap_or((&naive, "000"));
+    let millis = fraction.get(..3).unwrap_or("000");
+    // A closed stdout is no reason to die.
+    let _ = writeln!(std::io::stdout(), "[{time},{millis}][INFO ][{logger:LOGGER_WIDTH$}] [{node}] {message}");
+}
+
+/// The one node.
+struct Node {
+    engine: Embedded,
+}
+
+impl Plane for Node {
+    type Session = embedded::Session;
+
+    fn open(&self) -> embedded::Session {
+        self.engine.connect()
+    }
+
+    async fn answer(&self, session: &mut embedded::Session, exchange: &Exchange) -> Option<Reply> {
+        let user = exchange.header("authorization").and_then(basic).map(|(user, _)| user);
+        Some(session.answer(user.as_deref(), exchange))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn by_name(arguments: &[&str]) -> Option<Vec<OsString>> {
+        arguments_by_name(arguments.iter().map(OsString::from).collect())
+    }
+
+    #[test]
+    fn the_name_of_the_program_makes_it_the_stand_in() {
+        assert_eq!(by_name(&["/opt/crate/bin/crate", "-v"]).unwrap().len(), 2);
+        assert_eq!(by_name(&["/docker-entrypoint.sh", "crate", "-Cnode.name=a"]).unwrap().len(), 2);
+        assert_eq!(by_name(&["/bin/cratedb-cloud-simulator", "crate"]), None);
+    }
+
+    #[test]
+    fn a_setting_may_stand_apart_from_its_option() {
+        let read = |arguments: &[&str]| CrateArgs::try_parse_from(arguments).unwrap().setting;
+        assert_eq!(read(&["crate", "-Ca.b=1", "-C", "c=d=e"]), ["a.b=1", "c=d=e"]);
+    }
+}

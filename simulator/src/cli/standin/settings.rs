@@ -1,0 +1,157 @@
+//! The node settings that the stand-in knows. As with CrateDB, an unknown one ends the start.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::RangeInclusive;
+
+const PORTS: RangeInclusive<u16> = 4200..=4300;
+
+/// Accepted without effect: they tune or place what the stand-in does not have.
+const WITHOUT_EFFECT: [&str; 31] = [
+    "auth.host_based.enabled",
+    "bootstrap.memory_lock",
+    "cluster.graceful_stop.min_availability",
+    "cluster.info.update.interval",
+    "cluster.max_shards_per_node",
+    "cluster.routing.allocation.cluster_concurrent_rebalance",
+    "cluster.routing.allocation.disk.threshold_enabled",
+    "cluster.routing.allocation.disk.watermark.flood_stage",
+    "cluster.routing.allocation.disk.watermark.high",
+    "cluster.routing.allocation.disk.watermark.low",
+    "cluster.routing.allocation.node_concurrent_recoveries",
+    "cluster.routing.allocation.node_initial_primaries_recoveries",
+    "discovery.initial_state_timeout",
+    "discovery.type",
+    "gateway.expected_data_nodes",
+    "gateway.recover_after_data_nodes",
+    "gateway.recover_after_time",
+    "http.cors.allow-origin",
+    "http.cors.enabled",
+    "http.max_content_length",
+    "lang.js.enabled",
+    "node.max_local_storage_nodes",
+    "node.store.allow_mmap",
+    "path.conf",
+    "path.data",
+    "path.logs",
+    "path.repo",
+    "psql.port",
+    "stats.enabled",
+    "transport.tcp.port",
+    "udc.enabled",
+];
+
+/// What the stand-in makes of the settings.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Settings {
+    pub(super) cluster_name: String,
+    pub(super) node_name: String,
+    pub(super) host: IpAddr,
+    pub(super) ports: RangeInclusive<u16>,
+}
+
+impl Settings {
+    /// Inside an image the default is every address, as in the official one; else loopback.
+    pub(super) fn read(given: &[String], is_image: bool) -> Result<Self, String> {
+        let everywhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        let mut settings = Self {
+            cluster_name: "crate".into(),
+            node_name: "Piz Simulato".into(),
+            host: if is_image { everywhere } else { Ipv4Addr::LOCALHOST.into() },
+            ports: PORTS,
+        };
+        for setting in given {
+            let (key, value) = setting.split_once('=').ok_or_else(|| format!("setting [{setting}] has no value"))?;
+            settings.set(key.trim(), value.trim())?;
+        }
+        Ok(settings)
+    }
+
+    fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
+        let refused = |why: &str| Err(format!("setting [{key}] with value [{value}] {why}"));
+        match key {
+            "cluster.name" => self.cluster_name = value.into(),
+            "node.name" => self.node_name = value.into(),
+            "network.host" | "http.host" | "network.bind_host" => match host(value) {
+                Some(host) => self.host = host,
+                None => return refused("is no address of this machine"),
+            },
+            "network.publish_host" => {}
+            "http.port" => match ports(value) {
+                Some(ports) => self.ports = ports,
+                None => return refused("is neither a port nor a range of ports"),
+            },
+            "discovery.type" if value != "single-node" => return refused("is not supported by the embedded engine"),
+            "auth.host_based.enabled" if value != "false" => {
+                return refused("is not supported by the embedded engine");
+            }
+            known if WITHOUT_EFFECT.contains(&known) || known.starts_with("node.attr.") => {}
+            _ => return Err(format!("unknown setting [{key}]")),
+        }
+        Ok(())
+    }
+}
+
+/// `_local_` and the like; a list means more than one interface, and so all of them.
+fn host(value: &str) -> Option<IpAddr> {
+    match value {
+        "_local_" | "_local:ipv4_" | "localhost" => Some(Ipv4Addr::LOCALHOST.into()),
+        "_local:ipv6_" => Some(Ipv6Addr::LOCALHOST.into()),
+        "_site_" | "_global_" => Some(Ipv4Addr::UNSPECIFIED.into()),
+        list if list.contains(',') => {
+            let all = list.split(',').map(|one| host(one.trim())).collect::<Option<Vec<_>>>()?;
+            let same = all.windows(2).all(|pair| pair[0] == pair[1]);
+            Some(if same { all[0] } else { Ipv4Addr::UNSPECIFIED.into() })
+        }
+        address => address.trim_matches(['[', ']']).parse().ok(),
+    }
+}
+
+fn ports(value: &str) -> Option<RangeInclusive<u16>> {
+    let (first, last) = value.split_once('-').unwrap_or((value, value));
+    let (first, last) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+    (first <= last).then_some(first..=last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(settings: &[&str]) -> Result<Settings, String> {
+        Settings::read(&settings.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>(), false)
+    }
+
+    #[test]
+    fn takes_what_the_container_and_process_recipes_say() {
+        let settings = read(&[
+            "cluster.name=tests",
+            "node.name=n1",
+            "network.host=127.0.0.1",
+            "http.port=0",
+            "psql.port=0",
+            "transport.tcp.port=0",
+            "discovery.type=single-node",
+            "auth.host_based.enabled=false",
+            "cluster.routing.allocation.disk.threshold_enabled=false",
+            "path.data=/tmp/x",
+        ]);
+        let settings = settings.unwrap();
+        assert_eq!((settings.cluster_name.as_str(), settings.ports), ("tests", 0..=0));
+    }
+
+    #[test]
+    fn refuses_what_is_unknown_or_out_of_reach() {
+        assert_eq!(read(&["licence=1"]).unwrap_err(), "unknown setting [licence]");
+        assert_eq!(read(&["node.name"]).unwrap_err(), "setting [node.name] has no value");
+        assert!(read(&["auth.host_based.enabled=true"]).unwrap_err().contains("not supported by the embedded engine"));
+        assert!(read(&["http.port=high"]).is_err() && read(&["network.host=nowhere.example"]).is_err());
+    }
+
+    #[test]
+    fn the_image_listens_everywhere_unless_told() {
+        assert!(Settings::read(&[], true).unwrap().host.is_unspecified());
+        assert!(Settings::read(&[], false).unwrap().host.is_loopback());
+        assert!(read(&["network.host=_local_,_site_"]).unwrap().host.is_unspecified());
+        assert!(read(&["network.host=_local_"]).unwrap().host.is_loopback());
+        assert_eq!(read(&["http.port=4200-4210"]).unwrap().ports, 4200..=4210);
+    }
+}

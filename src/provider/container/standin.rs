@@ -1,0 +1,112 @@
+//! Test support: an image of the simulator's stand-in for CrateDB, made when it is first needed.
+//!
+//! No dependencies and nothing of this crate, so that integration tests can include the file by its path.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+/// The tag of an image that starts as the official one does and is none, or the reason on descriptor 2 and none.
+///
+/// Where `CRATEDB_TEST_REQUIRE` contains `docker`, a missing engine is a panic instead.
+pub fn image() -> Option<String> {
+    if let Err(why) = docker(&["version", "--format", "{{.Server.Version}}"]) {
+        let required =
+            std::env::var("CRATEDB_TEST_REQUIRE").is_ok_and(|names| names.split(',').any(|name| name == "docker"));
+        assert!(!required, "CRATEDB_TEST_REQUIRE asks for a container engine, and there is none: {why}");
+        skipped(&why);
+        return None;
+    }
+    static TAG: OnceLock<String> = OnceLock::new();
+    Some(TAG.get_or_init(make).clone())
+}
+
+/// Builds the binary and, if there is no image of it, the image. One process at a time.
+fn make() -> String {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/standin");
+    std::fs::create_dir_all(&directory).unwrap();
+    let lock = File::create(directory.join(".image")).unwrap();
+    lock.lock().unwrap();
+    let binary = build(&directory);
+    let tag = format!("cratedb-test-standin:{:016x}", hash(&std::fs::read(&binary).expect("the binary was built")));
+    if docker(&["image", "inspect", &tag]).is_err() {
+        import(&binary, &tag);
+    }
+    tag
+}
+
+/// What `docker` printed, or why it failed.
+pub fn docker(arguments: &[&str]) -> Result<String, String> {
+    let output = Command::new("docker")
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| format!("the program `docker` can't be started: {error}"))?;
+    match output.status.success() {
+        true => Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
+        false => Err(format!("docker {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim())),
+    }
+}
+
+/// Not with a print macro, since those are what the test runner captures.
+fn skipped(why: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr(), "skipped: no container engine ({why})");
+}
+
+/// Statically linked, since there is nothing else in the image. Cargo keeps it up to date, and one build waits for another.
+fn build(directory: &Path) -> PathBuf {
+    let target = host();
+    let mut cargo = Command::new(env!("CARGO"));
+    // What cargo sets for tests is none of this build's business.
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CARGO_") && name != "CARGO_HOME") {
+        cargo.env_remove(name);
+    }
+    let output = cargo
+        .args(["build", "--release", "--package", "cratedb-cloud-simulator", "--target", &target, "--target-dir"])
+        .arg(directory)
+        // Without a target this would apply to macros too, which can't be static.
+        .env("RUSTFLAGS", "-C target-feature=+crt-static")
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo runs, since it runs this test");
+    assert!(output.status.success(), "building the stand-in failed:\n{}", String::from_utf8_lossy(&output.stderr));
+    directory.join(target).join("release/cratedb-cloud-simulator")
+}
+
+fn host() -> String {
+    let output = Command::new("rustc").arg("-vV").output().expect("rustc runs, since cargo does");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.lines().find_map(|line| line.strip_prefix("host: ")).expect("rustc names its host").to_owned()
+}
+
+/// Puts the binary into an image with the entry point, ports and volume of the official one.
+fn import(binary: &Path, tag: &str) {
+    let root = std::env::temp_dir().join(format!("cratedb-test-standin-{}", std::process::id()));
+    std::fs::create_dir_all(root.join("data")).unwrap();
+    std::fs::create_dir_all(root.join("also")).unwrap();
+    std::fs::copy(binary, root.join("docker-entrypoint.sh")).unwrap();
+    let archive = root.with_extension("tar");
+    let packed = Command::new("tar").arg("-C").arg(&root).arg("-cf").arg(&archive).arg(".").status().unwrap();
+    assert!(packed.success(), "tar failed");
+    let changes = [
+        r#"ENTRYPOINT ["/docker-entrypoint.sh"]"#,
+        r#"CMD ["crate"]"#,
+        "EXPOSE 4200 4300 5432",
+        "VOLUME /data",
+        // One that no mount covers, so that tests see whether it is removed.
+        "VOLUME /also",
+    ];
+    let mut arguments = vec!["import"];
+    changes.iter().for_each(|change| arguments.extend(["--change", change]));
+    let archive_name = archive.to_string_lossy().into_owned();
+    arguments.extend([archive_name.as_str(), tag]);
+    docker(&arguments).unwrap();
+    let _ = (std::fs::remove_dir_all(&root), std::fs::remove_file(&archive));
+}
+
+/// FNV-1a: enough to tell one build from another.
+fn hash(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}

@@ -1,0 +1,204 @@
+//! Containers for real, with the stand-in image; and everything that is wrong before there is one.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tokio::sync::mpsc::{self, UnboundedReceiver};
+
+use super::standin::{self, docker};
+use crate::provider::{Acquired, Intents, LocalTarget, OnExit, Ours, Progress, Provider, Released, Resource, Target};
+use crate::sql::{Client, Wallet};
+
+struct Bench {
+    provider: Provider,
+    progress: Progress,
+    steps: UnboundedReceiver<String>,
+    intents: Arc<Mutex<Vec<Value>>>,
+}
+
+impl Bench {
+    fn new(image: &str) -> Self {
+        let target = LocalTarget {
+            image: image.to_owned(),
+            version: "6.4.3".to_owned(),
+            project: "/home/ada/project".to_owned(),
+            key: "local:ada".to_owned(),
+            lacking: vec!["url: CRATEDB_CLUSTER_URL is not set".to_owned(), "cloud: no key is set".to_owned()],
+        };
+        let (sender, steps) = mpsc::unbounded_channel();
+        let provider = Provider::chain(&Target::Local(target)).unwrap();
+        Self { provider, progress: Progress::new(sender), steps, intents: Arc::default() }
+    }
+
+    /// With the stand-in; none without an engine.
+    fn with_stand_in() -> Option<Self> {
+        standin::image().map(|image| Self::new(&image))
+    }
+
+    async fn acquire(&self) -> Acquired {
+        let kept = self.intents.clone();
+        let intents = Intents::new(Arc::new(move |held| {
+            kept.lock().unwrap().push(held);
+            Ok(())
+        }));
+        self.provider.acquire(Instant::now() + Duration::from_secs(60), &self.progress, &intents).await
+    }
+
+    async fn release(&self, held: &Value, on_exit: OnExit) -> Released {
+        self.provider.release(held, on_exit, &self.progress).await.unwrap()
+    }
+
+    fn name(&self) -> String {
+        let intents = self.intents.lock().unwrap();
+        intents.last().expect("an intent comes first")["name"].as_str().unwrap().to_owned()
+    }
+
+    fn steps(&mut self) -> String {
+        let mut all = Vec::new();
+        while let Ok(step) = self.steps.try_recv() {
+            all.push(step);
+        }
+        all.join("\n")
+    }
+}
+
+/// Names of the volumes of a container.
+fn volumes(container: &str) -> Vec<String> {
+    let format = r#"{{range .Mounts}}{{if eq .Type "volume"}}{{.Name}} {{end}}{{end}}"#;
+    let names = docker(&["inspect", "--format", format, container]).unwrap();
+    names.split_whitespace().map(str::to_owned).collect()
+}
+
+#[track_caller]
+fn is_gone(container: &str, volumes: &[String]) {
+    assert!(docker(&["inspect", container]).is_err(), "{container} is still there");
+    for volume in volumes {
+        assert!(docker(&["volume", "inspect", volume]).is_err(), "volume {volume} of {container} is still there");
+    }
+}
+
+async fn answers(resource: &Resource) {
+    let client = Client::new(&resource.http_url, None, Wallet::new(resource.credentials.clone())).unwrap();
+    let rows: Vec<(i64,)> = client.rows("SELECT 1").await.unwrap();
+    assert_eq!(rows, [(1,)]);
+}
+
+#[track_caller]
+fn says(text: impl ToString, parts: &[&str]) {
+    let text = text.to_string();
+    for part in parts {
+        assert!(text.contains(part), "`{part}` is missing in:\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_container_is_started_answers_and_is_removed_with_its_volumes() {
+    let Some(mut bench) = Bench::with_stand_in() else { return };
+    let resource = bench.acquire().await.unwrap();
+    answers(&resource).await;
+    let name = bench.name();
+    assert_eq!((resource.ours, resource.name), (Ours::Started, format!("container {name}")));
+    assert!(resource.pg_url.unwrap().expose().starts_with("postgres://crate@"));
+    let volumes = volumes(&name);
+    assert!(!volumes.is_empty(), "the image has a volume");
+    assert_eq!(bench.release(&resource.held, OnExit::Auto).await, Released::Removed);
+    is_gone(&name, &volumes);
+    assert_eq!(bench.release(&resource.held, OnExit::Auto).await, Released::Removed, "again");
+    says(bench.steps(), &["starting a container of image cratedb-test-standin:", "removing container cratedb-test-"]);
+}
+
+#[tokio::test]
+async fn a_container_says_whose_it_is_and_lets_only_this_machine_in() {
+    let Some(bench) = Bench::with_stand_in() else { return };
+    let held = bench.acquire().await.unwrap().held;
+    let name = bench.name();
+    let labels = docker(&["inspect", "--format", "{{json .Config.Labels}}", &name]).unwrap();
+    let ports = docker(&["inspect", "--format", "{{json .NetworkSettings.Ports}}", &name]).unwrap();
+    bench.release(&held, OnExit::Auto).await;
+    says(
+        labels,
+        &[r#""io.crate.cratedb-test.key":"local:ada""#, r#""io.crate.cratedb-test.project":"/home/ada/project""#],
+    );
+    assert!(ports.contains("5432/tcp") && !ports.contains("0.0.0.0") && !ports.contains("::"), "{ports}");
+}
+
+#[tokio::test]
+async fn a_container_of_a_killed_keeper_is_removed_and_never_used_again() {
+    let Some(bench) = Bench::with_stand_in() else { return };
+    bench.acquire().await.unwrap();
+    let (name, intent) = (bench.name(), bench.intents.lock().unwrap().last().cloned().unwrap());
+    let volumes = volumes(&name);
+    let another = Bench::new("none");
+    for _ in 0..2 {
+        let found =
+            another.provider.recover(&intent, Instant::now() + Duration::from_secs(60), &another.progress).await;
+        assert!(found.unwrap().is_none());
+        is_gone(&name, &volumes);
+    }
+}
+
+#[tokio::test]
+async fn a_container_outlives_the_provider_that_started_it() {
+    let Some(bench) = Bench::with_stand_in() else { return };
+    let resource = bench.acquire().await.unwrap();
+    let another = Bench::with_stand_in().unwrap();
+    drop(bench);
+    answers(&resource).await;
+    another.release(&resource.held, OnExit::Auto).await;
+}
+
+#[tokio::test]
+async fn a_container_can_be_kept_and_is_named() {
+    let Some(bench) = Bench::with_stand_in() else { return };
+    let resource = bench.acquire().await.unwrap();
+    let Released::Left(line) = bench.release(&resource.held, OnExit::Keep).await else { panic!() };
+    let removal = format!("docker rm -v -f {}", bench.name());
+    says(line, &["left running", "CRATEDB_TEST_ON_EXIT=keep", &removal]);
+    answers(&resource).await;
+    bench.release(&resource.held, OnExit::Auto).await;
+}
+
+#[tokio::test]
+async fn two_removals_at_once_both_succeed() {
+    let Some(bench) = Bench::with_stand_in() else { return };
+    let resource = bench.acquire().await.unwrap();
+    let remove = || bench.release(&resource.held, OnExit::Auto);
+    assert_eq!(tokio::join!(remove(), remove(), remove()), (Released::Removed, Released::Removed, Released::Removed));
+    is_gone(&bench.name(), &[]);
+}
+
+#[tokio::test]
+async fn a_server_that_ends_at_once_is_an_error_with_its_last_words() {
+    let Some(tag) = standin::image() else { return };
+    // An entry point that refuses its arguments, as a server refuses a setting that it doesn't know.
+    let broken = format!("{tag}-broken");
+    let made = docker(&["create", "--entrypoint", "/docker-entrypoint.sh", &tag, "-Cno.such.setting=1"]).unwrap();
+    let entry = r#"ENTRYPOINT ["/docker-entrypoint.sh", "-Cno.such.setting=1"]"#;
+    docker(&["commit", "--change", entry, &made, &broken]).unwrap();
+    docker(&["rm", "-v", &made]).unwrap();
+    let bench = Bench::new(&broken);
+    let failed = bench.acquire().await.err().unwrap();
+    docker(&["image", "rm", &broken]).unwrap();
+    assert!(!failed.maybe_up);
+    says(failed.error, &["cannot start a container of image", "ended", "the end of its log:", "no.such.setting"]);
+    is_gone(&bench.name(), &[]);
+}
+
+#[tokio::test]
+async fn an_image_that_does_not_exist_is_an_error_that_says_which() {
+    let Some(_) = standin::image() else { return };
+    let bench = Bench::new("cratedb-test-standin:no-such-tag");
+    let failed = bench.acquire().await.err().unwrap();
+    assert!(!failed.maybe_up);
+    says(
+        failed.error,
+        &[
+            "cannot start a container of image cratedb-test-standin:no-such-tag",
+            "not on this machine and can't be pulled",
+            "docker pull cratedb-test-standin:no-such-tag",
+            "CRATEDB_TEST_IMAGE",
+        ],
+    );
+    is_gone(&bench.name(), &[]);
+}

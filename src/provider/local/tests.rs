@@ -1,0 +1,89 @@
+//! A machine without a container engine. Which engine there is follows from the environment, so each case is a process of
+//! its own: this test again, with another environment.
+
+use std::os::unix::net::UnixListener;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::provider::{Intents, LocalTarget, Progress, Provider, Target};
+
+const INNER: &str = "CRATEDB_TEST_INNER_CASE";
+const BEGIN: &str = "<<<";
+
+/// What an acquisition says with this engine, and how long it took to say it.
+fn failure_with(engine: &str) -> (String, Duration) {
+    let begun = Instant::now();
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "provider::local::tests::inner_case", "--nocapture"])
+        .env("DOCKER_HOST", engine)
+        .env(INNER, "1")
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let (_, text) =
+        text.split_once(BEGIN).unwrap_or_else(|| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)));
+    (text.split(">>>").next().unwrap().to_owned(), begun.elapsed())
+}
+
+/// Does nothing unless it is started by another test.
+#[tokio::test]
+async fn inner_case() {
+    if std::env::var_os(INNER).is_none() {
+        return;
+    }
+    let target = LocalTarget {
+        image: "crate:6.4.3".to_owned(),
+        version: "6.4.3".to_owned(),
+        project: "/project".to_owned(),
+        key: "local".to_owned(),
+        lacking: vec![
+            "url: CRATEDB_CLUSTER_URL is not set".to_owned(),
+            "cloud: neither CRATEDB_CLUSTER_ID nor CRATEDB_CLUSTER_NAME is set".to_owned(),
+        ],
+    };
+    let provider = Provider::chain(&Target::Local(target)).unwrap();
+    let progress = Progress::new(tokio::sync::mpsc::unbounded_channel().0);
+    let intents = Intents::new(Arc::new(|_| panic!("nothing is started")));
+    let failed = provider.acquire(Instant::now() + Duration::from_secs(60), &progress, &intents).await.err().unwrap();
+    assert!(!failed.maybe_up);
+    let held = serde_json::json!({ "provider": "container", "name": "cratedb-test-00000000" });
+    let kept = provider.recover(&held, Instant::now() + Duration::from_secs(60), &progress).await.err().unwrap();
+    println!("{BEGIN}{}\n---\n{kept}>>>", failed.error);
+}
+
+#[track_caller]
+fn is_one_error_with_four_entries(engine: &str, container: &str) {
+    let (text, took) = failure_with(engine);
+    let (failure, kept) = text.split_once("\n---\n").unwrap();
+    let lines: Vec<_> = failure.lines().collect();
+    assert_eq!(lines.len(), 5, "{text}");
+    assert_eq!(lines[0], "no CrateDB for the tests: nothing is configured, and this machine can start nothing");
+    assert_eq!(lines[1], "  url: CRATEDB_CLUSTER_URL is not set");
+    assert_eq!(lines[2], "  cloud: neither CRATEDB_CLUSTER_ID nor CRATEDB_CLUSTER_NAME is set");
+    let expected = format!("  container: no engine at {engine}, which DOCKER_HOST names: ");
+    assert!(lines[3].starts_with(&expected) && lines[3].contains(container), "{text}");
+    assert_eq!(lines[4], "  process: this version of cratedb-test can't start local processes");
+    assert!(kept.starts_with("cannot remove container cratedb-test-00000000: no engine at "), "{text}");
+    assert!(kept.ends_with("when it runs again: docker rm -v -f cratedb-test-00000000"), "{text}");
+    assert!(took < Duration::from_secs(3), "{took:?}");
+}
+
+#[test]
+fn without_an_engine_there_is_one_error_with_four_entries() {
+    is_one_error_with_four_entries("unix:///nowhere/docker.sock", "/nowhere/docker.sock");
+    is_one_error_with_four_entries("tcp://127.0.0.1:1", "refused");
+}
+
+#[test]
+fn an_engine_that_hangs_is_given_up_after_a_second() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("docker.sock");
+    let _listener = UnixListener::bind(&socket).unwrap();
+    is_one_error_with_four_entries(&format!("unix://{}", socket.display()), "did not answer within 1s");
+}
+
+#[test]
+fn an_engine_that_is_none_is_told() {
+    is_one_error_with_four_entries("nonsense", "");
+}

@@ -1,0 +1,169 @@
+//! Suspended however the run ends: eleven deaths at three moments.
+
+use std::path::Path;
+
+use rustix::process::Signal;
+
+use cratedb_cloud_simulator::Options;
+
+use crate::support::cloud::{CLUSTER, TestCloud, suspendable};
+use crate::support::consumer::Consumer;
+use crate::support::run::{Plan, Run, Runner, runners, wait_for_file};
+use crate::support::wait_for;
+
+/// Deaths that a test process dies by itself.
+const OWN: [&str; 5] = ["fail", "panic", "exit", "abort", "kill"];
+
+struct Scene {
+    cloud: TestCloud,
+    meet: tempfile::TempDir,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let options = Options::default().cluster(suspendable()).operation_time(std::time::Duration::from_millis(200));
+        Self { cloud: TestCloud::with(options), meet: tempfile::tempdir().unwrap() }
+    }
+
+    fn start(&self, consumer: &Consumer, runner: Runner, moment: &str, death: &str) -> Run {
+        let plan = Plan::new(consumer, runner).cloud(&self.cloud).env("DEATH", format!("{moment}:{death}"));
+        plan.env("DEATH_DIR", self.meet.path().display().to_string()).in_order().start()
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.meet.path().join(name)
+    }
+
+    /// Once the cluster resumes, whoever waits for this dies.
+    fn now_while_it_resumes(&self) {
+        self.cloud.wait_for_counts(1, 0);
+        std::fs::write(self.path("now"), "x").unwrap();
+    }
+}
+
+fn own_death_at(moment: &str) {
+    for runner in runners() {
+        let consumer = Consumer::of("deaths", runner);
+        for death in OWN {
+            let scene = Scene::new();
+            let run = scene.start(&consumer, runner, moment, death);
+            if moment == "acquiring" {
+                scene.now_while_it_resumes();
+            }
+            let finished = run.finish();
+            // A thread that panics beside its test fails nothing; all other deaths fail the run.
+            if moment != "acquiring" {
+                finished.failed();
+            }
+            scene.cloud.ends_with(1, 1);
+        }
+    }
+}
+
+#[test]
+fn test_processes_that_die_while_the_cluster_resumes() {
+    own_death_at("acquiring");
+}
+
+#[test]
+fn test_processes_that_die_in_the_middle() {
+    own_death_at("middle");
+}
+
+#[test]
+fn test_processes_that_die_in_the_last_test() {
+    own_death_at("last");
+}
+
+fn kill_the_runner(run: &mut Run, signal: Signal) {
+    match signal {
+        // As a terminal does: everybody in the foreground gets it.
+        Signal::INT => run.signal_group(signal),
+        _ => run.signal(signal),
+    }
+}
+
+fn runner_dies_at(moment: &str) {
+    for runner in runners() {
+        let consumer = Consumer::of("deaths", runner);
+        for signal in [Signal::INT, Signal::TERM, Signal::KILL] {
+            let scene = Scene::new();
+            let mut run = scene.start(&consumer, runner, moment, "wait");
+            match moment {
+                "acquiring" => scene.cloud.wait_for_counts(1, 0),
+                _ => drop(wait_for_file(&scene.path("here"))),
+            }
+            kill_the_runner(&mut run, signal);
+            run.wait();
+            // An orphan that was waiting goes on with its tests; they must not start anything.
+            std::fs::write(scene.path("now"), "x").unwrap();
+            std::fs::write(scene.path("go"), "x").unwrap();
+            run.finish().failed();
+            scene.cloud.ends_with(1, 1);
+        }
+    }
+}
+
+#[test]
+fn a_runner_that_dies_while_the_cluster_resumes() {
+    runner_dies_at("acquiring");
+}
+
+#[test]
+fn a_runner_that_dies_in_the_middle() {
+    runner_dies_at("middle");
+}
+
+#[test]
+fn a_runner_that_dies_in_the_last_test() {
+    runner_dies_at("last");
+}
+
+/// The Cloud refuses a second operation while one runs, so the keeper waits for the resume and then suspends.
+#[test]
+fn ctrl_c_while_the_cluster_resumes_ends_the_operation_and_then_suspends() {
+    for runner in runners() {
+        let consumer = Consumer::of("deaths", runner);
+        let scene = Scene::new();
+        scene.cloud.simulator.cloud().hold_next_operation(CLUSTER);
+        let mut run = scene.start(&consumer, runner, "none", "none");
+        scene.cloud.wait_for_counts(1, 0);
+        run.signal_group(Signal::INT);
+        run.wait();
+        run.finish().failed();
+        assert_eq!(scene.cloud.counts(), (1, 0), "nothing may be asked for while an operation runs");
+        scene.cloud.simulator.cloud().release(CLUSTER);
+        scene.cloud.ends_with(1, 1);
+    }
+}
+
+/// What was killed together with its keeper is repaired by the next run.
+#[test]
+fn after_the_death_of_everybody_the_next_run_repairs_it() {
+    for runner in runners() {
+        let consumer = Consumer::of("deaths", runner);
+        let scene = Scene::new();
+        let mut run = scene.start(&consumer, runner, "middle", "wait");
+        wait_for_file(&scene.path("here"));
+        let keeper = rustix::process::Pid::from_raw(scene.cloud.keeper() as i32).unwrap();
+        rustix::process::kill_process(keeper, Signal::KILL).unwrap();
+        run.signal_group(Signal::KILL);
+        run.wait();
+        kill_the_rest(scene.meet.path());
+        run.finish().failed();
+        assert!(scene.cloud.simulator.cloud().cluster(CLUSTER).running, "nobody is left who could suspend it");
+        scene.start(&consumer, runner, "none", "none").finish().passed();
+        scene.cloud.ends_with(1, 1);
+    }
+}
+
+/// nextest puts each test into a process group of its own.
+fn kill_the_rest(meet: &Path) {
+    let pid: i32 = wait_for_file(&meet.join("here")).parse().unwrap();
+    let pid = rustix::process::Pid::from_raw(pid).unwrap();
+    let _ = rustix::process::kill_process(pid, Signal::KILL);
+    wait_for("the test's end", || match rustix::process::test_kill_process(pid) {
+        Ok(()) if !crate::support::processes::is_dead(pid.as_raw_nonzero().get() as u32) => Err("alive"),
+        _ => Ok(()),
+    });
+}

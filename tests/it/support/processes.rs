@@ -1,0 +1,43 @@
+//! The process table: whose keepers live, and what they hold.
+
+use std::fs;
+use std::path::Path;
+
+/// Keepers whose files are in `dir`, by process id.
+pub fn keepers(dir: &Path) -> Vec<u32> {
+    let wanted = format!("CRATEDB_TEST_DIR={}", dir.display());
+    let all = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+    all.filter(|pid| {
+        name(*pid).as_deref() == Some("cratedb-keeper") && !is_dead(*pid) && environment(*pid).contains(&wanted)
+    })
+    .collect()
+}
+
+pub fn name(pid: u32) -> Option<String> {
+    Some(fs::read_to_string(format!("/proc/{pid}/comm")).ok()?.trim().to_owned())
+}
+
+/// Gone, or a zombie that nobody has waited for.
+pub fn is_dead(pid: u32) -> bool {
+    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return true };
+    stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with(['Z', 'X']))
+}
+
+fn environment(pid: u32) -> Vec<String> {
+    let raw = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    raw.split(|byte| *byte == 0).map(|entry| String::from_utf8_lossy(entry).into_owned()).collect()
+}
+
+/// What the descriptors of a process are.
+pub fn descriptors(pid: u32) -> Vec<String> {
+    let dir = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+    let target = |entry: fs::DirEntry| fs::read_link(entry.path()).ok().map(|path| path.display().to_string());
+    dir.filter_map(|entry| target(entry.ok()?)).collect()
+}
+
+/// User and system time used so far, in ticks of 10 ms.
+pub fn cpu_ticks(pid: u32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_ascii_whitespace().collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+}
