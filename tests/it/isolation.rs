@@ -22,7 +22,7 @@ fn schemas(cloud: &TestCloud) -> Vec<String> {
 }
 
 fn lives_on(version: &str) -> TestCloud {
-    let cluster = ClusterOptions::running(CLUSTER).auth_off().version(version);
+    let cluster = ClusterOptions::running(CLUSTER).with("auth", "off").unwrap().with("version", version).unwrap();
     TestCloud::with(Options::default().cluster(cluster))
 }
 
@@ -43,7 +43,7 @@ fn schemas_are_dropped_object_by_object_where_cascade_is_unknown() {
     cloud.ends_with(0, 0);
     assert_eq!(schemas(&cloud), Vec::<String>::new(), "schemas of passed tests are left");
     let statements: Vec<String> =
-        cloud.simulator.requests().iter().filter_map(|request| Some(request.body.as_ref()?["stmt"].as_str()?.to_owned())).collect();
+        cloud.simulator.requests().iter().filter_map(|request| Some(request.body["stmt"].as_str()?.to_owned())).collect();
     assert!(statements.iter().any(|stmt| stmt.starts_with("DROP TABLE IF EXISTS")), "{statements:?}");
     assert!(!statements.iter().any(|stmt| stmt.contains("CASCADE")), "{statements:?}");
 }

@@ -127,6 +127,10 @@ pub struct Finished {
 }
 
 impl Run {
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
     }
