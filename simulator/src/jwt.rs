@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -32,6 +33,7 @@ pub(crate) struct Expected<'a> {
 pub(crate) struct Tokens {
     key: RsaKeyPair,
     random: SystemRandom,
+    count: AtomicU64,
     lifetime: Duration,
     issued: Mutex<HashSet<String>>,
     revoked: Mutex<HashSet<String>>,
@@ -47,7 +49,14 @@ impl Tokens {
             .collect();
         let der = STANDARD.decode(encoded).map_err(|error| broken(&error))?;
         let key = RsaKeyPair::from_pkcs8(&der).map_err(|error| broken(&error))?;
-        Ok(Self { key, random: SystemRandom::new(), lifetime, issued: Mutex::default(), revoked: Mutex::default() })
+        Ok(Self {
+            key,
+            random: SystemRandom::new(),
+            count: AtomicU64::new(1),
+            lifetime,
+            issued: Mutex::default(),
+            revoked: Mutex::default(),
+        })
     }
 
     /// The key set, without `alg`: CrateDB up to 6.3.4 refuses every token where it is there.
@@ -75,6 +84,8 @@ impl Tokens {
             "iat": issued,
             "nbf": issued,
             "exp": expires,
+            // Two tokens of one second differ, so that one can be revoked and the next one not.
+            "jti": self.count.fetch_add(1, Ordering::Relaxed).to_string(),
         }));
         self.issued.lock().unwrap().insert(token.clone());
         json!({ "token": token, "refresh": refresh, "expiry": stamp::utc(expires * MICROS) })

@@ -79,7 +79,12 @@ impl Options {
 pub enum EngineKind {
     /// The small engine of this crate, one for each cluster.
     Embedded,
-    /// A real CrateDB at this address (`host:port`); it checks credentials itself.
+    /// A real CrateDB at this address (`host:port`); it checks credentials itself, and gets every client connection as a
+    /// connection of its own.
+    ///
+    /// For tokens it needs to know their claims: `iss` is `<control plane>/api/v2/meta/jwk/`, where it also finds the keys,
+    /// so give the control plane a fixed port; `aud` is the cluster's id, so choose that with `id`; `username` is the
+    /// cluster's, `admin` unless chosen with `username`.
     Real(String),
 }
 

@@ -74,6 +74,10 @@ impl Connection {
     }
 
     pub(crate) fn send(&mut self, method: &str, path: &str, body: Option<&str>) -> std::io::Result<Reply> {
+        self.send_bytes(method, path, body.map(str::as_bytes))
+    }
+
+    pub(crate) fn send_bytes(&mut self, method: &str, path: &str, body: Option<&[u8]>) -> std::io::Result<Reply> {
         let mut request = format!("{method} {path} HTTP/1.1\r\nhost: simulator\r\n");
         for (name, value) in &self.headers {
             request += &format!("{name}: {value}\r\n");
@@ -82,8 +86,8 @@ impl Connection {
             request += &format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len());
         }
         request += "\r\n";
-        request += body.unwrap_or_default();
-        self.stream.get_mut().write_all(request.as_bytes())?;
+        let bytes = [request.as_bytes(), body.unwrap_or_default()].concat();
+        self.stream.get_mut().write_all(&bytes)?;
         self.read()
     }
 
