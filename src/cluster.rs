@@ -5,6 +5,7 @@ mod query;
 
 use std::fmt;
 use std::future::Future;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
 use serde::Serialize;
@@ -12,6 +13,7 @@ use serde_json::value::RawValue;
 
 use crate::background;
 use crate::error::{Kind, Result};
+use crate::private::RunningTest;
 use crate::sql::{self, Client, Statement};
 use crate::version::Version;
 
@@ -58,6 +60,11 @@ impl WeakCluster {
 }
 
 impl Cluster {
+    /// Whether the test ended.
+    pub(crate) fn is_over(&self) -> bool {
+        self.grant().over.load(Ordering::Acquire)
+    }
+
     pub(crate) fn downgrade(&self) -> WeakCluster {
         WeakCluster(Arc::downgrade(&self.0))
     }
@@ -86,7 +93,7 @@ impl Cluster {
     /// let cluster = Cluster::current().expect("called from a test with a cluster");
     /// ```
     pub fn current() -> Option<Self> {
-        crate::session::current_cluster()
+        crate::session::current_cluster().or_else(|| RunningTest::of_this_thread().cluster())
     }
 
     /// A statement to bind arguments to, and to execute.

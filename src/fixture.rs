@@ -31,14 +31,11 @@
 //! `CRATEDB_TEST_KEEP_SCHEMA=on-failure`), `exclusive` can't be asked for, and a cluster that can't be had is a panic,
 //! which `#[should_panic]` takes for success.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-use std::thread::{self, ThreadId};
-
 use rstest::fixture;
 
-use crate::cluster::{Cluster, WeakCluster};
+use crate::cluster::Cluster;
 use crate::error::Result;
+use crate::private::RunningTest;
 use crate::session::{self, Session};
 use crate::{background, blocking};
 
@@ -75,68 +72,4 @@ fn acquire() -> Result<Cluster> {
     let cluster = background::wait(async move { Session::current().await?.cluster(&name).await })?;
     test.remember(&cluster);
     Ok(cluster)
-}
-
-/// Clusters that fixtures made, for the other fixtures of the same test.
-static MADE: Mutex<Option<HashMap<RunningTest, WeakCluster>>> = Mutex::new(None);
-
-/// As much as can be known about the test in which a fixture is made.
-#[derive(Clone, PartialEq, Eq, Hash)]
-enum RunningTest {
-    /// nextest says it, and libtest names its threads so.
-    Named(String),
-    /// Another harness, or a thread that the test started.
-    Unknown(ThreadId),
-}
-
-impl RunningTest {
-    fn look() -> Self {
-        let thread = thread::current();
-        let of_thread = || thread.name().filter(|name| *name != "main").map(str::to_owned);
-        let name = std::env::var("NEXTEST_TEST_NAME").ok().or_else(of_thread);
-        name.map_or_else(|| Self::Unknown(thread.id()), Self::Named)
-    }
-
-    fn name(&self) -> &str {
-        match self {
-            Self::Named(name) => name,
-            Self::Unknown(_) => "unknown",
-        }
-    }
-
-    fn cluster(&self) -> Option<Cluster> {
-        let made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
-        made.as_ref()?.get(self)?.upgrade()
-    }
-
-    fn remember(&self, cluster: &Cluster) {
-        let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
-        let made = made.get_or_insert_default();
-        made.retain(|_, cluster| cluster.is_alive());
-        made.insert(self.clone(), cluster.downgrade());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::thread;
-
-    use super::RunningTest;
-
-    fn seen_in(thread: thread::Builder) -> String {
-        thread.spawn(|| RunningTest::look().name().to_owned()).unwrap().join().unwrap()
-    }
-
-    #[test]
-    fn a_test_is_known_by_its_thread_or_by_nextest() {
-        let named = std::env::var("NEXTEST_TEST_NAME").unwrap_or_else(|_| "tables::inserts".into());
-        assert_eq!(seen_in(thread::Builder::new().name("tables::inserts".into())), named);
-    }
-
-    #[test]
-    fn a_thread_without_a_name_tells_nothing() {
-        let named = std::env::var("NEXTEST_TEST_NAME").unwrap_or_else(|_| "unknown".into());
-        assert_eq!(seen_in(thread::Builder::new()), named);
-        assert_eq!(seen_in(thread::Builder::new().name("main".into())), named);
-    }
 }

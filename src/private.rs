@@ -1,5 +1,6 @@
 //! All that expansions of the attribute may name. Nobody else should: it changes without notice.
 
+mod by_name;
 mod description;
 mod failure;
 mod parameters;
@@ -9,6 +10,7 @@ mod running;
 use std::future::poll_fn;
 use std::pin::pin;
 
+pub(crate) use by_name::RunningTest;
 pub use description::{KeepSchema, Test};
 pub use failure::{Failed, Probe};
 pub use parameters::{Context, extract, extract_awaited, extract_sync};

@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use super::{Context, Outcome, Test};
+use super::{Context, Outcome, RunningTest, Test};
 use crate::session::Attempt;
 
 /// Ends its attempt when it is dropped: a test that panics drops it while unwinding.
@@ -16,6 +16,7 @@ pub(super) struct Running {
 impl Running {
     pub(super) fn new(attempt: Attempt, test: &Test) -> Self {
         let Test { module, name, should_panic, .. } = *test;
+        RunningTest::of_this_thread().remember(attempt.cluster());
         Self { attempt: Some(attempt), test: format!("{module}::{name}"), should_panic }
     }
 

@@ -74,6 +74,7 @@ async fn timeout(cluster: Cluster) -> Result<()> {
 #[timeout(Duration::from_mins(1))]
 #[cratedb_test::test]
 fn timeout_of_a_sync_test(blocking_cluster: blocking::Cluster) -> Result<()> {
+    assert_eq!(blocking_cluster.schema(), Cluster::current().unwrap().schema());
     sees_only_its_own_rows_blocking(&blocking_cluster)
 }
 
@@ -142,6 +143,7 @@ async fn a_parameter_left_to_the_attribute(#[case] number: i32, #[ignore] db: Cl
 async fn without_the_attribute(cluster: Cluster, #[from(cluster)] same: Cluster, #[case] number: i32) -> Result<()> {
     assert!(number > 0);
     assert_eq!(cluster.schema(), same.schema());
+    assert_eq!(cluster.schema(), Cluster::current().unwrap().schema());
     sees_only_its_own_rows(&same).await
 }
 
