@@ -18,7 +18,7 @@ use std::rc::Rc;
 pub(crate) type Row = Vec<Value>;
 
 /// Rows one statement may handle; beyond, it is refused.
-const BUDGET: u64 = 3_000_000;
+const BUDGET: u64 = 1_000_000;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Plan {
