@@ -12,7 +12,9 @@ pub(super) fn run(join: &Join, context: &Context, outer: Option<&Env>) -> Result
     if let Some(on) = &join.on {
         equal_columns(on, join.widths.0, &mut pairs);
     }
-    let key_of = |row: &Row, columns: &mut dyn Iterator<Item = usize>| row_key(&columns.map(|c| row[c].clone()).collect::<Row>());
+    let key_of = |row: &Row, columns: &mut dyn Iterator<Item = usize>| {
+        row_key(&columns.map(|c| row[c].clone()).collect::<Row>())
+    };
     let mut places: HashMap<Vec<u8>, Vec<usize>> = HashMap::new();
     if !pairs.is_empty() {
         for (i, row) in right.iter().enumerate() {
