@@ -32,7 +32,7 @@ pub(crate) enum Target {
     /// A server that somebody else looks after.
     Url(UrlTarget),
     /// A cluster of CrateDB Cloud.
-    Cloud(CloudTarget),
+    Cloud(Box<CloudTarget>),
     /// Nothing is configured: whatever this machine can start.
     Local(LocalTarget),
 }
