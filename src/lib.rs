@@ -1,5 +1,11 @@
 //! Tests against CrateDB: one cluster per test session, resumed once, suspended always.
 
+// What a smaller set of features leaves without a user; the full set is checked.
+#![cfg_attr(
+    not(all(feature = "harness", feature = "cloud", feature = "container", feature = "rstest")),
+    allow(dead_code, unused_imports)
+)]
+
 #[cfg(feature = "harness")]
 extern crate self as cratedb_test;
 
