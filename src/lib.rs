@@ -6,6 +6,13 @@
     allow(dead_code, unused_imports)
 )]
 
+#[cfg(all(feature = "harness", not(unix)))]
+compile_error!(
+    "the feature `harness` of cratedb-test needs a Unix system: keepers, process descriptors and their sockets are not \
+     there on this one. Write the dependency as\n\n    [target.'cfg(unix)'.dev-dependencies]\n    cratedb-test = \"0.1\"\n\n\
+     and the tests that use it under #[cfg(unix)]."
+);
+
 #[cfg(feature = "harness")]
 extern crate self as cratedb_test;
 

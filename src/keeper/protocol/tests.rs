@@ -78,7 +78,8 @@ fn the_messages_are_frozen() {
     let client = from_client();
     let keeper = from_keeper();
     let lines = client.iter().map(|message| serde_json::to_string(message).unwrap());
-    let lines: Vec<String> = lines.chain(keeper.iter().map(|message| serde_json::to_string(message).unwrap())).collect();
+    let lines: Vec<String> =
+        lines.chain(keeper.iter().map(|message| serde_json::to_string(message).unwrap())).collect();
     assert_eq!(lines, GOLDEN.lines().collect::<Vec<_>>(), "\n{}\n", lines.join("\n"));
     for line in GOLDEN.lines().take(client.len()) {
         serde_json::from_str::<FromClient>(line).unwrap();
