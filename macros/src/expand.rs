@@ -13,7 +13,7 @@ use crate::options::{KeepSchema, Options};
 use crate::parameter::Parameter;
 use crate::returns::Returns;
 
-/// Expands a function that [`check`](crate::check) had nothing against.
+/// Expands a function that `check` had nothing against.
 pub(crate) fn test(function: &Function, options: &Options) -> TokenStream {
     let runner = Runner::of(function);
     let Function { attributes, visibility, signature, .. } = function;

@@ -1,7 +1,7 @@
 //! The attribute macro of `cratedb-test`.
 //!
-//! parse ([`options`], [`function`]) → check ([`check`]) → expand ([`expand`]), or, when something is wrong,
-//! the errors and a stand-in for the user's function ([`fallback`]).
+//! parse (`options`, `function`) → check (`check`) → expand (`expand`), or, when something is wrong, the errors and a
+//! stand-in for the user's function (`fallback`).
 
 use proc_macro2::TokenStream;
 

@@ -82,7 +82,7 @@ impl Facts {
 
     fn engine(&self, id: &str) -> Embedded {
         let address = self.url.strip_prefix("http://").unwrap_or(&self.url);
-        Embedded::new(id, &self.name, &self.version, NODE, address)
+        Embedded::new(id, &self.name, &self.version, NODE, address).with_user(&self.username)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Handles of a cluster against a server whose every answer is written here, on all kinds of executors.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use serde_json::{Value, json};
@@ -22,8 +22,9 @@ fn grant(url: &str) -> Grant {
         version: "6.4.3".parse().unwrap(),
         schema: "test_schema".into(),
         test: "module::inserts".into(),
-        used: AtomicBool::new(false),
-        over: AtomicBool::new(false),
+        used: Arc::default(),
+        over: Arc::default(),
+        attempt: None,
         on_drop: OnDrop::default(),
     }
 }
@@ -321,9 +322,8 @@ async fn a_dropped_query_is_given_up() {
     let server = TestServer::start(|request| if request.number == 0 { Reaction::Hang } else { numbers(1) });
     let cluster = cluster(&server);
     let hanging = tokio::spawn(cluster.query("SELECT 1").scalar::<i32>());
-    while server.requests().is_empty() {
-        tokio::task::yield_now().await;
-    }
+    tokio::task::yield_now().await;
+    server.wait_for_requests(1);
     hanging.abort();
     assert!(hanging.await.unwrap_err().is_cancelled());
     assert_eq!(cluster.query("SELECT 1").scalar::<i32>().await.unwrap(), 1);

@@ -6,7 +6,6 @@ mod nested;
 use std::borrow::Cow;
 
 use serde::de::{self, Deserializer, Error as _, IntoDeserializer, Unexpected, Visitor};
-use serde_json::value::RawValue;
 use time::OffsetDateTime;
 
 use super::failure::excerpt;

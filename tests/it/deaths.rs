@@ -8,7 +8,7 @@ use cratedb_cloud_simulator::Options;
 
 use crate::support::cloud::{CLUSTER, TestCloud, suspendable};
 use crate::support::consumer::Consumer;
-use crate::support::run::{Plan, Run, Runner, runners, wait_for_file};
+use crate::support::run::{Plan, Run, Runner, runners};
 use crate::support::wait_for;
 
 /// Deaths that a test process dies by itself.
@@ -91,7 +91,7 @@ fn runner_dies_at(moment: &str) {
             let mut run = scene.start(&consumer, runner, moment, "wait");
             match moment {
                 "acquiring" => scene.cloud.wait_for_counts(1, 0),
-                _ => drop(wait_for_file(&scene.path("here"))),
+                _ => drop(run.wait_for_file(&scene.path("here"))),
             }
             kill_the_runner(&mut run, signal);
             run.wait();
@@ -144,7 +144,7 @@ fn after_the_death_of_everybody_the_next_run_repairs_it() {
         let consumer = Consumer::of("deaths", runner);
         let scene = Scene::new();
         let mut run = scene.start(&consumer, runner, "middle", "wait");
-        wait_for_file(&scene.path("here"));
+        run.wait_for_file(&scene.path("here"));
         let keeper = rustix::process::Pid::from_raw(scene.cloud.keeper() as i32).unwrap();
         rustix::process::kill_process(keeper, Signal::KILL).unwrap();
         run.signal_group(Signal::KILL);
@@ -159,7 +159,7 @@ fn after_the_death_of_everybody_the_next_run_repairs_it() {
 
 /// nextest puts each test into a process group of its own.
 fn kill_the_rest(meet: &Path) {
-    let pid: i32 = wait_for_file(&meet.join("here")).parse().unwrap();
+    let pid: i32 = std::fs::read_to_string(meet.join("here")).unwrap().parse().unwrap();
     let pid = rustix::process::Pid::from_raw(pid).unwrap();
     let _ = rustix::process::kill_process(pid, Signal::KILL);
     wait_for("the test's end", || match rustix::process::test_kill_process(pid) {

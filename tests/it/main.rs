@@ -7,5 +7,6 @@ mod support;
 
 mod acquiring;
 mod deaths;
+mod isolation;
 mod keeper;
 mod once;

@@ -1,6 +1,5 @@
 //! Once per run, whatever the run consists of; and not at all where no test wants a cluster.
 
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use cratedb_cloud_simulator::{ClusterOptions, Options};
@@ -8,7 +7,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::cloud::{CLUSTER, TestCloud, suspendable};
 use crate::support::consumer::Consumer;
-use crate::support::run::{Plan, Runner, runners, wait_for_file};
+use crate::support::run::{Plan, Runner, runners};
 use crate::support::{processes, wait_for};
 
 #[test]
@@ -64,8 +63,8 @@ fn two_runs_at_the_same_time_share_it_and_the_later_end_suspends() {
     let (consumer, cloud) = (Consumer::of("deaths", Runner::Cargo), TestCloud::suspended());
     let meet = tempfile::tempdir().unwrap();
     let plan = || Plan::new(&consumer, Runner::Cargo).cloud(&cloud).env("DEATH_DIR", meet.path().display().to_string());
-    let first = plan().env("DEATH", "middle:wait").start();
-    wait_for_file(&meet.path().join("here"));
+    let mut first = plan().env("DEATH", "middle:wait").start();
+    first.wait_for_file(&meet.path().join("here"));
     plan().run().passed();
     assert_eq!(cloud.counts(), (1, 0), "the first run still uses it");
     std::fs::write(meet.path().join("go"), "").unwrap();
@@ -98,21 +97,9 @@ fn nothing_is_asked_where_no_test_wants_a_cluster() {
                 none.run().passed().says("filtered out");
             }
             Runner::Nextest => {
-                let mut list = Plan::new(&consumer, runner).cloud(&cloud).command();
-                // `nextest list` takes the place of `nextest run`.
-                let arguments: Vec<_> = ["nextest", "list"].into();
-                let environment: Vec<_> =
-                    list.get_envs().map(|(name, value)| (name.to_owned(), value.map(Into::into))).collect();
-                list = Command::new("cargo");
-                for (name, value) in environment {
-                    let value: Option<std::ffi::OsString> = value;
-                    match value {
-                        Some(value) => list.env(name, value),
-                        None => list.env_remove(name),
-                    };
-                }
-                let listed = list.current_dir(&consumer.dir).args(arguments).stdin(Stdio::null()).output().unwrap();
-                assert!(String::from_utf8_lossy(&listed.stdout).contains("sees_its_rows"), "{listed:?}");
+                let list = Plan::new(&consumer, runner).cloud(&cloud).listing().output().unwrap();
+                let listed = String::from_utf8_lossy(&list.stdout);
+                assert!(listed.contains("sees_its_rows"), "{list:?}");
             }
         }
     }
@@ -169,7 +156,7 @@ fn a_free_cluster_is_deployed_and_left_running_with_a_line_that_says_so() {
     plan.env("CRATEDB_TEST_REPORT", report.display().to_string()).run().passed();
     cloud.ends_with(0, 0);
     assert!(cloud.simulator.cloud().cluster(CLUSTER).running);
-    let report = wait_for_file(&report);
+    let report = std::fs::read_to_string(&report).unwrap();
     assert!(report.contains("\"outcome\":\"left\"") && report.contains("can't be suspended"), "{report}");
 }
 

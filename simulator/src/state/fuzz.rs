@@ -14,7 +14,7 @@ use super::*;
 
 /// Histories in the test suite; `SIMULATOR_FUZZ` asks for more.
 const HISTORIES: u64 = 2_000;
-const STEPS: u64 = 60;
+const STEPS: u64 = 40;
 const NAMES: [&str; 3] = ["one", "two", "free"];
 
 struct Random(u64);

@@ -241,3 +241,46 @@ fn a_deleted_cluster_is_gone_with_its_gateway() {
         std::net::TcpStream::connect(address).is_err().then_some(())
     });
 }
+
+#[test]
+fn operations_can_be_lost_or_hidden_and_health_can_lag() {
+    let simulator = start(suspended());
+    let cloud = simulator.cloud();
+    let id = cloud.cluster("ci").id;
+    let mut api = api(&simulator);
+    let mut resume = || {
+        let answer = api.put(&path(&id, "suspend/"), &json!({ "suspended": false })).expect(200);
+        let listed =
+            api.get(&path(&id, "operations/?type=SUSPEND")).expect(200)["operations"].as_array().unwrap().len();
+        (answer["last_async_operation"]["type"].as_str().unwrap().to_owned(), listed, cloud.cluster("ci").running)
+    };
+    cloud.lose_next_operation("ci");
+    assert_eq!(resume(), ("CREATE".into(), 0, false));
+    cloud.hide_next_operation("ci");
+    cloud.freeze_health("ci");
+    assert_eq!(resume(), ("CREATE".into(), 0, true));
+    assert_eq!(api.get(&path(&id, "")).expect(200)["health"]["status"], "SUSPENDED");
+    cloud.thaw_health("ci");
+    assert_eq!(api.get(&path(&id, "")).expect(200)["health"]["status"], "GREEN");
+}
+
+#[test]
+fn an_unknown_name_lists_those_that_exist() {
+    let simulator = start(suspended());
+    let cloud = simulator.cloud();
+    let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| cloud.cluster("CI"))).unwrap_err();
+    assert_eq!(told.downcast_ref::<String>().unwrap(), "there is no cluster `CI`; there are [\"ci\"]");
+}
+
+#[test]
+fn a_test_can_wait_for_what_clusters_become() {
+    let simulator = start(suspended().operation_time(Duration::from_millis(50)));
+    let cloud = simulator.cloud();
+    let id = cloud.cluster("ci").id;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let wait = |limit| runtime.block_on(cloud.wait_until(limit, |clusters| clusters[0].running));
+    let told = wait(Duration::from_millis(1)).unwrap_err().to_string();
+    assert!(told.contains("`ci` suspended=true"), "{told}");
+    api(&simulator).put(&path(&id, "suspend/"), &json!({ "suspended": false })).expect(200);
+    wait(super::support::DEADLINE).unwrap();
+}

@@ -9,7 +9,7 @@ use cratedb_cloud_simulator::{ClusterOptions, Options, Simulator};
 use super::processes;
 use super::wait_for;
 
-pub const CLUSTER: &str = "ci";
+pub const CLUSTER: &str = "ci-tests";
 /// Greped for in everything that is printed or left on the disk.
 pub const SECRET: &str = "geheim-und-lang-genug-fuer-alle";
 

@@ -71,6 +71,13 @@ impl Plan {
         }
     }
 
+    /// nextest's list of tests, for which it starts every test binary.
+    pub fn listing(&self) -> Command {
+        let mut command = clean(Command::new("cargo"));
+        command.current_dir(&self.dir).envs(&self.environment).args(["nextest", "list"]).stdin(Stdio::null());
+        command
+    }
+
     pub fn command(&self) -> Command {
         let mut command = clean(Command::new("cargo"));
         command.current_dir(&self.dir).envs(&self.environment);
@@ -120,6 +127,10 @@ pub struct Finished {
 }
 
 impl Run {
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
     }
@@ -134,8 +145,21 @@ impl Run {
         kill_process_group(self.pid(), signal).unwrap();
     }
 
-    pub fn is_running(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_none()
+    /// A file that a test of this run makes, with what is in it.
+    #[track_caller]
+    pub fn wait_for_file(&mut self, path: &Path) -> String {
+        let mut text = String::new();
+        let mut over = false;
+        wait_for(&format!("{}", path.display()), || {
+            text = std::fs::read_to_string(path).unwrap_or_default();
+            over = text.is_empty() && self.child.try_wait().unwrap().is_some();
+            if over || !text.is_empty() { Ok(()) } else { Err("the run goes on") }
+        });
+        if over {
+            let output: Vec<String> = self.readers.drain(..).map(|reader| reader.join().unwrap()).collect();
+            panic!("the run ended without {}:\n{}", path.display(), output.join("\n"));
+        }
+        text
     }
 
     /// The runner's end; what it left behind may still hold its output.
@@ -188,14 +212,4 @@ impl Finished {
         assert!(!self.output.contains(text), "`{text}` is in:\n{}", self.output);
         self
     }
-}
-
-/// A file that a test makes, with what is in it.
-pub fn wait_for_file(path: &Path) -> String {
-    let mut text = String::new();
-    wait_for(&format!("{}", path.display()), || {
-        text = std::fs::read_to_string(path).map_err(|error| error.kind())?;
-        if text.is_empty() { Err(std::io::ErrorKind::UnexpectedEof) } else { Ok(()) }
-    });
-    text
 }

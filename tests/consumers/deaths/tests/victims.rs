@@ -8,6 +8,7 @@ async fn work(cluster: &Cluster) -> Result<()> {
 /// Acquires by hand, so that something can happen while it waits.
 #[test]
 fn t1_acquires() -> Result<()> {
+    deaths::moment("before");
     deaths::while_acquiring();
     deaths::in_a_runtime(async {
         let cluster = Session::current().await?.cluster("t1").await?;

@@ -1,0 +1,471 @@
+//! From syntax to typed expressions: names are resolved, types checked, constants folded.
+
+mod call;
+pub(crate) mod keys;
+pub(crate) mod query;
+pub(crate) mod source;
+
+use super::ast::{Ast, Name, Window};
+use super::error::{Result, SqlError, invalid, no_column, no_relation, refuse, unsupported};
+use super::expr::{Env, Expr, Function, Kind, Sub, subquery};
+use super::operators::{self, arithmetic, coerce, common, comparison, negate};
+use super::session::Context;
+use super::types::{Field, NUMERIC, Object, Policy, TEXT, Type};
+use super::value::Value;
+use super::{cast, exec, functions};
+use std::cell::Cell;
+use std::rc::Rc;
+
+/// A column an expression can name.
+#[derive(Clone, Debug)]
+pub(crate) struct Column {
+    /// Schema and table, or an alias.
+    pub(crate) relation: Vec<String>,
+    pub(crate) name: String,
+    pub(crate) ty: Type,
+    /// Set when used; columns that have it are not part of `*`.
+    pub(crate) system: Option<Rc<Cell<bool>>>,
+}
+
+/// What one query's expressions can name.
+pub(crate) struct Scope<'a> {
+    pub(crate) columns: Vec<Column>,
+    pub(crate) outer: Option<&'a Scope<'a>>,
+    /// Whether anything outside was named.
+    pub(crate) escaped: Cell<bool>,
+    pub(crate) windows: Vec<(String, Window)>,
+}
+
+impl<'a> Scope<'a> {
+    pub(crate) fn new(columns: Vec<Column>, outer: Option<&'a Scope<'a>>) -> Scope<'a> {
+        Scope { columns, outer, escaped: Cell::new(false), windows: vec![] }
+    }
+
+    /// Place and type of a column in this scope alone.
+    fn find(&self, name: &Name) -> Result<Option<(usize, Type)>> {
+        let (column, relation) = name.split_last().ok_or_else(|| refuse("an empty name"))?;
+        let relation = if relation.len() == 3 { &relation[1..] } else { relation };
+        let mut found = None;
+        for (i, candidate) in self.columns.iter().enumerate() {
+            // The proposed row of an upsert is named with its qualifier only.
+            let reachable = !relation.is_empty() || candidate.relation != ["excluded"];
+            if candidate.name == *column && candidate.relation.ends_with(relation) && reachable {
+                if found.is_some() {
+                    return Err(SqlError::new(
+                        4006,
+                        "AmbiguousColumnException",
+                        format!("Column \"{column}\" is ambiguous"),
+                    ));
+                }
+                if let Some(used) = &candidate.system {
+                    used.set(true);
+                }
+                found = Some((i, candidate.ty.clone()));
+            }
+        }
+        Ok(found)
+    }
+
+    fn knows(&self, relation: &[String]) -> bool {
+        self.columns.iter().any(|c| c.relation.ends_with(relation)) || self.outer.is_some_and(|o| o.knows(relation))
+    }
+
+    fn column(&self, name: &Name) -> Result<Expr> {
+        let (mut scope, mut depth) = (self, 0);
+        loop {
+            if let Some((index, ty)) = scope.find(name)? {
+                return Ok(Expr::new(Kind::Column { depth, index }, ty));
+            }
+            scope.escaped.set(true);
+            let Some(outer) = scope.outer else { break };
+            (scope, depth) = (outer, depth + 1);
+        }
+        let (column, relation) = name.split_last().ok_or_else(|| refuse("an empty name"))?;
+        let relation = if relation.len() == 3 { &relation[1..] } else { relation };
+        if !relation.is_empty() && !self.knows(relation) {
+            return Err(no_relation(relation.join(".")));
+        }
+        if column.starts_with('_')
+            && ["_id", "_raw", "_score", "_uid", "_docid", "_fetchid", "_names"].contains(&column.as_str())
+        {
+            return Err(refuse(format!("the column {column}")));
+        }
+        if self.is_partial() {
+            return Err(refuse(format!("the column {column} of this catalog table")));
+        }
+        Err(no_column(column))
+    }
+
+    /// Whether there are columns in CrateDB that this engine doesn't have.
+    pub(crate) fn is_partial(&self) -> bool {
+        self.columns.iter().any(|c| c.name == super::catalog::PARTIAL)
+    }
+}
+
+/// What may stand in an expression.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Allow {
+    Nothing,
+    Aggregates,
+}
+
+/// Analyses expressions over one scope.
+pub(crate) struct Analyser<'a> {
+    pub(crate) context: &'a Context<'a>,
+    pub(crate) scope: &'a Scope<'a>,
+    pub(crate) allow: Allow,
+}
+
+impl<'a> Analyser<'a> {
+    pub(crate) fn new(context: &'a Context<'a>, scope: &'a Scope<'a>) -> Self {
+        Analyser { context, scope, allow: Allow::Nothing }
+    }
+
+    fn boxed(&self, ast: &Ast) -> Result<Box<Expr>> {
+        self.expr(ast).map(Box::new)
+    }
+
+    fn list(&self, items: &[Ast]) -> Result<Vec<Expr>> {
+        items.iter().map(|item| self.expr(item)).collect()
+    }
+
+    pub(crate) fn expr(&self, ast: &Ast) -> Result<Expr> {
+        let expr = self.unfolded(ast)?;
+        self.fold(expr)
+    }
+
+    /// Computes what depends on nothing.
+    fn fold(&self, expr: Expr) -> Result<Expr> {
+        let foldable = !matches!(
+            expr.kind,
+            Kind::Literal(_) | Kind::Column { .. } | Kind::Subquery(..) | Kind::Aggregate(_) | Kind::Window(_)
+        );
+        if !foldable || !expr.children().iter().all(|c| c.as_literal().is_some()) {
+            return Ok(expr);
+        }
+        if let Kind::Call(f, _) = &expr.kind
+            && functions::is_volatile(f.name)
+        {
+            return Ok(expr);
+        }
+        let value = expr.eval(&Env { row: &[], outer: None, context: self.context })?;
+        Ok(Expr::literal(value, expr.ty))
+    }
+
+    fn unfolded(&self, ast: &Ast) -> Result<Expr> {
+        match ast {
+            Ast::Null => Ok(Expr::literal(Value::Null, Type::Undefined)),
+            Ast::Bool(b) => Ok(Expr::literal(Value::Bool(*b), Type::Boolean)),
+            Ast::Int(digits) => integer(digits),
+            Ast::Numeric(digits) => numeric(digits),
+            Ast::Double(d) => Ok(Expr::literal(Value::Double(*d), Type::Double)),
+            Ast::Text(t) | Ast::Escaped(_, t) => Ok(Expr::literal(Value::text(t), TEXT)),
+            Ast::Bits(bits) => Ok(Expr::literal(Value::Text(format!("B'{bits}'")), Type::Bit(bits.len() as u32))),
+            Ast::Interval(text) => coerce_explicitly(Expr::literal(Value::text(text), TEXT), Type::Interval, false)
+                .and_then(|e| self.fold(e)),
+            Ast::Param(n) => match self.context.args.get(n - 1) {
+                Some((value, ty)) => Ok(Expr::literal(value.clone(), ty.clone())),
+                None => Err(invalid(format!(
+                    "The query contains a parameter placeholder ${n}, but there are only {} parameter values",
+                    self.context.args.len()
+                ))),
+            },
+            Ast::Column(name) => self.scope.column(name),
+            Ast::Subscript(base, index) => self.subscript(base, index),
+            Ast::Slice(base, from, to) => {
+                let bound = |b: &Option<Box<Ast>>, default| b.as_ref().map_or(Ok(default), |b| self.expr(b));
+                let from = bound(from, Expr::literal(Value::Int(1), Type::Integer))?;
+                let to = bound(to, Expr::literal(Value::Int(i32::MAX.into()), Type::Integer))?;
+                functions::resolve("array_slice", vec![self.expr(base)?, from, to])
+            }
+            Ast::Call(call) => self.call(call),
+            Ast::Negate(inner) => match &**inner {
+                Ast::Int(digits) if digits.len() > 18 => integer_negative(digits),
+                inner => negate(self.expr(inner)?),
+            },
+            Ast::Not(inner) => Ok(Expr::new(Kind::Not(Box::new(self.condition(inner)?)), Type::Boolean)),
+            Ast::Binary("AND", a, b) => {
+                Ok(Expr::new(Kind::And(Box::new(self.condition(a)?), Box::new(self.condition(b)?)), Type::Boolean))
+            }
+            Ast::Binary("OR", a, b) => {
+                Ok(Expr::new(Kind::Or(Box::new(self.condition(a)?), Box::new(self.condition(b)?)), Type::Boolean))
+            }
+            Ast::Binary(op @ ("+" | "-" | "*" | "/" | "%" | "^" | "&" | "|" | "#"), a, b) => {
+                arithmetic(op, self.expr(a)?, self.expr(b)?)
+            }
+            Ast::Binary(op, a, b) => comparison(op, self.expr(a)?, self.expr(b)?),
+            Ast::IsNull(inner, negated) => Ok(Expr::new(Kind::IsNull(self.boxed(inner)?, *negated), Type::Boolean)),
+            Ast::Between(value, low, high) => {
+                let value = self.expr(value)?;
+                let low = comparison(">=", value.clone(), self.expr(low)?)?;
+                let high = comparison("<=", value, self.expr(high)?)?;
+                Ok(Expr::new(Kind::And(Box::new(self.fold(low)?), Box::new(self.fold(high)?)), Type::Boolean))
+            }
+            Ast::In(value, list) => self.in_list(self.expr(value)?, self.list(list)?),
+            Ast::InQuery(value, query) => {
+                let array = self.subquery(query, Sub::Array)?;
+                self.quantified("=", false, self.expr(value)?, array)
+            }
+            Ast::Like { value, pattern, escape, fold } => self.like(value, pattern, escape.as_deref(), *fold),
+            Ast::Quantified { op, all, value, array } => {
+                let array = match &**array {
+                    Ast::Subquery(query) => self.subquery(query, Sub::Array)?,
+                    array => self.expr(array)?,
+                };
+                self.quantified(op, *all, self.expr(value)?, array)
+            }
+            Ast::Cast { value, to, lenient } => self.cast(self.expr(value)?, &to.ty, *lenient),
+            Ast::Case { operand, whens, otherwise } => self.case(operand.as_deref(), whens, otherwise.as_deref()),
+            Ast::If(condition, yes, no) => self.case(None, &[((**condition).clone(), (**yes).clone())], no.as_deref()),
+            Ast::Array(items) => {
+                let (items, of) = common(self.list(items)?)?;
+                let of = if let Type::Object(_) = of { Type::object() } else { of };
+                Ok(Expr::new(Kind::Array(items), Type::array(of)))
+            }
+            Ast::Object(fields) => self.object(fields),
+            Ast::Extract(field, value) => functions::dates::extract(field, self.expr(value)?),
+            Ast::Special(name) => functions::resolve(name, vec![]),
+            Ast::Subquery(query) => self.subquery(query, Sub::Scalar),
+            Ast::Exists(query) => self.subquery(query, Sub::Exists),
+            Ast::ArrayQuery(query) => self.subquery(query, Sub::Array),
+        }
+    }
+
+    /// A boolean expression, for WHERE, AND and the like.
+    pub(crate) fn condition(&self, ast: &Ast) -> Result<Expr> {
+        let expr = self.expr(ast)?;
+        match &expr.ty {
+            Type::Boolean => Ok(expr),
+            Type::Undefined => coerce(expr, &Type::Boolean),
+            ty if ty.is_number() && matches!(expr.kind, Kind::Column { .. }) => {
+                Err(unsupported("Can't build query from symbol"))
+            }
+            ty => Err(refuse(format!("{} as a condition", ty.name()))),
+        }
+    }
+
+    fn in_list(&self, value: Expr, list: Vec<Expr>) -> Result<Expr> {
+        let items =
+            list.into_iter().map(|item| Ok(operators::unify(value.clone(), item)?.1)).collect::<Result<Vec<_>>>()?;
+        let plain = |e: &Expr| e.ty == Type::Undefined || e.ty.same_family(&value.ty);
+        // Comparing in another type than the value's would need the value converted for every item.
+        if value.ty != Type::Undefined && !items.iter().all(plain) {
+            return Err(refuse("an IN list of another type"));
+        }
+        Ok(Expr::new(Kind::In(Box::new(value), items), Type::Boolean))
+    }
+
+    fn quantified(&self, op: &'static str, all: bool, value: Expr, array: Expr) -> Result<Expr> {
+        let Type::Array(of) = &array.ty else {
+            return Err(refuse("ANY or ALL of something that is no array"));
+        };
+        let (value, array) = match (&value.ty, &**of) {
+            (Type::Undefined, _) | (_, Type::Undefined) => (value, array),
+            (a, b) if a.same_family(b) => (value, array),
+            (a, b) if a.is_number() && b.is_number() || (b.is_text() && !a.is_text()) => {
+                let of = Type::array(a.clone());
+                if array.as_literal().is_some() {
+                    (value, coerce(array, &of)?)
+                } else if value.as_literal().is_some() {
+                    let inner = b.clone();
+                    (coerce(value, &inner)?, array)
+                } else if a.width() == 3 && b.width() == 4 {
+                    (coerce(value, &Type::BigInt)?, array)
+                } else {
+                    return Err(refuse("ANY or ALL over another type"));
+                }
+            }
+            _ => return Err(refuse("ANY or ALL over another type")),
+        };
+        Ok(Expr::new(Kind::Quantified { op, all, value: Box::new(value), array: Box::new(array) }, Type::Boolean))
+    }
+
+    fn like(&self, value: &Ast, pattern: &Ast, escape: Option<&Ast>, fold: bool) -> Result<Expr> {
+        let text = |e: Expr| match &e.ty {
+            Type::Text(_) => Ok(e),
+            Type::Undefined => coerce(e, &TEXT),
+            ty if ty.is_integer() && e.as_literal().is_some() => coerce(e, &TEXT),
+            ty => Err(refuse(format!("LIKE over {}", ty.name()))),
+        };
+        if escape.is_some() {
+            return Err(refuse("LIKE with ESCAPE"));
+        }
+        let args = vec![text(self.expr(value)?)?, text(self.expr(pattern)?)?];
+        let run: fn(&Context, Vec<Value>) -> Result<Value> =
+            if fold { |_, v| like_values(&v, true) } else { |_, v| like_values(&v, false) };
+        let function = Function { name: if fold { "ilike" } else { "like" }, run, strict: true };
+        Ok(Expr::new(Kind::Call(function, args), Type::Boolean))
+    }
+
+    pub(crate) fn cast(&self, value: Expr, to: &Type, lenient: bool) -> Result<Expr> {
+        // A cast that fails gives NULL without a type.
+        let literal = value.as_literal().is_some();
+        let out = self.fold(coerce_explicitly(value, to.clone(), lenient)?)?;
+        if lenient && literal && out.as_literal() == Some(&Value::Null) {
+            return Ok(Expr::literal(Value::Null, Type::Undefined));
+        }
+        Ok(out)
+    }
+
+    fn case(&self, operand: Option<&Ast>, whens: &[(Ast, Ast)], otherwise: Option<&Ast>) -> Result<Expr> {
+        // Whether CrateDB computes constants in a branch that isn't taken is not known here.
+        let careful = |e: SqlError| if e.code == 4000 { refuse("an error inside of CASE") } else { e };
+        let mut conditions = vec![];
+        for (when, _) in whens {
+            conditions.push(match operand {
+                Some(operand) => self.fold(comparison("=", self.expr(operand)?, self.expr(when)?)?)?,
+                None => self.condition(when).map_err(careful)?,
+            });
+        }
+        let mut results: Vec<Expr> = whens.iter().map(|w| self.expr(&w.1)).collect::<Result<_>>().map_err(careful)?;
+        results.push(
+            otherwise
+                .map_or_else(|| Ok(Expr::literal(Value::Null, Type::Undefined)), |o| self.expr(o))
+                .map_err(careful)?,
+        );
+        let (mut results, ty) = common(results)?;
+        let last = results.pop().ok_or_else(|| refuse("an empty CASE"))?;
+        Ok(Expr::new(Kind::Case(conditions.into_iter().zip(results).collect(), Box::new(last)), ty))
+    }
+
+    fn object(&self, fields: &[(String, Ast)]) -> Result<Expr> {
+        let fields: Vec<(String, Expr)> =
+            fields.iter().map(|(key, value)| Ok((key.clone(), self.expr(value)?))).collect::<Result<_>>()?;
+        let types = fields.iter().map(|(key, e)| Field { name: key.clone(), ty: e.ty.clone(), position: 0 }).collect();
+        let ty = Type::Object(Object { policy: Policy::Dynamic, fields: types });
+        Ok(Expr::new(Kind::Object(fields), ty))
+    }
+
+    fn subscript(&self, base: &Ast, index: &Ast) -> Result<Expr> {
+        let base_expr = self.expr(base)?;
+        let index = self.expr(index)?;
+        match (&base_expr.ty, index.as_literal()) {
+            (Type::Object(object), Some(Value::Text(key))) => {
+                let ty = match object.field(key) {
+                    Some(field) => field.ty.clone(),
+                    None if object.policy == Policy::Ignored => Type::Undefined,
+                    None if self.context.session.forgives_unknown_keys() || self.scope.is_partial() => {
+                        return Err(refuse("an unknown key"));
+                    }
+                    None => {
+                        return Err(no_column(format!(
+                            "{}['{key}']",
+                            super::print::output_name(base).unwrap_or_default()
+                        )));
+                    }
+                };
+                Ok(Expr::new(Kind::Element(Box::new(base_expr), key.clone()), ty))
+            }
+            (Type::Array(of), Some(Value::Text(key))) => match &**of {
+                Type::Object(object) => {
+                    let Some(field) = object.field(key) else { return Err(no_column(key)) };
+                    let ty = Type::array(field.ty.clone());
+                    Ok(Expr::new(Kind::Element(Box::new(base_expr), key.clone()), ty))
+                }
+                _ => Err(no_column(key)),
+            },
+            (Type::Array(of), _) if index.ty == Type::Integer => {
+                let ty = (**of).clone();
+                Ok(Expr::new(Kind::Index(Box::new(base_expr), Box::new(index)), ty))
+            }
+            (Type::Text(_), Some(Value::Text(key))) if matches!(base_expr.kind, Kind::Column { .. }) => {
+                Err(no_column(format!("['{key}']")))
+            }
+            _ => Err(refuse("this subscript")),
+        }
+    }
+
+    fn subquery(&self, query: &super::ast::Query, sub: Sub) -> Result<Expr> {
+        let (plan, correlated) = query::plan_in(self.context, query, Some(self.scope))?;
+        if sub != Sub::Exists && plan.columns.len() != 1 {
+            return Err(refuse("a subquery of several columns as a value"));
+        }
+        let ty = match (sub, plan.columns.first()) {
+            (Sub::Scalar, Some((_, ty))) => ty.clone(),
+            (Sub::Array, Some((_, ty))) => Type::array(ty.clone()),
+            _ => Type::Boolean,
+        };
+        if correlated {
+            return Ok(Expr::new(Kind::Subquery(Box::new(plan), sub), ty));
+        }
+        let value = subquery(exec::run(&plan, self.context, None)?, sub)?;
+        // Not a literal, or it would be converted like one.
+        let unfolded = Function { name: "subquery", run: |_, mut v| Ok(v.pop().unwrap_or(Value::Null)), strict: false };
+        if sub == Sub::Array {
+            return Ok(Expr::literal(value, ty));
+        }
+        Ok(Expr::new(Kind::Call(unfolded, vec![Expr::literal(value, ty.clone())]), ty))
+    }
+}
+
+fn like_values(v: &[Value], fold: bool) -> Result<Value> {
+    match (&v[0], &v[1]) {
+        (Value::Text(text), Value::Text(pattern)) => operators::like(text, pattern, Some('\\'), fold).map(Value::Bool),
+        _ => Err(refuse("LIKE over this")),
+    }
+}
+
+fn integer(digits: &str) -> Result<Expr> {
+    let (value, ty) = match digits.parse::<i64>() {
+        Ok(n) if i32::try_from(n).is_ok() => (Value::Int(n), Type::Integer),
+        Ok(n) => (Value::Int(n), Type::BigInt),
+        Err(_) => return numeric(digits),
+    };
+    Ok(Expr::literal(value, ty))
+}
+
+fn numeric(digits: &str) -> Result<Expr> {
+    let number = super::decimal::Decimal::parse(digits).ok_or_else(|| refuse("a number this long"))?;
+    Ok(Expr::literal(Value::Numeric(number), NUMERIC))
+}
+
+/// The smallest bigint is a numeric, as its digits are read before the sign.
+fn integer_negative(digits: &str) -> Result<Expr> {
+    let e = negate(integer(digits)?)?;
+    let Kind::Call(_, args) = &e.kind else { return Ok(e) };
+    Ok(match args[0].as_literal() {
+        Some(Value::Numeric(n)) => Expr::literal(Value::Numeric(n.negate()), NUMERIC),
+        _ => e,
+    })
+}
+
+/// `CAST`: what CrateDB converts on request; the rest is refused.
+fn coerce_explicitly(value: Expr, to: Type, lenient: bool) -> Result<Expr> {
+    let known = match (&value.ty, &to) {
+        (Type::Undefined, _) => true,
+        (a, b) if a.same_family(b) => {
+            !matches!(b, Type::Object(_) | Type::Numeric(_)) || *a == *b || matches!(b, Type::Numeric(_))
+        }
+        (a, b) if a.is_number() && b.is_number() => true,
+        (a, Type::Boolean) if a.is_integer() || a.is_text() => true,
+        (Type::Text(_), b) => !matches!(
+            b,
+            Type::Array(_) | Type::Vector(_) | Type::Bit(_) | Type::Char(_) | Type::Regclass | Type::TimeTz
+        ),
+        (a, Type::Text(_)) => {
+            a.is_number()
+                || a.is_time()
+                || matches!(a, Type::Boolean | Type::Object(_) | Type::Interval | Type::Uuid | Type::Ip)
+        }
+        (a, b) if a.is_time() && b.is_time() => *b != Type::Date,
+        (a, b) if a.is_integer() && b.is_time() => *b != Type::Date,
+        (Type::Double, Type::Timestamp | Type::TimestampTz) => true,
+        (a, Type::BigInt) => a.is_time(),
+        (Type::Array(a), Type::Array(b)) => {
+            (a.is_number() && (b.is_number() || b.is_text()))
+                || (a.is_text() && (b.is_number() || b.is_text()))
+                || **a == Type::Undefined
+        }
+        _ => false,
+    };
+    if !known {
+        return Err(refuse(format!("a cast of {} to {}", value.ty.name(), to.name())));
+    }
+    if let (Some(v), false) = (value.as_literal(), lenient)
+        && let Type::Object(_) = to
+    {
+        let converted = cast::cast(v, &value.ty, &to)?;
+        return Ok(Expr::literal(converted, to));
+    }
+    Ok(Expr::new(Kind::Cast(Box::new(value), lenient), to))
+}

@@ -1,0 +1,208 @@
+//! From FROM to sources: tables, views, catalogs, joins, table functions.
+
+use super::query::plan_in;
+use super::{Analyser, Column, Scope, keys};
+use crate::engine::ast::{self, Join as Kinds};
+use crate::engine::catalog;
+use crate::engine::error::{Result, SqlError, no_function, refuse};
+use crate::engine::exec::{Join, Plan, SYSTEM, Source};
+use crate::engine::expr::Expr;
+use crate::engine::functions::sets::SetFunction;
+use crate::engine::session::{Context, Session};
+use crate::engine::state::Relation;
+use crate::engine::users;
+use std::cell::Cell;
+use std::rc::Rc;
+
+/// A source, and the columns it gives.
+pub(super) fn plan(context: &Context, from: &ast::Source, outer: Option<&Scope>) -> Result<(Source, Vec<Column>)> {
+    match from {
+        ast::Source::Relation(name) => relation(context, name, outer),
+        ast::Source::Query(_) => Err(refuse("a query in FROM without alias")),
+        ast::Source::Function(name, args) => function(context, name, args, outer),
+        ast::Source::Alias(inner, alias, names) => {
+            let (source, mut columns) = match &**inner {
+                ast::Source::Query(query) => derived(plan_in(context, query, outer)?),
+                inner => plan(context, inner, outer)?,
+            };
+            let shown = columns.iter().filter(|c| c.system.is_none()).count();
+            if names.len() > shown {
+                return Err(refuse("more column aliases than columns"));
+            }
+            let set_function = matches!(source, Source::Function(..)) && shown == 1;
+            for (i, column) in columns.iter_mut().enumerate() {
+                column.relation = vec![alias.clone()];
+                if let Some(name) = names.get(i) {
+                    column.name.clone_from(name);
+                } else if set_function {
+                    return Err(refuse("a table function's alias without column names"));
+                }
+            }
+            Ok((source, columns))
+        }
+        ast::Source::Join { left, right, kind, on } => join(context, (left, right), *kind, on.as_ref(), outer),
+    }
+}
+
+fn column(relation: &[&str], name: &str, ty: crate::engine::types::Type) -> Column {
+    Column { relation: relation.iter().map(|r| (*r).to_owned()).collect(), name: name.into(), ty, system: None }
+}
+
+fn derived((plan, _): (Plan, bool)) -> (Source, Vec<Column>) {
+    let columns = plan.columns.iter().map(|(name, ty)| column(&[], name, ty.clone())).collect();
+    (Source::Query(Box::new(plan)), columns)
+}
+
+fn relation(context: &Context, name: &ast::Name, outer: Option<&Scope>) -> Result<(Source, Vec<Column>)> {
+    if let [single] = name.as_slice()
+        && let Some(found) = common_table(context, single, outer)
+    {
+        return found;
+    }
+    let (schema, table) = users::resolve(context, name, "DQL")?;
+    if let Some((columns, rows)) = catalog::rows(context, &schema, &table)? {
+        let columns = columns.into_iter().map(|(n, ty)| {
+            let marker = (n == catalog::PARTIAL).then(Rc::default);
+            Column { system: marker, ..column(&[&schema, &table], n, ty) }
+        });
+        let columns = columns.collect();
+        return Ok((Source::Rows(Rc::new(rows)), columns));
+    }
+    match context.state.relation(&schema, &table) {
+        Some(Relation::Table(found)) => {
+            let definition = &found.definition;
+            if definition.closed {
+                let text = format!(
+                    "The relation \"{}\" doesn't support or allow READ operations, as it is currently closed.",
+                    definition.full_name()
+                );
+                return Err(SqlError::new(4007, "OperationOnInaccessibleRelationException", text));
+            }
+            let used = Rc::new(Cell::new(false));
+            let mut columns: Vec<Column> =
+                definition.columns.iter().map(|c| column(&[&schema, &table], &c.name, c.ty.clone())).collect();
+            columns.extend(SYSTEM.into_iter().map(|(name, ty)| {
+                let mut ty = ty;
+                if let crate::engine::types::Type::Object(object) = &mut ty {
+                    object.fields = definition
+                        .columns
+                        .iter()
+                        .map(|c| crate::engine::types::Field { name: c.name.clone(), ty: c.ty.clone(), position: 0 })
+                        .collect();
+                }
+                Column { system: Some(used.clone()), ..column(&[&schema, &table], name, ty) }
+            }));
+            Ok((Source::Table { schema, name: table, system: used, keys: None }, columns))
+        }
+        Some(Relation::View(view)) => {
+            // A view is read as its owner would.
+            let session = Session { path: view.path.clone(), ..Session::new("crate", None) };
+            let inner = context.with_session(&session);
+            let (mut plan, _) = plan_in(&inner, &view.query, None)?;
+            plan.columns.clone_from(&view.columns);
+            let columns = view.columns.iter().map(|(n, ty)| column(&[&schema, &table], n, ty.clone())).collect();
+            Ok((Source::Query(Box::new(plan)), columns))
+        }
+        None => Err(refuse("a relation that vanished")),
+    }
+}
+
+type Found = Result<(Source, Vec<Column>)>;
+
+fn common_table(context: &Context, name: &str, outer: Option<&Scope>) -> Option<Found> {
+    let (place, query) = {
+        let tables = context.common.borrow();
+        let place = tables.iter().rposition(|t| t.0 == name)?;
+        (place, tables[place].1.clone())
+    };
+    // It sees only those before it.
+    let hidden = context.common.borrow_mut().split_off(place);
+    let planned = plan_in(context, &query, outer);
+    context.common.borrow_mut().extend(hidden);
+    Some(planned.map(derived).map(|(source, mut columns)| {
+        columns.iter_mut().for_each(|c| c.relation = vec![name.to_owned()]);
+        (source, columns)
+    }))
+}
+
+fn function(
+    context: &Context,
+    name: &ast::Name,
+    args: &[ast::Ast],
+    outer: Option<&Scope>,
+) -> Result<(Source, Vec<Column>)> {
+    let Some(set) = SetFunction::named(name) else {
+        return Err(if name.len() > 1 { no_function("Unknown function") } else { refuse("this function in FROM") });
+    };
+    let scope = Scope::new(vec![], outer);
+    let analyser = Analyser::new(context, &scope);
+    let args: Vec<Expr> = args.iter().map(|arg| analyser.expr(arg)).collect::<Result<_>>()?;
+    let (set, args, columns) = set.resolve(args)?;
+    let relation = set.name();
+    let columns = columns.into_iter().map(|(n, ty)| column(&[relation], &n, ty)).collect();
+    Ok((Source::Function(set, args), columns))
+}
+
+fn join(
+    context: &Context,
+    (left, right): (&ast::Source, &ast::Source),
+    kind: Kinds,
+    on: Option<&ast::Ast>,
+    outer: Option<&Scope>,
+) -> Result<(Source, Vec<Column>)> {
+    let (left, mut columns) = plan(context, left, outer)?;
+    let (right, right_columns) = plan(context, right, outer)?;
+    for source in [&left, &right] {
+        refuse_if_dirty(context, source)?;
+    }
+    // A joined table gives its own columns only; marks that there would be more go to the end.
+    let is_own = |c: &Column| c.system.is_none();
+    let marks: Vec<Column> =
+        columns.iter().chain(&right_columns).filter(|c| c.name == catalog::PARTIAL).cloned().collect();
+    columns.retain(is_own);
+    let widths = (columns.len(), right_columns.iter().filter(|c| is_own(c)).count());
+    columns.extend(right_columns.into_iter().filter(is_own));
+    columns.extend(marks);
+    let mut on_expr = None;
+    if let Some(on) = on {
+        let scope = Scope::new(columns, outer);
+        on_expr = Some(Analyser::new(context, &scope).condition(on)?);
+        if scope.escaped.get()
+            && let Some(outer) = outer
+        {
+            outer.escaped.set(true);
+        }
+        columns = scope.columns;
+    }
+    let keep = match kind {
+        Kinds::Cross | Kinds::Inner => (false, false),
+        Kinds::Left => (true, false),
+        Kinds::Right => (false, true),
+        Kinds::Full => (true, true),
+    };
+    let join = Join { left, right, widths, on: on_expr, outer: keep };
+    Ok((Source::Join(Box::new(join)), columns))
+}
+
+/// Whether a joined table is searched or read by key depends on CrateDB's optimizer.
+fn refuse_if_dirty(context: &Context, source: &Source) -> Result<()> {
+    match source {
+        Source::Table { schema, name, .. } => match context.state.table(schema, name) {
+            Some(table) if table.is_dirty() && !table.definition.primary.is_empty() => {
+                Err(refuse("a join with a table that has writes without REFRESH"))
+            }
+            _ => Ok(()),
+        },
+        _ => Ok(()),
+    }
+}
+
+/// A single table whose whole key the condition names is read by key.
+pub(super) fn pin_keys(context: &Context, source: &mut Source, filter: &Expr) -> Result<()> {
+    if let Source::Table { schema, name, keys, .. } = source
+        && let Some(table) = context.state.table(schema, name)
+    {
+        *keys = keys::of(filter, &table.definition.primary);
+    }
+    Ok(())
+}

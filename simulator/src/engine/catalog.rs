@@ -1,0 +1,265 @@
+//! Tables about the cluster itself: `information_schema`, `sys`, `pg_catalog`.
+
+mod columns;
+mod summits;
+mod sys;
+
+use super::error::{Result, refuse};
+use super::exec::Row;
+use super::session::Context;
+use super::state::{RESERVED, Relation};
+use super::store::Definition;
+use super::types::{TEXT, Type};
+use super::users::sees;
+use super::value::Value;
+
+pub(crate) use summits::HIGHEST as HIGHEST_SUMMITS;
+pub(crate) use sys::SETTINGS;
+
+/// Named as no column can be: the table has more columns in CrateDB than here.
+pub(crate) const PARTIAL: &str = "\0partial";
+
+const INFORMATION: [&str; 23] = [
+    "administrable_role_authorizations",
+    "applicable_roles",
+    "character_sets",
+    "collations",
+    "columns",
+    "enabled_roles",
+    "foreign_server_options",
+    "foreign_servers",
+    "foreign_table_options",
+    "foreign_tables",
+    "key_column_usage",
+    "referential_constraints",
+    "role_table_grants",
+    "routines",
+    "schemata",
+    "sql_features",
+    "table_constraints",
+    "table_partitions",
+    "tables",
+    "user_mapping_options",
+    "user_mappings",
+    "view_column_usage",
+    "views",
+];
+const SYS: [&str; 22] = [
+    "allocations",
+    "checks",
+    "cluster",
+    "cluster_health",
+    "health",
+    "jobs",
+    "jobs_log",
+    "jobs_metrics",
+    "node_checks",
+    "nodes",
+    "operations",
+    "operations_log",
+    "privileges",
+    "repositories",
+    "roles",
+    "segments",
+    "sessions",
+    "shards",
+    "snapshot_restore",
+    "snapshots",
+    "summits",
+    "users",
+];
+const PG: &str = " pg_aggregate pg_am pg_attrdef pg_attribute pg_auth_members pg_class pg_collation pg_constraint pg_cursors pg_database \
+pg_depend pg_description pg_enum pg_event_trigger pg_hba_file_rules pg_index pg_indexes pg_language pg_locks pg_matviews pg_namespace \
+pg_operator pg_policy pg_prepared_statements pg_proc pg_publication pg_publication_tables pg_range pg_replication_slots pg_rewrite \
+pg_roles pg_sequence pg_settings pg_shdescription pg_stat_activity pg_statistic pg_stats pg_subscription pg_subscription_rel \
+pg_tables pg_tablespace pg_timezone_names pg_trigger pg_type pg_user pg_views pg_inherits pg_stat_user_tables pg_authid ";
+
+/// Whether CrateDB has such a catalog table, or may have.
+pub(crate) fn exists(schema: &str, name: &str) -> bool {
+    match schema {
+        "information_schema" => INFORMATION.contains(&name),
+        "sys" => SYS.contains(&name),
+        "pg_catalog" => PG.contains(&format!(" {name} ")),
+        _ => false,
+    }
+}
+
+pub(crate) type Table = (Vec<(&'static str, Type)>, Vec<Row>);
+
+fn texts(names: &[&'static str]) -> Vec<(&'static str, Type)> {
+    names.iter().map(|n| (*n, TEXT)).collect()
+}
+
+fn partial(mut columns: Vec<(&'static str, Type)>) -> Vec<(&'static str, Type)> {
+    columns.push((PARTIAL, Type::Undefined));
+    columns
+}
+
+/// Columns and rows of a catalog table; None if the name is no catalog table's.
+pub(crate) fn rows(context: &Context, schema: &str, name: &str) -> Result<Option<Table>> {
+    if !exists(schema, name) {
+        return Ok(None);
+    }
+    let table = match (schema, name) {
+        ("information_schema", "tables") => tables(context),
+        ("information_schema", "columns") => columns::information(context),
+        ("information_schema", "schemata") => schemata(context),
+        ("information_schema", "views") => views(context),
+        ("information_schema", "table_constraints") => constraints(context),
+        ("information_schema", "key_column_usage") => key_columns(context),
+        ("information_schema", "table_partitions") => (partial(texts(&["table_schema", "table_name"])), vec![]),
+        ("information_schema", "foreign_servers") => {
+            (partial(texts(&["foreign_server_catalog", "foreign_server_name"])), vec![])
+        }
+        ("information_schema", "foreign_tables") => {
+            (partial(texts(&["foreign_table_schema", "foreign_table_name"])), vec![])
+        }
+        ("information_schema", "user_mappings") => {
+            (partial(texts(&["authorization_identifier", "foreign_server_name"])), vec![])
+        }
+        ("information_schema", "character_sets") => {
+            (partial(texts(&["character_set_name"])), vec![vec![Value::text("UTF8")]])
+        }
+        ("pg_catalog", "pg_publication") => (partial(texts(&["pubname"])), vec![]),
+        ("pg_catalog", "pg_subscription") => (partial(texts(&["subname"])), vec![]),
+        ("pg_catalog", "pg_enum" | "pg_range") => (partial(vec![]), vec![]),
+        ("sys", name) => sys::rows(context, name)?,
+        _ => return Err(refuse(format!("{schema}.{name}"))),
+    };
+    Ok(Some(table))
+}
+
+fn relations<'a>(context: &'a Context) -> impl Iterator<Item = (&'a str, &'a str, &'a Relation)> {
+    let state = context.state;
+    let all = state.relations.iter().flat_map(|(s, all)| all.iter().map(move |(n, r)| (s.as_str(), n.as_str(), r)));
+    all.filter(move |(s, n, _)| sees(state, &context.session.user, s, Some(n)))
+}
+
+fn definitions<'a>(context: &'a Context) -> impl Iterator<Item = &'a Definition> {
+    relations(context).filter_map(|(_, _, r)| match r {
+        Relation::Table(table) => Some(&*table.definition),
+        Relation::View(_) => None,
+    })
+}
+
+fn tables(context: &Context) -> Table {
+    let settings = super::types::Object {
+        policy: super::types::Policy::Dynamic,
+        fields: vec![super::types::Field { name: "refresh_interval".into(), ty: Type::BigInt, position: 0 }],
+    };
+    let mut columns = texts(&[
+        "table_catalog",
+        "table_schema",
+        "table_name",
+        "table_type",
+        "number_of_replicas",
+        "clustered_by",
+        "column_policy",
+        "routing_hash_function",
+        "version_marker",
+    ]);
+    columns.pop();
+    columns.extend([
+        ("number_of_shards", Type::Integer),
+        ("closed", Type::Boolean),
+        ("partitioned_by", Type::array(TEXT)),
+        ("settings", Type::Object(settings)),
+    ]);
+    let row = |schema: &str, name: &str, kind: &str, rest: [Value; 8]| -> Row {
+        [Value::text("crate"), Value::text(schema), Value::text(name), Value::text(kind)]
+            .into_iter()
+            .chain(rest)
+            .collect()
+    };
+    let none = || [const { Value::Null }; 8];
+    let mut out: Vec<Row> = vec![];
+    for (schema, names) in [("information_schema", &INFORMATION[..]), ("sys", &SYS[..])] {
+        out.extend(names.iter().map(|name| {
+            let mut rest = none();
+            rest[4] = Value::Null;
+            row(schema, name, "BASE TABLE", rest)
+        }));
+    }
+    for (schema, name, relation) in relations(context) {
+        out.push(match relation {
+            Relation::View(_) => row(schema, name, "VIEW", none()),
+            Relation::Table(table) => {
+                let d = &table.definition;
+                let clustered = d.clustered_by.clone().unwrap_or_else(|| "_id".into());
+                let interval = d.options.get("refresh_interval").cloned().unwrap_or(Value::Int(1000));
+                let rest = [
+                    Value::text(&d.replicas),
+                    Value::Text(clustered),
+                    Value::text(if d.dynamic { "dynamic" } else { "strict" }),
+                    Value::text("org.elasticsearch.cluster.routing.Murmur3HashFunction"),
+                    Value::Int(d.shards),
+                    Value::Bool(d.closed),
+                    Value::Null,
+                    Value::Object(vec![("refresh_interval".into(), interval)]),
+                ];
+                row(schema, name, "BASE TABLE", rest)
+            }
+        });
+    }
+    (partial(columns), out)
+}
+
+fn schemata(context: &Context) -> Table {
+    let state = context.state;
+    let mut names: Vec<&str> = RESERVED.to_vec();
+    names.extend(state.schemas.iter().chain(state.relations.keys()).map(String::as_str));
+    names.sort_unstable();
+    names.dedup();
+    let seen = |name: &&str| RESERVED.contains(name) || sees(state, &context.session.user, name, None);
+    let rows = names.into_iter().filter(seen).map(|n| vec![Value::text("crate"), Value::text(n)]).collect();
+    (texts(&["catalog_name", "schema_name"]), rows)
+}
+
+fn views(context: &Context) -> Table {
+    let mut columns = texts(&["table_catalog", "table_schema", "table_name"]);
+    columns.push(("is_updatable", Type::Boolean));
+    let rows = relations(context).filter(|r| matches!(r.2, Relation::View(_))).map(|(schema, name, _)| {
+        vec![Value::text("crate"), Value::text(schema), Value::text(name), Value::Bool(false)]
+    });
+    (partial(columns), rows.collect())
+}
+
+fn constraints(context: &Context) -> Table {
+    let mut rows = vec![];
+    for d in definitions(context) {
+        let mut add = |name: String, kind: &str| {
+            rows.push(vec![Value::text(&d.schema), Value::text(&d.name), Value::Text(name), Value::text(kind)]);
+        };
+        if !d.primary.is_empty() {
+            add(format!("{}_pkey", d.name), "PRIMARY KEY");
+        }
+        for check in &d.checks {
+            add(check.name.clone().unwrap_or_default(), "CHECK");
+        }
+        for (i, column) in d.columns.iter().enumerate() {
+            if column.not_null || d.primary.contains(&i) {
+                add(format!("{}_{}_{}_not_null", d.schema, d.name, column.name), "CHECK");
+            }
+        }
+    }
+    (partial(texts(&["table_schema", "table_name", "constraint_name", "constraint_type"])), rows)
+}
+
+fn key_columns(context: &Context) -> Table {
+    let mut columns = texts(&["constraint_name", "table_schema", "table_name", "column_name"]);
+    columns.push(("ordinal_position", Type::Integer));
+    let rows = definitions(context).flat_map(|d| {
+        d.primary.iter().enumerate().map(|(i, column)| {
+            let name = &d.columns[*column].name;
+            let key = format!("{}_pkey", d.name);
+            vec![
+                Value::Text(key),
+                Value::text(&d.schema),
+                Value::text(&d.name),
+                Value::text(name),
+                Value::Int(i as i64 + 1),
+            ]
+        })
+    });
+    (partial(columns), rows.collect())
+}

@@ -1,0 +1,436 @@
+//! Statements that make, change and drop tables, views and schemas.
+
+mod alter;
+mod view;
+
+pub(crate) use alter::alter;
+pub(crate) use view::{create_view, drop_view};
+
+use super::Outcome;
+use super::analyse::{Analyser, Column as Named, Scope};
+use super::ast::{Ast, ColumnDef, CreateTable, Name, Query};
+use super::error::{Result, SqlError, inaccessible, invalid, no_relation, no_schema, refuse};
+use super::operators::stored;
+use super::session::{Context, Run};
+use super::state::{READ_ONLY, RESERVED, Relation, State, split};
+use super::store::{Column, Definition, Table};
+use super::types::{Object, Type};
+use super::value::Value;
+use super::{analyse, catalog, exec, users};
+use std::collections::BTreeMap;
+
+fn relation_exists(schema: &str, name: &str) -> SqlError {
+    SqlError::new(4093, "RelationAlreadyExists", format!("Relation '{schema}.{name}' already exists."))
+}
+
+/// Where a new relation goes; its name must be a possible one.
+fn new_name(context: &Context, name: &Name) -> Result<(String, String)> {
+    let (schema, table) = split(name)?;
+    let schema = schema.unwrap_or_else(|| context.session.schema().to_owned());
+    if READ_ONLY.contains(&schema.as_str()) {
+        return Err(invalid(format!("Cannot create relation in read-only schema: {schema}")));
+    }
+    users::check(context, "DDL", &schema, None)?;
+    if schema == "blob" || schema.is_empty() {
+        return Err(refuse("a relation in this schema"));
+    }
+    let bad = |text: &str| {
+        Err(SqlError::new(4002, "InvalidRelationName", format!("Relation name '{schema}.{table}' is invalid. {text}")))
+    };
+    let wrong = |part: &str| part.contains([' ', '\\', '/', ',', '|', '>', '?', '*', '<', '"']);
+    if table.is_empty() {
+        return bad("Name cannot be empty");
+    }
+    if wrong(&schema) || wrong(&table) {
+        return bad("Must not contain the following characters");
+    }
+    if table.contains('#') || schema.contains('#') {
+        return bad("Must not contain '#'");
+    }
+    if format!("{schema}.{table}").len() > 255 {
+        return bad("Index name is too long");
+    }
+    if table.contains('.')
+        || schema.contains('.')
+        || table.starts_with(['-', '+'])
+        || schema.starts_with(['-', '+', '_'])
+    {
+        return Err(refuse("this relation name"));
+    }
+    Ok((schema, table))
+}
+
+/// A column's name as CrateDB allows it.
+fn column_name(name: &str) -> Result<()> {
+    let bad = |text: &str| Err(SqlError::new(4008, "InvalidColumnNameException", format!("\"{name}\" {text}")));
+    if name.contains(['[', ']']) {
+        return bad("conflicts with subscript pattern, square brackets are not allowed");
+    }
+    if name.contains('.') {
+        return bad("contains a dot");
+    }
+    match name {
+        "_id" | "_seq_no" | "_primary_term" | "_version" | "_doc" | "_raw" | "_score" => {
+            bad("conflicts with system column")
+        }
+        name if name.starts_with('_') || name.is_empty() => Err(refuse(format!("the column name {name}"))),
+        _ => Ok(()),
+    }
+}
+
+/// Gives a column's type its positions: its own, then those inside.
+pub(super) fn number(ty: &mut Type, last: &mut u32) {
+    match ty {
+        Type::Array(of) => number(of, last),
+        Type::Object(Object { fields, .. }) => {
+            for field in fields {
+                *last += 1;
+                field.position = *last;
+                number(&mut field.ty, last);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Types a column can have here.
+fn storable(ty: &Type) -> Result<()> {
+    match ty {
+        Type::Undefined | Type::Interval | Type::TimeTz | Type::Regclass | Type::Date | Type::Json => {
+            Err(refuse(format!("a column of type {}", ty.name())))
+        }
+        Type::Array(of) if matches!(**of, Type::Array(_)) => Err(refuse("a column of nested arrays")),
+        Type::Array(of) => storable(of),
+        Type::Object(object) => {
+            object.fields.iter().try_for_each(|f| column_name(&f.name).and_then(|()| storable(&f.ty)))
+        }
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn new_column(definition: ColumnDef, last: &mut u32) -> Result<Column> {
+    column_name(&definition.name)?;
+    storable(&definition.ty)?;
+    *last += 1;
+    let position = *last;
+    let mut ty = definition.ty;
+    number(&mut ty, last);
+    let ColumnDef { name, not_null, default, generated, .. } = definition;
+    Ok(Column { name, ty, not_null, default, generated, position })
+}
+
+/// Defaults, generated columns and checks are analysed once, for their errors.
+pub(super) fn check_expressions(context: &Context, definition: &Definition) -> Result<()> {
+    let nothing = Scope::new(vec![], None);
+    let named = definition.columns.iter().filter(|c| c.generated.is_none()).map(|c| Named {
+        relation: vec![definition.schema.clone(), definition.name.clone()],
+        name: c.name.clone(),
+        ty: c.ty.clone(),
+        system: None,
+    });
+    let all = Scope::new(named.collect(), None);
+    for column in &definition.columns {
+        if let Some(default) = &column.default {
+            stored(Analyser::new(context, &nothing).expr(default)?, &column.ty)?;
+        }
+        if let Some(generated) = &column.generated {
+            let e = Analyser::new(context, &all).expr(generated).map_err(|e| {
+                // A generated column may need another one; this engine doesn't order them.
+                let names_generated = definition
+                    .columns
+                    .iter()
+                    .any(|c| c.generated.is_some() && e.message.contains(&format!("Column {} ", c.name)));
+                if e.code == 4043 && names_generated { refuse("a generated column that needs another") } else { e }
+            })?;
+            stored(e, &column.ty)?;
+        }
+    }
+    for check in &definition.checks {
+        Analyser::new(context, &all).condition(&check.predicate)?;
+    }
+    Ok(())
+}
+
+/// Values of WITH and SET: literals and arguments.
+pub(crate) fn option_values(context: &Context, options: &[(String, Ast)]) -> Result<Vec<(String, Value)>> {
+    let scope = Scope::new(vec![], None);
+    let value = |ast: &Ast| match Analyser::new(context, &scope).expr(ast)?.as_literal() {
+        Some(value) => Ok(value.clone()),
+        None => Err(refuse("this value of an option")),
+    };
+    options.iter().map(|(name, ast)| Ok((name.clone(), value(ast)?))).collect()
+}
+
+/// Applies options of a table.
+pub(super) fn apply_options(definition: &mut Definition, options: Vec<(String, Value)>) -> Result<()> {
+    for (name, value) in options {
+        match (name.as_str(), &value) {
+            ("number_of_replicas", Value::Int(n @ 0..=9)) => definition.replicas = n.to_string(),
+            ("number_of_replicas", Value::Text(t)) if ["0", "1", "0-1", "0-all", "1-2"].contains(&t.as_str()) => {
+                definition.replicas.clone_from(t);
+            }
+            ("column_policy", Value::Text(t)) if t == "strict" || t == "dynamic" => definition.dynamic = t == "dynamic",
+            ("refresh_interval", Value::Int(n)) if *n >= 0 => {
+                definition.options.insert(name, value);
+            }
+            ("blocks.write", Value::Bool(b)) => definition.write_blocked = *b,
+            ("translog.durability", Value::Text(t))
+                if ["ASYNC", "REQUEST", "async", "request"].contains(&t.as_str()) =>
+            {
+                definition.options.insert(name, value);
+            }
+            ("nonsense", _) => {
+                return Err(invalid(format!("Invalid property \"{name}\" passed to [ALTER | CREATE] TABLE statement")));
+            }
+            _ => return Err(refuse(format!("the table option {name} like this"))),
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn create_table(state: &mut State, run: &Run, create: &CreateTable) -> Result<Outcome> {
+    let context = run.context(state);
+    let (schema, name) = new_name(&context, &create.name)?;
+    if let Some(found) = state.relation(&schema, &name) {
+        return match found {
+            Relation::Table(_) if create.if_not_exists => Ok(Outcome::Count(0)),
+            _ if create.if_not_exists => Err(refuse("IF NOT EXISTS where a view is")),
+            _ => Err(relation_exists(&schema, &name)),
+        };
+    }
+    let (definition, rows) = define(&context, create, &schema, &name)?;
+    check_expressions(&context, &definition)?;
+    drop(context);
+    let mut table = Table::new(definition);
+    let count = if create.query.is_some() { rows.len() as i64 } else { 1 };
+    for row in rows {
+        let key = table.new_key();
+        table.insert(key, row)?;
+    }
+    state.add(&schema, &name, Relation::Table(Box::new(table)));
+    Ok(Outcome::Count(count))
+}
+
+fn define(context: &Context, create: &CreateTable, schema: &str, name: &str) -> Result<(Definition, Vec<exec::Row>)> {
+    let mut definition = Definition {
+        schema: schema.into(),
+        name: name.into(),
+        columns: vec![],
+        primary: vec![],
+        checks: create.checks.clone(),
+        clustered_by: None,
+        shards: 4,
+        replicas: "0-1".into(),
+        options: BTreeMap::new(),
+        dynamic: false,
+        last_position: 0,
+        write_blocked: false,
+        closed: false,
+    };
+    if let Some((like, defaults, constraints)) = &create.like {
+        copy(context, &mut definition, like, *defaults, *constraints)?;
+        return Ok((definition, vec![]));
+    }
+    if let Some(query) = &create.query {
+        let rows = from_query(context, &mut definition, query)?;
+        return Ok((definition, rows));
+    }
+    let mut last = 0;
+    for column in &create.columns {
+        if definition.column(&column.name).is_some() {
+            return Err(refuse("a column twice"));
+        }
+        if column.generated.is_some() && column.default.is_some() {
+            return Err(refuse("a generated column with a default"));
+        }
+        definition.columns.push(new_column(column.clone(), &mut last)?);
+    }
+    definition.last_position = last;
+    keys(&mut definition, create)?;
+    shards(context, &mut definition, create)?;
+    apply_options(&mut definition, option_values(context, &create.options)?)?;
+    if definition.write_blocked {
+        return Err(refuse("a new table that is blocked"));
+    }
+    Ok((definition, vec![]))
+}
+
+fn keys(definition: &mut Definition, create: &CreateTable) -> Result<()> {
+    let marked: Vec<String> = create.columns.iter().filter(|c| c.primary).map(|c| c.name.clone()).collect();
+    if !marked.is_empty() && !create.primary.is_empty() {
+        return Err(refuse("two primary keys"));
+    }
+    let names = if marked.is_empty() { create.primary.clone() } else { marked };
+    for name in names {
+        let column = definition.column(&name).ok_or_else(|| super::error::no_column(&name))?;
+        let ty = &definition.columns[column].ty;
+        let fits = ty.is_integer()
+            || matches!(
+                ty,
+                Type::Text(None) | Type::Timestamp | Type::TimestampTz | Type::Boolean | Type::Uuid | Type::Ip
+            );
+        if !fits || definition.primary.contains(&column) {
+            return Err(refuse("this primary key"));
+        }
+        definition.primary.push(column);
+    }
+    Ok(())
+}
+
+fn shards(context: &Context, definition: &mut Definition, create: &CreateTable) -> Result<()> {
+    if let Some(by) = &create.clustered_by {
+        let column = definition.column(by).ok_or_else(|| super::error::no_column(by))?;
+        if !definition.primary.is_empty() && !definition.primary.contains(&column) {
+            return Err(refuse("CLUSTERED BY a column outside of the key"));
+        }
+        definition.clustered_by = Some(by.clone());
+    } else if let [one] = definition.primary.as_slice() {
+        definition.clustered_by = Some(definition.columns[*one].name.clone());
+    } else if !definition.primary.is_empty() {
+        definition.clustered_by = None;
+    }
+    if let Some(ast) = &create.shards {
+        let scope = Scope::new(vec![], None);
+        definition.shards = match Analyser::new(context, &scope).expr(ast)?.as_literal() {
+            Some(Value::Int(0)) => return Err(invalid("num_shards in CLUSTERED clause must be greater than 0")),
+            Some(Value::Int(n @ 1..=1000)) => *n,
+            _ => return Err(refuse("this number of shards")),
+        };
+    }
+    Ok(())
+}
+
+/// `LIKE`: the columns of another table.
+fn copy(context: &Context, definition: &mut Definition, like: &Name, defaults: bool, constraints: bool) -> Result<()> {
+    let (schema, name) = users::resolve(context, like, "DQL")?;
+    let Some(table) = context.state.table(&schema, &name) else { return Err(refuse("LIKE this relation")) };
+    let source = &table.definition;
+    definition.columns.clone_from(&source.columns);
+    definition.last_position = source.last_position;
+    definition.shards = source.shards;
+    for column in &mut definition.columns {
+        if column.generated.is_some() {
+            return Err(refuse("LIKE a table with generated columns"));
+        }
+        if !defaults {
+            column.default = None;
+        }
+        column.not_null &= constraints;
+    }
+    if constraints {
+        definition.primary.clone_from(&source.primary);
+        definition.checks.clone_from(&source.checks);
+        definition.clustered_by.clone_from(&source.clustered_by);
+    }
+    Ok(())
+}
+
+fn from_query(context: &Context, definition: &mut Definition, query: &Query) -> Result<Vec<exec::Row>> {
+    let plan = analyse::query::plan(context, query)?;
+    let mut last = 0;
+    for (name, ty) in &plan.columns {
+        let column = ColumnDef {
+            name: name.clone(),
+            ty: ty.clone(),
+            primary: false,
+            not_null: false,
+            default: None,
+            generated: None,
+        };
+        if definition.column(name).is_some() || matches!(ty, Type::Object(_)) {
+            return Err(refuse("CREATE TABLE AS with these columns"));
+        }
+        definition.columns.push(new_column(column, &mut last)?);
+    }
+    definition.last_position = last;
+    exec::run(&plan, context, None)
+}
+
+pub(crate) fn drop_table(state: &mut State, run: &Run, name: &Name, if_exists: bool) -> Result<Outcome> {
+    let context = run.context(state);
+    let found = context.state.resolve(&context.session.path, name);
+    let (schema, table) = match found {
+        Err(e) if if_exists && (e.code == 4041 || e.code == 4045) => return Ok(Outcome::Count(0)),
+        found => found?,
+    };
+    if catalog::exists(&schema, &table) {
+        return Err(inaccessible(format!("{schema}.{table}"), "DROP"));
+    }
+    users::check(&context, "DDL", &schema, Some(&table))?;
+    if state.table(&schema, &table).is_none() {
+        return Err(inaccessible(format!("{schema}.{table}"), "DROP"));
+    }
+    drop(context);
+    state.remove(&schema, &table);
+    Ok(Outcome::Count(1))
+}
+
+pub(crate) fn create_schema(state: &mut State, run: &Run, name: &str, if_not_exists: bool) -> Result<Outcome> {
+    users::check_cluster(&run.context(state), "DDL")?;
+    if RESERVED.contains(&name) {
+        return Err(invalid(format!("Schema '{name}' is reserved")));
+    }
+    if state.has_schema(name) && !if_not_exists {
+        return Err(SqlError::new(40910, "SchemaAlreadyExists", format!("Schema '{name}' already exists")));
+    }
+    if name.is_empty() {
+        return Err(refuse("an empty schema name"));
+    }
+    state.schemas.insert(name.into());
+    Ok(Outcome::Count(1))
+}
+
+pub(crate) fn drop_schema(
+    state: &mut State,
+    run: &Run,
+    names: &[String],
+    if_exists: bool,
+    cascade: bool,
+) -> Result<Outcome> {
+    for name in names {
+        if RESERVED.contains(&name.as_str()) {
+            return Err(invalid(format!("Cannot drop reserved schema '{name}'")));
+        }
+        if !state.has_schema(name) {
+            if if_exists {
+                continue;
+            }
+            return Err(no_schema(name));
+        }
+        users::check(&run.context(state), "DDL", name, None)?;
+        if !cascade && state.relations.contains_key(name) {
+            let text = format!("Cannot drop schema \"{name}\" because other objects depend on it");
+            return Err(SqlError::new(40013, "DependentObjectsExists", text));
+        }
+    }
+    for name in names {
+        state.drop_schema(name);
+    }
+    Ok(Outcome::Count(1))
+}
+
+/// REFRESH and OPTIMIZE: the number of tables.
+pub(crate) fn refresh(state: &mut State, run: &Run, names: &[Name], optimize: bool) -> Result<Outcome> {
+    let context = run.context(state);
+    let operation = if optimize { "OPTIMIZE" } else { "REFRESH" };
+    let mut found = vec![];
+    for name in names {
+        let (schema, table) = context.state.resolve(&context.session.path, name)?;
+        if catalog::exists(&schema, &table) {
+            return Err(inaccessible(format!("{schema}.{table}"), operation));
+        }
+        users::check(&context, "DQL", &schema, Some(&table))?;
+        match context.state.table(&schema, &table) {
+            Some(t) if t.definition.closed => return Err(refuse("refreshing a closed table")),
+            Some(t) if optimize && t.is_dirty() => return Err(refuse("OPTIMIZE before REFRESH")),
+            Some(_) => found.push((schema, table)),
+            None => return Err(refuse(format!("{operation} of a view"))),
+        }
+    }
+    drop(context);
+    let count = found.len();
+    for (schema, table) in found {
+        state.table_mut(&schema, &table).ok_or_else(|| no_relation(&table))?.refresh();
+    }
+    Ok(Outcome::Count(count as i64))
+}

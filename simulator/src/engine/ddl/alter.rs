@@ -1,0 +1,181 @@
+//! ALTER TABLE.
+
+use super::{apply_options, check_expressions, inaccessible, new_column, number, option_values, relation_exists};
+use crate::engine::Outcome;
+use crate::engine::ast::{Alter, Ast, Check, ColumnDef, Name};
+use crate::engine::catalog;
+use crate::engine::error::{Result, invalid, no_column, refuse, unsupported};
+use crate::engine::session::Run;
+use crate::engine::state::{Relation, State};
+use crate::engine::store::{Definition, Table};
+use crate::engine::types::{Field, Policy, Type};
+use crate::engine::users;
+use crate::engine::value::Value;
+use std::sync::Arc;
+
+pub(crate) fn alter(state: &mut State, run: &Run, name: &Name, alter: &Alter) -> Result<Outcome> {
+    let context = run.context(state);
+    let (schema, table) = context.state.resolve(&context.session.path, name)?;
+    if catalog::exists(&schema, &table) || context.state.table(&schema, &table).is_none() {
+        return Err(inaccessible(format!("{schema}.{table}"), "ALTER"));
+    }
+    users::check(&context, "DDL", &schema, Some(&table))?;
+    let found = context.state.table(&schema, &table).ok_or_else(|| refuse("no table"))?;
+    let mut new = (*found.definition).clone();
+    if new.closed && !matches!(alter, Alter::Open(_)) {
+        return Err(refuse("altering a closed table"));
+    }
+    let used = state
+        .relations
+        .values()
+        .flat_map(|r| r.values())
+        .any(|r| matches!(r, Relation::View(v) if v.reads.contains(&(schema.clone(), table.clone()))));
+    if used {
+        return Err(refuse("altering a table that a view reads"));
+    }
+    let mut dropped = None;
+    let before = new.columns.len();
+    match alter {
+        Alter::Add(adds) => adds.iter().try_for_each(|add| add_column(&mut new, found, add))?,
+        Alter::Drop(column, if_exists) => match drop_column(&mut new, column)? {
+            Some(index) => dropped = Some(index),
+            None if *if_exists => return Ok(Outcome::Count(-1)),
+            None => return Err(no_column(column)),
+        },
+        Alter::DropConstraint(name) => {
+            let place = new.checks.iter().position(|c| c.name.as_ref() == Some(name));
+            new.checks.remove(place.ok_or_else(|| refuse("dropping this constraint"))?);
+        }
+        Alter::Rename(from, to) => rename_column(&mut new, from, to)?,
+        Alter::RenameTable(to) => return rename(state, &schema, &table, to, new),
+        Alter::Set(options) => apply_options(&mut new, option_values(&context, options)?)?,
+        Alter::Reset(names) => {
+            for name in names {
+                if name != "refresh_interval" {
+                    return Err(refuse(format!("RESET of {name}")));
+                }
+                new.options.remove(name);
+            }
+        }
+        Alter::Open(open) => new.closed = !open,
+    }
+    check_expressions(&context, &new)?;
+    drop(context);
+    let added = new.columns.len().saturating_sub(before);
+    let table = state.table_mut(&schema, &table).ok_or_else(|| refuse("no table"))?;
+    if new.closed != table.definition.closed {
+        table.refresh();
+    }
+    table.definition = Arc::new(new);
+    if let Some(index) = dropped {
+        table.rewrite(|values| drop_value(values, index));
+    } else if added > 0 {
+        table.rewrite(|values| values.extend(std::iter::repeat_n(Value::Null, added)));
+    }
+    Ok(Outcome::Count(-1))
+}
+
+fn drop_value(values: &mut Vec<Value>, index: usize) {
+    values.remove(index);
+}
+
+fn add_column(
+    new: &mut Definition,
+    table: &Table,
+    (path, column, checks): &(Vec<String>, ColumnDef, Vec<Check>),
+) -> Result<()> {
+    if column.generated.is_some() {
+        return Err(refuse("adding a generated column"));
+    }
+    if column.primary {
+        return if table.is_empty() {
+            Err(refuse("adding a key column"))
+        } else {
+            Err(unsupported("Cannot add a primary key column to a table that isn't empty"))
+        };
+    }
+    if path.len() > 1 {
+        return add_inner(new, path, column, checks);
+    }
+    if new.column(&path[0]).is_some() {
+        return Err(invalid(format!("The table {} already has a column named {}", new.full_name(), path[0])));
+    }
+    let mut last = new.last_position;
+    new.columns.push(new_column(column.clone(), &mut last)?);
+    new.last_position = last;
+    new.checks.extend(checks.iter().cloned());
+    Ok(())
+}
+
+fn add_inner(new: &mut Definition, path: &[String], column: &ColumnDef, checks: &[Check]) -> Result<()> {
+    if path.len() > 2 || !checks.is_empty() || column.default.is_some() || column.not_null {
+        return Err(refuse("adding this inner column"));
+    }
+    let base = new.column(&path[0]).ok_or_else(|| refuse("an inner column of an unknown one"))?;
+    let mut last = new.last_position + 1;
+    match &mut new.columns[base].ty {
+        Type::Object(object) if object.field(&path[1]).is_none() && object.policy != Policy::Ignored => {
+            let mut field = Field { name: path[1].clone(), ty: column.ty.clone(), position: last };
+            number(&mut field.ty, &mut last);
+            object.fields.push(field);
+        }
+        _ => return Err(refuse("adding this inner column")),
+    }
+    new.last_position = last;
+    Ok(())
+}
+
+fn mentions(ast: &Ast, column: &str) -> bool {
+    // The printed form names every column in quotes.
+    crate::engine::print::expression(ast).map_or(true, |text| text.contains(&format!("\"{column}\"")))
+}
+
+/// The column's place; it must not be needed by anything else.
+fn drop_column(new: &mut Definition, column: &str) -> Result<Option<usize>> {
+    let Some(index) = new.column(column) else { return Ok(None) };
+    if new.primary.contains(&index) {
+        return Err(unsupported(format!("Dropping column: {column} which is part of the PRIMARY KEY is not allowed")));
+    }
+    let needed = new.clustered_by.as_deref() == Some(column)
+        || new.checks.iter().any(|c| mentions(&c.predicate, column))
+        || new.columns.iter().any(|c| c.generated.as_ref().is_some_and(|g| mentions(g, column)))
+        || new.columns.len() == 1;
+    if needed {
+        return Err(refuse("dropping a column that is needed"));
+    }
+    new.columns.remove(index);
+    for key in &mut new.primary {
+        *key -= usize::from(*key > index);
+    }
+    Ok(Some(index))
+}
+
+fn rename_column(new: &mut Definition, from: &str, to: &str) -> Result<()> {
+    let index = new.column(from).ok_or_else(|| no_column(from))?;
+    if new.column(to).is_some() {
+        return Err(invalid("Cannot rename column to a name that is in use"));
+    }
+    super::column_name(to)?;
+    let needed = new.clustered_by.as_deref() == Some(from)
+        || new.checks.iter().any(|c| mentions(&c.predicate, from))
+        || new.columns.iter().any(|c| c.generated.as_ref().is_some_and(|g| mentions(g, from)));
+    if needed {
+        return Err(refuse("renaming a column that is needed"));
+    }
+    new.columns[index].name = to.into();
+    Ok(())
+}
+
+fn rename(state: &mut State, schema: &str, table: &str, to: &str, mut new: Definition) -> Result<Outcome> {
+    if state.relation(schema, to).is_some() {
+        return Err(relation_exists(schema, to));
+    }
+    if to.is_empty() || !to.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+        return Err(refuse("this table name"));
+    }
+    let Some(Relation::Table(mut found)) = state.remove(schema, table) else { return Err(refuse("no table")) };
+    new.name = to.into();
+    found.definition = Arc::new(new);
+    state.add(schema, to, Relation::Table(found));
+    Ok(Outcome::Count(-1))
+}

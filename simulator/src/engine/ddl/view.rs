@@ -1,0 +1,92 @@
+//! CREATE VIEW and DROP VIEW.
+
+use super::{new_name, relation_exists};
+use crate::engine::Outcome;
+use crate::engine::analyse;
+use crate::engine::ast::{self, Name, Query, Source};
+use crate::engine::error::{Result, SqlError, refuse, unsupported};
+use crate::engine::session::{Context, Run};
+use crate::engine::state::{Relation, State, View, split};
+use crate::engine::users;
+
+/// Relations a query reads, as far as it names them.
+fn reads(context: &Context, query: &Query, out: &mut Vec<(String, String)>) {
+    fn source(context: &Context, from: &Source, out: &mut Vec<(String, String)>) {
+        match from {
+            Source::Relation(name) => out.extend(context.state.resolve(&context.session.path, name)),
+            Source::Query(query) => reads(context, query, out),
+            Source::Alias(inner, ..) => source(context, inner, out),
+            Source::Join { left, right, .. } => [left, right].into_iter().for_each(|s| source(context, s, out)),
+            Source::Function(..) => {}
+        }
+    }
+    fn body(context: &Context, from: &ast::Body, out: &mut Vec<(String, String)>) {
+        match from {
+            ast::Body::Select(select) => select.from.iter().for_each(|f| source(context, f, out)),
+            ast::Body::Union { left, right, .. } => [left, right].into_iter().for_each(|b| body(context, b, out)),
+            _ => {}
+        }
+    }
+    query.with.iter().for_each(|(_, q)| reads(context, q, out));
+    body(context, &query.body, out);
+}
+
+pub(crate) fn create_view(state: &mut State, run: &Run, name: &Name, replace: bool, query: &Query) -> Result<Outcome> {
+    let context = run.context(state);
+    let (schema, table) = split(name)?;
+    let (schema, table) = match new_name(&context, name) {
+        // Only tables need a name that can be an index.
+        Err(e) if e.code == 4002 && table.contains(',') => {
+            (schema.unwrap_or_else(|| run.session.schema().into()), table)
+        }
+        name => name?,
+    };
+    match state.relation(&schema, &table) {
+        Some(Relation::View(_)) if replace => {}
+        Some(_) => return Err(relation_exists(&schema, &table)),
+        None => {}
+    }
+    let plan = analyse::query::plan(&context, query).map_err(|e| match e.code {
+        4041 | 4043 | 4045 => unsupported(format!("Invalid query used in CREATE VIEW. {}", e.message)),
+        _ => e,
+    })?;
+    let mut names: Vec<&String> = plan.columns.iter().map(|c| &c.0).collect();
+    names.sort_unstable();
+    names.dedup();
+    if names.len() < plan.columns.len() || !run.args.is_empty() {
+        return Err(refuse("a view with one column name twice, or with arguments"));
+    }
+    let mut read = vec![];
+    reads(&context, query, &mut read);
+    drop(context);
+    if read.contains(&(schema.clone(), table.clone())) {
+        return Err(refuse("a view of itself"));
+    }
+    let view = View { query: query.clone(), columns: plan.columns, path: run.session.path.clone(), reads: read };
+    state.add(&schema, &table, Relation::View(Box::new(view)));
+    Ok(Outcome::Count(1))
+}
+
+pub(crate) fn drop_view(state: &mut State, run: &Run, names: &[Name], if_exists: bool) -> Result<Outcome> {
+    let context = run.context(state);
+    let (mut found, mut missing) = (vec![], vec![]);
+    for name in names {
+        let (schema, view) = split(name)?;
+        let schema = schema.unwrap_or_else(|| run.session.schema().to_owned());
+        match state.relation(&schema, &view) {
+            Some(Relation::View(_)) => {
+                users::check(&context, "DDL", &schema, Some(&view))?;
+                found.push((schema, view));
+            }
+            _ => missing.push(format!("{schema}.{view}")),
+        }
+    }
+    if !missing.is_empty() && !if_exists {
+        return Err(SqlError::new(4041, "RelationsUnknown", format!("Relations not found: {}", missing.join(", "))));
+    }
+    drop(context);
+    for (schema, view) in &found {
+        state.remove(schema, view);
+    }
+    Ok(Outcome::Count(found.len() as i64))
+}

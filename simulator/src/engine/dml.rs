@@ -1,0 +1,308 @@
+//! INSERT.
+
+mod change;
+mod row;
+
+pub(crate) use change::{Missing, check_update, delete, update};
+
+use super::Outcome;
+use super::analyse::{Analyser, Column, Scope};
+use super::ast::{Ast, Body, ColumnDef, Insert, Item, Name};
+use super::cast::guess;
+use super::error::{Result, SqlError, inaccessible, invalid, no_column, refuse, unsupported};
+use super::exec;
+use super::expr::{Env, Expr};
+use super::operators::stored;
+use super::print::output_name;
+use super::session::{Context, Run};
+use super::state::{Relation, State};
+use super::store::{Definition, Document};
+use super::types::Type;
+use super::value::Value;
+use super::{analyse, users};
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// The table a statement writes to; anything else can't be written to.
+pub(crate) fn target(context: &Context, name: &Name, operation: &str, kind: &'static str) -> Result<Arc<Definition>> {
+    let (schema, table) = context.state.resolve(&context.session.path, name)?;
+    if super::catalog::exists(&schema, &table) {
+        return Err(inaccessible(format!("{schema}.{table}"), operation));
+    }
+    users::check(context, kind, &schema, Some(&table))?;
+    match context.state.relation(&schema, &table) {
+        Some(Relation::Table(table)) if table.definition.closed => Err(refuse("writing to a closed table")),
+        Some(Relation::Table(table)) if table.definition.write_blocked => {
+            Err(inaccessible(table.definition.full_name(), operation))
+        }
+        Some(Relation::Table(table)) => Ok(table.definition.clone()),
+        _ => Err(inaccessible(format!("{schema}.{table}"), operation)),
+    }
+}
+
+/// Columns of a table for its scope; the system columns share one mark.
+pub(crate) fn scope_columns(definition: &Definition, system: &Rc<Cell<bool>>) -> Vec<Column> {
+    let relation = vec![definition.schema.clone(), definition.name.clone()];
+    let own = definition.columns.iter().map(|c| Column {
+        relation: relation.clone(),
+        name: c.name.clone(),
+        ty: c.ty.clone(),
+        system: None,
+    });
+    let system = exec::SYSTEM.into_iter().map(|(name, ty)| Column {
+        relation: relation.clone(),
+        name: name.into(),
+        ty,
+        system: Some(system.clone()),
+    });
+    own.chain(system).collect()
+}
+
+/// The scope of generated columns and checks.
+fn begin_scope(definition: &Definition) -> Scope<'static> {
+    Scope::new(scope_columns(definition, &Rc::default()), None)
+}
+
+fn row_env<'a>(row: &'a [Value], context: &'a Context<'a>) -> Env<'a> {
+    Env { row, outer: None, context }
+}
+
+/// RETURNING: names, types and expressions over the written row.
+pub(crate) struct Returning {
+    columns: Vec<(String, Type)>,
+    exprs: Vec<Expr>,
+    system: bool,
+}
+
+pub(crate) fn returning(
+    context: &Context,
+    definition: &Definition,
+    items: Option<&[Item]>,
+) -> Result<Option<Returning>> {
+    let Some(items) = items else { return Ok(None) };
+    let used = Rc::new(Cell::new(false));
+    let scope = Scope::new(scope_columns(definition, &used), None);
+    let analyser = Analyser::new(context, &scope);
+    let (mut columns, mut exprs) = (vec![], vec![]);
+    for item in items {
+        match item {
+            Item::All(None) => {
+                for column in &definition.columns {
+                    let e = analyser.expr(&Ast::Column(vec![column.name.clone()]))?;
+                    columns.push((column.name.clone(), e.ty.clone()));
+                    exprs.push(e);
+                }
+            }
+            Item::All(_) => return Err(refuse("RETURNING of one relation")),
+            Item::Expr(ast, alias) => {
+                let e = analyser.expr(ast)?;
+                let name = alias.clone().map_or_else(|| output_name(ast), Ok)?;
+                columns.push((name, e.ty.clone()));
+                exprs.push(e);
+            }
+        }
+    }
+    Ok(Some(Returning { columns, exprs, system: used.get() }))
+}
+
+impl Returning {
+    fn row(&self, context: &Context, definition: &Definition, document: &Document) -> Result<Vec<Value>> {
+        let table = context.state.table(&definition.schema, &definition.name).ok_or_else(|| refuse("no table"))?;
+        let mut row = exec::row_of(table, document, self.system)?;
+        if self.system {
+            // RETURNING doesn't know the version.
+            row[definition.columns.len() + 2] = Value::Null;
+        }
+        let env = Env { row: &row, outer: None, context };
+        self.exprs.iter().map(|e| e.eval(&env)).collect()
+    }
+}
+
+/// The answer of a statement that wrote these.
+fn outcome(
+    state: &State,
+    run: &Run,
+    definition: &Definition,
+    returning: Option<Returning>,
+    written: &[Arc<Document>],
+) -> Result<Outcome> {
+    let Some(returning) = returning else { return Ok(Outcome::Count(written.len() as i64)) };
+    let context = run.context(state);
+    let rows = written.iter().map(|d| returning.row(&context, definition, d)).collect::<Result<_>>()?;
+    Ok(Outcome::Rows { columns: returning.columns, rows })
+}
+
+/// An INSERT, analysed.
+struct Plan {
+    definition: Arc<Definition>,
+    columns: Vec<usize>,
+    /// Values and their types, in the order of `columns`.
+    rows: Vec<Vec<(Value, Type)>>,
+    /// One row of VALUES: its errors are the statement's.
+    single: bool,
+    conflict: Option<row::Conflict>,
+    returning: Option<Returning>,
+    added: Vec<ColumnDef>,
+}
+
+/// Inserts; on an error that isn't its own row's, the caller rolls back.
+pub(crate) fn insert(state: &mut State, run: &Run, insert: &Insert) -> Result<Outcome> {
+    let plan = plan(&run.context(state), insert)?;
+    let name = (plan.definition.schema.clone(), plan.definition.name.clone());
+    begin(state, &name);
+    let done = write(state, run, plan);
+    end(state, &name, done.is_ok());
+    done
+}
+
+/// Checks an INSERT of a bulk request without doing it.
+pub(crate) fn check_insert(context: &Context, insert: &Insert) -> Result<()> {
+    let plan = plan(context, insert)?;
+    if !plan.single || plan.returning.is_some() || !plan.added.is_empty() {
+        return Err(refuse("this INSERT in bulk"));
+    }
+    Ok(())
+}
+
+pub(crate) fn begin(state: &mut State, (schema, name): &(String, String)) {
+    if let Some(table) = state.table_mut(schema, name) {
+        table.begin();
+    }
+}
+
+pub(crate) fn end(state: &mut State, (schema, name): &(String, String), keep: bool) {
+    if let Some(table) = state.table_mut(schema, name) {
+        if keep { table.commit() } else { table.roll_back() }
+    }
+}
+
+fn write(state: &mut State, run: &Run, plan: Plan) -> Result<Outcome> {
+    row::add_columns(state, &plan.definition, &plan.added)?;
+    let mut written = vec![];
+    for values in &plan.rows {
+        match row::insert(state, run, &plan.definition, &plan.columns, values, plan.conflict.as_ref()) {
+            Ok(Some(document)) => written.push(document),
+            Ok(None) => {}
+            Err(e) if plan.single => return Err(e.error),
+            Err(e) if e.silent => {}
+            Err(e) if e.error.is_refusal() => return Err(e.error),
+            Err(_) => return Err(refuse("an error in one of several rows")),
+        }
+    }
+    outcome(state, run, &plan.definition, plan.returning, &written)
+}
+
+fn plan(context: &Context, insert: &Insert) -> Result<Plan> {
+    let mut definition = target(context, &insert.table, "INSERT", "DML")?;
+    let mut columns = vec![];
+    let mut unknown: Vec<(usize, String)> = vec![];
+    for (place, name) in insert.columns.iter().enumerate() {
+        if name.starts_with('_') && definition.column(name).is_none() {
+            let text = format!("\"{name}\" Cannot write to system column");
+            return Err(SqlError::new(4008, "InvalidColumnNameException", text));
+        }
+        if insert.columns[..place].contains(name) {
+            return Err(invalid(format!("column \"{name}\" specified more than once")));
+        }
+        match definition.column(name) {
+            Some(column) if definition.columns[column].generated.is_some() => {
+                return Err(refuse("a value for a generated column"));
+            }
+            Some(column) => columns.push(column),
+            None if definition.dynamic => {
+                columns.push(definition.columns.len() + unknown.len());
+                unknown.push((place, name.clone()));
+            }
+            None => return Err(no_column(name)),
+        }
+    }
+    if insert.columns.is_empty() {
+        if definition.columns.iter().any(|c| c.generated.is_some()) {
+            return Err(refuse("INSERT without column names into a table with generated columns"));
+        }
+        columns = (0..definition.columns.len()).collect();
+    }
+    let (rows, single) = source(context, insert, &definition, &columns)?;
+    let mut added = vec![];
+    for (place, name) in unknown {
+        let [row] = rows.as_slice() else { return Err(refuse("new columns by several rows")) };
+        let ty = guess(&row[place].0);
+        if matches!(ty, Type::Undefined | Type::Array(_)) || name.contains(['.', '[', '\'']) {
+            return Err(refuse("a new column of this type or name"));
+        }
+        let mut new = (*definition).clone();
+        row::push_column(&mut new, &name, &ty);
+        definition = Arc::new(new);
+        added.push(ColumnDef { name, ty, primary: false, not_null: false, default: None, generated: None });
+    }
+    for key in &definition.primary {
+        let column = &definition.columns[*key];
+        if !columns.contains(key) && column.default.is_none() && column.generated.is_none() {
+            return Err(invalid(format!(
+                "Column `{}` is required but is missing from the insert statement",
+                column.name
+            )));
+        }
+    }
+    let conflict = row::conflict(context, &definition, insert)?;
+    let returning = returning(context, &definition, insert.returning.as_deref())?;
+    if conflict.is_some() && returning.is_some() {
+        let hidden = definition.columns.iter().enumerate().any(|(i, c)| c.default.is_some() && !columns.contains(&i));
+        let only_keys = returning.as_ref().is_some_and(|r| {
+            r.exprs.iter().all(
+                |e| matches!(e.kind, super::expr::Kind::Column { index, .. } if definition.primary.contains(&index)),
+            )
+        });
+        if hidden && !only_keys {
+            return Err(refuse("RETURNING of an upsert that leaves out columns with a default"));
+        }
+    }
+    Ok(Plan { definition, columns, rows, single, conflict, returning, added })
+}
+
+type Rows = Vec<Vec<(Value, Type)>>;
+
+fn source(context: &Context, insert: &Insert, definition: &Definition, columns: &[usize]) -> Result<(Rows, bool)> {
+    let mismatch = |n: usize| {
+        if n == columns.len() {
+            Ok(())
+        } else {
+            Err(invalid(format!(
+                "Number of target columns of insert statement doesn't match number of source columns {n}"
+            )))
+        }
+    };
+    let query = &insert.query;
+    let plain = query.with.is_empty() && query.order.is_empty() && query.limit.is_none() && query.offset.is_none();
+    if let (Body::Values(rows), true) = (&query.body, plain) {
+        let scope = Scope::new(vec![], None);
+        let analyser = Analyser::new(context, &scope);
+        let env = Env { row: &[], outer: None, context };
+        let mut out = vec![];
+        for row in rows {
+            mismatch(row.len())?;
+            let mut values = vec![];
+            for (ast, column) in row.iter().zip(columns) {
+                let e = analyser.expr(ast).map_err(|e| match e.code {
+                    4043 | 4041 => unsupported("Columns cannot be used in this context"),
+                    _ => e,
+                })?;
+                let Some(column) = definition.columns.get(*column) else {
+                    values.push((e.eval(&env)?, e.ty));
+                    continue;
+                };
+                let e = stored(e, &column.ty)?;
+                values.push((e.eval(&env)?, e.ty));
+            }
+            out.push(values);
+        }
+        let single = out.len() == 1;
+        return Ok((out, single));
+    }
+    let plan = analyse::query::plan(context, query)?;
+    mismatch(plan.columns.len())?;
+    let rows = exec::run(&plan, context, None)?;
+    let typed = |row: Vec<Value>| row.into_iter().zip(plan.columns.iter().map(|c| c.1.clone())).collect();
+    Ok((rows.into_iter().map(typed).collect(), false))
+}

@@ -1,0 +1,182 @@
+//! UPDATE and DELETE.
+
+use super::row::{assigned, assignments, complete, store_update};
+use super::{Outcome, Returning, begin, end, outcome, returning, scope_columns, target};
+use crate::engine::analyse::query::keys_of;
+use crate::engine::analyse::{Analyser, Scope};
+use crate::engine::ast::{Ast, Item, Name};
+use crate::engine::error::{Result, SqlError, refuse};
+use crate::engine::exec::row_of;
+use crate::engine::expr::{Env, Expr, Kind};
+use crate::engine::session::{Context, Run};
+use crate::engine::state::State;
+use crate::engine::store::{Definition, Document};
+use crate::engine::value::Value;
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// The rows a condition picks.
+struct Picked {
+    documents: Vec<Arc<Document>>,
+    /// Named by key: their errors are the statement's.
+    by_key: bool,
+    /// Named by sequence number too.
+    versioned: bool,
+}
+
+pub(crate) fn update(
+    state: &mut State,
+    run: &Run,
+    (table, set, filter): (&Name, &[(Ast, Ast)], Option<&Ast>),
+    items: Option<&[Item]>,
+) -> Result<(Outcome, Missing)> {
+    let context = run.context(state);
+    let definition = target(&context, table, "UPDATE", "DML")?;
+    let used = Rc::new(Cell::new(false));
+    let scope = Scope::new(scope_columns(&definition, &used), None);
+    let set = assignments(&Analyser::new(&context, &scope), &definition, set)?;
+    let returning = returning(&context, &definition, items)?;
+    let system = used.replace(false);
+    let picked = pick(&context, &definition, &scope, &used, filter)?;
+    drop(context);
+    let name = (definition.schema.clone(), definition.name.clone());
+    begin(state, &name);
+    let done = write(state, run, &definition, &set, system, &picked, returning);
+    end(state, &name, done.is_ok());
+    Ok((done?, picked.missing()))
+}
+
+fn write(
+    state: &mut State,
+    run: &Run,
+    definition: &Arc<Definition>,
+    set: &[(usize, Vec<String>, Expr)],
+    system: bool,
+    picked: &Picked,
+    returning: Option<Returning>,
+) -> Result<Outcome> {
+    let mut written = vec![];
+    for old in &picked.documents {
+        let context = run.context(state);
+        let table = context.state.table(&definition.schema, &definition.name).ok_or_else(|| refuse("no table"))?;
+        let row = row_of(table, old, system)?;
+        let env = Env { row: &row, outer: None, context: &context };
+        let changed = assigned(set, &env, definition, &old.values)
+            .and_then(|row| complete(&context, definition, row).map_err(|e| e.error));
+        let changed = match changed {
+            Err(e) if (!picked.by_key || picked.documents.len() > 1) && !e.is_refusal() => {
+                return Err(refuse("an UPDATE that fails for one of its rows"));
+            }
+            changed => changed?,
+        };
+        drop(context);
+        written.push(store_update(state, definition, old, changed)?);
+    }
+    outcome(state, run, definition, returning, &written)
+}
+
+/// Checks an UPDATE or, without assignments, a DELETE of a bulk request without doing it.
+pub(crate) fn check_update(context: &Context, table: &Name, set: &[(Ast, Ast)], filter: Option<&Ast>) -> Result<()> {
+    let definition = target(context, table, if set.is_empty() { "DELETE" } else { "UPDATE" }, "DML")?;
+    let used = Rc::new(Cell::new(false));
+    let scope = Scope::new(scope_columns(&definition, &used), None);
+    let analyser = Analyser::new(context, &scope);
+    assignments(&analyser, &definition, set)?;
+    filter.map(|f| analyser.condition(f)).transpose()?;
+    Ok(())
+}
+
+/// How a bulk request tells that a key was not there.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Missing {
+    Fine,
+    Document,
+    Version,
+}
+
+pub(crate) fn delete(state: &mut State, run: &Run, table: &Name, filter: Option<&Ast>) -> Result<(Outcome, Missing)> {
+    let context = run.context(state);
+    let definition = target(&context, table, "DELETE", "DML")?;
+    let used = Rc::new(Cell::new(false));
+    let scope = Scope::new(scope_columns(&definition, &used), None);
+    let picked = pick(&context, &definition, &scope, &used, filter)?;
+    drop(context);
+    let table = state.table_mut(&definition.schema, &definition.name).ok_or_else(|| refuse("no table"))?;
+    let mut count = 0;
+    for document in &picked.documents {
+        count += i64::from(table.delete(&document.key));
+    }
+    Ok((Outcome::Count(count), picked.missing()))
+}
+
+impl Picked {
+    fn missing(&self) -> Missing {
+        match (self.by_key && self.documents.is_empty(), self.versioned) {
+            (false, _) => Missing::Fine,
+            (true, false) => Missing::Document,
+            (true, true) => Missing::Version,
+        }
+    }
+}
+
+fn pick(
+    context: &Context,
+    definition: &Definition,
+    scope: &Scope,
+    used: &Rc<Cell<bool>>,
+    filter: Option<&Ast>,
+) -> Result<Picked> {
+    let filter = filter.map(|f| Analyser::new(context, scope).condition(f)).transpose()?;
+    let table = context.state.table(&definition.schema, &definition.name).ok_or_else(|| refuse("no table"))?;
+    let versioned = check_versions(definition, filter.as_ref())?;
+    let keys = keys_of(filter.as_ref(), &definition.primary);
+    let by_key = keys.is_some();
+    let candidates: Vec<Arc<Document>> = match keys {
+        Some(keys) => keys.iter().filter_map(|key| table.get(key).cloned()).collect(),
+        None => table.visible().cloned().collect(),
+    };
+    let mut documents = vec![];
+    for document in candidates {
+        if let Some(filter) = &filter {
+            let row = row_of(table, &document, used.get())?;
+            if filter.eval(&Env { row: &row, outer: None, context })? != Value::Bool(true) {
+                continue;
+            }
+        }
+        // What a search found may have changed since, or be gone.
+        documents.extend(table.get(&document.key).cloned());
+    }
+    Ok(Picked { documents, by_key, versioned })
+}
+
+/// Sequence number and primary term stand only beside the whole key, compared by `=`, and beside nothing else.
+fn check_versions(definition: &Definition, filter: Option<&Expr>) -> Result<bool> {
+    let width = definition.columns.len();
+    let Some(filter) = filter else { return Ok(false) };
+    let versions = |index: usize| index == width || index == width + 1;
+    if !filter.any(&mut |e| matches!(e.kind, Kind::Column { depth: 0, index } if versions(index))) {
+        return Ok(false);
+    }
+    let wrong = || {
+        let text = "\"_seq_no\" and \"_primary_term\" columns can only be used together in the WHERE clause with equals \
+                    comparisons and if there are also equals comparisons on primary key columns";
+        SqlError::new(4000, "VersioningValidationException", text)
+    };
+    let mut compared = vec![];
+    let mut open = vec![filter];
+    while let Some(e) = open.pop() {
+        match &e.kind {
+            Kind::And(a, b) => open.extend([&**a, &**b]),
+            Kind::Compare("=", a, b) => match (&a.kind, b.as_literal()) {
+                (Kind::Column { depth: 0, index }, Some(_)) => compared.push(*index),
+                _ => return Err(wrong()),
+            },
+            _ => return Err(wrong()),
+        }
+    }
+    compared.sort_unstable();
+    let mut wanted: Vec<usize> = definition.primary.iter().copied().chain([width, width + 1]).collect();
+    wanted.sort_unstable();
+    if compared == wanted { Ok(true) } else { Err(wrong()) }
+}

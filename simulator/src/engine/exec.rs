@@ -1,0 +1,325 @@
+//! Plans of queries and how they are run.
+
+mod join;
+mod window;
+
+use super::error::{Result, refuse};
+use super::expr::{Env, Expr};
+use super::functions::sets::SetFunction;
+use super::session::Context;
+use super::store::{Document, Table};
+use super::types::Type;
+use super::value::Value;
+use std::cell::Cell;
+use std::cmp::Ordering;
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
+pub(crate) type Row = Vec<Value>;
+
+/// Rows one statement may handle; beyond, it is refused.
+const BUDGET: u64 = 3_000_000;
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Plan {
+    pub(crate) columns: Vec<(String, Type)>,
+    pub(crate) body: Body,
+    pub(crate) order: Vec<Key>,
+    pub(crate) limit: Option<usize>,
+    pub(crate) offset: usize,
+}
+
+/// What rows are ordered by: an output, shown or hidden behind the shown ones.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Key {
+    pub(crate) index: usize,
+    pub(crate) descending: bool,
+    pub(crate) nulls_first: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Body {
+    Select(Box<Select>),
+    Values(Vec<Vec<Expr>>),
+    Union { left: Box<Plan>, right: Box<Plan>, all: bool },
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Select {
+    pub(crate) source: Source,
+    pub(crate) filter: Option<Expr>,
+    pub(crate) group: Option<Group>,
+    pub(crate) having: Option<Expr>,
+    pub(crate) windows: Vec<WindowCall>,
+    pub(crate) outputs: Vec<Output>,
+    pub(crate) distinct: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Output {
+    One(Expr),
+    /// A table function in the select list: as many rows as it gives.
+    Set(SetFunction, Vec<Expr>),
+}
+
+/// Rows of a group become keys, then aggregates.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Group {
+    pub(crate) keys: Vec<Expr>,
+    pub(crate) aggregates: Vec<Aggregate>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Aggregate {
+    pub(crate) name: &'static str,
+    pub(crate) args: Vec<Expr>,
+    pub(crate) distinct: bool,
+    pub(crate) filter: Option<Expr>,
+    pub(crate) ty: Type,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct WindowCall {
+    /// `row_number` and its like, or an aggregate.
+    pub(crate) call: Aggregate,
+    pub(crate) partition: Vec<Expr>,
+    pub(crate) order: Vec<(Expr, bool, bool)>,
+    /// Rows before and after the current one; none is all. No frame: up to the current row and its peers.
+    pub(crate) frame: Option<(Option<usize>, Option<usize>)>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Source {
+    /// One row without columns.
+    Nothing,
+    Table {
+        schema: String,
+        name: String,
+        system: Rc<Cell<bool>>,
+        keys: Option<Vec<Vec<u8>>>,
+    },
+    Rows(Rc<Vec<Row>>),
+    Query(Box<Plan>),
+    Function(SetFunction, Vec<Expr>),
+    Join(Box<Join>),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Join {
+    pub(crate) left: Source,
+    pub(crate) right: Source,
+    pub(crate) widths: (usize, usize),
+    pub(crate) on: Option<Expr>,
+    /// Whether rows without partner are kept, left and right.
+    pub(crate) outer: (bool, bool),
+}
+
+/// The rows of a plan. `outer` is the row of the query around it, if it is a subquery.
+pub(crate) fn run(plan: &Plan, context: &Context, outer: Option<&Env>) -> Result<Vec<Row>> {
+    let mut rows = match &plan.body {
+        Body::Select(select) => run_select(select, context, outer)?,
+        Body::Values(rows) => {
+            let env = Env { row: &[], outer, context };
+            rows.iter().map(|row| row.iter().map(|e| e.eval(&env)).collect()).collect::<Result<_>>()?
+        }
+        Body::Union { left, right, all } => {
+            let mut rows = run(left, context, outer)?;
+            rows.extend(run(right, context, outer)?);
+            if *all { rows } else { distinct(rows) }
+        }
+    };
+    if !plan.order.is_empty() {
+        rows.sort_by(|a, b| compare_rows(&plan.order, a, b));
+    }
+    let rows = rows.into_iter().skip(plan.offset).take(plan.limit.unwrap_or(usize::MAX));
+    Ok(rows
+        .map(|mut row| {
+            row.truncate(plan.columns.len());
+            row
+        })
+        .collect())
+}
+
+/// Counts a row against the budget of its statement.
+pub(crate) fn spend(context: &Context, rows: usize) -> Result<()> {
+    let spent = context.spent.get() + rows as u64;
+    context.spent.set(spent);
+    if spent > BUDGET { Err(refuse("a statement over this many rows")) } else { Ok(()) }
+}
+
+pub(crate) fn compare_values(a: &Value, b: &Value, descending: bool, nulls_first: bool) -> Ordering {
+    match (a.is_null(), b.is_null()) {
+        (true, true) => Ordering::Equal,
+        (false, false) if descending => b.compare(a),
+        (false, false) => a.compare(b),
+        (a_is_null, _) => {
+            if a_is_null == nulls_first {
+                Ordering::Less
+            } else {
+                Ordering::Greater
+            }
+        }
+    }
+}
+
+fn compare_rows(keys: &[Key], a: &Row, b: &Row) -> Ordering {
+    let each = keys.iter().map(|k| compare_values(&a[k.index], &b[k.index], k.descending, k.nulls_first));
+    each.fold(Ordering::Equal, Ordering::then)
+}
+
+fn row_key(row: &[Value]) -> Vec<u8> {
+    let mut key = vec![];
+    row.iter().for_each(|value| value.key(&mut key));
+    key
+}
+
+fn distinct(rows: Vec<Row>) -> Vec<Row> {
+    let mut seen = HashSet::new();
+    rows.into_iter().filter(|row| seen.insert(row_key(row))).collect()
+}
+
+fn run_select(select: &Select, context: &Context, outer: Option<&Env>) -> Result<Vec<Row>> {
+    let mut rows = scan(&select.source, context, outer)?;
+    if let Some(filter) = &select.filter {
+        rows = keep(rows, filter, context, outer)?;
+    }
+    if let Some(group) = &select.group {
+        rows = aggregate(group, &rows, context, outer)?;
+        if let Some(having) = &select.having {
+            rows = keep(rows, having, context, outer)?;
+        }
+    }
+    for call in &select.windows {
+        window::append(call, &mut rows, context, outer)?;
+    }
+    let mut out = Vec::with_capacity(rows.len());
+    for row in &rows {
+        spend(context, 1)?;
+        output(&select.outputs, &Env { row, outer, context }, &mut out)?;
+    }
+    Ok(if select.distinct { distinct(out) } else { out })
+}
+
+fn keep(rows: Vec<Row>, filter: &Expr, context: &Context, outer: Option<&Env>) -> Result<Vec<Row>> {
+    let mut out = Vec::new();
+    for row in rows {
+        if filter.eval(&Env { row: &row, outer, context })? == Value::Bool(true) {
+            out.push(row);
+        }
+    }
+    Ok(out)
+}
+
+/// Appends the outputs of one row; table functions among them make several.
+fn output(outputs: &[Output], env: &Env, out: &mut Vec<Row>) -> Result<()> {
+    let mut sets = vec![];
+    for set in outputs {
+        if let Output::Set(function, args) = set {
+            let args = args.iter().map(|arg| arg.eval(env)).collect::<Result<Vec<_>>>()?;
+            sets.push(function.rows(env.context, args)?);
+        }
+    }
+    let times = if sets.is_empty() { 1 } else { sets.iter().map(Vec::len).max().unwrap_or(0) };
+    for i in 0..times {
+        let mut set = sets.iter();
+        let row = outputs.iter().map(|output| match output {
+            Output::One(expr) => expr.eval(env),
+            Output::Set(..) => Ok(set.next().and_then(|rows| rows.get(i)?.first().cloned()).unwrap_or(Value::Null)),
+        });
+        out.push(row.collect::<Result<_>>()?);
+    }
+    Ok(())
+}
+
+pub(crate) fn scan(source: &Source, context: &Context, outer: Option<&Env>) -> Result<Vec<Row>> {
+    let rows = match source {
+        Source::Nothing => vec![vec![]],
+        Source::Rows(rows) => rows.to_vec(),
+        Source::Query(plan) => run(plan, context, outer)?,
+        Source::Join(join) => return join::run(join, context, outer),
+        Source::Function(function, args) => {
+            let env = Env { row: &[], outer, context };
+            let args = args.iter().map(|arg| arg.eval(&env)).collect::<Result<Vec<_>>>()?;
+            function.rows(context, args)?
+        }
+        Source::Table { schema, name, system, keys } => {
+            let table = context.state.table(schema, name).ok_or_else(|| refuse("a table that vanished"))?;
+            let row = |document: &std::sync::Arc<Document>| row_of(table, document, system.get());
+            match keys {
+                Some(keys) => keys.iter().filter_map(|key| table.get(key)).map(row).collect::<Result<_>>()?,
+                None => table.visible().map(row).collect::<Result<_>>()?,
+            }
+        }
+    };
+    spend(context, rows.len())?;
+    Ok(rows)
+}
+
+/// Names and types of the columns behind a table's own.
+pub(crate) const SYSTEM: [(&str, Type); 4] = [
+    ("_seq_no", Type::BigInt),
+    ("_primary_term", Type::BigInt),
+    ("_version", Type::BigInt),
+    ("_doc", Type::Object(super::types::Object { policy: super::types::Policy::Dynamic, fields: vec![] })),
+];
+
+/// A document's values, with those of system columns behind if `system`.
+pub(crate) fn row_of(table: &Table, document: &Document, system: bool) -> Result<Row> {
+    let mut row = document.values.clone();
+    if system {
+        if table.definition.shards != 1 {
+            // Sequence numbers count per shard, and where a row goes isn't imitated.
+            return Err(refuse("a system column of a table with more than one shard"));
+        }
+        let columns = table.definition.columns.iter().zip(&document.values);
+        let doc = columns.filter(|(_, v)| !v.is_null()).map(|(c, v)| (c.name.clone(), v.clone())).collect();
+        row.extend([Value::Int(document.seq_no), Value::Int(1), Value::Int(document.version), Value::Object(doc)]);
+    }
+    Ok(row)
+}
+
+fn aggregate(group: &Group, rows: &[Row], context: &Context, outer: Option<&Env>) -> Result<Vec<Row>> {
+    let mut places: HashMap<Vec<u8>, usize> = HashMap::new();
+    let mut groups: Vec<(Row, Vec<&Row>)> = vec![];
+    if group.keys.is_empty() {
+        groups.push((vec![], rows.iter().collect()));
+    } else {
+        for row in rows {
+            let env = Env { row, outer, context };
+            let keys: Row = group.keys.iter().map(|key| key.eval(&env)).collect::<Result<_>>()?;
+            let place = *places.entry(row_key(&keys)).or_insert_with(|| {
+                groups.push((keys, vec![]));
+                groups.len() - 1
+            });
+            groups[place].1.push(row);
+        }
+    }
+    let mut out = vec![];
+    for (mut row, members) in groups {
+        for aggregate in &group.aggregates {
+            row.push(accumulate(aggregate, &members, context, outer)?);
+        }
+        out.push(row);
+    }
+    Ok(out)
+}
+
+/// One aggregate over the rows of a group.
+pub(crate) fn accumulate(call: &Aggregate, rows: &[&Row], context: &Context, outer: Option<&Env>) -> Result<Value> {
+    let mut values = vec![];
+    let mut seen = HashSet::new();
+    for row in rows {
+        spend(context, 1)?;
+        let env = Env { row, outer, context };
+        if let Some(filter) = &call.filter
+            && filter.eval(&env)? != Value::Bool(true)
+        {
+            continue;
+        }
+        let args: Row = call.args.iter().map(|arg| arg.eval(&env)).collect::<Result<_>>()?;
+        if !call.distinct || seen.insert(row_key(&args)) {
+            values.push(args);
+        }
+    }
+    super::aggregates::finish(call, values)
+}

@@ -1,0 +1,432 @@
+//! Operators: the types they take and what they give.
+
+use super::cast::{self, implicit};
+use super::decimal::Decimal;
+use super::error::{Result, SqlError, invalid, no_function, refuse};
+use super::expr::{Expr, Function, Kind};
+use super::session::Context;
+use super::time::Interval;
+use super::types::{NUMERIC, TEXT, Type};
+use super::value::Value;
+use std::cmp::Ordering;
+
+/// A comparison of two values of one type; null if one is.
+pub(crate) fn compare(op: &str, a: &Value, b: &Value) -> Value {
+    if a.is_null() || b.is_null() {
+        return Value::Null;
+    }
+    if op == "=" || op == "<>" {
+        return Value::Bool(a.same(b) == (op == "="));
+    }
+    let order = a.compare(b);
+    Value::Bool(match op {
+        "<" => order == Ordering::Less,
+        "<=" => order != Ordering::Greater,
+        ">" => order == Ordering::Greater,
+        _ => order != Ordering::Less,
+    })
+}
+
+/// `expr` as a value of `ty`; a literal is converted at once, with its errors.
+pub(crate) fn coerce(expr: Expr, ty: &Type) -> Result<Expr> {
+    if expr.ty.same_family(ty) {
+        return Ok(expr);
+    }
+    if let Some(value) = expr.as_literal() {
+        return Ok(Expr::literal(implicit(value, &expr.ty, ty)?, ty.clone()));
+    }
+    if expr.ty == Type::Undefined || (expr.ty.is_number() && ty.is_number()) || (expr.ty.is_time() && ty.is_time()) {
+        return Ok(Expr::new(Kind::Cast(Box::new(expr), false), ty.clone()));
+    }
+    Err(refuse(format!("{} where {} is expected", expr.ty.name(), ty.name())))
+}
+
+/// Whether `literal` can become a `ty` without losing anything; otherwise comparing would need care.
+fn converts_exactly(literal: &Expr, ty: &Type) -> bool {
+    let Some(value) = literal.as_literal() else { return false };
+    match (value, ty) {
+        (Value::Int(i), ty) if ty.is_integer() => ty.range().is_some_and(|(low, high)| *i > low && *i < high),
+        (Value::Int(i), _) => i.abs() < 1 << 24,
+        (Value::Double(d), ty) if ty.is_integer() => d.fract() == 0.0 && d.abs() < 1e9,
+        (Value::Double(_), Type::Double | Type::Real) => true,
+        (Value::Numeric(_), Type::Numeric(_)) => true,
+        _ => false,
+    }
+}
+
+/// Both sides of a comparison in one type.
+pub(crate) fn unify(a: Expr, b: Expr) -> Result<(Expr, Expr)> {
+    let (a_literal, b_literal) = (a.as_literal().is_some(), b.as_literal().is_some());
+    if a.ty == Type::Undefined || b.ty == Type::Undefined {
+        return Ok((a, b));
+    }
+    let limits = |e: &Expr| matches!(e.as_literal(), Some(Value::Int(i64::MAX | i64::MIN)));
+    if a.ty.same_family(&b.ty) {
+        if limits(&a) != limits(&b) {
+            return Err(refuse("a comparison with the largest or smallest bigint"));
+        }
+        return if matches!(a.ty, Type::Char(_)) { Err(refuse("a comparison of characters")) } else { Ok((a, b)) };
+    }
+    if a_literal != b_literal {
+        return if b_literal { Ok((a.clone(), to_column(b, &a.ty)?)) } else { Ok((to_column(a, &b.ty)?, b)) };
+    }
+    if a.ty.is_number() && b.ty.is_number() {
+        let ty = if a.ty.width() > b.ty.width() { a.ty.clone() } else { b.ty.clone() };
+        return Ok((coerce(a, &ty)?, coerce(b, &ty)?));
+    }
+    match (&a.ty, &b.ty) {
+        (x, y) if x.is_time() && y.is_time() => Ok((a, b)),
+        (Type::Text(_), y) if b_literal && y.is_number() => Ok((coerce(a, &b.ty.clone())?, b)),
+        (x, Type::Text(_)) if a_literal && x.is_number() => Ok((a.clone(), coerce(b, &a.ty)?)),
+        (x, Type::Text(_)) if a_literal && x.is_time() => Ok((a.clone(), coerce(b, &a.ty)?)),
+        (Type::Array(x), Type::Array(y)) if **x == Type::Undefined || **y == Type::Undefined => Ok((a, b)),
+        _ => Err(refuse(format!("a comparison of {} and {}", a.ty.name(), b.ty.name()))),
+    }
+}
+
+/// A literal beside something of type `ty` becomes one of that type.
+fn to_column(literal: Expr, ty: &Type) -> Result<Expr> {
+    let fine = match (&literal.ty, ty) {
+        (a, b) if a.is_number() && b.is_number() => converts_exactly(&literal, b),
+        (Type::Text(_), b) if b.is_number() || b.is_time() => true,
+        (Type::Text(_), Type::Boolean | Type::Uuid | Type::Ip) => true,
+        (a, Type::Text(_)) if a.is_integer() => true,
+        (a, b) if a.is_integer() && b.is_time() => true,
+        (Type::Array(a), Type::Array(b)) => **a == Type::Undefined || (a.is_number() && b.is_number()),
+        (Type::Object(_), b) | (b, Type::Object(_)) if b.is_number() => {
+            return Err(no_function("Invalid arguments in a comparison of an object. Valid types: (E, E)"));
+        }
+        _ => false,
+    };
+    if fine { coerce(literal, ty) } else { Err(refuse(format!("{} beside {}", literal.ty.name(), ty.name()))) }
+}
+
+/// A comparison operator over two expressions.
+pub(crate) fn comparison(op: &'static str, a: Expr, b: Expr) -> Result<Expr> {
+    if op.contains('~') {
+        return Err(refuse("matching a regular expression"));
+    }
+    let (a, b) = unify(a, b)?;
+    let ordered = |ty: &Type| {
+        !matches!(
+            ty,
+            Type::Object(_)
+                | Type::Array(_)
+                | Type::GeoPoint
+                | Type::Vector(_)
+                | Type::Interval
+                | Type::Ip
+                | Type::Bit(_)
+                | Type::Json
+        )
+    };
+    if op != "=" && op != "<>" && !(ordered(&a.ty) && ordered(&b.ty)) {
+        return Err(refuse(format!("{op} over {}", a.ty.name())));
+    }
+    Ok(Expr::new(Kind::Compare(op, Box::new(a), Box::new(b)), Type::Boolean))
+}
+
+fn wrong_arguments(op: &str, a: &Type, b: &Type) -> SqlError {
+    no_function(format!("Invalid arguments in: ({op}) with ({}, {})", a.name(), b.name()))
+}
+
+/// An arithmetic or bit operator over two expressions.
+pub(crate) fn arithmetic(op: &'static str, a: Expr, b: Expr) -> Result<Expr> {
+    if a.ty.is_time() || b.ty.is_time() || a.ty == Type::Interval || b.ty == Type::Interval {
+        return time_arithmetic(op, a, b);
+    }
+    let never = |ty: &Type| matches!(ty, Type::Boolean | Type::Array(_));
+    if (never(&a.ty) && b.ty.is_integer()) || (never(&b.ty) && a.ty.is_integer()) {
+        return Err(if op == "+" { wrong_arguments(op, &a.ty, &b.ty) } else { refuse("arithmetic on this") });
+    }
+    let of_texts = if a.ty.is_text() && b.ty.is_text() { Some(Type::Integer) } else { None };
+    let ty = match of_texts {
+        Some(ty) if op == "+" => ty,
+        Some(_) => return Err(refuse("arithmetic on texts")),
+        None => common_number(&a.ty, &b.ty)?,
+    };
+    let ty = match op {
+        "^" => Type::Double,
+        "&" | "|" | "#" if !ty.is_integer() || a.ty != b.ty => return Err(refuse("bit operators on these")),
+        _ => ty,
+    };
+    let (a, b) = (coerce(a, &ty)?, coerce(b, &ty)?);
+    Ok(Expr::new(Kind::Call(arithmetic_function(op, &ty)?, vec![a, b]), ty))
+}
+
+/// The type arithmetic on two numbers has; texts and NULL follow the other side.
+fn common_number(a: &Type, b: &Type) -> Result<Type> {
+    let unsure = || Err(refuse(format!("arithmetic on {} and {}", a.name(), b.name())));
+    let soft = |ty: &Type| ty.is_text() || *ty == Type::Undefined;
+    let (a, b) = match (soft(a), soft(b)) {
+        (true, true) => return unsure(),
+        (true, false) => (b, b),
+        (false, true) => (a, a),
+        _ => (a, b),
+    };
+    if !a.is_number() || !b.is_number() {
+        return unsure();
+    }
+    let wider = if a.width() > b.width() { a } else { b };
+    match wider {
+        Type::Byte | Type::SmallInt => Ok(Type::Integer),
+        Type::Numeric(_) if a.is_integer() || b.is_integer() || (a.width() == b.width()) => Ok(NUMERIC),
+        Type::Numeric(_) => unsure(),
+        ty => Ok(ty.clone()),
+    }
+}
+
+fn time_arithmetic(op: &'static str, a: Expr, b: Expr) -> Result<Expr> {
+    let stamp = |ty: &Type| matches!(ty, Type::Timestamp | Type::TimestampTz);
+    let (run, ty): (Run, Type) = match (op, &a.ty, &b.ty) {
+        ("+", x, Type::Interval) if stamp(x) => (|_, v| moved(&v[0], &v[1], false), x.clone()),
+        ("+", Type::Interval, x) if stamp(x) => (|_, v| moved(&v[1], &v[0], false), x.clone()),
+        ("-", x, Type::Interval) if stamp(x) => (|_, v| moved(&v[0], &v[1], true), x.clone()),
+        ("-", x, y) if stamp(x) && x == y => (|_, v| difference(&v[0], &v[1]), Type::Interval),
+        ("+", x, y) if stamp(x) && y.is_integer() => (|_, v| add_millis(&v[0], &v[1]), x.clone()),
+        _ => return Err(refuse(format!("{} {op} {}", a.ty.name(), b.ty.name()))),
+    };
+    Ok(Expr::new(Kind::Call(Function { name: op, run, strict: true }, vec![a, b]), ty))
+}
+
+fn moved(at: &Value, by: &Value, back: bool) -> Result<Value> {
+    match (at, by) {
+        (Value::Int(at), Value::Interval(by)) => {
+            let by = if back { by.negate() } else { *by };
+            by.after(*at).map(Value::Int).ok_or_else(|| refuse("a time this far"))
+        }
+        _ => Err(refuse("this interval arithmetic")),
+    }
+}
+
+fn difference(a: &Value, b: &Value) -> Result<Value> {
+    match (a, b) {
+        (Value::Int(a), Value::Int(b)) => {
+            a.checked_sub(*b).map(|d| Value::Interval(Interval::between(d))).ok_or_else(|| refuse("a time this long"))
+        }
+        _ => Err(refuse("this difference")),
+    }
+}
+
+fn add_millis(a: &Value, b: &Value) -> Result<Value> {
+    match (a, b) {
+        (Value::Int(a), Value::Int(b)) => a.checked_add(*b).map(Value::Int).ok_or_else(|| overflow("long")),
+        _ => Err(refuse("this sum")),
+    }
+}
+
+fn overflow(of: &str) -> SqlError {
+    invalid(format!("{of} overflow"))
+}
+
+type Run = fn(&Context, Vec<Value>) -> Result<Value>;
+
+fn arithmetic_function(op: &'static str, ty: &Type) -> Result<Function> {
+    let run: Run = match (op, ty) {
+        ("^", _) => |_, v| doubles(&v, f64::powf),
+        ("&", _) => |_, v| integers(&v, i64::MIN, |a, b| Some(a & b)),
+        ("|", _) => |_, v| integers(&v, i64::MIN, |a, b| Some(a | b)),
+        ("#", _) => |_, v| integers(&v, i64::MIN, |a, b| Some(a ^ b)),
+        ("+", Type::Integer) => |_, v| integers(&v, i32::MIN.into(), i64::checked_add),
+        ("-", Type::Integer) => |_, v| integers(&v, i32::MIN.into(), i64::checked_sub),
+        ("*", Type::Integer) => |_, v| integers(&v, i32::MIN.into(), i64::checked_mul),
+        ("/", Type::Integer | Type::BigInt) => |_, v| integers(&v, i64::MIN, divide),
+        ("%", Type::Integer | Type::BigInt) => |_, v| integers(&v, i64::MIN, remainder),
+        ("+", Type::BigInt) => |_, v| integers(&v, i64::MIN, i64::checked_add),
+        ("-", Type::BigInt) => |_, v| integers(&v, i64::MIN, i64::checked_sub),
+        ("*", Type::BigInt) => |_, v| integers(&v, i64::MIN, i64::checked_mul),
+        ("+", Type::Double | Type::Real) => |_, v| floats(&v, |a, b| a + b, |a, b| a + b),
+        ("-", Type::Double | Type::Real) => |_, v| floats(&v, |a, b| a - b, |a, b| a - b),
+        ("*", Type::Double | Type::Real) => |_, v| floats(&v, |a, b| a * b, |a, b| a * b),
+        ("/", Type::Double | Type::Real) => |_, v| floats(&v, |a, b| a / b, |a, b| a / b),
+        ("%", Type::Double | Type::Real) => |_, v| floats(&v, |a, b| a % b, |a, b| a % b),
+        ("+", _) => |_, v| decimals(&v, |a, b| a.add(b)),
+        ("-", _) => |_, v| decimals(&v, |a, b| a.add(b.negate())),
+        ("*", _) => |_, v| decimals(&v, Decimal::multiply),
+        ("/", _) => |_, v| match &v[1] {
+            Value::Numeric(Decimal { digits: 0, .. }) => Err(invalid("Division by zero")),
+            _ => decimals(&v, Decimal::divide_exactly),
+        },
+        _ => return Err(refuse(format!("{op} over {}", ty.name()))),
+    };
+    Ok(Function { name: op, run, strict: true })
+}
+
+fn divide(a: i64, b: i64) -> Option<i64> {
+    a.checked_div(b)
+}
+
+fn remainder(a: i64, b: i64) -> Option<i64> {
+    a.checked_rem(b)
+}
+
+fn integers(v: &[Value], low: i64, op: fn(i64, i64) -> Option<i64>) -> Result<Value> {
+    let (Value::Int(a), Value::Int(b)) = (&v[0], &v[1]) else { return Err(refuse("this arithmetic")) };
+    let small = low == i64::from(i32::MIN);
+    match op(*a, *b) {
+        Some(n) if !small || i32::try_from(n).is_ok() => Ok(Value::Int(n)),
+        None if *b == 0 => Err(invalid("/ by zero")),
+        _ => Err(overflow(if small { "integer" } else { "long" })),
+    }
+}
+
+fn floats(v: &[Value], double: fn(f64, f64) -> f64, real: fn(f32, f32) -> f32) -> Result<Value> {
+    match (&v[0], &v[1]) {
+        (Value::Double(a), Value::Double(b)) => Ok(Value::Double(double(*a, *b))),
+        (Value::Real(a), Value::Real(b)) => Ok(Value::Real(real(*a, *b))),
+        _ => Err(refuse("this arithmetic")),
+    }
+}
+
+fn doubles(v: &[Value], op: fn(f64, f64) -> f64) -> Result<Value> {
+    match (&v[0], &v[1]) {
+        (Value::Double(a), Value::Double(b)) => Ok(Value::Double(op(*a, *b))),
+        _ => Err(refuse("this arithmetic")),
+    }
+}
+
+fn decimals(v: &[Value], op: fn(Decimal, Decimal) -> Option<Decimal>) -> Result<Value> {
+    match (&v[0], &v[1]) {
+        (Value::Numeric(a), Value::Numeric(b)) => {
+            op(*a, *b).map(Value::Numeric).ok_or_else(|| refuse("a numeric result with this many digits"))
+        }
+        _ => Err(refuse("this arithmetic")),
+    }
+}
+
+/// Unary minus.
+pub(crate) fn negate(e: Expr) -> Result<Expr> {
+    let ty = e.ty.clone();
+    if !ty.is_number() {
+        return Err(refuse(format!("- before {}", ty.name())));
+    }
+    let run: Run = |_, v| {
+        Ok(match &v[0] {
+            Value::Int(i) => Value::Int(i.checked_neg().ok_or_else(|| refuse("minus this number"))?),
+            Value::Double(d) => Value::Double(-d),
+            Value::Real(r) => Value::Real(-r),
+            Value::Numeric(n) => Value::Numeric(n.negate()),
+            _ => Value::Null,
+        })
+    };
+    Ok(Expr::new(Kind::Call(Function { name: "- ", run, strict: true }, vec![e]), ty))
+}
+
+/// The type that holds all of these, and the expressions in it: results of CASE, elements of an array.
+pub(crate) fn common(mut all: Vec<Expr>) -> Result<(Vec<Expr>, Type)> {
+    let mut ty = Type::Undefined;
+    for e in &all {
+        let wider = ty == Type::Undefined
+            || (ty.is_text() && e.ty.is_number())
+            || (ty.is_number() && e.ty.is_number() && e.ty.width() > ty.width());
+        let fits = wider
+            || e.ty == Type::Undefined
+            || ty.same_family(&e.ty)
+            || (ty.is_number() && (e.ty.is_number() || (e.ty.is_text() && e.as_literal().is_some())));
+        if !fits {
+            return Err(refuse(format!("{} and {} together", ty.name(), e.ty.name())));
+        }
+        if wider && e.ty != Type::Undefined {
+            ty = e.ty.clone();
+        }
+    }
+    if ty != Type::Undefined {
+        all = all.into_iter().map(|e| coerce(e, &ty)).collect::<Result<_>>()?;
+    }
+    Ok((all, if ty.is_text() { TEXT } else { ty }))
+}
+
+/// LIKE: `%` and `_`, escaped by `\`.
+pub(crate) fn like(text: &str, pattern: &str, escape: Option<char>, fold: bool) -> Result<bool> {
+    let lower = |s: &str| if fold { s.to_lowercase() } else { s.to_owned() };
+    let (text, pattern): (Vec<char>, Vec<char>) = (lower(text).chars().collect(), lower(pattern).chars().collect());
+    // (literal, any one, any many)
+    let mut parts = vec![];
+    let mut chars = pattern.into_iter();
+    while let Some(c) = chars.next() {
+        if Some(c) == escape {
+            parts.push(Some(chars.next().ok_or_else(|| refuse("a pattern that ends with its escape"))?));
+        } else if c == '%' || c == '_' {
+            parts.push(None);
+            if c == '%' {
+                parts.push(Some('\0'));
+            }
+        } else {
+            parts.push(Some(c));
+        }
+    }
+    Ok(matches(&text, &parts))
+}
+
+/// `None, Some('\0')` is any text, `None` any character.
+fn matches(text: &[char], parts: &[Option<char>]) -> bool {
+    let (mut t, mut p, mut back) = (0, 0, None);
+    loop {
+        let many = parts.get(p) == Some(&None) && parts.get(p + 1) == Some(&Some('\0'));
+        if many {
+            back = Some((p, t));
+            p += 2;
+        } else if t < text.len() && parts.get(p).is_some_and(|part| part.is_none_or(|c| c == text[t])) {
+            t += 1;
+            p += 1;
+        } else if t == text.len() && p == parts.len() {
+            return true;
+        } else {
+            match back {
+                Some((star, from)) if from < text.len() => {
+                    back = Some((star, from + 1));
+                    (t, p) = (from + 1, star + 2);
+                }
+                _ => return false,
+            }
+        }
+    }
+}
+
+/// A literal converted for storing, so that errors come before anything is done.
+pub(crate) fn stored(expr: Expr, ty: &Type) -> Result<Expr> {
+    let Some(value) = expr.as_literal() else { return coerce_for_storing(expr, ty) };
+    Ok(Expr::literal(cast::fit(implicit(value, &expr.ty, ty)?, ty)?, ty.clone()))
+}
+
+fn coerce_for_storing(expr: Expr, ty: &Type) -> Result<Expr> {
+    let from = expr.ty.clone();
+    let plain = from.same_family(ty)
+        || from == Type::Undefined
+        || (from.is_number() && (ty.is_number() || ty.is_text()))
+        || (from.is_time() && ty.is_time())
+        || (from.is_text() && (ty.is_number() || ty.is_text()));
+    if !plain {
+        return Err(refuse(format!("storing {} as {}", from.name(), ty.name())));
+    }
+    Ok(expr)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn like_knows_its_wildcards() {
+        for (text, pattern, want) in [
+            ("apple", "a%", true),
+            ("apple", "%l_", true),
+            ("apple", "_", false),
+            ("", "%", true),
+            ("a%b", "a\\%b", true),
+            ("axb", "a\\%b", false),
+            ("aab", "%ab", true),
+            ("abc", "%b%c%", true),
+        ] {
+            assert_eq!(like(text, pattern, Some('\\'), false), Ok(want), "{text} {pattern}");
+        }
+        assert_eq!(like("ABC", "a%", Some('\\'), true), Ok(true));
+        assert!(like("a", "a\\", Some('\\'), false).is_err());
+    }
+
+    #[test]
+    fn comparisons_with_null_are_null() {
+        assert_eq!(compare("=", &Value::Null, &Value::Int(1)), Value::Null);
+        assert_eq!(compare("<>", &Value::Int(2), &Value::Int(1)), Value::Bool(true));
+    }
+}

@@ -1,0 +1,184 @@
+//! Parser: what every part of the grammar shares, and the choice of statement.
+//!
+//! A whitelist. What isn't known here is refused; only what CrateDB's grammar certainly rejects is a syntax error.
+
+mod ddl;
+mod expr;
+mod primary;
+mod query;
+mod statement;
+
+use super::ast::{Name, Statement};
+use super::error::{Result, SqlError, refuse, syntax};
+use super::lex::{Token, is_reserved, tokens};
+
+/// Nested deeper, a statement is refused: no input may exhaust the stack.
+const DEPTH: usize = 60;
+
+/// Words a CrateDB statement can begin with.
+const BEGINNINGS: &str = " select deallocate fetch end with create alter kill close begin start commit analyze discard explain show \
+optimize refresh restore drop insert values delete update set reset copy grant deny revoke declare ";
+
+pub(crate) struct Parser<'a> {
+    sql: &'a str,
+    tokens: Vec<Token>,
+    at: usize,
+    depth: usize,
+    /// Number of `?` seen.
+    params: usize,
+}
+
+/// Reads exactly one statement.
+pub(crate) fn statement(sql: &str) -> Result<Statement> {
+    let mut parser = Parser { sql, tokens: tokens(sql)?, at: 0, depth: 0, params: 0 };
+    match parser.peek() {
+        Token::End => return Ok(Statement::Nothing),
+        Token::Word(word) if BEGINNINGS.contains(&format!(" {word} ")) => {}
+        Token::Op(";") => return Err(refuse("an empty statement")),
+        _ => return Err(syntax("a statement can't begin like this")),
+    }
+    let statement = parser.statement()?;
+    let ended = parser.op(";");
+    match parser.peek() {
+        Token::End => Ok(statement),
+        _ if ended => Err(syntax("only one statement is accepted")),
+        // None of these continues anything that was read so far.
+        Token::Text(_)
+        | Token::Number(_)
+        | Token::Escaped(..)
+        | Token::Bits(_)
+        | Token::Op("@" | "~" | ")" | "]" | "}") => Err(syntax("extraneous input after the statement")),
+        token => Err(refuse(format!("the statement from {token:?} on"))),
+    }
+}
+
+impl Parser<'_> {
+    fn peek(&self) -> &Token {
+        &self.tokens[self.at]
+    }
+
+    fn peek_at(&self, offset: usize) -> &Token {
+        self.tokens.get(self.at + offset).unwrap_or(&Token::End)
+    }
+
+    fn next(&mut self) -> Token {
+        let token = self.tokens[self.at].clone();
+        if self.at + 1 < self.tokens.len() {
+            self.at += 1;
+        }
+        token
+    }
+
+    fn is_word(&self, word: &str) -> bool {
+        matches!(self.peek(), Token::Word(w) if w == word)
+    }
+
+    fn is_op(&self, op: &str) -> bool {
+        matches!(self.peek(), Token::Op(o) if *o == op)
+    }
+
+    fn op(&mut self, op: &str) -> bool {
+        let found = self.is_op(op);
+        if found {
+            self.next();
+        }
+        found
+    }
+
+    fn word(&mut self, word: &str) -> bool {
+        let found = self.is_word(word);
+        if found {
+            self.next();
+        }
+        found
+    }
+
+    /// All of `words` in a row, or none.
+    fn words(&mut self, words: &[&str]) -> bool {
+        let found = words.iter().enumerate().all(|(i, word)| matches!(self.peek_at(i), Token::Word(w) if w == word));
+        if found {
+            self.at += words.len();
+        }
+        found
+    }
+
+    /// What to say of a token that isn't known here: it may well be known to CrateDB.
+    fn unexpected(&self) -> SqlError {
+        match self.peek() {
+            Token::End => syntax("unexpected end of the statement"),
+            Token::Op("@") => syntax("unexpected @"),
+            token => refuse(format!("{token:?} at this place")),
+        }
+    }
+
+    fn expect_op(&mut self, op: &str) -> Result<()> {
+        if self.op(op) { Ok(()) } else { Err(self.unexpected()) }
+    }
+
+    fn expect_word(&mut self, word: &str) -> Result<()> {
+        if self.word(word) { Ok(()) } else { Err(self.unexpected()) }
+    }
+
+    fn expect_words(&mut self, words: &[&str]) -> Result<()> {
+        words.iter().try_for_each(|word| self.expect_word(word))
+    }
+
+    /// A name of one part.
+    fn ident(&mut self) -> Result<String> {
+        match self.peek() {
+            Token::Word(word) if is_reserved(word) => Err(syntax(format!("{word} is reserved"))),
+            Token::Word(_) | Token::Quoted(_) => match self.next() {
+                Token::Word(word) | Token::Quoted(word) => Ok(word),
+                _ => unreachable!("peeked at a word"),
+            },
+            Token::Text(_) | Token::Number(_) => Err(syntax("a name is expected")),
+            _ => Err(self.unexpected()),
+        }
+    }
+
+    fn name(&mut self) -> Result<Name> {
+        let mut parts = vec![self.ident()?];
+        while self.op(".") {
+            parts.push(self.ident()?);
+        }
+        Ok(parts)
+    }
+
+    fn names(&mut self) -> Result<Vec<Name>> {
+        self.list(Self::name)
+    }
+
+    /// One or more, separated by commas.
+    fn list<T>(&mut self, mut item: impl FnMut(&mut Self) -> Result<T>) -> Result<Vec<T>> {
+        let mut out = vec![item(self)?];
+        while self.op(",") {
+            out.push(item(self)?);
+        }
+        Ok(out)
+    }
+
+    /// One or more in parentheses.
+    fn in_parens<T>(&mut self, item: impl FnMut(&mut Self) -> Result<T>) -> Result<Vec<T>> {
+        self.expect_op("(")?;
+        let out = self.list(item)?;
+        self.expect_op(")")?;
+        Ok(out)
+    }
+
+    fn text(&mut self) -> Result<String> {
+        match self.next() {
+            Token::Text(text) => Ok(text),
+            token => Err(refuse(format!("{token:?} where a string is expected"))),
+        }
+    }
+
+    fn deeper<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        if self.depth >= DEPTH {
+            return Err(refuse("a statement nested this deep"));
+        }
+        self.depth += 1;
+        let out = work(self);
+        self.depth -= 1;
+        out
+    }
+}

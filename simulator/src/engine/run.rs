@@ -1,0 +1,388 @@
+//! Runs statements: one, or one per row of arguments.
+
+use super::ast::{Body as QueryBody, Query, Source, Statement};
+use super::dml::Missing;
+use super::error::{Result, SqlError, invalid, no_function, refuse, syntax, unsupported};
+use super::exec;
+use super::http::Body;
+use super::json::Json;
+use super::session::{Run, Session};
+use super::state::State;
+use super::store::Definition;
+use super::types::{TEXT, Type};
+use super::value::Value;
+use super::{Engine, EngineOptions, Outcome, analyse, catalog, ddl, dml, parse, print, users};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Longer statements are errors.
+const LONGEST: usize = 262_144;
+
+fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64)
+}
+
+fn arguments(args: &[Json]) -> Result<Vec<(Value, Type)>> {
+    args.iter().map(|arg| Value::of_json(arg).ok_or_else(|| refuse("an argument like this"))).collect()
+}
+
+fn read(engine: &Engine, stmt: &str) -> Result<Statement> {
+    if stmt.len() > LONGEST {
+        return Err(refuse("a statement this long"));
+    }
+    let statement = parse::statement(stmt)?;
+    version_check(&engine.options, &statement)?;
+    Ok(statement)
+}
+
+/// Statements that came with a version are syntax errors before it.
+fn version_check(options: &EngineOptions, statement: &Statement) -> Result<()> {
+    let since = match statement {
+        Statement::DropSchema { cascade: Some(_), .. } => (6, 3),
+        Statement::CreateSchema(..) | Statement::DropSchema { .. } => (6, 2),
+        _ => return Ok(()),
+    };
+    if options.at_least(since.0, since.1) { Ok(()) } else { Err(syntax("no viable alternative at this version")) }
+}
+
+/// Whether a statement takes rows of arguments.
+pub(super) fn is_write(stmt: &str) -> bool {
+    let first = stmt.split_whitespace().next().unwrap_or("").to_ascii_lowercase();
+    ["insert", "update", "delete"].contains(&first.as_str())
+}
+
+pub(super) fn single(engine: &Engine, session: &mut Session, body: &Body) -> Result<Outcome> {
+    let statement = read(engine, &body.stmt)?;
+    let args = arguments(&body.args)?;
+    let mut state = engine.state();
+    if let Statement::SetSession(name, values) = &statement {
+        let values = {
+            let run = Run { session, options: &engine.options, now: now(), args: &args };
+            let named: Vec<_> = values.iter().map(|v| (name.clone(), v.clone())).collect();
+            ddl::option_values(&run.context(&state), &named)?
+        };
+        let values: Vec<Value> = values.into_iter().map(|v| v.1).collect();
+        session.set(name, &values)?;
+        return Ok(Outcome::Count(0));
+    }
+    let run = Run { session, options: &engine.options, now: now(), args: &args };
+    statement_outcome(&mut state, &run, &statement)
+}
+
+fn statement_outcome(state: &mut State, run: &Run, statement: &Statement) -> Result<Outcome> {
+    match statement {
+        Statement::Nothing => Ok(Outcome::Rows { columns: vec![], rows: vec![] }),
+        Statement::Ignored => Ok(Outcome::Count(0)),
+        Statement::Query(query) => select(state, run, query),
+        Statement::Explain { query, analyze } => explain(state, run, query, *analyze),
+        Statement::Insert(insert) => dml::insert(state, run, insert),
+        Statement::Update { table, set, filter, returning } => {
+            dml::update(state, run, (table, set, filter.as_ref()), returning.as_deref()).map(|o| o.0)
+        }
+        Statement::Delete { table, filter } => dml::delete(state, run, table, filter.as_ref()).map(|o| o.0),
+        Statement::CreateTable(create) => ddl::create_table(state, run, create),
+        Statement::DropTable(name, if_exists) => ddl::drop_table(state, run, name, *if_exists),
+        Statement::AlterTable(name, alter) => ddl::alter(state, run, name, alter),
+        Statement::CreateView { name, replace, query, .. } => ddl::create_view(state, run, name, *replace, query),
+        Statement::DropView(names, if_exists) => ddl::drop_view(state, run, names, *if_exists),
+        Statement::CreateSchema(name, if_not_exists) => ddl::create_schema(state, run, name, *if_not_exists),
+        Statement::DropSchema { names, if_exists, cascade } => {
+            ddl::drop_schema(state, run, names, *if_exists, *cascade == Some(true))
+        }
+        Statement::Refresh(names) => ddl::refresh(state, run, names, false),
+        Statement::Optimize(names) => ddl::refresh(state, run, names, true),
+        Statement::Analyze => Ok(Outcome::Count(1)),
+        Statement::DropAbsent { if_exists, code, class, name } => {
+            if *if_exists {
+                Ok(Outcome::Count(0))
+            } else {
+                Err(SqlError::new(*code, class, name.join(".")))
+            }
+        }
+        Statement::CreateUser { .. } | Statement::AlterUser { .. } | Statement::DropUser(..) | Statement::Grant(_) => {
+            user_statement(state, run, statement)
+        }
+        Statement::SetGlobal(_) | Statement::ResetGlobal(_) => global(state, run, statement),
+        Statement::Show(name) => Ok(one(name, run.session.show(name)?)),
+        Statement::ShowTables(schema, pattern) => show_tables(state, run, schema.as_deref(), pattern.as_deref()),
+        Statement::ShowColumns(name) => show_columns(state, run, name),
+        Statement::ShowCreate(name) => show_create(state, run, name),
+        Statement::Kill(id) if id.len() == 36 => Err(refuse("KILL")),
+        Statement::Kill(id) => Err(invalid(format!("Can not parse job ID: '{id}'"))),
+        Statement::ShowAll => Err(refuse("SHOW ALL")),
+        Statement::SetSession(..) => Err(refuse("SET in bulk")),
+    }
+}
+
+fn one(name: &str, value: Value) -> Outcome {
+    Outcome::Rows { columns: vec![(name.into(), TEXT)], rows: vec![vec![value]] }
+}
+
+/// Only some of the summits are here: a query must ask for no more than that.
+fn check_summits(query: &Query) -> Result<()> {
+    let QueryBody::Select(select) = &query.body else { return Ok(()) };
+    let Some(Source::Relation(name)) = &select.from else { return Ok(()) };
+    if *name != ["sys", "summits"] {
+        return Ok(());
+    }
+    let n = match &query.limit {
+        Some(super::ast::Ast::Int(n)) => n.parse::<usize>().unwrap_or(usize::MAX),
+        _ => usize::MAX,
+    };
+    let by_height =
+        query.order.first().is_some_and(|o| o.descending && o.by == super::ast::Ast::Column(vec!["height".into()]));
+    let plain = select.filter.is_none() && select.group.is_empty() && !select.distinct && query.offset.is_none();
+    let aggregates = format!("{:?}", select.items).contains("Call(");
+    let fits = plain && !aggregates && n <= catalog::HIGHEST_SUMMITS && (query.order.is_empty() || by_height);
+    if fits { Ok(()) } else { Err(refuse("a query that needs all of sys.summits")) }
+}
+
+fn select(state: &State, run: &Run, query: &Query) -> Result<Outcome> {
+    check_summits(query)?;
+    if !check_nested_summits(query) {
+        return Err(refuse("sys.summits inside of a query"));
+    }
+    let context = run.context(state);
+    let plan = analyse::query::plan(&context, query)?;
+    let rows = exec::run(&plan, &context, None)?;
+    Ok(Outcome::Rows { columns: plan.columns, rows })
+}
+
+/// `sys.summits` may stand only where `check_summits` sees it.
+fn check_nested_summits(query: &Query) -> bool {
+    let text = format!("{query:?}");
+    let all = text.matches("\"summits\"").count();
+    let QueryBody::Select(select) = &query.body else { return all == 0 };
+    let direct = matches!(&select.from, Some(Source::Relation(name)) if *name == ["sys", "summits"]);
+    all <= usize::from(direct)
+}
+
+fn explain(state: &State, run: &Run, statement: &Statement, analyze: bool) -> Result<Outcome> {
+    let Statement::Query(query) = statement else {
+        return match statement {
+            Statement::CreateTable(_) => Err(unsupported("EXPLAIN is not supported for this statement")),
+            _ => Err(refuse("EXPLAIN of this statement")),
+        };
+    };
+    let Outcome::Rows { .. } = select(state, run, query)? else { return Err(refuse("EXPLAIN")) };
+    let (ty, row) = if analyze {
+        (Type::object(), Value::Object(vec![]))
+    } else {
+        (TEXT, Value::text("a plan of the embedded engine"))
+    };
+    Ok(Outcome::Rows { columns: vec![("QUERY PLAN".into(), ty)], rows: vec![vec![row]] })
+}
+
+fn user_options(
+    run: &Run,
+    state: &State,
+    options: &[(String, super::ast::Ast)],
+    user: &mut super::state::User,
+) -> Result<()> {
+    for (name, value) in ddl::option_values(&run.context(state), options)? {
+        match (name.as_str(), value) {
+            ("password", Value::Text(_)) => user.has_password = true,
+            ("password", Value::Null) => user.has_password = false,
+            ("search_path", Value::Text(path)) if !path.contains(',') => user.search_path = Some(vec![path]),
+            (name, _) => return Err(refuse(format!("the user option {name}"))),
+        }
+    }
+    Ok(())
+}
+
+fn user_statement(state: &mut State, run: &Run, statement: &Statement) -> Result<Outcome> {
+    users::check_cluster(&run.context(state), "AL")?;
+    let count = match statement {
+        Statement::CreateUser { name, options } => {
+            let mut user = super::state::User::default();
+            user_options(run, state, options, &mut user)?;
+            users::create(state, name, user)?;
+            1
+        }
+        Statement::AlterUser { name, options } => {
+            let mut user = users::alter(state, name)?.clone();
+            user_options(run, state, options, &mut user)?;
+            *users::alter(state, name)? = user;
+            1
+        }
+        Statement::DropUser(name, if_exists) => users::drop(state, name, *if_exists)?,
+        Statement::Grant(grant) => users::grant(state, grant, &run.session.path)?,
+        _ => return Err(refuse("this statement")),
+    };
+    Ok(Outcome::Count(count as i64))
+}
+
+fn global(state: &mut State, run: &Run, statement: &Statement) -> Result<Outcome> {
+    users::check_cluster(&run.context(state), "AL")?;
+    let unknown = |name: &str| {
+        // Names CrateDB may know are refused.
+        const GROUPS: [&str; 9] =
+            ["stats.", "cluster.", "discovery.", "indices.", "bulk.", "gateway.", "udc.", "overload", "logger."];
+        let certain = name == "cluster.name" || !GROUPS.iter().any(|g| name.starts_with(g));
+        if certain {
+            invalid(format!("Setting '{name}' is not supported"))
+        } else {
+            refuse(format!("the setting {name}"))
+        }
+    };
+    let known = |name: &str| catalog::SETTINGS.iter().find(|s| s.0 == name).ok_or_else(|| unknown(name));
+    match statement {
+        Statement::SetGlobal(settings) => {
+            let mut new = vec![];
+            for (name, value) in ddl::option_values(&run.context(state), settings)? {
+                let (name, _, ty) = known(&name)?;
+                let value = match (ty, value) {
+                    (Type::Integer, Value::Int(n @ 0..=1_000_000)) => Value::Int(n),
+                    (Type::Boolean, Value::Bool(b)) => Value::Bool(b),
+                    (Type::Boolean, Value::Text(t)) if t == "true" || t == "false" => Value::Bool(t == "true"),
+                    (Type::Boolean, Value::Text(t)) => {
+                        return Err(invalid(format!(
+                            "Failed to parse value [{t}] as only [true] or [false] are allowed."
+                        )));
+                    }
+                    _ => return Err(refuse(format!("this value of {name}"))),
+                };
+                new.push((*name, value));
+            }
+            state.settings.extend(new);
+        }
+        Statement::ResetGlobal(names) => {
+            let mut gone = vec![];
+            for name in names {
+                let group = format!("{name}.");
+                let inside: Vec<&str> =
+                    catalog::SETTINGS.iter().map(|s| s.0).filter(|s| s.starts_with(&group)).collect();
+                if inside.is_empty() {
+                    gone.push(known(name)?.0);
+                }
+                gone.extend(inside);
+            }
+            state.settings.retain(|name, _| !gone.contains(name));
+        }
+        _ => return Err(refuse("this statement")),
+    }
+    Ok(Outcome::Count(1))
+}
+
+fn show_tables(state: &State, run: &Run, schema: Option<&str>, pattern: Option<&str>) -> Result<Outcome> {
+    let schema = schema.unwrap_or(run.session.schema());
+    if super::state::READ_ONLY.contains(&schema) || !users::is_superuser(&run.session.user) {
+        return Err(refuse("SHOW TABLES here"));
+    }
+    let mut rows = vec![];
+    for table in state.tables().filter(|t| t.definition.schema == schema) {
+        let name = &table.definition.name;
+        if pattern.is_none_or(|p| super::operators::like(name, p, Some('\\'), false).unwrap_or(false)) {
+            rows.push(vec![Value::text(name)]);
+        }
+    }
+    Ok(Outcome::Rows { columns: vec![("table_name".into(), TEXT)], rows })
+}
+
+fn shown_table<'a>(state: &'a State, run: &Run, name: &super::ast::Name) -> Result<&'a Definition> {
+    let (schema, table) = users::resolve(&run.context(state), name, "DQL")?;
+    state.table(&schema, &table).map(|t| &*t.definition).ok_or_else(|| refuse("SHOW of this relation"))
+}
+
+fn show_columns(state: &State, run: &Run, name: &super::ast::Name) -> Result<Outcome> {
+    let table = shown_table(state, run, name)?;
+    if table.columns.iter().any(|c| matches!(c.ty, Type::Object(_) | Type::Array(_))) || table.columns.len() > 1 {
+        return Err(refuse("SHOW COLUMNS of several columns"));
+    }
+    let rows = table.columns.iter().map(|c| vec![Value::text(&c.name), Value::Text(c.ty.name())]).collect();
+    Ok(Outcome::Rows { columns: vec![("column_name".into(), TEXT), ("data_type".into(), TEXT)], rows })
+}
+
+/// The one simple form whose text is known.
+fn show_create(state: &State, run: &Run, name: &super::ast::Name) -> Result<Outcome> {
+    let t = shown_table(state, run, name)?;
+    let plain = t.primary.is_empty() && t.checks.is_empty() && t.clustered_by.is_none() && t.options.is_empty();
+    let columns: Vec<String> = t
+        .columns
+        .iter()
+        .map(|c| match &c.ty {
+            Type::Integer | Type::BigInt | Type::SmallInt | Type::Boolean | Type::Text(None) => {
+                Some(format!("   {} {}", print::quoted(&c.name), c.ty.name().to_uppercase()))
+            }
+            _ => None,
+        })
+        .collect::<Option<_>>()
+        .ok_or_else(|| refuse("SHOW CREATE TABLE of these columns"))?;
+    if !plain || t.columns.iter().any(|c| c.not_null || c.default.is_some() || c.generated.is_some()) {
+        return Err(refuse("SHOW CREATE TABLE of this table"));
+    }
+    let text = format!(
+        "CREATE TABLE IF NOT EXISTS {}.{} (\n{}\n)\nCLUSTERED INTO {} SHARDS\nWITH (\n   column_policy = '{}',\n   number_of_replicas = '{}'\n)",
+        print::quoted(&t.schema),
+        print::quoted(&t.name),
+        columns.join(",\n"),
+        t.shards,
+        if t.dynamic { "dynamic" } else { "strict" },
+        t.replicas
+    );
+    Ok(one(&format!("SHOW CREATE TABLE {}.{}", t.schema, t.name), Value::Text(text)))
+}
+
+/// One statement for every row of arguments. What is wrong with the statement fails the request, what is wrong with a row
+/// only the row. A refusal undoes the rows before it.
+pub(super) fn bulk(engine: &Engine, session: &mut Session, body: &Body) -> Result<Vec<Result<i64>>> {
+    let statement = read(engine, &body.stmt)?;
+    let rows = body.bulk.iter().map(|row| arguments(row)).collect::<Result<Vec<_>>>()?;
+    let table = match &statement {
+        Statement::Insert(insert) if insert.returning.is_none() => &insert.table,
+        Statement::Update { table, returning: None, .. } | Statement::Delete { table, .. } => table,
+        Statement::Query(_) => {
+            return Err(unsupported("Bulk operations for statements that return result sets is not supported"));
+        }
+        _ => return Err(refuse("this statement in bulk")),
+    };
+    let mut state = engine.state();
+    let now = now();
+    let run_of = |args| Run { session, options: &engine.options, now, args };
+    for args in &rows {
+        check(&mut state, &run_of(args), &statement)?;
+    }
+    let mut copy = None;
+    if let Ok((schema, name)) = state.resolve(&session.path, table) {
+        copy = state.table(&schema, &name).map(|t| t.snapshot()).map(|t| (schema, name, t));
+    }
+    let mut out = vec![];
+    for args in &rows {
+        match item(&mut state, &run_of(args), &statement) {
+            Err(e) if e.is_refusal() => {
+                if let Some((schema, name, table)) = copy {
+                    state.add(&schema, &name, super::state::Relation::Table(Box::new(table)));
+                }
+                return Err(e);
+            }
+            result => out.push(result),
+        }
+    }
+    Ok(out)
+}
+
+/// What can be found without doing anything.
+fn check(state: &mut State, run: &Run, statement: &Statement) -> Result<()> {
+    match statement {
+        Statement::Insert(insert) => dml::check_insert(&run.context(state), insert),
+        Statement::Update { table, set, filter, .. } => {
+            dml::check_update(&run.context(state), table, set, filter.as_ref())
+        }
+        Statement::Delete { table, filter } => dml::check_update(&run.context(state), table, &[], filter.as_ref()),
+        _ => Err(no_function("not a write")),
+    }
+}
+
+fn item(state: &mut State, run: &Run, statement: &Statement) -> Result<i64> {
+    let (outcome, missing) = match statement {
+        Statement::Insert(insert) => (dml::insert(state, run, insert)?, Missing::Fine),
+        Statement::Update { table, set, filter, .. } => dml::update(state, run, (table, set, filter.as_ref()), None)?,
+        Statement::Delete { table, filter } => dml::delete(state, run, table, filter.as_ref())?,
+        _ => return Err(refuse("this statement in bulk")),
+    };
+    match (outcome, missing) {
+        (_, Missing::Document) => Err(SqlError::new(40411, "DocumentMissingException", "document missing")),
+        (_, Missing::Version) => Err(SqlError::new(4092, "VersionConflictEngineException", "version conflict")),
+        (Outcome::Count(count), _) => Ok(count),
+        (Outcome::Rows { rows, .. }, _) => Ok(rows.len() as i64),
+    }
+}

@@ -1,0 +1,148 @@
+//! Everything the engine knows: relations, schemas, users, settings.
+
+use super::ast::{Name, Query};
+use super::error::{Result, invalid, no_relation, no_schema, unsupported};
+use super::store::Table;
+use super::types::Type;
+use std::collections::{BTreeMap, BTreeSet};
+
+#[derive(Debug)]
+pub(crate) struct View {
+    pub(crate) query: Query,
+    pub(crate) columns: Vec<(String, Type)>,
+    /// The search path of the session that made it.
+    pub(crate) path: Vec<String>,
+    /// Relations it reads.
+    pub(crate) reads: Vec<(String, String)>,
+}
+
+#[derive(Debug)]
+pub(crate) enum Relation {
+    Table(Box<Table>),
+    View(Box<View>),
+}
+
+/// What was granted to or denied a user on something.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Privilege {
+    pub(crate) kind: &'static str,
+    pub(crate) class: &'static str,
+    pub(crate) ident: Option<String>,
+    pub(crate) granted: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct User {
+    pub(crate) has_password: bool,
+    pub(crate) search_path: Option<Vec<String>>,
+    pub(crate) privileges: Vec<Privilege>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    /// By schema, then name.
+    pub(crate) relations: BTreeMap<String, BTreeMap<String, Relation>>,
+    /// Made by CREATE SCHEMA.
+    pub(crate) schemas: BTreeSet<String>,
+    pub(crate) users: BTreeMap<String, User>,
+    pub(crate) settings: BTreeMap<&'static str, super::value::Value>,
+}
+
+pub(crate) const READ_ONLY: [&str; 3] = ["sys", "information_schema", "pg_catalog"];
+pub(crate) const RESERVED: [&str; 5] = ["sys", "information_schema", "pg_catalog", "blob", "doc"];
+
+impl State {
+    pub(crate) fn relation(&self, schema: &str, name: &str) -> Option<&Relation> {
+        self.relations.get(schema)?.get(name)
+    }
+
+    pub(crate) fn table(&self, schema: &str, name: &str) -> Option<&Table> {
+        match self.relation(schema, name)? {
+            Relation::Table(table) => Some(table),
+            Relation::View(_) => None,
+        }
+    }
+
+    pub(crate) fn table_mut(&mut self, schema: &str, name: &str) -> Option<&mut Table> {
+        match self.relations.get_mut(schema)?.get_mut(name)? {
+            Relation::Table(table) => Some(table),
+            Relation::View(_) => None,
+        }
+    }
+
+    pub(crate) fn has_schema(&self, name: &str) -> bool {
+        RESERVED.contains(&name) || self.schemas.contains(name) || self.relations.contains_key(name)
+    }
+
+    pub(crate) fn add(&mut self, schema: &str, name: &str, relation: Relation) {
+        self.relations.entry(schema.into()).or_default().insert(name.into(), relation);
+    }
+
+    /// Removes a relation; a schema nobody made explicitly goes with its last one.
+    pub(crate) fn remove(&mut self, schema: &str, name: &str) -> Option<Relation> {
+        let relations = self.relations.get_mut(schema)?;
+        let out = relations.remove(name);
+        if relations.is_empty() {
+            self.relations.remove(schema);
+        }
+        out
+    }
+
+    /// Drops everything in a schema, and views elsewhere that need it.
+    pub(crate) fn drop_schema(&mut self, schema: &str) {
+        self.schemas.remove(schema);
+        let mut gone: Vec<(String, String)> = self
+            .relations
+            .remove(schema)
+            .map(|relations| relations.into_keys().map(|name| (schema.to_owned(), name)).collect())
+            .unwrap_or_default();
+        while !gone.is_empty() {
+            let dependent: Vec<(String, String)> = self
+                .relations
+                .iter()
+                .flat_map(|(s, relations)| relations.iter().map(move |(n, r)| (s, n, r)))
+                .filter(|(_, _, r)| matches!(r, Relation::View(v) if v.reads.iter().any(|read| gone.contains(read))))
+                .map(|(s, n, _)| (s.clone(), n.clone()))
+                .collect();
+            for (s, n) in &dependent {
+                self.remove(s, n);
+            }
+            gone = dependent;
+        }
+    }
+
+    pub(crate) fn tables(&self) -> impl Iterator<Item = &Table> {
+        self.relations.values().flat_map(BTreeMap::values).filter_map(|r| match r {
+            Relation::Table(table) => Some(&**table),
+            Relation::View(_) => None,
+        })
+    }
+
+    /// Schema and name of what a statement names: the first of `path` that has it.
+    pub(crate) fn resolve(&self, path: &[String], name: &Name) -> Result<(String, String)> {
+        let has =
+            |schema: &str, name: &str| self.relation(schema, name).is_some() || super::catalog::exists(schema, name);
+        match split(name)? {
+            (Some(schema), table) if has(&schema, &table) => Ok((schema, table)),
+            (Some(schema), table) if self.has_schema(&schema) => Err(no_relation(format!("{schema}.{table}"))),
+            (Some(schema), _) => Err(no_schema(schema)),
+            (None, table) => {
+                let found =
+                    std::iter::once("pg_catalog").chain(path.iter().map(String::as_str)).find(|s| has(s, &table));
+                found.map(|schema| (schema.to_owned(), table.clone())).ok_or_else(|| no_relation(table))
+            }
+        }
+    }
+}
+
+/// Schema, if given, and name of a relation.
+pub(crate) fn split(name: &Name) -> Result<(Option<String>, String)> {
+    match name.as_slice() {
+        [table] => Ok((None, table.clone())),
+        [schema, table] => Ok((Some(schema.clone()), table.clone())),
+        [catalog, schema, table] if catalog == "crate" => Ok((Some(schema.clone()), table.clone())),
+        [catalog, _, _] => Err(invalid(format!("Unexpected catalog name: {catalog}. Only available catalog is crate"))),
+        [] => Err(unsupported("an empty name")),
+        _ => Err(invalid("Table with more than 3 QualifiedName parts is not supported")),
+    }
+}

@@ -1,0 +1,234 @@
+//! The engine never panics, never hangs, and a refused statement changes nothing.
+
+use cratedb_cloud_simulator::engine::{Connection, Engine, EngineOptions, Request};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+fn engine(version: &str) -> Arc<Engine> {
+    Engine::new(EngineOptions {
+        version: version.into(),
+        cluster_name: "test".into(),
+        cluster_id: "c0ffee".into(),
+        node_name: "node".into(),
+        http_address: "127.0.0.1:4200".into(),
+    })
+}
+
+fn body(stmt: &str) -> String {
+    serde_json::json!({ "stmt": stmt }).to_string()
+}
+
+/// Status and body of a statement.
+fn sql(connection: &mut Connection, stmt: &str) -> (u16, String) {
+    post(connection, &body(stmt))
+}
+
+fn post(connection: &mut Connection, body: &str) -> (u16, String) {
+    let request =
+        Request { method: "POST", path: "/_sql?types", user: None, default_schema: Some("s"), body: body.as_bytes() };
+    let answer = connection.handle(&request);
+    (answer.status, String::from_utf8(answer.body).expect("answers are UTF-8"))
+}
+
+fn rows(connection: &mut Connection, stmt: &str) -> String {
+    let (status, text) = sql(connection, stmt);
+    assert_eq!(status, 200, "{stmt}: {text}");
+    let doc: serde_json::Value = serde_json::from_str(&text).expect("answers are JSON");
+    doc["rows"].to_string()
+}
+
+/// A linear congruential generator: enough to mutate, the same in every run.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % n.max(1)
+    }
+}
+
+fn statements() -> Vec<String> {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/cratedb-6.4.3-answers.ndjson");
+    let corpus = std::fs::read_to_string(file).expect("the recorded answers are there");
+    let stmt = |line: &str| {
+        let step: serde_json::Value = serde_json::from_str(line).expect("the recording is JSON");
+        let stmt = step["stmt"].as_str().unwrap_or_default();
+        stmt.replace("{{schema}}", "s").replace("{{schema2}}", "t").replace("{{user}}", "u")
+    };
+    corpus.lines().map(stmt).collect()
+}
+
+#[test]
+fn mutated_statements_never_panic_or_hang() {
+    const PIECES: [&str; 24] = [
+        "(", ")", "'", "\"", ",", " NULL ", "-1", "9223372036854775807", "1e308", "*", " FROM ", "::INT", "[1]", "{a = 1}",
+        " ORDER BY 1", " LIMIT 1", "$1", "é", "||", " AND ", "''", " NOT ", "0", ";",
+    ];
+    let statements = statements();
+    let engine = engine("6.4.3");
+    let mut connection = engine.connect();
+    let mut dice = Dice(42);
+    let rounds = std::env::var("ENGINE_FUZZ").ok().and_then(|n| n.parse().ok()).unwrap_or(20_000);
+    for round in 0..rounds {
+        let mut chars: Vec<char> = statements[dice.below(statements.len())].chars().collect();
+        for _ in 0..dice.below(4) {
+            let at = dice.below(chars.len() + 1);
+            match dice.below(4) {
+                0 => {
+                    chars.truncate(at);
+                }
+                1 => {
+                    let end = (at + dice.below(8)).min(chars.len());
+                    chars.drain(at..end);
+                }
+                2 => {
+                    let other: Vec<char> = statements[dice.below(statements.len())].chars().collect();
+                    let from = dice.below(other.len() + 1);
+                    chars.splice(at..at, other[from..(from + 12).min(other.len())].iter().copied());
+                }
+                _ => {
+                    chars.splice(at..at, PIECES[dice.below(PIECES.len())].chars());
+                }
+            }
+        }
+        let stmt: String = chars.into_iter().collect();
+        let started = Instant::now();
+        let (status, text) = match dice.below(4) {
+            0 => post(&mut connection, &serde_json::json!({ "stmt": stmt, "args": [1, "a", null, [1, 2]] }).to_string()),
+            1 => post(&mut connection, &serde_json::json!({ "stmt": stmt, "bulk_args": [[1, "a"], [2, null]] }).to_string()),
+            _ => sql(&mut connection, &stmt),
+        };
+        assert!([200, 400, 401, 403, 404, 409, 500].contains(&status), "{status} for {stmt}: {text}");
+        assert!(started.elapsed() < Duration::from_secs(10), "{stmt} took {:?}", started.elapsed());
+        if round % 500 == 0 {
+            for table in ["s", "t"] {
+                sql(&mut connection, &format!("DROP SCHEMA IF EXISTS {table} CASCADE"));
+            }
+        }
+    }
+}
+
+#[test]
+fn deep_nesting_is_refused() {
+    let engine = engine("6.4.3");
+    let mut connection = engine.connect();
+    for open in ["(", "[", "NOT ", "-", "CASE WHEN ", "{a = ", "(SELECT ", "+", "abs(", "SELECT * FROM ("] {
+        let stmt = format!("SELECT {}", open.repeat(50_000));
+        let (status, _) = sql(&mut connection, &stmt);
+        assert_eq!(status, 400, "{open}");
+    }
+    let (status, _) = post(&mut connection, &"[".repeat(1_000_000));
+    assert_eq!(status, 400);
+}
+
+#[test]
+fn a_refused_statement_leaves_everything_as_it_was() {
+    let engine = engine("6.4.3");
+    let mut c = engine.connect();
+    let setup = [
+        "CREATE TABLE t (id INT PRIMARY KEY, n INT, o OBJECT(DYNAMIC), g TEXT) CLUSTERED INTO 1 SHARDS",
+        "INSERT INTO t (id, n) VALUES (1, 10), (2, 20)",
+        "REFRESH TABLE t",
+    ];
+    for stmt in setup {
+        assert_eq!(sql(&mut c, stmt).0, 200, "{stmt}");
+    }
+    let state = |c: &mut Connection| {
+        let all = [
+            "SELECT id, n, g, _seq_no FROM t ORDER BY id",
+            "SELECT n FROM t WHERE id IN (1, 2, 3, 4)",
+            "SELECT column_name FROM information_schema.columns WHERE table_schema = 's' ORDER BY ordinal_position",
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = 's'",
+            "SELECT settings['stats']['jobs_log_size'] FROM sys.cluster",
+            "SHOW search_path",
+        ];
+        all.map(|stmt| rows(c, stmt))
+    };
+    let before = state(&mut c);
+    let refused = [
+        body("INSERT INTO t (id, n) VALUES (3, 1), (4, 2147483647 - 1), (NULL, 5)"),
+        body("UPDATE t SET n = 10 / (n - 20)"),
+        body("INSERT INTO t (id, o) VALUES (3, {a = []})"),
+        body("UPDATE t SET n = n + 2147483640"),
+        body("ALTER TABLE t ADD COLUMN x INT, ADD COLUMN y INTERVAL"),
+        body("SET GLOBAL stats.jobs_log_size = 7, stats.unknown_here = 1"),
+        body("CREATE TABLE v (a INT) PARTITIONED BY (a)"),
+        body("DELETE FROM t WHERE g ~ 'a'"),
+        body("SET search_path TO 'a,b'"),
+        r#"{"stmt": "UPDATE t SET n = n / ? WHERE n > 0", "bulk_args": [[1], [2], [0]]}"#.into(),
+        r#"{"stmt": "INSERT INTO t (id, o) VALUES (?, ?)", "bulk_args": [[3, {"k": 1}], [4, {"l": []}]]}"#.into(),
+    ];
+    for request in refused {
+        let (status, text) = post(&mut c, &request);
+        assert_eq!((status, text.contains("not supported by the embedded engine")), (400, true), "{request}: {text}");
+        assert_eq!(state(&mut c), before, "{request}");
+    }
+    sql(&mut c, "REFRESH TABLE t");
+    assert_eq!(state(&mut c), before);
+}
+
+#[test]
+fn sessions_belong_to_connections_and_users() {
+    let engine = engine("6.4.3");
+    let mut c = engine.connect();
+    let ask = |c: &mut Connection, user: Option<&str>, schema: &str, stmt: &str| {
+        let body = body(stmt);
+        let request =
+            Request { method: "POST", path: "/_sql", user, default_schema: Some(schema), body: body.as_bytes() };
+        let answer = c.handle(&request);
+        (answer.status, String::from_utf8(answer.body).expect("answers are UTF-8"))
+    };
+    assert!(ask(&mut c, None, "one", "SELECT current_schema").1.contains("\"one\""));
+    assert!(ask(&mut c, None, "two", "SELECT current_schema").1.contains("\"one\""), "the header counts only once");
+    assert_eq!(ask(&mut c, Some("ann"), "two", "SELECT 1").0, 401);
+    assert_eq!(ask(&mut c, None, "two", "CREATE USER ann").0, 200);
+    assert!(ask(&mut c, Some("ann"), "two", "SELECT current_schema, current_user").1.contains("[\"two\",\"ann\"]"));
+    assert!(ask(&mut c, None, "three", "SELECT current_schema").1.contains("\"three\""), "a new session");
+}
+
+#[test]
+fn older_servers_know_less() {
+    let mut old = engine("5.10.16").connect();
+    assert_eq!(sql(&mut old, "CREATE SCHEMA x").0, 400);
+    assert!(sql(&mut old, "DROP SCHEMA IF EXISTS x CASCADE").1.contains("\"code\":4000"));
+    let mut middle = engine("6.2.3").connect();
+    assert_eq!(sql(&mut middle, "CREATE SCHEMA x").0, 200);
+    assert!(sql(&mut middle, "DROP SCHEMA IF EXISTS x CASCADE").1.contains("\"code\":4000"));
+    assert_eq!(sql(&mut middle, "DROP SCHEMA IF EXISTS x").0, 200);
+}
+
+#[test]
+fn the_root_says_who_it_is() {
+    let mut connection = engine("6.1.2").connect();
+    let request = Request { method: "GET", path: "/", user: None, default_schema: None, body: b"" };
+    let answer = connection.handle(&request);
+    let doc: serde_json::Value = serde_json::from_slice(&answer.body).expect("a JSON document");
+    assert_eq!((answer.status, &doc["version"]["number"], &doc["ok"]), (200, &"6.1.2".into(), &true.into()));
+}
+
+#[test]
+fn two_hundred_connections_at_once_are_quick() {
+    let engine = engine("6.4.3");
+    let started = Instant::now();
+    let work = |i: usize| {
+        let mut c = engine.connect();
+        for stmt in [
+            format!("CREATE TABLE s{i}.t (id INT PRIMARY KEY, v TEXT) CLUSTERED INTO 1 SHARDS"),
+            format!("INSERT INTO s{i}.t VALUES (1, 'a'), (2, 'b')"),
+            format!("REFRESH TABLE s{i}.t"),
+            format!("SELECT count(*) FROM s{i}.t WHERE v = 'a'"),
+            format!("DROP SCHEMA IF EXISTS s{i} CASCADE"),
+        ] {
+            assert_eq!(sql(&mut c, &stmt).0, 200, "{stmt}");
+        }
+    };
+    std::thread::scope(|scope| {
+        for i in 0..200 {
+            let work = &work;
+            scope.spawn(move || work(i));
+        }
+    });
+    let each = started.elapsed() / 1000;
+    println!("{each:?} a statement");
+    assert!(each < Duration::from_millis(2), "{each:?} a statement");
+}

@@ -1,0 +1,1 @@
+turns::turns!(firsta firstb firstc firstd);

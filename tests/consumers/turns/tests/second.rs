@@ -1,0 +1,1 @@
+turns::turns!(seconda secondb secondc secondd);
