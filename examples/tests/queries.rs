@@ -1,7 +1,5 @@
 //! Statements and their answers: typed rows, bulk inserts, updates, errors.
 
-use std::collections::HashMap;
-
 use cratedb_test::{Cluster, Result, cratedb_cluster};
 use serde::Deserialize;
 
@@ -29,11 +27,8 @@ async fn the_highest_summit_is_mont_blanc(cluster: Cluster) -> Result<()> {
         height: i32,
     }
 
-    let summits: Vec<Summit> = cluster
-        .query("SELECT mountain, height FROM sys.summits WHERE height > ? ORDER BY height DESC LIMIT 3")
-        .bind(4000)
-        .fetch_all()
-        .await?;
+    let highest = "SELECT mountain, height FROM sys.summits ORDER BY height DESC LIMIT 3";
+    let summits: Vec<Summit> = cluster.query(highest).fetch_all().await?;
 
     assert_eq!((summits[0].mountain.as_str(), summits[0].height), ("Mont Blanc", 4808));
     assert_eq!(summits.len(), 3);
@@ -82,14 +77,5 @@ async fn errors_say_what_was_refused_and_why(cluster: Cluster) -> Result<()> {
     cluster.execute("INSERT INTO readings (id, value) VALUES (1, 2.5)").await?;
     let duplicate = cluster.execute("INSERT INTO readings (id, value) VALUES (1, 2.5)").await.unwrap_err();
     assert_eq!((duplicate.status(), duplicate.code()), (Some(409), Some(4091)));
-    Ok(())
-}
-
-/// A map takes whatever columns there are.
-#[cratedb_cluster]
-async fn a_row_can_be_a_map(cluster: Cluster) -> Result<()> {
-    let row: HashMap<String, f64> = cluster.query("SELECT 1 AS one, 2.5 AS two").fetch_one().await?;
-
-    assert_eq!((row["one"], row["two"]), (1.0, 2.5));
     Ok(())
 }
