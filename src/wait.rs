@@ -14,6 +14,13 @@ pub(crate) enum Look<T> {
     NotYet(String),
 }
 
+impl<T> Look<T> {
+    /// Not yet, for a reason that time may heal. What helps against it is left out: it would be told at every look.
+    pub(crate) fn not_yet(error: &Error) -> Self {
+        Self::NotYet(error.to_string().lines().next().unwrap_or_default().to_owned())
+    }
+}
+
 /// The pauses between looks, in order; the last one repeats.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Schedule(&'static [Duration]);

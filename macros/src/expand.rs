@@ -118,7 +118,6 @@ fn description(function: &Function, options: &Options) -> TokenStream {
         #krate::private::Test {
             module: ::core::module_path!(),
             name: #name,
-            file: ::core::file!(),
             manifest_dir: ::core::env!("CARGO_MANIFEST_DIR"),
             exclusive: #exclusive,
             should_panic: #should_panic,

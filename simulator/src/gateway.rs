@@ -183,9 +183,12 @@ impl Gateway {
                 Err(_) => return Some(unavailable()),
             }
         }
-        match session {
-            Session::Real(upstream) => upstream.forward(exchange).await.ok(),
-            Session::Fresh | Session::Embedded(_) => None,
+        let Session::Real(upstream) = session else { return None };
+        let reply = upstream.forward(exchange).await.ok();
+        if reply.is_none() {
+            // A shared session begins anew with the next client; one's own ends with the connection.
+            *session = Session::Fresh;
         }
+        reply
     }
 }

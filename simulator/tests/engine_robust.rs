@@ -61,8 +61,30 @@ fn statements() -> Vec<String> {
 #[test]
 fn mutated_statements_never_panic_or_hang() {
     const PIECES: [&str; 24] = [
-        "(", ")", "'", "\"", ",", " NULL ", "-1", "9223372036854775807", "1e308", "*", " FROM ", "::INT", "[1]", "{a = 1}",
-        " ORDER BY 1", " LIMIT 1", "$1", "é", "||", " AND ", "''", " NOT ", "0", ";",
+        "(",
+        ")",
+        "'",
+        "\"",
+        ",",
+        " NULL ",
+        "-1",
+        "9223372036854775807",
+        "1e308",
+        "*",
+        " FROM ",
+        "::INT",
+        "[1]",
+        "{a = 1}",
+        " ORDER BY 1",
+        " LIMIT 1",
+        "$1",
+        "é",
+        "||",
+        " AND ",
+        "''",
+        " NOT ",
+        "0",
+        ";",
     ];
     let statements = statements();
     let engine = engine("6.4.3");
@@ -94,8 +116,13 @@ fn mutated_statements_never_panic_or_hang() {
         let stmt: String = chars.into_iter().collect();
         let started = Instant::now();
         let (status, text) = match dice.below(4) {
-            0 => post(&mut connection, &serde_json::json!({ "stmt": stmt, "args": [1, "a", null, [1, 2]] }).to_string()),
-            1 => post(&mut connection, &serde_json::json!({ "stmt": stmt, "bulk_args": [[1, "a"], [2, null]] }).to_string()),
+            0 => {
+                post(&mut connection, &serde_json::json!({ "stmt": stmt, "args": [1, "a", null, [1, 2]] }).to_string())
+            }
+            1 => post(
+                &mut connection,
+                &serde_json::json!({ "stmt": stmt, "bulk_args": [[1, "a"], [2, null]] }).to_string(),
+            ),
             _ => sql(&mut connection, &stmt),
         };
         assert!([200, 400, 401, 403, 404, 409, 500].contains(&status), "{status} for {stmt}: {text}");

@@ -87,7 +87,8 @@ impl Client {
             }
         }
         let last = self.once(Method::GET, url, None::<&()>).await;
-        let body = last.map_err(|error| if heals(&error) { error.hint("tried 3 times") } else { error })?;
+        let body =
+            last.map_err(|error| if heals(&error) { error.hint("tried 3 times; try again later") } else { error })?;
         self.decode(&Method::GET, path, body)
     }
 

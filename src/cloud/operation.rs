@@ -124,7 +124,7 @@ impl Client {
         };
         wait::until(&format!("the end of {doing}"), wait::OPERATION, deadline, told, || async {
             match look().await {
-                Err(error) if passing(&error) => Ok(Look::NotYet(error.to_string())),
+                Err(error) if passing(&error) => Ok(Look::not_yet(&error)),
                 found => found,
             }
         })

@@ -8,8 +8,6 @@ pub struct Test {
     pub module: &'static str,
     /// The function's name.
     pub name: &'static str,
-    /// `file!()` of the test.
-    pub file: &'static str,
     /// Directory of the manifest of the test's package.
     pub manifest_dir: &'static str,
     /// The test wants to be alone on the cluster.

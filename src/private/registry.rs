@@ -47,7 +47,6 @@ mod tests {
         let test = Test {
             module: "registry",
             name,
-            file: file!(),
             manifest_dir: env!("CARGO_MANIFEST_DIR"),
             exclusive: false,
             should_panic: false,
@@ -77,7 +76,6 @@ mod tests {
             let test = Test {
                 module: "registry",
                 name: "again",
-                file: file!(),
                 manifest_dir: "",
                 exclusive: false,
                 should_panic: false,

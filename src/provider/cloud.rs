@@ -80,9 +80,18 @@ impl Cloud {
                 Error::new(Kind::Timeout, what).because(format!("last step: {}", run.state().step))
             }
         };
-        let error =
-            if error.is_timeout() { error.hint("CRATEDB_TEST_START_TIMEOUT is the time for all of it") } else { error };
+        let error = match Instant::now() >= deadline {
+            true => error.hint("CRATEDB_TEST_START_TIMEOUT is the time for all of it"),
+            false => error,
+        };
+        let error = self.with_place(error);
         Err(NotAcquired { error, maybe_up: run.touched.load(Ordering::Relaxed) })
+    }
+
+    /// Whatever fails, people must know which CrateDB Cloud it was.
+    fn with_place(&self, error: Error) -> Error {
+        let place = self.client.endpoint();
+        if error.to_string().contains(place) { error } else { error.hint(format!("CrateDB Cloud is {place}")) }
     }
 
     async fn make_available(&self, run: &Run<'_>) -> Result<Resource> {
@@ -233,7 +242,10 @@ impl Run<'_> {
     fn lost(&self, error: Error) -> Result<Look<Cluster>> {
         let mut state = self.state();
         state.lost_writes += 1;
-        if state.lost_writes >= WRITES { Err(error) } else { Ok(Look::NotYet(error.to_string())) }
+        if state.lost_writes >= WRITES {
+            return Err(error.hint(format!("tried {WRITES} times; the cluster may be running")));
+        }
+        Ok(Look::not_yet(&error))
     }
 }
 

@@ -43,7 +43,8 @@ pub(super) async fn answers_sql(
         || async {
             match look(url, wallet, patience).await {
                 Ok(found) => Ok(found),
-                Err(error) => not_yet(error, patience).map(Look::NotYet),
+                Err(error) if is_passing(&error, patience) => Ok(Look::not_yet(&error)),
+                Err(error) => Err(error),
             }
         },
     )
@@ -83,16 +84,15 @@ async fn not_green(client: &Client) -> Result<Option<String>> {
     }
 }
 
-/// Turns an error that time heals into a status.
-fn not_yet(error: Error, patience: Patience) -> Result<String> {
+/// Whether time heals an error.
+fn is_passing(error: &Error, patience: Patience) -> bool {
     // Before 6.2 a server without a master says 500. 404 is what a load balancer says of a host that it doesn't know yet.
-    let starting = match error.status() {
+    match error.status() {
         Some(429 | 502..=504) => true,
         Some(500 | 404) => patience != Patience::Answering && error.code().is_none_or(|code| code == 5000),
         Some(_) => false,
         None => patience != Patience::Answering && (error.is_transport() || error.is_timeout()),
-    };
-    if starting { Ok(error.to_string()) } else { Err(error) }
+    }
 }
 
 const SCHEMAS: [&str; 2] = ["cratedb_test_probe_a", "cratedb_test_probe_b"];

@@ -159,7 +159,13 @@ fn timestamp(value: &Value, from: &Type, to: &Type) -> Result<Value> {
     match millis {
         Some(m) if *to == Type::Date && m.rem_euclid(super::time::DAY) != 0 => Err(refuse("a date with a time")),
         Some(m) => Ok(Value::Int(m)),
-        None => Err(cannot(value, to)),
+        // More forms of time and zone exist than are read here.
+        None => match value {
+            Value::Text(t) if t.len() > 10 && t.get(..10).is_some_and(|d| parse_timestamp(d, true).is_some()) => {
+                Err(refuse(format!("the time '{t}'")))
+            }
+            _ => Err(cannot(value, to)),
+        },
     }
 }
 

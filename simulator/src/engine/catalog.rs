@@ -13,7 +13,7 @@ use super::types::{TEXT, Type};
 use super::users::sees;
 use super::value::Value;
 
-pub(crate) use summits::HIGHEST as HIGHEST_SUMMITS;
+pub(crate) use summits::{HIGHEST as HIGHEST_SUMMITS, LENGTH as SUMMITS};
 pub(crate) use sys::SETTINGS;
 
 /// Named as no column can be: the table has more columns in CrateDB than here.
@@ -104,6 +104,7 @@ pub(crate) fn rows(context: &Context, schema: &str, name: &str) -> Result<Option
         ("information_schema", "tables") => tables(context),
         ("information_schema", "columns") => columns::information(context),
         ("information_schema", "schemata") => schemata(context),
+        ("information_schema", "routines") => routines(),
         ("information_schema", "views") => views(context),
         ("information_schema", "table_constraints") => constraints(context),
         ("information_schema", "key_column_usage") => key_columns(context),
@@ -123,6 +124,7 @@ pub(crate) fn rows(context: &Context, schema: &str, name: &str) -> Result<Option
         ("pg_catalog", "pg_publication") => (partial(texts(&["pubname"])), vec![]),
         ("pg_catalog", "pg_subscription") => (partial(texts(&["subname"])), vec![]),
         ("pg_catalog", "pg_enum" | "pg_range") => (partial(vec![]), vec![]),
+        ("sys", "summits") if !context.summits.get() => return Err(refuse("a query that needs all of sys.summits")),
         ("sys", name) => sys::rows(context, name)?,
         _ => return Err(refuse(format!("{schema}.{name}"))),
     };
@@ -180,6 +182,7 @@ fn tables(context: &Context) -> Table {
             row(schema, name, "BASE TABLE", rest)
         }));
     }
+    out.push(row("pg_catalog", PARTIAL, "BASE TABLE", none()));
     for (schema, name, relation) in relations(context) {
         out.push(match relation {
             Relation::View(_) => row(schema, name, "VIEW", none()),
@@ -202,6 +205,13 @@ fn tables(context: &Context) -> Table {
         });
     }
     (partial(columns), out)
+}
+
+/// There are no user-defined functions; what else is listed isn't here.
+fn routines() -> Table {
+    let columns = texts(&["routine_schema", "routine_name", "specific_name", "routine_type", "routine_definition"]);
+    let others = vec![Value::Null, Value::text(PARTIAL), Value::Null, Value::text("ANALYZER"), Value::Null];
+    (partial(columns), vec![others])
 }
 
 fn schemata(context: &Context) -> Table {

@@ -109,7 +109,7 @@ pub(crate) fn returning(
 impl Returning {
     fn row(&self, context: &Context, definition: &Definition, document: &Document) -> Result<Vec<Value>> {
         let table = context.state.table(&definition.schema, &definition.name).ok_or_else(|| refuse("no table"))?;
-        let mut row = exec::row_of(table, document, self.system)?;
+        let mut row = exec::row_of(table, document, self.system, false)?;
         if self.system {
             // RETURNING doesn't know the version.
             row[definition.columns.len() + 2] = Value::Null;

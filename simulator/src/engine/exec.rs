@@ -18,7 +18,7 @@ use std::rc::Rc;
 pub(crate) type Row = Vec<Value>;
 
 /// Rows one statement may handle; beyond, it is refused.
-const BUDGET: u64 = 3_000_000;
+const BUDGET: u64 = 1_000_000;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Plan {
@@ -183,6 +183,10 @@ fn run_select(select: &Select, context: &Context, outer: Option<&Env>) -> Result
     if let Some(filter) = &select.filter {
         rows = keep(rows, filter, context, outer)?;
     }
+    let missing = |v: &Value| matches!(v, Value::Text(t) if t == super::catalog::PARTIAL);
+    if of_catalog(&select.source) && rows.iter().flatten().any(missing) {
+        return Err(refuse("a query over catalog rows that aren't here"));
+    }
     if let Some(group) = &select.group {
         rows = aggregate(group, &rows, context, outer)?;
         if let Some(having) = &select.having {
@@ -198,6 +202,14 @@ fn run_select(select: &Select, context: &Context, outer: Option<&Env>) -> Result
         output(&select.outputs, &Env { row, outer, context }, &mut out)?;
     }
     Ok(if select.distinct { distinct(out) } else { out })
+}
+
+fn of_catalog(source: &Source) -> bool {
+    match source {
+        Source::Rows(_) => true,
+        Source::Join(join) => of_catalog(&join.left) || of_catalog(&join.right),
+        _ => false,
+    }
 }
 
 fn keep(rows: Vec<Row>, filter: &Expr, context: &Context, outer: Option<&Env>) -> Result<Vec<Row>> {
@@ -244,7 +256,7 @@ pub(crate) fn scan(source: &Source, context: &Context, outer: Option<&Env>) -> R
         }
         Source::Table { schema, name, system, keys } => {
             let table = context.state.table(schema, name).ok_or_else(|| refuse("a table that vanished"))?;
-            let row = |document: &std::sync::Arc<Document>| row_of(table, document, system.get());
+            let row = |document: &std::sync::Arc<Document>| row_of(table, document, system.get(), true);
             match keys {
                 Some(keys) => keys.iter().filter_map(|key| table.get(key)).map(row).collect::<Result<_>>()?,
                 None => table.visible().map(row).collect::<Result<_>>()?,
@@ -264,12 +276,20 @@ pub(crate) const SYSTEM: [(&str, Type); 4] = [
 ];
 
 /// A document's values, with those of system columns behind if `system`.
-pub(crate) fn row_of(table: &Table, document: &Document, system: bool) -> Result<Row> {
+///
+/// The version of a key that was deleted before isn't known; `version` says whether that matters.
+pub(crate) fn row_of(table: &Table, document: &Document, system: bool, version: bool) -> Result<Row> {
     let mut row = document.values.clone();
     if system {
         if table.definition.shards != 1 {
             // Sequence numbers count per shard, and where a row goes isn't imitated.
             return Err(refuse("a system column of a table with more than one shard"));
+        }
+        if version && document.version == 0 {
+            return Err(refuse("a system column of a row that was deleted and inserted again"));
+        }
+        if table.lost_count() {
+            return Err(refuse("a system column after a deletion that found nothing"));
         }
         let columns = table.definition.columns.iter().zip(&document.values);
         let doc = columns.filter(|(_, v)| !v.is_null()).map(|(c, v)| (c.name.clone(), v.clone())).collect();

@@ -29,6 +29,8 @@ pub(crate) struct Context<'a> {
     pub(crate) spent: Cell<u64>,
     /// Queries around the one being analysed.
     pub(crate) depth: Cell<usize>,
+    /// Whether `sys.summits`, of which only a part is here, may be read.
+    pub(crate) summits: Cell<bool>,
     /// Queries of WITH, innermost last.
     pub(crate) common: CommonTables,
 }
@@ -51,6 +53,7 @@ impl Run<'_> {
             args: self.args,
             spent: Cell::new(0),
             depth: Cell::new(0),
+            summits: Cell::new(false),
             common: CommonTables::default(),
         }
     }
@@ -66,6 +69,7 @@ impl<'a> Context<'a> {
             args: &[],
             spent: Cell::new(self.spent.get()),
             depth: Cell::new(self.depth.get()),
+            summits: Cell::new(false),
             common: CommonTables::default(),
         }
     }

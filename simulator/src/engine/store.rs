@@ -75,6 +75,7 @@ pub(crate) struct Table {
     dirty: Vec<Vec<u8>>,
     writes: u64,
     seq_no: i64,
+    lost_count: bool,
     journal: Vec<(Vec<u8>, Option<Slot>)>,
     before: Option<(Arc<Definition>, i64, usize)>,
 }
@@ -88,6 +89,7 @@ impl Table {
             dirty: vec![],
             writes: 0,
             seq_no: 0,
+            lost_count: false,
             journal: vec![],
             before: None,
         }
@@ -144,6 +146,15 @@ impl Table {
     /// Whether there are writes that searches don't see yet.
     pub(crate) fn is_dirty(&self) -> bool {
         !self.dirty.is_empty()
+    }
+
+    /// A deletion that found nothing takes a sequence number or not; this engine doesn't know.
+    pub(crate) fn lose_count(&mut self) {
+        self.lost_count = true;
+    }
+
+    pub(crate) fn lost_count(&self) -> bool {
+        self.lost_count
     }
 
     pub(crate) fn is_empty(&self) -> bool {

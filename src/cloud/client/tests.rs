@@ -118,7 +118,7 @@ async fn tries_reads_three_times_when_the_service_is_in_trouble() {
     let error = server.client().cluster("c1").await.unwrap_err();
     assert_eq!(server.requests().len(), 3);
     let expected = format!(
-        "CrateDB Cloud at {} refused GET /api/v2/clusters/c1/: 500 Internal Server Error: An error occured.\n  tried 3 times",
+        "CrateDB Cloud at {} refused GET /api/v2/clusters/c1/: 500 Internal Server Error: An error occured.\n  tried 3 times; try again later",
         server.url
     );
     assert_eq!(error.to_string(), expected);

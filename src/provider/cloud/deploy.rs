@@ -34,7 +34,7 @@ impl Cloud {
             Ok(made) => self.deployed(&made, run).await.map(Look::Ready),
             Err(error) if is_conflict(&error) => {
                 run.undone();
-                Ok(Look::NotYet(error.to_string()))
+                Ok(Look::not_yet(&error))
             }
             Err(error) if passing(&error) || error.kind() == Kind::Decode => {
                 // There was none and we asked: if there is one at the next look, it is ours.

@@ -104,7 +104,7 @@ impl Cloud {
             || async {
                 match self.client.cluster(&cluster.id).await {
                     Ok(now) => Ok(judge(now)),
-                    Err(error) if passing(&error) => Ok(Look::NotYet(error.to_string())),
+                    Err(error) if passing(&error) => Ok(Look::not_yet(&error)),
                     Err(error) => Err(error),
                 }
             },

@@ -38,7 +38,7 @@ impl Release<'_> {
     /// A write of which nothing is known: the next pass looks what became of it, but not for ever.
     fn lost(&self, error: Error) -> Result<Look<Released>> {
         let again = self.writes.load(Ordering::Relaxed) < WRITES;
-        if again { Ok(Look::NotYet(error.to_string())) } else { Err(error) }
+        if again { Ok(Look::not_yet(&error)) } else { Err(error) }
     }
 }
 
@@ -131,7 +131,7 @@ impl Cloud {
         match self.client.cluster(&release.id).await {
             Ok(now) => Ok(Look::Ready(Some(now))),
             Err(error) if error.status() == Some(404) => Ok(Look::Ready(None)),
-            Err(error) if passing(&error) => Ok(Look::NotYet(error.to_string())),
+            Err(error) if passing(&error) => Ok(Look::not_yet(&error)),
             Err(error) => Err(error),
         }
     }
@@ -165,7 +165,7 @@ impl Cloud {
                     false => Look::NotYet("suspended, says the operation; running, says the cluster".to_owned()),
                 });
                 match flag.await {
-                    Err(error) if error.is_timeout() => Ok(Look::NotYet(error.to_string())),
+                    Err(error) if error.is_timeout() => Ok(Look::not_yet(&error)),
                     Err(error) if error.status() == Some(404) => Ok(Look::Ready(Released::Deleted)),
                     done => done,
                 }
@@ -179,7 +179,7 @@ impl Cloud {
             return Ok(Look::Ready(Released::Deleted));
         }
         if is_conflict(&error) {
-            return Ok(Look::NotYet(error.to_string()));
+            return Ok(Look::not_yet(&error));
         }
         if passing(&error) {
             return release.lost(error);
@@ -193,7 +193,7 @@ impl Cloud {
             Look::Ready(Some(now)) if now.never_deployed().is_some() => {
                 Ok(Look::Ready(Released::Left(self.left(release.held, "its deployment failed"))))
             }
-            _ => Err(error.hint(format!("suspend {} at {}", release.held.told(), self.client.endpoint()))),
+            _ => Err(error.hint(format!("suspend or delete {} at {}", release.held.told(), self.client.endpoint()))),
         }
     }
 }

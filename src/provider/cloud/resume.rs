@@ -24,7 +24,7 @@ impl Cloud {
             Err(error) if is_conflict(&error) => {
                 run.undone();
                 run.step(format!("waiting for another operation on {name} before it can be resumed"));
-                Ok(Look::NotYet(error.to_string()))
+                Ok(Look::not_yet(&error))
             }
             Err(error) if passing(&error) => {
                 // It was suspended and we asked: if it runs at the next look, that is our doing.

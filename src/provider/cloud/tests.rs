@@ -95,6 +95,7 @@ impl Bench {
             assert!(self.last_intent().is_some(), "a call that creates or wakes something was made without an intent");
         }
         if let Err(failed) = &acquired {
+            says(&failed.error, &[self.simulator.url()]);
             self.keeps_its_secrets(&failed.error.to_string());
         }
         acquired

@@ -306,6 +306,11 @@ impl Selecting<'_> {
                     return Ok(());
                 }
                 let expr = self.analyser().expr(ast)?;
+                if let (Type::Object(object), true) = (&expr.ty, self.scope.is_partial())
+                    && !object.fields.is_empty()
+                {
+                    return Err(refuse("a whole object of this catalog table"));
+                }
                 self.push(name?, expr.ty.clone(), Output::One(expr));
                 Ok(())
             }

@@ -98,8 +98,10 @@ fn relation(context: &Context, name: &ast::Name, outer: Option<&Scope>) -> Resul
             // A view is read as its owner would.
             let session = Session { path: view.path.clone(), ..Session::new("crate", None) };
             let inner = context.with_session(&session);
-            let (mut plan, _) = plan_in(&inner, &view.query, None)?;
-            plan.columns.clone_from(&view.columns);
+            let (plan, _) = plan_in(&inner, &view.query, None)?;
+            if plan.columns != view.columns {
+                return Err(refuse("a view whose tables were replaced"));
+            }
             let columns = view.columns.iter().map(|(n, ty)| column(&[&schema, &table], n, ty.clone())).collect();
             Ok((Source::Query(Box::new(plan)), columns))
         }

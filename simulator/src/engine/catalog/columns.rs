@@ -1,6 +1,6 @@
 //! `information_schema.columns`: columns of tables, inner ones too.
 
-use super::{Table, definitions, partial, texts};
+use super::{PARTIAL, Table, definitions, partial, texts};
 use crate::engine::print::expression;
 use crate::engine::session::Context;
 use crate::engine::state::Relation;
@@ -38,9 +38,9 @@ fn shown(path: &[String]) -> String {
     path[0].clone() + &inner
 }
 
-/// Bits of a number type, or digits; length of a text; scale.
-fn sizes(ty: &Type) -> (Value, Value, Value) {
-    let number = |n: i64| (Value::Null, Value::Int(n), Value::Null);
+/// Length of a text; bits of a number type, or digits. A scale is not shown.
+fn sizes(ty: &Type) -> (Value, Value) {
+    let number = |n: u32| (Value::Null, Value::Int(n.into()));
     match ty {
         Type::Byte => number(8),
         Type::SmallInt => number(16),
@@ -48,9 +48,9 @@ fn sizes(ty: &Type) -> (Value, Value, Value) {
         Type::BigInt => number(64),
         Type::Real => number(24),
         Type::Double => number(53),
-        Type::Numeric(Some((p, s))) => (Value::Null, Value::Int((*p).into()), Value::Int((*s).into())),
-        Type::Text(Some(n)) | Type::Char(n) => (Value::Int((*n).into()), Value::Null, Value::Null),
-        _ => (Value::Null, Value::Null, Value::Null),
+        Type::Numeric(Some((precision, _))) => number(*precision),
+        Type::Text(Some(n)) | Type::Char(n) => (Value::Int((*n).into()), Value::Null),
+        _ => (Value::Null, Value::Null),
     }
 }
 
@@ -81,12 +81,7 @@ pub(super) fn information(context: &Context) -> Table {
     let mut rows = vec![];
     let mut push =
         |schema: &str, table: &str, path: &[String], ty: &Type, position: u32, nullable: bool, default: Value| {
-            let (length, precision, mut scale) = sizes(ty);
-            if scale == Value::Int(4) && precision == Value::Int(12) {
-                // CrateDB shows no scale.
-                scale = Value::Null;
-            }
-            let _ = &scale;
+            let (length, precision) = sizes(ty);
             let rest: Vec<Value> = path[1..].iter().map(Value::text).collect();
             rows.push(vec![
                 Value::text("crate"),
@@ -126,5 +121,12 @@ pub(super) fn information(context: &Context) -> Table {
     };
     own("information_schema.schemata", &texts(&["catalog_name", "schema_name"]));
     own("sys.summits", &super::summits::columns());
+    // Columns of the other catalog tables are in CrateDB only.
+    for (schema, names) in [("information_schema", &super::INFORMATION[..]), ("sys", &super::SYS[..])] {
+        for name in names.iter().filter(|n| !["schemata", "summits"].contains(n)) {
+            push(schema, name, &[PARTIAL.to_owned()], &TEXT, 1, true, Value::Null);
+        }
+    }
+    push("pg_catalog", PARTIAL, &[PARTIAL.to_owned()], &TEXT, 1, true, Value::Null);
     (partial(columns), rows)
 }

@@ -60,7 +60,7 @@ fn write(
     for old in &picked.documents {
         let context = run.context(state);
         let table = context.state.table(&definition.schema, &definition.name).ok_or_else(|| refuse("no table"))?;
-        let row = row_of(table, old, system)?;
+        let row = row_of(table, old, system, true)?;
         let env = Env { row: &row, outer: None, context: &context };
         let changed = assigned(set, &env, definition, &old.values)
             .and_then(|row| complete(&context, definition, row).map_err(|e| e.error));
@@ -107,6 +107,9 @@ pub(crate) fn delete(state: &mut State, run: &Run, table: &Name, filter: Option<
     for document in &picked.documents {
         count += i64::from(table.delete(&document.key));
     }
+    if picked.by_key && !picked.versioned && count == 0 {
+        table.lose_count();
+    }
     Ok((Outcome::Count(count), picked.missing()))
 }
 
@@ -139,7 +142,7 @@ fn pick(
     let mut documents = vec![];
     for document in candidates {
         if let Some(filter) = &filter {
-            let row = row_of(table, &document, used.get())?;
+            let row = row_of(table, &document, used.get(), true)?;
             if filter.eval(&Env { row: &row, outer: None, context })? != Value::Bool(true) {
                 continue;
             }

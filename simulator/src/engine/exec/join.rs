@@ -8,11 +8,17 @@ use std::collections::HashMap;
 pub(super) fn run(join: &Join, context: &Context, outer: Option<&Env>) -> Result<Vec<Row>> {
     let left = scan(&join.left, context, outer)?;
     let right = scan(&join.right, context, outer)?;
-    let keys = join.on.as_ref().and_then(|on| equal_columns(on, join.widths.0));
+    let mut pairs = vec![];
+    if let Some(on) = &join.on {
+        equal_columns(on, join.widths.0, &mut pairs);
+    }
+    let key_of = |row: &Row, columns: &mut dyn Iterator<Item = usize>| {
+        row_key(&columns.map(|c| row[c].clone()).collect::<Row>())
+    };
     let mut places: HashMap<Vec<u8>, Vec<usize>> = HashMap::new();
-    if let Some((_, r)) = keys {
-        for (i, row) in right.iter().enumerate().filter(|(_, row)| !row[r].is_null()) {
-            places.entry(row_key(&row[r..=r])).or_default().push(i);
+    if !pairs.is_empty() {
+        for (i, row) in right.iter().enumerate() {
+            places.entry(key_of(row, &mut pairs.iter().map(|p| p.1))).or_default().push(i);
         }
     }
     let all: Vec<usize> = (0..right.len()).collect();
@@ -20,10 +26,10 @@ pub(super) fn run(join: &Join, context: &Context, outer: Option<&Env>) -> Result
     let mut matched = vec![false; right.len()];
     let mut out = vec![];
     for row in &left {
-        let candidates = match keys {
-            Some((l, _)) if row[l].is_null() => &none,
-            Some((l, _)) => places.get(&row_key(&row[l..=l])).unwrap_or(&none),
-            None => &all,
+        let candidates = if pairs.is_empty() {
+            &all
+        } else {
+            places.get(&key_of(row, &mut pairs.iter().map(|p| p.0))).unwrap_or(&none)
         };
         spend(context, candidates.len())?;
         let before = out.len();
@@ -50,15 +56,19 @@ pub(super) fn run(join: &Join, context: &Context, outer: Option<&Env>) -> Result
     Ok(out)
 }
 
-/// The columns of `left = right` where that is all of the condition.
-fn equal_columns(on: &Expr, width: usize) -> Option<(usize, usize)> {
-    let Kind::Compare("=", a, b) = &on.kind else { return None };
-    match (&a.kind, &b.kind) {
-        (Kind::Column { depth: 0, index: a }, Kind::Column { depth: 0, index: b }) => match (*a < width, *b < width) {
-            (true, false) => Some((*a, b - width)),
-            (false, true) => Some((*b, a - width)),
-            _ => None,
-        },
-        _ => None,
+/// The columns, left and right, that the condition wants equal. It is still evaluated: null equals nothing.
+fn equal_columns(on: &Expr, width: usize, out: &mut Vec<(usize, usize)>) {
+    match &on.kind {
+        Kind::And(a, b) => [a, b].into_iter().for_each(|e| equal_columns(e, width, out)),
+        Kind::Compare("=", a, b) => {
+            if let (Kind::Column { depth: 0, index: a }, Kind::Column { depth: 0, index: b }) = (&a.kind, &b.kind) {
+                match (*a < width, *b < width) {
+                    (true, false) => out.push((*a, b - width)),
+                    (false, true) => out.push((*b, a - width)),
+                    _ => {}
+                }
+            }
+        }
+        _ => {}
     }
 }

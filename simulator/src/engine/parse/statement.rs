@@ -195,8 +195,8 @@ impl Parser<'_> {
                 let _ = types;
                 (4049, "UserDefinedFunctionUnknownException")
             }
-            "blob" | "foreign" => (4041, "RelationUnknown"),
-            "subscription" | "publication" | "server" | "repository" | "analyzer" | "snapshot" if if_exists => {
+            "blob" => (4041, "RelationUnknown"),
+            "subscription" | "publication" | "server" if if_exists => {
                 self.word("cascade");
                 (0, "")
             }

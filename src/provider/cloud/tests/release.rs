@@ -165,7 +165,10 @@ async fn a_suspension_that_is_refused_for_good_is_an_error_that_says_where_to_do
     let body = r#"{"message": "Permission denied for user.", "success": false}"#;
     bench.cloud().fault(Fault::on("PUT", "/suspend/").answer(403, body).always());
     let error = bench.release(&held, OnExit::Auto).await.unwrap_err();
-    says(error, &["403 Forbidden: Permission denied for user.", "the owner's role", "suspend cluster `ci` ("]);
+    says(
+        error,
+        &["403 Forbidden: Permission denied for user.", "the owner's role", "suspend or delete cluster `ci` ("],
+    );
 }
 
 #[tokio::test]
