@@ -168,3 +168,8 @@ pub use extract::FromCluster;
 #[cfg(feature = "harness")]
 pub use session::Session;
 pub use version::Version;
+
+/// The code in the README compiles.
+#[cfg(all(doctest, feature = "rstest"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
