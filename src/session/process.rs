@@ -181,7 +181,7 @@ mod tests {
         let inside = ancestry(outer).unwrap();
         assert_eq!(
             inside.runners,
-            [inside.own.clone()],
+            std::slice::from_ref(&inside.own),
             "everything above is outside, so the process is its own runner"
         );
     }
