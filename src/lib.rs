@@ -37,7 +37,7 @@
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `harness` | yes | the attribute, sessions, the keeper; Unix only |
-//! | `cloud` | yes | CrateDB Cloud: resume, deploy and suspend clusters |
+//! | `cloud` | yes | CrateDB Cloud: resume, deploy and suspend clusters; of use with `harness` only, in this version |
 //! | `container` | yes | local containers, by testcontainers |
 //! | `rstest` | yes | the [`fixture`] module |
 //!
@@ -119,6 +119,12 @@
 //! # Minimum supported Rust version
 //!
 //! 1.94. Raising it is a minor release.
+
+// With fewer features less of the parts that they share is used. A `cfg` on each such item would tell nobody anything.
+#![cfg_attr(
+    not(all(feature = "cloud", feature = "container", feature = "rstest")),
+    allow(dead_code, unused_imports, reason = "used by other features")
+)]
 
 #[cfg(feature = "harness")]
 extern crate self as cratedb_test;
