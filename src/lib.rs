@@ -126,6 +126,12 @@
     allow(dead_code, unused_imports, reason = "used by other features")
 )]
 
+// What a smaller set of features leaves without a user; the full set is checked.
+#![cfg_attr(
+    not(all(feature = "harness", feature = "cloud", feature = "container", feature = "rstest")),
+    allow(dead_code, unused_imports)
+)]
+
 #[cfg(feature = "harness")]
 extern crate self as cratedb_test;
 

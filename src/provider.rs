@@ -31,7 +31,6 @@ use crate::version::Version;
 /// Where the cluster comes from: made by settings, sent to the keeper by the first test of a session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(clippy::large_enum_variant, reason = "there is one in a process")]
 pub(crate) enum Target {
     /// A server that somebody else looks after.
     Url(UrlTarget),
