@@ -120,12 +120,6 @@
 //!
 //! 1.94. Raising it is a minor release.
 
-// With fewer features less of the parts that they share is used. A `cfg` on each such item would tell nobody anything.
-#![cfg_attr(
-    not(all(feature = "cloud", feature = "container", feature = "rstest")),
-    allow(dead_code, unused_imports, reason = "used by other features")
-)]
-
 // What a smaller set of features leaves without a user; the full set is checked.
 #![cfg_attr(
     not(all(feature = "harness", feature = "cloud", feature = "container", feature = "rstest")),
