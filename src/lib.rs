@@ -70,8 +70,8 @@
 //! | `CRATEDB_CLOUD_TIER` | for deploys | `default` |
 //! | `CRATEDB_CLOUD_TIMEOUT` | for one answer of the Cloud API | `30s` |
 //! | `CRATEDB_VERSION` | version of local servers and of deploys | `6.4.3`; the newest stable one |
-//! | `CRATEDB_USERNAME` | for the server of `CRATEDB_CLUSTER_URL`, and in `pg_url()` | |
-//! | `CRATEDB_PASSWORD` | the same; also the password of a cluster that is deployed | |
+//! | `CRATEDB_USERNAME` | for the server of `CRATEDB_CLUSTER_URL`, in `pg_url()`, and of a cluster that is deployed | none; `admin` |
+//! | `CRATEDB_PASSWORD` | the same; a deploy wants at least 24 characters | none; random |
 //! | `CRATEDB_TEST_PROVIDER` | `auto`, `url`, `cloud`, `container` | `auto` |
 //! | `CRATEDB_TEST_ON_EXIT` | `auto`: suspend what the harness resumed or deployed; `suspend`: also what was running; `keep`; `delete`: delete what it deployed | `auto` |
 //! | `CRATEDB_TEST_KEEP_WARM` | release only this long after the last run; any run until then joins | `0` |
