@@ -115,8 +115,9 @@ impl Keeper {
 
     pub(super) fn worked(&mut self, outcome: Outcome) {
         let event = match outcome {
-            Outcome::Acquired(Ok(resource)) => {
+            Outcome::Acquired(Ok(mut resource)) => {
                 let ours = resource.ours != Ours::No;
+                self.still_owed(&mut resource);
                 self.has(*resource);
                 Event::Acquired { ours }
             }
@@ -142,6 +143,18 @@ impl Keeper {
             Outcome::Renewed(outcome) => return self.renewed(outcome),
         };
         self.feed(event);
+    }
+
+    /// What runs only because an earlier release failed was found running, but it is not somebody else's: what is owed
+    /// for it stands in the journal.
+    fn still_owed(&self, resource: &mut Resource) {
+        if resource.ours == Ours::No
+            && self.machine.owes()
+            && let Some(held) = self.held()
+        {
+            resource.ours = self.resource.as_ref().map_or(Ours::Resumed, |before| before.ours);
+            resource.held = held;
+        }
     }
 
     /// The cluster is there.
