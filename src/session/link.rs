@@ -45,6 +45,8 @@ struct State {
     open: BTreeMap<AttemptId, Open>,
     /// Attempts that wait for their turn.
     waiting: HashMap<AttemptId, Waiting>,
+    /// Attempts that ended while there was no connection, and the words that say so.
+    unsaid: Vec<(Open, FromClient)>,
     /// The last renewal that failed.
     not_renewed: Option<Error>,
 }
@@ -103,6 +105,7 @@ impl Link {
             state.waiting.insert(id, Waiting { open, parent, granted });
             state.write(&frame);
         }
+        let mut asked = Asked { link: self, id, answered: false };
         let limit = self.0.settings.start_timeout.saturating_add(MARGIN);
         let deadline = tokio::time::sleep(limit);
         tokio::pin!(deadline);
@@ -111,11 +114,11 @@ impl Link {
         loop {
             tokio::select! {
                 answer = &mut answer => {
+                    asked.answered = true;
                     return answer.unwrap_or_else(|_| Err(Error::new(Kind::Session, "the connection to the keeper is over")));
                 }
                 _ = shown.tick() => speaker::say(&format!("`{test}` waits for its turn on the cluster")),
                 () = &mut deadline => {
-                    self.state().waiting.remove(&id);
                     return Err(self.silent(&format!("`{test}` waited for its turn"), limit));
                 }
             }
@@ -124,9 +127,13 @@ impl Link {
 
     /// Says that an attempt is over. Returns once the words are in the socket: the process may end right after.
     pub(super) fn end(&self, id: AttemptId, passed: bool, used: bool, keep: bool) {
+        let frame = FromClient::End { id, passed, used, keep };
         let mut state = self.state();
-        state.open.remove(&id);
-        state.write(&FromClient::End { id, passed, used, keep });
+        match state.open.remove(&id) {
+            // A keeper that is about to be greeted was told, or will be, that it is open.
+            Some(open) if state.socket.is_none() => state.unsaid.push((open, frame)),
+            _ => state.write(&frame),
+        }
     }
 
     /// Asks the keeper for new credentials and waits for them.
@@ -238,7 +245,29 @@ impl Link {
     }
 }
 
+/// Somebody waits for a turn. Dropped before the answer (a time-out, a future that its owner dropped), it takes the
+/// question back: a turn that nobody takes would be held as long as this process lives.
+struct Asked<'a> {
+    link: &'a Link,
+    id: AttemptId,
+    answered: bool,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.link.state().waiting.remove(&self.id);
+            self.link.end(self.id, false, false, false);
+        }
+    }
+}
+
 impl State {
+    /// Everything that a keeper has to take for granted until it is told otherwise.
+    fn held(&self) -> Vec<Open> {
+        self.open.values().chain(self.unsaid.iter().map(|(open, _)| open)).cloned().collect()
+    }
+
     /// Writes a frame if there is a connection. If not, the next one is told what matters by its hello.
     fn write(&mut self, message: &FromClient) {
         let Some(socket) = &self.socket else { return };

@@ -98,7 +98,7 @@ impl Link {
     async fn hello(&self, socket: UnixStream, speaker: &mut Speaker) -> Result<Answer> {
         let broken =
             |error: std::io::Error| Error::new(Kind::Session, "the connection to the keeper broke").because(error);
-        let open: Vec<_> = self.state().open.values().cloned().collect();
+        let open = self.state().held();
         let frame = encode(&FromClient::Hello(Box::new(Hello {
             protocol: PROTOCOL,
             spec: self.0.settings.spec.clone(),
@@ -178,6 +178,12 @@ impl Link {
             .map(|waiting| FromClient::Begin { attempt: waiting.open.clone(), parent: waiting.parent })
             .collect();
         again.iter().for_each(|frame| state.write(frame));
+        for (_, end) in std::mem::take(&mut state.unsaid) {
+            state.write(&end);
+        }
+        drop(state);
+        // Whoever waits for new credentials asked a keeper that is dead.
+        self.0.renewed.notify_waiters();
     }
 }
 
