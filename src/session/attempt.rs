@@ -87,7 +87,7 @@ impl Lease {
         let keep = wanted && lives_on && used;
         self.link.end(self.id, passed, used, keep);
         if keep && let Ok(ready) = self.link.ready() {
-            eprintln!("cratedb-test: {}", self.kept(ready));
+            eprintln!("cratedb-test: {}", self.kept(&ready));
         }
     }
 
@@ -119,7 +119,7 @@ async fn granted(
     keep: Option<KeepSchema>,
     parent: Option<AttemptId>,
 ) -> Result<Attempt> {
-    let ready = link.ready()?.clone();
+    let ready = link.ready()?;
     let keep = keep.unwrap_or(link.settings().keep_schema);
     let (id, schema) = (link.next_attempt(), schema::name(&test, SystemTime::now()));
     let keep_if_lost = keep != KeepSchema::Never && ready.lives_on;
@@ -137,7 +137,7 @@ async fn granted(
     };
     let cluster = Cluster::new(Grant {
         pg_url: pg_url(&ready, &schema),
-        http_url: ready.http_url,
+        http_url: ready.http_url.clone(),
         wallet: link.wallet()?.clone(),
         version: ready.version,
         schema,

@@ -30,7 +30,6 @@ struct Shared {
     files: KeyFiles,
     next: AtomicU64,
     wallet: OnceLock<Wallet>,
-    ready: OnceLock<Ready>,
     state: Mutex<State>,
     renewed: Notify,
 }
@@ -39,6 +38,7 @@ struct Shared {
 struct State {
     /// For writing; the reader has its own descriptor. None while the connection is made again.
     socket: Option<UnixStream>,
+    ready: Option<Arc<Ready>>,
     /// Why there will be no connection any more.
     over: Option<Error>,
     /// Attempts that were granted and have not ended.
@@ -66,7 +66,6 @@ impl Link {
             files,
             next: AtomicU64::new(1),
             wallet: OnceLock::new(),
-            ready: OnceLock::new(),
             state: Mutex::default(),
             renewed: Notify::new(),
         }));
@@ -79,9 +78,9 @@ impl Link {
         &self.0.settings
     }
 
-    /// The cluster, as the first keeper of this process described it.
-    pub(super) fn ready(&self) -> Result<&Ready> {
-        self.0.ready.get().ok_or_else(|| Error::new(Kind::Session, "the cluster is not there yet"))
+    /// The cluster, as the last keeper described it: after the death of one, a local server is another.
+    pub(super) fn ready(&self) -> Result<Arc<Ready>> {
+        self.state().ready.clone().ok_or_else(|| Error::new(Kind::Session, "the cluster is not there yet"))
     }
 
     pub(super) fn wallet(&self) -> Result<&Wallet> {

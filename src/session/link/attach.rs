@@ -169,8 +169,8 @@ impl Link {
                 let _ = self.0.wallet.set(wallet);
             }
         }
-        let _ = self.0.ready.set(ready);
         let mut state = self.state();
+        state.ready = Some(Arc::new(ready));
         state.socket = Some(socket);
         let again: Vec<FromClient> = state
             .waiting
