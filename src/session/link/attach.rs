@@ -16,8 +16,11 @@ use crate::session::process::Identity;
 use crate::session::speaker;
 use crate::sql::Wallet;
 
-/// Before the next try, when a keeper ended just as we came.
+/// Before the next try, when a keeper ended just as we came; doubled each time, up to `PAUSES` times.
 const PAUSE: Duration = Duration::from_millis(5);
+const PAUSES: u32 = 7;
+/// So many keepers in a row that end without a word are no coincidence.
+const SILENT_ENDS: u32 = 15;
 
 /// The keeper's messages.
 pub(super) struct Reader {
@@ -44,8 +47,8 @@ impl Reader {
 /// What came of one hello.
 enum Answer {
     Ready(Box<Ready>, UnixStream, Reader),
-    /// The keeper ended before it had said anything: it was about to.
-    Gone,
+    /// The keeper ended before the cluster was there; whether it had said anything.
+    Gone { heard: bool },
     /// The keeper speaks another protocol; it has to end first.
     Foreign(u32),
 }
@@ -56,6 +59,7 @@ impl Link {
         let limit = self.0.settings.start_timeout.saturating_add(MARGIN);
         let deadline = Instant::now() + limit;
         let mut speaker = Speaker::new();
+        let mut silent_ends = 0;
         loop {
             let stream = self.reach(deadline).await?;
             let hello = self.hello(stream, &mut speaker);
@@ -68,7 +72,13 @@ impl Link {
                     self.resume(*ready, socket);
                     return Ok(reader);
                 }
-                Answer::Gone => tokio::time::sleep(PAUSE).await,
+                Answer::Gone { heard } => {
+                    silent_ends = if heard { 0 } else { silent_ends + 1 };
+                    if silent_ends > SILENT_ENDS {
+                        return Err(self.stillborn(silent_ends));
+                    }
+                    tokio::time::sleep(PAUSE * 2u32.pow(silent_ends.min(PAUSES))).await;
+                }
                 Answer::Foreign(protocol) => {
                     speaker.step(
                         format!(
@@ -84,6 +94,13 @@ impl Link {
                 return Err(self.silent("tried to reach the keeper", limit));
             }
         }
+    }
+
+    /// Keepers that are born and end at once.
+    fn stillborn(&self, times: u32) -> Error {
+        Error::new(Kind::Session, "cannot keep a keeper alive")
+            .because(format!("{times} in a row ended before they said anything"))
+            .hint(format!("their log is {}", self.0.files.log.display()))
     }
 
     async fn reach(&self, deadline: Instant) -> Result<UnixStream> {
@@ -117,15 +134,18 @@ impl Link {
         let stream = socket.try_clone().and_then(tokio::net::UnixStream::from_std).map_err(broken)?;
         check_peer(&stream)?;
         // Any failure from here to the first answer is a keeper that was about to end.
-        let Ok(sent) = send_with_descriptors(&socket, &frame, &borrowed) else { return Ok(Answer::Gone) };
+        let Ok(sent) = send_with_descriptors(&socket, &frame, &borrowed) else {
+            return Ok(Answer::Gone { heard: false });
+        };
         drop(descriptors);
         if super::write_all(&socket, &frame[sent..]).is_err() {
-            return Ok(Answer::Gone);
+            return Ok(Answer::Gone { heard: false });
         }
         self.await_cluster(socket, Reader { stream, decoder: Decoder::default() }, speaker).await
     }
 
     async fn await_cluster(&self, socket: UnixStream, mut reader: Reader, speaker: &mut Speaker) -> Result<Answer> {
+        let mut heard = false;
         loop {
             let next = speaker.next();
             let message = tokio::select! {
@@ -135,8 +155,9 @@ impl Link {
                     continue;
                 }
             };
+            heard |= message.is_some();
             match message {
-                None => return Ok(Answer::Gone),
+                None => return Ok(Answer::Gone { heard }),
                 Some(FromKeeper::Protocol { protocol }) => return Ok(Answer::Foreign(protocol)),
                 Some(FromKeeper::Ready(ready)) => return Ok(Answer::Ready(ready, socket, reader)),
                 Some(FromKeeper::Fail { error }) => return Err(error),
