@@ -178,6 +178,12 @@ pub(crate) fn current_attempt() -> Option<AttemptId> {
     CURRENT.with_borrow(|all| all.last().and_then(|cluster| cluster.grant().attempt))
 }
 
+/// The attempt of whoever asks for one more cluster: also in a task that the test spawned on its own thread, which is
+/// polled outside of the test's body.
+pub(crate) fn surrounding_attempt() -> Option<AttemptId> {
+    Cluster::current().and_then(|cluster| cluster.grant().attempt)
+}
+
 /// Makes an attempt the current one of this thread until the guard is dropped.
 pub(crate) fn enter(attempt: &Attempt) -> Entered {
     CURRENT.with_borrow_mut(|all| all.push(attempt.cluster.clone()));
