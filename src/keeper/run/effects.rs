@@ -12,6 +12,9 @@ use crate::keeper::{cleaner::Cleaner, exit, work};
 use crate::provider::{Intents, NotAcquired, OnExit, Ours, Released, Resource};
 use crate::sql::{Credentials, Wallet};
 
+/// So many schemas are remembered for the next acquisition; the others are dropped once they are old.
+const UNDROPPED: usize = 200;
+
 impl Keeper {
     /// Gives the machine an event, and does what it says until nothing more follows.
     pub(super) fn feed(&mut self, event: Event) {
@@ -357,7 +360,9 @@ impl Keeper {
     /// What could not be dropped in time is dropped by the next acquisition.
     fn note_undropped(&mut self) {
         let rest = std::mem::take(&mut self.drops_in_flight);
-        let rest = if self.resource.as_ref().is_some_and(lives_on) { rest } else { Vec::new() };
+        let mut rest = if self.resource.as_ref().is_some_and(lives_on) { rest } else { Vec::new() };
+        // A record that grows beyond its slot could not be written any more, the next intent neither.
+        rest.truncate(UNDROPPED);
         let noted = self.with_journal(|journal| match journal.record.undropped == rest {
             true => Ok(()),
             false => journal.write(|record| record.undropped = rest),
