@@ -1,6 +1,7 @@
 //! One execution of one test: its turn, its schema, its end.
 
 use std::cell::RefCell;
+use std::panic::catch_unwind;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -87,7 +88,10 @@ impl Lease {
         let keep = wanted && lives_on && used;
         self.link.end(self.id, passed, used, keep);
         if keep && let Ok(ready) = self.link.ready() {
-            eprintln!("cratedb-test: {}", self.kept(&ready));
+            // Shown with the test's own output, which libtest captures. The macro panics if nobody reads it any more; in
+            // the drop of a test that panics already, that would be the end of the whole process.
+            let text = self.kept(&ready);
+            let _ = catch_unwind(|| eprintln!("cratedb-test: {text}"));
         }
     }
 
