@@ -48,7 +48,9 @@ impl Reader {
 enum Answer {
     Ready(Box<Ready>, UnixStream, Reader),
     /// The keeper ended before the cluster was there; whether it had said anything.
-    Gone { heard: bool },
+    Gone {
+        heard: bool,
+    },
     /// The keeper speaks another protocol; it has to end first.
     Foreign(u32),
 }
