@@ -18,7 +18,7 @@ mod takeover;
 mod watch;
 mod work;
 
-pub(crate) use files::{DIR_VARIABLE, KeyFiles, Places};
+pub(crate) use files::{DIR_VARIABLE, KeyFiles, Places, initial_environment};
 pub(crate) use lock::Locks;
 pub(crate) use machine::{AttemptId, Mode, Policy};
 pub(crate) use protocol::{

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OnceCell;
 
-pub(crate) use self::attempt::{Attempt, TestInfo, current_attempt, current_cluster, enter};
+pub(crate) use self::attempt::{Attempt, TestInfo, current_attempt, current_cluster, enter, surrounding_attempt};
 use self::link::Link;
 use crate::background;
 use crate::cluster::Cluster;
@@ -64,7 +64,7 @@ impl Session {
     ///
     /// When the run is over, or when an exclusive test held the cluster longer than `CRATEDB_TEST_START_TIMEOUT`.
     pub async fn cluster(&self, name: &str) -> Result<Cluster> {
-        self.cluster_within(name, current_attempt()).await
+        self.cluster_within(name, surrounding_attempt()).await
     }
 
     pub(crate) async fn cluster_within(&self, name: &str, parent: Option<AttemptId>) -> Result<Cluster> {

@@ -45,7 +45,7 @@ impl Settings {
 
     fn read(sources: &Sources, manifest_dir: &Path) -> Result<Self> {
         let mut notes = Vec::new();
-        let start_timeout = sources.duration("CRATEDB_TEST_START_TIMEOUT", Duration::from_secs(15 * 60))?;
+        let start_timeout = sources.lasting("CRATEDB_TEST_START_TIMEOUT", Duration::from_secs(15 * 60))?;
         let on_exit = sources.choice(
             "CRATEDB_TEST_ON_EXIT",
             &[("auto", OnExit::Auto), ("suspend", OnExit::Suspend), ("keep", OnExit::Keep), ("delete", OnExit::Delete)],
@@ -53,7 +53,7 @@ impl Settings {
         )?;
         let policy = Policy {
             keep_warm: millis(sources.duration("CRATEDB_TEST_KEEP_WARM", Duration::ZERO)?),
-            max_lifetime: millis(sources.duration("CRATEDB_TEST_MAX_LIFETIME", Duration::from_secs(2 * 60 * 60))?),
+            max_lifetime: millis(sources.lasting("CRATEDB_TEST_MAX_LIFETIME", Duration::from_secs(2 * 60 * 60))?),
             start_timeout: millis(start_timeout),
             on_exit,
         };
@@ -64,7 +64,10 @@ impl Settings {
             key,
             target,
             policy,
-            report: sources.get("CRATEDB_TEST_REPORT"),
+            // The keeper's working directory is the root.
+            report: sources
+                .get("CRATEDB_TEST_REPORT")
+                .map(|path| project_of(manifest_dir).join(path).display().to_string()),
             log: sources.get("CRATEDB_TEST_LOG").unwrap_or_else(|| "info".into()),
             notes,
         };
@@ -186,7 +189,7 @@ fn cloud_target(sources: &Sources, cluster: ClusterAddress) -> Result<(Target, S
         tier: sources.get("CRATEDB_CLOUD_TIER").unwrap_or_else(|| "default".into()),
         version: sources.get("CRATEDB_VERSION"),
         deploy,
-        timeout: sources.duration("CRATEDB_CLOUD_TIMEOUT", Duration::from_secs(30))?,
+        timeout: sources.lasting("CRATEDB_CLOUD_TIMEOUT", Duration::from_secs(30))?,
         username: sources.get("CRATEDB_USERNAME"),
         password: sources.get("CRATEDB_PASSWORD").map(Secret::new),
     };

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Kind, Result};
@@ -100,8 +100,10 @@ fn make_own(dir: &Path, user: u32) -> Result<()> {
     if meta.uid() != user {
         return Err(refuse(format!("it belongs to user {}", meta.uid())));
     }
-    if meta.mode() & 0o077 != 0 {
-        fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(|error| refuse(error.to_string()))?;
+    // Its mode is left alone, since it may be a directory of another purpose. Whoever may only read finds files without
+    // permissions for others in it.
+    if meta.mode() & 0o022 != 0 {
+        return Err(refuse(format!("others may write to it (mode {:o})", meta.mode() & 0o7777)));
     }
     Ok(())
 }

@@ -56,6 +56,29 @@ impl Record {
     }
 }
 
+/// What every format has, so that none is taken for a torn write.
+#[derive(Debug, Deserialize)]
+struct Stamp {
+    version: u32,
+    sequence: u64,
+    word: String,
+}
+
+/// The record of a slot that is whole. One of another format says nothing that could be repaired here: it may only be
+/// forgotten if nothing is owed.
+fn understood(stamp: &Stamp, json: &[u8], key: &str) -> std::result::Result<Record, String> {
+    if stamp.version == VERSION {
+        return serde_json::from_slice(json).map_err(|error| error.to_string());
+    }
+    if stamp.word == "clean" {
+        return Ok(Record { sequence: stamp.sequence, ..Record::new(key) });
+    }
+    let Stamp { version, word, .. } = stamp;
+    Err(format!(
+        "it was written by another version of cratedb-test (format {version}, here {VERSION}) and says `{word}`"
+    ))
+}
+
 #[derive(Debug)]
 pub(crate) struct Journal {
     file: File,
@@ -81,18 +104,20 @@ impl Journal {
                 .because(error)
                 .hint("nothing is started without a journal; make room on that disk or set CRATEDB_TEST_DIR")
         })?;
-        let mut newest = None;
+        let mut newest: Option<(Stamp, Vec<u8>)> = None;
         for slot in 0..2 {
             let read = read_slot(&file, slot).map_err(fail)?;
-            newest = newest.into_iter().chain(read).max_by_key(|record: &Record| record.sequence);
+            newest = newest.into_iter().chain(read).max_by_key(|(stamp, _)| stamp.sequence);
         }
-        if let Some(record) = newest.as_ref().filter(|record| record.version != VERSION) {
-            return Err(cannot("use", path).because(format!(
-                "it was written by another version of cratedb-test (format {}, here {VERSION}) and says {:?}",
-                record.version, record.word
-            )));
-        }
-        Ok(Self { file, path: path.to_owned(), record: newest.unwrap_or_else(|| Record::new(key)) })
+        let record = match newest {
+            Some((stamp, json)) => understood(&stamp, &json, key).map_err(|cause| {
+                cannot("use", path)
+                    .because(cause)
+                    .hint("run the tests once with that version, which lets go of what it holds; or let go of it by hand and remove the file")
+            })?,
+            None => Record::new(key),
+        };
+        Ok(Self { file, path: path.to_owned(), record })
     }
 
     /// Changes the record and returns once it would survive a crash of this machine: for intents.
@@ -143,7 +168,7 @@ fn allocate(file: &File) -> std::io::Result<()> {
 }
 
 /// A slot that is empty or torn is none.
-fn read_slot(file: &File, slot: u64) -> std::io::Result<Option<Record>> {
+fn read_slot(file: &File, slot: u64) -> std::io::Result<Option<(Stamp, Vec<u8>)>> {
     let mut bytes = vec![0; SLOT];
     let mut read = 0;
     while read < SLOT {
@@ -155,13 +180,14 @@ fn read_slot(file: &File, slot: u64) -> std::io::Result<Option<Record>> {
     Ok(parse(&bytes[..read]))
 }
 
-fn parse(bytes: &[u8]) -> Option<Record> {
+fn parse(bytes: &[u8]) -> Option<(Stamp, Vec<u8>)> {
     let header = std::str::from_utf8(bytes.get(..HEADER)?).ok()?;
     let mut words = header.split_ascii_whitespace();
     let length = usize::from_str_radix(words.next()?, 16).ok()?;
     let sum = u64::from_str_radix(words.next()?, 16).ok()?;
     let json = bytes.get(HEADER..HEADER.checked_add(length)?)?;
-    (checksum(json) == sum).then(|| serde_json::from_slice(json).ok())?
+    let stamp = (checksum(json) == sum).then(|| serde_json::from_slice(json).ok())??;
+    Some((stamp, json.to_vec()))
 }
 
 /// FNV-1a: finds torn writes, which is all it is for.
@@ -199,6 +225,32 @@ mod tests {
         let offset = (journal.record.sequence % 2) * SLOT as u64;
         journal.file.write_all_at(b"garbage", offset + 40).unwrap();
         assert_eq!(Journal::open(&path, "k").unwrap().record.word, Word::MaybeUp);
+    }
+
+    /// Writes a record of a later format, whose fields nobody here knows.
+    fn write_foreign(journal: &Journal, word: &str) {
+        let json = format!(r#"{{"version":2,"sequence":41,"word":"{word}","held":["somewhere else"]}}"#);
+        let header = format!("{:08x} {:016x}", json.len(), checksum(json.as_bytes()));
+        let bytes = format!("{header:<31}\n{json}");
+        journal.file.write_all_at(bytes.as_bytes(), SLOT as u64).unwrap();
+    }
+
+    #[test]
+    fn what_a_later_format_owes_is_not_forgotten() {
+        let (_dir, path) = journal();
+        write_foreign(&Journal::open(&path, "k").unwrap(), "asleep");
+        let error = Journal::open(&path, "k").unwrap_err().to_string();
+        assert!(error.contains("format 2, here 1") && error.contains("`asleep`"), "{error}");
+    }
+
+    #[test]
+    fn a_later_format_that_owes_nothing_is_followed_by_ours() {
+        let (_dir, path) = journal();
+        write_foreign(&Journal::open(&path, "k").unwrap(), "clean");
+        let mut journal = Journal::open(&path, "k").unwrap();
+        assert_eq!((journal.record.word, journal.record.version), (Word::Clean, VERSION));
+        journal.write(|record| record.word = Word::Up).unwrap();
+        assert_eq!(Journal::open(&path, "k").unwrap().record.word, Word::Up);
     }
 
     #[test]

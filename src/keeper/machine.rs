@@ -154,6 +154,11 @@ impl Machine {
         &self.policy
     }
 
+    /// Whether what is there, or may be, is ours to release.
+    pub(crate) fn owes(&self) -> bool {
+        self.ours
+    }
+
     /// Who holds the cluster now, for the error of whoever waited in vain.
     pub(crate) fn holders(&self) -> Vec<(ClientId, AttemptId)> {
         self.grants.holders().collect()

@@ -19,7 +19,7 @@ use super::connection::{self, Outbox};
 use super::files::KeyFiles;
 use super::journal::Journal;
 use super::lock::Locks;
-use super::machine::{ClientId, Event, Limits, Machine, Millis, RunnerId, Word};
+use super::machine::{ClientId, Event, Limits, Machine, Millis, RunnerId, State, Word};
 use super::protocol::{FromClient, FromKeeper, Hello, PROTOCOL, Spec};
 use super::work::{Outcome, Work};
 use super::{Holder, exit, log, watch};
@@ -313,13 +313,22 @@ impl Keeper {
             self.filter.set(&spec.log);
         }
         let changed = self.spec.as_ref().is_none_or(|known| known.target != spec.target);
-        if changed {
+        // While something is there or under way, its provider stays: the credentials that got it can let go of it, those
+        // of somebody who came later may be mistyped.
+        let free = match self.machine.state() {
+            State::Recovering { .. } | State::Down | State::Failed => true,
+            State::Owed { .. } => self.resource.is_none(),
+            _ => false,
+        };
+        if self.work.is_none() || changed && free {
             match crate::provider::Provider::chain(&spec.target) {
                 Ok(provider) => self.work = Some(Work::new(provider, self.inputs.clone())),
-                Err(error) => self.failure = Some(error),
+                Err(error) => (self.work, self.failure) = (None, Some(error)),
             }
         }
-        self.spec = Some(spec.clone());
+        if free || self.spec.is_none() {
+            self.spec = Some(spec.clone());
+        }
     }
 
     fn watch<T: Send + 'static>(&self, watch: Watch<T>, input: impl Fn(T) -> Input + Send + 'static) {

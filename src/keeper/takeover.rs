@@ -6,12 +6,14 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::panic::catch_unwind;
+use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use rustix::net::{AddressFamily, sockopt};
 
@@ -66,9 +68,13 @@ fn first_step(hash: &str) -> i32 {
     if rustix::process::setsid().is_err() {
         return exit::NOT_STARTED;
     }
+    // Tried here, where a failure still has an exit status that somebody waits for.
+    if !Places::find().is_ok_and(|places| open_log(&places.hashed(hash).log).is_ok()) {
+        return exit::NO_FILES;
+    }
     let started = Command::new(own_program())
         .arg0(PROCESS_NAME)
-        .env(VARIABLE, format!("2:{hash}"))
+        .env(VARIABLE, format!("2:{hash}:{}", std::process::id()))
         .stdin(Stdio::inherit())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -76,7 +82,8 @@ fn first_step(hash: &str) -> i32 {
     if started.is_ok() { exit::DONE } else { exit::NOT_STARTED }
 }
 
-fn second_step(hash: &str) -> i32 {
+fn second_step(words: &str) -> i32 {
+    let (hash, parent) = words.split_once(':').unwrap_or((words, ""));
     let Ok(listener) = std::io::stdin().as_fd().try_clone_to_owned() else { return exit::NOT_STARTED };
     let listener = close_all_but(listener);
     reset_signals();
@@ -90,22 +97,37 @@ fn second_step(hash: &str) -> i32 {
     if rustix::process::chdir("/").is_err() || redirect_output(&files.log).is_err() {
         return exit::NO_FILES;
     }
+    outlive(parent.parse().unwrap_or(0));
     run::run(listener, &files)
 }
 
-/// Standard input becomes nothing, output and errors become the log.
-fn redirect_output(log: &std::path::Path) -> std::io::Result<()> {
+/// Waits for the end of the first step. As long as that lives, the test and its runner stand above this process, and a
+/// client that came early would be told that they wait for it.
+fn outlive(parent: u32) {
+    const LIMIT: Duration = Duration::from_secs(5);
+    let began = Instant::now();
+    while std::os::unix::process::parent_id() == parent && began.elapsed() < LIMIT {
+        std::thread::sleep(Duration::from_micros(200));
+    }
+}
+
+fn open_log(log: &Path) -> std::io::Result<File> {
     // A log that grew is begun again; the last run is what people look for.
     const LARGEST: u64 = 1 << 20;
     let grown = std::fs::metadata(log).is_ok_and(|meta| meta.len() > LARGEST);
-    let file = OpenOptions::new()
+    OpenOptions::new()
         .create(true)
         .append(!grown)
         .write(true)
         .truncate(grown)
         .mode(0o600)
         .custom_flags(libc::O_NOFOLLOW)
-        .open(log)?;
+        .open(log)
+}
+
+/// Standard input becomes nothing, output and errors become the log.
+fn redirect_output(log: &Path) -> std::io::Result<()> {
+    let file = open_log(log)?;
     let null = std::fs::File::open("/dev/null")?;
     rustix::stdio::dup2_stdin(&null)?;
     rustix::stdio::dup2_stdout(&file)?;

@@ -1,6 +1,7 @@
 //! One execution of one test: its turn, its schema, its end.
 
 use std::cell::RefCell;
+use std::panic::catch_unwind;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -87,7 +88,10 @@ impl Lease {
         let keep = wanted && lives_on && used;
         self.link.end(self.id, passed, used, keep);
         if keep && let Ok(ready) = self.link.ready() {
-            eprintln!("cratedb-test: {}", self.kept(ready));
+            // Shown with the test's own output, which libtest captures. The macro panics if nobody reads it any more; in
+            // the drop of a test that panics already, that would be the end of the whole process.
+            let text = self.kept(&ready);
+            let _ = catch_unwind(|| eprintln!("cratedb-test: {text}"));
         }
     }
 
@@ -119,7 +123,7 @@ async fn granted(
     keep: Option<KeepSchema>,
     parent: Option<AttemptId>,
 ) -> Result<Attempt> {
-    let ready = link.ready()?.clone();
+    let ready = link.ready()?;
     let keep = keep.unwrap_or(link.settings().keep_schema);
     let (id, schema) = (link.next_attempt(), schema::name(&test, SystemTime::now()));
     let keep_if_lost = keep != KeepSchema::Never && ready.lives_on;
@@ -137,7 +141,7 @@ async fn granted(
     };
     let cluster = Cluster::new(Grant {
         pg_url: pg_url(&ready, &schema),
-        http_url: ready.http_url,
+        http_url: ready.http_url.clone(),
         wallet: link.wallet()?.clone(),
         version: ready.version,
         schema,
@@ -176,6 +180,12 @@ pub(crate) fn current_cluster() -> Option<Cluster> {
 /// The attempt in which this thread is.
 pub(crate) fn current_attempt() -> Option<AttemptId> {
     CURRENT.with_borrow(|all| all.last().and_then(|cluster| cluster.grant().attempt))
+}
+
+/// The attempt of whoever asks for one more cluster: also in a task that the test spawned on its own thread, which is
+/// polled outside of the test's body.
+pub(crate) fn surrounding_attempt() -> Option<AttemptId> {
+    Cluster::current().and_then(|cluster| cluster.grant().attempt)
 }
 
 /// Makes an attempt the current one of this thread until the guard is dropped.

@@ -3,11 +3,11 @@
 use std::io;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt as _;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind, Result};
-use crate::keeper::{DIR_VARIABLE, Holder, KeyFiles, Locks, VARIABLE, exit, own_program};
+use crate::keeper::{DIR_VARIABLE, Holder, KeyFiles, Locks, VARIABLE, exit, initial_environment, own_program};
 
 /// How long to pause while a keeper that ends still holds its lock.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -30,7 +30,6 @@ const ALLOWED: &[&str] = &[
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
     "XDG_RUNTIME_DIR",
-    DIR_VARIABLE,
 ];
 
 /// A connection, if a keeper listens. No lock, no wait: the usual case.
@@ -93,19 +92,26 @@ fn bear(files: &KeyFiles) -> Result<UnixStream> {
         _ => {}
     }
     let listener = UnixListener::bind(&files.socket).map_err(|error| fail("bind", error))?;
+    let stream = UnixStream::connect(&files.socket).map_err(|error| fail("connect to", error))?;
     let mut command = Command::new(own_program());
     command.arg0("cratedb-keeper").env_clear().envs(allowed());
+    // As this process looks for it: a test may have changed the variable.
+    command.envs(initial_environment(DIR_VARIABLE).map(|dir| (DIR_VARIABLE, dir)));
     command.env(VARIABLE, format!("1:{}", files.hash));
     command.env("LLVM_PROFILE_FILE", "/dev/null");
     command.stdin(Stdio::from(std::os::fd::OwnedFd::from(listener))).stdout(Stdio::null()).stderr(Stdio::null());
     let status = command
         .spawn()
-        .and_then(|mut child| child.wait())
+        .and_then(|mut child| match child.wait() {
+            // The process ignores SIGCHLD or waits for all its children: it ended, and nobody knows how.
+            Err(error) if error.raw_os_error() == Some(libc::ECHILD) => Ok(ExitStatus::default()),
+            status => status,
+        })
         .map_err(|error| Error::new(Kind::Session, "cannot start a keeper").because(error))?;
     // The listener lives on in the keeper; what is left of it here would keep a dead keeper's socket open.
     drop(command);
     match status.code() {
-        Some(exit::DONE) => UnixStream::connect(&files.socket).map_err(|error| fail("connect to", error)),
+        Some(exit::DONE) => Ok(stream),
         code => {
             let why = code.map_or("a signal ended it", exit::describe);
             Err(Error::new(Kind::Session, format!("cannot start a keeper ({status})"))

@@ -30,7 +30,6 @@ struct Shared {
     files: KeyFiles,
     next: AtomicU64,
     wallet: OnceLock<Wallet>,
-    ready: OnceLock<Ready>,
     state: Mutex<State>,
     renewed: Notify,
 }
@@ -39,12 +38,15 @@ struct Shared {
 struct State {
     /// For writing; the reader has its own descriptor. None while the connection is made again.
     socket: Option<UnixStream>,
+    ready: Option<Arc<Ready>>,
     /// Why there will be no connection any more.
     over: Option<Error>,
     /// Attempts that were granted and have not ended.
     open: BTreeMap<AttemptId, Open>,
     /// Attempts that wait for their turn.
     waiting: HashMap<AttemptId, Waiting>,
+    /// Attempts that ended while there was no connection, and the words that say so.
+    unsaid: Vec<(Open, FromClient)>,
     /// The last renewal that failed.
     not_renewed: Option<Error>,
 }
@@ -64,7 +66,6 @@ impl Link {
             files,
             next: AtomicU64::new(1),
             wallet: OnceLock::new(),
-            ready: OnceLock::new(),
             state: Mutex::default(),
             renewed: Notify::new(),
         }));
@@ -77,9 +78,9 @@ impl Link {
         &self.0.settings
     }
 
-    /// The cluster, as the first keeper of this process described it.
-    pub(super) fn ready(&self) -> Result<&Ready> {
-        self.0.ready.get().ok_or_else(|| Error::new(Kind::Session, "the cluster is not there yet"))
+    /// The cluster, as the last keeper described it: after the death of one, a local server is another.
+    pub(super) fn ready(&self) -> Result<Arc<Ready>> {
+        self.state().ready.clone().ok_or_else(|| Error::new(Kind::Session, "the cluster is not there yet"))
     }
 
     pub(super) fn wallet(&self) -> Result<&Wallet> {
@@ -103,6 +104,7 @@ impl Link {
             state.waiting.insert(id, Waiting { open, parent, granted });
             state.write(&frame);
         }
+        let mut asked = Asked { link: self, id, answered: false };
         let limit = self.0.settings.start_timeout.saturating_add(MARGIN);
         let deadline = tokio::time::sleep(limit);
         tokio::pin!(deadline);
@@ -111,11 +113,11 @@ impl Link {
         loop {
             tokio::select! {
                 answer = &mut answer => {
+                    asked.answered = true;
                     return answer.unwrap_or_else(|_| Err(Error::new(Kind::Session, "the connection to the keeper is over")));
                 }
                 _ = shown.tick() => speaker::say(&format!("`{test}` waits for its turn on the cluster")),
                 () = &mut deadline => {
-                    self.state().waiting.remove(&id);
                     return Err(self.silent(&format!("`{test}` waited for its turn"), limit));
                 }
             }
@@ -124,9 +126,13 @@ impl Link {
 
     /// Says that an attempt is over. Returns once the words are in the socket: the process may end right after.
     pub(super) fn end(&self, id: AttemptId, passed: bool, used: bool, keep: bool) {
+        let frame = FromClient::End { id, passed, used, keep };
         let mut state = self.state();
-        state.open.remove(&id);
-        state.write(&FromClient::End { id, passed, used, keep });
+        match state.open.remove(&id) {
+            // A keeper that is about to be greeted was told, or will be, that it is open.
+            Some(open) if state.socket.is_none() => state.unsaid.push((open, frame)),
+            _ => state.write(&frame),
+        }
     }
 
     /// Asks the keeper for new credentials and waits for them.
@@ -238,7 +244,29 @@ impl Link {
     }
 }
 
+/// Somebody waits for a turn. Dropped before the answer (a time-out, a future that its owner dropped), it takes the
+/// question back: a turn that nobody takes would be held as long as this process lives.
+struct Asked<'a> {
+    link: &'a Link,
+    id: AttemptId,
+    answered: bool,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.link.state().waiting.remove(&self.id);
+            self.link.end(self.id, false, false, false);
+        }
+    }
+}
+
 impl State {
+    /// Everything that a keeper has to take for granted until it is told otherwise.
+    fn held(&self) -> Vec<Open> {
+        self.open.values().chain(self.unsaid.iter().map(|(open, _)| open)).cloned().collect()
+    }
+
     /// Writes a frame if there is a connection. If not, the next one is told what matters by its hello.
     fn write(&mut self, message: &FromClient) {
         let Some(socket) = &self.socket else { return };

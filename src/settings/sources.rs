@@ -96,6 +96,14 @@ impl Sources {
         self.get(name).map_or(Ok(default), |value| values::duration(name, &value))
     }
 
+    /// A duration that must not be zero: nothing can happen in no time.
+    pub(super) fn lasting(&self, name: &str, default: Duration) -> Result<Duration> {
+        match self.duration(name, default)? {
+            Duration::ZERO => Err(values::unreadable(name, "0").hint("accepted: 250ms, 10s, 10m or 2h")),
+            lasting => Ok(lasting),
+        }
+    }
+
     pub(super) fn number(&self, name: &str) -> Result<Option<u32>> {
         let parse =
             |value: String| value.parse().map_err(|_| values::unreadable(name, &value).hint("accepted: a process id"));

@@ -144,3 +144,19 @@ fn schemas_are_not_kept_on_ci_unless_asked_for() {
     let asked = read(&[("CI", "true"), ("CRATEDB_TEST_KEEP_SCHEMA", "on-failure")]).unwrap();
     assert_eq!(asked.keep_schema, KeepSchema::OnFailure);
 }
+
+#[test]
+fn a_limit_of_no_time_is_refused() {
+    for name in ["CRATEDB_TEST_MAX_LIFETIME", "CRATEDB_TEST_START_TIMEOUT"] {
+        let error = read(&[(name, "0s")]).unwrap_err().to_string();
+        assert!(error.contains(name) && error.contains("accepted: 250ms"), "{error}");
+    }
+    assert!(read(&[("CRATEDB_TEST_KEEP_WARM", "0")]).is_ok());
+}
+
+#[test]
+fn the_report_lies_where_the_project_is_and_not_where_the_keeper_is() {
+    let report = |path| read(&[("CRATEDB_TEST_REPORT", path)]).unwrap().spec.report.unwrap();
+    assert_eq!(report("target/report.json"), "/project/package/target/report.json");
+    assert_eq!(report("/tmp/report.json"), "/tmp/report.json");
+}

@@ -12,6 +12,9 @@ use crate::keeper::{cleaner::Cleaner, exit, work};
 use crate::provider::{Intents, NotAcquired, OnExit, Ours, Released, Resource};
 use crate::sql::{Credentials, Wallet};
 
+/// So many schemas are remembered for the next acquisition; the others are dropped once they are old.
+const UNDROPPED: usize = 200;
+
 impl Keeper {
     /// Gives the machine an event, and does what it says until nothing more follows.
     pub(super) fn feed(&mut self, event: Event) {
@@ -115,8 +118,9 @@ impl Keeper {
 
     pub(super) fn worked(&mut self, outcome: Outcome) {
         let event = match outcome {
-            Outcome::Acquired(Ok(resource)) => {
+            Outcome::Acquired(Ok(mut resource)) => {
                 let ours = resource.ours != Ours::No;
+                self.still_owed(&mut resource);
                 self.has(*resource);
                 Event::Acquired { ours }
             }
@@ -142,6 +146,18 @@ impl Keeper {
             Outcome::Renewed(outcome) => return self.renewed(outcome),
         };
         self.feed(event);
+    }
+
+    /// What runs only because an earlier release failed was found running, but it is not somebody else's: what is owed
+    /// for it stands in the journal.
+    fn still_owed(&self, resource: &mut Resource) {
+        if resource.ours == Ours::No
+            && self.machine.owes()
+            && let Some(held) = self.held()
+        {
+            resource.ours = self.resource.as_ref().map_or(Ours::Resumed, |before| before.ours);
+            resource.held = held;
+        }
     }
 
     /// The cluster is there.
@@ -249,7 +265,10 @@ impl Keeper {
                 let Some(client) = self.clients.get_mut(id) else { return };
                 client.attempts.insert(number, attempt);
                 let session = client.session;
-                if let Some(report) = self.clients.reports.get_mut(&session) {
+                // What a test begins inside itself is a part of it.
+                if parent.is_none()
+                    && let Some(report) = self.clients.reports.get_mut(&session)
+                {
                     report.tests += 1;
                 }
                 self.feed(Event::Begin { client: id, attempt: number, mode, parent });
@@ -344,7 +363,9 @@ impl Keeper {
     /// What could not be dropped in time is dropped by the next acquisition.
     fn note_undropped(&mut self) {
         let rest = std::mem::take(&mut self.drops_in_flight);
-        let rest = if self.resource.as_ref().is_some_and(lives_on) { rest } else { Vec::new() };
+        let mut rest = if self.resource.as_ref().is_some_and(lives_on) { rest } else { Vec::new() };
+        // A record that grows beyond its slot could not be written any more, the next intent neither.
+        rest.truncate(UNDROPPED);
         let noted = self.with_journal(|journal| match journal.record.undropped == rest {
             true => Ok(()),
             false => journal.write(|record| record.undropped = rest),

@@ -16,10 +16,11 @@ use crate::session::process::Identity;
 use crate::session::speaker;
 use crate::sql::Wallet;
 
-/// Before the next try, when a keeper ended just as we came; longer each time.
+/// Before the next try, when a keeper ended just as we came; doubled each time, up to `PAUSES` times.
 const PAUSE: Duration = Duration::from_millis(5);
-/// One keeper may end as we come, and the next one too; not as many as this, which takes half a minute.
-const TRIES: u32 = 100;
+const PAUSES: u32 = 7;
+/// So many keepers in a row that end without a word are no coincidence.
+const SILENT_ENDS: u32 = 15;
 
 /// The keeper's messages.
 pub(super) struct Reader {
@@ -46,8 +47,10 @@ impl Reader {
 /// What came of one hello.
 enum Answer {
     Ready(Box<Ready>, UnixStream, Reader),
-    /// The keeper ended before it had said anything: it was about to.
-    Gone,
+    /// The keeper ended before the cluster was there; whether it had said anything.
+    Gone {
+        heard: bool,
+    },
     /// The keeper speaks another protocol; it has to end first.
     Foreign(u32),
 }
@@ -58,7 +61,7 @@ impl Link {
         let limit = self.0.settings.start_timeout.saturating_add(MARGIN);
         let deadline = Instant::now() + limit;
         let mut speaker = Speaker::new();
-        let mut gone = 0;
+        let mut silent_ends = 0;
         loop {
             let stream = self.reach(deadline).await?;
             let hello = self.hello(stream, &mut speaker);
@@ -71,11 +74,13 @@ impl Link {
                     self.resume(*ready, socket);
                     return Ok(reader);
                 }
-                Answer::Gone if gone < TRIES => {
-                    gone += 1;
-                    tokio::time::sleep(PAUSE * gone).await;
+                Answer::Gone { heard } => {
+                    silent_ends = if heard { 0 } else { silent_ends + 1 };
+                    if silent_ends > SILENT_ENDS {
+                        return Err(self.stillborn(silent_ends));
+                    }
+                    tokio::time::sleep(PAUSE * 2u32.pow(silent_ends.min(PAUSES))).await;
                 }
-                Answer::Gone => return Err(self.stillborn()),
                 Answer::Foreign(protocol) => {
                     speaker.step(
                         format!(
@@ -93,12 +98,11 @@ impl Link {
         }
     }
 
-    /// A keeper that is started and ends at once, again and again.
-    fn stillborn(&self) -> Error {
-        let log = self.0.files.log.display();
-        Error::new(Kind::Session, "cannot start a keeper")
-            .because(format!("{TRIES} of them ended before they had said anything"))
-            .hint(format!("its log is {log}; CRATEDB_TEST_DIR names another directory for it"))
+    /// Keepers that are born and end at once.
+    fn stillborn(&self, times: u32) -> Error {
+        Error::new(Kind::Session, "cannot keep a keeper alive")
+            .because(format!("{times} in a row ended before they said anything"))
+            .hint(format!("their log is {}", self.0.files.log.display()))
     }
 
     async fn reach(&self, deadline: Instant) -> Result<UnixStream> {
@@ -113,7 +117,7 @@ impl Link {
     async fn hello(&self, socket: UnixStream, speaker: &mut Speaker) -> Result<Answer> {
         let broken =
             |error: std::io::Error| Error::new(Kind::Session, "the connection to the keeper broke").because(error);
-        let open: Vec<_> = self.state().open.values().cloned().collect();
+        let open = self.state().held();
         let frame = encode(&FromClient::Hello(Box::new(Hello {
             protocol: PROTOCOL,
             spec: self.0.settings.spec.clone(),
@@ -132,15 +136,18 @@ impl Link {
         let stream = socket.try_clone().and_then(tokio::net::UnixStream::from_std).map_err(broken)?;
         check_peer(&stream)?;
         // Any failure from here to the first answer is a keeper that was about to end.
-        let Ok(sent) = send_with_descriptors(&socket, &frame, &borrowed) else { return Ok(Answer::Gone) };
+        let Ok(sent) = send_with_descriptors(&socket, &frame, &borrowed) else {
+            return Ok(Answer::Gone { heard: false });
+        };
         drop(descriptors);
         if super::write_all(&socket, &frame[sent..]).is_err() {
-            return Ok(Answer::Gone);
+            return Ok(Answer::Gone { heard: false });
         }
         self.await_cluster(socket, Reader { stream, decoder: Decoder::default() }, speaker).await
     }
 
     async fn await_cluster(&self, socket: UnixStream, mut reader: Reader, speaker: &mut Speaker) -> Result<Answer> {
+        let mut heard = false;
         loop {
             let next = speaker.next();
             let message = tokio::select! {
@@ -150,8 +157,9 @@ impl Link {
                     continue;
                 }
             };
+            heard |= message.is_some();
             match message {
-                None => return Ok(Answer::Gone),
+                None => return Ok(Answer::Gone { heard }),
                 Some(FromKeeper::Protocol { protocol }) => return Ok(Answer::Foreign(protocol)),
                 Some(FromKeeper::Ready(ready)) => return Ok(Answer::Ready(ready, socket, reader)),
                 Some(FromKeeper::Fail { error }) => return Err(error),
@@ -184,8 +192,8 @@ impl Link {
                 let _ = self.0.wallet.set(wallet);
             }
         }
-        let _ = self.0.ready.set(ready);
         let mut state = self.state();
+        state.ready = Some(Arc::new(ready));
         state.socket = Some(socket);
         let again: Vec<FromClient> = state
             .waiting
@@ -193,6 +201,12 @@ impl Link {
             .map(|waiting| FromClient::Begin { attempt: waiting.open.clone(), parent: waiting.parent })
             .collect();
         again.iter().for_each(|frame| state.write(frame));
+        for (_, end) in std::mem::take(&mut state.unsaid) {
+            state.write(&end);
+        }
+        drop(state);
+        // Whoever waits for new credentials asked a keeper that is dead.
+        self.0.renewed.notify_waiters();
     }
 }
 

@@ -1,0 +1,154 @@
+//! Attacks that once succeeded.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use cratedb_cloud_simulator::Fault;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::support::cloud::{CLUSTER, TestCloud};
+use crate::support::consumer::Consumer;
+use crate::support::run::{Plan, Run, Runner};
+use crate::support::wait_for;
+
+fn attacked() -> Consumer {
+    Consumer::of("attacked", Runner::Cargo)
+}
+
+/// A run of one test binary, in order.
+fn plan(consumer: &Consumer, cloud: &TestCloud, binary: &str) -> Plan {
+    Plan::new(consumer, Runner::Cargo).args(&["--test", binary]).cloud(cloud)
+}
+
+/// A place where the attacker and the attacked meet.
+struct Meeting(tempfile::TempDir);
+
+impl Meeting {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn at(&self, plan: Plan) -> Plan {
+        plan.env("ATTACK_DIR", self.0.path().display().to_string())
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn here(&self, run: &mut Run, name: &str) {
+        run.wait_for_file(&self.file(&format!("{name}.here")));
+    }
+
+    fn go(&self, name: &str) {
+        std::fs::write(self.file(&format!("{name}.go")), "x").unwrap();
+    }
+}
+
+fn kill(pid: u32, signal: Signal) {
+    kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), signal).unwrap();
+}
+
+#[test]
+fn a_cluster_found_running_since_its_suspension_failed_is_still_owed() {
+    let (consumer, cloud) = (attacked(), TestCloud::suspended());
+    let (first, second) = (Meeting::new(), Meeting::new());
+    let mut run = first.at(plan(&consumer, &cloud, "ends")).in_order().start();
+    first.here(&mut run, "a");
+    cloud.simulator.cloud().fault(Fault::on("PUT", "/suspend").status(403).always());
+    first.go("a");
+    run.finish().passed();
+    wait_for("the release to fail", || if cloud.log().contains("outcome=\"owed\"") { Ok(()) } else { Err(cloud.log()) });
+    let mut run = second.at(plan(&consumer, &cloud, "ends")).in_order().start();
+    second.here(&mut run, "a");
+    cloud.simulator.cloud().clear_faults();
+    second.go("a");
+    run.finish().passed();
+    wait_for("the suspension", || match cloud.simulator.cloud().cluster(CLUSTER).running {
+        false => Ok(()),
+        true => Err(cloud.log()),
+    });
+}
+
+#[test]
+fn who_comes_with_a_wrong_secret_does_not_take_the_right_one_away() {
+    let (consumer, cloud) = (attacked(), TestCloud::suspended());
+    let warm = |plan: Plan| plan.env("CRATEDB_TEST_KEEP_WARM", "1h");
+    warm(plan(&consumer, &cloud, "ends")).in_order().run().passed();
+    plan(&consumer, &cloud, "ends").in_order().env("CRATEDB_CLOUD_API_SECRET", "mistyped").run().passed();
+    cloud.ends_with(1, 1);
+}
+
+#[test]
+fn an_attempt_that_ends_while_a_new_keeper_takes_over_is_over() {
+    let (consumer, cloud, meeting) = (attacked(), TestCloud::suspended(), Meeting::new());
+    let plan = meeting.at(plan(&consumer, &cloud, "ends")).in_order().env("CRATEDB_TEST_START_TIMEOUT", "10s");
+    let mut run = plan.start();
+    meeting.here(&mut run, "a");
+    cloud.simulator.cloud().fault(Fault::on("GET", "/clusters/").delay(Duration::from_secs(2)));
+    let before = cloud.simulator.requests().len();
+    kill(cloud.keeper(), Signal::KILL);
+    wait_for("the next keeper to look", || match cloud.simulator.requests().len() {
+        more if more > before => Ok(()),
+        same => Err(same),
+    });
+    meeting.go("a");
+    run.finish().passed();
+    cloud.ends_with(1, 1);
+    assert_eq!(cloud.log().matches("DROP").count(), 0, "{}", cloud.log());
+}
+
+#[test]
+fn a_turn_that_nobody_waits_for_any_more_is_not_taken() {
+    let (consumer, cloud) = (attacked(), TestCloud::suspended());
+    let plan = plan(&consumer, &cloud, "given_up").in_order().env("CRATEDB_TEST_START_TIMEOUT", "10s");
+    plan.run().passed();
+    cloud.ends_with(1, 1);
+}
+
+#[test]
+fn a_process_that_ignores_its_children_or_changes_our_variable_gets_a_keeper() {
+    let consumer = attacked();
+    for attack in ["sigchld", "directory"] {
+        let cloud = TestCloud::suspended();
+        plan(&consumer, &cloud, "hostile").env("ATTACK", attack).args(&["spoils"]).run().passed();
+        cloud.ends_with(1, 1);
+    }
+}
+
+#[test]
+fn a_task_of_an_exclusive_test_is_a_part_of_it() {
+    let (consumer, cloud) = (attacked(), TestCloud::suspended());
+    let plan = plan(&consumer, &cloud, "hostile").args(&["second_cluster"]).env("CRATEDB_TEST_START_TIMEOUT", "10s");
+    plan.run().passed();
+    cloud.ends_with(1, 1);
+}
+
+/// Without room for its log a keeper ends as soon as it begins.
+#[test]
+fn a_keeper_that_cannot_begin_is_an_error_and_not_a_wait() {
+    let (consumer, cloud) = (attacked(), TestCloud::suspended());
+    let run = |cloud: &TestCloud| plan(&consumer, cloud, "hostile").args(&["spoils"]).run();
+    run(&cloud).passed();
+    cloud.ends_with(1, 1);
+    let log = cloud.file("log").unwrap();
+    std::fs::remove_file(&log).unwrap();
+    std::fs::create_dir(&log).unwrap();
+    let began = Instant::now();
+    run(&cloud).failed().says("cannot start a keeper").says(&log.display().to_string());
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_directory_that_is_open_to_others_is_refused_and_left_as_it_is() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = |dir: &Path| std::fs::metadata(dir).unwrap().permissions().mode() & 0o7777;
+    let (consumer, cloud) = (attacked(), TestCloud::suspended());
+    std::fs::set_permissions(cloud.path(), std::fs::Permissions::from_mode(0o1777)).unwrap();
+    plan(&consumer, &cloud, "hostile").args(&["spoils"]).run().failed().says("others may write");
+    assert_eq!(mode(cloud.path()), 0o1777);
+    std::fs::set_permissions(cloud.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    plan(&consumer, &cloud, "hostile").args(&["spoils"]).run().passed();
+    assert_eq!(mode(cloud.path()), 0o755);
+    cloud.ends_with(1, 1);
+}
