@@ -30,7 +30,11 @@ fn lives_on(version: &str) -> TestCloud {
 fn two_hundred_and_fifty_six_tests_with_the_same_table_names_see_only_their_own_rows() {
     for runner in runners() {
         let (consumer, cloud) = (Consumer::of("many", runner), lives_on("6.4.3"));
-        Plan::new(&consumer, runner).args(if runner == Runner::Nextest { &["-j32"] } else { &[] }).cloud(&cloud).run().passed();
+        Plan::new(&consumer, runner)
+            .args(if runner == Runner::Nextest { &["-j32"] } else { &[] })
+            .cloud(&cloud)
+            .run()
+            .passed();
         cloud.ends_with(0, 0);
         assert_eq!(schemas(&cloud), Vec::<String>::new(), "schemas of passed tests are left");
     }
@@ -42,8 +46,12 @@ fn schemas_are_dropped_object_by_object_where_cascade_is_unknown() {
     Plan::new(&consumer, Runner::Cargo).args(&["--tests"]).cloud(&cloud).run().passed();
     cloud.ends_with(0, 0);
     assert_eq!(schemas(&cloud), Vec::<String>::new(), "schemas of passed tests are left");
-    let statements: Vec<String> =
-        cloud.simulator.requests().iter().filter_map(|request| Some(request.body["stmt"].as_str()?.to_owned())).collect();
+    let statements: Vec<String> = cloud
+        .simulator
+        .requests()
+        .iter()
+        .filter_map(|request| Some(request.body["stmt"].as_str()?.to_owned()))
+        .collect();
     assert!(statements.iter().any(|stmt| stmt.starts_with("DROP TABLE IF EXISTS")), "{statements:?}");
     assert!(!statements.iter().any(|stmt| stmt.contains("CASCADE")), "{statements:?}");
 }

@@ -92,7 +92,8 @@ fn the_keeper_holds_nothing_of_its_parent_and_rests() {
     // Own: the null device, the log, the journal, the lock, its socket, its clients and their processes, epoll and the
     // like. A pipe or a terminal would be somebody else's; a pair of them is the runtime's own.
     let (runner, own) = (processes::descriptors(halted.run.id()), processes::descriptors(keeper));
-    let inherited: Vec<&String> = own.iter().filter(|path| runner.contains(path) && !path.starts_with("anon_inode")).collect();
+    let inherited: Vec<&String> =
+        own.iter().filter(|path| runner.contains(path) && !path.starts_with("anon_inode")).collect();
     assert!(inherited.iter().all(|path| *path == "/dev/null"), "{inherited:?} of {own:?}");
     let standard = own.iter().filter(|path| path.starts_with("/dev/") && *path != "/dev/null").count();
     assert_eq!(standard, 0, "{own:?}");
