@@ -238,3 +238,40 @@ impl Query {
         background::wait(self.0.work()?)?.scalar()
     }
 }
+
+/// One test run, for sync code: [`crate::Session`] that parks its thread.
+///
+/// ```no_run
+/// use cratedb_test::blocking::Session;
+///
+/// fn helper() -> cratedb_test::Result<()> {
+///     let cluster = Session::current()?.cluster("import_of_orders")?;
+///     cluster.execute("CREATE TABLE orders (id INT)")?;
+///     Ok(())
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Session(crate::Session);
+
+impl Session {
+    /// See [`crate::Session::current`].
+    ///
+    /// # Errors
+    ///
+    /// When a setting can't be read and when no cluster can be had.
+    pub fn current() -> Result<Self> {
+        background::wait(crate::Session::current()).map(Self)
+    }
+
+    /// See [`crate::Session::cluster`].
+    ///
+    /// # Errors
+    ///
+    /// When the run is over, or when an exclusive test held the cluster longer than `CRATEDB_TEST_START_TIMEOUT`.
+    pub fn cluster(&self, name: &str) -> Result<Cluster> {
+        // Asked on this thread, which knows the attempt it is in.
+        let parent = crate::session::current_attempt();
+        let (session, name) = (self.0.clone(), name.to_owned());
+        background::wait(async move { session.cluster_within(&name, parent).await }).map(Cluster::from)
+    }
+}

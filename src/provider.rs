@@ -4,6 +4,9 @@
 //! it needs to find that resource again, after a crash and in another process, is [`Resource::held`], the same words that
 //! it wrote to the journal through [`Intents`] before it touched anything.
 
+// No provider alone uses all that they share.
+#![cfg_attr(not(all(feature = "cloud", feature = "container")), allow(dead_code))]
+
 mod chain;
 #[cfg(feature = "cloud")]
 mod cloud;
@@ -32,7 +35,7 @@ pub(crate) enum Target {
     /// A server that somebody else looks after.
     Url(UrlTarget),
     /// A cluster of CrateDB Cloud.
-    Cloud(CloudTarget),
+    Cloud(Box<CloudTarget>),
     /// Nothing is configured: whatever this machine can start.
     Local(LocalTarget),
 }

@@ -65,7 +65,7 @@ mod tests {
     fn a_name_tells_its_age_and_its_test() {
         let now = UNIX_EPOCH + Duration::from_secs(1_790_000_040);
         let name = name("module::tests::Inserts_are_visible_after_refresh", now);
-        assert!(name.starts_with("cratedb_test_htr"), "{name}");
+        assert!(name.starts_with("cratedb_test_hrfjq_"), "{name}");
         assert!(name.ends_with("_inserts_are_visible_afte"), "{name}");
         assert_eq!(born(&name), Some(UNIX_EPOCH + Duration::from_secs(1_790_000_040 / 60 * 60)));
         assert!(!is_left_over(&name, now + LEFT_OVER_AGE));

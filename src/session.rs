@@ -12,12 +12,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OnceCell;
 
-pub(crate) use self::attempt::{Attempt, TestInfo, current_cluster, enter};
+pub(crate) use self::attempt::{Attempt, TestInfo, current_attempt, current_cluster, enter};
 use self::link::Link;
 use crate::background;
 use crate::cluster::Cluster;
 use crate::error::Result;
-use crate::keeper::Places;
+use crate::keeper::{AttemptId, Places};
 use crate::settings::Settings;
 
 /// One test run: everything below one `cargo test` or `cargo nextest run`, which shares one cluster.
@@ -64,7 +64,10 @@ impl Session {
     ///
     /// When the run is over, or when an exclusive test held the cluster longer than `CRATEDB_TEST_START_TIMEOUT`.
     pub async fn cluster(&self, name: &str) -> Result<Cluster> {
-        let parent = attempt::current_attempt();
+        self.cluster_within(name, current_attempt()).await
+    }
+
+    pub(crate) async fn cluster_within(&self, name: &str, parent: Option<AttemptId>) -> Result<Cluster> {
         let (link, name) = (self.link.clone(), name.to_owned());
         background::run(async move { attempt::unattended(link, name, parent).await }).await
     }

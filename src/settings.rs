@@ -190,7 +190,7 @@ fn cloud_target(sources: &Sources, cluster: ClusterAddress) -> Result<(Target, S
         username: sources.get("CRATEDB_USERNAME"),
         password: sources.get("CRATEDB_PASSWORD").map(Secret::new),
     };
-    Ok((Target::Cloud(target), key))
+    Ok((Target::Cloud(Box::new(target)), key))
 }
 
 /// A cluster is named but nobody may touch it: configured and failing, never the next provider's turn.

@@ -53,9 +53,9 @@ pub struct EngineOptions {
 }
 
 impl EngineOptions {
-    /// Whether the version is at least `major.minor`.
+    /// Whether the version is at least `major.minor`; one that isn't a number is the newest.
     fn at_least(&self, major: u32, minor: u32) -> bool {
-        let mut parts = self.version.split('.').map(|p| p.parse::<u32>().unwrap_or(0));
+        let mut parts = self.version.split('.').map(|p| p.parse::<u32>().unwrap_or(u32::MAX));
         (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) >= (major, minor)
     }
 }

@@ -195,6 +195,64 @@ fn a_refused_statement_leaves_everything_as_it_was() {
 }
 
 #[test]
+fn what_the_grammar_rejects_is_no_refusal() {
+    let mut c = engine("6.4.3").connect();
+    for stmt in [
+        "SELECT 1 SELECT 2",
+        "SELECT 1; SELECT 2",
+        "SELECT",
+        "SELECT FROM t",
+        "SELECT 1 +",
+        "SELECT (1",
+        "SELECT 'a",
+        "SELECT CASE END",
+        "SELECT 1abc",
+        "ROLLBACK",
+        "(SELECT 1)",
+        "TRUNCATE TABLE t",
+        "SELECT * FROM t LIMIT -1",
+        "CREATE TABLE select (a INT)",
+        "INSERT INTO t DEFAULT VALUES",
+        "UPDATE t SET a = DEFAULT",
+        "CREATE USER IF NOT EXISTS u",
+        "RESET search_path",
+        "SELECT 1 IN ()",
+    ] {
+        let (status, text) = sql(&mut c, stmt);
+        assert!(status == 400 && text.contains("\"code\":4000"), "{stmt}: {text}");
+    }
+    for stmt in ["SELECT 1 IS DISTINCT FROM 2", "SELECT * FROM t NATURAL JOIN u", "CREATE FUNCTION f()", "SELECT 1_000"]
+    {
+        let (status, text) = sql(&mut c, stmt);
+        assert!(status == 400 && text.contains("not supported by the embedded engine"), "{stmt}: {text}");
+    }
+}
+
+#[test]
+fn functions_keep_to_their_edges() {
+    let mut c = engine("6.4.3").connect();
+    for (expression, want) in [
+        ("left('abc', -1)", "[[\"ab\"]]"),
+        ("substr('abc', -1, 2)", "[[\"ab\"]]"),
+        ("split_part('a', ',', 3)", "[[\"\"]]"),
+        ("'a' || NULL", "[[null]]"),
+        ("concat('a', NULL)", "[[\"a\"]]"),
+        ("round(-1.5)", "[[-1]]"),
+        ("1.0 / 0", "[[\"Infinity\"]]"),
+        ("-7 / 2", "[[-3]]"),
+        ("2.5::INT", "[[2]]"),
+        ("NULL IN (1)", "[[null]]"),
+        ("1 = ANY([NULL, 2])", "[[null]]"),
+        ("1 = ALL([])", "[[true]]"),
+        ("[1, 2][0]", "[[null]]"),
+        ("'2024-01-31'::TIMESTAMP + '1 month'::INTERVAL", "[[1709164800000]]"),
+        ("extract(WEEK FROM '2021-01-03'::TIMESTAMP)", "[[53]]"),
+    ] {
+        assert_eq!(rows(&mut c, &format!("SELECT {expression} AS x")), want, "{expression}");
+    }
+}
+
+#[test]
 fn sessions_belong_to_connections_and_users() {
     let engine = engine("6.4.3");
     let mut c = engine.connect();

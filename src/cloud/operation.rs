@@ -62,14 +62,17 @@ impl Which {
     }
 
     fn find(&self, operations: Vec<Operation>) -> Option<Operation> {
-        operations.into_iter().find(|operation| match self {
-            Self::Id(id) => operation.id == *id,
-            Self::NewestOf(kind, known) => {
+        match self {
+            Self::Id(id) => operations.into_iter().find(|operation| operation.id == *id),
+            Self::NewestOf(kind, known) => operations
+                .into_iter()
                 // The type may be left out of an answer that was asked for one type.
-                (operation.kind == *kind || operation.kind.is_empty())
-                    && known.as_ref().is_none_or(|known| known.is_before(operation))
-            }
-        })
+                .filter(|operation| operation.kind == *kind || operation.kind.is_empty())
+                .filter(|operation| known.as_ref().is_none_or(|known| known.is_before(operation)))
+                // The order of the list is not documented; of equal dates the first one counts, as for other clients.
+                .rev()
+                .max_by_key(|operation| moment(&operation.dc.created)),
+        }
     }
 
     fn kind(&self) -> Option<&'static str> {
@@ -161,5 +164,59 @@ impl Operation {
         Error::new(Kind::Cloud, format!("{what} failed"))
             .because(words)
             .hint(format!("operation {} of type {} ended as FAILED", self.id, self.kind))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn operation(id: &str, kind: &str, minute: u8, status: &str) -> Operation {
+        serde_json::from_value(serde_json::json!({
+            "id": id, "type": kind, "status": status,
+            "dc": { "created": format!("2026-01-05T10:{minute:02}:00.000000+00:00") },
+        }))
+        .unwrap()
+    }
+
+    fn answer(last: Operation) -> Cluster {
+        Cluster { last_async_operation: Some(last), ..Cluster::default() }
+    }
+
+    #[test]
+    fn the_operation_of_the_answer_counts_if_it_is_newer_than_what_was_known() {
+        let known = Known::from(&operation("a", "CREATE", 1, "SUCCEEDED"));
+        let started = |last| Which::started("SUSPEND", &answer(last), Some(&known));
+        assert!(matches!(started(operation("b", "SUSPEND", 2, "SUCCEEDED")), Which::Id(id) if id == "b"));
+        for old in [operation("a", "CREATE", 1, "SUCCEEDED"), operation("0", "SUSPEND", 0, "SUCCEEDED")] {
+            assert!(matches!(started(old), Which::NewestOf("SUSPEND", Some(_))));
+        }
+    }
+
+    #[test]
+    fn without_anything_known_only_an_operation_that_runs_is_the_new_one() {
+        let started = |last| Which::started("SUSPEND", &answer(last), None);
+        assert!(matches!(started(operation("b", "SUSPEND", 2, "REGISTERED")), Which::Id(id) if id == "b"));
+        assert!(matches!(started(operation("b", "SUSPEND", 2, "SUCCEEDED")), Which::NewestOf("SUSPEND", None)));
+    }
+
+    #[test]
+    fn the_newest_of_a_type_is_found_in_any_order_and_never_an_old_one() {
+        let known = Known::from(&operation("old", "SUSPEND", 3, "SUCCEEDED"));
+        let which = Which::NewestOf("SUSPEND", Some(known));
+        let list = || {
+            vec![
+                operation("older", "SUSPEND", 1, "SUCCEEDED"),
+                operation("new", "SUSPEND", 4, "SENT"),
+                operation("newer", "SUSPEND", 5, "SENT"),
+                operation("other", "SCALE", 6, "SENT"),
+                operation("old", "SUSPEND", 3, "SUCCEEDED"),
+            ]
+        };
+        let turned = || list().into_iter().rev().collect();
+        assert_eq!(which.find(list()).unwrap().id, "newer");
+        assert_eq!(which.find(turned()).unwrap().id, "newer");
+        let old = list().into_iter().filter(|operation| operation.id.starts_with("old")).collect();
+        assert!(which.find(old).is_none());
     }
 }

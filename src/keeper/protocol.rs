@@ -236,3 +236,6 @@ pub(crate) fn receive_with_descriptors(
     }
     Ok(received.bytes)
 }
+
+#[cfg(test)]
+mod tests;

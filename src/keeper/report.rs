@@ -29,6 +29,9 @@ pub(super) struct Report {
     pub(super) outcome: String,
     /// More about the outcome, for people.
     pub(super) detail: String,
+    /// Whether people were told which cluster it is.
+    #[serde(skip)]
+    pub(super) told: bool,
     #[serde(skip)]
     pub(super) path: Option<String>,
     #[serde(skip)]
@@ -49,6 +52,7 @@ impl Report {
             released_at_ms: None,
             outcome: String::new(),
             detail: String::new(),
+            told: false,
             path,
             seen: BTreeSet::new(),
         }

@@ -90,7 +90,7 @@ fn second_step(hash: &str) -> i32 {
     if rustix::process::chdir("/").is_err() || redirect_output(&files.log).is_err() {
         return exit::NO_FILES;
     }
-    run::run(listener.into(), &files)
+    run::run(listener, &files)
 }
 
 /// Standard input becomes nothing, output and errors become the log.

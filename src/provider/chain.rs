@@ -30,7 +30,7 @@ impl Provider {
         match target {
             Target::Url(target) => Ok(Self::Url(Url::new(target.clone()))),
             #[cfg(feature = "cloud")]
-            Target::Cloud(target) => Ok(Self::Cloud(Box::new(Cloud::new(target.clone())?))),
+            Target::Cloud(target) => Ok(Self::Cloud(Box::new(Cloud::new((**target).clone())?))),
             #[cfg(not(feature = "cloud"))]
             Target::Cloud(target) => {
                 Err(Error::new(Kind::Setting, format!("cannot use {} of CrateDB Cloud", target.cluster))

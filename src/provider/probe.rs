@@ -55,31 +55,28 @@ async fn look(url: &str, wallet: &Wallet, patience: Patience) -> Result<Look<Ver
     // With a schema already here: a proxy that mixes sessions keeps the one of the first request for all that follow.
     let client = Client::with_limits(url, Some(SCHEMAS[0]), wallet.clone(), LIMITS)?;
     let version = client.version().await?;
-    let nodes: Vec<(i64,)> = client.rows("SELECT count(*) FROM sys.nodes").await?;
-    if nodes.first().is_none_or(|(count,)| *count < 1) {
-        return Ok(Look::NotYet("no node has joined the cluster".to_owned()));
-    }
-    if patience == Patience::Empty
-        && let Some(why) = not_green(&client).await?
-    {
+    if let Some(why) = unfit(&client, patience).await? {
         return Ok(Look::NotYet(why));
     }
     sessions_are_kept_apart(url, wallet).await?;
     Ok(Look::Ready(version))
 }
 
-/// Since 6.2 a server answers before it has recovered its state; the cluster's health tells.
-async fn not_green(client: &Client) -> Result<Option<String>> {
-    /// "Relation unknown": before 6.0 there is no such table, and then answers wait for the recovery.
-    const RELATION_UNKNOWN: i32 = 4041;
-    let health: Result<Vec<(String, String)>> =
-        client.rows("SELECT health::TEXT, coalesce(description, '') FROM sys.cluster_health").await;
+/// Why a server that answers can't be used yet: since 6.2 it does so before it has recovered what it knew.
+async fn unfit(client: &Client, patience: Patience) -> Result<Option<String>> {
+    /// Before 6.0 there is no such table, and a server that has not recovered says 503; or the user may not read it.
+    const NOTHING_TO_LEARN: [i32; 3] = [4010, 4011, 4041];
+    let health: Result<Vec<(String, Option<String>)>> =
+        client.rows("SELECT health, description FROM sys.cluster_health").await;
+    let told = |(health, description): (String, Option<String>)| {
+        let description = description.unwrap_or_default();
+        // Others' data may be yellow or red for ever, which is no reason not to test there.
+        let unfit = description.contains("not recovered") || patience == Patience::Empty && health != "GREEN";
+        unfit.then(|| format!("the cluster is {health} {description}").trim_end().to_owned())
+    };
     match health {
-        Ok(rows) => Ok(rows
-            .into_iter()
-            .find(|(health, _)| health != "GREEN")
-            .map(|(health, description)| format!("cluster is {health} {description}").trim_end().to_owned())),
-        Err(error) if error.code() == Some(RELATION_UNKNOWN) => Ok(None),
+        Ok(rows) => Ok(rows.into_iter().find_map(told)),
+        Err(error) if error.code().is_some_and(|code| NOTHING_TO_LEARN.contains(&code)) => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use serde::Deserialize;
+
 use super::probe::{self, Patience};
 use super::{Acquired, NotAcquired, Ours, Progress, Released, Resource, UrlTarget};
 use crate::error::Result;
@@ -28,12 +30,14 @@ impl Url {
         progress.step(format!("connecting to {url}"));
         let wallet = Wallet::new(self.credentials());
         let version = probe::answers_sql(url, &wallet, Patience::Answering, deadline, progress).await?;
-        let pg_url = self.pg_url(&wallet).await?;
+        let pg_url = self.pg_url(&wallet).await;
         Ok(Resource {
             provider: "url".to_owned(),
             name: url.clone(),
             http_url: url.clone(),
-            pg_hint: pg_url.is_none().then(|| format!("the server at {url} says that it has no PostgreSQL port")),
+            pg_hint: pg_url
+                .is_none()
+                .then(|| format!("the server at {url} does not say at which port it speaks PostgreSQL")),
             pg_url,
             credentials: self.credentials(),
             version,
@@ -57,12 +61,16 @@ impl Url {
         }
     }
 
-    /// The server knows its PostgreSQL port; the host is the one that HTTP found it at.
-    async fn pg_url(&self, wallet: &Wallet) -> Result<Option<Secret>> {
-        let client = Client::new(&self.target.url, None, wallet.clone())?;
-        let ports: Vec<(Option<u16>,)> = client.rows("SELECT port['psql'] FROM sys.nodes LIMIT 1").await?;
-        let Some((Some(port),)) = ports.into_iter().next() else { return Ok(None) };
-        Ok(pg_url(&self.target.url, port, self.target.username.as_deref(), self.target.password.as_ref()))
+    /// The server knows its PostgreSQL port; the host is the one that HTTP found it at. Nothing else fails without it.
+    async fn pg_url(&self, wallet: &Wallet) -> Option<Secret> {
+        #[derive(Default, Deserialize)]
+        struct Ports {
+            psql: Option<u16>,
+        }
+        let client = Client::new(&self.target.url, None, wallet.clone()).ok()?;
+        let rows: Vec<(Ports,)> = client.rows("SELECT port FROM sys.nodes LIMIT 1").await.ok()?;
+        let (Ports { psql: port },) = rows.into_iter().next()?;
+        pg_url(&self.target.url, port?, self.target.username.as_deref(), self.target.password.as_ref())
     }
 }
 

@@ -45,12 +45,13 @@ struct Lease {
 }
 
 impl Attempt {
-    /// Joins the session, waits for the cluster and for the test's turn. No SQL.
-    pub(crate) async fn begin(test: TestInfo) -> Result<Self> {
+    /// Joins the session, waits for the cluster and for the test's turn. No SQL. With a `parent`, the attempt in which
+    /// this one is made, it does not wait.
+    pub(crate) async fn begin(test: TestInfo, parent: Option<AttemptId>) -> Result<Self> {
         let session = Session::of_package(Path::new(test.manifest_dir)).await?;
         let name = format!("{}::{}", test.module, test.name);
         let mode = if test.exclusive { Mode::Exclusive } else { Mode::Shared };
-        background::run(granted(session.link, name, mode, test.keep_schema, None)).await
+        background::run(granted(session.link, name, mode, test.keep_schema, parent)).await
     }
 
     pub(crate) fn cluster(&self) -> &Cluster {
@@ -173,7 +174,7 @@ pub(crate) fn current_cluster() -> Option<Cluster> {
 }
 
 /// The attempt in which this thread is.
-pub(super) fn current_attempt() -> Option<AttemptId> {
+pub(crate) fn current_attempt() -> Option<AttemptId> {
     CURRENT.with_borrow(|all| all.last().and_then(|cluster| cluster.grant().attempt))
 }
 

@@ -7,6 +7,7 @@ use cratedb_cloud_simulator::{ClusterOptions, Fault, Options, Pace};
 use crate::support::cloud::{CLUSTER, SECRET, TestCloud, suspendable};
 use crate::support::consumer::Consumer;
 use crate::support::run::{Finished, Plan, Runner};
+use crate::support::wait_for;
 
 fn plan(cloud: &TestCloud) -> Plan {
     // All tests of the run, so that each can be seen to give the same cause.
@@ -58,9 +59,16 @@ fn a_failed_operation_is_told_in_the_services_own_words() {
 #[test]
 fn somebody_elses_operation_is_waited_out_and_then_the_goal_is_looked_at_again() {
     let cloud = TestCloud::with(Options::default().cluster(ClusterOptions::running(CLUSTER)));
-    cloud.simulator.cloud().foreign_suspend(CLUSTER, Pace::Auto(Duration::from_millis(600)));
-    plan(&cloud).run().passed();
-    cloud.ends_with(1, 2);
+    cloud.simulator.cloud().foreign_suspend(CLUSTER, Pace::Explicit);
+    let run = plan(&cloud).start();
+    wait_for("somebody who looks at the operation", || {
+        let asked = cloud.simulator.requests().iter().any(|request| request.path.ends_with("/operations/"));
+        if asked { Ok(()) } else { Err("nobody") }
+    });
+    assert_eq!(cloud.counts(), (0, 0), "nothing may be asked for while an operation runs");
+    cloud.simulator.cloud().release(CLUSTER);
+    run.finish().passed();
+    cloud.ends_with(1, 1);
 }
 
 #[test]
@@ -109,7 +117,11 @@ fn a_cluster_that_never_answers_sql_is_an_error_that_says_what_was_awaited_and_i
 fn a_proxy_that_mixes_sessions_is_found_before_any_test_runs() {
     let cloud = TestCloud::with(Options::default().cluster(suspendable()));
     cloud.simulator.cloud().mix_connections(CLUSTER, true);
-    all_say(plan(&cloud), Duration::from_secs(15), &["Default-Schema"]);
+    all_say(
+        plan(&cloud),
+        Duration::from_secs(15),
+        &["a proxy before the server mixes sessions", "connect to CrateDB without that proxy"],
+    );
     cloud.ends_with(1, 1);
 }
 

@@ -180,12 +180,17 @@ fn a_low_descriptor_limit_does_not_limit_the_keeper() {
     if !runners().contains(&Runner::Nextest) {
         return;
     }
-    let (consumer, cloud) = (Consumer::of("many", Runner::Nextest), TestCloud::suspended());
-    let mut command = clean(Command::new("sh"));
-    // A hundred clients at once are three hundred descriptors.
-    command.args(["-c", "ulimit -Sn 256; exec cargo nextest run -j100"]).current_dir(&consumer.dir);
-    let output = command.envs(cloud.environment()).output().unwrap();
+    let (small, cloud) = (Consumer::of("workspace", Runner::Cargo), TestCloud::suspended());
+    // Born with few descriptors: the build is done, and one test process needs no more.
+    let mut first = clean(Command::new("sh"));
+    first.args(["-c", "ulimit -Sn 40; exec cargo test -p b --lib"]).current_dir(&small.dir).envs(cloud.environment());
+    let output = first.env("CRATEDB_TEST_KEEP_WARM", "1h").output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    // A hundred clients at once are two hundred descriptors.
+    let many = Consumer::of("many", Runner::Nextest);
+    let plan = Plan::new(&many, Runner::Nextest).args(&["-j100", "-E", "test(/t0/)"]).cloud(&cloud);
+    plan.run().passed();
+    assert_eq!(cloud.log().matches("a keeper was born").count(), 1);
     cloud.ends_with(1, 1);
 }
 

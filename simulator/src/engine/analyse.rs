@@ -391,7 +391,7 @@ impl<'a> Analyser<'a> {
         let value = subquery(exec::run(&plan, self.context, None)?, sub)?;
         // Not a literal, or it would be converted like one.
         let unfolded = Function { name: "subquery", run: |_, mut v| Ok(v.pop().unwrap_or(Value::Null)), strict: false };
-        if sub == Sub::Array {
+        if value == Value::Array(vec![]) {
             return Ok(Expr::literal(value, ty));
         }
         Ok(Expr::new(Kind::Call(unfolded, vec![Expr::literal(value, ty.clone())]), ty))

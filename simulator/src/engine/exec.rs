@@ -288,7 +288,7 @@ pub(crate) fn row_of(table: &Table, document: &Document, system: bool, version: 
         if version && document.version == 0 {
             return Err(refuse("a system column of a row that was deleted and inserted again"));
         }
-        if table.lost_count() {
+        if !table.knows_seq_no(document) {
             return Err(refuse("a system column after a deletion that found nothing"));
         }
         let columns = table.definition.columns.iter().zip(&document.values);

@@ -81,8 +81,7 @@ fn sql(connection: &mut Connection, body: &[u8], types: bool) -> Answer {
     let done = if body.is_bulk && !body.bulk.is_empty() {
         run::bulk(engine, session, &body).map(|items| write_items(&mut out, &items))
     } else if body.is_bulk && run::is_write(&body.stmt) {
-        write_items(&mut out, &[]);
-        Ok(())
+        run::bulk_of_none(engine, session, &body.stmt).map(|()| write_items(&mut out, &[]))
     } else {
         run::single(engine, session, &body).map(|outcome| write_outcome(&mut out, &outcome, types))
     };

@@ -48,6 +48,7 @@ pub(crate) fn statement(sql: &str) -> Result<Statement> {
         | Token::Escaped(..)
         | Token::Bits(_)
         | Token::Op("@" | "~" | ")" | "]" | "}") => Err(syntax("extraneous input after the statement")),
+        Token::Word(word) if word == "select" => Err(syntax("extraneous input 'SELECT'")),
         token => Err(refuse(format!("the statement from {token:?} on"))),
     }
 }

@@ -142,7 +142,8 @@ impl Printer {
         }
         let args = if call.star { "*".into() } else { self.full().list(&call.args)? };
         if call.args.is_empty() && !call.star && name.starts_with("current_") {
-            return Ok(name);
+            let bare = ["current_schema", "current_user", "current_catalog"].contains(&name.as_str());
+            return if bare { Ok(name) } else { Err(refuse("a column without alias for this call")) };
         }
         Ok(format!("{name}({}{args})", if call.distinct { "DISTINCT " } else { "" }))
     }

@@ -338,6 +338,20 @@ pub(super) fn bulk(engine: &Engine, session: &mut Session, body: &Body) -> Resul
     Ok(out)
 }
 
+/// A bulk request without rows: only the table is looked at.
+pub(super) fn bulk_of_none(engine: &Engine, session: &Session, stmt: &str) -> Result<()> {
+    let statement = read(engine, stmt)?;
+    let (table, operation) = match &statement {
+        Statement::Insert(insert) => (&insert.table, "INSERT"),
+        Statement::Update { table, .. } => (table, "UPDATE"),
+        Statement::Delete { table, .. } => (table, "DELETE"),
+        _ => return Err(refuse("this statement in bulk")),
+    };
+    let state = engine.state();
+    let run = Run { session, options: &engine.options, now: now(), args: &[] };
+    dml::target(&run.context(&state), table, operation, "DML").map(drop)
+}
+
 /// What can be found without doing anything.
 fn check(state: &mut State, run: &Run, statement: &Statement) -> Result<()> {
     match statement {

@@ -75,7 +75,8 @@ pub(crate) struct Table {
     dirty: Vec<Vec<u8>>,
     writes: u64,
     seq_no: i64,
-    lost_count: bool,
+    /// Sequence numbers from here on aren't known.
+    counted_until: i64,
     journal: Vec<(Vec<u8>, Option<Slot>)>,
     before: Option<(Arc<Definition>, i64, usize)>,
 }
@@ -89,7 +90,7 @@ impl Table {
             dirty: vec![],
             writes: 0,
             seq_no: 0,
-            lost_count: false,
+            counted_until: i64::MAX,
             journal: vec![],
             before: None,
         }
@@ -150,11 +151,12 @@ impl Table {
 
     /// A deletion that found nothing takes a sequence number or not; this engine doesn't know.
     pub(crate) fn lose_count(&mut self) {
-        self.lost_count = true;
+        self.counted_until = self.counted_until.min(self.seq_no);
     }
 
-    pub(crate) fn lost_count(&self) -> bool {
-        self.lost_count
+    /// Whether a document's sequence number is known.
+    pub(crate) fn knows_seq_no(&self, document: &Document) -> bool {
+        document.seq_no < self.counted_until
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -139,9 +139,8 @@ pub(crate) fn grant(state: &mut State, grant: &Grant, path: &[String]) -> Result
         idents.push(Some(match (grant.class, split(name)?) {
             ("SCHEMA", (None, schema)) => schema,
             ("SCHEMA", _) => return Err(refuse("this schema name")),
-            (_, given) => {
+            _ => {
                 let (schema, table) = state.resolve(path, name)?;
-                drop_unused(given);
                 format!("{schema}.{table}")
             }
         }));
@@ -174,6 +173,3 @@ pub(crate) fn grant(state: &mut State, grant: &Grant, path: &[String]) -> Result
     }
     Ok(changed)
 }
-
-/// The name as given is not needed once it is resolved.
-fn drop_unused<T>(_: T) {}

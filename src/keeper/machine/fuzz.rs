@@ -149,7 +149,7 @@ impl World {
         for (_, client) in holding {
             let orphan_limit = Limits::default().orphan_lease;
             let fresh = self.alive(client.runner) || self.now < client.joined_at + orphan_limit;
-            assert!(!(fresh && !client.granted.is_empty()), "released under a holder");
+            assert!(!fresh || client.granted.is_empty(), "released under a holder");
         }
     }
 
@@ -290,7 +290,7 @@ impl World {
             Some(Effect::Acquire) => {
                 let left = luck < 85 && !self.foreign;
                 self.running |= left;
-                self.feed(Event::NotAcquired { maybe_up: left || luck % 2 == 0 });
+                self.feed(Event::NotAcquired { maybe_up: left || luck.is_multiple_of(2) });
             }
             Some(_) => {
                 let ok = luck < 70;

@@ -9,7 +9,7 @@ use crate::keeper::machine::{AttemptId, ClientId, CutReason, Effect, FailReason,
 use crate::keeper::protocol::{FromClient, Ready};
 use crate::keeper::report::unix_millis;
 use crate::keeper::{cleaner::Cleaner, exit, work};
-use crate::provider::{Intents, NotAcquired, Ours, Released, Resource};
+use crate::provider::{Intents, NotAcquired, OnExit, Ours, Released, Resource};
 use crate::sql::{Credentials, Wallet};
 
 impl Keeper {
@@ -146,12 +146,6 @@ impl Keeper {
 
     /// The cluster is there.
     fn has(&mut self, resource: Resource) {
-        let ready_at = unix_millis();
-        for report in self.clients.reports.values_mut() {
-            report.provider.clone_from(&resource.provider);
-            report.resource.clone_from(&resource.name);
-            report.ready_after_ms.get_or_insert(ready_at.saturating_sub(report.began_at_ms));
-        }
         self.plan_renewal(&resource.credentials);
         let mut wallet = Wallet::new(resource.credentials.clone());
         if let Some(work) = &self.work {
@@ -184,17 +178,19 @@ impl Keeper {
             console: resource.console.clone(),
             lives_on: lives_on(resource),
         }));
+        let choice = choice(resource, self.machine.policy().on_exit);
         let (provider, name) = (resource.provider.clone(), resource.name.clone());
         let Some(client) = self.clients.get_mut(id) else { return };
         client.ready = true;
-        client.outbox.send(&message);
-        let session = client.session;
-        let Some(report) = self.clients.reports.get_mut(&session) else { return };
-        let first = report.ready_after_ms.is_none() || report.provider.is_empty();
-        (report.provider, report.resource) = (provider, name);
-        if first {
-            report.ready_after_ms = Some(unix_millis().saturating_sub(report.began_at_ms));
+        let (session, outbox) = (client.session, client.outbox.clone());
+        if let Some(report) = self.clients.reports.get_mut(&session) {
+            (report.provider, report.resource) = (provider, name);
+            report.ready_after_ms.get_or_insert(unix_millis().saturating_sub(report.began_at_ms));
+            if !std::mem::replace(&mut report.told, true) {
+                outbox.send(&FromKeeper::Notice { text: choice });
+            }
         }
+        outbox.send(&message);
     }
 
     fn fail(&mut self, id: ClientId, reason: FailReason) {
@@ -421,6 +417,22 @@ impl Keeper {
             }
         }
     }
+}
+
+/// Which cluster it is and what becomes of it: told once per session, since a wrong choice may cost money.
+fn choice(resource: &Resource, on_exit: OnExit) -> String {
+    let fate = match (resource.ours, on_exit) {
+        (Ours::No, OnExit::Suspend) if resource.provider == "cloud" => "found running; suspended at the end",
+        (Ours::No, _) => "found running; left running",
+        (Ours::Resumed, OnExit::Keep) => "resumed; left running (CRATEDB_TEST_ON_EXIT=keep)",
+        (Ours::Resumed, _) => "resumed; suspended at the end",
+        (Ours::Deployed, OnExit::Keep) => "deployed; left running (CRATEDB_TEST_ON_EXIT=keep)",
+        (Ours::Deployed, OnExit::Delete) => "deployed; deleted at the end",
+        (Ours::Deployed, _) => "deployed; suspended at the end, if its product can be",
+        (Ours::Started, OnExit::Keep) => "started; left running (CRATEDB_TEST_ON_EXIT=keep)",
+        (Ours::Started, _) => "started; removed at the end",
+    };
+    format!("using {}, CrateDB {}: {fate}", resource.name, resource.version)
 }
 
 /// Whether the data survives a release.

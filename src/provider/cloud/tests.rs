@@ -76,7 +76,7 @@ impl Bench {
     }
 
     fn provider(&self) -> Provider {
-        Provider::chain(&Target::Cloud(self.target.clone())).unwrap()
+        Provider::chain(&Target::Cloud(Box::new(self.target.clone()))).unwrap()
     }
 
     async fn acquire(&self) -> Acquired {
@@ -204,7 +204,7 @@ fn futures_can_be_sent_to_another_thread() {
         username: None,
         password: None,
     };
-    let provider = Provider::chain(&Target::Cloud(target)).unwrap();
+    let provider = Provider::chain(&Target::Cloud(Box::new(target))).unwrap();
     let progress = Progress::new(mpsc::unbounded_channel().0);
     let intents = Intents::new(Arc::new(|_| Ok(())));
     let (held, deadline) = (Value::Null, Instant::now());

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 /// The tag of an image that starts as the official one does and is none, or the reason on descriptor 2 and none.
 ///
 /// Where `CRATEDB_TEST_REQUIRE` contains `docker`, a missing engine is a panic instead.
-pub fn image() -> Option<String> {
+pub(crate) fn image() -> Option<String> {
     if let Err(why) = docker(&["version", "--format", "{{.Server.Version}}"]) {
         let required =
             std::env::var("CRATEDB_TEST_REQUIRE").is_ok_and(|names| names.split(',').any(|name| name == "docker"));
@@ -37,7 +37,7 @@ fn make() -> String {
 }
 
 /// What `docker` printed, or why it failed.
-pub fn docker(arguments: &[&str]) -> Result<String, String> {
+pub(crate) fn docker(arguments: &[&str]) -> Result<String, String> {
     let output = Command::new("docker")
         .args(arguments)
         .stdin(Stdio::null())

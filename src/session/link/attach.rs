@@ -16,8 +16,10 @@ use crate::session::process::Identity;
 use crate::session::speaker;
 use crate::sql::Wallet;
 
-/// Before the next try, when a keeper ended just as we came.
+/// Before the next try, when a keeper ended just as we came; longer each time.
 const PAUSE: Duration = Duration::from_millis(5);
+/// One keeper may end as we come, and the next one too; not as many as this, which takes half a minute.
+const TRIES: u32 = 100;
 
 /// The keeper's messages.
 pub(super) struct Reader {
@@ -56,6 +58,7 @@ impl Link {
         let limit = self.0.settings.start_timeout.saturating_add(MARGIN);
         let deadline = Instant::now() + limit;
         let mut speaker = Speaker::new();
+        let mut gone = 0;
         loop {
             let stream = self.reach(deadline).await?;
             let hello = self.hello(stream, &mut speaker);
@@ -68,7 +71,11 @@ impl Link {
                     self.resume(*ready, socket);
                     return Ok(reader);
                 }
-                Answer::Gone => tokio::time::sleep(PAUSE).await,
+                Answer::Gone if gone < TRIES => {
+                    gone += 1;
+                    tokio::time::sleep(PAUSE * gone).await;
+                }
+                Answer::Gone => return Err(self.stillborn()),
                 Answer::Foreign(protocol) => {
                     speaker.step(
                         format!(
@@ -84,6 +91,14 @@ impl Link {
                 return Err(self.silent("tried to reach the keeper", limit));
             }
         }
+    }
+
+    /// A keeper that is started and ends at once, again and again.
+    fn stillborn(&self) -> Error {
+        let log = self.0.files.log.display();
+        Error::new(Kind::Session, "cannot start a keeper")
+            .because(format!("{TRIES} of them ended before they had said anything"))
+            .hint(format!("its log is {log}; CRATEDB_TEST_DIR names another directory for it"))
     }
 
     async fn reach(&self, deadline: Instant) -> Result<UnixStream> {
@@ -184,7 +199,9 @@ impl Link {
 /// The process as a descriptor, if it is still the one that was meant.
 fn descriptor_of(process: &Identity) -> Option<OwnedFd> {
     let pid = Pid::from_raw(i32::try_from(process.pid).ok()?)?;
-    pidfd_open(pid, PidfdFlags::empty()).ok()
+    let descriptor = pidfd_open(pid, PidfdFlags::empty()).ok()?;
+    // The number may have been used again since it was read; not while the descriptor is open.
+    process.is_still_itself().then_some(descriptor)
 }
 
 /// Only this user's keeper: the socket's directory belongs to it, and so must who listens there.

@@ -29,6 +29,14 @@ pub(crate) fn encode<'a>(values: impl Iterator<Item = &'a Value>) -> Vec<u8> {
     key
 }
 
+/// Whether CrateDB searches or reads by key depends on what it makes of a subquery; it matters while writes are hidden.
+pub(crate) fn unsure(filter: &Expr, primary: &[usize]) -> bool {
+    let is_key = |e: &Expr| matches!(e.kind, Kind::Column { depth: 0, index } if primary.contains(&index));
+    filter.any(&mut |e| {
+        matches!(&e.kind, Kind::Call(f, _) if f.name == "subquery") || matches!(e.kind, Kind::Subquery(..))
+    }) && filter.any(&mut |e| is_key(e))
+}
+
 type Pins = Vec<Vec<Option<Value>>>;
 
 /// Alternatives of values for the key's columns; none if the condition says nothing about them.

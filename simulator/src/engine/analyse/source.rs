@@ -205,6 +205,9 @@ pub(super) fn pin_keys(context: &Context, source: &mut Source, filter: &Expr) ->
         && let Some(table) = context.state.table(schema, name)
     {
         *keys = keys::of(filter, &table.definition.primary);
+        if keys.is_none() && table.is_dirty() && keys::unsure(filter, &table.definition.primary) {
+            return Err(refuse("a key compared with a subquery before REFRESH"));
+        }
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use super::row::{assigned, assignments, complete, store_update};
 use super::{Outcome, Returning, begin, end, outcome, returning, scope_columns, target};
+use crate::engine::analyse::keys::unsure;
 use crate::engine::analyse::query::keys_of;
 use crate::engine::analyse::{Analyser, Scope};
 use crate::engine::ast::{Ast, Item, Name};
@@ -135,6 +136,11 @@ fn pick(
     let versioned = check_versions(definition, filter.as_ref())?;
     let keys = keys_of(filter.as_ref(), &definition.primary);
     let by_key = keys.is_some();
+    if let (Some(filter), false, true) = (&filter, by_key, table.is_dirty())
+        && unsure(filter, &definition.primary)
+    {
+        return Err(refuse("a key compared with a subquery before REFRESH"));
+    }
     let candidates: Vec<Arc<Document>> = match keys {
         Some(keys) => keys.iter().filter_map(|key| table.get(key).cloned()).collect(),
         None => table.visible().cloned().collect(),

@@ -183,12 +183,36 @@ async fn operations_without_a_name_and_operations_that_get_lost_do_not_deceive()
 
 #[tokio::test]
 async fn a_connection_that_the_service_closed_meanwhile_is_no_error() {
-    let bench = Bench::with(ClusterOptions::suspended("ci")).await;
+    let mut bench = Bench::with(ClusterOptions::suspended("ci")).await;
+    let (url, close) = closing_proxy(bench.simulator.url()).await;
+    bench.target.endpoint = url;
     let provider = bench.provider();
     let held = bench.acquire_with(&provider).await.unwrap().held;
-    bench.cloud().fault(Fault::on("GET", "/jwt/").drop_connection());
-    provider.release(&held, OnExit::Auto, &bench.progress).await.unwrap();
+    close.send(()).unwrap();
+    assert_eq!(provider.release(&held, OnExit::Auto, &bench.progress).await.unwrap(), Released::Suspended);
     is_suspended(&bench).await;
+    assert_eq!(bench.suspends(), 1);
+}
+
+/// Passes everything on, and closes all connections when told.
+async fn closing_proxy(to: &str) -> (String, tokio::sync::broadcast::Sender<()>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (close, _) = tokio::sync::broadcast::channel::<()>(1);
+    let (to, closing) = (to.trim_start_matches("http://").to_owned(), close.clone());
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let (to, mut closed) = (to.clone(), closing.subscribe());
+            tokio::spawn(async move {
+                let mut server = tokio::net::TcpStream::connect(to).await.unwrap();
+                tokio::select! {
+                    _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
+                    _ = closed.recv() => {}
+                }
+            });
+        }
+    });
+    (url, close)
 }
 
 #[tokio::test]

@@ -1,0 +1,140 @@
+//! The protocol's frames: frozen, whole again after any cut, and refused where they can't be right.
+
+use super::*;
+use crate::provider::{OnExit, UrlTarget};
+
+/// One line a message, as version 1 writes it.
+const GOLDEN: &str = include_str!("golden-v1.ndjson");
+
+fn identity(pid: u32, name: &str) -> Identity {
+    Identity { pid, start: 7, namespace: 4_026_531_836, boot: "b".into(), name: name.into() }
+}
+
+fn open() -> Open {
+    Open {
+        id: AttemptId(3),
+        schema: "cratedb_test_hrfjq_abcdefgh_t".into(),
+        test: "m::t".into(),
+        mode: Mode::Exclusive,
+        keep_if_lost: true,
+    }
+}
+
+fn from_client() -> Vec<FromClient> {
+    let target = UrlTarget { url: "http://localhost:4200".into(), username: None, password: None };
+    let spec = Spec {
+        key: "url|http://localhost:4200".into(),
+        target: Target::Url(target),
+        policy: Policy { keep_warm: 0, max_lifetime: 7_200_000, start_timeout: 900_000, on_exit: OnExit::Auto },
+        report: None,
+        log: "info".into(),
+        notes: Vec::new(),
+    };
+    vec![
+        FromClient::Hello(Box::new(Hello {
+            protocol: 1,
+            spec,
+            own: identity(11, "t"),
+            runners: vec![identity(10, "cargo")],
+            orphan: false,
+            doomed: false,
+            open: vec![open()],
+            binary: "/target/t".into(),
+        })),
+        FromClient::Begin { attempt: open(), parent: Some(AttemptId(2)) },
+        FromClient::End { id: AttemptId(3), passed: true, used: true, keep: false },
+        FromClient::Renew,
+    ]
+}
+
+fn from_keeper() -> Vec<FromKeeper> {
+    let error = Error::new(Kind::Session, "cannot").because("why").hint("do");
+    vec![
+        FromKeeper::Protocol { protocol: 1 },
+        FromKeeper::Progress { text: "resuming".into(), speak: true },
+        FromKeeper::Notice { text: "mind".into() },
+        FromKeeper::Ready(Box::new(Ready {
+            provider: "url".into(),
+            name: "http://localhost:4200".into(),
+            http_url: "http://localhost:4200".into(),
+            pg_url: None,
+            pg_hint: Some("set CRATEDB_PASSWORD".into()),
+            credentials: Credentials::None,
+            version: "6.4.3".parse().unwrap(),
+            console: None,
+            lives_on: true,
+        })),
+        FromKeeper::Fail { error: error.clone() },
+        FromKeeper::Granted { id: AttemptId(3) },
+        FromKeeper::Refused { id: AttemptId(3), error: error.clone() },
+        FromKeeper::Credentials { credentials: Credentials::None },
+        FromKeeper::NotRenewed { error },
+        FromKeeper::Cut { reason: CutReason::MaxLifetime, text: "over".into() },
+    ]
+}
+
+#[test]
+fn the_messages_are_frozen() {
+    let client = from_client();
+    let keeper = from_keeper();
+    let lines = client.iter().map(|message| serde_json::to_string(message).unwrap());
+    let lines: Vec<String> =
+        lines.chain(keeper.iter().map(|message| serde_json::to_string(message).unwrap())).collect();
+    assert_eq!(lines, GOLDEN.lines().collect::<Vec<_>>(), "\n{}\n", lines.join("\n"));
+    for line in GOLDEN.lines().take(client.len()) {
+        serde_json::from_str::<FromClient>(line).unwrap();
+    }
+    for line in GOLDEN.lines().skip(client.len()) {
+        serde_json::from_str::<FromKeeper>(line).unwrap();
+    }
+}
+
+#[test]
+fn the_first_frame_is_understood_by_every_version() {
+    let greeting: Greeting = serde_json::from_str(GOLDEN.lines().next().unwrap()).unwrap();
+    assert_eq!((greeting.r#type.as_str(), greeting.protocol), ("hello", PROTOCOL));
+}
+
+#[test]
+fn frames_are_whole_again_wherever_they_were_cut() {
+    let bytes: Vec<u8> = from_keeper().iter().flat_map(|message| encode(message).unwrap()).collect();
+    for size in 1..80 {
+        let (mut decoder, mut count) = (Decoder::default(), 0);
+        for piece in bytes.chunks(size) {
+            decoder.push(piece);
+            while decoder.next::<FromKeeper>().unwrap().is_some() {
+                count += 1;
+            }
+        }
+        assert_eq!(count, from_keeper().len(), "in pieces of {size}");
+    }
+}
+
+#[test]
+fn a_length_beyond_the_limit_is_refused_before_it_is_waited_for() {
+    let mut decoder = Decoder::default();
+    decoder.push(&u32::MAX.to_le_bytes());
+    assert!(decoder.next::<FromKeeper>().unwrap_err().to_string().contains("4294967295 bytes"));
+    let long = FromKeeper::Notice { text: "x".repeat(MAX_FRAME) };
+    assert!(encode(&long).unwrap_err().to_string().contains("too long"));
+}
+
+#[test]
+fn what_is_no_message_is_not_shown() {
+    let mut decoder = Decoder::default();
+    let frame = br#"{"type":"begin","secret":"geheim"}"#;
+    decoder.push(&(frame.len() as u32).to_le_bytes());
+    decoder.push(frame);
+    let text = decoder.next::<FromClient>().unwrap_err().to_string();
+    assert!(!text.contains("geheim"), "{text}");
+}
+
+#[test]
+fn descriptors_arrive_beside_the_bytes() {
+    let (here, there) = std::os::unix::net::UnixStream::pair().unwrap();
+    let file = tempfile::tempfile().unwrap();
+    let sent = send_with_descriptors(&here, b"hello", &[file.as_fd(), here.as_fd()]).unwrap();
+    let (mut buffer, mut descriptors) = ([0; 16], Vec::new());
+    let received = receive_with_descriptors(&there, &mut buffer, &mut descriptors).unwrap();
+    assert_eq!((sent, received, descriptors.len()), (5, 5, 2));
+}

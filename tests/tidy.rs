@@ -1,0 +1,171 @@
+//! The papers say what the code says: versions, settings, first examples, and what every file owes its reader.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Longer files hold more than one noun.
+const LONGEST_FILE: usize = 500;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The crate's own page, as text.
+fn crate_doc() -> String {
+    let code = read("src/lib.rs");
+    let lines = code.lines().map_while(|line| line.strip_prefix("//!"));
+    lines.map(|line| line.strip_prefix(' ').unwrap_or(line)).collect::<Vec<_>>().join("\n")
+}
+
+/// The words in a text that look like variables of ours.
+fn variables(text: &str) -> BTreeSet<String> {
+    let word = |c: char| !(c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
+    let ours = |name: &&str| name.starts_with("CRATEDB_") && !name.ends_with('_');
+    text.split(word).filter(ours).map(str::to_owned).collect()
+}
+
+/// Every row of the table of all variables: they stand in backticks at its beginning.
+fn rows_of_variables(text: &str) -> Vec<&str> {
+    text.lines().filter(|line| line.starts_with("| `CRATEDB_")).collect()
+}
+
+fn table_of_variables(text: &str) -> BTreeSet<String> {
+    let name = |row: &str| row.split('`').nth(1).unwrap_or_default().to_owned();
+    rows_of_variables(text).into_iter().map(name).collect()
+}
+
+fn settings_of_the_code() -> BTreeSet<String> {
+    let mut all = variables(&read("src/settings.rs"));
+    // The only one that is read elsewhere, since it must not come from a `.env` file.
+    all.extend(variables(&read("src/keeper/files.rs")).into_iter().filter(|name| name == "CRATEDB_TEST_DIR"));
+    all
+}
+
+/// The code of the first fence of a text, without what rustdoc hides.
+fn first_example(text: &str) -> Vec<&str> {
+    let inside = text.lines().skip_while(|line| !line.starts_with("```rust") && !line.starts_with("```no_run")).skip(1);
+    inside.take_while(|line| !line.starts_with("```")).filter(|line| !line.starts_with("# ")).collect()
+}
+
+/// All Rust files below a directory.
+fn rust_files(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            if !path.ends_with("target") {
+                rust_files(&path, found);
+            }
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+fn files_below(dirs: &[&str]) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    dirs.iter().for_each(|dir| rust_files(&root().join(dir), &mut found));
+    assert!(!found.is_empty());
+    found
+}
+
+#[test]
+fn the_tables_of_variables_name_every_setting_and_no_other() {
+    let expected = settings_of_the_code();
+    assert!(expected.len() > 20, "{expected:?}");
+    let (readme, doc) = (read("README.md"), crate_doc());
+    assert_eq!(table_of_variables(&readme), expected, "README.md");
+    assert_eq!(rows_of_variables(&readme), rows_of_variables(&doc), "README.md and src/lib.rs");
+}
+
+#[test]
+fn no_paper_names_a_variable_that_does_not_exist() {
+    let known = settings_of_the_code();
+    for path in ["README.md", "CHANGELOG.md", "src/lib.rs", "src/cratedb_cluster.md"] {
+        let unknown: Vec<_> = variables(&read(path)).difference(&known).cloned().collect();
+        assert!(unknown.is_empty(), "{path} names {unknown:?}");
+    }
+}
+
+#[test]
+fn readme_installs_this_version() {
+    let line = format!("cratedb-test = \"{}\"", env!("CARGO_PKG_VERSION"));
+    assert!(read("README.md").lines().any(|found| found == line), "README.md lacks `{line}`");
+}
+
+#[test]
+fn readme_and_manifest_name_the_same_rust_version() {
+    let version = env!("CARGO_PKG_RUST_VERSION");
+    for (path, text) in [("README.md", read("README.md")), ("src/lib.rs", crate_doc())] {
+        assert!(text.contains(&format!("{version}. Raising it")), "{path} does not name Rust {version}");
+    }
+}
+
+#[test]
+fn changelog_has_this_version() {
+    let heading = format!("## {}", env!("CARGO_PKG_VERSION"));
+    assert!(read("CHANGELOG.md").lines().any(|line| line.starts_with(&heading)), "CHANGELOG.md lacks `{heading}`");
+}
+
+#[test]
+fn readme_and_crate_doc_open_with_the_same_test() {
+    let (readme, doc) = (read("README.md"), crate_doc());
+    let example = first_example(&readme);
+    assert!(example.iter().any(|line| line.contains("#[cratedb_cluster]")), "{example:?}");
+    assert_eq!(example, first_example(&doc));
+}
+
+#[test]
+fn every_file_says_first_what_it_is_for() {
+    for path in files_below(&["src", "macros/src", "simulator/src", "tests", "simulator/tests", "examples"]) {
+        // Golden inputs of the compiler's own words begin with what they are about.
+        if path.components().any(|part| part.as_os_str() == "ui" || part.as_os_str() == "consumers") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with("//! "), "{} does not begin with `//! `", path.display());
+    }
+}
+
+#[test]
+fn no_file_is_too_long() {
+    for path in files_below(&["src", "macros", "simulator", "tests", "examples"]) {
+        let lines = fs::read_to_string(&path).unwrap().lines().count();
+        assert!(lines <= LONGEST_FILE, "{} has {lines} lines, at most {LONGEST_FILE} are allowed", path.display());
+    }
+}
+
+/// Links to files of this repository; those to pages elsewhere are not looked at.
+#[test]
+fn links_of_the_papers_lead_somewhere() {
+    for paper in ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "docs/benchmarks.md"] {
+        let (text, from) = (read(paper), root().join(paper));
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let file = target.split('#').next().unwrap_or_default();
+            if file.is_empty() || file.contains("://") {
+                continue;
+            }
+            assert!(from.parent().unwrap().join(file).exists(), "{paper} links to `{file}`");
+        }
+    }
+}
+
+/// What the code map names must be there, and every directory must be named.
+#[test]
+fn the_code_map_names_every_directory_of_the_sources() {
+    let map = read("ARCHITECTURE.md");
+    for base in ["src", "macros/src", "simulator/src"] {
+        for entry in fs::read_dir(root().join(base)).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_stem().unwrap().to_str().unwrap();
+            let code = path.is_dir() || path.extension().is_some_and(|extension| extension == "rs");
+            if code && !["main", "tests"].contains(&name) {
+                assert!(map.contains(&format!("`{name}")), "ARCHITECTURE.md does not name {base}/{name}");
+            }
+        }
+    }
+}
