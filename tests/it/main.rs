@@ -7,6 +7,7 @@ mod support;
 
 mod acquiring;
 mod attacks;
+mod composition;
 mod deaths;
 mod isolation;
 mod keeper;
