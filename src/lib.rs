@@ -29,7 +29,7 @@
 //!   clients of your own, [`pg_url`](Cluster::pg_url) and [`http_url`](Cluster::http_url).
 //! - [`FromCluster`]: parameters of your own types.
 //! - [`fixture`]: the cluster as an rstest fixture.
-//! - [`Session`]: the way in without attribute and fixture.
+//! - [`Session`] and [`blocking::Session`]: the way in without attribute and fixture.
 //! - [`Error`]: what was attempted, on what, why it failed and what helps; CrateDB's code, message and statement.
 //!
 //! # Features

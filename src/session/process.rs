@@ -52,9 +52,14 @@ impl Identity {
         Self { pid: seen.pid, start: seen.start, namespace: os::namespace(), boot: os::boot(), name: seen.name }
     }
 
+    /// Whether its number still means this process, dead or alive.
+    pub(crate) fn is_still_itself(&self) -> bool {
+        os::look(self.pid).is_some_and(|seen| seen.start == self.start)
+    }
+
     /// Whether it still runs, as far as its number can tell.
     pub(crate) fn is_alive(&self) -> bool {
-        os::look(self.pid).is_some_and(|seen| seen.start == self.start) && !os::is_zombie(self.pid)
+        self.is_still_itself() && !os::is_zombie(self.pid)
     }
 }
 

@@ -58,7 +58,10 @@ fn a_cluster_found_running_since_its_suspension_failed_is_still_owed() {
     cloud.simulator.cloud().fault(Fault::on("PUT", "/suspend").status(403).always());
     first.go("a");
     run.finish().passed();
-    wait_for("the release to fail", || if cloud.log().contains("outcome=\"owed\"") { Ok(()) } else { Err(cloud.log()) });
+    wait_for(
+        "the release to fail",
+        || if cloud.log().contains("outcome=\"owed\"") { Ok(()) } else { Err(cloud.log()) },
+    );
     let mut run = second.at(plan(&consumer, &cloud, "ends")).in_order().start();
     second.here(&mut run, "a");
     cloud.simulator.cloud().clear_faults();

@@ -98,11 +98,12 @@ impl Link {
         }
     }
 
-    /// Keepers that are born and end at once.
+    /// A keeper that is started and ends at once, again and again.
     fn stillborn(&self, times: u32) -> Error {
-        Error::new(Kind::Session, "cannot keep a keeper alive")
-            .because(format!("{times} in a row ended before they said anything"))
-            .hint(format!("their log is {}", self.0.files.log.display()))
+        let log = self.0.files.log.display();
+        Error::new(Kind::Session, "cannot start a keeper")
+            .because(format!("{times} in a row ended before they had said anything"))
+            .hint(format!("its log is {log}; CRATEDB_TEST_DIR names another directory for it"))
     }
 
     async fn reach(&self, deadline: Instant) -> Result<UnixStream> {

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
-use super::cloud::TestCloud;
+use super::cloud::{SECRET, TestCloud};
 use super::consumer::{Consumer, clean};
 use super::wait_for;
 
@@ -175,7 +175,11 @@ impl Run {
     pub fn finish(mut self) -> Finished {
         let output: Vec<String> =
             std::mem::take(&mut self.readers).into_iter().map(|reader| reader.join().unwrap()).collect();
-        Finished { status: self.child.wait().unwrap(), output: output.join("\n") }
+        let output = output.join("\n");
+        for secret in [SECRET, "eyJ"] {
+            assert!(!output.contains(secret), "a secret or a token is printed:\n{output}");
+        }
+        Finished { status: self.child.wait().unwrap(), output }
     }
 }
 
