@@ -1,6 +1,7 @@
 //! The command line: what may be said, and which command runs.
 
 mod environment;
+mod keepers;
 mod report;
 mod run;
 mod serve;

@@ -15,7 +15,7 @@ pub(super) struct Report {
     pub(super) provider: String,
     /// For people: the cluster or container.
     pub(super) resource: String,
-    /// Attempts: a retried test counts again.
+    /// Attempts but for those made inside another: a retried test counts again.
     pub(super) tests: u64,
     pub(super) processes: u64,
     pub(super) binaries: usize,

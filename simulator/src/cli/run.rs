@@ -12,6 +12,7 @@ use tokio::process::{Child, Command};
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 use tokio::time::Instant;
 
+use super::keepers::KeeperDir;
 use super::report::{ReportFile, Totals};
 use super::timeline::{Span, Story, tell};
 use super::{FAILURE, complain, environment, runtime};
@@ -62,9 +63,9 @@ impl Signals {
 
 async fn watch(options: Options, wait: Duration, command: &[OsString]) -> io::Result<u8> {
     let signals = Signals::catch()?;
-    let report = ReportFile::create()?;
+    let (report, keepers) = (ReportFile::create()?, KeeperDir::create()?);
     let simulator = Simulator::start(options.clone()).await?;
-    let mut child = match start(&options, &simulator, &report, command) {
+    let mut child = match start(&options, &simulator, &report, keepers.as_ref(), command) {
         Ok(child) => child,
         Err(error) => return Ok(not_started(command, &error)),
     };
@@ -75,13 +76,22 @@ async fn watch(options: Options, wait: Duration, command: &[OsString]) -> io::Re
     let totals = reported(&simulator, &report, deadline).await;
     let still_up = stories.iter().any(|story| story.up && story.may_be_suspended);
     tell_all(&simulator, &stories, end, &totals);
+    if still_up && let Some(dir) = keepers.and_then(KeeperDir::keep) {
+        complain(&format!("the logs of the run's keepers are in {}", dir.display()));
+    }
     Ok(match code(status) {
         0 if still_up => FAILURE,
         code => code,
     })
 }
 
-fn start(options: &Options, simulator: &Simulator, report: &ReportFile, command: &[OsString]) -> io::Result<Child> {
+fn start(
+    options: &Options,
+    simulator: &Simulator,
+    report: &ReportFile,
+    keepers: Option<&KeeperDir>,
+    command: &[OsString],
+) -> io::Result<Child> {
     let (program, arguments) = command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     let mut child = Command::new(program);
     child.args(arguments);
@@ -89,6 +99,7 @@ fn start(options: &Options, simulator: &Simulator, report: &ReportFile, command:
         child.env_remove(name);
     }
     child.envs(environment::variables(options, simulator.url(), report.path()));
+    child.envs(keepers.map(KeeperDir::variable));
     child.spawn()
 }
 

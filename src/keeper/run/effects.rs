@@ -265,7 +265,10 @@ impl Keeper {
                 let Some(client) = self.clients.get_mut(id) else { return };
                 client.attempts.insert(number, attempt);
                 let session = client.session;
-                if let Some(report) = self.clients.reports.get_mut(&session) {
+                // What a test begins inside itself is a part of it.
+                if parent.is_none()
+                    && let Some(report) = self.clients.reports.get_mut(&session)
+                {
                     report.tests += 1;
                 }
                 self.feed(Event::Begin { client: id, attempt: number, mode, parent });

@@ -66,7 +66,8 @@ fn copy_tree(from: &Path, to: &Path) {
         }
         if fs::read_to_string(&target).ok().as_ref() != Some(&text) {
             // In one step: another test may build the same project now.
-            let new = to.join(format!(".{}.{}", entry.file_name().to_string_lossy(), std::process::id()));
+            let own = format!("{}.{:?}", std::process::id(), std::thread::current().id());
+            let new = to.join(format!(".{}.{own}", entry.file_name().to_string_lossy()));
             fs::write(&new, text).unwrap();
             fs::rename(new, &target).unwrap();
         }
