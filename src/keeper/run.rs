@@ -58,7 +58,7 @@ enum Last {
 /// Runs a keeper on an inherited listener until nothing is left to do; the exit code.
 pub(super) fn run(listener: OwnedFd, files: &KeyFiles) -> i32 {
     let filter = log::start();
-    if !hold_lifetime(files) {
+    if !hold_lifetime(files) || !hold_journal(files) {
         return exit::NOT_ALONE;
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -98,6 +98,28 @@ fn hold_lifetime(files: &KeyFiles) -> bool {
         Err(error) => {
             tracing::error!(%error, "another keeper lives");
             false
+        }
+    }
+}
+
+/// Takes the journal for life too: a cleaner of temporary files may have removed the lock of a keeper that lives, and
+/// whoever looks for it by that lock alone becomes a second one. The first binds its socket again within a second.
+fn hold_journal(files: &KeyFiles) -> bool {
+    // A predecessor that ends lets go of the one lock a moment before the other.
+    let deadline = Instant::now() + Duration::from_millis(200);
+    loop {
+        match Locks::take().try_lock(&files.journal) {
+            Ok(Some(held)) => {
+                std::mem::forget(held);
+                return true;
+            }
+            Ok(None) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(1)),
+            Ok(None) => {
+                tracing::error!("another keeper lives, and its lock file is gone");
+                return false;
+            }
+            // What is wrong with the journal is said when it is opened.
+            Err(_) => return true,
         }
     }
 }

@@ -155,3 +155,19 @@ fn a_directory_that_is_open_to_others_is_refused_and_left_as_it_is() {
     assert_eq!(mode(cloud.path()), 0o755);
     cloud.ends_with(1, 1);
 }
+
+/// As a cleaner of temporary files does, which finds no journal there.
+#[test]
+fn a_keeper_whose_socket_and_locks_are_removed_stays_the_only_one() {
+    let (consumer, cloud, meeting) = (attacked(), TestCloud::suspended(), Meeting::new());
+    let mut run = meeting.at(plan(&consumer, &cloud, "ends")).in_order().start();
+    meeting.here(&mut run, "a");
+    for kind in ["sock", "keeper", "birth"] {
+        std::fs::remove_file(cloud.file(kind).unwrap()).unwrap();
+    }
+    plan(&consumer, &cloud, "hostile").args(&["spoils"]).run().passed();
+    meeting.go("a");
+    run.finish().passed();
+    cloud.ends_with(1, 1);
+    assert_eq!(cloud.log().matches("a keeper was born").count(), 1, "{}", cloud.log());
+}

@@ -98,11 +98,12 @@ impl Link {
         }
     }
 
-    /// Keepers that are born and end at once.
+    /// A keeper that is started and ends at once, again and again.
     fn stillborn(&self, times: u32) -> Error {
-        Error::new(Kind::Session, "cannot keep a keeper alive")
-            .because(format!("{times} in a row ended before they said anything"))
-            .hint(format!("their log is {}", self.0.files.log.display()))
+        let log = self.0.files.log.display();
+        Error::new(Kind::Session, "cannot start a keeper")
+            .because(format!("{times} in a row ended before they had said anything"))
+            .hint(format!("its log is {log}; CRATEDB_TEST_DIR names another directory for it"))
     }
 
     async fn reach(&self, deadline: Instant) -> Result<UnixStream> {
@@ -213,9 +214,7 @@ impl Link {
 /// The process as a descriptor, if it is still the one that was meant.
 fn descriptor_of(process: &Identity) -> Option<OwnedFd> {
     let pid = Pid::from_raw(i32::try_from(process.pid).ok()?)?;
-    let descriptor = pidfd_open(pid, PidfdFlags::empty()).ok()?;
-    // The number may have been used again since it was read; not while the descriptor is open.
-    process.is_still_itself().then_some(descriptor)
+    pidfd_open(pid, PidfdFlags::empty()).ok()
 }
 
 /// Only this user's keeper: the socket's directory belongs to it, and so must who listens there.
