@@ -6,6 +6,7 @@
 mod support;
 
 mod acquiring;
+mod container;
 mod deaths;
 mod isolation;
 mod keeper;
