@@ -8,6 +8,7 @@ mod support;
 mod acquiring;
 mod attacks;
 mod composition;
+mod container;
 mod deaths;
 mod isolation;
 mod keeper;
