@@ -6,10 +6,14 @@
 pub mod cloud;
 #[path = "../../tests/it/support/consumer.rs"]
 pub mod consumer;
+#[path = "../../tests/it/support/engine.rs"]
+pub mod engine;
 #[path = "../../tests/it/support/processes.rs"]
 pub mod processes;
 #[path = "../../tests/it/support/run.rs"]
 pub mod run;
+#[path = "../../src/provider/container/standin.rs"]
+pub mod standin;
 
 use std::time::{Duration, Instant};
 
