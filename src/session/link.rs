@@ -108,8 +108,8 @@ impl Link {
         let limit = self.0.settings.start_timeout.saturating_add(MARGIN);
         let deadline = tokio::time::sleep(limit);
         tokio::pin!(deadline);
-        let mut shown = tokio::time::interval(speaker::AGAIN);
-        shown.tick().await;
+        // Not `interval`, whose first tick takes a millisecond, ten times what the turn itself takes.
+        let mut shown = tokio::time::interval_at(tokio::time::Instant::now() + speaker::AGAIN, speaker::AGAIN);
         loop {
             tokio::select! {
                 answer = &mut answer => {
