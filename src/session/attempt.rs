@@ -123,11 +123,12 @@ async fn granted(
     keep: Option<KeepSchema>,
     parent: Option<AttemptId>,
 ) -> Result<Attempt> {
-    let ready = link.ready()?;
     let keep = keep.unwrap_or(link.settings().keep_schema);
     let (id, schema) = (link.next_attempt(), schema::name(&test, SystemTime::now()));
-    let keep_if_lost = keep != KeepSchema::Never && ready.lives_on;
+    let keep_if_lost = keep != KeepSchema::Never && link.ready()?.lives_on;
     link.begin(Open { id, schema: schema.clone(), test: test.clone(), mode, keep_if_lost }, parent).await?;
+    // Only now: the turn may have been given by another keeper, over another local server.
+    let ready = link.ready()?;
     let (used, over) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     let lease = Lease {
         link: link.clone(),

@@ -1,15 +1,13 @@
 //! Suspended however the run ends: eleven deaths at three moments.
 
-use std::path::Path;
-
 use rustix::process::Signal;
 
 use cratedb_cloud_simulator::Options;
 
 use crate::support::cloud::{CLUSTER, TestCloud, suspendable};
 use crate::support::consumer::Consumer;
+use crate::support::processes;
 use crate::support::run::{Plan, Run, Runner, runners};
-use crate::support::wait_for;
 
 /// Deaths that a test process dies by itself.
 const OWN: [&str; 5] = ["fail", "panic", "exit", "abort", "kill"];
@@ -150,22 +148,12 @@ fn after_the_death_of_everybody_the_next_run_repairs_it() {
         rustix::process::kill_process(keeper, Signal::STOP).unwrap();
         run.signal_group(Signal::KILL);
         run.wait();
-        kill_the_rest(scene.meet.path());
+        // nextest puts each test into a process group of its own.
+        processes::kill_and_wait(std::fs::read_to_string(scene.path("here")).unwrap().parse().unwrap());
         rustix::process::kill_process(keeper, Signal::KILL).unwrap();
         run.finish().failed();
         assert!(scene.cloud.simulator.cloud().cluster(CLUSTER).running, "nobody is left who could suspend it");
         scene.start(&consumer, runner, "none", "none").finish().passed();
         scene.cloud.ends_with(1, 1);
     }
-}
-
-/// nextest puts each test into a process group of its own.
-fn kill_the_rest(meet: &Path) {
-    let pid: i32 = std::fs::read_to_string(meet.join("here")).unwrap().parse().unwrap();
-    let pid = rustix::process::Pid::from_raw(pid).unwrap();
-    let _ = rustix::process::kill_process(pid, Signal::KILL);
-    wait_for("the test's end", || match rustix::process::test_kill_process(pid) {
-        Ok(()) if !crate::support::processes::is_dead(pid.as_raw_nonzero().get() as u32) => Err("alive"),
-        _ => Ok(()),
-    });
 }

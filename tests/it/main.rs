@@ -1,12 +1,14 @@
 //! The harness as its users meet it: small projects, run with the real `cargo test` and the real `cargo nextest run`,
+//! judged by what the simulator was asked and by what is left in the process table.
 
 #![allow(unreachable_pub)] // the modules of a test binary have no outside
-//! judged by what the simulator was asked and by what is left in the process table.
 
 mod support;
 
 mod acquiring;
 mod attacks;
+mod composition;
+mod container;
 mod deaths;
 mod isolation;
 mod keeper;

@@ -2,8 +2,12 @@
 
 pub mod cloud;
 pub mod consumer;
+pub mod engine;
 pub mod processes;
 pub mod run;
+// The provider's own tests use the same image.
+#[path = "../../src/provider/container/standin.rs"]
+pub mod standin;
 
 use std::time::{Duration, Instant};
 

@@ -23,7 +23,12 @@ pub fn target_dir() -> PathBuf {
 impl Consumer {
     /// Copies the project to a place that stays the same, so that it is built once, and builds it for `runner`.
     pub fn of(name: &str, runner: Runner) -> Self {
-        let consumer = Self { dir: target_dir().join("src").join(name) };
+        Self::checkout(name, name, runner)
+    }
+
+    /// The same under another directory name, as if somebody had cloned the project twice.
+    pub fn checkout(name: &str, directory: &str, runner: Runner) -> Self {
+        let consumer = Self { dir: target_dir().join("src").join(directory) };
         consumer.copy(&root().join("tests/consumers").join(name));
         let mut build = clean(Command::new("cargo"));
         build.current_dir(&consumer.dir).args(match runner {

@@ -41,3 +41,10 @@ pub fn cpu_ticks(pid: u32) -> u64 {
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_ascii_whitespace().collect();
     fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
 }
+
+/// Kills a process that is not a child of this one, and waits for its end.
+pub fn kill_and_wait(pid: u32) {
+    let raw = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+    let _ = rustix::process::kill_process(raw, rustix::process::Signal::KILL);
+    super::wait_for("the end of a killed process", || if is_dead(pid) { Ok(()) } else { Err(pid) });
+}

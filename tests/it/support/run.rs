@@ -11,6 +11,7 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use super::cloud::{SECRET, TestCloud};
 use super::consumer::{Consumer, clean};
+use super::engine::TestEngine;
 use super::wait_for;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +61,12 @@ impl Plan {
     /// Everything the simulated Cloud needs, and files of its own for the keeper.
     pub fn cloud(mut self, cloud: &TestCloud) -> Self {
         self.environment.extend(cloud.environment());
+        self
+    }
+
+    /// A container of the stand-in's image for a project that has nothing configured, and files for its keeper.
+    pub fn engine(mut self, engine: &TestEngine) -> Self {
+        self.environment.extend(engine.environment());
         self
     }
 

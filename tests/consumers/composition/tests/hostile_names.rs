@@ -1,6 +1,6 @@
 //! Names of the user that the expansion must neither see nor hide.
 
-#![allow(dead_code, non_upper_case_globals, non_camel_case_types, unused_macros)]
+#![allow(dead_code, non_upper_case_globals, non_camel_case_types, non_snake_case, unused_macros)]
 
 use ::cratedb_test::{cratedb_cluster, Cluster};
 

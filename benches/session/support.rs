@@ -1,0 +1,34 @@
+//! The harness of the integration tests, of which a benchmark needs the runs, the simulator and the process table.
+
+#![allow(dead_code)] // each of the two needs only a part
+
+#[path = "../../tests/it/support/cloud.rs"]
+pub mod cloud;
+#[path = "../../tests/it/support/consumer.rs"]
+pub mod consumer;
+#[path = "../../tests/it/support/engine.rs"]
+pub mod engine;
+#[path = "../../tests/it/support/processes.rs"]
+pub mod processes;
+#[path = "../../tests/it/support/run.rs"]
+pub mod run;
+#[path = "../../src/provider/container/standin.rs"]
+pub mod standin;
+
+use std::time::{Duration, Instant};
+
+/// Waits for a condition; panics with what was there instead.
+#[track_caller]
+pub fn wait_for<T: std::fmt::Debug>(what: &str, mut look: impl FnMut() -> Result<(), T>) {
+    let limit = Duration::from_secs(60);
+    let began = Instant::now();
+    while let Err(seen) = look() {
+        assert!(began.elapsed() < limit, "waited {limit:?} for {what}; saw {seen:?}");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}
+
+/// Says what is not measured, and why.
+pub fn skip(_needs: &str, why: &str) {
+    eprintln!("skipped: {why}");
+}

@@ -1,0 +1,85 @@
+//! The attribute among other attributes, and under other names: every order that works, and every test that must fail.
+
+use std::collections::BTreeSet;
+
+use crate::support::cloud::TestCloud;
+use crate::support::consumer::Consumer;
+use crate::support::run::{Finished, Plan, Runner, runners};
+
+/// Tests of the consumer that are not ignored: one that vanishes would not be missed otherwise.
+const COMPOSED: usize = 72;
+const RENAMED: usize = 4;
+
+/// Tests of the file `failing`.
+const FAILING: [&str; 9] = [
+    "a_case_that_returns_an_error",
+    "a_harness_error_is_not_the_panic_that_should_be",
+    "a_harness_error_is_not_the_panic_that_should_be_sync",
+    "a_panic",
+    "a_parameter_that_cannot_be_made",
+    "an_error_is_returned",
+    "an_exit_code_of_failure",
+    "no_panic_where_one_should_be",
+    "registered_twice",
+];
+
+/// How many tests passed: libtest says so for every binary, nextest once.
+fn passed(finished: &Finished, runner: Runner) -> usize {
+    let mark = if runner == Runner::Cargo { "test result: ok. " } else { "tests run: " };
+    let after = finished.output.lines().filter_map(|line| Some(line.split_once(mark)?.1));
+    after.filter_map(|text| text.split_once(" passed")?.0.parse::<usize>().ok()).sum()
+}
+
+#[track_caller]
+fn all_pass_without_a_warning(name: &str, expected: usize) {
+    for runner in runners() {
+        let (consumer, cloud) = (Consumer::of(name, runner), TestCloud::suspended());
+        // Cargo shows the warnings of a build again when it has nothing to build.
+        let finished = Plan::new(&consumer, runner).cloud(&cloud).run().passed();
+        let finished = finished.never_says("LEAK").never_says("warning");
+        assert_eq!(passed(&finished, runner), expected, "{}", finished.output);
+        cloud.ends_with(1, 1);
+    }
+}
+
+#[test]
+fn the_attribute_goes_together_with_everything_it_should() {
+    all_pass_without_a_warning("composition", COMPOSED);
+}
+
+#[test]
+fn the_attribute_finds_a_crate_that_was_renamed_or_handed_on() {
+    all_pass_without_a_warning("renamed", RENAMED);
+}
+
+#[test]
+fn tests_that_must_fail_fail() {
+    for runner in runners() {
+        let (consumer, cloud) = (Consumer::of("composition", runner), TestCloud::suspended());
+        let plan = Plan::new(&consumer, runner).cloud(&cloud).args(&["--test", "failing", "--no-fail-fast"]);
+        let finished = match runner {
+            Runner::Cargo => plan.args(&["--", "--ignored"]),
+            Runner::Nextest => plan.args(&["--run-ignored", "only"]),
+        };
+        let finished = finished.run().failed();
+        assert_eq!(failed(&finished, runner), BTreeSet::from(FAILING.map(str::to_owned)), "{}", finished.output);
+        finished
+            .says("this test was not run, so it did not panic")
+            .says("there is no such thing")
+            .says("no_such_table");
+        cloud.ends_with(1, 1);
+    }
+}
+
+/// Names of the tests that failed. Of the two tests that one function was registered as, the first may pass.
+fn failed(finished: &Finished, runner: Runner) -> BTreeSet<String> {
+    let name = |line: &str| match runner {
+        Runner::Cargo => Some(line.strip_prefix("test ")?.strip_suffix(" ... FAILED")?.replace(" - should panic", "")),
+        Runner::Nextest => Some(line.trim_start().strip_prefix("FAIL [")?.rsplit(' ').next()?.to_owned()),
+    };
+    let name = |line: &str| Some(name(line)?.rsplit("::").next()?.to_owned());
+    let passed = finished.output.lines().filter(|line| line.starts_with("test ") && line.ends_with(" ... ok"));
+    let passed: Vec<&str> = passed.filter(|line| !line.contains("registered_twice")).collect();
+    assert!(passed.is_empty(), "{passed:?} passed:\n{}", finished.output);
+    finished.output.lines().filter_map(name).collect()
+}

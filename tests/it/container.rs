@@ -1,0 +1,249 @@
+//! A container for a project that has nothing configured: started once per session, gone with its volumes afterwards.
+
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::support::consumer::Consumer;
+use crate::support::engine::TestEngine;
+use crate::support::processes;
+use crate::support::run::{Plan, Run, Runner, runners};
+
+/// Runs of tests that stop and die as they are told, in files of `meet`.
+struct Scene {
+    engine: TestEngine,
+    meet: tempfile::TempDir,
+}
+
+impl Scene {
+    fn new() -> Option<Self> {
+        Some(Self { engine: TestEngine::with_stand_in()?, meet: tempfile::tempdir().unwrap() })
+    }
+
+    fn start(&self, consumer: &Consumer, runner: Runner, death: &str) -> Run {
+        let plan = Plan::new(consumer, runner).engine(&self.engine).env("DEATH", death);
+        plan.env("DEATH_DIR", self.meet.path().display().to_string()).in_order().start()
+    }
+
+    /// The same, standing still in the middle of a test.
+    fn halted(&self, consumer: &Consumer, runner: Runner) -> Run {
+        let mut run = self.start(consumer, runner, "middle:wait");
+        run.wait_for_file(&self.path("here"));
+        run
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.meet.path().join(name)
+    }
+
+    fn go_on(&self) {
+        std::fs::write(self.path("now"), "x").unwrap();
+        std::fs::write(self.path("go"), "x").unwrap();
+    }
+
+    fn keeper(&self) -> u32 {
+        let keepers = processes::keepers(self.engine.dir.path());
+        let [keeper] = keepers[..] else { panic!("{keepers:?}") };
+        keeper
+    }
+}
+
+fn kill_the_keeper(scene: &Scene) -> u32 {
+    let keeper = scene.keeper();
+    kill_process(Pid::from_raw(i32::try_from(keeper).unwrap()).unwrap(), Signal::KILL).unwrap();
+    keeper
+}
+
+#[test]
+fn lib_tests_three_binaries_and_doctests_share_one_container_that_is_gone_afterwards() {
+    for runner in runners() {
+        let Some(engine) = TestEngine::with_stand_in() else { return };
+        let report = engine.dir.path().join("report");
+        let plan = Plan::new(&Consumer::of("basic", runner), runner).engine(&engine);
+        plan.env("CRATEDB_TEST_REPORT", report.display().to_string()).run().passed();
+        engine.ends_with(1);
+        let made = engine.made();
+        assert!(!made[0].volumes.is_empty(), "the image has a volume, so there was one to remove");
+        let report: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(report).unwrap()).unwrap();
+        assert_eq!((&report["provider"], &report["outcome"]), (&"container".into(), &"removed".into()));
+        assert_eq!(report["resource"], format!("container {}", made[0].name));
+    }
+}
+
+#[test]
+fn two_hundred_and_fifty_six_processes_share_one_container() {
+    if !runners().contains(&Runner::Nextest) {
+        return;
+    }
+    let Some(engine) = TestEngine::with_stand_in() else { return };
+    let plan = Plan::new(&Consumer::of("many", Runner::Nextest), Runner::Nextest).args(&["-j32"]).engine(&engine);
+    plan.run().passed().says("256 tests run: 256 passed").never_says("LEAK");
+    engine.ends_with(1);
+}
+
+#[test]
+fn one_checkout_that_is_run_twice_at_once_shares_one_container() {
+    for runner in runners() {
+        let Some(scene) = Scene::new() else { return };
+        let consumer = Consumer::of("deaths", runner);
+        let first = scene.halted(&consumer, runner);
+        scene.start(&consumer, runner, "none").finish().passed();
+        assert_eq!(scene.engine.containers().len(), 1, "the first run still uses it");
+        scene.go_on();
+        first.finish().passed();
+        scene.engine.ends_with(1);
+    }
+}
+
+#[test]
+fn two_checkouts_get_a_container_each() {
+    for runner in runners() {
+        let Some(scene) = Scene::new() else { return };
+        let own = Consumer::of("deaths", runner);
+        let other = Consumer::checkout("deaths", "deaths-cloned", runner);
+        let first = scene.halted(&own, runner);
+        scene.start(&other, runner, "none").finish().passed();
+        scene.go_on();
+        first.finish().passed();
+        scene.engine.ends_with(2);
+        let projects: Vec<PathBuf> = scene.engine.made().into_iter().map(|made| made.project.into()).collect();
+        assert_eq!(projects, [own.dir, other.dir]);
+    }
+}
+
+fn runner_dies_at(moment: &str) {
+    for runner in runners() {
+        let consumer = Consumer::of("deaths", runner);
+        for signal in [Signal::INT, Signal::TERM, Signal::KILL] {
+            let Some(scene) = Scene::new() else { return };
+            let mut run = scene.start(&consumer, runner, &format!("{moment}:wait"));
+            match moment {
+                "acquiring" => scene.engine.wait_for_made(1),
+                _ => drop(run.wait_for_file(&scene.path("here"))),
+            }
+            match signal {
+                // As a terminal does: everybody in the foreground gets it.
+                Signal::INT => run.signal_group(signal),
+                _ => run.signal(signal),
+            }
+            run.wait();
+            // An orphan that was waiting goes on with its tests; they must not start anything.
+            scene.go_on();
+            run.finish().failed();
+            scene.engine.ends_with(1);
+        }
+    }
+}
+
+#[test]
+fn a_runner_that_dies_while_the_container_starts_leaves_nothing() {
+    runner_dies_at("acquiring");
+}
+
+#[test]
+fn a_runner_that_dies_in_the_middle_leaves_nothing() {
+    runner_dies_at("middle");
+}
+
+#[test]
+fn a_runner_that_dies_in_the_last_test_leaves_nothing() {
+    runner_dies_at("last");
+}
+
+#[test]
+fn test_processes_that_die_leave_nothing() {
+    for runner in runners() {
+        let consumer = Consumer::of("deaths", runner);
+        for death in ["panic", "exit", "abort", "kill"] {
+            let Some(scene) = Scene::new() else { return };
+            scene.start(&consumer, runner, &format!("middle:{death}")).finish().failed();
+            scene.engine.ends_with(1);
+        }
+    }
+}
+
+/// What is in it is lost with the tests that made it; a container, unlike a Cloud cluster, costs nothing to make anew.
+#[test]
+fn after_the_death_of_the_keeper_the_tests_that_come_later_get_a_new_container() {
+    for runner in runners() {
+        let Some(scene) = Scene::new() else { return };
+        let run = scene.halted(&Consumer::of("deaths", runner), runner);
+        kill_the_keeper(&scene);
+        scene.go_on();
+        run.finish().passed();
+        scene.engine.ends_with(2);
+    }
+}
+
+#[test]
+fn after_the_death_of_everybody_the_next_run_removes_what_is_left() {
+    for runner in runners() {
+        let Some(scene) = Scene::new() else { return };
+        let consumer = Consumer::of("deaths", runner);
+        let mut run = scene.halted(&consumer, runner);
+        let keeper = kill_the_keeper(&scene);
+        run.signal_group(Signal::KILL);
+        run.wait();
+        // nextest puts each test into a process group of its own.
+        processes::kill_and_wait(std::fs::read_to_string(scene.path("here")).unwrap().parse().unwrap());
+        run.finish().failed();
+        // One that the test had started before it died, to go on.
+        processes::keepers(scene.engine.dir.path()).into_iter().for_each(processes::kill_and_wait);
+        assert!(processes::is_dead(keeper));
+        let left = scene.engine.containers();
+        assert_eq!(left.len(), scene.engine.made().len(), "nobody is left who could remove it");
+        scene.start(&consumer, runner, "none").finish().passed();
+        scene.engine.ends_with(left.len() + 1);
+    }
+}
+
+#[test]
+fn a_container_that_is_kept_warm_is_used_by_the_next_run() {
+    let Some(engine) = TestEngine::with_stand_in() else { return };
+    let consumer = Consumer::of("workspace", Runner::Cargo);
+    for _ in 0..2 {
+        let plan = Plan::new(&consumer, Runner::Cargo).args(&["-p", "b"]).engine(&engine);
+        plan.env("CRATEDB_TEST_KEEP_WARM", "5s").run().passed();
+    }
+    assert_eq!(engine.containers().len(), 1);
+    engine.ends_with(1);
+}
+
+/// All eight tests fail with these words.
+#[track_caller]
+fn all_say(plan: Plan, limit: Duration, words: &[&str]) {
+    let began = Instant::now();
+    let output = plan.args(&["--tests", "--no-fail-fast"]).run().failed().output;
+    assert!(began.elapsed() < limit, "took {:?}", began.elapsed());
+    for word in words {
+        let count = output.matches(word).count();
+        assert!(count >= 8, "`{word}` stands {count} times in:\n{output}");
+    }
+}
+
+#[test]
+fn an_image_that_does_not_exist_is_an_error_that_names_it() {
+    for runner in runners() {
+        let Some(engine) = TestEngine::with_stand_in() else { return };
+        let image = "cratedb-test-standin:no-such-tag";
+        let plan = Plan::new(&Consumer::of("basic", runner), runner).engine(&engine).env("CRATEDB_TEST_IMAGE", image);
+        let pull = format!("docker pull {image}");
+        all_say(plan, Duration::from_secs(30), &[image, "can't be pulled", &pull, "CRATEDB_TEST_IMAGE"]);
+        engine.ends_with(0);
+    }
+}
+
+#[test]
+fn an_engine_that_does_not_answer_counts_as_none() {
+    let dir = tempfile::Builder::new().prefix("ct").tempdir_in("/tmp").unwrap();
+    let socket = dir.path().join("engine.sock");
+    let _deaf = UnixListener::bind(&socket).unwrap();
+    let consumer = Consumer::of("basic", Runner::Cargo);
+    let plan = Plan::new(&consumer, Runner::Cargo).env("CRATEDB_TEST_DIR", dir.path().display().to_string());
+    let plan = plan.env("DOCKER_HOST", format!("unix://{}", socket.display()));
+    let words =
+        ["no CrateDB for the tests", "url: ", "cloud: ", "process: ", "container: no engine at unix://", "within 1s"];
+    all_say(plan, Duration::from_secs(20), &words);
+}
