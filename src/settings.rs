@@ -161,7 +161,14 @@ fn url_target(sources: &Sources, given: &str) -> Result<(Target, String)> {
 
 fn cloud_target(sources: &Sources, cluster: ClusterAddress) -> Result<(Target, String)> {
     let endpoint = sources.get("CRATEDB_CLOUD_ENDPOINT").unwrap_or_else(|| CLOUD_ENDPOINT.into());
-    let endpoint = values::http_url("CRATEDB_CLOUD_ENDPOINT", &endpoint)?.as_str().trim_end_matches('/').to_owned();
+    let endpoint = values::http_url("CRATEDB_CLOUD_ENDPOINT", &endpoint)?;
+    // It stands in errors, in the log and in the journal.
+    if !endpoint.username().is_empty() || endpoint.password().is_some() {
+        return Err(Error::new(Kind::Setting, "cannot read CRATEDB_CLOUD_ENDPOINT")
+            .because("it holds credentials")
+            .hint("set CRATEDB_CLOUD_API_KEY and CRATEDB_CLOUD_API_SECRET instead"));
+    }
+    let endpoint = endpoint.as_str().trim_end_matches('/').to_owned();
     let (api_key, api_secret) = match (sources.get("CRATEDB_CLOUD_API_KEY"), sources.get("CRATEDB_CLOUD_API_SECRET")) {
         (Some(key), Some(secret)) => (key, Secret::new(secret)),
         (key, secret) => return Err(no_credentials(&cluster, key.is_some(), secret.is_some())),

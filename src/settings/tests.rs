@@ -160,3 +160,13 @@ fn the_report_lies_where_the_project_is_and_not_where_the_keeper_is() {
     assert_eq!(report("target/report.json"), "/project/package/target/report.json");
     assert_eq!(report("/tmp/report.json"), "/tmp/report.json");
 }
+
+#[test]
+fn an_endpoint_with_credentials_is_refused_and_not_shown() {
+    let variables = with_credentials(&[
+        ("CRATEDB_CLUSTER_NAME", "ci"),
+        ("CRATEDB_CLOUD_ENDPOINT", "https://ada:hunter2@console.example"),
+    ]);
+    let error = read(&variables).unwrap_err().to_string();
+    assert!(error.contains("CRATEDB_CLOUD_ENDPOINT") && !error.contains("hunter2"), "{error}");
+}
