@@ -13,3 +13,4 @@ mod deaths;
 mod isolation;
 mod keeper;
 mod once;
+mod real;
