@@ -14,9 +14,9 @@ use clap::error::ErrorKind;
 use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub(crate) use clusters::{Delete, Deploy, List, Query};
-pub(crate) use import::Import;
+pub(crate) use import::{Import, guess};
 pub(crate) use sessions::{Finish, Log, Sweep, Test};
-pub(crate) use snapshots::{ListSnapshots, Restore, Snapshots, SnapshotsCommand};
+pub(crate) use snapshots::{ListSnapshots, Restore, Snapshots, SnapshotsCommand, What};
 
 /// Cargo calls `cargo-cratedb cratedb …` for `cargo cratedb …`.
 const AS_CARGO_CALLS_IT: &str = "cratedb";

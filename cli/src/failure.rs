@@ -56,3 +56,16 @@ impl fmt::Display for Failure {
         f.write_str(&self.text)
     }
 }
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let code = match &error {
+            error if error.is_not_allowed() => Code::NotAllowed,
+            error if error.is_not_found() => Code::NotFound,
+            error if error.is_timeout() => Code::TimedOut,
+            error if error.is_setting() || error.is_usage() => Code::Usage,
+            _ => Code::Failed,
+        };
+        Self { code, text: error.to_string(), status: error.status() }
+    }
+}

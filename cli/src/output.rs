@@ -12,7 +12,7 @@ use crate::arguments::Output;
 use crate::failure::Failure;
 use crate::terminal::Terminal;
 
-pub(crate) use cell::Cell;
+pub(crate) use cell::{Cell, is_number};
 
 /// The result of a command.
 #[derive(Debug)]

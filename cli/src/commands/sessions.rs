@@ -1,0 +1,69 @@
+//! The commands about test sessions.
+
+mod child;
+mod settings;
+mod signals;
+mod test;
+
+use std::time::Duration;
+
+use cratedb_test::private::control;
+use serde_json::json;
+
+use crate::arguments::{Command, Finish, Log, Sweep};
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output::{Document, People};
+
+/// As long as a keeper tries to let go of a cluster before it leaves the debt to its journal.
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
+
+/// Runs one of them and prints its result; gives the exit code.
+pub(super) fn run(context: &Context, command: Command) -> Result<u8, Failure> {
+    settings::apply(&context.global);
+    let document = match command {
+        Command::Test(test) => return test::run(context, test),
+        Command::Finish(wanted) => finish(context, wanted),
+        Command::Sweep(wanted) => sweep(context, wanted),
+        Command::Log(wanted) => log(wanted),
+        _ => status(context),
+    };
+    document?.print(&context.terminal)?;
+    Ok(0)
+}
+
+fn status(context: &Context) -> Result<Document, Failure> {
+    let keys = control::keys()?;
+    if keys.is_empty() {
+        context.terminal.note("there is no test session, and no journal of one");
+    }
+    let text = keys.iter().map(|key| format!("{key}\n")).collect();
+    Document::new(&keys, People::Text(text))
+}
+
+fn finish(context: &Context, wanted: Finish) -> Result<Document, Failure> {
+    let wait = wanted.wait.then(|| context.global.timeout.unwrap_or(PATIENCE));
+    let finished = control::finish(wanted.selector.as_deref(), wait)?;
+    if finished.is_empty() {
+        context.terminal.note("there was nothing to finish");
+    }
+    let text = finished.iter().map(|one| format!("{one}\n")).collect();
+    Document::new(&finished, People::Text(text))
+}
+
+fn sweep(context: &Context, wanted: Sweep) -> Result<Document, Failure> {
+    let swept = control::sweep(wanted.dry_run, wanted.forget.as_deref())?;
+    if swept.is_empty() {
+        context.terminal.note("no session left anything");
+    }
+    let text = swept.iter().map(|one| format!("{one}\n")).collect();
+    Document::new(&swept, People::Text(text))
+}
+
+fn log(wanted: Log) -> Result<Document, Failure> {
+    let path = control::log_path(wanted.selector.as_deref())?;
+    let bytes = std::fs::read(&path)
+        .map_err(|error| Failure::failed(format!("cannot read the log {}: {error}", path.display())))?;
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    Document::new(&json!({ "path": path, "text": text }), People::Text(text))
+}
