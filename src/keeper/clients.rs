@@ -71,7 +71,7 @@ impl Clients {
         let attempts = hello.open.iter().map(|open| (open.id, open.clone())).collect();
         let name = format!("process {}", hello.own.pid);
         self.connected.insert(id, Client { outbox, session, name, ready: false, attempts });
-        let join = Join { session, runners, policy: hello.spec.policy, orphan: hello.orphan, open };
+        let join = Join { session, runners, policy: hello.spec.policy, orphan: hello.orphan, open, explicit: None };
         (join, own, watches, first)
     }
 
