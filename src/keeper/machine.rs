@@ -153,6 +153,16 @@ impl Machine {
         &self.policy
     }
 
+    /// When it is let go of if nobody comes or begins a test.
+    pub(crate) fn until(&self) -> Option<Millis> {
+        let limit = self.last_begin.saturating_add(self.policy.max_lifetime);
+        match self.state {
+            State::Up => Some(limit),
+            State::Warm { until } => Some(until.min(limit)),
+            _ => None,
+        }
+    }
+
     /// Whether what is there, or may be, is ours to release.
     pub(crate) fn owes(&self) -> bool {
         self.ours

@@ -178,7 +178,7 @@ impl Machine {
     }
 
     /// When explicit sessions without a lease and without a holder end.
-    pub(super) fn idle_ends(&self) -> impl Iterator<Item = (SessionId, Millis)> {
+    pub(crate) fn idle_ends(&self) -> impl Iterator<Item = (SessionId, Millis)> {
         // Where there is nothing that could be held, a name alone need not be kept for long.
         let nothing = matches!(self.state, State::Failed | State::Down);
         self.sessions.iter().filter_map(move |(id, session)| {
@@ -238,6 +238,15 @@ impl Machine {
     /// Whether anything of a session is left.
     pub(crate) fn has(&self, id: SessionId) -> bool {
         self.sessions.contains_key(&id)
+    }
+
+    /// Whether this runner lives, as far as is known.
+    pub(crate) fn runs(&self, runner: RunnerId) -> bool {
+        self.runners.get(&runner) == Some(&true)
+    }
+
+    pub(crate) fn is_tethered(&self) -> bool {
+        self.tethered
     }
 
     /// Whether somebody whose life is the session lives: a runner of an implicit one, the holder of an explicit one.
