@@ -137,12 +137,14 @@ compile_error!(
 extern crate self as cratedb_test;
 
 mod background;
-#[cfg(feature = "harness")]
+#[cfg(any(feature = "harness", feature = "cloud"))]
 pub mod blocking;
 #[cfg(feature = "cloud")]
-mod cloud;
+pub mod cloud;
 #[cfg(feature = "harness")]
 mod cluster;
+#[cfg(any(feature = "harness", feature = "cloud"))]
+mod environment;
 mod error;
 #[cfg(feature = "harness")]
 mod extract;
@@ -153,8 +155,12 @@ mod keeper;
 #[cfg(feature = "harness")]
 #[doc(hidden)]
 pub mod private;
+#[cfg(any(feature = "harness", feature = "cloud"))]
+mod probe;
 #[cfg(feature = "harness")]
 mod provider;
+#[cfg(any(feature = "harness", feature = "cloud"))]
+mod query;
 #[cfg(feature = "harness")]
 mod schema;
 mod secret;
@@ -166,8 +172,10 @@ mod sql;
 mod version;
 mod wait;
 
+#[cfg(feature = "cloud")]
+pub use cloud::ManagedCluster;
 #[cfg(feature = "harness")]
-pub use cluster::{Cluster, Query};
+pub use cluster::Cluster;
 #[cfg(feature = "harness")]
 #[doc = include_str!("cratedb_cluster.md")]
 pub use cratedb_test_macros::cratedb_cluster;
@@ -180,6 +188,11 @@ pub use error::{Error, Result};
 pub use extract::FromCluster;
 #[cfg(feature = "harness")]
 pub use session::Session;
+#[cfg(any(feature = "harness", feature = "cloud"))]
+pub use query::Query;
+#[doc(hidden)]
+#[cfg(any(feature = "harness", feature = "cloud"))]
+pub use query::Table;
 pub use version::Version;
 
 /// The code in the README compiles.
