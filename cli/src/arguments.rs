@@ -13,7 +13,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-pub(crate) use clusters::{Delete, Deploy, List, Query};
+pub(crate) use clusters::{Completions, Delete, Deploy, List, Login, Query, Start};
 pub(crate) use import::{Import, guess};
 pub(crate) use sessions::{Finish, Log, Sweep, Test};
 pub(crate) use snapshots::{ListSnapshots, Restore, Snapshots, SnapshotsCommand, What};

@@ -2,6 +2,8 @@
 
 use std::cell::OnceCell;
 use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use cratedb_test::ManagedCluster;
@@ -51,8 +53,14 @@ impl Context {
         &self,
         more: impl FnOnce(ManagedClusterBuilder) -> ManagedClusterBuilder,
     ) -> Result<ManagedCluster, Failure> {
-        let progress = self.progress.clone();
-        let mut builder = ManagedCluster::builder().on_progress(move |text| progress.say(text));
+        let (progress, built) = (self.progress.clone(), Arc::new(AtomicBool::new(false)));
+        let is_built = built.clone();
+        let mut builder = ManagedCluster::builder().on_progress(move |text| {
+            // What it says before that is noted below.
+            if is_built.load(Ordering::Relaxed) {
+                progress.say(text);
+            }
+        });
         builder = match self.global.address() {
             Some(Address::Id(id)) => builder.cluster_id(id),
             Some(Address::Name(name)) => builder.cluster_name(name),
@@ -65,7 +73,10 @@ impl Context {
         if let Some(timeout) = self.global.timeout {
             builder = builder.start_timeout(timeout);
         }
-        Ok(more(builder).build()?)
+        let cluster = more(builder).build()?;
+        built.store(true, Ordering::Relaxed);
+        cluster.notes().iter().for_each(|note| self.terminal.note(note));
+        Ok(cluster)
     }
 
     /// What an interruption from now on does not end: something that has begun in the Cloud.
@@ -111,7 +122,9 @@ impl Context {
     fn with_ongoing(&self, failure: Failure) -> Failure {
         // Nothing was said, so nothing had begun.
         match self.ongoing.get().filter(|_| self.progress.last().is_some()) {
-            Some(what) => failure.hint(format!("{what} goes on in CrateDB Cloud; `{}` tells how far it is", self.info())),
+            Some(what) => {
+                failure.hint(format!("{what} goes on in CrateDB Cloud; `{}` tells how far it is", self.info()))
+            }
             None => failure,
         }
     }

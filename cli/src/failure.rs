@@ -45,6 +45,11 @@ impl Failure {
         self
     }
 
+    /// The same with another exit code.
+    pub(crate) fn with(self, code: Code) -> Self {
+        Self { code, ..self }
+    }
+
     /// What stands in the one JSON document of a command that failed.
     pub(crate) fn json(&self) -> serde_json::Value {
         json!({ "error": { "message": self.text, "exit_code": self.code as u8, "status": self.status } })

@@ -107,7 +107,8 @@ mod tests {
     fn the_state_is_what_a_cluster_is_doing() {
         let state = |suspended: bool, health: &str, operation: Option<(&str, &str)>| {
             let last = operation.map(|(kind, status)| json!({ "id": "1", "type": kind, "status": status }));
-            let cluster = json!({ "suspended": suspended, "health": { "status": health }, "last_async_operation": last });
+            let cluster =
+                json!({ "suspended": suspended, "health": { "status": health }, "last_async_operation": last });
             state(&serde_json::from_value(cluster).unwrap())
         };
         assert_eq!(state(false, "GREEN", Some(("CREATE", "SUCCEEDED"))), "running, GREEN");

@@ -22,7 +22,7 @@ pub(super) async fn run(context: &Context, import: Import) -> Result<Document, F
         false => {
             let path = readable(&import.source)?;
             context.progress.say(&format!("uploading {}", path.display()));
-            NewImportJob::from_file(cluster.upload(path).await?, format, table)
+            NewImportJob::from_file(cluster.upload(path).await?.id, format, table)
         }
     };
     if import.compression.or(compression).and_then(|compression| compression.word()).is_some() {

@@ -115,7 +115,12 @@ pub(super) async fn logout(context: &Context) -> Result<Document, Failure> {
         file.save()?;
     }
     let text = if was { "logged out of" } else { "nobody was logged in to" };
-    context.terminal.note(&format!("{text} {} (profile {} in {})", profile.endpoint(), profile.name(), file.path().display()));
+    context.terminal.note(&format!(
+        "{text} {} (profile {} in {})",
+        profile.endpoint(),
+        profile.name(),
+        file.path().display()
+    ));
     let document = json!({ "logged_out": was, "endpoint": profile.endpoint(), "profile": profile.name() });
     Document::new(&document, People::Text(String::new()))
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::arguments::{Command, Finish, Log, Sweep};
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::failure::{Code, Failure};
 use crate::output::{Document, People};
 
 /// As long as a keeper tries to let go of a cluster before it leaves the debt to its journal.
@@ -32,6 +32,13 @@ pub(super) fn run(context: &Context, command: Command) -> Result<u8, Failure> {
     Ok(0)
 }
 
+/// A key or a session that nobody knows is no wrong usage.
+fn known(error: cratedb_test::Error) -> Failure {
+    let unknown = control::is_unknown(&error);
+    let failure = Failure::from(error);
+    if unknown { failure.with(Code::NotFound) } else { failure }
+}
+
 fn status(context: &Context) -> Result<Document, Failure> {
     let keys = control::keys()?;
     if keys.is_empty() {
@@ -43,7 +50,7 @@ fn status(context: &Context) -> Result<Document, Failure> {
 
 fn finish(context: &Context, wanted: Finish) -> Result<Document, Failure> {
     let wait = wanted.wait.then(|| context.global.timeout.unwrap_or(PATIENCE));
-    let finished = control::finish(wanted.selector.as_deref(), wait)?;
+    let finished = control::finish(wanted.selector.as_deref(), wait).map_err(known)?;
     if finished.is_empty() {
         context.terminal.note("there was nothing to finish");
     }
@@ -52,7 +59,7 @@ fn finish(context: &Context, wanted: Finish) -> Result<Document, Failure> {
 }
 
 fn sweep(context: &Context, wanted: Sweep) -> Result<Document, Failure> {
-    let swept = control::sweep(wanted.dry_run, wanted.forget.as_deref())?;
+    let swept = control::sweep(wanted.dry_run, wanted.forget.as_deref()).map_err(known)?;
     if swept.is_empty() {
         context.terminal.note("no session left anything");
     }
@@ -61,7 +68,7 @@ fn sweep(context: &Context, wanted: Sweep) -> Result<Document, Failure> {
 }
 
 fn log(wanted: Log) -> Result<Document, Failure> {
-    let path = control::log_path(wanted.selector.as_deref())?;
+    let path = control::log_path(wanted.selector.as_deref()).map_err(known)?;
     let bytes = std::fs::read(&path)
         .map_err(|error| Failure::failed(format!("cannot read the log {}: {error}", path.display())))?;
     let text = String::from_utf8_lossy(&bytes).into_owned();

@@ -37,7 +37,9 @@ async fn list(context: &Context, wanted: &ListSnapshots) -> Result<Document, Fai
         context.terminal.note(&format!("there is no snapshot of the last {since}; --since looks further back"));
     }
     let columns = ["created", "snapshot", "repository", "tables"].map(Column::left).into();
-    let row = |one: &Snapshot| [&one.created, &one.snapshot, &one.repository, &one.tables.join(", ")].map(|text| text.clone().into());
+    let row = |one: &Snapshot| {
+        [&one.created, &one.snapshot, &one.repository, &one.tables.join(", ")].map(|text| text.clone().into())
+    };
     let rows = all.iter().map(|one| row(one).into()).collect();
     Document::new(&all, People::Rows(Rows { columns, rows }))
 }
@@ -81,7 +83,9 @@ fn check(wanted: &Restore) -> Result<(), Failure> {
     match (wanted.what, wanted.sections.is_empty()) {
         (What::Sections, true) => Err(Failure::usage("--type sections needs at least one --section")),
         (What::Sections, false) | (_, true) => Ok(()),
-        (what, false) => Err(Failure::usage(format!("--section is for --type sections, not for --type {}", what.word()))),
+        (what, false) => {
+            Err(Failure::usage(format!("--section is for --type sections, not for --type {}", what.word())))
+        }
     }
 }
 

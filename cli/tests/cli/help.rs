@@ -7,8 +7,25 @@ use std::path::Path;
 use crate::support::{Run, World};
 
 const COMMANDS: [&str; 19] = [
-    "login", "logout", "whoami", "list", "info", "start", "stop", "deploy", "delete", "query", "health", "import", "snapshots",
-    "status", "finish", "sweep", "log", "test", "completions",
+    "login",
+    "logout",
+    "whoami",
+    "list",
+    "info",
+    "start",
+    "stop",
+    "deploy",
+    "delete",
+    "query",
+    "health",
+    "import",
+    "snapshots",
+    "status",
+    "finish",
+    "sweep",
+    "log",
+    "test",
+    "completions",
 ];
 
 fn compare(name: &str, help: &str) {
@@ -71,7 +88,9 @@ fn completions_name_every_command_for_every_shell() {
 fn bash_understands_its_completions() {
     let world = World::without_cloud();
     let script = world.cli(&["completions", "bash"]).done().expect(0).stdout;
-    let ask = format!("{script}\nCOMP_WORDS=(cargo-cratedb snap); COMP_CWORD=1; _cargo-cratedb cargo-cratedb snap cargo-cratedb; echo \"${{COMPREPLY[@]}}\"");
+    let ask = format!(
+        "{script}\nCOMP_WORDS=(cargo-cratedb snap); COMP_CWORD=1; _cargo-cratedb cargo-cratedb snap cargo-cratedb; echo \"${{COMPREPLY[@]}}\""
+    );
     let done = Run::of(&world, "bash", &["--norc", "-c", &ask]).done().expect(0);
     assert_eq!(done.stdout.trim(), "snapshots", "{done:?}");
 }

@@ -97,7 +97,8 @@ impl Run {
     pub(crate) fn of(world: &World, program: &str, arguments: &[&str]) -> Self {
         let own = |name: &OsStr| {
             let name = name.to_string_lossy();
-            let strange = ["CRATEDB_", "CARGO", "NEXTEST", "CI", "NO_COLOR", "CLICOLOR", "TERM", "COLUMNS", "BROWSER", "XDG_"];
+            let strange =
+                ["CRATEDB_", "CARGO", "NEXTEST", "CI", "NO_COLOR", "CLICOLOR", "TERM", "COLUMNS", "BROWSER", "XDG_"];
             !strange.iter().any(|prefix| name.starts_with(prefix))
         };
         let mut environment: Vec<_> = std::env::vars_os().filter(|(name, _)| own(name)).collect();

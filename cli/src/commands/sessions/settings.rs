@@ -50,11 +50,7 @@ mod tests {
     fn an_address_is_the_only_one() {
         assert_eq!(
             of("x finish --cluster-name ci"),
-            [
-                ("CRATEDB_CLUSTER_ID", None),
-                ("CRATEDB_CLUSTER_NAME", Some("ci".into())),
-                ("CRATEDB_CLUSTER_URL", None),
-            ]
+            [("CRATEDB_CLUSTER_ID", None), ("CRATEDB_CLUSTER_NAME", Some("ci".into())), ("CRATEDB_CLUSTER_URL", None),]
         );
         assert_eq!(of("x finish"), []);
     }

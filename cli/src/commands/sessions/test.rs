@@ -4,7 +4,7 @@ use std::io;
 use std::process::ExitStatus;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use cratedb_test::private::control::{self, Held};
+use cratedb_test::private::control::{self, Finished, Held};
 use serde_json::json;
 use signal_hook::consts::SIGINT;
 
@@ -23,7 +23,7 @@ enum Event {
     Signal(Arrived),
     Acquired(cratedb_test::Result<Held>),
     Ended(io::Result<ExitStatus>),
-    Released(cratedb_test::Result<()>),
+    Released(cratedb_test::Result<Finished>),
 }
 
 /// What happens, in the order in which it does, and who tells of it.
@@ -115,7 +115,8 @@ fn ran(context: &Context, test: &Test, held: &Held, events: &Events) -> Result<u
             Event::Signal(Arrived { from_terminal: true, .. }) => {}
             Event::Signal(Arrived { signal, .. }) => child::signal(pid, signal),
             Event::Ended(status) => {
-                let status = status.map_err(|error| Failure::failed(format!("cannot wait for the command: {error}")))?;
+                let status =
+                    status.map_err(|error| Failure::failed(format!("cannot wait for the command: {error}")))?;
                 return Ok(child::code(status));
             }
             Event::Acquired(_) | Event::Released(_) => unreachable!("nothing else was begun"),
@@ -131,7 +132,7 @@ fn released(context: &Context, held: Held, events: &Events) {
     let event = events.next();
     progress.clear();
     match event {
-        Event::Released(Ok(())) => {}
+        Event::Released(Ok(finished)) => context.terminal.note(&finished.to_string()),
         Event::Released(Err(error)) => context.terminal.complain(&error.to_string()),
         _ => context.terminal.note("interrupted: the cluster is let go of without anybody watching; `cargo cratedb status` tells how far it is"),
     }
