@@ -4,14 +4,15 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::num::NonZero;
 use std::path::Path;
 use std::process::{Child, ExitStatus};
 use std::sync::{Arc, Mutex};
 
 use super::{assert_no_secret, eventually};
 
-const ROWS: u16 = 24;
-const COLUMNS: u16 = 100;
+const ROWS: NonZero<u16> = NonZero::new(24).unwrap();
+const COLUMNS: NonZero<u16> = NonZero::new(100).unwrap();
 
 /// A program in a terminal.
 pub(crate) struct Screen {
@@ -29,7 +30,7 @@ impl Screen {
         directory: &Path,
     ) -> Self {
         let (pty, pts) = pty_process::blocking::open().unwrap();
-        pty.resize(pty_process::Size::new(ROWS, COLUMNS)).unwrap();
+        pty.resize(pty_process::Size::new(ROWS.get(), COLUMNS.get())).unwrap();
         let term = |name: &str| OsString::from(name);
         let mut environment = environment;
         environment.entry(term("TERM")).or_insert_with(|| term("xterm-256color"));
