@@ -1,0 +1,1 @@
+//! The programs of `docs/sdk.md` are written into `src/bin/` beside this.

@@ -1,0 +1,1 @@
+//! The Rust blocks of `docs/testing.md` are written into `tests/` beside this.
