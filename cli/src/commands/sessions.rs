@@ -10,7 +10,7 @@ use std::time::Duration;
 use cratedb_test::private::control;
 use serde_json::json;
 
-use crate::arguments::{Command, Finish, Log, Sweep};
+use crate::arguments::{Command, Finish, Log, Status, Sweep};
 use crate::context::Context;
 use crate::failure::{Code, Failure};
 use crate::output::{Document, People};
@@ -26,7 +26,8 @@ pub(super) fn run(context: &Context, command: Command) -> Result<u8, Failure> {
         Command::Finish(wanted) => finish(context, wanted),
         Command::Sweep(wanted) => sweep(context, wanted),
         Command::Log(wanted) => log(wanted),
-        _ => status(context),
+        Command::Status(wanted) => status(context, &wanted),
+        other => unreachable!("`{}` is not about sessions", other.name()),
     };
     document?.print(&context.terminal)?;
     Ok(0)
@@ -39,10 +40,14 @@ fn known(error: cratedb_test::Error) -> Failure {
     if unknown { failure.with(Code::NotFound) } else { failure }
 }
 
-fn status(context: &Context) -> Result<Document, Failure> {
-    let keys = control::keys()?;
-    if keys.is_empty() {
-        context.terminal.note("there is no test session, and no journal of one");
+fn status(context: &Context, wanted: &Status) -> Result<Document, Failure> {
+    let mut keys = control::keys()?;
+    let known = keys.len();
+    keys.retain(|key| wanted.all || key.keeper.is_some() || key.owes || key.problem.is_some());
+    match (keys.is_empty(), known) {
+        (false, _) => {}
+        (true, 0) => context.terminal.note("there is no test session, and there never was one"),
+        (true, _) => context.terminal.note("there is no test session; --all shows those that are over"),
     }
     let text = keys.iter().map(|key| format!("{key}\n")).collect();
     Document::new(&keys, People::Text(text))
