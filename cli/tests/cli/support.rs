@@ -74,8 +74,7 @@ impl World {
 
     /// The program, with the key of this world.
     pub(crate) fn cli(&self, arguments: &[&str]) -> Run {
-        let run = Run::of(self, PROGRAM, arguments);
-        run.env("CRATEDB_CLOUD_API_KEY", KEY).env("CRATEDB_CLOUD_API_SECRET", SECRET)
+        Run::of(self, PROGRAM, arguments).as_known()
     }
 
     /// The program, with nothing that says who asks.
@@ -113,6 +112,11 @@ impl Run {
         }
         let arguments = arguments.iter().map(OsString::from).collect();
         Self { program: program.into(), arguments, environment, directory: home.to_owned(), input: None }
+    }
+
+    /// With the key of this world.
+    pub(crate) fn as_known(self) -> Self {
+        self.env("CRATEDB_CLOUD_API_KEY", KEY).env("CRATEDB_CLOUD_API_SECRET", SECRET)
     }
 
     pub(crate) fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
