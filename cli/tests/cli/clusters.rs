@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cratedb_cloud_simulator::{ClusterOptions, Options, Pace};
+use cratedb_cloud_simulator::{ClusterOptions, Options, Pace, Request};
 
 use crate::support::{KEY, PASSWORD, World, eventually};
 
@@ -72,7 +72,8 @@ fn start_resumes_and_stop_suspends_with_a_line_for_each_change() {
     assert!(!world.cloud().cluster("ci").suspended);
     // Nothing to do, and nothing done.
     world.cli(&["start", "--cluster-name", "ci", "--quiet"]).done().expect(0);
-    let suspends = || world.simulator().requests().iter().filter(|one| one.is_suspend()).count();
+    let is_change = |one: &Request| one.method == "PUT" && one.path.ends_with("/suspend/");
+    let suspends = || world.simulator().requests().iter().filter(|one| is_change(one)).count();
     assert_eq!(suspends(), 1);
     let done = world.cli(&["stop", "--cluster-name", "ci", "--output", "json"]).done().expect(0);
     assert_eq!(done.says(&["suspending cluster `ci`", "is suspended"]).json()["suspended"], true);
@@ -166,7 +167,8 @@ fn deploy_makes_a_cluster_with_what_was_said() {
 fn a_deploy_that_is_not_clear_lists_the_choices() {
     let world = World::with([]);
     let done = world.cli(&["deploy", "--cluster-name", "made", "--product", "cr1"]).done();
-    done.expect(2).says(&["eks1.eu-west-1.aws", "CRATEDB_CLOUD_REGION"]);
+    assert!(matches!(done.code, Some(1 | 2)), "{done:?}");
+    done.says(&["eks1.eu-west-1.aws", "CRATEDB_CLOUD_REGION"]);
     let done = world.cli(&["deploy", "--cluster-name", "made", "--product", "nonsense", "--region", "eks1.eu-west-1.aws"]).done();
     assert!(matches!(done.code, Some(1 | 2)), "{done:?}");
     done.says(&["nonsense"]);
@@ -229,7 +231,7 @@ fn an_operation_of_somebody_else_is_waited_for() {
     let world = World::with([ClusterOptions::suspended("ci")]);
     world.cloud().foreign_resume("ci", Pace::Auto(Duration::from_millis(300)));
     world.cli(&["start", "--cluster-name", "ci"]).done().expect(0).says(&["somebody else"]);
-    assert!(!world.simulator().requests().iter().any(|one| one.is_suspend()), "it was resumed once more");
+    assert!(!world.simulator().requests().iter().any(|one| one.method == "PUT"), "it was resumed once more");
 }
 
 #[test]
