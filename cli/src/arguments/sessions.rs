@@ -21,7 +21,7 @@ Examples:
   cargo cratedb finish ci-42 --wait --timeout 5m";
 
 pub(super) const SWEEP_EXAMPLES: &str = "\
-Needs the settings and the credentials with which the cluster was made available.
+Needs the settings and the credentials with which the cluster was made available. Exit code 1 if something is still owed afterwards.
 
 Examples:
   cargo cratedb sweep --dry-run

@@ -24,7 +24,7 @@ pub(super) fn run(context: &Context, command: Command) -> Result<u8, Failure> {
     let document = match command {
         Command::Test(test) => return test::run(context, test),
         Command::Finish(wanted) => finish(context, wanted),
-        Command::Sweep(wanted) => sweep(context, wanted),
+        Command::Sweep(wanted) => return sweep(context, wanted),
         Command::Log(wanted) => log(wanted),
         Command::Status(wanted) => status(context, &wanted),
         other => unreachable!("`{}` is not about sessions", other.name()),
@@ -63,13 +63,16 @@ fn finish(context: &Context, wanted: Finish) -> Result<Document, Failure> {
     Document::new(&finished, People::Text(text))
 }
 
-fn sweep(context: &Context, wanted: Sweep) -> Result<Document, Failure> {
+/// Fails if something is still owed, after it did what could be done.
+fn sweep(context: &Context, wanted: Sweep) -> Result<u8, Failure> {
     let swept = control::sweep(wanted.dry_run, wanted.forget.as_deref()).map_err(known)?;
     if swept.is_empty() {
         context.terminal.note("no session left anything");
     }
     let text = swept.iter().map(|one| format!("{one}\n")).collect();
-    Document::new(&swept, People::Text(text))
+    Document::new(&swept, People::Text(text))?.print(&context.terminal)?;
+    let owed = swept.iter().any(|one| matches!(one.outcome.as_str(), "skipped" | "failed"));
+    Ok(if owed { Code::Failed as u8 } else { 0 })
 }
 
 fn log(wanted: Log) -> Result<Document, Failure> {

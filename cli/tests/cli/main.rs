@@ -7,6 +7,6 @@ mod data;
 //mod failing;
 mod help;
 mod login;
-//mod sessions;
+mod sessions;
 mod support;
 //mod terminal;

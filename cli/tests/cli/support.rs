@@ -180,6 +180,11 @@ impl Running {
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
+    /// Waits for its end without a look at what it wrote: others may have inherited that.
+    pub(crate) fn wait(mut self) -> std::process::ExitStatus {
+        self.child.wait().unwrap()
+    }
+
     pub(crate) fn done(self) -> Done {
         let arguments = format!("{:?}", self.arguments);
         let pid = rustix::process::Pid::from_child(&self.child);
