@@ -15,7 +15,7 @@ use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand
 
 pub(crate) use clusters::{Completions, Delete, Deploy, List, Login, Query, Start};
 pub(crate) use import::{Import, guess};
-pub(crate) use sessions::{Finish, Log, Sweep, Test};
+pub(crate) use sessions::{Finish, Log, Status, Sweep, Test};
 pub(crate) use snapshots::{ListSnapshots, Restore, Snapshots, SnapshotsCommand, What};
 
 /// Cargo calls `cargo-cratedb cratedb …` for `cargo cratedb …`.
@@ -77,7 +77,7 @@ pub(crate) struct Global {
     /// The address of CrateDB Cloud.
     #[arg(long, global = true, value_name = "URL", help_heading = "Global options")]
     endpoint: Option<String>,
-    /// How results are written to stdout. json is one document, also for errors.
+    /// How results are written: json is one document, also for errors; csv is for rows.
     #[arg(long, global = true, value_name = "FORM", value_enum, default_value_t = Output::Table, help_heading = "Global options")]
     pub(crate) output: Output,
     /// No progress and no notes, only results and errors.
@@ -94,11 +94,8 @@ pub(crate) struct Global {
 /// How results are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
-    /// For people.
     Table,
-    /// One JSON document.
     Json,
-    /// Comma-separated values, for what has rows.
     Csv,
 }
 
@@ -161,7 +158,7 @@ pub(crate) enum Command {
     Snapshots(Snapshots),
     /// Show the test sessions of this machine: who holds what, since when, until when.
     #[command(after_help = sessions::STATUS_EXAMPLES)]
-    Status,
+    Status(Status),
     /// End a test session now instead of when its run is over.
     #[command(after_help = sessions::FINISH_EXAMPLES)]
     Finish(Finish),
@@ -196,7 +193,7 @@ impl Command {
             Self::Health => "health",
             Self::Import(_) => "import",
             Self::Snapshots(_) => "snapshots",
-            Self::Status => "status",
+            Self::Status(_) => "status",
             Self::Finish(_) => "finish",
             Self::Sweep(_) => "sweep",
             Self::Log(_) => "log",
@@ -208,7 +205,7 @@ impl Command {
     /// Whether its result has rows, so that it can be CSV.
     fn has_rows(&self) -> bool {
         match self {
-            Self::List(_) | Self::Query(_) | Self::Status => true,
+            Self::List(_) | Self::Query(_) => true,
             Self::Snapshots(snapshots) => !matches!(snapshots.command, Some(SnapshotsCommand::Restore(_))),
             _ => false,
         }
@@ -218,7 +215,7 @@ impl Command {
     fn takes_a_cluster(&self) -> bool {
         !matches!(
             self,
-            Self::Login(_) | Self::Logout | Self::Whoami | Self::List(_) | Self::Status | Self::Completions(_)
+            Self::Login(_) | Self::Logout | Self::Whoami | Self::List(_) | Self::Status(_) | Self::Completions(_)
         )
     }
 }

@@ -73,10 +73,21 @@ impl Context {
         if let Some(timeout) = self.global.timeout {
             builder = builder.start_timeout(timeout);
         }
-        let cluster = more(builder).build()?;
+        let cluster = more(builder).build().map_err(|error| self.unnamed(error))?;
         built.store(true, Ordering::Relaxed);
         cluster.notes().iter().for_each(|note| self.terminal.note(note));
         Ok(cluster)
+    }
+
+    /// Names the options too where the settings don't say which cluster is meant.
+    fn unnamed(&self, error: cratedb_test::Error) -> Failure {
+        let failure = Failure::from(error);
+        match self.global.address() {
+            None if failure.to_string().contains("which cluster is meant") => {
+                failure.hint("or give --cluster-name, --cluster-id or --cluster-url")
+            }
+            _ => failure,
+        }
     }
 
     /// What an interruption from now on does not end: something that has begun in the Cloud.

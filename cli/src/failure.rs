@@ -65,7 +65,8 @@ impl fmt::Display for Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let code = match &error {
-            error if error.is_not_allowed() => Code::NotAllowed,
+            // The latter also where a database says so.
+            error if error.is_not_allowed() || matches!(error.status(), Some(401 | 403)) => Code::NotAllowed,
             error if error.is_not_found() => Code::NotFound,
             error if error.is_timeout() => Code::TimedOut,
             error if error.is_setting() || error.is_usage() => Code::Usage,

@@ -1,18 +1,20 @@
-//! The guides in `docs/`: every Rust block and every command on them runs, as whoever follows them would run it.
+//! The guides in `docs/`: every Rust block on them runs, as whoever follows them would run it. Their commands are run by the
+//! tests of `cli/`.
 
 mod page;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
-
-use cratedb_cloud_simulator::{ClusterOptions, Options};
 
 use crate::support::cloud::TestCloud;
 use crate::support::consumer::{Consumer, clean, target_dir};
 use crate::support::run::{Plan, Runner};
-use page::{Step, blocks, fits, steps};
+use page::blocks;
+
+fn guide(page: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(page)
+}
 
 /// Where the blocks of a page are written, one file each. What stands there from an earlier state of the page is removed.
 fn write(package: &str, folder: &str, blocks: &[String]) {
@@ -26,7 +28,7 @@ fn write(package: &str, folder: &str, blocks: &[String]) {
 
 #[test]
 fn the_guide_to_tests() {
-    write("guide-tests", "tests", &blocks("testing.md", "rust"));
+    write("guide-tests", "tests", &blocks(&guide("testing.md"), "rust"));
     let consumer = Consumer::of("guide-tests", Runner::Cargo);
     let cloud = TestCloud::suspended();
 
@@ -38,7 +40,7 @@ fn the_guide_to_tests() {
 
 #[test]
 fn the_guide_to_the_sdk() {
-    let programs = blocks("sdk.md", "rust");
+    let programs = blocks(&guide("sdk.md"), "rust");
     write("guide-sdk", "src/bin", &programs);
     let consumer = Consumer::of("guide-sdk", Runner::Cargo);
     for index in 1..=programs.len() {
@@ -54,48 +56,4 @@ fn the_guide_to_the_sdk() {
         let (resumed, suspended) = cloud.counts();
         assert_eq!(resumed, suspended, "program {index} of the guide leaves its cluster running");
     }
-}
-
-#[test]
-fn the_guide_to_the_command_line() {
-    let built = Command::new("cargo")
-        .args(["build", "--quiet", "-p", "cargo-cratedb"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .env("CARGO_TARGET_DIR", target_dir())
-        .output()
-        .unwrap();
-    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-    let cluster = ClusterOptions::suspended("ci").with("product", "cr1").unwrap();
-    let cloud = TestCloud::with(Options::default().cluster(cluster).operation_time(Duration::from_millis(50)));
-    let dir = tempfile::tempdir().unwrap();
-    for step in steps("command-line.md") {
-        follow(&step, &cloud, dir.path());
-    }
-    assert!(cloud.simulator.cloud().cluster("ci").suspended);
-}
-
-/// Runs a command as a shell of the page's reader would.
-fn follow(step: &Step, cloud: &TestCloud, dir: &Path) {
-    let path = std::env::var("PATH").unwrap();
-    let mut shell = clean(Command::new("sh"));
-    shell.args(["-c", &step.command]).current_dir(dir).stdin(Stdio::null());
-    shell.envs(cloud.environment()).env_remove("CRATEDB_CLUSTER_NAME");
-    shell.env("PATH", format!("{}:{path}", target_dir().join("debug").display())).env("HOME", dir);
-    for name in ["CARGO_HOME", "RUSTUP_HOME"] {
-        let default = std::env::home_dir().unwrap().join(if name == "CARGO_HOME" { ".cargo" } else { ".rustup" });
-        shell.env(name, std::env::var_os(name).unwrap_or(default.into()));
-    }
-
-    let output = shell.output().unwrap();
-
-    let (out, told) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "$ {}\n{out}{told}", step.command);
-    let shown: Vec<&str> = step.printed.iter().map(String::as_str).collect();
-    let lines: Vec<&str> = out.lines().collect();
-    assert!(
-        shown.is_empty() || fits(&shown, &lines),
-        "$ {}\n{out}{told}\nis not as the guide shows it:\n{}",
-        step.command,
-        shown.join("\n")
-    );
 }

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use clap_complete::Shell;
 
 pub(super) const LOGIN_EXAMPLES: &str = "\
-The session is kept in the profile file that `croud` and `ctk` use as well. API keys, for machines, need no login: set
+The session is kept in the profile file that `croud` and `ctk` use as well. API keys, for machines, need no login: set \
 CRATEDB_CLOUD_API_KEY and CRATEDB_CLOUD_API_SECRET.
 
 Examples:
@@ -44,7 +44,7 @@ Examples:
   cargo cratedb stop --cluster-name ci";
 
 pub(super) const DEPLOY_EXAMPLES: &str = "\
-What is left out is chosen where there is only one choice, and an error that lists the choices where there are several.
+What is left out is chosen where there is only one choice, and an error that lists the choices where there are several. \
 The database user's password comes from CRATEDB_PASSWORD. Without it a random one is made that nobody knows: `query` needs none.
 
 Examples:
@@ -57,7 +57,7 @@ Examples:
   cargo cratedb delete --cluster-id e1e38d92-0000-4000-8000-000000000001 --yes";
 
 pub(super) const QUERY_EXAMPLES: &str = "\
-Without a statement it is read from stdin. In csv, NULL is an empty field and an empty text is \"\". Times are ISO 8601 in table and
+Without a statement it is read from stdin. In csv, NULL is an empty field and an empty text is \"\". Times are ISO 8601 in table and \
 csv, and as CrateDB writes them in json.
 
 Examples:

@@ -9,10 +9,11 @@ use super::values;
 pub(super) const STATUS_EXAMPLES: &str = "\
 Examples:
   cargo cratedb status
+  cargo cratedb status --all
   cargo cratedb status --output json | jq -r '.[].key'";
 
 pub(super) const FINISH_EXAMPLES: &str = "\
-Needed where the end of a run can't be seen, such as in a container whose first process is the run: there put it after the run, with
+Needed where the end of a run can't be seen, such as in a container whose first process is the run: there put it after the run, with \
 --wait. --timeout says how long --wait waits.
 
 Examples:
@@ -20,7 +21,7 @@ Examples:
   cargo cratedb finish ci-42 --wait --timeout 5m";
 
 pub(super) const SWEEP_EXAMPLES: &str = "\
-Needs the settings and the credentials with which the cluster was made available.
+Needs the settings and the credentials with which the cluster was made available. Exit code 1 if something is still owed afterwards.
 
 Examples:
   cargo cratedb sweep --dry-run
@@ -32,13 +33,20 @@ Examples:
   cargo cratedb log ci-42 | tail";
 
 pub(super) const TEST_EXAMPLES: &str = "\
-The command finds the session by CRATEDB_TEST_SESSION, which test processes read. Ctrl-C goes to the command; the session is finished
+The command finds the session by CRATEDB_TEST_SESSION, which test processes read. Ctrl-C goes to the command; the session is finished \
 whatever happens, and the exit code is that of the command: 127 if it is not found, 126 if it can't be run.
 
 Examples:
   cargo cratedb test -- cargo test
   cargo cratedb test --cluster-name ci -- docker compose run tests
   cargo cratedb test --session ci-42 -- sh -c 'cargo test && cargo test --release'";
+
+#[derive(Args, Debug)]
+pub(crate) struct Status {
+    /// Also those that are over and owe nothing.
+    #[arg(long, short)]
+    pub(crate) all: bool,
+}
 
 #[derive(Args, Debug)]
 pub(crate) struct Finish {

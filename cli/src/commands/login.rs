@@ -20,6 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(10 * 60);
 pub(super) async fn login(context: &Context, login: &Login) -> Result<Document, Failure> {
     let mut file = ProfileFile::find()?;
     let endpoint = endpoint(context, &file)?;
+    let before = file.current().name().to_owned();
     let profile = choose_profile(&mut file, &endpoint)?;
     // Before the browser is told to come.
     let listener = Listener::bind(login.port).await?;
@@ -33,6 +34,11 @@ pub(super) async fn login(context: &Context, login: &Login) -> Result<Document, 
     file.set_session(&token, organization);
     file.save()?;
     context.progress.clear();
+    if profile != before {
+        context.terminal.note(&format!(
+            "profile {profile} is used from now on, instead of {before}; `croud` and `ctk` see that too"
+        ));
+    }
     warn_of_keys(context);
     let path = file.path().display().to_string();
     let document = json!({ "user": user, "endpoint": endpoint, "profile": profile, "file": path });
@@ -106,14 +112,14 @@ pub(super) async fn logout(context: &Context) -> Result<Document, Failure> {
     let was = profile.has_session();
     if was {
         context.progress.say_in_passing("logging out");
-        let client = Client::builder().profile_file(file.path()).build()?;
         // What the service answers does not matter: the session is forgotten here in any case.
-        if let Err(error) = client.logout().await {
+        if let Err(error) = forget_there(&file).await {
             context.terminal.note(&format!("CrateDB Cloud was not told: {error}"));
         }
         file.clear_session();
         file.save()?;
     }
+    context.progress.clear();
     let text = if was { "logged out of" } else { "nobody was logged in to" };
     context.terminal.note(&format!(
         "{text} {} (profile {} in {})",
@@ -123,4 +129,10 @@ pub(super) async fn logout(context: &Context) -> Result<Document, Failure> {
     ));
     let document = json!({ "logged_out": was, "endpoint": profile.endpoint(), "profile": profile.name() });
     Document::new(&document, People::Text(String::new()))
+}
+
+/// Where the profile says, whatever the environment says.
+async fn forget_there(file: &ProfileFile) -> cratedb_test::Result<()> {
+    let endpoint = file.current().endpoint().to_owned();
+    Client::builder().endpoint(endpoint).profile_file(file.path()).build()?.logout().await
 }

@@ -21,7 +21,9 @@ pub(super) async fn run(context: &Context, query: Query) -> Result<Document, Fai
     context.progress.clear();
     context.terminal.note(&told(table.rowcount, !table.columns.is_empty(), seconds));
     let columns: Vec<_> = table.columns.iter().map(|(name, kind)| json!({ "name": name, "type": kind })).collect();
-    let rows = table.rows.iter().map(|row| row.iter().map(AsRef::as_ref).collect()).collect();
+    // CrateDB tells of one row without columns where there is nothing to tell.
+    let rows = table.rows.iter().filter(|row| !row.is_empty());
+    let rows = rows.map(|row| row.iter().map(AsRef::as_ref).collect()).collect();
     let document = Answer { columns, rows, rowcount: table.rowcount, seconds };
     Document::new(&document, People::Rows(for_people(&table.columns, &document.rows)))
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use cratedb_test::private::control;
 use serde_json::json;
 
-use crate::arguments::{Command, Finish, Log, Sweep};
+use crate::arguments::{Command, Finish, Log, Status, Sweep};
 use crate::context::Context;
 use crate::failure::{Code, Failure};
 use crate::output::{Document, People};
@@ -24,9 +24,10 @@ pub(super) fn run(context: &Context, command: Command) -> Result<u8, Failure> {
     let document = match command {
         Command::Test(test) => return test::run(context, test),
         Command::Finish(wanted) => finish(context, wanted),
-        Command::Sweep(wanted) => sweep(context, wanted),
+        Command::Sweep(wanted) => return sweep(context, wanted),
         Command::Log(wanted) => log(wanted),
-        _ => status(context),
+        Command::Status(wanted) => status(context, &wanted),
+        other => unreachable!("`{}` is not about sessions", other.name()),
     };
     document?.print(&context.terminal)?;
     Ok(0)
@@ -39,10 +40,14 @@ fn known(error: cratedb_test::Error) -> Failure {
     if unknown { failure.with(Code::NotFound) } else { failure }
 }
 
-fn status(context: &Context) -> Result<Document, Failure> {
-    let keys = control::keys()?;
-    if keys.is_empty() {
-        context.terminal.note("there is no test session, and no journal of one");
+fn status(context: &Context, wanted: &Status) -> Result<Document, Failure> {
+    let mut keys = control::keys()?;
+    let known = keys.len();
+    keys.retain(|key| wanted.all || key.keeper.is_some() || key.owes || key.problem.is_some());
+    match (keys.is_empty(), known) {
+        (false, _) => {}
+        (true, 0) => context.terminal.note("there is no test session, and there never was one"),
+        (true, _) => context.terminal.note("there is no test session; --all shows those that are over"),
     }
     let text = keys.iter().map(|key| format!("{key}\n")).collect();
     Document::new(&keys, People::Text(text))
@@ -58,13 +63,16 @@ fn finish(context: &Context, wanted: Finish) -> Result<Document, Failure> {
     Document::new(&finished, People::Text(text))
 }
 
-fn sweep(context: &Context, wanted: Sweep) -> Result<Document, Failure> {
+/// Fails if something is still owed, after it did what could be done.
+fn sweep(context: &Context, wanted: Sweep) -> Result<u8, Failure> {
     let swept = control::sweep(wanted.dry_run, wanted.forget.as_deref()).map_err(known)?;
     if swept.is_empty() {
         context.terminal.note("no session left anything");
     }
     let text = swept.iter().map(|one| format!("{one}\n")).collect();
-    Document::new(&swept, People::Text(text))
+    Document::new(&swept, People::Text(text))?.print(&context.terminal)?;
+    let owed = swept.iter().any(|one| matches!(one.outcome.as_str(), "skipped" | "failed"));
+    Ok(if owed { Code::Failed as u8 } else { 0 })
 }
 
 fn log(wanted: Log) -> Result<Document, Failure> {

@@ -89,7 +89,8 @@ fn bash_understands_its_completions() {
     let world = World::without_cloud();
     let script = world.cli(&["completions", "bash"]).done().expect(0).stdout;
     let ask = format!(
-        "{script}\nCOMP_WORDS=(cargo-cratedb snap); COMP_CWORD=1; _cargo-cratedb cargo-cratedb snap cargo-cratedb; echo \"${{COMPREPLY[@]}}\""
+        "{script}\nfunction=$(complete -p cargo-cratedb | sed 's/.*-F \\([^ ]*\\).*/\\1/')\n\
+         COMP_WORDS=(cargo-cratedb snap); COMP_CWORD=1; $function cargo-cratedb snap cargo-cratedb; echo \"${{COMPREPLY[@]}}\""
     );
     let done = Run::of(&world, "bash", &["--norc", "-c", &ask]).done().expect(0);
     assert_eq!(done.stdout.trim(), "snapshots", "{done:?}");

@@ -74,8 +74,7 @@ impl World {
 
     /// The program, with the key of this world.
     pub(crate) fn cli(&self, arguments: &[&str]) -> Run {
-        let run = Run::of(self, PROGRAM, arguments);
-        run.env("CRATEDB_CLOUD_API_KEY", KEY).env("CRATEDB_CLOUD_API_SECRET", SECRET)
+        Run::of(self, PROGRAM, arguments).as_known()
     }
 
     /// The program, with nothing that says who asks.
@@ -113,6 +112,11 @@ impl Run {
         }
         let arguments = arguments.iter().map(OsString::from).collect();
         Self { program: program.into(), arguments, environment, directory: home.to_owned(), input: None }
+    }
+
+    /// With the key of this world.
+    pub(crate) fn as_known(self) -> Self {
+        self.env("CRATEDB_CLOUD_API_KEY", KEY).env("CRATEDB_CLOUD_API_SECRET", SECRET)
     }
 
     pub(crate) fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
@@ -174,6 +178,11 @@ impl Running {
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_raw(i32::try_from(self.pid()).unwrap()).unwrap();
         rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// Waits for its end without a look at what it wrote: others may have inherited that.
+    pub(crate) fn wait(mut self) -> std::process::ExitStatus {
+        self.child.wait().unwrap()
     }
 
     pub(crate) fn done(self) -> Done {

@@ -143,7 +143,8 @@ fn spec(key: &str, target: Target, record: &Record) -> Spec {
 
 fn greet(client: &UnixStream, spec: Spec) -> Result<()> {
     use std::io::Write as _;
-    let process = by_name(true);
+    // No runner: whoever sweeps lives, and nobody must take that for a run that goes on.
+    let process = by_name(false);
     let hello = FromClient::Hello(Box::new(Hello {
         protocol: PROTOCOL,
         spec,

@@ -37,11 +37,12 @@ pub(super) fn run(context: &Context, test: Test) -> Result<u8, Failure> {
     let events = Events::with_signals()?;
     let held = acquired(context, &session, &events)?;
     // Whatever comes of the command, the session ends after it.
+    let cluster = held.describe();
     let ran = ran(context, &test, &held, &events);
     released(context, held, &events);
     let code = ran?;
     let command: Vec<_> = test.command.iter().map(|word| word.to_string_lossy()).collect();
-    let document = json!({ "session": session, "command": command, "exit_code": code });
+    let document = json!({ "session": session, "cluster": cluster, "command": command, "exit_code": code });
     Document::new(&document, People::Text(String::new()))?.print(&context.terminal)?;
     Ok(code)
 }
@@ -83,7 +84,7 @@ fn acquired(context: &Context, session: &str, events: &Events) -> Result<Held, F
     match event {
         Event::Acquired(held) => {
             let held = held?;
-            context.note_done(&format!("session {session}: {}", held.describe()));
+            context.note_done(&format!("session {session} is ready"));
             Ok(held)
         }
         Event::Signal(Arrived { signal, .. }) => {
@@ -132,7 +133,10 @@ fn released(context: &Context, held: Held, events: &Events) {
     let event = events.next();
     progress.clear();
     match event {
-        Event::Released(Ok(finished)) => context.terminal.note(&finished.to_string()),
+        Event::Released(Ok(finished)) if finished.outcome == "owed" => context.terminal.complain(&finished.to_string()),
+        Event::Released(Ok(finished)) => {
+            context.terminal.note(&format!("{finished} after {:.1} s", progress.seconds()));
+        }
         Event::Released(Err(error)) => context.terminal.complain(&error.to_string()),
         _ => context.terminal.note("interrupted: the cluster is let go of without anybody watching; `cargo cratedb status` tells how far it is"),
     }
