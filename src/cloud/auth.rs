@@ -59,13 +59,12 @@ impl Auth {
             Self::Key { key, secret } => Ok((request.basic_auth(key, Some(secret.expose())), None)),
             Self::Session(session) => {
                 let token = session.current();
-                let mut cookie =
-                    HeaderValue::from_str(&format!("{COOKIE_NAME}={}", token.expose())).map_err(|_| {
-                        // Its own error would show nothing, and the token must not be shown.
-                        Error::new(crate::error::Kind::Login, "cannot send the token of the login")
-                            .because("it holds characters that no header can carry")
-                            .hint(super::LOG_IN_AGAIN)
-                    })?;
+                let mut cookie = HeaderValue::from_str(&format!("{COOKIE_NAME}={}", token.expose())).map_err(|_| {
+                    // Its own error would show nothing, and the token must not be shown.
+                    Error::new(crate::error::Kind::Login, "cannot send the token of the login")
+                        .because("it holds characters that no header can carry")
+                        .hint(super::LOG_IN_AGAIN)
+                })?;
                 cookie.set_sensitive(true);
                 Ok((request.header(COOKIE, cookie), Some(token)))
             }

@@ -144,7 +144,10 @@ mod tests {
             "CrateDB Cloud at http://x refused PUT /y/: 400 Bad Request: Bad request; cluster.name: Taken.; \
              cluster.password: Shorter."
         );
-        assert_eq!((error.status(), error.message(), error.request()), (Some(400), Some("Bad request"), Some("PUT /y/")));
+        assert_eq!(
+            (error.status(), error.message(), error.request()),
+            (Some(400), Some("Bad request"), Some("PUT /y/"))
+        );
         assert_eq!(error.errors().unwrap()["cluster"]["name"][0], "Taken.");
     }
 
