@@ -182,12 +182,12 @@ fn keep(profile: &ProfileName, used: &Secret, fresh: &Secret) -> Result<()> {
 /// The value of the cookie, if an answer sets it to one.
 fn session_cookie(headers: &HeaderMap) -> Option<Secret> {
     let values = headers.get_all(SET_COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let named = values.filter_map(|value| {
+    let mut named = values.filter_map(|value| {
         let (name, rest) = value.split_once('=')?;
         let value = rest.split(';').next().unwrap_or_default().trim().trim_matches('"');
         (name.trim() == COOKIE_NAME && !value.is_empty()).then(|| Secret::new(value))
     });
-    named.last()
+    named.next_back()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The cloud provider against the simulator: what it asks, what it says, what it leaves behind.
 
 mod deploy;
+mod login;
 mod recover;
 mod release;
 mod resume;
