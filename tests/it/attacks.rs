@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::cloud::{CLUSTER, TestCloud};
 use crate::support::consumer::Consumer;
-use crate::support::run::{Plan, Run, Runner};
+use crate::support::run::{Plan, Run, Runner, runners};
 use crate::support::wait_for;
 
 fn attacked() -> Consumer {
@@ -124,6 +124,60 @@ fn a_task_of_an_exclusive_test_is_a_part_of_it() {
     let (consumer, cloud) = (attacked(), TestCloud::suspended());
     let plan = plan(&consumer, &cloud, "hostile").args(&["second_cluster"]).env("CRATEDB_TEST_START_TIMEOUT", "10s");
     plan.run().passed();
+    cloud.ends_with(1, 1);
+}
+
+#[test]
+fn an_exclusive_test_does_not_wait_for_itself_on_any_thread() {
+    for runner in runners() {
+        let (consumer, cloud) = (Consumer::of("attacked", runner), TestCloud::suspended());
+        let plan = Plan::new(&consumer, runner).args(&["--test", "workers"]).cloud(&cloud);
+        let began = Instant::now();
+        plan.in_order().env("CRATEDB_TEST_START_TIMEOUT", "60s").run().passed();
+        assert!(began.elapsed() < Duration::from_secs(30), "somebody waited: {:?}", began.elapsed());
+        cloud.ends_with(1, 1);
+    }
+}
+
+#[test]
+fn a_path_too_long_for_sockets_is_an_error_that_says_how_long_it_may_be() {
+    let (consumer, cloud) = (attacked(), TestCloud::suspended());
+    let deep = cloud.path().join("d".repeat(100)).display().to_string();
+    let plan = plan(&consumer, &cloud, "hostile").args(&["spoils"]).env("CRATEDB_TEST_DIR", deep.clone());
+    plan.run().failed().says(&format!("the path has {} bytes", deep.len())).says("at most");
+}
+
+/// A client of a later version, with the same runner above it, is told that waiting is in vain.
+#[test]
+fn two_protocols_in_one_run_are_an_error_and_not_a_wait() {
+    use std::io::{Read as _, Write as _};
+    let (consumer, cloud, meeting) = (attacked(), TestCloud::suspended(), Meeting::new());
+    let mut run = meeting.at(plan(&consumer, &cloud, "ends")).in_order().start();
+    meeting.here(&mut run, "a");
+    let asked = |runner: u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{runner}/stat")).unwrap();
+        let start = stat.rsplit(')').next().unwrap().split_ascii_whitespace().nth(19).unwrap();
+        let namespace = std::fs::metadata("/proc/self/ns/pid").unwrap();
+        let namespace = std::os::unix::fs::MetadataExt::ino(&namespace);
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+        let name = crate::support::processes::name(runner).unwrap();
+        let hello = format!(
+            r#"{{"type":"hello","protocol":77,"more":1,"runners":[{{"pid":{runner},"start":{start},"namespace":{namespace},"boot":"{}","name":"{name}"}}]}}"#,
+            boot.trim()
+        );
+        let mut socket = std::os::unix::net::UnixStream::connect(cloud.file("sock").unwrap()).unwrap();
+        socket.write_all(&u32::try_from(hello.len()).unwrap().to_le_bytes()).unwrap();
+        socket.write_all(hello.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        socket.read_to_end(&mut answer).unwrap();
+        serde_json::from_slice::<serde_json::Value>(&answer[4..]).unwrap()
+    };
+    let (own, other) = (asked(run.id()), asked(std::process::id()));
+    assert_eq!((&own["type"], &own["protocol"], &own["same_run"]), (&"protocol".into(), &1.into(), &true.into()));
+    assert_eq!(own["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(other["same_run"], false);
+    meeting.go("a");
+    run.finish().passed();
     cloud.ends_with(1, 1);
 }
 
