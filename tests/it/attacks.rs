@@ -225,3 +225,55 @@ fn a_keeper_whose_socket_and_locks_are_removed_stays_the_only_one() {
     cloud.ends_with(1, 1);
     assert_eq!(cloud.log().matches("a keeper was born").count(), 1, "{}", cloud.log());
 }
+
+/// As above, but for a cleaner that finds everything; and somebody comes before the keeper sees it.
+#[test]
+fn of_two_keepers_of_one_cluster_the_one_without_a_journal_ends() {
+    let (consumer, cloud, meeting) = (attacked(), TestCloud::suspended(), Meeting::new());
+    let mut run = meeting.at(plan(&consumer, &cloud, "ends")).in_order().start();
+    meeting.here(&mut run, "a");
+    let first = cloud.keeper();
+    // Stopped, so that the second one is surely first at the journal's place.
+    kill(first, Signal::STOP);
+    for kind in ["sock", "keeper", "birth", "journal"] {
+        std::fs::remove_file(cloud.file(kind).unwrap()).unwrap();
+    }
+    let second = plan(&consumer, &cloud, "hostile").args(&["spoils"]).env("CRATEDB_TEST_KEEP_WARM", "1h");
+    second.env("CRATEDB_TEST_ON_EXIT", "suspend").run().passed();
+    assert_eq!(cloud.log().matches("a keeper was born").count(), 2, "{}", cloud.log());
+    kill(first, Signal::CONT);
+    wait_for("the first keeper's end", || match crate::support::processes::is_dead(first) {
+        true => Ok(()),
+        false => Err(cloud.log()),
+    });
+    cloud.wait_for_counts(1, 1);
+    meeting.go("a");
+    run.finish();
+    let all = crate::support::processes::keepers(cloud.path());
+    all.into_iter().for_each(|pid| kill(pid, Signal::TERM));
+    wait_for("the end of all", || match cloud.simulator.cloud().cluster(CLUSTER).running {
+        false => Ok(()),
+        true => Err(cloud.log()),
+    });
+}
+
+#[test]
+fn a_keeper_whose_files_are_all_removed_puts_them_back() {
+    let (consumer, cloud, meeting) = (attacked(), TestCloud::suspended(), Meeting::new());
+    let mut run = meeting.at(plan(&consumer, &cloud, "ends")).in_order().start();
+    meeting.here(&mut run, "a");
+    for kind in ["sock", "keeper", "birth", "journal"] {
+        std::fs::remove_file(cloud.file(kind).unwrap()).unwrap();
+    }
+    wait_for("the files", || match ["sock", "keeper", "journal"].iter().find(|kind| cloud.file(kind).is_none()) {
+        None => Ok(()),
+        Some(kind) => Err(*kind),
+    });
+    let journal = String::from_utf8_lossy(&std::fs::read(cloud.file("journal").unwrap()).unwrap()).into_owned();
+    assert!(journal.contains(r#""word":"up""#), "what is owed is written again");
+    plan(&consumer, &cloud, "hostile").args(&["spoils"]).run().passed();
+    meeting.go("a");
+    run.finish().passed();
+    cloud.ends_with(1, 1);
+    assert_eq!(cloud.log().matches("a keeper was born").count(), 1, "{}", cloud.log());
+}

@@ -18,7 +18,7 @@ fn a_turn_that_is_given_up(cluster: &blocking::Cluster) -> Result<()> {
         let outcome = runtime.block_on(async { tokio::time::timeout(Duration::from_millis(300), asked).await });
         given_up.send(outcome.is_err()).unwrap();
     });
-    drop(spawned?);
+    drop(spawned.unwrap());
     assert!(waits.recv().unwrap(), "the cluster was not taken");
     Ok(())
 }
