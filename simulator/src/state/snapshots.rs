@@ -146,7 +146,7 @@ impl State {
         let Some(found) = self.by_id(cluster) else { return Answer::not_found() };
         let mut problems =
             Problems::of(body, &["repository", "snapshot", "type", "tables", "sections", "source_cluster_id"]);
-        let (repository, name) = (problems.text(body, "repository"), problems.text(body, "snapshot"));
+        let (repository, name) = (problems.name(body, "repository"), problems.name(body, "snapshot"));
         let kind = problems.optional_text(body, "type").unwrap_or_else(|| "tables".into());
         let source = problems.optional_text(body, "source_cluster_id").unwrap_or_else(|| cluster.into());
         let wanted = what(&kind, body, &mut problems);
