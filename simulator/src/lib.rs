@@ -36,6 +36,7 @@ mod gateway;
 mod http;
 mod interference;
 mod jwt;
+mod kept;
 mod options;
 mod requests;
 mod shared;

@@ -10,11 +10,13 @@ use super::{Answer, CONFLICT, Call, Micros, State, catalog, restrictions};
 
 /// What a request asks for, and what the list of operations will tell of it.
 type Asked = (Effect, Value);
+/// Reads one kind of request for a cluster as it is.
+type Read = fn(&Cluster, &Value) -> Result<Asked, Answer>;
 
 impl State {
     /// The answer to a request for a change that becomes an operation; none for other calls.
     pub(super) fn change(&mut self, now: Micros, call: &Call) -> Option<Answer> {
-        let (id, read, body): (_, fn(&Cluster, &Value) -> Result<Asked, Answer>, _) = match call {
+        let (id, read, body): (_, Read, _) = match call {
             Call::Scale(id, body) => (id, scale, body),
             Call::Upgrade(id, body) => (id, upgrade, body),
             Call::ExpandStorage(id, body) => (id, storage, body),
@@ -159,9 +161,8 @@ fn product(cluster: &Cluster, body: &Value) -> Result<Asked, Answer> {
 /// Hours of the day, such as `2,4,6`; the minute stays.
 fn backups(cluster: &Cluster, body: &Value) -> Result<Asked, Answer> {
     let mut problems = Problems::of(body, &["backup_hours"]);
-    let hours = problems.text(body, "backup_hours");
-    let fits =
-        |hours: &str| hours == "*" || hours.split(',').all(|hour| hour.trim().parse::<u8>().is_ok_and(|h| h < 24));
+    let hours = problems.name(body, "backup_hours");
+    let fits = |hours: &str| hours == "*" || hours.split(',').all(|hour| is_hour(hour.trim()));
     if hours.as_deref().is_some_and(|hours| !fits(hours)) {
         problems.add("backup_hours", "Not a valid list of hours, such as 2,4,6.");
     }
@@ -171,6 +172,10 @@ fn backups(cluster: &Cluster, body: &Value) -> Result<Asked, Answer> {
     }
     let minute = cluster.backup_schedule.split(' ').next().unwrap_or("55");
     Ok((Effect::ChangeBackups(format!("{minute} {} * * *", hours.replace(' ', ""))), json!({})))
+}
+
+fn is_hour(text: &str) -> bool {
+    text.len() <= 2 && text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u8>().is_ok_and(|hour| hour < 24)
 }
 
 fn networks(cluster: &Cluster, body: &Value) -> Result<Asked, Answer> {

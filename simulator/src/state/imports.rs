@@ -103,19 +103,6 @@ fn part(text: &str) -> Option<(String, &str)> {
     }
 }
 
-impl Import {
-    pub(super) fn file_name(&self) -> String {
-        let last =
-            |text: &str| text.split(['?', '#']).next().and_then(|path| path.rsplit('/').next()).map(str::to_owned);
-        let name = match &self.source {
-            Source::Url(url) => last(url),
-            Source::File(id) => Some(id.clone()),
-            Source::Elsewhere(place) => place["file_path"].as_str().or(place["blob_name"].as_str()).and_then(last),
-        };
-        name.filter(|name| !name.is_empty()).unwrap_or_else(|| "data".into())
-    }
-}
-
 impl State {
     pub(super) fn create_import_job(&mut self, now: Micros, cluster: &str, body: &Value) -> Answer {
         let Some(organization) = self.by_id(cluster).map(|one| self.organization_of(one).cloned()) else {
@@ -125,6 +112,9 @@ impl State {
             body,
             &["type", "format", "compression", "destination", "schema", "url", "file", "s3", "azureblob"],
         );
+        if body.get("schema").is_some_and(|schema| !schema.is_object() && !schema.is_null()) {
+            problems.add("schema", "Not a valid object.");
+        }
         let format = read_format(body, &mut problems);
         let gzip = read_compression(body, &mut problems);
         let destination = read_destination(body, &mut problems);
@@ -189,7 +179,7 @@ impl State {
         problems: &mut Problems,
     ) -> Option<Source> {
         for field in fields {
-            problems.text(place, field);
+            problems.name(place, field);
         }
         let secret = problems.text(place, "secret_id");
         let known = |id: &str| self.integrations.iter().any(|one| one.id == id && one.organization_id == organization);
@@ -199,6 +189,18 @@ impl State {
             problems.add("secret_id", "No such secret.");
         }
         Some(Source::Elsewhere(place.clone()))
+    }
+
+    /// What the file that an import reads is called.
+    pub(super) fn import_file(&self, import: &Import) -> String {
+        let last =
+            |text: &str| text.split(['?', '#']).next().and_then(|path| path.rsplit('/').next()).map(str::to_owned);
+        let name = match &import.source {
+            Source::Url(url) => last(url),
+            Source::File(id) => self.files.iter().find(|file| file.id == *id).map(|file| file.name.clone()),
+            Source::Elsewhere(place) => place["file_path"].as_str().or(place["blob_name"].as_str()).and_then(last),
+        };
+        name.filter(|name| !name.is_empty()).unwrap_or_else(|| "data".into())
     }
 
     /// Newest first.
@@ -270,7 +272,7 @@ fn read_destination(body: &Value, problems: &mut Problems) -> Option<(Table, boo
 }
 
 pub(super) fn read_table(place: &Value, problems: &mut Problems) -> Option<Table> {
-    let text = if place.is_object() { problems.text(place, "table")? } else { return None };
+    let text = if place.is_object() { problems.name(place, "table")? } else { return None };
     let table = Table::parse(&text);
     if table.is_none() {
         problems.add("table", "Not a valid name of a table.");
@@ -280,11 +282,15 @@ pub(super) fn read_table(place: &Value, problems: &mut Problems) -> Option<Table
 
 fn read_columns(place: &Value, problems: &mut Problems) -> Vec<Column> {
     let mut all = Problems::default();
-    let given = place["table_definition"].as_array().into_iter().flatten().enumerate();
+    let definition = &place["table_definition"];
+    if !definition.is_null() && !definition.is_array() {
+        problems.add("table_definition", "Not a valid list.");
+    }
+    let given = definition.as_array().into_iter().flatten().enumerate();
     let columns = given.filter_map(|(at, one)| {
         let mut inner = Problems::of(one, &["name", "type", "extra"]);
         let (name, kind) = (inner.text(one, "name"), inner.text(one, "type"));
-        let extra = one.get("extra").and_then(Value::as_str).map(str::to_owned);
+        let extra = one.get("extra").filter(|extra| !extra.is_null()).and_then(|_| inner.optional_text(one, "extra"));
         all.nest(&at.to_string(), inner);
         Some(Column { name: name?, kind: kind?, extra })
     });
@@ -294,10 +300,11 @@ fn read_columns(place: &Value, problems: &mut Problems) -> Vec<Column> {
 }
 
 fn shown(body: &Value, table: &Table, create_table: bool) -> Value {
-    let kept = ["type", "format", "compression", "url", "file", "s3", "azureblob", "schema"];
+    // Of the places, only the one that counts was checked.
+    let place = body["type"].as_str().unwrap_or_default();
     let mut shown = Map::new();
-    for field in kept {
-        if let Some(value) = body.get(field) {
+    for field in ["type", "format", "compression", "schema", place] {
+        if let Some(value) = body.get(field).filter(|value| *value != "") {
             shown.insert(field.into(), value.clone());
         }
     }

@@ -21,6 +21,10 @@ impl State {
         id
     }
 
+    pub(crate) fn has_project(&self, organization: &str, name: &str) -> bool {
+        self.account.projects.iter().any(|one| one.organization_id == organization && one.name == name)
+    }
+
     pub(super) fn create_project(&mut self, now: Micros, body: &Value) -> Answer {
         let mut problems = Problems::of(body, &["name", "organization_id", "region", "backup_location"]);
         let name = problems.text(body, "name");
@@ -80,12 +84,15 @@ fn backup_location(body: &Value, problems: &mut Problems) -> Option<Value> {
     let given = body.get("backup_location").filter(|given| !given.is_null())?;
     let mut inner = Problems::of(given, &["location_type", "location", "credentials", "additional_config"]);
     let kind = inner.text(given, "location_type");
-    let location = inner.text(given, "location");
+    let location = inner.name(given, "location");
     if kind.as_deref().is_some_and(|kind| kind != "s3") {
         inner.add("location_type", "Must be one of: s3.");
     }
     if !given["credentials"].is_object() {
         inner.add("credentials", "Missing data for required field.");
+    }
+    if given.get("additional_config").is_some_and(|config| !config.is_object()) {
+        inner.add("additional_config", "Not a valid object.");
     }
     problems.nest("backup_location", inner);
     let mut kept = json!({ "location_type": kind?, "location": location? });

@@ -14,4 +14,5 @@ mod run;
 mod serve;
 mod simulated;
 mod snapshots;
+mod state;
 mod support;
