@@ -83,7 +83,9 @@ impl Context {
     fn unnamed(&self, error: cratedb_test::Error) -> Failure {
         let failure = Failure::from(error);
         match self.global.address() {
-            None if failure.to_string().contains("which cluster is meant") => failure.hint("or give --cluster-name, --cluster-id or --cluster-url"),
+            None if failure.to_string().contains("which cluster is meant") => {
+                failure.hint("or give --cluster-name, --cluster-id or --cluster-url")
+            }
             _ => failure,
         }
     }

@@ -19,7 +19,8 @@ fn write_profile(world: &World, endpoint: &str, rest: &str) {
 fn whoami_tells_who_asks_and_with_what() {
     let world = World::with([]);
     let done = world.cli(&["whoami"]).done().expect(0);
-    let parts = ["ada@example.org", "org_admin in ", &format!("API key `{KEY}` of the environment"), world.simulator().url()];
+    let parts =
+        ["ada@example.org", "org_admin in ", &format!("API key `{KEY}` of the environment"), world.simulator().url()];
     assert!(parts.iter().all(|part| done.stdout.contains(part)), "{done:?}");
     assert_eq!(done.stderr, "");
     let document = world.cli(&["whoami", "--output", "json"]).done().expect(0).json();

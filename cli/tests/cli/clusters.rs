@@ -49,7 +49,8 @@ fn an_option_beats_the_variables_and_among_variables_the_ignored_one_is_named() 
     let named = |run: crate::support::Run| run.done().expect(0).json()["name"].as_str().unwrap().to_owned();
     let by_option = world.cli(&["info", "--cluster-name", "ci", "--output", "json"]).env("CRATEDB_CLUSTER_ID", &other);
     assert_eq!(named(by_option), "ci");
-    let both = || world.cli(&["info", "--output", "json"]).env("CRATEDB_CLUSTER_ID", &other).env("CRATEDB_CLUSTER_NAME", "ci");
+    let both =
+        || world.cli(&["info", "--output", "json"]).env("CRATEDB_CLUSTER_ID", &other).env("CRATEDB_CLUSTER_NAME", "ci");
     assert_eq!(named(both()), "other");
     both().done().says(&["CRATEDB_CLUSTER_NAME is ignored"]);
 }
@@ -153,12 +154,28 @@ fn an_interruption_says_what_goes_on() {
 fn deploy_makes_a_cluster_with_what_was_said() {
     let world = World::with([]);
     let arguments = [
-        "deploy", "--cluster-name", "made", "--product", "cr1", "--region", "eks1.eu-west-1.aws", "--username", "ada",
-        "--version", "6.4.3", "--nodes", "2", "--output", "json",
+        "deploy",
+        "--cluster-name",
+        "made",
+        "--product",
+        "cr1",
+        "--region",
+        "eks1.eu-west-1.aws",
+        "--username",
+        "ada",
+        "--version",
+        "6.4.3",
+        "--nodes",
+        "2",
+        "--output",
+        "json",
     ];
     let done = world.cli(&arguments).env("CRATEDB_PASSWORD", PASSWORD).done();
     let done = done.expect(0).says(&["deploying", "answers at"]).json();
-    assert_eq!((done["name"].as_str(), done["username"].as_str(), done["num_nodes"].as_u64()), (Some("made"), Some("ada"), Some(2)));
+    assert_eq!(
+        (done["name"].as_str(), done["username"].as_str(), done["num_nodes"].as_u64()),
+        (Some("made"), Some("ada"), Some(2))
+    );
     world.cli(&arguments).done().expect(2).says(&["made", "there is one"]);
     world.cli(&["query", "--cluster-name", "made", "SELECT 1"]).done().expect(0);
 }
@@ -169,7 +186,9 @@ fn a_deploy_that_is_not_clear_lists_the_choices() {
     let done = world.cli(&["deploy", "--cluster-name", "made", "--product", "cr1"]).done();
     assert!(matches!(done.code, Some(1 | 2)), "{done:?}");
     done.says(&["eks1.eu-west-1.aws", "CRATEDB_CLOUD_REGION"]);
-    let done = world.cli(&["deploy", "--cluster-name", "made", "--product", "nonsense", "--region", "eks1.eu-west-1.aws"]).done();
+    let done = world
+        .cli(&["deploy", "--cluster-name", "made", "--product", "nonsense", "--region", "eks1.eu-west-1.aws"])
+        .done();
     assert!(matches!(done.code, Some(1 | 2)), "{done:?}");
     done.says(&["nonsense"]);
     world.cli(&["deploy", "--cluster-id", UNKNOWN]).done().expect(2);
@@ -200,7 +219,12 @@ fn start_deploys_what_is_missing_unless_told_not_to() {
 #[test]
 fn delete_asks_nobody_where_nobody_is() {
     let world = World::with([ClusterOptions::running("ci")]);
-    let done = world.cli(&["delete", "--cluster-name", "ci", "--output", "json"]).input("y\n").done().expect(2).says(&["--yes"]);
+    let done = world
+        .cli(&["delete", "--cluster-name", "ci", "--output", "json"])
+        .input("y\n")
+        .done()
+        .expect(2)
+        .says(&["--yes"]);
     assert_eq!(done.json()["error"]["exit_code"], 2);
     assert_eq!(world.cloud().clusters().len(), 1);
     let done = world.cli(&["delete", "--cluster-name", "ci", "--yes", "--output", "json"]).done().expect(0);

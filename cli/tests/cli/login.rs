@@ -76,7 +76,10 @@ fn a_browser_brings_the_session_and_later_commands_use_it() {
     let run = world.stranger(&["login", "--idp", "github", "--output", "json"]).env("BROWSER", browser(&world));
     let done = run.done().expect(0).says(&["/oauth2/github/login?cli=true"]);
     let document = done.json();
-    assert_eq!((document["user"]["email"].as_str(), document["endpoint"].as_str()), (Some("ada@example.org"), Some(world.simulator().url())));
+    assert_eq!(
+        (document["user"]["email"].as_str(), document["endpoint"].as_str()),
+        (Some("ada@example.org"), Some(world.simulator().url()))
+    );
     let mode = std::fs::metadata(world.profile_file()).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     let who = world.stranger(&["whoami"]).done().expect(0);
@@ -168,7 +171,10 @@ fn a_browser_that_can_not_be_started_leaves_the_address() {
     let world = World::with([]);
     let port = free_port().to_string();
     let run = world.stranger(&["login", "--idp", "google", "--port", &port, "--timeout", "200ms"]);
-    run.env("BROWSER", "/nonexistent/browser").done().expect(5).says(&["no browser could be started", "/oauth2/google/login"]);
+    run.env("BROWSER", "/nonexistent/browser")
+        .done()
+        .expect(5)
+        .says(&["no browser could be started", "/oauth2/google/login"]);
 }
 
 #[test]

@@ -43,7 +43,11 @@ fn changes(world: &World) -> Vec<bool> {
 const ONCE: [bool; 2] = [false, true];
 
 fn until_suspended(world: &World) {
-    eventually("the suspension", || (changes(world) == ONCE && world.cloud().cluster("ci").suspended).then_some(()));
+    eventually("the suspension", || {
+        let cluster = world.cloud().cluster("ci");
+        let done = cluster.operation.is_some_and(|(_, status)| status == "SUCCEEDED");
+        (changes(world).last() == Some(&true) && cluster.suspended && done).then_some(())
+    });
 }
 
 /// Starts a command that leaves a mark and then runs until it is told to end.
@@ -59,16 +63,15 @@ fn status(world: &World) -> Vec<Value> {
 
 /// Waits until no keeper of this world lives.
 fn until_no_keeper(world: &World) {
-    eventually("the end of the keeper", || {
-        status(world).iter().all(|key| key["keeper"].is_null()).then_some(())
-    });
+    eventually("the end of the keeper", || status(world).iter().all(|key| key["keeper"].is_null()).then_some(()));
 }
 
 #[test]
 fn the_cluster_is_there_for_the_command_and_let_go_of_after_it() {
     let world = world();
     let program = crate::support::PROGRAM;
-    let script = format!("echo \"session $CRATEDB_TEST_SESSION\"; {program} query 'SELECT 1 AS one' --output csv --quiet");
+    let script =
+        format!("echo \"session $CRATEDB_TEST_SESSION\"; {program} query 'SELECT 1 AS one' --output csv --quiet");
     let done = test(&world, &["--", "sh", "-c", &script]).done().expect(0);
     let lines: Vec<_> = done.stdout.lines().collect();
     assert!(lines[0].starts_with("session cargo-cratedb-"), "{done:?}");
@@ -90,7 +93,9 @@ fn test_processes_belong_to_the_session_and_none_of_them_ends_it() {
 
 #[test]
 fn the_exit_code_is_that_of_the_command() {
-    for (command, code) in [("exit 0", 0), ("exit 7", 7), ("exit 255", 255), ("kill -KILL $$", 137), ("kill -TERM $$", 143)] {
+    for (command, code) in
+        [("exit 0", 0), ("exit 7", 7), ("exit 255", 255), ("kill -KILL $$", 137), ("kill -TERM $$", 143)]
+    {
         let world = world();
         test(&world, &["--quiet", "--", "sh", "-c", command]).done().expect(code);
         assert_eq!(changes(&world), ONCE, "{command}");
@@ -199,7 +204,10 @@ fn finish_ends_a_session_by_its_name_and_waits() {
     let running = running(&world, &["--session", "mine"]);
     let done = world.cli(&["finish", "mine", "--wait", "--output", "json"]).done().expect(0);
     let document = done.json();
-    assert_eq!((document[0]["sessions"][0].as_str(), document[0]["outcome"].as_str()), (Some("mine"), Some("suspended")));
+    assert_eq!(
+        (document[0]["sessions"][0].as_str(), document[0]["outcome"].as_str()),
+        (Some("mine"), Some("suspended"))
+    );
     assert!(world.cloud().cluster("ci").suspended);
     running.signal(Signal::TERM);
     running.done().expect(143);
