@@ -137,9 +137,11 @@ impl Error {
         self
     }
 
-    /// Says that something else was attempted, for the same reasons.
-    pub(crate) fn about(mut self, attempted: &str) -> Self {
-        Arc::make_mut(&mut self.0).attempted = attempted.to_owned();
+    /// Says what credentials were missing for, if that is what it says.
+    pub(crate) fn needed_to(mut self, attempted: &str) -> Self {
+        if self.kind() == Kind::Login {
+            Arc::make_mut(&mut self.0).attempted = attempted.to_owned();
+        }
         self
     }
 
@@ -151,12 +153,21 @@ impl Error {
 
     /// The same error without a secret that a service may have repeated.
     pub(crate) fn without_secret(self, secret: &str) -> Self {
-        let everything = format!("{self}{:?}{:?}", self.message(), self.0.refusal);
+        let everything = format!("{self}{:?}", self.0.refusal);
         if secret.is_empty() || !everything.contains(secret) {
             return self;
         }
-        Self::new(self.kind(), self.0.attempted.replace(secret, "***"))
-            .because("the answer holds a password and is not shown")
+        let refusal = self.0.refusal.clone().map(|refusal| Refusal {
+            message: refusal.message.replace(secret, "***"),
+            errors: None,
+            ..refusal
+        });
+        let error = Self::new(self.kind(), self.0.attempted.replace(secret, "***"))
+            .because("its answer holds the password and is not shown");
+        match refusal {
+            Some(refusal) => error.refused(refusal),
+            None => error,
+        }
     }
 
     pub(crate) fn kind(&self) -> Kind {

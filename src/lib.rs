@@ -186,13 +186,13 @@ pub use cratedb_test_macros::test;
 pub use error::{Error, Result};
 #[cfg(feature = "harness")]
 pub use extract::FromCluster;
-#[cfg(feature = "harness")]
-pub use session::Session;
 #[cfg(any(feature = "harness", feature = "cloud"))]
 pub use query::Query;
 #[doc(hidden)]
 #[cfg(any(feature = "harness", feature = "cloud"))]
 pub use query::Table;
+#[cfg(feature = "harness")]
+pub use session::Session;
 pub use version::Version;
 
 /// The code in the README compiles.

@@ -233,8 +233,9 @@ impl Answered {
     }
 
     pub(crate) fn table(&self) -> Result<Table> {
-        let rows = self.answer.cells(self.statement())?;
         let columns = self.answer.columns();
+        // A statement that returns none answers one row with nothing in it.
+        let rows = if columns.is_empty() { Vec::new() } else { self.answer.cells(self.statement())? };
         Ok(Table { columns, rows, rowcount: self.answer.known_count() })
     }
 

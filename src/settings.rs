@@ -149,7 +149,8 @@ fn url_target(sources: &Sources, given: &str) -> Result<(Target, String)> {
 
 /// A cluster is named but nobody may touch it: configured and failing, never the next provider's turn.
 fn cloud_target(sources: &Sources, cluster: ClusterAddress) -> Result<(Target, String)> {
-    let access = Access::find(&Given::default(), sources).map_err(|error| error.about(&format!("cannot use {cluster} of CrateDB Cloud")))?;
+    let access = Access::find(&Given::default(), sources)
+        .map_err(|error| error.needed_to(&format!("cannot use {cluster} of CrateDB Cloud")))?;
     let address = match &cluster {
         ClusterAddress::Id(id) => format!("id:{id}"),
         ClusterAddress::Name(name) => format!("name:{name}"),

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::interference::FaultOptions;
 use crate::state::catalog::{self, Product};
 use crate::state::checks::is_uuid;
 use crate::state::deploy::Given;
@@ -43,6 +44,10 @@ pub struct Options {
     pub projects: Vec<(String, String)>,
     /// After so many requests, a login session gets a new token in an answer's cookie.
     pub rotate_sessions: Option<u32>,
+    /// What goes wrong from the beginning.
+    pub faults: Vec<FaultOptions>,
+    /// Where everything is kept from one run to the next.
+    pub state: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -59,6 +64,8 @@ impl Default for Options {
             organizations: Vec::new(),
             projects: Vec::new(),
             rotate_sessions: None,
+            faults: Vec::new(),
+            state: None,
         }
     }
 }
@@ -305,7 +312,11 @@ fn version_fits(version: &str) -> bool {
 pub struct BadOption(String);
 
 impl BadOption {
-    fn new(option: &str, value: &str, accepted: &str) -> Self {
+    pub(crate) fn text(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    pub(crate) fn new(option: &str, value: &str, accepted: &str) -> Self {
         Self(format!("{option}=`{value}` can't be read; accepted: {accepted}"))
     }
 

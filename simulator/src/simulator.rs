@@ -104,6 +104,9 @@ async fn open(options: Options, keep: bool) -> io::Result<Arc<Shared>> {
         let id = shared.change(|state, now| state.give(now, given));
         shared.open_gateway(&id, gateway);
     }
+    for fault in &options.faults {
+        fault.apply(&shared).map_err(io::Error::other)?;
+    }
     tokio::spawn(crate::work::labour(shared.clone(), works));
     tokio::spawn(shared.clone().tick());
     tokio::spawn(http::serve(shared.clone(), listener, Arc::new(Api::new(shared.clone()))));

@@ -59,13 +59,12 @@ impl Auth {
             Self::Key { key, secret } => Ok((request.basic_auth(key, Some(secret.expose())), None)),
             Self::Session(session) => {
                 let token = session.current();
-                let mut cookie =
-                    HeaderValue::from_str(&format!("{COOKIE_NAME}={}", token.expose())).map_err(|_| {
-                        // Its own error would show nothing, and the token must not be shown.
-                        Error::new(crate::error::Kind::Login, "cannot send the token of the login")
-                            .because("it holds characters that no header can carry")
-                            .hint(super::LOG_IN_AGAIN)
-                    })?;
+                let mut cookie = HeaderValue::from_str(&format!("{COOKIE_NAME}={}", token.expose())).map_err(|_| {
+                    // Its own error would show nothing, and the token must not be shown.
+                    Error::new(crate::error::Kind::Login, "cannot send the token of the login")
+                        .because("it holds characters that no header can carry")
+                        .hint(super::LOG_IN_AGAIN)
+                })?;
                 cookie.set_sensitive(true);
                 Ok((request.header(COOKIE, cookie), Some(token)))
             }
@@ -183,12 +182,12 @@ fn keep(profile: &ProfileName, used: &Secret, fresh: &Secret) -> Result<()> {
 /// The value of the cookie, if an answer sets it to one.
 fn session_cookie(headers: &HeaderMap) -> Option<Secret> {
     let values = headers.get_all(SET_COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let named = values.filter_map(|value| {
+    let mut named = values.filter_map(|value| {
         let (name, rest) = value.split_once('=')?;
         let value = rest.split(';').next().unwrap_or_default().trim().trim_matches('"');
         (name.trim() == COOKIE_NAME && !value.is_empty()).then(|| Secret::new(value))
     });
-    named.last()
+    named.next_back()
 }
 
 #[cfg(test)]

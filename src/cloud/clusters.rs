@@ -53,7 +53,8 @@ impl Client {
     pub async fn jwt(&self, id: &str) -> Result<Jwt> {
         let jwt: Jwt = self.get(&["clusters", id, "jwt"], &[]).await?;
         if jwt.token().is_empty() {
-            let what = format!("CrateDB Cloud at {} answered GET /api/v2/clusters/{id}/jwt/ without a token", self.endpoint());
+            let what =
+                format!("CrateDB Cloud at {} answered GET /api/v2/clusters/{id}/jwt/ without a token", self.endpoint());
             return Err(Error::new(Kind::Decode, what));
         }
         Ok(jwt)

@@ -20,8 +20,9 @@ pub use catalog::{Channels, Meta, MetaVersions, Price, Product, Region, Release,
 pub use cluster::{Cidr, Cluster, Dates, HardwareSpecs, HealthStatus, Jwt};
 pub use deployment::{Deployment, NewCluster, NewProject};
 pub use jobs::{
-    AzureSource, Column, ExportDestination, ExportFile, ExportJob, ExportSource, FileProgress, FileSource, ImportDestination, ImportJob,
-    ImportProgress, JobProgress, NewExportJob, NewImportJob, S3Source, UploadedFile, UrlSource,
+    AzureSource, Column, ExportDestination, ExportFile, ExportJob, ExportSource, FileProgress, FileSource,
+    ImportDestination, ImportJob, ImportProgress, JobProgress, NewExportJob, NewImportJob, S3Source, UploadedFile,
+    UrlSource,
 };
 pub(crate) use operation::Operations;
 pub use operation::{Feedback, Operation, OperationFilter, Status};

@@ -72,7 +72,8 @@ impl ProfileFile {
         let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path).because(error))?;
         // An error of the parser may quote the text, and that may be a secret: where it is must do.
         let content: Mapping = yaml_serde::from_str(&text).map_err(|error| {
-            let place = error.location().map_or(String::new(), |at| format!(" at line {}, column {}", at.line(), at.column()));
+            let place =
+                error.location().map_or(String::new(), |at| format!(" at line {}, column {}", at.line(), at.column()));
             unreadable(&path).because(format!("it is no YAML mapping{place}")).hint("correct it or delete it")
         })?;
         let file = Self { path, content };
@@ -183,32 +184,38 @@ impl ProfileFile {
         self.set(&name, "organization-id", Value::Null);
     }
 
-    /// Uses another profile, which has to exist, or makes one for an endpoint and uses it. Not on disk until
-    /// [`save`](Self::save).
-    ///
-    /// # Errors
-    ///
-    /// When there is a profile of that name for another endpoint.
-    pub fn use_profile(&mut self, name: &str, endpoint: &str) -> Result<()> {
-        let same = |one: &str, other: &str| one.trim_end_matches('/') == other.trim_end_matches('/');
-        match self.profile(name) {
-            Some(profile) if !same(&profile.endpoint, endpoint) => {
-                return Err(Error::new(Kind::Setting, format!("cannot use profile `{name}` for {endpoint}"))
-                    .because(format!("{} says that it is for {}", self.path.display(), profile.endpoint)));
-            }
-            Some(_) => {}
-            None => {
-                let mut profile = Mapping::new();
-                profile.insert("auth-token".into(), Value::Null);
-                profile.insert("endpoint".into(), endpoint.into());
-                profile.insert("region".into(), "_any_".into());
-                if let Some(Value::Mapping(profiles)) = self.content.get_mut("profiles") {
-                    profiles.insert(name.into(), profile.into());
-                }
-            }
+    /// Keeps the organization of the current profile's login. Not on disk until [`save`](Self::save).
+    pub fn set_organization(&mut self, organization_id: Option<&str>) {
+        let name = self.current().name;
+        self.set(&name, "organization-id", organization_id.map_or(Value::Null, Value::from));
+    }
+
+    /// Makes a profile for an endpoint the current one, and tells its name: the current one if it is for that endpoint, else
+    /// another that is, else a new one, named after the endpoint's host and port. Not on disk until [`save`](Self::save).
+    pub fn select(&mut self, endpoint: &str) -> String {
+        let fits = |profile: &Profile| same_endpoint(&profile.endpoint, endpoint);
+        let current = self.current();
+        let others = self.names().into_iter().filter_map(|name| self.profile(&name));
+        let found = std::iter::once(current).chain(others).find(fits).map(|profile| profile.name);
+        let name = found.unwrap_or_else(|| self.add(endpoint));
+        self.content.insert("current-profile".into(), name.as_str().into());
+        name
+    }
+
+    fn add(&mut self, endpoint: &str) -> String {
+        let taken = self.names();
+        let host = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
+        let base = host.split('/').next().unwrap_or(host).to_owned();
+        let mut names = std::iter::once(base.clone()).chain((2..).map(|number| format!("{base}-{number}")));
+        let name = names.find(|name| !taken.contains(name)).unwrap_or(base);
+        let mut profile = Mapping::new();
+        profile.insert("auth-token".into(), Value::Null);
+        profile.insert("endpoint".into(), endpoint.into());
+        profile.insert("region".into(), "_any_".into());
+        if let Some(Value::Mapping(profiles)) = self.content.get_mut("profiles") {
+            profiles.insert(name.as_str().into(), profile.into());
         }
-        self.content.insert("current-profile".into(), name.into());
-        Ok(())
+        name
     }
 
     pub(crate) fn set(&mut self, profile: &str, key: &str, value: Value) {
@@ -295,7 +302,18 @@ impl Profile {
 
 impl fmt::Debug for ProfileFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ProfileFile").field("path", &self.path).field("current", &self.current()).finish_non_exhaustive()
+        f.debug_struct("ProfileFile")
+            .field("path", &self.path)
+            .field("current", &self.current())
+            .finish_non_exhaustive()
+    }
+}
+
+fn same_endpoint(one: &str, other: &str) -> bool {
+    let normal = |text: &str| url::Url::parse(text).map(|url| url.as_str().trim_end_matches('/').to_owned());
+    match (normal(one), normal(other)) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => one == other,
     }
 }
 

@@ -82,6 +82,11 @@ impl Sources {
         Ok(Self { each: sources, profile_file: None })
     }
 
+    #[cfg(all(test, feature = "cloud"))]
+    pub(crate) fn with_logins_of(self, path: PathBuf) -> Self {
+        Self { profile_file: Some(path), ..self }
+    }
+
     /// Where logins are kept; the file need not exist.
     pub(crate) fn profile_file(&self) -> Option<&Path> {
         self.profile_file.as_deref()

@@ -11,9 +11,9 @@ use std::time::Instant;
 
 use self::held::Held;
 use super::{Acquired, CloudTarget, Intents, NotAcquired, Ours, Progress, Resource};
+use crate::cloud::Client;
 use crate::cloud::lifecycle::{ADMIN, Hooks, Intent, Lifecycle, May, Run, Touch, named};
 use crate::cloud::model::Cluster;
-use crate::cloud::Client;
 use crate::error::{Error, Kind, Result};
 use crate::probe::{self, Patience};
 use crate::secret::Secret;

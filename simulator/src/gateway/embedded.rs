@@ -94,7 +94,7 @@ impl Session {
 const LARGEST_BODY: u64 = 100 << 20;
 
 /// The body as it was before the client compressed it, as `crate-python` does from 8 KiB on.
-fn decompressed(exchange: &Exchange) -> Option<Bytes> {
+pub(crate) fn decompressed(exchange: &Exchange) -> Option<Bytes> {
     let compressed: &[u8] = &exchange.body;
     let mut body = Vec::new();
     match exchange.header(CONTENT_ENCODING.as_str()) {

@@ -12,4 +12,6 @@ mod openapi;
 mod proxy;
 mod run;
 mod serve;
+mod simulated;
+mod snapshots;
 mod support;

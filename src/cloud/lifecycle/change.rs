@@ -29,7 +29,12 @@ impl Lifecycle {
     /// should be from the beginning is not changed.
     ///
     /// `ask` sends the request, whose answer is the cluster.
-    pub(crate) async fn change<F>(&self, id: &str, change: &Change<'_>, ask: impl Fn() -> F + Send + Sync) -> Result<Cluster>
+    pub(crate) async fn change<F>(
+        &self,
+        id: &str,
+        change: &Change<'_>,
+        ask: impl Fn() -> F + Send + Sync,
+    ) -> Result<Cluster>
     where
         F: Future<Output = Result<Cluster>> + Send,
     {
@@ -109,7 +114,8 @@ impl Lifecycle {
             Ended::Succeeded => {
                 let all = self.client.operations(&cluster.id, &which.filter_of()).await?;
                 all.into_iter().find(|operation| operation.id == id).ok_or_else(|| {
-                    Error::new(Kind::Decode, format!("cannot tell how {doing} ended")).because("it is not listed any more")
+                    Error::new(Kind::Decode, format!("cannot tell how {doing} ended"))
+                        .because("it is not listed any more")
                 })
             }
         }

@@ -45,13 +45,10 @@ impl Lifecycle {
     }
 
     /// The cluster that a URL leads to: the host is the cluster's own, whatever scheme and port are written before and
-    /// behind it. Where several clusters share a host, as in the simulator, the port decides.
+    /// behind it. Where a host is no name, as in the simulator, the port counts too.
     async fn by_url(&self, url: &str) -> Result<Cluster> {
         let all = self.client.clusters().await?;
-        let mut found: Vec<&Cluster> = all.iter().filter(|cluster| same_host(&cluster.url, url)).collect();
-        if found.len() > 1 {
-            found.retain(|cluster| same_port(&cluster.url, url));
-        }
+        let found: Vec<&Cluster> = all.iter().filter(|cluster| same_place(&cluster.url, url)).collect();
         match found[..] {
             [one] => Ok(one.clone()),
             _ => Err(Error::new(Kind::Missing, format!("no cluster of CrateDB Cloud is at {url}"))
@@ -155,12 +152,30 @@ pub(crate) fn which_exist(clusters: &[Cluster]) -> String {
     format!("the account has {}", each.join(", "))
 }
 
-fn same_host(one: &str, other: &str) -> bool {
-    let host = |url: &str| Some(Url::parse(url).ok()?.host_str()?.trim_end_matches('.').to_ascii_lowercase());
-    host(one).is_some_and(|one| host(other) == Some(one))
+fn same_place(one: &str, other: &str) -> bool {
+    let (Ok(one), Ok(other)) = (Url::parse(one), Url::parse(other)) else { return false };
+    let name = |url: &Url| url.host_str().map(|host| host.trim_end_matches('.').to_ascii_lowercase());
+    let is_shared = matches!(one.host(), Some(url::Host::Ipv4(_) | url::Host::Ipv6(_)))
+        || one.host_str().is_some_and(|host| host == "localhost" || host.ends_with(".localhost"));
+    name(&one).is_some()
+        && name(&one) == name(&other)
+        && (!is_shared || one.port_or_known_default() == other.port_or_known_default())
 }
 
-fn same_port(one: &str, other: &str) -> bool {
-    let port = |url: &str| Url::parse(url).ok()?.port_or_known_default();
-    port(one) == port(other)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_is_known_by_its_host_and_where_hosts_are_shared_by_its_port() {
+        let cluster = "https://ci.eks1.eu-west-1.aws.cratedb.net:4200";
+        for same in ["https://CI.eks1.eu-west-1.aws.cratedb.net", "http://ci.eks1.eu-west-1.aws.cratedb.net.:4200/"] {
+            assert!(same_place(cluster, same), "{same}");
+        }
+        assert!(!same_place(cluster, "https://cd.eks1.eu-west-1.aws.cratedb.net:4200"));
+        assert!(same_place("http://127.0.0.1:1234", "http://127.0.0.1:1234/"));
+        assert!(!same_place("http://127.0.0.1:1234", "http://127.0.0.1:1235"));
+        assert!(!same_place("http://localhost:1234", "http://localhost"));
+        assert!(!same_place("", ""));
+    }
 }

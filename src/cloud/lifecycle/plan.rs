@@ -127,7 +127,7 @@ fn the_only(cluster: &str, what: &str, variable: &str, mut choices: Vec<(String,
     if choices.len() == 1 {
         return Ok(choices.remove(0).0);
     }
-    let error = Error::new(Kind::Provider, format!("cannot deploy cluster `{cluster}`, which does not exist"));
+    let error = Error::new(Kind::Setting, format!("cannot deploy cluster `{cluster}`, which does not exist"));
     if choices.is_empty() {
         return Err(error
             .because(format!("the account has no {what}"))

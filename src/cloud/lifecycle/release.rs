@@ -99,12 +99,7 @@ impl Lifecycle {
         }
     }
 
-    async fn suspended(
-        &self,
-        wanted: &LetGo<'_>,
-        answer: &Cluster,
-        known: Option<&Known>,
-    ) -> Result<Look<Gone>> {
+    async fn suspended(&self, wanted: &LetGo<'_>, answer: &Cluster, known: Option<&Known>) -> Result<Look<Gone>> {
         if answer.suspended && answer.busy().is_none() {
             return Ok(Look::Ready(Gone::Suspended));
         }

@@ -196,12 +196,7 @@ impl ManagedClusterBuilder {
     }
 
     /// Who asks the Cloud API; on a URL nobody needs to.
-    fn access(
-        &self,
-        sources: &Sources,
-        cluster: &ClusterAddress,
-        server: Option<&Server>,
-    ) -> Result<(Client, Access)> {
+    fn access(&self, sources: &Sources, cluster: &ClusterAddress, server: Option<&Server>) -> Result<(Client, Access)> {
         let nobody = |endpoint: &str, timeout: Duration| Access {
             endpoint: endpoint.to_owned(),
             login: Login::Nobody,
@@ -220,7 +215,7 @@ impl ManagedClusterBuilder {
                 let access = nobody(endpoint.as_deref().unwrap_or(CLOUD_ENDPOINT), Duration::from_secs(30));
                 Ok((Client::without_credentials(access.clone(), error)?, access))
             }
-            Err(error) => Err(error.about(&format!("cannot use {cluster} of CrateDB Cloud"))),
+            Err(error) => Err(error.needed_to(&format!("cannot use {cluster} of CrateDB Cloud"))),
         }
     }
 }

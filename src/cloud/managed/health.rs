@@ -87,9 +87,17 @@ impl fmt::Display for Health {
             write!(f, ", CrateDB Cloud says {}", cloud.status)?;
         }
         if let Some(sql) = &self.sql {
-            write!(f, ", SQL says {}: CrateDB {}, nodes: {}, tables: {}", sql.status, sql.version, sql.nodes, sql.tables)?;
+            write!(
+                f,
+                ", SQL says {}: CrateDB {}, nodes: {}, tables: {}",
+                sql.status, sql.version, sql.nodes, sql.tables
+            )?;
             if sql.underreplicated_shards + sql.missing_shards > 0 {
-                write!(f, ", shards under-replicated: {}, missing: {}", sql.underreplicated_shards, sql.missing_shards)?;
+                write!(
+                    f,
+                    ", shards under-replicated: {}, missing: {}",
+                    sql.underreplicated_shards, sql.missing_shards
+                )?;
             }
         }
         match &self.problem {

@@ -160,7 +160,8 @@ impl Inner {
 
 /// Sends bytes to an address that needs no credentials, and that nobody should see: whoever has it may write there.
 async fn put(address: &str, bytes: Vec<u8>) -> Result<(), String> {
-    let url = url::Url::parse(address).map_err(|error| format!("the address that the service gave is none: {error}"))?;
+    let url =
+        url::Url::parse(address).map_err(|error| format!("the address that the service gave is none: {error}"))?;
     let host = url.host_str().unwrap_or_default().to_owned();
     let limits = Limits { silence: SILENCE, ..Limits::SQL };
     let client = connections::open(&url, None, limits).map_err(|error| error.to_string())?;

@@ -54,9 +54,7 @@ impl Inner {
                 Err(Error::new(Kind::Missing, format!("cannot suspend {}", named(&cluster)))
                     .because("somebody deleted it"))
             }
-            (_, Gone::NotAllowed(error)) => {
-                Err(error.hint("its product can't be suspended (allow_suspend is false)"))
-            }
+            (_, Gone::NotAllowed(error)) => Err(error.hint("its product can't be suspended (allow_suspend is false)")),
             (_, Gone::NeverDeployed(error)) => Err(error.hint("its deployment failed; delete it")),
         }
     }

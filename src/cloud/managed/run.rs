@@ -96,11 +96,7 @@ impl Inner {
 }
 
 /// What comes of it all. The first failure is the one that counts; a later one is told beside it.
-fn concluded<T>(
-    cluster: &ManagedCluster,
-    outcome: thread::Result<Result<T>>,
-    stopped: Result<()>,
-) -> Result<T> {
+fn concluded<T>(cluster: &ManagedCluster, outcome: thread::Result<Result<T>>, stopped: Result<()>) -> Result<T> {
     let left = |error: &Error| format!("and {} could not be suspended: {error}", cluster.address());
     match (outcome, stopped) {
         (Ok(Ok(value)), Ok(())) => Ok(value),

@@ -84,10 +84,7 @@ impl Restore {
         snapshot: impl Into<String>,
         tables: impl IntoIterator<Item = impl Into<String>>,
     ) -> Self {
-        Self {
-            tables: tables.into_iter().map(Into::into).collect(),
-            ..Self::of(repository, snapshot, "tables")
-        }
+        Self { tables: tables.into_iter().map(Into::into).collect(), ..Self::of(repository, snapshot, "tables") }
     }
 
     /// Some parts, such as `views`.
@@ -96,10 +93,7 @@ impl Restore {
         snapshot: impl Into<String>,
         sections: impl IntoIterator<Item = impl Into<String>>,
     ) -> Self {
-        Self {
-            sections: sections.into_iter().map(Into::into).collect(),
-            ..Self::of(repository, snapshot, "sections")
-        }
+        Self { sections: sections.into_iter().map(Into::into).collect(), ..Self::of(repository, snapshot, "sections") }
     }
 
     /// From a snapshot of another cluster.
