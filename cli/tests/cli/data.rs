@@ -214,6 +214,42 @@ fn snapshots_of_a_new_cluster_are_none_and_too_far_back_is_a_mistake() {
 }
 
 #[test]
+fn a_job_that_fails_in_the_cloud_is_a_failure() {
+    let world = world();
+    world.write("data.csv", "a\n1\n");
+    world.cloud().fail_next_job("ci", "The disk is full.");
+    let done = world.cli(&["import", "--cluster-name", "ci", "data.csv", "--table", "t", "--output", "json"]).done();
+    let done = done.expect(1).says(&["The disk is full."]);
+    assert!(done.json()["error"]["message"].as_str().unwrap().contains("The disk is full."));
+}
+
+#[test]
+fn an_import_that_takes_too_long_is_timed_out_and_goes_on() {
+    let world = world();
+    world.write("data.csv", "a\n1\n");
+    world.cloud().hold_next_job("ci");
+    let arguments = ["import", "--cluster-name", "ci", "data.csv", "--table", "t", "--timeout", "300ms"];
+    world.cli(&arguments).done().expect(5).says(&["importing into t"]);
+}
+
+#[test]
+fn a_snapshot_is_listed_and_restored() {
+    let world = world();
+    query(&world, &["CREATE TABLE kept (a INTEGER)"]).expect(0);
+    query(&world, &["INSERT INTO kept VALUES (1), (2)"]).expect(0);
+    query(&world, &["REFRESH TABLE kept"]).expect(0);
+    assert!(world.cloud().take_snapshot("ci"));
+    let list = world.cli(&["snapshots", "--cluster-name", "ci", "--output", "json"]).done().expect(0).json();
+    let name = list[0]["snapshot"].as_str().unwrap().to_owned();
+    assert_eq!(list[0]["tables"], json!(["doc.kept"]));
+    query(&world, &["DROP TABLE kept"]).expect(0);
+    let restore = ["snapshots", "restore", "--cluster-name", "ci", &name, "--table", "doc.kept"];
+    let done = world.cli(&restore).done().expect(0);
+    assert!(done.stdout.contains("doc.kept"), "{done:?}");
+    done.says(&["is restored after"]);
+}
+
+#[test]
 fn a_restoration_that_can_not_work_says_why() {
     let world = world();
     let restore = |more: &[&str]| world.cli(&[&["snapshots", "restore", "--cluster-name", "ci"], more].concat()).done();

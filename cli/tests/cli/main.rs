@@ -4,9 +4,9 @@
 mod account;
 mod clusters;
 mod data;
-//mod failing;
+mod failing;
 mod help;
 mod login;
 mod sessions;
 mod support;
-//mod terminal;
+mod terminal;

@@ -43,7 +43,11 @@ fn changes(world: &World) -> Vec<bool> {
 const ONCE: [bool; 2] = [false, true];
 
 fn until_suspended(world: &World) {
-    eventually("the suspension", || (changes(world) == ONCE && world.cloud().cluster("ci").suspended).then_some(()));
+    eventually("the suspension", || {
+        let cluster = world.cloud().cluster("ci");
+        let done = cluster.operation.is_some_and(|(_, status)| status == "SUCCEEDED");
+        (changes(world).last() == Some(&true) && cluster.suspended && done).then_some(())
+    });
 }
 
 /// Starts a command that leaves a mark and then runs until it is told to end.
