@@ -1,0 +1,1 @@
+//! The Python client `crate` and the shell `crash` against the engine and against gateways.
