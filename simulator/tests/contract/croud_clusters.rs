@@ -6,10 +6,15 @@ use super::support::python;
 
 const CONFLICT: &str = "Another cluster operation is currently in progress, please try again later.";
 
+/// A simulator with these clusters, and a home that leads to it.
 fn start(clusters: &[&str]) -> Option<(Cloud, Home)> {
-    let environment = python::clients()?;
     let arguments: Vec<&str> = clusters.iter().flat_map(|cluster| ["--cluster", *cluster]).collect();
-    let cloud = Cloud::serve(&arguments);
+    start_with(&arguments)
+}
+
+fn start_with(arguments: &[&str]) -> Option<(Cloud, Home)> {
+    let environment = python::clients()?;
+    let cloud = Cloud::serve(arguments);
     let home = Home::new(environment, &cloud);
     Some((cloud, home))
 }
@@ -91,7 +96,7 @@ fn suspended_and_resumed() {
 
 #[test]
 fn a_second_operation_is_refused_and_no_failure() {
-    let Some((cloud, home)) = start(&["name=ci", "--operation-time", "1h"]) else { return };
+    let Some((cloud, home)) = start_with(&["--cluster", "name=ci", "--operation-time", "1h"]) else { return };
     let id = cloud.id("ci");
     let (status, _) =
         cloud.api("PUT", &format!("/api/v2/clusters/{id}/suspend/"), Some(&serde_json::json!({ "suspended": true })));

@@ -17,7 +17,9 @@ fn start(arguments: &[&str]) -> Option<(Cloud, Home)> {
 #[test]
 fn a_deploy_makes_project_and_cluster_and_ends_in_the_toolkits_second_bug() {
     let Some((cloud, home)) = start(&[]) else { return };
-    let home = home.with("CRATEDB_USERNAME", USER).with("CRATEDB_PASSWORD", PASSWORD);
+    // Its own default, the free product, would need a subscription that it never chooses.
+    let home =
+        home.with("CRATEDB_USERNAME", USER).with("CRATEDB_PASSWORD", PASSWORD).with("CRATEDB_CLOUD_PRODUCT", "cr1");
     let end = home.run_script("deploy.py", &["new"]).exits(0).json();
     assert_eq!(end, json!({ "error": "ValueError", "message": "Cluster information not yet available" }));
     let asked = cloud.asked();
@@ -32,19 +34,27 @@ fn a_deploy_makes_project_and_cluster_and_ends_in_the_toolkits_second_bug() {
     ];
     assert_eq!(asked.len(), expected.len(), "{asked:?}");
     assert!(asked.iter().zip(expected).all(|(line, start)| line.starts_with(start)), "{asked:?}");
-    for part in [r#""crate_version":"5.10.4""#, r#""product_name":"crfree""#, r#""product_tier":"default""#] {
+    for part in [r#""crate_version":"5.10.4""#, r#""product_name":"cr1""#, r#""product_tier":"default""#] {
         assert!(asked[4].contains(part), "{part}: {}", asked[4]);
     }
     // It stays behind.
     let clusters = cloud.get("/api/v2/clusters/");
     assert_eq!((&clusters[0]["name"], &clusters[0]["health"]["status"]), (&json!("new"), &json!("GREEN")));
 
-    // A second time the project is found, and the service says no: one free cluster an organization.
-    let again = home.run_script("deploy.py", &["new"]).exits(0).json();
-    assert_eq!(again["error"], "CroudException", "{again}");
-    let asked = cloud.asked();
-    assert_eq!(asked[..2], ["GET projects/", "GET subscriptions/"]);
-    assert!(asked[3].ends_with(" -> 400"), "{asked:?}");
+    assert_eq!(cloud.get("/api/v2/projects/").as_array().map(Vec::len), Some(2));
+}
+
+#[test]
+fn a_deploy_that_is_refused_says_so_and_finds_its_project_the_next_time() {
+    let Some((cloud, home)) = start(&[]) else { return };
+    let home = home.with("CRATEDB_USERNAME", USER).with("CRATEDB_PASSWORD", "too-short");
+    for made in [true, false] {
+        let end = home.run_script("deploy.py", &["new"]).exits(0).json();
+        assert_eq!(end, json!({ "error": "CroudException", "message": "Bad request" }));
+        let asked = cloud.asked();
+        assert_eq!(asked.iter().any(|line| line.starts_with("POST projects/")), made, "{asked:?}");
+        assert!(asked.last().unwrap().ends_with(" -> 400"), "{asked:?}");
+    }
 }
 
 #[test]
