@@ -75,6 +75,16 @@ impl Home {
     /// The same, with something on its standard input.
     #[track_caller]
     pub(crate) fn run_with_input(&self, program: &str, arguments: &[&str], input: &str) -> Ran {
+        finish(self.command(program, arguments), format!("{program} {}", arguments.join(" ")), input, DEADLINE)
+    }
+
+    /// The same for a program that takes longer than others.
+    #[track_caller]
+    pub(crate) fn run_for(&self, program: &str, arguments: &[&str], limit: Duration) -> Ran {
+        finish(self.command(program, arguments), format!("{program} {}", arguments.join(" ")), "", limit)
+    }
+
+    fn command(&self, program: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(self.bin.join(program));
         command.args(arguments).current_dir(self.path()).env_clear();
         command.env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", self.bin.display())).env("HOME", self.path());
@@ -82,7 +92,7 @@ impl Home {
         // Wide enough that no table and no traceback is broken.
         command.env("PYTHONUTF8", "1").env("COLUMNS", "1000").env("NO_COLOR", "1");
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
-        finish(command, format!("{program} {}", arguments.join(" ")), input)
+        command
     }
 
     /// Runs a script that lies beside these tests.
@@ -94,7 +104,7 @@ impl Home {
 }
 
 #[track_caller]
-fn finish(mut command: Command, what: String, input: &str) -> Ran {
+fn finish(mut command: Command, what: String, input: &str, limit: Duration) -> Ran {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     // It may not want to read it.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
@@ -104,10 +114,10 @@ fn finish(mut command: Command, what: String, input: &str) -> Ran {
         if let Some(status) = child.try_wait().unwrap() {
             break status;
         }
-        if began.elapsed() > DEADLINE {
+        if began.elapsed() > limit {
             let _ = child.kill();
             let _ = child.wait();
-            panic!("`{what}` took longer than {DEADLINE:?}\n{}{}", stdout.join().unwrap(), stderr.join().unwrap());
+            panic!("`{what}` took longer than {limit:?}\n{}{}", stdout.join().unwrap(), stderr.join().unwrap());
         }
         std::thread::park_timeout(Duration::from_millis(5));
     };
