@@ -17,5 +17,6 @@ pub(crate) fn skip(needs: &str, why: &str) {
     let required = std::env::var("CRATEDB_TEST_REQUIRE").unwrap_or_default();
     assert!(!required.split(',').any(|name| name == needs), "CRATEDB_TEST_REQUIRE names {needs}, but {why}");
     // The harness captures only the print macros.
-    let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {why}");
 }

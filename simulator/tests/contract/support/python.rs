@@ -108,7 +108,8 @@ fn run(command: &mut Command) -> Result<String, String> {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    Err(text.lines().rev().take(3).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join(" / "))
+    let errors: Vec<&str> = text.lines().filter(|line| line.starts_with("ERROR: ")).collect();
+    Err(if errors.is_empty() { text.lines().last().unwrap_or_default().to_owned() } else { errors.join(" / ") })
 }
 
 fn recent(failed: &Path) -> Option<String> {
