@@ -155,3 +155,19 @@ fn values_that_make_no_sense_are_refused() {
         assert!(asked.len() == 1 && asked[0].ends_with(" -> 400"), "{command}: {asked:?}");
     }
 }
+
+#[test]
+fn an_operation_that_fails_is_told_and_no_failure() {
+    let arguments = ["--cluster", "name=ci", "--fault", "cluster=ci,fail=The region has no room."];
+    let Some((cloud, home)) = start(&arguments) else { return };
+    let ran = change(&home, &cloud, "scale --unit 2").exits(0);
+    assert!(ran.said().contains(&"Error: The region has no room.".to_owned()), "{ran}");
+    assert!(!ran.said().contains(&"Success: Operation completed.".to_owned()), "{ran}");
+    let documents = ran.documents();
+    assert_eq!(documents[1]["num_nodes"], 1, "it stays as it was: {ran}");
+    assert_eq!(documents[1]["last_async_operation"]["status"], "FAILED");
+    assert_eq!(cloud.asked()[1], "GET clusters/{ci}/operations/?type=SCALE&limit=1");
+    // That was the one that fails.
+    let again = change(&home, &cloud, "scale --unit 2").exits(0);
+    assert_eq!(again.documents()[1]["num_nodes"], 3, "{again}");
+}

@@ -261,3 +261,31 @@ fn no_snapshots_and_no_such_snapshot() {
     let asked = cloud.asked();
     assert!(asked.len() == 2 && asked[1].contains(" -> 4"), "{asked:?}");
 }
+
+#[test]
+fn an_import_that_the_service_gives_up_is_told() {
+    let web = Web::serve([("/weather.csv", WEATHER)]);
+    let arguments = ["--cluster", "name=ci", "--fault", "cluster=ci,fail_job=The importer is away."];
+    let Some((cloud, home)) = start(&arguments) else { return };
+    let create = format!("import-jobs create from-url --url {} --file-format csv --table t", web.url("/weather.csv"));
+    let ran = clusters(&home, &cloud, &create).exits(0);
+    assert_eq!(ran.said().last().map(String::as_str), Some("Error: The importer is away."), "{ran}");
+}
+
+#[test]
+fn secrets_of_an_organization() {
+    let Some((cloud, home)) = start(&[]) else { return };
+    let secrets = |rest: &str| {
+        let arguments = format!("organizations secrets {rest} --org-id {}", cloud.organization);
+        home.run("croud", &arguments.split(' ').collect::<Vec<_>>()).exits(0)
+    };
+    let made = secrets("create --name bucket --type AWS --access-key some-access-key --secret-key some-secret-key");
+    assert_eq!(made.said(), ["Success: Secret created."]);
+    let id = text(&made.json()["id"]);
+    let listed = secrets("list");
+    assert!(!listed.stdout.contains("some-secret-key"), "{listed}");
+    assert_eq!((&listed.json()[0]["id"], &listed.json()[0]["type"]), (&json!(id), &json!("AWS")));
+    assert!(!cloud.log().contains("some-secret-key"), "the log has the secret");
+    assert_eq!(secrets(&format!("delete --secret-id {id}")).said(), ["Success: Secret deleted."]);
+    assert_eq!(secrets("list").json(), json!([]));
+}

@@ -108,6 +108,14 @@ fn stop_during_another_operation_fails() {
 }
 
 #[test]
+fn stop_that_fails_is_a_success_by_the_toolkits_fourth_bug() {
+    let arguments = ["--cluster", "name=ci", "--fault", "cluster=ci,fail=The region has no room."];
+    let Some((cloud, home)) = start(&arguments) else { return };
+    cluster(&home, &cloud, "stop").exits(0).says("The region has no room.");
+    assert_eq!(cloud.cluster("ci")["suspended"], false);
+}
+
+#[test]
 fn start_of_a_missing_one_ends_in_the_toolkits_first_bug() {
     let Some((cloud, home)) = start(&[]) else { return };
     let ran = ctk(&home, &["cluster", "start", "--cluster-name", "new"]).exits(1);

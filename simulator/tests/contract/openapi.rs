@@ -25,6 +25,7 @@ const SERVED: &[(&str, &str, &str)] = &[
     ("PATCH users/me/", "", r#"{"email":"grace@example.org"}"#),
     ("GET users/me/api-keys/", "", ""),
     ("POST users/me/api-keys/", "", ""),
+    ("GET users/me/api-keys/{api_key}/", "", ""),
     ("PATCH users/me/api-keys/{api_key}/", "", r#"{"active":true}"#),
     ("DELETE users/me/api-keys/{api_key}/", "", ""),
     ("GET organizations/", "", ""),
@@ -42,6 +43,9 @@ const SERVED: &[(&str, &str, &str)] = &[
     ("POST organizations/{organization_id}/files/", "", r#"{"name":"weather.csv"}"#),
     ("GET organizations/{organization_id}/files/{file_id}/", "", ""),
     ("DELETE organizations/{organization_id}/files/{file_id}/", "", ""),
+    ("GET organizations/{organization_id}/secrets/", "", ""),
+    ("POST organizations/{organization_id}/secrets/", "", SECRET_OF_AWS),
+    ("DELETE organizations/{organization_id}/secrets/{secret_id}/", "", ""),
     ("GET projects/", "", ""),
     ("POST projects/", "", r#"{"name":"p","organization_id":"{organization}"}"#),
     ("GET projects/{project_id}/", "", ""),
@@ -88,6 +92,7 @@ const SERVED: &[(&str, &str, &str)] = &[
     ("POST meta/jwt/refresh/", "", r#"{"refresh_token":"{refresh}"}"#),
 ];
 const DEPLOY: &str = r#"{"cluster":{"name":"fresh","crate_version":"6.4.3","product_name":"cr1","product_tier":"default","username":"admin","password":"at-least-24-characters-here"},"subscription_id":"{subscription}","project_id":"{project}"}"#;
+const SECRET_OF_AWS: &str = r#"{"name":"bucket","type":"AWS","data":{"access_key":"a-key","secret_key":"a-secret"}}"#;
 const IMPORT: &str =
     r#"{"type":"url","format":"csv","destination":{"table":"weather","create_table":true},"url":{"url":"{weather}"}}"#;
 const EXPORT: &str = r#"{"source":{"table":"weather"},"destination":{"format":"csv"}}"#;
@@ -159,6 +164,8 @@ impl Account {
                 r#"{"name":"f"}"#,
             );
         }
+        let secrets = format!("/api/v2/organizations/{}/secrets/", account.cloud.organization);
+        account.make("secret to delete", &secrets, SECRET_OF_AWS);
         account.make("organization to delete", "/api/v2/organizations/", r#"{"name":"o"}"#);
         account.make("project to delete", "/api/v2/projects/", r#"{"name":"q","organization_id":"{organization}"}"#);
         for what in ["key", "key to delete"] {
@@ -211,6 +218,7 @@ impl Account {
             ("import_job_id", id("import", "import to delete")),
             ("export_job_id", id("export", "export to delete")),
             ("file_id", id("file", "file to delete")),
+            ("secret_id", self.known["secret to delete"].clone()),
             ("api_key", id("key", "key to delete")),
             ("kind", "cluster".into()),
             ("metric_id", METRIC.into()),
@@ -273,7 +281,7 @@ impl Account {
 }
 
 /// One of the metrics that the simulator has.
-const METRIC: &str = "cpu";
+const METRIC: &str = "crate_cpu_seconds";
 
 #[test]
 fn no_answer_contradicts_the_vendors_document() {
