@@ -56,7 +56,8 @@ struct Simulated {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", value_parser = address)]
     listen: SocketAddr,
     /// A cluster that is there from the beginning. More options of one, after commas: state=running|suspended, product=cr1,
-    /// version=6.4.3, allow_suspend=true|false, protected=true|false, auth=on|off, id=UUID, username=, password=.
+    /// version=6.4.3, allow_suspend=true|false, protected=true|false, auth=on|off, id=UUID, organization=, project=,
+    /// username=, password=.
     #[arg(long, value_name = "name=NAME[,…]")]
     cluster: Vec<ClusterOptions>,
     /// The only API key that is accepted. Any is, if not given.
@@ -74,6 +75,15 @@ struct Simulated {
     /// Writes every request into this file, one JSON object a line.
     #[arg(long, value_name = "FILE")]
     requests: Option<PathBuf>,
+    /// An organization, in place of the one that is there otherwise. Each has a subscription and a project.
+    #[arg(long, value_name = "NAME")]
+    organization: Vec<String>,
+    /// A project of an organization, in place of the one that it has otherwise.
+    #[arg(long, value_name = "ORGANIZATION/NAME", value_parser = project)]
+    project: Vec<(String, String)>,
+    /// Gives a login session a new token, by cookie, after so many requests.
+    #[arg(long, value_name = "REQUESTS", value_parser = clap::value_parser!(u32).range(1..))]
+    rotate_sessions: Option<u32>,
     /// How long database tokens are good for, in whole seconds.
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]
     token_lifetime: Duration,
@@ -90,6 +100,9 @@ impl Simulated {
             pace: Pace::Auto(self.operation_time),
             requests: self.requests,
             token_lifetime: self.token_lifetime,
+            organizations: self.organization,
+            projects: self.project,
+            rotate_sessions: self.rotate_sessions,
         }
     }
 }
@@ -101,6 +114,12 @@ fn duration(text: &str) -> Result<Duration, String> {
     let bare = text.parse::<f64>().is_ok();
     let read = humantime::parse_duration(text).ok().filter(|_| !bare);
     read.ok_or_else(|| "accepted: a number with its unit, such as 250ms, 2s, 10m, 2h; or 0".into())
+}
+
+fn project(text: &str) -> Result<(String, String), String> {
+    let parts = text.split_once('/').filter(|(organization, name)| !organization.is_empty() && !name.is_empty());
+    let named = parts.map(|(organization, name)| (organization.to_owned(), name.to_owned()));
+    named.ok_or_else(|| "accepted: the name of an organization, a slash and the name of the project".into())
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {

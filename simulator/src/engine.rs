@@ -9,6 +9,7 @@ mod analyse;
 mod ast;
 mod cast;
 mod catalog;
+mod copy;
 mod ddl;
 mod decimal;
 mod dml;
@@ -31,6 +32,7 @@ mod types;
 mod users;
 mod value;
 
+pub(crate) use copy::Copy;
 use session::Session;
 use state::State;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -78,6 +80,16 @@ impl Engine {
         Connection { engine: self.clone(), session: None }
     }
 
+    pub(crate) fn version(&self) -> &str {
+        &self.options.version
+    }
+
+    /// The same data in an engine of another version; this one has none any more.
+    pub(crate) fn upgraded(&self, version: &str) -> Arc<Engine> {
+        let options = EngineOptions { version: version.into(), ..self.options.clone() };
+        Arc::new(Engine { options, state: Mutex::new(std::mem::take(&mut *self.state())) })
+    }
+
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -119,6 +131,10 @@ pub struct Answer {
 }
 
 impl Connection {
+    pub(crate) fn is_to(&self, engine: &Arc<Engine>) -> bool {
+        Arc::ptr_eq(&self.engine, engine)
+    }
+
     /// Answers a request as CrateDB's HTTP port does.
     pub fn handle(&mut self, request: &Request<'_>) -> Answer {
         http::handle(self, request)

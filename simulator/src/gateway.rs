@@ -6,13 +6,15 @@
 
 mod auth;
 pub(crate) mod embedded;
+pub(crate) mod inside;
 mod upstream;
 
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hyper::header::AUTHORIZATION;
 
+use crate::engine::Engine;
 use crate::http::{Exchange, Plane, Reply};
 use crate::options::EngineKind;
 use crate::shared::Shared;
@@ -30,9 +32,9 @@ const NODE: &str = "data-hot-0";
 pub(crate) struct Gateway {
     shared: Arc<Shared>,
     cluster: String,
-    auth: bool,
     switches: Mutex<Switches>,
-    embedded: OnceLock<Embedded>,
+    /// Made when it is needed first.
+    embedded: Mutex<Option<Embedded>>,
     /// The one session of all connections, if a proxy that mixes them is played.
     mixed: tokio::sync::Mutex<Session>,
 }
@@ -61,6 +63,7 @@ pub(crate) enum Session {
 /// What is looked up of the cluster for a request.
 struct Facts {
     running_since: Option<Micros>,
+    auth: bool,
     name: String,
     version: String,
     username: String,
@@ -72,6 +75,7 @@ impl Facts {
     fn of(cluster: &Cluster) -> Self {
         Self {
             running_since: cluster.running_since,
+            auth: cluster.auth,
             name: cluster.name.clone(),
             version: cluster.version.clone(),
             username: cluster.username.clone(),
@@ -80,9 +84,14 @@ impl Facts {
         }
     }
 
-    fn engine(&self, id: &str) -> Embedded {
+    /// The engine as it was, or a new one. An upgrade makes it one of another version with the same data.
+    fn engine(&self, id: &str, before: Option<Embedded>) -> Embedded {
         let address = self.url.strip_prefix("http://").unwrap_or(&self.url);
-        Embedded::new(id, &self.name, &self.version, NODE, address).with_user(&self.username)
+        match before {
+            Some(before) if before.version() == self.version => before,
+            Some(before) => before.upgraded(&self.version),
+            None => Embedded::new(id, &self.name, &self.version, NODE, address).with_user(&self.username),
+        }
     }
 }
 
@@ -94,7 +103,10 @@ impl Plane for Gateway {
     }
 
     async fn answer(&self, session: &mut Session, exchange: &Exchange) -> Option<Reply> {
-        let facts = self.shared.look(|state| state.find(&self.cluster).map(Facts::of))?;
+        let facts = self.shared.used(|state| {
+            state.touch(exchange.at, &self.cluster);
+            state.find(&self.cluster).map(Facts::of)
+        })?;
         if !self.is_ready(exchange.at, facts.running_since) {
             return Some(unavailable());
         }
@@ -123,13 +135,12 @@ fn unavailable() -> Reply {
 }
 
 impl Gateway {
-    pub(crate) fn new(shared: Arc<Shared>, cluster: &str, auth: bool) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, cluster: &str) -> Self {
         Self {
             shared,
             cluster: cluster.into(),
-            auth,
             switches: Mutex::default(),
-            embedded: OnceLock::new(),
+            embedded: Mutex::default(),
             mixed: tokio::sync::Mutex::default(),
         }
     }
@@ -161,13 +172,27 @@ impl Gateway {
             Verdict::User(user) => user,
             Verdict::Refused(reply) => return Some(reply),
         };
-        let embedded = self.embedded.get_or_init(|| facts.engine(&self.cluster));
-        if matches!(session, Session::Fresh) {
+        let embedded = self.embedded(facts);
+        if !matches!(session, Session::Embedded(open) if open.is_of(&embedded)) {
             *session = Session::Embedded(embedded.connect());
         }
         match session {
             Session::Embedded(session) => Some(session.answer(user.as_deref(), exchange)),
             Session::Fresh | Session::Real(_) => None,
+        }
+    }
+
+    fn embedded(&self, facts: &Facts) -> Embedded {
+        let mut embedded = self.embedded.lock().unwrap();
+        let current = facts.engine(&self.cluster, embedded.take());
+        embedded.insert(current).clone()
+    }
+
+    /// The embedded engine behind it, if there is one.
+    pub(crate) fn engine(&self, cluster: &Cluster) -> Option<Arc<Engine>> {
+        match self.shared.engine {
+            EngineKind::Embedded => Some(self.embedded(&Facts::of(cluster)).engine()),
+            EngineKind::Real(_) => None,
         }
     }
 

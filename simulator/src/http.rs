@@ -8,10 +8,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use hyper::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_TYPE, COOKIE, HeaderMap, HeaderName, HeaderValue, LOCATION, SET_COOKIE,
+    USER_AGENT,
+};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Mutex;
 
@@ -23,6 +27,7 @@ use crate::state::Micros;
 /// One request, read to its end.
 #[derive(Debug)]
 pub(crate) struct Exchange {
+    /// By the simulator's clock.
     pub(crate) at: Micros,
     pub(crate) method: String,
     pub(crate) path: String,
@@ -65,10 +70,34 @@ impl Reply {
         self
     }
 
+    /// To somewhere else, for browsers; clients of the API never follow.
+    pub(crate) fn redirect(to: &str) -> Self {
+        Self::empty(302).with_text(LOCATION, to)
+    }
+
+    /// With a new token for the session.
+    pub(crate) fn with_cookie(self, token: &str) -> Self {
+        self.with_text(SET_COOKIE, &format!("session={token}; Path=/; HttpOnly"))
+    }
+
+    fn with_text(mut self, name: HeaderName, value: &str) -> Self {
+        self.headers.extend(HeaderValue::from_str(value).ok().map(|value| (name, value)));
+        self
+    }
+
     pub(crate) fn closing(mut self) -> Self {
         self.close = true;
         self
     }
+}
+
+/// What of a request goes into the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Recorded {
+    Everything,
+    WithoutBody,
+    /// And no fault is meant for it either.
+    Nothing,
 }
 
 /// One of the two planes: what lives as long as a connection, and what a request gets.
@@ -84,6 +113,10 @@ pub(crate) trait Plane: Send + Sync + 'static {
     /// The cluster behind it, for the record.
     fn cluster(&self) -> Option<&str> {
         None
+    }
+
+    fn recorded(&self, _: &Exchange) -> Recorded {
+        Recorded::Everything
     }
 
     /// Differs once the connections opened before must end.
@@ -162,20 +195,13 @@ async fn respond<P: Plane>(
     arrival: Arrival,
     request: hyper::Request<Incoming>,
 ) -> io::Result<hyper::Response<Full<Bytes>>> {
-    let exchange = read(arrival, request).await?;
-    let mut record = Request {
-        at_ms: at_ms(arrival.at),
-        method: exchange.method.clone(),
-        path: exchange.path.clone(),
-        query: shared.record.query(&exchange.query),
-        status: 0,
-        body: shared.record.body(&exchange.body),
-        cluster: plane.cluster().map(str::to_owned),
-        connection: arrival.number,
-        user_agent: exchange.header(USER_AGENT.as_str()).unwrap_or_default().into(),
-    };
-    let action = shared.take_fault(&exchange.method, &exchange.path);
-    let reply = match action {
+    let exchange = read(shared, arrival, request).await?;
+    let recorded = plane.recorded(&exchange);
+    if recorded == Recorded::Nothing {
+        return answered(plane.answer(&mut *session.lock().await, &exchange).await);
+    }
+    let mut record = describe(shared, plane, arrival, &exchange, recorded);
+    let reply = match shared.take_fault(&exchange.method, &exchange.path) {
         Some(Action::Hang) => {
             shared.record.add(record);
             return std::future::pending().await;
@@ -190,14 +216,53 @@ async fn respond<P: Plane>(
     };
     record.status = reply.as_ref().map_or(0, |reply| reply.status);
     shared.record.add(record);
+    answered(reply)
+}
+
+fn answered(reply: Option<Reply>) -> io::Result<hyper::Response<Full<Bytes>>> {
     reply.map(response).ok_or_else(|| io::Error::other("closed without an answer, as told"))
 }
 
-async fn read(arrival: Arrival, request: hyper::Request<Incoming>) -> io::Result<Exchange> {
+fn describe<P: Plane>(
+    shared: &Shared,
+    plane: &P,
+    arrival: Arrival,
+    exchange: &Exchange,
+    recorded: Recorded,
+) -> Request {
+    let text = |name: HeaderName| exchange.header(name.as_str()).unwrap_or_default().to_owned();
+    Request {
+        at_ms: at_ms(arrival.at),
+        method: exchange.method.clone(),
+        path: exchange.path.clone(),
+        query: shared.record.query(&exchange.query),
+        status: 0,
+        body: if recorded == Recorded::Everything { shared.record.body(&exchange.body) } else { Value::Null },
+        cluster: plane.cluster().map(str::to_owned),
+        connection: arrival.number,
+        user_agent: text(USER_AGENT),
+        auth: scheme(exchange),
+        region: exchange.header("x-region").map(str::to_owned),
+    }
+}
+
+/// How a client says who it is.
+fn scheme(exchange: &Exchange) -> &'static str {
+    let scheme = exchange.header(AUTHORIZATION.as_str()).and_then(|header| header.split(' ').next());
+    match scheme.map(str::to_ascii_lowercase).as_deref() {
+        Some("basic") => "basic",
+        Some("bearer") => "bearer",
+        Some(_) => "other",
+        None if exchange.header(COOKIE.as_str()).is_some_and(|cookies| cookies.contains("session=")) => "session",
+        None => "none",
+    }
+}
+
+async fn read(shared: &Shared, arrival: Arrival, request: hyper::Request<Incoming>) -> io::Result<Exchange> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
     Ok(Exchange {
-        at: arrival.at,
+        at: arrival.at + shared.clock_offset(),
         method: head.method.to_string(),
         path: head.uri.path().to_owned(),
         query: head.uri.query().unwrap_or_default().to_owned(),

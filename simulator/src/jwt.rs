@@ -1,6 +1,6 @@
 //! Database tokens: signed with a key that is public, checked as CrateDB checks them.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -37,6 +37,8 @@ pub(crate) struct Tokens {
     lifetime: Duration,
     issued: Mutex<HashSet<String>>,
     revoked: Mutex<HashSet<String>>,
+    /// For which cluster a refresh token is good.
+    refreshes: Mutex<HashMap<String, String>>,
 }
 
 impl Tokens {
@@ -56,6 +58,7 @@ impl Tokens {
             lifetime,
             issued: Mutex::default(),
             revoked: Mutex::default(),
+            refreshes: Mutex::default(),
         })
     }
 
@@ -88,7 +91,13 @@ impl Tokens {
             "jti": self.count.fetch_add(1, Ordering::Relaxed).to_string(),
         }));
         self.issued.lock().unwrap().insert(token.clone());
+        self.refreshes.lock().unwrap().insert(refresh.clone(), expected.audience.to_owned());
         json!({ "token": token, "refresh": refresh, "expiry": stamp::utc(expires * MICROS) })
+    }
+
+    /// The cluster that a refresh token is good for; it is used up.
+    pub(crate) fn redeem(&self, refresh: &str) -> Option<String> {
+        self.refreshes.lock().unwrap().remove(refresh)
     }
 
     fn sign(&self, claims: &Value) -> String {
@@ -167,6 +176,16 @@ mod tests {
 
     fn token(tokens: &Tokens) -> String {
         tokens.issue(NOW, EXPECTED, "r".into())["token"].as_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn a_refresh_token_is_good_once() {
+        let tokens = Tokens::new(Duration::from_secs(60)).unwrap();
+        token(&tokens);
+        assert_eq!(
+            (tokens.redeem("r"), tokens.redeem("r"), tokens.redeem("x")),
+            (Some("cluster-1".into()), None, None)
+        );
     }
 
     #[test]

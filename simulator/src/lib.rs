@@ -40,6 +40,7 @@ mod requests;
 mod shared;
 mod simulator;
 mod state;
+mod work;
 
 pub use cloud::{Cloud, ClusterView, WaitedTooLong};
 pub use fault::Fault;

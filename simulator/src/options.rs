@@ -1,14 +1,16 @@
 //! How a simulator starts: what the command line's options mean, as types.
 
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::state::Pace;
 use crate::state::catalog::{self, Product};
 use crate::state::checks::is_uuid;
 use crate::state::deploy::Given;
+use crate::state::projects::is_project_name;
+use crate::state::{Beginning, Pace, State};
 
 /// How long a token is good for unless said otherwise. The real figure is not documented.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
@@ -34,6 +36,13 @@ pub struct Options {
     pub requests: Option<PathBuf>,
     /// How long a database token is good for.
     pub token_lifetime: Duration,
+    /// Names of the organizations; if there are none, there is one that is called `Simulated organization`. Each has a
+    /// subscription, and a project called `simulator` unless [`projects`](Self::projects) has some of it.
+    pub organizations: Vec<String>,
+    /// Projects, each with the name of its organization.
+    pub projects: Vec<(String, String)>,
+    /// After so many requests, a login session gets a new token in an answer's cookie.
+    pub rotate_sessions: Option<u32>,
 }
 
 impl Default for Options {
@@ -47,6 +56,9 @@ impl Default for Options {
             pace: Pace::Auto(Duration::ZERO),
             requests: None,
             token_lifetime: TOKEN_LIFETIME,
+            organizations: Vec::new(),
+            projects: Vec::new(),
+            rotate_sessions: None,
         }
     }
 }
@@ -56,6 +68,20 @@ impl Options {
     #[must_use]
     pub fn cluster(mut self, cluster: ClusterOptions) -> Self {
         self.clusters.push(cluster);
+        self
+    }
+
+    /// Adds an organization.
+    #[must_use]
+    pub fn organization(mut self, name: impl Into<String>) -> Self {
+        self.organizations.push(name.into());
+        self
+    }
+
+    /// Adds a project to an organization.
+    #[must_use]
+    pub fn project(mut self, organization: impl Into<String>, name: impl Into<String>) -> Self {
+        self.projects.push((organization.into(), name.into()));
         self
     }
 
@@ -71,6 +97,39 @@ impl Options {
     pub fn explicit(mut self) -> Self {
         self.pace = Pace::Explicit;
         self
+    }
+}
+
+impl Options {
+    /// The account as it begins.
+    pub(crate) fn account(&self, beginning: Beginning) -> io::Result<State> {
+        let now = beginning.now;
+        let mut state = match self.organizations.is_empty() {
+            true => State::new(beginning),
+            false => State::empty(beginning),
+        };
+        for name in &self.organizations {
+            let has_projects = self.projects.iter().any(|(organization, _)| organization == name);
+            let id = match has_projects {
+                true => state.add_bare_organization(now, name),
+                false => state.add_organization(now, name),
+            };
+            state.add_subscription_of(now, &id, "contract");
+        }
+        for (organization, name) in &self.projects {
+            let known = state.organization_named(organization);
+            let id = known.ok_or_else(|| io::Error::other(format!(
+                "project `{organization}/{name}`: there is no organization `{organization}`; add it with --organization"
+            )))?;
+            if !is_project_name(name) {
+                return Err(io::Error::other(format!(
+                    "project `{organization}/{name}`: accepted are letters, digits, `_`, `-` and spaces"
+                )));
+            }
+            state.add_project(now, &id, name, catalog::REGION);
+        }
+        state.rotate_sessions(self.rotate_sessions);
+        Ok(state)
     }
 }
 
@@ -117,6 +176,8 @@ pub struct ClusterOptions {
     allow_suspend: Option<bool>,
     protected: bool,
     auth: bool,
+    organization: Option<String>,
+    project: Option<String>,
     username: String,
     password: String,
 }
@@ -133,6 +194,8 @@ impl ClusterOptions {
             allow_suspend: None,
             protected: false,
             auth: true,
+            organization: None,
+            project: None,
             username: USERNAME.into(),
             password: PASSWORD.into(),
         }
@@ -144,7 +207,7 @@ impl ClusterOptions {
     }
 
     /// Sets one option as on the command line: `id`, `state`, `product`, `version`, `allow_suspend`, `protected`, `auth`,
-    /// `username`, `password`.
+    /// `organization`, `project`, `username`, `password`.
     pub fn with(mut self, option: &str, value: &str) -> Result<Self, BadOption> {
         let bad = |accepted: &str| BadOption::new(option, value, accepted);
         match option {
@@ -161,6 +224,10 @@ impl ClusterOptions {
             "allow_suspend" => self.allow_suspend = Some(choose(option, value, "true", "false")?),
             "protected" => self.protected = choose(option, value, "true", "false")?,
             "auth" => self.auth = choose(option, value, "on", "off")?,
+            "organization" if !value.is_empty() => self.organization = Some(value.into()),
+            "organization" => return Err(bad("the name of an organization")),
+            "project" if !value.is_empty() => self.project = Some(value.into()),
+            "project" => return Err(bad("the name of a project")),
             "username" if !value.is_empty() => self.username = value.into(),
             "username" => return Err(bad("a user name")),
             "password" if !value.is_empty() => self.password = value.into(),
@@ -175,8 +242,13 @@ impl ClusterOptions {
         &self.name
     }
 
-    pub(crate) fn auth(&self) -> bool {
-        self.auth
+    /// Why it can't be put anywhere.
+    pub(crate) fn nowhere(&self) -> String {
+        let part = |name: &str, value: &Option<String>| {
+            value.iter().map(|value| format!(" {name} `{value}`")).collect::<String>()
+        };
+        let (organization, project) = (part("organization", &self.organization), part("project", &self.project));
+        format!("cluster `{}`: there is no{organization}{project}; add it with --organization, --project", self.name)
     }
 
     pub(crate) fn given(&self, url: String) -> Given {
@@ -190,6 +262,9 @@ impl ClusterOptions {
             suspended: self.suspended,
             allow_suspend: self.allow_suspend.unwrap_or_else(|| self.product.can_be_suspended()),
             protected: self.protected,
+            auth: self.auth,
+            organization: self.organization.clone(),
+            project: self.project.clone(),
             url,
         }
     }
@@ -237,7 +312,7 @@ impl BadOption {
     fn unknown(option: &str) -> Self {
         Self(format!(
             "unknown option `{option}`; accepted: name=, state=, product=, version=, allow_suspend=, protected=, auth=, \
-             id=, username=, password="
+             id=, organization=, project=, username=, password="
         ))
     }
 }

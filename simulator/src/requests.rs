@@ -1,6 +1,6 @@
 //! The record of every request of both planes, in memory and in a file, without secrets.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
@@ -40,6 +40,12 @@ pub struct Request {
     /// `User-Agent` of the client. Not in the file.
     #[serde(skip)]
     pub user_agent: String,
+    /// How the client said who it is: `none`, `basic`, `session` (the cookie), `bearer` or `other`. Not in the file.
+    #[serde(skip)]
+    pub auth: &'static str,
+    /// The header `X-Region`. Not in the file.
+    #[serde(skip)]
+    pub region: Option<String>,
 }
 
 impl Request {
@@ -68,24 +74,30 @@ impl Request {
     }
 }
 
+/// What a server that runs for weeks keeps of its requests.
+const KEPT: usize = 10_000;
+
 /// Keeps the requests and writes them as they are answered.
 #[derive(Debug)]
 pub(crate) struct Record {
-    /// None if nobody will ask: a server that runs for weeks must not keep them all.
-    kept: Option<Mutex<Vec<Request>>>,
+    kept: Mutex<VecDeque<Request>>,
+    /// Older ones than so many are forgotten.
+    most: usize,
     file: Option<Mutex<File>>,
     secrets: Mutex<HashSet<String>>,
 }
 
 impl Record {
-    pub(crate) fn new(path: Option<&Path>, keep: bool) -> io::Result<Self> {
+    /// `all` keeps every request, else the last ones.
+    pub(crate) fn new(path: Option<&Path>, all: bool) -> io::Result<Self> {
         let open = |path: &Path| {
             File::create(path).map(Mutex::new).map_err(|error| {
                 let path = path.display();
                 io::Error::new(error.kind(), format!("cannot write requests to `{path}`: {error}"))
             })
         };
-        Ok(Self { kept: keep.then(Mutex::default), file: path.map(open).transpose()?, secrets: Mutex::default() })
+        let most = if all { usize::MAX } else { KEPT };
+        Ok(Self { kept: Mutex::default(), most, file: path.map(open).transpose()?, secrets: Mutex::default() })
     }
 
     /// Replaces this text wherever it turns up from now on.
@@ -96,7 +108,12 @@ impl Record {
     }
 
     pub(crate) fn kept(&self) -> Vec<Request> {
-        self.kept.as_ref().map(|kept| kept.lock().unwrap().clone()).unwrap_or_default()
+        self.kept.lock().unwrap().iter().cloned().collect()
+    }
+
+    /// Forgets those in memory.
+    pub(crate) fn clear(&self) {
+        self.kept.lock().unwrap().clear();
     }
 
     /// Makes a body presentable.
@@ -126,9 +143,11 @@ impl Record {
             // A full disk must not take the simulator down; the requests are still kept in memory.
             let _ = file.lock().unwrap().write_all(line.as_bytes());
         }
-        if let Some(kept) = &self.kept {
-            kept.lock().unwrap().push(request);
+        let mut kept = self.kept.lock().unwrap();
+        if kept.len() >= self.most {
+            kept.pop_front();
         }
+        kept.push_back(request);
     }
 }
 
@@ -144,7 +163,17 @@ pub(crate) fn at_ms(at: Micros) -> f64 {
     at as f64 / 1000.0
 }
 
-const SECRET_NAMES: [&str; 5] = ["password", "secret", "token", "refresh_token", "api_secret"];
+const SECRET_NAMES: [&str; 9] = [
+    "password",
+    "secret",
+    "token",
+    "refresh_token",
+    "api_secret",
+    "secret_key",
+    "secret_access_key",
+    "connection_string",
+    "certificate",
+];
 
 /// The string under this key, wherever it is.
 fn find(value: &Value, name: &str) -> Option<String> {
@@ -162,9 +191,11 @@ fn redact(value: &mut Value, secrets: &HashSet<String>) {
     match value {
         Value::Object(map) => {
             for (key, inner) in map.iter_mut() {
-                match SECRET_NAMES.contains(&key.to_lowercase().as_str()) {
-                    true => *inner = HIDDEN.into(),
-                    false => redact(inner, secrets),
+                match (SECRET_NAMES.contains(&key.to_lowercase().as_str()), &inner) {
+                    (true, _) => *inner = HIDDEN.into(),
+                    // Presigned addresses are as good as passwords.
+                    (false, Value::String(url)) if key == "url" => *inner = bare_url(&replace(url, secrets)).into(),
+                    _ => redact(inner, secrets),
                 }
             }
         }
@@ -172,6 +203,20 @@ fn redact(value: &mut Value, secrets: &HashSet<String>) {
         Value::String(text) => *text = redact_sql(&replace(text, secrets)),
         _ => {}
     }
+}
+
+/// Without what stands before the host and after the path.
+fn bare_url(url: &str) -> String {
+    let (path, query) = url.split_once('?').map_or((url, ""), |(path, _)| (path, "?***"));
+    let shown = match path.split_once("://").map(|(scheme, rest)| (scheme, rest.split_once('/').unwrap_or((rest, ""))))
+    {
+        Some((scheme, (host, rest))) if host.contains('@') => {
+            let host = host.rsplit('@').next().unwrap_or_default();
+            format!("{scheme}://***@{host}/{rest}")
+        }
+        _ => path.to_owned(),
+    };
+    shown + query
 }
 
 fn replace(text: &str, secrets: &HashSet<String>) -> String {
@@ -218,6 +263,11 @@ mod tests {
             r#"{"stmt":"CREATE USER a WITH (password = '***', b = 1)"}"#
         );
         assert_eq!(shown(r#"{"args":["abcdefgh"]}"#), r#"{"args":["***"]}"#, "seen before as a password");
+        assert_eq!(
+            shown(r#"{"url":{"url":"http://me:pw@host/a.csv?X-Signature=1"}}"#),
+            r#"{"url":{"url":"http://***@host/a.csv?***"}}"#
+        );
+        assert_eq!(shown(r#"{"url":"http://host/a.csv"}"#), r#"{"url":"http://host/a.csv"}"#);
     }
 
     #[test]
@@ -239,6 +289,8 @@ mod tests {
             cluster: Some("c".into()),
             connection: 7,
             user_agent: "curl".into(),
+            auth: "basic",
+            region: None,
         };
         assert_eq!(
             line(&request),

@@ -1,19 +1,23 @@
 //! What both planes, the ticker and the handles for tests share: the state machine behind a lock, and the real clock.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use hyper::body::Bytes;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
+use crate::engine::Copy;
 use crate::fault::{Action, Faults};
 use crate::gateway::Gateway;
 use crate::http;
 use crate::jwt::Tokens;
 use crate::options::{EngineKind, Options};
 use crate::requests::Record;
-use crate::state::{Answer, Beginning, Call, Micros, State};
+use crate::state::access::Configured;
+use crate::state::{Answer, Beginning, Call, Micros, Pace, State, Work};
 
 /// The real clock.
 pub(crate) fn now() -> Micros {
@@ -27,43 +31,71 @@ pub(crate) struct Shared {
     state: Mutex<State>,
     faults: Mutex<Faults>,
     gateways: Mutex<HashMap<String, Arc<Gateway>>>,
+    /// Bytes of files, by id.
+    files: Mutex<HashMap<String, Bytes>>,
+    /// Data of snapshots, by id.
+    snapshots: Mutex<HashMap<String, Arc<Copy>>>,
     changed: watch::Sender<u64>,
+    /// Work that takes its time.
+    orders: mpsc::UnboundedSender<Work>,
+    /// How far the simulator's clock is ahead of the real one.
+    ahead: AtomicI64,
     pub(crate) record: Record,
     pub(crate) tokens: Tokens,
-    pub(crate) api_key: Option<String>,
-    pub(crate) api_secret: Option<String>,
+    pub(crate) configured: Configured,
     pub(crate) engine: EngineKind,
+    pub(crate) pace: Pace,
     /// `http://127.0.0.1:PORT` of the control plane.
     pub(crate) base: String,
 }
 
 impl Shared {
-    pub(crate) fn new(options: &Options, base: String) -> std::io::Result<Self> {
-        Self::with_record(options, base, true)
-    }
-
-    /// Without a record of requests in memory.
-    pub(crate) fn forgetful(options: &Options, base: String) -> std::io::Result<Self> {
-        Self::with_record(options, base, false)
-    }
-
-    fn with_record(options: &Options, base: String, keep: bool) -> std::io::Result<Self> {
+    /// And where the work goes that is to be done.
+    pub(crate) fn new(
+        options: &Options,
+        base: String,
+        keep: bool,
+    ) -> std::io::Result<(Self, mpsc::UnboundedReceiver<Work>)> {
         let now = now();
         let record = Record::new(options.requests.as_deref(), keep)?;
         options.api_secret.iter().for_each(|secret| record.hide(secret));
-        Ok(Self {
-            // Different from run to run: clients cache tokens by cluster id.
-            state: Mutex::new(State::new(Beginning { now, seed: now.unsigned_abs(), pace: options.pace })),
+        let (orders, works) = mpsc::unbounded_channel();
+        // Different from run to run: clients cache tokens by cluster id.
+        let beginning = Beginning { now, seed: now.unsigned_abs(), pace: options.pace };
+        let mut state = options.account(beginning)?;
+        state.set_base(&base);
+        let shared = Self {
+            state: Mutex::new(state),
             faults: Mutex::default(),
             gateways: Mutex::default(),
-            changed: watch::Sender::new(0),
+            files: Mutex::default(),
+            snapshots: Mutex::default(),
+            changed: watch::Sender::default(),
+            orders,
+            ahead: AtomicI64::new(0),
             record,
             tokens: Tokens::new(options.token_lifetime)?,
-            api_key: options.api_key.clone(),
-            api_secret: options.api_secret.clone(),
+            configured: Configured { key: options.api_key.clone(), secret: options.api_secret.clone() },
             engine: options.engine.clone(),
+            pace: options.pace,
             base,
-        })
+        };
+        Ok((shared, works))
+    }
+
+    /// The simulator's clock: the real one, or ahead of it.
+    pub(crate) fn now(&self) -> Micros {
+        now() + self.clock_offset()
+    }
+
+    pub(crate) fn clock_offset(&self) -> Micros {
+        self.ahead.load(Ordering::Relaxed)
+    }
+
+    /// Lets the simulator's clock jump; everything that is due by then happens.
+    pub(crate) fn advance_clock(&self, by: Duration) {
+        self.ahead.fetch_add(Micros::try_from(by.as_micros()).unwrap_or(0), Ordering::Relaxed);
+        self.change(|state, now| state.advance(now));
     }
 
     /// What tokens name as their issuer: the address of the key set.
@@ -76,6 +108,11 @@ impl Shared {
         self.advanced(|state, _| look(state))
     }
 
+    /// The same for what also leaves a mark that nobody waits for.
+    pub(crate) fn used<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
+        self.advanced(|state, _| look(state))
+    }
+
     /// A request that only reads.
     pub(crate) fn ask(&self, call: Call) -> Answer {
         self.advanced(|state, now| state.on(now, call))
@@ -84,9 +121,10 @@ impl Shared {
     /// Tells those who wait only if something was due: readers must not wake everybody, nor may a reader that notices
     /// first keep the ticker from telling.
     fn advanced<T>(&self, then: impl FnOnce(&mut State, Micros) -> T) -> T {
-        let (mut state, now) = (self.lock(), now());
+        let (mut state, now) = (self.lock(), self.now());
         let moves = state.next_due().is_some_and(|due| due <= now);
         state.advance(now);
+        self.work(&mut state, now);
         let result = then(&mut state, now);
         drop(state);
         if moves {
@@ -95,11 +133,80 @@ impl Shared {
         result
     }
 
+    /// Changes what nobody waits for.
+    pub(crate) fn quietly<T>(&self, change: impl FnOnce(&mut State, Micros) -> T) -> T {
+        let now = self.now();
+        change(&mut self.lock(), now)
+    }
+
     /// Changes the state and tells everybody who waits.
     pub(crate) fn change<T>(&self, change: impl FnOnce(&mut State, Micros) -> T) -> T {
-        let result = change(&mut self.lock(), now());
+        let (mut state, now) = (self.lock(), self.now());
+        let result = change(&mut state, now);
+        self.work(&mut state, now);
+        drop(state);
         self.tell();
         result
+    }
+
+    /// Sees to it that what the state machine wants done is: at once what is quick, so that nobody sees it half done.
+    fn work(&self, state: &mut State, now: Micros) {
+        loop {
+            let works = state.take_works();
+            if works.is_empty() {
+                return;
+            }
+            for work in works {
+                match work {
+                    Work::Snapshot { snapshot } => self.copy_data(state, &snapshot),
+                    Work::Restore { cluster, operation } => {
+                        let failure = self.restore(state, &cluster, &operation).err();
+                        state.restored(now, &cluster, &operation, failure);
+                    }
+                    // Nobody is there to do it only while the simulator ends.
+                    slow => drop(self.orders.send(slow)),
+                }
+            }
+            state.advance(now);
+        }
+    }
+
+    fn copy_data(&self, state: &mut State, snapshot: &str) {
+        let copy = state.snapshot(snapshot).and_then(|one| {
+            let cluster = state.find(&one.cluster)?;
+            Some(self.gateway(&cluster.id)?.engine(cluster)?.copy())
+        });
+        state.snapshot_taken(snapshot, copy.as_ref().map(Copy::tables));
+        let mut kept = self.snapshots.lock().unwrap();
+        kept.retain(|id, _| state.snapshot(id).is_some());
+        kept.extend(copy.map(|copy| (snapshot.to_owned(), Arc::new(copy))));
+    }
+
+    fn restore(&self, state: &State, cluster: &str, operation: &str) -> Result<(), String> {
+        let gone = || "The snapshot does not exist any more.".to_owned();
+        let order = state.restore_order(cluster, operation).ok_or_else(gone)?;
+        let copy = self.snapshots.lock().unwrap().get(&order.snapshot).cloned().ok_or_else(gone)?;
+        let engine = state.find(cluster).and_then(|found| self.gateway(cluster)?.engine(found)).ok_or_else(gone)?;
+        engine.restore(&copy, &order)
+    }
+
+    pub(crate) fn file_bytes(&self, id: &str) -> Option<Bytes> {
+        self.files.lock().unwrap().get(id).cloned()
+    }
+
+    /// What lets one read a file must not turn up in the record.
+    pub(crate) fn hide_file(&self, id: &str) {
+        let signature = self.look(|state| state.signature(id).map(str::to_owned));
+        signature.iter().for_each(|signature| self.record.hide(signature));
+    }
+
+    pub(crate) fn keep_file(&self, id: &str, bytes: Bytes) {
+        let size = bytes.len() as u64;
+        self.files.lock().unwrap().insert(id.to_owned(), bytes);
+        self.change(|state, now| {
+            state.uploaded(now, id, size);
+            self.files.lock().unwrap().retain(|id, _| state.has_file(id));
+        });
     }
 
     fn tell(&self) {
@@ -128,8 +235,8 @@ impl Shared {
     }
 
     /// Opens the data plane of a cluster on a listener that is bound already.
-    pub(crate) fn open_gateway(self: &Arc<Self>, cluster: &str, auth: bool, listener: TcpListener) {
-        let gateway = Arc::new(Gateway::new(self.clone(), cluster, auth));
+    pub(crate) fn open_gateway(self: &Arc<Self>, cluster: &str, listener: TcpListener) {
+        let gateway = Arc::new(Gateway::new(self.clone(), cluster));
         self.gateways.lock().unwrap().insert(cluster.into(), gateway.clone());
         tokio::spawn(http::serve(self.clone(), listener, gateway));
     }
@@ -144,7 +251,7 @@ impl Shared {
         loop {
             changes.mark_unchanged();
             let due = self.lock().next_due();
-            let left = due.map(|due| Duration::from_micros(u64::try_from(due - now()).unwrap_or(0)));
+            let left = due.map(|due| Duration::from_micros(u64::try_from(due - self.now()).unwrap_or(0)));
             tokio::select! {
                 () = sleep(left) => self.change(|state, now| state.advance(now)),
                 _ = changes.changed() => {}

@@ -34,20 +34,20 @@ impl Simulator {
 
     /// The same for code without a runtime. Binding local ports is all there is to wait for.
     pub fn start_blocking(options: Options) -> io::Result<Self> {
-        Self::start_with(options, Shared::new)
+        Self::start_with(options, true)
     }
 
-    /// The same without a record of requests in memory: for one that runs for weeks.
+    /// The same with a record of the last requests only: for one that runs for weeks.
     pub(crate) fn start_forgetful(options: Options) -> io::Result<Self> {
-        Self::start_with(options, Shared::forgetful)
+        Self::start_with(options, false)
     }
 
-    fn start_with(options: Options, make: fn(&Options, String) -> io::Result<Shared>) -> io::Result<Self> {
+    fn start_with(options: Options, keep: bool) -> io::Result<Self> {
         let runtime =
             Builder::new_multi_thread().worker_threads(THREADS).thread_name("simulator").enable_all().build()?;
         let (told, started) = std::sync::mpsc::channel();
         // Spawned and not blocked on: the caller may be inside another runtime.
-        runtime.spawn(async move { told.send(open(options, make).await) });
+        runtime.spawn(async move { told.send(open(options, keep).await) });
         let ended = || io::Error::other("the simulator's thread ended while it started");
         match started.recv().map_err(|_| ended()).flatten() {
             Ok(shared) => Ok(Self { shared, runtime: Some(runtime) }),
@@ -83,7 +83,7 @@ impl Drop for Simulator {
     }
 }
 
-async fn open(options: Options, make: fn(&Options, String) -> io::Result<Shared>) -> io::Result<Arc<Shared>> {
+async fn open(options: Options, keep: bool) -> io::Result<Arc<Shared>> {
     let listener = TcpListener::bind(options.listen)
         .await
         .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {}: {error}", options.listen)))?;
@@ -92,14 +92,19 @@ async fn open(options: Options, make: fn(&Options, String) -> io::Result<Shared>
         // Nobody can connect to 0.0.0.0 by that name everywhere.
         address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
     }
-    let shared = Arc::new(make(&options, format!("http://{address}"))?);
+    let (shared, works) = Shared::new(&options, format!("http://{address}"), keep)?;
+    let shared = Arc::new(shared);
     for cluster in &options.clusters {
         let (gateway, url) = bind_gateway().await?;
         let given = cluster.given(url);
         shared.record.hide(&given.password);
+        if !shared.look(|state| state.has_place(&given)) {
+            return Err(io::Error::other(cluster.nowhere()));
+        }
         let id = shared.change(|state, now| state.give(now, given));
-        shared.open_gateway(&id, cluster.auth(), gateway);
+        shared.open_gateway(&id, gateway);
     }
+    tokio::spawn(crate::work::labour(shared.clone(), works));
     tokio::spawn(shared.clone().tick());
     tokio::spawn(http::serve(shared.clone(), listener, Arc::new(Api::new(shared.clone()))));
     Ok(shared)

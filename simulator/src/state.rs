@@ -3,29 +3,49 @@
 //! The HTTP layer turns requests into [`Call`]s and [`Answer`]s into responses. Time is an argument, in microseconds since
 //! the Unix epoch, so that tests and the fuzzer drive the code that ships.
 
+pub(crate) mod access;
 mod account;
 pub(crate) mod catalog;
+mod change;
 pub(crate) mod checks;
 pub(crate) mod cluster;
 pub(crate) mod deploy;
+pub(crate) mod exports;
 pub(crate) mod faults;
+pub(crate) mod files;
 #[cfg(test)]
 mod fuzz;
+mod idle;
+pub(crate) mod imports;
+mod integrations;
+pub(crate) mod jobs;
+mod metrics;
 pub(crate) mod operation;
+mod organizations;
+pub(crate) mod projects;
 mod read;
+mod restrictions;
+pub(crate) mod snapshots;
 pub(crate) mod stamp;
+mod subscriptions;
 mod suspend;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use access::Access;
 use account::Account;
 use cluster::Cluster;
 use faults::Plan;
+use files::File;
+use integrations::Integration;
+use jobs::Job;
 pub use operation::Pace;
+use snapshots::Snapshot;
 
 /// Microseconds since the Unix epoch.
 pub(crate) type Micros = i64;
@@ -40,8 +60,25 @@ pub(crate) type Query = Vec<(String, String)>;
 #[derive(Clone, Debug)]
 pub(crate) enum Call {
     Me,
+    EditMe(Value),
+    ApiKeys,
+    CreateApiKey,
+    ApiKey(String),
+    EditApiKey(String, Value),
+    DeleteApiKey(String),
     Organizations,
+    CreateOrganization(Value),
     Organization(String),
+    EditOrganization(String, Value),
+    DeleteOrganization(String),
+    Quotas(String),
+    Integrations(String),
+    CreateIntegration(String, Value),
+    DeleteIntegration(String, String),
+    Files(String),
+    CreateFile(String, Value),
+    File(String, String),
+    DeleteFile(String, String),
     OrganizationProjects(String),
     OrganizationSubscriptions(String),
     OrganizationClusters(String, Query),
@@ -49,9 +86,13 @@ pub(crate) enum Call {
     Projects,
     CreateProject(Value),
     Project(String),
+    EditProject(String, Value),
+    DeleteProject(String),
     ProjectClusters(String, Query),
     Subscriptions(Query),
+    CreateSubscription(Value),
     Subscription(String),
+    DeleteSubscription(String),
     Products(Query),
     Regions,
     Clusters(Query),
@@ -65,9 +106,77 @@ pub(crate) enum Call {
     Delete(String),
     Suspend(String, Value),
     Protect(String, Value),
+    Scale(String, Value),
+    Upgrade(String, Value),
+    ExpandStorage(String, Value),
+    ChangeProduct(String, Value),
+    ChangeBackups(String, Value),
+    Restrict(String, Value),
+    ChangePassword(String, Value),
+    RestartNode(String, String),
+    /// With whether the request came with a superuser's header.
+    Transfer(String, Value, bool),
+    AvailableProducts(String),
+    AvailableUpgrades(String),
     Operations(String, Query),
+    ImportJobs(String),
+    CreateImportJob(String, Value),
+    ImportJob(String, String),
+    DeleteImportJob(String, String),
+    JobFiles(String, String, Query),
+    ExportJobs(String),
+    CreateExportJob(String, Value),
+    ExportJob(String, String),
+    DeleteExportJob(String, String),
+    Snapshots(String, Query),
+    Restore(String, Value),
+    Metrics(String, String, Query),
     Meta,
     Versions,
+}
+
+impl Call {
+    /// Whether it changes nothing. Others wake everybody who waits for a change.
+    pub(crate) fn is_read(&self) -> bool {
+        use Call::*;
+        let of_the_account = matches!(
+            self,
+            Me | ApiKeys
+                | ApiKey(_)
+                | Organizations
+                | Organization(_)
+                | Quotas(_)
+                | Integrations(_)
+                | Files(_)
+                | File(..)
+                | OrganizationProjects(_)
+                | OrganizationSubscriptions(_)
+                | OrganizationClusters(..)
+                | OrganizationRegions(_)
+                | Projects
+                | Project(_)
+                | ProjectClusters(..)
+                | Subscriptions(_)
+                | Subscription(_)
+        );
+        let of_the_catalog = matches!(self, Products(_) | Regions | Meta | Versions);
+        let of_clusters = matches!(
+            self,
+            Clusters(_)
+                | Cluster(_)
+                | Operations(..)
+                | AvailableProducts(_)
+                | AvailableUpgrades(_)
+                | ImportJobs(_)
+                | ImportJob(..)
+                | JobFiles(..)
+                | ExportJobs(_)
+                | ExportJob(..)
+                | Snapshots(..)
+                | Metrics(..)
+        );
+        of_the_account || of_the_catalog || of_clusters
+    }
 }
 
 /// What the control plane says to a [`Call`]. No body with a 204.
@@ -99,13 +208,35 @@ impl Answer {
         Self { status: 400, body: Some(json!({ "success": false, "message": "Bad request", "errors": errors })) }
     }
 
+    pub(crate) fn forbidden() -> Self {
+        Self::refused(403, "Permission denied for user.")
+    }
+
     pub(crate) fn not_found() -> Self {
         Self::refused(404, "Resource not found.")
     }
 }
 
+/// Something outside of the state machine that must be done now. Whoever does it reports to the state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Work {
+    Import { job: String },
+    Export { job: String },
+    Snapshot { snapshot: String },
+    Restore { cluster: String, operation: String },
+}
+
+/// What leaves the state machine.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Outbox {
+    events: Vec<Event>,
+    /// What is under way is found again in the jobs and operations that wait for it.
+    #[serde(skip)]
+    works: Vec<Work>,
+}
+
 /// Something that happened to a cluster, for the timeline.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Event {
     pub(crate) at: Micros,
     pub(crate) cluster: String,
@@ -113,7 +244,7 @@ pub(crate) struct Event {
 }
 
 /// What happened; `Requested` when the API accepted it, the rest when an operation ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Happening {
     DeployRequested,
     ResumeRequested,
@@ -134,63 +265,162 @@ pub(crate) struct Beginning {
     pub(crate) pace: Pace,
 }
 
-/// Organizations, projects, clusters and their operations.
-#[derive(Clone, Debug)]
+/// Everything of the account, its clusters and what is going on with them.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct State {
     account: Account,
+    access: Access,
     clusters: Vec<Cluster>,
-    pace: Pace,
+    jobs: Vec<Job>,
+    snapshots: Vec<Snapshot>,
+    files: Vec<File>,
+    integrations: Vec<Integration>,
+    outbox: Outbox,
     began: Micros,
-    plans: HashMap<String, Vec<Plan>>,
-    events: Vec<Event>,
     ids: u64,
+    /// These belong to a run and not to what is kept of it.
+    #[serde(skip, default = "usual_pace")]
+    pace: Pace,
+    #[serde(skip)]
+    plans: HashMap<String, Vec<Plan>>,
+    #[serde(skip)]
+    job_plans: HashMap<String, Vec<Plan>>,
+    /// `http://127.0.0.1:PORT` of the control plane.
+    #[serde(skip)]
+    base: String,
+}
+
+fn usual_pace() -> Pace {
+    Pace::Auto(std::time::Duration::ZERO)
 }
 
 impl State {
+    /// With one organization that has a project and a subscription.
     pub(crate) fn new(beginning: Beginning) -> Self {
-        let mut state = Self {
-            account: Account::default(),
-            clusters: Vec::new(),
-            pace: beginning.pace,
-            began: beginning.now,
-            plans: HashMap::new(),
-            events: Vec::new(),
-            ids: beginning.seed,
-        };
-        state.add_organization(beginning.now, "Simulated organization");
-        state.add_subscription(beginning.now);
+        let now = beginning.now;
+        let mut state = Self::empty(beginning);
+        state.add_organization(now, "Simulated organization");
+        state.add_subscription(now);
         state
     }
 
-    /// The answer to one request. Operations that are due are moved on first, each at its own time.
+    /// Without any organization.
+    pub(crate) fn empty(beginning: Beginning) -> Self {
+        Self {
+            account: Account::default(),
+            access: Access::default(),
+            clusters: Vec::new(),
+            jobs: Vec::new(),
+            snapshots: Vec::new(),
+            files: Vec::new(),
+            integrations: Vec::new(),
+            outbox: Outbox::default(),
+            began: beginning.now,
+            ids: beginning.seed,
+            pace: beginning.pace,
+            plans: HashMap::new(),
+            job_plans: HashMap::new(),
+            base: String::new(),
+        }
+    }
+
+    /// Goes on in another run: with its pace and address, and with the work that was under way.
+    pub(crate) fn resume(&mut self, pace: Pace, base: &str) {
+        self.pace = pace;
+        self.base = base.into();
+        self.resume_work();
+    }
+
+    pub(crate) fn set_base(&mut self, base: &str) {
+        self.base = base.into();
+    }
+
+    /// The answer to one request. What is due happens first, each at its own time.
     pub(crate) fn on(&mut self, now: Micros, call: Call) -> Answer {
         self.advance(now);
-        match call {
-            Call::CreateProject(body) => self.create_project(now, &body),
-            Call::Deploy { organization, body, url } => self.deploy(now, &organization, &body, url),
-            Call::Delete(id) => self.delete(now, &id),
-            Call::Suspend(id, body) => self.suspend(now, &id, &body),
-            Call::Protect(id, body) => self.protect(now, &id, &body),
-            read => self.read(now, &read),
-        }
+        self.write(now, &call).unwrap_or_else(|| self.read(now, &call))
+    }
+
+    fn write(&mut self, now: Micros, call: &Call) -> Option<Answer> {
+        self.write_account(now, call).or_else(|| self.write_cluster(now, call)).or_else(|| self.change(now, call))
+    }
+
+    fn write_account(&mut self, now: Micros, call: &Call) -> Option<Answer> {
+        Some(match call {
+            Call::EditMe(body) => self.edit_me(body),
+            Call::CreateApiKey => self.create_api_key(now),
+            Call::EditApiKey(key, body) => self.edit_api_key(now, key, body),
+            Call::DeleteApiKey(key) => self.delete_api_key(key),
+            Call::CreateOrganization(body) => self.create_organization(now, body),
+            Call::EditOrganization(id, body) => self.edit_organization(now, id, body),
+            Call::DeleteOrganization(id) => self.delete_organization(id),
+            Call::CreateIntegration(id, body) => self.create_integration(now, id, body),
+            Call::DeleteIntegration(id, secret) => self.delete_integration(id, secret),
+            Call::CreateFile(id, body) => self.create_file(now, id, body),
+            Call::DeleteFile(id, file) => self.delete_file(id, file),
+            Call::CreateProject(body) => self.create_project(now, body),
+            Call::EditProject(id, body) => self.edit_project(now, id, body),
+            Call::DeleteProject(id) => self.delete_project(id),
+            Call::CreateSubscription(body) => self.create_subscription(now, body),
+            Call::DeleteSubscription(id) => self.delete_subscription(now, id),
+            _ => return None,
+        })
+    }
+
+    fn write_cluster(&mut self, now: Micros, call: &Call) -> Option<Answer> {
+        Some(match call {
+            Call::Deploy { organization, body, url } => self.deploy(now, organization, body, url.clone()),
+            Call::Delete(id) => self.delete(now, id),
+            Call::Suspend(id, body) => self.suspend(now, id, body),
+            Call::Protect(id, body) => self.protect(now, id, body),
+            Call::RestartNode(id, ordinal) => self.restart_node(now, id, ordinal),
+            Call::Transfer(id, body, sudo) => self.transfer(now, id, body, *sudo),
+            Call::CreateImportJob(id, body) => self.create_import_job(now, id, body),
+            Call::DeleteImportJob(id, job) => self.delete_job(id, job, true),
+            Call::CreateExportJob(id, body) => self.create_export_job(now, id, body),
+            Call::DeleteExportJob(id, job) => self.delete_job(id, job, false),
+            Call::Restore(id, body) => self.restore(now, id, body),
+            _ => return None,
+        })
     }
 
     /// Lets time pass up to `now`.
     pub(crate) fn advance(&mut self, now: Micros) {
-        for cluster in &mut self.clusters {
-            cluster.advance(now, &mut self.events);
+        loop {
+            for cluster in &mut self.clusters {
+                cluster.advance(now, &mut self.outbox);
+            }
+            self.move_jobs(now);
+            self.back_up(now);
+            if !self.tidy(now) {
+                return;
+            }
         }
     }
 
-    /// When the next operation moves by itself.
+    /// When the next thing happens by itself.
     pub(crate) fn next_due(&self) -> Option<Micros> {
-        self.clusters.iter().filter_map(Cluster::next_due).min()
+        let by_themselves = self.clusters.iter().flat_map(|one| [one.idle_due(), one.next_backup()]).flatten();
+        by_themselves.chain(self.next_move()).min()
     }
 
-    /// Moves every operation in flight by one status; says how many there were.
+    /// When the next operation or job moves by itself.
+    pub(crate) fn next_move(&self) -> Option<Micros> {
+        let operations = self.clusters.iter().filter_map(Cluster::next_due);
+        operations.chain(self.jobs.iter().filter_map(Job::next_due)).min()
+    }
+
+    /// Moves every operation and job in flight by one status; says how many there were.
     pub(crate) fn step(&mut self, now: Micros) -> usize {
         self.advance(now);
-        self.clusters.iter_mut().filter_map(|cluster| cluster.step(now, &mut self.events)).count()
+        let outbox = &mut self.outbox;
+        let moved = self.clusters.iter_mut().filter_map(|cluster| cluster.step(now, outbox)).count();
+        moved + self.step_jobs(now)
+    }
+
+    /// What must be done outside, each only once.
+    pub(crate) fn take_works(&mut self) -> Vec<Work> {
+        std::mem::take(&mut self.outbox.works)
     }
 
     pub(crate) fn clusters(&self) -> &[Cluster] {
@@ -213,7 +443,7 @@ impl State {
     }
 
     pub(crate) fn events(&self) -> &[Event] {
-        &self.events
+        &self.outbox.events
     }
 
     /// A new lower-case UUID of version 4, the next of a series that the seed fixes (splitmix64).

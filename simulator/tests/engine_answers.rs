@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 const REFUSAL: &str = "not supported by the embedded engine";
 
-/// Steps the engine answers as recorded; raise it when it learns more.
-const EQUAL: usize = 1223;
+/// Steps the engine answers as recorded; raise them when it learns more.
+const EQUAL: usize = 1229;
+const EQUAL_MORE: usize = 34;
 
 const NAMES: [(&str, &str); 3] =
     [("{{schema}}", "cqtestschema"), ("{{schema2}}", "crtestschemb"), ("{{user}}", "cutestuserxy")];
@@ -265,7 +266,16 @@ fn engine() -> Arc<Engine> {
 
 #[test]
 fn every_recorded_answer_is_equal_or_refused() {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/cratedb-6.4.3-answers.ndjson");
+    replay(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/cratedb-6.4.3-answers.ndjson"), EQUAL);
+}
+
+/// What was recorded later, for statements that tools send.
+#[test]
+fn every_answer_recorded_later_is_equal_or_refused() {
+    replay(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/cratedb-6.4.3-more-answers.ndjson"), EQUAL_MORE);
+}
+
+fn replay(file: &str, least: usize) {
     let corpus = std::fs::read_to_string(file).expect("the recorded answers are there");
     let mut groups: BTreeMap<String, [usize; 4]> = BTreeMap::new();
     let (mut wrong, mut refused) = (vec![], vec![]);
@@ -314,5 +324,5 @@ fn every_recorded_answer_is_equal_or_refused() {
     }
     println!("{:<10}{:>8}{:>9}{:>11}{:>7}", "total", total[0], total[1], total[2], total[3]);
     assert!(wrong.is_empty(), "{} answers are wrong:\n{}", wrong.len(), wrong.join("\n"));
-    assert!(total[0] >= EQUAL, "{} answers are equal, {EQUAL} were", total[0]);
+    assert!(total[0] >= least, "{} answers are equal, {least} were", total[0]);
 }

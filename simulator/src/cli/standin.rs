@@ -87,7 +87,7 @@ async fn serve(settings: Settings) -> std::io::Result<()> {
     let listener = bind(&settings).await?;
     let bound = listener.local_addr()?;
     let published = SocketAddr::new(publishable(bound.ip()), bound.port());
-    let shared = Arc::new(Shared::forgetful(&Options::default(), format!("http://{published}"))?);
+    let shared = Arc::new(Shared::new(&Options::default(), format!("http://{published}"), false)?.0);
     let id = cluster_id(now());
     let engine =
         Embedded::new(&id, &settings.cluster_name, catalog::STABLE, &settings.node_name, &published.to_string());

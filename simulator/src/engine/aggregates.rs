@@ -61,7 +61,7 @@ pub(crate) fn resolve(name: &str, args: &[Type]) -> Result<(&'static str, Type)>
             _ => return Err(unsure()),
         },
         ("avg" | "mean", [ty]) => match ty {
-            ty if ty.is_integer() || *ty == Type::Double => Type::Double,
+            ty if ty.is_integer() || matches!(ty, Type::Double | Type::Real) => Type::Double,
             Type::Numeric(_) => super::types::NUMERIC,
             Type::Boolean => return Err(invalid_arguments(name)),
             _ => return Err(unsure()),
@@ -152,6 +152,7 @@ fn sum_doubles(values: &[Value]) -> f64 {
     for value in values {
         let n = match value {
             Value::Double(d) => *d,
+            Value::Real(r) => f64::from(*r),
             Value::Int(i) => *i as f64,
             _ => 0.0,
         };

@@ -159,7 +159,14 @@ pub(crate) enum Source {
     Function(Name, Vec<Ast>),
     Query(Box<Query>),
     Alias(Box<Source>, String, Vec<String>),
-    Join { left: Box<Source>, right: Box<Source>, kind: Join, on: Option<Ast> },
+    Join { left: Box<Source>, right: Box<Source>, kind: Join, on: Option<On> },
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum On {
+    Condition(Ast),
+    /// `USING`: columns that both sides have.
+    Columns(Vec<String>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]

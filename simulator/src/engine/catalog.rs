@@ -1,6 +1,9 @@
 //! Tables about the cluster itself: `information_schema`, `sys`, `pg_catalog`.
 
 mod columns;
+mod nodes;
+mod shape;
+mod shards;
 mod summits;
 mod sys;
 
@@ -108,7 +111,7 @@ pub(crate) fn rows(context: &Context, schema: &str, name: &str) -> Result<Option
         ("information_schema", "views") => views(context),
         ("information_schema", "table_constraints") => constraints(context),
         ("information_schema", "key_column_usage") => key_columns(context),
-        ("information_schema", "table_partitions") => (partial(texts(&["table_schema", "table_name"])), vec![]),
+        ("information_schema", "table_partitions") => shards::partitions(),
         ("information_schema", "foreign_servers") => {
             (partial(texts(&["foreign_server_catalog", "foreign_server_name"])), vec![])
         }

@@ -6,7 +6,7 @@ use super::store::Table;
 use super::types::Type;
 use std::collections::{BTreeMap, BTreeSet};
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct View {
     pub(crate) query: Query,
     pub(crate) columns: Vec<(String, Type)>,

@@ -21,7 +21,7 @@ impl Gateway {
             return self.check_token(facts, exchange, token);
         }
         match header.and_then(basic) {
-            Some((user, _)) if !self.auth => Verdict::User(Some(user)),
+            Some((user, _)) if !facts.auth => Verdict::User(Some(user)),
             // An empty password counts as none offered.
             Some((user, password)) if !password.is_empty() => {
                 self.shared.record.hide(&password);
@@ -30,7 +30,7 @@ impl Gateway {
                     false => refused(&format!("password authentication failed for user \"{user}\"")),
                 }
             }
-            None if !self.auth => Verdict::User(None),
+            None if !facts.auth => Verdict::User(None),
             offered => {
                 let user = offered.map_or_else(|| "crate".into(), |(user, _)| user);
                 let host = exchange.peer.ip();

@@ -11,7 +11,7 @@ use crate::engine::{Connection, Engine, EngineOptions, Request};
 use crate::http::{Exchange, Reply};
 
 /// The engine of one cluster. What is in it outlives suspensions, as disks do.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Embedded(Arc<Engine>);
 
 /// One connection to it, and so one session.
@@ -43,12 +43,30 @@ impl Embedded {
         self
     }
 
+    pub(crate) fn version(&self) -> &str {
+        self.0.version()
+    }
+
+    /// What is in it, in a newer version of it. This one is empty then.
+    pub(crate) fn upgraded(self, version: &str) -> Self {
+        Self(self.0.upgraded(version))
+    }
+
+    pub(crate) fn engine(&self) -> Arc<Engine> {
+        self.0.clone()
+    }
+
     pub(crate) fn connect(&self) -> Session {
         Session(self.0.connect())
     }
 }
 
 impl Session {
+    /// Whether it is a connection to this engine and not to one before an upgrade.
+    pub(super) fn is_of(&self, engine: &Embedded) -> bool {
+        self.0.is_to(&engine.0)
+    }
+
     /// As this user, whose credentials have been checked; none is `crate`.
     pub(crate) fn answer(&mut self, user: Option<&str>, exchange: &Exchange) -> Reply {
         let target = match exchange.query.is_empty() {

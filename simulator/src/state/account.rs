@@ -1,116 +1,73 @@
-//! Who and what is around the clusters: the user, organizations, projects and subscriptions.
+//! Who and what is around the clusters: the user, organizations, projects and subscriptions, and how they are shown.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::catalog::REGION;
 use super::checks::Problems;
 use super::{Answer, Micros, State, stamp};
 
 const EMAIL: &str = "ada@example.org";
 /// The vendor's document allows word characters only.
 const USER: &str = "ada";
+pub(super) const USER_ID: &str = "0f6b7c52-6d2a-4f0e-9a59-0d4c1a7be001";
+const MAIL_SENT: &str =
+    "A confirmation email was sent. Please follow its instructions to verify your new email address.";
 
 /// An organization; the user is its admin.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Organization {
     pub(super) id: String,
     pub(super) name: String,
-    created: Micros,
+    pub(super) plan_type: i64,
+    pub(super) email: String,
+    pub(super) notifications: bool,
+    pub(super) created: Micros,
+    pub(super) modified: Micros,
 }
 
 /// A project of an organization.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Project {
     pub(super) id: String,
     pub(super) name: String,
     pub(super) organization_id: String,
     pub(super) region: String,
-    created: Micros,
+    /// Without its credentials.
+    pub(super) backup_location: Option<Value>,
+    pub(super) created: Micros,
+    pub(super) modified: Micros,
 }
 
 /// What pays for clusters.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Subscription {
     pub(super) id: String,
     pub(super) organization_id: String,
-    created: Micros,
+    pub(super) provider: String,
+    pub(super) created: Micros,
 }
 
 /// Everything of the account. The first organization is the user's own.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Account {
+    pub(super) email: String,
     pub(super) organizations: Vec<Organization>,
     pub(super) projects: Vec<Project>,
     pub(super) subscriptions: Vec<Subscription>,
 }
 
-impl State {
-    /// A new organization with one project.
-    pub(crate) fn add_organization(&mut self, now: Micros, name: &str) -> String {
-        let id = self.new_id();
-        self.account.organizations.push(Organization { id: id.clone(), name: name.into(), created: now });
-        self.add_project(now, &id, "simulator", REGION);
-        id
+impl Default for Account {
+    fn default() -> Self {
+        Self { email: EMAIL.into(), organizations: Vec::new(), projects: Vec::new(), subscriptions: Vec::new() }
     }
-
-    pub(super) fn add_project(&mut self, now: Micros, organization: &str, name: &str, region: &str) -> String {
-        let id = self.new_id();
-        self.account.projects.push(Project {
-            id: id.clone(),
-            name: name.into(),
-            organization_id: organization.into(),
-            region: region.into(),
-            created: now,
-        });
-        id
-    }
-
-    /// A new subscription of the first organization.
-    pub(crate) fn add_subscription(&mut self, now: Micros) -> String {
-        let id = self.new_id();
-        let organization_id = self.first_organization();
-        self.account.subscriptions.push(Subscription { id: id.clone(), organization_id, created: now });
-        id
-    }
-
-    pub(crate) fn first_organization(&self) -> String {
-        self.account.organizations.first().map(|organization| organization.id.clone()).unwrap_or_default()
-    }
-
-    pub(super) fn create_project(&mut self, now: Micros, body: &Value) -> Answer {
-        let mut problems = Problems::of(body, &["name", "organization_id", "region", "backup_location"]);
-        let name = problems.text(body, "name");
-        let organization = problems.text(body, "organization_id");
-        let region = problems.optional_text(body, "region").unwrap_or_default();
-        if name.as_deref().is_some_and(|name| !is_project_name(name)) {
-            problems.add("name", "String does not match expected pattern.");
-        }
-        problems.check_region(&region);
-        let (Some(name), Some(organization)) = (name, organization) else { return problems.refuse() };
-        if !self.account.organizations.iter().any(|known| known.id == organization) {
-            problems.add("organization_id", "No such organization.");
-        }
-        if problems.any() {
-            return problems.refuse();
-        }
-        let id = self.add_project(now, &organization, &name, &region);
-        let made = self.account.projects.iter().find(|project| project.id == id);
-        Answer::created(made.map(Project::show).unwrap_or_default())
-    }
-}
-
-/// Word characters, `-` and space, beginning with a word character.
-pub(super) fn is_project_name(name: &str) -> bool {
-    let word = |c: char| c.is_alphanumeric() || c == '_';
-    name.starts_with(word) && name.chars().all(|c| word(c) || c == '-' || c == ' ') && name.chars().count() <= 512
 }
 
 impl Account {
     pub(super) fn me(&self) -> Value {
         let role = |organization: &Organization| json!({ "organization_id": organization.id, "role_fqn": "org_admin" });
         json!({
-            "uid": "0f6b7c52-6d2a-4f0e-9a59-0d4c1a7be001",
-            "email": EMAIL,
+            "uid": USER_ID,
+            "email": self.email,
             "username": USER,
             "name": "Ada",
             "idp": "cognito",
@@ -129,13 +86,52 @@ impl Account {
         json!({
             "id": organization.id,
             "name": organization.name,
-            "plan_type": 3,
+            "plan_type": organization.plan_type,
             "role_fqn": "org_admin",
-            "email": EMAIL,
-            "notifications_enabled": true,
+            "email": organization.email,
+            "notifications_enabled": organization.notifications,
             "project_count": projects.count(),
-            "dc": stamp::dc(organization.created, organization.created),
+            "dc": stamp::dc(organization.created, organization.modified),
         })
+    }
+}
+
+impl State {
+    pub(crate) fn first_organization(&self) -> String {
+        self.account.organizations.first().map(|organization| organization.id.clone()).unwrap_or_default()
+    }
+
+    /// The service sends a mail and waits for its link to be opened; here it counts as opened at once.
+    pub(super) fn edit_me(&mut self, body: &Value) -> Answer {
+        let mut problems = Problems::of(body, &["email"]);
+        let email = problems.text(body, "email");
+        check_email(email.as_deref(), &mut problems);
+        let (Some(email), false) = (email, problems.any()) else { return problems.refuse() };
+        if email == self.account.email {
+            return Answer::ok(self.account.me());
+        }
+        self.account.email = email;
+        Answer { status: 202, body: Some(json!({ "success": true, "status": "pending", "message": MAIL_SENT })) }
+    }
+
+    pub(super) fn organization(&self, id: &str) -> Option<&Organization> {
+        self.account.organizations.iter().find(|organization| organization.id == id)
+    }
+
+    pub(super) fn project(&self, id: &str) -> Option<&Project> {
+        self.account.projects.iter().find(|project| project.id == id)
+    }
+}
+
+/// Something before and after one `@`, without spaces.
+pub(super) fn check_email(email: Option<&str>, problems: &mut Problems) {
+    let fits = |email: &str| {
+        let parts = email.split_once('@');
+        parts.is_some_and(|(name, host)| !name.is_empty() && !host.is_empty() && !host.contains('@'))
+            && !email.contains(char::is_whitespace)
+    };
+    if email.is_some_and(|email| !fits(email)) {
+        problems.add("email", "Not a valid email address.");
     }
 }
 
@@ -147,8 +143,8 @@ impl Project {
             "organization_id": self.organization_id,
             "region": self.region,
             // `ctk` reads this without a default: it must be there.
-            "backup_location": null,
-            "dc": stamp::dc(self.created, self.created),
+            "backup_location": self.backup_location,
+            "dc": stamp::dc(self.created, self.modified),
         })
     }
 }
@@ -161,9 +157,9 @@ impl Subscription {
             "organization_id": self.organization_id,
             "state": "active",
             "active": true,
-            "provider": "contract",
-            "plan": "contract",
-            "offer": "contract",
+            "provider": self.provider,
+            "plan": self.provider,
+            "offer": self.provider,
             "billing_model": "usage",
             "promotion": {},
             "reference": "",

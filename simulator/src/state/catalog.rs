@@ -1,5 +1,7 @@
 //! What the service offers: products, regions and versions.
 
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::{Micros, stamp};
@@ -53,6 +55,20 @@ const PRODUCTS: [Product; 9] = [
     product("cr4", 16, 55, (32, 8192), 9),
 ];
 
+/// By name: the rest is here.
+impl Serialize for Product {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.name)
+    }
+}
+
+impl<'de> Deserialize<'de> for Product {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(from)?;
+        Self::named(&name).ok_or_else(|| D::Error::custom(format!("there is no product `{name}`")))
+    }
+}
+
 impl Default for Product {
     fn default() -> Self {
         PRODUCTS[5]
@@ -81,18 +97,30 @@ impl Product {
         self.max_nodes - 1
     }
 
-    pub(crate) fn hardware(&self) -> Value {
+    /// Smallest and largest disk of a node, in bytes.
+    pub(crate) fn disk_bytes(&self) -> (i64, i64) {
+        (self.storage_gib.0 * GIB, self.storage_gib.1 * GIB)
+    }
+
+    /// What its clusters can be changed to: sizes of the same line, but for the free one.
+    pub(crate) fn alternatives(&self) -> Vec<Self> {
+        let line = |product: &Self| product.name.trim_end_matches(|c: char| c.is_ascii_digit());
+        let fits = |other: &Self| !self.is_free() && line(other) == line(self) && other.name != self.name;
+        PRODUCTS.into_iter().filter(fits).collect()
+    }
+
+    pub(crate) fn hardware(&self, disk_bytes: i64) -> Value {
         json!({
             "cpus_per_node": self.cpus as f64,
             "memory_per_node_bytes": self.memory_gib * GIB,
             "heap_size_bytes": self.memory_gib * GIB / 2,
             "disks_per_node": 1,
-            "disk_size_per_node_bytes": self.storage_gib.0 * GIB,
+            "disk_size_per_node_bytes": disk_bytes,
             "disk_type": "standard",
         })
     }
 
-    fn show(&self, region: &str) -> Value {
+    pub(crate) fn show(&self, region: &str) -> Value {
         let nodes = |unit: i64| if unit == 0 { "1 node".to_owned() } else { format!("{} nodes", unit + 1) };
         let scaling: Vec<_> = (0..self.max_nodes)
             .map(|unit| json!({ "value": unit, "nodes": unit + 1, "description": nodes(unit) }))
@@ -156,17 +184,36 @@ pub(crate) fn meta() -> Value {
     })
 }
 
+fn split(text: &str) -> Value {
+    let mut parts = text.split('.').map(|part| part.parse::<u32>().unwrap_or_default());
+    let mut part = || parts.next().unwrap_or_default();
+    json!({ "version": text, "major": part(), "minor": part(), "hotfix": part() })
+}
+
 /// `GET /meta/cratedb-versions/`.
 pub(crate) fn versions() -> Value {
-    let split = |text: &str| {
-        let mut parts = text.split('.').map(|part| part.parse::<u32>().unwrap_or_default());
-        let mut part = || parts.next().unwrap_or_default();
-        json!({ "version": text, "major": part(), "minor": part(), "hotfix": part() })
-    };
     let mut newest = split(NIGHTLY.0);
     newest["date"] = NIGHTLY.1.into();
     newest["version"] = nightly().into();
     json!({ "crate_versions": { "stable": split(STABLE), "testing": split(TESTING), "nightly": newest } })
+}
+
+/// What a cluster can be upgraded to: the newest of its channel, if that is newer than what it has.
+pub(crate) fn upgrades(channel: &str, version: &str) -> Value {
+    let all = versions();
+    let newest = &all["crate_versions"][channel];
+    let newer = newest["version"].as_str().is_some_and(|newest| is_newer(newest, version));
+    let offered = if newer { json!({ channel: newest }) } else { json!({}) };
+    json!({ "crate_versions": offered })
+}
+
+/// Whether one version comes after another. Those of a nightly channel are ordered by their text.
+pub(crate) fn is_newer(version: &str, than: &str) -> bool {
+    let numbers = |text: &str| text.split('.').map_while(|part| part.parse::<u32>().ok()).collect::<Vec<_>>();
+    match (numbers(version), numbers(than)) {
+        (a, b) if a.len() == 3 && b.len() == 3 => a > b,
+        _ => version > than,
+    }
 }
 
 fn nightly() -> String {

@@ -101,12 +101,32 @@ impl Problems {
         value.as_i64()
     }
 
+    /// A required integer.
+    pub(super) fn integer(&mut self, body: &Value, field: &str) -> Option<i64> {
+        if body.get(field).is_none() {
+            self.add(field, "Missing data for required field.");
+        }
+        self.optional_integer(body, field)
+    }
+
     /// A region's name, or none at all: the service then chooses.
     pub(super) fn check_region(&mut self, region: &str) {
         if !region.is_empty() && !catalog::region_names().contains(&region) {
             let known = catalog::region_names().join(", ");
             self.add("region", &format!("No such region. There are: {known}."));
         }
+    }
+}
+
+const PASSWORD_LENGTH: (usize, usize) = (24, 128);
+
+pub(super) fn check_password(password: Option<&str>, problems: &mut Problems) {
+    let Some(length) = password.map(|password| password.chars().count()) else { return };
+    if length < PASSWORD_LENGTH.0 {
+        problems.add("password", &format!("Shorter than minimum length {}.", PASSWORD_LENGTH.0));
+    }
+    if length > PASSWORD_LENGTH.1 {
+        problems.add("password", &format!("Longer than maximum length {}.", PASSWORD_LENGTH.1));
     }
 }
 

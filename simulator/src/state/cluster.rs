@@ -1,16 +1,21 @@
 //! One cluster: its fields, its operations and what an operation's end does to it.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::catalog::Product;
-use super::operation::{Effect, Operation, Pace, Status};
-use super::{Event, Happening, Micros, stamp};
+use super::operation::{Effect, Moved, Operation, Pace, Status};
+use super::restrictions::Network;
+use super::{Event, Happening, Micros, Outbox, Work, stamp};
 
 /// Health while nothing is wrong is read this long before it is shown: the service probes about once a minute.
 const LAST_SEEN_AGE: Micros = 4_000_000;
 
+/// Backups are taken once a day unless something else was asked for.
+pub(crate) const BACKUP_SCHEDULE: &str = "55 6 * * *";
+
 /// What is there of a cluster, apart from operations in flight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Presence {
     /// Deployed, and the first operation has not succeeded (yet).
     Unborn,
@@ -19,7 +24,7 @@ pub(crate) enum Presence {
 }
 
 /// One cluster.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Cluster {
     pub(crate) id: String,
     pub(crate) name: String,
@@ -30,14 +35,24 @@ pub(crate) struct Cluster {
     pub(crate) channel: String,
     pub(crate) product: Product,
     pub(crate) unit: i64,
+    /// Of each node.
+    pub(crate) disk_bytes: i64,
     pub(crate) username: String,
     pub(crate) password: String,
     pub(crate) url: String,
+    /// Whether SQL needs credentials.
+    pub(crate) auth: bool,
     pub(crate) allow_suspend: bool,
     pub(crate) protected: bool,
+    pub(crate) backup_schedule: String,
+    pub(crate) ip_whitelist: Vec<Network>,
     pub(crate) presence: Presence,
     /// Since when it has been running; readiness of SQL counts from here.
     pub(crate) running_since: Option<Micros>,
+    /// When its database was used last; what makes a free cluster idle.
+    pub(crate) used: Micros,
+    /// Up to when the schedule of its backups was followed.
+    pub(crate) backed_up: Micros,
     /// Oldest first.
     pub(crate) operations: Vec<Operation>,
     /// Shown instead of the real health.
@@ -60,50 +75,82 @@ impl Cluster {
         self.pending()?.next_due()
     }
 
-    pub(crate) fn advance(&mut self, now: Micros, events: &mut Vec<Event>) {
+    pub(super) fn advance(&mut self, now: Micros, outbox: &mut Outbox) {
         while let Some(due) = self.pending().and_then(|operation| operation.ripe(now)) {
-            self.move_on(due, events);
+            self.move_on(due, outbox);
         }
     }
 
-    pub(crate) fn step(&mut self, now: Micros, events: &mut Vec<Event>) -> Option<()> {
+    /// Whether an operation moved; one that waits for work outside doesn't.
+    pub(super) fn step(&mut self, now: Micros, outbox: &mut Outbox) -> Option<()> {
         self.pending()?;
-        self.move_on(now, events);
+        self.move_on(now, outbox)
+    }
+
+    fn move_on(&mut self, at: Micros, outbox: &mut Outbox) -> Option<()> {
+        let operation = self.operations.last_mut()?;
+        let moved = operation.move_on(at)?;
+        let id = || operation.id.clone();
+        match moved {
+            Moved::On => {}
+            Moved::ToWork => outbox.works.push(Work::Restore { cluster: self.id.clone(), operation: id() }),
+            Moved::Over => self.end_operation(outbox),
+        }
         Some(())
     }
 
-    fn move_on(&mut self, at: Micros, events: &mut Vec<Event>) {
-        let Some(operation) = self.operations.last_mut() else { return };
-        let Some(next) = operation.next() else { return };
-        operation.status = next;
-        operation.modified = at;
-        if !next.is_final() {
-            return;
-        }
+    fn end_operation(&mut self, outbox: &mut Outbox) {
+        let Some(operation) = self.operations.last() else { return };
+        let (at, failed, effect) = (operation.modified, operation.status == Status::Failed, operation.effect.clone());
         self.modified = at;
-        let effect = operation.effect.clone();
-        let what = if next == Status::Failed { Some(Happening::Failed) } else { self.take_effect(&effect, at) };
-        events.extend(what.map(|what| Event { at, cluster: self.id.clone(), what }));
+        let what = if failed { Some(Happening::Failed) } else { self.take_effect(&effect, at) };
+        outbox.events.extend(what.map(|what| Event { at, cluster: self.id.clone(), what }));
     }
 
     fn take_effect(&mut self, effect: &Effect, at: Micros) -> Option<Happening> {
         match effect {
             Effect::Create => {
-                self.presence = Presence::Running;
-                self.running_since = Some(at);
-                Some(Happening::Deployed)
+                self.run_from(at);
+                return Some(Happening::Deployed);
             }
             Effect::Resume => {
-                self.presence = Presence::Running;
-                self.running_since = Some(at);
-                Some(Happening::Resumed)
+                self.run_from(at);
+                return Some(Happening::Resumed);
             }
             Effect::Suspend => {
                 self.presence = Presence::Suspended;
                 self.running_since = None;
-                Some(Happening::Suspended)
+                return Some(Happening::Suspended);
             }
-            Effect::Foreign(_) => None,
+            Effect::Scale(unit) => self.unit = *unit,
+            Effect::Upgrade(version) => {
+                self.version.clone_from(version);
+                self.restart(at);
+            }
+            Effect::ExpandStorage(bytes) => self.disk_bytes = *bytes,
+            Effect::ChangeProduct(product) => {
+                self.product = *product;
+                self.disk_bytes = self.disk_bytes.max(product.disk_bytes().0);
+                self.restart(at);
+            }
+            Effect::ChangeBackups(schedule) => self.backup_schedule.clone_from(schedule),
+            Effect::Restrict(networks) => self.ip_whitelist.clone_from(networks),
+            Effect::ChangePassword(password) => self.password.clone_from(password),
+            Effect::Restore(_) | Effect::Import | Effect::Export | Effect::Foreign(_) => {}
+        }
+        None
+    }
+
+    fn run_from(&mut self, at: Micros) {
+        self.presence = Presence::Running;
+        self.used = at;
+        self.running_since = Some(at);
+    }
+
+    /// Its nodes begin anew: connections that were open end.
+    pub(super) fn restart(&mut self, at: Micros) {
+        if self.is_running() {
+            self.running_since = Some(at.max(self.running_since.map_or(at, |since| since + 1)));
         }
     }
 
@@ -159,9 +206,9 @@ impl Cluster {
             "allow_custom_storage": false,
             "deletion_protected": self.protected,
             "gc_available": false,
-            "backup_schedule": "55 6 * * *",
-            "ip_whitelist": [],
-            "hardware_specs": self.product.hardware(),
+            "backup_schedule": self.backup_schedule,
+            "ip_whitelist": self.ip_whitelist,
+            "hardware_specs": self.product.hardware(self.disk_bytes),
             "health": self.frozen_health.clone().unwrap_or_else(|| self.health(now)),
             "dc": stamp::dc(self.created, self.modified),
         });

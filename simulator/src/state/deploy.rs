@@ -2,14 +2,13 @@
 
 use serde_json::Value;
 
-use super::account::is_project_name;
 use super::catalog::{self, Product};
-use super::checks::{Problems, is_uuid};
-use super::cluster::{Cluster, Presence};
+use super::checks::{Problems, check_password, is_uuid};
+use super::cluster::{BACKUP_SCHEDULE, Cluster, Presence};
 use super::operation::Effect;
+use super::projects::is_project_name;
 use super::{Answer, Event, Happening, Micros, State};
 
-const PASSWORD_LENGTH: (usize, usize) = (24, 128);
 const NAME_LENGTH: (usize, usize) = (3, 63);
 
 /// A cluster that is there when the simulator starts.
@@ -24,6 +23,11 @@ pub(crate) struct Given {
     pub(crate) suspended: bool,
     pub(crate) allow_suspend: bool,
     pub(crate) protected: bool,
+    pub(crate) auth: bool,
+    /// Name of its organization; the first one if absent.
+    pub(crate) organization: Option<String>,
+    /// Name of its project; the first one of the organization if absent.
+    pub(crate) project: Option<String>,
     pub(crate) url: String,
 }
 
@@ -48,12 +52,12 @@ enum Place {
 impl State {
     /// Puts a cluster there whose deploy is long over.
     pub(crate) fn give(&mut self, now: Micros, given: Given) -> String {
+        let (project_id, region, organization) = self.given_place(&given).unwrap_or_default();
         let id = given.id.unwrap_or_else(|| self.new_id());
-        let project = self.account.projects.first().map(|project| (project.id.clone(), project.region.clone()));
-        let (project_id, region) = project.unwrap_or_default();
+        let mine = |one: &&super::account::Subscription| one.organization_id == organization;
         let subscription_id = match given.product.is_free() {
             true => catalog::FREE_SUBSCRIPTION.into(),
-            false => self.account.subscriptions.first().map(|one| one.id.clone()).unwrap_or_default(),
+            false => self.account.subscriptions.iter().find(mine).map(|one| one.id.clone()).unwrap_or_default(),
         };
         let channel = if given.version.starts_with("nightly") { "nightly" } else { "stable" };
         self.clusters.push(Cluster {
@@ -66,9 +70,15 @@ impl State {
             channel: channel.into(),
             product: given.product,
             unit: 0,
+            disk_bytes: given.product.disk_bytes().0,
             username: given.username,
             password: given.password,
             url: given.url,
+            auth: given.auth,
+            backup_schedule: BACKUP_SCHEDULE.into(),
+            ip_whitelist: Vec::new(),
+            used: now,
+            backed_up: now,
             allow_suspend: given.allow_suspend,
             protected: given.protected,
             presence: if given.suspended { Presence::Suspended } else { Presence::Running },
@@ -83,6 +93,22 @@ impl State {
             created.status = super::operation::Status::Succeeded;
         }
         id
+    }
+
+    /// Id and region of the project, and the organization's id.
+    fn given_place(&self, given: &Given) -> Option<(String, String, String)> {
+        let organizations = self.account.organizations.iter();
+        let fits = |wanted: &Option<String>, name: &str| wanted.as_deref().is_none_or(|wanted| wanted == name);
+        let mut places = organizations.filter(|one| fits(&given.organization, &one.name)).flat_map(|organization| {
+            let mine = self.account.projects.iter().filter(|one| one.organization_id == organization.id);
+            mine.filter(|one| fits(&given.project, &one.name))
+        });
+        places.next().map(|project| (project.id.clone(), project.region.clone(), project.organization_id.clone()))
+    }
+
+    /// Whether there is the organization and the project that a given cluster names.
+    pub(crate) fn has_place(&self, given: &Given) -> bool {
+        self.given_place(given).is_some()
     }
 
     pub(super) fn deploy(&mut self, now: Micros, organization: &str, body: &Value, url: String) -> Answer {
@@ -129,9 +155,15 @@ impl State {
             channel: wanted.channel,
             product: wanted.product,
             unit: wanted.unit,
+            disk_bytes: wanted.product.disk_bytes().0,
             username: wanted.username,
             password: wanted.password,
             url,
+            auth: true,
+            backup_schedule: BACKUP_SCHEDULE.into(),
+            ip_whitelist: Vec::new(),
+            used: now,
+            backed_up: now,
             allow_suspend: wanted.product.can_be_suspended(),
             protected: false,
             presence: Presence::Unborn,
@@ -141,7 +173,7 @@ impl State {
             created: now,
             modified: now,
         });
-        self.events.push(Event { at: now, cluster: id.clone(), what: Happening::DeployRequested });
+        self.outbox.events.push(Event { at: now, cluster: id.clone(), what: Happening::DeployRequested });
         self.begin(now, &id, Effect::Create);
         self.by_id(&id).map_or_else(Answer::not_found, |cluster| Answer::created(cluster.show(now)))
     }
@@ -151,7 +183,7 @@ impl State {
         self.clusters.iter().filter(here).any(|cluster| cluster.product.is_free())
     }
 
-    fn check_subscription(&self, organization: &str, id: &str, product: Product, problems: &mut Problems) {
+    pub(super) fn check_subscription(&self, organization: &str, id: &str, product: Product, problems: &mut Problems) {
         let known = |one: &super::account::Subscription| one.id == id && one.organization_id == organization;
         if product.is_free() == (id == catalog::FREE_SUBSCRIPTION) {
             if !product.is_free() && !self.account.subscriptions.iter().any(known) {
@@ -251,16 +283,6 @@ fn check_version(channel: &str, version: Option<&str>, problems: &mut Problems) 
         problems.add("channel", &format!("Must be one of: {}.", catalog::CHANNELS.join(", ")));
     } else if version.is_some_and(|version| !catalog::has_version(channel, version)) {
         problems.add("crate_version", &format!("No such version in channel {channel}."));
-    }
-}
-
-fn check_password(password: Option<&str>, problems: &mut Problems) {
-    let Some(length) = password.map(|password| password.chars().count()) else { return };
-    if length < PASSWORD_LENGTH.0 {
-        problems.add("password", &format!("Shorter than minimum length {}.", PASSWORD_LENGTH.0));
-    }
-    if length > PASSWORD_LENGTH.1 {
-        problems.add("password", &format!("Longer than maximum length {}.", PASSWORD_LENGTH.1));
     }
 }
 

@@ -24,6 +24,12 @@ impl State {
         self.plans.entry(name).or_default().push(plan);
     }
 
+    /// For the next import or export job of the cluster with this id or name; only failing and holding mean something.
+    pub(crate) fn plan_job(&mut self, id_or_name: &str, plan: Plan) {
+        let name = self.find(id_or_name).map_or_else(|| id_or_name.to_owned(), |cluster| cluster.name.clone());
+        self.job_plans.entry(name).or_default().push(plan);
+    }
+
     /// An operation that somebody else began. False if the cluster is unknown or busy.
     pub(crate) fn foreign(&mut self, now: Micros, id_or_name: &str, effect: Effect, pace: Pace) -> bool {
         self.advance(now);
@@ -31,26 +37,21 @@ impl State {
         let Some(cluster) = self.find_mut(id_or_name).filter(|cluster| cluster.pending().is_none()) else {
             return false;
         };
-        cluster.begin(
-            now,
-            Operation {
-                id,
-                effect,
-                status: Status::InProgress,
-                pace,
-                failure: None,
-                hidden: false,
-                created: now,
-                modified: now,
-            },
-        );
+        cluster.begin(now, Operation { status: Status::InProgress, ..Operation::asked_for(id, effect, pace, now) });
         true
     }
 
-    /// Lets an operation that was held go on by time.
+    /// Lets an operation and jobs that were held go on by time.
     pub(crate) fn release(&mut self, id_or_name: &str) -> bool {
         let pace = self.pace;
-        self.find_mut(id_or_name).map(|cluster| cluster.set_pace(pace)).is_some()
+        let found = self.find_mut(id_or_name).map(|cluster| {
+            cluster.set_pace(pace);
+            cluster.id.clone()
+        });
+        found.is_some_and(|id| {
+            self.release_jobs(&id);
+            true
+        })
     }
 
     /// Shows the health of this moment until it is thawed.

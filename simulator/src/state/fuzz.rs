@@ -62,6 +62,9 @@ fn begin(random: &mut Random) -> State {
                 suspended: random.below(2) == 0,
                 allow_suspend: product.can_be_suspended(),
                 protected: false,
+                auth: true,
+                organization: None,
+                project: None,
                 url: String::new(),
             },
         );
@@ -182,7 +185,7 @@ fn drain(state: &mut State, mut now: Micros, seed: u64) {
         now += 3_600_000_000;
         state.advance(now);
         if state.step(now) == 0 {
-            assert_eq!(state.next_due(), None, "seed {seed}: nothing is due when nothing is in flight");
+            assert_eq!(state.next_move(), None, "seed {seed}: nothing is due when nothing is in flight");
             return;
         }
     }

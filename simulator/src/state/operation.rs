@@ -1,13 +1,18 @@
-//! One asynchronous operation of a cluster: how it moves and what it says about itself.
+//! One asynchronous operation of a cluster: how it moves and what it says about itself. Jobs move in the same way.
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Micros, stamp};
+use super::Micros;
+use super::catalog::Product;
+use super::restrictions::Network;
+use super::snapshots::Restore;
+use super::stamp;
 
 /// What moves operations on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Pace {
     /// Time: an operation succeeds this long after it was asked for. With zero it is over when the next request comes.
     Auto(Duration),
@@ -16,7 +21,7 @@ pub enum Pace {
 }
 
 /// Where an operation is. The order is the order in which it moves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Status {
     Registered,
     Sent,
@@ -42,11 +47,26 @@ impl Status {
 }
 
 /// What an operation does to its cluster when it succeeds.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Effect {
     Create,
     Suspend,
     Resume,
+    /// To this unit; nodes are one more.
+    Scale(i64),
+    /// To this version.
+    Upgrade(String),
+    /// To so many bytes a node.
+    ExpandStorage(i64),
+    ChangeProduct(Product),
+    /// To this schedule.
+    ChangeBackups(String),
+    Restrict(Vec<Network>),
+    ChangePassword(String),
+    Restore(Restore),
+    /// A job's: its own status says what became of it, the cluster stays as it is.
+    Import,
+    Export,
     /// Something another person asked for; the type is shown, nothing is done.
     Foreign(String),
 }
@@ -57,8 +77,23 @@ impl Effect {
         match self {
             Self::Create => "CREATE",
             Self::Suspend | Self::Resume => "SUSPEND",
+            Self::Scale(_) => "SCALE",
+            Self::Upgrade(_) => "UPGRADE",
+            Self::ExpandStorage(_) => "EXPAND_STORAGE",
+            Self::ChangeProduct(_) => "CHANGE_COMPUTE",
+            Self::ChangeBackups(_) => "BACKUP_SCHEDULE_UPDATE",
+            Self::Restrict(_) => "ALLOWED_CIDR_UPDATE",
+            Self::ChangePassword(_) => "PASSWORD_UPDATE",
+            Self::Restore(_) => "RESTORE_SNAPSHOT",
+            Self::Import => "IMPORT",
+            Self::Export => "EXPORT",
             Self::Foreign(kind) => kind,
         }
+    }
+
+    /// Whether something outside of this state machine must happen before it can be over.
+    pub(crate) fn needs_work(&self) -> bool {
+        matches!(self, Self::Restore(_) | Self::Import | Self::Export)
     }
 
     fn progress(&self) -> &'static str {
@@ -66,7 +101,13 @@ impl Effect {
             Self::Create => "The cluster is being created.",
             Self::Suspend => "The cluster is being suspended.",
             Self::Resume => "The cluster is being resumed.",
-            Self::Foreign(_) => "The cluster is being changed.",
+            Self::Scale(_) => "The cluster is being scaled.",
+            Self::Upgrade(_) => "The cluster is being upgraded.",
+            Self::ExpandStorage(_) => "The storage is being expanded.",
+            Self::Restore(_) => "The snapshot is being restored.",
+            Self::Import => "Import in progress.",
+            Self::Export => "Export in progress.",
+            _ => "The cluster is being changed.",
         }
     }
 
@@ -75,13 +116,19 @@ impl Effect {
             Self::Create => "The cluster was created.",
             Self::Suspend => "The cluster was suspended.",
             Self::Resume => "The cluster was resumed.",
-            Self::Foreign(_) => "The cluster was changed.",
+            Self::Scale(_) => "The cluster was scaled.",
+            Self::Upgrade(_) => "The cluster was upgraded.",
+            Self::ExpandStorage(_) => "The storage was expanded.",
+            Self::Restore(_) => "The snapshot was restored.",
+            Self::Import => "Import succeeded",
+            Self::Export => "Export succeeded",
+            _ => "The cluster was changed.",
         }
     }
 }
 
 /// One operation, from request to end.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Operation {
     pub(crate) id: String,
     pub(crate) effect: Effect,
@@ -91,11 +138,31 @@ pub(crate) struct Operation {
     pub(crate) failure: Option<String>,
     /// Left out of the list of operations.
     pub(crate) hidden: bool,
+    /// In progress until the work outside is reported as done.
+    pub(crate) awaiting: bool,
+    /// What the list of operations tells of it besides.
+    pub(crate) details: Value,
     pub(crate) created: Micros,
     pub(crate) modified: Micros,
 }
 
 impl Operation {
+    /// One that was just asked for.
+    pub(crate) fn asked_for(id: String, effect: Effect, pace: Pace, now: Micros) -> Self {
+        Self {
+            id,
+            effect,
+            status: Status::Registered,
+            pace,
+            failure: None,
+            hidden: false,
+            awaiting: false,
+            details: json!({}),
+            created: now,
+            modified: now,
+        }
+    }
+
     /// When it becomes `status` by itself.
     fn due(&self, status: Status) -> Option<Micros> {
         let Pace::Auto(total) = self.pace else { return None };
@@ -109,10 +176,11 @@ impl Operation {
         Some(self.created.saturating_add(after))
     }
 
-    pub(crate) fn next(&self) -> Option<Status> {
+    fn next(&self) -> Option<Status> {
         match self.status {
             Status::Registered => Some(Status::Sent),
             Status::Sent => Some(Status::InProgress),
+            Status::InProgress if self.awaiting => None,
             Status::InProgress if self.failure.is_some() => Some(Status::Failed),
             Status::InProgress => Some(Status::Succeeded),
             Status::Succeeded | Status::Failed => None,
@@ -126,6 +194,26 @@ impl Operation {
     /// The moment of its next status, if that is not after `now`.
     pub(crate) fn ripe(&self, now: Micros) -> Option<Micros> {
         self.next_due().filter(|due| *due <= now)
+    }
+
+    /// Takes the next status, if it has one. True if work outside must begin with it.
+    pub(crate) fn move_on(&mut self, at: Micros) -> Option<Moved> {
+        self.status = self.next()?;
+        // Work may take longer than time alone would have.
+        self.modified = self.modified.max(at);
+        self.awaiting = self.status == Status::InProgress && self.effect.needs_work() && self.failure.is_none();
+        Some(match (self.status.is_final(), self.awaiting) {
+            (true, _) => Moved::Over,
+            (_, true) => Moved::ToWork,
+            _ => Moved::On,
+        })
+    }
+
+    /// The work outside is done; with a reason if it went wrong.
+    pub(crate) fn worked(&mut self, now: Micros, failure: Option<String>) {
+        self.awaiting = false;
+        self.failure = failure;
+        self.modified = self.modified.max(now);
     }
 
     pub(crate) fn message(&self) -> &str {
@@ -147,7 +235,7 @@ impl Operation {
             "entity": "CLUSTER",
             "entity_id": cluster,
             "feedback_data": { "message": self.message() },
-            "non_sensitive_data": {},
+            "non_sensitive_data": self.details,
             "dc": stamp::dc(self.created, self.modified),
         })
     }
@@ -161,4 +249,13 @@ impl Operation {
             "dc": stamp::dc(self.created, self.modified),
         })
     }
+}
+
+/// What became of an operation that moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moved {
+    On,
+    /// It waits for [`Operation::worked`] now.
+    ToWork,
+    Over,
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::account::{Organization, Project, Subscription};
+use super::account::{Project, Subscription};
 use super::cluster::Cluster;
 use super::{Answer, Call, Micros, Query, State, catalog, stamp};
 
@@ -51,22 +51,27 @@ impl State {
             Call::Operations(id, query) => self.by_id(id).map_or_else(Answer::not_found, |one| operations(one, query)),
             Call::Meta => Answer::ok(catalog::meta()),
             Call::Versions => Answer::ok(catalog::versions()),
-            Call::CreateProject(_) | Call::Deploy { .. } | Call::Delete(_) | Call::Suspend(..) | Call::Protect(..) => {
-                Answer::refused(500, "An error occured.")
-            }
+            Call::ApiKeys => self.api_keys(),
+            Call::ApiKey(key) => self.api_key(key),
+            Call::Quotas(id) => self.quotas(id),
+            Call::Integrations(id) => self.integrations(id),
+            Call::Files(id) => self.list_files(id),
+            Call::File(id, file) => self.get_file(id, file),
+            Call::AvailableProducts(id) => one(self.by_id(id).map(alternatives)),
+            Call::AvailableUpgrades(id) => one(self.by_id(id).map(|one| catalog::upgrades(&one.channel, &one.version))),
+            Call::ImportJobs(id) => self.import_jobs(id),
+            Call::ImportJob(id, job) => self.import_job(id, job),
+            Call::JobFiles(id, job, query) => self.job_files(id, job, query),
+            Call::ExportJobs(id) => self.export_jobs(id),
+            Call::ExportJob(id, job) => self.export_job(id, job),
+            Call::Snapshots(id, query) => self.list_snapshots(id, query),
+            Call::Metrics(id, metric, query) => self.metrics(now, id, metric, query),
+            _ => Answer::refused(500, "An error occured."),
         }
     }
 
     pub(super) fn by_id(&self, id: &str) -> Option<&Cluster> {
         self.clusters.iter().find(|cluster| cluster.id == id)
-    }
-
-    pub(super) fn organization(&self, id: &str) -> Option<&Organization> {
-        self.account.organizations.iter().find(|organization| organization.id == id)
-    }
-
-    pub(super) fn project(&self, id: &str) -> Option<&Project> {
-        self.account.projects.iter().find(|project| project.id == id)
     }
 
     pub(super) fn organization_of(&self, cluster: &Cluster) -> Option<&String> {
@@ -109,12 +114,17 @@ fn products(query: &Query) -> Value {
     all.filter(|product| ["kind", "tier", "name", "plan", "offer"].iter().all(|name| fits(product, name))).collect()
 }
 
+/// What a cluster can be changed to.
+fn alternatives(cluster: &Cluster) -> Value {
+    cluster.product.alternatives().iter().map(|product| product.show(&cluster.region)).collect()
+}
+
 /// Newest first.
 fn operations(cluster: &Cluster, query: &Query) -> Answer {
     let mut errors = serde_json::Map::new();
     let mut date = |name: &str| {
         let text = parameter(query, name)?;
-        let at = stamp::parse(text);
+        let at = stamp::parse_date(text);
         if at.is_none() {
             errors.insert(name.into(), json!(["Not a valid datetime."]));
         }

@@ -39,6 +39,14 @@ pub(crate) fn parse(text: &str) -> Option<Micros> {
     Micros::try_from(at.unix_timestamp_nanos() / 1000).ok()
 }
 
+/// Reads the same, and a date without a time, and a time without an offset, which is one in UTC.
+pub(crate) fn parse_date(text: &str) -> Option<Micros> {
+    // A plus sign in a query is a space unless it was escaped.
+    let text = text.replace(' ', "+");
+    let whole = || format!("{text}T00:00:00Z");
+    parse(&text).or_else(|| parse(&format!("{text}Z"))).or_else(|| parse(&whole()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -52,6 +60,15 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_date() {
-        assert_eq!(parse("yesterday"), None);
+        assert_eq!((parse("yesterday"), parse_date("yesterday")), (None, None));
+    }
+
+    #[test]
+    fn reads_dates_as_clients_write_them() {
+        let at = parse("2026-01-03T10:00:00Z");
+        for text in ["2026-01-03T10:00:00.000000+00:00", "2026-01-03T10:00:00.000000 00:00", "2026-01-03T10:00:00"] {
+            assert_eq!(parse_date(text), at, "{text}");
+        }
+        assert_eq!(parse_date("2026-01-03"), at.map(|at| at - 36_000_000_000));
     }
 }

@@ -1,9 +1,10 @@
 //! Suspend and resume (one request, one type of operation), deletion protection and deletion.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::checks::Problems;
 use super::cluster::Presence;
+use super::faults::Plan;
 use super::operation::{Effect, Operation, Pace, Status};
 use super::{Answer, CONFLICT, Event, Happening, Micros, State};
 
@@ -22,7 +23,7 @@ impl State {
         }
         let effect = if suspended { Effect::Suspend } else { Effect::Resume };
         let what = if suspended { Happening::SuspendRequested } else { Happening::ResumeRequested };
-        self.events.push(Event { at: now, cluster: id.into(), what });
+        self.outbox.events.push(Event { at: now, cluster: id.into(), what });
         self.begin(now, id, effect);
         self.by_id(id).map_or_else(Answer::not_found, |cluster| Answer::ok(cluster.show(now)))
     }
@@ -44,19 +45,38 @@ impl State {
             Some(cluster) if cluster.protected => Answer::refused(400, "The cluster is protected against deletion."),
             Some(_) => {
                 self.clusters.retain(|cluster| cluster.id != id);
-                self.events.push(Event { at: now, cluster: id.into(), what: Happening::Deleted });
+                self.forget(id);
+                self.outbox.events.push(Event { at: now, cluster: id.into(), what: Happening::Deleted });
                 Answer::no_content()
             }
         }
     }
 
+    /// What goes with a cluster. Its snapshots stay: another one can be restored from them.
+    pub(super) fn forget(&mut self, cluster: &str) {
+        self.jobs.retain(|job| job.cluster != cluster);
+    }
+
     /// Registers an operation as the plans for this cluster say. None may be in flight.
     pub(super) fn begin(&mut self, now: Micros, cluster: &str, effect: Effect) {
+        self.begin_with(now, cluster, effect, json!({}));
+    }
+
+    pub(super) fn begin_with(&mut self, now: Micros, cluster: &str, effect: Effect, details: Value) {
+        let Some(name) = self.by_id(cluster).map(|one| one.name.clone()) else { return };
+        let plan = self.plans.get_mut(&name).filter(|plans| !plans.is_empty()).map(|plans| plans.remove(0));
+        self.begin_planned(now, cluster, effect, details, plan.unwrap_or_default());
+    }
+
+    /// An operation of the service's own, which no plan is meant for.
+    pub(super) fn begin_own(&mut self, now: Micros, cluster: &str, effect: Effect) {
+        self.begin_planned(now, cluster, effect, json!({}), Plan::default());
+    }
+
+    fn begin_planned(&mut self, now: Micros, cluster: &str, effect: Effect, details: Value, plan: Plan) {
         let id = self.new_id();
-        let pace = self.pace;
+        let pace = if plan.held { Pace::Explicit } else { self.pace };
         let Some(cluster) = self.clusters.iter_mut().find(|one| one.id == cluster) else { return };
-        let plan = self.plans.get_mut(&cluster.name).filter(|plans| !plans.is_empty()).map(|plans| plans.remove(0));
-        let plan = plan.unwrap_or_default();
         if plan.lost {
             return;
         }
@@ -64,23 +84,13 @@ impl State {
         let nothing_to_do = match effect {
             Effect::Suspend => cluster.presence == Presence::Suspended,
             Effect::Resume => cluster.presence == Presence::Running,
-            Effect::Create | Effect::Foreign(_) => false,
+            _ => false,
         };
         // Suspending waits for a healthy cluster, and a resume needs disks that were once there.
         let unborn = effect != Effect::Create && cluster.presence == Presence::Unborn;
         let failure = plan.failure.or_else(|| unborn.then(|| "The cluster was never created.".into()));
-        cluster.begin(
-            now,
-            Operation {
-                id,
-                effect,
-                status: if nothing_to_do && failure.is_none() { Status::Succeeded } else { Status::Registered },
-                pace: if plan.held { Pace::Explicit } else { pace },
-                failure,
-                hidden: plan.hidden,
-                created: now,
-                modified: now,
-            },
-        );
+        let status = if nothing_to_do && failure.is_none() { Status::Succeeded } else { Status::Registered };
+        let asked = Operation::asked_for(id, effect, pace, now);
+        cluster.begin(now, Operation { status, failure, hidden: plan.hidden, details, ..asked });
     }
 }

@@ -70,6 +70,9 @@ fn given(name: &str, product: &str, suspended: bool) -> Given {
         suspended,
         allow_suspend: product.can_be_suspended(),
         protected: false,
+        auth: true,
+        organization: None,
+        project: None,
         url: "http://127.0.0.1:1".into(),
     }
 }

@@ -1,10 +1,13 @@
 //! The simulator from outside: its HTTP API, its gateways, its faults and its program.
 
+mod access;
+mod changes;
 mod control;
 mod crate_program;
 mod deploy;
 mod faults;
 mod gateway;
+mod jobs;
 mod openapi;
 mod proxy;
 mod run;

@@ -2,9 +2,9 @@
 
 use super::query::plan_in;
 use super::{Analyser, Column, Scope, keys};
-use crate::engine::ast::{self, Join as Kinds};
+use crate::engine::ast::{self, Join as Kinds, On};
 use crate::engine::catalog;
-use crate::engine::error::{Result, SqlError, no_function, refuse};
+use crate::engine::error::{Result, SqlError, invalid, no_function, refuse};
 use crate::engine::exec::{Join, Plan, SYSTEM, Source};
 use crate::engine::expr::Expr;
 use crate::engine::functions::sets::SetFunction;
@@ -149,7 +149,7 @@ fn join(
     context: &Context,
     (left, right): (&ast::Source, &ast::Source),
     kind: Kinds,
-    on: Option<&ast::Ast>,
+    on: Option<&On>,
     outer: Option<&Scope>,
 ) -> Result<(Source, Vec<Column>)> {
     let (left, mut columns) = plan(context, left, outer)?;
@@ -166,9 +166,14 @@ fn join(
     columns.extend(right_columns.into_iter().filter(is_own));
     columns.extend(marks);
     let mut on_expr = None;
+    let on = match on {
+        None => None,
+        Some(On::Condition(condition)) => Some(condition.clone()),
+        Some(On::Columns(names)) => Some(using(names, &columns, widths.0)?),
+    };
     if let Some(on) = on {
         let scope = Scope::new(columns, outer);
-        on_expr = Some(Analyser::new(context, &scope).condition(on)?);
+        on_expr = Some(Analyser::new(context, &scope).condition(&on)?);
         if scope.escaped.get()
             && let Some(outer) = outer
         {
@@ -184,6 +189,35 @@ fn join(
     };
     let join = Join { left, right, widths, on: on_expr, outer: keep };
     Ok((Source::Join(Box::new(join)), columns))
+}
+
+/// The condition that `USING` stands for; the columns of both sides stay, under their own tables' names.
+fn using(names: &[String], columns: &[Column], width: usize) -> Result<ast::Ast> {
+    let (left, right) = columns.split_at(width);
+    let partial = columns.iter().any(|c| c.name == catalog::PARTIAL);
+    let mut condition = None;
+    for name in names {
+        let equal = ast::Ast::Binary(
+            "=",
+            Box::new(common(name, left, "left", partial)?),
+            Box::new(common(name, right, "right", partial)?),
+        );
+        condition = Some(match condition {
+            None => equal,
+            Some(before) => ast::Ast::Binary("AND", Box::new(before), Box::new(equal)),
+        });
+    }
+    condition.ok_or_else(|| refuse("USING without columns"))
+}
+
+fn common(name: &str, columns: &[Column], side: &str, partial: bool) -> Result<ast::Ast> {
+    let mut found = columns.iter().filter(|c| c.name == name);
+    match (found.next(), found.next()) {
+        (Some(column), None) => Ok(ast::Ast::Column([&column.relation[..], &[name.to_owned()]].concat())),
+        (Some(_), Some(_)) => Err(invalid(format!("common column name {name} appears more than once in {side} table"))),
+        (None, _) if partial => Err(refuse("this column in USING")),
+        (None, _) => Err(invalid(format!("column {name} specified in USING clause does not exist in {side} table"))),
+    }
 }
 
 /// Whether a joined table is searched or read by key depends on CrateDB's optimizer.

@@ -1,9 +1,10 @@
 //! `sys`: nodes, cluster, health, users.
 
-use super::{Table, definitions, partial, summits, texts};
+use super::shape::{self, object};
+use super::{Table, definitions, nodes, partial, shards, summits, texts};
 use crate::engine::error::{Result, refuse};
 use crate::engine::session::Context;
-use crate::engine::types::{Field, Object, Policy, TEXT, Type};
+use crate::engine::types::{TEXT, Type};
 use crate::engine::value::Value;
 
 /// Settings of the cluster this engine knows: name, default, type.
@@ -16,64 +17,38 @@ pub(crate) const SETTINGS: [(&str, i64, Type); 6] = [
     ("cluster.routing.allocation.node_concurrent_recoveries", 2, Type::Integer),
 ];
 
-fn object(fields: &[(&str, Type)]) -> Type {
-    let field = |(name, ty): &(&str, Type)| Field { name: (*name).into(), ty: ty.clone(), position: 0 };
-    Type::Object(Object { policy: Policy::Dynamic, fields: fields.iter().map(field).collect() })
-}
-
 fn value(fields: &[(&str, Value)]) -> Value {
     Value::Object(fields.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect())
 }
 
 pub(super) fn rows(context: &Context, name: &str) -> Result<Table> {
     Ok(match name {
-        "nodes" => nodes(context),
+        "allocations" => shards::allocations(context),
+        "nodes" => nodes::table(context),
         "cluster" => cluster(context),
         "cluster_health" => {
             let columns = vec![
-                ("health", TEXT),
                 ("description", TEXT),
-                ("severity", Type::SmallInt),
+                ("health", TEXT),
                 ("missing_shards", Type::BigInt),
-                ("underreplicated_shards", Type::BigInt),
                 ("pending_tasks", Type::BigInt),
+                ("severity", Type::SmallInt),
+                ("underreplicated_shards", Type::BigInt),
             ];
             let row =
-                vec![Value::text("GREEN"), Value::text(""), Value::Int(1), Value::Int(0), Value::Int(0), Value::Int(0)];
-            (partial(columns), vec![row])
+                vec![Value::text(""), Value::text("GREEN"), Value::Int(0), Value::Int(0), Value::Int(1), Value::Int(0)];
+            (columns, vec![row])
         }
         "health" => health(context),
-        "shards" => shards(context),
+        "shards" => shards::shards(context),
         "users" => users(context),
         "privileges" => privileges(context),
         "roles" => (partial(texts(&["name"])), vec![]),
-        "snapshots" => (partial(texts(&["repository", "name"])), vec![]),
+        "snapshots" => shards::snapshots(),
         "repositories" => (partial(texts(&["name"])), vec![]),
         "summits" => summits::table(),
         _ => return Err(refuse(format!("sys.{name}"))),
     })
-}
-
-fn nodes(context: &Context) -> Table {
-    let options = context.options;
-    let port = options.http_address.rsplit(':').next().and_then(|p| p.parse().ok()).map_or(Value::Null, Value::Int);
-    let columns = vec![
-        ("id", TEXT),
-        ("name", TEXT),
-        ("hostname", TEXT),
-        ("rest_url", TEXT),
-        ("port", object(&[("http", Type::Integer)])),
-        ("version", object(&[("number", TEXT), ("build_snapshot", Type::Boolean)])),
-    ];
-    let row = vec![
-        Value::text(&options.cluster_id),
-        Value::text(&options.node_name),
-        Value::text("localhost"),
-        Value::text(&options.http_address),
-        value(&[("http", port)]),
-        value(&[("number", Value::text(&options.version)), ("build_snapshot", Value::Bool(false))]),
-    ];
-    (partial(columns), vec![row])
 }
 
 /// The value of a known setting.
@@ -112,21 +87,15 @@ fn cluster(context: &Context) -> Table {
 }
 
 fn health(context: &Context) -> Table {
-    let mut columns = texts(&["table_schema", "table_name", "health"]);
-    columns.push(("severity", Type::SmallInt));
+    let columns = shape::columns(
+        "health TEXT, missing_shards BIGINT, partition_ident TEXT, severity SMALLINT, table_name TEXT, table_schema TEXT, \
+         underreplicated_shards BIGINT",
+    );
     let row = |d: &crate::engine::store::Definition| {
-        vec![Value::text(&d.schema), Value::text(&d.name), Value::text("GREEN"), Value::Int(1)]
+        let (name, schema) = (Value::text(&d.name), Value::text(&d.schema));
+        vec![Value::text("GREEN"), Value::Int(0), Value::Null, Value::Int(1), name, schema, Value::Int(0)]
     };
-    (partial(columns), definitions(context).map(row).collect())
-}
-
-fn shards(context: &Context) -> Table {
-    let mut columns = texts(&["schema_name", "table_name"]);
-    columns.extend([("id", Type::Integer), ("primary", Type::Boolean)]);
-    let rows = definitions(context).flat_map(|d| {
-        (0..d.shards).map(|i| vec![Value::text(&d.schema), Value::text(&d.name), Value::Int(i), Value::Bool(true)])
-    });
-    (partial(columns), rows.collect())
+    (columns, definitions(context).map(row).collect())
 }
 
 fn users(context: &Context) -> Table {

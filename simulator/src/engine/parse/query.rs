@@ -1,12 +1,12 @@
 //! Parser of queries.
 
-use crate::engine::ast::{Ast, Body, Item, Join, Query, Select, Source};
+use crate::engine::ast::{Ast, Body, Item, Join, On, Query, Select, Source};
 use crate::engine::error::{Result, refuse, syntax};
 use crate::engine::lex::{Token, is_reserved};
 use crate::engine::parse::Parser;
 
 /// Words that follow a relation or an item and so are no alias there, although CrateDB doesn't reserve them.
-const NO_ALIAS: &str = " window returning fetch tablesample ";
+const NO_ALIAS: &str = " window returning fetch tablesample using ";
 
 impl Parser<'_> {
     /// Whether a query begins here.
@@ -154,9 +154,14 @@ impl Parser<'_> {
                 let on = if kind == Join::Cross {
                     None
                 } else if p.word("on") {
-                    Some(p.expr()?)
+                    Some(On::Condition(p.expr()?))
+                } else if p.word("using") {
+                    p.expect_op("(")?;
+                    let columns = p.list(Self::ident)?;
+                    p.expect_op(")")?;
+                    Some(On::Columns(columns))
                 } else {
-                    return Err(refuse("a join without ON"));
+                    return Err(refuse("a join without ON and USING"));
                 };
                 left = Source::Join { left: Box::new(left), right, kind, on };
             }

@@ -1,0 +1,193 @@
+//! Changes of a cluster that take time: scale, upgrade, storage, product, backups, networks, password. And those that
+//! don't: the restart of a node and the subscription.
+
+use serde_json::{Value, json};
+
+use super::checks::{Problems, check_password};
+use super::cluster::Cluster;
+use super::operation::Effect;
+use super::{Answer, CONFLICT, Call, Micros, State, catalog, restrictions};
+
+/// What a request asks for, and what the list of operations will tell of it.
+type Asked = (Effect, Value);
+
+impl State {
+    /// The answer to a request for a change that becomes an operation; none for other calls.
+    pub(super) fn change(&mut self, now: Micros, call: &Call) -> Option<Answer> {
+        let (id, read, body): (_, fn(&Cluster, &Value) -> Result<Asked, Answer>, _) = match call {
+            Call::Scale(id, body) => (id, scale, body),
+            Call::Upgrade(id, body) => (id, upgrade, body),
+            Call::ExpandStorage(id, body) => (id, storage, body),
+            Call::ChangeProduct(id, body) => (id, product, body),
+            Call::ChangeBackups(id, body) => (id, backups, body),
+            Call::Restrict(id, body) => (id, networks, body),
+            Call::ChangePassword(id, body) => (id, password, body),
+            _ => return None,
+        };
+        let Some(cluster) = self.by_id(id) else { return Some(Answer::not_found()) };
+        let (effect, details) = match read(cluster, body) {
+            Ok(asked) => asked,
+            Err(refusal) => return Some(refusal),
+        };
+        if cluster.pending().is_some() {
+            return Some(Answer::refused(400, CONFLICT));
+        }
+        self.begin_with(now, id, effect, details);
+        Some(self.by_id(id).map_or_else(Answer::not_found, |cluster| Answer::ok(cluster.show(now))))
+    }
+
+    /// The connections of the node end. Asynchronous at the service, and listed nowhere.
+    pub(super) fn restart_node(&mut self, now: Micros, id: &str, ordinal: &str) -> Answer {
+        let node = ordinal.parse::<i64>().ok();
+        let fits =
+            |cluster: &&mut Cluster| cluster.is_running() && node.is_some_and(|n| (0..=cluster.unit).contains(&n));
+        match self.by_id_mut(id).filter(fits) {
+            None => Answer::not_found(),
+            Some(cluster) => {
+                cluster.restart(now);
+                let done = json!({ "apiVersion": "v1", "kind": "Pod", "status": "Success", "code": 200 });
+                Answer { status: 202, body: Some(done) }
+            }
+        }
+    }
+
+    /// Only superusers may: those who ask with `X-Auth-Sudo`.
+    pub(super) fn transfer(&mut self, now: Micros, id: &str, body: &Value, sudo: bool) -> Answer {
+        let Some(cluster) = self.by_id(id) else { return Answer::not_found() };
+        if !sudo {
+            return Answer::forbidden();
+        }
+        let mut problems = Problems::of(body, &["subscription_id"]);
+        let wanted = problems.text(body, "subscription_id");
+        let product = cluster.product;
+        let organization = self.organization_of(cluster).cloned().unwrap_or_default();
+        if let Some(wanted) = &wanted {
+            self.check_subscription(&organization, wanted, product, &mut problems);
+        }
+        let (Some(wanted), false) = (wanted, problems.any()) else { return problems.refuse() };
+        let Some(cluster) = self.by_id_mut(id) else { return Answer::not_found() };
+        cluster.subscription_id = wanted;
+        cluster.modified = now;
+        Answer::ok(cluster.show(now))
+    }
+}
+
+fn refuse<T>(message: impl AsRef<str>) -> Result<T, Answer> {
+    Err(Answer::refused(400, message.as_ref()))
+}
+
+/// Suspended clusters have no nodes to change.
+fn running(cluster: &Cluster) -> Result<(), Answer> {
+    if cluster.is_running() { Ok(()) } else { refuse("The cluster is not running.") }
+}
+
+fn scale(cluster: &Cluster, body: &Value) -> Result<Asked, Answer> {
+    let mut problems = Problems::of(body, &["product_unit"]);
+    let unit = problems.integer(body, "product_unit");
+    let most = cluster.product.max_unit();
+    if unit.is_some_and(|unit| !(0..=most).contains(&unit)) {
+        problems.add("product_unit", &format!("Must be between 0 and {most}."));
+    }
+    if unit == Some(cluster.unit) && most > 0 {
+        problems.add("product_unit", "The cluster has this scale already.");
+    }
+    if cluster.product.is_free() {
+        return refuse("Clusters of product crfree cannot be scaled.");
+    }
+    let (Some(unit), false) = (unit, problems.any()) else { return Err(problems.refuse()) };
+    running(cluster)?;
+    let details = json!({
+        "current_product_unit": cluster.unit,
+        "current_num_nodes": cluster.unit + 1,
+        "target_product_unit": unit,
+        "target_num_nodes": unit + 1,
+    });
+    Ok((Effect::Scale(unit), details))
+}
+
+fn upgrade(cluster: &Cluster, body: &Value) -> Result<Asked, Answer> {
+    let mut problems = Problems::of(body, &["crate_version"]);
+    let version = problems.text(body, "crate_version");
+    if let Some(version) = &version {
+        if !catalog::has_version(&cluster.channel, version) {
+            problems.add("crate_version", &format!("No such version in channel {}.", cluster.channel));
+        } else if !catalog::is_newer(version, &cluster.version) {
+            problems.add("crate_version", &format!("Must be newer than {}.", cluster.version));
+        }
+    }
+    let (Some(version), false) = (version, problems.any()) else { return Err(problems.refuse()) };
+    running(cluster)?;
+    let details = json!({ "current_version": cluster.version, "target_version": version });
+    Ok((Effect::Upgrade(version), details))
+}
+
+fn storage(cluster: &Cluster, body: &Value) -> Result<Asked, Answer> {
+    let mut problems = Problems::of(body, &["disk_size_per_node_bytes"]);
+    let bytes = problems.integer(body, "disk_size_per_node_bytes");
+    let most = cluster.product.disk_bytes().1;
+    match bytes {
+        Some(bytes) if bytes <= cluster.disk_bytes => {
+            problems.add("disk_size_per_node_bytes", &format!("Must be greater than {}.", cluster.disk_bytes));
+        }
+        Some(bytes) if bytes > most => {
+            problems.add("disk_size_per_node_bytes", &format!("Must be at most {most}."));
+        }
+        _ => {}
+    }
+    let (Some(bytes), false) = (bytes, problems.any()) else { return Err(problems.refuse()) };
+    running(cluster)?;
+    Ok((Effect::ExpandStorage(bytes), json!({})))
+}
+
+fn product(cluster: &Cluster, body: &Value) -> Result<Asked, Answer> {
+    let mut problems = Problems::of(body, &["product_name"]);
+    let name = problems.text(body, "product_name");
+    if cluster.product.is_free() {
+        return refuse("Clusters of product crfree cannot change their product.");
+    }
+    let all = cluster.product.alternatives();
+    let found = all.iter().find(|product| name.as_deref() == Some(product.name));
+    if name.is_some() && found.is_none() {
+        let names: Vec<_> = all.iter().map(|product| product.name).collect();
+        problems.add("product_name", &format!("Must be one of: {}.", names.join(", ")));
+    }
+    let (Some(product), false) = (found, problems.any()) else { return Err(problems.refuse()) };
+    running(cluster)?;
+    Ok((Effect::ChangeProduct(*product), json!({})))
+}
+
+/// Hours of the day, such as `2,4,6`; the minute stays.
+fn backups(cluster: &Cluster, body: &Value) -> Result<Asked, Answer> {
+    let mut problems = Problems::of(body, &["backup_hours"]);
+    let hours = problems.text(body, "backup_hours");
+    let fits =
+        |hours: &str| hours == "*" || hours.split(',').all(|hour| hour.trim().parse::<u8>().is_ok_and(|h| h < 24));
+    if hours.as_deref().is_some_and(|hours| !fits(hours)) {
+        problems.add("backup_hours", "Not a valid list of hours, such as 2,4,6.");
+    }
+    let (Some(hours), false) = (hours, problems.any()) else { return Err(problems.refuse()) };
+    if cluster.product.is_free() {
+        return refuse("Clusters of product crfree are backed up once a day.");
+    }
+    let minute = cluster.backup_schedule.split(' ').next().unwrap_or("55");
+    Ok((Effect::ChangeBackups(format!("{minute} {} * * *", hours.replace(' ', ""))), json!({})))
+}
+
+fn networks(cluster: &Cluster, body: &Value) -> Result<Asked, Answer> {
+    let mut problems = Problems::of(body, &["ip_whitelist"]);
+    let networks = restrictions::read(body, &mut problems);
+    let (Some(networks), false) = (networks, problems.any()) else { return Err(problems.refuse()) };
+    let details = json!({
+        "current_ip_whitelist": restrictions::show(&cluster.ip_whitelist),
+        "target_ip_whitelist": restrictions::show(&networks),
+    });
+    Ok((Effect::Restrict(networks), details))
+}
+
+fn password(_: &Cluster, body: &Value) -> Result<Asked, Answer> {
+    let mut problems = Problems::of(body, &["password"]);
+    let password = problems.text(body, "password");
+    check_password(password.as_deref(), &mut problems);
+    let (Some(password), false) = (password, problems.any()) else { return Err(problems.refuse()) };
+    Ok((Effect::ChangePassword(password), json!({})))
+}

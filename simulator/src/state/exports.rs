@@ -1,0 +1,106 @@
+//! Export jobs: what a request must say, and how a job is shown.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::checks::Problems;
+use super::imports::{Format, Table, read_compression, read_format, read_table};
+use super::jobs::{Job, Order};
+use super::{Answer, Micros, State};
+
+/// What an export job is to do.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Export {
+    pub(crate) table: Table,
+    pub(crate) format: Format,
+    pub(crate) gzip: bool,
+    /// The file it wrote.
+    file: Option<String>,
+    /// The request, as far as a job shows it again.
+    shown: Value,
+}
+
+impl Export {
+    pub(super) fn file_name(&self) -> String {
+        let ending = match self.format {
+            Format::Csv => "csv",
+            Format::Json => "json",
+        };
+        format!("{}.{ending}{}", self.table.name, if self.gzip { ".gz" } else { "" })
+    }
+}
+
+impl State {
+    pub(super) fn create_export_job(&mut self, now: Micros, cluster: &str, body: &Value) -> Answer {
+        if self.by_id(cluster).is_none() {
+            return Answer::not_found();
+        }
+        let mut problems = Problems::of(body, &["source", "destination", "compression"]);
+        let part = |problems: &mut Problems, name: &str, known: &[&str]| {
+            let found = body.get(name);
+            if found.is_none() {
+                problems.add(name, "Missing data for required field.");
+            }
+            found.map(|found| (found, Problems::of(found, known)))
+        };
+        let table = part(&mut problems, "source", &["table"]).and_then(|(source, mut inner)| {
+            let table = read_table(source, &mut inner);
+            problems.nest("source", inner);
+            table
+        });
+        let format = part(&mut problems, "destination", &["format", "file"]).and_then(|(destination, mut inner)| {
+            let format = if destination.is_object() { read_format(destination, &mut inner) } else { None };
+            problems.nest("destination", inner);
+            format
+        });
+        let gzip = read_compression(body, &mut problems);
+        let (Some(table), Some(format), false) = (table, format, problems.any()) else { return problems.refuse() };
+        let mut shown = json!({ "source": body["source"], "destination": { "format": body["destination"]["format"] } });
+        if let Some(compression) = body.get("compression") {
+            shown["compression"] = compression.clone();
+        }
+        let id = self.begin_job(now, cluster, Order::Export(Export { table, format, gzip, file: None, shown }));
+        self.job(&id).map_or_else(Answer::not_found, |job| Answer::created(self.show_export(job)))
+    }
+
+    /// The file that a job is about to write; none if the job is gone.
+    pub(crate) fn export_file(&mut self, now: Micros, job: &str, size: u64) -> Option<String> {
+        let found = self.jobs.iter().find(|one| one.id == job)?;
+        let Order::Export(export) = &found.order else { return None };
+        let organization = self.by_id(&found.cluster).and_then(|one| self.organization_of(one)).cloned()?;
+        let name = export.file_name();
+        let id = self.add_file(now, &organization, &name).id.clone();
+        self.uploaded(now, &id, size);
+        let found = self.jobs.iter_mut().find(|one| one.id == job)?;
+        if let Order::Export(export) = &mut found.order {
+            export.file = Some(id.clone());
+        }
+        Some(id)
+    }
+
+    /// Newest first.
+    pub(super) fn export_jobs(&self, cluster: &str) -> Answer {
+        // The vendor's document has no 404 here.
+        let mine = self.jobs.iter().rev().filter(|job| job.cluster == cluster && matches!(job.order, Order::Export(_)));
+        Answer::ok(mine.map(|job| self.show_export(job)).collect())
+    }
+
+    pub(super) fn export_job(&self, cluster: &str, id: &str) -> Answer {
+        let found = self.job_of(cluster, id).filter(|job| matches!(job.order, Order::Export(_)));
+        found.map_or_else(Answer::not_found, |job| Answer::ok(self.show_export(job)))
+    }
+
+    fn show_export(&self, job: &Job) -> Value {
+        let Order::Export(export) = &job.order else { return Value::Null };
+        let mut shown = export.shown.clone();
+        let file = export.file.as_ref().and_then(|id| self.files.iter().find(|file| file.id == *id));
+        if let Some(file) = file {
+            let mut told = self.show_file(file);
+            if let Some(told) = told.as_object_mut() {
+                told.retain(|key, _| key != "organization_id" && key != "dc");
+            }
+            shown["destination"]["file"] = told;
+        }
+        job.show(shown)
+    }
+}

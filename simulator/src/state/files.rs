@@ -1,0 +1,126 @@
+//! Files of an organization: uploads for imports, and what exports write. Their bytes are kept elsewhere.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::checks::Problems;
+use super::{Answer, Micros, State, stamp};
+
+const LONGEST_NAME: usize = 512;
+
+/// One file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct File {
+    pub(crate) id: String,
+    pub(crate) organization_id: String,
+    pub(crate) name: String,
+    /// Whoever knows it may read and write the file.
+    pub(crate) signature: String,
+    /// Bytes; none until it is uploaded.
+    pub(crate) size: Option<u64>,
+    created: Micros,
+    modified: Micros,
+}
+
+impl State {
+    pub(super) fn add_file(&mut self, now: Micros, organization: &str, name: &str) -> &mut File {
+        let made = File {
+            id: self.new_id(),
+            organization_id: organization.into(),
+            name: name.into(),
+            signature: format!("{}{}", self.new_id(), self.new_id()).replace('-', ""),
+            size: None,
+            created: now,
+            modified: now,
+        };
+        let at = self.files.len();
+        self.files.push(made);
+        &mut self.files[at]
+    }
+
+    pub(super) fn create_file(&mut self, now: Micros, organization: &str, body: &Value) -> Answer {
+        if self.organization(organization).is_none() {
+            return Answer::not_found();
+        }
+        let mut problems = Problems::of(body, &["name", "file_size"]);
+        let name = problems.text(body, "name");
+        if name.as_ref().is_some_and(|name| name.chars().count() > LONGEST_NAME) {
+            problems.add("name", &format!("Longer than maximum length {LONGEST_NAME}."));
+        }
+        if problems.optional_integer(body, "file_size").is_some_and(|size| size < 1) {
+            problems.add("file_size", "Must be greater than or equal to 1.");
+        }
+        let (Some(name), false) = (name, problems.any()) else { return problems.refuse() };
+        let id = self.add_file(now, organization, &name).id.clone();
+        self.file(organization, &id).map_or_else(Answer::not_found, |file| Answer::created(self.show_file(file)))
+    }
+
+    pub(super) fn list_files(&self, organization: &str) -> Answer {
+        match self.organization(organization) {
+            None => Answer::not_found(),
+            Some(_) => {
+                let mine = self.files.iter().filter(|one| one.organization_id == organization);
+                Answer::ok(mine.map(|file| self.show_file(file)).collect())
+            }
+        }
+    }
+
+    pub(super) fn get_file(&self, organization: &str, id: &str) -> Answer {
+        self.file(organization, id).map_or_else(Answer::not_found, |file| Answer::ok(self.show_file(file)))
+    }
+
+    pub(super) fn delete_file(&mut self, organization: &str, id: &str) -> Answer {
+        if self.file(organization, id).is_none() {
+            return Answer::not_found();
+        }
+        self.files.retain(|one| one.id != id);
+        Answer::no_content()
+    }
+
+    pub(super) fn file(&self, organization: &str, id: &str) -> Option<&File> {
+        self.files.iter().find(|one| one.id == id && one.organization_id == organization)
+    }
+
+    /// The file that an address of the storage means, if its signature is right.
+    pub(crate) fn signed_file(&self, id: &str, signature: &str) -> Option<&File> {
+        self.files.iter().find(|one| one.id == id && one.signature == signature)
+    }
+
+    pub(crate) fn signature(&self, id: &str) -> Option<&str> {
+        Some(self.files.iter().find(|one| one.id == id)?.signature.as_str())
+    }
+
+    pub(crate) fn has_file(&self, id: &str) -> bool {
+        self.files.iter().any(|one| one.id == id)
+    }
+
+    /// Bytes came.
+    pub(crate) fn uploaded(&mut self, now: Micros, id: &str, size: u64) {
+        if let Some(file) = self.files.iter_mut().find(|one| one.id == id) {
+            file.size = Some(size);
+            file.modified = now;
+        }
+    }
+
+    /// Where the bytes of a file are read and written, with the right to do so.
+    fn signed_url(&self, file: &File) -> String {
+        format!("{}/_storage/{}?signature={}", self.base, file.id, file.signature)
+    }
+
+    pub(super) fn show_file(&self, file: &File) -> Value {
+        let url = self.signed_url(file);
+        let mut shown = json!({
+            "id": file.id,
+            "name": file.name,
+            "organization_id": file.organization_id,
+            "status": if file.size.is_some() { "UPLOADED" } else { "PENDING" },
+            "upload_url": url,
+            "dc": stamp::dc(file.created, file.modified),
+        });
+        if let Some(size) = file.size {
+            shown["download_url"] = url.into();
+            shown["file_size"] = size.into();
+        }
+        shown
+    }
+}

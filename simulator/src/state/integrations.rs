@@ -1,0 +1,81 @@
+//! Secrets of an organization for reading from other services. What they say is read and forgotten.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::checks::Problems;
+use super::{Answer, Micros, State, stamp};
+
+/// One secret, without what is secret about it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Integration {
+    pub(super) id: String,
+    pub(super) organization_id: String,
+    name: String,
+    kind: String,
+    created: Micros,
+}
+
+/// Kinds, where their data stands in a request, and what must be in it.
+const KINDS: [(&str, &str, &[&str]); 3] = [
+    ("AWS", "aws_secret", &["access_key", "secret_key"]),
+    ("AZURE", "azure_secret", &["connection_string"]),
+    ("MONGODB", "mongodb_secret", &["connection_string"]),
+];
+
+impl State {
+    pub(super) fn integrations(&self, organization: &str) -> Answer {
+        let mine = self.integrations.iter().filter(|one| one.organization_id == organization);
+        Answer::ok(mine.map(Integration::show).collect())
+    }
+
+    pub(super) fn create_integration(&mut self, now: Micros, organization: &str, body: &Value) -> Answer {
+        if self.organization(organization).is_none() {
+            return Answer::not_found();
+        }
+        let mut problems = Problems::of(body, &["name", "type", "data"]);
+        let name = problems.text(body, "name");
+        let kind = problems.text(body, "type");
+        match KINDS.iter().find(|(known, ..)| kind.as_deref() == Some(known)) {
+            Some((_, place, fields)) => check_data(body, place, fields, &mut problems),
+            None if kind.is_some() => {
+                let names: Vec<_> = KINDS.iter().map(|(name, ..)| *name).collect();
+                problems.add("type", &format!("Must be one of: {}.", names.join(", ")));
+            }
+            None => {}
+        }
+        let (Some(name), Some(kind), false) = (name, kind, problems.any()) else { return problems.refuse() };
+        let made = Integration { id: self.new_id(), organization_id: organization.into(), name, kind, created: now };
+        let shown = made.show();
+        self.integrations.push(made);
+        Answer::created(shown)
+    }
+
+    pub(super) fn delete_integration(&mut self, organization: &str, id: &str) -> Answer {
+        let before = self.integrations.len();
+        self.integrations.retain(|one| one.id != id || one.organization_id != organization);
+        if self.integrations.len() < before { Answer::no_content() } else { Answer::not_found() }
+    }
+}
+
+fn check_data(body: &Value, place: &str, fields: &[&str], problems: &mut Problems) {
+    let mut data = Problems::default();
+    let mut inner = Problems::default();
+    for field in fields {
+        inner.text(&body["data"][place], field);
+    }
+    data.nest(place, inner);
+    problems.nest("data", data);
+}
+
+impl Integration {
+    fn show(&self) -> Value {
+        json!({
+            "id": self.id,
+            "name": self.name,
+            "type": self.kind,
+            "description": "",
+            "dc": stamp::dc(self.created, self.created),
+        })
+    }
+}

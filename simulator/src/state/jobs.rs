@@ -1,0 +1,222 @@
+//! Jobs that move data in or out of a cluster: how they go on, and what is told of them. The moving itself is work for
+//! others, who report here.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::exports::Export;
+use super::faults::Plan;
+use super::imports::Import;
+use super::operation::{Effect, Moved, Operation, Pace, Status};
+use super::read::parameter;
+use super::{Answer, Micros, Outbox, Query, State, Work, stamp};
+
+/// What a job is to do.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Order {
+    Import(Import),
+    Export(Export),
+}
+
+/// One job of a cluster.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Job {
+    pub(crate) id: String,
+    pub(crate) cluster: String,
+    pub(crate) order: Order,
+    pub(crate) progress: Progress,
+    pub(super) operation: Operation,
+}
+
+/// How far the data has come.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Progress {
+    pub(crate) records: u64,
+    pub(crate) failed_records: u64,
+    /// Known once the data was read.
+    pub(crate) total_records: Option<u64>,
+    pub(crate) bytes: u64,
+}
+
+impl Progress {
+    fn percent(&self, status: Status) -> f64 {
+        match (status, self.total_records) {
+            (Status::Succeeded, _) => 100.0,
+            (_, Some(total)) if total > 0 => 100.0 * (self.records + self.failed_records) as f64 / total as f64,
+            _ => 0.0,
+        }
+    }
+}
+
+impl Job {
+    fn step(&mut self, at: Micros, outbox: &mut Outbox) -> Option<()> {
+        if self.operation.move_on(at)? == Moved::ToWork {
+            outbox.works.push(self.work());
+        }
+        Some(())
+    }
+
+    fn work(&self) -> Work {
+        match &self.order {
+            Order::Import(_) => Work::Import { job: self.id.clone() },
+            Order::Export(_) => Work::Export { job: self.id.clone() },
+        }
+    }
+
+    pub(super) fn advance(&mut self, now: Micros, outbox: &mut Outbox) {
+        while let Some(due) = self.operation.ripe(now) {
+            self.step(due, outbox);
+        }
+    }
+
+    pub(super) fn next_due(&self) -> Option<Micros> {
+        self.operation.next_due()
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.operation.status.is_final()
+    }
+
+    /// Whether it waits for somebody to move it.
+    pub(crate) fn is_held(&self) -> bool {
+        self.operation.pace == Pace::Explicit
+    }
+
+    fn figures(&self) -> Value {
+        let (done, failed) = (self.is_over(), self.operation.status == Status::Failed);
+        json!({
+            "records": self.progress.records,
+            "bytes": self.progress.bytes,
+            "percent": self.progress.percent(self.operation.status),
+            "failed_records": self.progress.failed_records,
+            "total_records": self.progress.total_records.unwrap_or_default(),
+            "processed_files": u8::from(done),
+            "total_files": 1,
+            "failed_files": u8::from(failed),
+        })
+    }
+
+    /// What both kinds of jobs tell.
+    pub(super) fn show(&self, mut order: Value) -> Value {
+        let mut progress = self.figures();
+        progress["message"] = self.operation.message().into();
+        progress["details"] = json!({});
+        order["id"] = self.id.clone().into();
+        order["cluster_id"] = self.cluster.clone().into();
+        order["status"] = self.operation.status.word().into();
+        order["progress"] = progress;
+        order["dc"] = stamp::dc(self.operation.created, self.operation.modified);
+        order
+    }
+
+    /// The page of single files; a job here has one.
+    fn show_progress(&self, query: &Query) -> Value {
+        let file = json!({
+            "name": match &self.order {
+                Order::Import(import) => import.file_name(),
+                Order::Export(export) => export.file_name(),
+            },
+            "status": self.operation.status.word(),
+            "message": self.operation.message(),
+            "records": self.progress.records,
+            "failed_records": self.progress.failed_records,
+            "total_records": self.progress.total_records,
+            "bytes": self.progress.bytes,
+            "percent": self.progress.percent(self.operation.status),
+        });
+        let number = |name: &str| parameter(query, name).and_then(|text| text.parse::<usize>().ok());
+        let beyond = number("offset").unwrap_or(0) > 0 || number("limit") == Some(0);
+        let mut progress = self.figures();
+        progress["files"] = if beyond { json!([]) } else { json!([file]) };
+        json!({
+            "job_id": self.id,
+            "message": self.operation.message(),
+            "progress": progress,
+            "details": {},
+        })
+    }
+}
+
+impl State {
+    /// Registers a job as the plans for the cluster's jobs say.
+    pub(super) fn begin_job(&mut self, now: Micros, cluster: &str, order: Order) -> String {
+        let (id, operation) = (self.new_id(), self.new_id());
+        let name = self.by_id(cluster).map(|one| one.name.clone()).unwrap_or_default();
+        let plan = self.job_plans.get_mut(&name).filter(|plans| !plans.is_empty()).map(|plans| plans.remove(0));
+        let Plan { failure, held, .. } = plan.unwrap_or_default();
+        let pace = if held { Pace::Explicit } else { self.pace };
+        let effect = match &order {
+            Order::Import(_) => Effect::Import,
+            Order::Export(_) => Effect::Export,
+        };
+        let operation = Operation { failure, ..Operation::asked_for(operation, effect, pace, now) };
+        let cluster = cluster.to_owned();
+        self.jobs.push(Job { id: id.clone(), cluster, order, progress: Progress::default(), operation });
+        id
+    }
+
+    pub(crate) fn job(&self, id: &str) -> Option<&Job> {
+        self.jobs.iter().find(|job| job.id == id)
+    }
+
+    pub(super) fn job_of(&self, cluster: &str, id: &str) -> Option<&Job> {
+        self.jobs.iter().find(|job| job.cluster == cluster && job.id == id)
+    }
+
+    /// Work tells how far it is.
+    pub(crate) fn job_progress(&mut self, id: &str, progress: Progress) {
+        if let Some(job) = self.jobs.iter_mut().find(|job| job.id == id) {
+            job.progress = progress;
+        }
+    }
+
+    /// Work is done. A job that was deleted meanwhile is not missed.
+    pub(crate) fn job_done(&mut self, now: Micros, id: &str, progress: Progress, failure: Option<String>) {
+        if let Some(job) = self.jobs.iter_mut().find(|job| job.id == id) {
+            job.progress = progress;
+            job.operation.worked(now, failure);
+        }
+    }
+
+    pub(super) fn move_jobs(&mut self, now: Micros) {
+        for job in &mut self.jobs {
+            job.advance(now, &mut self.outbox);
+        }
+    }
+
+    pub(super) fn step_jobs(&mut self, now: Micros) -> usize {
+        let outbox = &mut self.outbox;
+        self.jobs.iter_mut().filter_map(|job| job.step(now, outbox)).count()
+    }
+
+    /// Lets jobs of a cluster that were held go on by time.
+    pub(super) fn release_jobs(&mut self, cluster: &str) {
+        let pace = self.pace;
+        for job in self.jobs.iter_mut().filter(|job| job.cluster == cluster && !job.is_over()) {
+            job.operation.pace = pace;
+        }
+    }
+
+    /// Work that was under way when the state was written begins anew.
+    pub(super) fn resume_work(&mut self) {
+        let waiting = self.jobs.iter().filter(|job| job.operation.awaiting).map(Job::work);
+        self.outbox.works.extend(waiting);
+        for cluster in &self.clusters {
+            let waiting = cluster.pending().filter(|operation| operation.awaiting);
+            let work = |one: &Operation| Work::Restore { cluster: cluster.id.clone(), operation: one.id.clone() };
+            self.outbox.works.extend(waiting.map(work));
+        }
+    }
+
+    pub(super) fn delete_job(&mut self, cluster: &str, id: &str, is_import: bool) -> Answer {
+        let mine =
+            |job: &Job| job.cluster == cluster && job.id == id && matches!(job.order, Order::Import(_)) == is_import;
+        let before = self.jobs.len();
+        self.jobs.retain(|job| !mine(job));
+        if self.jobs.len() < before { Answer::no_content() } else { Answer::not_found() }
+    }
+
+    pub(super) fn job_files(&self, cluster: &str, id: &str, query: &Query) -> Answer {
+        self.job_of(cluster, id).map_or_else(Answer::not_found, |job| Answer::ok(job.show_progress(query)))
+    }
+}
