@@ -3,7 +3,6 @@
 pub(crate) mod cloud;
 pub(crate) mod program;
 pub(crate) mod python;
-pub(crate) mod upstream;
 pub(crate) mod web;
 
 use std::time::Duration;
