@@ -50,9 +50,9 @@ fn import_from_a_url() {
     let ran = ran.exits(0);
     succeeded(&ran);
     assert!(ran.said().contains(&"Info: Done importing 3 records".to_owned()), "{ran}");
-    let body = format!(
-        r#"{{"destination":{{"create_table":true,"table":"weather"}},"format":"csv","type":"url","url":{{"url":"{url}"}}}}"#
-    );
+    let body =
+        format!(r#"{{"destination":{{"table":"weather"}},"format":"csv","type":"url","url":{{"url":"{url}"}}}}"#);
+    // That the table is to be made is the service's default, and not sent.
     let asked = [format!("POST clusters/{{ci}}/import-jobs/ {body}"), "GET clusters/{ci}/import-jobs/{id}/".into()];
     assert_eq!(cloud.asked(), asked);
     assert_eq!(web.asked(), ["/weather.csv"]);
@@ -105,7 +105,7 @@ fn import_of_a_local_file() {
         "GET projects/{project}/",
         r#"POST organizations/{org}/files/ {"name":"weather.csv"}"#,
         "PUT ",
-        r#"POST clusters/{ci}/import-jobs/ {"destination":{"create_table":true,"table":"weather"},"file":{"id":"{id}"},"format":"csv","type":"file"}"#,
+        r#"POST clusters/{ci}/import-jobs/ {"destination":{"table":"weather"},"file":{"id":"{id}"},"format":"csv","type":"file"}"#,
         "GET clusters/{ci}/import-jobs/{id}/",
     ];
     assert_eq!(asked.len(), expected.len(), "{asked:?}");

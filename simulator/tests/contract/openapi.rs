@@ -92,7 +92,8 @@ const SERVED: &[(&str, &str, &str)] = &[
     ("POST meta/jwt/refresh/", "", r#"{"refresh_token":"{refresh}"}"#),
 ];
 const DEPLOY: &str = r#"{"cluster":{"name":"fresh","crate_version":"6.4.3","product_name":"cr1","product_tier":"default","username":"admin","password":"at-least-24-characters-here"},"subscription_id":"{subscription}","project_id":"{project}"}"#;
-const SECRET_OF_AWS: &str = r#"{"name":"bucket","type":"AWS","data":{"access_key":"a-key","secret_key":"a-secret"}}"#;
+const SECRET_OF_AWS: &str =
+    r#"{"name":"bucket","type":"AWS","data":{"aws_secret":{"access_key":"a-key","secret_key":"a-secret"}}}"#;
 const IMPORT: &str =
     r#"{"type":"url","format":"csv","destination":{"table":"weather","create_table":true},"url":{"url":"{weather}"}}"#;
 const EXPORT: &str = r#"{"source":{"table":"weather"},"destination":{"format":"csv"}}"#;
