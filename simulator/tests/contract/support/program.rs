@@ -89,8 +89,8 @@ impl Home {
         command.args(arguments).current_dir(self.path()).env_clear();
         command.env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", self.bin.display())).env("HOME", self.path());
         command.env("XDG_CONFIG_HOME", self.path().join("config")).env("XDG_DATA_HOME", self.path().join("data"));
-        // Wide enough that no table and no traceback is broken.
-        command.env("PYTHONUTF8", "1").env("COLUMNS", "1000").env("NO_COLOR", "1");
+        // A width for programs that ask for one.
+        command.env("PYTHONUTF8", "1").env("COLUMNS", "120").env("NO_COLOR", "1");
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
