@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::interference::{self, FaultOptions};
 use crate::options::{ClusterOptions, EngineKind, Options};
 use crate::state::Pace;
 
@@ -69,9 +70,19 @@ struct Simulated {
     /// What answers SQL: `embedded`, or the address of a CrateDB such as http://127.0.0.1:4200.
     #[arg(long, value_name = "ENGINE", default_value = "embedded")]
     engine: EngineKind,
-    /// How long operations take: 250ms, 2s, 0.
-    #[arg(long, value_name = "TIME", default_value = "0", value_parser = duration)]
-    operation_time: Duration,
+    /// How long operations and jobs take: 250ms, 2s, 0; or `explicit`, if they wait for POST /_simulator/step/.
+    #[arg(long, value_name = "TIME", default_value = "0", value_parser = pace)]
+    operation_time: Pace,
+    /// Something that goes wrong. Of the transport: method=GET,path=/operations/, then status=502 (with body=TEXT), conflict,
+    /// hang, drop or delay=2s, and after=N, times=N or times=always. Of one cluster: cluster=NAME, then fail=MESSAGE, hold,
+    /// lose or hide (the next operation), fail_job=MESSAGE or hold_job (the next import or export), foreign=SCALE with
+    /// time=5s (somebody else's operation), freeze_health, not_ready=2s, not_ready_requests=3, mix_connections. The same by
+    /// HTTP: POST /_simulator/faults/.
+    #[arg(long, value_name = "FAULT")]
+    fault: Vec<FaultOptions>,
+    /// Keeps everything in this file, from one run to the next: clusters with their ids and, where possible, their ports.
+    #[arg(long, value_name = "FILE")]
+    state: Option<PathBuf>,
     /// Writes every request into this file, one JSON object a line.
     #[arg(long, value_name = "FILE")]
     requests: Option<PathBuf>,
@@ -97,23 +108,28 @@ impl Simulated {
             api_key: self.api_key,
             api_secret: self.api_secret,
             engine: self.engine,
-            pace: Pace::Auto(self.operation_time),
+            pace: self.operation_time,
             requests: self.requests,
             token_lifetime: self.token_lifetime,
             organizations: self.organization,
             projects: self.project,
             rotate_sessions: self.rotate_sessions,
+            faults: self.fault,
+            state: self.state,
         }
     }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    if text == "0" {
-        return Ok(Duration::ZERO);
+    interference::duration("", text)
+        .map_err(|_| "accepted: a number with its unit, such as 250ms, 2s, 10m, 2h; or 0".into())
+}
+
+fn pace(text: &str) -> Result<Pace, String> {
+    match text {
+        "explicit" => Ok(Pace::Explicit),
+        text => duration(text).map(Pace::Auto).map_err(|accepted| accepted + "; or explicit"),
     }
-    let bare = text.parse::<f64>().is_ok();
-    let read = humantime::parse_duration(text).ok().filter(|_| !bare);
-    read.ok_or_else(|| "accepted: a number with its unit, such as 250ms, 2s, 10m, 2h; or 0".into())
 }
 
 fn project(text: &str) -> Result<(String, String), String> {

@@ -45,7 +45,7 @@ pub struct ClusterView {
 }
 
 impl ClusterView {
-    fn of(cluster: &Cluster) -> Self {
+    pub(crate) fn of(cluster: &Cluster) -> Self {
         let last = cluster.operations.last();
         Self {
             id: cluster.id.clone(),
@@ -148,6 +148,17 @@ impl Cloud {
         self.plan(id_or_name, Plan { hidden: true, ..Plan::default() });
     }
 
+    /// The next import or export job of this cluster fails with this message.
+    pub fn fail_next_job(&self, id_or_name: &str, message: &str) {
+        let plan = Plan { failure: Some(message.into()), ..Plan::default() };
+        self.shared.change(|state, _| state.plan_job(id_or_name, plan));
+    }
+
+    /// The next import or export job of this cluster waits for [`step`](Self::step), or for [`release`](Self::release).
+    pub fn hold_next_job(&self, id_or_name: &str) {
+        self.shared.change(|state, _| state.plan_job(id_or_name, Plan { held: true, ..Plan::default() }));
+    }
+
     /// Lets an operation that was held go on at the simulator's own pace.
     #[track_caller]
     pub fn release(&self, id_or_name: &str) {
@@ -209,6 +220,36 @@ impl Cloud {
     /// Every database token that was issued so far counts as expired from now on.
     pub fn revoke_tokens(&self) {
         self.shared.tokens.revoke();
+    }
+
+    /// Makes a login session, and answers the token of its cookie.
+    pub fn session(&self) -> String {
+        let token = self.shared.change(|state, _| state.log_in());
+        self.shared.record.hide(&token);
+        token
+    }
+
+    /// Every login session there is becomes stale: requests with its cookie are sent to the login.
+    pub fn expire_sessions(&self) {
+        self.shared.change(|state, _| state.expire_sessions());
+    }
+
+    /// Gives login sessions a new token by cookie after every so many requests, or never.
+    pub fn rotate_sessions(&self, every: Option<u32>) {
+        self.shared.change(|state, _| state.rotate_sessions(every));
+    }
+
+    /// Takes a backup of a cluster now; false if it doesn't run or has no embedded engine.
+    #[track_caller]
+    pub fn take_snapshot(&self, id_or_name: &str) -> bool {
+        let id = self.cluster(id_or_name).id;
+        let taken = self.shared.change(|state, now| state.take_snapshot(now, &id));
+        taken.is_some_and(|taken| self.shared.look(|state| state.snapshot(&taken).is_some()))
+    }
+
+    /// Lets the simulator's clock jump ahead: operations, backups, tokens and the time-outs of the free tier follow it.
+    pub fn advance_clock(&self, by: Duration) {
+        self.shared.advance_clock(by);
     }
 
     /// Sets a fault of the transport. The first one that fits and is not used up happens.

@@ -19,6 +19,7 @@ mod expr;
 mod functions;
 mod http;
 mod json;
+mod keep;
 mod lex;
 mod operators;
 mod parse;
@@ -33,6 +34,7 @@ mod users;
 mod value;
 
 pub(crate) use copy::Copy;
+pub(crate) use keep::Data;
 use session::Session;
 use state::State;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 /// What happens to requests of a method whose path contains a text.
 ///
 /// ```
@@ -99,13 +101,27 @@ impl Fault {
         self.times(u32::MAX)
     }
 
+    fn show(&self) -> Value {
+        let mut shown = match &self.action {
+            Action::Answer { status, body } => json!({ "status": status, "body": body }),
+            Action::Hang => json!({ "hang": true }),
+            Action::Drop => json!({ "drop": true }),
+            Action::Delay(delay) => json!({ "delay": humantime::format_duration(*delay).to_string() }),
+        };
+        shown["method"] = self.method.clone().into();
+        shown["path"] = self.path_part.clone().into();
+        shown["after"] = self.skip.into();
+        shown["times"] = if self.times == u32::MAX { "always".into() } else { self.times.into() };
+        shown
+    }
+
     fn fits(&self, method: &str, path: &str) -> bool {
         (self.method == "*" || self.method == method) && path.contains(&self.path_part)
     }
 }
 
 fn error_body(message: &str) -> String {
-    serde_json::json!({ "success": false, "message": message }).to_string()
+    json!({ "success": false, "message": message }).to_string()
 }
 
 /// The faults that are set, in the order they were set.
@@ -113,6 +129,11 @@ fn error_body(message: &str) -> String {
 pub(crate) struct Faults(Vec<Fault>);
 
 impl Faults {
+    /// Those that are not used up.
+    pub(crate) fn show(&self) -> Value {
+        self.0.iter().filter(|fault| fault.times > 0).map(Fault::show).collect()
+    }
+
     pub(crate) fn add(&mut self, fault: Fault) {
         self.0.push(fault);
     }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use hyper::header::AUTHORIZATION;
 
-use crate::engine::Engine;
+use crate::engine::{Data, Engine};
 use crate::http::{Exchange, Plane, Reply};
 use crate::options::EngineKind;
 use crate::shared::Shared;
@@ -85,12 +85,13 @@ impl Facts {
     }
 
     /// The engine as it was, or a new one. An upgrade makes it one of another version with the same data.
-    fn engine(&self, id: &str, before: Option<Embedded>) -> Embedded {
+    fn engine(&self, id: &str, before: Option<Embedded>, kept: Option<Data>) -> Embedded {
         let address = self.url.strip_prefix("http://").unwrap_or(&self.url);
-        match before {
-            Some(before) if before.version() == self.version => before,
-            Some(before) => before.upgraded(&self.version),
-            None => Embedded::new(id, &self.name, &self.version, NODE, address).with_user(&self.username),
+        match (before, kept) {
+            (Some(before), _) if before.version() == self.version => before,
+            (Some(before), _) => before.upgraded(&self.version),
+            (None, Some(data)) => Embedded::with(data, id, &self.name, &self.version, NODE, address),
+            (None, None) => Embedded::new(id, &self.name, &self.version, NODE, address).with_user(&self.username),
         }
     }
 }
@@ -177,15 +178,27 @@ impl Gateway {
             *session = Session::Embedded(embedded.connect());
         }
         match session {
-            Session::Embedded(session) => Some(session.answer(user.as_deref(), exchange)),
+            Session::Embedded(session) => {
+                let reply = session.answer(user.as_deref(), exchange);
+                if exchange.method == "POST" {
+                    self.shared.data_changed();
+                }
+                Some(reply)
+            }
             Session::Fresh | Session::Real(_) => None,
         }
     }
 
     fn embedded(&self, facts: &Facts) -> Embedded {
         let mut embedded = self.embedded.lock().unwrap();
-        let current = facts.engine(&self.cluster, embedded.take());
+        let kept = if embedded.is_none() { self.shared.kept_engine(&self.cluster) } else { None };
+        let current = facts.engine(&self.cluster, embedded.take(), kept);
         embedded.insert(current).clone()
+    }
+
+    /// What is to be kept of it; none if nobody used it yet.
+    pub(crate) fn keep(&self) -> Option<Data> {
+        self.embedded.lock().unwrap().as_ref().map(|embedded| embedded.engine().keep())
     }
 
     /// The embedded engine behind it, if there is one.

@@ -20,6 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Mutex;
 
 use crate::fault::Action;
+use crate::gateway::embedded::decompressed;
 use crate::requests::{Request, at_ms};
 use crate::shared::Shared;
 use crate::state::Micros;
@@ -230,6 +231,7 @@ fn describe<P: Plane>(
     exchange: &Exchange,
     recorded: Recorded,
 ) -> Request {
+    let body = || decompressed(exchange).unwrap_or_else(|| exchange.body.clone());
     let text = |name: HeaderName| exchange.header(name.as_str()).unwrap_or_default().to_owned();
     Request {
         at_ms: at_ms(arrival.at),
@@ -237,7 +239,7 @@ fn describe<P: Plane>(
         path: exchange.path.clone(),
         query: shared.record.query(&exchange.query),
         status: 0,
-        body: if recorded == Recorded::Everything { shared.record.body(&exchange.body) } else { Value::Null },
+        body: if recorded == Recorded::Everything { shared.record.body(&body()) } else { Value::Null },
         cluster: plane.cluster().map(str::to_owned),
         connection: arrival.number,
         user_agent: text(USER_AGENT),

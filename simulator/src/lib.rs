@@ -16,12 +16,12 @@
 //! # }
 //! ```
 //!
-//! - **Control plane**: users/me, organizations, projects, subscriptions, products, regions, clusters (list, get, deploy,
-//!   delete, suspend and resume, deletion protection), operations, jwt, and meta. Clusters are state machines that move by
-//!   time or by call ([`Pace`]).
+//! - **Control plane**: logins, users/me and API keys, organizations with quotas, files and secrets, projects,
+//!   subscriptions, products, regions, clusters with all their changes, operations, import and export jobs, snapshots,
+//!   metrics, jwt, and meta. Clusters are state machines that move by time or by call ([`Pace`]).
 //! - **Data plane**: every cluster's `url` is a gateway that checks Basic or a token and refuses while the cluster does
 //!   not run. Behind it is the embedded engine or a real CrateDB ([`EngineKind`]).
-//! - **Faults**: see [`Cloud`] and [`Fault`].
+//! - **Faults**: see [`Cloud`] and [`Fault`] in process, [`FaultOptions`] as text; by HTTP below `/_simulator/`.
 //! - **Record**: every request of both planes, in memory and as a file ([`Request`]).
 //!
 //! The same as a program: `cratedb-cloud-simulator serve`.
@@ -34,7 +34,9 @@ pub mod engine;
 mod fault;
 mod gateway;
 mod http;
+mod interference;
 mod jwt;
+mod kept;
 mod options;
 mod requests;
 mod shared;
@@ -44,6 +46,7 @@ mod work;
 
 pub use cloud::{Cloud, ClusterView, WaitedTooLong};
 pub use fault::Fault;
+pub use interference::FaultOptions;
 pub use options::{BadOption, ClusterOptions, EngineKind, Options};
 pub use requests::Request;
 pub use simulator::Simulator;

@@ -6,11 +6,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::interference::FaultOptions;
 use crate::state::catalog::{self, Product};
 use crate::state::checks::is_uuid;
 use crate::state::deploy::Given;
 use crate::state::projects::is_project_name;
-use crate::state::{Beginning, Pace, State};
+use crate::state::{Beginning, Micros, Pace, State};
 
 /// How long a token is good for unless said otherwise. The real figure is not documented.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
@@ -43,6 +44,10 @@ pub struct Options {
     pub projects: Vec<(String, String)>,
     /// After so many requests, a login session gets a new token in an answer's cookie.
     pub rotate_sessions: Option<u32>,
+    /// What goes wrong from the beginning.
+    pub faults: Vec<FaultOptions>,
+    /// Where everything is kept from one run to the next.
+    pub state: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -59,6 +64,8 @@ impl Default for Options {
             organizations: Vec::new(),
             projects: Vec::new(),
             rotate_sessions: None,
+            faults: Vec::new(),
+            state: None,
         }
     }
 }
@@ -101,14 +108,17 @@ impl Options {
 }
 
 impl Options {
-    /// The account as it begins.
-    pub(crate) fn account(&self, beginning: Beginning) -> io::Result<State> {
+    /// The account as it begins: as it was kept, with what is missing of the organizations and projects that are named.
+    pub(crate) fn account(&self, beginning: Beginning, kept: Option<&State>) -> io::Result<State> {
         let now = beginning.now;
-        let mut state = match self.organizations.is_empty() {
-            true => State::new(beginning),
-            false => State::empty(beginning),
+        let mut state = match kept {
+            Some(kept) => kept.clone(),
+            None if self.organizations.is_empty() => State::new(beginning),
+            None => State::empty(beginning),
         };
-        for name in &self.organizations {
+        for name in
+            self.organizations.iter().filter(|name| kept.is_none_or(|kept| kept.organization_named(name).is_none()))
+        {
             let has_projects = self.projects.iter().any(|(organization, _)| organization == name);
             let id = match has_projects {
                 true => state.add_bare_organization(now, name),
@@ -117,19 +127,24 @@ impl Options {
             state.add_subscription_of(now, &id, "contract");
         }
         for (organization, name) in &self.projects {
-            let known = state.organization_named(organization);
-            let id = known.ok_or_else(|| io::Error::other(format!(
-                "project `{organization}/{name}`: there is no organization `{organization}`; add it with --organization"
-            )))?;
-            if !is_project_name(name) {
-                return Err(io::Error::other(format!(
-                    "project `{organization}/{name}`: accepted are letters, digits, `_`, `-` and spaces"
-                )));
-            }
-            state.add_project(now, &id, name, catalog::REGION);
+            self.add_project(now, &mut state, organization, name)?;
         }
         state.rotate_sessions(self.rotate_sessions);
         Ok(state)
+    }
+
+    fn add_project(&self, now: Micros, state: &mut State, organization: &str, name: &str) -> io::Result<()> {
+        let bad = |why: String| io::Error::other(format!("project `{organization}/{name}`: {why}"));
+        let id = state
+            .organization_named(organization)
+            .ok_or_else(|| bad(format!("there is no organization `{organization}`; add it with --organization")))?;
+        if !is_project_name(name) {
+            return Err(bad("accepted are letters, digits, `_`, `-` and spaces".into()));
+        }
+        if !state.has_project(&id, name) {
+            state.add_project(now, &id, name, catalog::REGION);
+        }
+        Ok(())
     }
 }
 
@@ -305,7 +320,11 @@ fn version_fits(version: &str) -> bool {
 pub struct BadOption(String);
 
 impl BadOption {
-    fn new(option: &str, value: &str, accepted: &str) -> Self {
+    pub(crate) fn text(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    pub(crate) fn new(option: &str, value: &str, accepted: &str) -> Self {
         Self(format!("{option}=`{value}` can't be read; accepted: {accepted}"))
     }
 

@@ -49,6 +49,17 @@ pub struct Request {
 }
 
 impl Request {
+    /// Everything, also what is not in the file.
+    pub(crate) fn show(&self) -> Value {
+        let mut shown = serde_json::to_value(self).unwrap_or_default();
+        shown["cluster"] = self.cluster.clone().into();
+        shown["connection"] = self.connection.into();
+        shown["user_agent"] = self.user_agent.clone().into();
+        shown["auth"] = self.auth.into();
+        shown["region"] = self.region.clone().into();
+        shown
+    }
+
     /// Whether this asked the control plane to resume a cluster.
     pub fn is_resume(&self) -> bool {
         self.is_suspend_request(false)
@@ -163,12 +174,13 @@ pub(crate) fn at_ms(at: Micros) -> f64 {
     at as f64 / 1000.0
 }
 
-const SECRET_NAMES: [&str; 9] = [
+const SECRET_NAMES: [&str; 10] = [
     "password",
     "secret",
     "token",
     "refresh_token",
     "api_secret",
+    "access_key",
     "secret_key",
     "secret_access_key",
     "connection_string",

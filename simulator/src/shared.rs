@@ -1,6 +1,7 @@
 //! What both planes, the ticker and the handles for tests share: the state machine behind a lock, and the real clock.
 
 use std::collections::HashMap;
+use std::io::Write;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -9,15 +10,19 @@ use hyper::body::Bytes;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
-use crate::engine::Copy;
+use crate::engine::{Copy, Data};
 use crate::fault::{Action, Faults};
 use crate::gateway::Gateway;
 use crate::http;
 use crate::jwt::Tokens;
+use crate::kept::{Keeper, Kept};
 use crate::options::{EngineKind, Options};
 use crate::requests::Record;
 use crate::state::access::Configured;
 use crate::state::{Answer, Beginning, Call, Micros, Pace, State, Work};
+
+/// How long after a change the state is written.
+const KEEP_AFTER: Duration = Duration::from_millis(100);
 
 /// The real clock.
 pub(crate) fn now() -> Micros {
@@ -38,6 +43,9 @@ pub(crate) struct Shared {
     changed: watch::Sender<u64>,
     /// Work that takes its time.
     orders: mpsc::UnboundedSender<Work>,
+    /// What was kept of engines that nobody used yet in this run.
+    kept_engines: Mutex<HashMap<String, Data>>,
+    keeper: Keeper,
     /// How far the simulator's clock is ahead of the real one.
     ahead: AtomicI64,
     pub(crate) record: Record,
@@ -62,17 +70,24 @@ impl Shared {
         let (orders, works) = mpsc::unbounded_channel();
         // Different from run to run: clients cache tokens by cluster id.
         let beginning = Beginning { now, seed: now.unsigned_abs(), pace: options.pace };
-        let mut state = options.account(beginning)?;
-        state.set_base(&base);
+        let kept = options.state.as_deref().map(Kept::read).transpose()?.flatten();
+        let (files, ahead) = kept.as_ref().map(|kept| (kept.files(), kept.ahead)).unwrap_or_default();
+        let mut state = options.account(beginning, kept.as_ref().map(|kept| &kept.state))?;
+        state.begin_run(options.pace, &base);
+        state.secrets().iter().for_each(|secret| record.hide(secret));
+        let (engines, snapshots) = kept.map(|kept| (kept.engines, kept.snapshots)).unwrap_or_default();
+        let snapshots = snapshots.into_iter().map(|(id, data)| (id, Arc::new(Copy::of(data)))).collect();
         let shared = Self {
             state: Mutex::new(state),
             faults: Mutex::default(),
             gateways: Mutex::default(),
-            files: Mutex::default(),
-            snapshots: Mutex::default(),
+            files: Mutex::new(files),
+            snapshots: Mutex::new(snapshots),
             changed: watch::Sender::default(),
             orders,
-            ahead: AtomicI64::new(0),
+            kept_engines: Mutex::new(engines),
+            keeper: Keeper::new(options.state.clone()),
+            ahead: AtomicI64::new(ahead),
             record,
             tokens: Tokens::new(options.token_lifetime)?,
             configured: Configured { key: options.api_key.clone(), secret: options.api_secret.clone() },
@@ -96,6 +111,61 @@ impl Shared {
     pub(crate) fn advance_clock(&self, by: Duration) {
         self.ahead.fetch_add(Micros::try_from(by.as_micros()).unwrap_or(0), Ordering::Relaxed);
         self.change(|state, now| state.advance(now));
+    }
+
+    /// What was kept of a cluster's engine, for whoever makes it.
+    pub(crate) fn kept_engine(&self, cluster: &str) -> Option<Data> {
+        self.kept_engines.lock().unwrap().remove(cluster)
+    }
+
+    /// Data in an engine may have changed, which nobody but the file waits for.
+    pub(crate) fn data_changed(&self) {
+        self.keeper.wake();
+    }
+
+    /// Writes the state where it is kept; false if it is kept nowhere.
+    pub(crate) fn save(&self) -> std::io::Result<bool> {
+        self.keeper.write(|| self.kept())
+    }
+
+    fn kept(&self) -> Kept {
+        let state = self.lock().clone();
+        let gateways: Vec<_> =
+            self.gateways.lock().unwrap().iter().map(|(id, one)| (id.clone(), one.clone())).collect();
+        let mut engines: HashMap<_, _> =
+            gateways.into_iter().filter_map(|(id, gateway)| Some((id, gateway.keep()?))).collect();
+        // Those that nobody used in this run are kept as they were.
+        let mut unused = self.kept_engines.lock().unwrap();
+        unused.retain(|id, _| state.find(id).is_some() && !engines.contains_key(id));
+        engines.extend(unused.iter().map(|(id, data)| (id.clone(), data.clone())));
+        let snapshots = self.snapshots.lock().unwrap();
+        let snapshots = snapshots.iter().map(|(id, copy)| (id.clone(), copy.keep())).collect();
+        Kept::new(self.clock_offset(), state, engines, snapshots, &self.files.lock().unwrap())
+    }
+
+    /// Writes the state soon after every change.
+    pub(crate) async fn keep(self: Arc<Self>) {
+        let mut changes = self.changes();
+        while self.keeper.is_kept() {
+            tokio::select! {
+                changed = changes.changed() => if changed.is_err() { return },
+                () = self.keeper.woken() => {}
+            }
+            // Changes come in crowds.
+            tokio::time::sleep(KEEP_AFTER).await;
+            changes.mark_unchanged();
+            let shared = self.clone();
+            let _ = tokio::task::spawn_blocking(move || shared.keep_now()).await;
+        }
+    }
+
+    /// Says once why it can't.
+    pub(crate) fn keep_now(&self) {
+        if let Err(error) = self.save()
+            && self.keeper.is_first_failure()
+        {
+            let _ = writeln!(std::io::stderr(), "{error}");
+        }
     }
 
     /// What tokens name as their issuer: the address of the key set.

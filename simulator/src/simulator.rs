@@ -1,17 +1,18 @@
 //! A running simulator: its thread, its listeners and its end.
 
-use std::io;
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::api::{Api, bind_gateway};
+use crate::api::{Api, bind_gateway, bind_gateway_at};
 use crate::cloud::Cloud;
 use crate::http;
 use crate::options::Options;
 use crate::requests::Request;
 use crate::shared::Shared;
+use crate::state::cluster::Cluster;
 
 /// Enough for the tests of one machine, and it leaves cores to them.
 const THREADS: usize = 2;
@@ -79,6 +80,7 @@ impl Drop for Simulator {
         // An ordinary drop of a runtime waits, which is forbidden inside of another one.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
+            self.shared.keep_now();
         }
     }
 }
@@ -94,7 +96,8 @@ async fn open(options: Options, keep: bool) -> io::Result<Arc<Shared>> {
     }
     let (shared, works) = Shared::new(&options, format!("http://{address}"), keep)?;
     let shared = Arc::new(shared);
-    for cluster in &options.clusters {
+    let kept = open_kept(&shared).await?;
+    for cluster in options.clusters.iter().filter(|cluster| !kept.iter().any(|name| name == cluster.name())) {
         let (gateway, url) = bind_gateway().await?;
         let given = cluster.given(url);
         shared.record.hide(&given.password);
@@ -104,8 +107,40 @@ async fn open(options: Options, keep: bool) -> io::Result<Arc<Shared>> {
         let id = shared.change(|state, now| state.give(now, given));
         shared.open_gateway(&id, gateway);
     }
+    shared.change(|state, _| state.resume_work());
+    for fault in &options.faults {
+        fault.apply(&shared).map_err(io::Error::other)?;
+    }
     tokio::spawn(crate::work::labour(shared.clone(), works));
     tokio::spawn(shared.clone().tick());
+    tokio::spawn(shared.clone().keep());
+    // So that it is there even if nothing happens.
+    shared.data_changed();
     tokio::spawn(http::serve(shared.clone(), listener, Arc::new(Api::new(shared.clone()))));
     Ok(shared)
+}
+
+/// Opens the data planes of clusters of an earlier run, where they were if nobody is there now; their names.
+async fn open_kept(shared: &Arc<Shared>) -> io::Result<Vec<String>> {
+    // Nothing may be due before there is somebody to do it.
+    let clusters = shared.quietly(|state, _| {
+        let shown = |one: &Cluster| (one.id.clone(), one.name.clone(), one.url.clone());
+        state.clusters().iter().map(shown).collect::<Vec<_>>()
+    });
+    for (id, name, url) in &clusters {
+        let address = url.strip_prefix("http://").unwrap_or(url);
+        let gateway = match bind_gateway_at(address).await {
+            Ok((gateway, _)) => gateway,
+            Err(error) => {
+                let (gateway, now) = bind_gateway().await?;
+                let told =
+                    format!("cluster `{name}` was at {url}, which cannot be used again ({error}): it is at {now} now");
+                let _ = writeln!(io::stderr(), "{told}");
+                shared.change(|state, _| state.set_url(id, now));
+                gateway
+            }
+        };
+        shared.open_gateway(id, gateway);
+    }
+    Ok(clusters.into_iter().map(|(_, name, _)| name).collect())
 }

@@ -324,15 +324,17 @@ impl State {
         }
     }
 
-    /// Goes on in another run: with its pace and address, and with the work that was under way.
-    pub(crate) fn resume(&mut self, pace: Pace, base: &str) {
+    /// Begins a run, with its pace and address.
+    pub(crate) fn begin_run(&mut self, pace: Pace, base: &str) {
         self.pace = pace;
         self.base = base.into();
-        self.resume_work();
     }
 
-    pub(crate) fn set_base(&mut self, base: &str) {
-        self.base = base.into();
+    /// A cluster's database has another address now.
+    pub(crate) fn set_url(&mut self, cluster: &str, url: String) {
+        if let Some(cluster) = self.by_id_mut(cluster) {
+            cluster.url = url;
+        }
     }
 
     /// The answer to one request. What is due happens first, each at its own time.

@@ -1,17 +1,19 @@
 //! What the parser makes of a statement.
 
+use super::keep;
 use super::types::Type;
+use serde::{Deserialize, Serialize};
 
 /// A name of one to three parts.
 pub(crate) type Name = Vec<String>;
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Ast {
     Null,
     Bool(bool),
     /// A number without fraction, as decimal digits.
     Int(String),
-    Double(f64),
+    Double(#[serde(with = "keep::double")] f64),
     /// A number with a fraction of more digits than a double takes.
     Numeric(String),
     Text(String),
@@ -27,7 +29,7 @@ pub(crate) enum Ast {
     Negate(Box<Ast>),
     Not(Box<Ast>),
     /// Arithmetic, comparison, bit and logical operators.
-    Binary(&'static str, Box<Ast>, Box<Ast>),
+    Binary(#[serde(deserialize_with = "keep::word")] keep::Word, Box<Ast>, Box<Ast>),
     IsNull(Box<Ast>, bool),
     Between(Box<Ast>, Box<Ast>, Box<Ast>),
     In(Box<Ast>, Vec<Ast>),
@@ -40,7 +42,8 @@ pub(crate) enum Ast {
     },
     /// `value op ANY|ALL (array)`.
     Quantified {
-        op: &'static str,
+        #[serde(deserialize_with = "keep::word")]
+        op: keep::Word,
         all: bool,
         value: Box<Ast>,
         array: Box<Ast>,
@@ -60,13 +63,13 @@ pub(crate) enum Ast {
     Object(Vec<(String, Ast)>),
     Extract(String, Box<Ast>),
     /// `CURRENT_TIMESTAMP` and its like, lower case.
-    Special(&'static str),
+    Special(#[serde(deserialize_with = "keep::word")] keep::Word),
     Subquery(Box<Query>),
     Exists(Box<Query>),
     ArrayQuery(Box<Query>),
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Call {
     pub(crate) name: Name,
     pub(crate) args: Vec<Ast>,
@@ -76,7 +79,7 @@ pub(crate) struct Call {
     pub(crate) over: Option<Window>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Window {
     /// A window of the WINDOW clause.
     pub(crate) named: Option<String>,
@@ -86,34 +89,34 @@ pub(crate) struct Window {
 }
 
 /// A ROWS frame that ends at the current row, or the default one.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Frame {
     /// Rows before the current one; none is all.
     pub(crate) preceding: Option<usize>,
     pub(crate) following: Following,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Following {
     Rows(usize),
     Unbounded,
 }
 
 /// A type as it was written, and what it is.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct TypeName {
     pub(crate) text: String,
     pub(crate) ty: Type,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Order {
     pub(crate) by: Ast,
     pub(crate) descending: bool,
     pub(crate) nulls_first: bool,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Query {
     pub(crate) with: Vec<(String, Query)>,
     pub(crate) body: Body,
@@ -122,7 +125,7 @@ pub(crate) struct Query {
     pub(crate) offset: Option<Ast>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Body {
     Select(Box<Select>),
     Values(Vec<Vec<Ast>>),
@@ -132,10 +135,10 @@ pub(crate) enum Body {
         all: bool,
     },
     /// `EXCEPT` and `INTERSECT`, which parse and are not supported.
-    Unsupported(&'static str),
+    Unsupported(#[serde(deserialize_with = "keep::word")] keep::Word),
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Select {
     pub(crate) distinct: bool,
     pub(crate) items: Vec<Item>,
@@ -146,14 +149,14 @@ pub(crate) struct Select {
     pub(crate) windows: Vec<(String, Window)>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Item {
     /// `*` or `t.*`
     All(Option<Name>),
     Expr(Ast, Option<String>),
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Source {
     Relation(Name),
     Function(Name, Vec<Ast>),
@@ -162,14 +165,14 @@ pub(crate) enum Source {
     Join { left: Box<Source>, right: Box<Source>, kind: Join, on: Option<On> },
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum On {
     Condition(Ast),
     /// `USING`: columns that both sides have.
     Columns(Vec<String>),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Join {
     Cross,
     Inner,
@@ -189,7 +192,7 @@ pub(crate) struct ColumnDef {
 }
 
 /// A CHECK: its name if it has one, the predicate, and the column it stands at.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Check {
     pub(crate) name: Option<String>,
     pub(crate) predicate: Ast,

@@ -11,10 +11,10 @@ use crate::state::snapshots::{Restore, Tables};
 /// Everything that was there at a moment, refreshed or not.
 #[derive(Debug)]
 pub(crate) struct Copy {
-    relations: BTreeMap<String, BTreeMap<String, Relation>>,
-    schemas: BTreeSet<String>,
-    users: BTreeMap<String, User>,
-    settings: BTreeMap<&'static str, Value>,
+    pub(super) relations: BTreeMap<String, BTreeMap<String, Relation>>,
+    pub(super) schemas: BTreeSet<String>,
+    pub(super) users: BTreeMap<String, User>,
+    pub(super) settings: BTreeMap<&'static str, Value>,
 }
 
 /// A backup flushes first, so that searches in what is restored see all of it.

@@ -1,10 +1,12 @@
 //! Exact decimal numbers of up to 38 digits: NUMERIC.
 
+use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 
 /// `digits × 10^-scale`
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Decimal {
+    #[serde(with = "super::keep::digits")]
     pub(crate) digits: i128,
     pub(crate) scale: i32,
 }

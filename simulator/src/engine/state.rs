@@ -2,11 +2,13 @@
 
 use super::ast::{Name, Query};
 use super::error::{Result, invalid, no_relation, no_schema, unsupported};
+use super::keep;
 use super::store::Table;
 use super::types::Type;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct View {
     pub(crate) query: Query,
     pub(crate) columns: Vec<(String, Type)>,
@@ -23,15 +25,17 @@ pub(crate) enum Relation {
 }
 
 /// What was granted to or denied a user on something.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Privilege {
-    pub(crate) kind: &'static str,
-    pub(crate) class: &'static str,
+    #[serde(deserialize_with = "keep::word")]
+    pub(crate) kind: keep::Word,
+    #[serde(deserialize_with = "keep::word")]
+    pub(crate) class: keep::Word,
     pub(crate) ident: Option<String>,
     pub(crate) granted: bool,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct User {
     pub(crate) has_password: bool,
     pub(crate) search_path: Option<Vec<String>>,

@@ -4,10 +4,11 @@ use super::ast::{Ast, Check};
 use super::error::{Result, duplicate_key};
 use super::types::Type;
 use super::value::Value;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Column {
     pub(crate) name: String,
     pub(crate) ty: Type,
@@ -18,7 +19,7 @@ pub(crate) struct Column {
 }
 
 /// Everything about a table but its rows. Shared, and replaced as a whole.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Definition {
     pub(crate) schema: String,
     pub(crate) name: String,
@@ -49,7 +50,7 @@ impl Definition {
 }
 
 /// One state of one row.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Document {
     pub(crate) key: Vec<u8>,
     pub(crate) values: Vec<Value>,
@@ -240,6 +241,70 @@ impl Table {
     }
 }
 
+/// A table as it is kept in a file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Kept {
+    definition: Definition,
+    rows: Vec<KeptRow>,
+    dirty: Vec<Vec<u8>>,
+    writes: u64,
+    seq_no: i64,
+    counted_until: i64,
+}
+
+/// A row in a file: its newest state, and the one that searches see if that is another.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct KeptRow {
+    key: Vec<u8>,
+    newest: Option<Document>,
+    /// Whether searches see the newest state; else they see `shown`.
+    refreshed: bool,
+    shown: Option<Document>,
+    deleted_once: bool,
+}
+
+impl Table {
+    pub(crate) fn keep(&self) -> Kept {
+        let document = |one: &Option<Arc<Document>>| one.as_deref().cloned();
+        let row = |(key, slot): (&Vec<u8>, &Slot)| {
+            let refreshed = match (&slot.newest, &slot.shown) {
+                (Some(newest), Some(shown)) => newest.seq_no == shown.seq_no && newest.order == shown.order,
+                (newest, shown) => newest.is_none() && shown.is_none(),
+            };
+            let shown = if refreshed { None } else { document(&slot.shown) };
+            let newest = document(&slot.newest);
+            KeptRow { key: key.clone(), newest, refreshed, shown, deleted_once: slot.deleted_once }
+        };
+        Kept {
+            definition: (*self.definition).clone(),
+            rows: self.slots.iter().map(row).collect(),
+            dirty: self.dirty.clone(),
+            writes: self.writes,
+            seq_no: self.seq_no,
+            counted_until: self.counted_until,
+        }
+    }
+
+    pub(crate) fn of(kept: Kept) -> Table {
+        let mut table = Table::new(kept.definition);
+        for KeptRow { key, newest, refreshed, shown, deleted_once } in kept.rows {
+            let newest = newest.map(Arc::new);
+            let shown = if refreshed { newest.clone() } else { shown.map(Arc::new) };
+            if let Some(shown) = &shown {
+                table.shown.insert(shown.order, shown.clone());
+            }
+            table.slots.insert(key, Slot { newest, shown, deleted_once });
+        }
+        Table {
+            dirty: kept.dirty,
+            writes: kept.writes,
+            seq_no: kept.seq_no,
+            counted_until: kept.counted_until,
+            ..table
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -275,6 +340,26 @@ mod tests {
         assert_eq!(t.visible().count(), 1);
         t.refresh();
         assert_eq!(t.visible().count(), 0);
+    }
+
+    #[test]
+    fn a_kept_table_is_the_same_again_refreshed_or_not() {
+        let mut t = table();
+        let old = t.insert(vec![1], vec![Value::Double(f64::NAN), Value::Real(0.1)]).unwrap();
+        t.insert(vec![2], vec![Value::Double(1e-300), Value::Null]).unwrap();
+        t.refresh();
+        t.update(&old, vec![Value::Double(f64::INFINITY), Value::Null]);
+        t.delete(&[2]);
+        t.insert(vec![3], vec![]).unwrap();
+        let text = serde_json::to_string(&t.keep()).unwrap();
+        let mut again = Table::of(serde_json::from_str(&text).unwrap());
+        let shown = |t: &Table| t.visible().map(|d| format!("{d:?}")).collect::<Vec<_>>();
+        assert_eq!((shown(&again), again.is_dirty()), (shown(&t), true));
+        assert_eq!(shown(&again).len(), 2, "as before the refresh");
+        t.refresh();
+        again.refresh();
+        assert_eq!((shown(&again), again.seq_no), (shown(&t), t.seq_no));
+        assert_eq!(again.insert(vec![2], vec![]).unwrap().version, 0, "it was deleted once");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Timestamps in milliseconds since the epoch, and intervals.
 
 /// Years, months and days kept apart from the time, as calendars want it.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Interval {
     pub(crate) months: i64,
     pub(crate) days: i64,

@@ -1,8 +1,9 @@
 //! CrateDB's data types: ids, names, families.
 
+use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Type {
     Undefined,
     Byte,
@@ -33,20 +34,20 @@ pub(crate) enum Type {
     Array(Box<Type>),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Policy {
     Dynamic,
     Strict,
     Ignored,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Object {
     pub(crate) policy: Policy,
     pub(crate) fields: Vec<Field>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Field {
     pub(crate) name: String,
     pub(crate) ty: Type,

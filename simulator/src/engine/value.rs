@@ -2,19 +2,21 @@
 
 use super::decimal::Decimal;
 use super::json::{Json, write_text};
+use super::keep;
 use super::time::Interval;
 use super::types::{TEXT, Type};
+use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 use std::fmt::Write;
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Value {
     Null,
     Bool(bool),
     /// All integers and timestamps.
     Int(i64),
-    Real(f32),
-    Double(f64),
+    Real(#[serde(with = "keep::real")] f32),
+    Double(#[serde(with = "keep::double")] f64),
     Numeric(Decimal),
     /// Text and everything that is shown as text.
     Text(String),

@@ -7,7 +7,7 @@ use flate2::read::{GzDecoder, ZlibDecoder};
 use hyper::body::Bytes;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 
-use crate::engine::{Connection, Engine, EngineOptions, Request};
+use crate::engine::{Connection, Data, Engine, EngineOptions, Request};
 use crate::http::{Exchange, Reply};
 
 /// The engine of one cluster. What is in it outlives suspensions, as disks do.
@@ -18,15 +18,24 @@ pub(crate) struct Embedded(Arc<Engine>);
 #[derive(Debug)]
 pub(crate) struct Session(Connection);
 
+fn options(id: &str, name: &str, version: &str, node: &str, address: &str) -> EngineOptions {
+    EngineOptions {
+        version: version.into(),
+        cluster_name: name.into(),
+        cluster_id: id.into(),
+        node_name: node.into(),
+        http_address: address.into(),
+    }
+}
+
 impl Embedded {
     pub(crate) fn new(id: &str, name: &str, version: &str, node: &str, address: &str) -> Self {
-        Self(Engine::new(EngineOptions {
-            version: version.into(),
-            cluster_name: name.into(),
-            cluster_id: id.into(),
-            node_name: node.into(),
-            http_address: address.into(),
-        }))
+        Self(Engine::new(options(id, name, version, node, address)))
+    }
+
+    /// With what was kept of an earlier run.
+    pub(crate) fn with(data: Data, id: &str, name: &str, version: &str, node: &str, address: &str) -> Self {
+        Self(Engine::with(options(id, name, version, node, address), data))
     }
 
     /// Makes the user that a deploy names, with the privileges the service gives it.
@@ -94,7 +103,7 @@ impl Session {
 const LARGEST_BODY: u64 = 100 << 20;
 
 /// The body as it was before the client compressed it, as `crate-python` does from 8 KiB on.
-fn decompressed(exchange: &Exchange) -> Option<Bytes> {
+pub(crate) fn decompressed(exchange: &Exchange) -> Option<Bytes> {
     let compressed: &[u8] = &exchange.body;
     let mut body = Vec::new();
     match exchange.header(CONTENT_ENCODING.as_str()) {

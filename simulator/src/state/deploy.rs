@@ -185,13 +185,15 @@ impl State {
 
     pub(super) fn check_subscription(&self, organization: &str, id: &str, product: Product, problems: &mut Problems) {
         let known = |one: &super::account::Subscription| one.id == id && one.organization_id == organization;
-        if product.is_free() == (id == catalog::FREE_SUBSCRIPTION) {
-            if !product.is_free() && !self.account.subscriptions.iter().any(known) {
-                problems.add("subscription_id", "No such subscription.");
-            }
+        let listed = self.account.subscriptions.iter().any(known);
+        // Whether the service refuses another one for the free product is not known; `ctk` deploys with any.
+        if listed || (product.is_free() && id == catalog::FREE_SUBSCRIPTION) {
             return;
         }
-        problems.add("subscription_id", &format!("Product {} needs another subscription.", product.name));
+        match product.is_free() || id == catalog::FREE_SUBSCRIPTION {
+            true => problems.add("subscription_id", &format!("Product {} needs another subscription.", product.name)),
+            false => problems.add("subscription_id", "No such subscription."),
+        }
     }
 
     fn place(&self, organization: &str, body: &Value, problems: &mut Problems) -> Option<Place> {

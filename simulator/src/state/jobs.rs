@@ -198,7 +198,7 @@ impl State {
     }
 
     /// Work that was under way when the state was written begins anew.
-    pub(super) fn resume_work(&mut self) {
+    pub(crate) fn resume_work(&mut self) {
         let waiting = self.jobs.iter().filter(|job| job.operation.awaiting).map(Job::work);
         self.outbox.works.extend(waiting);
         for cluster in &self.clusters {

@@ -21,6 +21,10 @@ impl State {
         id
     }
 
+    pub(crate) fn has_project(&self, organization: &str, name: &str) -> bool {
+        self.account.projects.iter().any(|one| one.organization_id == organization && one.name == name)
+    }
+
     pub(super) fn create_project(&mut self, now: Micros, body: &Value) -> Answer {
         let mut problems = Problems::of(body, &["name", "organization_id", "region", "backup_location"]);
         let name = problems.text(body, "name");

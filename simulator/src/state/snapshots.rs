@@ -123,6 +123,10 @@ impl State {
         self.snapshots.iter().find(|one| one.id == id)
     }
 
+    pub(crate) fn show_snapshot(&self, id: &str) -> Option<Value> {
+        self.snapshot(id).map(Snapshot::show)
+    }
+
     /// Newest first, two weeks back from the newest at most.
     pub(super) fn list_snapshots(&self, cluster: &str, query: &Query) -> Answer {
         if self.by_id(cluster).is_none() {

@@ -12,4 +12,7 @@ mod openapi;
 mod proxy;
 mod run;
 mod serve;
+mod simulated;
+mod snapshots;
+mod state;
 mod support;
