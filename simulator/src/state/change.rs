@@ -10,11 +10,13 @@ use super::{Answer, CONFLICT, Call, Micros, State, catalog, restrictions};
 
 /// What a request asks for, and what the list of operations will tell of it.
 type Asked = (Effect, Value);
+/// Reads one kind of request for a cluster as it is.
+type Read = fn(&Cluster, &Value) -> Result<Asked, Answer>;
 
 impl State {
     /// The answer to a request for a change that becomes an operation; none for other calls.
     pub(super) fn change(&mut self, now: Micros, call: &Call) -> Option<Answer> {
-        let (id, read, body): (_, fn(&Cluster, &Value) -> Result<Asked, Answer>, _) = match call {
+        let (id, read, body): (_, Read, _) = match call {
             Call::Scale(id, body) => (id, scale, body),
             Call::Upgrade(id, body) => (id, upgrade, body),
             Call::ExpandStorage(id, body) => (id, storage, body),

@@ -59,12 +59,18 @@ impl State {
 }
 
 fn check_data(body: &Value, place: &str, fields: &[&str], problems: &mut Problems) {
-    let mut data = Problems::default();
+    let given = &body["data"];
+    // `croud` 1.15 sends the fields without the name of the kind around them.
+    let flat = given.get(place).is_none() && fields.iter().any(|field| given.get(field).is_some());
     let mut inner = Problems::default();
     for field in fields {
-        inner.text(&body["data"][place], field);
+        inner.text(if flat { given } else { &given[place] }, field);
     }
-    data.nest(place, inner);
+    let mut data = Problems::default();
+    match flat {
+        true => data = inner,
+        false => data.nest(place, inner),
+    }
     problems.nest("data", data);
 }
 

@@ -53,7 +53,7 @@ impl Kind {
 
 /// A date with a time; a bare date could be many things.
 fn is_moment(text: &str) -> bool {
-    text.len() >= 19 && text.as_bytes()[10].to_ascii_uppercase() == b'T' && stamp::parse_date(text).is_some()
+    text.len() >= 19 && text.as_bytes()[10].eq_ignore_ascii_case(&b'T') && stamp::parse_date(text).is_some()
 }
 
 /// The SQL type that fits all values of a column.

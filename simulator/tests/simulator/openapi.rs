@@ -3,13 +3,21 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use cratedb_cloud_simulator::{ClusterOptions, Options};
+use cratedb_cloud_simulator::{ClusterOptions, Options, Simulator};
 use serde_json::{Value, json};
 
-use super::support::{api, path, start};
+use super::support::{Connection, api, start};
 
 /// Where the document says two things: it describes an empty string and lists only the others.
 const EXCEPTIONS: [(&str, &str); 1] = [("/health/running_operation", "")];
+
+/// Where the document and the programs that work with the service differ, and we follow the programs.
+const LAGS: [(&str, &str); 2] = [
+    // Described as a list, and its schema is one product.
+    ("get /api/v2/clusters/{cluster_id}/available-products/:", "is no \"object\""),
+    // `croud` reads the key flat (its `apikeys/commands.py`), the document nests it.
+    ("post /api/v2/users/me/api-keys//key:", "is no \"object\""),
+];
 
 /// The document, or why there is none.
 fn document() -> Result<Value, String> {
@@ -91,66 +99,190 @@ fn answers_fit_the_vendors_document() {
             return;
         }
     };
-    let simulator = start(Options::default().cluster(ClusterOptions::suspended("ci")));
-    let id = simulator.cloud().cluster("ci").id;
-    let mut api = api(&simulator);
-    let organization = api.get("/api/v2/organizations/").expect(200)[0]["id"].as_str().unwrap().to_owned();
-    let project = api.get("/api/v2/projects/").expect(200)[0]["id"].as_str().unwrap().to_owned();
-    let subscription = api.get("/api/v2/subscriptions/").expect(200)[0]["id"].as_str().unwrap().to_owned();
-    let deploy = json!({
-        "cluster": { "name": "fresh", "crate_version": "6.4.3", "product_name": "crfree", "product_tier": "default",
-            "username": "admin", "password": "at-least-24-characters-here" },
-        "subscription_id": "free_tier", "project_id": project,
-    });
-    let named = |template: &str| {
-        let named =
-            [("cluster", &id), ("organization", &organization), ("project", &project), ("subscription", &subscription)];
-        named.iter().fold(template.to_owned(), |path, (what, id)| path.replace(&format!("{{{what}_id}}"), id))
-    };
-    let requests = [
-        ("get", "/api/v2/users/me/", None),
-        ("get", "/api/v2/organizations/", None),
-        ("get", "/api/v2/organizations/{organization_id}/", None),
-        ("get", "/api/v2/organizations/{organization_id}/projects/", None),
-        ("get", "/api/v2/organizations/{organization_id}/regions/", None),
-        ("get", "/api/v2/organizations/{organization_id}/subscriptions/", None),
-        ("post", "/api/v2/organizations/{organization_id}/clusters/", Some(deploy)),
-        ("get", "/api/v2/organizations/{organization_id}/clusters/", None),
-        ("get", "/api/v2/projects/", None),
-        ("post", "/api/v2/projects/", Some(json!({ "name": "p", "organization_id": organization }))),
-        ("get", "/api/v2/projects/{project_id}/", None),
-        ("get", "/api/v2/projects/{project_id}/clusters/", None),
-        ("get", "/api/v2/subscriptions/", None),
-        ("get", "/api/v2/subscriptions/{subscription_id}/", None),
-        ("get", "/api/v2/products/", None),
-        ("get", "/api/v2/regions/", None),
-        ("put", "/api/v2/clusters/{cluster_id}/suspend/", Some(json!({ "suspended": false }))),
-        ("put", "/api/v2/clusters/{cluster_id}/suspend/", Some(json!({ "suspended": "no" }))),
-        ("put", "/api/v2/clusters/{cluster_id}/deletion-protection/", Some(json!({ "deletion_protected": false }))),
-        ("get", "/api/v2/clusters/", None),
-        ("get", "/api/v2/clusters/{cluster_id}/", None),
-        ("get", "/api/v2/clusters/{cluster_id}/operations/", None),
-        ("get", "/api/v2/clusters/{cluster_id}/jwt/", None),
-        ("get", "/api/v2/meta/", None),
-        ("get", "/api/v2/meta/cratedb-versions/", None),
-        ("get", "/api/v2/meta/jwk/", None),
-    ];
-    let mut problems = Vec::new();
-    for (method, template, body) in requests {
+    let simulator = start(Options::default().cluster(ClusterOptions::running("ci")));
+    let mut world = World::new(&root, &simulator);
+    for (method, template, body) in world.requests() {
+        world.ask(method, template, body);
+    }
+    for (method, template, body) in world.requests_of_made_things() {
+        world.ask(method, template, body);
+    }
+    let problems = &world.problems;
+    assert!(problems.is_empty(), "{problems:#?}");
+}
+
+type Asked = (&'static str, &'static str, Option<Value>);
+
+/// What the requests are about.
+struct World<'a> {
+    root: &'a Value,
+    api: Connection,
+    names: Vec<(&'static str, String)>,
+    problems: Vec<String>,
+}
+
+impl<'a> World<'a> {
+    fn new(root: &'a Value, simulator: &Simulator) -> Self {
+        let mut api = api(simulator);
+        let mut first = |list: &str| api.get(list).expect(200)[0]["id"].as_str().unwrap().to_owned();
+        let mut names = vec![
+            ("organization_id", first("/api/v2/organizations/")),
+            ("project_id", first("/api/v2/projects/")),
+            ("subscription_id", first("/api/v2/subscriptions/")),
+            ("cluster_id", simulator.cloud().cluster("ci").id),
+        ];
+        names.extend([("metric_id", "crate_cpu_seconds".into()), ("ordinal", "0".into()), ("kind", "cluster".into())]);
+        assert!(simulator.cloud().take_snapshot("ci"));
+        Self { root, api, names, problems: Vec::new() }
+    }
+
+    fn id(&self, name: &str) -> &str {
+        &self.names.iter().find(|(known, _)| *known == name).unwrap_or_else(|| panic!("no {name}")).1
+    }
+
+    /// Asks, and remembers what is made.
+    fn ask(&mut self, method: &str, template: &str, body: Option<Value>) {
+        let path =
+            self.names.iter().fold(template.to_owned(), |path, (name, id)| path.replace(&format!("{{{name}}}"), id));
+        assert!(!path.contains('{'), "{path}");
         let body = body.map(|body| body.to_string());
-        let reply = api.send(&method.to_uppercase(), &named(template), body.as_deref()).unwrap();
+        let reply = self.api.send(&method.to_uppercase(), &path, body.as_deref()).unwrap();
+        let root = self.root;
         let documented = &root["paths"][template][method]["responses"][reply.status.to_string()];
         assert!(documented.is_object(), "{method} {template}: {} is not documented: {}", reply.status, reply.text);
         let response = match documented["$ref"].as_str() {
             Some(reference) => root.pointer(reference.trim_start_matches('#')).unwrap(),
             None => documented,
         };
-        let schema = &response["content"]["application/json"]["schema"];
-        check(&root, schema, &reply.json(), &format!("{method} {template}"), &mut problems);
+        if reply.text.is_empty() {
+            return;
+        }
+        let (schema, answer) = (&response["content"]["application/json"]["schema"], reply.json());
+        let mut problems = Vec::new();
+        check(root, schema, &answer, &format!("{method} {template}"), &mut problems);
+        let lags = |problem: &String| LAGS.iter().any(|(at, what)| problem.starts_with(at) && problem.contains(what));
+        self.problems.extend(problems.into_iter().filter(|problem| !lags(problem)));
+        let made = [
+            ("import-jobs/", "import_job_id"),
+            ("export-jobs/", "export_job_id"),
+            ("files/", "file_id"),
+            ("secrets/", "secret_id"),
+        ];
+        if let (201, Some((_, name))) = (reply.status, made.iter().find(|(end, _)| template.ends_with(end))) {
+            self.names.push((name, answer["id"].as_str().unwrap().into()));
+        }
+        if template.ends_with("api-keys/") && method == "post" {
+            self.names.push(("api_key", answer["key"].as_str().unwrap().into()));
+        }
     }
-    assert!(problems.is_empty(), "{problems:#?}");
-    let gone = api.send("DELETE", &path(&id, ""), None).unwrap();
-    assert!(
-        root["paths"]["/api/v2/clusters/{cluster_id}/"]["delete"]["responses"][gone.status.to_string()].is_object()
-    );
+
+    fn requests(&self) -> Vec<Asked> {
+        let deploy = json!({
+            "cluster": { "name": "fresh", "crate_version": "6.4.3", "product_name": "crfree", "product_tier": "default",
+                "username": "admin", "password": "at-least-24-characters-here" },
+            "subscription_id": "free_tier", "project_id": self.id("project_id"),
+        });
+        let organization = self.id("organization_id");
+        let import = json!({ "type": "url", "format": "csv", "destination": { "table": "t" }, "url": { "url": "http://127.0.0.1:1/a" } });
+        let export = json!({ "source": { "table": "sys.cluster" }, "destination": { "format": "json" } });
+        let secret =
+            json!({ "name": "s", "type": "AWS", "data": { "aws_secret": { "access_key": "a", "secret_key": "b" } } });
+        vec![
+            ("get", "/api/v2/users/me/", None),
+            ("patch", "/api/v2/users/me/", Some(json!({ "email": "eve@example.org" }))),
+            ("patch", "/api/v2/users/me/", Some(json!({ "email": "eve@example.org" }))),
+            ("patch", "/api/v2/users/me/", Some(json!({ "email": 7 }))),
+            ("post", "/api/v2/users/me/api-keys/", None),
+            ("get", "/api/v2/users/me/api-keys/", None),
+            ("get", "/api/v2/organizations/", None),
+            ("post", "/api/v2/organizations/", Some(json!({ "name": "o" }))),
+            ("post", "/api/v2/organizations/", Some(json!({}))),
+            ("get", "/api/v2/organizations/{organization_id}/", None),
+            ("put", "/api/v2/organizations/{organization_id}/", Some(json!({ "name": "p" }))),
+            ("delete", "/api/v2/organizations/{organization_id}/", None),
+            ("get", "/api/v2/organizations/{organization_id}/projects/", None),
+            ("get", "/api/v2/organizations/{organization_id}/quotas/", None),
+            ("get", "/api/v2/organizations/{organization_id}/regions/", None),
+            ("get", "/api/v2/organizations/{organization_id}/subscriptions/", None),
+            ("post", "/api/v2/organizations/{organization_id}/clusters/", Some(deploy)),
+            ("get", "/api/v2/organizations/{organization_id}/clusters/", None),
+            ("post", "/api/v2/organizations/{organization_id}/files/", Some(json!({ "name": "f" }))),
+            ("get", "/api/v2/organizations/{organization_id}/files/", None),
+            ("post", "/api/v2/organizations/{organization_id}/secrets/", Some(secret)),
+            ("get", "/api/v2/organizations/{organization_id}/secrets/", None),
+            ("get", "/api/v2/projects/", None),
+            ("post", "/api/v2/projects/", Some(json!({ "name": "p", "organization_id": organization }))),
+            ("get", "/api/v2/projects/{project_id}/", None),
+            ("patch", "/api/v2/projects/{project_id}/", Some(json!({ "name": "q" }))),
+            ("delete", "/api/v2/projects/{project_id}/", None),
+            ("get", "/api/v2/projects/{project_id}/clusters/", None),
+            ("get", "/api/v2/subscriptions/", None),
+            ("post", "/api/v2/subscriptions/", Some(json!({ "type": "contract", "organization_id": organization }))),
+            ("get", "/api/v2/subscriptions/{subscription_id}/", None),
+            ("get", "/api/v2/products/", None),
+            ("get", "/api/v2/products/{kind}/", None),
+            ("get", "/api/v2/regions/", None),
+            ("post", "/api/v2/clusters/{cluster_id}/import-jobs/", Some(import)),
+            ("post", "/api/v2/clusters/{cluster_id}/import-jobs/", Some(json!({}))),
+            ("get", "/api/v2/clusters/{cluster_id}/import-jobs/", None),
+            ("post", "/api/v2/clusters/{cluster_id}/export-jobs/", Some(export)),
+            ("get", "/api/v2/clusters/{cluster_id}/export-jobs/", None),
+            ("get", "/api/v2/clusters/{cluster_id}/snapshots/", None),
+            (
+                "post",
+                "/api/v2/clusters/{cluster_id}/snapshots/restore/",
+                Some(json!({ "repository": "r", "snapshot": "s" })),
+            ),
+            ("get", "/api/v2/clusters/{cluster_id}/metrics/{metric_id}/", None),
+            ("get", "/api/v2/clusters/{cluster_id}/available-products/", None),
+            ("get", "/api/v2/clusters/{cluster_id}/available-upgrades/", None),
+            ("delete", "/api/v2/clusters/{cluster_id}/nodes/{ordinal}", None),
+            ("put", "/api/v2/clusters/{cluster_id}/scale/", Some(json!({ "product_unit": 1 }))),
+            ("put", "/api/v2/clusters/{cluster_id}/upgrade/", Some(json!({ "crate_version": "6.4.2" }))),
+            (
+                "put",
+                "/api/v2/clusters/{cluster_id}/storage/",
+                Some(json!({ "disk_size_per_node_bytes": 99_999_999_999_i64 })),
+            ),
+            ("put", "/api/v2/clusters/{cluster_id}/product/", Some(json!({ "product_name": "cr2" }))),
+            ("put", "/api/v2/clusters/{cluster_id}/backup-schedule/", Some(json!({ "backup_hours": "2,4" }))),
+            (
+                "put",
+                "/api/v2/clusters/{cluster_id}/ip-restrictions/",
+                Some(json!({ "ip_whitelist": [{ "cidr": "10.0.0.0/8", "description": "lab" }] })),
+            ),
+            ("patch", "/api/v2/clusters/{cluster_id}/", Some(json!({ "password": "another-password-of-24-letters" }))),
+            ("put", "/api/v2/clusters/{cluster_id}/suspend/", Some(json!({ "suspended": true }))),
+            ("put", "/api/v2/clusters/{cluster_id}/suspend/", Some(json!({ "suspended": "no" }))),
+            ("put", "/api/v2/clusters/{cluster_id}/deletion-protection/", Some(json!({ "deletion_protected": false }))),
+            ("get", "/api/v2/clusters/{cluster_id}/metrics/{metric_id}/", None),
+            ("get", "/api/v2/clusters/", None),
+            ("get", "/api/v2/clusters/{cluster_id}/", None),
+            ("get", "/api/v2/clusters/{cluster_id}/operations/", None),
+            ("get", "/api/v2/clusters/{cluster_id}/jwt/", None),
+            ("post", "/api/v2/meta/jwt/refresh/", Some(json!({ "refresh_token": "unknown" }))),
+            ("get", "/api/v2/meta/", None),
+            ("get", "/api/v2/meta/cratedb-versions/", None),
+            ("get", "/api/v2/meta/jwk/", None),
+        ]
+    }
+
+    /// What was made before is looked at and deleted.
+    fn requests_of_made_things(&self) -> Vec<Asked> {
+        vec![
+            ("get", "/api/v2/users/me/api-keys/{api_key}/", None),
+            ("patch", "/api/v2/users/me/api-keys/{api_key}/", Some(json!({ "active": false }))),
+            ("delete", "/api/v2/users/me/api-keys/{api_key}/", None),
+            ("get", "/api/v2/organizations/{organization_id}/files/{file_id}/", None),
+            ("delete", "/api/v2/organizations/{organization_id}/files/{file_id}/", None),
+            ("delete", "/api/v2/organizations/{organization_id}/secrets/{secret_id}/", None),
+            ("get", "/api/v2/clusters/{cluster_id}/import-jobs/{import_job_id}/", None),
+            ("get", "/api/v2/clusters/{cluster_id}/import-jobs/{import_job_id}/progress/", None),
+            ("delete", "/api/v2/clusters/{cluster_id}/import-jobs/{import_job_id}/", None),
+            ("get", "/api/v2/clusters/{cluster_id}/export-jobs/{export_job_id}/", None),
+            ("delete", "/api/v2/clusters/{cluster_id}/export-jobs/{export_job_id}/", None),
+            ("delete", "/api/v2/subscriptions/{subscription_id}/", None),
+            ("delete", "/api/v2/clusters/{cluster_id}/", None),
+        ]
+    }
 }
