@@ -211,3 +211,21 @@ fn a_profile_is_added_by_command_and_shown_without_its_secret() {
     assert!(!shown.stdout.contains("some-secret-of-the-tests"), "{shown}");
     assert_eq!(cloud.asked(), ["GET users/me/ -> 401", "GET users/me/"]);
 }
+
+#[test]
+fn each_request_names_a_region() {
+    let Some((cloud, home)) = start() else { return };
+    croud(&home, "me").exits(0);
+    croud(&home, "clusters list --region eks1.eu-west-1.aws").exits(0);
+    assert_eq!(cloud.heard(), ["basic _any_", "basic eks1.eu-west-1.aws"]);
+}
+
+#[test]
+fn a_proxy_that_answers_for_the_service_is_told_and_no_failure() {
+    let Some(environment) = python::clients() else { return };
+    let fault = "method=GET,path=/users/me/,after=1,status=502,body=<html>the proxy speaks</html>";
+    let cloud = Cloud::serve(&["--fault", fault]);
+    let home = Home::new(environment, &cloud);
+    assert_eq!(croud(&home, "me").exits(0).said(), ["Error: 502 - Bad Gateway"]);
+    assert_eq!(cloud.asked(), ["GET users/me/ -> 502"]);
+}

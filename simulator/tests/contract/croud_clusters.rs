@@ -107,6 +107,34 @@ fn a_second_operation_is_refused_and_no_failure() {
 }
 
 #[test]
+fn an_operation_of_somebody_else_is_in_the_way() {
+    let Some((cloud, home)) = start_with(&["--cluster", "name=ci", "--fault", "cluster=ci,foreign=SCALE"]) else {
+        return;
+    };
+    let ran = clusters(&home, &format!("set-suspended-state --cluster-id {} --value true", cloud.id("ci"))).exits(0);
+    assert_eq!(ran.said(), [format!("Error: {CONFLICT}")]);
+    assert_eq!(cloud.cluster("ci")["health"]["running_operation"], "SCALE");
+}
+
+#[test]
+fn an_operation_that_nobody_hears_of_again_ends_the_waiting() {
+    let Some((cloud, home)) = start_with(&["--cluster", "name=ci", "--fault", "cluster=ci,hide"]) else { return };
+    let ran = clusters(&home, &format!("set-suspended-state --cluster-id {} --value true", cloud.id("ci"))).exits(0);
+    assert_eq!(ran.said().last().map(String::as_str), Some("Error: Failed retrieving operation status."), "{ran}");
+    assert_eq!(cloud.asked().len(), 3, "asked once");
+}
+
+#[test]
+fn a_free_cluster_sleeps_after_four_days_and_can_be_woken() {
+    let Some((cloud, home)) = start(&["name=ci,product=crfree"]) else { return };
+    let later = serde_json::json!({ "advance": "5d" });
+    assert!(cloud.api("POST", "/_simulator/clock/", Some(&later)).0 < 300);
+    assert_eq!(clusters(&home, "list").exits(0).json()[0]["suspended"], true);
+    cloud.asked();
+    assert_eq!(suspend(&home, &cloud, "false"), (true, false));
+}
+
+#[test]
 fn what_may_not_be_suspended_stays() {
     let Some((cloud, home)) = start(&["name=ci,product=crfree"]) else { return };
     let ran = clusters(&home, &format!("set-suspended-state --cluster-id {} --value true", cloud.id("ci"))).exits(0);

@@ -61,6 +61,7 @@ fn from_login_to_logout() {
 
     // The cookie is enough.
     assert_eq!(home.run("croud", &["me"]).exits(0).json()["organization_id"], cloud.organization.as_str());
+    assert_eq!(cloud.heard().last().map(String::as_str), Some("session _any_"));
     assert_eq!(cloud.asked(), ["GET users/me/"]);
 
     let token = entry(&home, "auth-token");
@@ -92,12 +93,30 @@ fn a_stale_session_leads_to_the_login() {
     let Some(environment) = python::clients() else { return };
     let cloud = Cloud::serve(&["--cluster", "name=ci"]);
     let home = Home::empty(environment);
-    home.write_profile(&cloud.url, &[("auth-token", "made-up-and-never-issued")]);
+    home.write_profile(&cloud.url, &[("auth-token", &cloud.session())]);
+    home.run("croud", &["me"]).exits(0).json();
+    assert_eq!(cloud.api("POST", "/_simulator/sessions/expire/", None).0, 200);
+    cloud.asked();
     let ran = home.run("croud", &["clusters", "list"]).exits(1);
     assert_eq!(ran.said(), ["Error: Unauthorized.", "Info: Use `croud login` to login to CrateDB Cloud."]);
     // The same inside of the toolkit, which ends by the library's `sys.exit`.
     home.run("ctk", &["cluster", "info", "--cluster-name", "ci"]).exits(1);
     assert_eq!(cloud.asked(), ["GET clusters/", "GET clusters/"]);
+}
+
+#[test]
+fn a_session_that_is_renewed_is_kept() {
+    let Some(environment) = python::clients() else { return };
+    let cloud = Cloud::serve(&["--rotate-sessions", "1"]);
+    let token = cloud.session();
+    let home = Home::empty(environment);
+    home.write_profile(&cloud.url, &[("auth-token", &token)]);
+    home.run("croud", &["me"]).exits(0).json();
+    let renewed = entry(&home, "auth-token");
+    assert_ne!(renewed, token);
+    home.run("croud", &["me"]).exits(0).json();
+    assert_ne!(entry(&home, "auth-token"), renewed);
+    assert!(!cloud.log().contains(&renewed), "the log has the session's token");
 }
 
 #[test]

@@ -233,6 +233,18 @@ fn shell_by_token() {
 }
 
 #[test]
+fn shell_by_a_token_that_has_expired_ends_in_the_toolkits_eighth_bug() {
+    let Some((cloud, home)) = start(&["--cluster", "name=ci"]) else { return };
+    let arguments = ["shell", "--cluster-id", cloud.id("ci"), "--command", "SELECT 1"];
+    ctk(&home, &arguments).exits(0);
+    assert!(cloud.api("POST", "/_simulator/tokens/expire/", None).0 < 300);
+    cloud.asked();
+    // It uses the one that it kept, and asks for no other.
+    ctk(&home, &arguments).exits(1).says("401");
+    assert_eq!(cloud.asked(), [GET, "SQL / -> 401"]);
+}
+
+#[test]
 fn shell_by_password() {
     let Some((cloud, home)) = start(&["--cluster", "name=ci"]) else { return };
     let arguments = ["shell", "--cluster-id", cloud.id("ci"), "--username", USER, "--password", PASSWORD];

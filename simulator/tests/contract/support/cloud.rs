@@ -122,6 +122,14 @@ impl Cloud {
         self.get(&format!("/api/v2/clusters/{}/", self.id(name)))
     }
 
+    /// A login without a browser: the session's token.
+    #[track_caller]
+    pub(crate) fn session(&self) -> String {
+        let (status, body) = self.api("POST", "/_simulator/sessions/", None);
+        assert!(status < 300, "{status}: {body}");
+        text(&body["token"])
+    }
+
     /// What was asked since this was called last, first to last, one line each, as people write it:
     ///
     /// - `PUT clusters/{ci}/suspend/ {"suspended":true}`: the prefix `/api/v2/` is left out, names of [`id`](Self::id)
@@ -137,6 +145,14 @@ impl Cloud {
     /// The whole log as it is in the file.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("requests")).unwrap()
+    }
+
+    /// Who asked, and for which region, for each request that the test did not make itself: `basic _any_`.
+    pub(crate) fn heard(&self) -> Vec<String> {
+        let all = self.get("/_simulator/requests/");
+        let theirs = all.as_array().unwrap().iter().filter(|one| !text(&one["query"]).contains(OURS));
+        let word = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+        theirs.map(|one| format!("{} {}", word(&one["auth"]), word(&one["region"]))).collect()
     }
 
     fn describe(&self, line: &Value) -> String {
