@@ -289,3 +289,20 @@ fn secrets_of_an_organization() {
     assert_eq!(secrets(&format!("delete --secret-id {id}")).said(), ["Success: Secret deleted."]);
     assert_eq!(secrets("list").json(), json!([]));
 }
+
+#[test]
+fn an_import_from_a_bucket_is_asked_for_and_fails_here() {
+    let Some((cloud, home)) = start(&["--cluster", "name=ci"]) else { return };
+    let secret =
+        json!({ "name": "b", "type": "AWS", "data": { "aws_secret": { "access_key": "a", "secret_key": "s" } } });
+    let (_, made) = cloud.api("POST", &format!("/api/v2/organizations/{}/secrets/", cloud.organization), Some(&secret));
+    let id = text(&made["id"]);
+    let create = format!(
+        "import-jobs create from-s3 --bucket b --file-path a/b.csv --secret-id {id} --file-format csv --table t"
+    );
+    let ran = clusters(&home, &cloud, &create).exits(0);
+    let body = r#"{"destination":{"table":"t"},"format":"csv","s3":{"bucket":"b","file_path":"a/b.csv","secret_id":"{id}"},"type":"s3"}"#;
+    let asked = [format!("POST clusters/{{ci}}/import-jobs/ {body}"), "GET clusters/{ci}/import-jobs/{id}/".into()];
+    assert_eq!(cloud.asked(), asked);
+    assert!(ran.said().last().unwrap().starts_with("Error: "), "{ran}");
+}

@@ -133,3 +133,27 @@ fn a_load_that_fails_says_why() {
     let jobs = cloud.get(&format!("/api/v2/clusters/{}/import-jobs/", cloud.id("ci")));
     assert_eq!(jobs[0]["status"], "FAILED");
 }
+
+#[test]
+fn a_local_file_is_loaded() {
+    let Some((cloud, home)) = start(&["--cluster", "name=ci"]) else { return };
+    std::fs::write(home.path().join("weather.csv"), "id,city\n1,Dornbirn\n").unwrap();
+    home.run("ctk", &["load", "--cluster-id", cloud.id("ci"), "weather.csv"])
+        .exits(0)
+        .says("Data loading was successful.");
+    let asked = cloud.asked();
+    assert!(asked.contains(&r#"POST organizations/{org}/files/ {"name":"weather.csv"}"#.to_owned()), "{asked:?}");
+    assert_eq!(asked.last().map(String::as_str), Some("GET clusters/{ci}/import-jobs/"));
+}
+
+#[test]
+fn a_second_load_in_one_process_works_unless_a_file_follows_a_url() {
+    let web = Web::serve([("/a.csv", "id\n1\n"), ("/b.csv", "id\n1\n2\n")]);
+    let Some((cloud, home)) = start(&["--cluster", "name=ci"]) else { return };
+    std::fs::write(home.path().join("c.csv"), "id\n1\n").unwrap();
+    // The toolkit's bug 12: the arguments of the first job stay required for the next ones.
+    let ran = home.run_script("load.py", &[cloud.id("ci"), &web.url("/a.csv"), &web.url("/b.csv"), "c.csv"]);
+    assert!(ran.code != Some(0) && ran.stderr.contains("following arguments are required: --url"), "{ran}");
+    assert_eq!(ran.stdout.lines().filter(|line| line.starts_with("loaded ")).count(), 2, "{ran}");
+    assert_eq!(web.asked(), ["/a.csv", "/b.csv"]);
+}

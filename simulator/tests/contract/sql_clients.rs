@@ -86,7 +86,6 @@ fn the_client_with_a_gateway_by_password() {
     check(home.run_script("session.py", &[cloud.id("ci.url"), "basic", USER]), USER);
     let asked = cloud.asked();
     assert!(asked.len() == 25 && asked.iter().all(|line| line.starts_with("SQL ")), "{asked:?}");
-    assert!(!cloud.log().contains(PASSWORD), "the log has the password");
 }
 
 #[test]
@@ -96,7 +95,6 @@ fn the_client_with_a_gateway_by_token() {
     let token = text(&cloud.get(&format!("/api/v2/clusters/{}/jwt/", cloud.id("ci")))["token"]);
     let home = Home::empty(environment).with("CONTRACT_SECRET", &token);
     check(home.run_script("session.py", &[cloud.id("ci.url"), "bearer"]), USER);
-    assert!(!cloud.log().contains(&token), "the log has the token");
 }
 
 #[test]

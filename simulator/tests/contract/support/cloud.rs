@@ -41,6 +41,9 @@ impl Drop for Cloud {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if !std::thread::panicking() {
+            self.assert_no_secrets();
+        }
     }
 }
 
@@ -153,6 +156,14 @@ impl Cloud {
         let theirs = all.as_array().unwrap().iter().filter(|one| !text(&one["query"]).contains(OURS));
         let word = |value: &Value| value.as_str().unwrap_or("-").to_owned();
         theirs.map(|one| format!("{} {}", word(&one["auth"]), word(&one["region"]))).collect()
+    }
+
+    /// Whatever was asked: neither secret, nor password, nor a token of a database (JSON in base64 begins so).
+    fn assert_no_secrets(&self) {
+        let log = self.log();
+        for secret in [SECRET, PASSWORD, "eyJ"] {
+            assert!(!log.contains(secret), "the log of requests has `{secret}`");
+        }
     }
 
     fn describe(&self, line: &Value) -> String {
