@@ -161,9 +161,8 @@ fn product(cluster: &Cluster, body: &Value) -> Result<Asked, Answer> {
 /// Hours of the day, such as `2,4,6`; the minute stays.
 fn backups(cluster: &Cluster, body: &Value) -> Result<Asked, Answer> {
     let mut problems = Problems::of(body, &["backup_hours"]);
-    let hours = problems.text(body, "backup_hours");
-    let fits =
-        |hours: &str| hours == "*" || hours.split(',').all(|hour| hour.trim().parse::<u8>().is_ok_and(|h| h < 24));
+    let hours = problems.name(body, "backup_hours");
+    let fits = |hours: &str| hours == "*" || hours.split(',').all(|hour| is_hour(hour.trim()));
     if hours.as_deref().is_some_and(|hours| !fits(hours)) {
         problems.add("backup_hours", "Not a valid list of hours, such as 2,4,6.");
     }
@@ -173,6 +172,10 @@ fn backups(cluster: &Cluster, body: &Value) -> Result<Asked, Answer> {
     }
     let minute = cluster.backup_schedule.split(' ').next().unwrap_or("55");
     Ok((Effect::ChangeBackups(format!("{minute} {} * * *", hours.replace(' ', ""))), json!({})))
+}
+
+fn is_hour(text: &str) -> bool {
+    text.len() <= 2 && text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u8>().is_ok_and(|hour| hour < 24)
 }
 
 fn networks(cluster: &Cluster, body: &Value) -> Result<Asked, Answer> {

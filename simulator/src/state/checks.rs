@@ -4,6 +4,8 @@ use serde_json::{Map, Value, json};
 
 use super::{Answer, catalog};
 
+const LONGEST_TEXT: usize = 512;
+
 /// Problems by field, nested like the body.
 #[derive(Debug, Default)]
 pub(super) struct Problems {
@@ -59,6 +61,20 @@ impl Problems {
                 None
             }
             Some(_) => self.optional_text(body, field),
+        }
+    }
+
+    /// A required, non-empty string of the usual length.
+    pub(super) fn name(&mut self, body: &Value, field: &str) -> Option<String> {
+        let text = self.text(body, field);
+        self.check_length(field, text.as_deref());
+        text
+    }
+
+    /// Most texts have this limit; addresses and secrets don't.
+    pub(super) fn check_length(&mut self, field: &str, text: Option<&str>) {
+        if text.is_some_and(|text| text.chars().count() > LONGEST_TEXT) {
+            self.add(field, &format!("Longer than maximum length {LONGEST_TEXT}."));
         }
     }
 

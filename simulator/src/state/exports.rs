@@ -56,7 +56,7 @@ impl State {
         let gzip = read_compression(body, &mut problems);
         let (Some(table), Some(format), false) = (table, format, problems.any()) else { return problems.refuse() };
         let mut shown = json!({ "source": body["source"], "destination": { "format": body["destination"]["format"] } });
-        if let Some(compression) = body.get("compression") {
+        if let Some(compression) = body.get("compression").filter(|value| *value != "") {
             shown["compression"] = compression.clone();
         }
         let id = self.begin_job(now, cluster, Order::Export(Export { table, format, gzip, file: None, shown }));

@@ -6,8 +6,6 @@ use serde_json::{Value, json};
 use super::checks::Problems;
 use super::{Answer, Micros, State, stamp};
 
-const LONGEST_NAME: usize = 512;
-
 /// One file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct File {
@@ -43,10 +41,7 @@ impl State {
             return Answer::not_found();
         }
         let mut problems = Problems::of(body, &["name", "file_size"]);
-        let name = problems.text(body, "name");
-        if name.as_ref().is_some_and(|name| name.chars().count() > LONGEST_NAME) {
-            problems.add("name", &format!("Longer than maximum length {LONGEST_NAME}."));
-        }
+        let name = problems.name(body, "name");
         if problems.optional_integer(body, "file_size").is_some_and(|size| size < 1) {
             problems.add("file_size", "Must be greater than or equal to 1.");
         }

@@ -125,6 +125,9 @@ impl State {
             body,
             &["type", "format", "compression", "destination", "schema", "url", "file", "s3", "azureblob"],
         );
+        if body.get("schema").is_some_and(|schema| !schema.is_object() && !schema.is_null()) {
+            problems.add("schema", "Not a valid object.");
+        }
         let format = read_format(body, &mut problems);
         let gzip = read_compression(body, &mut problems);
         let destination = read_destination(body, &mut problems);
@@ -189,7 +192,7 @@ impl State {
         problems: &mut Problems,
     ) -> Option<Source> {
         for field in fields {
-            problems.text(place, field);
+            problems.name(place, field);
         }
         let secret = problems.text(place, "secret_id");
         let known = |id: &str| self.integrations.iter().any(|one| one.id == id && one.organization_id == organization);
@@ -270,7 +273,7 @@ fn read_destination(body: &Value, problems: &mut Problems) -> Option<(Table, boo
 }
 
 pub(super) fn read_table(place: &Value, problems: &mut Problems) -> Option<Table> {
-    let text = if place.is_object() { problems.text(place, "table")? } else { return None };
+    let text = if place.is_object() { problems.name(place, "table")? } else { return None };
     let table = Table::parse(&text);
     if table.is_none() {
         problems.add("table", "Not a valid name of a table.");
@@ -294,10 +297,11 @@ fn read_columns(place: &Value, problems: &mut Problems) -> Vec<Column> {
 }
 
 fn shown(body: &Value, table: &Table, create_table: bool) -> Value {
-    let kept = ["type", "format", "compression", "url", "file", "s3", "azureblob", "schema"];
+    // Of the places, only the one that counts was checked.
+    let place = body["type"].as_str().unwrap_or_default();
     let mut shown = Map::new();
-    for field in kept {
-        if let Some(value) = body.get(field) {
+    for field in ["type", "format", "compression", "schema", place] {
+        if let Some(value) = body.get(field).filter(|value| *value != "") {
             shown.insert(field.into(), value.clone());
         }
     }

@@ -34,7 +34,7 @@ impl State {
             return Answer::not_found();
         }
         let mut problems = Problems::of(body, &["name", "type", "data"]);
-        let name = problems.text(body, "name");
+        let name = problems.name(body, "name");
         let kind = problems.text(body, "type");
         match KINDS.iter().find(|(known, ..)| kind.as_deref() == Some(known)) {
             Some((_, place, fields)) => check_data(body, place, fields, &mut problems),

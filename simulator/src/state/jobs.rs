@@ -220,3 +220,89 @@ impl State {
         self.job_of(cluster, id).map_or_else(Answer::not_found, |job| Answer::ok(job.show_progress(query)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::tests::World;
+    use super::*;
+    use crate::state::Call;
+
+    const SECOND: Micros = 1_000_000;
+
+    fn begin(pace: Pace) -> (World, String, String) {
+        let (mut world, cluster) = World::with_cluster(false, pace);
+        let body =
+            json!({ "type": "url", "format": "csv", "destination": { "table": "t" }, "url": { "url": "http://x/" } });
+        let made = world.ask(Call::CreateImportJob(cluster.clone(), body));
+        assert_eq!(made.status, 201, "{made:?}");
+        let job = made.body.unwrap()["id"].as_str().unwrap().to_owned();
+        (world, cluster, job)
+    }
+
+    fn status(world: &mut World, cluster: &str, job: &str) -> String {
+        let shown = world.ask(Call::ImportJob(cluster.into(), job.into())).body.unwrap();
+        shown["status"].as_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn a_job_waits_for_its_work_and_takes_no_less_time_than_operations_do() {
+        let (mut world, cluster, job) = begin(Pace::Auto(Duration::from_secs(4)));
+        world.now += SECOND;
+        assert_eq!(status(&mut world, &cluster, &job), "IN_PROGRESS");
+        assert_eq!(world.state.take_works(), [Work::Import { job: job.clone() }]);
+        world.now += 9 * SECOND;
+        assert_eq!((status(&mut world, &cluster, &job).as_str(), world.state.step(world.now)), ("IN_PROGRESS", 0));
+        let progress = Progress { records: 5, total_records: Some(5), ..Progress::default() };
+        world.state.job_done(world.now, &job, progress, None);
+        assert_eq!(status(&mut world, &cluster, &job), "SUCCEEDED");
+        assert_eq!(world.state.take_works(), [], "only once");
+    }
+
+    #[test]
+    fn work_that_is_done_early_is_told_in_time() {
+        let (mut world, cluster, job) = begin(Pace::Auto(Duration::from_secs(4)));
+        world.now += SECOND;
+        world.state.advance(world.now);
+        world.state.job_done(world.now, &job, Progress::default(), Some("no".into()));
+        assert_eq!(status(&mut world, &cluster, &job), "IN_PROGRESS");
+        world.now += 3 * SECOND;
+        assert_eq!(status(&mut world, &cluster, &job), "FAILED");
+    }
+
+    #[test]
+    fn a_planned_failure_needs_no_work() {
+        let (mut world, cluster) = World::with_cluster(false, Pace::Auto(Duration::ZERO));
+        world.state.plan_job("ci", Plan { failure: Some("planned".into()), ..Plan::default() });
+        let body = json!({ "source": { "table": "t" }, "destination": { "format": "csv" } });
+        let made = world.ask(Call::CreateExportJob(cluster.clone(), body)).body.unwrap();
+        let job = made["id"].as_str().unwrap().to_owned();
+        let shown = world.ask(Call::ExportJob(cluster, job)).body.unwrap();
+        assert_eq!((&shown["status"], &shown["progress"]["message"]), (&json!("FAILED"), &json!("planned")));
+        assert_eq!(world.state.take_works(), []);
+    }
+
+    #[test]
+    fn work_under_way_begins_anew_after_a_restart() {
+        let (mut world, cluster, job) = begin(Pace::Explicit);
+        world.state.step(world.now);
+        world.state.step(world.now);
+        world.state.take_works();
+        let kept = serde_json::to_string(&world.state).unwrap();
+        world.state = serde_json::from_str(&kept).unwrap();
+        world.state.resume_work();
+        assert_eq!(world.state.take_works(), [Work::Import { job: job.clone() }]);
+        assert_eq!(status(&mut world, &cluster, &job), "IN_PROGRESS");
+    }
+
+    #[test]
+    fn a_deleted_job_is_not_missed_by_its_work() {
+        let (mut world, cluster, job) = begin(Pace::Auto(Duration::ZERO));
+        world.state.advance(world.now);
+        assert_eq!(world.ask(Call::DeleteExportJob(cluster.clone(), job.clone())).status, 404, "it is an import");
+        assert_eq!(world.ask(Call::DeleteImportJob(cluster.clone(), job.clone())).status, 204);
+        world.state.job_done(world.now, &job, Progress::default(), None);
+        assert_eq!(world.ask(Call::ImportJobs(cluster)).body, Some(json!([])));
+    }
+}

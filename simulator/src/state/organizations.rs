@@ -7,7 +7,6 @@ use super::catalog::REGION;
 use super::checks::Problems;
 use super::{Answer, Micros, State};
 
-const LONGEST_NAME: usize = 512;
 const PLANS: std::ops::RangeInclusive<i64> = 1..=6;
 const USUAL_PLAN: i64 = 3;
 /// So many clusters of one organization; the service's figures are not documented.
@@ -43,9 +42,8 @@ impl State {
 
     pub(super) fn create_organization(&mut self, now: Micros, body: &Value) -> Answer {
         let mut problems = Problems::of(body, &["name", "plan_type"]);
-        let name = problems.text(body, "name");
+        let name = problems.name(body, "name");
         let plan = plan(body, &mut problems).unwrap_or(USUAL_PLAN);
-        check_name(name.as_deref(), &mut problems);
         let (Some(name), false) = (name, problems.any()) else { return problems.refuse() };
         let id = self.add_bare_organization(now, &name);
         if let Some(made) = self.account.organizations.last_mut() {
@@ -63,7 +61,7 @@ impl State {
         let email = body.get("email").filter(|one| !one.is_null()).and_then(|_| problems.optional_text(body, "email"));
         let notifications =
             body.get("notifications_enabled").and_then(|_| problems.boolean(body, "notifications_enabled"));
-        check_name(name.as_deref(), &mut problems);
+        problems.check_length("name", name.as_deref());
         check_email(email.as_deref(), &mut problems);
         let Some(found) = self.account.organizations.iter_mut().find(|one| one.id == id) else {
             return Answer::not_found();
@@ -118,10 +116,4 @@ fn plan(body: &Value, problems: &mut Problems) -> Option<i64> {
         problems.add("plan_type", &format!("Must be between {} and {}.", PLANS.start(), PLANS.end()));
     }
     Some(plan)
-}
-
-fn check_name(name: Option<&str>, problems: &mut Problems) {
-    if name.is_some_and(|name| name.chars().count() > LONGEST_NAME) {
-        problems.add("name", &format!("Longer than maximum length {LONGEST_NAME}."));
-    }
 }

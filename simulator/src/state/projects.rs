@@ -84,7 +84,7 @@ fn backup_location(body: &Value, problems: &mut Problems) -> Option<Value> {
     let given = body.get("backup_location").filter(|given| !given.is_null())?;
     let mut inner = Problems::of(given, &["location_type", "location", "credentials", "additional_config"]);
     let kind = inner.text(given, "location_type");
-    let location = inner.text(given, "location");
+    let location = inner.name(given, "location");
     if kind.as_deref().is_some_and(|kind| kind != "s3") {
         inner.add("location_type", "Must be one of: s3.");
     }

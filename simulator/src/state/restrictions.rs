@@ -5,8 +5,6 @@ use serde_json::{Value, json};
 
 use super::checks::Problems;
 
-const LONGEST: usize = 512;
-
 /// One entry of a cluster's list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Network {
@@ -40,9 +38,7 @@ fn read_one(at: usize, entry: &Value, all: &mut Problems) -> Option<Network> {
     if cidr.as_deref().is_some_and(|cidr| !is_cidr(cidr)) {
         problems.add("cidr", "Not a valid network, such as 10.0.0.0/8.");
     }
-    if description.as_ref().is_some_and(|text| text.chars().count() > LONGEST) {
-        problems.add("description", &format!("Longer than maximum length {LONGEST}."));
-    }
+    problems.check_length("description", description.as_deref());
     let fine = !problems.any();
     all.nest(&at.to_string(), problems);
     Some(Network { cidr: cidr?, description: description.filter(|text| !text.is_empty()) }).filter(|_| fine)

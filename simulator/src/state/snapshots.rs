@@ -146,7 +146,7 @@ impl State {
         let Some(found) = self.by_id(cluster) else { return Answer::not_found() };
         let mut problems =
             Problems::of(body, &["repository", "snapshot", "type", "tables", "sections", "source_cluster_id"]);
-        let (repository, name) = (problems.text(body, "repository"), problems.text(body, "snapshot"));
+        let (repository, name) = (problems.name(body, "repository"), problems.name(body, "snapshot"));
         let kind = problems.optional_text(body, "type").unwrap_or_else(|| "tables".into());
         let source = problems.optional_text(body, "source_cluster_id").unwrap_or_else(|| cluster.into());
         let wanted = what(&kind, body, &mut problems);
@@ -250,4 +250,42 @@ fn texts(body: &Value, field: &str, problems: &mut Problems) -> Vec<String> {
         problems.add(field, "Not a valid list of strings.");
     }
     texts.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::tests::World;
+    use super::*;
+    use crate::state::{Call, Pace};
+
+    #[test]
+    fn backups_are_due_at_the_hours_of_the_schedule_while_the_cluster_runs() {
+        let (mut world, cluster) = World::with_cluster(false, Pace::Auto(Duration::ZERO));
+        let next = |world: &World| world.state.by_id(&cluster).unwrap().next_backup().map(stamp::naive);
+        // The world begins at 10:00.
+        assert_eq!(next(&world).as_deref(), Some("2026-01-06T06:55:00.000000"));
+        world.ask(Call::ChangeBackups(cluster.clone(), json!({ "backup_hours": "2, 12" })));
+        world.state.advance(world.now);
+        assert_eq!(next(&world).as_deref(), Some("2026-01-05T12:55:00.000000"));
+        world.now += DAY;
+        world.state.advance(world.now);
+        assert_eq!((world.state.take_works().len(), world.state.snapshots.len()), (2, 2));
+        assert_eq!(world.ask(Call::Snapshots(cluster.clone(), Query::new())).body, Some(json!([])), "not copied yet");
+        world.ask(Call::Suspend(cluster.clone(), json!({ "suspended": true })));
+        world.state.advance(world.now);
+        assert_eq!(next(&world), None);
+    }
+
+    #[test]
+    fn a_snapshot_that_could_not_be_copied_is_none() {
+        let (mut world, cluster) = World::with_cluster(false, Pace::Auto(Duration::ZERO));
+        let ids = [(); 2].map(|()| world.state.take_snapshot(world.now, &cluster).unwrap());
+        world.state.snapshot_taken(&ids[0], None);
+        world.state.snapshot_taken(&ids[1], Some(vec!["doc.t".into()]));
+        let listed = world.ask(Call::Snapshots(cluster.clone(), Query::new())).body.unwrap();
+        assert_eq!((listed.as_array().unwrap().len(), &listed[0]["tables"]), (1, &json!(["doc.t"])));
+        assert_eq!(listed[0]["snapshot"], "20260105100001", "names of one second differ");
+    }
 }

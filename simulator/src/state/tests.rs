@@ -13,9 +13,9 @@ use super::*;
 const START: Micros = 1_767_607_200_000_000;
 const SECOND: Micros = 1_000_000;
 
-struct World {
-    state: State,
-    now: Micros,
+pub(super) struct World {
+    pub(super) state: State,
+    pub(super) now: Micros,
 }
 
 impl World {
@@ -23,13 +23,13 @@ impl World {
         Self { state: State::new(Beginning { now: START, seed: 1, pace }), now: START }
     }
 
-    fn with_cluster(suspended: bool, pace: Pace) -> (Self, String) {
+    pub(super) fn with_cluster(suspended: bool, pace: Pace) -> (Self, String) {
         let mut world = Self::new(pace);
         let id = world.state.give(START, given("ci", "cr1", suspended));
         (world, id)
     }
 
-    fn ask(&mut self, call: Call) -> Answer {
+    pub(super) fn ask(&mut self, call: Call) -> Answer {
         self.state.on(self.now, call)
     }
 
