@@ -103,19 +103,6 @@ fn part(text: &str) -> Option<(String, &str)> {
     }
 }
 
-impl Import {
-    pub(super) fn file_name(&self) -> String {
-        let last =
-            |text: &str| text.split(['?', '#']).next().and_then(|path| path.rsplit('/').next()).map(str::to_owned);
-        let name = match &self.source {
-            Source::Url(url) => last(url),
-            Source::File(id) => Some(id.clone()),
-            Source::Elsewhere(place) => place["file_path"].as_str().or(place["blob_name"].as_str()).and_then(last),
-        };
-        name.filter(|name| !name.is_empty()).unwrap_or_else(|| "data".into())
-    }
-}
-
 impl State {
     pub(super) fn create_import_job(&mut self, now: Micros, cluster: &str, body: &Value) -> Answer {
         let Some(organization) = self.by_id(cluster).map(|one| self.organization_of(one).cloned()) else {
@@ -202,6 +189,18 @@ impl State {
             problems.add("secret_id", "No such secret.");
         }
         Some(Source::Elsewhere(place.clone()))
+    }
+
+    /// What the file that an import reads is called.
+    pub(super) fn import_file(&self, import: &Import) -> String {
+        let last =
+            |text: &str| text.split(['?', '#']).next().and_then(|path| path.rsplit('/').next()).map(str::to_owned);
+        let name = match &import.source {
+            Source::Url(url) => last(url),
+            Source::File(id) => self.files.iter().find(|file| file.id == *id).map(|file| file.name.clone()),
+            Source::Elsewhere(place) => place["file_path"].as_str().or(place["blob_name"].as_str()).and_then(last),
+        };
+        name.filter(|name| !name.is_empty()).unwrap_or_else(|| "data".into())
     }
 
     /// Newest first.

@@ -110,12 +110,9 @@ impl Job {
     }
 
     /// The page of single files; a job here has one.
-    fn show_progress(&self, query: &Query) -> Value {
+    fn show_progress(&self, name: String, query: &Query) -> Value {
         let file = json!({
-            "name": match &self.order {
-                Order::Import(import) => import.file_name(),
-                Order::Export(export) => export.file_name(),
-            },
+            "name": name,
             "status": self.operation.status.word(),
             "message": self.operation.message(),
             "records": self.progress.records,
@@ -217,7 +214,12 @@ impl State {
     }
 
     pub(super) fn job_files(&self, cluster: &str, id: &str, query: &Query) -> Answer {
-        self.job_of(cluster, id).map_or_else(Answer::not_found, |job| Answer::ok(job.show_progress(query)))
+        let Some(job) = self.job_of(cluster, id) else { return Answer::not_found() };
+        let name = match &job.order {
+            Order::Import(import) => self.import_file(import),
+            Order::Export(export) => export.file_name(),
+        };
+        Answer::ok(job.show_progress(name, query))
     }
 }
 

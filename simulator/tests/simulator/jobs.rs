@@ -264,3 +264,45 @@ fn an_export_of_what_is_not_there_fails() {
             "destination": { "format": ["Must be one of: csv, json, parquet."] } })
     );
 }
+
+/// A simulator whose clusters are the database of another one.
+fn in_front_of(other: &Simulator, cluster: ClusterOptions) -> Simulator {
+    let engine = other.cloud().cluster("ci").url.parse().unwrap();
+    start(Options { engine, ..Options::default().cluster(cluster) })
+}
+
+#[test]
+fn data_is_moved_through_the_gateway_into_a_database_behind_it() {
+    let (database, real) = running();
+    let simulator = in_front_of(&database, ClusterOptions::running("front"));
+    let front = simulator.cloud().cluster("front");
+    let job = import(&simulator, &front, &request(&web("200 OK", b"a\n1\n2\n".to_vec()), "csv", "t"));
+    assert_eq!((&job["status"], &job["progress"]["records"]), (&json!("SUCCEEDED"), &json!(2)), "{job}");
+    assert_eq!(sql(&real, "SELECT a FROM t ORDER BY a")["rows"], json!([[1], [2]]));
+    let mut api = api(&simulator);
+    let exports = path(&front.id, "export-jobs/");
+    let body = json!({ "source": { "table": "t" }, "destination": { "format": "json" } });
+    let made = api.post(&exports, &body).expect(201);
+    let done = api.get(&format!("{exports}{}/", made["id"].as_str().unwrap())).expect(200);
+    let bytes = download(done["destination"]["file"]["download_url"].as_str().unwrap());
+    let mut lines: Vec<_> = std::str::from_utf8(&bytes).unwrap().lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["{\"a\":1}", "{\"a\":2}"]);
+    assert!(!simulator.cloud().take_snapshot("front"), "its data is not here to be copied");
+    assert_eq!(api.get(&path(&front.id, "snapshots/")).expect(200), json!([]));
+}
+
+#[test]
+fn a_database_that_lets_nobody_in_fails_the_job() {
+    let (database, _) = running();
+    let stranger = ClusterOptions::running("front").with("password", "not-the-one-it-knows").unwrap();
+    let simulator = in_front_of(&database, stranger);
+    let front = simulator.cloud().cluster("front");
+    let job = import(&simulator, &front, &request(&web("200 OK", b"a\n1\n".to_vec()), "csv", "t"));
+    let message = job["progress"]["message"].as_str().unwrap();
+    assert!(message.starts_with("The database refuses the simulator:"), "{message}");
+    assert!(!message.contains("not-the-one-it-knows"));
+    drop(database);
+    let job = import(&simulator, &front, &request(&web("200 OK", b"a\n1\n".to_vec()), "csv", "t"));
+    assert!(job["progress"]["message"].as_str().unwrap().contains("cannot be reached"), "{job}");
+}
