@@ -282,11 +282,15 @@ pub(super) fn read_table(place: &Value, problems: &mut Problems) -> Option<Table
 
 fn read_columns(place: &Value, problems: &mut Problems) -> Vec<Column> {
     let mut all = Problems::default();
-    let given = place["table_definition"].as_array().into_iter().flatten().enumerate();
+    let definition = &place["table_definition"];
+    if !definition.is_null() && !definition.is_array() {
+        problems.add("table_definition", "Not a valid list.");
+    }
+    let given = definition.as_array().into_iter().flatten().enumerate();
     let columns = given.filter_map(|(at, one)| {
         let mut inner = Problems::of(one, &["name", "type", "extra"]);
         let (name, kind) = (inner.text(one, "name"), inner.text(one, "type"));
-        let extra = one.get("extra").and_then(Value::as_str).map(str::to_owned);
+        let extra = one.get("extra").filter(|extra| !extra.is_null()).and_then(|_| inner.optional_text(one, "extra"));
         all.nest(&at.to_string(), inner);
         Some(Column { name: name?, kind: kind?, extra })
     });

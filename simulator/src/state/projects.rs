@@ -91,6 +91,9 @@ fn backup_location(body: &Value, problems: &mut Problems) -> Option<Value> {
     if !given["credentials"].is_object() {
         inner.add("credentials", "Missing data for required field.");
     }
+    if given.get("additional_config").is_some_and(|config| !config.is_object()) {
+        inner.add("additional_config", "Not a valid object.");
+    }
     problems.nest("backup_location", inner);
     let mut kept = json!({ "location_type": kind?, "location": location? });
     if let Some(config) = given.get("additional_config") {
