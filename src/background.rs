@@ -66,7 +66,8 @@ pub(crate) fn wait<T: Send + 'static>(work: impl Future<Output = T> + Send + 'st
     }
 }
 
-async fn caught<T>(work: impl Future<Output = T>) -> thread::Result<T> {
+/// Runs `work` where it is, and gives back a panic in it as a value.
+pub(crate) async fn caught<T>(work: impl Future<Output = T>) -> thread::Result<T> {
     let mut work = Box::pin(work);
     poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
         Ok(poll) => poll.map(Ok),

@@ -1,7 +1,6 @@
 //! What a test gets: a cluster, and in it a schema of its own.
 
 mod grant;
-mod query;
 
 use std::fmt;
 use std::future::Future;
@@ -14,11 +13,11 @@ use serde_json::value::RawValue;
 use crate::background;
 use crate::error::{Kind, Result};
 use crate::private::RunningTest;
+use crate::query::{Query, Whom};
 use crate::sql::{self, Client, Statement};
 use crate::version::Version;
 
 pub(crate) use grant::{Grant, OnDrop};
-pub use query::Query;
 
 /// A CrateDB cluster, as one test sees it: names without a schema mean tables in a schema that belongs to this test alone.
 ///
@@ -109,7 +108,7 @@ impl Cluster {
     /// # }
     /// ```
     pub fn query(&self, stmt: impl Into<String>) -> Query {
-        Query::new(self.clone(), stmt.into())
+        Query::new(Whom::Test(self.clone()), stmt.into())
     }
 
     /// Executes a statement without arguments; short for `query(stmt).execute()`.

@@ -60,6 +60,10 @@ struct Inner {
 pub(crate) enum Kind {
     /// A setting that is missing or can't be read.
     Setting,
+    /// Credentials of the Cloud API that are missing or are for something else.
+    Login,
+    /// A cluster that is named and does not exist.
+    Missing,
     /// The SQL server answered with an error.
     Server,
     /// The Cloud API answered with an error, or an operation there failed.
@@ -89,6 +93,9 @@ pub(crate) struct Refusal {
     pub(crate) message: String,
     /// The SQL statement, or method and path of a Cloud request.
     pub(crate) request: String,
+    /// The Cloud API's `errors`: what is wrong with which field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) errors: Option<serde_json::Value>,
 }
 
 impl Error {
@@ -130,10 +137,37 @@ impl Error {
         self
     }
 
+    /// Says what credentials were missing for, if that is what it says.
+    pub(crate) fn needed_to(mut self, attempted: &str) -> Self {
+        if self.kind() == Kind::Login {
+            Arc::make_mut(&mut self.0).attempted = attempted.to_owned();
+        }
+        self
+    }
+
     /// Keeps the refusal of a service beside the text.
     pub(crate) fn refused(mut self, refusal: Refusal) -> Self {
         Arc::make_mut(&mut self.0).refusal = Some(refusal);
         self
+    }
+
+    /// The same error without a secret that a service may have repeated.
+    pub(crate) fn without_secret(self, secret: &str) -> Self {
+        let everything = format!("{self}{:?}", self.0.refusal);
+        if secret.is_empty() || !everything.contains(secret) {
+            return self;
+        }
+        let refusal = self.0.refusal.clone().map(|refusal| Refusal {
+            message: refusal.message.replace(secret, "***"),
+            errors: None,
+            ..refusal
+        });
+        let error = Self::new(self.kind(), self.0.attempted.replace(secret, "***"))
+            .because("its answer holds the password and is not shown");
+        match refusal {
+            Some(refusal) => error.refused(refusal),
+            None => error,
+        }
     }
 
     pub(crate) fn kind(&self) -> Kind {
@@ -157,6 +191,26 @@ impl Error {
         Some(&self.0.refusal.as_ref()?.message)
     }
 
+    /// Method and path of the request that the Cloud API refused, such as `PUT /api/v2/clusters/e1e3…/suspend/`.
+    pub fn request(&self) -> Option<&str> {
+        match self.0.kind {
+            Kind::Cloud => Some(&self.0.refusal.as_ref()?.request),
+            _ => None,
+        }
+    }
+
+    /// What the Cloud API found wrong with which field, as it said so: an object with the fields' names.
+    ///
+    /// ```
+    /// # use cratedb_test::Error;
+    /// fn is_too_short(error: &Error) -> bool {
+    ///     error.errors().is_some_and(|errors| errors["cluster"]["password"].is_array())
+    /// }
+    /// ```
+    pub fn errors(&self) -> Option<&serde_json::Value> {
+        self.0.refusal.as_ref()?.errors.as_ref()
+    }
+
     /// The SQL statement that CrateDB refused.
     pub fn statement(&self) -> Option<&str> {
         if self.0.kind != Kind::Server {
@@ -170,9 +224,26 @@ impl Error {
         self.0.kind == Kind::Timeout
     }
 
-    /// Whether a setting is missing or can't be read.
+    /// Whether a setting is missing or can't be read; credentials count as settings.
     pub fn is_setting(&self) -> bool {
-        self.0.kind == Kind::Setting
+        matches!(self.0.kind, Kind::Setting | Kind::Login)
+    }
+
+    /// Whether the caller used the API in a way that can't work.
+    pub fn is_usage(&self) -> bool {
+        self.0.kind == Kind::Usage
+    }
+
+    /// Whether CrateDB Cloud has no credentials to go by, or does not let them do this: there are none, they are for another
+    /// endpoint, they are refused (401, 403), or a login has to be made again.
+    pub fn is_not_allowed(&self) -> bool {
+        let refused = |status| matches!(status, 401 | 403) || (300..400).contains(&status);
+        self.0.kind == Kind::Login || self.0.kind == Kind::Cloud && self.status().is_some_and(refused)
+    }
+
+    /// Whether CrateDB Cloud has no such thing: no cluster of that name, no cluster, job or project with that id.
+    pub fn is_not_found(&self) -> bool {
+        self.0.kind == Kind::Missing || self.0.kind == Kind::Cloud && self.status() == Some(404)
     }
 
     /// Whether no answer came at all: connection refused or reset, host not found.
@@ -225,6 +296,7 @@ mod tests {
             code: Some(4041),
             message: "RelationUnknown".into(),
             request: "SELECT 1".into(),
+            errors: None,
         });
         let back: Error = serde_json::from_str(&serde_json::to_string(&error).unwrap()).unwrap();
         assert_eq!(

@@ -13,16 +13,15 @@ mod cloud;
 #[cfg(feature = "container")]
 mod container;
 mod local;
-mod probe;
 mod url;
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::chain::Provider;
+pub(crate) use crate::environment::CloudTarget;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 use crate::sql::Credentials;
@@ -47,47 +46,6 @@ pub(crate) struct UrlTarget {
     pub(crate) url: String,
     pub(crate) username: Option<String>,
     pub(crate) password: Option<Secret>,
-}
-
-/// A cluster of CrateDB Cloud, and what is needed to deploy it if it does not exist.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct CloudTarget {
-    pub(crate) endpoint: String,
-    pub(crate) api_key: String,
-    pub(crate) api_secret: Secret,
-    pub(crate) cluster: ClusterAddress,
-    pub(crate) organization_id: Option<String>,
-    pub(crate) project_id: Option<String>,
-    pub(crate) region: Option<String>,
-    pub(crate) subscription_id: Option<String>,
-    pub(crate) product: String,
-    pub(crate) tier: String,
-    /// CrateDB's version for a deployment; the newest stable one if absent.
-    pub(crate) version: Option<String>,
-    pub(crate) deploy: DeployPolicy,
-    /// How long one answer of the API may take.
-    pub(crate) timeout: Duration,
-    /// The database user for PostgreSQL connections, and `admin` of a cluster that is deployed.
-    pub(crate) username: Option<String>,
-    pub(crate) password: Option<Secret>,
-}
-
-/// Which cluster of CrateDB Cloud is meant.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum ClusterAddress {
-    /// `CRATEDB_CLUSTER_ID`: must exist.
-    Id(String),
-    /// `CRATEDB_CLUSTER_NAME`: deployed if it does not exist.
-    Name(String),
-}
-
-/// `CRATEDB_CLOUD_DEPLOY`: whether a cluster that does not exist may be made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum DeployPolicy {
-    Auto,
-    Never,
 }
 
 /// A server on this machine.
@@ -215,15 +173,6 @@ impl Intents {
     /// Returns once `held` would survive a crash of this machine.
     pub(crate) fn write(&self, held: serde_json::Value) -> Result<()> {
         (self.0)(held)
-    }
-}
-
-impl fmt::Display for ClusterAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Id(id) => write!(f, "cluster {id}"),
-            Self::Name(name) => write!(f, "cluster `{name}`"),
-        }
     }
 }
 

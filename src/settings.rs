@@ -1,22 +1,18 @@
 //! Every setting once: its variable, its forms, its default; and the target, key and policies that follow from them.
 
-mod sources;
 #[cfg(test)]
 mod tests;
-mod values;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use self::sources::Sources;
+use crate::environment::{Access, Address, ClusterAddress, Given, Sources, address, cloud_target as cloud, server};
 use crate::error::{Error, Kind, Result};
 use crate::keeper::{Policy, Spec};
-use crate::provider::{CloudTarget, ClusterAddress, DeployPolicy, LocalTarget, OnExit, Target, UrlTarget};
-use crate::secret::Secret;
+use crate::provider::{LocalTarget, OnExit, Target, UrlTarget};
 
 /// What local servers run unless `CRATEDB_VERSION` says otherwise; the newest release when this crate was released.
 const LOCAL_VERSION: &str = "6.4.3";
-const CLOUD_ENDPOINT: &str = "https://console.cratedb.cloud";
 
 /// When the schema of an attempt is kept: `CRATEDB_TEST_KEEP_SCHEMA`, or `keep_schema` of the attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +92,7 @@ fn target(sources: &Sources, manifest_dir: &Path, notes: &mut Vec<String>) -> Re
         &[("auto", Choice::Auto), ("url", Choice::Url), ("cloud", Choice::Cloud), ("container", Choice::Container)],
         Choice::Auto,
     )?;
-    let address = address(sources, notes)?;
+    let address = address(&Given::default(), sources, notes)?;
     match (choice, address) {
         (Choice::Auto | Choice::Url, Some(Address::Url(url))) => url_target(sources, &url),
         (Choice::Auto | Choice::Cloud, Some(Address::Cluster(cluster))) => cloud_target(sources, cluster),
@@ -117,102 +113,25 @@ fn missing(provider: &str, cause: &str) -> Error {
     Error::new(Kind::Setting, format!("cannot use CRATEDB_TEST_PROVIDER=`{provider}`")).because(cause)
 }
 
-enum Address {
-    Url(String),
-    Cluster(ClusterAddress),
-}
-
-/// From the highest source that gives any of the three; there, URL beats id beats name.
-fn address(sources: &Sources, notes: &mut Vec<String>) -> Result<Option<Address>> {
-    const NAMES: [&str; 3] = ["CRATEDB_CLUSTER_URL", "CRATEDB_CLUSTER_ID", "CRATEDB_CLUSTER_NAME"];
-    for source in sources.each() {
-        let given: Vec<(&str, String)> = NAMES.into_iter().filter_map(|name| Some((name, source.get(name)?))).collect();
-        let Some((name, value)) = given.first().cloned() else { continue };
-        for (ignored, _) in &given[1..] {
-            notes.push(format!("{ignored} is ignored: {name} is set too ({source})"));
-        }
-        return Ok(Some(match name {
-            "CRATEDB_CLUSTER_URL" => Address::Url(value),
-            "CRATEDB_CLUSTER_ID" => Address::Cluster(ClusterAddress::Id(value)),
-            _ => Address::Cluster(ClusterAddress::Name(value)),
-        }));
-    }
-    Ok(None)
-}
-
 fn url_target(sources: &Sources, given: &str) -> Result<(Target, String)> {
-    let mut url = values::http_url("CRATEDB_CLUSTER_URL", given)?;
-    let decode = |text: &str| values::percent_decoded(text);
-    let in_url = (!url.username().is_empty()).then(|| decode(url.username()));
-    let password_in_url = url.password().map(decode);
-    // Credentials in the URL belong together; a password from elsewhere must not meet another's name.
-    let (username, password) = match in_url {
-        Some(name) => (Some(name), password_in_url),
-        None => (sources.get("CRATEDB_USERNAME"), sources.get("CRATEDB_PASSWORD")),
-    };
-    // Neither can fail for http URLs, which have a host.
-    let _ = url.set_username("").and_then(|()| url.set_password(None));
-    url.set_fragment(None);
-    url.set_query(None);
-    let url = url.as_str().trim_end_matches('/').to_owned();
-    let key = format!("url|{url}");
-    Ok((Target::Url(UrlTarget { url, username, password: password.map(Secret::new) }), key))
-}
-
-fn cloud_target(sources: &Sources, cluster: ClusterAddress) -> Result<(Target, String)> {
-    let endpoint = sources.get("CRATEDB_CLOUD_ENDPOINT").unwrap_or_else(|| CLOUD_ENDPOINT.into());
-    let endpoint = values::http_url("CRATEDB_CLOUD_ENDPOINT", &endpoint)?;
-    // It stands in errors, in the log and in the journal.
-    if !endpoint.username().is_empty() || endpoint.password().is_some() {
-        return Err(Error::new(Kind::Setting, "cannot read CRATEDB_CLOUD_ENDPOINT")
-            .because("it holds credentials")
-            .hint("set CRATEDB_CLOUD_API_KEY and CRATEDB_CLOUD_API_SECRET instead"));
-    }
-    let endpoint = endpoint.as_str().trim_end_matches('/').to_owned();
-    let (api_key, api_secret) = match (sources.get("CRATEDB_CLOUD_API_KEY"), sources.get("CRATEDB_CLOUD_API_SECRET")) {
-        (Some(key), Some(secret)) => (key, Secret::new(secret)),
-        (key, secret) => return Err(no_credentials(&cluster, key.is_some(), secret.is_some())),
-    };
-    let address = match &cluster {
-        ClusterAddress::Id(id) => format!("id:{id}"),
-        ClusterAddress::Name(name) => format!("name:{name}"),
-    };
-    let key = format!("cloud|{endpoint}|{address}|{api_key}");
-    let deploy = sources.choice(
-        "CRATEDB_CLOUD_DEPLOY",
-        &[("auto", DeployPolicy::Auto), ("never", DeployPolicy::Never)],
-        DeployPolicy::Auto,
-    )?;
-    let target = CloudTarget {
-        endpoint,
-        api_key,
-        api_secret,
-        cluster,
-        organization_id: sources.get("CRATEDB_CLOUD_ORGANIZATION_ID"),
-        project_id: sources.get("CRATEDB_CLOUD_PROJECT_ID"),
-        region: sources.get("CRATEDB_CLOUD_REGION"),
-        subscription_id: sources.get("CRATEDB_CLOUD_SUBSCRIPTION_ID"),
-        product: sources.get("CRATEDB_CLOUD_PRODUCT").unwrap_or_else(|| "crfree".into()),
-        tier: sources.get("CRATEDB_CLOUD_TIER").unwrap_or_else(|| "default".into()),
-        version: sources.get("CRATEDB_VERSION"),
-        deploy,
-        timeout: sources.lasting("CRATEDB_CLOUD_TIMEOUT", Duration::from_secs(30))?,
-        username: sources.get("CRATEDB_USERNAME"),
-        password: sources.get("CRATEDB_PASSWORD").map(Secret::new),
-    };
-    Ok((Target::Cloud(Box::new(target)), key))
+    let server = server(given, &Given::default(), sources)?;
+    let key = format!("url|{}", server.url);
+    let target = UrlTarget { url: server.url, username: server.username, password: server.password };
+    Ok((Target::Url(target), key))
 }
 
 /// A cluster is named but nobody may touch it: configured and failing, never the next provider's turn.
-fn no_credentials(cluster: &ClusterAddress, key: bool, secret: bool) -> Error {
-    let lacking = match (key, secret) {
-        (false, false) => "CRATEDB_CLOUD_API_KEY and CRATEDB_CLOUD_API_SECRET are not set",
-        (true, _) => "CRATEDB_CLOUD_API_SECRET is not set",
-        (false, _) => "CRATEDB_CLOUD_API_KEY is not set",
+fn cloud_target(sources: &Sources, cluster: ClusterAddress) -> Result<(Target, String)> {
+    let access = Access::find(&Given::default(), sources)
+        .map_err(|error| error.needed_to(&format!("cannot use {cluster} of CrateDB Cloud")))?;
+    let address = match &cluster {
+        ClusterAddress::Id(id) => format!("id:{id}"),
+        ClusterAddress::Name(name) => format!("name:{name}"),
+        ClusterAddress::Url(url) => format!("url:{url}"),
     };
-    Error::new(Kind::Setting, format!("cannot use {cluster} of CrateDB Cloud"))
-        .because(lacking)
-        .hint("make an API key on the account page of https://console.cratedb.cloud and set both, in the environment or in .env")
+    let key = format!("cloud|{}|{address}|{}", access.endpoint, access.login.fingerprint());
+    let target = cloud(&Given::default(), sources, access, cluster)?;
+    Ok((Target::Cloud(Box::new(target)), key))
 }
 
 fn local_target(sources: &Sources, manifest_dir: &Path, lacking: Vec<String>) -> Result<(Target, String)> {

@@ -41,6 +41,9 @@ fn table_of_variables(text: &str) -> BTreeSet<String> {
 
 fn settings_of_the_code() -> BTreeSet<String> {
     let mut all = variables(&read("src/settings.rs"));
+    for path in files_below(&["src/environment"]) {
+        all.extend(variables(&fs::read_to_string(path).unwrap()));
+    }
     // The only one that is read elsewhere, since it must not come from a `.env` file.
     all.extend(variables(&read("src/keeper/files.rs")).into_iter().filter(|name| name == "CRATEDB_TEST_DIR"));
     all

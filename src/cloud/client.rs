@@ -1,17 +1,23 @@
 //! Requests to the Cloud API: authentication, time limits, what is tried again and what never is.
 
+use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, HeaderMap, HeaderValue, LOCATION};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
 use reqwest::{Method, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
+use super::auth::Auth;
+use super::builder::ClientBuilder;
+use super::path::Path;
 use super::refusal;
+use crate::background;
+use crate::environment::{Access, Login};
 use crate::error::{Error, Kind, Result};
-use crate::secret::Secret;
 use crate::sql::connections;
 
 /// A server that doesn't take a connection in this time won't take it at all.
@@ -20,30 +26,92 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// Pauses before the second and the third try of a read.
 const AGAIN: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
 
-/// Where the API is and who asks.
-#[derive(Clone, Debug)]
-pub(crate) struct Options {
-    pub(crate) endpoint: String,
-    pub(crate) api_key: String,
-    pub(crate) api_secret: Secret,
-    /// How long one answer may take.
-    pub(crate) timeout: Duration,
-}
-
-/// The API, as the owner of one key sees it. Cheap to clone; clones share their connections.
+/// The HTTP API of CrateDB Cloud, as the owner of an API key or of a login sees it.
+///
+/// Cheap to clone; clones share their connections. There is one method for each call of the API; they send what they are
+/// given, return what came, and decide nothing: for clusters that are to be there, see
+/// [`ManagedCluster`](crate::ManagedCluster).
+///
+/// - The futures can be awaited on any executor.
+/// - Reads are tried three times if the service is not to be reached or answers 429 or 5xx; writes are sent once.
+/// - Nothing waits longer than the time for one answer (30 s unless said otherwise).
+/// - A refusal keeps [status](Error::status), [method and path](Error::request), the service's own
+///   [message](Error::message) and, field by field, its [errors](Error::errors).
+///
+/// ```no_run
+/// use cratedb_test::cloud::Client;
+///
+/// # async fn example() -> cratedb_test::Result<()> {
+/// let client = Client::from_env()?;
+/// for cluster in client.clusters().await? {
+///     println!("{} {} {}", cluster.id, cluster.name, if cluster.suspended { "suspended" } else { "running" });
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
-pub(crate) struct Client(Arc<Inner>);
+pub struct Client(Arc<Inner>);
 
 struct Inner {
     http: reqwest::Client,
     endpoint: Url,
-    options: Options,
+    auth: Auth,
+    /// Who the first credentials were: the cookie of a session changes, its user doesn't.
+    principal: String,
+    timeout: Duration,
+    region: Option<HeaderValue>,
+    organization_id: Option<String>,
+    origin: String,
+    home: Home,
+}
+
+/// Where requests run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Home {
+    /// On the background thread of this process: for callers of whom nothing is known.
+    Background,
+    /// On the runtime of the caller, which lives as long as the client: the keeper's.
+    Here,
 }
 
 impl Client {
+    /// A client with the credentials of the environment: `CRATEDB_CLOUD_API_KEY` and `CRATEDB_CLOUD_API_SECRET`, from the
+    /// environment or from the `.env` file of the working directory; else the login in
+    /// [`croud`'s profile file](crate::cloud::ProfileFile). `CRATEDB_CLOUD_ENDPOINT` and `CRATEDB_CLOUD_TIMEOUT` are read too.
+    ///
+    /// # Errors
+    ///
+    /// When there are no credentials, and when a variable or the profile file can't be read.
+    pub fn from_env() -> Result<Self> {
+        Self::builder().build()
+    }
+
+    /// A client that code sets up; what code doesn't say, the environment does.
+    ///
+    /// ```
+    /// use cratedb_test::cloud::Client;
+    ///
+    /// let client = Client::builder().endpoint("http://127.0.0.1:9000").api_key("key", "secret").build()?;
+    /// assert_eq!(client.endpoint(), "http://127.0.0.1:9000");
+    /// # Ok::<(), cratedb_test::Error>(())
+    /// ```
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::default()
+    }
+
     /// Sends nothing yet. Fails if the endpoint is no http(s) URL.
-    pub(crate) fn new(options: Options) -> Result<Self> {
-        let endpoint = endpoint(&options.endpoint)?;
+    pub(crate) fn new(access: Access, home: Home) -> Result<Self> {
+        let auth = Auth::new(access.login.clone());
+        Self::with_auth(access, auth, home)
+    }
+
+    /// A client whose every request fails with `why`.
+    pub(crate) fn without_credentials(access: Access, why: Error) -> Result<Self> {
+        Self::with_auth(access, Auth::Missing(why), Home::Background)
+    }
+
+    fn with_auth(access: Access, auth: Auth, home: Home) -> Result<Self> {
+        let endpoint = endpoint(&access.endpoint)?;
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         let mut builder = reqwest::Client::builder();
@@ -57,7 +125,7 @@ impl Client {
             .user_agent(concat!("cratedb-test/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT)
-            .timeout(options.timeout)
+            .timeout(access.timeout)
             // The suspension at the end of a run must not wait for a new connection, however long the run took.
             .pool_idle_timeout(None)
             .tcp_keepalive(Duration::from_secs(30))
@@ -66,101 +134,254 @@ impl Client {
                 Error::new(Kind::Setting, format!("cannot set up a client for CrateDB Cloud at {endpoint}"))
                     .because_of(&error.without_url())
             })?;
-        Ok(Self(Arc::new(Inner { http, endpoint, options })))
+        let region = access.region.as_deref().and_then(|region| HeaderValue::from_str(region).ok());
+        Ok(Self(Arc::new(Inner {
+            http,
+            endpoint,
+            principal: auth.principal(),
+            auth,
+            timeout: access.timeout,
+            region,
+            organization_id: access.organization_id,
+            origin: access.origin,
+            home,
+        })))
     }
 
     /// The address of the API, without a slash at the end.
-    pub(crate) fn endpoint(&self) -> &str {
+    pub fn endpoint(&self) -> &str {
         self.0.endpoint.as_str().trim_end_matches('/')
     }
 
-    /// A read: tried three times if the service is not to be reached or is in trouble.
-    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<T> {
-        let mut url = self.url(path);
-        if !query.is_empty() {
-            url.query_pairs_mut().extend_pairs(query);
+    /// The organization that code or the profile file says the caller means; the account may have others.
+    pub fn organization_id(&self) -> Option<&str> {
+        self.0.organization_id.as_deref()
+    }
+
+    /// Whose credentials are used and where they come from, without what is secret: "API key `abc` of the environment",
+    /// "the login of profile `p` in /home/ada/.config/Crate/croud.yaml".
+    pub fn credentials(&self) -> String {
+        match &self.0.auth {
+            Auth::Key { key, .. } => format!("API key `{key}` of {}", self.0.origin),
+            Auth::Session(_) => format!("the login of {}", self.0.origin),
+            Auth::Missing(_) => "no credentials".to_owned(),
         }
-        for pause in AGAIN {
-            match self.once(Method::GET, url.clone(), None::<&()>).await {
-                Err(error) if heals(&error) => tokio::time::sleep(pause).await,
-                done => return self.decode(&Method::GET, path, done?),
+    }
+
+    /// Whether there is anything to ask with.
+    pub(crate) fn missing(&self) -> Option<&Error> {
+        match &self.0.auth {
+            Auth::Missing(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Whose tokens for clusters may be shared.
+    pub(crate) fn principal(&self) -> &str {
+        &self.0.principal
+    }
+
+    /// How long one answer may take.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.0.timeout
+    }
+
+    /// Ends the login: the service forgets the session. Whatever it answers counts as done, since all that is left to do is
+    /// to forget the token, which is the business of [`ProfileFile::clear_session`](crate::cloud::ProfileFile::clear_session).
+    ///
+    /// # Errors
+    ///
+    /// When the service is not to be reached.
+    pub async fn logout(&self) -> Result<()> {
+        let this = self.clone();
+        self.at_home(async move {
+            let path = Path::root("oauth2/logout");
+            match this.once(Method::GET, &path, &[], None).await {
+                Err(error) if error.status().is_none() => Err(error),
+                _ => Ok(()),
             }
-        }
-        let last = self.once(Method::GET, url, None::<&()>).await;
-        let body =
-            last.map_err(|error| if heals(&error) { error.hint("tried 3 times; try again later") } else { error })?;
-        self.decode(&Method::GET, path, body)
+        })
+        .await
+    }
+
+    /// A read: tried three times if the service is not to be reached or is in trouble.
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: &[&str], query: &[(&str, String)]) -> Result<T> {
+        let body = self.read(Path::of(path), query).await;
+        let (path, body) = body?;
+        self.decode(&Method::GET, &path, &body)
+    }
+
+    /// A read whose answer may be empty, which status 204 says.
+    pub(super) async fn get_optional<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &[(&str, String)],
+    ) -> Result<Option<T>> {
+        let (path, body) = self.read(Path::of(path), query).await?;
+        if body.is_empty() { Ok(None) } else { self.decode(&Method::GET, &path, &body).map(Some) }
     }
 
     /// A write: sent once. Whether one whose answer got lost was carried out, only the state of the cluster tells.
     pub(super) async fn send<T: DeserializeOwned>(
         &self,
         method: Method,
-        path: &str,
+        path: &[&str],
         body: &impl Serialize,
     ) -> Result<T> {
-        let answer = self.once(method.clone(), self.url(path), Some(body)).await?;
-        self.decode(&method, path, answer)
+        let json = serde_json::to_vec(body).map_err(|error| {
+            Error::new(Kind::Usage, format!("cannot send {method} {}", path.join("/"))).because_of(&error)
+        });
+        let (path, answer) = self.write(method.clone(), Path::of(path), Some(json?)).await?;
+        self.decode(&method, &path, &answer)
     }
 
-    /// A deletion: sent once, like every write.
-    pub(super) async fn delete(&self, path: &str) -> Result<()> {
-        self.once(Method::DELETE, self.url(path), None::<&()>).await.map(drop)
+    /// A deletion: sent once, like every write. What is answered beside the status is not looked at.
+    pub(super) async fn delete(&self, path: &[&str]) -> Result<()> {
+        self.delete_at(Path::of(path)).await
     }
 
-    /// The API lives at the root of its host, but a prefix someone put before it does no harm.
-    fn url(&self, path: &str) -> Url {
-        let mut url = self.0.endpoint.clone();
-        url.set_path(&format!("{}{path}", self.0.endpoint.path().trim_end_matches('/')));
-        url
+    pub(super) async fn delete_at(&self, path: Result<Path>) -> Result<()> {
+        self.write(Method::DELETE, path, None).await.map(drop)
     }
 
-    async fn once(&self, method: Method, url: Url, body: Option<&impl Serialize>) -> Result<Vec<u8>> {
-        let request = format!("{method} {}", url.path());
-        let Options { api_key, api_secret, .. } = &self.0.options;
-        let mut builder = self.0.http.request(method, url).basic_auth(api_key, Some(api_secret.expose()));
-        if let Some(body) = body {
-            builder = builder.json(body);
+    async fn read(&self, path: Result<Path>, query: &[(&str, String)]) -> Result<(Path, Vec<u8>)> {
+        let path = path?;
+        let query: Vec<(String, String)> =
+            query.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        let this = self.clone();
+        self.at_home(async move {
+            for pause in AGAIN {
+                match this.once(Method::GET, &path, &query, None).await {
+                    Err(error) if heals(&error) => tokio::time::sleep(pause).await,
+                    done => return Ok((path, done?)),
+                }
+            }
+            match this.once(Method::GET, &path, &query, None).await {
+                Err(error) if heals(&error) => Err(error.hint("tried 3 times; try again later")),
+                done => Ok((path, done?)),
+            }
+        })
+        .await
+    }
+
+    async fn write(&self, method: Method, path: Result<Path>, body: Option<Vec<u8>>) -> Result<(Path, Vec<u8>)> {
+        let path = path?;
+        let this = self.clone();
+        self.at_home(async move {
+            let answer = this.once(method, &path, &[], body).await?;
+            Ok((path, answer))
+        })
+        .await
+    }
+
+    async fn at_home<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> T {
+        match self.0.home {
+            Home::Background => background::run(work).await,
+            Home::Here => work.await,
         }
-        let unanswered = |error| self.unanswered(&request, error);
+    }
+
+    /// One request and, if the cookie of a login is stale and another process has a newer one, one more: the first was
+    /// refused before anybody looked at it.
+    async fn once(
+        &self,
+        method: Method,
+        path: &Path,
+        query: &[(String, String)],
+        body: Option<Vec<u8>>,
+    ) -> Result<Vec<u8>> {
+        let request = format!("{method} {}", path.as_str());
+        let (answer, used) = self.exchange(&method, path, query, body.clone(), &request).await?;
+        let stale = answer.status == StatusCode::UNAUTHORIZED || answer.status.is_redirection();
+        let answer = match stale && self.0.auth.reload(used.as_ref()) {
+            true => self.exchange(&method, path, query, body, &request).await?.0,
+            false => answer,
+        };
+        if answer.status.is_success() {
+            return Ok(answer.body);
+        }
+        let said = refusal::Said::read(answer.status, answer.location.as_deref(), &answer.body);
+        let said = said.without_secrets(|text| self.0.auth.clean(text));
+        Err(refusal::error(self.endpoint(), &request, answer.status, said, self.0.auth.is_session()))
+    }
+
+    async fn exchange(
+        &self,
+        method: &Method,
+        path: &Path,
+        query: &[(String, String)],
+        body: Option<Vec<u8>>,
+        request: &str,
+    ) -> Result<(Answer, Option<crate::secret::Secret>)> {
+        let mut url = path.on(&self.0.endpoint);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let mut builder = self.0.http.request(method.clone(), url);
+        if let Some(region) = &self.0.region {
+            builder = builder.header("x-region", region);
+        }
+        if let Some(body) = body {
+            builder = builder.header(CONTENT_TYPE, HeaderValue::from_static("application/json")).body(body);
+        }
+        let (builder, used) = self.0.auth.apply(builder)?;
+        let unanswered = |error| self.unanswered(request, error);
         let answer = builder.send().await.map_err(unanswered)?;
+        self.0.auth.hear(used.as_ref(), answer.headers());
         let status = answer.status();
         let location = answer.headers().get(LOCATION).and_then(|to| to.to_str().ok()).map(str::to_owned);
-        let body = answer.bytes().await.map_err(unanswered)?;
-        if status.is_success() {
-            return Ok(body.into());
-        }
-        Err(self.refused(&request, status, location.as_deref(), &body))
+        let body = answer.bytes().await.map_err(unanswered)?.into();
+        Ok((Answer { status, location, body }, used))
     }
 
-    fn decode<T: DeserializeOwned>(&self, method: &Method, path: &str, body: Vec<u8>) -> Result<T> {
-        serde_json::from_slice(&body).map_err(|error| {
+    fn decode<T: DeserializeOwned>(&self, method: &Method, path: &Path, body: &[u8]) -> Result<T> {
+        serde_json::from_slice(body).map_err(|error| {
+            let path = path.as_str();
             Error::new(Kind::Decode, format!("CrateDB Cloud at {} answered {method} {path} strangely", self.endpoint()))
                 .because(error)
-                .because(format!("it was `{}`", self.clean(&refusal::excerpt(&body))))
+                .because(format!("it was `{}`", self.0.auth.clean(&refusal::excerpt(body))))
                 .hint("something between may have answered instead of the API: a proxy, a login page")
         })
     }
 
-    fn refused(&self, request: &str, status: StatusCode, location: Option<&str>, body: &[u8]) -> Error {
-        let words = self.clean(&refusal::words(status, location, body));
-        refusal::error(self.endpoint(), request, status, words)
-    }
-
     fn unanswered(&self, request: &str, error: reqwest::Error) -> Error {
         let (kind, late) = match error.is_timeout() {
-            true => (Kind::Timeout, format!(" within {}", humantime::format_duration(self.0.options.timeout))),
+            true => (Kind::Timeout, format!(" within {}", humantime::format_duration(self.0.timeout))),
             false => (Kind::Transport, String::new()),
         };
         Error::new(kind, format!("CrateDB Cloud at {} did not answer {request}{late}", self.endpoint()))
             .because_of(&error.without_url())
             .hint("check the network and CRATEDB_CLOUD_ENDPOINT; CRATEDB_CLOUD_TIMEOUT is the time for one answer")
     }
+}
 
-    /// A service that repeats what it was sent must not bring the secret into an error.
-    fn clean(&self, text: &str) -> String {
-        let secret = self.0.options.api_secret.expose();
-        if secret.is_empty() { text.to_owned() } else { text.replace(secret, "***") }
+struct Answer {
+    status: StatusCode,
+    location: Option<String>,
+    body: Vec<u8>,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("endpoint", &self.endpoint())
+            .field("credentials", &self.credentials())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Login {
+    /// A client for a provider, which runs on the keeper's own runtime.
+    pub(crate) fn client(&self, endpoint: &str, timeout: Duration) -> Result<Client> {
+        let access = Access {
+            endpoint: endpoint.to_owned(),
+            login: self.clone(),
+            organization_id: None,
+            region: None,
+            timeout,
+            origin: "the session".to_owned(),
+        };
+        Client::new(access, Home::Here)
     }
 }
 

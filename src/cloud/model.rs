@@ -1,254 +1,46 @@
-//! What the Cloud API answers, as far as this crate reads it. Unknown fields are ignored, missing ones have a default.
+//! What the Cloud API takes and answers: every field that its clients are known to use.
+//!
+//! Unknown fields are ignored, missing ones and `null` become defaults: an empty text, `None`, zero. Every struct may get
+//! more fields, so none can be written as a literal; those that are sent have constructors.
 
-use serde::{Deserialize, Deserializer, Serialize};
+mod account;
+mod catalog;
+mod cluster;
+mod deployment;
+mod jobs;
+mod operation;
+mod snapshot;
+
+use serde::{Deserialize, Deserializer};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::secret::Secret;
+pub use account::{ApiKey, Organization, Project, Quota, RoleIn, Subscription, User};
+pub use catalog::{Channels, Meta, MetaVersions, Price, Product, Region, Release, ScaleOption, Specs, Versions};
+pub use cluster::{Cidr, Cluster, Dates, HardwareSpecs, HealthStatus, Jwt};
+pub use deployment::{Deployment, NewCluster, NewProject};
+pub use jobs::{
+    AzureSource, Column, ExportDestination, ExportFile, ExportJob, ExportSource, FileProgress, FileSource,
+    ImportDestination, ImportJob, ImportProgress, JobProgress, NewExportJob, NewImportJob, S3Source, UploadedFile,
+    UrlSource,
+};
+pub(crate) use operation::Operations;
+pub use operation::{Feedback, Operation, OperationFilter, Status};
+pub use snapshot::{Restore, Snapshot};
 
-/// A cluster as it was when the answer was written.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct Cluster {
-    #[serde(deserialize_with = "or_default")]
-    pub(crate) id: String,
-    #[serde(deserialize_with = "or_default")]
-    pub(crate) name: String,
-    #[serde(deserialize_with = "or_default")]
-    pub(crate) username: String,
-    /// Ends with a dot.
-    #[serde(deserialize_with = "or_default")]
-    pub(crate) fqdn: String,
-    /// Where the cluster speaks HTTP.
-    #[serde(deserialize_with = "or_default")]
-    pub(crate) url: String,
-    #[serde(deserialize_with = "or_default")]
-    pub(crate) product_name: String,
-    /// Stays true while a cluster resumes.
-    #[serde(deserialize_with = "or_default")]
-    pub(crate) suspended: bool,
-    pub(crate) allow_suspend: Option<bool>,
-    #[serde(deserialize_with = "or_default")]
-    pub(crate) health: Health,
-    /// The newest operation of any type.
-    pub(crate) last_async_operation: Option<Operation>,
-}
-
-impl Cluster {
-    /// The type of the operation that runs on the cluster, if one does.
-    pub(crate) fn busy(&self) -> Option<&str> {
-        match &self.last_async_operation {
-            Some(operation) => operation.status.in_flight().then_some(&operation.kind),
-            // Health trails the operations by up to a minute, so it counts only where there is nothing better.
-            None => Some(self.health.running_operation.as_str()).filter(|running| !running.is_empty()),
+/// A struct of the API: lenient when it is read, and open for more fields.
+macro_rules! model {
+    ($($(#[$meta:meta])* pub struct $name:ident { $($(#[$of_field:meta])* $seen:vis $field:ident: $type:ty,)* })*) => {$(
+        $(#[$meta])*
+        #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[serde(default)]
+        #[non_exhaustive]
+        pub struct $name {
+            $($(#[$of_field])* #[serde(deserialize_with = "crate::cloud::model::or_default")] $seen $field: $type,)*
         }
-    }
-
-    /// The deployment that failed, if the cluster never got further than that.
-    pub(crate) fn never_deployed(&self) -> Option<&Operation> {
-        self.last_async_operation.as_ref().filter(|last| last.kind == "CREATE" && last.status == Status::Failed)
-    }
+    )*};
 }
-
-/// How the cluster was when it was last looked at, which may be a minute ago.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct Health {
-    #[serde(deserialize_with = "or_default")]
-    pub(crate) running_operation: String,
-}
-
-/// Something that takes time: `CREATE`, `SUSPEND` (which also resumes), `SCALE` ….
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct Operation {
-    #[serde(deserialize_with = "or_default")]
-    pub(crate) id: String,
-    #[serde(rename = "type", deserialize_with = "or_default")]
-    pub(crate) kind: String,
-    pub(crate) status: Status,
-    #[serde(deserialize_with = "or_default")]
-    pub(crate) feedback_data: Feedback,
-    #[serde(deserialize_with = "or_default")]
-    pub(crate) dc: Dates,
-}
-
-impl Operation {
-    /// The status and the service's words for it.
-    pub(crate) fn told(&self) -> String {
-        match self.feedback_data.message.as_str() {
-            "" => self.status.to_string(),
-            message => format!("{} ({message})", self.status),
-        }
-    }
-}
-
-/// The service's words for what an operation does.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct Feedback {
-    #[serde(deserialize_with = "or_default")]
-    pub(crate) message: String,
-}
-
-/// When something was made.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct Dates {
-    #[serde(deserialize_with = "or_default")]
-    pub(crate) created: String,
-}
-
-/// How far an operation is.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(from = "Option<String>")]
-pub(crate) enum Status {
-    Registered,
-    Sent,
-    InProgress,
-    Succeeded,
-    Failed,
-    /// One that this crate doesn't know.
-    Other(String),
-}
-
-impl Status {
-    /// Whether an operation in this state keeps others from starting. A state that nobody knows doesn't: else it would
-    /// block a cluster for ever.
-    pub(crate) fn in_flight(&self) -> bool {
-        matches!(self, Self::Registered | Self::Sent | Self::InProgress)
-    }
-}
-
-impl Default for Status {
-    fn default() -> Self {
-        Self::Other(String::new())
-    }
-}
-
-impl From<Option<String>> for Status {
-    fn from(text: Option<String>) -> Self {
-        match text.as_deref().unwrap_or_default() {
-            "REGISTERED" => Self::Registered,
-            "SENT" => Self::Sent,
-            "IN_PROGRESS" => Self::InProgress,
-            "SUCCEEDED" => Self::Succeeded,
-            "FAILED" => Self::Failed,
-            other => Self::Other(other.to_owned()),
-        }
-    }
-}
-
-impl std::fmt::Display for Status {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Registered => "REGISTERED",
-            Self::Sent => "SENT",
-            Self::InProgress => "IN_PROGRESS",
-            Self::Succeeded => "SUCCEEDED",
-            Self::Failed => "FAILED",
-            Self::Other(text) if text.is_empty() => "unknown",
-            Self::Other(text) => text,
-        })
-    }
-}
-
-#[derive(Deserialize)]
-pub(super) struct Operations {
-    #[serde(default, deserialize_with = "or_default")]
-    pub(super) operations: Vec<Operation>,
-}
-
-/// A key to the cluster's HTTP port.
-#[derive(Clone, Debug, Deserialize)]
-pub(crate) struct Jwt {
-    pub(crate) token: Secret,
-    #[serde(default, deserialize_with = "or_default")]
-    pub(super) expiry: String,
-}
-
-impl Jwt {
-    /// When it ends, in Unix seconds; unknown if the service does not say so in a form that can be read.
-    pub(crate) fn expires(&self) -> Option<i64> {
-        moment(&self.expiry).map(OffsetDateTime::unix_timestamp)
-    }
-}
-
-/// What lists of choices have in common: an organization, a project, a subscription.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct Named {
-    #[serde(deserialize_with = "or_default")]
-    pub(crate) id: String,
-    #[serde(deserialize_with = "or_default")]
-    pub(crate) name: String,
-    /// Of projects.
-    #[serde(deserialize_with = "or_default")]
-    pub(crate) region: String,
-    /// Of subscriptions; false for one that was cancelled.
-    pub(crate) active: Option<bool>,
-}
-
-/// Where clusters can be.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct Region {
-    #[serde(deserialize_with = "or_default")]
-    pub(crate) name: String,
-    #[serde(deserialize_with = "or_default")]
-    pub(crate) deprecated: bool,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Versions {
-    pub(super) crate_versions: Channels,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Channels {
-    pub(super) stable: Release,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Release {
-    #[serde(deserialize_with = "or_default")]
-    pub(super) version: String,
-}
-
-/// A cluster to be made.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Deployment {
-    pub(crate) cluster: NewCluster,
-    pub(crate) subscription_id: String,
-    #[serde(flatten)]
-    pub(crate) place: Place,
-}
-
-/// In which project a new cluster goes.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Place {
-    ProjectId(String),
-    /// Made together with the cluster.
-    Project {
-        name: String,
-        region: String,
-    },
-}
-
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct NewCluster {
-    pub(crate) name: String,
-    pub(crate) crate_version: String,
-    pub(crate) channel: &'static str,
-    pub(crate) product_name: String,
-    pub(crate) product_tier: String,
-    pub(crate) username: String,
-    pub(crate) password: Secret,
-}
+use model;
 
 /// A moment in any of the service's forms: with `Z`, with an offset, or with neither, which means UTC.
 pub(crate) fn moment(text: &str) -> Option<OffsetDateTime> {
@@ -264,6 +56,7 @@ fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(from: D)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cloud::model::Cluster;
 
     #[test]
     fn reads_an_empty_cluster_and_one_full_of_nulls_and_strange_fields() {
@@ -310,14 +103,20 @@ mod tests {
 
     #[test]
     fn a_deployment_names_its_project_or_makes_one() {
-        let place = |place: Place| serde_json::to_value(Wrapper { place }).unwrap();
-        #[derive(Serialize)]
-        struct Wrapper {
-            #[serde(flatten)]
-            place: Place,
-        }
-        assert_eq!(place(Place::ProjectId("p".into())), serde_json::json!({ "project_id": "p" }));
-        let made = Place::Project { name: "ci".into(), region: "r".into() };
-        assert_eq!(place(made), serde_json::json!({ "project": { "name": "ci", "region": "r" } }));
+        let deployment = || Deployment::new(NewCluster::new("ci", "6.4.3", "cr1", "admin", "secret-secret"), "s");
+        let sent = serde_json::to_value(deployment().in_project("p")).unwrap();
+        assert_eq!((&sent["project_id"], &sent["project"]), (&"p".into(), &serde_json::Value::Null));
+        let sent = serde_json::to_value(deployment().in_new_project("ci", "r")).unwrap();
+        assert_eq!(sent["project"], serde_json::json!({ "name": "ci", "region": "r" }));
+        assert!(sent.get("project_id").is_none() && sent["cluster"].get("product_unit").is_none());
+    }
+
+    #[test]
+    fn nothing_prints_a_secret() {
+        let jwt: Jwt = serde_json::from_str(r#"{"token": "geheim1", "refresh": "geheim2", "expiry": ""}"#).unwrap();
+        let key: ApiKey = serde_json::from_str(r#"{"key": "k", "secret": "geheim3"}"#).unwrap();
+        let deployment = Deployment::new(NewCluster::new("ci", "6.4.3", "cr1", "admin", "geheim4"), "s");
+        assert!(!format!("{jwt:?} {key:?} {deployment:?}").contains("geheim"));
+        assert_eq!((key.secret(), jwt.token()), (Some("geheim3"), "geheim1"));
     }
 }

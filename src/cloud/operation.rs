@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::client::Client;
-use super::model::{Cluster, Operation, Status, moment};
+use super::model::{Cluster, Operation, OperationFilter, Status, moment};
 use crate::error::{Error, Kind, Result};
 use crate::wait::{self, Look};
 
@@ -75,10 +75,12 @@ impl Which {
         }
     }
 
-    fn kind(&self) -> Option<&'static str> {
+    /// Enough to find one that was newest a moment ago, whatever was started since.
+    pub(crate) fn filter_of(&self) -> OperationFilter {
+        let newest = OperationFilter::newest(10);
         match self {
-            Self::Id(_) => None,
-            Self::NewestOf(kind, _) => Some(kind),
+            Self::Id(_) => newest,
+            Self::NewestOf(kind, _) => newest.of(*kind),
         }
     }
 }
@@ -112,7 +114,7 @@ impl Client {
     ) -> Result<Ended> {
         let lost = Instant::now() + LISTED;
         let look = async || {
-            let operations = self.operations(&cluster.id, which.kind()).await?;
+            let operations = self.operations(&cluster.id, &which.filter_of()).await?;
             if let Some(operation) = which.find(operations) {
                 return Ok(operation.ended(doing));
             }

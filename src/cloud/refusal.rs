@@ -22,26 +22,50 @@ pub(crate) fn is_conflict(error: &Error) -> bool {
     error.status() == Some(409) || text.contains("another cluster operation is") && text.contains("in progress")
 }
 
-/// What a refusal says: the service's message and, field by field, its `errors`; else the status and some of the body.
-pub(super) fn words(status: StatusCode, location: Option<&str>, body: &[u8]) -> String {
-    #[derive(Deserialize)]
-    struct Body {
-        message: Option<String>,
-        #[serde(default)]
-        errors: Value,
-    }
-    if status.is_redirection() {
-        // The query may carry a token of somebody's login.
-        let to = location.unwrap_or("nowhere").split(['?', '#']).next().unwrap_or_default();
-        return format!("it redirects to `{to}`, which an API never does");
-    }
-    match serde_json::from_slice::<Body>(body) {
-        Ok(Body { message: Some(message), errors }) => {
-            let mut text = message;
-            flatten(&errors, "", &mut text);
-            text
+/// What a refusal says.
+pub(super) struct Said {
+    /// The service's message; else some of the body.
+    message: String,
+    /// Its `errors`: what is wrong with which field.
+    errors: Option<Value>,
+}
+
+impl Said {
+    pub(super) fn read(status: StatusCode, location: Option<&str>, body: &[u8]) -> Self {
+        #[derive(Deserialize)]
+        struct Body {
+            message: Option<String>,
+            #[serde(default)]
+            errors: Value,
         }
-        _ => excerpt(body),
+        if status.is_redirection() {
+            // The query may carry a token of somebody's login.
+            let to = location.unwrap_or("nowhere").split(['?', '#']).next().unwrap_or_default();
+            let message = format!("it redirects to `{to}`, which an API never does");
+            return Self { message, errors: None };
+        }
+        match serde_json::from_slice::<Body>(body) {
+            Ok(Body { message: Some(message), errors }) => {
+                let nothing = errors.is_null() || errors.as_object().is_some_and(serde_json::Map::is_empty);
+                Self { message, errors: (!nothing).then_some(errors) }
+            }
+            _ => Self { message: excerpt(body), errors: None },
+        }
+    }
+
+    /// A service that repeats what it was sent must not bring a secret into an error.
+    pub(super) fn without_secrets(self, clean: impl Fn(&str) -> String) -> Self {
+        let errors = self.errors.and_then(|errors| serde_json::from_str(&clean(&errors.to_string())).ok());
+        Self { message: clean(&self.message), errors }
+    }
+
+    /// All of it in one line.
+    fn words(&self) -> String {
+        let mut text = self.message.clone();
+        if let Some(errors) = &self.errors {
+            flatten(errors, "", &mut text);
+        }
+        text
     }
 }
 
@@ -61,15 +85,25 @@ fn flatten(errors: &Value, field: &str, into: &mut String) {
     }
 }
 
-pub(super) fn error(endpoint: &str, request: &str, status: StatusCode, words: String) -> Error {
+pub(super) fn error(endpoint: &str, request: &str, status: StatusCode, said: Said, session: bool) -> Error {
+    let words = said.words();
     let error = Error::new(Kind::Cloud, format!("CrateDB Cloud at {endpoint} refused {request}"))
         .because(format!("{status}{}{words}", if words.is_empty() { "" } else { ": " }))
-        .refused(Refusal { status: status.as_u16(), code: None, message: words, request: request.to_owned() });
+        .refused(Refusal {
+            status: status.as_u16(),
+            code: None,
+            message: said.message,
+            request: request.to_owned(),
+            errors: said.errors,
+        });
     match status {
+        StatusCode::UNAUTHORIZED if session => error.hint(super::LOG_IN_AGAIN),
         StatusCode::UNAUTHORIZED => error.hint(
             "check CRATEDB_CLOUD_API_KEY and CRATEDB_CLOUD_API_SECRET; a key that nobody uses for 90 days expires",
         ),
+        StatusCode::FORBIDDEN if session => error.hint("look at the role of the user who is logged in"),
         StatusCode::FORBIDDEN => error.hint("an API key may do what its owner may do: check the owner's role"),
+        status if status.is_redirection() && session => error.hint(super::LOG_IN_AGAIN),
         status if status.is_redirection() => {
             error.hint("check CRATEDB_CLOUD_ENDPOINT: it must be the API's own address")
         }
@@ -93,7 +127,7 @@ mod tests {
 
     fn refused(status: u16, body: &str) -> Error {
         let status = StatusCode::from_u16(status).unwrap();
-        error("http://x", "PUT /y/", status, words(status, None, body.as_bytes()))
+        error("http://x", "PUT /y/", status, Said::read(status, None, body.as_bytes()), false)
     }
 
     #[test]
@@ -107,7 +141,11 @@ mod tests {
             "CrateDB Cloud at http://x refused PUT /y/: 400 Bad Request: Bad request; cluster.name: Taken.; \
              cluster.password: Shorter."
         );
-        assert_eq!(error.status(), Some(400));
+        assert_eq!(
+            (error.status(), error.message(), error.request()),
+            (Some(400), Some("Bad request"), Some("PUT /y/"))
+        );
+        assert_eq!(error.errors().unwrap()["cluster"]["name"][0], "Taken.");
     }
 
     #[test]
@@ -130,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_redirection_is_told_without_what_may_be_a_token() {
-        let text = words(StatusCode::FOUND, Some("https://x/?token=abc"), b"");
-        assert_eq!(text, "it redirects to `https://x/`, which an API never does");
+        let said = Said::read(StatusCode::FOUND, Some("https://x/?token=abc"), b"");
+        assert_eq!(said.words(), "it redirects to `https://x/`, which an API never does");
     }
 }

@@ -15,9 +15,9 @@ use testcontainers::runners::AsyncRunner as _;
 use testcontainers::{ContainerAsync, GenericImage, TestcontainersError};
 
 pub(super) use self::engine::Engine;
-use super::probe::{self, Patience};
 use super::{Acquired, Intents, LocalTarget, NotAcquired, OnExit, Ours, Progress, Released, Resource};
 use crate::error::{Error, Kind, Result};
+use crate::probe::{self, Patience};
 use crate::sql::{Credentials, Wallet};
 
 /// Ports of the server inside.
@@ -104,7 +104,7 @@ impl Container {
         let http_url = format!("http://{host}:{port}");
         let wallet = Wallet::new(Credentials::None);
         let version = tokio::select! {
-            version = probe::answers_sql(&http_url, &wallet, Patience::Empty, deadline, progress) => version?,
+            version = probe::answers_sql(&http_url, &wallet, Patience::Empty, deadline, |text| progress.step(text)) => version?,
             code = ended(container, deadline) => {
                 return Err(self.failed().because(format!("the server in container {name} ended with status {code}")));
             }

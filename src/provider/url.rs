@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use serde::Deserialize;
 
-use super::probe::{self, Patience};
 use super::{Acquired, NotAcquired, Ours, Progress, Released, Resource, UrlTarget};
 use crate::error::Result;
+use crate::probe::{self, Patience};
 use crate::secret::Secret;
 use crate::sql::{Client, Credentials, Wallet};
 
@@ -29,7 +29,8 @@ impl Url {
         let url = &self.target.url;
         progress.step(format!("connecting to {url}"));
         let wallet = Wallet::new(self.credentials());
-        let version = probe::answers_sql(url, &wallet, Patience::Answering, deadline, progress).await?;
+        let version =
+            probe::answers_sql(url, &wallet, Patience::Answering, deadline, |text| progress.step(text)).await?;
         let pg_url = self.pg_url(&wallet).await;
         Ok(Resource {
             provider: "url".to_owned(),

@@ -170,3 +170,45 @@ fn an_endpoint_with_credentials_is_refused_and_not_shown() {
     let error = read(&variables).unwrap_err().to_string();
     assert!(error.contains("CRATEDB_CLOUD_ENDPOINT") && !error.contains("hunter2"), "{error}");
 }
+
+/// A profile file with one profile for `endpoint`.
+#[cfg(feature = "cloud")]
+fn logins(endpoint: &str, credentials: &str) -> (tempfile::TempDir, Sources) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("croud.yaml");
+    let text = format!(
+        "current-profile: p\ndefault-format: table\nprofiles: {{p: {{endpoint: \"{endpoint}\", {credentials}}}}}\n"
+    );
+    std::fs::write(&path, text).unwrap();
+    (dir, sources(&[("CRATEDB_CLUSTER_NAME", "ci")]).with_logins_of(path))
+}
+
+#[cfg(feature = "cloud")]
+#[test]
+fn a_login_is_used_where_no_key_is_set_and_its_key_holds_no_secret() {
+    let read = |sources: &Sources| Settings::read(sources, Path::new("/project/package")).unwrap().spec;
+    let session = "auth-token: geheim-token, organization-id: \"1111\", key: k, secret: s";
+    let (_dir, with_session) = logins("https://console.example/", session);
+    let spec = read(&with_session);
+    assert_eq!(spec.key, "cloud|https://console.example|name:ci|login:p:1111");
+    assert!(!format!("{spec:?}").contains("geheim"));
+    let Target::Cloud(target) = &spec.target else { panic!() };
+    assert_eq!(target.endpoint, "https://console.example");
+    // It reaches the keeper whole.
+    let there: Target = serde_json::from_str(&serde_json::to_string(&spec.target).unwrap()).unwrap();
+    assert_eq!(there, spec.target);
+
+    let (_dir, with_key) = logins("https://console.example", "auth-token: null, key: k, secret: s");
+    assert_eq!(read(&with_key).key, "cloud|https://console.example|name:ci|k");
+}
+
+#[cfg(feature = "cloud")]
+#[test]
+fn a_login_for_another_endpoint_is_an_error() {
+    let (dir, _) = logins("https://console.example", "auth-token: geheim-token");
+    let elsewhere = sources(&[("CRATEDB_CLUSTER_NAME", "ci"), ("CRATEDB_CLOUD_ENDPOINT", "https://elsewhere.example")]);
+    let elsewhere = elsewhere.with_logins_of(dir.path().join("croud.yaml"));
+    let error = Settings::read(&elsewhere, Path::new("/project/package")).unwrap_err();
+    let text = error.to_string();
+    assert!(error.is_setting() && text.contains("cluster `ci`") && text.contains("sent nowhere else"), "{text}");
+}

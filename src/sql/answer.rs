@@ -52,6 +52,23 @@ impl Answer {
         u64::try_from(self.rowcount).unwrap_or(0)
     }
 
+    /// How many rows the statement affected or returned, where the server knows.
+    pub(crate) fn known_count(&self) -> Option<u64> {
+        u64::try_from(self.rowcount).ok()
+    }
+
+    /// Names and types.
+    pub(crate) fn columns(&self) -> Vec<(String, String)> {
+        self.columns.iter().map(|column| (column.name.clone(), column.kind.to_string())).collect()
+    }
+
+    /// All cells as they were written.
+    pub(crate) fn cells(&self, statement: Statement<'_>) -> Result<Vec<Vec<Box<RawValue>>>> {
+        serde_json::from_str(self.rows.get()).map_err(|error| {
+            statement.failed(Kind::Decode).because("the rows of the answer can't be read").because_of(&error)
+        })
+    }
+
     /// All rows, each as a `T`.
     pub(crate) fn rows<T: DeserializeOwned>(&self, statement: Statement<'_>) -> Result<Vec<T>> {
         self.read_rows(statement, |row| T::deserialize(row))

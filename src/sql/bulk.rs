@@ -72,6 +72,7 @@ fn some_failed(failed: &[(usize, &Item)], statement: Statement<'_>, sent: usize,
             .collect::<Vec<_>>()
             .join("\n"),
         request: statement.text.into(),
+        errors: None,
     };
     statement
         .failed_to(Kind::Server, "execute", &format!(" for {} of {sent} rows", failed.len()))

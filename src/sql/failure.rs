@@ -164,7 +164,7 @@ pub(crate) fn refused(
         Some(hint) => error.hint(hint),
         None => error,
     };
-    error.refused(Refusal { status: reply.status, code, message, request: statement.text.into() })
+    error.refused(Refusal { status: reply.status, code, message, request: statement.text.into(), errors: None })
 }
 
 fn hint(code: Option<i32>, status: u16, schema: Option<&str>, credentials: &Credentials) -> Option<String> {

@@ -60,13 +60,13 @@ impl Script {
     }
 
     fn client(&self) -> Client {
-        Client::new(Options {
-            endpoint: self.url.clone(),
-            api_key: "ada".to_owned(),
-            api_secret: Secret::new(SECRET),
-            timeout: Duration::from_millis(300),
-        })
-        .unwrap()
+        Client::builder()
+            .env(false)
+            .endpoint(&self.url)
+            .api_key("ada", SECRET)
+            .timeout(Duration::from_millis(300))
+            .build()
+            .unwrap()
     }
 
     fn requests(&self) -> Vec<String> {
@@ -203,12 +203,15 @@ async fn a_conflict_is_known() {
 #[test]
 fn an_endpoint_that_is_none_is_said() {
     for endpoint in ["console.cratedb.cloud", "ftp://x", ""] {
-        let error = Client::new(Options {
+        let access = Access {
             endpoint: endpoint.to_owned(),
-            api_key: String::new(),
-            api_secret: Secret::default(),
+            login: Login::ApiKey { key: String::new(), secret: crate::secret::Secret::default() },
+            organization_id: None,
+            region: None,
             timeout: Duration::from_secs(1),
-        });
+            origin: String::new(),
+        };
+        let error = Client::new(access, Home::Here);
         let text = error.err().unwrap().to_string();
         assert!(text.starts_with(&format!("cannot use CRATEDB_CLOUD_ENDPOINT=`{endpoint}`")), "{text}");
     }

@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use super::find::Found;
 use super::held::Held;
-use super::{Cloud, named};
+use super::{Cloud, Told};
+use crate::cloud::lifecycle::{Found, named};
 use crate::cloud::model::Cluster;
 use crate::error::Result;
 use crate::provider::{Progress, Resource};
@@ -31,7 +31,7 @@ impl Cloud {
     async fn left_behind(&self, held: &Held, deadline: Instant, progress: &Progress) -> Result<Look<Option<Cluster>>> {
         let Some(cluster) = self.again(held).await? else { return Ok(Look::Ready(None)) };
         if let Some(kind) = cluster.busy() {
-            self.sit_out(&cluster, kind, deadline, progress).await?;
+            self.lifecycle.sit_out(&cluster, kind, deadline, &Told(progress)).await?;
             return Ok(Look::NotYet(format!("operation {kind} has ended")));
         }
         if cluster.never_deployed().is_some() {
@@ -43,12 +43,12 @@ impl Cloud {
 
     async fn again(&self, held: &Held) -> Result<Option<Cluster>> {
         let Some(id) = &held.id else {
-            return Ok(match self.by_name(&held.name).await? {
+            return Ok(match self.lifecycle.by_name(&held.name).await? {
                 Found::One(cluster) => Some(*cluster),
                 Found::None { .. } => None,
             });
         };
-        match self.client.cluster(id).await {
+        match self.client().cluster(id).await {
             Err(error) if error.status() == Some(404) => Ok(None),
             found => found.map(Some),
         }

@@ -1,6 +1,7 @@
 //! The cloud provider against the simulator: what it asks, what it says, what it leaves behind.
 
 mod deploy;
+mod login;
 mod recover;
 mod release;
 mod resume;
@@ -13,11 +14,9 @@ use cratedb_cloud_simulator::{Cloud as Simulated, ClusterOptions, Options, Reque
 use serde_json::Value;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
+use crate::environment::{ClusterAddress, DeployPolicy, Login};
 use crate::error::{Error, Result};
-use crate::provider::{
-    Acquired, CloudTarget, ClusterAddress, DeployPolicy, Intents, OnExit, Ours, Progress, Provider, Released, Resource,
-    Target,
-};
+use crate::provider::{Acquired, CloudTarget, Intents, OnExit, Ours, Progress, Provider, Released, Resource, Target};
 use crate::secret::Secret;
 use crate::sql::{Client, Credentials, Wallet};
 
@@ -39,15 +38,16 @@ impl Bench {
         let simulator = Simulator::start(Options { api_secret: Some(SECRET.to_owned()), ..options }).await.unwrap();
         let target = CloudTarget {
             endpoint: simulator.url().to_owned(),
-            api_key: "ada".to_owned(),
-            api_secret: Secret::new(SECRET),
+            login: Login::ApiKey { key: "ada".to_owned(), secret: Secret::new(SECRET) },
             cluster: ClusterAddress::Name("ci".to_owned()),
             organization_id: None,
             project_id: None,
             region: None,
             subscription_id: None,
             product: "cr1".to_owned(),
+            product_unit: None,
             tier: "default".to_owned(),
+            channel: "stable".to_owned(),
             version: None,
             deploy: DeployPolicy::Auto,
             timeout: Duration::from_millis(500),
@@ -189,15 +189,16 @@ fn futures_can_be_sent_to_another_thread() {
     fn can_be_sent<T: Send>(_: &T) {}
     let target = CloudTarget {
         endpoint: "http://127.0.0.1:1".to_owned(),
-        api_key: String::new(),
-        api_secret: Secret::default(),
+        login: Login::Nobody,
         cluster: ClusterAddress::Id(String::new()),
         organization_id: None,
         project_id: None,
         region: None,
         subscription_id: None,
         product: String::new(),
+        product_unit: None,
         tier: String::new(),
+        channel: String::new(),
         version: None,
         deploy: DeployPolicy::Never,
         timeout: Duration::from_secs(1),

@@ -178,7 +178,7 @@ async fn a_refusal_that_repeats_the_password_is_not_shown() {
     bench.cloud().fault(Fault::on("POST", "/clusters/").answer(400, &body));
     let (error, _) = bench.failure().await;
     assert!(!error.to_string().contains(password) && !error.message().unwrap_or_default().contains(password));
-    says(error, &["CrateDB Cloud refused the deployment", "not shown"]);
+    says(error, &["its answer holds the password and is not shown", "not shown"]);
 }
 
 #[tokio::test]

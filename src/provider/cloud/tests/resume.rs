@@ -160,7 +160,7 @@ async fn a_failed_operation_is_an_error_with_the_services_words() {
 #[tokio::test]
 async fn a_wrong_key_is_an_error_that_says_which_variable() {
     let mut bench = Bench::with(ClusterOptions::suspended("ci")).await;
-    bench.target.api_secret = Secret::new("wrong");
+    bench.target.login = Login::ApiKey { key: "ada".to_owned(), secret: Secret::new("wrong") };
     let (error, maybe_up) = bench.failure().await;
     assert!(!maybe_up);
     says(

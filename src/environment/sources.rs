@@ -10,17 +10,21 @@ use crate::error::{Error, Kind, Result};
 
 /// One place that gives settings.
 #[derive(Debug)]
-pub(super) enum Source {
+pub(crate) enum Source {
     Environment(HashMap<String, String>),
     File(PathBuf, HashMap<String, String>),
 }
 
 #[derive(Debug)]
-pub(super) struct Sources(Vec<Source>);
+pub(crate) struct Sources {
+    each: Vec<Source>,
+    /// Where `croud` keeps logins; none in tests of settings, which must not depend on who runs them.
+    profile_file: Option<PathBuf>,
+}
 
 impl Source {
     /// The value of a variable; an empty one counts as not given.
-    pub(super) fn get(&self, name: &str) -> Option<String> {
+    pub(crate) fn get(&self, name: &str) -> Option<String> {
         let (Self::Environment(map) | Self::File(_, map)) = self;
         map.get(name).map(|value| value.trim()).filter(|value| !value.is_empty()).map(str::to_owned)
     }
@@ -38,29 +42,35 @@ impl fmt::Display for Source {
 impl Sources {
     /// The environment of this process, and every `.env` from the package's directory up to its project's, then the one
     /// of the working directory.
-    pub(super) fn of_process(manifest_dir: &Path, project: &Path) -> Result<Self> {
-        // Only ours: a variable that is not UTF-8 is none of them.
-        let ours = |name: &str| name.starts_with("CRATEDB_") || name == "CI";
-        let environment = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
-            .filter(|(name, _)| ours(name))
-            .map(|(name, value)| {
-                let value = value.into_string().map_err(|_| {
-                    Error::new(Kind::Setting, format!("cannot read {name}")).because("its value is not UTF-8")
-                })?;
-                Ok((name, value))
-            })
-            .collect::<Result<_>>()?;
+    pub(crate) fn of_process(manifest_dir: &Path, project: &Path) -> Result<Self> {
         let mut dirs: Vec<PathBuf> = Vec::new();
         for dir in manifest_dir.ancestors().take_while(|dir| dir.starts_with(project)) {
             dirs.push(dir.to_owned());
         }
         dirs.extend(std::env::current_dir().ok().filter(|dir| !dirs.contains(dir)));
-        Self::of(environment, &dirs)
+        Self::of(environment()?, &dirs)?.with_profile_file()
+    }
+
+    /// The environment of this process and the `.env` of the working directory: what a program has.
+    pub(crate) fn of_program() -> Result<Self> {
+        let dirs: Vec<PathBuf> = std::env::current_dir().ok().into_iter().collect();
+        Self::of(environment()?, &dirs)?.with_profile_file()
+    }
+
+    /// Nothing at all: code says everything.
+    pub(crate) fn none() -> Self {
+        Self { each: Vec::new(), profile_file: None }
+    }
+
+    fn with_profile_file(self) -> Result<Self> {
+        #[cfg(feature = "cloud")]
+        return Ok(Self { profile_file: crate::cloud::ProfileFile::default_path(), ..self });
+        #[cfg(not(feature = "cloud"))]
+        Ok(self)
     }
 
     /// A given environment, and the `.env` files in `dirs`.
-    pub(super) fn of(environment: HashMap<String, String>, dirs: &[PathBuf]) -> Result<Self> {
+    pub(crate) fn of(environment: HashMap<String, String>, dirs: &[PathBuf]) -> Result<Self> {
         let mut sources = vec![Source::Environment(environment)];
         for dir in dirs {
             let path = dir.join(".env");
@@ -69,19 +79,40 @@ impl Sources {
                 sources.push(Source::File(path, map));
             }
         }
-        Ok(Self(sources))
+        Ok(Self { each: sources, profile_file: None })
     }
 
-    pub(super) fn each(&self) -> impl Iterator<Item = &Source> {
-        self.0.iter()
+    #[cfg(all(test, feature = "cloud"))]
+    pub(crate) fn with_logins_of(self, path: PathBuf) -> Self {
+        Self { profile_file: Some(path), ..self }
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<String> {
-        self.0.iter().find_map(|source| source.get(name))
+    /// Where logins are kept; the file need not exist.
+    pub(crate) fn profile_file(&self) -> Option<&Path> {
+        self.profile_file.as_deref()
+    }
+
+    pub(crate) fn each(&self) -> impl Iterator<Item = &Source> {
+        self.each.iter()
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<String> {
+        self.each.iter().find_map(|source| source.get(name))
+    }
+
+    /// The value of a variable and where it was found, for people.
+    pub(crate) fn get_with_origin(&self, name: &str) -> Option<(String, String)> {
+        self.each.iter().find_map(|source| {
+            let origin = match source {
+                Source::Environment(_) => "the environment".to_owned(),
+                Source::File(path, _) => path.display().to_string(),
+            };
+            Some((source.get(name)?, origin))
+        })
     }
 
     /// One of a few words.
-    pub(super) fn choice<T: Copy>(&self, name: &str, forms: &[(&str, T)], default: T) -> Result<T> {
+    pub(crate) fn choice<T: Copy>(&self, name: &str, forms: &[(&str, T)], default: T) -> Result<T> {
         let Some(value) = self.get(name) else { return Ok(default) };
         match forms.iter().find(|(form, _)| *form == value) {
             Some((_, choice)) => Ok(*choice),
@@ -92,23 +123,38 @@ impl Sources {
         }
     }
 
-    pub(super) fn duration(&self, name: &str, default: Duration) -> Result<Duration> {
+    pub(crate) fn duration(&self, name: &str, default: Duration) -> Result<Duration> {
         self.get(name).map_or(Ok(default), |value| values::duration(name, &value))
     }
 
     /// A duration that must not be zero: nothing can happen in no time.
-    pub(super) fn lasting(&self, name: &str, default: Duration) -> Result<Duration> {
+    pub(crate) fn lasting(&self, name: &str, default: Duration) -> Result<Duration> {
         match self.duration(name, default)? {
             Duration::ZERO => Err(values::unreadable(name, "0").hint("accepted: 250ms, 10s, 10m or 2h")),
             lasting => Ok(lasting),
         }
     }
 
-    pub(super) fn number(&self, name: &str) -> Result<Option<u32>> {
+    pub(crate) fn number(&self, name: &str) -> Result<Option<u32>> {
         let parse =
             |value: String| value.parse().map_err(|_| values::unreadable(name, &value).hint("accepted: a process id"));
         self.get(name).map(parse).transpose()
     }
+}
+
+/// Only ours: a variable that is not UTF-8 is none of them.
+fn environment() -> Result<HashMap<String, String>> {
+    let ours = |name: &str| name.starts_with("CRATEDB_") || name == "CI";
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
+        .filter(|(name, _)| ours(name))
+        .map(|(name, value)| {
+            let value = value.into_string().map_err(|_| {
+                Error::new(Kind::Setting, format!("cannot read {name}")).because("its value is not UTF-8")
+            })?;
+            Ok((name, value))
+        })
+        .collect()
 }
 
 fn read_file(path: &Path) -> Result<HashMap<String, String>> {

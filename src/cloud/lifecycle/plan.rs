@@ -1,7 +1,7 @@
 //! What a new cluster is to be: given by settings, or the only choice there is; anything else is for people to say.
 
-use super::Cloud;
-use crate::cloud::model::{Deployment, Named, NewCluster, Place};
+use super::Lifecycle;
+use crate::cloud::model::{Deployment, NewCluster, Project};
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
 
@@ -10,12 +10,12 @@ const FREE_PRODUCT: &str = "crfree";
 const FREE_SUBSCRIPTION: &str = "free_tier";
 
 /// The database user of a new cluster, unless settings name another.
-pub(super) const ADMIN: &str = "admin";
+pub(crate) const ADMIN: &str = "admin";
 
 /// What the service asks of a password.
 const PASSWORD_MINIMUM: usize = 24;
 
-impl Cloud {
+impl Lifecycle {
     /// The organization and what to send to it.
     pub(super) async fn plan(&self, name: &str) -> Result<(String, Deployment)> {
         let target = &self.target;
@@ -25,26 +25,32 @@ impl Cloud {
         let subscription_id = self.subscription(name, &organization).await?;
         let crate_version = match &target.version {
             Some(version) => version.clone(),
-            None => self.client.stable_version().await?,
+            None => self.client.newest_version(&target.channel).await?,
         };
         let cluster = NewCluster {
             name: name.to_owned(),
             crate_version,
-            channel: "stable",
+            channel: target.channel.clone(),
             product_name: target.product.clone(),
             product_tier: target.tier.clone(),
+            product_unit: target.product_unit,
+            hardware_specs: None,
             username: target.username.clone().unwrap_or_else(|| ADMIN.to_owned()),
             password,
         };
-        Ok((organization, Deployment { cluster, subscription_id, place }))
+        let deployment = Deployment::new(cluster, subscription_id);
+        Ok(match place {
+            Place::Existing(id) => (organization, deployment.in_project(id)),
+            Place::New { region } => (organization, deployment.in_new_project(name, region)),
+        })
     }
 
     async fn organization(&self, name: &str) -> Result<String> {
         match &self.target.organization_id {
             Some(id) => Ok(id.clone()),
             None => {
-                let all = self.client.organizations().await?;
-                the_only(name, "organization", "CRATEDB_CLOUD_ORGANIZATION_ID", all)
+                let all = self.client.organizations().await?.into_iter().map(|each| (each.id, each.name));
+                the_only(name, "organization", "CRATEDB_CLOUD_ORGANIZATION_ID", all.collect())
             }
         }
     }
@@ -54,8 +60,10 @@ impl Cloud {
             _ if self.target.product == FREE_PRODUCT => Ok(FREE_SUBSCRIPTION.to_owned()),
             Some(id) => Ok(id.clone()),
             None => {
-                let all = self.client.subscriptions(organization).await?;
-                the_only(name, "subscription", "CRATEDB_CLOUD_SUBSCRIPTION_ID", all)
+                let all = self.client.subscriptions_of(organization).await?;
+                // Those that can pay for a cluster.
+                let active = all.into_iter().filter(|each| each.active != Some(false)).map(|each| (each.id, each.name));
+                the_only(name, "subscription", "CRATEDB_CLOUD_SUBSCRIPTION_ID", active.collect())
             }
         }
     }
@@ -63,14 +71,15 @@ impl Cloud {
     /// The project of the settings, else the one that is named like the cluster, else a new one of that name.
     async fn place(&self, name: &str, organization: &str) -> Result<Place> {
         if let Some(id) = &self.target.project_id {
-            return Ok(Place::ProjectId(id.clone()));
+            return Ok(Place::Existing(id.clone()));
         }
-        let mut projects = self.client.projects(organization).await?;
+        let mut projects: Vec<Project> = self.client.projects_of(organization).await?;
         projects.retain(|project| project.name == name && self.may_be_in(&project.region));
-        match projects.len() {
-            0 => Ok(Place::Project { name: name.to_owned(), region: self.region(name, organization).await? }),
-            _ => the_only(name, "project", "CRATEDB_CLOUD_PROJECT_ID", projects).map(Place::ProjectId),
+        if projects.is_empty() {
+            return Ok(Place::New { region: self.region(name, organization).await? });
         }
+        let choices = projects.into_iter().map(|project| (project.id, project.name)).collect();
+        the_only(name, "project", "CRATEDB_CLOUD_PROJECT_ID", choices).map(Place::Existing)
     }
 
     fn may_be_in(&self, region: &str) -> bool {
@@ -81,8 +90,9 @@ impl Cloud {
         if let Some(region) = &self.target.region {
             return Ok(region.clone());
         }
-        let regions = self.client.regions(organization).await?;
-        let choices = regions.into_iter().map(|region| Named { id: region.name, ..Named::default() }).collect();
+        let regions = self.client.regions_of(organization).await?;
+        let open = regions.into_iter().filter(|region| !region.deprecated);
+        let choices = open.map(|region| (region.name, String::new())).collect();
         the_only(name, "region", "CRATEDB_CLOUD_REGION", choices).map_err(|error| {
             error.hint(format!(
                 "no project is named `{name}`, and a new one needs a region; CRATEDB_CLOUD_PROJECT_ID names another"
@@ -103,20 +113,29 @@ impl Cloud {
     }
 }
 
-/// The only one there is.
-fn the_only(cluster: &str, what: &str, variable: &str, mut choices: Vec<Named>) -> Result<String> {
+/// In which project a new cluster goes.
+enum Place {
+    Existing(String),
+    /// Named like the cluster and made with it.
+    New {
+        region: String,
+    },
+}
+
+/// The id of the only one there is, out of ids and names.
+fn the_only(cluster: &str, what: &str, variable: &str, mut choices: Vec<(String, String)>) -> Result<String> {
     if choices.len() == 1 {
-        return Ok(choices.remove(0).id);
+        return Ok(choices.remove(0).0);
     }
-    let error = Error::new(Kind::Provider, format!("cannot deploy cluster `{cluster}`, which does not exist"));
+    let error = Error::new(Kind::Setting, format!("cannot deploy cluster `{cluster}`, which does not exist"));
     if choices.is_empty() {
         return Err(error
-            .because(format!("the API key sees no {what}"))
+            .because(format!("the account has no {what}"))
             .hint(format!("make one in the console, or set {variable}")));
     }
-    let told = |choice: &Named| match choice.name.as_str() {
-        "" => choice.id.clone(),
-        name => format!("{} ({name})", choice.id),
+    let told = |(id, name): &(String, String)| match name.as_str() {
+        "" => id.clone(),
+        name => format!("{id} ({name})"),
     };
     let listed: Vec<_> = choices.iter().map(told).collect();
     Err(error

@@ -1,24 +1,22 @@
 //! Waking a suspended cluster.
 
-use super::held::Held;
-use super::{Cloud, Run, named};
+use super::{Intent, Lifecycle, Run, Touch, named};
 use crate::cloud::is_conflict;
 use crate::cloud::model::Cluster;
 use crate::cloud::operation::{Ended, Known, Which, passing};
 use crate::error::{Error, Result};
-use crate::provider::Ours;
 use crate::wait::Look;
 
-impl Cloud {
+impl Lifecycle {
     /// One attempt. A conflict or a lost answer is "not yet", and the next pass looks at the cluster again.
     pub(super) async fn resume(&self, cluster: &Cluster, run: &Run<'_>) -> Result<Look<Cluster>> {
         let name = named(cluster);
         run.step(format!("resuming {name}"));
-        let ours = run.state().ours.unwrap_or(Ours::Resumed);
-        run.intend(&Held::of(cluster, ours))?;
+        let touch = run.touch().unwrap_or(Touch::Resumed);
+        run.intend(&Intent { name: &cluster.name, cluster: Some(cluster), touch })?;
         match self.client.set_suspended(&cluster.id, false).await {
             Ok(answer) => {
-                run.owe(Ours::Resumed);
+                run.owe(Touch::Resumed);
                 self.resumed(cluster, &answer, run).await
             }
             Err(error) if is_conflict(&error) => {
@@ -28,7 +26,7 @@ impl Cloud {
             }
             Err(error) if passing(&error) => {
                 // It was suspended and we asked: if it runs at the next look, that is our doing.
-                run.owe(Ours::Resumed);
+                run.owe(Touch::Resumed);
                 run.lost(error)
             }
             Err(error) => {

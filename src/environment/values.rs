@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use crate::error::{Error, Kind, Result};
 
-pub(super) fn unreadable(name: &str, value: &str) -> Error {
+pub(crate) fn unreadable(name: &str, value: &str) -> Error {
     Error::new(Kind::Setting, format!("cannot read {name}=`{value}`"))
 }
 
 /// `250ms`, `10s`, `10m`, `2h` or `0`. A bare number is an error: of what?
-pub(super) fn duration(name: &str, value: &str) -> Result<Duration> {
+pub(crate) fn duration(name: &str, value: &str) -> Result<Duration> {
     if value == "0" {
         return Ok(Duration::ZERO);
     }
@@ -18,7 +18,7 @@ pub(super) fn duration(name: &str, value: &str) -> Result<Duration> {
 }
 
 /// An address with `http` or `https` and a host. What is refused is not shown: it may hold a password.
-pub(super) fn http_url(name: &str, value: &str) -> Result<url::Url> {
+pub(crate) fn http_url(name: &str, value: &str) -> Result<url::Url> {
     let refuse = |cause: String| {
         Error::new(Kind::Setting, format!("cannot read {name}"))
             .because(cause)
@@ -32,7 +32,7 @@ pub(super) fn http_url(name: &str, value: &str) -> Result<url::Url> {
 }
 
 /// Undoes percent-encoding, in which URLs hold credentials.
-pub(super) fn percent_decoded(text: &str) -> String {
+pub(crate) fn percent_decoded(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut at = 0;

@@ -6,12 +6,15 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use super::Cluster;
 use crate::background;
+#[cfg(feature = "cloud")]
+use crate::cloud::ManagedCluster;
+#[cfg(feature = "harness")]
+use crate::cluster::Cluster;
 use crate::error::{Error, Kind, Result};
 use crate::sql::{self, Answer, Statement};
 
-/// A statement with its arguments, made by [`Cluster::query`].
+/// A statement with its arguments, made by `query` of a test's `Cluster` or of a `ManagedCluster`.
 ///
 /// # Rows
 ///
@@ -45,16 +48,38 @@ use crate::sql::{self, Answer, Statement};
 #[derive(Clone, Debug)]
 #[must_use = "a query does nothing until it is executed or its rows are fetched"]
 pub struct Query {
-    cluster: Cluster,
+    whom: Whom,
     stmt: String,
     args: Vec<Box<RawValue>>,
     /// The first argument that could not be bound, reported when the query is executed.
     unbound: Option<Error>,
 }
 
+/// Who executes it.
+#[derive(Clone, Debug)]
+pub(crate) enum Whom {
+    #[cfg(feature = "harness")]
+    Test(Cluster),
+    #[cfg(feature = "cloud")]
+    Cloud(ManagedCluster),
+}
+
+/// The answer to a statement as it came: for programs that show what they don't know.
+#[doc(hidden)]
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Table {
+    /// Names and types, the latter as CrateDB's documentation writes them.
+    pub columns: Vec<(String, String)>,
+    /// Cells as they were written; numbers keep all their digits.
+    pub rows: Vec<Vec<Box<RawValue>>>,
+    /// How many rows were affected or returned, where CrateDB knows.
+    pub rowcount: Option<u64>,
+}
+
 impl Query {
-    pub(crate) fn new(cluster: Cluster, stmt: String) -> Self {
-        Self { cluster, stmt, args: Vec::new(), unbound: None }
+    pub(crate) fn new(whom: Whom, stmt: String) -> Self {
+        Self { whom, stmt, args: Vec::new(), unbound: None }
     }
 
     /// Adds the value of the next placeholder, `?` or `$1`, `$2`, ….
@@ -158,15 +183,42 @@ impl Query {
         background::run(self.work()?).await?.scalar()
     }
 
+    /// Whatever the statement answers, also if that is no rows.
+    #[doc(hidden)]
+    pub async fn fetch_table(self) -> Result<Table> {
+        background::run(self.work()?).await?.table()
+    }
+
     /// What is to be done on the background thread.
     pub(crate) fn work(self) -> Result<impl Future<Output = Result<Answered>> + Send + use<>> {
-        let Self { cluster, stmt, args, unbound } = self;
+        let Self { whom, stmt, args, unbound } = self;
         if let Some(error) = unbound {
             return Err(error);
         }
-        let client = cluster.client()?.clone();
-        Ok(async move { client.send(&stmt, &args).await.map(|answer| Answered { answer, stmt }) })
+        let way = match whom {
+            // Now: a test that is over is an error at once, and the schema counts as used.
+            #[cfg(feature = "harness")]
+            Whom::Test(cluster) => Way::Client(cluster.client()?.clone()),
+            #[cfg(feature = "cloud")]
+            Whom::Cloud(cluster) => Way::Cloud(cluster),
+        };
+        Ok(async move {
+            let answer = match way {
+                #[cfg(feature = "harness")]
+                Way::Client(client) => client.send(&stmt, &args).await?,
+                #[cfg(feature = "cloud")]
+                Way::Cloud(cluster) => cluster.send(&stmt, &args).await?,
+            };
+            Ok(Answered { answer, stmt })
+        })
     }
+}
+
+enum Way {
+    #[cfg(feature = "harness")]
+    Client(sql::Client),
+    #[cfg(feature = "cloud")]
+    Cloud(ManagedCluster),
 }
 
 /// An answer, and the statement for errors about it. Rows are read on the thread of the caller: they need not be `Send`.
@@ -178,6 +230,13 @@ pub(crate) struct Answered {
 impl Answered {
     pub(crate) fn count(&self) -> u64 {
         self.answer.count()
+    }
+
+    pub(crate) fn table(&self) -> Result<Table> {
+        let columns = self.answer.columns();
+        // A statement that returns none answers one row with nothing in it.
+        let rows = if columns.is_empty() { Vec::new() } else { self.answer.cells(self.statement())? };
+        Ok(Table { columns, rows, rowcount: self.answer.known_count() })
     }
 
     pub(crate) fn all<T: DeserializeOwned>(&self) -> Result<Vec<T>> {

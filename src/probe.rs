@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use super::Progress;
 use crate::error::{Error, Kind, Result};
 use crate::sql::connections::Limits;
 use crate::sql::{Client, Wallet};
@@ -11,7 +10,7 @@ use crate::wait::{self, Look};
 
 /// What is waited for before a server counts as ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Patience {
+pub(crate) enum Patience {
     /// A server of somebody else: it is there or it isn't. One that says that it starts is waited for.
     Answering,
     /// A server that was just woken or started: refused connections mean "not yet".
@@ -23,25 +22,43 @@ pub(super) enum Patience {
 /// A server that is ready answers these small questions at once; one that doesn't is asked again on a new connection.
 const LIMITS: Limits = Limits { connect: Duration::from_secs(5), silence: Duration::from_secs(10) };
 
-/// Waits until `url` answers SQL, and learns its version.
+/// Waits until `url` answers SQL, and learns its version; for tests.
 ///
 /// The tests' own schemas come from a header that CrateDB reads once for each connection. So this asks for the current
 /// schema on two connections in turn: a proxy that shares its own connections between clients would give tests each
 /// other's tables, and is refused here.
-pub(super) async fn answers_sql(
+#[cfg(feature = "harness")]
+pub(crate) async fn answers_sql(
     url: &str,
     wallet: &Wallet,
     patience: Patience,
     deadline: Instant,
-    progress: &Progress,
+    told: impl Fn(String),
+) -> Result<Version> {
+    wait_for(url, wallet, patience, true, deadline, told).await
+}
+
+/// Waits until `url` answers SQL; for whoever has no schemas to keep apart.
+#[cfg(feature = "cloud")]
+pub(crate) async fn answers(url: &str, wallet: &Wallet, deadline: Instant, told: impl Fn(String)) -> Result<Version> {
+    wait_for(url, wallet, Patience::Starting, false, deadline, told).await
+}
+
+async fn wait_for(
+    url: &str,
+    wallet: &Wallet,
+    patience: Patience,
+    keep_apart: bool,
+    deadline: Instant,
+    told: impl Fn(String),
 ) -> Result<Version> {
     wait::until(
         &format!("SQL at {url}"),
         wait::SERVER,
         deadline,
-        |status| progress.step(format!("waiting for SQL at {url}: {status}")),
+        |status| told(format!("waiting for SQL at {url}: {status}")),
         || async {
-            match look(url, wallet, patience).await {
+            match look(url, wallet, patience, keep_apart).await {
                 Ok(found) => Ok(found),
                 Err(error) if is_passing(&error, patience) => Ok(Look::not_yet(&error)),
                 Err(error) => Err(error),
@@ -51,14 +68,16 @@ pub(super) async fn answers_sql(
     .await
 }
 
-async fn look(url: &str, wallet: &Wallet, patience: Patience) -> Result<Look<Version>> {
+async fn look(url: &str, wallet: &Wallet, patience: Patience, keep_apart: bool) -> Result<Look<Version>> {
     // With a schema already here: a proxy that mixes sessions keeps the one of the first request for all that follow.
     let client = Client::with_limits(url, Some(SCHEMAS[0]), wallet.clone(), LIMITS)?;
     let version = client.version().await?;
     if let Some(why) = unfit(&client, patience).await? {
         return Ok(Look::NotYet(why));
     }
-    sessions_are_kept_apart(url, wallet).await?;
+    if keep_apart {
+        sessions_are_kept_apart(url, wallet).await?;
+    }
     Ok(Look::Ready(version))
 }
 

@@ -1,0 +1,196 @@
+//! The cluster and the session of tests that are not async.
+
+use serde::Serialize;
+
+use super::Query;
+use crate::background;
+use crate::cluster::bind_rows;
+use crate::error::Result;
+use crate::version::Version;
+
+/// [`cratedb_test::Cluster`](crate::Cluster) for tests that are not async.
+///
+/// ```no_run
+/// # fn example(cluster: cratedb_test::blocking::Cluster) -> cratedb_test::Result<()> {
+/// cluster.execute("CREATE TABLE readings (id INT PRIMARY KEY, value DOUBLE)")?;
+/// cluster.query("INSERT INTO readings VALUES (?, ?)").bind(1).bind(2.5).execute()?;
+/// cluster.refresh()?;
+/// let rows: Vec<(i32, f64)> = cluster.query("SELECT id, value FROM readings").fetch_all()?;
+/// assert_eq!(rows, [(1, 2.5)]);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Cluster(crate::Cluster);
+
+impl Cluster {
+    /// The cluster of the test that runs on this thread, if one does.
+    ///
+    /// ```no_run
+    /// use cratedb_test::blocking::Cluster;
+    ///
+    /// let cluster = Cluster::current().expect("called from a test with a cluster");
+    /// ```
+    pub fn current() -> Option<Self> {
+        crate::Cluster::current().map(Self)
+    }
+
+    /// A statement to bind arguments to, and to execute; see [`Cluster::query`](crate::Cluster::query).
+    ///
+    /// ```no_run
+    /// # fn example(cluster: cratedb_test::blocking::Cluster) -> cratedb_test::Result<()> {
+    /// let count: i64 = cluster.query("SELECT count(*) FROM sys.summits WHERE height > ?").bind(4500).scalar()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn query(&self, stmt: impl Into<String>) -> Query {
+        Query(self.0.query(stmt))
+    }
+
+    /// Executes a statement without arguments; see [`Cluster::execute`](crate::Cluster::execute).
+    ///
+    /// ```no_run
+    /// # fn example(cluster: cratedb_test::blocking::Cluster) -> cratedb_test::Result<()> {
+    /// cluster.execute("CREATE TABLE readings (id INT PRIMARY KEY, value DOUBLE)")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn execute(&self, stmt: impl Into<String>) -> Result<u64> {
+        self.query(stmt).execute()
+    }
+
+    /// Executes several statements one after another; see [`Cluster::execute_batch`](crate::Cluster::execute_batch).
+    ///
+    /// ```no_run
+    /// # fn example(cluster: cratedb_test::blocking::Cluster) -> cratedb_test::Result<()> {
+    /// cluster.execute_batch("CREATE TABLE a (id INT); CREATE TABLE b (id INT)")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn execute_batch(&self, statements: impl Into<String>) -> Result<()> {
+        background::wait(self.0.batch_work(statements.into())?)
+    }
+
+    /// Executes a statement once for each row of arguments; see [`Cluster::bulk`](crate::Cluster::bulk).
+    ///
+    /// ```no_run
+    /// # fn example(cluster: cratedb_test::blocking::Cluster) -> cratedb_test::Result<()> {
+    /// cluster.bulk("INSERT INTO letters (id, letter) VALUES (?, ?)", [(1, "a"), (2, "b")])?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn bulk(&self, stmt: impl Into<String>, rows: impl IntoIterator<Item = impl Serialize>) -> Result<Vec<u64>> {
+        let stmt = stmt.into();
+        let rows = bind_rows(&stmt, rows)?;
+        background::wait(self.0.bulk_work(stmt, rows)?)
+    }
+
+    /// Makes everything written so far visible to every query; see [`Cluster::refresh`](crate::Cluster::refresh).
+    ///
+    /// ```no_run
+    /// # fn example(cluster: cratedb_test::blocking::Cluster) -> cratedb_test::Result<()> {
+    /// cluster.refresh()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn refresh(&self) -> Result<()> {
+        background::wait(self.0.refresh_work()?)
+    }
+
+    /// The HTTP address of the cluster, without credentials; see [`Cluster::http_url`](crate::Cluster::http_url).
+    ///
+    /// ```no_run
+    /// # fn example(cluster: cratedb_test::blocking::Cluster) -> cratedb_test::Result<()> {
+    /// let endpoint = format!("{}/_sql", cluster.http_url());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn http_url(&self) -> &str {
+        self.0.http_url()
+    }
+
+    /// The address for the PostgreSQL protocol; see [`Cluster::pg_url`](crate::Cluster::pg_url).
+    ///
+    /// ```no_run
+    /// # fn example(cluster: cratedb_test::blocking::Cluster) -> cratedb_test::Result<()> {
+    /// let url = cluster.pg_url()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn pg_url(&self) -> Result<&str> {
+        self.0.pg_url()
+    }
+
+    /// The schema of this test.
+    ///
+    /// ```no_run
+    /// # fn example(cluster: cratedb_test::blocking::Cluster) -> cratedb_test::Result<()> {
+    /// let table = format!("{}.readings", cluster.schema());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn schema(&self) -> &str {
+        self.0.schema()
+    }
+
+    /// The version of the server.
+    ///
+    /// ```no_run
+    /// # fn example(cluster: cratedb_test::blocking::Cluster) -> cratedb_test::Result<()> {
+    /// let has_uuids = cluster.server_version() >= "6.2.0".parse()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn server_version(&self) -> Version {
+        self.0.server_version()
+    }
+}
+
+impl From<crate::Cluster> for Cluster {
+    fn from(cluster: crate::Cluster) -> Self {
+        Self(cluster)
+    }
+}
+
+impl From<Cluster> for crate::Cluster {
+    fn from(cluster: Cluster) -> Self {
+        cluster.0
+    }
+}
+
+/// One test run, for sync code: [`crate::Session`] that parks its thread.
+///
+/// ```no_run
+/// use cratedb_test::blocking::Session;
+///
+/// fn helper() -> cratedb_test::Result<()> {
+///     let cluster = Session::current()?.cluster("import_of_orders")?;
+///     cluster.execute("CREATE TABLE orders (id INT)")?;
+///     Ok(())
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Session(crate::Session);
+
+impl Session {
+    /// See [`crate::Session::current`].
+    ///
+    /// # Errors
+    ///
+    /// When a setting can't be read and when no cluster can be had.
+    pub fn current() -> Result<Self> {
+        background::wait(crate::Session::current()).map(Self)
+    }
+
+    /// See [`crate::Session::cluster`].
+    ///
+    /// # Errors
+    ///
+    /// When the run is over, or when an exclusive test held the cluster longer than `CRATEDB_TEST_START_TIMEOUT`.
+    pub fn cluster(&self, name: &str) -> Result<Cluster> {
+        // Asked on this thread, which knows the attempt it is in.
+        let parent = crate::session::surrounding_attempt();
+        let (session, name) = (self.0.clone(), name.to_owned());
+        background::wait(async move { session.cluster_within(&name, parent).await }).map(Cluster::from)
+    }
+}

@@ -1,0 +1,241 @@
+//! Who asks: an API key, or the cookie of a login, which answers may replace.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::{Mutex, PoisonError};
+
+use reqwest::RequestBuilder;
+use reqwest::header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
+
+use super::profile::ProfileFile;
+use crate::environment::{Login, ProfileName};
+use crate::error::{Error, Result};
+use crate::secret::Secret;
+
+/// The name of the cookie of a login.
+const COOKIE_NAME: &str = "session";
+
+/// What proves to the API who is asking.
+pub(super) enum Auth {
+    Key {
+        key: String,
+        secret: Secret,
+    },
+    Session(Session),
+    /// Requests fail with this error, without being sent.
+    Missing(Error),
+}
+
+/// The cookie of a login.
+pub(super) struct Session {
+    /// The one in use, and those it replaced: answers may repeat any of them.
+    tokens: Mutex<Tokens>,
+    /// Where a replaced one is kept.
+    profile: Option<ProfileName>,
+}
+
+struct Tokens {
+    current: Secret,
+    earlier: Vec<Secret>,
+}
+
+/// Enough to keep them out of errors; a process that runs for weeks must not collect them for ever.
+const EARLIER: usize = 4;
+
+impl Auth {
+    pub(super) fn new(login: Login) -> Self {
+        match login {
+            Login::ApiKey { key, secret } => Self::Key { key, secret },
+            Login::Session { token, profile } => {
+                let tokens = Mutex::new(Tokens { current: token, earlier: Vec::new() });
+                Self::Session(Session { tokens, profile })
+            }
+            Login::Nobody => Self::Missing(crate::environment::no_credentials(false, false)),
+        }
+    }
+
+    /// Adds the credentials; tells which token they are.
+    pub(super) fn apply(&self, request: RequestBuilder) -> Result<(RequestBuilder, Option<Secret>)> {
+        match self {
+            Self::Key { key, secret } => Ok((request.basic_auth(key, Some(secret.expose())), None)),
+            Self::Session(session) => {
+                let token = session.current();
+                let mut cookie = HeaderValue::from_str(&format!("{COOKIE_NAME}={}", token.expose())).map_err(|_| {
+                    // Its own error would show nothing, and the token must not be shown.
+                    Error::new(crate::error::Kind::Login, "cannot send the token of the login")
+                        .because("it holds characters that no header can carry")
+                        .hint(super::LOG_IN_AGAIN)
+                })?;
+                cookie.set_sensitive(true);
+                Ok((request.header(COOKIE, cookie), Some(token)))
+            }
+            Self::Missing(error) => Err(error.clone()),
+        }
+    }
+
+    /// Takes the token that an answer to a request with `used` brings. Never for API keys: `croud` takes it there too, and
+    /// from then on the key is not used any more.
+    pub(super) fn hear(&self, used: Option<&Secret>, headers: &HeaderMap) {
+        if let (Self::Session(session), Some(used), Some(fresh)) = (self, used, session_cookie(headers)) {
+            session.replace(used, fresh);
+        }
+    }
+
+    /// Whether another process logged in or replaced the token meanwhile: then the request is worth another try.
+    pub(super) fn reload(&self, used: Option<&Secret>) -> bool {
+        match (self, used) {
+            (Self::Session(session), Some(used)) => session.reload(used),
+            _ => false,
+        }
+    }
+
+    /// Replaces every secret in a text.
+    pub(super) fn clean(&self, text: &str) -> String {
+        let without = |text: String, secret: &Secret| match secret.expose() {
+            "" => text,
+            secret => text.replace(secret, "***"),
+        };
+        match self {
+            Self::Key { secret, .. } => without(text.to_owned(), secret),
+            Self::Session(session) => {
+                let tokens = session.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+                let all = std::iter::once(&tokens.current).chain(&tokens.earlier);
+                all.fold(text.to_owned(), without)
+            }
+            Self::Missing(_) => text.to_owned(),
+        }
+    }
+
+    pub(super) fn is_session(&self) -> bool {
+        matches!(self, Self::Session(_))
+    }
+
+    /// Whose tokens for clusters may be shared: the same key, or the same login.
+    pub(super) fn principal(&self) -> String {
+        match self {
+            Self::Key { key, .. } => format!("key {key}"),
+            Self::Session(session) => {
+                let mut hasher = DefaultHasher::new();
+                session.current().expose().hash(&mut hasher);
+                format!("session {:016x}", hasher.finish())
+            }
+            Self::Missing(_) => String::new(),
+        }
+    }
+}
+
+impl Session {
+    fn current(&self) -> Secret {
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner).current.clone()
+    }
+
+    fn replace(&self, used: &Secret, fresh: Secret) {
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        // The answer to a request that was sent before the last replacement must not take it back.
+        if tokens.current != *used || fresh == *used {
+            return;
+        }
+        tokens.adopt(fresh.clone());
+        if let Some(profile) = &self.profile {
+            // What can't be kept is good for this process all the same.
+            if let Err(error) = keep(profile, used, &fresh) {
+                tracing::warn!("the new token of the login is not kept: {error}");
+            }
+        }
+    }
+
+    fn reload(&self, used: &Secret) -> bool {
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        if tokens.current != *used {
+            return true;
+        }
+        let Some(profile) = &self.profile else { return false };
+        let on_disk = ProfileFile::load(&profile.file).ok().and_then(|file| file.profile(&profile.name));
+        match on_disk.as_ref().and_then(|profile| profile.token()) {
+            Some(token) if token != used && !tokens.earlier.contains(token) => {
+                tokens.adopt(token.clone());
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Tokens {
+    fn adopt(&mut self, fresh: Secret) {
+        self.earlier.push(std::mem::replace(&mut self.current, fresh));
+        if self.earlier.len() > EARLIER {
+            self.earlier.remove(0);
+        }
+    }
+}
+
+/// Writes a token to its profile, unless somebody else wrote another one there meanwhile.
+fn keep(profile: &ProfileName, used: &Secret, fresh: &Secret) -> Result<()> {
+    let mut file = ProfileFile::load(&profile.file)?;
+    if file.profile(&profile.name).and_then(|profile| profile.token().cloned()).as_ref() != Some(used) {
+        return Ok(());
+    }
+    file.set(&profile.name, "auth-token", fresh.expose().into());
+    file.save()
+}
+
+/// The value of the cookie, if an answer sets it to one.
+fn session_cookie(headers: &HeaderMap) -> Option<Secret> {
+    let values = headers.get_all(SET_COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut named = values.filter_map(|value| {
+        let (name, rest) = value.split_once('=')?;
+        let value = rest.split(';').next().unwrap_or_default().trim().trim_matches('"');
+        (name.trim() == COOKIE_NAME && !value.is_empty()).then(|| Secret::new(value))
+    });
+    named.next_back()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(cookies: &[&str]) -> HeaderMap {
+        cookies.iter().map(|cookie| (SET_COOKIE, HeaderValue::from_str(cookie).unwrap())).collect()
+    }
+
+    fn session(token: &str) -> Auth {
+        Auth::new(Login::Session { token: Secret::new(token), profile: None })
+    }
+
+    fn current(auth: &Auth) -> String {
+        let Auth::Session(session) = auth else { panic!() };
+        session.current().expose().to_owned()
+    }
+
+    #[test]
+    fn takes_the_cookie_of_an_answer_and_no_other() {
+        let auth = session("first-token");
+        let used = Secret::new("first-token");
+        auth.hear(Some(&used), &headers(&["theme=dark", "session=; Max-Age=0"]));
+        assert_eq!(current(&auth), "first-token");
+        auth.hear(Some(&used), &headers(&["theme=dark", "session=second-token; Path=/; HttpOnly"]));
+        assert_eq!(current(&auth), "second-token");
+    }
+
+    #[test]
+    fn a_late_answer_does_not_take_a_newer_token_back() {
+        let auth = session("first-token");
+        auth.hear(Some(&Secret::new("first-token")), &headers(&["session=second-token"]));
+        auth.hear(Some(&Secret::new("first-token")), &headers(&["session=late-token"]));
+        assert_eq!(current(&auth), "second-token");
+    }
+
+    #[test]
+    fn keeps_every_token_out_of_texts() {
+        let auth = session("first-token");
+        auth.hear(Some(&Secret::new("first-token")), &headers(&["session=second-token"]));
+        assert_eq!(auth.clean("first-token and second-token"), "*** and ***");
+    }
+
+    #[test]
+    fn a_key_takes_no_cookie() {
+        let auth = Auth::new(Login::ApiKey { key: "k".into(), secret: Secret::new("s") });
+        auth.hear(None, &headers(&["session=second-token"]));
+        assert!(matches!(auth, Auth::Key { .. }));
+    }
+}

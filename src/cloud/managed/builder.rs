@@ -1,0 +1,232 @@
+//! Sets up a managed cluster.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::{Callback, Inner, ManagedCluster};
+use crate::cloud::client::{Client, Home};
+use crate::cloud::lifecycle::Lifecycle;
+use crate::environment::{
+    Access, Address, CLOUD_ENDPOINT, ClusterAddress, DeployPolicy, Given, Login, Server, Sources, address,
+    cloud_target, filled, server,
+};
+use crate::error::{Error, Kind, Result};
+use crate::secret::Secret;
+
+/// Deployments and scalings take minutes.
+const START_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+
+/// Sets up a [`ManagedCluster`]; made by [`ManagedCluster::builder`].
+///
+/// What it is not told comes from the environment, then from the `.env` file of the working directory, then from
+/// [`croud`'s profile file](crate::cloud::ProfileFile), as far as credentials are concerned. An empty text counts as not
+/// told. Of `cluster_url`, `cluster_id` and `cluster_name` only one may be told here.
+#[derive(Clone)]
+#[must_use = "nothing happens before build()"]
+pub struct ManagedClusterBuilder {
+    given: Given,
+    client: Option<Client>,
+    environment: bool,
+    start_timeout: Option<Duration>,
+    stop_on_exit: bool,
+    on_progress: Option<Callback>,
+}
+
+impl Default for ManagedClusterBuilder {
+    fn default() -> Self {
+        Self {
+            given: Given::default(),
+            client: None,
+            environment: true,
+            start_timeout: None,
+            stop_on_exit: false,
+            on_progress: None,
+        }
+    }
+}
+
+/// Texts that are set and kept if they say something.
+macro_rules! texts {
+    ($($(#[$doc:meta])* $name:ident => $field:ident;)*) => {$(
+        $(#[$doc])*
+        pub fn $name(mut self, value: impl Into<String>) -> Self {
+            self.given.$field = filled(value);
+            self
+        }
+    )*};
+}
+
+impl ManagedClusterBuilder {
+    texts! {
+        /// The cluster by its id, which has to exist; `CRATEDB_CLUSTER_ID`.
+        cluster_id => id;
+        /// The cluster by its name; `CRATEDB_CLUSTER_NAME`. It is deployed by [`start`](ManagedCluster::start) if no cluster
+        /// has it.
+        cluster_name => name;
+        /// The cluster by the address of its HTTP port, which may hold `user:password@`; `CRATEDB_CLUSTER_URL`. Its id is
+        /// found among the account's clusters, by the host.
+        cluster_url => url;
+        /// The address of the Cloud API; `CRATEDB_CLOUD_ENDPOINT`.
+        endpoint => endpoint;
+        /// The organization of a deployment; `CRATEDB_CLOUD_ORGANIZATION_ID`. Default: what the profile file says, else the
+        /// only one.
+        organization_id => organization_id;
+        /// The project of a deployment; `CRATEDB_CLOUD_PROJECT_ID`. Default: the one with the cluster's name, else a new one.
+        project_id => project_id;
+        /// The region of a new project; `CRATEDB_CLOUD_REGION`. Default: the only one.
+        region => region;
+        /// Who pays for a deployment; `CRATEDB_CLOUD_SUBSCRIPTION_ID`. Default: the only one; `free_tier` for `crfree`.
+        subscription_id => subscription_id;
+        /// The product of a deployment; `CRATEDB_CLOUD_PRODUCT`. Default: `crfree`.
+        product => product;
+        /// The product's tier; `CRATEDB_CLOUD_TIER`. Default: `default`.
+        tier => tier;
+        /// CrateDB's version of a deployment; `CRATEDB_VERSION`. Default: the newest one of the channel.
+        version => version;
+        /// `stable`, `testing` or `nightly`; `CRATEDB_CHANNEL`. Default: `stable`.
+        channel => channel;
+        /// The database user of a deployment and of a [`cluster_url`](Self::cluster_url); `CRATEDB_USERNAME`. Default:
+        /// `admin` of a deployment.
+        username => username;
+    }
+
+    /// The password of that user, at least 24 characters for a deployment; `CRATEDB_PASSWORD`. Default: of a deployment a
+    /// random one that nobody keeps, since SQL is sent with a [token](ManagedCluster::jwt).
+    pub fn password(mut self, password: impl Into<String>) -> Self {
+        self.given.password = filled(password).map(Secret::new);
+        self
+    }
+
+    /// An API key and its secret; `CRATEDB_CLOUD_API_KEY` and `CRATEDB_CLOUD_API_SECRET`.
+    pub fn api_key(mut self, key: impl Into<String>, secret: impl Into<String>) -> Self {
+        self.given.api_key = filled(key).zip(filled(secret).map(Secret::new));
+        self
+    }
+
+    /// A client that is there already: its endpoint, its credentials and its organization are used, and those of the
+    /// environment are not.
+    pub fn client(mut self, client: Client) -> Self {
+        self.client = Some(client);
+        self
+    }
+
+    /// The number of nodes of a deployment. Default: the least that the product has.
+    pub fn nodes(mut self, nodes: u32) -> Self {
+        self.given.product_unit = Some(nodes.saturating_sub(1));
+        self
+    }
+
+    /// The size of a deployment as the API counts: nodes minus one.
+    pub fn product_unit(mut self, unit: u32) -> Self {
+        self.given.product_unit = Some(unit);
+        self
+    }
+
+    /// Whether [`start`](ManagedCluster::start) may deploy a cluster that does not exist; `CRATEDB_CLOUD_DEPLOY`, `auto` or
+    /// `never`. Default: true.
+    pub fn deploy(mut self, deploy: bool) -> Self {
+        self.given.deploy = Some(if deploy { DeployPolicy::Auto } else { DeployPolicy::Never });
+        self
+    }
+
+    /// How long one answer of the Cloud API may take; `CRATEDB_CLOUD_TIMEOUT`. Default: 30 s.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.given.timeout = Some(timeout);
+        self
+    }
+
+    /// How long a whole operation may take, such as a start with all its waiting. Default: 15 min.
+    pub fn start_timeout(mut self, timeout: Duration) -> Self {
+        self.start_timeout = Some(timeout);
+        self
+    }
+
+    /// Whether [`run`](ManagedCluster::run) suspends the cluster in the end. Default: false.
+    pub fn stop_on_exit(mut self, stop: bool) -> Self {
+        self.stop_on_exit = stop;
+        self
+    }
+
+    /// Hears what is done and waited for, as fragments such as "resuming cluster `ci` (…): IN_PROGRESS". It is called on the
+    /// background thread of this process and must not block.
+    pub fn on_progress(mut self, callback: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.on_progress = Some(Arc::new(callback));
+        self
+    }
+
+    /// Whether the environment, `.env` and the profile file are read at all. Default: true.
+    pub fn env(mut self, environment: bool) -> Self {
+        self.environment = environment;
+        self
+    }
+
+    /// The cluster. Nothing is sent yet.
+    ///
+    /// # Errors
+    ///
+    /// When no cluster is named, or twice in code; when there are no credentials, unless the cluster is given by its URL and
+    /// is only asked for SQL; when a variable, `.env` or the profile file can't be read.
+    pub fn build(self) -> Result<ManagedCluster> {
+        let sources = if self.environment { Sources::of_program()? } else { Sources::none() };
+        let mut notes = Vec::new();
+        let (cluster, server) = match address(&self.given, &sources, &mut notes)? {
+            Some(Address::Cluster(cluster)) => (cluster, None),
+            Some(Address::Url(url)) => {
+                let server = server(&url, &self.given, &sources)?;
+                (ClusterAddress::Url(server.url.clone()), Some(server))
+            }
+            None => return Err(no_address(self.environment)),
+        };
+        let (client, access) = self.access(&sources, &cluster, server.as_ref())?;
+        let organization_id = client.organization_id().map(str::to_owned);
+        let mut target = cloud_target(&self.given, &sources, access, cluster)?;
+        target.organization_id = target.organization_id.or(organization_id);
+        if let Some(callback) = &self.on_progress {
+            notes.iter().for_each(|note| callback(note));
+        }
+        Ok(ManagedCluster(Arc::new(Inner {
+            lifecycle: Lifecycle { target, client },
+            server,
+            start_timeout: self.start_timeout.unwrap_or(START_TIMEOUT),
+            stop_on_exit: self.stop_on_exit,
+            notes,
+            on_progress: self.on_progress,
+            connection: Mutex::new(None),
+        })))
+    }
+
+    /// Who asks the Cloud API; on a URL nobody needs to.
+    fn access(&self, sources: &Sources, cluster: &ClusterAddress, server: Option<&Server>) -> Result<(Client, Access)> {
+        let nobody = |endpoint: &str, timeout: Duration| Access {
+            endpoint: endpoint.to_owned(),
+            login: Login::Nobody,
+            organization_id: None,
+            region: None,
+            timeout,
+            origin: String::new(),
+        };
+        if let Some(client) = &self.client {
+            return Ok((client.clone(), nobody(client.endpoint(), client.timeout())));
+        }
+        match Access::find(&self.given, sources) {
+            Ok(access) => Ok((Client::new(access.clone(), Home::Background)?, access)),
+            Err(error) if server.is_some() && error.is_not_allowed() => {
+                let endpoint = self.given.endpoint.clone().or_else(|| sources.get("CRATEDB_CLOUD_ENDPOINT"));
+                let access = nobody(endpoint.as_deref().unwrap_or(CLOUD_ENDPOINT), Duration::from_secs(30));
+                Ok((Client::without_credentials(access.clone(), error)?, access))
+            }
+            Err(error) => Err(error.needed_to(&format!("cannot use {cluster} of CrateDB Cloud"))),
+        }
+    }
+}
+
+fn no_address(environment: bool) -> Error {
+    let error = Error::new(Kind::Setting, "cannot tell which cluster is meant");
+    if environment {
+        error
+            .because("none of CRATEDB_CLUSTER_URL, CRATEDB_CLUSTER_ID and CRATEDB_CLUSTER_NAME is set")
+            .hint("set one of them, in the environment or in .env, or call cluster_name(…) of the builder")
+    } else {
+        error.because("none of cluster_url, cluster_id and cluster_name is given")
+    }
+}

@@ -1,0 +1,18 @@
+//! What the environment says: where settings come from, which forms they have, and which cluster and whose credentials
+//! they mean. Shared by tests, which add policies of their own, and by programs that use the SDK.
+
+mod access;
+mod address;
+mod given;
+mod sources;
+mod target;
+mod values;
+
+pub(crate) use access::{Access, Login, ProfileName, no_credentials};
+pub(crate) use address::{Address, Server, address, server};
+pub(crate) use given::{Given, filled};
+pub(crate) use sources::Sources;
+pub(crate) use target::{CloudTarget, ClusterAddress, DeployPolicy, cloud_target};
+
+/// Where CrateDB Cloud is, unless something else is said.
+pub(crate) const CLOUD_ENDPOINT: &str = "https://console.cratedb.cloud";

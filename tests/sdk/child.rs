@@ -1,0 +1,106 @@
+//! This test program once more, with an environment and a working directory of its own: what belongs to a process can't be
+//! changed for one test.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::process::Command;
+
+use cratedb_test::ManagedCluster;
+use cratedb_test::cloud::Client;
+
+const TASK: &str = "SDK_TEST_TASK";
+
+/// A child process: what it is asked, and where.
+pub(crate) struct Child {
+    command: Command,
+}
+
+impl Child {
+    /// In a directory, with no setting and no home but that directory.
+    pub(crate) fn new(task: &str, directory: &Path) -> Self {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "child::does_its_task", "--ignored", "--nocapture"]).current_dir(directory);
+        for (name, _) in std::env::vars() {
+            if name.starts_with("CRATEDB_") || name.starts_with("XDG_") {
+                command.env_remove(name);
+            }
+        }
+        command.env(TASK, task).env("HOME", directory).env("XDG_CONFIG_HOME", directory.join("config"));
+        Self { command }
+    }
+
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// The lines `name: value` that it said.
+    pub(crate) fn said(self) -> HashMap<String, String> {
+        let line = |line: &String| line.strip_prefix("@ ")?.split_once(": ").map(|(a, b)| (a.to_owned(), b.to_owned()));
+        self.lines().iter().filter_map(line).collect()
+    }
+
+    /// All lines on its standard output.
+    pub(crate) fn lines(mut self) -> Vec<String> {
+        let output = self.command.output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+        text.lines().map(str::to_owned).collect()
+    }
+}
+
+fn say(name: &str, value: impl ToString) {
+    println!("@ {name}: {}", value.to_string().replace('\n', " | "));
+}
+
+#[test]
+#[ignore = "a task of other tests"]
+fn does_its_task() {
+    let Ok(task) = std::env::var(TASK) else { return };
+    println!();
+    let before = std::env::vars().count();
+    match task.as_str() {
+        "address" => match ManagedCluster::from_env() {
+            Ok(cluster) => tell(&cluster),
+            Err(error) => say("error", error),
+        },
+        "name in code" => match ManagedCluster::builder().cluster_name("code").build() {
+            Ok(cluster) => tell(&cluster),
+            Err(error) => say("error", error),
+        },
+        "nothing but code" => match ManagedCluster::builder().env(false).cluster_name("code").build() {
+            Ok(cluster) => tell(&cluster),
+            Err(error) => say("error", error),
+        },
+        "me" => match Client::from_env() {
+            Ok(client) => {
+                say("credentials", client.credentials());
+                say("endpoint", client.endpoint());
+                match cratedb_test::blocking::wait(client.me()) {
+                    Ok(user) => say("me", user.email),
+                    Err(error) => say("error", error),
+                }
+            }
+            Err(error) => {
+                say("not allowed", error.is_not_allowed());
+                say("error", error);
+            }
+        },
+        "select" => {
+            let cluster = cratedb_test::blocking::ManagedCluster::from_env().unwrap();
+            match cluster.query("SELECT current_user").scalar::<String>() {
+                Ok(user) => say("user", user),
+                Err(error) => say("error", error),
+            }
+        }
+        other => panic!("unknown task `{other}`"),
+    }
+    assert_eq!(std::env::vars().count(), before, "nothing was put into the environment");
+}
+
+fn tell(cluster: &ManagedCluster) {
+    say("address", cluster.address());
+    say("notes", cluster.notes().join(" | "));
+    say("credentials", cluster.client().credentials());
+    say("endpoint", cluster.client().endpoint());
+}
