@@ -19,10 +19,12 @@ mod watch;
 mod work;
 
 pub(crate) use files::{DIR_VARIABLE, KeyFiles, Places, initial_environment};
+pub(crate) use journal::{Journal, Left, Record};
 pub(crate) use lock::Locks;
-pub(crate) use machine::{AttemptId, Mode, Policy};
+pub(crate) use machine::{AttemptId, Mode, Policy, Word};
 pub(crate) use protocol::{
-    Decoder, FromClient, FromKeeper, Hello, Open, PROTOCOL, Ready, Spec, encode, send_with_descriptors,
+    Decoder, FromClient, FromKeeper, Hello, Named, Open, PROTOCOL, Phase, Ready, SessionState, Snapshot, Spec, Turn,
+    encode, send_with_descriptors,
 };
 pub(crate) use takeover::{VARIABLE, own_program};
 

@@ -1,6 +1,7 @@
 //! All that expansions of the attribute may name. Nobody else should: it changes without notice.
 
 mod by_name;
+pub mod control;
 mod description;
 mod failure;
 mod parameters;

@@ -2,7 +2,9 @@
 
 mod attempt;
 mod birth;
+mod hold;
 mod link;
+mod observer;
 pub(crate) mod process;
 mod speaker;
 
@@ -13,7 +15,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::OnceCell;
 
 pub(crate) use self::attempt::{Attempt, TestInfo, current_attempt, current_cluster, enter, surrounding_attempt};
+pub(crate) use self::birth::reach;
+pub(crate) use self::hold::Hold;
 use self::link::Link;
+pub(crate) use self::observer::{Heard, Observer};
 use crate::background;
 use crate::cluster::Cluster;
 use crate::error::Result;
@@ -92,7 +97,10 @@ fn slot(manifest_dir: &Path) -> Slot {
 
 async fn join(manifest_dir: PathBuf) -> Result<Link> {
     let settings = Settings::load(&manifest_dir)?;
-    let ancestry = process::ancestry(settings.outer)?;
+    let ancestry = match &settings.session {
+        Some(_) => process::by_name(false),
+        None => process::ancestry(settings.outer)?,
+    };
     let files = Places::find()?.key(&settings.spec.key);
     Link::new(settings, ancestry, files).await
 }

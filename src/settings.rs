@@ -6,9 +6,11 @@ mod tests;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::environment::{Access, Address, ClusterAddress, Given, Sources, address, cloud_target as cloud, server};
+use crate::environment::{
+    Access, Address, ClusterAddress, Given, Sources, address, cloud_target as cloud, server, unreadable,
+};
 use crate::error::{Error, Kind, Result};
-use crate::keeper::{Policy, Spec};
+use crate::keeper::{Named, Policy, Spec};
 use crate::provider::{LocalTarget, OnExit, Target, UrlTarget};
 
 /// What local servers run unless `CRATEDB_VERSION` says otherwise; the newest release when this crate was released.
@@ -30,6 +32,10 @@ pub(crate) struct Settings {
     pub(crate) start_timeout: Duration,
     /// `CRATEDB_TEST_OUTER`: this process and everything above it are no runners.
     pub(crate) outer: Option<u32>,
+    /// `CRATEDB_TEST_SESSION_IDLE`: how long an explicit session lives without a lease.
+    pub(crate) session_idle: Duration,
+    /// `CRATEDB_TEST_SESSION`: the explicit session of this process.
+    pub(crate) session: Option<Named>,
 }
 
 impl Settings {
@@ -68,13 +74,34 @@ impl Settings {
             notes,
         };
         let outer = sources.number("CRATEDB_TEST_OUTER")?;
-        Ok(Self { spec, keep_schema, start_timeout, outer })
+        let session_idle = sources.lasting("CRATEDB_TEST_SESSION_IDLE", Duration::from_secs(10 * 60))?;
+        let read = Self { spec, keep_schema, start_timeout, outer, session_idle, session: None };
+        match sources.get("CRATEDB_TEST_SESSION") {
+            Some(name) => read.in_session(&name),
+            None => Ok(read),
+        }
+    }
+
+    /// The same in the explicit session `name`.
+    pub(crate) fn in_session(self, name: &str) -> Result<Self> {
+        let session = Some(named(name.to_owned(), millis(self.session_idle))?);
+        Ok(Self { session, ..self })
     }
 }
 
 impl KeepSchema {
     pub(crate) const FORMS: &[(&str, Self)] =
         &[("always", Self::Always), ("never", Self::Never), ("on-failure", Self::OnFailure)];
+}
+
+/// A session's name goes into commands, messages and lists.
+fn named(name: String, idle: u64) -> Result<Named> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if name.is_empty() || name.len() > 64 || !name.chars().all(fits) {
+        return Err(unreadable("CRATEDB_TEST_SESSION", &name)
+            .hint("accepted: 1 to 64 of letters, digits, `.`, `_` and `-`"));
+    }
+    Ok(Named { name, idle })
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -159,6 +186,46 @@ fn lacking(sources: &Sources) -> Vec<String> {
 fn project_of(manifest_dir: &Path) -> PathBuf {
     let locked = manifest_dir.ancestors().find(|dir| dir.join("Cargo.lock").is_file());
     locked.unwrap_or(manifest_dir).to_owned()
+}
+
+/// The target of a key that other settings made, with the credentials that are at hand in `manifest_dir`: for whoever
+/// repairs what is owed for that key.
+///
+/// # Errors
+///
+/// When the credentials are missing or belong to another key; the error names what is needed.
+pub(crate) fn target_of_key(manifest_dir: &Path, key: &str) -> Result<Target> {
+    let refuse = |cause: String| Error::new(Kind::Setting, "its credentials are not at hand").because(cause);
+    let sources = || Sources::of_process(manifest_dir, &project_of(manifest_dir));
+    match key.split_once('|') {
+        Some(("local", rest)) => {
+            let [image, _nodes, version, project] = rest.rsplitn(4, '|').collect::<Vec<_>>()[..] else {
+                return Err(refuse("its key can't be read".into()));
+            };
+            let (image, version, project) = (image.to_owned(), version.to_owned(), project.to_owned());
+            Ok(Target::Local(LocalTarget { image, version, project, key: key.to_owned(), lacking: Vec::new() }))
+        }
+        Some(("url", url)) => Ok(url_target(&sources()?, url)?.0),
+        Some(("cloud", rest)) => {
+            let parts = rest.rsplit_once('|').and_then(|(rest, api_key)| Some((rest.split_once('|')?, api_key)));
+            let Some(((endpoint, address), api_key)) = parts else {
+                return Err(refuse("its key can't be read".into()));
+            };
+            let cluster = match address.split_once(':') {
+                Some(("id", id)) => ClusterAddress::Id(id.to_owned()),
+                Some(("name", name)) => ClusterAddress::Name(name.to_owned()),
+                _ => return Err(refuse("its key can't be read".into())),
+            };
+            let (target, own) = cloud_target(&sources()?, cluster)?;
+            match own == key {
+                true => Ok(target),
+                false => Err(refuse(format!("the key needs {endpoint} and the API key {api_key}")).hint(
+                    "run it where CRATEDB_CLOUD_ENDPOINT, CRATEDB_CLOUD_API_KEY and CRATEDB_CLOUD_API_SECRET are those",
+                )),
+            }
+        }
+        _ => Err(refuse("its key can't be read".into())),
+    }
 }
 
 fn millis(duration: Duration) -> u64 {

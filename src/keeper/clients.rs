@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::os::fd::OwnedFd;
 
 use super::connection::Outbox;
-use super::machine::{AttemptId, ClientId, Join, Mode, RunnerId, SessionId};
-use super::protocol::{FromKeeper, Hello, Open};
+use super::machine::{AttemptId, ClientId, Join, Machine, Mode, RunnerId, SessionId};
+use super::protocol::{FromKeeper, Hello, Named, Open};
 use super::report::Report;
 use super::watch;
 use crate::session::process::Identity;
@@ -14,10 +14,29 @@ use crate::session::process::Identity;
 pub(super) struct Client {
     pub(super) outbox: Outbox,
     pub(super) session: SessionId,
-    pub(super) name: String,
+    pub(super) process: Identity,
     pub(super) ready: bool,
     /// Granted or waiting.
-    pub(super) attempts: BTreeMap<AttemptId, Open>,
+    pub(super) attempts: BTreeMap<AttemptId, Asked>,
+}
+
+/// An attempt that somebody asked for.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) open: Open,
+    pub(super) granted: bool,
+    /// Unix seconds, of the question or of the grant.
+    pub(super) since: i64,
+}
+
+impl Asked {
+    pub(super) fn new(open: Open, granted: bool) -> Self {
+        Self { open, granted, since: now() }
+    }
+
+    pub(super) fn grant(&mut self) {
+        (self.granted, self.since) = (true, now());
+    }
 }
 
 /// A process whose death somebody has to wait for.
@@ -27,12 +46,41 @@ pub(super) struct Watch<T> {
     pub(super) descriptor: Option<OwnedFd>,
 }
 
+/// What people want to know of a session.
+#[derive(Debug)]
+pub(super) struct About {
+    pub(super) explicit: Option<Named>,
+    pub(super) runners: BTreeMap<RunnerId, Identity>,
+    /// Unix seconds.
+    pub(super) since: i64,
+}
+
+/// What a session is recognised by.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Sign {
+    /// Its outermost runner: a test that runs `cargo test` is part of its own run.
+    Runner(Identity),
+    Name(String),
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Clients {
     connected: BTreeMap<ClientId, Client>,
     runners: HashMap<Identity, RunnerId>,
-    sessions: HashMap<Identity, SessionId>,
+    sessions: HashMap<Sign, SessionId>,
+    last_session: u64,
+    about: BTreeMap<SessionId, About>,
     pub(super) reports: BTreeMap<SessionId, Report>,
+}
+
+/// What a hello comes to.
+pub(super) struct Joined {
+    pub(super) join: Join,
+    pub(super) own: Watch<ClientId>,
+    /// Processes that are watched from now on.
+    pub(super) runners: Vec<Watch<RunnerId>>,
+    /// The first of its session.
+    pub(super) first: bool,
 }
 
 impl Clients {
@@ -43,7 +91,8 @@ impl Clients {
         hello: &Hello,
         descriptors: Vec<OwnedFd>,
         outbox: Outbox,
-    ) -> (Join, Watch<ClientId>, Vec<Watch<RunnerId>>, bool) {
+        machine: &Machine,
+    ) -> Joined {
         // Without one for each, the system has none.
         let complete = descriptors.len() == hello.runners.len() + 1;
         let mut descriptors = if complete { descriptors } else { Vec::new() }.into_iter();
@@ -60,19 +109,47 @@ impl Clients {
                 watches.push(Watch { of: runner, process: process.clone(), descriptor });
             }
         }
-        // The outermost runner is the run: a test that runs `cargo test` is part of its own run.
-        let run = hello.runners.last().unwrap_or(&hello.own).clone();
-        let next = SessionId(self.sessions.len() as u64 + 1);
-        let session = *self.sessions.entry(run).or_insert(next);
-        let first = !self.reports.contains_key(&session);
-        let report = self.reports.entry(session).or_insert_with(|| Report::new(session.0, hello.spec.report.clone()));
-        report.joined(&hello.binary);
+        let session = self.session_of(hello, machine);
+        let first = self.enter(session, hello, &runners);
         let open: Vec<(AttemptId, Mode)> = hello.open.iter().map(|open| (open.id, open.mode)).collect();
-        let attempts = hello.open.iter().map(|open| (open.id, open.clone())).collect();
-        let name = format!("process {}", hello.own.pid);
-        self.connected.insert(id, Client { outbox, session, name, ready: false, attempts });
-        let join = Join { session, runners, policy: hello.spec.policy, orphan: hello.orphan, open };
-        (join, own, watches, first)
+        let attempts = hello.open.iter().map(|open| (open.id, Asked::new(open.clone(), true))).collect();
+        self.connected.insert(id, Client { outbox, session, process: hello.own.clone(), ready: false, attempts });
+        let explicit = hello.session.as_ref().map(|named| named.idle);
+        let join = Join { session, runners, policy: hello.spec.policy, orphan: hello.orphan, open, explicit };
+        Joined { join, own, runners: watches, first }
+    }
+
+    fn session_of(&mut self, hello: &Hello, machine: &Machine) -> SessionId {
+        let sign = match &hello.session {
+            Some(named) => Sign::Name(named.name.clone()),
+            None => Sign::Runner(hello.runners.last().unwrap_or(&hello.own).clone()),
+        };
+        let known = self.sessions.get(&sign).copied();
+        // A name means another session after the end of the one before.
+        let known = known.filter(|id| hello.session.is_none() || machine.takes(*id, !hello.runners.is_empty()));
+        known.unwrap_or_else(|| {
+            self.last_session += 1;
+            let id = SessionId(self.last_session);
+            self.sessions.insert(sign, id);
+            id
+        })
+    }
+
+    /// Notes what a newcomer says of its session; whether it is the first one.
+    fn enter(&mut self, session: SessionId, hello: &Hello, runners: &[(RunnerId, bool)]) -> bool {
+        let first = !self.about.contains_key(&session);
+        let about = self.about.entry(session).or_insert_with(|| About {
+            explicit: None,
+            runners: BTreeMap::new(),
+            since: now(),
+        });
+        about.explicit.clone_from(&hello.session);
+        about.runners.extend(runners.iter().map(|(id, _)| *id).zip(hello.runners.iter().cloned()));
+        let name = hello.session.as_ref().map(|named| named.name.clone());
+        let path = hello.spec.report.clone();
+        let report = self.reports.entry(session).or_insert_with(|| Report::new(session.0, name, path));
+        report.joined(&hello.binary);
+        first
     }
 
     pub(super) fn get_mut(&mut self, id: ClientId) -> Option<&mut Client> {
@@ -105,11 +182,44 @@ impl Clients {
         self.connected.values().next()
     }
 
+    pub(super) fn of_session(&self, session: SessionId) -> impl Iterator<Item = &Client> {
+        self.connected.values().filter(move |client| client.session == session)
+    }
+
+    pub(super) fn sessions(&self) -> impl Iterator<Item = (SessionId, &About)> {
+        self.about.iter().map(|(id, about)| (*id, about))
+    }
+
+    /// The explicit session to which a client belongs.
+    pub(super) fn explicit(&self, client: ClientId) -> Option<&Named> {
+        self.about.get(&self.connected.get(&client)?.session)?.explicit.as_ref()
+    }
+
+    /// What a name means now.
+    pub(super) fn named(&self, name: &str) -> Option<SessionId> {
+        self.sessions.get(&Sign::Name(name.to_owned())).copied()
+    }
+
+    /// Forgets what is over; whose numbers these were.
+    pub(super) fn forget_ended(&mut self, machine: &Machine) -> Vec<SessionId> {
+        let ended: Vec<SessionId> = self.about.keys().filter(|id| !machine.has(**id)).copied().collect();
+        for id in &ended {
+            self.about.remove(id);
+        }
+        ended
+    }
+
+    /// Whether one of these processes is a runner that lives.
+    pub(super) fn runs_under(&self, processes: &[Identity], machine: &Machine) -> bool {
+        let known = processes.iter().filter_map(|process| self.runners.get(process));
+        known.into_iter().any(|runner| machine.runs(*runner))
+    }
+
     /// Who runs: the tests that hold the cluster, for an error.
     pub(super) fn describe(&self, holders: &[(ClientId, AttemptId)]) -> String {
         let one = |(client, attempt): &(ClientId, AttemptId)| {
             let client = self.connected.get(client)?;
-            Some(format!("`{}` in {}", client.attempts.get(attempt)?.test, client.name))
+            Some(format!("`{}` in process {}", client.attempts.get(attempt)?.open.test, client.process.pid))
         };
         let names: Vec<String> = holders.iter().filter_map(one).take(5).collect();
         let more = holders.len().saturating_sub(names.len());
@@ -122,4 +232,8 @@ impl Clients {
         // More than a few are for display only.
         self.runners.keys().take(16).cloned().collect()
     }
+}
+
+fn now() -> i64 {
+    time::OffsetDateTime::now_utc().unix_timestamp()
 }

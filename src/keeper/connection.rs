@@ -13,6 +13,7 @@ use super::protocol::{
     Decoder, FromClient, FromKeeper, Greeting, MAX_DESCRIPTORS, PROTOCOL, encode, receive_with_descriptors,
 };
 use super::run::Input;
+use crate::session::process::Identity;
 
 /// A client that does not say who it is must not keep the keeper.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -63,11 +64,18 @@ async fn read(
     let Some(first) = greeting.await.map_err(|_| "it did not say who it is")?? else { return Ok(()) };
     let protocol = serde_json::from_slice::<Greeting>(&first).map_err(|_| "it did not greet")?.protocol;
     if protocol != PROTOCOL {
-        outbox.send(&FromKeeper::Protocol { protocol: PROTOCOL });
+        let _ = inputs.send(Input::Foreign(runners_of(&first), outbox));
         return Ok(());
     }
-    let Ok(FromClient::Hello(hello)) = serde_json::from_slice(&first) else { return Err("its greeting is no hello") };
-    let _ = inputs.send(Input::Hello(client, hello, descriptors, outbox));
+    let input = match serde_json::from_slice(&first) {
+        Ok(FromClient::Hello(hello)) => Input::Hello(client, hello, descriptors, outbox),
+        Ok(question @ (FromClient::Status { .. } | FromClient::Finish { .. })) => {
+            let _ = inputs.send(Input::Observer(client, outbox));
+            Input::Message(client, question)
+        }
+        _ => return Err("its greeting is no hello"),
+    };
+    let _ = inputs.send(input);
     loop {
         while let Some(message) = decoder.next().map_err(|_| "it sent what is no message")? {
             let _ = inputs.send(Input::Message(client, message));
@@ -76,6 +84,15 @@ async fn read(
             return Ok(());
         }
     }
+}
+
+/// The runners in a hello of another version, as far as it names them as this one does.
+fn runners_of(hello: &[u8]) -> Vec<Identity> {
+    #[derive(serde::Deserialize)]
+    struct Runners {
+        runners: Vec<Identity>,
+    }
+    serde_json::from_slice::<Runners>(hello).map(|hello| hello.runners).unwrap_or_default()
 }
 
 async fn first_frame(

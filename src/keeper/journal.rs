@@ -4,6 +4,7 @@
 //! other slot whole. The space is allocated before the first intent: a disk that fills up later can't stop a record.
 
 use std::fs::{File, OpenOptions};
+use std::io::Read as _;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -79,6 +80,22 @@ fn understood(stamp: &Stamp, json: &[u8], key: &str) -> std::result::Result<Reco
     ))
 }
 
+/// What lies at the place of a journal, for somebody who only looks.
+#[derive(Debug)]
+pub(crate) enum Left {
+    /// No keeper ever wrote there.
+    Nothing,
+    Record(Box<Record>),
+    /// Of another format, and it owes something: its version, word and key, as far as they can be read.
+    Foreign {
+        version: u32,
+        word: String,
+        key: String,
+    },
+    /// Something is there, but nothing of it can be read.
+    Damaged,
+}
+
 #[derive(Debug)]
 pub(crate) struct Journal {
     file: File,
@@ -118,6 +135,32 @@ impl Journal {
             None => Record::new(key),
         };
         Ok(Self { file, path: path.to_owned(), record })
+    }
+
+    /// Reads what a keeper left, without reserving or changing anything.
+    pub(crate) fn look(path: &Path) -> Result<Left> {
+        let fail = |error: std::io::Error| cannot("read", path).because(error);
+        let file =
+            OpenOptions::new().read(true).custom_flags(libc::O_CLOEXEC | libc::O_NOFOLLOW).open(path).map_err(fail)?;
+        let mut newest: Option<(Stamp, Vec<u8>)> = None;
+        for slot in 0..2 {
+            let read = read_slot(&file, slot).map_err(fail)?;
+            newest = newest.into_iter().chain(read).max_by_key(|(stamp, _)| stamp.sequence);
+        }
+        let Some((stamp, json)) = newest else {
+            let mut bytes = Vec::new();
+            (&file).read_to_end(&mut bytes).map_err(fail)?;
+            return Ok(if bytes.iter().all(|byte| *byte == 0) { Left::Nothing } else { Left::Damaged });
+        };
+        let key = || {
+            let value: Option<serde_json::Value> = serde_json::from_slice(&json).ok();
+            value.and_then(|value| Some(value["key"].as_str()?.to_owned())).unwrap_or_default()
+        };
+        Ok(match understood(&stamp, &json, "") {
+            Ok(record) => Left::Record(Box::new(record)),
+            Err(_) if stamp.version == VERSION => Left::Damaged,
+            Err(_) => Left::Foreign { version: stamp.version, key: key(), word: stamp.word },
+        })
     }
 
     /// Changes the record and returns once it would survive a crash of this machine: for intents.

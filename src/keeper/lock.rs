@@ -84,6 +84,19 @@ impl Locks {
         }
     }
 
+    /// The process that holds a lock, if another one does; 0 if it can't be seen from here.
+    pub(crate) fn holder(&mut self, path: &Path) -> Result<Option<u32>> {
+        if !path.exists() {
+            return Ok(None);
+        }
+        let file = self.file(path)?;
+        let wanted = rustix::process::Flock::from(rustix::process::FlockType::WriteLock);
+        let held = rustix::process::fcntl_getlk(file, &wanted).map_err(|error| {
+            Error::new(Kind::Session, format!("cannot see who holds {}", path.display())).because(error)
+        })?;
+        Ok(held.map(|lock| lock.pid.map_or(0, |pid| pid.as_raw_nonzero().get().unsigned_abs())))
+    }
+
     /// What the holder wrote into the file.
     pub(crate) fn read(&mut self, path: &Path) -> Result<String> {
         let mut file = self.file(path)?;

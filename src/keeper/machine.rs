@@ -8,6 +8,7 @@ mod event;
 #[cfg(test)]
 mod fuzz;
 mod grants;
+mod sessions;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,7 @@ pub(crate) use event::{
     SessionId, Word,
 };
 use grants::Grants;
+use sessions::{Lease, Session};
 
 /// Waits and limits of the machine, in milliseconds.
 #[derive(Clone, Debug)]
@@ -30,6 +32,9 @@ pub(crate) struct Limits {
     pub(crate) adoption_quiet: Millis,
     /// What ends a tethered session: this long without a lease.
     pub(crate) tethered_idle: Millis,
+    /// What ends an explicit session that has no cluster, if that is less than its own idle time: long enough for all
+    /// processes of a run to be told the same failure, short enough for the next run to try afresh.
+    pub(crate) failed_idle: Millis,
     /// First and largest pause between attempts to release.
     pub(crate) backoff: (Millis, Millis),
     /// After this long a release that keeps failing is left to the journal.
@@ -43,6 +48,7 @@ impl Default for Limits {
             orphan_lease: 30_000,
             adoption_quiet: 1_000,
             tethered_idle: 10_000,
+            failed_idle: 10_000,
             backoff: (1_000, 60_000),
             owed: 600_000,
         }
@@ -79,26 +85,12 @@ pub(crate) enum State {
     Gone,
 }
 
-#[derive(Clone, Debug)]
-struct Lease {
-    session: SessionId,
-    runners: Vec<RunnerId>,
-    /// The process belongs to a run that was dead before it joined.
-    orphan: bool,
-    /// When the last of its runners died.
-    dead_since: Option<Millis>,
-}
-
-#[derive(Clone, Debug)]
-struct Session {
-    policy: Policy,
-    runners: BTreeSet<RunnerId>,
-}
-
 /// The machine. Feed it with [`Machine::on`]; wake it with [`Event::Due`] at [`Machine::deadline`].
 #[derive(Clone, Debug)]
 pub(crate) struct Machine {
     limits: Limits,
+    /// Of the event that is being handled.
+    now: Millis,
     state: State,
     word: Word,
     /// Whether what is up must be released by us.
@@ -108,6 +100,8 @@ pub(crate) struct Machine {
     leases: BTreeMap<ClientId, Lease>,
     waiting: BTreeSet<ClientId>,
     sessions: BTreeMap<SessionId, Session>,
+    /// Explicit sessions whose holder died: whoever comes to one belongs to a run that is over.
+    buried: BTreeSet<SessionId>,
     told: BTreeSet<SessionId>,
     /// Of the session that ended last, else of the one that joined last.
     policy: Policy,
@@ -117,6 +111,8 @@ pub(crate) struct Machine {
     last_lease: Millis,
     /// Tethered, and the last lease ended too short ago to call it the end.
     tether_wait: bool,
+    /// Nobody wants it kept warm, until somebody joins.
+    cool: bool,
     grants: Grants,
     effects: Vec<Effect>,
 }
@@ -127,12 +123,14 @@ impl Machine {
         Self {
             state: State::Recovering { until: now + limits.first_hello },
             limits,
+            now,
             word,
             ours: false,
             runners: BTreeMap::new(),
             leases: BTreeMap::new(),
             waiting: BTreeSet::new(),
             sessions: BTreeMap::new(),
+            buried: BTreeSet::new(),
             told: BTreeSet::new(),
             policy: Policy::default(),
             last_begin: now,
@@ -140,6 +138,7 @@ impl Machine {
             tethered: false,
             last_lease: now,
             tether_wait: false,
+            cool: false,
             grants: Grants::default(),
             effects: Vec::new(),
         }
@@ -152,6 +151,16 @@ impl Machine {
     /// The policy that a release now would follow.
     pub(crate) fn policy(&self) -> &Policy {
         &self.policy
+    }
+
+    /// When it is let go of if nobody comes or begins a test.
+    pub(crate) fn until(&self) -> Option<Millis> {
+        let limit = self.last_begin.saturating_add(self.policy.max_lifetime);
+        match self.state {
+            State::Up => Some(limit),
+            State::Warm { until } => Some(until.min(limit)),
+            _ => None,
+        }
     }
 
     /// Whether what is there, or may be, is ours to release.
@@ -176,9 +185,10 @@ impl Machine {
         if self.state == State::Gone {
             return Vec::new();
         }
+        self.now = now;
         match event {
             Event::Join(client, join) => self.join(now, client, join),
-            Event::Leave(client) => self.leave(now, client),
+            Event::Leave(client) => self.leave(client),
             Event::RunnerGone(runner) => self.runner_gone(now, runner),
             Event::Probed { up } => self.probed(now, up),
             Event::NotProbed => self.not_probed(now),
@@ -188,6 +198,8 @@ impl Machine {
             Event::Begin { client, attempt, mode, parent } => self.begin(now, client, attempt, mode, parent),
             Event::End { client, attempt } => self.grants.end(client, attempt),
             Event::Tethered => self.tethered = true,
+            Event::Finish(session) => self.finish(now, session),
+            Event::Cool => self.cool = true,
             Event::Term => self.term = true,
             Event::Due => {}
         }
@@ -207,68 +219,8 @@ impl Machine {
         let tether = (self.tether_wait && self.leases.is_empty()).then(|| self.last_lease + self.limits.tethered_idle);
         let warm_limit =
             matches!(self.state, State::Warm { .. }).then(|| self.last_begin.saturating_add(self.policy.max_lifetime));
-        leases.chain(of_state).chain(tether).chain(warm_limit).chain(self.grants.deadline()).min()
-    }
-
-    fn join(&mut self, now: Millis, client: ClientId, join: Join) {
-        let Join { session, runners, policy, orphan, open } = join;
-        for (runner, alive) in &runners {
-            *self.runners.entry(*runner).or_insert(true) &= alive;
-        }
-        let runners: Vec<RunnerId> = runners.into_iter().map(|(runner, _)| runner).collect();
-        let alive = !orphan && runners.iter().any(|runner| self.runners[runner]);
-        let entry = self.sessions.entry(session).or_insert_with(|| Session { policy, runners: BTreeSet::new() });
-        entry.policy = policy;
-        entry.runners.extend(&runners);
-        self.policy = policy;
-        let dead_since = (!alive).then_some(now);
-        self.leases.insert(client, Lease { session, runners, orphan: orphan || !alive, dead_since });
-        self.last_lease = now;
-        for (attempt, mode) in open {
-            self.grants.repeat(client, attempt, mode);
-            self.last_begin = now;
-        }
-        self.waiting.insert(client);
-        if self.term {
-            self.cut(client, CutReason::Terminated);
-        } else if !alive && !matches!(self.state, State::Up | State::Warm { .. } | State::Recovering { .. }) {
-            // A killed run must not start a second session.
-            self.fail(client, FailReason::RunOver);
-        } else if self.state == State::Failed {
-            if self.told.contains(&session) {
-                self.fail(client, FailReason::NotAcquired);
-            } else {
-                self.state = State::Down;
-            }
-        }
-    }
-
-    fn leave(&mut self, now: Millis, client: ClientId) {
-        if self.leases.remove(&client).is_some() {
-            self.last_lease = now;
-        }
-        self.waiting.remove(&client);
-        self.grants.leave(client);
-    }
-
-    fn runner_gone(&mut self, now: Millis, runner: RunnerId) {
-        self.runners.insert(runner, false);
-        for lease in self.leases.values_mut() {
-            if lease.dead_since.is_none() && !lease.runners.iter().any(|runner| self.runners[runner]) {
-                lease.dead_since = Some(now);
-            }
-        }
-        let over: Vec<ClientId> =
-            self.leases.iter().filter(|(_, lease)| lease.dead_since.is_some()).map(|(client, _)| *client).collect();
-        for client in over {
-            for attempt in self.grants.forget_queued(client) {
-                self.effects.push(Effect::Refused(client, attempt, RefuseReason::RunOver));
-            }
-            // Whoever still waits for the cluster would start it for a run that is over.
-            if !matches!(self.state, State::Recovering { .. } | State::Up | State::Warm { .. }) {
-                self.fail(client, FailReason::RunOver);
-            }
-        }
+        let idle = self.idle_ends().map(|(_, at)| at);
+        leases.chain(of_state).chain(tether).chain(warm_limit).chain(idle).chain(self.grants.deadline()).min()
     }
 
     fn begin(&mut self, now: Millis, client: ClientId, attempt: AttemptId, mode: Mode, parent: Option<AttemptId>) {

@@ -3,6 +3,8 @@
 //! Frozen by the golden file beside this one. `type` and `protocol` of the first frame never change, so that a client
 //! and a keeper of different versions understand that they don't understand each other.
 
+mod state;
+
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
@@ -12,7 +14,8 @@ use rustix::net::{
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::machine::{AttemptId, CutReason, Mode, Policy};
+pub(crate) use self::state::{Phase, SessionState, Snapshot, Turn};
+use super::machine::{AttemptId, CutReason, Millis, Mode, Policy};
 use crate::error::{Error, Kind, Result};
 use crate::provider::Target;
 use crate::session::process::Identity;
@@ -49,6 +52,27 @@ pub(crate) enum FromClient {
     },
     /// The credentials were refused: get new ones.
     Renew,
+    /// Who holds what? Also as the first message, of somebody who wants no cluster.
+    Status {
+        protocol: u32,
+        /// Say it again whenever it changes, and what becomes of the cluster.
+        watch: bool,
+    },
+    /// Ends an explicit session, or all that nobody holds; also as the first message.
+    Finish {
+        protocol: u32,
+        session: Option<String>,
+        /// Nobody wants the cluster kept warm either.
+        now: bool,
+    },
+}
+
+/// An explicit session: whoever knows its name belongs to it, whatever stands above its process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Named {
+    pub(crate) name: String,
+    /// Milliseconds that it lives without a lease.
+    pub(crate) idle: Millis,
 }
 
 /// Who comes and what it wants. Its process descriptors come beside it: its own, then those of `runners`, or none where
@@ -66,6 +90,9 @@ pub(crate) struct Hello {
     pub(crate) open: Vec<Open>,
     /// The test binary, to be counted.
     pub(crate) binary: String,
+    /// The explicit session. Its runners are who holds it, if anybody does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) session: Option<Named>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -98,6 +125,12 @@ pub(crate) enum FromKeeper {
     /// This keeper speaks another protocol.
     Protocol {
         protocol: u32,
+        /// Of this crate.
+        #[serde(default)]
+        version: String,
+        /// Runners of the one who asked hold this keeper: it does not end before they do.
+        #[serde(default)]
+        same_run: bool,
     },
     /// What is being waited for. `speak`: this client shows it to people.
     Progress {
@@ -130,6 +163,18 @@ pub(crate) enum FromKeeper {
     Cut {
         reason: CutReason,
         text: String,
+    },
+    /// The answer to `Status`.
+    State(Box<Snapshot>),
+    /// The answer to `Finish`: which sessions ended, and who still holds the cluster.
+    Finished {
+        sessions: Vec<String>,
+        held_by: Vec<String>,
+    },
+    /// To those who watch: how a release ended, in the words of the report.
+    Released {
+        outcome: String,
+        detail: String,
     },
 }
 

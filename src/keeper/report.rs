@@ -12,6 +12,9 @@ use serde::Serialize;
 pub(super) struct Report {
     /// Of the keeper's sessions, counted from 1.
     pub(super) session: u64,
+    /// Of an explicit session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) name: Option<String>,
     pub(super) provider: String,
     /// For people: the cluster or container.
     pub(super) resource: String,
@@ -25,7 +28,8 @@ pub(super) struct Report {
     pub(super) ready_after_ms: Option<u64>,
     /// When the release was done, if it was.
     pub(super) released_at_ms: Option<u64>,
-    /// How it ended: `suspended`, `removed`, `deleted`, `left`, `found running`, `failed`, `owed`.
+    /// What became of the cluster: `suspended`, `removed`, `deleted`, `left`, `found running`, `failed`, `owed`; where the
+    /// session was not the last one `shared`, and `warm` where the cluster waits for the next one.
     pub(super) outcome: String,
     /// More about the outcome, for people.
     pub(super) detail: String,
@@ -39,9 +43,10 @@ pub(super) struct Report {
 }
 
 impl Report {
-    pub(super) fn new(session: u64, path: Option<String>) -> Self {
+    pub(super) fn new(session: u64, name: Option<String>, path: Option<String>) -> Self {
         Self {
             session,
+            name,
             provider: String::new(),
             resource: String::new(),
             tests: 0,

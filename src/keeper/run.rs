@@ -1,8 +1,10 @@
 //! The keeper's loop: turns sockets, deaths, timers and answers into events, and effects into calls.
 
 mod effects;
+mod observers;
+mod reports;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +16,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 
 use super::cleaner::Cleaner;
-use super::clients::{Clients, Watch};
+use super::clients::{Clients, Joined, Watch};
 use super::connection::{self, Outbox};
 use super::files::KeyFiles;
 use super::journal::Journal;
@@ -38,12 +40,19 @@ const FAREWELL: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) enum Input {
     Hello(ClientId, Box<Hello>, Vec<OwnedFd>, Outbox),
+    /// Somebody who wants no cluster.
+    Observer(ClientId, Outbox),
+    /// Somebody who speaks another protocol, with the runners above it.
+    Foreign(Vec<process::Identity>, Outbox),
     Message(ClientId, FromClient),
     Gone(ClientId),
     RunnerGone(RunnerId),
     Progress(String),
     Work(Outcome),
-    Cleaned { schema: String, outcome: Result<()> },
+    Cleaned {
+        schema: String,
+        outcome: Result<()>,
+    },
     LeftOvers(Vec<String>),
     Term,
 }
@@ -133,6 +142,7 @@ pub(super) struct Keeper {
     journal: SharedJournal,
     born: Instant,
     clients: Clients,
+    observers: BTreeMap<ClientId, observers::Observer>,
     next_client: u64,
     inputs: UnboundedSender<Input>,
     received: Option<UnboundedReceiver<Input>>,
@@ -175,6 +185,7 @@ impl Keeper {
             journal: Arc::new(Mutex::new(journal)),
             born: Instant::now(),
             clients: Clients::default(),
+            observers: BTreeMap::new(),
             next_client: 0,
             inputs,
             received: Some(received),
@@ -225,6 +236,7 @@ impl Keeper {
         }
         drop(listener);
         self.clients.clear();
+        self.observers.clear();
         let _ = tokio::time::timeout(FAREWELL, async { while self.connections.join_next().await.is_some() {} }).await;
         code
     }
@@ -281,6 +293,8 @@ impl Keeper {
     fn take(&mut self, input: Input) {
         match input {
             Input::Hello(client, hello, descriptors, outbox) => self.hello(client, &hello, descriptors, outbox),
+            Input::Observer(client, outbox) => self.observe(client, outbox),
+            Input::Foreign(runners, outbox) => self.foreign(&runners, &outbox),
             Input::Message(client, message) => self.message(client, message),
             Input::Gone(client) => self.gone(client),
             Input::RunnerGone(runner) => self.feed(Event::RunnerGone(runner)),
@@ -297,7 +311,7 @@ impl Keeper {
 
     fn hello(&mut self, id: ClientId, hello: &Hello, descriptors: Vec<OwnedFd>, outbox: Outbox) {
         self.adopt_spec(&hello.spec);
-        let (join, own, runners, first) = self.clients.join(id, hello, descriptors, outbox);
+        let Joined { join, own, runners, first } = self.clients.join(id, hello, descriptors, outbox, &self.machine);
         self.watch(own, Input::Gone);
         for runner in runners {
             self.watch(runner, Input::RunnerGone);
@@ -309,13 +323,30 @@ impl Keeper {
             self.clients.send(id, &FromKeeper::Progress { text: text.clone(), speak: false });
         }
         self.feed(Event::Join(id, join));
-        // A runner that stands above the keeper waits for it: its death can't be what the keeper waits for.
+        if first && hello.session.is_none() {
+            self.tether(id, hello);
+        }
+    }
+
+    /// A runner that stands above the keeper waits for it: its death can't be what the keeper waits for.
+    fn tether(&mut self, id: ClientId, hello: &Hello) {
         let pids: Vec<u32> = hello.runners.iter().map(|runner| runner.pid).collect();
-        if first && process::is_tethered(&pids) {
+        if !process::is_tethered(&pids) {
+            return;
+        }
+        // Process 1 as the runner is above everything; what that means was said.
+        if !hello.doomed {
             let text = "the keeper can't outlive this run (something waits for it): the cluster is released when no test was connected for 10 s";
             self.clients.send(id, &FromKeeper::Notice { text: text.into() });
-            self.feed(Event::Tethered);
         }
+        self.feed(Event::Tethered);
+    }
+
+    /// A client of another version waits for this keeper's end, unless that can't come before its own.
+    fn foreign(&self, runners: &[process::Identity], outbox: &Outbox) {
+        let same_run = self.clients.runs_under(runners, &self.machine);
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        outbox.send(&FromKeeper::Protocol { protocol: PROTOCOL, version, same_run });
     }
 
     /// What people are told once per session.

@@ -38,7 +38,7 @@ pub(super) fn connect(files: &KeyFiles) -> Option<UnixStream> {
 }
 
 /// A connection to the keeper of a key, which is started if there is none. Blocks; ends by `deadline`.
-pub(super) fn reach(files: &KeyFiles, deadline: Instant) -> Result<UnixStream> {
+pub(crate) fn reach(files: &KeyFiles, deadline: Instant) -> Result<UnixStream> {
     loop {
         if let Some(stream) = connect(files) {
             return Ok(stream);

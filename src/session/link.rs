@@ -2,6 +2,8 @@
 
 mod attach;
 
+pub(super) use attach::check_peer;
+
 use std::collections::{BTreeMap, HashMap};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,9 +13,9 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 
 use super::process::Ancestry;
-use super::speaker;
+use super::speaker::{self, Listener};
 use crate::error::{Error, Kind, Result};
-use crate::keeper::{AttemptId, FromClient, FromKeeper, KeyFiles, Open, Ready, encode};
+use crate::keeper::{AttemptId, FromClient, FromKeeper, KeyFiles, Open, PROTOCOL, Ready, encode};
 use crate::settings::Settings;
 use crate::sql::{Credentials, Wallet};
 
@@ -32,6 +34,7 @@ struct Shared {
     wallet: OnceLock<Wallet>,
     state: Mutex<State>,
     renewed: Notify,
+    listener: Option<Listener>,
 }
 
 #[derive(Default)]
@@ -60,6 +63,16 @@ struct Waiting {
 impl Link {
     /// Connects, starting a keeper if need be, and waits for the cluster.
     pub(super) async fn new(settings: Settings, ancestry: Ancestry, files: KeyFiles) -> Result<Self> {
+        Self::heard(settings, ancestry, files, None).await
+    }
+
+    /// The same; what is waited for goes to a listener.
+    pub(super) async fn heard(
+        settings: Settings,
+        ancestry: Ancestry,
+        files: KeyFiles,
+        listener: Option<Listener>,
+    ) -> Result<Self> {
         let link = Self(Arc::new(Shared {
             settings,
             ancestry,
@@ -68,6 +81,7 @@ impl Link {
             wallet: OnceLock::new(),
             state: Mutex::default(),
             renewed: Notify::new(),
+            listener,
         }));
         let reader = link.attach().await?;
         tokio::spawn(link.clone().read(reader));
@@ -132,6 +146,14 @@ impl Link {
             // A keeper that is about to be greeted was told, or will be, that it is open.
             Some(open) if state.socket.is_none() => state.unsaid.push((open, frame)),
             _ => state.write(&frame),
+        }
+    }
+
+    /// Ends the explicit session of this process. Returns once the words are in the socket.
+    pub(super) fn finish_session(&self) {
+        if let Some(named) = &self.0.settings.session {
+            let session = Some(named.name.clone());
+            self.state().write(&FromClient::Finish { protocol: PROTOCOL, session, now: false });
         }
     }
 
@@ -215,7 +237,7 @@ impl Link {
                 self.state().not_renewed = Some(error);
                 self.0.renewed.notify_waiters();
             }
-            FromKeeper::Notice { text } => speaker::say(&text),
+            FromKeeper::Notice { text } => speaker::tell(self.0.listener.as_ref(), &text),
             FromKeeper::Cut { text, .. } => {
                 self.finish(Error::new(Kind::Session, "the session is over").because(text));
                 return true;
@@ -224,7 +246,12 @@ impl Link {
                 self.finish(error);
                 return true;
             }
-            FromKeeper::Progress { .. } | FromKeeper::Ready(_) | FromKeeper::Protocol { .. } => {}
+            FromKeeper::Progress { .. }
+            | FromKeeper::Ready(_)
+            | FromKeeper::Protocol { .. }
+            | FromKeeper::State(_)
+            | FromKeeper::Finished { .. }
+            | FromKeeper::Released { .. } => {}
         }
         false
     }

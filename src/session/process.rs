@@ -89,6 +89,19 @@ pub(crate) fn ancestry(outer: Option<u32>) -> Result<Ancestry> {
     Ok(Ancestry { own, runners, orphan, doomed })
 }
 
+/// A process of an explicit session: what stands above it does not matter, it may even be out of sight.
+pub(crate) fn by_name(holds: bool) -> Ancestry {
+    let own = Identity::own().unwrap_or_else(|_| Identity {
+        pid: std::process::id(),
+        start: 0,
+        namespace: 0,
+        boot: String::new(),
+        name: String::new(),
+    });
+    let runners = if holds { vec![own.clone()] } else { Vec::new() };
+    Ancestry { own, runners, orphan: false, doomed: false }
+}
+
 /// Every `cargo` and `cargo-nextest` counts. What stands between (rustdoc, the merged doctest runner, a shell) does not:
 /// it may end before the run does.
 fn is_runner(seen: &Seen) -> bool {
@@ -121,6 +134,16 @@ fn ancestors_of(pid: u32) -> Result<Vec<Seen>> {
 pub(crate) fn is_tethered(pids: &[u32]) -> bool {
     let above = ancestors_of(std::process::id()).unwrap_or_default();
     above.iter().any(|seen| pids.contains(&seen.pid)) || os::is_traced()
+}
+
+/// The command of a process that still lives, for people: short, since commands may be long.
+pub(crate) fn command_of(process: &Identity) -> Option<String> {
+    const LONGEST: usize = 100;
+    let command = process.is_still_itself().then(|| os::command(process.pid)).flatten()?;
+    match command.char_indices().nth(LONGEST) {
+        Some((end, _)) => Some(format!("{}…", &command[..end])),
+        None => Some(command),
+    }
 }
 
 #[cfg(test)]
@@ -197,6 +220,7 @@ mod tests {
         let own = std::process::id();
         let (linux, portable) = (os::look(own).unwrap(), portable::look(own).unwrap());
         assert_eq!((linux.pid, linux.parent), (portable.pid, portable.parent));
+        assert!(portable::command(own).is_some_and(|command| !command.is_empty()));
         assert!(portable::look(u32::MAX / 2).is_none());
         assert_eq!(portable::namespace(), 0);
         assert!(!portable::boot().is_empty() && !portable::is_zombie(own) && !portable::is_traced());

@@ -1,6 +1,7 @@
 //! Shows people what is being waited for: one process of a session speaks.
 
 use std::io::Write as _;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Shorter waits are not worth a line.
@@ -14,23 +15,42 @@ pub(super) fn say(text: &str) {
     let _ = std::io::stderr().write_all(format!("cratedb-test: {text}\n").as_bytes());
 }
 
+/// Somebody who shows things to people in a way of their own.
+pub(super) type Listener = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// To the listener, or to standard error.
+pub(super) fn tell(listener: Option<&Listener>, text: &str) {
+    match listener {
+        Some(listener) => listener(text),
+        None => say(text),
+    }
+}
+
 /// One wait. It says nothing unless the keeper chose this process to speak.
 pub(super) struct Speaker {
     began: Instant,
     text: String,
     speaks: bool,
     said: Option<Instant>,
+    /// Hears every step at once and shows by itself how long it takes.
+    listener: Option<Listener>,
 }
 
 impl Speaker {
-    pub(super) fn new() -> Self {
-        Self { began: Instant::now(), text: String::new(), speaks: false, said: None }
+    pub(super) fn new(listener: Option<Listener>) -> Self {
+        Self { began: Instant::now(), text: String::new(), speaks: false, said: None, listener }
     }
 
     /// The keeper's next step.
     pub(super) fn step(&mut self, text: String, speaks: bool) {
         let news = text != self.text;
         self.text = text;
+        if let Some(listener) = &self.listener {
+            if news {
+                listener(&self.text);
+            }
+            return;
+        }
         self.speaks |= speaks;
         if news && self.said.is_some() {
             self.show();

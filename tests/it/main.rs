@@ -10,6 +10,7 @@ mod attacks;
 mod composition;
 mod container;
 mod deaths;
+mod explicit;
 mod isolation;
 mod keeper;
 mod once;

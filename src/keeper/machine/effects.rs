@@ -2,13 +2,15 @@
 
 use crate::provider::OnExit;
 
-use super::{ClientId, CutReason, Effect, FailReason, Machine, Millis, RefuseReason, SessionId, State, Word};
+use super::{ClientId, CutReason, Effect, FailReason, Machine, Millis, RefuseReason, State, Word};
 
 impl Machine {
     /// Moves on until nothing more follows. Every path ends: each step leaves a state that it does not come back to
     /// without an event.
     pub(super) fn settle(&mut self, now: Millis) {
         self.expire_leases(now);
+        self.end_idle(now);
+        self.cut_finished();
         self.end_sessions();
         self.expire_queue(now);
         while self.step(now) {}
@@ -85,11 +87,14 @@ impl Machine {
         }
         for client in std::mem::take(&mut self.waiting) {
             self.effects.push(Effect::Ready(client));
+            if let Some(lease) = self.leases.get_mut(&client) {
+                lease.ready = true;
+            }
         }
         if self.needed() {
             return false;
         }
-        if self.policy.keep_warm > 0 && self.releasable() {
+        if self.policy.keep_warm > 0 && !self.cool && self.releasable() {
             self.state = State::Warm { until: now.saturating_add(self.policy.keep_warm) };
             return true;
         }
@@ -104,7 +109,7 @@ impl Machine {
             return true;
         }
         let limit = self.last_begin.saturating_add(self.policy.max_lifetime);
-        if self.term || now >= until || now >= limit {
+        if self.term || self.cool || now >= until || now >= limit {
             self.cut_all(CutReason::Terminated);
             return self.let_go(now);
         }
@@ -179,15 +184,6 @@ impl Machine {
         true
     }
 
-    /// Whether anybody may still want the cluster.
-    fn needed(&self) -> bool {
-        !self.leases.is_empty() || (!self.tethered && self.somebody_alive()) || self.tether_wait
-    }
-
-    pub(super) fn somebody_alive(&self) -> bool {
-        self.runners.values().any(|alive| *alive)
-    }
-
     /// The word goes to the disk before anything that follows it; the same word is not written twice.
     pub(super) fn write(&mut self, word: Word) {
         if self.word != word {
@@ -212,9 +208,7 @@ impl Machine {
     }
 
     pub(super) fn cut(&mut self, client: ClientId, reason: CutReason) {
-        self.waiting.remove(&client);
-        self.grants.leave(client);
-        if self.leases.remove(&client).is_some() {
+        if self.unlease(client) {
             self.effects.push(Effect::Cut(client, reason));
         }
     }
@@ -234,28 +228,6 @@ impl Machine {
             self.cut(client, CutReason::RunOver);
         }
         self.tether_wait = self.tethered && now < self.last_lease + self.limits.tethered_idle;
-    }
-
-    /// The policy of the session that ends last holds.
-    fn end_sessions(&mut self) {
-        let ended: Vec<SessionId> = self
-            .sessions
-            .iter()
-            .filter(|(id, session)| {
-                let leased = self.leases.values().any(|lease| lease.session == **id);
-                let alive = session.runners.iter().any(|runner| self.runners.get(runner) == Some(&true));
-                !leased && (self.tethered || !alive)
-            })
-            .map(|(id, _)| *id)
-            .collect();
-        for id in ended {
-            if let Some(session) = self.sessions.remove(&id) {
-                self.policy = session.policy;
-            }
-        }
-        if self.sessions.is_empty() {
-            self.runners.retain(|_, alive| *alive);
-        }
     }
 
     fn expire_queue(&mut self, now: Millis) {

@@ -85,6 +85,8 @@ pub(crate) struct Join {
     pub(crate) orphan: bool,
     /// Attempts that a killed keeper had granted.
     pub(crate) open: Vec<(AttemptId, Mode)>,
+    /// The session has a name: milliseconds that it lives without a lease. Its runners, if any, are those who hold it.
+    pub(crate) explicit: Option<Millis>,
 }
 
 #[derive(Clone, Debug)]
@@ -120,6 +122,10 @@ pub(crate) enum Event {
     },
     /// A runner waits for the keeper too; its death can't be the end.
     Tethered,
+    /// Somebody ended an explicit session.
+    Finish(SessionId),
+    /// Somebody wants it let go of: it is not kept warm, unless somebody joins after this.
+    Cool,
     /// A signal: release now.
     Term,
     /// The deadline passed.

@@ -17,6 +17,9 @@ struct World {
     /// It ran before us; we must not count on it.
     foreign: bool,
     runners: BTreeMap<RunnerId, (SessionId, bool)>,
+    /// Which session a name means now, as the loop remembers it.
+    names: BTreeMap<u8, SessionId>,
+    explicit: BTreeMap<SessionId, Explicit>,
     clients: BTreeMap<ClientId, Client>,
     next: u64,
     term: bool,
@@ -27,9 +30,31 @@ struct World {
     log: Vec<String>,
 }
 
+/// Where a client comes from.
+#[derive(Clone, Copy)]
+enum Origin {
+    Run(RunnerId),
+    /// It knows the name of a session.
+    Named(u8),
+    /// It holds the session of this name.
+    Holder(u8, RunnerId),
+}
+
+/// What is true of an explicit session.
+#[derive(Clone, Default)]
+struct Explicit {
+    holders: BTreeMap<RunnerId, bool>,
+    quiet_since: Millis,
+    ended: Option<Millis>,
+}
+
+/// How long an explicit session lives without a lease.
+const IDLE: Millis = 60_000;
+
 #[derive(Clone)]
 struct Client {
-    runner: RunnerId,
+    origin: Origin,
+    session: SessionId,
     answered: bool,
     joined_at: Millis,
     granted: BTreeMap<AttemptId, (Mode, bool)>,
@@ -49,6 +74,8 @@ impl World {
             running: false,
             foreign,
             runners: BTreeMap::new(),
+            names: BTreeMap::new(),
+            explicit: BTreeMap::new(),
             clients: BTreeMap::new(),
             next: 1,
             term: false,
@@ -65,17 +92,36 @@ impl World {
     }
 
     fn feed(&mut self, event: Event) {
-        self.log.push(format!("{} {event:?} in {:?}", self.now, self.machine.state()));
+        let before = self.machine.state();
+        self.log.push(format!("{} {event:?} in {before:?}", self.now));
         for effect in self.machine.on(self.now, event) {
             self.log.push(format!("    {effect:?}"));
+            if effect == Effect::Release && matches!(before, State::Up | State::Warm { .. }) {
+                self.check_nobody_wants_it();
+            }
             self.apply(effect);
         }
         self.check();
+        // Without a cluster they live shorter, which nobody counts on.
+        if !matches!(before, State::Up | State::Warm { .. }) {
+            let over: Vec<SessionId> =
+                self.explicit.keys().filter(|id| !self.machine.is_alive(**id)).copied().collect();
+            over.into_iter().for_each(|id| self.ended(id));
+        }
         for client in std::mem::take(&mut self.closing) {
-            if self.clients.remove(&client).is_some() {
+            if self.forget(client).is_some() {
                 self.feed(Event::Leave(client));
             }
         }
+    }
+
+    /// A client is gone; its explicit session may be without a lease now.
+    fn forget(&mut self, id: ClientId) -> Option<Client> {
+        let client = self.clients.remove(&id)?;
+        if let Some(explicit) = self.explicit.get_mut(&client.session) {
+            explicit.quiet_since = self.now;
+        }
+        Some(client)
     }
 
     fn apply(&mut self, effect: Effect) {
@@ -99,7 +145,7 @@ impl World {
                 self.closing.push(client);
             }
             Effect::Cut(client, _) => {
-                self.clients.remove(&client).expect("cut somebody who is not there");
+                self.forget(client).expect("cut somebody who is not there");
             }
             Effect::Granted(client, attempt) => self.granted(client, attempt),
             Effect::Refused(client, attempt, _) => {
@@ -122,6 +168,8 @@ impl World {
     fn granted(&mut self, id: ClientId, attempt: AttemptId) {
         let client = self.clients.get_mut(&id).expect("granted to somebody who is not there");
         let mode = client.asked.remove(&attempt).expect("granted what nobody asked for");
+        let session = client.session;
+        assert!(!self.has_ended(session), "granted to an explicit session that is over");
         let others = |own: bool| {
             let all =
                 self.clients.iter().flat_map(|(owner, client)| client.granted.iter().map(move |held| (owner, held)));
@@ -137,8 +185,32 @@ impl World {
         self.clients.get_mut(&id).unwrap().granted.insert(attempt, (mode, false));
     }
 
-    fn alive(&self, runner: RunnerId) -> bool {
-        self.runners.get(&runner).is_some_and(|(_, alive)| *alive)
+    fn has_ended(&self, session: SessionId) -> bool {
+        self.explicit.get(&session).is_some_and(|explicit| explicit.ended.is_some())
+    }
+
+    /// Whether the run of a client goes on, or was over for less than the orphan limit.
+    fn is_fresh(&self, client: &Client) -> bool {
+        let limit = Limits::default().orphan_lease;
+        if self.now < client.joined_at + limit {
+            return true;
+        }
+        match client.origin {
+            Origin::Run(runner) => self.runners.get(&runner).is_some_and(|(_, alive)| *alive),
+            _ => self.explicit[&client.session].ended.is_none_or(|ended| self.now < ended + limit),
+        }
+    }
+
+    /// An explicit session keeps the cluster until it is finished, its holder is dead or it was idle.
+    fn check_nobody_wants_it(&self) {
+        if self.term || self.limit_passed {
+            return;
+        }
+        for (id, explicit) in self.explicit.iter().filter(|(_, explicit)| explicit.ended.is_none()) {
+            let leased = self.clients.values().any(|client| client.session == *id);
+            let held = explicit.holders.values().any(|alive| *alive);
+            assert!(!leased && !held && self.now >= explicit.quiet_since + IDLE, "released under a living {id:?}");
+        }
     }
 
     fn check_nobody_holds(&self) {
@@ -147,9 +219,7 @@ impl World {
         }
         let holding = self.clients.iter().filter(|(id, client)| client.answered && !self.closing.contains(id));
         for (_, client) in holding {
-            let orphan_limit = Limits::default().orphan_lease;
-            let fresh = self.alive(client.runner) || self.now < client.joined_at + orphan_limit;
-            assert!(!fresh || client.granted.is_empty(), "released under a holder");
+            assert!(!self.is_fresh(client) || client.granted.is_empty(), "released under a holder");
         }
     }
 
@@ -166,21 +236,38 @@ impl World {
         }
     }
 
+    /// Time has passed, and the machine has heard of it.
+    fn check_the_dead_leave(&self) {
+        for client in self.clients.values().filter(|client| !matches!(client.origin, Origin::Run(_))) {
+            let late = self.explicit[&client.session].ended.map(|ended| ended.max(client.joined_at));
+            let limit = Limits::default().orphan_lease;
+            assert!(
+                late.is_none_or(|late| self.now < late + limit),
+                "somebody of a session that is over is still there"
+            );
+        }
+    }
+
     fn step(&mut self) {
         self.now += [0, 1, 7, 50, 900, 12_000][self.random.usize(..6)];
         self.due();
         if self.machine.state() == State::Gone {
             self.restart();
         }
+        self.check_the_dead_leave();
         match self.random.u8(..100) {
             0..10 => self.start_run(),
-            10..30 => self.join(),
-            30..38 => self.leave(),
-            38..44 => self.kill_runner(),
-            44..60 => self.begin(),
+            10..22 => self.join(),
+            22..30 => self.join_named(),
+            30..37 => self.leave(),
+            37..41 => self.kill_runner(),
+            41..43 => self.kill_holder(),
+            43..45 => self.finish(),
+            45..60 => self.begin(),
             60..72 => self.end(),
-            72..92 => self.finish_call(),
-            92..96 => self.crash(),
+            72..91 => self.finish_call(),
+            91..95 => self.crash(),
+            95 => self.cool(),
             96 => {
                 self.term = true;
                 self.feed(Event::Term);
@@ -218,20 +305,83 @@ impl World {
             return;
         }
         let runner = keys[self.random.usize(..keys.len())];
-        self.join_as(runner, Vec::new());
+        self.join_as(Origin::Run(runner), Vec::new());
     }
 
-    fn join_as(&mut self, runner: RunnerId, open: Vec<(AttemptId, Mode)>) {
-        let (session, alive) = self.runners[&runner];
+    fn join_named(&mut self) {
+        let name = self.random.u8(..3);
+        let origin = match self.random.u8(..4) {
+            0 => Origin::Holder(name, RunnerId(self.id())),
+            _ => Origin::Named(name),
+        };
+        self.join_as(origin, Vec::new());
+    }
+
+    /// As the loop does: a name means the session that takes the newcomer, or a new one.
+    fn session_of(&mut self, name: u8, holder: bool) -> SessionId {
+        let known = self.names.get(&name).copied().filter(|id| self.machine.takes(*id, holder));
+        let id = known.unwrap_or_else(|| SessionId(self.id()));
+        self.names.insert(name, id);
+        let now = self.now;
+        self.explicit.entry(id).or_insert_with(|| Explicit { quiet_since: now, ..Explicit::default() });
+        id
+    }
+
+    fn join_as(&mut self, origin: Origin, open: Vec<(AttemptId, Mode)>) {
+        let (session, runners) = match origin {
+            Origin::Run(runner) => (self.runners[&runner].0, vec![(runner, self.runners[&runner].1)]),
+            Origin::Named(name) => (self.session_of(name, false), Vec::new()),
+            Origin::Holder(name, runner) => {
+                let session = self.session_of(name, true);
+                self.explicit.get_mut(&session).unwrap().holders.insert(runner, true);
+                (session, vec![(runner, true)])
+            }
+        };
+        let explicit = (!matches!(origin, Origin::Run(_))).then_some(IDLE);
         let client = ClientId(self.id());
         let granted = open.iter().map(|(attempt, mode)| (*attempt, (*mode, false))).collect();
-        self.clients
-            .insert(client, Client { runner, answered: false, joined_at: self.now, granted, asked: BTreeMap::new() });
+        let joined_at = self.now;
+        let asked = BTreeMap::new();
+        self.clients.insert(client, Client { origin, session, answered: false, joined_at, granted, asked });
         let keep_warm = if session.0 % 3 == 0 { 5_000 } else { 0 };
         let on_exit = if session.0 % 7 == 0 { OnExit::Suspend } else { OnExit::Auto };
         let policy = Policy { keep_warm, on_exit, ..Policy::default() };
-        let runners = vec![(runner, alive)];
-        self.feed(Event::Join(client, Join { session, runners, policy, orphan: false, open }));
+        self.feed(Event::Join(client, Join { session, runners, policy, orphan: false, open, explicit }));
+    }
+
+    fn ended(&mut self, session: SessionId) {
+        let now = self.now;
+        if let Some(explicit) = self.explicit.get_mut(&session) {
+            explicit.ended.get_or_insert(now);
+        }
+    }
+
+    fn finish(&mut self) {
+        let ids: Vec<SessionId> = self.names.values().copied().collect();
+        if !ids.is_empty() {
+            let id = ids[self.random.usize(..ids.len())];
+            self.ended(id);
+            self.feed(Event::Finish(id));
+        }
+    }
+
+    fn cool(&mut self) {
+        self.feed(Event::Cool);
+        assert!(!matches!(self.machine.state(), State::Warm { .. }), "still kept warm");
+    }
+
+    fn kill_holder(&mut self) {
+        let alive = |explicit: &Explicit| explicit.holders.iter().find(|(_, alive)| **alive).map(|(id, _)| *id);
+        let Some((session, runner)) = self.explicit.iter().find_map(|(id, explicit)| Some((*id, alive(explicit)?)))
+        else {
+            return;
+        };
+        let explicit = self.explicit.get_mut(&session).unwrap();
+        explicit.holders.insert(runner, false);
+        if !explicit.holders.values().any(|alive| *alive) {
+            self.ended(session);
+        }
+        self.feed(Event::RunnerGone(runner));
     }
 
     fn pick(&mut self, ready: bool) -> Option<ClientId> {
@@ -242,7 +392,7 @@ impl World {
 
     fn leave(&mut self) {
         if let Some(client) = self.pick(false) {
-            self.clients.remove(&client);
+            self.forget(client);
             self.feed(Event::Leave(client));
         }
     }
@@ -317,20 +467,30 @@ impl World {
     fn restart(&mut self) {
         assert!(!self.running || self.journal != Word::Clean, "something runs that nobody names");
         let clients = std::mem::take(&mut self.clients);
+        // The next keeper knows of sessions only what those who come back to it say.
+        self.names.clear();
+        let dead = std::mem::take(&mut self.explicit);
+        let is_dead = |runner| dead.values().any(|explicit| explicit.holders.get(&runner) == Some(&false));
         self.machine = Machine::new(self.now, self.journal, Limits::default());
         (self.term, self.tethered) = (false, false);
         for client in clients.into_values() {
             let open = client.granted.iter().map(|(attempt, (mode, _))| (*attempt, *mode)).collect();
-            if self.machine.state() != State::Gone && self.random.u8(..) < 200 {
-                self.join_as(client.runner, open);
+            // A dead holder does not come back.
+            let comes = !matches!(client.origin, Origin::Holder(_, runner) if is_dead(runner));
+            if comes && self.machine.state() != State::Gone && self.random.u8(..) < 200 {
+                self.join_as(client.origin, open);
             }
         }
     }
 
     /// Everybody goes home; with a provider that works, the keeper ends and nothing of ours runs.
     fn wind_down(&mut self) {
-        while let Some((client, _)) = self.clients.pop_first() {
+        while let Some(client) = self.clients.keys().next().copied() {
+            self.forget(client);
             self.feed(Event::Leave(client));
+        }
+        while self.explicit.values().any(|explicit| explicit.holders.values().any(|alive| *alive)) {
+            self.kill_holder();
         }
         let alive: Vec<RunnerId> = self.runners.iter().filter(|(_, run)| run.1).map(|(id, _)| *id).collect();
         for runner in alive {

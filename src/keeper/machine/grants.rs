@@ -26,6 +26,10 @@ impl Grants {
         self.holders.contains_key(&(client, attempt))
     }
 
+    pub(super) fn holds_any(&self, client: ClientId) -> bool {
+        self.holders.keys().any(|key| key.0 == client)
+    }
+
     /// An attempt that holds already: repeated after a restart, or nested in another.
     pub(super) fn repeat(&mut self, client: ClientId, attempt: AttemptId, mode: Mode) {
         self.holders.insert((client, attempt), mode);

@@ -1,5 +1,7 @@
 //! The machine, one decision a test.
 
+mod explicit;
+
 use super::*;
 
 const RUN: SessionId = SessionId(1);
@@ -12,7 +14,14 @@ const T1: AttemptId = AttemptId(1);
 const T2: AttemptId = AttemptId(2);
 
 fn join(session: SessionId, runner: RunnerId) -> Join {
-    Join { session, runners: vec![(runner, true)], policy: Policy::default(), orphan: false, open: Vec::new() }
+    Join {
+        session,
+        runners: vec![(runner, true)],
+        policy: Policy::default(),
+        orphan: false,
+        open: Vec::new(),
+        explicit: None,
+    }
 }
 
 fn begin(client: ClientId, attempt: AttemptId, mode: Mode) -> Event {

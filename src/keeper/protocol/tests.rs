@@ -40,17 +40,20 @@ fn from_client() -> Vec<FromClient> {
             doomed: false,
             open: vec![open()],
             binary: "/target/t".into(),
+            session: None,
         })),
         FromClient::Begin { attempt: open(), parent: Some(AttemptId(2)) },
         FromClient::End { id: AttemptId(3), passed: true, used: true, keep: false },
         FromClient::Renew,
+        FromClient::Status { protocol: 1, watch: true },
+        FromClient::Finish { protocol: 1, session: Some("nightly".into()), now: false },
     ]
 }
 
 fn from_keeper() -> Vec<FromKeeper> {
     let error = Error::new(Kind::Session, "cannot").because("why").hint("do");
     vec![
-        FromKeeper::Protocol { protocol: 1 },
+        FromKeeper::Protocol { protocol: 1, version: "0.1.0".into(), same_run: true },
         FromKeeper::Progress { text: "resuming".into(), speak: true },
         FromKeeper::Notice { text: "mind".into() },
         FromKeeper::Ready(Box::new(Ready {
@@ -70,7 +73,54 @@ fn from_keeper() -> Vec<FromKeeper> {
         FromKeeper::Credentials { credentials: Credentials::None },
         FromKeeper::NotRenewed { error },
         FromKeeper::Cut { reason: CutReason::MaxLifetime, text: "over".into() },
+        FromKeeper::State(Box::new(snapshot())),
+        FromKeeper::Finished { sessions: vec!["nightly".into()], held_by: vec!["the run of cargo".into()] },
+        FromKeeper::Released { outcome: "suspended".into(), detail: String::new() },
     ]
+}
+
+fn snapshot() -> Snapshot {
+    let turn = Turn {
+        test: "m::t".into(),
+        schema: "cratedb_test_hrfjq_abcdefgh_t".into(),
+        mode: Mode::Shared,
+        runs: true,
+        since: 1_790_000_002,
+        pid: 11,
+    };
+    let session = SessionState {
+        name: Some("nightly".into()),
+        runners: vec![identity(10, "cargo-cratedb")],
+        since: 1_790_000_001,
+        over: false,
+        processes: 1,
+        ends: "its holder's end".into(),
+        until: None,
+        turns: vec![turn],
+    };
+    Snapshot {
+        pid: 12,
+        key: "url|http://localhost:4200".into(),
+        phase: Phase::Up,
+        owes: false,
+        until: Some(1_790_007_200),
+        provider: Some("url".into()),
+        resource: None,
+        step: Some("connecting".into()),
+        policy: Policy::default(),
+        sessions: vec![session],
+    }
+}
+
+/// Those of explicit sessions carry one more field; those without are as they always were.
+#[test]
+fn a_hello_of_an_explicit_session_says_its_name() {
+    let FromClient::Hello(hello) = from_client().remove(0) else { panic!() };
+    let named = Named { name: "nightly".into(), idle: 600_000 };
+    let text = serde_json::to_string(&Hello { session: Some(named.clone()), ..*hello }).unwrap();
+    assert!(text.ends_with(r#","session":{"name":"nightly","idle":600000}}"#), "{text}");
+    let back: Hello = serde_json::from_str(&text).unwrap();
+    assert_eq!(back.session, Some(named));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::error::{Error, Kind, Result};
 use crate::keeper::machine::{AttemptId, ClientId, CutReason, Effect, FailReason, RefuseReason, State, Word};
 use crate::keeper::protocol::{FromClient, Ready};
 use crate::keeper::report::unix_millis;
-use crate::keeper::{cleaner::Cleaner, exit, work};
+use crate::keeper::{cleaner::Cleaner, clients::Asked, exit, work};
 use crate::provider::{Intents, NotAcquired, OnExit, Ours, Released, Resource};
 use crate::sql::{Credentials, Wallet};
 
@@ -26,6 +26,16 @@ impl Keeper {
                 self.apply(effect);
             }
         }
+        self.report_ended();
+        self.tell_observers();
+    }
+
+    fn granted(&mut self, id: ClientId, attempt: AttemptId) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        if let Some(asked) = client.attempts.get_mut(&attempt) {
+            asked.grant();
+        }
+        client.outbox.send(&FromKeeper::Granted { id: attempt });
     }
 
     fn apply(&mut self, effect: Effect) {
@@ -37,7 +47,7 @@ impl Keeper {
             Effect::Ready(client) => self.ready(client),
             Effect::Fail(client, reason) => self.fail(client, reason),
             Effect::Cut(client, reason) => self.cut(client, reason),
-            Effect::Granted(client, id) => self.clients.send(client, &FromKeeper::Granted { id }),
+            Effect::Granted(client, id) => self.granted(client, id),
             Effect::Refused(client, id, reason) => self.refuse(client, id, reason),
             Effect::Exit => self.finish_drops(Last::Exit),
         }
@@ -213,7 +223,7 @@ impl Keeper {
         let error = match (reason, &self.failure) {
             (FailReason::NotAcquired, Some(error)) => error.clone(),
             (FailReason::NotAcquired, None) => Error::new(Kind::Session, "the cluster was not acquired"),
-            (FailReason::RunOver, _) => run_over(),
+            (FailReason::RunOver, _) => self.run_over(id),
         };
         if let Some(client) = self.clients.remove(id) {
             client.outbox.send(&FromKeeper::Fail { error });
@@ -231,7 +241,7 @@ impl Keeper {
                     humantime::format_duration(limit)
                 )
             }
-            CutReason::RunOver => run_over().to_string(),
+            CutReason::RunOver => self.run_over(id).to_string(),
         };
         if let Some(client) = self.clients.remove(id) {
             client.outbox.send(&FromKeeper::Cut { reason, text });
@@ -240,10 +250,11 @@ impl Keeper {
 
     fn refuse(&mut self, id: ClientId, attempt: AttemptId, reason: RefuseReason) {
         let holders = self.clients.describe(&self.machine.holders());
+        let run_over = self.run_over(id);
         let Some(client) = self.clients.get_mut(id) else { return };
-        let test = client.attempts.remove(&attempt).map_or_else(String::new, |open| open.test);
+        let test = client.attempts.remove(&attempt).map_or_else(String::new, |asked| asked.open.test);
         let error = match reason {
-            RefuseReason::RunOver => run_over(),
+            RefuseReason::RunOver => run_over,
             RefuseReason::NestedExclusive => {
                 Error::new(Kind::Usage, format!("`{test}` can't be exclusive inside another attempt"))
                     .because("it would wait for itself")
@@ -263,7 +274,7 @@ impl Keeper {
             FromClient::Begin { attempt, parent } => {
                 let (number, mode) = (attempt.id, attempt.mode);
                 let Some(client) = self.clients.get_mut(id) else { return };
-                client.attempts.insert(number, attempt);
+                client.attempts.insert(number, Asked::new(attempt, false));
                 let session = client.session;
                 // What a test begins inside itself is a part of it.
                 if parent.is_none()
@@ -274,23 +285,26 @@ impl Keeper {
                 self.feed(Event::Begin { client: id, attempt: number, mode, parent });
             }
             FromClient::End { id: attempt, passed, used, keep } => {
-                let open = self.clients.get_mut(id).and_then(|client| client.attempts.remove(&attempt));
-                if let Some(open) = open.filter(|_| used && !keep) {
+                let asked = self.clients.get_mut(id).and_then(|client| client.attempts.remove(&attempt));
+                if let Some(Asked { open, .. }) = asked.filter(|_| used && !keep) {
                     tracing::debug!(test = open.test, passed, "an attempt ended");
                     self.drop_schema(open.schema);
                 }
                 self.feed(Event::End { client: id, attempt });
             }
             FromClient::Renew => self.renew(),
+            FromClient::Status { watch, .. } => self.status(id, watch),
+            FromClient::Finish { session, now, .. } => self.finish(id, session.as_deref(), now),
             FromClient::Hello(_) => tracing::warn!(client = id.0, "a second hello"),
         }
     }
 
     /// The process died or closed its socket; what it had begun is over.
     pub(super) fn gone(&mut self, id: ClientId) {
+        self.observers.remove(&id);
         if let Some(client) = self.clients.remove(id) {
-            for open in client.attempts.into_values().filter(|open| !open.keep_if_lost) {
-                self.drop_schema(open.schema);
+            for asked in client.attempts.into_values().filter(|asked| !asked.open.keep_if_lost) {
+                self.drop_schema(asked.open.schema);
             }
         }
         self.feed(Event::Leave(id));
@@ -301,6 +315,7 @@ impl Keeper {
         for (client, speak) in self.machine.waiting() {
             self.clients.send(client, &FromKeeper::Progress { text: text.clone(), speak });
         }
+        self.tell_progress(&text);
         self.last_progress = Some(text);
     }
 
@@ -384,27 +399,11 @@ impl Keeper {
             Err(error) => ("owed", error.to_string()),
         };
         tracing::info!(outcome = word, detail, "released");
-        for report in self.clients.reports.values_mut() {
-            (report.outcome, report.detail) = (word.to_owned(), detail.clone());
-            report.released_at_ms = outcome.is_ok().then(unix_millis);
-        }
+        self.report_release(word, &detail, outcome.is_ok());
         if outcome.is_ok() {
             (self.resource, self.cleaner, self.renew_at) = (None, None, None);
         }
         outcome.is_ok()
-    }
-
-    fn write_reports(&mut self) {
-        let failure = self.failure.as_ref().map(ToString::to_string).unwrap_or_default();
-        let kept = self.resource.is_some();
-        for report in self.clients.reports.values_mut() {
-            if report.outcome.is_empty() {
-                let (outcome, detail) =
-                    if kept { ("found running", String::new()) } else { ("failed", failure.clone()) };
-                (report.outcome, report.detail) = (outcome.into(), detail);
-            }
-            report.write();
-        }
     }
 
     fn plan_renewal(&mut self, credentials: &Credentials) {
@@ -459,8 +458,4 @@ fn choice(resource: &Resource, on_exit: OnExit) -> String {
 /// Whether the data survives a release.
 fn lives_on(resource: &Resource) -> bool {
     resource.ours != Ours::Started
-}
-
-fn run_over() -> Error {
-    Error::new(Kind::Session, "the test run that this process belongs to is over").because("its runner was killed")
 }

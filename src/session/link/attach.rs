@@ -52,7 +52,28 @@ enum Answer {
         heard: bool,
     },
     /// The keeper speaks another protocol; it has to end first.
-    Foreign(u32),
+    Foreign(Foreign),
+}
+
+struct Foreign {
+    protocol: u32,
+    version: String,
+    same_run: bool,
+}
+
+impl Foreign {
+    fn told(&self) -> String {
+        let Self { protocol, version, .. } = self;
+        let version = if version.is_empty() { "another version".into() } else { format!("cratedb-test {version}") };
+        format!("{version} (protocol {protocol}; here {}, protocol {PROTOCOL})", env!("CARGO_PKG_VERSION"))
+    }
+
+    /// That keeper ends after this run, and this run would wait for it.
+    fn blocks(&self) -> Error {
+        Error::new(Kind::Session, "two versions of cratedb-test in one run can't share a cluster")
+            .because(format!("its keeper is of {} and stays until this run is over", self.told()))
+            .hint("use one version of cratedb-test in all packages of the run: `cargo tree --workspace --invert cratedb-test` shows them")
+    }
 }
 
 impl Link {
@@ -60,7 +81,7 @@ impl Link {
     pub(super) async fn attach(&self) -> Result<Reader> {
         let limit = self.0.settings.start_timeout.saturating_add(MARGIN);
         let deadline = Instant::now() + limit;
-        let mut speaker = Speaker::new();
+        let mut speaker = Speaker::new(self.0.listener.clone());
         let mut silent_ends = 0;
         loop {
             let stream = self.reach(deadline).await?;
@@ -81,13 +102,9 @@ impl Link {
                     }
                     tokio::time::sleep(PAUSE * 2u32.pow(silent_ends.min(PAUSES))).await;
                 }
-                Answer::Foreign(protocol) => {
-                    speaker.step(
-                        format!(
-                            "waiting for the keeper of another version (protocol {protocol}, here {PROTOCOL}) to end"
-                        ),
-                        true,
-                    );
+                Answer::Foreign(foreign) if foreign.same_run => return Err(foreign.blocks()),
+                Answer::Foreign(foreign) => {
+                    speaker.step(format!("waiting for the keeper of {} to end", foreign.told()), true);
                     speaker.tick();
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
@@ -128,6 +145,7 @@ impl Link {
             doomed: self.0.ancestry.doomed,
             open,
             binary: own_binary(),
+            session: self.0.settings.session.clone(),
         })))?;
         let processes = std::iter::once(&self.0.ancestry.own).chain(&self.0.ancestry.runners);
         let descriptors: Vec<OwnedFd> = processes.map_while(descriptor_of).collect();
@@ -135,7 +153,7 @@ impl Link {
         let borrowed: Vec<_> = descriptors.iter().map(OwnedFd::as_fd).filter(|_| complete).collect();
         socket.set_nonblocking(true).map_err(broken)?;
         let stream = socket.try_clone().and_then(tokio::net::UnixStream::from_std).map_err(broken)?;
-        check_peer(&stream)?;
+        check_peer(stream.peer_cred().map(|peer| peer.uid()))?;
         // Any failure from here to the first answer is a keeper that was about to end.
         let Ok(sent) = send_with_descriptors(&socket, &frame, &borrowed) else {
             return Ok(Answer::Gone { heard: false });
@@ -161,14 +179,16 @@ impl Link {
             heard |= message.is_some();
             match message {
                 None => return Ok(Answer::Gone { heard }),
-                Some(FromKeeper::Protocol { protocol }) => return Ok(Answer::Foreign(protocol)),
+                Some(FromKeeper::Protocol { protocol, version, same_run }) => {
+                    return Ok(Answer::Foreign(Foreign { protocol, version, same_run }));
+                }
                 Some(FromKeeper::Ready(ready)) => return Ok(Answer::Ready(ready, socket, reader)),
                 Some(FromKeeper::Fail { error }) => return Err(error),
                 Some(FromKeeper::Cut { text, .. }) => {
                     return Err(Error::new(Kind::Session, "there is no cluster for this test").because(text));
                 }
                 Some(FromKeeper::Progress { text, speak }) => speaker.step(text, speak),
-                Some(FromKeeper::Notice { text }) => speaker::say(&text),
+                Some(FromKeeper::Notice { text }) => speaker::tell(self.0.listener.as_ref(), &text),
                 Some(_) => {}
             }
         }
@@ -218,12 +238,14 @@ fn descriptor_of(process: &Identity) -> Option<OwnedFd> {
 }
 
 /// Only this user's keeper: the socket's directory belongs to it, and so must who listens there.
-fn check_peer(stream: &tokio::net::UnixStream) -> Result<()> {
+pub(crate) fn check_peer(listener: std::io::Result<u32>) -> Result<()> {
     let own = rustix::process::getuid().as_raw();
-    match stream.peer_cred() {
-        Ok(peer) if peer.uid() == own => Ok(()),
-        Ok(peer) => Err(Error::new(Kind::Session, "cannot trust the keeper's socket")
-            .because(format!("user {} listens there", peer.uid()))),
+    match listener {
+        Ok(user) if user == own => Ok(()),
+        Ok(user) => {
+            Err(Error::new(Kind::Session, "cannot trust the keeper's socket")
+                .because(format!("user {user} listens there")))
+        }
         Err(error) => Err(Error::new(Kind::Session, "cannot see who listens on the keeper's socket").because(error)),
     }
 }

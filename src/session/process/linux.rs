@@ -23,6 +23,14 @@ fn read_stat(pid: u32) -> Option<String> {
     Some(String::from_utf8_lossy(&raw).into_owned())
 }
 
+/// Its arguments, separated by spaces.
+pub(super) fn command(pid: u32) -> Option<String> {
+    let raw = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let words: Vec<_> =
+        raw.split(|byte| *byte == 0).filter(|word| !word.is_empty()).map(String::from_utf8_lossy).collect();
+    (!words.is_empty()).then(|| words.join(" "))
+}
+
 pub(super) fn is_zombie(pid: u32) -> bool {
     let state = read_stat(pid).and_then(|stat| stat[stat.rfind(')')? + 1..].trim_start().chars().next());
     matches!(state, None | Some('Z' | 'X'))

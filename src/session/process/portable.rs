@@ -20,6 +20,11 @@ pub(super) fn look(pid: u32) -> Option<Seen> {
     })
 }
 
+/// Its name: other users' arguments can't be read everywhere.
+pub(super) fn command(pid: u32) -> Option<String> {
+    process(pid, |seen| seen.name().to_string_lossy().into_owned())
+}
+
 pub(super) fn is_zombie(pid: u32) -> bool {
     process(pid, |seen| matches!(seen.status(), ProcessStatus::Zombie | ProcessStatus::Dead)).unwrap_or(true)
 }

@@ -1,0 +1,143 @@
+//! `test`: a session around any command.
+
+use std::io;
+use std::process::ExitStatus;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use cratedb_test::private::control::{self, Finished, Held};
+use serde_json::json;
+use signal_hook::consts::SIGINT;
+
+use super::PATIENCE;
+use super::child;
+use super::signals::{self, Arrived};
+use crate::arguments::{Output, Test};
+use crate::context::Context;
+use crate::failure::{Code, Failure};
+use crate::output::{Document, People};
+
+const SESSION: &str = "CRATEDB_TEST_SESSION";
+
+/// What `test` waits for.
+enum Event {
+    Signal(Arrived),
+    Acquired(cratedb_test::Result<Held>),
+    Ended(io::Result<ExitStatus>),
+    Released(cratedb_test::Result<Finished>),
+}
+
+/// What happens, in the order in which it does, and who tells of it.
+struct Events {
+    sender: Sender<Event>,
+    receiver: Receiver<Event>,
+}
+
+pub(super) fn run(context: &Context, test: Test) -> Result<u8, Failure> {
+    let session = name(&test);
+    let events = Events::with_signals()?;
+    let held = acquired(context, &session, &events)?;
+    // Whatever comes of the command, the session ends after it.
+    let cluster = held.describe();
+    let ran = ran(context, &test, &held, &events);
+    released(context, held, &events);
+    let code = ran?;
+    let command: Vec<_> = test.command.iter().map(|word| word.to_string_lossy()).collect();
+    let document = json!({ "session": session, "cluster": cluster, "command": command, "exit_code": code });
+    Document::new(&document, People::Text(String::new()))?.print(&context.terminal)?;
+    Ok(code)
+}
+
+/// The option's, the variable's, or a new one.
+fn name(test: &Test) -> String {
+    let set = || std::env::var(SESSION).ok().filter(|name| !name.is_empty());
+    test.session.clone().or_else(set).unwrap_or_else(|| format!("cargo-cratedb-{}", std::process::id()))
+}
+
+impl Events {
+    fn with_signals() -> Result<Self, Failure> {
+        let (sender, receiver) = channel();
+        let told = sender.clone();
+        signals::catch(move |arrived| drop(told.send(Event::Signal(arrived))))
+            .map_err(|error| Failure::failed(format!("cannot catch signals: {error}")))?;
+        Ok(Self { sender, receiver })
+    }
+
+    /// Does something on a thread of its own, so that signals are heard meanwhile.
+    fn when_done(&self, work: impl FnOnce() -> Event + Send + 'static) {
+        let sender = self.sender.clone();
+        std::thread::spawn(move || drop(sender.send(work())));
+    }
+
+    fn next(&self) -> Event {
+        self.receiver.recv().expect("this struct has a sender itself")
+    }
+}
+
+/// Waits for the cluster. A signal ends the wait; the keeper sees that this process is gone.
+fn acquired(context: &Context, session: &str, events: &Events) -> Result<Held, Failure> {
+    let directory = std::env::current_dir()
+        .map_err(|error| Failure::failed(format!("cannot tell the working directory: {error}")))?;
+    let (name, progress) = (session.to_owned(), context.progress.clone());
+    events.when_done(move || Event::Acquired(control::hold_with(&directory, &name, move |text| progress.say(text))));
+    let event = events.next();
+    context.progress.clear();
+    match event {
+        Event::Acquired(held) => {
+            let held = held?;
+            context.note_done(&format!("session {session} is ready"));
+            Ok(held)
+        }
+        Event::Signal(Arrived { signal, .. }) => {
+            let code = if signal == SIGINT { Code::Interrupted } else { Code::Terminated };
+            let doing = context.progress.last().map(|last| format!(" while {last}")).unwrap_or_default();
+            Err(Failure::new(code, format!("interrupted{doing}; the command was not started"))
+                .hint("what has begun in CrateDB Cloud goes on, and is undone when it is done; `cargo cratedb status` tells how far it is"))
+        }
+        Event::Ended(_) | Event::Released(_) => unreachable!("nothing else was begun"),
+    }
+}
+
+/// Runs the command to its end; gives its exit code.
+fn ran(context: &Context, test: &Test, held: &Held, events: &Events) -> Result<u8, Failure> {
+    let aside = context.terminal.output == Output::Json;
+    let mut child = match child::start(&test.command, held.environment(), aside) {
+        Ok(child) => child,
+        Err(error) => {
+            let program = test.command.first().map(|program| program.to_string_lossy()).unwrap_or_default();
+            context.terminal.complain(&format!("cannot run `{program}`: {error}"));
+            return Ok(child::not_started(&error));
+        }
+    };
+    let pid = child.id();
+    events.when_done(move || Event::Ended(child.wait()));
+    loop {
+        match events.next() {
+            // What the terminal sends it sends to all in its foreground: the command has it.
+            Event::Signal(Arrived { from_terminal: true, .. }) => {}
+            Event::Signal(Arrived { signal, .. }) => child::signal(pid, signal),
+            Event::Ended(status) => {
+                let status =
+                    status.map_err(|error| Failure::failed(format!("cannot wait for the command: {error}")))?;
+                return Ok(child::code(status));
+            }
+            Event::Acquired(_) | Event::Released(_) => unreachable!("nothing else was begun"),
+        }
+    }
+}
+
+/// Ends the session and waits for what comes of it. A signal ends the wait: the keeper goes on without it.
+fn released(context: &Context, held: Held, events: &Events) {
+    let progress = context.terminal.progress();
+    progress.say("letting go of the cluster");
+    events.when_done(move || Event::Released(held.release(Some(PATIENCE))));
+    let event = events.next();
+    progress.clear();
+    match event {
+        Event::Released(Ok(finished)) if finished.outcome == "owed" => context.terminal.complain(&finished.to_string()),
+        Event::Released(Ok(finished)) => {
+            context.terminal.note(&format!("{finished} after {:.1} s", progress.seconds()));
+        }
+        Event::Released(Err(error)) => context.terminal.complain(&error.to_string()),
+        _ => context.terminal.note("interrupted: the cluster is let go of without anybody watching; `cargo cratedb status` tells how far it is"),
+    }
+}

@@ -1,0 +1,160 @@
+//! What a command works with: who asks, which cluster, how long, and how to wait for it.
+
+use std::cell::OnceCell;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use cratedb_test::ManagedCluster;
+use cratedb_test::cloud::{Client, ManagedClusterBuilder};
+
+use crate::arguments::{Address, Global};
+use crate::failure::{Code, Failure};
+use crate::interrupt::asked_to_end;
+use crate::progress::Progress;
+use crate::terminal::Terminal;
+
+/// The SDK's own deadline tells more than ours: it goes first where both hold.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// One command's work.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) global: Global,
+    pub(crate) terminal: Terminal,
+    pub(crate) progress: Progress,
+    /// What to say that goes on after an interruption.
+    ongoing: OnceCell<String>,
+}
+
+impl Context {
+    pub(crate) fn new(global: Global, terminal: &Terminal) -> Self {
+        Self { global, terminal: terminal.clone(), progress: terminal.progress(), ongoing: OnceCell::new() }
+    }
+
+    /// The Cloud API, asked by whoever the settings say.
+    pub(crate) fn client(&self) -> Result<Client, Failure> {
+        let builder = Client::builder();
+        let builder = match self.global.endpoint() {
+            Some(endpoint) => builder.endpoint(endpoint),
+            None => builder,
+        };
+        Ok(builder.build()?)
+    }
+
+    /// The cluster of the options, else of the settings.
+    pub(crate) fn cluster(&self) -> Result<ManagedCluster, Failure> {
+        self.cluster_with(|builder| builder)
+    }
+
+    /// The same with more to say about it.
+    pub(crate) fn cluster_with(
+        &self,
+        more: impl FnOnce(ManagedClusterBuilder) -> ManagedClusterBuilder,
+    ) -> Result<ManagedCluster, Failure> {
+        let (progress, built) = (self.progress.clone(), Arc::new(AtomicBool::new(false)));
+        let is_built = built.clone();
+        let mut builder = ManagedCluster::builder().on_progress(move |text| {
+            // What it says before that is noted below.
+            if is_built.load(Ordering::Relaxed) {
+                progress.say(text);
+            }
+        });
+        builder = match self.global.address() {
+            Some(Address::Id(id)) => builder.cluster_id(id),
+            Some(Address::Name(name)) => builder.cluster_name(name),
+            Some(Address::Url(url)) => builder.cluster_url(url),
+            None => builder,
+        };
+        if let Some(endpoint) = self.global.endpoint() {
+            builder = builder.endpoint(endpoint);
+        }
+        if let Some(timeout) = self.global.timeout {
+            builder = builder.start_timeout(timeout);
+        }
+        let cluster = more(builder).build().map_err(|error| self.unnamed(error))?;
+        built.store(true, Ordering::Relaxed);
+        cluster.notes().iter().for_each(|note| self.terminal.note(note));
+        Ok(cluster)
+    }
+
+    /// Names the options too where the settings don't say which cluster is meant.
+    fn unnamed(&self, error: cratedb_test::Error) -> Failure {
+        let failure = Failure::from(error);
+        match self.global.address() {
+            None if failure.to_string().contains("which cluster is meant") => {
+                failure.hint("or give --cluster-name, --cluster-id or --cluster-url")
+            }
+            _ => failure,
+        }
+    }
+
+    /// What an interruption from now on does not end: something that has begun in the Cloud.
+    pub(crate) fn goes_on(&self, what: impl Into<String>) {
+        let _ = self.ongoing.set(what.into());
+    }
+
+    /// Does the work of a command, unless a signal or the end of its time comes first.
+    pub(crate) fn wait<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
+        let done = runtime.block_on(async {
+            tokio::select! {
+                done = work => done,
+                code = asked_to_end() => Err(self.interrupted(code)),
+                () = late(self.global.timeout) => Err(self.timed_out()),
+            }
+        });
+        // A thread that reads an answer nobody gives must not be waited for.
+        runtime.shutdown_background();
+        self.progress.clear();
+        done
+    }
+
+    /// Says what became of the work, with the time it took if that was worth a wait.
+    pub(crate) fn note_done(&self, text: &str) {
+        self.terminal.note(&format!("{text} after {:.1} s", self.progress.seconds()));
+    }
+
+    fn interrupted(&self, code: Code) -> Failure {
+        self.progress.clear();
+        let doing = self.progress.last().map(|last| format!(" while {last}")).unwrap_or_default();
+        self.with_ongoing(Failure::new(code, format!("interrupted{doing}")))
+    }
+
+    fn timed_out(&self) -> Failure {
+        let time = humantime::format_duration(self.global.timeout.unwrap_or_default());
+        let doing = self.progress.last().map(|last| format!(" while {last}")).unwrap_or_default();
+        let late = Failure::new(Code::TimedOut, format!("not done within {time}{doing}"));
+        self.with_ongoing(late).hint("--timeout is how long a command may take")
+    }
+
+    fn with_ongoing(&self, failure: Failure) -> Failure {
+        // Nothing was said, so nothing had begun.
+        match self.ongoing.get().filter(|_| self.progress.last().is_some()) {
+            Some(what) => {
+                failure.hint(format!("{what} goes on in CrateDB Cloud; `{}` tells how far it is", self.info()))
+            }
+            None => failure,
+        }
+    }
+
+    /// The command that shows the same cluster.
+    pub(crate) fn info(&self) -> String {
+        let cluster = match self.global.address() {
+            Some(Address::Id(id)) => format!(" --cluster-id {id}"),
+            Some(Address::Name(name)) => format!(" --cluster-name {name}"),
+            Some(Address::Url(url)) => format!(" --cluster-url {url}"),
+            None => String::new(),
+        };
+        format!("cargo cratedb info{cluster}")
+    }
+}
+
+async fn late(timeout: Option<Duration>) {
+    match timeout {
+        Some(timeout) => tokio::time::sleep_until((Instant::now() + timeout + GRACE).into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,39 @@
+//! `cargo cratedb`: CrateDB Cloud and test sessions from the command line.
+
+mod arguments;
+mod commands;
+mod context;
+mod failure;
+mod interrupt;
+mod output;
+mod progress;
+mod prompt;
+mod terminal;
+
+use crate::arguments::Cli;
+use crate::terminal::Terminal;
+
+fn main() {
+    let code = match arguments::read(std::env::args_os()) {
+        Ok(cli) => run(cli),
+        Err(mistake_or_help) => {
+            // A closed stdout is no reason to fail.
+            let _ = mistake_or_help.print();
+            mistake_or_help.exit_code()
+        }
+    };
+    // Not by returning: a thread that reads an answer nobody gives must not keep the process.
+    std::process::exit(code);
+}
+
+fn run(cli: Cli) -> i32 {
+    let terminal = Terminal::of_process(&cli.global);
+    match commands::run(cli, &terminal) {
+        Ok(code) => i32::from(code),
+        Err(failure) => {
+            terminal.complain(&failure.to_string());
+            output::print_failure(&failure, &terminal);
+            i32::from(failure.code as u8)
+        }
+    }
+}

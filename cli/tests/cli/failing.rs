@@ -1,0 +1,127 @@
+//! What every command has in common: a wrong key, a wrong setting, a wrong word, and one JSON document in any case.
+
+use cratedb_cloud_simulator::ClusterOptions;
+use serde_json::Value;
+
+use crate::support::World;
+
+/// Every command that asks CrateDB Cloud, as it works.
+const ASKING: [&[&str]; 11] = [
+    &["whoami"],
+    &["list"],
+    &["info", "--cluster-name", "ci"],
+    &["start", "--cluster-name", "ci"],
+    &["query", "--cluster-name", "ci", "SELECT 1"],
+    &["health", "--cluster-name", "ci"],
+    &["import", "--cluster-name", "ci", "data.csv", "--table", "t"],
+    &["snapshots", "--cluster-name", "ci"],
+    &["stop", "--cluster-name", "ci"],
+    &["test", "--cluster-name", "ci", "--", "true"],
+    &["delete", "--cluster-name", "ci", "--yes"],
+];
+
+/// Those that look at this machine only.
+const LOCAL: [&[&str]; 5] =
+    [&["status"], &["finish", "--cluster-name", "ci"], &["sweep"], &["logout"], &["completions", "zsh"]];
+
+fn world() -> World {
+    let world = World::with([ClusterOptions::running("ci")]);
+    world.write("data.csv", "a\n1\n");
+    world
+}
+
+/// The global options stand before what belongs to another command.
+fn with(command: &[&'static str], more: &[&'static str]) -> Vec<&'static str> {
+    [more, command].concat()
+}
+
+#[test]
+fn json_is_one_document_for_every_command() {
+    let world = world();
+    for command in ASKING.iter().chain(&LOCAL) {
+        let done = world.cli(&with(command, &["--output", "json"])).done().expect(0);
+        let document = done.json();
+        assert!(document.is_object() || document.is_array(), "{command:?}: {document}");
+        assert!(!done.stdout.contains('\u{1b}'), "{done:?}");
+    }
+}
+
+#[test]
+fn quiet_is_quiet_for_every_command() {
+    let world = world();
+    for command in ASKING.iter().chain(&LOCAL) {
+        let done = world.cli(&with(command, &["--quiet"])).done().expect(0);
+        assert_eq!(done.stderr, "", "{command:?}");
+    }
+}
+
+#[test]
+fn a_wrong_key_is_3_for_every_command() {
+    let world = world();
+    for command in ASKING {
+        let run = world.cli(&with(command, &["--output", "json"])).env("CRATEDB_CLOUD_API_SECRET", "wrong");
+        let done = run.done().expect(3).says(&["error: ", "401", "CRATEDB_CLOUD_API_SECRET"]);
+        assert_eq!(done.json()["error"]["exit_code"], 3, "{command:?}");
+        assert_eq!(done.json()["error"]["status"], 401, "{command:?}");
+    }
+    assert_eq!(world.cloud().clusters().len(), 1);
+}
+
+#[test]
+fn a_wrong_setting_is_2_for_every_command() {
+    let world = world();
+    for command in ASKING {
+        let run = world.cli(&with(command, &["--output", "json"])).env("CRATEDB_CLOUD_TIMEOUT", "10");
+        let done = run.done().expect(2).says(&["CRATEDB_CLOUD_TIMEOUT", "`10`", "10s"]);
+        assert_eq!(done.json()["error"]["exit_code"], 2, "{command:?}");
+        let run = world.cli(&with(command, &["--endpoint", "ftp://nowhere"]));
+        run.done().expect(2).says(&["CRATEDB_CLOUD_ENDPOINT", "ftp"]);
+    }
+    assert!(world.simulator().requests().is_empty());
+}
+
+#[test]
+fn a_cloud_that_is_not_there_is_1_for_every_command() {
+    let world = world();
+    for command in ASKING {
+        // Nobody listens on the port of the protocol that throws everything away.
+        let run = world.cli(&with(command, &["--endpoint", "http://127.0.0.1:9", "--output", "json"]));
+        let done = run.done().expect(1).says(&["http://127.0.0.1:9", "CRATEDB_CLOUD_ENDPOINT"]);
+        assert_eq!(done.json()["error"]["status"], Value::Null, "{command:?}");
+    }
+}
+
+#[test]
+fn a_strange_answer_is_1_and_shown_in_part() {
+    let world = world();
+    world.cloud().fault(
+        cratedb_cloud_simulator::Fault::on("GET", "/api/v2/").answer(200, "<html>Please sign in</html>").always(),
+    );
+    for command in [&["list"][..], &["info", "--cluster-name", "ci"]] {
+        world.cli(command).done().expect(1).says(&["Please sign in"]);
+    }
+}
+
+#[test]
+fn an_unknown_word_is_2_and_the_help_is_near() {
+    let world = world();
+    for command in [&["inof"][..], &["info", "--cluster-nam", "ci"], &["start", "now"], &["stop", "--wait"]] {
+        let done = world.cli(command).done().expect(2).says(&["error: ", "--help"]);
+        assert_eq!(done.stdout, "");
+    }
+    assert!(world.simulator().requests().is_empty());
+}
+
+#[test]
+fn two_addresses_are_2_and_named_both() {
+    let world = world();
+    let done = world.cli(&["info", "--cluster-name", "ci", "--cluster-id", "x"]).done().expect(2);
+    done.says(&["--cluster-id and --cluster-name"]);
+}
+
+#[test]
+fn a_file_that_is_none_of_ours_does_not_tell_what_is_in_it() {
+    let world = world();
+    world.write(".env", &format!("CRATEDB_CLOUD_API_SECRET={}\" unbalanced\n", crate::support::SECRET));
+    world.stranger(&["list"]).done().expect(2).says(&[".env"]);
+}

@@ -1,0 +1,264 @@
+//! Running the program in a world of its own, and waiting for conditions with a deadline.
+
+mod pty;
+
+use std::ffi::{OsStr, OsString};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use cratedb_cloud_simulator::{Cloud, ClusterOptions, Options, Simulator};
+use serde_json::Value;
+use tempfile::TempDir;
+
+pub(crate) use pty::Screen;
+
+/// Long enough for a loaded machine; tests end as soon as what they wait for is there.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+
+pub(crate) const KEY: &str = "key-of-the-tests";
+pub(crate) const SECRET: &str = "secret-of-the-tests-4711";
+pub(crate) const PASSWORD: &str = "password-of-the-tests-4711-long";
+
+/// What must never be printed, wherever a program of these tests writes.
+const SECRETS: [&str; 3] = [SECRET, PASSWORD, "token-of-the-tests"];
+
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_cargo-cratedb");
+
+/// A home directory of its own, and mostly a Cloud.
+pub(crate) struct World {
+    simulator: Option<Simulator>,
+    home: TempDir,
+}
+
+impl World {
+    /// A Cloud that knows one key and these clusters.
+    pub(crate) fn with(clusters: impl IntoIterator<Item = ClusterOptions>) -> Self {
+        Self::of(clusters.into_iter().fold(Options::default(), Options::cluster))
+    }
+
+    /// A Cloud with these options, which knows one key.
+    pub(crate) fn of(mut options: Options) -> Self {
+        (options.api_key, options.api_secret) = (Some(KEY.into()), Some(SECRET.into()));
+        let clusters = options.clusters.drain(..).map(|one| one.with("password", PASSWORD).unwrap()).collect();
+        options.clusters = clusters;
+        Self { simulator: Some(Simulator::start_blocking(options).unwrap()), home: tempfile::tempdir().unwrap() }
+    }
+
+    pub(crate) fn without_cloud() -> Self {
+        Self { simulator: None, home: tempfile::tempdir().unwrap() }
+    }
+
+    pub(crate) fn simulator(&self) -> &Simulator {
+        self.simulator.as_ref().expect("this world has a Cloud")
+    }
+
+    pub(crate) fn cloud(&self) -> Cloud {
+        self.simulator().cloud()
+    }
+
+    pub(crate) fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// The profile file, where the program looks for it.
+    pub(crate) fn profile_file(&self) -> PathBuf {
+        self.home().join("config/Crate/croud.yaml")
+    }
+
+    /// Writes a file into the working directory.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.home().join(name), text).unwrap();
+    }
+
+    /// The program, with the key of this world.
+    pub(crate) fn cli(&self, arguments: &[&str]) -> Run {
+        Run::of(self, PROGRAM, arguments).as_known()
+    }
+
+    /// The program, with nothing that says who asks.
+    pub(crate) fn stranger(&self, arguments: &[&str]) -> Run {
+        Run::of(self, PROGRAM, arguments)
+    }
+}
+
+/// A program about to run.
+pub(crate) struct Run {
+    program: OsString,
+    arguments: Vec<OsString>,
+    environment: Vec<(OsString, OsString)>,
+    directory: PathBuf,
+    input: Option<String>,
+}
+
+impl Run {
+    pub(crate) fn of(world: &World, program: &str, arguments: &[&str]) -> Self {
+        let own = |name: &OsStr| {
+            let name = name.to_string_lossy();
+            let strange =
+                ["CRATEDB_", "CARGO", "NEXTEST", "CI", "NO_COLOR", "CLICOLOR", "TERM", "COLUMNS", "BROWSER", "XDG_"];
+            !strange.iter().any(|prefix| name.starts_with(prefix))
+        };
+        let mut environment: Vec<_> = std::env::vars_os().filter(|(name, _)| own(name)).collect();
+        environment.extend(std::env::var_os("CARGO_HOME").map(|home| ("CARGO_HOME".into(), home)));
+        let home = world.home();
+        environment.push(("HOME".into(), home.into()));
+        environment.push(("XDG_CONFIG_HOME".into(), home.join("config").into()));
+        environment.push(("CRATEDB_TEST_DIR".into(), home.join("state").into()));
+        environment.push(("CRATEDB_TEST_OUTER".into(), std::process::id().to_string().into()));
+        if let Some(simulator) = &world.simulator {
+            environment.push(("CRATEDB_CLOUD_ENDPOINT".into(), simulator.url().into()));
+        }
+        let arguments = arguments.iter().map(OsString::from).collect();
+        Self { program: program.into(), arguments, environment, directory: home.to_owned(), input: None }
+    }
+
+    /// With the key of this world.
+    pub(crate) fn as_known(self) -> Self {
+        self.env("CRATEDB_CLOUD_API_KEY", KEY).env("CRATEDB_CLOUD_API_SECRET", SECRET)
+    }
+
+    pub(crate) fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.environment.retain(|(known, _)| known != name);
+        self
+    }
+
+    /// What it reads from stdin; nothing, if not said.
+    pub(crate) fn input(mut self, text: &str) -> Self {
+        self.input = Some(text.to_owned());
+        self
+    }
+
+    pub(crate) fn with_the_program_in_path(self) -> Self {
+        let here = Path::new(PROGRAM).parent().unwrap().to_owned();
+        let paths = std::env::var_os("PATH").unwrap_or_default();
+        let path = std::env::join_paths([here].into_iter().chain(std::env::split_paths(&paths))).unwrap();
+        self.env("PATH", path)
+    }
+
+    /// Runs it in a terminal.
+    pub(crate) fn in_a_terminal(self) -> Screen {
+        let environment = self.environment.into_iter().collect();
+        Screen::start(&self.program, &self.arguments, environment, &self.directory)
+    }
+
+    pub(crate) fn start(self) -> Running {
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).env_clear().envs(self.environment).current_dir(self.directory);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{:?}: {error}", self.program));
+        let mut stdin = child.stdin.take().unwrap();
+        // A program that doesn't read it may be gone already.
+        let _ = stdin.write_all(self.input.unwrap_or_default().as_bytes());
+        Running { child, arguments: self.arguments }
+    }
+
+    pub(crate) fn done(self) -> Done {
+        self.start().done()
+    }
+}
+
+/// A program that runs.
+pub(crate) struct Running {
+    child: Child,
+    arguments: Vec<OsString>,
+}
+
+impl Running {
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_raw(i32::try_from(self.pid()).unwrap()).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// Waits for its end without a look at what it wrote: others may have inherited that.
+    pub(crate) fn wait(mut self) -> std::process::ExitStatus {
+        self.child.wait().unwrap()
+    }
+
+    pub(crate) fn done(self) -> Done {
+        let arguments = format!("{:?}", self.arguments);
+        let pid = rustix::process::Pid::from_child(&self.child);
+        let waiting = std::thread::spawn(move || self.child.wait_with_output().unwrap());
+        let begun = Instant::now();
+        while !waiting.is_finished() {
+            if begun.elapsed() > DEADLINE * 2 {
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+                panic!("{arguments} did not end within {:?}: {:?}", DEADLINE * 2, waiting.join().map(Done::from));
+            }
+            std::thread::park_timeout(Duration::from_millis(2));
+        }
+        Done::from(waiting.join().unwrap())
+    }
+}
+
+/// What a program left.
+#[derive(Debug)]
+pub(crate) struct Done {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl From<Output> for Done {
+    fn from(output: Output) -> Self {
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("all output is UTF-8");
+        let done = Self { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) };
+        assert_no_secret(&done.stdout);
+        assert_no_secret(&done.stderr);
+        done
+    }
+}
+
+impl Done {
+    #[track_caller]
+    pub(crate) fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{self:#?}");
+        self
+    }
+
+    /// The one document on stdout.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:#?}"))
+    }
+
+    /// Asserts that stderr says all of this.
+    #[track_caller]
+    pub(crate) fn says(self, parts: &[&str]) -> Self {
+        for part in parts {
+            assert!(self.stderr.contains(part), "not said: {part}\n{self:#?}");
+        }
+        self
+    }
+}
+
+/// Everything that these tests see goes through here.
+#[track_caller]
+pub(crate) fn assert_no_secret(text: &str) {
+    for secret in SECRETS {
+        assert!(!text.contains(secret), "a secret was printed: {text}");
+    }
+}
+
+/// Waits until `ready` answers something.
+#[track_caller]
+pub(crate) fn eventually<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(value) = ready() {
+            return value;
+        }
+        assert!(begun.elapsed() < DEADLINE, "not within {DEADLINE:?}: {what}");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}

@@ -1,0 +1,174 @@
+//! Ending sessions by name, and what keeps a cluster warm.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::status::{Lying, lying, of_settings, unknown};
+use crate::error::{Error, Kind, Result};
+use crate::keeper::{FromKeeper, Journal, KeyFiles, Left, Phase, Snapshot, Word};
+use crate::session::{Heard, Observer};
+
+/// What became of one key.
+#[derive(Clone, Debug, Serialize)]
+pub struct Finished {
+    /// The key in clear.
+    pub key: String,
+    /// Names its files, and selects it.
+    pub hash: String,
+    /// Explicit sessions that were ended.
+    pub sessions: Vec<String>,
+    /// Who still holds the cluster.
+    pub held_by: Vec<String>,
+    /// What became of the cluster: `suspended`, `removed`, `deleted`, `left`, `owed` (the release failed), `held` (by
+    /// others), `warm` (kept for the next run), `releasing` (not waited for), `nothing` (was there), `unknown`.
+    pub outcome: String,
+    /// More about the outcome, for people.
+    pub detail: String,
+}
+
+/// Ends explicit sessions, and the time for which a cluster is kept warm. `selector` is a session's name, or a key or its
+/// hash; without one, it is the session that the settings of the working directory name, else their key.
+///
+/// A session that a live process holds, and the run of a live `cargo`, end only if they are named; and only explicit
+/// sessions have names. An empty answer: nothing is there to be ended. With `wait`, returns once each cluster is let go
+/// of, kept warm or held by others.
+///
+/// # Errors
+///
+/// When the selector names nothing, when only live processes hold the key (the error names them), and when letting go
+/// takes longer than `wait`.
+pub fn finish(selector: Option<&str>, wait: Option<Duration>) -> Result<Vec<Finished>> {
+    let (named, on): (Option<String>, Vec<Lying>) = match selector {
+        None => {
+            let (settings, files) = of_settings()?;
+            (
+                settings.session.map(|named| named.name),
+                lying()?.into_iter().filter(|key| key.files.hash == files.hash).collect(),
+            )
+        }
+        Some(selector) => {
+            let all = lying()?;
+            let key = all.iter().any(|lying| lying.is(selector));
+            let here = |lying: &Lying| if key { lying.is(selector) } else { lying.has_session(selector) };
+            let found: Vec<Lying> = all.into_iter().filter(here).collect();
+            if found.is_empty() {
+                return Err(unknown(selector));
+            }
+            ((!key).then(|| selector.to_owned()), found)
+        }
+    };
+    let mut all = Vec::new();
+    for lying in on {
+        let done = finish_key(&lying.files, &lying.key, named.as_deref(), true, wait)?;
+        if done.outcome != "nothing" {
+            all.push(done);
+        }
+    }
+    Ok(all)
+}
+
+/// The same for one key. `now`: nobody wants its cluster kept warm.
+pub(super) fn finish_key(
+    files: &KeyFiles,
+    key: &str,
+    session: Option<&str>,
+    now: bool,
+    wait: Option<Duration>,
+) -> Result<Finished> {
+    let mut finished = Finished {
+        key: key.to_owned(),
+        hash: files.hash.clone(),
+        sessions: Vec::new(),
+        held_by: Vec::new(),
+        outcome: "nothing".to_owned(),
+        detail: "no keeper lives".to_owned(),
+    };
+    let Some(mut observer) = Observer::of(files)? else { return Ok(finished) };
+    // Before anything ends, or the last word could be missed.
+    let Some(before) = observer.status(true)? else { return Ok(finished) };
+    let Some((sessions, held_by)) = observer.finish(session, now)? else { return Ok(finished) };
+    if sessions.is_empty() && !held_by.is_empty() {
+        let what = session.map_or_else(|| "this key".to_owned(), |name| format!("the session `{name}`"));
+        return Err(Error::new(Kind::Session, format!("cannot let go of the cluster of {what}"))
+            .because(format!("it is held by {}", held_by.join(" and ")))
+            .hint("end them, or name the session that is to end: `cargo cratedb finish NAME`"));
+    }
+    (finished.sessions, finished.held_by) = (sessions, held_by);
+    let (outcome, detail) = match wait {
+        _ if !finished.held_by.is_empty() => ("held".to_owned(), finished.held_by.join(" and ")),
+        _ if before.phase == Phase::Owed => {
+            ("owed".to_owned(), "the release failed; the keeper tries again, for ten minutes".to_owned())
+        }
+        None => ("releasing".to_owned(), String::new()),
+        Some(wait) => await_end(&mut observer, files, wait)?,
+    };
+    (finished.outcome, finished.detail) = (outcome, detail);
+    Ok(finished)
+}
+
+/// Waits until the cluster is let go of, or will not be: in which words.
+pub(super) fn await_end(observer: &mut Observer, files: &KeyFiles, wait: Duration) -> Result<(String, String)> {
+    let deadline = Instant::now() + wait;
+    let (mut released, mut step) = (None, String::new());
+    loop {
+        match observer.next(deadline)? {
+            Heard::Message(message) => match *message {
+                FromKeeper::Released { outcome, detail } if outcome == "owed" => return Ok((outcome, detail)),
+                FromKeeper::Released { outcome, detail } => released = Some((outcome, detail)),
+                FromKeeper::Progress { text, .. } => step = text,
+                FromKeeper::State(snapshot) => {
+                    if let Some(end) = settled(&snapshot) {
+                        return Ok(released.unwrap_or(end));
+                    }
+                }
+                _ => {}
+            },
+            Heard::End => return Ok(released.unwrap_or_else(|| end_of(files))),
+            Heard::Nothing => {
+                let error = Error::new(Kind::Timeout, "the cluster was not let go of in time")
+                    .because(format!("waited {}", humantime::format_duration(wait)));
+                let error = if step.is_empty() { error } else { error.because(format!("last step: {step}")) };
+                return Err(error.hint(format!("the keeper goes on; its log is {}", files.log.display())));
+            }
+        }
+    }
+}
+
+/// What a keeper that does not end is doing instead.
+fn settled(snapshot: &Snapshot) -> Option<(String, String)> {
+    let alive = snapshot.sessions.iter().any(|session| !session.over);
+    match snapshot.phase {
+        Phase::Warm => Some(("warm".to_owned(), "kept for the next run (CRATEDB_TEST_KEEP_WARM)".to_owned())),
+        Phase::Up | Phase::Acquiring if alive => Some(("held".to_owned(), "somebody else uses it".to_owned())),
+        _ => None,
+    }
+}
+
+/// The keeper is gone and did not say how its release went.
+fn end_of(files: &KeyFiles) -> (String, String) {
+    match Journal::look(&files.journal) {
+        Ok(Left::Record(record)) if record.word == Word::Clean => {
+            ("left".to_owned(), "it was found running, or nothing was up".to_owned())
+        }
+        Ok(Left::Record(_)) => {
+            ("owed".to_owned(), "the keeper ended before it could let go; `cargo cratedb sweep` does".to_owned())
+        }
+        _ => ("unknown".to_owned(), format!("{} can't be read", files.journal.display())),
+    }
+}
+
+impl fmt::Display for Finished {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.key)?;
+        if !self.sessions.is_empty() {
+            write!(f, "finished {}; ", self.sessions.join(", "))?;
+        }
+        f.write_str(&self.outcome)?;
+        if !self.detail.is_empty() {
+            write!(f, " ({})", self.detail)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,79 @@
+//! Holding an explicit session: the cluster is there before the command that needs it, and is let go of after it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Finished;
+use super::finish::finish_key;
+use crate::error::Result;
+use crate::session::Hold;
+use crate::settings::Settings;
+
+/// An explicit session that this process holds. Dropping it ends the session, and so does the end of this process.
+pub struct Held(Hold);
+
+/// Joins as the explicit session `session` with this process as its runner, and waits for the cluster. What is waited for
+/// goes to standard error, as in tests.
+///
+/// # Errors
+///
+/// When the name or a setting can't be read, and when no cluster can be had.
+pub fn hold(manifest_dir: &Path, session: &str) -> Result<Held> {
+    Ok(Held(Hold::new(Settings::load(manifest_dir)?.in_session(session)?, None)?))
+}
+
+/// The same; what is waited for, and what people should know, goes to `on_progress` instead.
+///
+/// # Errors
+///
+/// See [`hold`].
+pub fn hold_with(
+    manifest_dir: &Path,
+    session: &str,
+    on_progress: impl Fn(&str) + Send + Sync + 'static,
+) -> Result<Held> {
+    let settings = Settings::load(manifest_dir)?.in_session(session)?;
+    Ok(Held(Hold::new(settings, Some(Arc::new(on_progress)))?))
+}
+
+impl Held {
+    /// The variables that make a process part of this session. No secrets: such a process finds the keeper by the same
+    /// settings as this one, and by the keeper's directories where it runs (a container needs them mounted).
+    pub fn environment(&self) -> Vec<(String, String)> {
+        /// What the command leaves behind must not keep a cluster for long once nobody holds the session.
+        const IDLE: &str = "10s";
+        vec![
+            ("CRATEDB_TEST_SESSION".to_owned(), self.session().to_owned()),
+            ("CRATEDB_TEST_SESSION_IDLE".to_owned(), IDLE.to_owned()),
+        ]
+    }
+
+    /// The name of the session.
+    pub fn session(&self) -> &str {
+        self.0.settings().session.as_ref().map_or("", |named| &named.name)
+    }
+
+    /// The cluster, for people: its name, address and version.
+    pub fn describe(&self) -> String {
+        match self.0.ready() {
+            Ok(ready) => format!("{}, CrateDB {}, at {}", ready.name, ready.version, ready.http_url),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    /// The HTTP address of the cluster, without credentials.
+    pub fn http_url(&self) -> Option<String> {
+        Some(self.0.ready().ok()?.http_url.clone())
+    }
+
+    /// Ends the session; with `wait`, returns once the cluster is let go of, kept warm or held by others.
+    ///
+    /// # Errors
+    ///
+    /// When that takes longer than `wait`.
+    pub fn release(self, wait: Option<Duration>) -> Result<Finished> {
+        let (files, key) = (self.0.files().clone(), self.0.settings().spec.key.clone());
+        finish_key(&files, &key, Some(self.session()), false, wait)
+    }
+}

@@ -1,0 +1,219 @@
+//! Repairing what killed keepers left, key by key; what can't be repaired here is said and stops nothing.
+
+use std::fmt;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::finish::await_end;
+use super::status::{Lying, lying, unknown, working_directory};
+use crate::error::{Error, Kind, Result};
+use crate::keeper::{
+    FromClient, FromKeeper, Hello, Journal, KeyFiles, Left, Locks, PROTOCOL, Phase, Policy, Record, Spec, Word, encode,
+};
+use crate::provider::Target;
+use crate::session::process::by_name;
+use crate::session::{Heard, Observer, reach};
+use crate::settings::target_of_key;
+
+/// How long the birth of a keeper may take.
+const BIRTH: Duration = Duration::from_secs(30);
+/// How long a repair may take: an operation that is under way, then a suspension.
+const REPAIR: Duration = Duration::from_secs(30 * 60);
+
+/// What became of one key.
+#[derive(Clone, Debug, Serialize)]
+pub struct Swept {
+    /// The key in clear; empty where the journal can't be read.
+    pub key: String,
+    /// Names its files, and selects it.
+    pub hash: String,
+    /// What its journal owed.
+    pub owed: String,
+    /// `repaired`, `would repair`, `forgotten`, `would forget`, `held` (by a live keeper), `skipped` (can't be repaired
+    /// here) or `failed`.
+    pub outcome: String,
+    /// More about the outcome, for people: what was let go of, or why it can't be.
+    pub detail: String,
+}
+
+/// Lets go of what the journals of dead keepers owe, with the credentials that are at hand in the working directory.
+/// `dry_run` only says what would be done. `forget`, a key or its hash, drops what that key's journal owes, saying what it
+/// was, and nothing else is done.
+///
+/// Keys that owe nothing, and those whose keeper lives, are not in the answer.
+///
+/// # Errors
+///
+/// When the state directory can't be used, and when `forget` names no key. What is wrong with one key is its outcome.
+pub fn sweep(dry_run: bool, forget: Option<&str>) -> Result<Vec<Swept>> {
+    let all = lying()?;
+    if let Some(selector) = forget {
+        let named: Vec<&Lying> = all.iter().filter(|lying| lying.is(selector)).collect();
+        let [one] = named[..] else { return Err(unknown(selector)) };
+        return Ok(vec![drop_debt(one, dry_run)]);
+    }
+    let dir = working_directory()?;
+    let owing = all.iter().filter(|lying| !lying.is_kept());
+    Ok(owing.filter_map(|lying| Some(sweep_one(lying, lying.owed()?, &dir, dry_run))).collect())
+}
+
+fn sweep_one(lying: &Lying, owed: String, dir: &Path, dry_run: bool) -> Swept {
+    let (outcome, detail) = match plan(lying, dir) {
+        Err(why) => ("skipped", why.to_string()),
+        Ok(_) if dry_run => ("would repair", String::new()),
+        Ok(Plan::Forget) => match write_clean(&lying.files) {
+            Ok(()) => ("repaired", "nothing had been touched".to_owned()),
+            Err(error) => ("failed", error.to_string()),
+        },
+        Ok(Plan::Repair(target, record)) => match repair(lying, *target, &record) {
+            Ok((outcome, detail)) => told(&outcome, detail),
+            Err(error) => ("failed", error.to_string()),
+        },
+    };
+    swept(lying, owed, outcome, detail)
+}
+
+fn swept(lying: &Lying, owed: String, outcome: &str, detail: String) -> Swept {
+    Swept { key: lying.key.clone(), hash: lying.files.hash.clone(), owed, outcome: outcome.to_owned(), detail }
+}
+
+/// How a repair ended, in the words of this module.
+fn told(outcome: &str, detail: String) -> (&'static str, String) {
+    let detail = if detail.is_empty() { outcome.to_owned() } else { format!("{outcome}: {detail}") };
+    match outcome {
+        "owed" | "unknown" => ("failed", detail),
+        "held" | "warm" => ("held", detail),
+        _ => ("repaired", detail),
+    }
+}
+
+enum Plan {
+    /// Nothing was touched, so only the journal has to say so.
+    Forget,
+    Repair(Box<Target>, Box<Record>),
+}
+
+/// What can be done about a key, or why nothing can.
+fn plan(lying: &Lying, dir: &Path) -> Result<Plan> {
+    let skip = |why: String| Error::new(Kind::Session, "its journal can't be used").because(why);
+    match &lying.left {
+        Ok(Left::Record(record)) if record.held.is_none() => Ok(Plan::Forget),
+        Ok(Left::Record(record)) => Ok(Plan::Repair(Box::new(target_of_key(dir, &lying.key)?), record.clone())),
+        Ok(_) => Err(skip(lying.problem().unwrap_or_default())
+            .hint("let go by hand of what it names, then `cargo cratedb sweep --forget` it")),
+        Err(error) => Err(error.clone()),
+    }
+}
+
+/// Starts a keeper that looks at what its predecessor left and lets go of it; how that ended.
+///
+/// Its one client belongs to a run that is over: to such a one no keeper gives a cluster that is not up already.
+fn repair(lying: &Lying, target: Target, record: &Record) -> Result<(String, String)> {
+    let client = reach(&lying.files, Instant::now() + BIRTH)?;
+    let gone = || {
+        Error::new(Kind::Session, "the keeper that should repair it ended at once")
+            .hint(format!("its log is {}", lying.files.log.display()))
+    };
+    let mut observer = Observer::of(&lying.files)?.ok_or_else(gone)?;
+    observer.status(true)?.ok_or_else(gone)?;
+    greet(&client, spec(&lying.key, target, record))?;
+    // Whoever is connected keeps what is found; only the question was needed.
+    let deadline = Instant::now() + BIRTH;
+    loop {
+        match observer.next(deadline)? {
+            Heard::Message(message) => match *message {
+                FromKeeper::State(snapshot) if snapshot.phase != Phase::Starting => break,
+                _ => {}
+            },
+            Heard::End | Heard::Nothing => break,
+        }
+    }
+    drop(client);
+    await_end(&mut observer, &lying.files, REPAIR)
+}
+
+/// What a keeper needs to let go: the policy of those whose session it was, and no time to keep anything warm.
+fn spec(key: &str, target: Target, record: &Record) -> Spec {
+    let policy = Policy { keep_warm: 0, ..record.policy.unwrap_or_default() };
+    Spec { key: key.to_owned(), target, policy, report: None, log: "info".to_owned(), notes: Vec::new() }
+}
+
+fn greet(client: &UnixStream, spec: Spec) -> Result<()> {
+    use std::io::Write as _;
+    // No runner: whoever sweeps lives, and nobody must take that for a run that goes on.
+    let process = by_name(false);
+    let hello = FromClient::Hello(Box::new(Hello {
+        protocol: PROTOCOL,
+        spec,
+        own: process.own,
+        runners: process.runners,
+        orphan: true,
+        doomed: false,
+        open: Vec::new(),
+        binary: "sweep".to_owned(),
+        session: None,
+    }));
+    let frame = encode(&hello)?;
+    let mut client = client;
+    client.write_all(&frame).map_err(|error| Error::new(Kind::Session, "cannot talk to the keeper").because(error))
+}
+
+/// Drops what a journal owes.
+fn drop_debt(lying: &Lying, dry_run: bool) -> Swept {
+    let owed = lying.owed().unwrap_or_else(|| "nothing".to_owned());
+    if lying.is_kept() {
+        return swept(
+            lying,
+            owed,
+            "held",
+            "its keeper lives: `cargo cratedb finish` ends what nobody holds".to_owned(),
+        );
+    }
+    let detail = match &lying.left {
+        Ok(Left::Record(record)) => record.held.as_ref().map(ToString::to_string).unwrap_or_default(),
+        _ => lying.problem().unwrap_or_default(),
+    };
+    if dry_run {
+        return swept(lying, owed, "would forget", detail);
+    }
+    match write_clean(&lying.files) {
+        Ok(()) => swept(lying, owed, "forgotten", detail),
+        Err(error) => swept(lying, owed, "failed", error.to_string()),
+    }
+}
+
+/// Makes a journal say that nothing is owed, unless a keeper has come to it.
+fn write_clean(files: &KeyFiles) -> Result<()> {
+    let mut locks = Locks::take();
+    let _birth = locks.lock(&files.birth, Instant::now() + BIRTH)?;
+    let Some(_lifetime) = locks.try_lock(&files.lifetime)? else {
+        return Err(Error::new(Kind::Session, "a keeper lives again").hint("see `cargo cratedb status`"));
+    };
+    match Journal::look(&files.journal)? {
+        Left::Record(_) | Left::Nothing => {}
+        // No code could read it: as if there had never been one.
+        Left::Foreign { .. } | Left::Damaged => {
+            std::fs::OpenOptions::new().write(true).truncate(true).open(&files.journal).map_err(|error| {
+                Error::new(Kind::Session, format!("cannot empty {}", files.journal.display())).because(error)
+            })?;
+        }
+    }
+    Journal::open(&files.journal, "")?.write_synced(|record| {
+        (record.word, record.held) = (Word::Clean, None);
+        record.undropped.clear();
+    })
+}
+
+impl fmt::Display for Swept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = if self.key.is_empty() { &self.hash } else { &self.key };
+        write!(f, "{key}: {}; {}", self.owed, self.outcome)?;
+        if !self.detail.is_empty() {
+            write!(f, ": {}", self.detail)?;
+        }
+        Ok(())
+    }
+}

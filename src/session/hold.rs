@@ -1,0 +1,46 @@
+//! Holding an explicit session without running a test: its cluster is there as long as this process wants it.
+
+use std::sync::Arc;
+
+use super::link::Link;
+use super::process;
+use super::speaker::Listener;
+use crate::background;
+use crate::error::Result;
+use crate::keeper::{KeyFiles, Places, Ready};
+use crate::settings::Settings;
+
+/// This process as the holder of an explicit session. Dropping it ends the session.
+pub(crate) struct Hold {
+    link: Link,
+    files: KeyFiles,
+}
+
+impl Hold {
+    /// Joins and waits for the cluster. `settings` name the session. Blocks.
+    pub(crate) fn new(settings: Settings, listener: Option<Listener>) -> Result<Self> {
+        let files = Places::find()?.key(&settings.spec.key);
+        let at = files.clone();
+        let joined = async move { Link::heard(settings, process::by_name(true), at, listener).await };
+        Ok(Self { link: background::wait(joined)?, files })
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        self.link.settings()
+    }
+
+    pub(crate) fn files(&self) -> &KeyFiles {
+        &self.files
+    }
+
+    /// The cluster.
+    pub(crate) fn ready(&self) -> Result<Arc<Ready>> {
+        self.link.ready()
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.link.finish_session();
+    }
+}

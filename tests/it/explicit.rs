@@ -1,0 +1,394 @@
+//! Sessions with a name: what belongs to them, what ends them, and what the command line sees and repairs.
+
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use cratedb_cloud_simulator::{Fault, Options, Pace};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::support::cloud::{CLUSTER, TestCloud, suspendable};
+use crate::support::consumer::{Consumer, clean, target_dir};
+use crate::support::run::{Plan, Run, Runner, runners};
+use crate::support::{processes, wait_for};
+
+const NAME: &str = "nightly-1";
+
+/// A program of the consumer, with nothing of these tests around it.
+fn program(consumer: &Consumer, cloud: &TestCloud, name: &str) -> Command {
+    let mut command = clean(Command::new(target_dir().join("debug").join(name)));
+    command.current_dir(&consumer.dir).envs(cloud.environment()).stdin(Stdio::null());
+    command
+}
+
+/// What the command line says, as its JSON; and what it says to people.
+struct Said {
+    values: Vec<Value>,
+    code: Option<i32>,
+    text: String,
+}
+
+fn said(output: Output) -> Said {
+    let lines = String::from_utf8_lossy(&output.stdout).into_owned();
+    let values = lines.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| line.into())).collect();
+    Said { values, code: output.status.code(), text: String::from_utf8_lossy(&output.stderr).into_owned() }
+}
+
+fn control(consumer: &Consumer, cloud: &TestCloud, words: &[&str]) -> Said {
+    said(program(consumer, cloud, "explicit_control").args(words).output().unwrap())
+}
+
+impl Said {
+    #[track_caller]
+    fn done(self) -> Vec<Value> {
+        assert_eq!(self.code, Some(0), "{}", self.text);
+        self.values
+    }
+
+    #[track_caller]
+    fn one(self) -> Value {
+        let values = self.done();
+        let [one] = &values[..] else { panic!("{values:?}") };
+        one.clone()
+    }
+}
+
+fn in_session(consumer: &Consumer, runner: Runner, cloud: &TestCloud) -> Plan {
+    Plan::new(consumer, runner).cloud(cloud).env("CRATEDB_TEST_SESSION", NAME)
+}
+
+fn kill(pid: u32, signal: Signal) {
+    kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), signal).unwrap();
+}
+
+/// A process that holds the session `NAME`.
+struct Holder(Child);
+
+impl Holder {
+    fn new(consumer: &Consumer, cloud: &TestCloud) -> Self {
+        use std::io::BufRead as _;
+        let mut command = program(consumer, cloud, "explicit_control");
+        command.args(["hold", NAME, "--wait"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
+        std::io::BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        assert!(line.contains(NAME) && line.contains("CRATEDB_TEST_SESSION"), "{line}");
+        Self(child)
+    }
+
+    /// Tells it to go on, and waits for what it says.
+    fn release(mut self) -> Said {
+        drop(self.0.stdin.take());
+        let output = std::mem::replace(&mut self.0, Command::new("true").spawn().unwrap()).wait_with_output();
+        said(output.unwrap())
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn two_runs_share_one_resume_and_finish_suspends() {
+    for runner in runners() {
+        let (consumer, cloud) = (Consumer::of("explicit", runner), TestCloud::suspended());
+        let report = cloud.path().join("report");
+        for _ in 0..2 {
+            let plan = in_session(&consumer, runner, &cloud);
+            plan.env("CRATEDB_TEST_REPORT", report.display().to_string()).run().passed();
+            assert_eq!(cloud.counts(), (1, 0));
+        }
+        let finished = control(&consumer, &cloud, &["finish", NAME, "--wait"]).one();
+        // It waited: the suspension is over.
+        assert_eq!(cloud.counts(), (1, 1));
+        assert!(!cloud.simulator.cloud().cluster(CLUSTER).running);
+        assert_eq!((&finished["sessions"], &finished["outcome"]), (&vec![NAME].into(), &"suspended".into()));
+        cloud.ends_with(1, 1);
+        let lines = std::fs::read_to_string(&report).unwrap();
+        let [line] = lines.lines().collect::<Vec<_>>()[..] else { panic!("{lines}") };
+        let line: Value = serde_json::from_str(line).unwrap();
+        assert_eq!((&line["name"], &line["tests"], &line["outcome"]), (&NAME.into(), &4.into(), &"suspended".into()));
+    }
+}
+
+#[test]
+fn idle_for_its_time_it_ends() {
+    let (consumer, cloud) = (Consumer::of("explicit", Runner::Cargo), TestCloud::suspended());
+    let plan = in_session(&consumer, Runner::Cargo, &cloud).env("CRATEDB_TEST_SESSION_IDLE", "500ms");
+    plan.run().passed();
+    cloud.ends_with(1, 1);
+}
+
+#[test]
+fn finish_without_a_name_means_the_key_of_the_settings() {
+    let (consumer, cloud) = (Consumer::of("explicit", Runner::Cargo), TestCloud::suspended());
+    in_session(&consumer, Runner::Cargo, &cloud).run().passed();
+    let finished = control(&consumer, &cloud, &["finish", "--wait"]).one();
+    assert_eq!((&finished["sessions"], &finished["outcome"]), (&vec![NAME].into(), &"suspended".into()));
+    cloud.ends_with(1, 1);
+    assert_eq!(control(&consumer, &cloud, &["finish"]).done(), Vec::<Value>::new(), "nothing is held any more");
+    let unknown = control(&consumer, &cloud, &["finish", "no-such"]);
+    assert!(unknown.code == Some(4) && unknown.text.contains("no-such"), "{}", unknown.text);
+}
+
+#[test]
+fn a_process_without_a_runner_above_belongs_to_it() {
+    let (consumer, cloud) = (Consumer::of("explicit", Runner::Cargo), TestCloud::suspended());
+    for _ in 0..2 {
+        let mut alone = program(&consumer, &cloud, "explicit_alone");
+        let output = alone.env("CRATEDB_TEST_SESSION", NAME).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(cloud.counts(), (1, 0));
+    }
+    control(&consumer, &cloud, &["finish", NAME, "--wait"]).one();
+    cloud.ends_with(1, 1);
+}
+
+/// As in a container, whose processes have numbers of their own and end together with their first one.
+#[test]
+fn a_process_of_another_process_namespace_belongs_to_it() {
+    let (consumer, cloud) = (Consumer::of("explicit", Runner::Cargo), TestCloud::suspended());
+    let holder = Holder::new(&consumer, &cloud);
+    let mut inside = clean(Command::new("unshare"));
+    inside.args(["--user", "--map-current-user", "--pid", "--fork", "--kill-child", "--mount-proc"]);
+    inside.arg(target_dir().join("debug/explicit_alone")).envs(cloud.environment()).env("CRATEDB_TEST_SESSION", NAME);
+    let output = inside.current_dir(&consumer.dir).stdin(Stdio::null()).output();
+    match output {
+        Ok(output) if output.status.success() => {
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(!said.contains("process 1 of its container"), "{said}");
+        }
+        other => crate::support::skip("namespaces", &format!("no process namespace can be made here: {other:?}")),
+    }
+    assert_eq!(cloud.counts(), (1, 0));
+    assert_eq!(holder.release().one()["outcome"], "suspended");
+    cloud.ends_with(1, 1);
+}
+
+#[test]
+fn a_holder_has_the_cluster_before_the_tests_and_lets_go_after_them() {
+    for runner in runners() {
+        let (consumer, cloud) = (Consumer::of("explicit", runner), TestCloud::suspended());
+        let holder = Holder::new(&consumer, &cloud);
+        assert!(cloud.simulator.cloud().cluster(CLUSTER).running);
+        in_session(&consumer, runner, &cloud).env("CRATEDB_TEST_SESSION_IDLE", "10ms").run().passed();
+        assert_eq!(cloud.counts(), (1, 0), "it is held, so it is not idle");
+        assert_eq!(holder.release().one()["outcome"], "suspended");
+        assert!(!cloud.simulator.cloud().cluster(CLUSTER).running);
+        cloud.ends_with(1, 1);
+    }
+}
+
+#[test]
+fn a_holder_that_is_killed_lets_go() {
+    for signal in [Signal::KILL, Signal::INT] {
+        let (consumer, cloud) = (Consumer::of("explicit", Runner::Cargo), TestCloud::suspended());
+        let holder = Holder::new(&consumer, &cloud);
+        kill(holder.0.id(), signal);
+        cloud.ends_with(1, 1);
+    }
+}
+
+#[test]
+fn a_holder_that_is_killed_while_the_cluster_resumes_lets_go_once_it_is_there() {
+    let consumer = Consumer::of("explicit", Runner::Cargo);
+    let cloud = TestCloud::with(Options::default().cluster(suspendable()));
+    cloud.simulator.cloud().hold_next_operation(CLUSTER);
+    let mut holder = program(&consumer, &cloud, "explicit_control").args(["hold", NAME]).spawn().unwrap();
+    cloud.wait_for_counts(1, 0);
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    cloud.simulator.cloud().release(CLUSTER);
+    cloud.ends_with(1, 1);
+}
+
+/// A run that stands still in a test.
+fn halted(consumer: &Consumer, cloud: &TestCloud, meet: &tempfile::TempDir, explicit: bool) -> Run {
+    let plan = if explicit {
+        in_session(consumer, Runner::Cargo, cloud)
+    } else {
+        Plan::new(consumer, Runner::Cargo).cloud(cloud)
+    };
+    let mut run = plan.env("MEET_DIR", meet.path().display().to_string()).in_order().start();
+    run.wait_for_file(&meet.path().join("a.here"));
+    run
+}
+
+#[test]
+fn what_a_killed_holder_started_fails_and_starts_nothing() {
+    let (consumer, cloud) = (Consumer::of("explicit", Runner::Cargo), TestCloud::suspended());
+    let meet = tempfile::tempdir().unwrap();
+    let holder = Holder::new(&consumer, &cloud);
+    let run = halted(&consumer, &cloud, &meet, true);
+    kill(holder.0.id(), Signal::KILL);
+    wait_for("the keeper to hear of it", || {
+        let status = control(&consumer, &cloud, &["status"]).one();
+        let ends = status["sessions"][0]["ends"].as_str().unwrap_or_default().to_owned();
+        if ends.contains("it is over") { Ok(()) } else { Err(ends) }
+    });
+    std::fs::write(meet.path().join("a.go"), "x").unwrap();
+    run.finish().failed().says(&format!("the session `{NAME}` is over"));
+    cloud.ends_with(1, 1);
+}
+
+#[test]
+fn status_tells_who_holds_what_since_when_and_until_when() {
+    let (consumer, cloud) = (Consumer::of("explicit", Runner::Cargo), TestCloud::suspended());
+    let meet = tempfile::tempdir().unwrap();
+    assert_eq!(control(&consumer, &cloud, &["status"]).done(), Vec::<Value>::new());
+    let run = halted(&consumer, &cloud, &meet, false);
+    in_session(&consumer, Runner::Cargo, &cloud).run().passed();
+    let said = control(&consumer, &cloud, &["status"]);
+    assert!(said.text.contains("`one::a` runs for") && said.text.contains("cargo test"), "{}", said.text);
+    let status = said.one();
+    assert_eq!((&status["phase"], &status["answers"], &status["owes"]), (&"up".into(), &true.into(), &true.into()));
+    assert_eq!((&status["provider"], &status["keeper"]), (&"cloud".into(), &cloud.keeper().into()));
+    assert!(status["resource"].as_str().unwrap().contains(CLUSTER) && status["until"].is_i64(), "{status}");
+    let sessions = status["sessions"].as_array().unwrap();
+    let (explicit, runs): (Vec<&Value>, Vec<&Value>) = sessions.iter().partition(|session| session["name"] == NAME);
+    let ([explicit], [implicit]) = (&explicit[..], &runs[..]) else { panic!("{status}") };
+    assert_eq!((&explicit["processes"], &explicit["runners"]), (&0.into(), &Value::Array(vec![])));
+    assert!(explicit["until"].is_i64() && explicit["ends"].as_str().unwrap().contains("10m"), "{explicit}");
+    assert_eq!((&implicit["processes"], &implicit["tests"][0]["test"]), (&1.into(), &"one::a".into()));
+    assert_eq!(implicit["runners"][0]["pid"], run.id());
+    // Its run lives, so the session ends only with it; the explicit one ends.
+    let finished = control(&consumer, &cloud, &["finish"]).one();
+    assert_eq!((&finished["sessions"], &finished["outcome"]), (&vec![NAME].into(), &"held".into()));
+    let refused = control(&consumer, &cloud, &["finish"]);
+    assert!(refused.code == Some(1) && refused.text.contains(&format!("process {}", run.id())), "{}", refused.text);
+    std::fs::write(meet.path().join("a.go"), "x").unwrap();
+    run.finish().passed();
+    cloud.ends_with(1, 1);
+    let status = control(&consumer, &cloud, &["status"]).one();
+    assert_eq!((&status["keeper"], &status["owes"]), (&Value::Null, &false.into()), "{status}");
+}
+
+#[test]
+fn finish_ends_what_is_kept_warm() {
+    let (consumer, cloud) = (Consumer::of("explicit", Runner::Cargo), TestCloud::suspended());
+    Plan::new(&consumer, Runner::Cargo).cloud(&cloud).env("CRATEDB_TEST_KEEP_WARM", "1h").run().passed();
+    assert_eq!(cloud.counts(), (1, 0));
+    assert_eq!(control(&consumer, &cloud, &["finish", "--wait"]).one()["outcome"], "suspended");
+    cloud.ends_with(1, 1);
+}
+
+#[test]
+fn a_release_that_fails_is_told() {
+    let (consumer, cloud) = (Consumer::of("explicit", Runner::Cargo), TestCloud::suspended());
+    in_session(&consumer, Runner::Cargo, &cloud).run().passed();
+    cloud.simulator.cloud().fault(Fault::on("PUT", "/suspend").status(403).always());
+    let finished = control(&consumer, &cloud, &["finish", NAME, "--wait"]).one();
+    assert!(finished["outcome"] == "owed" && finished["detail"].as_str().unwrap().contains("403"), "{finished}");
+    cloud.simulator.cloud().clear_faults();
+    wait_for("the suspension", || match cloud.simulator.cloud().cluster(CLUSTER).running {
+        false => Ok(()),
+        true => Err(cloud.log()),
+    });
+}
+
+/// Everybody is dead, and the cluster runs on.
+fn left_behind(consumer: &Consumer, cloud: &TestCloud) {
+    in_session(consumer, Runner::Cargo, cloud).run().passed();
+    processes::kill_and_wait(cloud.keeper());
+    assert!(cloud.simulator.cloud().cluster(CLUSTER).running);
+}
+
+#[test]
+fn sweep_repairs_what_a_killed_keeper_left() {
+    let (consumer, cloud) = (Consumer::of("explicit", Runner::Cargo), TestCloud::suspended());
+    left_behind(&consumer, &cloud);
+    let status = control(&consumer, &cloud, &["status"]).one();
+    assert!(status["owes"] == true && status["phase"].as_str().unwrap().contains("was killed"), "{status}");
+    let would = control(&consumer, &cloud, &["sweep", "--dry-run"]).one();
+    assert_eq!(would["outcome"], "would repair");
+    assert!(would["owed"].as_str().unwrap().contains(CLUSTER), "{would}");
+    assert_eq!(cloud.counts(), (1, 0), "a dry run asks for nothing");
+    let began = Instant::now();
+    let swept = control(&consumer, &cloud, &["sweep"]).one();
+    assert_eq!((&swept["outcome"], &swept["detail"]), (&"repaired".into(), &"suspended".into()));
+    assert!(!cloud.simulator.cloud().cluster(CLUSTER).running && began.elapsed() < Duration::from_secs(20));
+    cloud.ends_with(1, 1);
+    assert_eq!(control(&consumer, &cloud, &["sweep"]).done(), Vec::<Value>::new());
+}
+
+#[test]
+fn sweep_of_what_was_suspended_by_hand_wakes_nothing() {
+    let (consumer, cloud) = (Consumer::of("explicit", Runner::Cargo), TestCloud::suspended());
+    left_behind(&consumer, &cloud);
+    cloud.simulator.cloud().foreign_suspend(CLUSTER, Pace::Auto(Duration::ZERO));
+    assert_eq!(control(&consumer, &cloud, &["sweep"]).one()["outcome"], "repaired");
+    cloud.ends_with(1, 0);
+}
+
+#[test]
+fn sweep_says_whose_credentials_it_lacks_and_goes_on() {
+    let (consumer, cloud) = (Consumer::of("explicit", Runner::Cargo), TestCloud::suspended());
+    left_behind(&consumer, &cloud);
+    // Another format and a damaged one beside it.
+    let own = cloud.file("journal").unwrap();
+    std::fs::write(cloud.path().join("00000000000000aa.journal"), "neither one slot nor two").unwrap();
+    let json = r#"{"version":2,"sequence":3,"word":"asleep","key":"cloud|elsewhere"}"#;
+    let sum =
+        json.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    let record = format!("{:<31}\n{json}", format!("{:08x} {sum:016x}", json.len()));
+    std::fs::write(cloud.path().join("00000000000000bb.journal"), record).unwrap();
+    let mut other = program(&consumer, &cloud, "explicit_control");
+    let swept = said(other.arg("sweep").env("CRATEDB_CLOUD_API_KEY", "another-key").output().unwrap()).done();
+    let of = |hash: &str| swept.iter().find(|one| one["hash"] == hash).unwrap_or_else(|| panic!("{swept:?}"));
+    let hash = own.file_stem().unwrap().to_str().unwrap();
+    for (hash, why) in [(hash, "test-key"), ("00000000000000aa", "damaged"), ("00000000000000bb", "format 2")] {
+        let one = of(hash);
+        assert!(one["outcome"] == "skipped" && one["detail"].as_str().unwrap().contains(why), "{one}");
+    }
+    // With them it is repaired, whatever cluster the settings here name.
+    let mut right = program(&consumer, &cloud, "explicit_control");
+    let swept = said(right.arg("sweep").env("CRATEDB_CLUSTER_NAME", "another").output().unwrap()).done();
+    let one = swept.iter().find(|one| one["hash"] == hash).unwrap();
+    assert_eq!(one["outcome"], "repaired", "{one}");
+    let would = control(&consumer, &cloud, &["forget", "00000000000000bb", "--dry-run"]).one();
+    assert_eq!(would["outcome"], "would forget");
+    for hash in ["00000000000000aa", "00000000000000bb"] {
+        assert_eq!(control(&consumer, &cloud, &["forget", hash]).one()["outcome"], "forgotten");
+    }
+    assert_eq!(control(&consumer, &cloud, &["sweep"]).done(), Vec::<Value>::new());
+    cloud.ends_with(1, 1);
+}
+
+#[test]
+fn forget_drops_a_debt_and_says_what_it_was() {
+    let (consumer, cloud) = (Consumer::of("explicit", Runner::Cargo), TestCloud::suspended());
+    in_session(&consumer, Runner::Cargo, &cloud).run().passed();
+    let hash = cloud.file("journal").unwrap().file_stem().unwrap().to_str().unwrap().to_owned();
+    assert_eq!(control(&consumer, &cloud, &["forget", &hash]).one()["outcome"], "held", "its keeper lives");
+    processes::kill_and_wait(cloud.keeper());
+    let forgotten = control(&consumer, &cloud, &["forget", &hash]).one();
+    assert!(forgotten["detail"].as_str().unwrap().contains(CLUSTER), "{forgotten}");
+    assert_eq!(control(&consumer, &cloud, &["sweep"]).done(), Vec::<Value>::new());
+    assert_eq!(cloud.counts(), (1, 0));
+    assert_eq!(control(&consumer, &cloud, &["forget", "no-such-key"]).code, Some(4));
+}
+
+#[test]
+fn the_log_is_found_and_its_place_told_before_there_is_one() {
+    let (consumer, cloud) = (Consumer::of("explicit", Runner::Cargo), TestCloud::suspended());
+    let none = control(&consumer, &cloud, &["log"]);
+    assert!(none.code == Some(1) && none.text.contains(&cloud.path().display().to_string()), "{}", none.text);
+    in_session(&consumer, Runner::Cargo, &cloud).run().passed();
+    let log = cloud.file("log").unwrap().display().to_string();
+    for words in [&["log"][..], &["log", NAME]] {
+        assert_eq!(control(&consumer, &cloud, words).one(), log.as_str());
+    }
+    control(&consumer, &cloud, &["finish", "--wait"]).one();
+    cloud.ends_with(1, 1);
+}
+
+#[test]
+fn a_name_that_does_not_fit_is_refused() {
+    let (consumer, cloud) = (Consumer::of("explicit", Runner::Cargo), TestCloud::suspended());
+    let plan = Plan::new(&consumer, Runner::Cargo).cloud(&cloud).env("CRATEDB_TEST_SESSION", "to night");
+    plan.run().failed().says("cannot read CRATEDB_TEST_SESSION=`to night`").says("accepted: 1 to 64");
+    cloud.ends_with(0, 0);
+}
