@@ -139,7 +139,7 @@ fn a_reader_that_has_enough_is_no_failure() {
         crate::support::PROGRAM
     );
     let run = crate::support::Run::of(&world, "bash", &["-c", &script]);
-    let done = run.as_known().done().expect(0);
+    let done = run.with_the_key().done().expect(0);
     assert!(!done.stderr.contains("error"), "{done:?}");
 }
 

@@ -88,7 +88,7 @@ impl World {
 
     /// The program, with the key of this world.
     pub(crate) fn cli(&self, arguments: &[&str]) -> Run {
-        Run::of(self, PROGRAM, arguments).as_known()
+        Run::of(self, PROGRAM, arguments).with_the_key()
     }
 
     /// The program, with nothing that says who asks.
@@ -129,7 +129,7 @@ impl Run {
     }
 
     /// With the key of this world.
-    pub(crate) fn as_known(self) -> Self {
+    pub(crate) fn with_the_key(self) -> Self {
         self.env("CRATEDB_CLOUD_API_KEY", KEY).env("CRATEDB_CLOUD_API_SECRET", SECRET)
     }
 
