@@ -98,8 +98,9 @@ impl KeepSchema {
 fn named(name: String, idle: u64) -> Result<Named> {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if name.is_empty() || name.len() > 64 || !name.chars().all(fits) {
-        return Err(unreadable("CRATEDB_TEST_SESSION", &name)
-            .hint("accepted: 1 to 64 of letters, digits, `.`, `_` and `-`"));
+        return Err(
+            unreadable("CRATEDB_TEST_SESSION", &name).hint("accepted: 1 to 64 of letters, digits, `.`, `_` and `-`")
+        );
     }
     Ok(Named { name, idle })
 }

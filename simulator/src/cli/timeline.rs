@@ -46,9 +46,11 @@ pub(super) fn tell(story: &Story, events: &[Event], span: Span, totals: &Totals)
         let (tests, binaries) = (count(totals.tests, "test"), count(totals.binaries, "binary"));
         lines.push(format!("{tests} in {binaries} shared it"));
     }
+    // What was asked for before it last began to run is not what it still runs in spite of.
+    let began = times(Happening::Deployed).chain(times(Happening::Resumed)).max();
     lines.extend(ending(
         story,
-        times(Happening::SuspendRequested).next_back(),
+        times(Happening::SuspendRequested).next_back().filter(|at| began.is_none_or(|began| *at > began)),
         times(Happening::Suspended).next_back(),
         span,
     ));
@@ -136,6 +138,14 @@ mod tests {
         let resumed = [event(5, Happening::ResumeRequested), event(9, Happening::Resumed)];
         let last = |story: &Story| told(story, &resumed, &Totals::default()).pop().unwrap();
         assert_eq!(last(&story(true, true)), "still runs: nobody asked for it to be suspended");
+        let between = [
+            event(1, Happening::SuspendRequested),
+            event(2, Happening::Suspended),
+            resumed[0].clone(),
+            resumed[1].clone(),
+        ];
+        let again = told(&story(true, true), &between, &Totals::default()).pop().unwrap();
+        assert_eq!(again, "still runs: nobody asked for it to be suspended");
         assert_eq!(last(&story(false, true)), "left running: its product cannot be suspended");
     }
 
