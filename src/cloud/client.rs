@@ -196,10 +196,7 @@ impl Client {
         let this = self.clone();
         self.at_home(async move {
             let path = Path::root("oauth2/logout");
-            match this.once(Method::GET, &path, &[], None).await {
-                Err(error) if error.status().is_none() => Err(error),
-                _ => Ok(()),
-            }
+            this.exchange(&Method::GET, &path, &[], None, "GET /oauth2/logout").await.map(drop)
         })
         .await
     }
