@@ -53,6 +53,8 @@ pub fn run_async<T>(
     let context = running.context();
     let outcome = {
         let runtime = runtime()?;
+        // An attempt that is alone on the cluster is known by its runtime too.
+        let _inside = runtime.enter();
         let _current = session::enter(running.attempt());
         runtime.block_on(body(&context))
     };

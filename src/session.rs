@@ -5,6 +5,7 @@ mod birth;
 mod hold;
 mod link;
 mod observer;
+mod place;
 pub(crate) mod process;
 mod speaker;
 
@@ -14,15 +15,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OnceCell;
 
-pub(crate) use self::attempt::{Attempt, TestInfo, current_attempt, current_cluster, enter, surrounding_attempt};
+pub(crate) use self::attempt::{Attempt, TestInfo, current_attempt, current_cluster, enter};
 pub(crate) use self::birth::reach;
 pub(crate) use self::hold::Hold;
 use self::link::Link;
 pub(crate) use self::observer::{Heard, Observer};
+use self::place::Place;
 use crate::background;
 use crate::cluster::Cluster;
 use crate::error::Result;
-use crate::keeper::{AttemptId, Places};
+use crate::keeper::Places;
 use crate::settings::Settings;
 
 /// One test run: everything below one `cargo test` or `cargo nextest run`, which shares one cluster.
@@ -67,12 +69,14 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// When the run is over, or when an exclusive test held the cluster longer than `CRATEDB_TEST_START_TIMEOUT`.
+    /// When the run is over, when an exclusive test held the cluster longer than `CRATEDB_TEST_START_TIMEOUT`, and at once
+    /// when it is an exclusive test that asks, in a thread that can't be told to be its own.
     pub async fn cluster(&self, name: &str) -> Result<Cluster> {
         self.cluster_within(name, surrounding_attempt()).await
     }
 
-    pub(crate) async fn cluster_within(&self, name: &str, parent: Option<AttemptId>) -> Result<Cluster> {
+    pub(crate) async fn cluster_within(&self, name: &str, place: Place) -> Result<Cluster> {
+        let parent = place.parent(&self.link, name)?;
         let (link, name) = (self.link.clone(), name.to_owned());
         background::run(async move { attempt::unattended(link, name, parent).await }).await
     }
@@ -84,6 +88,11 @@ impl Session {
         let join = async move { slot.get_or_init(|| join(dir)).await.clone() };
         background::run(join).await.map(|link| Self { link })
     }
+}
+
+/// Where the calling thread stands, for [`Session::cluster_within`].
+pub(crate) fn surrounding_attempt() -> Place {
+    Place::look()
 }
 
 type Slot = Arc<OnceCell<Result<Link>>>;

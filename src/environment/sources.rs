@@ -144,10 +144,9 @@ impl Sources {
 
 /// Only ours: a variable that is not UTF-8 is none of them.
 fn environment() -> Result<HashMap<String, String>> {
-    let ours = |name: &str| name.starts_with("CRATEDB_") || name == "CI";
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
-        .filter(|(name, _)| ours(name))
+        .filter(|(name, _)| is_ours(name))
         .map(|(name, value)| {
             let value = value.into_string().map_err(|_| {
                 Error::new(Kind::Setting, format!("cannot read {name}")).because("its value is not UTF-8")
@@ -157,16 +156,61 @@ fn environment() -> Result<HashMap<String, String>> {
         .collect()
 }
 
+/// Whether a variable is ours, or tells us something.
+fn is_ours(name: &str) -> bool {
+    name.starts_with("CRATEDB_") || name == "CI"
+}
+
+/// Reads what is ours. Other programs have other forms of this file, so lines of theirs need not be readable.
 fn read_file(path: &Path) -> Result<HashMap<String, String>> {
-    let fail = |error: dotenvy::Error| {
-        // A parse error of dotenvy quotes the line, which may hold a secret.
-        let cause = match error {
-            dotenvy::Error::LineParse(_, at) => format!("a line can't be parsed at its character {at}"),
-            other => other.to_string(),
-        };
+    let fail = |cause: String| {
+        // What stands there is not shown: it may hold a secret.
         Error::new(Kind::Setting, format!("cannot read {}", path.display()))
             .because(cause)
             .hint("accepted: lines of the form NAME=value, with quotes around values that hold spaces")
     };
-    dotenvy::from_path_iter(path).map_err(fail)?.map(|entry| entry.map_err(fail)).collect()
+    let bytes = std::fs::read(path).map_err(|error| fail(error.to_string()))?;
+    let text = String::from_utf8_lossy(&bytes);
+    let text = text.trim_start_matches('\u{feff}');
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    // All that could be read so far: values may refer to those before them.
+    let (mut readable, mut at) = (String::new(), 0);
+    while at < lines.len() {
+        match readable_until(&readable, &lines[at..]) {
+            Some(count) => {
+                readable.extend(lines[at..at + count].iter().copied());
+                at += count;
+            }
+            None if is_ours(name_in(lines[at])) => return Err(fail(format!("line {} can't be parsed", at + 1))),
+            None => at += 1,
+        }
+    }
+    let map = read_lines(&readable).map_err(|_| fail("it can't be parsed".into()))?;
+    Ok(map.into_iter().filter(|(name, _)| is_ours(name)).collect())
+}
+
+/// How many lines the first entry takes: more than one if a quote is open at its end. None if it can't be read. An open
+/// quote of somebody else's ends before what is ours.
+fn readable_until(before: &str, lines: &[&str]) -> Option<usize> {
+    let mut tried = before.to_owned();
+    for (count, line) in lines.iter().enumerate() {
+        if count > 0 && (is_ours(name_in(line)) || !lines[0].contains(['\'', '"', '\\'])) {
+            return None;
+        }
+        tried.push_str(line);
+        if read_lines(&tried).is_ok() {
+            return Some(count + 1);
+        }
+    }
+    None
+}
+
+fn read_lines(text: &str) -> std::result::Result<HashMap<String, String>, dotenvy::Error> {
+    dotenvy::from_read_iter(text.as_bytes()).collect()
+}
+
+/// The name that a line would set.
+fn name_in(line: &str) -> &str {
+    let line = line.trim_start_matches('\u{feff}').trim_start();
+    line.strip_prefix("export ").unwrap_or(line).split('=').next().unwrap_or_default().trim()
 }

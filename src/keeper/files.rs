@@ -44,7 +44,7 @@ impl Places {
                 if !dir.is_absolute() {
                     return Err(Error::new(Kind::Setting, format!("cannot use {DIR_VARIABLE}=`{}`", dir.display()))
                         .because("the path is not absolute")
-                        .hint("accepted: an absolute path of at most 60 bytes to a directory that belongs to you"));
+                        .hint("accepted: the absolute path of a directory that belongs to you"));
                 }
                 Self { runtime: dir.clone(), state: dir }
             }
@@ -54,6 +54,7 @@ impl Places {
                 Self { runtime, state }
             }
         };
+        check_length(&places.runtime)?;
         make_own(&places.runtime, user)?;
         match make_own(&places.state, user) {
             Ok(()) => Ok(places),
@@ -79,6 +80,22 @@ impl Places {
             log: state("log"),
         }
     }
+}
+
+/// The system limits the paths of sockets, and says so in words that help nobody.
+fn check_length(dir: &Path) -> Result<()> {
+    // With the NUL at the end.
+    let field = size_of::<libc::sockaddr_un>() - std::mem::offset_of!(libc::sockaddr_un, sun_path);
+    let limit = field - 1 - "/0123456789abcdef.sock".len();
+    let length = dir.as_os_str().len();
+    if length <= limit {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Setting, format!("cannot use {DIR_VARIABLE}=`{}`", dir.display()))
+        .because(format!(
+            "the path has {length} bytes, and sockets in it can have a path only if it has at most {limit}"
+        ))
+        .hint(format!("accepted: an absolute path of at most {limit} bytes to a directory that belongs to you")))
 }
 
 /// Makes `dir` for this user alone, or finds it so. A directory that somebody else prepared is refused.
@@ -156,6 +173,22 @@ mod tests {
         let file = dir.path().join("file");
         fs::write(&file, "").unwrap();
         assert!(make_own(&file, own).unwrap_err().to_string().contains("no directory"));
+    }
+
+    #[test]
+    fn a_directory_too_deep_for_sockets_is_refused_with_both_numbers() {
+        let limit = (1..200).take_while(|n| check_length(Path::new(&"x".repeat(*n))).is_ok()).count();
+        let error = check_length(Path::new(&"x".repeat(limit + 1))).unwrap_err().to_string();
+        assert!(error.contains(&format!("has {} bytes", limit + 1)), "{error}");
+        assert!(error.contains(&format!("at most {limit}")), "{error}");
+        // The system agrees.
+        let dir = tempfile::Builder::new().prefix("l").rand_bytes(3).tempdir_in("/tmp").unwrap();
+        let deep = |length: usize| dir.path().join("x".repeat(length - dir.path().as_os_str().len() - 1));
+        let bind = |dir: PathBuf| {
+            fs::create_dir_all(&dir).unwrap();
+            std::os::unix::net::UnixListener::bind(dir.join("0123456789abcdef.sock")).is_ok()
+        };
+        assert!(bind(deep(limit)) && !bind(deep(limit + 1)));
     }
 
     #[test]

@@ -55,6 +55,13 @@ impl Locks {
         Ok(file)
     }
 
+    /// The same for the file that lies there now: somebody removed the one that is known.
+    pub(crate) fn try_lock_again(&mut self, path: &Path) -> Result<Option<Held>> {
+        // Its descriptor stays open, like all.
+        self.0.get_or_insert_with(HashMap::new).remove(path);
+        self.try_lock(path)
+    }
+
     /// The lock, if nobody else has it now.
     pub(crate) fn try_lock(&mut self, path: &Path) -> Result<Option<Held>> {
         let file = self.file(path)?;

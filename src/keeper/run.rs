@@ -1,12 +1,12 @@
 //! The keeper's loop: turns sockets, deaths, timers and answers into events, and effects into calls.
 
+mod alone;
 mod effects;
 mod observers;
 mod reports;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,14 +20,14 @@ use super::clients::{Clients, Joined, Watch};
 use super::connection::{self, Outbox};
 use super::files::KeyFiles;
 use super::journal::Journal;
-use super::lock::Locks;
 use super::machine::{ClientId, Event, Limits, Machine, Millis, RunnerId, State, Word};
 use super::protocol::{FromClient, FromKeeper, Hello, PROTOCOL, Spec};
 use super::work::{Outcome, Work};
-use super::{Holder, exit, log, watch};
+use super::{exit, log, watch};
 use crate::error::{Error, Result};
 use crate::provider::Resource;
 use crate::session::process;
+use alone::Alone;
 
 /// How often the socket's path is looked at: a cleaner of temporary files may have removed it.
 const SOCKET_LOOK: Duration = Duration::from_secs(1);
@@ -67,7 +67,7 @@ enum Last {
 /// Runs a keeper on an inherited listener until nothing is left to do; the exit code.
 pub(super) fn run(listener: OwnedFd, files: &KeyFiles) -> i32 {
     let filter = log::start();
-    if !hold_lifetime(files) || !hold_journal(files) {
+    if !alone::hold_lifetime(files) || !alone::hold_journal(files) {
         return exit::NOT_ALONE;
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -86,51 +86,6 @@ pub(super) fn run(listener: OwnedFd, files: &KeyFiles) -> i32 {
     });
     tracing::info!(code, "the keeper ends");
     code
-}
-
-/// Takes the lock that says "this resource has its keeper", for life.
-fn hold_lifetime(files: &KeyFiles) -> bool {
-    // Whoever started this keeper looked that the lock is free; it may be looking still.
-    let deadline = Instant::now() + Duration::from_secs(1);
-    match Locks::take().lock(&files.lifetime, deadline) {
-        Ok(held) => {
-            let holder = Holder {
-                pid: std::process::id(),
-                protocol: PROTOCOL,
-                socket: files.socket.clone(),
-                journal: files.journal.clone(),
-            };
-            held.write(&serde_json::to_string(&holder).unwrap_or_default());
-            std::mem::forget(held);
-            true
-        }
-        Err(error) => {
-            tracing::error!(%error, "another keeper lives");
-            false
-        }
-    }
-}
-
-/// Takes the journal for life too: a cleaner of temporary files may have removed the lock of a keeper that lives, and
-/// whoever looks for it by that lock alone becomes a second one. The first binds its socket again within a second.
-fn hold_journal(files: &KeyFiles) -> bool {
-    // A predecessor that ends lets go of the one lock a moment before the other.
-    let deadline = Instant::now() + Duration::from_millis(200);
-    loop {
-        match Locks::take().try_lock(&files.journal) {
-            Ok(Some(held)) => {
-                std::mem::forget(held);
-                return true;
-            }
-            Ok(None) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(1)),
-            Ok(None) => {
-                tracing::error!("another keeper lives, and its lock file is gone");
-                return false;
-            }
-            // What is wrong with the journal is said when it is opened.
-            Err(_) => return true,
-        }
-    }
 }
 
 pub(super) type SharedJournal = Arc<Mutex<Result<Journal>>>;
@@ -210,7 +165,7 @@ impl Keeper {
     async fn live(mut self, mut listener: UnixListener) -> i32 {
         let Some(mut received) = self.received.take() else { return exit::NOT_STARTED };
         self.watch_signals();
-        let mut inode = inode_of(&self.files);
+        let mut alone = Alone::of(&self.files);
         let mut look = tokio::time::interval(SOCKET_LOOK);
         let code = loop {
             if let Some(code) = self.exit {
@@ -222,16 +177,14 @@ impl Keeper {
                 accepted = listener.accept() => self.accept(accepted).await,
                 () = sleep_until(self.wake_at()) => self.wake(),
                 _ = look.tick() => {
-                    if inode_of(&self.files) != inode
-                        && let Some(again) = bind_again(&self.files) {
+                    if let Some(again) = self.look_after_files(&mut alone) {
                         listener = again;
-                        inode = inode_of(&self.files);
                     }
                 }
                 Some(_) = self.connections.join_next() => {}
             }
         };
-        if inode_of(&self.files) == inode {
+        if alone.has_socket(&self.files) {
             let _ = std::fs::remove_file(&self.files.socket);
         }
         drop(listener);
@@ -398,19 +351,6 @@ impl Keeper {
             Err(error) => Err(error.clone()),
         }
     }
-}
-
-/// A path without a file, or with another one, is not ours any more.
-fn inode_of(files: &KeyFiles) -> Option<(u64, u64)> {
-    std::fs::symlink_metadata(&files.socket).ok().map(|meta| (meta.dev(), meta.ino()))
-}
-
-/// Nobody else binds while the lifetime lock is held, so what lies at the path is nobody's.
-fn bind_again(files: &KeyFiles) -> Option<UnixListener> {
-    tracing::warn!(socket = %files.socket.display(), "somebody removed the socket; binding it again");
-    let _ = files.socket.parent().map(std::fs::create_dir_all);
-    let _ = std::fs::remove_file(&files.socket);
-    UnixListener::bind(&files.socket).inspect_err(|error| tracing::error!(%error, "it can't be bound")).ok()
 }
 
 async fn sleep_until(at: Option<Instant>) {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
-use super::Session;
 use super::link::Link;
+use super::{Session, place};
 use crate::background;
 use crate::cluster::{Cluster, Grant, OnDrop};
 use crate::error::{Error, Kind, Result};
@@ -42,6 +42,7 @@ struct Lease {
     keep: KeepSchema,
     used: Arc<AtomicBool>,
     over: Arc<AtomicBool>,
+    exclusive: bool,
     ended: bool,
 }
 
@@ -78,6 +79,9 @@ impl Lease {
             return;
         }
         self.over.store(true, Ordering::Release);
+        if self.exclusive {
+            place::forget_runtime(self.id);
+        }
         let used = self.used.load(Ordering::Acquire);
         let lives_on = self.link.ready().is_ok_and(|ready| ready.lives_on);
         let wanted = match self.keep {
@@ -138,6 +142,7 @@ async fn granted(
         keep,
         used: used.clone(),
         over: over.clone(),
+        exclusive: mode == Mode::Exclusive,
         ended: false,
     };
     let cluster = Cluster::new(Grant {
@@ -183,14 +188,11 @@ pub(crate) fn current_attempt() -> Option<AttemptId> {
     CURRENT.with_borrow(|all| all.last().and_then(|cluster| cluster.grant().attempt))
 }
 
-/// The attempt of whoever asks for one more cluster: also in a task that the test spawned on its own thread, which is
-/// polled outside of the test's body.
-pub(crate) fn surrounding_attempt() -> Option<AttemptId> {
-    Cluster::current().and_then(|cluster| cluster.grant().attempt)
-}
-
 /// Makes an attempt the current one of this thread until the guard is dropped.
 pub(crate) fn enter(attempt: &Attempt) -> Entered {
+    if attempt.lease.exclusive {
+        place::remember_runtime(attempt.lease.id);
+    }
     CURRENT.with_borrow_mut(|all| all.push(attempt.cluster.clone()));
     Entered
 }

@@ -15,7 +15,7 @@ use tokio::sync::{Notify, oneshot};
 use super::process::Ancestry;
 use super::speaker::{self, Listener};
 use crate::error::{Error, Kind, Result};
-use crate::keeper::{AttemptId, FromClient, FromKeeper, KeyFiles, Open, PROTOCOL, Ready, encode};
+use crate::keeper::{AttemptId, FromClient, FromKeeper, KeyFiles, Mode, Open, PROTOCOL, Ready, encode};
 use crate::settings::Settings;
 use crate::sql::{Credentials, Wallet};
 
@@ -136,6 +136,11 @@ impl Link {
                 }
             }
         }
+    }
+
+    /// The exclusive attempt that this process has.
+    pub(super) fn exclusive(&self) -> Option<Open> {
+        self.state().open.values().find(|open| open.mode == Mode::Exclusive).cloned()
     }
 
     /// Says that an attempt is over. Returns once the words are in the socket: the process may end right after.

@@ -139,6 +139,61 @@ fn a_file_that_cannot_be_read_is_an_error_without_its_text() {
 }
 
 #[test]
+fn what_is_not_ours_in_a_file_need_not_be_readable() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "just words\nDOCKER_OPTS = [a, b]\nCRATEDB_VERSION=1.1.1\nexport BANNER='open\nUSER NAME=x\n\
+                CRATEDB_USERNAME=ada # us\nCI=true\n\"\n";
+    std::fs::write(dir.path().join(".env"), text).unwrap();
+    let sources = Sources::of(HashMap::new(), &[dir.path().to_owned()]).unwrap();
+    let get = |name| sources.get(name);
+    assert_eq!((get("CRATEDB_VERSION"), get("CRATEDB_USERNAME")), (Some("1.1.1".into()), Some("ada".into())));
+    assert_eq!((get("CI"), get("BANNER")), (Some("true".into()), None));
+    std::fs::write(dir.path().join(".env"), format!("{text}export CRATEDB_PASSWORD=a b\n")).unwrap();
+    let error = Sources::of(HashMap::new(), &[dir.path().to_owned()]).unwrap_err().to_string();
+    assert!(error.contains(".env") && !error.contains("a b"), "{error}");
+}
+
+#[test]
+fn a_session_has_a_name_that_fits_everywhere_and_an_idle_time() {
+    let session = |variables: &[(&str, &str)]| read(variables).unwrap().session;
+    assert_eq!(session(&[]), None);
+    let named = session(&[("CRATEDB_TEST_SESSION", "nightly-1.2_x")]).unwrap();
+    assert_eq!((named.name.as_str(), named.idle), ("nightly-1.2_x", 600_000));
+    let named = session(&[("CRATEDB_TEST_SESSION", "a"), ("CRATEDB_TEST_SESSION_IDLE", "2s")]).unwrap();
+    assert_eq!(named.idle, 2_000);
+    for name in ["a b", "a/b", "ä", &"x".repeat(65)] {
+        let error = read(&[("CRATEDB_TEST_SESSION", name)]).unwrap_err();
+        assert!(error.is_setting() && error.to_string().contains("accepted: 1 to 64"), "{error}");
+    }
+    assert!(read(&[("CRATEDB_TEST_SESSION_IDLE", "0")]).is_err());
+}
+
+#[test]
+fn a_key_leads_back_to_its_target() {
+    let dir = tempfile::tempdir().unwrap();
+    let Target::Local(local) = target_of_key(dir.path(), "local|/a|b/c|6.4.3|1|crate:6.4.3").unwrap() else { panic!() };
+    assert_eq!(
+        (local.project.as_str(), local.version.as_str(), local.image.as_str()),
+        ("/a|b/c", "6.4.3", "crate:6.4.3")
+    );
+    let env = "CRATEDB_CLOUD_API_KEY=k\nCRATEDB_CLOUD_API_SECRET=s\nCRATEDB_CLOUD_ENDPOINT=https://one.example\n";
+    std::fs::write(dir.path().join(".env"), env).unwrap();
+    let Target::Cloud(cloud) = target_of_key(dir.path(), "cloud|https://one.example|name:a|b|k").unwrap() else {
+        panic!()
+    };
+    assert_eq!(cloud.cluster, ClusterAddress::Name("a|b".into()));
+    for (key, lacking) in [
+        ("cloud|https://two.example|id:1|k", "https://two.example"),
+        ("cloud|https://one.example|id:1|other", "API key other"),
+        ("cloud|https://one.example", "can't be read"),
+        ("", "can't be read"),
+    ] {
+        let error = target_of_key(dir.path(), key).unwrap_err().to_string();
+        assert!(error.contains(lacking), "{key}: {error}");
+    }
+}
+
+#[test]
 fn schemas_are_not_kept_on_ci_unless_asked_for() {
     assert_eq!(read(&[("CI", "true")]).unwrap().keep_schema, KeepSchema::Never);
     let asked = read(&[("CI", "true"), ("CRATEDB_TEST_KEEP_SCHEMA", "on-failure")]).unwrap();

@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::cloud::{CLUSTER, TestCloud};
 use crate::support::consumer::Consumer;
-use crate::support::run::{Plan, Run, Runner};
+use crate::support::run::{Plan, Run, Runner, runners};
 use crate::support::wait_for;
 
 fn attacked() -> Consumer {
@@ -127,6 +127,60 @@ fn a_task_of_an_exclusive_test_is_a_part_of_it() {
     cloud.ends_with(1, 1);
 }
 
+#[test]
+fn an_exclusive_test_does_not_wait_for_itself_on_any_thread() {
+    for runner in runners() {
+        let (consumer, cloud) = (Consumer::of("attacked", runner), TestCloud::suspended());
+        let plan = Plan::new(&consumer, runner).args(&["--test", "workers"]).cloud(&cloud);
+        let began = Instant::now();
+        plan.in_order().env("CRATEDB_TEST_START_TIMEOUT", "60s").run().passed();
+        assert!(began.elapsed() < Duration::from_secs(30), "somebody waited: {:?}", began.elapsed());
+        cloud.ends_with(1, 1);
+    }
+}
+
+#[test]
+fn a_path_too_long_for_sockets_is_an_error_that_says_how_long_it_may_be() {
+    let (consumer, cloud) = (attacked(), TestCloud::suspended());
+    let deep = cloud.path().join("d".repeat(100)).display().to_string();
+    let plan = plan(&consumer, &cloud, "hostile").args(&["spoils"]).env("CRATEDB_TEST_DIR", deep.clone());
+    plan.run().failed().says(&format!("the path has {} bytes", deep.len())).says("at most");
+}
+
+/// A client of a later version, with the same runner above it, is told that waiting is in vain.
+#[test]
+fn two_protocols_in_one_run_are_an_error_and_not_a_wait() {
+    use std::io::{Read as _, Write as _};
+    let (consumer, cloud, meeting) = (attacked(), TestCloud::suspended(), Meeting::new());
+    let mut run = meeting.at(plan(&consumer, &cloud, "ends")).in_order().start();
+    meeting.here(&mut run, "a");
+    let asked = |runner: u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{runner}/stat")).unwrap();
+        let start = stat.rsplit(')').next().unwrap().split_ascii_whitespace().nth(19).unwrap();
+        let namespace = std::fs::metadata("/proc/self/ns/pid").unwrap();
+        let namespace = std::os::unix::fs::MetadataExt::ino(&namespace);
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+        let name = crate::support::processes::name(runner).unwrap();
+        let hello = format!(
+            r#"{{"type":"hello","protocol":77,"more":1,"runners":[{{"pid":{runner},"start":{start},"namespace":{namespace},"boot":"{}","name":"{name}"}}]}}"#,
+            boot.trim()
+        );
+        let mut socket = std::os::unix::net::UnixStream::connect(cloud.file("sock").unwrap()).unwrap();
+        socket.write_all(&u32::try_from(hello.len()).unwrap().to_le_bytes()).unwrap();
+        socket.write_all(hello.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        socket.read_to_end(&mut answer).unwrap();
+        serde_json::from_slice::<serde_json::Value>(&answer[4..]).unwrap()
+    };
+    let (own, other) = (asked(run.id()), asked(std::process::id()));
+    assert_eq!((&own["type"], &own["protocol"], &own["same_run"]), (&"protocol".into(), &1.into(), &true.into()));
+    assert_eq!(own["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(other["same_run"], false);
+    meeting.go("a");
+    run.finish().passed();
+    cloud.ends_with(1, 1);
+}
+
 /// Without room for its log a keeper ends as soon as it begins.
 #[test]
 fn a_keeper_that_cannot_begin_is_an_error_and_not_a_wait() {
@@ -165,6 +219,58 @@ fn a_keeper_whose_socket_and_locks_are_removed_stays_the_only_one() {
     for kind in ["sock", "keeper", "birth"] {
         std::fs::remove_file(cloud.file(kind).unwrap()).unwrap();
     }
+    plan(&consumer, &cloud, "hostile").args(&["spoils"]).run().passed();
+    meeting.go("a");
+    run.finish().passed();
+    cloud.ends_with(1, 1);
+    assert_eq!(cloud.log().matches("a keeper was born").count(), 1, "{}", cloud.log());
+}
+
+/// As above, but for a cleaner that finds everything; and somebody comes before the keeper sees it.
+#[test]
+fn of_two_keepers_of_one_cluster_the_one_without_a_journal_ends() {
+    let (consumer, cloud, meeting) = (attacked(), TestCloud::suspended(), Meeting::new());
+    let mut run = meeting.at(plan(&consumer, &cloud, "ends")).in_order().start();
+    meeting.here(&mut run, "a");
+    let first = cloud.keeper();
+    // Stopped, so that the second one is surely first at the journal's place.
+    kill(first, Signal::STOP);
+    for kind in ["sock", "keeper", "birth", "journal"] {
+        std::fs::remove_file(cloud.file(kind).unwrap()).unwrap();
+    }
+    let second = plan(&consumer, &cloud, "hostile").args(&["spoils"]).env("CRATEDB_TEST_KEEP_WARM", "1h");
+    second.env("CRATEDB_TEST_ON_EXIT", "suspend").run().passed();
+    assert_eq!(cloud.log().matches("a keeper was born").count(), 2, "{}", cloud.log());
+    kill(first, Signal::CONT);
+    wait_for("the first keeper's end", || match crate::support::processes::is_dead(first) {
+        true => Ok(()),
+        false => Err(cloud.log()),
+    });
+    cloud.wait_for_counts(1, 1);
+    meeting.go("a");
+    run.finish();
+    let all = crate::support::processes::keepers(cloud.path());
+    all.into_iter().for_each(|pid| kill(pid, Signal::TERM));
+    wait_for("the end of all", || match cloud.simulator.cloud().cluster(CLUSTER).running {
+        false => Ok(()),
+        true => Err(cloud.log()),
+    });
+}
+
+#[test]
+fn a_keeper_whose_files_are_all_removed_puts_them_back() {
+    let (consumer, cloud, meeting) = (attacked(), TestCloud::suspended(), Meeting::new());
+    let mut run = meeting.at(plan(&consumer, &cloud, "ends")).in_order().start();
+    meeting.here(&mut run, "a");
+    for kind in ["sock", "keeper", "birth", "journal"] {
+        std::fs::remove_file(cloud.file(kind).unwrap()).unwrap();
+    }
+    wait_for("the files", || match ["sock", "keeper", "journal"].iter().find(|kind| cloud.file(kind).is_none()) {
+        None => Ok(()),
+        Some(kind) => Err(*kind),
+    });
+    let journal = String::from_utf8_lossy(&std::fs::read(cloud.file("journal").unwrap()).unwrap()).into_owned();
+    assert!(journal.contains(r#""word":"up""#), "what is owed is written again");
     plan(&consumer, &cloud, "hostile").args(&["spoils"]).run().passed();
     meeting.go("a");
     run.finish().passed();

@@ -5,6 +5,7 @@ mod listener;
 
 use std::time::Duration;
 
+use cratedb_test::cloud::model::User;
 use cratedb_test::cloud::{Client, ProfileFile};
 use serde_json::json;
 
@@ -21,18 +22,16 @@ pub(super) async fn login(context: &Context, login: &Login) -> Result<Document, 
     let mut file = ProfileFile::find()?;
     let endpoint = endpoint(context, &file)?;
     let before = file.current().name().to_owned();
-    let profile = choose_profile(&mut file, &endpoint)?;
+    // The session of one endpoint must not come into the profile of another one: that is what it would be sent to.
+    let profile = file.select(&endpoint);
     // Before the browser is told to come.
     let listener = Listener::bind(login.port).await?;
     let url = format!("{}/oauth2/{}/login?cli=true", endpoint.trim_end_matches('/'), login.idp.path());
     invite(context, login, &url);
     let token = arrived(context, listener).await?;
     context.progress.say_in_passing("asking who you are");
-    let client = Client::builder().endpoint(&endpoint).session(&token).build()?;
-    let user = client.me().await?;
-    let organization = Some(user.organization_id.as_str()).filter(|id| !id.is_empty());
-    file.set_session(&token, organization);
-    file.save()?;
+    let path = file.path().display().to_string();
+    let user = kept(file, &endpoint, &token).await?;
     context.progress.clear();
     if profile != before {
         context.terminal.note(&format!(
@@ -40,7 +39,6 @@ pub(super) async fn login(context: &Context, login: &Login) -> Result<Document, 
         ));
     }
     warn_of_keys(context);
-    let path = file.path().display().to_string();
     let document = json!({ "user": user, "endpoint": endpoint, "profile": profile, "file": path });
     let facts = vec![
         ("user", user.email.clone()),
@@ -62,20 +60,31 @@ fn endpoint(context: &Context, file: &ProfileFile) -> Result<String, Failure> {
     Ok(if settings == default { file.current().endpoint().to_owned() } else { settings })
 }
 
-/// The session of one endpoint must not come into the profile of another one: that is what it would be sent to.
-fn choose_profile(file: &mut ProfileFile, endpoint: &str) -> Result<String, Failure> {
-    let is_for = |name: &String| {
-        let profile = file.profile(name);
-        profile.is_some_and(|profile| profile.endpoint().trim_end_matches('/') == endpoint.trim_end_matches('/'))
+/// Saves the session and asks whose it is. What was saved before comes back if it is nobody's.
+///
+/// In this order: the answer may replace the session, and then its successor is saved by the client itself.
+async fn kept(mut file: ProfileFile, endpoint: &str, token: &str) -> Result<User, Failure> {
+    let before = if file.exists() { Some(ProfileFile::load(file.path())?) } else { None };
+    file.set_session(token, None);
+    file.save()?;
+    let user = async { Client::builder().endpoint(endpoint).profile_file(file.path()).build()?.me().await }.await;
+    let user = match (user, before) {
+        (Ok(user), _) => user,
+        (Err(error), before) => {
+            match before {
+                Some(before) => before.save()?,
+                None => {
+                    file.clear_session();
+                    file.save()?;
+                }
+            }
+            return Err(error.into());
+        }
     };
-    let current = file.current().name().to_owned();
-    if is_for(&current) {
-        return Ok(current);
-    }
-    let known = file.names().into_iter().find(is_for);
-    let name = known.unwrap_or_else(|| endpoint.split("://").last().unwrap_or(endpoint).to_owned());
-    file.use_profile(&name, endpoint)?;
-    Ok(name)
+    let mut file = ProfileFile::load(file.path())?;
+    file.set_organization(Some(user.organization_id.as_str()).filter(|id| !id.is_empty()));
+    file.save()?;
+    Ok(user)
 }
 
 fn invite(context: &Context, login: &Login, url: &str) {

@@ -139,7 +139,7 @@ fn a_reader_that_has_enough_is_no_failure() {
         crate::support::PROGRAM
     );
     let run = crate::support::Run::of(&world, "bash", &["-c", &script]);
-    let done = run.as_known().done().expect(0);
+    let done = run.with_the_key().done().expect(0);
     assert!(!done.stderr.contains("error"), "{done:?}");
 }
 
@@ -211,6 +211,42 @@ fn snapshots_of_a_new_cluster_are_none_and_too_far_back_is_a_mistake() {
     let csv = world.cli(&["snapshots", "list", "--cluster-name", "ci", "--output", "csv"]).done().expect(0).stdout;
     assert_eq!(csv, "created,snapshot,repository,tables\n");
     world.cli(&["snapshots", "list", "--cluster-name", "ci", "--since", "15d"]).done().expect(2).says(&["14 days"]);
+}
+
+#[test]
+fn a_job_that_fails_in_the_cloud_is_a_failure() {
+    let world = world();
+    world.write("data.csv", "a\n1\n");
+    world.cloud().fail_next_job("ci", "The disk is full.");
+    let done = world.cli(&["import", "--cluster-name", "ci", "data.csv", "--table", "t", "--output", "json"]).done();
+    let done = done.expect(1).says(&["The disk is full."]);
+    assert!(done.json()["error"]["message"].as_str().unwrap().contains("The disk is full."));
+}
+
+#[test]
+fn an_import_that_takes_too_long_is_timed_out_and_goes_on() {
+    let world = world();
+    world.write("data.csv", "a\n1\n");
+    world.cloud().hold_next_job("ci");
+    let arguments = ["import", "--cluster-name", "ci", "data.csv", "--table", "t", "--timeout", "300ms"];
+    world.cli(&arguments).done().expect(5).says(&["importing into t"]);
+}
+
+#[test]
+fn a_snapshot_is_listed_and_restored() {
+    let world = world();
+    query(&world, &["CREATE TABLE kept (a INTEGER)"]).expect(0);
+    query(&world, &["INSERT INTO kept VALUES (1), (2)"]).expect(0);
+    query(&world, &["REFRESH TABLE kept"]).expect(0);
+    assert!(world.cloud().take_snapshot("ci"));
+    let list = world.cli(&["snapshots", "--cluster-name", "ci", "--output", "json"]).done().expect(0).json();
+    let name = list[0]["snapshot"].as_str().unwrap().to_owned();
+    assert_eq!(list[0]["tables"], json!(["doc.kept"]));
+    query(&world, &["DROP TABLE kept"]).expect(0);
+    let restore = ["snapshots", "restore", "--cluster-name", "ci", &name, "--table", "doc.kept"];
+    let done = world.cli(&restore).done().expect(0);
+    assert!(done.stdout.contains("doc.kept"), "{done:?}");
+    done.says(&["is restored after"]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::support::{Done, Run, Running, World, assert_no_secret, eventually};
+use crate::support::{Run, Running, World, assert_no_secret, eventually};
 
 /// CrateDB Cloud knows one port only.
 static PORT_8400: Mutex<()> = Mutex::new(());
@@ -35,18 +35,6 @@ fn bring(port: u16, token: &str) -> String {
     ask(port, &format!("GET /?token={token} HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n"))
 }
 
-/// A session that the simulator knows, as a browser would be given one.
-fn token_of(world: &World) -> String {
-    let address = world.simulator().url().strip_prefix("http://").unwrap().to_owned();
-    let mut stream = TcpStream::connect(&address).unwrap();
-    let request = format!("GET /oauth2/github/login?cli=true HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let location = answer.lines().find_map(|line| line.split_once("token=")).expect("a token").1;
-    location.split(['&', ' ']).next().unwrap().trim().to_owned()
-}
-
 fn login(world: &World, port: u16, more: &[&str]) -> Running {
     let port = port.to_string();
     world.stranger(&[&["login", "--idp", "github", "--no-browser", "--port", &port], more].concat()).start()
@@ -62,11 +50,6 @@ fn browser(world: &World) -> String {
 
 fn saved(world: &World) -> String {
     std::fs::read_to_string(world.profile_file()).unwrap_or_default()
-}
-
-#[track_caller]
-fn assert_without(done: &Done, token: &str) {
-    assert!(!done.stdout.contains(token) && !done.stderr.contains(token), "the token was printed: {done:?}");
 }
 
 #[test]
@@ -93,7 +76,7 @@ fn a_browser_brings_the_session_and_later_commands_use_it() {
 fn only_the_end_of_a_login_counts() {
     let world = World::with([]);
     let port = free_port();
-    let token = token_of(&world);
+    let token = world.session();
     let running = login(&world, port, &[]);
     let host = format!("Host: localhost:{port}\r\n");
     // A connection on which nothing comes must not keep the others waiting.
@@ -110,8 +93,7 @@ fn only_the_end_of_a_login_counts() {
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{request}: {answer}");
     }
     assert!(bring(port, &token).starts_with("HTTP/1.1 200 OK"));
-    let done = running.done().expect(0);
-    assert_without(&done, &token);
+    running.done().expect(0);
     assert!(saved(&world).contains(&token));
 }
 
@@ -123,7 +105,7 @@ fn the_session_comes_into_a_profile_of_its_own_endpoint() {
     let before = "current-profile: mine\ndefault-format: table\nprofiles:\n  mine:\n    endpoint: https://elsewhere.example\n    \
                   auth-token: token-of-the-tests-2\n    region: _any_\n";
     std::fs::write(world.profile_file(), before).unwrap();
-    let token = token_of(&world);
+    let token = world.session();
     let running = login(&world, port, &[]);
     bring(port, &token);
     running.done().expect(0).says(&["is used from now on, instead of mine"]);
@@ -131,7 +113,7 @@ fn the_session_comes_into_a_profile_of_its_own_endpoint() {
     assert!(file.contains("token-of-the-tests-2") && file.contains(&token), "{file}");
     // Once more: the profile is known now, and nothing is to be told.
     let running = login(&world, port, &["--quiet"]);
-    bring(port, &token_of(&world));
+    bring(port, &world.session());
     running.done().expect(0);
     assert_eq!(saved(&world).matches("endpoint:").count(), 2);
 }
@@ -183,7 +165,7 @@ fn a_key_in_the_environment_is_said_to_win() {
     let port = free_port();
     let arguments = ["login", "--idp", "github", "--no-browser", "--port", &port.to_string()];
     let running = world.cli(&arguments).start();
-    bring(port, &token_of(&world));
+    bring(port, &world.session());
     running.done().expect(0).says(&["CRATEDB_CLOUD_API_KEY is set, and is used instead"]);
 }
 
@@ -201,4 +183,48 @@ fn an_interruption_ends_the_wait() {
 fn an_idp_that_is_none_is_a_mistake_that_lists_them() {
     let done = Run::of(&World::without_cloud(), crate::support::PROGRAM, &["login"]).done().expect(2);
     done.says(&["--idp"]);
+}
+
+#[test]
+fn a_session_that_is_replaced_while_it_is_made_is_kept_as_its_successor() {
+    let world = World::with([]);
+    let port = free_port();
+    world.cloud().rotate_sessions(Some(1));
+    let token = world.session();
+    let running = login(&world, port, &[]);
+    bring(port, &token);
+    running.done().expect(0);
+    assert!(!saved(&world).contains(&token), "the old one was kept");
+    assert!(saved(&world).contains("organization-id: "), "{}", saved(&world));
+    // Each of these has to use what the one before it was given.
+    for _ in 0..3 {
+        world.stranger(&["whoami"]).done().expect(0);
+    }
+}
+
+#[test]
+fn a_session_that_is_over_says_how_to_log_in() {
+    let world = World::with([]);
+    let port = free_port();
+    let running = login(&world, port, &[]);
+    bring(port, &world.session());
+    running.done().expect(0);
+    world.cloud().expire_sessions();
+    let done = world.stranger(&["list", "--output", "json"]).done().expect(3).says(&["cargo cratedb login --idp"]);
+    assert_eq!(done.json()["error"]["exit_code"], 3);
+}
+
+#[test]
+fn a_login_that_fails_leaves_the_one_before() {
+    let world = World::with([]);
+    let port = free_port();
+    let token = world.session();
+    let running = login(&world, port, &[]);
+    bring(port, &token);
+    running.done().expect(0);
+    let before = saved(&world);
+    let running = login(&world, port, &[]);
+    bring(port, "token-of-the-tests-4");
+    running.done().expect(3);
+    assert_eq!(saved(&world), before);
 }

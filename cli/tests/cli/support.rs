@@ -6,6 +6,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use cratedb_cloud_simulator::{Cloud, ClusterOptions, Options, Simulator};
@@ -22,7 +23,13 @@ pub(crate) const SECRET: &str = "secret-of-the-tests-4711";
 pub(crate) const PASSWORD: &str = "password-of-the-tests-4711-long";
 
 /// What must never be printed, wherever a program of these tests writes.
-const SECRETS: [&str; 3] = [SECRET, PASSWORD, "token-of-the-tests"];
+const SECRETS: [&str; 4] = [SECRET, PASSWORD, "token-of-the-tests", JWT];
+
+/// How every token for SQL begins: it is the base64 of `{"`.
+const JWT: &str = "eyJ";
+
+/// The same, made while the tests run.
+static SESSIONS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_cargo-cratedb");
 
@@ -58,6 +65,13 @@ impl World {
         self.simulator().cloud()
     }
 
+    /// A login session that the Cloud knows.
+    pub(crate) fn session(&self) -> String {
+        let token = self.cloud().session();
+        SESSIONS.lock().unwrap_or_else(PoisonError::into_inner).push(token.clone());
+        token
+    }
+
     pub(crate) fn home(&self) -> &Path {
         self.home.path()
     }
@@ -74,7 +88,7 @@ impl World {
 
     /// The program, with the key of this world.
     pub(crate) fn cli(&self, arguments: &[&str]) -> Run {
-        Run::of(self, PROGRAM, arguments).as_known()
+        Run::of(self, PROGRAM, arguments).with_the_key()
     }
 
     /// The program, with nothing that says who asks.
@@ -115,7 +129,7 @@ impl Run {
     }
 
     /// With the key of this world.
-    pub(crate) fn as_known(self) -> Self {
+    pub(crate) fn with_the_key(self) -> Self {
         self.env("CRATEDB_CLOUD_API_KEY", KEY).env("CRATEDB_CLOUD_API_SECRET", SECRET)
     }
 
@@ -245,7 +259,8 @@ impl Done {
 /// Everything that these tests see goes through here.
 #[track_caller]
 pub(crate) fn assert_no_secret(text: &str) {
-    for secret in SECRETS {
+    let sessions = SESSIONS.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    for secret in SECRETS.into_iter().chain(sessions.iter().map(String::as_str)) {
         assert!(!text.contains(secret), "a secret was printed: {text}");
     }
 }

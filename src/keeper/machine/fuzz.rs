@@ -1,6 +1,10 @@
 //! Random histories of runs, crashes and failures against the machine that ships, with a small model of the world.
 
+mod named;
+
 use std::collections::BTreeMap;
+
+use self::named::{Explicit, IDLE};
 
 use super::*;
 use crate::provider::OnExit;
@@ -39,17 +43,6 @@ enum Origin {
     /// It holds the session of this name.
     Holder(u8, RunnerId),
 }
-
-/// What is true of an explicit session.
-#[derive(Clone, Default)]
-struct Explicit {
-    holders: BTreeMap<RunnerId, bool>,
-    quiet_since: Millis,
-    ended: Option<Millis>,
-}
-
-/// How long an explicit session lives without a lease.
-const IDLE: Millis = 60_000;
 
 #[derive(Clone)]
 struct Client {
@@ -185,10 +178,6 @@ impl World {
         self.clients.get_mut(&id).unwrap().granted.insert(attempt, (mode, false));
     }
 
-    fn has_ended(&self, session: SessionId) -> bool {
-        self.explicit.get(&session).is_some_and(|explicit| explicit.ended.is_some())
-    }
-
     /// Whether the run of a client goes on, or was over for less than the orphan limit.
     fn is_fresh(&self, client: &Client) -> bool {
         let limit = Limits::default().orphan_lease;
@@ -198,18 +187,6 @@ impl World {
         match client.origin {
             Origin::Run(runner) => self.runners.get(&runner).is_some_and(|(_, alive)| *alive),
             _ => self.explicit[&client.session].ended.is_none_or(|ended| self.now < ended + limit),
-        }
-    }
-
-    /// An explicit session keeps the cluster until it is finished, its holder is dead or it was idle.
-    fn check_nobody_wants_it(&self) {
-        if self.term || self.limit_passed {
-            return;
-        }
-        for (id, explicit) in self.explicit.iter().filter(|(_, explicit)| explicit.ended.is_none()) {
-            let leased = self.clients.values().any(|client| client.session == *id);
-            let held = explicit.holders.values().any(|alive| *alive);
-            assert!(!leased && !held && self.now >= explicit.quiet_since + IDLE, "released under a living {id:?}");
         }
     }
 
@@ -233,18 +210,6 @@ impl World {
         }
         if state == State::Up && !self.machine.ours {
             assert_eq!(self.journal, Word::Clean);
-        }
-    }
-
-    /// Time has passed, and the machine has heard of it.
-    fn check_the_dead_leave(&self) {
-        for client in self.clients.values().filter(|client| !matches!(client.origin, Origin::Run(_))) {
-            let late = self.explicit[&client.session].ended.map(|ended| ended.max(client.joined_at));
-            let limit = Limits::default().orphan_lease;
-            assert!(
-                late.is_none_or(|late| self.now < late + limit),
-                "somebody of a session that is over is still there"
-            );
         }
     }
 
@@ -308,25 +273,6 @@ impl World {
         self.join_as(Origin::Run(runner), Vec::new());
     }
 
-    fn join_named(&mut self) {
-        let name = self.random.u8(..3);
-        let origin = match self.random.u8(..4) {
-            0 => Origin::Holder(name, RunnerId(self.id())),
-            _ => Origin::Named(name),
-        };
-        self.join_as(origin, Vec::new());
-    }
-
-    /// As the loop does: a name means the session that takes the newcomer, or a new one.
-    fn session_of(&mut self, name: u8, holder: bool) -> SessionId {
-        let known = self.names.get(&name).copied().filter(|id| self.machine.takes(*id, holder));
-        let id = known.unwrap_or_else(|| SessionId(self.id()));
-        self.names.insert(name, id);
-        let now = self.now;
-        self.explicit.entry(id).or_insert_with(|| Explicit { quiet_since: now, ..Explicit::default() });
-        id
-    }
-
     fn join_as(&mut self, origin: Origin, open: Vec<(AttemptId, Mode)>) {
         let (session, runners) = match origin {
             Origin::Run(runner) => (self.runners[&runner].0, vec![(runner, self.runners[&runner].1)]),
@@ -347,41 +293,6 @@ impl World {
         let on_exit = if session.0 % 7 == 0 { OnExit::Suspend } else { OnExit::Auto };
         let policy = Policy { keep_warm, on_exit, ..Policy::default() };
         self.feed(Event::Join(client, Join { session, runners, policy, orphan: false, open, explicit }));
-    }
-
-    fn ended(&mut self, session: SessionId) {
-        let now = self.now;
-        if let Some(explicit) = self.explicit.get_mut(&session) {
-            explicit.ended.get_or_insert(now);
-        }
-    }
-
-    fn finish(&mut self) {
-        let ids: Vec<SessionId> = self.names.values().copied().collect();
-        if !ids.is_empty() {
-            let id = ids[self.random.usize(..ids.len())];
-            self.ended(id);
-            self.feed(Event::Finish(id));
-        }
-    }
-
-    fn cool(&mut self) {
-        self.feed(Event::Cool);
-        assert!(!matches!(self.machine.state(), State::Warm { .. }), "still kept warm");
-    }
-
-    fn kill_holder(&mut self) {
-        let alive = |explicit: &Explicit| explicit.holders.iter().find(|(_, alive)| **alive).map(|(id, _)| *id);
-        let Some((session, runner)) = self.explicit.iter().find_map(|(id, explicit)| Some((*id, alive(explicit)?)))
-        else {
-            return;
-        };
-        let explicit = self.explicit.get_mut(&session).unwrap();
-        explicit.holders.insert(runner, false);
-        if !explicit.holders.values().any(|alive| *alive) {
-            self.ended(session);
-        }
-        self.feed(Event::RunnerGone(runner));
     }
 
     fn pick(&mut self, ready: bool) -> Option<ClientId> {

@@ -50,10 +50,6 @@ impl Screen {
         Self { child, keys, bytes, reader: Some(reader) }
     }
 
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// All that was written, with what moves the cursor.
     pub(crate) fn raw(&self) -> String {
         String::from_utf8_lossy(&self.bytes.lock().unwrap()).into_owned()

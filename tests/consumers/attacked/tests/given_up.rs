@@ -10,13 +10,15 @@ use cratedb_test::{Cluster, Result, Session, blocking, cratedb_cluster};
 fn a_turn_that_is_given_up(cluster: &blocking::Cluster) -> Result<()> {
     cluster.execute("CREATE TABLE t (id INT)")?;
     let (given_up, waits) = mpsc::channel();
-    // A thread of its own is in no attempt.
-    std::thread::spawn(move || {
+    // A thread with a name may be another test's, as far as anybody can tell.
+    let other = std::thread::Builder::new().name("another_test".into());
+    let spawned = other.spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let asked = async { Session::current().await?.cluster("given_up").await };
         let outcome = runtime.block_on(async { tokio::time::timeout(Duration::from_millis(300), asked).await });
         given_up.send(outcome.is_err()).unwrap();
     });
+    drop(spawned.unwrap());
     assert!(waits.recv().unwrap(), "the cluster was not taken");
     Ok(())
 }

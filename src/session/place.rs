@@ -1,0 +1,88 @@
+//! Where somebody stands who asks for one more cluster: inside a test that has one, or not.
+//!
+//! It matters while an exclusive test runs: what it asks for itself must not wait for its own end. A thread-local tells
+//! for the test's own thread. For the others there is the runtime to which they belong, and where that is unknown too, an
+//! error beats a wait that can't end.
+
+use std::sync::{Mutex, PoisonError};
+
+use tokio::runtime::{self, Handle};
+
+use super::link::Link;
+use crate::cluster::Cluster;
+use crate::error::{Error, Kind, Result};
+use crate::keeper::AttemptId;
+
+/// The runtimes in which exclusive attempts run.
+static RUNTIMES: Mutex<Vec<(runtime::Id, AttemptId)>> = Mutex::new(Vec::new());
+
+/// Where the calling thread stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In this attempt.
+    Inside(AttemptId),
+    /// In a process that runs one test.
+    OneTest,
+    /// On a thread that no test has, of which test is unknown; its name.
+    Stray(String),
+    /// On the thread of some test, or anywhere else.
+    Elsewhere,
+}
+
+impl Place {
+    /// Of the calling thread: also in a task that the test spawned, which is polled outside of the test's body.
+    pub(crate) fn look() -> Self {
+        let attempt = Cluster::current().and_then(|cluster| cluster.grant().attempt);
+        if let Some(attempt) = attempt.or_else(of_runtime) {
+            return Self::Inside(attempt);
+        }
+        if std::env::var_os("NEXTEST_TEST_NAME").is_some() {
+            return Self::OneTest;
+        }
+        match std::thread::current().name() {
+            None => Self::Stray("without a name".to_owned()),
+            Some(name) if name.starts_with("tokio-") => Self::Stray(format!("`{name}`")),
+            Some(_) => Self::Elsewhere,
+        }
+    }
+
+    /// The attempt of which one that begins here is a part.
+    ///
+    /// # Errors
+    ///
+    /// When it would wait for the test that asks for it.
+    pub(super) fn parent(self, link: &Link, name: &str) -> Result<Option<AttemptId>> {
+        let thread = match self {
+            Self::Inside(attempt) => return Ok(Some(attempt)),
+            Self::OneTest => return Ok(link.exclusive().map(|open| open.id)),
+            Self::Elsewhere => return Ok(None),
+            Self::Stray(thread) => thread,
+        };
+        let Some(open) = link.exclusive() else { return Ok(None) };
+        Err(Error::new(Kind::Usage, format!("cannot make the cluster `{name}` in a thread {thread}"))
+            .because(format!("the exclusive test `{}` of this process has the cluster, and this may be a part of it that would wait for itself", open.test))
+            .hint("ask for the cluster in the test's own thread or in a task of its runtime, and hand it to the other threads"))
+    }
+}
+
+fn of_runtime() -> Option<AttemptId> {
+    let id = Handle::try_current().ok()?.id();
+    runtimes().iter().find(|(runtime, _)| *runtime == id).map(|(_, attempt)| *attempt)
+}
+
+/// Notes that an exclusive attempt runs in the runtime of this thread, if there is one.
+pub(super) fn remember_runtime(attempt: AttemptId) {
+    let Ok(handle) = Handle::try_current() else { return };
+    let mut runtimes = runtimes();
+    if !runtimes.iter().any(|(_, known)| *known == attempt) {
+        runtimes.push((handle.id(), attempt));
+    }
+}
+
+pub(super) fn forget_runtime(attempt: AttemptId) {
+    runtimes().retain(|(_, known)| *known != attempt);
+}
+
+fn runtimes() -> std::sync::MutexGuard<'static, Vec<(runtime::Id, AttemptId)>> {
+    RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner)
+}
