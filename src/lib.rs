@@ -86,6 +86,8 @@
 //! | `CRATEDB_TEST_LOG` | filter of the keeper's log | `info` |
 //! | `CRATEDB_TEST_REPORT` | a file to which each session adds one line of JSON: tests, processes, times, outcome | |
 //! | `CRATEDB_TEST_OUTER` | a process id: that process and all above it are no test runners. For tests that run test runners | |
+//! | `CRATEDB_TEST_SESSION` | name (1 to 64 of letters, digits, `.`, `_`, `-`) of the explicit session to which this process belongs, whatever runs it | |
+//! | `CRATEDB_TEST_SESSION_IDLE` | an explicit session ends after this long without a test process | `10m` |
 //!
 //! # How it works
 //!

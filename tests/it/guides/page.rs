@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 /// The blocks of one language, as they stand.
-pub fn blocks(page: &Path, language: &str) -> Vec<String> {
+pub(crate) fn blocks(page: &Path, language: &str) -> Vec<String> {
     let text = fs::read_to_string(page).unwrap_or_else(|error| panic!("{}: {error}", page.display()));
     let (mut found, mut inside): (Vec<String>, Option<bool>) = (Vec::new(), None);
     for line in text.lines() {
