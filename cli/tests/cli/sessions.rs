@@ -103,6 +103,15 @@ fn the_exit_code_is_that_of_the_command() {
 }
 
 #[test]
+fn it_is_the_same_when_cargo_calls_it() {
+    let world = world();
+    let arguments = ["cratedb", "test", "--cluster-name", "ci", "--quiet", "--", "sh", "-c", "exit 7"];
+    let run = Run::of(&world, "cargo", &arguments).with_the_key().with_the_program_in_path();
+    assert_eq!(run.done().expect(7).stderr, "");
+    assert_eq!(changes(&world), ONCE);
+}
+
+#[test]
 fn a_command_that_can_not_be_started_ends_the_session_too() {
     let world = world();
     world.write("no-program", "");
