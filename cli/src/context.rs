@@ -115,8 +115,10 @@ impl Context {
         let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
         let done = runtime.block_on(async {
             tokio::select! {
-                done = work => done,
+                // In this order: whoever sees the work begin may interrupt it.
+                biased;
                 code = asked_to_end() => Err(self.interrupted(code)),
+                done = work => done,
                 () = self.late() => Err(self.timed_out()),
             }
         });

@@ -115,7 +115,11 @@ impl Run {
             !strange.iter().any(|prefix| name.starts_with(prefix))
         };
         let mut environment: Vec<_> = std::env::vars_os().filter(|(name, _)| own(name)).collect();
-        environment.extend(std::env::var_os("CARGO_HOME").map(|home| ("CARGO_HOME".into(), home)));
+        // Cargo and rustup are not where the new home is.
+        for (name, directory) in [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")] {
+            let default = || Some(PathBuf::from(std::env::var_os("HOME")?).join(directory).into_os_string());
+            environment.extend(std::env::var_os(name).or_else(default).map(|home| (name.into(), home)));
+        }
         let home = world.home();
         environment.push(("HOME".into(), home.into()));
         environment.push(("XDG_CONFIG_HOME".into(), home.join("config").into()));
