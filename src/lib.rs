@@ -31,13 +31,15 @@
 //! - [`fixture`]: the cluster as an rstest fixture.
 //! - [`Session`] and [`blocking::Session`]: the way in without attribute and fixture.
 //! - [`Error`]: what was attempted, on what, why it failed and what helps; CrateDB's code, message and statement.
+//! - [`ManagedCluster`] and [`cloud`]: CrateDB Cloud for programs that are no tests: clusters that are started, asked and
+//!   stopped, and the whole HTTP API. [`blocking::ManagedCluster`] is the same without async.
 //!
 //! # Features
 //!
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `harness` | yes | the attribute, sessions, the keeper; Unix only |
-//! | `cloud` | yes | CrateDB Cloud: resume, deploy and suspend clusters; of use with `harness` only, in this version |
+//! | `cloud` | yes | CrateDB Cloud: the provider of tests, and the SDK in [`cloud`]; alone it is the SDK without any harness, on any system |
 //! | `container` | yes | local containers, by testcontainers |
 //! | `rstest` | yes | the [`fixture`] module |
 //!
@@ -48,7 +50,7 @@
 //! | provider | configured by | at the end of the run |
 //! |---|---|---|
 //! | `url` | `CRATEDB_CLUSTER_URL` | nothing |
-//! | `cloud` | `CRATEDB_CLUSTER_ID` or `CRATEDB_CLUSTER_NAME`, with `CRATEDB_CLOUD_API_KEY` and `CRATEDB_CLOUD_API_SECRET` | suspended, if the harness resumed or deployed it |
+//! | `cloud` | `CRATEDB_CLUSTER_ID` or `CRATEDB_CLUSTER_NAME`, with `CRATEDB_CLOUD_API_KEY` and `CRATEDB_CLOUD_API_SECRET` or a login | suspended, if the harness resumed or deployed it |
 //! | `container` | a container engine that answers | removed with its data |
 //!
 //! All variables, of which a `.env` file is another source:
@@ -58,9 +60,9 @@
 //! | `CRATEDB_CLUSTER_URL` | address of a server that runs; `user:password@` before the host is accepted | |
 //! | `CRATEDB_CLUSTER_ID` | the Cloud cluster, by id | |
 //! | `CRATEDB_CLUSTER_NAME` | the Cloud cluster, by name. Of the three, URL beats id beats name | |
-//! | `CRATEDB_CLOUD_API_KEY` | Cloud credentials | |
+//! | `CRATEDB_CLOUD_API_KEY` | Cloud credentials | the login in `croud`'s profile file |
 //! | `CRATEDB_CLOUD_API_SECRET` | | |
-//! | `CRATEDB_CLOUD_ENDPOINT` | the Cloud API | `https://console.cratedb.cloud` |
+//! | `CRATEDB_CLOUD_ENDPOINT` | the Cloud API; a login is sent to its own endpoint only | `https://console.cratedb.cloud`, or the login's |
 //! | `CRATEDB_CLOUD_DEPLOY` | `auto`: a name that no cluster has is deployed; `never`: it is an error | `auto` |
 //! | `CRATEDB_CLOUD_ORGANIZATION_ID` | for deploys | the only one |
 //! | `CRATEDB_CLOUD_PROJECT_ID` | for deploys | the one with the cluster's name, else a new one |
@@ -68,8 +70,9 @@
 //! | `CRATEDB_CLOUD_SUBSCRIPTION_ID` | for deploys of paid products | the only one |
 //! | `CRATEDB_CLOUD_PRODUCT` | for deploys | `crfree` |
 //! | `CRATEDB_CLOUD_TIER` | for deploys | `default` |
+//! | `CRATEDB_CHANNEL` | for deploys: `stable`, `testing`, `nightly` | `stable` |
 //! | `CRATEDB_CLOUD_TIMEOUT` | for one answer of the Cloud API | `30s` |
-//! | `CRATEDB_VERSION` | version of local servers and of deploys | `6.4.3`; the newest stable one |
+//! | `CRATEDB_VERSION` | version of local servers and of deploys | `6.4.3`; the newest one of the channel |
 //! | `CRATEDB_USERNAME` | for the server of `CRATEDB_CLUSTER_URL`, in `pg_url()`, and of a cluster that is deployed | none; `admin` |
 //! | `CRATEDB_PASSWORD` | the same; a deploy wants at least 24 characters | none; random |
 //! | `CRATEDB_TEST_PROVIDER` | `auto`, `url`, `cloud`, `container` | `auto` |
@@ -123,7 +126,7 @@
 // What a smaller set of features leaves without a user; the full set is checked.
 #![cfg_attr(
     not(all(feature = "harness", feature = "cloud", feature = "container", feature = "rstest")),
-    allow(dead_code, unused_imports)
+    allow(dead_code, unused_imports, rustdoc::broken_intra_doc_links)
 )]
 
 #[cfg(all(feature = "harness", not(unix)))]
