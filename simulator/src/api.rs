@@ -114,18 +114,11 @@ impl Api {
     }
 
     async fn call(&self, call: Call) -> Reply {
-        let deleted = match &call {
-            Call::Delete(id) => Some(id.clone()),
-            _ => None,
-        };
         let is_job = matches!(call, Call::CreateImportJob(..) | Call::CreateExportJob(..));
         let answer = match call.is_read() {
             true => self.shared.ask(call),
             false => self.shared.change(|state, now| state.on(now, call)),
         };
-        if let Some(id) = deleted.filter(|_| answer.status == 204) {
-            self.shared.close_gateway(&id);
-        }
         self.hide_secrets(&answer);
         if let Some(id) = answer.body.as_ref().filter(|_| is_job).and_then(|body| body["id"].as_str()) {
             self.wait_for_job(id).await;

@@ -21,7 +21,7 @@ pub struct Cloud {
 }
 
 /// What a cluster is like at a moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClusterView {
     /// Its id.
@@ -58,6 +58,22 @@ impl ClusterView {
             username: cluster.username.clone(),
             password: cluster.password.clone(),
         }
+    }
+}
+
+/// Without the password.
+impl fmt::Debug for ClusterView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClusterView")
+            .field("id", &self.id)
+            .field("name", &self.name)
+            .field("url", &self.url)
+            .field("running", &self.running)
+            .field("suspended", &self.suspended)
+            .field("allow_suspend", &self.allow_suspend)
+            .field("operation", &self.operation)
+            .field("username", &self.username)
+            .finish_non_exhaustive()
     }
 }
 

@@ -19,6 +19,7 @@ use crate::http::{Exchange, Plane, Reply};
 use crate::options::EngineKind;
 use crate::shared::Shared;
 use crate::state::Micros;
+use crate::state::catalog::is_newer;
 use crate::state::cluster::Cluster;
 use auth::Verdict;
 use embedded::Embedded;
@@ -88,8 +89,9 @@ impl Facts {
     fn engine(&self, id: &str, before: Option<Embedded>, kept: Option<Data>) -> Embedded {
         let address = self.url.strip_prefix("http://").unwrap_or(&self.url);
         match (before, kept) {
-            (Some(before), _) if before.version() == self.version => before,
-            (Some(before), _) => before.upgraded(&self.version),
+            // What was looked up may be older than the engine by now: nothing is ever downgraded.
+            (Some(before), _) if is_newer(&self.version, before.version()) => before.upgraded(&self.version),
+            (Some(before), _) => before,
             (None, Some(data)) => Embedded::with(data, id, &self.name, &self.version, NODE, address),
             (None, None) => Embedded::new(id, &self.name, &self.version, NODE, address).with_user(&self.username),
         }

@@ -150,7 +150,7 @@ fn transport(pairs: &Pairs) -> Result<Fault, BadOption> {
         return Err(BadOption::text(&format!("unknown part `{name}` of a fault; accepted: {TRANSPORT}")));
     }
     let mut fault = Fault::on(get("method").unwrap_or("*"), get("path").unwrap_or_default());
-    let status = get("status").map(|text| number("status", text, 100..=599)).transpose()?;
+    let status = get("status").map(|text| number("status", text, 200..=599)).transpose()?;
     let status = status.and_then(|status| u16::try_from(status).ok());
     fault = match (status, get("body")) {
         (status, Some(body)) => fault.answer(status.unwrap_or(500), body),
@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_named_with_what_can() {
-        assert!(told("status=99").contains("status=`99` can't be read; accepted: a number from 100 to 599"));
+        assert!(told("status=99").contains("status=`99` can't be read; accepted: a number from 200 to 599"));
         assert!(told("colour=red").contains("unknown part `colour` of a fault; accepted: method="));
         assert!(told("cluster=ci").contains("a fault of a cluster is one of: fail=MESSAGE"));
         assert!(told("cluster=ci,explode").contains("unknown fault `explode`"));

@@ -19,7 +19,7 @@ const USERNAME: &str = "admin";
 const PASSWORD: &str = "simulated-password-of-32-letters";
 
 /// How a [`Simulator`](crate::Simulator) starts.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Options {
     /// Where the control plane listens; port 0 takes a free one. Gateways always take free ports.
     pub listen: SocketAddr,
@@ -67,6 +67,22 @@ impl Default for Options {
             faults: Vec::new(),
             state: None,
         }
+    }
+}
+
+/// Without the secret.
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("listen", &self.listen)
+            .field("clusters", &self.clusters)
+            .field("api_key", &self.api_key)
+            .field("engine", &self.engine)
+            .field("pace", &self.pace)
+            .field("organizations", &self.organizations)
+            .field("faults", &self.faults)
+            .field("state", &self.state)
+            .finish_non_exhaustive()
     }
 }
 
@@ -181,7 +197,7 @@ impl std::str::FromStr for EngineKind {
 }
 
 /// A cluster that is there from the beginning: `name=ci,state=suspended,product=cr1`.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ClusterOptions {
     name: String,
     id: Option<String>,
@@ -195,6 +211,14 @@ pub struct ClusterOptions {
     project: Option<String>,
     username: String,
     password: String,
+}
+
+/// Without the password.
+impl fmt::Debug for ClusterOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let suspended = &self.suspended;
+        f.debug_struct("ClusterOptions").field("name", &self.name).field("suspended", suspended).finish_non_exhaustive()
+    }
 }
 
 impl ClusterOptions {
@@ -377,6 +401,15 @@ mod tests {
         );
         assert!(read("name=ci,size=9").unwrap_err().starts_with("unknown option `size`; accepted: name=, state="));
         assert!(read("state=running").unwrap_err().contains("name=<name>"));
+    }
+
+    #[test]
+    fn no_secret_is_shown() {
+        let cluster = read("name=ci,password=hunter2-hunter2").unwrap();
+        let options = Options { api_secret: Some("s3cret-s3cret".into()), ..Options::default().cluster(cluster) };
+        let shown =
+            format!("{options:?} {:?}", crate::Simulator::start_blocking(options.clone()).unwrap().cloud().clusters());
+        assert!(shown.contains("\"ci\"") && !shown.contains("hunter2") && !shown.contains("s3cret"), "{shown}");
     }
 
     #[test]

@@ -24,6 +24,9 @@ use crate::state::{Answer, Beginning, Call, Micros, Pace, State, Work};
 /// How long after a change the state is written.
 const KEEP_AFTER: Duration = Duration::from_millis(100);
 
+/// The clock goes no further ahead: a hundred years.
+const FURTHEST: Micros = 100 * 366 * 86_400_000_000;
+
 /// The real clock.
 pub(crate) fn now() -> Micros {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -107,9 +110,11 @@ impl Shared {
         self.ahead.load(Ordering::Relaxed)
     }
 
-    /// Lets the simulator's clock jump; everything that is due by then happens.
+    /// Lets the simulator's clock jump, a hundred years in all at most; everything that is due by then happens.
     pub(crate) fn advance_clock(&self, by: Duration) {
-        self.ahead.fetch_add(Micros::try_from(by.as_micros()).unwrap_or(0), Ordering::Relaxed);
+        let add =
+            |ahead: Micros| ahead.saturating_add(Micros::try_from(by.as_micros()).unwrap_or(Micros::MAX)).min(FURTHEST);
+        let _ = self.ahead.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |ahead| Some(add(ahead)));
         self.change(|state, now| state.advance(now));
     }
 
@@ -196,6 +201,9 @@ impl Shared {
         state.advance(now);
         self.work(&mut state, now);
         let result = then(&mut state, now);
+        if moves {
+            self.close_gateways(&state);
+        }
         drop(state);
         if moves {
             self.tell();
@@ -214,6 +222,7 @@ impl Shared {
         let (mut state, now) = (self.lock(), self.now());
         let result = change(&mut state, now);
         self.work(&mut state, now);
+        self.close_gateways(&state);
         drop(state);
         self.tell();
         result
@@ -311,8 +320,9 @@ impl Shared {
         tokio::spawn(http::serve(self.clone(), listener, gateway));
     }
 
-    pub(crate) fn close_gateway(&self, cluster: &str) {
-        self.gateways.lock().unwrap().remove(cluster);
+    /// Of clusters that are gone; their listeners hear of it with the change.
+    fn close_gateways(&self, state: &State) {
+        self.gateways.lock().unwrap().retain(|id, _| state.find(id).is_some());
     }
 
     /// Moves operations on when they are due, so that those who wait for a change hear of it.

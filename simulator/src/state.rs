@@ -227,16 +227,14 @@ pub(crate) enum Work {
 }
 
 /// What leaves the state machine.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default)]
 struct Outbox {
     events: Vec<Event>,
-    /// What is under way is found again in the jobs and operations that wait for it.
-    #[serde(skip)]
     works: Vec<Work>,
 }
 
 /// Something that happened to a cluster, for the timeline.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Event {
     pub(crate) at: Micros,
     pub(crate) cluster: String,
@@ -244,7 +242,7 @@ pub(crate) struct Event {
 }
 
 /// What happened; `Requested` when the API accepted it, the rest when an operation ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Happening {
     DeployRequested,
     ResumeRequested,
@@ -275,6 +273,8 @@ pub(crate) struct State {
     snapshots: Vec<Snapshot>,
     files: Vec<File>,
     integrations: Vec<Integration>,
+    /// A run tells of itself only, and work under way is found again in the jobs and operations that wait for it.
+    #[serde(skip)]
     outbox: Outbox,
     began: Micros,
     ids: u64,

@@ -118,6 +118,8 @@ async fn load(
             }
         }
         shared.change(|state, _| state.job_progress(job, progress.clone()));
+        // The embedded engine answers without ever waiting.
+        tokio::task::yield_now().await;
     }
     database.sql(&json!({ "stmt": format!("REFRESH TABLE {}", order.table.quoted()) })).await?;
     match progress.records {

@@ -56,3 +56,124 @@ fn an_option_that_cannot_be_read_is_named_with_what_is_accepted() {
     assert_eq!(output.status.code(), Some(2));
     assert!(told.contains("--cluster") && told.contains("product=`huge`") && told.contains("crfree, s2"), "{told}");
 }
+
+/// A program that serves, killed when a test ends early.
+struct Served {
+    child: Child,
+    url: String,
+}
+
+impl Served {
+    fn start(arguments: &[&str]) -> Self {
+        let mut child = program().arg("serve").args(arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let mut first = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+        let url = first.trim().strip_prefix("listening on ").unwrap().to_owned();
+        Self { child, url }
+    }
+
+    fn api(&self) -> Connection {
+        Connection::open(&self.url).basic("k", "secret")
+    }
+
+    fn end(mut self, signal: Signal) {
+        kill_process(pid(&self.child), signal).unwrap();
+        ended(&mut self.child);
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn faults_organizations_and_projects_come_from_the_command_line() {
+    let served = Served::start(&[
+        "--organization",
+        "A",
+        "--organization",
+        "B",
+        "--project",
+        "B/blue",
+        "--cluster",
+        "name=ci,organization=B,project=blue",
+        "--fault",
+        "method=GET,path=/users/me,status=503",
+        "--fault",
+        "cluster=ci,fail=no room, sorry",
+        "--operation-time",
+        "explicit",
+    ]);
+    let mut api = served.api();
+    assert_eq!([api.get("/api/v2/users/me/").status, api.get("/api/v2/users/me/").status], [503, 200]);
+    let names: Vec<_> = api
+        .get("/api/v2/organizations/")
+        .expect(200)
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["name"].clone())
+        .collect();
+    assert_eq!(names, ["A", "B"]);
+    let id = api.get("/api/v2/clusters/").expect(200)[0]["id"].as_str().unwrap().to_owned();
+    let suspend = format!("/api/v2/clusters/{id}/suspend/");
+    let shown = api.put(&suspend, &serde_json::json!({ "suspended": true })).expect(200);
+    assert_eq!(shown["last_async_operation"]["status"], "REGISTERED");
+    Connection::open(&served.url).post("/_simulator/settle/", &serde_json::json!({})).expect(200);
+    let operations = api.get(&format!("/api/v2/clusters/{id}/operations/?limit=1")).expect(200);
+    assert_eq!(operations["operations"][0]["feedback_data"]["message"], "no room, sorry");
+}
+
+#[test]
+fn what_a_fault_or_a_cluster_needs_and_is_not_there_is_an_error() {
+    for (arguments, part) in [
+        (["--fault", "cluster=ci,freeze_health"], "there is no cluster `ci`"),
+        (["--cluster", "name=ci,organization=Z"], "there is no organization `Z`"),
+        (["--project", "Z/p"], "there is no organization `Z`"),
+    ] {
+        let output = program().arg("serve").args(arguments).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(1) && told.contains(part), "{told}");
+    }
+    for (arguments, part) in [
+        (["--fault", "cluster=ci,explode"], "unknown fault `explode`"),
+        (["--project", "p"], "accepted: the name of an organization, a slash"),
+        (["--rotate-sessions", "0"], "--rotate-sessions"),
+        (["--operation-time", "later"], "or explicit"),
+    ] {
+        let output = program().arg("serve").args(arguments).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(2) && told.contains(part), "{told}");
+    }
+}
+
+#[test]
+fn a_state_survives_the_end_of_the_program_and_its_death() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("state.json");
+    let arguments = ["--state", file.to_str().unwrap(), "--cluster", "name=ci"];
+    let first = Served::start(&arguments);
+    let cluster = |served: &Served| served.api().get("/api/v2/clusters/").expect(200)[0].clone();
+    let sql = |served: &Served, stmt: &str| {
+        // Its port may have been taken by somebody else meanwhile.
+        let url = cluster(served)["url"].as_str().unwrap().to_owned();
+        Connection::open(&url).basic("admin", "simulated-password-of-32-letters").sql(stmt)
+    };
+    let before = cluster(&first);
+    sql(&first, "CREATE TABLE at_first (a INTEGER)").expect(200);
+    // At its end at the latest.
+    first.end(Signal::TERM);
+    let second = Served::start(&arguments);
+    sql(&second, "CREATE TABLE at_second (a INTEGER)").expect(200);
+    eventually("it is written", || std::fs::read_to_string(&file).unwrap().contains("at_second").then_some(()));
+    second.end(Signal::KILL);
+    let third = Served::start(&arguments);
+    assert_eq!(cluster(&third)["id"], before["id"]);
+    for table in ["at_first", "at_second"] {
+        sql(&third, &format!("SELECT * FROM {table}")).expect(200);
+    }
+    third.end(Signal::TERM);
+}

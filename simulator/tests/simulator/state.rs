@@ -17,6 +17,11 @@ fn sql(simulator: &Simulator, stmt: &str) -> Reply {
     Connection::open(&cluster.url).basic(&cluster.username, &cluster.password).sql(stmt)
 }
 
+/// Whether somebody else was faster: ports are given to all processes of a machine.
+fn is_taken(url: &str) -> bool {
+    std::net::TcpListener::bind(url.strip_prefix("http://").unwrap()).is_err()
+}
+
 #[test]
 fn clusters_data_and_the_account_are_there_again() {
     let directory = tempfile::tempdir().unwrap();
@@ -53,12 +58,15 @@ fn clusters_data_and_the_account_are_there_again() {
 
     let second = start(options(&file));
     let again = second.cloud().cluster("ci");
-    assert_eq!((&again.id, &again.url), (&cluster.id, &cluster.url), "with its id and its port");
+    assert_eq!(again.id, cluster.id);
+    assert!(again.url == cluster.url || is_taken(&cluster.url), "with its port");
     let mut client =
         Connection::open(second.url()).basic(key["key"].as_str().unwrap(), key["secret"].as_str().unwrap());
     let mut relisted =
         ["/api/v2/clusters/", "/api/v2/organizations/", "/api/v2/projects/"].map(|list| client.get(list).expect(200));
-    relisted[0][0]["health"] = lists[0][0]["health"].clone();
+    for volatile in ["health", "url"] {
+        relisted[0][0][volatile] = lists[0][0][volatile].clone();
+    }
     assert_eq!(relisted, lists);
     Connection::open(second.url()).with("cookie", &format!("session={token}")).get("/api/v2/users/me/").expect(200);
     assert_eq!(client.get(&target).text, "some bytes");
