@@ -11,5 +11,6 @@ mod croud_login;
 mod ctk;
 mod ctk_library;
 mod openapi;
+mod side_by_side;
 mod sql_clients;
 mod support;
