@@ -142,7 +142,7 @@ impl Cloud {
         let text = std::fs::read_to_string(self.dir.path().join("requests")).unwrap();
         let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let new = lines.iter().skip(self.seen.replace(lines.len()));
-        new.filter(|line| !line["query"].as_str().unwrap().contains(OURS)).map(|line| self.describe(line)).collect()
+        new.filter(|line| self.is_of_the_programs(line)).map(|line| self.describe(line)).collect()
     }
 
     /// The whole log as it is in the file.
@@ -153,9 +153,16 @@ impl Cloud {
     /// Who asked, and for which region, for each request that the test did not make itself: `basic _any_`.
     pub(crate) fn heard(&self) -> Vec<String> {
         let all = self.get("/_simulator/requests/");
-        let theirs = all.as_array().unwrap().iter().filter(|one| !text(&one["query"]).contains(OURS));
+        let theirs = all.as_array().unwrap().iter().filter(|one| self.is_of_the_programs(one));
         let word = |value: &Value| value.as_str().unwrap_or("-").to_owned();
         theirs.map(|one| format!("{} {}", word(&one["auth"]), word(&one["region"]))).collect()
+    }
+
+    /// Not of the test itself, and not of a stranger: somebody whose own simulator had this port before, and who knows neither
+    /// our key nor our clusters.
+    fn is_of_the_programs(&self, line: &Value) -> bool {
+        let stranger = || line["status"] == 401 && self.name(&text(&line["path"])).contains("{id}");
+        !text(&line["query"]).contains(OURS) && !stranger()
     }
 
     /// Whatever was asked: neither secret, nor password, nor a token of a database (JSON in base64 begins so).
