@@ -55,6 +55,10 @@ impl Client {
             }
         };
         let key: ApiKey = serde_json::from_value(object).unwrap_or_default();
+        if key.key.is_empty() {
+            let strange = self.strange(&Method::POST, "/api/v2/users/me/api-keys/");
+            return Err(strange.because("no key is in it").hint("`api_keys` tells whether one was made"));
+        }
         Ok(if made.secret.expose().is_empty() { key } else { ApiKey { secret: made.secret, ..key } })
     }
 

@@ -196,10 +196,7 @@ impl Client {
         let this = self.clone();
         self.at_home(async move {
             let path = Path::root("oauth2/logout");
-            match this.once(Method::GET, &path, &[], None).await {
-                Err(error) if error.status().is_none() => Err(error),
-                _ => Ok(()),
-            }
+            this.exchange(&Method::GET, &path, &[], None, "GET /oauth2/logout").await.map(drop)
         })
         .await
     }
@@ -336,12 +333,20 @@ impl Client {
 
     fn decode<T: DeserializeOwned>(&self, method: &Method, path: &Path, body: &[u8]) -> Result<T> {
         serde_json::from_slice(body).map_err(|error| {
-            let path = path.as_str();
-            Error::new(Kind::Decode, format!("CrateDB Cloud at {} answered {method} {path} strangely", self.endpoint()))
-                .because(error)
-                .because(format!("it was `{}`", self.0.auth.clean(&refusal::excerpt(body))))
-                .hint("something between may have answered instead of the API: a proxy, a login page")
+            let strange = self.strange(method, path.as_str());
+            let strange = match path.brings_secrets() {
+                true => strange.because(format!("its {} bytes are not shown: they may hold a secret", body.len())),
+                false => {
+                    strange.because(error).because(format!("it was `{}`", self.0.auth.clean(&refusal::excerpt(body))))
+                }
+            };
+            strange.hint("something between may have answered instead of the API: a proxy, a login page")
         })
+    }
+
+    /// An answer that is not what was promised.
+    pub(super) fn strange(&self, method: &Method, path: &str) -> Error {
+        Error::new(Kind::Decode, format!("CrateDB Cloud at {} answered {method} {path} strangely", self.endpoint()))
     }
 
     fn unanswered(&self, request: &str, error: reqwest::Error) -> Error {

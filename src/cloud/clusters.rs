@@ -103,7 +103,9 @@ impl Client {
     /// # }
     /// ```
     pub async fn deploy(&self, organization: &str, deployment: &Deployment) -> Result<Cluster> {
-        let made: Cluster = self.send(Method::POST, &["organizations", organization, "clusters"], deployment).await?;
+        let made: Result<Cluster> =
+            self.send(Method::POST, &["organizations", organization, "clusters"], deployment).await;
+        let made = made.map_err(|error| error.without_secret(deployment.cluster.password.expose()))?;
         if made.id.is_empty() {
             let path = format!("/api/v2/organizations/{organization}/clusters/");
             let what = format!("CrateDB Cloud at {} answered POST {path} without a cluster's id", self.endpoint());

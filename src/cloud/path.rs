@@ -38,6 +38,11 @@ impl Path {
         &self.0
     }
 
+    /// Whether an answer to this path holds something that must not be shown: a token, the secret of a new key.
+    pub(super) fn brings_secrets(&self) -> bool {
+        ["/jwt/", "/jwt/refresh/", "/api-keys/"].iter().any(|end| self.0.ends_with(end))
+    }
+
     /// The API lives at the root of its host, but a prefix someone put before it does no harm.
     pub(super) fn on(&self, endpoint: &Url) -> Url {
         let mut url = endpoint.clone();

@@ -64,6 +64,7 @@ impl Login {
             Self::ApiKey { key, .. } => key.clone(),
             Self::Session { profile: Some(profile), .. } => {
                 format!("login:{}:{}", profile.name, profile.organization_id.as_deref().unwrap_or("-"))
+                    .replace('|', "_")
             }
             Self::Session { profile: None, .. } => "login".to_owned(),
             Self::Nobody => String::new(),

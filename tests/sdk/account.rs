@@ -2,7 +2,7 @@
 
 use cratedb_cloud_simulator::ClusterOptions;
 use cratedb_test::cloud::Client;
-use cratedb_test::cloud::model::{Cidr, OperationFilter};
+use cratedb_test::cloud::model::{Cidr, Deployment, NewCluster, OperationFilter};
 use serde_json::json;
 
 use crate::script::{Say, Server};
@@ -110,6 +110,30 @@ async fn a_page_with_status_200_is_no_answer() {
     let client = Client::builder().env(false).endpoint(&server.url).api_key("a", "b").build().unwrap();
     says(client.clusters().await.unwrap_err(), &["answered GET /api/v2/clusters/ strangely", "Please log in"]);
     says(client.set_suspended("c", true).await.unwrap_err(), &["answered PUT /api/v2/clusters/c/suspend/ strangely"]);
+}
+
+#[tokio::test]
+async fn an_answer_that_may_hold_a_secret_is_not_shown_when_it_is_strange() {
+    let server = Server::new(|_| Say::ok(json!({ "token": "geheim-token", "expiry": 5, "key": ["geheim-key"] })));
+    let client = Client::builder().env(false).endpoint(&server.url).api_key("a", "b").build().unwrap();
+    for error in [
+        client.jwt("c").await.unwrap_err(),
+        client.refresh_jwt("r").await.unwrap_err(),
+        client.create_api_key().await.unwrap_err(),
+    ] {
+        says(&error, &["strangely"]);
+        assert!(!error.to_string().contains("geheim"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_deployment_that_is_refused_with_its_password_does_not_show_it() {
+    let server = Server::new(|asked| Say::json("400 Bad Request", json!({ "message": asked.body })));
+    let client = Client::builder().env(false).endpoint(&server.url).api_key("a", "b").build().unwrap();
+    let cluster = NewCluster::new("ci", "6.4.3", "cr1", "admin", "geheim-password-of-24-letters");
+    let error = client.deploy("o", &Deployment::new(cluster, "s").in_project("p")).await.unwrap_err();
+    assert_eq!((error.status(), error.message().unwrap().contains("geheim")), (Some(400), false));
+    assert!(!error.to_string().contains("geheim"), "{error}");
 }
 
 #[tokio::test]

@@ -122,7 +122,7 @@ async fn nothing_is_waited_for_longer_than_was_said() {
     let begun = std::time::Instant::now();
     let error = cluster.start().await.unwrap_err();
     assert!(error.is_timeout() && begun.elapsed() < Duration::from_secs(5));
-    says(error, &["gave up waiting for the end of resuming cluster `ci` (", "last status: "]);
+    says(error, &["gave up waiting for the end of resuming cluster `ci` (", "last status: ", "start_timeout"]);
 }
 
 #[tokio::test]

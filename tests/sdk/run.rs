@@ -99,6 +99,23 @@ async fn a_future_that_is_dropped_while_it_starts_leaves_no_cluster_running() {
 }
 
 #[tokio::test]
+async fn a_future_that_is_dropped_while_it_suspends_leaves_no_cluster_running() {
+    let bench = Bench::with(ClusterOptions::running("ci")).await;
+    bench.cloud().fault(Fault::on("PUT", "/suspend/").hang());
+    let (begun, wait) = mpsc::channel();
+    let cluster = bench.builder().cluster_name("ci").stop_on_exit(true).timeout(Duration::from_millis(500));
+    let cluster = cluster.on_progress(move |step| {
+        if step.starts_with("suspending") {
+            let _ = begun.send(());
+        }
+    });
+    let ran = tokio::spawn(cluster.build().unwrap().run(|_| async { Ok(()) }));
+    tokio::task::spawn_blocking(move || wait.recv_timeout(Duration::from_secs(20)).unwrap()).await.unwrap();
+    ran.abort();
+    bench.cloud().wait_until(Duration::from_secs(20), |clusters| clusters[0].suspended).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_start_that_fails_halfway_is_undone() {
     let bench = Bench::with(ClusterOptions::suspended("ci")).await;
     // It resumes, and never answers SQL.

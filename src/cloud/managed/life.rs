@@ -1,6 +1,7 @@
 //! What is done to the cluster as a whole.
 
 use std::sync::atomic::AtomicUsize;
+use std::time::Instant;
 
 use super::Inner;
 use crate::cloud::lifecycle::{Change, Found, Gone, LetGo, May, Run, named};
@@ -44,7 +45,11 @@ impl Inner {
             self.until_it_answers(&cluster, run.deadline).await?;
             Ok(cluster)
         };
-        self.lifecycle.in_time(run, work).await
+        let outcome = self.lifecycle.in_time(run, work).await;
+        outcome.map_err(|error| match error.is_timeout() && Instant::now() >= run.deadline {
+            true => error.hint("`start_timeout` is the time for all of it"),
+            false => error,
+        })
     }
 
     pub(super) async fn suspend(&self) -> Result<Cluster> {

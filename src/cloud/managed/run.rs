@@ -41,10 +41,12 @@ impl ManagedCluster {
             Ok(()) => caught(async { body(self.clone()).await }).await,
             Err(error) => Ok(Err(error)),
         };
-        let stopped = match owed.take() {
+        let stopped = match owed.inner.clone() {
             Some(inner) => background::run(async move { inner.stop_at_end().await }).await,
             None => Ok(()),
         };
+        // Not before: who drops this future while it suspends still owes the suspension.
+        owed.settled();
         concluded(&self, outcome, stopped)
     }
 
@@ -54,7 +56,7 @@ impl ManagedCluster {
         owed.arm();
         let (started, touched) = background::run(async move { inner.start_and_tell().await }).await;
         if started.is_err() && !touched {
-            owed.take();
+            owed.settled();
         }
         started
     }
@@ -128,8 +130,8 @@ impl Owed {
         self.armed = true;
     }
 
-    fn take(&mut self) -> Option<Arc<Inner>> {
-        self.inner.take()
+    fn settled(&mut self) {
+        self.inner = None;
     }
 }
 
