@@ -29,7 +29,7 @@ Exit codes:
   3    not logged in, or not allowed
   4    no such thing
   5    timed out
-  130  interrupted
+  130  interrupted; 143 if by SIGTERM
   `test -- COMMAND` returns the command's own code, 128 + n if signal n ended it.
 
 Settings come from options, then from the environment, then from `.env` in the working directory:

@@ -1,10 +1,10 @@
 //! What a command works with: who asks, which cluster, how long, and how to wait for it.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cratedb_test::ManagedCluster;
 use cratedb_test::cloud::{Client, ManagedClusterBuilder};
@@ -15,7 +15,7 @@ use crate::interrupt::asked_to_end;
 use crate::progress::Progress;
 use crate::terminal::Terminal;
 
-/// The SDK's own deadline tells more than ours: it goes first where both hold.
+/// A deadline that tells more than ours goes first.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// One command's work.
@@ -26,11 +26,19 @@ pub(crate) struct Context {
     pub(crate) progress: Progress,
     /// What to say that goes on after an interruption.
     ongoing: OnceCell<String>,
+    /// Whether what is waited for has a deadline of its own, which tells more than this one.
+    has_deadline: Cell<bool>,
 }
 
 impl Context {
     pub(crate) fn new(global: Global, terminal: &Terminal) -> Self {
-        Self { global, terminal: terminal.clone(), progress: terminal.progress(), ongoing: OnceCell::new() }
+        Self {
+            global,
+            terminal: terminal.clone(),
+            progress: terminal.progress(),
+            ongoing: OnceCell::new(),
+            has_deadline: Cell::new(false),
+        }
     }
 
     /// The Cloud API, asked by whoever the settings say.
@@ -93,6 +101,12 @@ impl Context {
     /// What an interruption from now on does not end: something that has begun in the Cloud.
     pub(crate) fn goes_on(&self, what: impl Into<String>) {
         let _ = self.ongoing.set(what.into());
+        self.has_a_deadline();
+    }
+
+    /// What is waited for from now on looks at `--timeout` itself, and says more about it.
+    pub(crate) fn has_a_deadline(&self) {
+        self.has_deadline.set(true);
     }
 
     /// Does the work of a command, unless a signal or the end of its time comes first.
@@ -101,9 +115,11 @@ impl Context {
         let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
         let done = runtime.block_on(async {
             tokio::select! {
-                done = work => done,
+                // In this order: whoever sees the work begin may interrupt it.
+                biased;
                 code = asked_to_end() => Err(self.interrupted(code)),
-                () = late(self.global.timeout) => Err(self.timed_out()),
+                done = work => done,
+                () = self.late() => Err(self.timed_out()),
             }
         });
         // A thread that reads an answer nobody gives must not be waited for.
@@ -112,9 +128,21 @@ impl Context {
         done
     }
 
-    /// Says what became of the work, with the time it took if that was worth a wait.
+    /// Waits until the command's time is up; for ever if there is no limit.
+    async fn late(&self) {
+        let Some(timeout) = self.global.timeout else { return std::future::pending().await };
+        tokio::time::sleep(timeout).await;
+        if self.has_deadline.get() {
+            tokio::time::sleep(GRACE).await;
+        }
+    }
+
+    /// Says what became of the work, with the time it took if there was anything to wait for.
     pub(crate) fn note_done(&self, text: &str) {
-        self.terminal.note(&format!("{text} after {:.1} s", self.progress.seconds()));
+        match self.progress.last() {
+            Some(_) => self.terminal.note(&format!("{text} after {:.1} s", self.progress.seconds())),
+            None => self.terminal.note(text),
+        }
     }
 
     fn interrupted(&self, code: Code) -> Failure {
@@ -149,12 +177,5 @@ impl Context {
             None => String::new(),
         };
         format!("cargo cratedb info{cluster}")
-    }
-}
-
-async fn late(timeout: Option<Duration>) {
-    match timeout {
-        Some(timeout) => tokio::time::sleep_until((Instant::now() + timeout + GRACE).into()).await,
-        None => std::future::pending().await,
     }
 }

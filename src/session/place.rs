@@ -36,7 +36,7 @@ impl Place {
         if let Some(attempt) = attempt.or_else(of_runtime) {
             return Self::Inside(attempt);
         }
-        if std::env::var_os("NEXTEST_TEST_NAME").is_some() {
+        if runs_one_test() {
             return Self::OneTest;
         }
         match std::thread::current().name() {
@@ -63,6 +63,12 @@ impl Place {
             .because(format!("the exclusive test `{}` of this process has the cluster, and this may be a part of it that would wait for itself", open.test))
             .hint("ask for the cluster in the test's own thread or in a task of its runtime, and hand it to the other threads"))
     }
+}
+
+/// nextest names the test in the environment and in the arguments; what a test starts inherits only the former.
+fn runs_one_test() -> bool {
+    let named = std::env::var_os("NEXTEST_TEST_NAME");
+    named.is_some_and(|name| std::env::args_os().any(|argument| argument == name))
 }
 
 fn of_runtime() -> Option<AttemptId> {

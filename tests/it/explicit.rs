@@ -168,6 +168,24 @@ fn a_process_of_another_process_namespace_belongs_to_it() {
     cloud.ends_with(1, 1);
 }
 
+/// What kills the keeper together with the run also stands above it, which need not be said as well.
+#[test]
+fn process_one_as_the_runner_is_told_once() {
+    let (consumer, cloud) = (Consumer::of("workspace", Runner::Cargo), TestCloud::suspended());
+    let mut inside = clean(Command::new("unshare"));
+    inside.args(["--user", "--map-current-user", "--pid", "--fork", "--kill-child", "--mount-proc"]);
+    inside.args(["cargo", "test", "-p", "b"]).current_dir(&consumer.dir).envs(cloud.environment());
+    let output = inside.stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    if !output.status.success() {
+        return crate::support::skip("namespaces", &format!("no process namespace can be made here: {said}"));
+    }
+    assert!(said.contains("process 1 of its container") && !said.contains("can't outlive"), "{said}");
+    // The keeper ended with it; what it left is there to be repaired.
+    assert_eq!(control(&Consumer::of("explicit", Runner::Cargo), &cloud, &["sweep"]).one()["outcome"], "repaired");
+    cloud.ends_with(1, 1);
+}
+
 #[test]
 fn a_holder_has_the_cluster_before_the_tests_and_lets_go_after_them() {
     for runner in runners() {

@@ -58,7 +58,7 @@ Examples:
 
 pub(super) const QUERY_EXAMPLES: &str = "\
 Without a statement it is read from stdin. In csv, NULL is an empty field and an empty text is \"\". Times are ISO 8601 in table and \
-csv, and as CrateDB writes them in json.
+csv. json has columns (name, type), rows with values as CrateDB writes them, rowcount and seconds.
 
 Examples:
   cargo cratedb query --cluster-name ci 'SELECT * FROM sys.summits LIMIT 3'

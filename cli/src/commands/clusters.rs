@@ -18,7 +18,7 @@ pub(super) async fn list(context: &Context, list: &List) -> Result<Document, Fai
     if clusters.is_empty() {
         context.terminal.note("there is no cluster; `cargo cratedb deploy --cluster-name NAME` makes one");
     }
-    let columns = ["name", "state", "version", "product"].map(Column::left).into_iter();
+    let columns = ["name", "state", "health", "version", "product"].map(Column::left).into_iter();
     let columns = columns.chain([Column::right("nodes")]).chain(["id", "url"].map(Column::left)).collect();
     Document::new(&clusters, People::Rows(Rows { columns, rows: clusters.iter().map(row).collect() }))
 }
@@ -28,6 +28,7 @@ fn row(cluster: &Cluster) -> Vec<Cell> {
     vec![
         text(&cluster.name),
         state(cluster).into(),
+        health(cluster).into(),
         text(&cluster.crate_version),
         text(&cluster.product_name),
         cluster.num_nodes.to_string().into(),
@@ -68,6 +69,7 @@ pub(super) fn shown(cluster: &Cluster) -> Result<Document, Failure> {
         ("name", cluster.name.clone()),
         ("id", cluster.id.clone()),
         ("state", state(cluster)),
+        ("health", health(cluster).to_owned()),
         ("url", cluster.url.clone()),
         ("version", cluster.crate_version.clone()),
         ("product", format!("{} {}", cluster.product_name, cluster.product_tier).trim().to_owned()),
@@ -89,11 +91,15 @@ pub(super) fn state(cluster: &Cluster) -> String {
         (Some("CREATE"), _) => "being deployed".to_owned(),
         (Some(other), _) => format!("busy with {other}"),
         (None, true) => "suspended".to_owned(),
-        (None, false) => match cluster.health.status.as_str() {
-            // Health trails the operations by up to a minute.
-            "" | "SUSPENDED" => "running".to_owned(),
-            health => format!("running, {health}"),
-        },
+        (None, false) => "running".to_owned(),
+    }
+}
+
+/// What the service says of a cluster that runs. It trails the operations by up to a minute.
+fn health(cluster: &Cluster) -> &str {
+    match (cluster.suspended, cluster.health.status.as_str()) {
+        (true, _) | (_, "SUSPENDED") => "",
+        (false, health) => health,
     }
 }
 
@@ -111,7 +117,7 @@ mod tests {
                 json!({ "suspended": suspended, "health": { "status": health }, "last_async_operation": last });
             state(&serde_json::from_value(cluster).unwrap())
         };
-        assert_eq!(state(false, "GREEN", Some(("CREATE", "SUCCEEDED"))), "running, GREEN");
+        assert_eq!(state(false, "GREEN", Some(("CREATE", "SUCCEEDED"))), "running");
         assert_eq!(state(false, "SUSPENDED", Some(("SUSPEND", "SUCCEEDED"))), "running");
         assert_eq!(state(true, "SUSPENDED", Some(("SUSPEND", "SUCCEEDED"))), "suspended");
         assert_eq!(state(true, "SUSPENDED", Some(("SUSPEND", "IN_PROGRESS"))), "resuming");

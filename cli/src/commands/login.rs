@@ -100,6 +100,7 @@ fn invite(context: &Context, login: &Login, url: &str) {
 async fn arrived(context: &Context, listener: Listener) -> Result<String, Failure> {
     context.progress.say_in_passing("waiting for the browser");
     let patience = context.global.timeout.unwrap_or(PATIENCE);
+    context.has_a_deadline();
     let token = tokio::time::timeout(patience, listener.token()).await;
     token.map_err(|_| {
         let time = humantime::format_duration(patience);

@@ -83,7 +83,7 @@ fn list_shows_all_clusters_in_every_form() {
     assert!(lines[0].starts_with(" name | state"), "{table}");
     assert!(lines[2].starts_with(" a    | running") && lines[3].starts_with(" b    | suspended"), "{table}");
     let csv = world.cli(&["list", "--output", "csv"]).done().expect(0).stdout;
-    assert!(csv.starts_with("name,state,version,product,nodes,id,url\na,\"running, GREEN\","), "{csv}");
+    assert!(csv.starts_with("name,state,health,version,product,nodes,id,url\na,running,GREEN,"), "{csv}");
     let json = world.cli(&["list", "--output", "json"]).done().expect(0).json();
     let names: Vec<_> = json.as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect();
     assert_eq!(names, ["a", "b"]);

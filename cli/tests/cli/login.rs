@@ -1,20 +1,19 @@
 //! `login` and `logout`, with a browser that is none.
 
+use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::support::{Run, Running, World, assert_no_secret, eventually};
 
-/// CrateDB Cloud knows one port only.
-static PORT_8400: Mutex<()> = Mutex::new(());
-
-/// Other programs of this machine may be logging in, too.
-fn port_8400() -> MutexGuard<'static, ()> {
-    let guard = PORT_8400.lock().unwrap_or_else(PoisonError::into_inner);
+/// CrateDB Cloud knows one port only, and other tests of this workspace log in too: whoever listens there holds this lock.
+fn port_8400() -> File {
+    let lock = File::create(std::env::temp_dir().join("cratedb-test-port-8400.lock")).unwrap();
+    lock.lock().unwrap();
+    // Other programs of this machine may be logging in, too.
     eventually("port 8400 to be free", || TcpListener::bind("127.0.0.1:8400").ok());
-    guard
+    lock
 }
 
 fn free_port() -> u16 {

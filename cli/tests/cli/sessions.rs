@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use cratedb_cloud_simulator::{ClusterOptions, Options};
 use cratedb_test::{Cluster, cratedb_cluster};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::support::{Run, Running, World, eventually};
@@ -52,9 +52,20 @@ fn until_suspended(world: &World) {
 
 /// Starts a command that leaves a mark and then runs until it is told to end.
 fn running(world: &World, arguments: &[&str]) -> Running {
-    let running = test(world, &[arguments, &["--", "sh", "-c", "touch mark; exec sleep 600"]].concat()).start();
-    eventually("the command", || world.home().join("mark").exists().then_some(()));
+    let running = test(world, &[arguments, &["--", "sh", "-c", "echo $$ > mark; exec sleep 600"]].concat()).start();
+    eventually("the command", || command(world));
     running
+}
+
+/// The process of the command that [`running`] started.
+fn command(world: &World) -> Option<Pid> {
+    let mark = std::fs::read_to_string(world.home().join("mark")).ok()?;
+    Pid::from_raw(mark.trim().parse().ok()?)
+}
+
+/// Ends the command whose parent was killed.
+fn end_command(world: &World) {
+    kill_process(command(world).expect("it was started"), Signal::KILL).unwrap();
 }
 
 fn status(world: &World) -> Vec<Value> {
@@ -100,6 +111,15 @@ fn the_exit_code_is_that_of_the_command() {
         test(&world, &["--quiet", "--", "sh", "-c", command]).done().expect(code);
         assert_eq!(changes(&world), ONCE, "{command}");
     }
+}
+
+#[test]
+fn it_is_the_same_when_cargo_calls_it() {
+    let world = world();
+    let arguments = ["cratedb", "test", "--cluster-name", "ci", "--quiet", "--", "sh", "-c", "exit 7"];
+    let run = Run::of(&world, "cargo", &arguments).with_the_key().with_the_program_in_path();
+    assert_eq!(run.done().expect(7).stderr, "");
+    assert_eq!(changes(&world), ONCE);
 }
 
 #[test]
@@ -173,7 +193,9 @@ fn the_death_of_this_process_ends_the_session() {
     running.signal(Signal::KILL);
     let ended = running.wait();
     assert_eq!(ended.signal(), Some(9));
+    // The command lives on, and holds nothing.
     until_suspended(&world);
+    end_command(&world);
     assert_eq!(changes(&world), ONCE);
     until_no_keeper(&world);
 }
@@ -241,10 +263,10 @@ fn abandon(world: &World) {
     let keeper = u32::try_from(status(world)[0]["keeper"].as_u64().unwrap()).unwrap();
     // First the holder, stopped so that it can't attach to anything again.
     running.signal(Signal::STOP);
-    let keeper = rustix::process::Pid::from_raw(i32::try_from(keeper).unwrap()).unwrap();
-    rustix::process::kill_process(keeper, Signal::KILL).unwrap();
+    kill_process(Pid::from_raw(i32::try_from(keeper).unwrap()).unwrap(), Signal::KILL).unwrap();
     running.signal(Signal::KILL);
     running.wait();
+    end_command(world);
     until_no_keeper(world);
     assert_eq!(changes(world), [false], "somebody let go of it");
 }

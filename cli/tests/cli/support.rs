@@ -97,6 +97,34 @@ impl World {
     }
 }
 
+impl Drop for World {
+    /// A keeper whose Cloud is gone would try for minutes to let go of its cluster: it may end before, or is ended.
+    fn drop(&mut self) {
+        let begun = Instant::now();
+        while let Some(keeper) = self.keeper() {
+            if begun.elapsed() > DEADLINE / 4 {
+                let _ = rustix::process::kill_process(keeper, rustix::process::Signal::KILL);
+            }
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+    }
+}
+
+impl World {
+    /// A keeper of this world that lives.
+    fn keeper(&self) -> Option<rustix::process::Pid> {
+        let state = self.home().join("state");
+        if !state.exists() {
+            return None;
+        }
+        let mut status = Command::new(PROGRAM);
+        status.args(["status", "--output", "json"]).env("CRATEDB_TEST_DIR", state).stderr(Stdio::null());
+        let keys: Value = serde_json::from_slice(&status.output().ok()?.stdout).ok()?;
+        let keeper = keys.as_array()?.iter().find_map(|key| key["keeper"].as_i64())?;
+        rustix::process::Pid::from_raw(i32::try_from(keeper).ok()?)
+    }
+}
+
 /// A program about to run.
 pub(crate) struct Run {
     program: OsString,
@@ -115,7 +143,11 @@ impl Run {
             !strange.iter().any(|prefix| name.starts_with(prefix))
         };
         let mut environment: Vec<_> = std::env::vars_os().filter(|(name, _)| own(name)).collect();
-        environment.extend(std::env::var_os("CARGO_HOME").map(|home| ("CARGO_HOME".into(), home)));
+        // Cargo and rustup are not where the new home is.
+        for (name, directory) in [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")] {
+            let default = || Some(PathBuf::from(std::env::var_os("HOME")?).join(directory).into_os_string());
+            environment.extend(std::env::var_os(name).or_else(default).map(|home| (name.into(), home)));
+        }
         let home = world.home();
         environment.push(("HOME".into(), home.into()));
         environment.push(("XDG_CONFIG_HOME".into(), home.join("config").into()));

@@ -89,7 +89,8 @@ pub(super) fn finish_key(
     // Before anything ends, or the last word could be missed.
     let Some(before) = observer.status(true)? else { return Ok(finished) };
     let Some((sessions, held_by)) = observer.finish(session, now)? else { return Ok(finished) };
-    if sessions.is_empty() && !held_by.is_empty() {
+    // Who held the session lets go of it: others may go on, and somebody may have ended it before.
+    if now && sessions.is_empty() && !held_by.is_empty() {
         let what = session.map_or_else(|| "this key".to_owned(), |name| format!("the session `{name}`"));
         return Err(Error::new(Kind::Session, format!("cannot let go of the cluster of {what}"))
             .because(format!("it is held by {}", held_by.join(" and ")))

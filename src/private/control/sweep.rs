@@ -122,13 +122,9 @@ fn repair(lying: &Lying, target: Target, record: &Record) -> Result<(String, Str
     greet(&client, spec(&lying.key, target, record))?;
     // Whoever is connected keeps what is found; only the question was needed.
     let deadline = Instant::now() + BIRTH;
-    loop {
-        match observer.next(deadline)? {
-            Heard::Message(message) => match *message {
-                FromKeeper::State(snapshot) if snapshot.phase != Phase::Starting => break,
-                _ => {}
-            },
-            Heard::End | Heard::Nothing => break,
+    while let Heard::Message(message) = observer.next(deadline)? {
+        if matches!(*message, FromKeeper::State(snapshot) if snapshot.phase != Phase::Starting) {
+            break;
         }
     }
     drop(client);

@@ -253,3 +253,39 @@ pub(crate) fn check_peer(listener: std::io::Result<u32>) -> Result<()> {
 fn own_binary() -> String {
     std::env::current_exe().map_or_else(|_| "unknown".into(), |path| path.display().to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::process::by_name;
+
+    /// A keeper of another version that waits for this run.
+    fn of_another_version(socket: &std::path::Path) -> std::thread::JoinHandle<()> {
+        use std::io::{Read as _, Write as _};
+        let listener = std::os::unix::net::UnixListener::bind(socket).unwrap();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.read_exact(&mut [0; 4]).unwrap();
+            let answer = FromKeeper::Protocol { protocol: 99, version: "9.8.7".into(), same_run: true };
+            stream.write_all(&encode(&answer).unwrap()).unwrap();
+            let _ = stream.read_to_end(&mut Vec::new());
+        })
+    }
+
+    #[tokio::test]
+    async fn a_keeper_of_another_version_that_waits_for_this_run_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(".env"), "CRATEDB_CLUSTER_URL=http://127.0.0.1:9\n").unwrap();
+        let places = crate::keeper::Places { runtime: dir.path().to_owned(), state: dir.path().to_owned() };
+        let settings = crate::settings::Settings::load(dir.path()).unwrap();
+        let files = places.key(&settings.spec.key);
+        let keeper = of_another_version(&files.socket);
+        let began = Instant::now();
+        let error = Link::new(settings, by_name(false), files).await.map(drop).unwrap_err().to_string();
+        assert!(began.elapsed() < Duration::from_secs(10));
+        for word in ["9.8.7", "protocol 99", env!("CARGO_PKG_VERSION"), "cargo tree"] {
+            assert!(error.contains(word), "{word} is not in: {error}");
+        }
+        keeper.join().unwrap();
+    }
+}

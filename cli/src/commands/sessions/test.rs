@@ -125,19 +125,30 @@ fn ran(context: &Context, test: &Test, held: &Held, events: &Events) -> Result<u
     }
 }
 
-/// Ends the session and waits for what comes of it. A signal ends the wait: the keeper goes on without it.
+/// Ends the session and waits for what comes of it. The second signal ends the wait, and the keeper goes on without it;
+/// the first may be the one that ended the command, seen late.
 fn released(context: &Context, held: Held, events: &Events) {
     let progress = context.terminal.progress();
     progress.say("letting go of the cluster");
     events.when_done(move || Event::Released(held.release(Some(PATIENCE))));
-    let event = events.next();
-    progress.clear();
-    match event {
-        Event::Released(Ok(finished)) if finished.outcome == "owed" => context.terminal.complain(&finished.to_string()),
-        Event::Released(Ok(finished)) => {
-            context.terminal.note(&format!("{finished} after {:.1} s", progress.seconds()));
+    let mut impatient = false;
+    let done = loop {
+        match events.next() {
+            Event::Released(done) => break Some(done),
+            _ if impatient => break None,
+            _ => {
+                impatient = true;
+                progress.say("letting go of the cluster; Ctrl-C once more leaves it to the keeper");
+            }
         }
-        Event::Released(Err(error)) => context.terminal.complain(&error.to_string()),
-        _ => context.terminal.note("interrupted: the cluster is let go of without anybody watching; `cargo cratedb status` tells how far it is"),
+    };
+    progress.clear();
+    match done {
+        Some(Ok(finished)) if finished.outcome == "owed" => context.terminal.complain(&finished.to_string()),
+        Some(Ok(finished)) => context.terminal.note(&format!("{finished} after {:.1} s", progress.seconds())),
+        Some(Err(error)) => context.terminal.complain(&error.to_string()),
+        None => context.terminal.note(
+            "interrupted: the cluster is let go of without anybody watching; `cargo cratedb status` tells how far it is",
+        ),
     }
 }

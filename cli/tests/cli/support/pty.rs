@@ -65,9 +65,15 @@ impl Screen {
     /// Waits until a text is on the screen.
     #[track_caller]
     pub(crate) fn until(&self, text: &str) {
+        self.until_any(&[text]);
+    }
+
+    /// Waits until one of some texts is on the screen.
+    #[track_caller]
+    pub(crate) fn until_any(&self, texts: &[&str]) {
         let begun = std::time::Instant::now();
-        while !self.seen().contains(text) {
-            assert!(begun.elapsed() < super::DEADLINE, "not seen: {text}\n{}\n{:?}", self.seen(), self.raw());
+        while !texts.iter().any(|text| self.seen().contains(text)) {
+            assert!(begun.elapsed() < super::DEADLINE, "not seen: {texts:?}\n{}\n{:?}", self.seen(), self.raw());
             std::thread::park_timeout(std::time::Duration::from_millis(5));
         }
     }

@@ -179,3 +179,13 @@ fn the_maximum_lifetime_holds_for_it_too() {
     assert_eq!(machine.state(), State::Down, "somebody of it may still come");
     assert_eq!(machine.on(7_210_005, Event::Due), [Effect::Exit]);
 }
+
+#[test]
+fn a_holder_that_was_dead_when_it_was_heard_gets_no_turn_while_others_live() {
+    let mut machine = new(Word::Up);
+    machine.on(1, Event::Join(A, Join { runners: vec![(HOLDER, false)], ..holder(RUN) }));
+    machine.on(1, Event::Join(B, join(OTHER_RUN, OTHER_CARGO)));
+    machine.on(2, Event::Probed { up: true });
+    let refused = machine.on(3, begin(A, T1, Mode::Shared));
+    assert_eq!(refused[0], Effect::Refused(A, T1, RefuseReason::RunOver));
+}
