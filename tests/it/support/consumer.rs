@@ -1,6 +1,7 @@
 //! Consumer projects: copied out of the workspace, so that they stand on their own as a user's project does.
 
 use std::fs;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -93,5 +94,15 @@ pub fn clean(mut command: Command) -> Command {
     // Debug information of a hundred small binaries is only slow to link.
     command.env("CARGO_PROFILE_DEV_DEBUG", "0");
     command.env("CRATEDB_TEST_OUTER", std::process::id().to_string());
+    // A login of whoever runs these tests is none of their business.
+    command.env("XDG_CONFIG_HOME", target_dir().join("no-config"));
+    // Whoever started these tests in the background may have ignored Ctrl-C for all of them.
+    // SAFETY: a plain system call, allowed between fork and exec.
+    unsafe {
+        command.pre_exec(|| {
+            libc::signal(libc::SIGINT, libc::SIG_DFL);
+            Ok(())
+        });
+    }
     command
 }

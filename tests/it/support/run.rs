@@ -99,14 +99,6 @@ impl Plan {
     /// Starts the run in a process group of its own, as a shell does with what is run at a terminal.
     pub fn start(self) -> Run {
         let mut command = self.command();
-        // Whoever started these tests in the background may have ignored Ctrl-C for all of them.
-        // SAFETY: a plain system call, allowed between fork and exec.
-        unsafe {
-            command.pre_exec(|| {
-                libc::signal(libc::SIGINT, libc::SIG_DFL);
-                Ok(())
-            });
-        }
         command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut pipes: [Box<dyn std::io::Read + Send>; 2] =
