@@ -218,10 +218,13 @@ pub(crate) fn target_of_key(manifest_dir: &Path, key: &str) -> Result<Target> {
                 _ => return Err(refuse("its key can't be read".into())),
             };
             let (target, own) = cloud_target(&sources()?, cluster)?;
-            match own == key {
-                true => Ok(target),
-                false => Err(refuse(format!("the key needs {endpoint} and the API key {api_key}")).hint(
+            match (own == key, api_key.strip_prefix("login:")) {
+                (true, _) => Ok(target),
+                (false, None) => Err(refuse(format!("the key needs {endpoint} and the API key {api_key}")).hint(
                     "run it where CRATEDB_CLOUD_ENDPOINT, CRATEDB_CLOUD_API_KEY and CRATEDB_CLOUD_API_SECRET are those",
+                )),
+                (false, Some(login)) => Err(refuse(format!("the key needs {endpoint} and the login {login}")).hint(
+                    "run it where no API key is set and that profile of `croud`'s profile file is the current one",
                 )),
             }
         }
