@@ -54,7 +54,7 @@ pub(crate) async fn run<T: Send + 'static>(work: impl Future<Output = T> + Send 
 /// It waits on a channel, not on a `JoinHandle`: polled in a task whose budget is used up, that one hands its wake-up to
 /// a scheduler which can't run while this thread is parked.
 pub(crate) fn wait<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
-    assert!(!IS_BACKGROUND.get(), "cratedb-test: a blocking call on the thread {THREAD_NAME} would wait for itself");
+    refuse_to_wait_for_itself();
     let (done, outcome) = mpsc::sync_channel(1);
     handle().spawn(async move {
         let _ = done.send(caught(work).await);
@@ -67,6 +67,11 @@ pub(crate) fn wait<T: Send + 'static>(work: impl Future<Output = T> + Send + 'st
 }
 
 /// Runs `work` where it is, and gives back a panic in it as a value.
+/// The thread that would have to do the work must not wait for it.
+pub(crate) fn refuse_to_wait_for_itself() {
+    assert!(!IS_BACKGROUND.get(), "cratedb-test: a blocking call on the thread {THREAD_NAME} would wait for itself");
+}
+
 pub(crate) async fn caught<T>(work: impl Future<Output = T>) -> thread::Result<T> {
     let mut work = Box::pin(work);
     poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {

@@ -223,8 +223,10 @@ pub fn wait<F: Future>(future: F) -> F::Output {
             self.0.unpark();
         }
     }
+    crate::background::refuse_to_wait_for_itself();
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    let mut future = std::pin::pin!(future);
+    // In a task whose budget is used up, tokio hands the wake-up to a scheduler that can't run while this thread is parked.
+    let mut future = std::pin::pin!(tokio::task::unconstrained(future));
     loop {
         match future.as_mut().poll(&mut Context::from_waker(&waker)) {
             Poll::Ready(value) => return value,

@@ -105,6 +105,14 @@ impl Auth {
         }
     }
 
+    /// The token of a login as it is now.
+    pub(super) fn token(&self) -> Option<Secret> {
+        match self {
+            Self::Session(session) => Some(session.current()),
+            _ => None,
+        }
+    }
+
     pub(super) fn is_session(&self) -> bool {
         matches!(self, Self::Session(_))
     }
@@ -171,12 +179,12 @@ impl Tokens {
 
 /// Writes a token to its profile, unless somebody else wrote another one there meanwhile.
 fn keep(profile: &ProfileName, used: &Secret, fresh: &Secret) -> Result<()> {
-    let mut file = ProfileFile::load(&profile.file)?;
-    if file.profile(&profile.name).and_then(|profile| profile.token().cloned()).as_ref() != Some(used) {
-        return Ok(());
-    }
-    file.set(&profile.name, "auth-token", fresh.expose().into());
-    file.save()
+    ProfileFile::update_at(&profile.file, |file| {
+        let on_disk = file.profile(&profile.name).and_then(|profile| profile.token().cloned());
+        if on_disk.as_ref() == Some(used) {
+            file.set(&profile.name, "auth-token", fresh.expose().into());
+        }
+    })
 }
 
 /// The value of the cookie, if an answer sets it to one.

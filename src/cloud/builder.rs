@@ -34,7 +34,10 @@ impl ClientBuilder {
 
     /// An API key and its secret; beats all other credentials.
     pub fn api_key(mut self, key: impl Into<String>, secret: impl Into<String>) -> Self {
-        self.given.api_key = filled(key).zip(filled(secret).map(Secret::new));
+        let (key, secret) = (filled(key), filled(secret));
+        // Half of a key is told when it is built; neither counts as not given.
+        self.given.api_key = (key.is_some() || secret.is_some())
+            .then(|| (key.unwrap_or_default(), Secret::new(secret.unwrap_or_default())));
         self
     }
 

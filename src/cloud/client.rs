@@ -302,6 +302,10 @@ impl Client {
         Err(refusal::error(self.endpoint(), &request, answer.status, said, self.0.auth.is_session()))
     }
 
+    pub(super) fn session_token(&self) -> Option<crate::secret::Secret> {
+        self.0.auth.token()
+    }
+
     async fn exchange(
         &self,
         method: &Method,
@@ -324,8 +328,11 @@ impl Client {
         let (builder, used) = self.0.auth.apply(builder)?;
         let unanswered = |error| self.unanswered(request, error);
         let answer = builder.send().await.map_err(unanswered)?;
-        self.0.auth.hear(used.as_ref(), answer.headers());
         let status = answer.status();
+        // A refusal may set the cookie of a visitor whom nobody knows.
+        if status.is_success() {
+            self.0.auth.hear(used.as_ref(), answer.headers());
+        }
         let location = answer.headers().get(LOCATION).and_then(|to| to.to_str().ok()).map(str::to_owned);
         let body = answer.bytes().await.map_err(unanswered)?.into();
         Ok((Answer { status, location, body }, used))

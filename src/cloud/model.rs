@@ -68,6 +68,16 @@ mod tests {
     }
 
     #[test]
+    fn an_address_that_is_good_without_credentials_is_not_shown() {
+        let file =
+            serde_json::json!({ "id": "7", "download_url": "https://x/geheim", "upload_url": "https://x/geheim" });
+        let export: ExportFile = serde_json::from_value(file.clone()).unwrap();
+        let uploaded: UploadedFile = serde_json::from_value(file).unwrap();
+        let shown = format!("{export:?} {uploaded:?}");
+        assert!(!shown.contains("geheim") && shown.contains("\"7\""), "{shown}");
+    }
+
+    #[test]
     fn a_cluster_is_busy_while_its_operation_is_in_flight() {
         let with = |status: &str| -> Cluster {
             serde_json::from_value(serde_json::json!({

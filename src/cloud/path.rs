@@ -40,7 +40,9 @@ impl Path {
 
     /// Whether an answer to this path holds something that must not be shown: a token, the secret of a new key.
     pub(super) fn brings_secrets(&self) -> bool {
-        ["/jwt/", "/jwt/refresh/", "/api-keys/"].iter().any(|end| self.0.ends_with(end))
+        // Addresses of files are good without credentials.
+        let files = self.0.contains("/files/") || self.0.contains("/export-jobs/");
+        files || ["/jwt/", "/jwt/refresh/", "/api-keys/"].iter().any(|end| self.0.ends_with(end))
     }
 
     /// The API lives at the root of its host, but a prefix someone put before it does no harm.

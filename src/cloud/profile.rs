@@ -81,6 +81,41 @@ impl ProfileFile {
         Ok(file)
     }
 
+    /// Changes the file of this user, which is made if there is none: read, changed and written under a lock, so that of
+    /// two processes that change it at once neither loses what the other wrote. `croud` takes no such lock.
+    ///
+    /// ```no_run
+    /// use cratedb_test::cloud::ProfileFile;
+    ///
+    /// ProfileFile::update(|file| file.clear_session())?;
+    /// # Ok::<(), cratedb_test::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`find`](Self::find) and of [`save`](Self::save).
+    pub fn update<T>(change: impl FnOnce(&mut Self) -> T) -> Result<T> {
+        Self::update_at(&Self::find()?.path, change)
+    }
+
+    /// The same for the file at a path.
+    pub(crate) fn update_at<T>(path: &Path, change: impl FnOnce(&mut Self) -> T) -> Result<T> {
+        let fail =
+            |error: std::io::Error| Error::new(Kind::Setting, format!("cannot lock {}", path.display())).because(error);
+        let directory = path.parent().unwrap_or(Path::new("."));
+        make_directory(directory).map_err(fail)?;
+        let beside = directory.join(format!(".{FILE_NAME}.lock"));
+        let lock = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(beside).map_err(fail)?;
+        lock.lock().map_err(fail)?;
+        let mut file = if path.exists() { Self::load(path)? } else { Self::empty(path.to_owned()) };
+        let before = file.content.clone();
+        let changed = change(&mut file);
+        if file.content != before || !path.exists() {
+            file.save()?;
+        }
+        Ok(changed)
+    }
+
     /// Where the file of this user is, whether it exists or not; none without a home directory.
     pub(crate) fn default_path() -> Option<PathBuf> {
         let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
@@ -175,6 +210,14 @@ impl ProfileFile {
         let name = self.current().name;
         self.set(&name, "auth-token", token.into());
         self.set(&name, "organization-id", organization_id.map_or(Value::Null, Value::from));
+    }
+
+    /// Keeps the login of a client, as answers may have replaced it, in the current profile. Not on disk until
+    /// [`save`](Self::save). Nothing happens if the client uses an API key.
+    pub fn set_login(&mut self, client: &super::Client, organization_id: Option<&str>) {
+        if let Some(token) = client.session_token() {
+            self.set_session(token.expose(), organization_id);
+        }
     }
 
     /// Forgets the login of the current profile. Not on disk until [`save`](Self::save).

@@ -90,6 +90,9 @@ impl Access {
             origin,
         };
         if let Some((key, secret)) = &given.api_key {
+            if key.is_empty() || secret.expose().is_empty() {
+                return Err(half_a_key(secret.expose().is_empty()));
+            }
             let login = Login::ApiKey { key: key.clone(), secret: secret.clone() };
             return Ok(here(login, "code".to_owned()));
         }
@@ -99,6 +102,9 @@ impl Access {
         if given.profile_file.is_none() {
             match (sources.get_with_origin("CRATEDB_CLOUD_API_KEY"), sources.get("CRATEDB_CLOUD_API_SECRET")) {
                 (Some((key, origin)), Some(secret)) => {
+                    if given.endpoint.is_none() {
+                        endpoint_is_trusted(sources, wanted.as_deref())?;
+                    }
                     return Ok(here(Login::ApiKey { key, secret: Secret::new(secret) }, origin));
                 }
                 (None, None) => {}
@@ -110,6 +116,22 @@ impl Access {
             Some(found) => found.for_endpoint(wanted, timeout),
             None => Err(no_credentials(false, false)),
         }
+    }
+}
+
+/// A key of the environment is not sent where a file says: whoever wrote the `.env` of a directory would get it.
+fn endpoint_is_trusted(sources: &Sources, wanted: Option<&str>) -> Result<()> {
+    let place = |name: &str| sources.each().enumerate().find(|(_, source)| source.get(name).is_some());
+    match (place("CRATEDB_CLOUD_ENDPOINT"), place("CRATEDB_CLOUD_API_SECRET"), wanted) {
+        (Some((far, file)), Some((near, _)), Some(wanted)) if far > near && wanted != CLOUD_ENDPOINT => {
+            Err(Error::new(Kind::Setting, format!("cannot ask CrateDB Cloud at {wanted}"))
+                .because(format!(
+                    "{file} names it, and CRATEDB_CLOUD_API_SECRET comes from elsewhere: a secret is not sent where only a \
+                     file says"
+                ))
+                .hint("set CRATEDB_CLOUD_ENDPOINT where the secret is set, or put key and secret into that file too"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -135,6 +157,14 @@ pub(crate) fn no_credentials(key: bool, secret: bool) -> Error {
         "make an API key on the account page of https://console.cratedb.cloud and set both, in the environment or in .env; \
          or log in: cargo cratedb login --idp {cognito|azuread|github|google}",
     )
+}
+
+/// Code meant a key: nobody else's credentials may take its place.
+fn half_a_key(secret_missing: bool) -> Error {
+    let lacking = if secret_missing { "the secret" } else { "the key" };
+    Error::new(Kind::Setting, "cannot ask CrateDB Cloud with the API key that code gives")
+        .because(format!("{lacking} is empty"))
+        .hint("`api_key` takes the key and its secret; leave it out to take those of the environment")
 }
 
 /// Credentials of a profile, which are for its own endpoint only.

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use crate::error::{Error, Kind, Result};
 
+/// Longer than anything that is waited for.
+const LONGEST: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
+
 pub(crate) fn unreadable(name: &str, value: &str) -> Error {
     Error::new(Kind::Setting, format!("cannot read {name}=`{value}`"))
 }
@@ -13,8 +16,13 @@ pub(crate) fn duration(name: &str, value: &str) -> Result<Duration> {
     if value == "0" {
         return Ok(Duration::ZERO);
     }
-    humantime::parse_duration(value)
-        .map_err(|error| unreadable(name, value).because(error).hint("accepted: 250ms, 10s, 10m, 2h or 0"))
+    let refuse = |cause: String| unreadable(name, value).because(cause).hint("accepted: 250ms, 10s, 10m, 2h or 0");
+    match humantime::parse_duration(value) {
+        // No clock can add what is longer to the time of day.
+        Ok(duration) if duration > LONGEST => Err(refuse("it is longer than ten years".to_owned())),
+        Ok(duration) => Ok(duration),
+        Err(error) => Err(refuse(error.to_string())),
+    }
 }
 
 /// An address with `http` or `https` and a host. What is refused is not shown: it may hold a password.

@@ -84,6 +84,7 @@ fn a_value_that_cannot_be_read_names_variable_value_and_forms() {
     for (name, value, accepted) in [
         ("CRATEDB_TEST_KEEP_WARM", "10", "accepted: 250ms, 10s, 10m, 2h or 0"),
         ("CRATEDB_TEST_MAX_LIFETIME", "soon", "accepted: 250ms, 10s, 10m, 2h or 0"),
+        ("CRATEDB_TEST_START_TIMEOUT", "500000000000y", "it is longer than ten years"),
         ("CRATEDB_TEST_ON_EXIT", "stop", "accepted: auto, suspend, keep, delete"),
         ("CRATEDB_TEST_PROVIDER", "docker", "accepted: auto, url, cloud, container"),
         ("CRATEDB_TEST_KEEP_SCHEMA", "yes", "accepted: always, never, on-failure"),

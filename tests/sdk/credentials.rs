@@ -112,6 +112,52 @@ async fn an_api_key_never_takes_a_cookie() {
 }
 
 #[tokio::test]
+async fn a_refusal_brings_no_login() {
+    let visitor = "session=of-a-visitor; Path=/";
+    let server =
+        Server::new(move |_| Say::json("403 Forbidden", json!({ "message": "no" })).with("set-cookie", visitor));
+    let dir = tempfile::tempdir().unwrap();
+    let path = profile(dir.path(), &server.url, "auth-token: my-own-token");
+    let client = with_file(&path);
+    for _ in 0..2 {
+        assert_eq!(client.me().await.unwrap_err().status(), Some(403));
+    }
+    assert_eq!(token_in(&path), "my-own-token");
+    assert_eq!(server.asked()[1].header("cookie"), Some("session=my-own-token"));
+}
+
+#[test]
+fn a_key_of_the_environment_is_not_sent_where_only_a_file_says() {
+    let server = Server::new(|_| Say::ok(json!({ "email": "ada@example.org" })));
+    let dir = tempfile::tempdir().unwrap();
+    let env = dir.path().join(".env");
+    std::fs::write(&env, format!("CRATEDB_CLOUD_ENDPOINT={}\n", server.url)).unwrap();
+    let with_key = || {
+        let child = Child::new("me", dir.path());
+        child.env("CRATEDB_CLOUD_API_KEY", KEY).env("CRATEDB_CLOUD_API_SECRET", SECRET)
+    };
+    says(&with_key().said()["error"], &[&server.url, ".env", "CRATEDB_CLOUD_API_SECRET comes from elsewhere"]);
+    assert!(server.asked().is_empty());
+    // Whoever sets both in one place means it.
+    assert_eq!(with_key().env("CRATEDB_CLOUD_ENDPOINT", &server.url).said()["me"], "ada@example.org");
+    let all = format!(
+        "CRATEDB_CLOUD_ENDPOINT={}\nCRATEDB_CLOUD_API_KEY={KEY}\nCRATEDB_CLOUD_API_SECRET={SECRET}\n",
+        server.url
+    );
+    std::fs::write(&env, all).unwrap();
+    assert_eq!(Child::new("me", dir.path()).said()["me"], "ada@example.org");
+}
+
+#[test]
+fn half_a_key_in_code_is_an_error_and_nobody_elses_login() {
+    for (key, secret, missing) in [(KEY, "", "the secret is empty"), ("", SECRET, "the key is empty")] {
+        let error = Client::builder().env(false).api_key(key, secret).build().unwrap_err();
+        assert!(error.is_setting());
+        says(error, &["API key that code gives", missing]);
+    }
+}
+
+#[tokio::test]
 async fn a_cluster_is_managed_with_a_login() {
     let bench =
         Bench::new(Options { rotate_sessions: Some(1), ..Options::default() }.cluster(ClusterOptions::suspended("ci")))

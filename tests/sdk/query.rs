@@ -1,6 +1,6 @@
 //! SQL of a managed cluster: by token, shared, renewed in time.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cratedb_cloud_simulator::{ClusterOptions, Fault, Options};
 
@@ -34,11 +34,22 @@ async fn a_token_is_renewed_five_minutes_before_it_ends() {
     answers(&cluster).await;
     answers(&cluster).await;
     assert_eq!(bench.asked("/jwt/"), 1);
+}
+
+#[tokio::test]
+async fn a_token_that_does_not_live_so_long_is_used_for_a_tenth_of_its_life() {
     let bench = with_lifetime(Duration::from_secs(5 * 60 - 1)).await;
     let cluster = bench.ci();
     answers(&cluster).await;
     answers(&cluster).await;
-    assert_eq!(bench.asked("/jwt/"), 2);
+    assert_eq!(bench.asked("/jwt/"), 1, "no request for each statement");
+    let bench = with_lifetime(Duration::from_secs(20)).await;
+    let cluster = bench.ci();
+    let began = Instant::now();
+    while bench.asked("/jwt/") < 2 {
+        answers(&cluster).await;
+        assert!(began.elapsed() < Duration::from_secs(18), "not renewed before it ends");
+    }
 }
 
 #[tokio::test]

@@ -19,11 +19,9 @@ use listener::Listener;
 const PATIENCE: Duration = Duration::from_secs(10 * 60);
 
 pub(super) async fn login(context: &Context, login: &Login) -> Result<Document, Failure> {
-    let mut file = ProfileFile::find()?;
+    let file = ProfileFile::find()?;
     let endpoint = endpoint(context, &file)?;
     let before = file.current().name().to_owned();
-    // The session of one endpoint must not come into the profile of another one: that is what it would be sent to.
-    let profile = file.select(&endpoint);
     // Before the browser is told to come.
     let listener = Listener::bind(login.port).await?;
     let url = format!("{}/oauth2/{}/login?cli=true", endpoint.trim_end_matches('/'), login.idp.path());
@@ -31,7 +29,7 @@ pub(super) async fn login(context: &Context, login: &Login) -> Result<Document, 
     let token = arrived(context, listener).await?;
     context.progress.say_in_passing("asking who you are");
     let path = file.path().display().to_string();
-    let user = kept(file, &endpoint, &token).await?;
+    let (user, profile) = kept(&endpoint, &token).await?;
     context.progress.clear();
     if profile != before {
         context.terminal.note(&format!(
@@ -60,31 +58,19 @@ fn endpoint(context: &Context, file: &ProfileFile) -> Result<String, Failure> {
     Ok(if settings == default { file.current().endpoint().to_owned() } else { settings })
 }
 
-/// Saves the session and asks whose it is. What was saved before comes back if it is nobody's.
-///
-/// In this order: the answer may replace the session, and then its successor is saved by the client itself.
-async fn kept(mut file: ProfileFile, endpoint: &str, token: &str) -> Result<User, Failure> {
-    let before = if file.exists() { Some(ProfileFile::load(file.path())?) } else { None };
-    file.set_session(token, None);
-    file.save()?;
-    let user = async { Client::builder().endpoint(endpoint).profile_file(file.path()).build()?.me().await }.await;
-    let user = match (user, before) {
-        (Ok(user), _) => user,
-        (Err(error), before) => {
-            match before {
-                Some(before) => before.save()?,
-                None => {
-                    file.clear_session();
-                    file.save()?;
-                }
-            }
-            return Err(error.into());
-        }
-    };
-    let mut file = ProfileFile::load(file.path())?;
-    file.set_organization(Some(user.organization_id.as_str()).filter(|id| !id.is_empty()));
-    file.save()?;
-    Ok(user)
+/// Asks whose the session is, and keeps it if it is somebody's: what was kept before stays as long as nobody knows that the
+/// new one is any better. The file is read anew, since it may have changed while the browser was open.
+async fn kept(endpoint: &str, token: &str) -> Result<(User, String), Failure> {
+    let client = Client::builder().endpoint(endpoint).session(token).build()?;
+    let user = client.me().await?;
+    let profile = ProfileFile::update(|file| {
+        // The session of one endpoint must not come into the profile of another one: that is what it would be sent to.
+        let profile = file.select(endpoint);
+        // The answer may have replaced the session.
+        file.set_login(&client, Some(user.organization_id.as_str()).filter(|id| !id.is_empty()));
+        profile
+    })?;
+    Ok((user, profile))
 }
 
 fn invite(context: &Context, login: &Login, url: &str) {
@@ -117,7 +103,7 @@ fn warn_of_keys(context: &Context) {
 }
 
 pub(super) async fn logout(context: &Context) -> Result<Document, Failure> {
-    let mut file = ProfileFile::find()?;
+    let file = ProfileFile::find()?;
     let profile = file.current();
     let was = profile.has_session();
     if was {
@@ -126,8 +112,12 @@ pub(super) async fn logout(context: &Context) -> Result<Document, Failure> {
         if let Err(error) = forget_there(&file).await {
             context.terminal.note(&format!("CrateDB Cloud was not told: {error}"));
         }
-        file.clear_session();
-        file.save()?;
+        let name = profile.name().to_owned();
+        ProfileFile::update(|file| {
+            if file.current().name() == name {
+                file.clear_session();
+            }
+        })?;
     }
     context.progress.clear();
     let text = if was { "logged out of" } else { "nobody was logged in to" };

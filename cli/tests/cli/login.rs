@@ -179,6 +179,27 @@ fn an_interruption_ends_the_wait() {
 }
 
 #[test]
+fn a_login_that_is_interrupted_leaves_the_one_before() {
+    let world = World::with([]);
+    let port = free_port();
+    let running = login(&world, port, &[]);
+    bring(port, &world.session());
+    running.done().expect(0);
+    let before = saved(&world);
+    world.cloud().fault(cratedb_cloud_simulator::Fault::on("GET", "/users/me/").hang());
+    let port = free_port();
+    let running = login(&world, port, &[]);
+    bring(port, "a-token-of-nobody");
+    eventually("the question who it is", || {
+        let asked = world.simulator().requests().iter().filter(|one| one.path.ends_with("/users/me/")).count();
+        (asked > 1).then_some(())
+    });
+    running.signal(rustix::process::Signal::INT);
+    running.done().expect(130);
+    assert_eq!(saved(&world), before);
+}
+
+#[test]
 fn an_idp_that_is_none_is_a_mistake_that_lists_them() {
     let done = Run::of(&World::without_cloud(), crate::support::PROGRAM, &["login"]).done().expect(2);
     done.says(&["--idp"]);

@@ -99,7 +99,10 @@ impl ManagedClusterBuilder {
 
     /// An API key and its secret; `CRATEDB_CLOUD_API_KEY` and `CRATEDB_CLOUD_API_SECRET`.
     pub fn api_key(mut self, key: impl Into<String>, secret: impl Into<String>) -> Self {
-        self.given.api_key = filled(key).zip(filled(secret).map(Secret::new));
+        let (key, secret) = (filled(key), filled(secret));
+        // Half of a key is told when it is built; neither counts as not given.
+        self.given.api_key = (key.is_some() || secret.is_some())
+            .then(|| (key.unwrap_or_default(), Secret::new(secret.unwrap_or_default())));
         self
     }
 
@@ -180,7 +183,11 @@ impl ManagedClusterBuilder {
         let (client, access) = self.access(&sources, &cluster, server.as_ref())?;
         let organization_id = client.organization_id().map(str::to_owned);
         let mut target = cloud_target(&self.given, &sources, access, cluster)?;
-        target.organization_id = target.organization_id.or(organization_id);
+        // What a client that code brings says beats the environment; what a profile says does not.
+        target.organization_id = match (&self.client, &self.given.organization_id) {
+            (Some(_), None) => organization_id.or(target.organization_id),
+            _ => target.organization_id.or(organization_id),
+        };
         if let Some(callback) = &self.on_progress {
             notes.iter().for_each(|note| callback(note));
         }

@@ -1,6 +1,8 @@
 //! Imports, exports and the files that go with them.
 
-use serde::Serialize;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::cluster::Dates;
@@ -195,37 +197,81 @@ model! {
         #[serde(skip_serializing_if = "Option::is_none")]
         pub file: Option<ExportFile>,
     }
+}
 
-    /// The file of an export.
-    pub struct ExportFile {
-        /// Its id; [`Client::file`](crate::cloud::Client::file) has the address to download it from.
-        pub id: String,
-        /// Its name.
-        pub name: String,
-        /// Where to get it, for a time, without credentials: a secret as long as it is good.
-        pub download_url: String,
-        /// Its size.
-        pub file_size: Option<u64>,
+/// The file of an export.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct ExportFile {
+    /// Its id; [`Client::file`](crate::cloud::Client::file) has the address to download it from.
+    #[serde(deserialize_with = "crate::cloud::model::or_default")]
+    pub id: String,
+    /// Its name.
+    #[serde(deserialize_with = "crate::cloud::model::or_default")]
+    pub name: String,
+    /// Where to get it, for a time, without credentials: a secret as long as it is good.
+    #[serde(deserialize_with = "crate::cloud::model::or_default")]
+    pub download_url: String,
+    /// Its size.
+    #[serde(deserialize_with = "crate::cloud::model::or_default")]
+    pub file_size: Option<u64>,
+}
+
+/// Without the address, which is a secret as long as it is good.
+impl fmt::Debug for ExportFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, name, file_size, .. } = self;
+        f.debug_struct("ExportFile")
+            .field("id", id)
+            .field("name", name)
+            .field("file_size", file_size)
+            .finish_non_exhaustive()
     }
+}
 
-    /// A file that was uploaded, or is to be.
-    pub struct UploadedFile {
-        /// A UUID.
-        pub id: String,
-        /// Its name.
-        pub name: String,
-        /// The organization that it belongs to.
-        pub organization_id: String,
-        /// `PENDING` or `UPLOADED`.
-        pub status: String,
-        /// Its size.
-        pub file_size: Option<u64>,
-        /// Where its bytes are sent by `PUT`, without credentials.
-        pub upload_url: String,
-        /// Where to get it.
-        pub download_url: Option<String>,
-        /// When it was made.
-        pub dc: Dates,
+/// A file that was uploaded, or is to be.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct UploadedFile {
+    /// A UUID.
+    #[serde(deserialize_with = "crate::cloud::model::or_default")]
+    pub id: String,
+    /// Its name.
+    #[serde(deserialize_with = "crate::cloud::model::or_default")]
+    pub name: String,
+    /// The organization that it belongs to.
+    #[serde(deserialize_with = "crate::cloud::model::or_default")]
+    pub organization_id: String,
+    /// `PENDING` or `UPLOADED`.
+    #[serde(deserialize_with = "crate::cloud::model::or_default")]
+    pub status: String,
+    /// Its size.
+    #[serde(deserialize_with = "crate::cloud::model::or_default")]
+    pub file_size: Option<u64>,
+    /// Where its bytes are sent by `PUT`, without credentials.
+    #[serde(deserialize_with = "crate::cloud::model::or_default")]
+    pub upload_url: String,
+    /// Where to get it.
+    #[serde(deserialize_with = "crate::cloud::model::or_default")]
+    pub download_url: Option<String>,
+    /// When it was made.
+    #[serde(deserialize_with = "crate::cloud::model::or_default")]
+    pub dc: Dates,
+}
+
+/// Without the addresses, which are secrets as long as they are good.
+impl fmt::Debug for UploadedFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, name, status, file_size, .. } = self;
+        let mut shown = f.debug_struct("UploadedFile");
+        shown
+            .field("id", id)
+            .field("name", name)
+            .field("status", status)
+            .field("file_size", file_size)
+            .finish_non_exhaustive()
     }
 }
 

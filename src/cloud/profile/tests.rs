@@ -151,3 +151,20 @@ fn nothing_prints_a_secret() {
     let text = format!("{file:?} {:?}", file.current());
     assert!(!text.contains("geheim") && !text.contains("my-secret"), "{text}");
 }
+
+#[test]
+fn of_many_who_change_it_at_once_none_loses_what_another_wrote() {
+    let (_dir, path) = file(FILE);
+    let threads = (0..8).map(|number| {
+        let path = path.clone();
+        std::thread::spawn(move || {
+            for round in 0..5 {
+                let change =
+                    |file: &mut ProfileFile| file.select(&format!("http://127.0.0.1:{}", 100 * number + round + 1));
+                ProfileFile::update_at(&path, change).unwrap();
+            }
+        })
+    });
+    threads.collect::<Vec<_>>().into_iter().for_each(|thread| thread.join().unwrap());
+    assert_eq!(ProfileFile::load(&path).unwrap().names().len(), 2 + 40);
+}
