@@ -3,7 +3,7 @@
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 
-use cratedb_cloud_simulator::{ClusterOptions, Options};
+use cratedb_cloud_simulator::{ClusterOptions, Fault, Options};
 use cratedb_test::{Cluster, cratedb_cluster};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -266,6 +266,22 @@ fn finish_ends_a_session_by_its_name_and_waits() {
         (Some("mine"), Some("suspended"))
     );
     assert!(world.cloud().cluster("ci").suspended);
+    running.signal(Signal::TERM);
+    running.done().expect(143);
+}
+
+/// From now on nobody may suspend anything.
+fn forbid_to_suspend(world: &World) {
+    world.cloud().fault(Fault::on("PUT", "/suspend").status(403).always());
+}
+
+#[test]
+fn finish_fails_if_the_cluster_is_not_let_go_of() {
+    let world = world();
+    let running = running(&world, &["--session", "mine"]);
+    forbid_to_suspend(&world);
+    let done = world.cli(&["finish", "mine", "--wait", "--output", "json"]).done().expect(1);
+    assert_eq!(done.json()[0]["outcome"], "owed");
     running.signal(Signal::TERM);
     running.done().expect(143);
 }
