@@ -14,7 +14,7 @@ Examples:
 
 pub(super) const FINISH_EXAMPLES: &str = "\
 Needed where the end of a run can't be seen, such as in a container whose first process is the run: there put it after the run, with \
---wait. --timeout says how long --wait waits.
+--wait. --timeout says how long --wait waits. Exit code 1 if the cluster could not be let go of.
 
 Examples:
   cargo cratedb finish

@@ -23,7 +23,7 @@ pub(super) fn run(context: &Context, command: Command) -> Result<u8, Failure> {
     settings::apply(&context.global);
     let document = match command {
         Command::Test(test) => return test::run(context, test),
-        Command::Finish(wanted) => finish(context, wanted),
+        Command::Finish(wanted) => return finish(context, wanted),
         Command::Sweep(wanted) => return sweep(context, wanted),
         Command::Log(wanted) => log(wanted),
         Command::Status(wanted) => status(context, &wanted),
@@ -53,14 +53,21 @@ fn status(context: &Context, wanted: &Status) -> Result<Document, Failure> {
     Document::new(&keys, People::Text(text))
 }
 
-fn finish(context: &Context, wanted: Finish) -> Result<Document, Failure> {
+/// Whether the cluster may run on although it should not.
+fn is_owed(finished: &control::Finished) -> bool {
+    matches!(finished.outcome.as_str(), "owed" | "unknown")
+}
+
+/// Fails if a cluster is still owed.
+fn finish(context: &Context, wanted: Finish) -> Result<u8, Failure> {
     let wait = wanted.wait.then(|| context.global.timeout.unwrap_or(PATIENCE));
     let finished = control::finish(wanted.selector.as_deref(), wait).map_err(known)?;
     if finished.is_empty() {
         context.terminal.note("there was nothing to finish");
     }
     let text = finished.iter().map(|one| format!("{one}\n")).collect();
-    Document::new(&finished, People::Text(text))
+    Document::new(&finished, People::Text(text))?.print(&context.terminal)?;
+    Ok(if finished.iter().any(is_owed) { Code::Failed as u8 } else { 0 })
 }
 
 /// Fails if something is still owed, after it did what could be done.

@@ -3,7 +3,7 @@
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 
-use cratedb_cloud_simulator::{ClusterOptions, Options};
+use cratedb_cloud_simulator::{ClusterOptions, Fault, Options};
 use cratedb_test::{Cluster, cratedb_cluster};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -50,9 +50,12 @@ fn until_suspended(world: &World) {
     });
 }
 
-/// Starts a command that leaves a mark and then runs until it is told to end.
+/// Leaves a mark and then runs until it is told to end.
+const MARKING: [&str; 4] = ["--", "sh", "-c", "echo $$ > mark; exec sleep 600"];
+
+/// Starts [`MARKING`] within a session.
 fn running(world: &World, arguments: &[&str]) -> Running {
-    let running = test(world, &[arguments, &["--", "sh", "-c", "echo $$ > mark; exec sleep 600"]].concat()).start();
+    let running = test(world, &[arguments, &MARKING].concat()).start();
     eventually("the command", || command(world));
     running
 }
@@ -171,6 +174,38 @@ fn a_signal_to_this_process_alone_is_passed_on() {
     }
 }
 
+/// As somebody outside of the container does: such a process has no id in here, and 0 stands for it.
+#[cfg(target_os = "linux")]
+fn signal_from_outside(running: &Running, signal: Signal) {
+    // SAFETY: every field of this C structure may be zero.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    (info.si_signo, info.si_code) = (signal.as_raw(), libc::SI_QUEUE);
+    let to = i32::try_from(running.pid()).unwrap();
+    // SAFETY: the kernel only reads the structure, which outlives the call.
+    let sent = unsafe { libc::syscall(libc::SYS_rt_sigqueueinfo, to, signal.as_raw(), &raw const info) };
+    assert_eq!(sent, 0, "{}", std::io::Error::last_os_error());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_signal_from_outside_of_the_container_is_passed_on() {
+    for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
+        let world = world();
+        let running = running(&world, &[]);
+        signal_from_outside(&running, signal);
+        running.done().expect(code);
+        assert_eq!(changes(&world), ONCE, "{signal:?}");
+    }
+}
+
+#[test]
+fn the_end_of_the_terminal_is_passed_on() {
+    let world = world();
+    let ended = test(&world, &MARKING).hung_up(|| command(&world).map(drop));
+    assert_eq!(ended.code(), Some(129));
+    assert_eq!(changes(&world), ONCE);
+}
+
 #[test]
 fn an_interruption_of_the_wait_for_the_cluster_starts_nothing_and_leaves_nothing() {
     let world = world();
@@ -231,6 +266,22 @@ fn finish_ends_a_session_by_its_name_and_waits() {
         (Some("mine"), Some("suspended"))
     );
     assert!(world.cloud().cluster("ci").suspended);
+    running.signal(Signal::TERM);
+    running.done().expect(143);
+}
+
+/// From now on nobody may suspend anything.
+fn forbid_to_suspend(world: &World) {
+    world.cloud().fault(Fault::on("PUT", "/suspend").status(403).always());
+}
+
+#[test]
+fn finish_fails_if_the_cluster_is_not_let_go_of() {
+    let world = world();
+    let running = running(&world, &["--session", "mine"]);
+    forbid_to_suspend(&world);
+    let done = world.cli(&["finish", "mine", "--wait", "--output", "json"]).done().expect(1);
+    assert_eq!(done.json()[0]["outcome"], "owed");
     running.signal(Signal::TERM);
     running.done().expect(143);
 }

@@ -194,6 +194,12 @@ impl Run {
         Screen::start(&self.program, &self.arguments, environment, &self.directory)
     }
 
+    /// Runs it in a terminal that is closed as soon as `ready` answers something.
+    pub(crate) fn hung_up(self, ready: impl FnMut() -> Option<()>) -> std::process::ExitStatus {
+        let environment = self.environment.into_iter().collect();
+        pty::hung_up(&self.program, &self.arguments, environment, &self.directory, ready)
+    }
+
     pub(crate) fn start(self) -> Running {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).env_clear().envs(self.environment).current_dir(self.directory);

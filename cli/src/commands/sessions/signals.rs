@@ -5,7 +5,7 @@ use std::io;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::WithOrigin;
-use signal_hook::low_level::siginfo::Origin;
+use signal_hook::low_level::siginfo::{Cause, Origin};
 
 /// A signal that arrived.
 #[derive(Clone, Copy, Debug)]
@@ -19,9 +19,21 @@ pub(super) struct Arrived {
 pub(super) fn catch(mut told: impl FnMut(Arrived) + Send + 'static) -> io::Result<()> {
     let mut signals = SignalsInfo::<WithOrigin>::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM])?;
     std::thread::Builder::new().name("signals".into()).spawn(move || {
-        for Origin { signal, process, .. } in signals.forever() {
-            told(Arrived { signal, from_terminal: process.is_none_or(|process| process.pid == 0) });
+        for origin in signals.forever() {
+            told(Arrived { signal: origin.signal, from_terminal: is_from_terminal(&origin) });
         }
     })?;
     Ok(())
+}
+
+/// Whether a terminal sent it to all processes in its foreground: keys do, whereas a hang-up is told to the leader of
+/// the session alone.
+fn is_from_terminal(origin: &Origin) -> bool {
+    // Linux names the kernel as the cause. That no process is named is no sign there: neither is one outside the
+    // container of this process. Other systems name no cause, and have no such containers.
+    let from_kernel = match cfg!(target_os = "linux") {
+        true => origin.cause == Cause::Kernel,
+        false => origin.process.is_none_or(|process| process.pid == 0),
+    };
+    from_kernel && matches!(origin.signal, SIGINT | SIGQUIT)
 }

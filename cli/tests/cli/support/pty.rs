@@ -22,6 +22,22 @@ pub(crate) struct Screen {
     reader: Option<std::thread::JoinHandle<()>>,
 }
 
+/// Runs a program that leads the session of a terminal until `ready`, and closes the terminal; gives how it ended.
+pub(super) fn hung_up(
+    program: &OsString,
+    arguments: &[OsString],
+    environment: HashMap<OsString, OsString>,
+    directory: &Path,
+    ready: impl FnMut() -> Option<()>,
+) -> ExitStatus {
+    let (pty, pts) = pty_process::blocking::open().unwrap();
+    let command = pty_process::blocking::Command::new(program).args(arguments).env_clear().envs(environment);
+    let mut child = command.current_dir(directory).spawn(pts).unwrap();
+    eventually("what the terminal is closed after", ready);
+    drop(pty);
+    eventually("the end of the program", || child.try_wait().unwrap())
+}
+
 impl Screen {
     pub(super) fn start(
         program: &OsString,
