@@ -190,6 +190,17 @@ impl Clients {
         self.about.iter().map(|(id, about)| (*id, about))
     }
 
+    /// Forgets that a process holds an explicit session; its number.
+    pub(super) fn let_go(&mut self, session: SessionId, holder: &Identity) -> Option<RunnerId> {
+        let runner = *self.runners.get(holder)?;
+        self.about.get_mut(&session)?.runners.remove(&runner).map(|_| runner)
+    }
+
+    /// Whether anybody ever held an explicit session, as far as is known.
+    pub(super) fn had_holders(&self, session: SessionId) -> bool {
+        self.about.get(&session).is_some_and(|about| !about.runners.is_empty())
+    }
+
     /// The explicit session to which a client belongs.
     pub(super) fn explicit(&self, client: ClientId) -> Option<&Named> {
         self.about.get(&self.connected.get(&client)?.session)?.explicit.as_ref()

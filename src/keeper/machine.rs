@@ -199,6 +199,7 @@ impl Machine {
             Event::End { client, attempt } => self.grants.end(client, attempt),
             Event::Tethered => self.tethered = true,
             Event::Finish(session) => self.finish(now, session),
+            Event::LetGo(session, holder) => self.give_up_part(now, session, holder),
             Event::Cool => self.cool = true,
             Event::Term => self.term = true,
             Event::Due => {}

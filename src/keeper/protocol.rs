@@ -62,6 +62,9 @@ pub(crate) enum FromClient {
     Finish {
         protocol: u32,
         session: Option<String>,
+        /// Who held the session and gives up its own part: the session ends unless somebody else holds it too.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        holder: Option<Identity>,
         /// Nobody wants the cluster kept warm either.
         now: bool,
     },

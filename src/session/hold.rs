@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use super::link::Link;
-use super::process;
+use super::process::{self, Identity};
 use super::speaker::Listener;
 use crate::background;
 use crate::error::Result;
 use crate::keeper::{KeyFiles, Places, Ready};
 use crate::settings::Settings;
 
-/// This process as the holder of an explicit session. Dropping it ends the session.
+/// This process as the holder of an explicit session. Dropping it gives up this process's part: the session
+/// ends unless others hold it too.
 pub(crate) struct Hold {
     link: Link,
     files: KeyFiles,
@@ -37,10 +38,21 @@ impl Hold {
     pub(crate) fn ready(&self) -> Result<Arc<Ready>> {
         self.link.ready()
     }
+
+    /// This process, as its keeper knows it.
+    pub(crate) fn process(&self) -> &Identity {
+        self.link.own()
+    }
+
+    /// Ends the connection, which is not made again; the session is held by the life of this process still.
+    pub(crate) fn close(&self) {
+        self.link.close();
+    }
 }
 
 impl Drop for Hold {
     fn drop(&mut self) {
         self.link.finish_session();
+        self.link.close();
     }
 }

@@ -11,8 +11,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
+use tokio::task::AbortHandle;
 
-use super::process::Ancestry;
+use super::process::{Ancestry, Identity};
 use super::speaker::{self, Listener};
 use crate::error::{Error, Kind, Result};
 use crate::keeper::{AttemptId, FromClient, FromKeeper, KeyFiles, Mode, Open, PROTOCOL, Ready, encode};
@@ -35,6 +36,8 @@ struct Shared {
     state: Mutex<State>,
     renewed: Notify,
     listener: Option<Listener>,
+    /// What reads from the keeper, and connects again.
+    reader: OnceLock<AbortHandle>,
 }
 
 #[derive(Default)]
@@ -82,9 +85,11 @@ impl Link {
             state: Mutex::default(),
             renewed: Notify::new(),
             listener,
+            reader: OnceLock::new(),
         }));
         let reader = link.attach().await?;
-        tokio::spawn(link.clone().read(reader));
+        let reads = tokio::spawn(link.clone().read(reader));
+        let _ = link.0.reader.set(reads.abort_handle());
         Ok(link)
     }
 
@@ -154,12 +159,25 @@ impl Link {
         }
     }
 
-    /// Ends the explicit session of this process. Returns once the words are in the socket.
+    /// Gives up what this process holds of its explicit session. Returns once the words are in the socket.
     pub(super) fn finish_session(&self) {
         if let Some(named) = &self.0.settings.session {
-            let session = Some(named.name.clone());
-            self.state().write(&FromClient::Finish { protocol: PROTOCOL, session, now: false });
+            let (session, holder) = (Some(named.name.clone()), Some(self.own().clone()));
+            self.state().write(&FromClient::Finish { protocol: PROTOCOL, session, holder, now: false });
         }
+    }
+
+    /// Ends the connection, which is not made again: not even if the keeper is killed just now.
+    pub(super) fn close(&self) {
+        if let Some(reader) = self.0.reader.get() {
+            reader.abort();
+        }
+        self.finish(Error::new(Kind::Session, "the session is over").because("this process let go of it"));
+    }
+
+    /// This process, as its keeper knows it.
+    pub(super) fn own(&self) -> &Identity {
+        &self.0.ancestry.own
     }
 
     /// Asks the keeper for new credentials and waits for them.

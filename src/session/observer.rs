@@ -8,6 +8,7 @@ use crate::error::{Error, Kind, Result};
 use crate::keeper::{Decoder, FromClient, FromKeeper, KeyFiles, PROTOCOL, Snapshot, encode};
 
 use super::birth;
+use super::process::Identity;
 
 /// How long a keeper may take for a word about itself; a stopped one takes for ever.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -67,8 +68,15 @@ impl Observer {
 
     /// Ends a session, or all that nobody holds: which ended, and who still holds the cluster. None if the keeper ended
     /// before it could say so.
-    pub(crate) fn finish(&mut self, session: Option<&str>, now: bool) -> Result<Option<(Vec<String>, Vec<String>)>> {
-        let question = FromClient::Finish { protocol: PROTOCOL, session: session.map(str::to_owned), now };
+    ///
+    /// A `holder` gives up its own part only; without one, nobody wants the cluster kept warm either.
+    pub(crate) fn finish(
+        &mut self,
+        session: Option<&str>,
+        holder: Option<&Identity>,
+    ) -> Result<Option<(Vec<String>, Vec<String>)>> {
+        let (session, now) = (session.map(str::to_owned), holder.is_none());
+        let question = FromClient::Finish { protocol: PROTOCOL, session, holder: holder.cloned(), now };
         if self.ask(&question).is_err() {
             return Ok(None);
         }

@@ -66,9 +66,19 @@ struct Holder(Child);
 
 impl Holder {
     fn new(consumer: &Consumer, cloud: &TestCloud) -> Self {
+        Self::with(consumer, cloud, true)
+    }
+
+    /// One that releases what it holds and waits for that, or one that only drops it.
+    fn with(consumer: &Consumer, cloud: &TestCloud, waits: bool) -> Self {
         use std::io::BufRead as _;
         let mut command = program(consumer, cloud, "explicit_control");
-        command.args(["hold", NAME, "--wait"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        command
+            .args(["hold", NAME])
+            .args(waits.then_some("--wait"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
         std::io::BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
@@ -201,6 +211,22 @@ fn a_holder_has_the_cluster_before_the_tests_and_lets_go_after_them() {
 }
 
 #[test]
+fn of_two_holders_the_first_to_end_gives_up_its_own_part_only() {
+    // With the words of `release`, and with those of a holder that is dropped.
+    for released in [true, false] {
+        let (consumer, cloud) = (Consumer::of("explicit", Runner::Cargo), TestCloud::suspended());
+        let (first, second) = (Holder::new(&consumer, &cloud), Holder::with(&consumer, &cloud, released));
+        let said = second.release().done();
+        let outcomes: Vec<&Value> = said.iter().map(|one| &one["outcome"]).collect();
+        assert_eq!(outcomes, if released { vec!["held"] } else { vec![] });
+        in_session(&consumer, Runner::Cargo, &cloud).run().passed();
+        assert_eq!(cloud.counts(), (1, 0));
+        assert_eq!(first.release().one()["outcome"], "suspended");
+        cloud.ends_with(1, 1);
+    }
+}
+
+#[test]
 fn a_holder_that_is_killed_lets_go() {
     for signal in [Signal::KILL, Signal::INT] {
         let (consumer, cloud) = (Consumer::of("explicit", Runner::Cargo), TestCloud::suspended());
@@ -291,6 +317,29 @@ fn finish_ends_what_is_kept_warm() {
     assert_eq!(cloud.counts(), (1, 0));
     assert_eq!(control(&consumer, &cloud, &["finish", "--wait"]).one()["outcome"], "suspended");
     cloud.ends_with(1, 1);
+}
+
+#[test]
+fn finish_says_what_a_killed_keeper_owes() {
+    let (consumer, cloud) = (Consumer::of("explicit", Runner::Cargo), TestCloud::suspended());
+    left_behind(&consumer, &cloud);
+    let owed = control(&consumer, &cloud, &["finish", "--wait"]).one();
+    assert!(owed["outcome"] == "owed" && owed["detail"].as_str().unwrap().contains("sweep"), "{owed}");
+    control(&consumer, &cloud, &["sweep"]).one();
+    assert_eq!(control(&consumer, &cloud, &["finish", "--wait"]).done(), Vec::<Value>::new());
+    cloud.ends_with(1, 1);
+}
+
+#[test]
+fn finish_waits_for_the_next_try_of_a_release_that_failed() {
+    let (consumer, cloud) = (Consumer::of("explicit", Runner::Cargo), TestCloud::suspended());
+    in_session(&consumer, Runner::Cargo, &cloud).run().passed();
+    cloud.simulator.cloud().fault(Fault::on("PUT", "/suspend").status(403).always());
+    assert_eq!(control(&consumer, &cloud, &["finish", NAME, "--wait"]).one()["outcome"], "owed");
+    let again = control(&consumer, &cloud, &["finish", "--wait"]).one();
+    assert!(again["outcome"] == "owed" && again["detail"].as_str().unwrap().contains("403"), "{again}");
+    cloud.simulator.cloud().clear_faults();
+    assert_eq!(control(&consumer, &cloud, &["finish", "--wait"]).one()["outcome"], "suspended");
 }
 
 #[test]

@@ -124,6 +124,8 @@ pub(crate) enum Event {
     Tethered,
     /// Somebody ended an explicit session.
     Finish(SessionId),
+    /// A process that held an explicit session gives up its own part and lives on.
+    LetGo(SessionId, RunnerId),
     /// Somebody wants it let go of: it is not kept warm, unless somebody joins after this.
     Cool,
     /// A signal: release now.

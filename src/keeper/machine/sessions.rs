@@ -139,6 +139,15 @@ impl Machine {
         self.bury_leases(now);
     }
 
+    /// A holder of an explicit session wants it no more; others that hold it keep it.
+    pub(super) fn give_up_part(&mut self, now: Millis, session: SessionId, holder: RunnerId) {
+        let Some(known) = self.sessions.get_mut(&session) else { return };
+        known.runners.remove(&holder);
+        if !self.is_held(session) {
+            self.finish(now, session);
+        }
+    }
+
     /// Explicit sessions that had holders end with the last of them, and their name stays with the dead: what the holder
     /// had started may come to it still.
     fn end_unheld(&mut self) {

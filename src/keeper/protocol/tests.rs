@@ -46,7 +46,13 @@ fn from_client() -> Vec<FromClient> {
         FromClient::End { id: AttemptId(3), passed: true, used: true, keep: false },
         FromClient::Renew,
         FromClient::Status { protocol: 1, watch: true },
-        FromClient::Finish { protocol: 1, session: Some("nightly".into()), now: false },
+        FromClient::Finish { protocol: 1, session: Some("nightly".into()), holder: None, now: true },
+        FromClient::Finish {
+            protocol: 1,
+            session: Some("nightly".into()),
+            holder: Some(identity(10, "cargo-cratedb")),
+            now: false,
+        },
     ]
 }
 

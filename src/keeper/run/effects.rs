@@ -294,7 +294,9 @@ impl Keeper {
             }
             FromClient::Renew => self.renew(),
             FromClient::Status { watch, .. } => self.status(id, watch),
-            FromClient::Finish { session, now, .. } => self.finish(id, session.as_deref(), now),
+            FromClient::Finish { session, holder, now, .. } => {
+                self.finish(id, session.as_deref(), holder.as_ref(), now);
+            }
             FromClient::Hello(_) => tracing::warn!(client = id.0, "a second hello"),
         }
     }

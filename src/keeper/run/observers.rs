@@ -3,7 +3,7 @@
 use super::{ClientId, Event, FromKeeper, Keeper, Outbox, State};
 use crate::error::{Error, Kind};
 use crate::keeper::clients::About;
-use crate::keeper::machine::{Millis, SessionId};
+use crate::keeper::machine::{Millis, RunnerId, SessionId};
 use crate::keeper::protocol::{Named, Phase, SessionState, Snapshot, Turn};
 use crate::provider::Target;
 use crate::session::process::Identity;
@@ -57,7 +57,9 @@ impl Keeper {
 
     /// Ends a session by its name, or all explicit ones that nobody holds; and, if nobody is left who wants the cluster,
     /// the time for which it is kept warm.
-    pub(super) fn finish(&mut self, id: ClientId, session: Option<&str>, now: bool) {
+    ///
+    /// A `holder` gives up its own part: a session that others hold too goes on, and so does one that it never held.
+    pub(super) fn finish(&mut self, id: ClientId, session: Option<&str>, holder: Option<&Identity>, now: bool) {
         let ends: Vec<SessionId> = match session {
             Some(name) => self.clients.named(name).into_iter().collect(),
             None => {
@@ -66,6 +68,10 @@ impl Keeper {
             }
         };
         let ends: Vec<SessionId> = ends.into_iter().filter(|id| self.machine.is_alive(*id)).collect();
+        let (ends, parts) = match holder {
+            Some(holder) => self.parts(ends, holder),
+            None => (ends, Vec::new()),
+        };
         let named = |about: &About| about.explicit.as_ref().map(|named| named.name.clone());
         let sessions: Vec<String> =
             self.clients.sessions().filter(|(id, _)| ends.contains(id)).filter_map(|(_, about)| named(about)).collect();
@@ -83,6 +89,28 @@ impl Keeper {
             self.feed(Event::Cool);
         }
         ends.into_iter().for_each(|id| self.feed(Event::Finish(id)));
+        parts.into_iter().for_each(|(id, runner)| self.feed(Event::LetGo(id, runner)));
+    }
+
+    /// Which of these sessions end when `holder` lets go of them, and which of them only lose it.
+    fn parts(&mut self, sessions: Vec<SessionId>, holder: &Identity) -> (Vec<SessionId>, Vec<(SessionId, RunnerId)>) {
+        let (mut ends, mut parts) = (Vec::new(), Vec::new());
+        for id in sessions {
+            let part = self.clients.let_go(id, holder);
+            match part {
+                Some(runner) if self.is_held_beside(id, runner) => parts.push((id, runner)),
+                Some(_) => ends.push(id),
+                // This keeper followed a killed one, and the holder has not come back to it.
+                None if !self.clients.had_holders(id) => ends.push(id),
+                None => {}
+            }
+        }
+        (ends, parts)
+    }
+
+    fn is_held_beside(&self, session: SessionId, holder: RunnerId) -> bool {
+        let about = self.clients.sessions().find(|(id, _)| *id == session);
+        about.is_some_and(|(_, about)| about.runners.keys().any(|id| *id != holder && self.machine.runs(*id)))
     }
 
     /// A session, for a list of those who hold the cluster.

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::status::{Lying, lying, of_settings, unknown};
 use crate::error::{Error, Kind, Result};
 use crate::keeper::{FromKeeper, Journal, KeyFiles, Left, Phase, Snapshot, Word};
+use crate::session::process::Identity;
 use crate::session::{Heard, Observer};
 
 /// What became of one key.
@@ -61,7 +62,7 @@ pub fn finish(selector: Option<&str>, wait: Option<Duration>) -> Result<Vec<Fini
     };
     let mut all = Vec::new();
     for lying in on {
-        let done = finish_key(&lying.files, &lying.key, named.as_deref(), true, wait)?;
+        let done = finish_key(&lying.files, &lying.key, named.as_deref(), None, wait)?;
         if done.outcome != "nothing" {
             all.push(done);
         }
@@ -69,12 +70,12 @@ pub fn finish(selector: Option<&str>, wait: Option<Duration>) -> Result<Vec<Fini
     Ok(all)
 }
 
-/// The same for one key. `now`: nobody wants its cluster kept warm.
+/// The same for one key. A `holder` gives up its own part of the session only.
 pub(super) fn finish_key(
     files: &KeyFiles,
     key: &str,
     session: Option<&str>,
-    now: bool,
+    holder: Option<&Identity>,
     wait: Option<Duration>,
 ) -> Result<Finished> {
     let mut finished = Finished {
@@ -85,12 +86,14 @@ pub(super) fn finish_key(
         outcome: "nothing".to_owned(),
         detail: "no keeper lives".to_owned(),
     };
-    let Some(mut observer) = Observer::of(files)? else { return Ok(finished) };
+    let Some(mut observer) = Observer::of(files)? else { return Ok(finished.without_keeper(files)) };
     // Before anything ends, or the last word could be missed.
-    let Some(before) = observer.status(true)? else { return Ok(finished) };
-    let Some((sessions, held_by)) = observer.finish(session, now)? else { return Ok(finished) };
+    let Some(before) = observer.status(true)? else { return Ok(finished.without_keeper(files)) };
+    let Some((sessions, held_by)) = observer.finish(session, holder)? else {
+        return Ok(finished.without_keeper(files));
+    };
     // Who held the session lets go of it: others may go on, and somebody may have ended it before.
-    if now && sessions.is_empty() && !held_by.is_empty() {
+    if holder.is_none() && sessions.is_empty() && !held_by.is_empty() {
         let what = session.map_or_else(|| "this key".to_owned(), |name| format!("the session `{name}`"));
         return Err(Error::new(Kind::Session, format!("cannot let go of the cluster of {what}"))
             .because(format!("it is held by {}", held_by.join(" and ")))
@@ -99,14 +102,30 @@ pub(super) fn finish_key(
     (finished.sessions, finished.held_by) = (sessions, held_by);
     let (outcome, detail) = match wait {
         _ if !finished.held_by.is_empty() => ("held".to_owned(), finished.held_by.join(" and ")),
-        _ if before.phase == Phase::Owed => {
+        None if before.phase == Phase::Owed => {
             ("owed".to_owned(), "the release failed; the keeper tries again, for ten minutes".to_owned())
         }
+        // What failed before is tried again; how that ends is the answer.
         None => ("releasing".to_owned(), String::new()),
         Some(wait) => await_end(&mut observer, files, wait)?,
     };
     (finished.outcome, finished.detail) = (outcome, detail);
     Ok(finished)
+}
+
+impl Finished {
+    /// No keeper lives. If the last one was killed, the cluster may run.
+    fn without_keeper(mut self, files: &KeyFiles) -> Self {
+        let nothing = match Journal::look(&files.journal) {
+            Ok(Left::Record(record)) => record.word == Word::Clean,
+            Ok(Left::Nothing) => true,
+            Ok(Left::Foreign { .. } | Left::Damaged) | Err(_) => false,
+        };
+        if !nothing {
+            (self.outcome, self.detail) = end_of(files);
+        }
+        self
+    }
 }
 
 /// Waits until the cluster is let go of, or will not be: in which words.

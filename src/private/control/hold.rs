@@ -10,7 +10,8 @@ use crate::error::Result;
 use crate::session::Hold;
 use crate::settings::Settings;
 
-/// An explicit session that this process holds. Dropping it ends the session, and so does the end of this process.
+/// An explicit session that this process holds. Dropping it gives up this process's part, and so does the end of this
+/// process; the session ends with the last part.
 pub struct Held(Hold);
 
 /// Joins as the explicit session `session` with this process as its runner, and waits for the cluster. What is waited for
@@ -67,13 +68,15 @@ impl Held {
         Some(self.0.ready().ok()?.http_url.clone())
     }
 
-    /// Ends the session; with `wait`, returns once the cluster is let go of, kept warm or held by others.
+    /// Gives up this process's part, which ends the session unless others hold it too; with `wait`, returns once the cluster is let go of, kept warm or held by others.
     ///
     /// # Errors
     ///
     /// When that takes longer than `wait`.
     pub fn release(self, wait: Option<Duration>) -> Result<Finished> {
         let (files, key) = (self.0.files().clone(), self.0.settings().spec.key.clone());
-        finish_key(&files, &key, Some(self.session()), false, wait)
+        // It must not come back if the keeper dies: to let go is all that is wanted from here on.
+        self.0.close();
+        finish_key(&files, &key, Some(self.session()), Some(self.0.process()), wait)
     }
 }

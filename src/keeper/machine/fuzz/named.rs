@@ -79,6 +79,37 @@ impl World {
         }
     }
 
+    /// A holder gives up its part, as it does before its process ends: it is not connected any more.
+    pub(super) fn let_go(&mut self) {
+        let held = self.explicit.iter().flat_map(|(id, explicit)| {
+            explicit.holders.iter().filter(|(_, alive)| **alive).map(move |(runner, _)| (*id, *runner))
+        });
+        let held: Vec<(SessionId, RunnerId)> = held.collect();
+        if held.is_empty() {
+            return;
+        }
+        let (session, runner) = held[self.random.usize(..held.len())];
+        let connected = self
+            .clients
+            .iter()
+            .filter(|(_, client)| matches!(client.origin, Origin::Holder(_, holder) if holder == runner));
+        let connected: Vec<ClientId> = connected.map(|(id, _)| *id).collect();
+        for client in connected {
+            self.forget(client);
+            self.feed(Event::Leave(client));
+        }
+        let Some(explicit) = self.explicit.get_mut(&session) else { return };
+        explicit.holders.remove(&runner);
+        let others = explicit.holders.values().any(|alive| *alive);
+        if !others {
+            self.ended(session);
+        }
+        let had_ended = self.has_ended(session);
+        self.feed(Event::LetGo(session, runner));
+        assert!(had_ended || self.machine.is_alive(session), "it ended under another holder");
+        assert!(others || !self.machine.is_alive(session), "nobody holds it, and it lives");
+    }
+
     pub(super) fn cool(&mut self) {
         self.feed(Event::Cool);
         assert!(!matches!(self.machine.state(), State::Warm { .. }), "still kept warm");

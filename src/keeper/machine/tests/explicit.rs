@@ -75,6 +75,36 @@ fn it_ends_with_its_holder_whoever_is_connected() {
 }
 
 #[test]
+fn two_that_hold_it_each_give_up_their_own_part() {
+    let mut machine = named_up(holder(RUN));
+    let other = RunnerId(31);
+    machine.on(6, Event::Join(B, Join { runners: vec![(other, true)], ..holder(RUN) }));
+    machine.on(7, Event::Leave(B));
+    assert_eq!(machine.on(8, Event::LetGo(RUN, other)), [], "the first one still holds it");
+    assert_eq!(machine.on(9, Event::LetGo(RUN, other)), [], "it has no part any more");
+    machine.on(10, Event::Join(C, named(RUN)));
+    assert_eq!(machine.on(11, begin(C, T1, Mode::Shared)), [Effect::Granted(C, T1)]);
+    machine.on(12, Event::End { client: C, attempt: T1 });
+    machine.on(13, Event::Leave(A));
+    let over = [&[Effect::Cut(C, CutReason::RunOver)], &LETS_GO[..]].concat();
+    let mut killed = machine.clone();
+    assert_eq!(killed.on(14, Event::RunnerGone(HOLDER)), over);
+    assert_eq!(machine.on(14, Event::LetGo(RUN, HOLDER)), over);
+}
+
+#[test]
+fn who_gave_up_its_part_may_hold_it_again() {
+    let mut machine = named_up(holder(RUN));
+    machine.on(6, Event::Join(B, join(OTHER_RUN, OTHER_CARGO)));
+    machine.on(7, Event::Leave(A));
+    assert_eq!(machine.on(8, Event::LetGo(RUN, HOLDER)), []);
+    assert!(!machine.takes(RUN, true), "it ended with the last part");
+    let again = SessionId(77);
+    assert_eq!(machine.on(9, Event::Join(A, holder(again))), [Effect::Ready(A)]);
+    assert!(machine.is_held(again));
+}
+
+#[test]
 fn what_a_dead_holder_started_begins_no_new_session_but_a_new_holder_does() {
     let mut machine = named_up(holder(RUN));
     machine.on(6, Event::Join(B, join(OTHER_RUN, OTHER_CARGO)));
