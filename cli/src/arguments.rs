@@ -31,6 +31,7 @@ Exit codes:
   5    timed out
   130  interrupted; 143 if by SIGTERM
   `test -- COMMAND` returns the command's own code, 128 + n if signal n ended it.
+  It returns 1 if the command went well but the cluster could not be let go of.
 
 Settings come from options, then from the environment, then from `.env` in the working directory:
   CRATEDB_CLUSTER_ID, CRATEDB_CLUSTER_NAME, CRATEDB_CLUSTER_URL   which cluster

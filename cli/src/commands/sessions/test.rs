@@ -8,9 +8,9 @@ use cratedb_test::private::control::{self, Finished, Held};
 use serde_json::json;
 use signal_hook::consts::SIGINT;
 
-use super::PATIENCE;
 use super::child;
 use super::signals::{self, Arrived};
+use super::{PATIENCE, is_owed};
 use crate::arguments::{Output, Test};
 use crate::context::Context;
 use crate::failure::{Code, Failure};
@@ -32,6 +32,14 @@ struct Events {
     receiver: Receiver<Event>,
 }
 
+/// What became of the cluster, in the words of [`Finished`].
+struct Released {
+    outcome: String,
+    detail: String,
+    /// It may run on although nobody needs it.
+    is_owed: bool,
+}
+
 pub(super) fn run(context: &Context, test: Test) -> Result<u8, Failure> {
     let session = name(&test);
     let events = Events::with_signals()?;
@@ -39,10 +47,17 @@ pub(super) fn run(context: &Context, test: Test) -> Result<u8, Failure> {
     // Whatever comes of the command, the session ends after it.
     let cluster = held.describe();
     let ran = ran(context, &test, &held, &events);
-    released(context, held, &events);
-    let code = ran?;
+    let released = released(context, held, &events);
+    // A command that failed says more by its own code.
+    let code = match ran? {
+        0 if released.is_owed => Code::Failed as u8,
+        code => code,
+    };
     let command: Vec<_> = test.command.iter().map(|word| word.to_string_lossy()).collect();
-    let document = json!({ "session": session, "cluster": cluster, "command": command, "exit_code": code });
+    let document = json!({
+        "session": session, "cluster": cluster, "command": command, "exit_code": code,
+        "cluster_outcome": released.outcome, "cluster_detail": released.detail,
+    });
     Document::new(&document, People::Text(String::new()))?.print(&context.terminal)?;
     Ok(code)
 }
@@ -127,7 +142,7 @@ fn ran(context: &Context, test: &Test, held: &Held, events: &Events) -> Result<u
 
 /// Ends the session and waits for what comes of it. The second signal ends the wait, and the keeper goes on without it;
 /// the first may be the one that ended the command, seen late.
-fn released(context: &Context, held: Held, events: &Events) {
+fn released(context: &Context, held: Held, events: &Events) -> Released {
     let progress = context.terminal.progress();
     progress.say("letting go of the cluster");
     events.when_done(move || Event::Released(held.release(Some(PATIENCE))));
@@ -144,11 +159,23 @@ fn released(context: &Context, held: Held, events: &Events) {
     };
     progress.clear();
     match done {
-        Some(Ok(finished)) if finished.outcome == "owed" => context.terminal.complain(&finished.to_string()),
-        Some(Ok(finished)) => context.terminal.note(&format!("{finished} after {:.1} s", progress.seconds())),
-        Some(Err(error)) => context.terminal.complain(&error.to_string()),
-        None => context.terminal.note(
-            "interrupted: the cluster is let go of without anybody watching; `cargo cratedb status` tells how far it is",
-        ),
+        Some(Ok(finished)) => {
+            let is_owed = is_owed(&finished);
+            match is_owed {
+                true => context.terminal.complain(&finished.to_string()),
+                false => context.terminal.note(&format!("{finished} after {:.1} s", progress.seconds())),
+            }
+            Released { outcome: finished.outcome, detail: finished.detail, is_owed }
+        }
+        Some(Err(error)) => {
+            let detail = error.to_string();
+            context.terminal.complain(&detail);
+            Released { outcome: "unknown".to_owned(), detail, is_owed: true }
+        }
+        None => {
+            let detail = "interrupted: the cluster is let go of without anybody watching; `cargo cratedb status` tells how far it is";
+            context.terminal.note(detail);
+            Released { outcome: "releasing".to_owned(), detail: detail.to_owned(), is_owed: false }
+        }
     }
 }
