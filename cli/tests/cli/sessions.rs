@@ -200,6 +200,18 @@ fn a_signal_from_outside_of_the_container_is_passed_on() {
 }
 
 #[test]
+fn a_signal_that_is_ignored_from_the_start_stays_ignored() {
+    let world = world();
+    let script = format!("trap '' HUP; exec {} test --cluster-name ci -- \"$@\"", crate::support::PROGRAM);
+    let running = Run::of(&world, "sh", &[&["-c", &script, "sh"], &MARKING[1..]].concat()).with_the_key().start();
+    eventually("the command", || command(&world));
+    running.signal(Signal::HUP);
+    // Of two pending signals the one with the lower number, SIGHUP, is delivered first.
+    running.signal(Signal::TERM);
+    running.done().expect(143);
+}
+
+#[test]
 fn the_end_of_the_terminal_is_passed_on() {
     let world = world();
     let ended = test(&world, &MARKING).hung_up(|| command(&world).map(drop));
