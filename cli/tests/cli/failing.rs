@@ -134,6 +134,13 @@ fn wrong_usage_is_one_json_document_too() {
 }
 
 #[test]
+fn a_time_that_nobody_can_wait_is_2() {
+    let world = world();
+    let command = ["test", "--cluster-name", "ci", "--timeout", "300000000000y", "--", "true"];
+    world.cli(&command).done().expect(2).says(&["--timeout", "300000000000y", "at most 10y"]);
+}
+
+#[test]
 fn two_addresses_are_2_and_named_both() {
     let world = world();
     let done = world.cli(&["info", "--cluster-name", "ci", "--cluster-id", "x"]).done().expect(2);

@@ -1,6 +1,7 @@
 //! `test`: a session around any command.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitStatus;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -24,6 +25,8 @@ enum Event {
     Acquired(cratedb_test::Result<Held>),
     Ended(io::Result<ExitStatus>),
     Released(cratedb_test::Result<Finished>),
+    /// What was waited for will not come: its thread panicked, and said so.
+    Lost,
 }
 
 /// What happens, in the order in which it does, and who tells of it.
@@ -80,7 +83,11 @@ impl Events {
     /// Does something on a thread of its own, so that signals are heard meanwhile.
     fn when_done(&self, work: impl FnOnce() -> Event + Send + 'static) {
         let sender = self.sender.clone();
-        std::thread::spawn(move || drop(sender.send(work())));
+        std::thread::spawn(move || {
+            // Nothing of the work is used after a panic.
+            let event = catch_unwind(AssertUnwindSafe(work)).unwrap_or(Event::Lost);
+            drop(sender.send(event));
+        });
     }
 
     fn next(&self) -> Event {
@@ -108,8 +115,15 @@ fn acquired(context: &Context, session: &str, events: &Events) -> Result<Held, F
             Err(Failure::new(code, format!("interrupted{doing}; the command was not started"))
                 .hint("what has begun in CrateDB Cloud goes on, and is undone when it is done; `cargo cratedb status` tells how far it is"))
         }
+        Event::Lost => Err(lost("waiting for the cluster")),
         Event::Ended(_) | Event::Released(_) => unreachable!("nothing else was begun"),
     }
+}
+
+/// A defect of this program, which must not become a wait without an end.
+fn lost(doing: &str) -> Failure {
+    Failure::failed(format!("a panic, shown above, ended {doing}"))
+        .hint("`cargo cratedb status` tells what is left; `cargo cratedb sweep` releases it")
 }
 
 /// Runs the command to its end; gives its exit code.
@@ -135,6 +149,7 @@ fn ran(context: &Context, test: &Test, held: &Held, events: &Events) -> Result<u
                     status.map_err(|error| Failure::failed(format!("cannot wait for the command: {error}")))?;
                 return Ok(child::code(status));
             }
+            Event::Lost => return Err(lost("waiting for the command")),
             Event::Acquired(_) | Event::Released(_) => unreachable!("nothing else was begun"),
         }
     }
@@ -149,7 +164,8 @@ fn released(context: &Context, held: Held, events: &Events) -> Released {
     let mut impatient = false;
     let done = loop {
         match events.next() {
-            Event::Released(done) => break Some(done),
+            Event::Released(done) => break Some(done.map_err(Failure::from)),
+            Event::Lost => break Some(Err(lost("letting go of the cluster"))),
             _ if impatient => break None,
             _ => {
                 impatient = true;
@@ -177,5 +193,20 @@ fn released(context: &Context, held: Held, events: &Events) -> Released {
             context.terminal.note(detail);
             Released { outcome: "releasing".to_owned(), detail: detail.to_owned(), is_owed: false }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn work_that_panics_is_not_waited_for() {
+        let (sender, receiver) = channel();
+        let events = Events { sender, receiver };
+        events.when_done(|| panic!("on purpose"));
+        assert!(matches!(events.receiver.recv_timeout(Duration::from_secs(30)), Ok(Event::Lost)));
     }
 }
