@@ -6,7 +6,7 @@ mod sessions;
 mod snapshots;
 pub(crate) mod values;
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -31,6 +31,7 @@ Exit codes:
   5    timed out
   130  interrupted; 143 if by SIGTERM
   `test -- COMMAND` returns the command's own code, 128 + n if signal n ended it.
+  It returns 1 if the command went well but the cluster could not be let go of.
 
 Settings come from options, then from the environment, then from `.env` in the working directory:
   CRATEDB_CLUSTER_ID, CRATEDB_CLUSTER_NAME, CRATEDB_CLUSTER_URL   which cluster
@@ -287,22 +288,31 @@ fn without_cargo(mut arguments: Vec<OsString>) -> Vec<OsString> {
 
 /// Help and mistakes are printed before anything is parsed, so this option is looked for by hand.
 fn help_colors(arguments: &[OsString]) -> ColorChoice {
-    let ours = arguments.iter().take_while(|argument| *argument != "--");
-    let said = |value: Option<&OsStr>| match value.and_then(OsStr::to_str) {
+    match by_hand(arguments, "--color") {
         Some("always") => ColorChoice::Always,
         Some("never") => ColorChoice::Never,
         _ => ColorChoice::Auto,
-    };
-    let mut ours = ours.map(OsString::as_os_str);
+    }
+}
+
+/// Whether a mistake in these arguments is to be told in JSON too.
+pub(crate) fn want_json(arguments: impl IntoIterator<Item = OsString>) -> bool {
+    by_hand(&arguments.into_iter().collect::<Vec<_>>(), "--output") == Some("json")
+}
+
+/// The value of an option among arguments that may hold mistakes; what follows `--` is another program's.
+fn by_hand<'a>(arguments: &'a [OsString], option: &str) -> Option<&'a str> {
+    let ours = arguments.iter().take_while(|argument| *argument != "--");
+    let mut ours = ours.map(|argument| argument.to_str().unwrap_or_default());
     while let Some(argument) = ours.next() {
-        if argument == "--color" {
-            return said(ours.next());
+        if argument == option {
+            return ours.next();
         }
-        if let Some(value) = argument.to_str().and_then(|text| text.strip_prefix("--color=")) {
-            return said(Some(OsStr::new(value)));
+        if let Some(value) = argument.strip_prefix(option).and_then(|rest| rest.strip_prefix('=')) {
+            return Some(value);
         }
     }
-    ColorChoice::Auto
+    None
 }
 
 /// Where an argument names a file: `-` and none are stdin.

@@ -2,21 +2,33 @@
 
 use crate::failure::Code;
 
+/// Whether whoever started this process had it ignore a signal, as `nohup` does: then it is none that asks it to end.
+#[cfg(unix)]
+pub(crate) fn is_ignored(signal: i32) -> bool {
+    // SAFETY: every field of this C structure may be zero.
+    let mut now: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: without a new action the call only writes to the structure, which outlives it.
+    let asked = unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut now) };
+    asked == 0 && now.sa_sigaction == libc::SIG_IGN
+}
+
 /// Waits for a signal that asks this process to end.
 #[cfg(unix)]
 pub(crate) async fn asked_to_end() -> Code {
     use tokio::signal::unix::{SignalKind, signal};
 
-    let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hang_up)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::hangup()))
-    else {
-        // Without handlers the system's own way of ending holds.
-        return std::future::pending().await;
+    // Without a handler the system's own way holds: to end, or to ignore it.
+    let arrives = async |kind: SignalKind| {
+        let heard = (!is_ignored(kind.as_raw_value())).then(|| signal(kind).ok()).flatten();
+        match heard {
+            Some(mut heard) => drop(heard.recv().await),
+            None => std::future::pending().await,
+        }
     };
     tokio::select! {
-        _ = interrupt.recv() => Code::Interrupted,
-        _ = terminate.recv() => Code::Terminated,
-        _ = hang_up.recv() => Code::Terminated,
+        () = arrives(SignalKind::interrupt()) => Code::Interrupted,
+        () = arrives(SignalKind::terminate()) => Code::Terminated,
+        () = arrives(SignalKind::hangup()) => Code::Terminated,
     }
 }
 

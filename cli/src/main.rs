@@ -11,6 +11,7 @@ mod prompt;
 mod terminal;
 
 use crate::arguments::Cli;
+use crate::failure::Failure;
 use crate::terminal::Terminal;
 
 fn main() {
@@ -19,7 +20,13 @@ fn main() {
         Err(mistake_or_help) => {
             // A closed stdout is no reason to fail.
             let _ = mistake_or_help.print();
-            mistake_or_help.exit_code()
+            let code = mistake_or_help.exit_code();
+            if code != 0 && arguments::want_json(std::env::args_os()) {
+                let text = mistake_or_help.to_string();
+                let text = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
+                output::print_json_of(&Failure::usage(text));
+            }
+            code
         }
     };
     // Not by returning: a thread that reads an answer nobody gives must not keep the process.

@@ -80,9 +80,14 @@ impl Document {
 /// The one document of a command that failed.
 pub(crate) fn print_failure(failure: &Failure, terminal: &Terminal) {
     if terminal.output == Output::Json {
-        // That stdout is closed is no news beside what is told anyway.
-        let _ = print(&format!("{:#}\n", failure.json()));
+        print_json_of(failure);
     }
+}
+
+/// The same, where it is known that JSON is wanted.
+pub(crate) fn print_json_of(failure: &Failure) {
+    // That stdout is closed is no news beside what is told anyway.
+    let _ = print(&format!("{:#}\n", failure.json()));
 }
 
 fn print(text: &str) -> Result<(), Failure> {

@@ -34,7 +34,8 @@ Examples:
 
 pub(super) const TEST_EXAMPLES: &str = "\
 The command finds the session by CRATEDB_TEST_SESSION, which test processes read. Ctrl-C goes to the command; the session is finished \
-whatever happens, and the exit code is that of the command: 127 if it is not found, 126 if it can't be run.
+whatever happens, and the exit code is that of the command: 127 if it is not found, 126 if it can't be run, \
+and 1 if it went well but the cluster could not be let go of.
 
 Examples:
   cargo cratedb test -- cargo test

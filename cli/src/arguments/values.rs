@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+/// Ten years: more could not be added to the time of day everywhere.
+const LONGEST: Duration = Duration::from_secs(10 * 31_557_600);
+
 /// A time with its unit. Zero is none: nothing can happen in no time.
 pub(crate) fn lasting(text: &str) -> Result<Duration, String> {
     let bare = text.parse::<f64>().is_ok();
-    let read = humantime::parse_duration(text).ok().filter(|time| !bare && !time.is_zero());
-    read.ok_or_else(|| "accepted: a number with its unit, such as 250ms, 30s, 10m, 2h".into())
+    let read = humantime::parse_duration(text).ok().filter(|time| !bare && !time.is_zero() && *time <= LONGEST);
+    read.ok_or_else(|| "accepted: a number with its unit, such as 250ms, 30s, 10m, 2h; at most 10y".into())
 }
 
 /// The name of a test session: it becomes part of a variable and of file names.
@@ -25,7 +28,8 @@ mod tests {
     #[test]
     fn times_have_a_unit_and_last() {
         assert_eq!(lasting("250ms"), Ok(Duration::from_millis(250)));
-        for bad in ["10", "0", "0s", "", "soon", "-1s"] {
+        assert_eq!(lasting("10y"), Ok(LONGEST));
+        for bad in ["10", "0", "0s", "", "soon", "-1s", "11y", "300000000000y", "99999999999999999999y"] {
             assert!(lasting(bad).is_err_and(|text| text.starts_with("accepted: ")), "{bad}");
         }
     }

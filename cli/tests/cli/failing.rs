@@ -113,6 +113,34 @@ fn an_unknown_word_is_2_and_the_help_is_near() {
 }
 
 #[test]
+fn wrong_usage_is_one_json_document_too() {
+    let world = world();
+    for command in [
+        &["inof", "--output", "json"][..],
+        &["--output=json", "info", "--cluster-nam", "ci"],
+        &["test", "--output", "json"],
+        &["--output", "json"],
+        &["info", "--cluster-name", "ci", "--cluster-id", "x", "--output=json"],
+    ] {
+        let done = world.cli(command).done().expect(2).says(&["error: "]);
+        let error = done.json()["error"].clone();
+        assert_eq!((&error["exit_code"], &error["status"]), (&2.into(), &Value::Null), "{command:?}");
+        let message = error["message"].as_str().unwrap();
+        assert!(!message.is_empty() && !message.starts_with("error") && done.stderr.contains(message), "{done:?}");
+    }
+    let of_another = world.cli(&["test", "--tiemout", "1s", "--", "x", "--output", "json"]).done().expect(2);
+    assert_eq!(of_another.stdout, "");
+    assert!(world.cli(&["info", "--output", "json", "--help"]).done().expect(0).stdout.contains("Usage:"));
+}
+
+#[test]
+fn a_time_that_nobody_can_wait_is_2() {
+    let world = world();
+    let command = ["test", "--cluster-name", "ci", "--timeout", "300000000000y", "--", "true"];
+    world.cli(&command).done().expect(2).says(&["--timeout", "300000000000y", "at most 10y"]);
+}
+
+#[test]
 fn two_addresses_are_2_and_named_both() {
     let world = world();
     let done = world.cli(&["info", "--cluster-name", "ci", "--cluster-id", "x"]).done().expect(2);

@@ -144,6 +144,7 @@ fn json_is_one_document_and_the_commands_own_words_go_to_stderr() {
     let document = done.json();
     assert_eq!((document["session"].as_str(), document["exit_code"].as_u64()), (Some("named.1"), Some(3)));
     assert!(document["cluster"].as_str().unwrap().contains("ci"));
+    assert_eq!(document["cluster_outcome"], "suspended");
 }
 
 #[test]
@@ -196,6 +197,18 @@ fn a_signal_from_outside_of_the_container_is_passed_on() {
         running.done().expect(code);
         assert_eq!(changes(&world), ONCE, "{signal:?}");
     }
+}
+
+#[test]
+fn a_signal_that_is_ignored_from_the_start_stays_ignored() {
+    let world = world();
+    let script = format!("trap '' HUP; exec {} test --cluster-name ci -- \"$@\"", crate::support::PROGRAM);
+    let running = Run::of(&world, "sh", &[&["-c", &script, "sh"], &MARKING[1..]].concat()).with_the_key().start();
+    eventually("the command", || command(&world));
+    running.signal(Signal::HUP);
+    // Of two pending signals the one with the lower number, SIGHUP, is delivered first.
+    running.signal(Signal::TERM);
+    running.done().expect(143);
 }
 
 #[test]
@@ -270,20 +283,34 @@ fn finish_ends_a_session_by_its_name_and_waits() {
     running.done().expect(143);
 }
 
-/// From now on nobody may suspend anything.
-fn forbid_to_suspend(world: &World) {
-    world.cloud().fault(Fault::on("PUT", "/suspend").status(403).always());
+/// Nobody may suspend anything, after so many times in which the same call was to resume.
+fn forbid_to_suspend(world: &World, resumptions: u32) {
+    world.cloud().fault(Fault::on("PUT", "/suspend").status(403).after(resumptions).always());
 }
 
 #[test]
 fn finish_fails_if_the_cluster_is_not_let_go_of() {
     let world = world();
     let running = running(&world, &["--session", "mine"]);
-    forbid_to_suspend(&world);
+    forbid_to_suspend(&world, 0);
     let done = world.cli(&["finish", "mine", "--wait", "--output", "json"]).done().expect(1);
     assert_eq!(done.json()[0]["outcome"], "owed");
     running.signal(Signal::TERM);
     running.done().expect(143);
+}
+
+#[test]
+fn a_command_that_went_well_does_not_hide_that_the_cluster_runs_on() {
+    for (command, code) in [("exit 0", 1), ("exit 7", 7)] {
+        let world = world();
+        forbid_to_suspend(&world, 1);
+        let run = test(&world, &["--output", "json", "--", "sh", "-c", command]);
+        let document = run.done().expect(code).says(&["error: ", "owed"]).json();
+        assert_eq!(
+            (document["exit_code"].as_i64(), document["cluster_outcome"].as_str()),
+            (Some(code.into()), Some("owed"))
+        );
+    }
 }
 
 #[test]

@@ -7,6 +7,8 @@ use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::low_level::siginfo::{Cause, Origin};
 
+use crate::interrupt::is_ignored;
+
 /// A signal that arrived.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Arrived {
@@ -15,9 +17,11 @@ pub(super) struct Arrived {
     pub(super) from_terminal: bool,
 }
 
-/// Calls `told` for each of them from now on, instead of letting them end this process.
+/// Calls `told` for each of them from now on, instead of letting them end this process. Those that this process was
+/// started to ignore stay ignored, by the command too.
 pub(super) fn catch(mut told: impl FnMut(Arrived) + Send + 'static) -> io::Result<()> {
-    let mut signals = SignalsInfo::<WithOrigin>::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM])?;
+    let heeded = [SIGHUP, SIGINT, SIGQUIT, SIGTERM].into_iter().filter(|signal| !is_ignored(*signal));
+    let mut signals = SignalsInfo::<WithOrigin>::new(heeded)?;
     std::thread::Builder::new().name("signals".into()).spawn(move || {
         for origin in signals.forever() {
             told(Arrived { signal: origin.signal, from_terminal: is_from_terminal(&origin) });

@@ -1,6 +1,7 @@
 //! `test`: a session around any command.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitStatus;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -8,9 +9,9 @@ use cratedb_test::private::control::{self, Finished, Held};
 use serde_json::json;
 use signal_hook::consts::SIGINT;
 
-use super::PATIENCE;
 use super::child;
 use super::signals::{self, Arrived};
+use super::{PATIENCE, is_owed};
 use crate::arguments::{Output, Test};
 use crate::context::Context;
 use crate::failure::{Code, Failure};
@@ -24,12 +25,22 @@ enum Event {
     Acquired(cratedb_test::Result<Held>),
     Ended(io::Result<ExitStatus>),
     Released(cratedb_test::Result<Finished>),
+    /// What was waited for will not come: its thread panicked, and said so.
+    Lost,
 }
 
 /// What happens, in the order in which it does, and who tells of it.
 struct Events {
     sender: Sender<Event>,
     receiver: Receiver<Event>,
+}
+
+/// What became of the cluster, in the words of [`Finished`].
+struct Released {
+    outcome: String,
+    detail: String,
+    /// It may run on although nobody needs it.
+    is_owed: bool,
 }
 
 pub(super) fn run(context: &Context, test: Test) -> Result<u8, Failure> {
@@ -39,10 +50,17 @@ pub(super) fn run(context: &Context, test: Test) -> Result<u8, Failure> {
     // Whatever comes of the command, the session ends after it.
     let cluster = held.describe();
     let ran = ran(context, &test, &held, &events);
-    released(context, held, &events);
-    let code = ran?;
+    let released = released(context, held, &events);
+    // A command that failed says more by its own code.
+    let code = match ran? {
+        0 if released.is_owed => Code::Failed as u8,
+        code => code,
+    };
     let command: Vec<_> = test.command.iter().map(|word| word.to_string_lossy()).collect();
-    let document = json!({ "session": session, "cluster": cluster, "command": command, "exit_code": code });
+    let document = json!({
+        "session": session, "cluster": cluster, "command": command, "exit_code": code,
+        "cluster_outcome": released.outcome, "cluster_detail": released.detail,
+    });
     Document::new(&document, People::Text(String::new()))?.print(&context.terminal)?;
     Ok(code)
 }
@@ -65,7 +83,11 @@ impl Events {
     /// Does something on a thread of its own, so that signals are heard meanwhile.
     fn when_done(&self, work: impl FnOnce() -> Event + Send + 'static) {
         let sender = self.sender.clone();
-        std::thread::spawn(move || drop(sender.send(work())));
+        std::thread::spawn(move || {
+            // Nothing of the work is used after a panic.
+            let event = catch_unwind(AssertUnwindSafe(work)).unwrap_or(Event::Lost);
+            drop(sender.send(event));
+        });
     }
 
     fn next(&self) -> Event {
@@ -93,8 +115,15 @@ fn acquired(context: &Context, session: &str, events: &Events) -> Result<Held, F
             Err(Failure::new(code, format!("interrupted{doing}; the command was not started"))
                 .hint("what has begun in CrateDB Cloud goes on, and is undone when it is done; `cargo cratedb status` tells how far it is"))
         }
+        Event::Lost => Err(lost("waiting for the cluster")),
         Event::Ended(_) | Event::Released(_) => unreachable!("nothing else was begun"),
     }
+}
+
+/// A defect of this program, which must not become a wait without an end.
+fn lost(doing: &str) -> Failure {
+    Failure::failed(format!("a panic, shown above, ended {doing}"))
+        .hint("`cargo cratedb status` tells what is left; `cargo cratedb sweep` releases it")
 }
 
 /// Runs the command to its end; gives its exit code.
@@ -120,6 +149,7 @@ fn ran(context: &Context, test: &Test, held: &Held, events: &Events) -> Result<u
                     status.map_err(|error| Failure::failed(format!("cannot wait for the command: {error}")))?;
                 return Ok(child::code(status));
             }
+            Event::Lost => return Err(lost("waiting for the command")),
             Event::Acquired(_) | Event::Released(_) => unreachable!("nothing else was begun"),
         }
     }
@@ -127,14 +157,15 @@ fn ran(context: &Context, test: &Test, held: &Held, events: &Events) -> Result<u
 
 /// Ends the session and waits for what comes of it. The second signal ends the wait, and the keeper goes on without it;
 /// the first may be the one that ended the command, seen late.
-fn released(context: &Context, held: Held, events: &Events) {
+fn released(context: &Context, held: Held, events: &Events) -> Released {
     let progress = context.terminal.progress();
     progress.say("letting go of the cluster");
     events.when_done(move || Event::Released(held.release(Some(PATIENCE))));
     let mut impatient = false;
     let done = loop {
         match events.next() {
-            Event::Released(done) => break Some(done),
+            Event::Released(done) => break Some(done.map_err(Failure::from)),
+            Event::Lost => break Some(Err(lost("letting go of the cluster"))),
             _ if impatient => break None,
             _ => {
                 impatient = true;
@@ -144,11 +175,38 @@ fn released(context: &Context, held: Held, events: &Events) {
     };
     progress.clear();
     match done {
-        Some(Ok(finished)) if finished.outcome == "owed" => context.terminal.complain(&finished.to_string()),
-        Some(Ok(finished)) => context.terminal.note(&format!("{finished} after {:.1} s", progress.seconds())),
-        Some(Err(error)) => context.terminal.complain(&error.to_string()),
-        None => context.terminal.note(
-            "interrupted: the cluster is let go of without anybody watching; `cargo cratedb status` tells how far it is",
-        ),
+        Some(Ok(finished)) => {
+            let is_owed = is_owed(&finished);
+            match is_owed {
+                true => context.terminal.complain(&finished.to_string()),
+                false => context.terminal.note(&format!("{finished} after {:.1} s", progress.seconds())),
+            }
+            Released { outcome: finished.outcome, detail: finished.detail, is_owed }
+        }
+        Some(Err(error)) => {
+            let detail = error.to_string();
+            context.terminal.complain(&detail);
+            Released { outcome: "unknown".to_owned(), detail, is_owed: true }
+        }
+        None => {
+            let detail = "interrupted: the cluster is let go of without anybody watching; `cargo cratedb status` tells how far it is";
+            context.terminal.note(detail);
+            Released { outcome: "releasing".to_owned(), detail: detail.to_owned(), is_owed: false }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn work_that_panics_is_not_waited_for() {
+        let (sender, receiver) = channel();
+        let events = Events { sender, receiver };
+        events.when_done(|| panic!("on purpose"));
+        assert!(matches!(events.receiver.recv_timeout(Duration::from_secs(30)), Ok(Event::Lost)));
     }
 }
