@@ -12,6 +12,7 @@ mod speaker;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::OnceCell;
 
@@ -90,6 +91,13 @@ impl Session {
     }
 }
 
+/// The end of a time that begins now. Settings may name more years than a clock can count.
+pub(crate) fn deadline_in(time: Duration) -> Instant {
+    /// Ten years: for ever.
+    const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+    Instant::now() + time.min(LONGEST)
+}
+
 /// Where the calling thread stands, for [`Session::cluster_within`].
 pub(crate) fn surrounding_attempt() -> Place {
     Place::look()
@@ -112,4 +120,16 @@ async fn join(manifest_dir: PathBuf) -> Result<Link> {
     };
     let files = Places::find()?.key(&settings.spec.key);
     Link::new(settings, ancestry, files).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_beyond_any_clock_is_no_panic() {
+        let year = Duration::from_secs(365 * 24 * 60 * 60);
+        assert!(deadline_in(Duration::MAX) > Instant::now() + year);
+        assert!(deadline_in(Duration::from_secs(5)) < Instant::now() + year);
+    }
 }

@@ -10,6 +10,9 @@ use super::report::Report;
 use super::watch;
 use crate::session::process::Identity;
 
+/// Names of sessions that are over: whoever asks for one wants to know what became of its cluster.
+const REMEMBERED: usize = 64;
+
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) outbox: Outbox,
@@ -71,6 +74,8 @@ pub(super) struct Clients {
     last_session: u64,
     about: BTreeMap<SessionId, About>,
     pub(super) reports: BTreeMap<SessionId, Report>,
+    /// Names of explicit sessions that are over.
+    ended: Vec<String>,
 }
 
 /// What a hello comes to.
@@ -215,9 +220,18 @@ impl Clients {
     pub(super) fn forget_ended(&mut self, machine: &Machine) -> Vec<SessionId> {
         let ended: Vec<SessionId> = self.about.keys().filter(|id| !machine.has(**id)).copied().collect();
         for id in &ended {
-            self.about.remove(id);
+            let about = self.about.remove(id);
+            if let Some(named) = about.and_then(|about| about.explicit) {
+                self.ended.retain(|name| *name != named.name);
+                self.ended.push(named.name);
+            }
         }
+        self.ended.drain(..self.ended.len().saturating_sub(REMEMBERED));
         ended
+    }
+
+    pub(super) fn ended(&self) -> &[String] {
+        &self.ended
     }
 
     /// Whether one of these processes is a runner that lives.

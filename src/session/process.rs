@@ -85,7 +85,7 @@ pub(crate) fn ancestry(outer: Option<u32>) -> Result<Ancestry> {
     if runners.is_empty() {
         runners.push(own.clone());
     }
-    let doomed = above.last().is_some_and(|top| top.pid == 1 && !is_system_init(&top.name)) && !os::initial_namespace();
+    let doomed = above.last().is_some_and(is_doom);
     Ok(Ancestry { own, runners, orphan, doomed })
 }
 
@@ -99,7 +99,14 @@ pub(crate) fn by_name(holds: bool) -> Ancestry {
         name: String::new(),
     });
     let runners = if holds { vec![own.clone()] } else { Vec::new() };
-    Ancestry { own, runners, orphan: false, doomed: false }
+    // Of who holds it: others may come from containers of their own, and the keeper need not be in one of those.
+    let doomed = holds && (own.pid == 1 && os::look(1).is_some_and(|seen| is_doom(&seen)));
+    Ancestry { own, runners, orphan: false, doomed }
+}
+
+/// Whether this process takes its namespace, and the keeper in it, with it when it ends.
+fn is_doom(top: &Seen) -> bool {
+    top.pid == 1 && !is_system_init(&top.name) && !os::initial_namespace()
 }
 
 /// Every `cargo` and `cargo-nextest` counts. What stands between (rustdoc, the merged doctest runner, a shell) does not:

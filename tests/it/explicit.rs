@@ -1,5 +1,7 @@
 //! Sessions with a name: what belongs to them, what ends them, and what the command line sees and repairs.
 
+mod repair;
+
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -320,9 +322,72 @@ fn finish_ends_what_is_kept_warm() {
 }
 
 #[test]
+fn a_holder_repairs_what_its_killed_keeper_owes() {
+    let (consumer, cloud) = (Consumer::of("explicit", Runner::Cargo), TestCloud::suspended());
+    let mut holder = Holder::new(&consumer, &cloud);
+    // Stopped, so that it hears of the keeper's death and of its own end at once.
+    kill(holder.0.id(), Signal::STOP);
+    processes::kill_and_wait(cloud.keeper());
+    drop(holder.0.stdin.take());
+    kill(holder.0.id(), Signal::CONT);
+    assert_eq!(holder.release().one()["outcome"], "suspended");
+    assert!(!cloud.simulator.cloud().cluster(CLUSTER).running);
+    cloud.ends_with(1, 1);
+}
+
+#[test]
+fn finish_of_a_name_that_is_over_waits_for_its_cluster() {
+    let (consumer, cloud) = (Consumer::of("explicit", Runner::Cargo), TestCloud::suspended());
+    in_session(&consumer, Runner::Cargo, &cloud).run().passed();
+    cloud.simulator.cloud().hold_next_operation(CLUSTER);
+    assert_eq!(control(&consumer, &cloud, &["finish", NAME]).one()["outcome"], "releasing");
+    cloud.wait_for_counts(1, 1);
+    assert_eq!(control(&consumer, &cloud, &["finish", NAME]).one()["outcome"], "releasing");
+    cloud.simulator.cloud().release(CLUSTER);
+    cloud.ends_with(1, 1);
+}
+
+#[test]
+fn sweep_tells_of_a_keeper_that_fails_and_of_one_that_is_silent() {
+    let (consumer, cloud) = (Consumer::of("explicit", Runner::Cargo), TestCloud::suspended());
+    in_session(&consumer, Runner::Cargo, &cloud).run().passed();
+    let failed = |pid: u32| {
+        let swept = control(&consumer, &cloud, &["sweep"]).one();
+        let detail = swept["detail"].as_str().unwrap();
+        assert!(swept["outcome"] == "failed" && detail.contains(&format!("process {pid}")), "{swept}");
+    };
+    assert_eq!(control(&consumer, &cloud, &["sweep"]).done(), Vec::<Value>::new(), "all is well");
+    let keeper = cloud.keeper();
+    kill(keeper, Signal::STOP);
+    failed(keeper);
+    kill(keeper, Signal::CONT);
+    cloud.simulator.cloud().fault(Fault::on("PUT", "/suspend").status(403).always());
+    assert_eq!(control(&consumer, &cloud, &["finish", NAME, "--wait"]).one()["outcome"], "owed");
+    failed(keeper);
+    cloud.simulator.cloud().clear_faults();
+    assert_eq!(control(&consumer, &cloud, &["finish", "--wait"]).one()["outcome"], "suspended");
+}
+
+/// If the container ends with it, so does the keeper.
+#[test]
+fn a_holder_that_is_process_one_is_told() {
+    let (consumer, cloud) = (Consumer::of("explicit", Runner::Cargo), TestCloud::suspended());
+    let mut inside = clean(Command::new("unshare"));
+    inside.args(["--user", "--map-current-user", "--pid", "--fork", "--kill-child", "--mount-proc"]);
+    inside.arg(target_dir().join("debug/explicit_control")).args(["hold", NAME, "--wait"]);
+    let output = inside.envs(cloud.environment()).current_dir(&consumer.dir).stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    if !output.status.success() {
+        return crate::support::skip("namespaces", &format!("no process namespace can be made here: {said}"));
+    }
+    assert!(said.contains("process 1 of its container"), "{said}");
+    cloud.ends_with(1, 1);
+}
+
+#[test]
 fn finish_says_what_a_killed_keeper_owes() {
     let (consumer, cloud) = (Consumer::of("explicit", Runner::Cargo), TestCloud::suspended());
-    left_behind(&consumer, &cloud);
+    repair::left_behind(&consumer, &cloud);
     let owed = control(&consumer, &cloud, &["finish", "--wait"]).one();
     assert!(owed["outcome"] == "owed" && owed["detail"].as_str().unwrap().contains("sweep"), "{owed}");
     control(&consumer, &cloud, &["sweep"]).one();
@@ -354,88 +419,6 @@ fn a_release_that_fails_is_told() {
         false => Ok(()),
         true => Err(cloud.log()),
     });
-}
-
-/// Everybody is dead, and the cluster runs on.
-fn left_behind(consumer: &Consumer, cloud: &TestCloud) {
-    in_session(consumer, Runner::Cargo, cloud).run().passed();
-    processes::kill_and_wait(cloud.keeper());
-    assert!(cloud.simulator.cloud().cluster(CLUSTER).running);
-}
-
-#[test]
-fn sweep_repairs_what_a_killed_keeper_left() {
-    let (consumer, cloud) = (Consumer::of("explicit", Runner::Cargo), TestCloud::suspended());
-    left_behind(&consumer, &cloud);
-    let status = control(&consumer, &cloud, &["status"]).one();
-    assert!(status["owes"] == true && status["phase"].as_str().unwrap().contains("was killed"), "{status}");
-    let would = control(&consumer, &cloud, &["sweep", "--dry-run"]).one();
-    assert_eq!(would["outcome"], "would repair");
-    assert!(would["owed"].as_str().unwrap().contains(CLUSTER), "{would}");
-    assert_eq!(cloud.counts(), (1, 0), "a dry run asks for nothing");
-    let began = Instant::now();
-    let swept = control(&consumer, &cloud, &["sweep"]).one();
-    assert_eq!((&swept["outcome"], &swept["detail"]), (&"repaired".into(), &"suspended".into()));
-    assert!(!cloud.simulator.cloud().cluster(CLUSTER).running && began.elapsed() < Duration::from_secs(20));
-    cloud.ends_with(1, 1);
-    assert_eq!(control(&consumer, &cloud, &["sweep"]).done(), Vec::<Value>::new());
-}
-
-#[test]
-fn sweep_of_what_was_suspended_by_hand_wakes_nothing() {
-    let (consumer, cloud) = (Consumer::of("explicit", Runner::Cargo), TestCloud::suspended());
-    left_behind(&consumer, &cloud);
-    cloud.simulator.cloud().foreign_suspend(CLUSTER, Pace::Auto(Duration::ZERO));
-    assert_eq!(control(&consumer, &cloud, &["sweep"]).one()["outcome"], "repaired");
-    cloud.ends_with(1, 0);
-}
-
-#[test]
-fn sweep_says_whose_credentials_it_lacks_and_goes_on() {
-    let (consumer, cloud) = (Consumer::of("explicit", Runner::Cargo), TestCloud::suspended());
-    left_behind(&consumer, &cloud);
-    // Another format and a damaged one beside it.
-    let own = cloud.file("journal").unwrap();
-    std::fs::write(cloud.path().join("00000000000000aa.journal"), "neither one slot nor two").unwrap();
-    let json = r#"{"version":2,"sequence":3,"word":"asleep","key":"cloud|elsewhere"}"#;
-    let sum =
-        json.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
-    let record = format!("{:<31}\n{json}", format!("{:08x} {sum:016x}", json.len()));
-    std::fs::write(cloud.path().join("00000000000000bb.journal"), record).unwrap();
-    let mut other = program(&consumer, &cloud, "explicit_control");
-    let swept = said(other.arg("sweep").env("CRATEDB_CLOUD_API_KEY", "another-key").output().unwrap()).done();
-    let of = |hash: &str| swept.iter().find(|one| one["hash"] == hash).unwrap_or_else(|| panic!("{swept:?}"));
-    let hash = own.file_stem().unwrap().to_str().unwrap();
-    for (hash, why) in [(hash, "test-key"), ("00000000000000aa", "damaged"), ("00000000000000bb", "format 2")] {
-        let one = of(hash);
-        assert!(one["outcome"] == "skipped" && one["detail"].as_str().unwrap().contains(why), "{one}");
-    }
-    // With them it is repaired, whatever cluster the settings here name.
-    let mut right = program(&consumer, &cloud, "explicit_control");
-    let swept = said(right.arg("sweep").env("CRATEDB_CLUSTER_NAME", "another").output().unwrap()).done();
-    let one = swept.iter().find(|one| one["hash"] == hash).unwrap();
-    assert_eq!(one["outcome"], "repaired", "{one}");
-    let would = control(&consumer, &cloud, &["forget", "00000000000000bb", "--dry-run"]).one();
-    assert_eq!(would["outcome"], "would forget");
-    for hash in ["00000000000000aa", "00000000000000bb"] {
-        assert_eq!(control(&consumer, &cloud, &["forget", hash]).one()["outcome"], "forgotten");
-    }
-    assert_eq!(control(&consumer, &cloud, &["sweep"]).done(), Vec::<Value>::new());
-    cloud.ends_with(1, 1);
-}
-
-#[test]
-fn forget_drops_a_debt_and_says_what_it_was() {
-    let (consumer, cloud) = (Consumer::of("explicit", Runner::Cargo), TestCloud::suspended());
-    in_session(&consumer, Runner::Cargo, &cloud).run().passed();
-    let hash = cloud.file("journal").unwrap().file_stem().unwrap().to_str().unwrap().to_owned();
-    assert_eq!(control(&consumer, &cloud, &["forget", &hash]).one()["outcome"], "held", "its keeper lives");
-    processes::kill_and_wait(cloud.keeper());
-    let forgotten = control(&consumer, &cloud, &["forget", &hash]).one();
-    assert!(forgotten["detail"].as_str().unwrap().contains(CLUSTER), "{forgotten}");
-    assert_eq!(control(&consumer, &cloud, &["sweep"]).done(), Vec::<Value>::new());
-    assert_eq!(cloud.counts(), (1, 0));
-    assert_eq!(control(&consumer, &cloud, &["forget", "no-such-key"]).code, Some(4));
 }
 
 #[test]

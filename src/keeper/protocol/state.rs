@@ -23,6 +23,9 @@ pub(crate) struct Snapshot {
     /// The policy that a release now would follow.
     pub(crate) policy: Policy,
     pub(crate) sessions: Vec<SessionState>,
+    /// The names of explicit sessions that ended in this keeper's life, the last ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) ended: Vec<String>,
 }
 
 /// The machine's states, in the words of the outside.

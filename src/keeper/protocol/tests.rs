@@ -115,6 +115,7 @@ fn snapshot() -> Snapshot {
         step: Some("connecting".into()),
         policy: Policy::default(),
         sessions: vec![session],
+        ended: vec!["evening".into()],
     }
 }
 

@@ -97,7 +97,7 @@ impl Keeper {
 
     fn deadline(&self) -> Instant {
         let limit = self.machine.policy().start_timeout;
-        Instant::now() + Duration::from_millis(limit)
+        crate::session::deadline_in(Duration::from_millis(limit))
     }
 
     fn acquire(&mut self) {

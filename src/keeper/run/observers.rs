@@ -147,6 +147,7 @@ impl Keeper {
             step: self.last_progress.clone(),
             policy: *self.machine.policy(),
             sessions: self.clients.sessions().map(|(id, about)| self.session(id, about)).collect(),
+            ended: self.clients.ended().to_vec(),
         }
     }
 

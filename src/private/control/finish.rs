@@ -1,7 +1,7 @@
 //! Ending sessions by name, and what keeps a cluster warm.
 
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -9,7 +9,7 @@ use super::status::{Lying, lying, of_settings, unknown};
 use crate::error::{Error, Kind, Result};
 use crate::keeper::{FromKeeper, Journal, KeyFiles, Left, Phase, Snapshot, Word};
 use crate::session::process::Identity;
-use crate::session::{Heard, Observer};
+use crate::session::{Heard, Observer, deadline_in};
 
 /// What became of one key.
 #[derive(Clone, Debug, Serialize)]
@@ -93,7 +93,8 @@ pub(super) fn finish_key(
         return Ok(finished.without_keeper(files));
     };
     // Who held the session lets go of it: others may go on, and somebody may have ended it before.
-    if holder.is_none() && sessions.is_empty() && !held_by.is_empty() {
+    let was_over = session.is_some_and(|name| before.ended.iter().any(|ended| ended == name));
+    if holder.is_none() && !was_over && sessions.is_empty() && !held_by.is_empty() {
         let what = session.map_or_else(|| "this key".to_owned(), |name| format!("the session `{name}`"));
         return Err(Error::new(Kind::Session, format!("cannot let go of the cluster of {what}"))
             .because(format!("it is held by {}", held_by.join(" and ")))
@@ -130,7 +131,7 @@ impl Finished {
 
 /// Waits until the cluster is let go of, or will not be: in which words.
 pub(super) fn await_end(observer: &mut Observer, files: &KeyFiles, wait: Duration) -> Result<(String, String)> {
-    let deadline = Instant::now() + wait;
+    let deadline = deadline_in(wait);
     let (mut released, mut step) = (None, String::new());
     loop {
         match observer.next(deadline)? {

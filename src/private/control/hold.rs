@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Finished;
 use super::finish::finish_key;
+use super::sweep::repair_once;
 use crate::error::Result;
 use crate::session::Hold;
 use crate::settings::Settings;
@@ -77,6 +78,13 @@ impl Held {
         let (files, key) = (self.0.files().clone(), self.0.settings().spec.key.clone());
         // It must not come back if the keeper dies: to let go is all that is wanted from here on.
         self.0.close();
-        finish_key(&files, &key, Some(self.session()), Some(self.0.process()), wait)
+        let mut finished = finish_key(&files, &key, Some(self.session()), Some(self.0.process()), wait)?;
+        // Its keeper was killed: nobody else is there who would know.
+        if let Some(wait) = wait.filter(|_| finished.outcome == "owed")
+            && let Some(end) = repair_once(&files, &self.0.settings().spec.target, wait)?
+        {
+            (finished.outcome, finished.detail) = end;
+        }
+        Ok(finished)
     }
 }

@@ -198,7 +198,7 @@ fn hash_of(path: &Path) -> Option<String> {
 }
 
 impl Lying {
-    fn look(files: KeyFiles) -> Self {
+    pub(super) fn look(files: KeyFiles) -> Self {
         let left = Journal::look(&files.journal);
         let keeper = Locks::take().holder(&files.lifetime).ok().flatten();
         let snapshot = match Observer::of(&files) {
@@ -224,12 +224,38 @@ impl Lying {
 
     pub(super) fn has_session(&self, name: &str) -> bool {
         let Ok(Some(snapshot)) = &self.snapshot else { return false };
-        snapshot.sessions.iter().any(|session| session.name.as_deref() == Some(name))
+        let living = snapshot.sessions.iter().any(|session| session.name.as_deref() == Some(name));
+        living || snapshot.ended.iter().any(|ended| ended == name)
     }
 
     /// Whether a keeper lives, whatever it says.
     pub(super) fn is_kept(&self) -> bool {
         self.keeper.is_some() || matches!(self.snapshot, Ok(Some(_)))
+    }
+
+    /// Whether a keeper lives that knows what it does.
+    pub(super) fn is_busy(&self) -> bool {
+        match &self.snapshot {
+            Ok(Some(snapshot)) => snapshot.phase != Phase::Starting,
+            Ok(None) => false,
+            Err(_) => true,
+        }
+    }
+
+    /// Why a keeper that lives does not let go of what is owed, for people.
+    pub(super) fn trouble(&self) -> Option<String> {
+        let log = self.files.log.display();
+        match &self.snapshot {
+            Ok(Some(snapshot)) if snapshot.phase == Phase::Owed => Some(format!(
+                "its keeper (process {}) fails to let go of it and tries again; its log is {log}",
+                snapshot.pid
+            )),
+            Err(error) if self.owed().is_some() => {
+                let pid = self.keeper.unwrap_or_default();
+                Some(format!("its keeper (process {pid}) can't be asked: {error}; its log is {log}"))
+            }
+            _ => None,
+        }
     }
 
     fn status(&self) -> KeyStatus {

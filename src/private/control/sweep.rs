@@ -43,7 +43,8 @@ pub struct Swept {
 /// `dry_run` only says what would be done. `forget`, a key or its hash, drops what that key's journal owes, saying what it
 /// was, and nothing else is done.
 ///
-/// Keys that owe nothing, and those whose keeper lives, are not in the answer.
+/// Keys that owe nothing are not in the answer, and neither are those whose keeper lives, unless it fails to let go or does
+/// not answer.
 ///
 /// # Errors
 ///
@@ -56,8 +57,23 @@ pub fn sweep(dry_run: bool, forget: Option<&str>) -> Result<Vec<Swept>> {
         return Ok(vec![drop_debt(one, dry_run)]);
     }
     let dir = working_directory()?;
-    let owing = all.iter().filter(|lying| !lying.is_kept());
-    Ok(owing.filter_map(|lying| Some(sweep_one(lying, lying.owed()?, &dir, dry_run))).collect())
+    let one = |lying: &Lying| match lying.is_kept() {
+        true => lying.trouble().map(|why| swept(lying, lying.owed().unwrap_or_default(), "failed", why)),
+        false => Some(sweep_one(lying, lying.owed()?, &dir, dry_run)),
+    };
+    Ok(all.iter().filter_map(one).collect())
+}
+
+/// Lets go, once, of what a killed keeper of this key owes, with the settings of those who held it: the words of a
+/// release. None if nothing is owed, or somebody is at it.
+pub(super) fn repair_once(files: &KeyFiles, target: &Target, wait: Duration) -> Result<Option<(String, String)>> {
+    let lying = Lying::look(files.clone());
+    match &lying.left {
+        Ok(Left::Record(record)) if record.word != Word::Clean && record.held.is_some() && !lying.is_busy() => {
+            repair(&lying, target.clone(), record, wait).map(Some)
+        }
+        _ => Ok(None),
+    }
 }
 
 fn sweep_one(lying: &Lying, owed: String, dir: &Path, dry_run: bool) -> Swept {
@@ -68,7 +84,7 @@ fn sweep_one(lying: &Lying, owed: String, dir: &Path, dry_run: bool) -> Swept {
             Ok(()) => ("repaired", "nothing had been touched".to_owned()),
             Err(error) => ("failed", error.to_string()),
         },
-        Ok(Plan::Repair(target, record)) => match repair(lying, *target, &record) {
+        Ok(Plan::Repair(target, record)) => match repair(lying, *target, &record, REPAIR) {
             Ok((outcome, detail)) => told(&outcome, detail),
             Err(error) => ("failed", error.to_string()),
         },
@@ -111,7 +127,7 @@ fn plan(lying: &Lying, dir: &Path) -> Result<Plan> {
 /// Starts a keeper that looks at what its predecessor left and lets go of it; how that ended.
 ///
 /// Its one client belongs to a run that is over: to such a one no keeper gives a cluster that is not up already.
-fn repair(lying: &Lying, target: Target, record: &Record) -> Result<(String, String)> {
+fn repair(lying: &Lying, target: Target, record: &Record, wait: Duration) -> Result<(String, String)> {
     let client = reach(&lying.files, Instant::now() + BIRTH)?;
     let gone = || {
         Error::new(Kind::Session, "the keeper that should repair it ended at once")
@@ -128,7 +144,7 @@ fn repair(lying: &Lying, target: Target, record: &Record) -> Result<(String, Str
         }
     }
     drop(client);
-    await_end(&mut observer, &lying.files, REPAIR)
+    await_end(&mut observer, &lying.files, wait)
 }
 
 /// What a keeper needs to let go: the policy of those whose session it was, and no time to keep anything warm.

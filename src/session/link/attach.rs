@@ -12,6 +12,7 @@ use super::super::{birth, speaker::Speaker};
 use super::{Link, MARGIN};
 use crate::error::{Error, Kind, Result};
 use crate::keeper::{Decoder, FromClient, FromKeeper, Hello, PROTOCOL, Ready, encode, send_with_descriptors};
+use crate::session::deadline_in;
 use crate::session::process::Identity;
 use crate::session::speaker;
 use crate::sql::Wallet;
@@ -80,7 +81,7 @@ impl Link {
     /// Connects and waits for the cluster, with all attempts that are open.
     pub(super) async fn attach(&self) -> Result<Reader> {
         let limit = self.0.settings.start_timeout.saturating_add(MARGIN);
-        let deadline = Instant::now() + limit;
+        let deadline = deadline_in(limit);
         let mut speaker = Speaker::new(self.0.listener.clone());
         let mut silent_ends = 0;
         loop {
