@@ -196,8 +196,15 @@ impl<'a> Run<'a> {
         *self.state().touch.get_or_insert(touch)
     }
 
-    /// The call was refused, so nothing was done.
+    /// The call was refused, so it did nothing. That says nothing about an earlier one whose answer got lost.
     fn undone(&self) {
+        if self.touch().is_none() {
+            self.touched.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// The cluster was seen suspended, so nothing runs, whatever was sent.
+    fn seen_suspended(&self) {
         self.touched.store(false, Ordering::Relaxed);
     }
 

@@ -46,7 +46,8 @@ impl Lifecycle {
             }
             Err(error) => {
                 run.undone();
-                Err(error.without_secret(new.password.expose()).hint(format!("cluster `{name}` was not deployed")))
+                let is = if run.may_have_touched() { "may have been deployed" } else { "was not deployed" };
+                Err(error.without_secret(new.password.expose()).hint(format!("cluster `{name}` {is}")))
             }
         }
     }
