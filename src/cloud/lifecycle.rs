@@ -22,6 +22,7 @@ pub(crate) use release::{Gone, LetGo};
 
 use super::client::Client;
 use super::model::{Cluster, Operation, OperationFilter};
+use super::operation::LISTED;
 use crate::environment::CloudTarget;
 use crate::error::{Error, Kind, Result};
 use crate::wait::{self, Look};
@@ -88,6 +89,8 @@ struct State {
     id: Option<String>,
     touch: Option<Touch>,
     lost_writes: usize,
+    /// When the answer to a deployment got lost, and how. It is the one write that is never sent again.
+    lost_deployment: Option<(Instant, Error)>,
     step: String,
 }
 
@@ -122,7 +125,16 @@ impl Lifecycle {
     async fn pass(&self, run: &Run<'_>) -> Result<Look<Cluster>> {
         let cluster = match self.find(run).await? {
             Found::One(cluster) => *cluster,
-            Found::None { others } => return self.deploy(&others, run).await,
+            Found::None { others } => {
+                let lost = run.state().lost_deployment.clone();
+                return match lost {
+                    None => self.deploy(&others, run).await,
+                    Some((since, _)) if since.elapsed() < LISTED => {
+                        Ok(Look::NotYet("the deployment is not listed yet".to_owned()))
+                    }
+                    Some((_, error)) => Err(error.hint("the cluster may be deployed all the same")),
+                };
+            }
         };
         run.state().id = Some(cluster.id.clone());
         if let Some(kind) = cluster.busy() {
@@ -196,8 +208,15 @@ impl<'a> Run<'a> {
         *self.state().touch.get_or_insert(touch)
     }
 
-    /// The call was refused, so nothing was done.
+    /// The call was refused, so it did nothing. That says nothing about an earlier one whose answer got lost.
     fn undone(&self) {
+        if self.touch().is_none() {
+            self.touched.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// The cluster was seen suspended, so nothing runs, whatever was sent.
+    fn seen_suspended(&self) {
         self.touched.store(false, Ordering::Relaxed);
     }
 

@@ -85,8 +85,9 @@ impl Which {
     }
 }
 
-/// The service lists an operation before it answers the request for it. One that is not there after this time never comes.
-const LISTED: Duration = if cfg!(test) { Duration::from_millis(700) } else { Duration::from_secs(30) };
+/// The service lists an operation before it answers the request for it. One that is not there after this time never comes;
+/// nor does a cluster whose deployment was asked for and not answered.
+pub(crate) const LISTED: Duration = if cfg!(test) { Duration::from_millis(700) } else { Duration::from_secs(30) };
 
 /// How a followed operation ended.
 #[derive(Debug)]

@@ -1,5 +1,7 @@
 //! Making a cluster that does not exist, and the wait for it.
 
+use std::time::Instant;
+
 use super::find::which_exist;
 use super::{Intent, Lifecycle, May, Run, Touch, named};
 use crate::cloud::is_conflict;
@@ -42,11 +44,14 @@ impl Lifecycle {
             Err(error) if passing(&error) || error.kind() == Kind::Decode => {
                 // There was none and we asked: if there is one at the next look, it is ours.
                 run.owe(Touch::Deployed);
-                run.lost(error)
+                let seen = Look::not_yet(&error);
+                run.state().lost_deployment = Some((Instant::now(), error));
+                Ok(seen)
             }
             Err(error) => {
                 run.undone();
-                Err(error.without_secret(new.password.expose()).hint(format!("cluster `{name}` was not deployed")))
+                let is = if run.may_have_touched() { "may have been deployed" } else { "was not deployed" };
+                Err(error.without_secret(new.password.expose()).hint(format!("cluster `{name}` {is}")))
             }
         }
     }

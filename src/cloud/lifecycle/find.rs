@@ -6,7 +6,7 @@ use url::Url;
 
 use super::{Hooks, Lifecycle, Run, named};
 use crate::cloud::model::Cluster;
-use crate::cloud::operation::{Which, passing};
+use crate::cloud::operation::{LISTED, Which, passing};
 use crate::environment::ClusterAddress;
 use crate::error::{Error, Kind, Result};
 use crate::wait::{self, Look};
@@ -87,6 +87,27 @@ impl Lifecycle {
             Some(cluster) => Found::One(Box::new(cluster)),
             None => Found::None { others },
         })
+    }
+
+    /// Like [`by_name`](Self::by_name), where a deployment may have been asked for a moment ago: nobody has the name only
+    /// once such a cluster had the time to be listed. An API in trouble doesn't end the wait.
+    pub(crate) async fn by_name_at_last(&self, name: &str, deadline: Instant) -> Result<Found> {
+        let listed = Instant::now() + LISTED;
+        let awaited = format!("cluster `{name}` to be listed, if it was deployed");
+        wait::until(
+            &awaited,
+            wait::OPERATION,
+            deadline,
+            |_| (),
+            || async {
+                match self.by_name(name).await {
+                    Err(error) if passing(&error) => Ok(Look::not_yet(&error)),
+                    Ok(Found::None { .. }) if Instant::now() < listed => Ok(Look::NotYet("not listed yet".to_owned())),
+                    found => found.map(Look::Ready),
+                }
+            },
+        )
+        .await
     }
 
     /// Waits for the end of an operation that somebody else started, whatever its end: it is the goal that counts.

@@ -31,7 +31,8 @@ impl Lifecycle {
             }
             Err(error) => {
                 run.undone();
-                Err(error.hint(format!("{name} stays suspended")))
+                let is = if run.may_have_touched() { "may be running" } else { "stays suspended" };
+                Err(error.hint(format!("{name} {is}")))
             }
         }
     }
@@ -61,7 +62,7 @@ impl Lifecycle {
         let console = self.client.endpoint();
         match self.client.cluster(&cluster.id).await {
             Ok(now) if now.suspended && now.busy().is_none() => {
-                run.undone();
+                run.seen_suspended();
                 error.hint(format!("the cluster is suspended still; {console} may tell more"))
             }
             _ => error.hint(format!("the cluster may be running; {console} tells")),

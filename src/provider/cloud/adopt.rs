@@ -29,7 +29,7 @@ impl Cloud {
     }
 
     async fn left_behind(&self, held: &Held, deadline: Instant, progress: &Progress) -> Result<Look<Option<Cluster>>> {
-        let Some(cluster) = self.again(held).await? else { return Ok(Look::Ready(None)) };
+        let Some(cluster) = self.again(held, deadline).await? else { return Ok(Look::Ready(None)) };
         if let Some(kind) = cluster.busy() {
             self.lifecycle.sit_out(&cluster, kind, deadline, &Told(progress)).await?;
             return Ok(Look::NotYet(format!("operation {kind} has ended")));
@@ -41,9 +41,9 @@ impl Cloud {
         Ok(Look::Ready((!cluster.suspended).then_some(cluster)))
     }
 
-    async fn again(&self, held: &Held) -> Result<Option<Cluster>> {
+    async fn again(&self, held: &Held, deadline: Instant) -> Result<Option<Cluster>> {
         let Some(id) = &held.id else {
-            return Ok(match self.lifecycle.by_name(&held.name).await? {
+            return Ok(match self.lifecycle.by_name_at_last(&held.name, deadline).await? {
                 Found::One(cluster) => Some(*cluster),
                 Found::None { .. } => None,
             });

@@ -31,14 +31,15 @@ impl Cloud {
             Goal::Delete => true,
             Goal::Suspend => false,
         };
-        let Some(id) = self.id(&held).await? else { return Ok(Released::Deleted) };
+        let deadline = Instant::now() + LIMIT;
+        let Some(id) = self.id(&held, deadline).await? else { return Ok(Released::Deleted) };
         let wanted = LetGo {
             id,
             named: held.told(),
             delete,
             known: held.known.clone(),
             at_once: true,
-            deadline: Instant::now() + LIMIT,
+            deadline,
             hooks: &Told(progress),
             writes: AtomicUsize::new(0),
         };
@@ -71,11 +72,11 @@ impl Cloud {
         format!("{} is left running: its product can't be suspended (allow_suspend is false)", held.told())
     }
 
-    /// Without a request where the journal knows it.
-    async fn id(&self, held: &Held) -> Result<Option<String>> {
+    /// Without a request where the journal knows it. What was planned may be listed only later.
+    async fn id(&self, held: &Held, deadline: Instant) -> Result<Option<String>> {
         match &held.id {
             Some(id) => Ok(Some(id.clone())),
-            None => match self.lifecycle.by_name(&held.name).await? {
+            None => match self.lifecycle.by_name_at_last(&held.name, deadline).await? {
                 Found::One(cluster) => Ok(Some(cluster.id)),
                 Found::None { .. } => Ok(None),
             },

@@ -2,6 +2,7 @@
 
 mod deploy;
 mod login;
+mod lost;
 mod recover;
 mod release;
 mod resume;
