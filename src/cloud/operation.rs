@@ -51,7 +51,10 @@ impl Which {
     pub(crate) fn started(kind: &'static str, answer: &Cluster, known: Option<&Known>) -> Self {
         match &answer.last_async_operation {
             Some(operation)
-                if !operation.id.is_empty() && known.is_none_or(|known| known.is_before(operation))
+                if !operation.id.is_empty()
+                    // Somebody else's may have begun since.
+                    && (operation.kind == kind || operation.kind.is_empty())
+                    && known.is_none_or(|known| known.is_before(operation))
                     // Without anything to compare with, only one that runs is surely the new one.
                     && (known.is_some() || operation.status.in_flight()) =>
             {
@@ -194,6 +197,13 @@ mod tests {
         for old in [operation("a", "CREATE", 1, "SUCCEEDED"), operation("0", "SUSPEND", 0, "SUCCEEDED")] {
             assert!(matches!(started(old), Which::NewestOf("SUSPEND", Some(_))));
         }
+    }
+
+    #[test]
+    fn an_operation_of_another_type_is_somebody_elses() {
+        let known = Known::from(&operation("a", "CREATE", 1, "SUCCEEDED"));
+        let started = Which::started("SUSPEND", &answer(operation("b", "SCALE", 2, "FAILED")), Some(&known));
+        assert!(matches!(started, Which::NewestOf("SUSPEND", Some(_))));
     }
 
     #[test]
