@@ -209,9 +209,13 @@ async fn respond<P: Plane>(
         }
         Some(Action::Drop) => None,
         Some(Action::Answer { status, body }) => Some(Reply::new(status, json_or_text(&body), body)),
+        // Carried out at once and answered late: whoever doesn't wait for the answer loses the answer only.
         Some(Action::Delay(delay)) => {
+            let reply = plane.answer(&mut *session.lock().await, &exchange).await;
+            record.status = reply.as_ref().map_or(0, |reply| reply.status);
+            shared.record.add(record);
             tokio::time::sleep(delay).await;
-            plane.answer(&mut *session.lock().await, &exchange).await
+            return answered(reply);
         }
         None => plane.answer(&mut *session.lock().await, &exchange).await,
     };

@@ -44,6 +44,9 @@ use crate::query::{Query, Whom};
 #[derive(Clone)]
 pub struct ManagedCluster(Arc<Inner>);
 
+/// No clock can add what is much longer to the time of day.
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
 pub(super) type Callback = Arc<dyn Fn(&str) + Send + Sync>;
 
 struct Inner {
@@ -61,7 +64,8 @@ struct Inner {
 impl Hooks for Inner {
     fn step(&self, text: String) {
         if let Some(callback) = &self.on_progress {
-            callback(&text);
+            // One that panics, at a closed pipe perhaps, must not keep the cluster from being suspended.
+            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| callback(&text)));
         }
     }
 
@@ -277,7 +281,7 @@ impl ManagedCluster {
 impl Inner {
     /// When the operation that begins now has to be done.
     fn deadline(&self) -> Instant {
-        Instant::now() + self.start_timeout
+        Instant::now() + self.start_timeout.min(LONGEST)
     }
 }
 

@@ -251,3 +251,28 @@ async fn the_blocking_twin_does_the_same() {
     assert_eq!(cratedb_test::blocking::wait(cluster.client().clusters()).unwrap().len(), 1);
     assert!(cluster.stop().unwrap().suspended);
 }
+
+#[tokio::test]
+async fn trouble_of_the_service_does_not_end_a_stop() {
+    let bench = Bench::with(ClusterOptions::running("ci")).await;
+    bench.cloud().fault(Fault::on("GET", "/clusters/").status(503).times(4));
+    let cluster = bench.ci().stop().await.unwrap();
+    assert!(cluster.suspended && bench.suspends() == 1, "{}", bench.said());
+}
+
+#[tokio::test]
+async fn a_progress_callback_that_panics_does_not_keep_the_cluster_running() {
+    let bench = Bench::with(ClusterOptions::suspended("ci")).await;
+    let builder = bench.builder().cluster_name("ci").stop_on_exit(true).on_progress(|_| panic!("a closed pipe"));
+    builder.build().unwrap().run(|_| async { Ok(()) }).await.unwrap();
+    assert_eq!((bench.resumes(), bench.suspends()), (1, 1));
+    assert!(bench.cloud().cluster("ci").suspended);
+}
+
+#[tokio::test]
+async fn no_time_is_too_long() {
+    let bench = Bench::with(ClusterOptions::suspended("ci")).await;
+    let cluster = bench.builder().cluster_name("ci").start_timeout(Duration::MAX).build().unwrap();
+    cluster.start().await.unwrap();
+    cluster.stop().await.unwrap();
+}

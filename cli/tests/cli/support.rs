@@ -33,6 +33,15 @@ static SESSIONS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_cargo-cratedb");
 
+/// Whoever started these tests in the background, or with `nohup`, may have ignored these signals for all that is started
+/// from here, and the program leaves ignored what was ignored.
+fn heed_signals() {
+    for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP] {
+        // SAFETY: a plain system call; no handler of ours is replaced, there is none.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+}
+
 /// A home directory of its own, and mostly a Cloud.
 pub(crate) struct World {
     simulator: Option<Simulator>,
@@ -136,6 +145,7 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn of(world: &World, program: &str, arguments: &[&str]) -> Self {
+        heed_signals();
         let own = |name: &OsStr| {
             let name = name.to_string_lossy();
             let strange =

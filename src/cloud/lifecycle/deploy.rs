@@ -37,7 +37,8 @@ impl Lifecycle {
         run.intend(&Intent { name, cluster: None, touch: Touch::Deployed })?;
         match self.client.deploy(&organization, &deployment).await {
             Ok(made) => self.deployed(&made, run).await.map(Look::Ready),
-            Err(error) if is_conflict(&error) => {
+            // Refused before anything was done, so it may be asked again.
+            Err(error) if is_conflict(&error) || error.status() == Some(429) => {
                 run.undone();
                 Ok(Look::not_yet(&error))
             }

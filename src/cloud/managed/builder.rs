@@ -14,7 +14,7 @@ use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
 
 /// Deployments and scalings take minutes.
-const START_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+pub(super) const START_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 /// Sets up a [`ManagedCluster`]; made by [`ManagedCluster::builder`].
 ///

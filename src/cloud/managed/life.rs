@@ -6,9 +6,10 @@ use std::time::Instant;
 use super::Inner;
 use crate::cloud::lifecycle::{Change, Found, Gone, LetGo, May, Run, named};
 use crate::cloud::model::{Cluster, Operation};
-use crate::cloud::operation::Known;
+use crate::cloud::operation::{Known, passing};
 use crate::environment::ClusterAddress;
 use crate::error::{Error, Kind, Result};
+use crate::wait::{self, Look};
 
 impl Inner {
     pub(super) async fn start(&self) -> Result<Cluster> {
@@ -53,7 +54,7 @@ impl Inner {
     }
 
     pub(super) async fn suspend(&self) -> Result<Cluster> {
-        match self.let_go(false).await? {
+        match self.let_go(false, self.deadline()).await? {
             (_, Gone::Suspended) => self.lifecycle.look().await,
             (cluster, Gone::Deleted) => {
                 Err(Error::new(Kind::Missing, format!("cannot suspend {}", named(&cluster)))
@@ -65,15 +66,15 @@ impl Inner {
     }
 
     pub(super) async fn delete(&self) -> Result<()> {
-        let (cluster, gone) = self.let_go(true).await?;
+        let (cluster, gone) = self.let_go(true, self.deadline()).await?;
         self.forget_connection();
         debug_assert!(matches!(gone, Gone::Deleted));
         self.told(format!("{} is deleted", named(&cluster)));
         Ok(())
     }
 
-    pub(super) async fn let_go(&self, delete: bool) -> Result<(Cluster, Gone)> {
-        let cluster = self.lifecycle.look().await?;
+    pub(super) async fn let_go(&self, delete: bool, deadline: Instant) -> Result<(Cluster, Gone)> {
+        let cluster = self.look_patiently(deadline).await?;
         if cluster.suspended && cluster.busy().is_none() && !delete {
             return Ok((cluster, Gone::Suspended));
         }
@@ -84,12 +85,26 @@ impl Inner {
             known: cluster.last_async_operation.as_ref().map(Known::from),
             // It was looked at just now; and a deletion doesn't care what runs.
             at_once: delete || cluster.busy().is_none(),
-            deadline: self.deadline(),
+            deadline,
             hooks: self,
             writes: AtomicUsize::new(0),
         };
         let gone = self.lifecycle.let_go(&wanted).await.map_err(|error| self.lifecycle.with_place(error))?;
         Ok((cluster, gone))
+    }
+
+    /// A service in trouble does not end a stop, which somebody pays for; one that nobody reaches does.
+    async fn look_patiently(&self, deadline: Instant) -> Result<Cluster> {
+        let awaited = format!("what CrateDB Cloud says of {}", self.lifecycle.target.cluster);
+        let told = |status: &str| self.told(status.to_owned());
+        wait::until(&awaited, wait::OPERATION, deadline, told, || async {
+            match self.lifecycle.look().await {
+                Ok(cluster) => Ok(Look::Ready(cluster)),
+                Err(error) if error.status().is_some() && passing(&error) => Ok(Look::not_yet(&error)),
+                Err(error) => Err(error),
+            }
+        })
+        .await
     }
 
     pub(super) async fn scale(&self, nodes: u32) -> Result<Cluster> {

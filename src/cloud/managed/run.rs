@@ -3,7 +3,9 @@
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::thread;
+use std::time::Instant;
 
+use super::builder::START_TIMEOUT;
 use super::{Inner, ManagedCluster};
 use crate::background::{self, caught};
 use crate::cloud::lifecycle::{Gone, May, Run};
@@ -85,7 +87,8 @@ impl Inner {
     }
 
     async fn stop_at_end(&self) -> Result<()> {
-        match self.let_go(false).await? {
+        // However short the time for a start is: a suspension that is not asked for is paid for.
+        match self.let_go(false, self.deadline().max(Instant::now() + START_TIMEOUT)).await? {
             (_, Gone::NotAllowed(error)) => {
                 let why = error.message().unwrap_or("its product can't be suspended").to_owned();
                 self.told(format!("{} is left running: {why}", self.lifecycle.target.cluster));
