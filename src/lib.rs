@@ -127,7 +127,7 @@
 
 // What a smaller set of features leaves without a user; the full set is checked.
 #![cfg_attr(
-    not(all(feature = "harness", feature = "cloud", feature = "container", feature = "rstest")),
+    not(all(feature = "harness", feature = "cloud", feature = "container", feature = "process", feature = "rstest")),
     allow(dead_code, unused_imports, rustdoc::broken_intra_doc_links)
 )]
 

@@ -52,9 +52,10 @@ async fn wait_for(
     deadline: Instant,
     told: impl Fn(String),
 ) -> Result<Version> {
+    let schedule = if patience == Patience::Empty { wait::LOCAL } else { wait::SERVER };
     wait::until(
         &format!("SQL at {url}"),
-        wait::SERVER,
+        schedule,
         deadline,
         |status| told(format!("waiting for SQL at {url}: {status}")),
         || async {
