@@ -60,6 +60,7 @@ impl Process {
         let dir = self.bases.choose(&user).map_err(NotAcquired::nothing)?;
         let mut held = Held { provider: "process".to_owned(), dir: dir.clone(), server: None, outlives: self.outlives };
         intents.write(json(&held)).map_err(NotAcquired::nothing)?;
+        tracing::info!(dir = %dir.display(), "a server gets this directory");
         match self.start(&mut held, &user, deadline, progress, intents).await {
             Ok(resource) => Ok(resource),
             // Ended here and not by a release, since nothing of it can be used; its log is in the error.
