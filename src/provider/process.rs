@@ -41,6 +41,8 @@ pub(super) struct Process {
 #[derive(Debug, Serialize, Deserialize)]
 struct Held {
     provider: String,
+    /// For people who look into journals: the last part of the directory.
+    name: String,
     dir: PathBuf,
     /// The server, once it was started.
     server: Option<Identity>,
@@ -58,7 +60,13 @@ impl Process {
         let user = user::find();
         home::check(&self.home, &user).await.map_err(NotAcquired::nothing)?;
         let dir = self.bases.choose(&user).map_err(NotAcquired::nothing)?;
-        let mut held = Held { provider: "process".to_owned(), dir: dir.clone(), server: None, outlives: self.outlives };
+        let mut held = Held {
+            provider: "process".to_owned(),
+            name: name(&dir),
+            dir: dir.clone(),
+            server: None,
+            outlives: self.outlives,
+        };
         intents.write(json(&held)).map_err(NotAcquired::nothing)?;
         tracing::info!(dir = %dir.display(), "a server gets this directory");
         match self.start(&mut held, &user, deadline, progress, intents).await {

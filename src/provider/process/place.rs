@@ -141,9 +141,8 @@ fn usable(base: &Path, user: &User) -> Result<(), String> {
 /// What is free in a file system that is in memory; none for any other.
 #[cfg(target_os = "linux")]
 fn free_in_memory(dir: &Path) -> Option<u64> {
-    const TMPFS: i64 = 0x0102_1994;
-    let stat = rustix::fs::statfs(dir).ok().filter(|stat| stat.f_type as i64 == TMPFS)?;
-    Some(stat.f_bavail.saturating_mul(stat.f_bsize as u64))
+    let stat = rustix::fs::statfs(dir).ok().filter(|stat| stat.f_type == libc::TMPFS_MAGIC as rustix::fs::FsWord)?;
+    Some(stat.f_bavail.saturating_mul(u64::try_from(stat.f_bsize).ok()?))
 }
 
 #[cfg(not(target_os = "linux"))]

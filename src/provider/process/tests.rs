@@ -198,7 +198,7 @@ async fn a_process_number_that_somebody_else_has_now_is_left_alone() {
 #[tokio::test]
 async fn only_directories_of_ours_are_removed() {
     let (bench, precious) = (Bench::with_stand_in(), tempfile::tempdir().unwrap());
-    let held = serde_json::json!({ "provider": "process", "dir": precious.path(), "server": null });
+    let held = serde_json::json!({ "provider": "process", "name": "x", "dir": precious.path(), "server": null });
     let error =
         bench.process.remove(&held, Instant::now() + Duration::from_secs(9), &bench.progress).await.unwrap_err();
     says(error, &["no directory that a server was given"]);
