@@ -1,11 +1,12 @@
 //! A local process for a project that names an installation: started once per session, gone with its data afterwards.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::consumer::Consumer;
+use crate::support::consumer::{Consumer, clean, target_dir};
 use crate::support::home::TestHome;
 use crate::support::run::{Plan, Run, Runner, runners};
 use crate::support::{processes, wait_for};
@@ -161,9 +162,9 @@ fn after_the_death_of_the_keeper_the_tests_that_come_later_get_a_new_server() {
     }
 }
 
-fn everybody_dies(scene: &Scene) {
-    let consumer = Consumer::of("deaths", Runner::Nextest);
-    let mut run = scene.halted(&consumer, Runner::Nextest);
+/// Everybody is killed at once; the server is dead then, and its data is left.
+fn everybody_dies(scene: &Scene, consumer: &Consumer) {
+    let mut run = scene.halted(consumer, Runner::Nextest);
     let keeper = Pid::from_raw(i32::try_from(scene.keeper()).unwrap()).unwrap();
     let (server, dir) = scene.home.wait_for_server();
     // Stopped first: a test that lives a moment longer would start another keeper, and a keeper would release.
@@ -176,15 +177,33 @@ fn everybody_dies(scene: &Scene) {
     run.finish().failed();
     wait_for("the server's end", || if processes::is_dead(server) { Ok(()) } else { Err(server) });
     assert_eq!(scene.home.directories(), [dir], "nobody is left who could remove its data");
+}
+
+#[test]
+fn after_the_death_of_everybody_the_server_is_dead_and_the_next_run_removes_its_data() {
+    if !runners().contains(&Runner::Nextest) {
+        return;
+    }
+    let (scene, consumer) = (Scene::new(), Consumer::of("deaths", Runner::Nextest));
+    everybody_dies(&scene, &consumer);
     scene.start(&consumer, Runner::Nextest, "none").finish().passed();
     scene.home.ends_with(2);
 }
 
 #[test]
-fn after_the_death_of_everybody_the_server_is_dead_and_the_next_run_removes_its_data() {
-    if runners().contains(&Runner::Nextest) {
-        everybody_dies(&Scene::new());
+fn after_the_death_of_everybody_a_sweep_from_anywhere_removes_the_data() {
+    if !runners().contains(&Runner::Nextest) {
+        return;
     }
+    let scene = Scene::new();
+    everybody_dies(&scene, &Consumer::of("deaths", Runner::Nextest));
+    let elsewhere = Consumer::of("explicit", Runner::Cargo);
+    let mut sweep = clean(Command::new(target_dir().join("debug/explicit_control")));
+    sweep.current_dir(&elsewhere.dir).env("CRATEDB_TEST_DIR", scene.home.dir.path()).arg("sweep");
+    let output = sweep.output().unwrap();
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && text.contains(r#""outcome":"repaired""#), "{text}");
+    scene.home.ends_with(1);
 }
 
 /// All eight tests fail with these words.
