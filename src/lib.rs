@@ -16,9 +16,9 @@
 //! ```
 //!
 //! Run it with `cargo test` or `cargo nextest run`, unchanged. The first test that needs a cluster resumes the CrateDB
-//! Cloud cluster that the environment names, or starts a local container where it names none. All other tests of the run
+//! Cloud cluster that the environment names, or starts a local server where it names none. All other tests of the run
 //! share that cluster, each in a schema of its own. When the run is over, however it ends, the cluster is suspended or
-//! the container removed.
+//! the local server removed.
 //!
 //! # What you get
 //!
@@ -41,6 +41,7 @@
 //! | `harness` | yes | the attribute, sessions, the keeper; Unix only |
 //! | `cloud` | yes | CrateDB Cloud: the provider of tests, and the SDK in [`cloud`]; alone it is the SDK without any harness, on any system |
 //! | `container` | yes | local containers, by testcontainers |
+//! | `process` | yes | local processes, from `CRATEDB_HOME` |
 //! | `rstest` | yes | the [`fixture`] module |
 //!
 //! # Environment
@@ -51,6 +52,7 @@
 //! |---|---|---|
 //! | `url` | `CRATEDB_CLUSTER_URL` | nothing |
 //! | `cloud` | `CRATEDB_CLUSTER_ID` or `CRATEDB_CLUSTER_NAME`, with `CRATEDB_CLOUD_API_KEY` and `CRATEDB_CLOUD_API_SECRET` or a login | suspended, if the harness resumed or deployed it |
+//! | `process` | `CRATEDB_HOME` | ended, its data deleted |
 //! | `container` | a container engine that answers | removed with its data |
 //!
 //! All variables, of which a `.env` file is another source:
@@ -72,10 +74,11 @@
 //! | `CRATEDB_CLOUD_TIER` | for deploys | `default` |
 //! | `CRATEDB_CHANNEL` | for deploys: `stable`, `testing`, `nightly` | `stable` |
 //! | `CRATEDB_CLOUD_TIMEOUT` | for one answer of the Cloud API | `30s` |
-//! | `CRATEDB_VERSION` | version of local servers and of deploys | `6.4.3`; the newest one of the channel |
+//! | `CRATEDB_VERSION` | version of the container and of deploys | `6.4.3`; the newest one of the channel |
+//! | `CRATEDB_HOME` | directory of an extracted CrateDB release, with `bin/crate` and `lib/`: it runs as a local process, in place of a container | |
 //! | `CRATEDB_USERNAME` | for the server of `CRATEDB_CLUSTER_URL`, in `pg_url()`, and of a cluster that is deployed | none; `admin` |
 //! | `CRATEDB_PASSWORD` | the same; a deploy wants at least 24 characters | none; random |
-//! | `CRATEDB_TEST_PROVIDER` | `auto`, `url`, `cloud`, `container` | `auto` |
+//! | `CRATEDB_TEST_PROVIDER` | `auto`, `url`, `cloud`, `container`, `process`: that one and no other | `auto` |
 //! | `CRATEDB_TEST_ON_EXIT` | `auto`: suspend what the harness resumed or deployed; `suspend`: also what was running; `keep`; `delete`: delete what it deployed | `auto` |
 //! | `CRATEDB_TEST_KEEP_WARM` | release only this long after the last run; any run until then joins | `0` |
 //! | `CRATEDB_TEST_KEEP_SCHEMA` | `always`, `never`, `on-failure`: whether a test's schema stays on a cluster that lives on | `on-failure`; `never` where `CI` is set |
@@ -111,6 +114,8 @@
 //! - The free tier of CrateDB Cloud can't be suspended; it is left running.
 //! - `cargo run` replaces itself by the program, which then is the run. nextest's `terminate-after` counts the wait for a
 //!   resume.
+//! - A local process has one node and no authentication, listens on loopback only, and dies with its keeper. As root it is run as `nobody`,
+//!   who must be able to read `CRATEDB_HOME`. Releases are not downloaded.
 //! - Linux is tested, macOS code only compiled and tested on Linux. On Windows the feature `harness` is not available:
 //!   depend on this crate under `[target.'cfg(unix)'.dev-dependencies]`.
 //!
@@ -127,7 +132,7 @@
 
 // What a smaller set of features leaves without a user; the full set is checked.
 #![cfg_attr(
-    not(all(feature = "harness", feature = "cloud", feature = "container", feature = "rstest")),
+    not(all(feature = "harness", feature = "cloud", feature = "container", feature = "process", feature = "rstest")),
     allow(dead_code, unused_imports, rustdoc::broken_intra_doc_links)
 )]
 

@@ -52,9 +52,10 @@ async fn wait_for(
     deadline: Instant,
     told: impl Fn(String),
 ) -> Result<Version> {
+    let schedule = if patience == Patience::Empty { wait::LOCAL } else { wait::SERVER };
     wait::until(
         &format!("SQL at {url}"),
-        wait::SERVER,
+        schedule,
         deadline,
         |status| told(format!("waiting for SQL at {url}: {status}")),
         || async {
@@ -106,6 +107,8 @@ fn is_passing(error: &Error, patience: Patience) -> bool {
     match error.status() {
         Some(429 | 502..=504) => true,
         Some(500 | 404) => patience != Patience::Answering && error.code().is_none_or(|code| code == 5000),
+        // In the moment between its sockets and its first cluster state, a real 6.4.3 answers `GET /` with a Java exception.
+        Some(400) => patience == Patience::Empty && error.code().is_none(),
         Some(_) => false,
         None => patience != Patience::Answering && (error.is_transport() || error.is_timeout()),
     }
@@ -144,5 +147,26 @@ fn mixed(url: &str, asked: &str, found: &str) -> Error {
             .because(format!("a connection that asked for schema `{asked}` got `{found}`"))
             .hint("a search_path that is stored with the user wins over a connection's schema: ALTER USER … RESET search_path")
             .hint("or a proxy before the server drops the header Default-Schema, or shares its own connections among clients")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Refusal;
+
+    fn answered(status: u16, code: Option<i32>) -> Error {
+        let (message, request) = ("java.lang.NullPointerException".into(), "GET /".into());
+        Error::new(Kind::Server, "x").refused(Refusal { status, code, message, request, errors: None })
+    }
+
+    #[test]
+    fn what_a_server_says_while_it_starts_passes_and_a_refusal_does_not() {
+        for (status, code) in [(503, None), (500, Some(5000)), (400, None)] {
+            assert!(is_passing(&answered(status, code), Patience::Empty), "{status} {code:?}");
+        }
+        assert!(!is_passing(&answered(400, Some(4000)), Patience::Empty));
+        assert!(!is_passing(&answered(401, None), Patience::Empty));
+        assert!(!is_passing(&answered(400, None), Patience::Starting));
     }
 }

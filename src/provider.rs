@@ -5,7 +5,7 @@
 //! it wrote to the journal through [`Intents`] before it touched anything.
 
 // No provider alone uses all that they share.
-#![cfg_attr(not(all(feature = "cloud", feature = "container")), allow(dead_code))]
+#![cfg_attr(not(all(feature = "cloud", feature = "container", feature = "process")), allow(dead_code))]
 
 mod chain;
 #[cfg(feature = "cloud")]
@@ -13,6 +13,8 @@ mod cloud;
 #[cfg(feature = "container")]
 mod container;
 mod local;
+#[cfg(feature = "process")]
+mod process;
 mod url;
 
 use std::sync::Arc;
@@ -58,7 +60,13 @@ pub(crate) struct LocalTarget {
     pub(crate) project: String,
     /// Key of the session, for people who look at labels.
     pub(crate) key: String,
-    /// Why neither `url` nor `cloud` was chosen: one line each, starting with the provider's name, as in
+    /// `CRATEDB_HOME`, absolute: the server is a process of that installation. Without it, it is a container.
+    #[serde(default)]
+    pub(crate) home: Option<String>,
+    /// The server may stay after its keeper's end (`CRATEDB_TEST_ON_EXIT=keep`).
+    #[serde(default)]
+    pub(crate) outlives: bool,
+    /// Why neither `url` nor `cloud` nor `process` was chosen: one line each, starting with the provider's name, as in
     /// `url: CRATEDB_CLUSTER_URL is not set`. Shown if this machine can't start a server either.
     pub(crate) lacking: Vec<String>,
 }
@@ -66,7 +74,7 @@ pub(crate) struct LocalTarget {
 /// A cluster that answers SQL.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Resource {
-    /// `url`, `cloud` or `container`.
+    /// `url`, `cloud`, `container` or `process`.
     pub(crate) provider: String,
     /// For people: "cluster `ci` (e1e3…)", "container cratedb-test-1a2b3c4d", a URL.
     pub(crate) name: String,

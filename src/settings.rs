@@ -111,13 +111,20 @@ enum Choice {
     Url,
     Cloud,
     Container,
+    Process,
 }
 
 /// Which provider, and the key of its keeper. From settings alone, so that no test probes an engine.
 fn target(sources: &Sources, manifest_dir: &Path, notes: &mut Vec<String>) -> Result<(Target, String)> {
     let choice = sources.choice(
         "CRATEDB_TEST_PROVIDER",
-        &[("auto", Choice::Auto), ("url", Choice::Url), ("cloud", Choice::Cloud), ("container", Choice::Container)],
+        &[
+            ("auto", Choice::Auto),
+            ("url", Choice::Url),
+            ("cloud", Choice::Cloud),
+            ("container", Choice::Container),
+            ("process", Choice::Process),
+        ],
         Choice::Auto,
     )?;
     let address = address(&Given::default(), sources, notes)?;
@@ -128,12 +135,19 @@ fn target(sources: &Sources, manifest_dir: &Path, notes: &mut Vec<String>) -> Re
             .hint("set CRATEDB_CLUSTER_URL, for example to http://localhost:4200")),
         (Choice::Cloud, _) => Err(missing("cloud", "neither CRATEDB_CLUSTER_ID nor CRATEDB_CLUSTER_NAME is set")
             .hint("set one of them, or CRATEDB_TEST_PROVIDER=auto")),
-        (Choice::Auto, None) => local_target(sources, manifest_dir, lacking(sources)),
-        (Choice::Container, _) => local_target(
-            sources,
-            manifest_dir,
-            ["url", "cloud"].map(|name| format!("{name}: CRATEDB_TEST_PROVIDER=container excludes it")).into(),
-        ),
+        (Choice::Auto, None) => Ok(match home(sources, manifest_dir) {
+            Some(home) => process_target(sources, manifest_dir, home, notes),
+            None => container_target(sources, manifest_dir, lacking(sources)),
+        }),
+        (Choice::Process, _) => match home(sources, manifest_dir) {
+            Some(home) => Ok(process_target(sources, manifest_dir, home, notes)),
+            None => Err(missing("process", "CRATEDB_HOME is not set")
+                .hint("set CRATEDB_HOME to the directory of an extracted release, which has bin/crate and lib/")),
+        },
+        (Choice::Container, _) => {
+            let excluded = |name| format!("{name}: CRATEDB_TEST_PROVIDER=container excludes it");
+            Ok(container_target(sources, manifest_dir, ["url", "cloud", "process"].map(excluded).into()))
+        }
     }
 }
 
@@ -162,13 +176,39 @@ fn cloud_target(sources: &Sources, cluster: ClusterAddress) -> Result<(Target, S
     Ok((Target::Cloud(Box::new(target)), key))
 }
 
-fn local_target(sources: &Sources, manifest_dir: &Path, lacking: Vec<String>) -> Result<(Target, String)> {
+fn container_target(sources: &Sources, manifest_dir: &Path, lacking: Vec<String>) -> (Target, String) {
     let version = sources.get("CRATEDB_VERSION").unwrap_or_else(|| LOCAL_VERSION.into());
     let image = sources.get("CRATEDB_TEST_IMAGE").unwrap_or_else(|| format!("crate:{version}"));
     let project = project_of(manifest_dir).display().to_string();
     // One node: a part of the key since several nodes are another cluster.
     let key = format!("local|{project}|{version}|1|{image}");
-    Ok((Target::Local(LocalTarget { image, version, project, key: key.clone(), lacking }), key))
+    let target = LocalTarget { image, version, project, key: key.clone(), home: None, outlives: false, lacking };
+    (Target::Local(target), key)
+}
+
+/// `CRATEDB_HOME`. The keeper's working directory is the root, so it is made absolute here.
+fn home(sources: &Sources, manifest_dir: &Path) -> Option<String> {
+    sources.get("CRATEDB_HOME").map(|home| project_of(manifest_dir).join(home).display().to_string())
+}
+
+/// An installation that is named is a choice, and wins over a container.
+fn process_target(sources: &Sources, manifest_dir: &Path, home: String, notes: &mut Vec<String>) -> (Target, String) {
+    for (name, why) in [
+        ("CRATEDB_TEST_IMAGE", "CRATEDB_HOME is set, so no container is used"),
+        ("CRATEDB_VERSION", "the version is the one in CRATEDB_HOME"),
+    ] {
+        notes.extend(sources.get(name).map(|_| format!("{name} is ignored: {why}")));
+    }
+    let project = project_of(manifest_dir).display().to_string();
+    let key = format!("process|{project}|1|{home}");
+    let mut target = process_of(project, home, &key);
+    target.outlives = sources.get("CRATEDB_TEST_ON_EXIT").is_some_and(|value| value == "keep");
+    (Target::Local(target), key)
+}
+
+fn process_of(project: String, home: String, key: &str) -> LocalTarget {
+    let (image, version) = (String::new(), String::new());
+    LocalTarget { image, version, project, key: key.to_owned(), home: Some(home), outlives: false, lacking: Vec::new() }
 }
 
 /// Why it came to a local server: shown if there is none either.
@@ -180,7 +220,11 @@ fn lacking(sources: &Sources) -> Vec<String> {
     } else {
         "cloud: CRATEDB_CLUSTER_ID or CRATEDB_CLUSTER_NAME, CRATEDB_CLOUD_API_KEY and CRATEDB_CLOUD_API_SECRET are not set"
     };
-    vec!["url: CRATEDB_CLUSTER_URL is not set".into(), cloud.into()]
+    vec![
+        "url: CRATEDB_CLUSTER_URL is not set".into(),
+        cloud.into(),
+        "process: CRATEDB_HOME is not set; it names the directory of an extracted release".into(),
+    ]
 }
 
 /// The directory of the nearest `Cargo.lock` at or above a manifest: the root of its workspace, with or without one.
@@ -204,8 +248,13 @@ pub(crate) fn target_of_key(manifest_dir: &Path, key: &str) -> Result<Target> {
                 return Err(refuse("its key can't be read".into()));
             };
             let (image, version, project) = (image.to_owned(), version.to_owned(), project.to_owned());
-            Ok(Target::Local(LocalTarget { image, version, project, key: key.to_owned(), lacking: Vec::new() }))
+            let (key, lacking) = (key.to_owned(), Vec::new());
+            Ok(Target::Local(LocalTarget { image, version, project, key, home: None, outlives: false, lacking }))
         }
+        Some(("process", rest)) => match rest.split_once("|1|") {
+            Some((project, home)) => Ok(Target::Local(process_of(project.to_owned(), home.to_owned(), key))),
+            None => Err(refuse("its key can't be read".into())),
+        },
         Some(("url", url)) => Ok(url_target(&sources()?, url)?.0),
         Some(("cloud", rest)) => {
             let parts = rest.rsplit_once('|').and_then(|(rest, api_key)| Some((rest.split_once('|')?, api_key)));

@@ -1,7 +1,7 @@
 //! The only polling loop of this crate: look, pause, look again, until a deadline whose error says what was last seen.
 
 // Providers are what waits, each for something else.
-#![cfg_attr(not(all(feature = "cloud", feature = "container")), allow(dead_code))]
+#![cfg_attr(not(all(feature = "cloud", feature = "container", feature = "process")), allow(dead_code))]
 
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -46,6 +46,9 @@ pub(crate) const SERVER: Schedule = Schedule(&[
     Duration::from_millis(100),
     Duration::from_millis(200),
 ]);
+
+/// What is on this machine and holds nothing yet: looking costs it nothing, and all tests wait.
+pub(crate) const LOCAL: Schedule = Schedule(&[Duration::from_millis(10), Duration::from_millis(25)]);
 
 /// Looks until something is ready, `look` fails for good or `deadline` passes.
 ///

@@ -8,6 +8,8 @@ pub mod cloud;
 pub mod consumer;
 #[path = "../../tests/it/support/engine.rs"]
 pub mod engine;
+#[path = "../../tests/it/support/home.rs"]
+pub mod home;
 #[path = "../../tests/it/support/processes.rs"]
 pub mod processes;
 #[path = "../../tests/it/support/run.rs"]

@@ -1,85 +1,128 @@
-//! Servers of this machine: the first kind that it can start, or one error that says what each kind lacks.
+//! Servers of this machine: a process of the installation that is named, else a container; or one error that says what
+//! each provider lacks.
 
 use std::time::Instant;
 
 #[cfg(feature = "container")]
 use super::container::{Container, Engine};
+#[cfg(feature = "process")]
+use super::process::Process;
 use super::{Acquired, Intents, LocalTarget, NotAcquired, OnExit, Progress, Released, Resource};
 use crate::error::{Error, Kind, Result};
 
+/// Settings of every server that tests start. Each one exists in all versions from 5.10 on: a server refuses to start for
+/// one that it doesn't know.
+pub(super) const SETTINGS: [&str; 5] = [
+    // Elects itself at once, joins nobody, and does not insist on limits of the kernel.
+    "discovery.type=single-node",
+    // A disk that others have filled must not make tables read-only.
+    "cluster.routing.allocation.disk.threshold_enabled=false",
+    // Every test has tables of its own; the default is 1000 shards.
+    "cluster.max_shards_per_node=10000",
+    // So that many tables can be made at once.
+    "cluster.routing.allocation.node_initial_primaries_recoveries=64",
+    // Test runs are no usage worth reporting.
+    "udc.enabled=false",
+];
+
+/// An installation that is named is a choice: it is used and not a container, and if it can't be, that is an error.
 pub(crate) struct Local {
-    #[cfg(feature = "container")]
-    container: Container,
-    lacking: Vec<String>,
+    target: LocalTarget,
 }
 
 impl Local {
-    pub(super) fn new(mut target: LocalTarget) -> Self {
-        let lacking = std::mem::take(&mut target.lacking);
-        Self {
-            #[cfg(feature = "container")]
-            container: Container::new(target),
-            lacking,
+    pub(super) fn new(target: LocalTarget) -> Self {
+        Self { target }
+    }
+
+    pub(super) async fn acquire(&self, deadline: Instant, progress: &Progress, intents: &Intents) -> Acquired {
+        match &self.target.home {
+            Some(home) => self.acquire_process(home, deadline, progress, intents).await,
+            None => self.acquire_container(deadline, progress, intents).await,
         }
     }
 
+    #[cfg(feature = "process")]
+    async fn acquire_process(&self, home: &str, deadline: Instant, progress: &Progress, intents: &Intents) -> Acquired {
+        Process::new(home, self.target.outlives).acquire(deadline, progress, intents).await
+    }
+
+    #[cfg(not(feature = "process"))]
+    async fn acquire_process(&self, home: &str, _: Instant, _: &Progress, _: &Intents) -> Acquired {
+        Err(NotAcquired::nothing(without("process", &format!("cannot use CRATEDB_HOME=`{home}`"))))
+    }
+
     #[cfg(feature = "container")]
-    pub(super) async fn acquire(&self, deadline: Instant, progress: &Progress, intents: &Intents) -> Acquired {
+    async fn acquire_container(&self, deadline: Instant, progress: &Progress, intents: &Intents) -> Acquired {
         match Engine::find().await {
-            Ok(engine) => self.container.acquire(&engine, deadline, progress, intents).await,
+            Ok(engine) => Container::new(self.target.clone()).acquire(&engine, deadline, progress, intents).await,
             Err(lacks) => Err(NotAcquired::nothing(self.nothing_usable(&lacks))),
         }
     }
 
     #[cfg(not(feature = "container"))]
-    pub(super) async fn acquire(&self, _: Instant, _: &Progress, _: &Intents) -> Acquired {
+    async fn acquire_container(&self, _: Instant, _: &Progress, _: &Intents) -> Acquired {
         Err(NotAcquired::nothing(self.nothing_usable("cratedb-test was built without its feature `container`")))
     }
 
-    #[cfg(feature = "container")]
+    /// Whatever it is, it is removed: nobody knows any more what its tests left in it.
     pub(super) async fn recover(
         &self,
         held: &serde_json::Value,
         deadline: Instant,
         progress: &Progress,
     ) -> Result<Option<Resource>> {
-        self.container.remove(held, deadline, progress).await.map(|()| None)
+        match is_process(held) {
+            #[cfg(feature = "process")]
+            true => Process::new("", false).remove(held, deadline, progress).await.map(|()| None),
+            #[cfg(feature = "container")]
+            false => Container::new(self.target.clone()).remove(held, deadline, progress).await.map(|()| None),
+            #[cfg(not(all(feature = "process", feature = "container")))]
+            _ => Err(cannot_let_go(held, deadline, progress)),
+        }
     }
 
-    #[cfg(feature = "container")]
     pub(super) async fn release(
         &self,
         held: &serde_json::Value,
         on_exit: OnExit,
         progress: &Progress,
     ) -> Result<Released> {
-        self.container.release(held, on_exit, progress).await
+        match is_process(held) {
+            #[cfg(feature = "process")]
+            true => Process::new("", false).release(held, on_exit, progress).await,
+            #[cfg(feature = "container")]
+            false => Container::new(self.target.clone()).release(held, on_exit, progress).await,
+            #[cfg(not(all(feature = "process", feature = "container")))]
+            _ => Err(cannot_let_go(held, on_exit, progress)),
+        }
     }
 
-    #[cfg(not(feature = "container"))]
-    pub(super) async fn recover(&self, held: &serde_json::Value, _: Instant, _: &Progress) -> Result<Option<Resource>> {
-        Err(without_containers(held))
-    }
-
-    #[cfg(not(feature = "container"))]
-    pub(super) async fn release(&self, held: &serde_json::Value, _: OnExit, _: &Progress) -> Result<Released> {
-        Err(without_containers(held))
-    }
-
+    /// One line for each provider, in the order in which they are tried.
     fn nothing_usable(&self, container: &str) -> Error {
         let error = Error::new(Kind::Provider, "no CrateDB for the tests")
             .because("nothing is configured, and this machine can start nothing");
-        let process = "process: this version of cratedb-test can't start local processes".to_owned();
-        let own = [format!("container: {container}"), process];
-        self.lacking.iter().cloned().chain(own).fold(error, Error::hint)
+        let (after, before): (Vec<_>, Vec<_>) =
+            self.target.lacking.iter().cloned().partition(|line| line.starts_with("process:"));
+        before.into_iter().chain([format!("container: {container}")]).chain(after).fold(error, Error::hint)
     }
 }
 
+fn is_process(held: &serde_json::Value) -> bool {
+    held["provider"] == "process"
+}
+
 /// A journal of another build of the same project.
-#[cfg(not(feature = "container"))]
-fn without_containers(held: &serde_json::Value) -> Error {
-    Error::new(Kind::Provider, format!("cannot let go of {held}"))
-        .because("cratedb-test was built without its feature `container`")
+#[cfg(not(all(feature = "process", feature = "container")))]
+fn cannot_let_go<T>(held: &serde_json::Value, _: T, _: &Progress) -> Error {
+    without(if is_process(held) { "process" } else { "container" }, &format!("cannot let go of {held}"))
+}
+
+#[cfg(not(all(feature = "process", feature = "container")))]
+fn without(feature: &str, attempted: &str) -> Error {
+    Error::new(Kind::Provider, attempted)
+        .because(format!("cratedb-test was built without its feature `{feature}`"))
+        .hint(format!("add `{feature}` to the features of cratedb-test in Cargo.toml"))
 }
 
 #[cfg(all(test, feature = "container"))]

@@ -30,6 +30,7 @@ const ALLOWED: &[&str] = &[
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
     "XDG_RUNTIME_DIR",
+    "XDG_CACHE_HOME",
 ];
 
 /// A connection, if a keeper listens. No lock, no wait: the usual case.

@@ -48,6 +48,12 @@ impl Identity {
         Ok(Self::of(seen))
     }
 
+    /// A process of this namespace; none if it is gone.
+    #[cfg_attr(not(feature = "process"), allow(dead_code))]
+    pub(crate) fn of_pid(pid: u32) -> Option<Self> {
+        Some(Self::of(os::look(pid)?))
+    }
+
     fn of(seen: Seen) -> Self {
         Self { pid: seen.pid, start: seen.start, namespace: os::namespace(), boot: os::boot(), name: seen.name }
     }

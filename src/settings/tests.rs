@@ -25,7 +25,8 @@ fn nothing_configured_is_a_local_server_with_the_reasons() {
     let settings = read(&[]).unwrap();
     let Target::Local(target) = settings.spec.target else { panic!("{:?}", settings.spec.target) };
     assert_eq!((target.image.as_str(), target.version.as_str()), ("crate:6.4.3", "6.4.3"));
-    assert_eq!(target.lacking.len(), 2);
+    assert_eq!(target.lacking.len(), 3);
+    assert_eq!(target.home, None);
     assert_eq!(settings.spec.key, "local|/project/package|6.4.3|1|crate:6.4.3");
     assert_eq!(settings.spec.policy, Policy::default());
     assert_eq!(settings.keep_schema, KeepSchema::OnFailure);
@@ -74,6 +75,49 @@ fn credentials_without_a_cluster_are_not_configured_and_that_is_said() {
 }
 
 #[test]
+fn an_installation_that_is_named_wins_over_a_container() {
+    let settings =
+        read(&[("CRATEDB_HOME", "/opt/crate"), ("CRATEDB_TEST_IMAGE", "crate:5.10"), ("CRATEDB_VERSION", "5.10")])
+            .unwrap();
+    let Target::Local(target) = &settings.spec.target else { panic!() };
+    assert_eq!((target.home.as_deref(), target.outlives), (Some("/opt/crate"), false));
+    assert_eq!(settings.spec.key, "process|/project/package|1|/opt/crate");
+    assert_eq!(
+        settings.spec.notes,
+        [
+            "CRATEDB_TEST_IMAGE is ignored: CRATEDB_HOME is set, so no container is used",
+            "CRATEDB_VERSION is ignored: the version is the one in CRATEDB_HOME"
+        ]
+    );
+    let Target::Local(again) = target_of_key(Path::new("/elsewhere"), &settings.spec.key).unwrap() else { panic!() };
+    assert_eq!((again.home, again.project.as_str()), (Some("/opt/crate".to_owned()), "/project/package"));
+}
+
+#[test]
+fn a_relative_installation_is_below_the_project_and_may_outlive_its_keeper() {
+    let settings = read(&[("CRATEDB_HOME", "crate"), ("CRATEDB_TEST_ON_EXIT", "keep")]).unwrap();
+    let Target::Local(target) = settings.spec.target else { panic!() };
+    assert_eq!((target.home.as_deref(), target.outlives), (Some("/project/package/crate"), true));
+}
+
+#[test]
+fn providers_of_this_machine_exclude_each_other() {
+    let home = ("CRATEDB_HOME", "/opt/crate");
+    let Target::Local(target) = read(&[home, ("CRATEDB_TEST_PROVIDER", "container")]).unwrap().spec.target else {
+        panic!()
+    };
+    assert_eq!((target.home, target.lacking.len()), (None, 3));
+    let url = ("CRATEDB_CLUSTER_URL", "http://localhost:4200");
+    let Target::Local(target) = read(&[home, url, ("CRATEDB_TEST_PROVIDER", "process")]).unwrap().spec.target else {
+        panic!()
+    };
+    assert_eq!(target.home.as_deref(), Some("/opt/crate"));
+    assert!(matches!(read(&[home, url]).unwrap().spec.target, Target::Url(_)));
+    let text = read(&[("CRATEDB_TEST_PROVIDER", "process")]).unwrap_err().to_string();
+    assert!(text.contains("CRATEDB_HOME is not set") && text.contains("bin/crate"), "{text}");
+}
+
+#[test]
 fn an_empty_value_counts_as_not_given() {
     let settings = read(&[("CRATEDB_CLUSTER_URL", ""), ("CRATEDB_CLUSTER_NAME", " ")]).unwrap();
     assert!(matches!(settings.spec.target, Target::Local(_)));
@@ -86,7 +130,7 @@ fn a_value_that_cannot_be_read_names_variable_value_and_forms() {
         ("CRATEDB_TEST_MAX_LIFETIME", "soon", "accepted: 250ms, 10s, 10m, 2h or 0"),
         ("CRATEDB_TEST_START_TIMEOUT", "500000000000y", "it is longer than ten years"),
         ("CRATEDB_TEST_ON_EXIT", "stop", "accepted: auto, suspend, keep, delete"),
-        ("CRATEDB_TEST_PROVIDER", "docker", "accepted: auto, url, cloud, container"),
+        ("CRATEDB_TEST_PROVIDER", "docker", "accepted: auto, url, cloud, container, process"),
         ("CRATEDB_TEST_KEEP_SCHEMA", "yes", "accepted: always, never, on-failure"),
         ("CRATEDB_TEST_OUTER", "me", "accepted: a process id"),
     ] {

@@ -15,4 +15,5 @@ mod guides;
 mod isolation;
 mod keeper;
 mod once;
+mod process;
 mod real;

@@ -242,6 +242,7 @@ fn provider_of(target: &Target) -> &'static str {
     match target {
         Target::Url(_) => "url",
         Target::Cloud(_) => "cloud",
+        Target::Local(target) if target.home.is_some() => "process",
         Target::Local(_) => "container",
     }
 }

@@ -8,22 +8,7 @@ use testcontainers::core::{IntoContainerPort as _, Mount};
 use testcontainers::{ContainerRequest, GenericImage, ImageExt as _, ReuseDirective};
 
 use super::{HTTP, POSTGRESQL};
-use crate::provider::{LocalTarget, left};
-
-/// Settings of every server that tests start. Each one exists in all versions from 5.10 on: a server refuses to start for
-/// one that it doesn't know.
-const SETTINGS: [&str; 5] = [
-    // Elects itself at once, joins nobody, and does not insist on limits of the kernel.
-    "discovery.type=single-node",
-    // A disk that others have filled must not make tables read-only.
-    "cluster.routing.allocation.disk.threshold_enabled=false",
-    // Every test has tables of its own; the default is 1000 shards.
-    "cluster.max_shards_per_node=10000",
-    // So that many tables can be made at once.
-    "cluster.routing.allocation.node_initial_primaries_recoveries=64",
-    // Test runs are no usage worth reporting.
-    "udc.enabled=false",
-];
+use crate::provider::{LocalTarget, left, local};
 
 /// With less memory than this the data stays on disk.
 const MEMORY_FOR_DATA: i64 = 4 << 30;
@@ -39,7 +24,7 @@ pub(super) fn request(
     let request = GenericImage::new(image, tag)
         .with_exposed_port(HTTP.tcp())
         .with_exposed_port(POSTGRESQL.tcp())
-        .with_cmd(SETTINGS.map(|setting| format!("-C{setting}")))
+        .with_cmd(local::SETTINGS.map(|setting| format!("-C{setting}")))
         .with_container_name(name)
         .with_labels(labels(target))
         // Log files of the garbage collector, 1 GiB at most, that nobody reads.

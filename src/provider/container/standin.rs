@@ -24,16 +24,33 @@ pub(crate) fn image() -> Option<String> {
 
 /// Builds the binary and, if there is no image of it, the image. One process at a time.
 fn make() -> String {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/standin");
-    std::fs::create_dir_all(&directory).unwrap();
-    let lock = File::create(directory.join(".image")).unwrap();
-    lock.lock().unwrap();
+    let (directory, _lock) = directory();
     let binary = build(&directory);
     let tag = format!("cratedb-test-standin:{:016x}", hash(&std::fs::read(&binary).expect("the binary was built")));
     if docker(&["image", "inspect", &tag]).is_err() {
         import(&binary, &tag);
     }
     tag
+}
+
+/// The stand-in's program, which needs no engine: whoever starts it under the name `crate` has a server.
+#[allow(dead_code)] // Whoever includes this file may need the image only.
+pub(crate) fn binary() -> PathBuf {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    let make = || {
+        let (directory, _lock) = directory();
+        build(&directory)
+    };
+    BINARY.get_or_init(make).clone()
+}
+
+/// Where it is built, locked until the file is dropped.
+fn directory() -> (PathBuf, File) {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/standin");
+    std::fs::create_dir_all(&directory).unwrap();
+    let lock = File::create(directory.join(".image")).unwrap();
+    lock.lock().unwrap();
+    (directory, lock)
 }
 
 /// What `docker` printed, or why it failed.

@@ -24,6 +24,8 @@ impl Bench {
             version: "6.4.3".to_owned(),
             project: "/home/ada/project".to_owned(),
             key: "local:ada".to_owned(),
+            home: None,
+            outlives: false,
             lacking: vec!["url: CRATEDB_CLUSTER_URL is not set".to_owned(), "cloud: no key is set".to_owned()],
         };
         let (sender, steps) = mpsc::unbounded_channel();

@@ -48,3 +48,11 @@ pub fn kill_and_wait(pid: u32) {
     let _ = rustix::process::kill_process(raw, rustix::process::Signal::KILL);
     super::wait_for("the end of a killed process", || if is_dead(pid) { Ok(()) } else { Err(pid) });
 }
+
+/// Processes with a variable in their environment, and what is in it.
+pub fn marked(variable: &str) -> Vec<(u32, std::path::PathBuf)> {
+    let prefix = format!("{variable}=");
+    let all = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+    let value = |pid| environment(pid).iter().find_map(|entry| entry.strip_prefix(&prefix).map(Into::into));
+    all.filter_map(|pid| Some((pid, value(pid)?))).collect()
+}

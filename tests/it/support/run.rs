@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use super::cloud::{SECRET, TestCloud};
 use super::consumer::{Consumer, clean};
 use super::engine::TestEngine;
+use super::home::TestHome;
 use super::wait_for;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +68,12 @@ impl Plan {
     /// A container of the stand-in's image for a project that has nothing configured, and files for its keeper.
     pub fn engine(mut self, engine: &TestEngine) -> Self {
         self.environment.extend(engine.environment());
+        self
+    }
+
+    /// A process of an installation, and files for its keeper.
+    pub fn home(mut self, home: &TestHome) -> Self {
+        self.environment.extend(home.environment());
         self
     }
 

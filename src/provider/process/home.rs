@@ -1,0 +1,40 @@
+//! `CRATEDB_HOME`: whether a server can be started from there, by the user that will run it.
+
+use std::fs;
+use std::path::Path;
+
+use super::user::User;
+use crate::error::{Error, Kind, Result};
+
+/// What every release has. The runtime in `jdk/` is its start script's business.
+const PARTS: [&str; 2] = ["bin/crate", "lib"];
+/// Looks with the eyes of whoever runs the server; permissions of the keeper say nothing if it is root.
+const LOOK: &str = r#"cd "$0" && [ -x bin/crate ] && [ -r bin/crate ] && ls lib >/dev/null"#;
+
+pub(super) async fn check(home: &Path, user: &User) -> Result<()> {
+    let unusable = || Error::new(Kind::Setting, format!("cannot use CRATEDB_HOME=`{}`", home.display()));
+    let accepted = "accepted: the directory of an extracted release, with bin/crate and lib/; without CRATEDB_HOME, a \
+                    container is used";
+    match fs::metadata(home) {
+        Ok(meta) if !meta.is_dir() => return Err(unusable().because("it is no directory").hint(accepted)),
+        Ok(_) => {}
+        Err(error) => return Err(unusable().because(error).hint(accepted)),
+    }
+    for part in PARTS {
+        if let Err(error) = fs::metadata(home.join(part)) {
+            return Err(unusable().because(format!("{part}: {error}")).hint(accepted));
+        }
+    }
+    let mut look = std::process::Command::new("/bin/sh");
+    look.args(["-c", LOOK]).arg(home);
+    user.applied_to(&mut look);
+    let refused = match tokio::process::Command::from(look).output().await {
+        Ok(output) if output.status.success() => return Ok(()),
+        Ok(output) => String::from_utf8_lossy(&output.stderr).lines().next().map(str::to_owned),
+        Err(error) => Some(error.to_string()),
+    };
+    let cause = refused.unwrap_or_else(|| "bin/crate can't be read or run".to_owned());
+    let error = unusable().because(format!("it can't be used{}", user.as_whom())).because(cause);
+    Err(error
+        .hint(format!("chmod -R a+rX {} lets everybody use it; the directories above it need `x`", home.display())))
+}

@@ -1,0 +1,113 @@
+//! What a server says: its addresses, and its last lines when something is wrong.
+
+use std::fs;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::PathBuf;
+
+use super::place::Place;
+use crate::error::Error;
+
+/// In the server's directory.
+pub(super) const FILE: &str = "server.log";
+/// Addresses come early.
+const HEAD: u64 = 256 << 10;
+const TAIL: u64 = 16 << 10;
+/// Enough for a refusal to start, which says its reason last.
+const LINES: usize = 20;
+
+pub(super) struct Log(PathBuf);
+
+/// Where a server listens.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Addresses {
+    /// Host and port.
+    pub(super) http: String,
+    /// The port for PostgreSQL clients.
+    pub(super) psql: Option<u16>,
+}
+
+impl Log {
+    pub(super) fn of(place: &Place) -> Self {
+        Self(place.dir.join(FILE))
+    }
+
+    /// None as long as it did not say so.
+    pub(super) fn addresses(&self) -> Option<Addresses> {
+        let mut head = Vec::new();
+        fs::File::open(&self.0).ok()?.take(HEAD).read_to_end(&mut head).ok()?;
+        addresses_in(&String::from_utf8_lossy(&head))
+    }
+
+    pub(super) fn tail(&self) -> Vec<String> {
+        let read = || -> std::io::Result<String> {
+            let mut file = fs::File::open(&self.0)?;
+            let length = file.metadata()?.len();
+            file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
+            let mut tail = Vec::new();
+            file.take(TAIL).read_to_end(&mut tail)?;
+            Ok(String::from_utf8_lossy(&tail).into_owned())
+        };
+        let text = read().unwrap_or_default();
+        let lines: Vec<String> = text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect();
+        lines[lines.len().saturating_sub(LINES)..].to_vec()
+    }
+
+    pub(super) fn at_the_end_of(&self, error: Error) -> Error {
+        let lines = self.tail();
+        if lines.is_empty() {
+            return error.hint("its log is empty");
+        }
+        lines.into_iter().fold(error.hint("the end of its log:"), |error, line| error.hint(format!("| {line}")))
+    }
+
+    /// Whether the start script did not find its Java.
+    pub(super) fn lacks_java(&self) -> bool {
+        self.tail().iter().any(|line| {
+            line.contains("/java")
+                && ["not found", "Permission denied", "No such file"].iter().any(|why| line.contains(why))
+        })
+    }
+}
+
+/// Only whole lines: the last one may still be written. PostgreSQL's line stands before the one of HTTP.
+fn addresses_in(log: &str) -> Option<Addresses> {
+    let whole = log.rsplit_once('\n')?.0;
+    let published = |logger: &str| {
+        whole.lines().find_map(|line| {
+            let (before, after) = line.split_once("publish_address {")?;
+            let address = before.contains(logger).then(|| after.split_once('}'))??.0;
+            // A host name may stand before the address.
+            Some(address.rsplit('/').next().unwrap_or(address).to_owned())
+        })
+    };
+    let psql = published("[psql").and_then(|address| address.rsplit_once(':')?.1.parse().ok());
+    Some(Addresses { http: published("HttpServer")?, psql })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINES_OF_A_SERVER: &str = "WARNING: Using incubator modules: jdk.incubator.vector
+[2026-11-23T13:23:39,390][INFO ][psql                     ] publish_address {127.0.0.1:46357}, bound_addresses {127.0.0.1:46357}
+[2026-11-23T13:23:39,395][INFO ][o.e.h.n.Netty4HttpServerTransport] [n] publish_address {localhost/127.0.0.1:39249}, bound_addresses {127.0.0.1:39249}
+[2026-11-23T13:23:39,403][INFO ][o.e.t.TransportService   ] publish_address {127.0.0.1:44035}, bound_addresses {127.0.0.1:44035}
+";
+
+    #[test]
+    fn addresses_are_those_of_http_and_of_postgresql() {
+        let expected = Addresses { http: "127.0.0.1:39249".into(), psql: Some(46357) };
+        assert_eq!(addresses_in(LINES_OF_A_SERVER), Some(expected));
+        let without = LINES_OF_A_SERVER.replace("[psql ", "[other");
+        assert_eq!(addresses_in(&without).unwrap().psql, None);
+    }
+
+    #[test]
+    fn a_line_that_is_still_written_is_not_read() {
+        let end = LINES_OF_A_SERVER.find("39249").unwrap() + 2;
+        assert_eq!(addresses_in(&LINES_OF_A_SERVER[..end]), None);
+        let end = LINES_OF_A_SERVER.find("39249}").unwrap() + 6;
+        assert_eq!(addresses_in(&LINES_OF_A_SERVER[..end]), None);
+        assert_eq!(addresses_in(""), None);
+    }
+}

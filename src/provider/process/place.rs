@@ -1,0 +1,225 @@
+//! Where a server's data is while it lives: in memory if there is room, else on disk.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use super::user::User;
+use crate::error::{Error, Kind, Result};
+
+/// Directories of ours, which may be removed, are recognised by this and sixteen hexadecimal digits.
+const PREFIX: &str = "cratedb-test-";
+const MIB: u64 = 1 << 20;
+/// Of a file system in memory, and of the machine's memory: for the data, the server itself and the tests.
+const MEMORY_FREE: u64 = 1024 * MIB;
+const MACHINE_FREE: u64 = 3 * 1024 * MIB;
+/// An empty server needs a few; with less than this it fails at the first tests.
+const DISK_FREE: u64 = 256 * MIB;
+
+/// Log lines to standard output only, where the keeper finds them; a file beside it would double them.
+const LOGGING: &str = "status = error
+rootLogger.level = info
+rootLogger.appenderRef.console.ref = console
+appender.console.type = Console
+appender.console.name = console
+appender.console.layout.type = PatternLayout
+appender.console.layout.pattern = [%d{ISO8601}][%-5p][%-25c{1.}] %marker%m%n
+";
+
+/// Directories in which a server's own directory may be made.
+#[derive(Clone, Debug)]
+pub(super) struct Bases {
+    pub(super) memory: PathBuf,
+    /// In the order in which they are tried.
+    pub(super) disk: Vec<PathBuf>,
+}
+
+/// The directory of one server.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) dir: PathBuf,
+}
+
+impl Bases {
+    pub(super) fn of_this_machine() -> Self {
+        let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let cache = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")));
+        let cache = cache.map(|cache| cache.join("cratedb-test"));
+        Self {
+            memory: "/dev/shm".into(),
+            disk: cache.into_iter().chain(["/var/tmp".into(), std::env::temp_dir()]).collect(),
+        }
+    }
+
+    /// A name for a new directory, where there is room for it. Nothing is made but the cache's own directory.
+    pub(super) fn choose(&self, user: &User) -> Result<PathBuf> {
+        let name = format!("{PREFIX}{:016x}", fastrand::u64(..));
+        if free_in_memory(&self.memory).is_some_and(|free| free >= MEMORY_FREE)
+            && memory_of_this_machine().is_none_or(|free| free >= MACHINE_FREE)
+            && usable(&self.memory, user).is_ok()
+        {
+            return Ok(self.memory.join(name));
+        }
+        let mut refused = Vec::new();
+        for base in &self.disk {
+            match usable(base, user) {
+                Ok(()) => return Ok(base.join(name)),
+                Err(why) => refused.push(format!("{}: {why}", base.display())),
+            }
+        }
+        let error = Error::new(Kind::Provider, "cannot make a data directory for CrateDB")
+            .because("there is no room for it in memory, and no place on disk can be used");
+        let error = refused.into_iter().fold(error, Error::hint);
+        Err(error.hint("XDG_CACHE_HOME names another place"))
+    }
+
+    pub(super) fn is_memory(&self, dir: &Path) -> bool {
+        dir.starts_with(&self.memory)
+    }
+}
+
+impl Place {
+    /// Makes the directory and what the server wants to find in it.
+    pub(super) fn make(dir: &Path, user: &User) -> Result<Self> {
+        let made = || -> std::io::Result<()> {
+            let make = |dir: &Path| fs::DirBuilder::new().mode(0o700).create(dir);
+            let write = |path: PathBuf, text: &str| {
+                let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+                file.write_all(text.as_bytes())?;
+                user.own(&path)
+            };
+            make(dir)?;
+            for name in ["data", "logs", "conf", "tmp"] {
+                make(&dir.join(name))?;
+                user.own(&dir.join(name))?;
+            }
+            write(dir.join("conf/crate.yml"), "")?;
+            write(dir.join("conf/log4j2.properties"), LOGGING)?;
+            // Last: from here on the other user may change what is in it.
+            user.own(dir)
+        };
+        made().map_err(|error| {
+            Error::new(Kind::Provider, format!("cannot make the directory {} for CrateDB", dir.display()))
+                .because(error)
+        })?;
+        Ok(Self { dir: dir.to_owned() })
+    }
+}
+
+/// Whether a directory, from a journal, is one that was made here.
+pub(super) fn is_ours(dir: &Path) -> bool {
+    let name = dir.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let digits = name.strip_prefix(PREFIX).unwrap_or_default();
+    dir.is_absolute() && digits.len() == 16 && digits.chars().all(|c| c.is_ascii_hexdigit())
+}
+
+/// Whether the server's user can have a directory in `base`, or why not.
+fn usable(base: &Path, user: &User) -> Result<(), String> {
+    // The start script hands settings to a shell once more.
+    let text = base.to_str().ok_or("its path is not UTF-8")?;
+    if let Some(odd) = text.chars().find(|c| matches!(c, '$' | '`' | '"' | '\\' | '\n')) {
+        return Err(format!("its path has a {odd:?}, which the start script of CrateDB would not keep"));
+    }
+    if !base.exists() {
+        let mode = if user.is_other() { 0o711 } else { 0o700 };
+        fs::DirBuilder::new().recursive(true).mode(mode).create(base).map_err(|error| error.to_string())?;
+    }
+    let stat = rustix::fs::statvfs(base).map_err(|error| error.to_string())?;
+    let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+    if free < DISK_FREE {
+        return Err(format!("only {} MiB are free, {} MiB are needed", free / MIB, DISK_FREE / MIB));
+    }
+    rustix::fs::access(base, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).map_err(|e| e.to_string())?;
+    let closed = |dir: &&Path| fs::metadata(dir).is_ok_and(|meta| meta.mode() & 0o001 == 0);
+    match base.ancestors().find(closed) {
+        Some(closed) if user.is_other() => Err(format!("{} is closed to others{}", closed.display(), user.as_whom())),
+        _ => Ok(()),
+    }
+}
+
+/// What is free in a file system that is in memory; none for any other.
+#[cfg(target_os = "linux")]
+fn free_in_memory(dir: &Path) -> Option<u64> {
+    let stat = rustix::fs::statfs(dir).ok().filter(|stat| stat.f_type == libc::TMPFS_MAGIC as rustix::fs::FsWord)?;
+    Some(stat.f_bavail.saturating_mul(u64::try_from(stat.f_bsize).ok()?))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn free_in_memory(_: &Path) -> Option<u64> {
+    None
+}
+
+/// What this machine has left, or what is left of a container's limit if that is less; none if nobody says.
+fn memory_of_this_machine() -> Option<u64> {
+    let read = |path: &str| fs::read_to_string(path).ok();
+    let limits = [
+        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+    ];
+    let number = |path: &str| read(path)?.trim().parse::<u64>().ok();
+    let limited = limits.into_iter().find_map(|(limit, used)| Some(number(limit)?.saturating_sub(number(used)?)));
+    let whole = read("/proc/meminfo").and_then(|text| available_in(&text));
+    [limited, whole].into_iter().flatten().min()
+}
+
+fn available_in(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::provider::process::user;
+
+    /// Open to everybody, since these tests may run as root and servers never do.
+    fn open_dir() -> tempfile::TempDir {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        dir
+    }
+
+    #[test]
+    fn without_room_in_memory_the_first_usable_place_on_disk_is_taken() {
+        let (dir, user) = (open_dir(), user::find());
+        let file = dir.path().join("file");
+        fs::write(&file, "").unwrap();
+        let bases =
+            Bases { memory: "/nowhere".into(), disk: vec![file.join("x"), "/odd/$HOME".into(), dir.path().join("c")] };
+        let chosen = bases.choose(&user).unwrap();
+        assert_eq!(chosen.parent().unwrap(), dir.path().join("c"));
+        assert!(is_ours(&chosen) && !chosen.exists() && !bases.is_memory(&chosen), "{}", chosen.display());
+    }
+
+    #[test]
+    fn without_any_place_each_one_says_what_it_lacks() {
+        let dir = open_dir();
+        let file = dir.path().join("file");
+        fs::write(&file, "").unwrap();
+        let bases =
+            Bases { memory: "/nowhere".into(), disk: vec![file.join("x"), "/odd/$HOME".into(), "/proc".into()] };
+        let text = bases.choose(&user::find()).unwrap_err().to_string();
+        for part in ["cannot make a data directory", "Not a directory", "'$'", "only 0 MiB are free", "XDG_CACHE_HOME"]
+        {
+            assert!(text.contains(part), "{part} is missing in:\n{text}");
+        }
+    }
+
+    #[test]
+    fn the_available_memory_is_read() {
+        assert_eq!(available_in("MemTotal: 9 kB\nMemAvailable:    2048 kB\n"), Some(2 << 20));
+        assert_eq!(available_in("MemTotal: 9 kB\n"), None);
+    }
+
+    #[test]
+    fn only_directories_of_this_kind_are_ours() {
+        assert!(is_ours(Path::new("/dev/shm/cratedb-test-0123456789abcdef")));
+        for other in
+            ["/", "/dev/shm", "/dev/shm/cratedb-test-", "/tmp/cratedb-test-1000", "cratedb-test-0123456789abcdef"]
+        {
+            assert!(!is_ours(Path::new(other)), "{other}");
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! A local process for a project that names an installation: started once per session, gone with its data afterwards.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::support::consumer::{Consumer, clean, target_dir};
+use crate::support::home::TestHome;
+use crate::support::run::{Plan, Run, Runner, runners};
+use crate::support::{processes, wait_for};
+
+/// Runs of tests that stop and die as they are told, in files of `meet`.
+struct Scene {
+    home: TestHome,
+    meet: tempfile::TempDir,
+}
+
+impl Scene {
+    fn new() -> Self {
+        Self::with(TestHome::with_stand_in())
+    }
+
+    fn with(home: TestHome) -> Self {
+        Self { home, meet: tempfile::tempdir().unwrap() }
+    }
+
+    fn start(&self, consumer: &Consumer, runner: Runner, death: &str) -> Run {
+        let plan = Plan::new(consumer, runner).home(&self.home).env("DEATH", death);
+        plan.env("DEATH_DIR", self.meet.path().display().to_string()).in_order().start()
+    }
+
+    /// The same, standing still in the middle of a test.
+    fn halted(&self, consumer: &Consumer, runner: Runner) -> Run {
+        let mut run = self.start(consumer, runner, "middle:wait");
+        run.wait_for_file(&self.path("here"));
+        run
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.meet.path().join(name)
+    }
+
+    fn go_on(&self) {
+        std::fs::write(self.path("now"), "x").unwrap();
+        std::fs::write(self.path("go"), "x").unwrap();
+    }
+
+    fn keeper(&self) -> u32 {
+        let keepers = processes::keepers(self.home.dir.path());
+        let [keeper] = keepers[..] else { panic!("{keepers:?}") };
+        keeper
+    }
+
+    /// The kernel kills the server with its keeper.
+    fn kill_the_keeper(&self) -> (u32, PathBuf) {
+        let (server, dir) = self.home.wait_for_server();
+        let keeper = Pid::from_raw(i32::try_from(self.keeper()).unwrap()).unwrap();
+        kill_process(keeper, Signal::KILL).unwrap();
+        wait_for("the server's end", || if processes::is_dead(server) { Ok(()) } else { Err(server) });
+        (server, dir)
+    }
+}
+
+#[test]
+fn lib_tests_three_binaries_and_doctests_share_one_process_that_is_gone_afterwards() {
+    for runner in runners() {
+        let home = TestHome::with_stand_in();
+        let report = home.dir.path().join("report");
+        let plan = Plan::new(&Consumer::of("basic", runner), runner).home(&home);
+        plan.env("CRATEDB_TEST_REPORT", report.display().to_string()).run().passed();
+        home.ends_with(1);
+        let report: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(report).unwrap()).unwrap();
+        assert_eq!((&report["provider"], &report["outcome"]), (&"process".into(), &"removed".into()));
+    }
+}
+
+#[test]
+fn two_hundred_and_fifty_six_processes_share_one_server() {
+    if !runners().contains(&Runner::Nextest) {
+        return;
+    }
+    let home = TestHome::with_stand_in();
+    let plan = Plan::new(&Consumer::of("many", Runner::Nextest), Runner::Nextest).args(&["-j32"]).home(&home);
+    plan.run().passed().says("256 tests run: 256 passed").never_says("LEAK");
+    home.ends_with(1);
+}
+
+#[test]
+fn an_installation_that_is_named_is_used_where_a_container_engine_is_there_too() {
+    let home = TestHome::with_stand_in();
+    let plan = Plan::new(&Consumer::of("basic", Runner::Cargo), Runner::Cargo).args(&["--tests"]).home(&home);
+    plan.env("CRATEDB_TEST_IMAGE", "cratedb-test-standin:no-such-tag")
+        .run()
+        .passed()
+        .says("CRATEDB_TEST_IMAGE is ignored: CRATEDB_HOME is set");
+    home.ends_with(1);
+}
+
+fn runner_dies_at(moment: &str) {
+    for runner in runners() {
+        let consumer = Consumer::of("deaths", runner);
+        for signal in [Signal::INT, Signal::TERM, Signal::KILL] {
+            let scene = Scene::new();
+            let mut run = scene.start(&consumer, runner, &format!("{moment}:wait"));
+            match moment {
+                "acquiring" => drop(scene.home.wait_for_server()),
+                _ => drop(run.wait_for_file(&scene.path("here"))),
+            }
+            match signal {
+                // As a terminal does: everybody in the foreground gets it.
+                Signal::INT => run.signal_group(signal),
+                _ => run.signal(signal),
+            }
+            run.wait();
+            // An orphan that was waiting goes on with its tests; they must not start anything.
+            scene.go_on();
+            run.finish().failed();
+            scene.home.ends_with(1);
+        }
+    }
+}
+
+#[test]
+fn a_runner_that_dies_while_the_server_starts_leaves_nothing() {
+    runner_dies_at("acquiring");
+}
+
+#[test]
+fn a_runner_that_dies_in_the_middle_leaves_nothing() {
+    runner_dies_at("middle");
+}
+
+#[test]
+fn a_runner_that_dies_in_the_last_test_leaves_nothing() {
+    runner_dies_at("last");
+}
+
+#[test]
+fn test_processes_that_die_leave_nothing() {
+    for runner in runners() {
+        let consumer = Consumer::of("deaths", runner);
+        for death in ["panic", "exit", "abort", "kill"] {
+            let scene = Scene::new();
+            scene.start(&consumer, runner, &format!("middle:{death}")).finish().failed();
+            scene.home.ends_with(1);
+        }
+    }
+}
+
+/// What is in it is lost with the tests that made it; a process, unlike a Cloud cluster, costs nothing to make anew.
+#[test]
+fn after_the_death_of_the_keeper_the_tests_that_come_later_get_a_new_server() {
+    for runner in runners() {
+        let scene = Scene::new();
+        let run = scene.halted(&Consumer::of("deaths", runner), runner);
+        scene.kill_the_keeper();
+        scene.go_on();
+        run.finish().passed();
+        scene.home.ends_with(2);
+    }
+}
+
+/// Everybody is killed at once; the server is dead then, and its data is left.
+fn everybody_dies(scene: &Scene, consumer: &Consumer) {
+    let mut run = scene.halted(consumer, Runner::Nextest);
+    let keeper = Pid::from_raw(i32::try_from(scene.keeper()).unwrap()).unwrap();
+    let (server, dir) = scene.home.wait_for_server();
+    // Stopped first: a test that lives a moment longer would start another keeper, and a keeper would release.
+    kill_process(keeper, Signal::STOP).unwrap();
+    run.signal_group(Signal::KILL);
+    run.wait();
+    // nextest puts each test into a process group of its own.
+    processes::kill_and_wait(std::fs::read_to_string(scene.path("here")).unwrap().parse().unwrap());
+    kill_process(keeper, Signal::KILL).unwrap();
+    run.finish().failed();
+    wait_for("the server's end", || if processes::is_dead(server) { Ok(()) } else { Err(server) });
+    assert_eq!(scene.home.directories(), [dir], "nobody is left who could remove its data");
+}
+
+#[test]
+fn after_the_death_of_everybody_the_server_is_dead_and_the_next_run_removes_its_data() {
+    if !runners().contains(&Runner::Nextest) {
+        return;
+    }
+    let (scene, consumer) = (Scene::new(), Consumer::of("deaths", Runner::Nextest));
+    everybody_dies(&scene, &consumer);
+    scene.start(&consumer, Runner::Nextest, "none").finish().passed();
+    scene.home.ends_with(2);
+}
+
+#[test]
+fn after_the_death_of_everybody_a_sweep_from_anywhere_removes_the_data() {
+    if !runners().contains(&Runner::Nextest) {
+        return;
+    }
+    let scene = Scene::new();
+    everybody_dies(&scene, &Consumer::of("deaths", Runner::Nextest));
+    let elsewhere = Consumer::of("explicit", Runner::Cargo);
+    let mut sweep = clean(Command::new(target_dir().join("debug/explicit_control")));
+    sweep.current_dir(&elsewhere.dir).env("CRATEDB_TEST_DIR", scene.home.dir.path()).arg("sweep");
+    let output = sweep.output().unwrap();
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && text.contains(r#""outcome":"repaired""#), "{text}");
+    scene.home.ends_with(1);
+}
+
+/// All eight tests fail with these words.
+#[track_caller]
+fn all_say(plan: Plan, limit: Duration, words: &[&str]) {
+    let began = Instant::now();
+    let output = plan.args(&["--tests", "--no-fail-fast"]).run().failed().output;
+    assert!(began.elapsed() < limit, "took {:?}", began.elapsed());
+    for word in words {
+        let count = output.matches(word).count();
+        assert!(count >= 8, "`{word}` stands {count} times in:\n{output}");
+    }
+}
+
+#[test]
+fn a_server_that_ends_at_start_is_an_error_with_its_last_lines() {
+    for runner in runners() {
+        let home = TestHome::with_script("echo 'unknown setting [x]' >&2; exit 1");
+        let plan = Plan::new(&Consumer::of("basic", runner), runner).home(&home);
+        let words = ["cannot start CrateDB from ", "the server ended (exit status: 1)", "| unknown setting [x]"];
+        all_say(plan, Duration::from_secs(30), &words);
+        assert_eq!((home.servers(), home.directories()), (vec![], vec![]));
+    }
+}
+
+#[test]
+fn a_server_that_never_gets_ready_is_given_up_in_time() {
+    let home = TestHome::with_script("echo thinking; sleep 1000 & wait");
+    let plan = Plan::new(&Consumer::of("basic", Runner::Cargo), Runner::Cargo).home(&home);
+    let plan = plan.env("CRATEDB_TEST_START_TIMEOUT", "1s");
+    all_say(plan, Duration::from_secs(30), &["gave up waiting for ", "| thinking"]);
+    wait_for("the keeper's end", || match processes::keepers(home.dir.path()) {
+        none if none.is_empty() => Ok(()),
+        some => Err(some),
+    });
+    assert_eq!((home.servers(), home.directories()), (vec![], vec![]));
+}
+
+#[test]
+fn an_installation_that_does_not_exist_is_an_error_and_no_container() {
+    let dir = tempfile::Builder::new().prefix("ct").tempdir_in("/tmp").unwrap();
+    for provider in ["auto", "process"] {
+        let plan = Plan::new(&Consumer::of("basic", Runner::Cargo), Runner::Cargo);
+        let plan = plan.env("CRATEDB_TEST_DIR", dir.path().display().to_string()).env("CRATEDB_HOME", "/no/such/crate");
+        let plan = plan.env("CRATEDB_TEST_PROVIDER", provider);
+        all_say(plan, Duration::from_secs(20), &["cannot use CRATEDB_HOME=`/no/such/crate`", "bin/crate and lib/"]);
+    }
+}
+
+/// Nothing of the server's own is left outside its directory.
+fn leftovers() -> Vec<PathBuf> {
+    let files = std::fs::read_dir("/tmp/hsperfdata_nobody").into_iter().flatten();
+    files.map(|entry| entry.unwrap().path()).collect()
+}
+
+#[test]
+fn runs_share_a_real_server_that_is_gone_afterwards() {
+    let before = leftovers();
+    for runner in runners() {
+        let Some(home) = TestHome::real() else { return };
+        Plan::new(&Consumer::of("basic", runner), runner).home(&home).run().passed();
+        home.ends_with(1);
+    }
+    assert_eq!(leftovers(), before);
+}
+
+#[test]
+fn two_hundred_and_fifty_six_tests_see_only_their_own_rows_on_a_real_server() {
+    for runner in runners() {
+        let Some(home) = TestHome::real() else { return };
+        let parallel: &[&str] = if runner == Runner::Nextest { &["-j16"] } else { &["--", "--test-threads=128"] };
+        Plan::new(&Consumer::of("many", runner), runner).args(parallel).home(&home).run().passed();
+        home.ends_with(1);
+    }
+}
+
+#[test]
+fn a_real_server_dies_with_its_keeper_while_it_starts_and_while_it_runs() {
+    let Some(home) = TestHome::real() else { return };
+    let scene = Scene::with(home);
+    let mut run = scene.start(&Consumer::of("deaths", Runner::Cargo), Runner::Cargo, "middle:wait");
+    // While it starts: the tests that wait start another keeper, which begins anew.
+    let (_, first) = scene.kill_the_keeper();
+    run.wait_for_file(&scene.path("here"));
+    let (_, second) = scene.kill_the_keeper();
+    scene.go_on();
+    run.finish().passed();
+    scene.home.ends_with(3);
+    assert!(first != second && !Path::exists(&first) && !second.exists());
+}
+
+#[test]
+fn a_real_server_without_its_java_is_told() {
+    let Some(home) = TestHome::real() else { return };
+    let real = PathBuf::from(&home.environment()["CRATEDB_HOME"]);
+    let cut = TestHome::with_script("");
+    let target = PathBuf::from(&cut.environment()["CRATEDB_HOME"]);
+    std::fs::copy(real.join("bin/crate"), target.join("bin/crate")).unwrap();
+    std::fs::write(target.join("lib/crate.jar"), "").unwrap();
+    let plan = Plan::new(&Consumer::of("basic", Runner::Cargo), Runner::Cargo).home(&cut);
+    all_say(plan, Duration::from_secs(30), &["the server ended", "its own Java runtime in jdk/"]);
+}

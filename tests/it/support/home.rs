@@ -1,0 +1,134 @@
+//! An installation of CrateDB for the process provider: the stand-in as `bin/crate`, or a real one; and what becomes of
+//! servers started from it.
+
+use std::collections::HashMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use super::{processes, standin, wait_for};
+
+/// One test's view: an installation and keeper files of its own, so that tests don't see each other's servers.
+pub struct TestHome {
+    home: PathBuf,
+    /// `CRATEDB_TEST_DIR` of the runs.
+    pub dir: tempfile::TempDir,
+    _files: tempfile::TempDir,
+}
+
+impl TestHome {
+    pub fn with_stand_in() -> Self {
+        Self::with(|program| assert!(fs::copy(standin::binary(), program).unwrap() > 0))
+    }
+
+    /// With a shell script of this text as `bin/crate`.
+    pub fn with_script(text: &str) -> Self {
+        Self::with(|program| fs::write(program, format!("#!/bin/sh\n{text}\n")).unwrap())
+    }
+
+    /// Whoever is nobody can read it: these tests may run as root, and servers never do.
+    fn with(write: impl FnOnce(&Path)) -> Self {
+        let files = tempfile::tempdir().unwrap();
+        let home = files.path().to_owned();
+        for dir in ["bin", "lib"] {
+            fs::create_dir(home.join(dir)).unwrap();
+        }
+        write(&home.join("bin/crate"));
+        for part in ["", "bin", "lib", "bin/crate"] {
+            fs::set_permissions(home.join(part), fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        Self { home, dir: keeper_files(), _files: files }
+    }
+
+    /// The real one that `CRATEDB_HOME` names; none where there is none, with the reason on descriptor 2.
+    pub fn real() -> Option<Self> {
+        let Some(home) = std::env::var_os("CRATEDB_HOME").map(PathBuf::from) else {
+            super::skip("crate", "CRATEDB_HOME names no CrateDB");
+            return None;
+        };
+        Some(Self { home, dir: keeper_files(), _files: tempfile::tempdir().unwrap() })
+    }
+
+    pub fn environment(&self) -> HashMap<String, String> {
+        [
+            ("CRATEDB_HOME", self.home.display().to_string()),
+            ("CRATEDB_TEST_DIR", self.dir.path().display().to_string()),
+            ("CRATEDB_TEST_LOG", "debug".into()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
+    }
+
+    /// How many servers were started, as the keepers' log has it.
+    pub fn made(&self) -> usize {
+        let started = format!("starting CrateDB from {}", self.home.display());
+        self.log().lines().filter(|line| line.contains(&started)).count()
+    }
+
+    /// The servers that live, each with its directory.
+    pub fn servers(&self) -> Vec<(u32, PathBuf)> {
+        processes::marked("CRATEDB_TEST_SERVER").into_iter().filter(|(_, dir)| self.is_ours(dir)).collect()
+    }
+
+    /// Whether the keepers of this test made that directory: their logs name it.
+    fn is_ours(&self, dir: &Path) -> bool {
+        const LENGTH: usize = "cratedb-test-0123456789abcdef".len();
+        let name = dir.file_name().unwrap().to_string_lossy();
+        name.len() == LENGTH && self.log().contains(&*name)
+    }
+
+    /// Directories of servers that the keepers' logs name and that are there.
+    pub fn directories(&self) -> Vec<PathBuf> {
+        let bases = [PathBuf::from("/dev/shm"), "/var/tmp".into(), std::env::temp_dir()];
+        let all = bases.iter().filter_map(|base| fs::read_dir(base).ok()).flatten();
+        let paths = all.map(|entry| entry.unwrap().path());
+        let named =
+            |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("cratedb-test-"));
+        paths.filter(|path| named(path) && self.is_ours(path)).collect()
+    }
+
+    #[track_caller]
+    pub fn wait_for_server(&self) -> (u32, PathBuf) {
+        let mut found = None;
+        wait_for("a server", || match &self.servers()[..] {
+            [one, ..] => {
+                found = Some(one.clone());
+                Ok(())
+            }
+            [] => Err(self.log()),
+        });
+        found.unwrap()
+    }
+
+    /// Waits until everybody is gone, and compares how many servers that took; nothing of them may be left.
+    #[track_caller]
+    pub fn ends_with(&self, made: usize) {
+        wait_for("the keeper's end", || match processes::keepers(self.dir.path()) {
+            none if none.is_empty() => Ok(()),
+            some => Err((some, self.log())),
+        });
+        assert_eq!(self.servers(), [], "servers are left; the keeper's log:\n{}", self.log());
+        assert_eq!(self.directories(), Vec::<PathBuf>::new(), "data is left; the keeper's log:\n{}", self.log());
+        assert_eq!(self.made(), made, "the keeper's log:\n{}", self.log());
+    }
+
+    pub fn log(&self) -> String {
+        let files = fs::read_dir(self.dir.path()).unwrap().map(|entry| entry.unwrap().path());
+        let logs = files.filter(|path| path.extension().is_some_and(|kind| kind == "log"));
+        logs.map(|path| fs::read_to_string(path).unwrap_or_default()).collect()
+    }
+}
+
+impl Drop for TestHome {
+    fn drop(&mut self) {
+        for (server, dir) in self.servers() {
+            processes::kill_and_wait(server);
+            let _ = fs::remove_dir_all(dir);
+        }
+    }
+}
+
+/// Short, for the socket's path.
+fn keeper_files() -> tempfile::TempDir {
+    tempfile::Builder::new().prefix("ct").tempdir_in("/tmp").unwrap()
+}
