@@ -159,9 +159,10 @@ impl Cloud {
     }
 
     /// Not of the test itself, and not of a stranger: somebody whose own simulator had this port before, and who knows neither
-    /// our key nor our clusters.
+    /// our key nor our clusters. The gateway of a suspended cluster answers 503 to everybody.
     fn is_of_the_programs(&self, line: &Value) -> bool {
-        let stranger = || line["status"] == 401 && self.name(&text(&line["path"])).contains("{id}");
+        let refused = line["status"] == 401 || line["status"] == 503;
+        let stranger = || refused && self.name(&text(&line["path"])).contains("{id}");
         !text(&line["query"]).contains(OURS) && !stranger()
     }
 
