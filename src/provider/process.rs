@@ -100,7 +100,7 @@ impl Process {
                 watch(child, log, resource.name.clone());
                 Ok(resource)
             }
-            Err(error) => Err(log.at_the_end_of(error)),
+            Err(error) => Err(log.at_the_end_of(place.full(error))),
         }
     }
 

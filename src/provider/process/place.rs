@@ -105,6 +105,16 @@ impl Place {
         })?;
         Ok(Self { dir: dir.to_owned() })
     }
+
+    /// Says so if there is no room left: the server's own words about it may not have fitted into its log.
+    pub(super) fn full(&self, error: Error) -> Error {
+        match rustix::fs::statvfs(&self.dir) {
+            Ok(stat) if stat.f_bavail.saturating_mul(stat.f_frsize) < MIB => {
+                error.hint(format!("no space is left where its data is, in {}", self.dir.display()))
+            }
+            _ => error,
+        }
+    }
 }
 
 /// Whether a directory, from a journal, is one that was made here.
@@ -122,8 +132,7 @@ fn usable(base: &Path, user: &User) -> Result<(), String> {
         return Err(format!("its path has a {odd:?}, which the start script of CrateDB would not keep"));
     }
     if !base.exists() {
-        let mode = if user.is_other() { 0o711 } else { 0o700 };
-        fs::DirBuilder::new().recursive(true).mode(mode).create(base).map_err(|error| error.to_string())?;
+        make_base(base, user).map_err(|error| error.to_string())?;
     }
     let stat = rustix::fs::statvfs(base).map_err(|error| error.to_string())?;
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
@@ -135,6 +144,17 @@ fn usable(base: &Path, user: &User) -> Result<(), String> {
     match base.ancestors().find(closed) {
         Some(closed) if user.is_other() => Err(format!("{} is closed to others{}", closed.display(), user.as_whom())),
         _ => Ok(()),
+    }
+}
+
+/// Another user has to get through what is made; whatever was there keeps its mode.
+fn make_base(base: &Path, user: &User) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let missing: Vec<&Path> = base.ancestors().take_while(|dir| !dir.exists()).collect();
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(base)?;
+    match user.is_other() {
+        true => missing.iter().try_for_each(|dir| fs::set_permissions(dir, fs::Permissions::from_mode(0o711))),
+        false => Ok(()),
     }
 }
 
