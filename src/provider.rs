@@ -27,7 +27,7 @@ pub(crate) use crate::environment::CloudTarget;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 use crate::sql::Credentials;
-use crate::version::Version;
+use crate::version::{Release, Version};
 
 /// Where the cluster comes from: made by settings, sent to the keeper by the first test of a session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,25 +50,52 @@ pub(crate) struct UrlTarget {
     pub(crate) password: Option<Secret>,
 }
 
-/// A server on this machine.
+/// A cluster on this machine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct LocalTarget {
+    pub(crate) kind: LocalKind,
     /// Name and tag of the container image.
     pub(crate) image: String,
-    pub(crate) version: String,
+    /// What is asked for. None where `home` decides.
+    pub(crate) version: Option<Release>,
+    pub(crate) nodes: u32,
     /// Directory of the `Cargo.lock`, for people who look at labels.
     pub(crate) project: String,
     /// Key of the session, for people who look at labels.
     pub(crate) key: String,
-    /// `CRATEDB_HOME`, absolute: the server is a process of that installation. Without it, it is a container.
-    #[serde(default)]
+    /// `CRATEDB_HOME`, absolute: the server is a process of that installation, unless another version is asked for.
     pub(crate) home: Option<String>,
+    /// `CRATEDB_TEST_MIRROR`: from where releases are downloaded, if not from the vendor.
+    pub(crate) mirror: Option<String>,
+    pub(crate) jvm_cache: JvmCache,
     /// The server may stay after its keeper's end (`CRATEDB_TEST_ON_EXIT=keep`).
-    #[serde(default)]
     pub(crate) outlives: bool,
-    /// Why neither `url` nor `cloud` nor `process` was chosen: one line each, starting with the provider's name, as in
+    /// Why neither `url` nor `cloud` was chosen: one line each, starting with the provider's name, as in
     /// `url: CRATEDB_CLUSTER_URL is not set`. Shown if this machine can't start a server either.
     pub(crate) lacking: Vec<String>,
+}
+
+/// Which servers of this machine may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LocalKind {
+    /// A process of the installation that is named; else a container if an engine answers; else a process of a release
+    /// that is downloaded.
+    Auto,
+    Container,
+    Process,
+}
+
+/// `CRATEDB_TEST_JVM_CACHE`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum JvmCache {
+    /// Neither used nor made.
+    Off,
+    /// Used if it is there.
+    Use,
+    /// And made after a session, if it is not.
+    Make,
 }
 
 /// A cluster that answers SQL.
@@ -138,6 +165,29 @@ pub(crate) struct NotAcquired {
     pub(crate) error: Error,
     /// Something of ours may be running, so the last intent must be released.
     pub(crate) maybe_up: bool,
+}
+
+#[cfg(test)]
+impl LocalTarget {
+    /// With what settings say by default.
+    pub(crate) fn of_image(image: &str) -> Self {
+        Self {
+            kind: LocalKind::Auto,
+            image: image.to_owned(),
+            version: "6.4.3".parse().ok(),
+            nodes: 1,
+            project: "/home/ada/project".to_owned(),
+            key: "local:ada".to_owned(),
+            home: None,
+            mirror: None,
+            jvm_cache: JvmCache::Off,
+            outlives: false,
+            lacking: vec![
+                "url: CRATEDB_CLUSTER_URL is not set".to_owned(),
+                "cloud: neither CRATEDB_CLUSTER_ID nor CRATEDB_CLUSTER_NAME is set".to_owned(),
+            ],
+        }
+    }
 }
 
 impl NotAcquired {

@@ -26,7 +26,7 @@ use crate::background;
 use crate::cluster::Cluster;
 use crate::error::Result;
 use crate::keeper::Places;
-use crate::settings::Settings;
+use crate::settings::{Settings, Wanted};
 
 /// One test run: everything below one `cargo test` or `cargo nextest run`, which shares one cluster.
 ///
@@ -113,7 +113,7 @@ fn slot(manifest_dir: &Path) -> Slot {
 }
 
 async fn join(manifest_dir: PathBuf) -> Result<Link> {
-    let settings = Settings::load(&manifest_dir)?;
+    let settings = Settings::load(&manifest_dir, Wanted::default())?;
     let ancestry = match &settings.session {
         Some(_) => process::by_name(false),
         None => process::ancestry(settings.outer)?,

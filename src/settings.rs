@@ -1,5 +1,7 @@
 //! Every setting once: its variable, its forms, its default; and the target, key and policies that follow from them.
 
+mod key;
+mod local;
 #[cfg(test)]
 mod tests;
 
@@ -11,10 +13,10 @@ use crate::environment::{
 };
 use crate::error::{Error, Kind, Result};
 use crate::keeper::{Named, Policy, Spec};
-use crate::provider::{LocalTarget, OnExit, Target, UrlTarget};
+use crate::provider::{LocalKind, OnExit, Target, UrlTarget};
+use crate::version::Release;
 
-/// What local servers run unless `CRATEDB_VERSION` says otherwise; the newest release when this crate was released.
-const LOCAL_VERSION: &str = "6.4.3";
+pub(crate) use self::key::target_of_key;
 
 /// When the schema of an attempt is kept: `CRATEDB_TEST_KEEP_SCHEMA`, or `keep_schema` of the attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +24,13 @@ pub(crate) enum KeepSchema {
     Always,
     Never,
     OnFailure,
+}
+
+/// What a test says of the cluster that it needs; it beats the settings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Wanted {
+    pub(crate) version: Option<Release>,
+    pub(crate) nodes: Option<u32>,
 }
 
 /// The settings of one package's tests.
@@ -41,11 +50,11 @@ pub(crate) struct Settings {
 impl Settings {
     /// Reads the environment of this process, then `.env` files from `manifest_dir` up to the workspace's root, then one
     /// in the working directory.
-    pub(crate) fn load(manifest_dir: &Path) -> Result<Self> {
-        Self::read(&Sources::of_process(manifest_dir, &project_of(manifest_dir))?, manifest_dir)
+    pub(crate) fn load(manifest_dir: &Path, wanted: Wanted) -> Result<Self> {
+        Self::read(&Sources::of_process(manifest_dir, &project_of(manifest_dir))?, manifest_dir, wanted)
     }
 
-    fn read(sources: &Sources, manifest_dir: &Path) -> Result<Self> {
+    fn read(sources: &Sources, manifest_dir: &Path, wanted: Wanted) -> Result<Self> {
         let mut notes = Vec::new();
         let start_timeout = sources.lasting("CRATEDB_TEST_START_TIMEOUT", Duration::from_secs(15 * 60))?;
         let on_exit = sources.choice(
@@ -61,7 +70,7 @@ impl Settings {
         };
         let keep_default = if sources.get("CI").is_some() { KeepSchema::Never } else { KeepSchema::OnFailure };
         let keep_schema = sources.choice("CRATEDB_TEST_KEEP_SCHEMA", KeepSchema::FORMS, keep_default)?;
-        let (target, key) = target(sources, manifest_dir, &mut notes)?;
+        let (target, key) = target(sources, manifest_dir, wanted, &mut notes)?;
         let spec = Spec {
             key,
             target,
@@ -115,7 +124,10 @@ enum Choice {
 }
 
 /// Which provider, and the key of its keeper. From settings alone, so that no test probes an engine.
-fn target(sources: &Sources, manifest_dir: &Path, notes: &mut Vec<String>) -> Result<(Target, String)> {
+///
+/// A test that wants a version or a number of nodes gets a cluster of this machine, unless the provider is named: neither a
+/// server by its URL nor a cluster of the Cloud can be had in another version.
+fn target(sources: &Sources, manifest_dir: &Path, wanted: Wanted, notes: &mut Vec<String>) -> Result<(Target, String)> {
     let choice = sources.choice(
         "CRATEDB_TEST_PROVIDER",
         &[
@@ -128,26 +140,24 @@ fn target(sources: &Sources, manifest_dir: &Path, notes: &mut Vec<String>) -> Re
         Choice::Auto,
     )?;
     let address = address(&Given::default(), sources, notes)?;
+    let mut local = |kind, lacking| local::target(sources, manifest_dir, kind, wanted, lacking, notes);
     match (choice, address) {
+        (Choice::Auto, Some(_)) if wanted != Wanted::default() => {
+            let excluded =
+                |name| format!("{name}: a test that wants a version or a number of nodes runs on this machine");
+            let (target, key) = local(LocalKind::Auto, ["url", "cloud"].map(excluded).into())?;
+            notes.push("the configured cluster is not used for tests that want a version or a number of nodes".into());
+            Ok((target, key))
+        }
         (Choice::Auto | Choice::Url, Some(Address::Url(url))) => url_target(sources, &url),
         (Choice::Auto | Choice::Cloud, Some(Address::Cluster(cluster))) => cloud_target(sources, cluster),
         (Choice::Url, _) => Err(missing("url", "CRATEDB_CLUSTER_URL is not set")
             .hint("set CRATEDB_CLUSTER_URL, for example to http://localhost:4200")),
         (Choice::Cloud, _) => Err(missing("cloud", "neither CRATEDB_CLUSTER_ID nor CRATEDB_CLUSTER_NAME is set")
             .hint("set one of them, or CRATEDB_TEST_PROVIDER=auto")),
-        (Choice::Auto, None) => Ok(match home(sources, manifest_dir) {
-            Some(home) => process_target(sources, manifest_dir, home, notes),
-            None => container_target(sources, manifest_dir, lacking(sources)),
-        }),
-        (Choice::Process, _) => match home(sources, manifest_dir) {
-            Some(home) => Ok(process_target(sources, manifest_dir, home, notes)),
-            None => Err(missing("process", "CRATEDB_HOME is not set")
-                .hint("set CRATEDB_HOME to the directory of an extracted release, which has bin/crate and lib/")),
-        },
-        (Choice::Container, _) => {
-            let excluded = |name| format!("{name}: CRATEDB_TEST_PROVIDER=container excludes it");
-            Ok(container_target(sources, manifest_dir, ["url", "cloud", "process"].map(excluded).into()))
-        }
+        (Choice::Auto, None) => local(LocalKind::Auto, local::lacking(sources)),
+        (Choice::Process, _) => local(LocalKind::Process, local::excluded("process")),
+        (Choice::Container, _) => local(LocalKind::Container, local::excluded("container")),
     }
 }
 
@@ -176,109 +186,10 @@ fn cloud_target(sources: &Sources, cluster: ClusterAddress) -> Result<(Target, S
     Ok((Target::Cloud(Box::new(target)), key))
 }
 
-fn container_target(sources: &Sources, manifest_dir: &Path, lacking: Vec<String>) -> (Target, String) {
-    let version = sources.get("CRATEDB_VERSION").unwrap_or_else(|| LOCAL_VERSION.into());
-    let image = sources.get("CRATEDB_TEST_IMAGE").unwrap_or_else(|| format!("crate:{version}"));
-    let project = project_of(manifest_dir).display().to_string();
-    // One node: a part of the key since several nodes are another cluster.
-    let key = format!("local|{project}|{version}|1|{image}");
-    let target = LocalTarget { image, version, project, key: key.clone(), home: None, outlives: false, lacking };
-    (Target::Local(target), key)
-}
-
-/// `CRATEDB_HOME`. The keeper's working directory is the root, so it is made absolute here.
-fn home(sources: &Sources, manifest_dir: &Path) -> Option<String> {
-    sources.get("CRATEDB_HOME").map(|home| project_of(manifest_dir).join(home).display().to_string())
-}
-
-/// An installation that is named is a choice, and wins over a container.
-fn process_target(sources: &Sources, manifest_dir: &Path, home: String, notes: &mut Vec<String>) -> (Target, String) {
-    for (name, why) in [
-        ("CRATEDB_TEST_IMAGE", "CRATEDB_HOME is set, so no container is used"),
-        ("CRATEDB_VERSION", "the version is the one in CRATEDB_HOME"),
-    ] {
-        notes.extend(sources.get(name).map(|_| format!("{name} is ignored: {why}")));
-    }
-    let project = project_of(manifest_dir).display().to_string();
-    let key = format!("process|{project}|1|{home}");
-    let mut target = process_of(project, home, &key);
-    target.outlives = sources.get("CRATEDB_TEST_ON_EXIT").is_some_and(|value| value == "keep");
-    (Target::Local(target), key)
-}
-
-fn process_of(project: String, home: String, key: &str) -> LocalTarget {
-    let (image, version) = (String::new(), String::new());
-    LocalTarget { image, version, project, key: key.to_owned(), home: Some(home), outlives: false, lacking: Vec::new() }
-}
-
-/// Why it came to a local server: shown if there is none either.
-fn lacking(sources: &Sources) -> Vec<String> {
-    let credentials =
-        sources.get("CRATEDB_CLOUD_API_KEY").is_some() || sources.get("CRATEDB_CLOUD_API_SECRET").is_some();
-    let cloud = if credentials {
-        "cloud: credentials are set, but neither CRATEDB_CLUSTER_ID nor CRATEDB_CLUSTER_NAME says which cluster"
-    } else {
-        "cloud: CRATEDB_CLUSTER_ID or CRATEDB_CLUSTER_NAME, CRATEDB_CLOUD_API_KEY and CRATEDB_CLOUD_API_SECRET are not set"
-    };
-    vec![
-        "url: CRATEDB_CLUSTER_URL is not set".into(),
-        cloud.into(),
-        "process: CRATEDB_HOME is not set; it names the directory of an extracted release".into(),
-    ]
-}
-
 /// The directory of the nearest `Cargo.lock` at or above a manifest: the root of its workspace, with or without one.
 fn project_of(manifest_dir: &Path) -> PathBuf {
     let locked = manifest_dir.ancestors().find(|dir| dir.join("Cargo.lock").is_file());
     locked.unwrap_or(manifest_dir).to_owned()
-}
-
-/// The target of a key that other settings made, with the credentials that are at hand in `manifest_dir`: for whoever
-/// repairs what is owed for that key.
-///
-/// # Errors
-///
-/// When the credentials are missing or belong to another key; the error names what is needed.
-pub(crate) fn target_of_key(manifest_dir: &Path, key: &str) -> Result<Target> {
-    let refuse = |cause: String| Error::new(Kind::Setting, "its credentials are not at hand").because(cause);
-    let sources = || Sources::of_process(manifest_dir, &project_of(manifest_dir));
-    match key.split_once('|') {
-        Some(("local", rest)) => {
-            let [image, _nodes, version, project] = rest.rsplitn(4, '|').collect::<Vec<_>>()[..] else {
-                return Err(refuse("its key can't be read".into()));
-            };
-            let (image, version, project) = (image.to_owned(), version.to_owned(), project.to_owned());
-            let (key, lacking) = (key.to_owned(), Vec::new());
-            Ok(Target::Local(LocalTarget { image, version, project, key, home: None, outlives: false, lacking }))
-        }
-        Some(("process", rest)) => match rest.split_once("|1|") {
-            Some((project, home)) => Ok(Target::Local(process_of(project.to_owned(), home.to_owned(), key))),
-            None => Err(refuse("its key can't be read".into())),
-        },
-        Some(("url", url)) => Ok(url_target(&sources()?, url)?.0),
-        Some(("cloud", rest)) => {
-            let parts = rest.rsplit_once('|').and_then(|(rest, api_key)| Some((rest.split_once('|')?, api_key)));
-            let Some(((endpoint, address), api_key)) = parts else {
-                return Err(refuse("its key can't be read".into()));
-            };
-            let cluster = match address.split_once(':') {
-                Some(("id", id)) => ClusterAddress::Id(id.to_owned()),
-                Some(("name", name)) => ClusterAddress::Name(name.to_owned()),
-                _ => return Err(refuse("its key can't be read".into())),
-            };
-            let (target, own) = cloud_target(&sources()?, cluster)?;
-            match (own == key, api_key.strip_prefix("login:")) {
-                (true, _) => Ok(target),
-                (false, None) => Err(refuse(format!("the key needs {endpoint} and the API key {api_key}")).hint(
-                    "run it where CRATEDB_CLOUD_ENDPOINT, CRATEDB_CLOUD_API_KEY and CRATEDB_CLOUD_API_SECRET are those",
-                )),
-                (false, Some(login)) => Err(refuse(format!("the key needs {endpoint} and the login {login}")).hint(
-                    "run it where no API key is set and that profile of `croud`'s profile file is the current one",
-                )),
-            }
-        }
-        _ => Err(refuse("its key can't be read".into())),
-    }
 }
 
 fn millis(duration: Duration) -> u64 {

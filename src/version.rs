@@ -42,6 +42,63 @@ impl FromStr for Version {
     }
 }
 
+/// Which version of CrateDB is asked for: `6.4.3`, or `6.4` for its newest patch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Release {
+    pub(crate) major: u32,
+    pub(crate) minor: u32,
+    /// None for the newest one.
+    pub(crate) patch: Option<u32>,
+}
+
+impl Release {
+    /// What is accepted, for messages.
+    pub(crate) const FORMS: &str = "6.4.3, or 6.4 for its newest patch";
+
+    /// Whether a server of `version` is what is asked for.
+    pub(crate) fn includes(self, version: Version) -> bool {
+        (self.major, self.minor) == (version.major, version.minor)
+            && self.patch.is_none_or(|patch| patch == version.patch)
+    }
+}
+
+impl FromStr for Release {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        // Not `+6` nor `06`, which nobody's tags and files are called.
+        let number = |part: &str| part.parse().ok().filter(|number: &u32| number.to_string() == part);
+        let mut parts = text.split('.').map(number);
+        match (parts.next(), parts.next(), parts.next(), parts.next()) {
+            (Some(Some(major)), Some(Some(minor)), None, _) => Ok(Self { major, minor, patch: None }),
+            (Some(Some(major)), Some(Some(minor)), Some(Some(patch)), None) => {
+                Ok(Self { major, minor, patch: Some(patch) })
+            }
+            _ => Err(Error::new(Kind::Setting, format!("cannot read `{text}` as a version of CrateDB"))
+                .hint(format!("accepted: {}", Self::FORMS))),
+        }
+    }
+}
+
+impl fmt::Display for Release {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)?;
+        self.patch.map_or(Ok(()), |patch| write!(f, ".{patch}"))
+    }
+}
+
+impl Serialize for Release {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Release {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}.{}", self.major, self.minor, self.patch)
@@ -102,6 +159,20 @@ mod tests {
         for text in ["", "6", "6.4", "6.4.x", "6.4.3.1", "latest", "-6.4.3"] {
             let error = text.parse::<Version>().unwrap_err().to_string();
             assert!(error.contains(&format!("`{text}`")) && error.contains("6.4.3"), "{error}");
+        }
+    }
+
+    #[test]
+    fn that_are_asked_for_may_leave_the_patch_open() {
+        let release = |text: &str| text.parse::<Release>().unwrap();
+        assert!(release("5.10").includes(version("5.10.16")) && release("5.10.16").includes(version("5.10.16")));
+        assert!(!release("5.10").includes(version("5.1.0")) && !release("5.10.1").includes(version("5.10.16")));
+        for text in ["5.10", "6.4.3"] {
+            assert_eq!(release(text).to_string(), text);
+        }
+        for text in ["", "6", "6.", "6.4.", "6.4.3.1", "6.04", "+6.4", "latest", "6.4.3-nightly"] {
+            let error = text.parse::<Release>().unwrap_err().to_string();
+            assert!(error.contains(&format!("`{text}`")) && error.contains("6.4 for"), "{error}");
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::container::{Container, Engine};
 #[cfg(feature = "process")]
 use super::process::Process;
-use super::{Acquired, Intents, LocalTarget, NotAcquired, OnExit, Progress, Released, Resource};
+use super::{Acquired, Intents, LocalKind, LocalTarget, NotAcquired, OnExit, Progress, Released, Resource};
 use crate::error::{Error, Kind, Result};
 
 /// Settings of every server that tests start. Each one exists in all versions from 5.10 on: a server refuses to start for
@@ -36,9 +36,12 @@ impl Local {
     }
 
     pub(super) async fn acquire(&self, deadline: Instant, progress: &Progress, intents: &Intents) -> Acquired {
-        match &self.target.home {
-            Some(home) => self.acquire_process(home, deadline, progress, intents).await,
-            None => self.acquire_container(deadline, progress, intents).await,
+        match (&self.target.home, self.target.kind) {
+            (Some(home), _) => self.acquire_process(home, deadline, progress, intents).await,
+            (None, LocalKind::Process) => {
+                Err(NotAcquired::nothing(self.nothing_usable("CRATEDB_TEST_PROVIDER=process excludes it")))
+            }
+            (None, _) => self.acquire_container(deadline, progress, intents).await,
         }
     }
 
@@ -102,9 +105,9 @@ impl Local {
     fn nothing_usable(&self, container: &str) -> Error {
         let error = Error::new(Kind::Provider, "no CrateDB for the tests")
             .because("nothing is configured, and this machine can start nothing");
-        let (after, before): (Vec<_>, Vec<_>) =
-            self.target.lacking.iter().cloned().partition(|line| line.starts_with("process:"));
-        before.into_iter().chain([format!("container: {container}")]).chain(after).fold(error, Error::hint)
+        let process = "process: CRATEDB_HOME is not set; it names the directory of an extracted release".to_owned();
+        let local = [format!("container: {container}"), process];
+        self.target.lacking.iter().cloned().chain(local).fold(error, Error::hint)
     }
 }
 

@@ -11,7 +11,19 @@ fn sources(variables: &[(&str, &str)]) -> Sources {
 }
 
 fn read(variables: &[(&str, &str)]) -> Result<Settings> {
-    Settings::read(&sources(variables), Path::new("/project/package"))
+    wanting(variables, Wanted::default())
+}
+
+fn wanting(variables: &[(&str, &str)], wanted: Wanted) -> Result<Settings> {
+    Settings::read(&sources(variables), Path::new("/project/package"), wanted)
+}
+
+/// The cluster of this machine that tests get.
+fn local(variables: &[(&str, &str)], wanted: Wanted) -> crate::provider::LocalTarget {
+    match wanting(variables, wanted).unwrap().spec.target {
+        Target::Local(target) => target,
+        other => panic!("{other:?}"),
+    }
 }
 
 const CREDENTIALS: [(&str, &str); 2] = [("CRATEDB_CLOUD_API_KEY", "key"), ("CRATEDB_CLOUD_API_SECRET", "geheim")];
@@ -24,10 +36,10 @@ fn with_credentials<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> 
 fn nothing_configured_is_a_local_server_with_the_reasons() {
     let settings = read(&[]).unwrap();
     let Target::Local(target) = settings.spec.target else { panic!("{:?}", settings.spec.target) };
-    assert_eq!((target.image.as_str(), target.version.as_str()), ("crate:6.4.3", "6.4.3"));
-    assert_eq!(target.lacking.len(), 3);
+    assert_eq!((target.image.as_str(), target.version), ("crate:6.4.3", "6.4.3".parse().ok()));
+    assert_eq!((target.lacking.len(), target.nodes, target.kind), (2, 1, LocalKind::Auto));
     assert_eq!(target.home, None);
-    assert_eq!(settings.spec.key, "local|/project/package|6.4.3|1|crate:6.4.3");
+    assert_eq!(settings.spec.key, "local|auto|/project/package|6.4.3|1||crate:6.4.3");
     assert_eq!(settings.spec.policy, Policy::default());
     assert_eq!(settings.keep_schema, KeepSchema::OnFailure);
 }
@@ -81,7 +93,10 @@ fn an_installation_that_is_named_wins_over_a_container() {
             .unwrap();
     let Target::Local(target) = &settings.spec.target else { panic!() };
     assert_eq!((target.home.as_deref(), target.outlives), (Some("/opt/crate"), false));
-    assert_eq!(settings.spec.key, "process|/project/package|1|/opt/crate");
+    assert_eq!(
+        (target.version, settings.spec.key.as_str()),
+        (None, "local|auto|/project/package|any|1|/opt/crate|crate:5.10")
+    );
     assert_eq!(
         settings.spec.notes,
         [
@@ -103,18 +118,36 @@ fn a_relative_installation_is_below_the_project_and_may_outlive_its_keeper() {
 #[test]
 fn providers_of_this_machine_exclude_each_other() {
     let home = ("CRATEDB_HOME", "/opt/crate");
-    let Target::Local(target) = read(&[home, ("CRATEDB_TEST_PROVIDER", "container")]).unwrap().spec.target else {
-        panic!()
-    };
-    assert_eq!((target.home, target.lacking.len()), (None, 3));
+    let target = local(&[home, ("CRATEDB_TEST_PROVIDER", "container")], Wanted::default());
+    assert_eq!((target.kind, target.home, target.lacking.len()), (LocalKind::Container, None, 2));
     let url = ("CRATEDB_CLUSTER_URL", "http://localhost:4200");
-    let Target::Local(target) = read(&[home, url, ("CRATEDB_TEST_PROVIDER", "process")]).unwrap().spec.target else {
-        panic!()
-    };
-    assert_eq!(target.home.as_deref(), Some("/opt/crate"));
+    let target = local(&[home, url, ("CRATEDB_TEST_PROVIDER", "process")], Wanted::default());
+    assert_eq!((target.kind, target.home.as_deref()), (LocalKind::Process, Some("/opt/crate")));
     assert!(matches!(read(&[home, url]).unwrap().spec.target, Target::Url(_)));
-    let text = read(&[("CRATEDB_TEST_PROVIDER", "process")]).unwrap_err().to_string();
-    assert!(text.contains("CRATEDB_HOME is not set") && text.contains("bin/crate"), "{text}");
+    let target = local(&[("CRATEDB_TEST_PROVIDER", "process")], Wanted::default());
+    assert_eq!((target.home, target.version), (None, "6.4.3".parse().ok()));
+}
+
+#[test]
+fn a_test_that_wants_a_version_gets_a_cluster_of_this_machine() {
+    let wanted = Wanted { version: "5.10".parse().ok(), nodes: None };
+    let url = ("CRATEDB_CLUSTER_URL", "http://localhost:4200");
+    let settings = wanting(&[url], wanted).unwrap();
+    assert_eq!(settings.spec.key, "local|auto|/project/package|5.10|1||crate:5.10");
+    assert!(settings.spec.notes[0].contains("is not used"), "{:?}", settings.spec.notes);
+    // Unless the provider is a choice.
+    let named = [url, ("CRATEDB_TEST_PROVIDER", "url")];
+    assert!(matches!(wanting(&named, wanted).unwrap().spec.target, Target::Url(_)));
+
+    let image = |image| local(&[("CRATEDB_TEST_IMAGE", image)], wanted).image;
+    assert_eq!(image("crate/crate:6.4.3"), "crate/crate:5.10");
+    assert_eq!(image("localhost:5000/crate"), "localhost:5000/crate:5.10");
+
+    let three = Wanted { version: None, nodes: Some(3) };
+    let target = local(&[("CRATEDB_VERSION", "6.3")], three);
+    assert_eq!((target.nodes, target.version, target.image.as_str()), (3, "6.3".parse().ok(), "crate:6.3"));
+    let with_home = local(&[("CRATEDB_HOME", "/opt/crate"), ("CRATEDB_VERSION", "6.3")], wanted);
+    assert_eq!((with_home.home.as_deref(), with_home.version), (Some("/opt/crate"), wanted.version));
 }
 
 #[test]
@@ -133,6 +166,8 @@ fn a_value_that_cannot_be_read_names_variable_value_and_forms() {
         ("CRATEDB_TEST_PROVIDER", "docker", "accepted: auto, url, cloud, container, process"),
         ("CRATEDB_TEST_KEEP_SCHEMA", "yes", "accepted: always, never, on-failure"),
         ("CRATEDB_TEST_OUTER", "me", "accepted: a process id"),
+        ("CRATEDB_VERSION", "latest", "6.4 for its newest patch"),
+        ("CRATEDB_TEST_JVM_CACHE", "yes", "accepted: auto, 0, 1"),
     ] {
         let error = read(&[(name, value)]).unwrap_err();
         let text = error.to_string();
@@ -216,11 +251,17 @@ fn a_session_has_a_name_that_fits_everywhere_and_an_idle_time() {
 #[test]
 fn a_key_leads_back_to_its_target() {
     let dir = tempfile::tempdir().unwrap();
-    let Target::Local(local) = target_of_key(dir.path(), "local|/a|b/c|6.4.3|1|crate:6.4.3").unwrap() else { panic!() };
-    assert_eq!(
-        (local.project.as_str(), local.version.as_str(), local.image.as_str()),
-        ("/a|b/c", "6.4.3", "crate:6.4.3")
-    );
+    let home = ("CRATEDB_HOME", "/opt/50%|7C");
+    for variables in [&[("CRATEDB_TEST_PROVIDER", "process")][..], &[home], &[("CRATEDB_TEST_IMAGE", "a:5/crate:6.4")]]
+    {
+        for wanted in [Wanted::default(), Wanted { version: "5.10".parse().ok(), nodes: Some(3) }] {
+            let mut target = local(variables, wanted);
+            let Target::Local(again) = target_of_key(dir.path(), &target.key).unwrap() else { panic!() };
+            target.lacking.clear();
+            target.jvm_cache = crate::provider::JvmCache::Use;
+            assert_eq!(again, target);
+        }
+    }
     let env = "CRATEDB_CLOUD_API_KEY=k\nCRATEDB_CLOUD_API_SECRET=s\nCRATEDB_CLOUD_ENDPOINT=https://one.example\n";
     std::fs::write(dir.path().join(".env"), env).unwrap();
     let Target::Cloud(cloud) = target_of_key(dir.path(), "cloud|https://one.example|name:a|b|k").unwrap() else {
@@ -286,7 +327,8 @@ fn logins(endpoint: &str, credentials: &str) -> (tempfile::TempDir, Sources) {
 #[cfg(feature = "cloud")]
 #[test]
 fn a_login_is_used_where_no_key_is_set_and_its_key_holds_no_secret() {
-    let read = |sources: &Sources| Settings::read(sources, Path::new("/project/package")).unwrap().spec;
+    let read =
+        |sources: &Sources| Settings::read(sources, Path::new("/project/package"), Wanted::default()).unwrap().spec;
     let session = "auth-token: geheim-token, organization-id: \"1111\", key: k, secret: s";
     let (_dir, with_session) = logins("https://console.example/", session);
     let spec = read(&with_session);
@@ -308,7 +350,7 @@ fn a_login_for_another_endpoint_is_an_error() {
     let (dir, _) = logins("https://console.example", "auth-token: geheim-token");
     let elsewhere = sources(&[("CRATEDB_CLUSTER_NAME", "ci"), ("CRATEDB_CLOUD_ENDPOINT", "https://elsewhere.example")]);
     let elsewhere = elsewhere.with_logins_of(dir.path().join("croud.yaml"));
-    let error = Settings::read(&elsewhere, Path::new("/project/package")).unwrap_err();
+    let error = Settings::read(&elsewhere, Path::new("/project/package"), Wanted::default()).unwrap_err();
     let text = error.to_string();
     assert!(error.is_setting() && text.contains("cluster `ci`") && text.contains("sent nowhere else"), "{text}");
 }

@@ -9,7 +9,7 @@ use super::finish::finish_key;
 use super::sweep::repair_once;
 use crate::error::Result;
 use crate::session::Hold;
-use crate::settings::Settings;
+use crate::settings::{Settings, Wanted};
 
 /// An explicit session that this process holds. Dropping it gives up this process's part, and so does the end of this
 /// process; the session ends with the last part.
@@ -22,7 +22,7 @@ pub struct Held(Hold);
 ///
 /// When the name or a setting can't be read, and when no cluster can be had.
 pub fn hold(manifest_dir: &Path, session: &str) -> Result<Held> {
-    Ok(Held(Hold::new(Settings::load(manifest_dir)?.in_session(session)?, None)?))
+    Ok(Held(Hold::new(Settings::load(manifest_dir, Wanted::default())?.in_session(session)?, None)?))
 }
 
 /// The same; what is waited for, and what people should know, goes to `on_progress` instead.
@@ -35,7 +35,7 @@ pub fn hold_with(
     session: &str,
     on_progress: impl Fn(&str) + Send + Sync + 'static,
 ) -> Result<Held> {
-    let settings = Settings::load(manifest_dir)?.in_session(session)?;
+    let settings = Settings::load(manifest_dir, Wanted::default())?.in_session(session)?;
     Ok(Held(Hold::new(settings, Some(Arc::new(on_progress)))?))
 }
 

@@ -152,7 +152,7 @@ pub(super) fn unknown(selector: &str) -> Error {
 /// The settings of the working directory, and the files of their key.
 pub(super) fn of_settings() -> Result<(Settings, KeyFiles)> {
     let dir = working_directory()?;
-    let settings = Settings::load(&dir)?;
+    let settings = Settings::load(&dir, Default::default())?;
     let files = Places::find()?.key(&settings.spec.key);
     Ok((settings, files))
 }

@@ -19,15 +19,7 @@ struct Bench {
 
 impl Bench {
     fn new(image: &str) -> Self {
-        let target = LocalTarget {
-            image: image.to_owned(),
-            version: "6.4.3".to_owned(),
-            project: "/home/ada/project".to_owned(),
-            key: "local:ada".to_owned(),
-            home: None,
-            outlives: false,
-            lacking: vec!["url: CRATEDB_CLUSTER_URL is not set".to_owned(), "cloud: no key is set".to_owned()],
-        };
+        let target = LocalTarget::of_image(image);
         let (sender, steps) = mpsc::unbounded_channel();
         let provider = Provider::chain(&Target::Local(target)).unwrap();
         Self { provider, progress: Progress::new(sender), steps, intents: Arc::default() }

@@ -32,19 +32,7 @@ async fn inner_case() {
     if std::env::var_os(INNER).is_none() {
         return;
     }
-    let target = LocalTarget {
-        image: "crate:6.4.3".to_owned(),
-        version: "6.4.3".to_owned(),
-        project: "/project".to_owned(),
-        key: "local".to_owned(),
-        home: None,
-        outlives: false,
-        lacking: vec![
-            "url: CRATEDB_CLUSTER_URL is not set".to_owned(),
-            "cloud: neither CRATEDB_CLUSTER_ID nor CRATEDB_CLUSTER_NAME is set".to_owned(),
-            "process: CRATEDB_HOME is not set".to_owned(),
-        ],
-    };
+    let target = LocalTarget::of_image("crate:6.4.3");
     let provider = Provider::chain(&Target::Local(target)).unwrap();
     let progress = Progress::new(tokio::sync::mpsc::unbounded_channel().0);
     let intents = Intents::new(Arc::new(|_| panic!("nothing is started")));
@@ -66,7 +54,7 @@ fn is_one_error_with_four_entries(engine: &str, container: &str) {
     assert_eq!(lines[2], "  cloud: neither CRATEDB_CLUSTER_ID nor CRATEDB_CLUSTER_NAME is set");
     let expected = format!("  container: no engine at {engine}, which DOCKER_HOST names: ");
     assert!(lines[3].starts_with(&expected) && lines[3].contains(container), "{text}");
-    assert_eq!(lines[4], "  process: CRATEDB_HOME is not set");
+    assert!(lines[4].starts_with("  process: CRATEDB_HOME is not set"), "{text}");
     assert!(kept.starts_with("cannot remove container cratedb-test-00000000: no engine at "), "{text}");
     assert!(kept.ends_with("when it runs again: docker rm -v -f cratedb-test-00000000"), "{text}");
     assert!(took < Duration::from_secs(3), "{took:?}");

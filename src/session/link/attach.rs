@@ -278,7 +278,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join(".env"), "CRATEDB_CLUSTER_URL=http://127.0.0.1:9\n").unwrap();
         let places = crate::keeper::Places { runtime: dir.path().to_owned(), state: dir.path().to_owned() };
-        let settings = crate::settings::Settings::load(dir.path()).unwrap();
+        let settings = crate::settings::Settings::load(dir.path(), Default::default()).unwrap();
         let files = places.key(&settings.spec.key);
         let keeper = of_another_version(&files.socket);
         let began = Instant::now();
