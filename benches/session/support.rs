@@ -2,17 +2,17 @@
 
 #![allow(dead_code)] // each of the two needs only a part
 
-#[path = "../../tests/it/support/cloud.rs"]
+#[path = "../../tests/support/cloud.rs"]
 pub mod cloud;
-#[path = "../../tests/it/support/consumer.rs"]
+#[path = "../../tests/support/consumer.rs"]
 pub mod consumer;
-#[path = "../../tests/it/support/engine.rs"]
+#[path = "../../tests/support/engine.rs"]
 pub mod engine;
-#[path = "../../tests/it/support/home.rs"]
+#[path = "../../tests/support/home.rs"]
 pub mod home;
-#[path = "../../tests/it/support/processes.rs"]
+#[path = "../../tests/support/processes.rs"]
 pub mod processes;
-#[path = "../../tests/it/support/run.rs"]
+#[path = "../../tests/support/run.rs"]
 pub mod run;
 #[path = "../../src/provider/container/standin.rs"]
 pub mod standin;

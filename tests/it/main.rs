@@ -3,6 +3,7 @@
 
 #![allow(unreachable_pub)] // the modules of a test binary have no outside
 
+#[path = "../support/mod.rs"]
 mod support;
 
 mod acquiring;
@@ -16,4 +17,3 @@ mod isolation;
 mod keeper;
 mod once;
 mod process;
-mod real;

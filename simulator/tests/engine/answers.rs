@@ -1,0 +1,61 @@
+//! The embedded engine answers as a real CrateDB 6.4.3 did, or refuses, and is never wrong.
+
+use std::sync::Arc;
+
+use cratedb_cloud_simulator::engine::{Connection, Engine, EngineOptions, Request};
+
+use crate::recorded::{Call, Names, Server, replay};
+
+/// Steps the engine answers as recorded; raise them when it learns more.
+const EQUAL: usize = 1229;
+const EQUAL_MORE: usize = 34;
+
+/// A new engine for each scenario.
+struct Embedded(Arc<Engine>);
+
+impl Server for Embedded {
+    type Connection = Connection;
+
+    fn begin(&mut self) -> Names {
+        self.0 = engine();
+        Names(["cqtestschema", "crtestschemb", "cutestuserxy"].map(str::to_owned))
+    }
+
+    fn connect(&mut self) -> Connection {
+        self.0.connect()
+    }
+
+    fn send(&mut self, connection: &mut Connection, call: &Call<'_>) -> (u16, String) {
+        let Call { method, path, user, default_schema, body } = *call;
+        let answer = connection.handle(&Request { method, path, user, default_schema, body: body.as_bytes() });
+        (answer.status, String::from_utf8(answer.body).expect("answers are UTF-8"))
+    }
+}
+
+fn engine() -> Arc<Engine> {
+    Engine::new(EngineOptions {
+        version: "6.4.3".into(),
+        cluster_name: "test".into(),
+        cluster_id: "c0ffee".into(),
+        node_name: "node".into(),
+        http_address: "127.0.0.1:4200".into(),
+    })
+}
+
+#[test]
+fn every_recorded_answer_is_equal_or_refused() {
+    none_is_wrong("cratedb-6.4.3-answers.ndjson", EQUAL);
+}
+
+/// What was recorded later, for statements that tools send.
+#[test]
+fn every_answer_recorded_later_is_equal_or_refused() {
+    none_is_wrong("cratedb-6.4.3-more-answers.ndjson", EQUAL_MORE);
+}
+
+fn none_is_wrong(file: &str, least: usize) {
+    let file = format!("{}/tests/data/{file}", env!("CARGO_MANIFEST_DIR"));
+    let tally = replay(&mut Embedded(engine()), &file);
+    assert!(tally.wrong.is_empty(), "{} answers are wrong:\n{}", tally.wrong.len(), tally.wrong.join("\n"));
+    assert!(tally.equal >= least, "{} of {} answers are equal, {least} were", tally.equal, tally.all);
+}

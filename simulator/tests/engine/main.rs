@@ -1,0 +1,7 @@
+//! The embedded SQL engine: against recorded answers of a real CrateDB, and against what nobody would send.
+
+#![allow(unreachable_pub)] // the modules of a test binary have no outside
+
+mod answers;
+mod recorded;
+mod robust;

@@ -1,0 +1,137 @@
+//! A real CrateDB of a test's own, started without the harness.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpStream;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use crate::support::{skip, wait_for};
+
+/// Where the real one is; none where there is none, with the reason on descriptor 2.
+pub fn home() -> Option<PathBuf> {
+    let home = std::env::var_os("CRATEDB_HOME").map(PathBuf::from);
+    if home.is_none() {
+        skip("crate", "CRATEDB_HOME names no CrateDB");
+    }
+    home
+}
+
+/// The server refuses to run as root.
+const NOBODY: u32 = 65_534;
+
+/// A server of its own, ended with the test.
+pub struct Server {
+    process: Child,
+    pub address: String,
+    _files: tempfile::TempDir,
+}
+
+impl Server {
+    /// With host-based authentication: tokens signed by whoever answers at `issuer`, `crate` by trust.
+    pub fn with_tokens(home: &Path, issuer: &str, audience: &str) -> Self {
+        let issuer = format!("auth.host_based.jwt.iss={issuer}");
+        let audience = format!("auth.host_based.jwt.aud={audience}");
+        let server = Self::start(
+            home,
+            &[
+                "auth.host_based.enabled=true",
+                "auth.host_based.config.0.method=jwt",
+                "auth.host_based.config.0.protocol=http",
+                "auth.host_based.config.1.user=crate",
+                "auth.host_based.config.1.method=trust",
+                "auth.host_based.config.2.method=password",
+                &issuer,
+                &audience,
+            ],
+        );
+        for stmt in ["CREATE USER admin", "GRANT ALL PRIVILEGES TO admin"] {
+            let answer = server.ask(stmt);
+            assert!(answer.contains("rowcount"), "{stmt}: {answer}");
+        }
+        server
+    }
+
+    /// Everybody is whoever they say.
+    pub fn open(home: &Path) -> Self {
+        Self::start(home, &["auth.host_based.enabled=false"])
+    }
+
+    fn start(home: &Path, settings: &[&str]) -> Self {
+        let files = tempfile::tempdir().unwrap();
+        let dir = |name: &str| files.path().join(name);
+        for name in ["data", "logs", "conf"] {
+            std::fs::create_dir(dir(name)).unwrap();
+        }
+        std::fs::write(dir("conf/crate.yml"), "").unwrap();
+        std::fs::copy(home.join("config/log4j2.properties"), dir("conf/log4j2.properties")).unwrap();
+        let mut command = Command::new(home.join("bin/crate"));
+        let paths = ["conf", "data", "logs"].map(|name| format!("-Cpath.{name}={}", dir(name).display()));
+        command.args(paths).args([
+            "-Ccluster.name=real",
+            "-Cdiscovery.type=single-node",
+            "-Cnetwork.host=127.0.0.1",
+            "-Chttp.port=0",
+            "-Cpsql.port=0",
+            "-Ctransport.tcp.port=0",
+            "-Cudc.enabled=false",
+            "-Ccluster.max_shards_per_node=10000",
+            "-Ccluster.routing.allocation.disk.threshold_enabled=false",
+        ]);
+        command.args(settings.iter().map(|setting| format!("-C{setting}")));
+        command.env("CRATE_HEAP_SIZE", "512m").env("CRATE_DISABLE_GC_LOGGING", "1").env_remove("JAVA_OPTS");
+        if rustix::process::geteuid().is_root() {
+            command.uid(NOBODY).gid(NOBODY);
+            for path in [files.path().to_owned(), dir("data"), dir("logs"), dir("conf")] {
+                std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+            }
+        }
+        let mut process = command
+            .current_dir(files.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let address = address_in(process.stdout.take().unwrap());
+        let server = Self { process, address, _files: files };
+        wait_for("a healthy server", || match server.ask("SELECT health FROM sys.cluster_health") {
+            answer if answer.contains("GREEN") => Ok(()),
+            answer => Err(answer),
+        });
+        server
+    }
+
+    /// One statement as `crate`, past the gateway.
+    pub fn ask(&self, stmt: &str) -> String {
+        let Ok(mut stream) = TcpStream::connect(&self.address) else { return "no connection".into() };
+        let body = serde_json::json!({ "stmt": stmt }).to_string();
+        let head = format!("POST /_sql HTTP/1.1\r\nHost: crate\r\nConnection: close\r\nContent-Length: {}", body.len());
+        let mut answer = String::new();
+        let told = stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes());
+        let heard = told.and_then(|()| std::io::Read::read_to_string(&mut stream, &mut answer));
+        heard.map_or_else(|error| error.to_string(), |_| answer)
+    }
+}
+
+/// The HTTP address that the server logs; the rest of its log is read on, or it would stop.
+fn address_in(log: impl std::io::Read + Send + 'static) -> String {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(log).lines().map_while(Result::ok) {
+            let http = line.contains("HttpServer").then(|| line.split_once("publish_address {")).flatten();
+            if let Some((address, _)) = http.and_then(|(_, rest)| rest.split_once('}')) {
+                let _ = sender.send(address.to_owned());
+            }
+        }
+    });
+    receiver.recv_timeout(Duration::from_secs(60)).expect("the server logged no address")
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
