@@ -10,8 +10,10 @@ mod by_hand;
 mod empty;
 mod ending;
 mod keeper;
+mod memory;
 mod project;
 mod samples;
+mod start;
 mod support;
 mod table;
 
@@ -58,6 +60,12 @@ fn main() {
     }
     if wanted("by_hand") {
         by_hand::measure(&debug, scale, &mut table);
+    }
+    if wanted("start") {
+        start::measure(&debug, scale, &mut table);
+    }
+    if wanted("memory") {
+        memory::measure(&debug, scale, &mut table);
     }
     let both = ["attach", "keeper"].into_iter().filter(|part| wanted(part)).collect::<Vec<_>>();
     if both.is_empty() {

@@ -14,6 +14,8 @@ pub mod home;
 pub mod processes;
 #[path = "../../tests/support/run.rs"]
 pub mod run;
+#[path = "../../tests/support/server.rs"]
+pub mod server;
 #[path = "../../src/provider/container/standin.rs"]
 pub mod standin;
 
@@ -21,8 +23,12 @@ use std::time::{Duration, Instant};
 
 /// Waits for a condition; panics with what was there instead.
 #[track_caller]
-pub fn wait_for<T: std::fmt::Debug>(what: &str, mut look: impl FnMut() -> Result<(), T>) {
-    let limit = Duration::from_secs(60);
+pub fn wait_for<T: std::fmt::Debug>(what: &str, look: impl FnMut() -> Result<(), T>) {
+    wait_within(Duration::from_secs(60), what, look);
+}
+
+#[track_caller]
+pub fn wait_within<T: std::fmt::Debug>(limit: Duration, what: &str, mut look: impl FnMut() -> Result<(), T>) {
     let began = Instant::now();
     while let Err(seen) = look() {
         assert!(began.elapsed() < limit, "waited {limit:?} for {what}; saw {seen:?}");

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use cratedb_cloud_simulator::{ClusterOptions, Options, Simulator};
 
 use crate::recorded::{Call, Names, Server, Tally, replay};
-use crate::server;
+use crate::support::server;
 
 const FILES: [&str; 2] = ["cratedb-6.4.3-answers.ndjson", "cratedb-6.4.3-more-answers.ndjson"];
 

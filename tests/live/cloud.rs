@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use cratedb_cloud_simulator::{EngineKind, Options};
 
-use crate::server::{Server, home};
 use crate::support::cloud::{CLUSTER, TestCloud, suspendable};
 use crate::support::consumer::Consumer;
 use crate::support::run::{Plan, Runner, runners};
+use crate::support::server::{Server, home};
 use crate::support::wait_for;
 
 const CLUSTER_ID: &str = "5f1d1c3e-0000-4000-8000-00000000c1a5";

@@ -7,7 +7,6 @@ mod answers;
 mod cloud;
 #[path = "../../simulator/tests/engine/recorded.rs"]
 mod recorded;
-mod server;
 // Not everything of it is of use here.
 #[allow(dead_code)]
 #[path = "../support/mod.rs"]

@@ -6,6 +6,7 @@ pub mod engine;
 pub mod home;
 pub mod processes;
 pub mod run;
+pub mod server;
 // The provider's own tests use the same image.
 #[path = "../../src/provider/container/standin.rs"]
 pub mod standin;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::support::{skip, wait_for};
+use super::{skip, wait_for};
 
 /// Where the real one is; none where there is none, with the reason on descriptor 2.
 pub fn home() -> Option<PathBuf> {
@@ -21,6 +21,17 @@ pub fn home() -> Option<PathBuf> {
 /// The server refuses to run as root.
 const NOBODY: u32 = 65_534;
 
+/// How a server is started.
+#[derive(Clone, Debug, Default)]
+pub struct Start {
+    /// `key=value`.
+    pub settings: Vec<String>,
+    /// In place of nothing, which leaves the start script its own.
+    pub java_options: Option<String>,
+    /// Where its data is; the system's temporary directory if that is not said.
+    pub base: Option<PathBuf>,
+}
+
 /// A server of its own, ended with the test.
 pub struct Server {
     process: Child,
@@ -31,21 +42,18 @@ pub struct Server {
 impl Server {
     /// With host-based authentication: tokens signed by whoever answers at `issuer`, `crate` by trust.
     pub fn with_tokens(home: &Path, issuer: &str, audience: &str) -> Self {
-        let issuer = format!("auth.host_based.jwt.iss={issuer}");
-        let audience = format!("auth.host_based.jwt.aud={audience}");
-        let server = Self::start(
-            home,
-            &[
-                "auth.host_based.enabled=true",
-                "auth.host_based.config.0.method=jwt",
-                "auth.host_based.config.0.protocol=http",
-                "auth.host_based.config.1.user=crate",
-                "auth.host_based.config.1.method=trust",
-                "auth.host_based.config.2.method=password",
-                &issuer,
-                &audience,
-            ],
-        );
+        let settings = [
+            "auth.host_based.enabled=true",
+            "auth.host_based.config.0.method=jwt",
+            "auth.host_based.config.0.protocol=http",
+            "auth.host_based.config.1.user=crate",
+            "auth.host_based.config.1.method=trust",
+            "auth.host_based.config.2.method=password",
+            &format!("auth.host_based.jwt.iss={issuer}"),
+            &format!("auth.host_based.jwt.aud={audience}"),
+        ];
+        let settings = settings.map(str::to_owned).into();
+        let server = Self::start(home, &Start { settings, ..Start::default() });
         for stmt in ["CREATE USER admin", "GRANT ALL PRIVILEGES TO admin"] {
             let answer = server.ask(stmt);
             assert!(answer.contains("rowcount"), "{stmt}: {answer}");
@@ -55,11 +63,15 @@ impl Server {
 
     /// Everybody is whoever they say.
     pub fn open(home: &Path) -> Self {
-        Self::start(home, &["auth.host_based.enabled=false"])
+        Self::start(home, &Start { settings: vec!["auth.host_based.enabled=false".into()], ..Start::default() })
     }
 
-    fn start(home: &Path, settings: &[&str]) -> Self {
-        let files = tempfile::tempdir().unwrap();
+    /// Returns when it is healthy.
+    pub fn start(home: &Path, start: &Start) -> Self {
+        let files = match &start.base {
+            Some(base) => tempfile::tempdir_in(base).unwrap(),
+            None => tempfile::tempdir().unwrap(),
+        };
         let dir = |name: &str| files.path().join(name);
         for name in ["data", "logs", "conf"] {
             std::fs::create_dir(dir(name)).unwrap();
@@ -79,7 +91,8 @@ impl Server {
             "-Ccluster.max_shards_per_node=10000",
             "-Ccluster.routing.allocation.disk.threshold_enabled=false",
         ]);
-        command.args(settings.iter().map(|setting| format!("-C{setting}")));
+        command.args(start.settings.iter().map(|setting| format!("-C{setting}")));
+        command.envs(start.java_options.as_ref().map(|options| ("CRATE_JAVA_OPTS", options)));
         command.env("CRATE_HEAP_SIZE", "512m").env("CRATE_DISABLE_GC_LOGGING", "1").env_remove("JAVA_OPTS");
         if rustix::process::geteuid().is_root() {
             command.uid(NOBODY).gid(NOBODY);
