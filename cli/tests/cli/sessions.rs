@@ -12,7 +12,7 @@ use crate::support::{Run, Running, World, eventually};
 
 /// A test as users have them, for the sessions below: it is run by them, in a process of its own.
 #[cratedb_cluster]
-#[ignore = "run by `test_process` and by the containers of contained.rs, in a session that is there"]
+#[ignore = "run in sessions of other tests, by `test_process` and in the containers of contained.rs"]
 async fn joins_the_session(cluster: Cluster) -> cratedb_test::Result<()> {
     assert_eq!(cluster.query("SELECT 1 + 1").scalar::<i64>().await?, 2);
     if std::env::var_os("CONTAINED_WAITS").is_some() {
