@@ -52,6 +52,8 @@ struct Inner {
     hints: Vec<String>,
     #[serde(default)]
     refusal: Option<Refusal>,
+    #[serde(default)]
+    never_sent: bool,
 }
 
 /// Which part of the work an error comes from; what the predicates of [`Error`] answer from.
@@ -107,6 +109,7 @@ impl Error {
             causes: Vec::new(),
             hints: Vec::new(),
             refusal: None,
+            never_sent: false,
         }))
     }
 
@@ -149,6 +152,16 @@ impl Error {
     pub(crate) fn refused(mut self, refusal: Refusal) -> Self {
         Arc::make_mut(&mut self.0).refusal = Some(refusal);
         self
+    }
+
+    /// Says that nobody was reached to send the request to, so that it did nothing.
+    pub(crate) fn never_sent(mut self) -> Self {
+        Arc::make_mut(&mut self.0).never_sent = true;
+        self
+    }
+
+    pub(crate) fn is_never_sent(&self) -> bool {
+        self.0.never_sent
     }
 
     /// The same error without a secret that a service may have repeated.

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Everything that is written for people, beside the crate's own page.
-const PAPERS: [&str; 9] = [
+const PAPERS: [&str; 10] = [
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
@@ -15,6 +15,7 @@ const PAPERS: [&str; 9] = [
     "docs/testing.md",
     "docs/sdk.md",
     "docs/command-line.md",
+    "docs/coming-from-ctk-and-croud.md",
 ];
 
 /// Longer files hold more than one noun.

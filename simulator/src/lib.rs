@@ -44,6 +44,11 @@ mod simulator;
 mod state;
 mod work;
 
+/// So that the example there is run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use cloud::{Cloud, ClusterView, WaitedTooLong};
 pub use fault::Fault;
 pub use interference::FaultOptions;

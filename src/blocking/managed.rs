@@ -234,3 +234,53 @@ pub fn wait<F: Future>(future: F) -> F::Output {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::panic::catch_unwind;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Done on the background thread, and not at the first look.
+    async fn seven() -> u8 {
+        background::run(async {
+            tokio::task::yield_now().await;
+            7
+        })
+        .await
+    }
+
+    #[test]
+    fn waits_where_there_is_no_runtime_and_in_one() {
+        assert_eq!(wait(seven()), 7);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        assert_eq!(runtime.block_on(async { wait(seven()) }), 7);
+    }
+
+    #[test]
+    fn waits_in_a_task_whose_budget_is_used_up() {
+        let (done, outcome) = mpsc::channel();
+        // A wait without an end would be one of this thread.
+        thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let task = poll_fn(|context| {
+                while tokio::task::coop::has_budget_remaining() {
+                    std::task::ready!(tokio::task::coop::poll_proceed(context)).made_progress();
+                }
+                Poll::Ready(wait(seven()))
+            });
+            let _ = done.send(runtime.block_on(async { tokio::spawn(task).await.unwrap() }));
+        });
+        assert_eq!(outcome.recv_timeout(Duration::from_secs(20)), Ok(7));
+    }
+
+    #[test]
+    fn refuses_to_wait_on_the_thread_that_does_the_work() {
+        let caught = catch_unwind(|| background::wait(async { wait(async {}) }));
+        let text = *caught.unwrap_err().downcast::<String>().unwrap();
+        assert!(text.contains("would wait for itself"), "{text}");
+    }
+}

@@ -361,9 +361,12 @@ impl Client {
             true => (Kind::Timeout, format!(" within {}", humantime::format_duration(self.0.timeout))),
             false => (Kind::Transport, String::new()),
         };
-        Error::new(kind, format!("CrateDB Cloud at {} did not answer {request}{late}", self.endpoint()))
+        // A connection that was never made took nothing along.
+        let never_sent = error.is_connect();
+        let error = Error::new(kind, format!("CrateDB Cloud at {} did not answer {request}{late}", self.endpoint()))
             .because_of(&error.without_url())
-            .hint("check the network and CRATEDB_CLOUD_ENDPOINT; CRATEDB_CLOUD_TIMEOUT is the time for one answer")
+            .hint("check the network and CRATEDB_CLOUD_ENDPOINT; CRATEDB_CLOUD_TIMEOUT is the time for one answer");
+        if never_sent { error.never_sent() } else { error }
     }
 }
 

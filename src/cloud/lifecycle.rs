@@ -10,15 +10,19 @@ mod find;
 mod plan;
 mod release;
 mod resume;
+mod turn;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 pub(crate) use change::Change;
+pub(crate) use deploy::is_taken;
 pub(crate) use find::Found;
 pub(crate) use plan::ADMIN;
 pub(crate) use release::{Gone, LetGo};
+
+use tokio::sync::OwnedMutexGuard;
 
 use super::client::Client;
 use super::model::{Cluster, Operation, OperationFilter};
@@ -89,6 +93,8 @@ struct State {
     id: Option<String>,
     touch: Option<Touch>,
     lost_writes: usize,
+    /// Held from before a deployment until there is a cluster, or none any more.
+    turn: Option<OwnedMutexGuard<()>>,
     /// When the answer to a deployment got lost, and how. It is the one write that is never sent again.
     lost_deployment: Option<(Instant, Error)>,
     step: String,
@@ -123,20 +129,19 @@ impl Lifecycle {
 
     /// Looks once and does the next thing.
     async fn pass(&self, run: &Run<'_>) -> Result<Look<Cluster>> {
-        let cluster = match self.find(run).await? {
-            Found::One(cluster) => *cluster,
-            Found::None { others } => {
-                let lost = run.state().lost_deployment.clone();
-                return match lost {
-                    None => self.deploy(&others, run).await,
-                    Some((since, _)) if since.elapsed() < LISTED => {
-                        Ok(Look::NotYet("the deployment is not listed yet".to_owned()))
-                    }
-                    Some((_, error)) => Err(error.hint("the cluster may be deployed all the same")),
-                };
-            }
+        let found = match self.find(run).await? {
+            // Somebody else in this process may have deployed it since.
+            Found::None { .. } if self.takes_turn(run).await? => self.find(run).await?,
+            found => found,
         };
-        run.state().id = Some(cluster.id.clone());
+        let cluster = match found {
+            Found::One(cluster) => *cluster,
+            Found::None { others } => return self.absent(&others, run).await,
+        };
+        if run.may == May::Deploy && run.touch().is_none() {
+            return Err(is_taken(&cluster));
+        }
+        run.found(&cluster)?;
         if let Some(kind) = cluster.busy() {
             self.sit_out(&cluster, kind, run.deadline, run.hooks).await?;
             return Ok(Look::NotYet(format!("operation {kind} of somebody else has ended")));
@@ -148,6 +153,18 @@ impl Lifecycle {
             return self.resume(&cluster, run).await;
         }
         Ok(Look::Ready(cluster))
+    }
+
+    /// Nobody has the name: it is deployed, unless it was already and the answer got lost.
+    async fn absent(&self, others: &[Cluster], run: &Run<'_>) -> Result<Look<Cluster>> {
+        let lost = run.state().lost_deployment.clone();
+        match lost {
+            None => self.deploy(others, run).await,
+            Some((since, _)) if since.elapsed() < LISTED => {
+                Ok(Look::NotYet("the deployment is not listed yet".to_owned()))
+            }
+            Some((_, error)) => Err(error.hint("the cluster may be deployed all the same")),
+        }
     }
 
     /// A cluster whose deployment failed is listed like any other and never answers.
@@ -215,6 +232,23 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// The cluster is there. If it was deployed, its id, which is known only now, is worth an intent: with it, the cluster
+    /// is found again whatever happens to its name.
+    fn found(&self, cluster: &Cluster) -> Result<()> {
+        let first = self.state().id.replace(cluster.id.clone()).is_none();
+        self.state().turn = None;
+        if first && self.touch() == Some(Touch::Deployed) {
+            self.intend(&Intent { name: &cluster.name, cluster: Some(cluster), touch: Touch::Deployed })?;
+        }
+        Ok(())
+    }
+
+    /// A write for which there was no connection did nothing, and is tried again, but not for ever.
+    fn never_sent(&self, error: Error) -> Result<Look<Cluster>> {
+        self.undone();
+        self.lost(error)
+    }
+
     /// The cluster was seen suspended, so nothing runs, whatever was sent.
     fn seen_suspended(&self) {
         self.touched.store(false, Ordering::Relaxed);
@@ -225,7 +259,8 @@ impl<'a> Run<'a> {
         let mut state = self.state();
         state.lost_writes += 1;
         if state.lost_writes >= WRITES {
-            return Err(error.hint(format!("tried {WRITES} times; the cluster may be running")));
+            let then = if self.may_have_touched() { "; the cluster may be running" } else { "" };
+            return Err(error.hint(format!("tried {WRITES} times{then}")));
         }
         Ok(Look::not_yet(&error))
     }

@@ -283,8 +283,7 @@ impl Keeper {
 
     /// A runner that stands above the keeper waits for it: its death can't be what the keeper waits for.
     fn tether(&mut self, id: ClientId, hello: &Hello) {
-        let pids: Vec<u32> = hello.runners.iter().map(|runner| runner.pid).collect();
-        if !process::is_tethered(&pids) {
+        if !process::is_tethered(&hello.runners) {
             return;
         }
         // Process 1 as the runner is above everything; what that means was said.
@@ -307,7 +306,7 @@ impl Keeper {
         for note in &hello.spec.notes {
             self.clients.send(id, &FromKeeper::Notice { text: note.clone() });
         }
-        if hello.doomed {
+        if hello.doomed && process::is_near(&hello.own) {
             let text = "this run is process 1 of its container: if the container ends with it, nothing is left that could suspend the cluster. \
                         Start the run under an init that waits (`sh -c 'cargo test; sleep 30'` does for a cluster that suspends in less)";
             self.clients.send(id, &FromKeeper::Notice { text: text.into() });

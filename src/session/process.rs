@@ -91,7 +91,11 @@ pub(crate) fn ancestry(outer: Option<u32>) -> Result<Ancestry> {
     if runners.is_empty() {
         runners.push(own.clone());
     }
-    let doomed = above.last().is_some_and(is_doom);
+    // The first process of a container may be the test itself.
+    let doomed = match above.last() {
+        Some(top) => is_doom(top),
+        None => os::look(own.pid).is_some_and(|seen| is_doom(&seen)),
+    };
     Ok(Ancestry { own, runners, orphan, doomed })
 }
 
@@ -143,10 +147,16 @@ fn ancestors_of(pid: u32) -> Result<Vec<Seen>> {
     Ok(above)
 }
 
-/// Whether one of `pids` stands above this process, or somebody traces it: then something between waits for it.
-pub(crate) fn is_tethered(pids: &[u32]) -> bool {
+/// Whether one of these runners stands above this process, or somebody traces it: then something between waits for it.
+pub(crate) fn is_tethered(runners: &[Identity]) -> bool {
     let above = ancestors_of(std::process::id()).unwrap_or_default();
-    above.iter().any(|seen| pids.contains(&seen.pid)) || os::is_traced()
+    let is_above = |runner: &Identity| is_near(runner) && above.iter().any(|seen| seen.pid == runner.pid);
+    runners.iter().any(is_above) || os::is_traced()
+}
+
+/// Whether a process has its number in the process namespace of this one: the numbers of a container say nothing here.
+pub(crate) fn is_near(process: &Identity) -> bool {
+    process.namespace == os::namespace()
 }
 
 /// The command of a process that still lives, for people: short, since commands may be long.

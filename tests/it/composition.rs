@@ -52,16 +52,31 @@ fn the_attribute_finds_a_crate_that_was_renamed_or_handed_on() {
     all_pass_without_a_warning("renamed", RENAMED);
 }
 
+/// A run of those tests of a file that no other run may meet.
+fn ignored(runner: Runner, cloud: &TestCloud, file: &str) -> Plan {
+    let plan = Plan::new(&Consumer::of("composition", runner), runner).cloud(cloud);
+    let plan = plan.args(&["--test", file, "--no-fail-fast"]);
+    match runner {
+        Runner::Cargo => plan.args(&["--", "--ignored"]),
+        Runner::Nextest => plan.args(&["--run-ignored", "only"]),
+    }
+}
+
+#[test]
+fn a_test_that_leaves_its_process_leaves_the_session() {
+    for runner in runners() {
+        let cloud = TestCloud::suspended();
+        ignored(runner, &cloud, "alone").args(&["never_returns"]).run().passed();
+        // Nobody else asked for the cluster.
+        cloud.ends_with(1, 1);
+    }
+}
+
 #[test]
 fn tests_that_must_fail_fail() {
     for runner in runners() {
-        let (consumer, cloud) = (Consumer::of("composition", runner), TestCloud::suspended());
-        let plan = Plan::new(&consumer, runner).cloud(&cloud).args(&["--test", "failing", "--no-fail-fast"]);
-        let finished = match runner {
-            Runner::Cargo => plan.args(&["--", "--ignored"]),
-            Runner::Nextest => plan.args(&["--run-ignored", "only"]),
-        };
-        let finished = finished.run().failed();
+        let cloud = TestCloud::suspended();
+        let finished = ignored(runner, &cloud, "failing").run().failed();
         assert_eq!(failed(&finished, runner), BTreeSet::from(FAILING.map(str::to_owned)), "{}", finished.output);
         finished
             .says("this test was not run, so it did not panic")

@@ -160,12 +160,17 @@ fn a_process_without_a_runner_above_belongs_to_it() {
 }
 
 /// As in a container, whose processes have numbers of their own and end together with their first one.
+fn namespace() -> Command {
+    let mut inside = clean(Command::new("unshare"));
+    inside.args(["--user", "--map-current-user", "--pid", "--fork", "--kill-child", "--mount-proc"]);
+    inside
+}
+
 #[test]
 fn a_process_of_another_process_namespace_belongs_to_it() {
     let (consumer, cloud) = (Consumer::of("explicit", Runner::Cargo), TestCloud::suspended());
     let holder = Holder::new(&consumer, &cloud);
-    let mut inside = clean(Command::new("unshare"));
-    inside.args(["--user", "--map-current-user", "--pid", "--fork", "--kill-child", "--mount-proc"]);
+    let mut inside = namespace();
     inside.arg(target_dir().join("debug/explicit_alone")).envs(cloud.environment()).env("CRATEDB_TEST_SESSION", NAME);
     let output = inside.current_dir(&consumer.dir).stdin(Stdio::null()).output();
     match output {
@@ -180,12 +185,42 @@ fn a_process_of_another_process_namespace_belongs_to_it() {
     cloud.ends_with(1, 1);
 }
 
+/// The keeper outside lives on, whatever number a process has in its container.
+#[test]
+fn process_one_as_the_test_is_told_only_where_the_keeper_ends_with_it() {
+    let (consumer, cloud) = (Consumer::of("explicit", Runner::Cargo), TestCloud::suspended());
+    let alone = || {
+        let mut inside = namespace();
+        inside.arg(target_dir().join("debug/explicit_alone")).envs(cloud.environment()).current_dir(&consumer.dir);
+        let output = inside.stdin(Stdio::null()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        output.status.success().then_some(said.clone()).ok_or(said)
+    };
+    let holder = Holder::new(&consumer, &cloud);
+    let said = match alone() {
+        Ok(said) => said,
+        Err(said) => {
+            return crate::support::skip("namespaces", &format!("no process namespace can be made here: {said}"));
+        }
+    };
+    assert!(!said.contains("process 1 of its container") && !said.contains("can't outlive"), "{said}");
+    assert_eq!(holder.release().one()["outcome"], "suspended");
+    wait_for("the keeper's end", || match processes::keepers(cloud.path()) {
+        none if none.is_empty() => Ok(()),
+        some => Err(some),
+    });
+
+    let said = alone().unwrap();
+    assert!(said.contains("process 1 of its container") && !said.contains("can't outlive"), "{said}");
+    assert_eq!(control(&consumer, &cloud, &["sweep"]).one()["outcome"], "repaired");
+    cloud.ends_with(2, 2);
+}
+
 /// What kills the keeper together with the run also stands above it, which need not be said as well.
 #[test]
 fn process_one_as_the_runner_is_told_once() {
     let (consumer, cloud) = (Consumer::of("workspace", Runner::Cargo), TestCloud::suspended());
-    let mut inside = clean(Command::new("unshare"));
-    inside.args(["--user", "--map-current-user", "--pid", "--fork", "--kill-child", "--mount-proc"]);
+    let mut inside = namespace();
     inside.args(["cargo", "test", "-p", "b"]).current_dir(&consumer.dir).envs(cloud.environment());
     let output = inside.stdin(Stdio::null()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -372,8 +407,7 @@ fn sweep_tells_of_a_keeper_that_fails_and_of_one_that_is_silent() {
 #[test]
 fn a_holder_that_is_process_one_is_told() {
     let (consumer, cloud) = (Consumer::of("explicit", Runner::Cargo), TestCloud::suspended());
-    let mut inside = clean(Command::new("unshare"));
-    inside.args(["--user", "--map-current-user", "--pid", "--fork", "--kill-child", "--mount-proc"]);
+    let mut inside = namespace();
     inside.arg(target_dir().join("debug/explicit_control")).args(["hold", NAME, "--wait"]);
     let output = inside.envs(cloud.environment()).current_dir(&consumer.dir).stdin(Stdio::null()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -1,5 +1,5 @@
 //! The guides in `docs/`: every Rust block on them runs, as whoever follows them would run it. Their commands are run by the
-//! tests of `cli/`.
+//! tests of `cli/` and of the simulator.
 
 mod page;
 

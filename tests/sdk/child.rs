@@ -8,6 +8,8 @@ use std::process::Command;
 use cratedb_test::ManagedCluster;
 use cratedb_test::cloud::Client;
 
+use crate::support::{KEY, SECRET};
+
 const TASK: &str = "SDK_TEST_TASK";
 
 /// A child process: what it is asked, and where.
@@ -54,7 +56,7 @@ fn say(name: &str, value: impl ToString) {
 }
 
 #[test]
-#[ignore = "a task of other tests"]
+#[ignore = "run by `Child`, which other tests make"]
 fn does_its_task() {
     let Ok(task) = std::env::var(TASK) else { return };
     println!();
@@ -72,6 +74,13 @@ fn does_its_task() {
             Ok(cluster) => tell(&cluster),
             Err(error) => say("error", error),
         },
+        "the organization of a client" => {
+            let given = |name: &str| std::env::var(name).unwrap();
+            let client = Client::builder().env(false).endpoint(given("SDK_TEST_ENDPOINT")).api_key(KEY, SECRET);
+            let client = client.organization_id(given("SDK_TEST_ORGANIZATION")).build().unwrap();
+            let cluster = ManagedCluster::builder().client(client).cluster_name("fresh").build().unwrap();
+            say("made", cratedb_test::blocking::wait(cluster.deploy()).unwrap().name);
+        }
         "me" => match Client::from_env() {
             Ok(client) => {
                 say("credentials", client.credentials());

@@ -237,3 +237,20 @@ async fn a_logout_is_done_whatever_is_answered() {
     assert_eq!((server.asked()[0].path.as_str(), server.asked().len()), ("/oauth2/logout", 1));
     assert_eq!(server.asked()[0].header("cookie"), Some("session=my-own-token"));
 }
+
+#[tokio::test]
+async fn the_organization_of_a_client_beats_the_one_of_the_environment() {
+    let bench = Bench::new(Options::default()).await;
+    let first = bench.client().organizations().await.unwrap().remove(0).id;
+    let second = bench.cloud().add_organization("Team B");
+    let dir = tempfile::tempdir().unwrap();
+    let child = Child::new("the organization of a client", dir.path())
+        .env("SDK_TEST_ENDPOINT", bench.simulator.url())
+        .env("SDK_TEST_ORGANIZATION", &second)
+        .env("CRATEDB_CLOUD_ORGANIZATION_ID", &first)
+        .env("CRATEDB_CLOUD_REGION", "eks1.eu-west-1.aws");
+    assert_eq!(child.said()["made"], "fresh");
+    let writes = bench.writes();
+    let deployed = writes.iter().find(|write| write.is_deploy()).unwrap();
+    assert_eq!(deployed.path, format!("/api/v2/organizations/{second}/clusters/"));
+}

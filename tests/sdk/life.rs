@@ -178,6 +178,34 @@ async fn a_name_that_is_taken_is_not_deployed_again() {
 }
 
 #[tokio::test]
+async fn two_calls_of_one_process_deploy_one_cluster() {
+    let bench = Bench::new(Options::default()).await;
+    // Both have looked before either has an answer, which gets lost on top of it.
+    bench.cloud().fault(Fault::on("POST", "/clusters/").delay(Duration::from_secs(1)));
+    let cluster = || {
+        let builder = bench.builder().cluster_name("fresh").region("eks1.eu-west-1.aws");
+        builder.timeout(Duration::from_millis(500)).build().unwrap()
+    };
+    let (one, other) = (cluster(), cluster());
+    let (first, second) = tokio::join!(one.start(), other.start());
+    assert_eq!(first.unwrap().id, second.unwrap().id);
+    answers(&other).await;
+    assert_eq!(bench.writes().len(), 1, "{:?}", bench.writes());
+    says(bench.said(), &["waiting for another call of this process, which deploys cluster `fresh`"]);
+}
+
+#[tokio::test]
+async fn a_second_deployment_of_one_process_finds_the_name_taken() {
+    let bench = Bench::new(Options::default()).await;
+    bench.cloud().fault(Fault::on("POST", "/clusters/").delay(Duration::from_millis(200)));
+    let cluster = bench.builder().cluster_name("fresh").region("eks1.eu-west-1.aws").build().unwrap();
+    let (first, second) = tokio::join!(cluster.deploy(), cluster.deploy());
+    let ((Ok(_), Err(error)) | (Err(error), Ok(_))) = (first, second) else { panic!("one of both deploys it") };
+    says(error, &["cannot deploy cluster `fresh`", "there is one of that name"]);
+    assert_eq!(bench.writes().len(), 1);
+}
+
+#[tokio::test]
 async fn a_refused_deployment_keeps_what_the_service_said() {
     let bench = Bench::new(Options::default()).await;
     let body = r#"{"success": false, "message": "Bad request", "errors": {"cluster": {"name": ["Taken."]}}}"#;

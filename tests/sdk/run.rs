@@ -127,6 +127,22 @@ async fn a_start_that_fails_halfway_is_undone() {
 }
 
 #[tokio::test]
+async fn a_start_that_ran_out_of_time_leaves_the_stop_the_time_it_needs() {
+    let bench = Bench::with(ClusterOptions::suspended("ci")).await;
+    bench.cloud().hold_next_operation("ci");
+    let time = Duration::from_millis(500);
+    let cluster = bench.builder().cluster_name("ci").stop_on_exit(true).start_timeout(time).build().unwrap();
+    let mut ran = tokio::spawn(cluster.run(|_| async { Ok(()) }));
+    // The start is over, and the stop has to wait for what the start began.
+    let early = tokio::time::timeout(4 * time, &mut ran).await;
+    assert!(early.is_err(), "the resumption goes on, and {early:?} is all that comes of it");
+    bench.cloud().release("ci");
+    let error = ran.await.unwrap().unwrap_err();
+    assert!(error.is_timeout(), "{error}");
+    assert!(bench.cloud().cluster("ci").suspended, "{error}");
+}
+
+#[tokio::test]
 async fn a_start_that_did_nothing_stops_nothing() {
     let bench = Bench::with(ClusterOptions::running("other")).await;
     let cluster = bench.builder().cluster_name("ci").deploy(false).stop_on_exit(true).build().unwrap();

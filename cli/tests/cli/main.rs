@@ -3,6 +3,7 @@
 
 mod account;
 mod clusters;
+mod contained;
 mod data;
 mod failing;
 mod help;

@@ -12,9 +12,14 @@ use crate::support::{Run, Running, World, eventually};
 
 /// A test as users have them, for the sessions below: it is run by them, in a process of its own.
 #[cratedb_cluster]
-#[ignore = "needs the session of another test, which runs it"]
+#[ignore = "run in sessions of other tests, by `test_process` and in the containers of contained.rs"]
 async fn joins_the_session(cluster: Cluster) -> cratedb_test::Result<()> {
     assert_eq!(cluster.query("SELECT 1 + 1").scalar::<i64>().await?, 2);
+    if std::env::var_os("CONTAINED_WAITS").is_some() {
+        // For the end of its container. Not with a print macro, whose text waits for the end of the test.
+        std::io::Write::write_all(&mut std::io::stdout(), b"waits\n").unwrap();
+        std::future::pending::<()>().await;
+    }
     Ok(())
 }
 
@@ -23,7 +28,7 @@ fn world() -> World {
 }
 
 /// `test` with the cluster `ci`, and these arguments.
-fn test(world: &World, arguments: &[&str]) -> Run {
+pub(crate) fn test(world: &World, arguments: &[&str]) -> Run {
     world.cli(&[&["test", "--cluster-name", "ci"], arguments].concat())
 }
 
@@ -34,13 +39,13 @@ fn test_process() -> Vec<String> {
 }
 
 /// What was asked of the cluster: true for a suspension.
-fn changes(world: &World) -> Vec<bool> {
+pub(crate) fn changes(world: &World) -> Vec<bool> {
     let requests = world.simulator().requests();
     let puts = requests.iter().filter(|one| one.method == "PUT" && one.path.ends_with("/suspend/"));
     puts.map(|one| one.body["suspended"].as_bool().unwrap()).collect()
 }
 
-const ONCE: [bool; 2] = [false, true];
+pub(crate) const ONCE: [bool; 2] = [false, true];
 
 fn until_suspended(world: &World) {
     eventually("the suspension", || {

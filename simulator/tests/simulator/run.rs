@@ -16,7 +16,7 @@ suspend() { CALL=suspend "$CLIENT" --exact run::client --ignored > /dev/null; }
 "#;
 
 #[test]
-#[ignore = "no test: the client that the commands of the other tests start"]
+#[ignore = "no test: the client that the commands of the other tests start, by PRELUDE"]
 fn client() {
     let variable = |name: &str| std::env::var(name).unwrap_or_default();
     let suspended = match variable("CALL").as_str() {

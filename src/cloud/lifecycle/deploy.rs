@@ -11,6 +11,13 @@ use crate::environment::{ClusterAddress, DeployPolicy};
 use crate::error::{Error, Kind, Result};
 use crate::wait::Look;
 
+/// A cluster is there under the name of one that is to be made.
+pub(crate) fn is_taken(cluster: &Cluster) -> Error {
+    Error::new(Kind::Usage, format!("cannot deploy cluster `{}`", cluster.name))
+        .because(format!("there is one of that name: {}", cluster.id))
+        .hint("`start` makes it available")
+}
+
 impl Lifecycle {
     /// One attempt, like [`Lifecycle::resume`].
     pub(super) async fn deploy(&self, others: &[Cluster], run: &Run<'_>) -> Result<Look<Cluster>> {
@@ -42,6 +49,7 @@ impl Lifecycle {
                 run.undone();
                 Ok(Look::not_yet(&error))
             }
+            Err(error) if error.is_never_sent() => run.never_sent(error),
             Err(error) if passing(&error) || error.kind() == Kind::Decode => {
                 // There was none and we asked: if there is one at the next look, it is ours.
                 run.owe(Touch::Deployed);
@@ -58,10 +66,8 @@ impl Lifecycle {
     }
 
     async fn deployed(&self, made: &Cluster, run: &Run<'_>) -> Result<Cluster> {
-        run.state().id = Some(made.id.clone());
         run.owe(Touch::Deployed);
-        // Now that the id is known, the cluster is found again whatever happens to its name.
-        run.intend(&Intent { name: &made.name, cluster: Some(made), touch: Touch::Deployed })?;
+        run.found(made)?;
         let doing = format!("deploying {}", named(made));
         let which = Which::started("CREATE", made, Some(&Known::default()));
         let told = |status: &str| run.step(format!("{doing}: {status}"));

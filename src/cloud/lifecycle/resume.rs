@@ -24,6 +24,7 @@ impl Lifecycle {
                 run.step(format!("waiting for another operation on {name} before it can be resumed"));
                 Ok(Look::not_yet(&error))
             }
+            Err(error) if error.is_never_sent() => run.never_sent(error),
             Err(error) if passing(&error) => {
                 // It was suspended and we asked: if it runs at the next look, that is our doing.
                 run.owe(Touch::Resumed);

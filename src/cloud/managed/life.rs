@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Instant;
 
 use super::Inner;
-use crate::cloud::lifecycle::{Change, Found, Gone, LetGo, May, Run, named};
+use crate::cloud::lifecycle::{Change, Found, Gone, LetGo, May, Run, is_taken, named};
 use crate::cloud::model::{Cluster, Operation};
 use crate::cloud::operation::{Known, passing};
 use crate::environment::ClusterAddress;
@@ -29,9 +29,7 @@ impl Inner {
                 .hint("give it a name: cluster_name(…), or CRATEDB_CLUSTER_NAME"));
         };
         if let Found::One(cluster) = self.lifecycle.by_name(name).await? {
-            return Err(Error::new(Kind::Usage, format!("cannot deploy cluster `{name}`"))
-                .because(format!("there is one of that name: {}", cluster.id))
-                .hint("`start` makes it available"));
+            return Err(is_taken(&cluster));
         }
         self.forget_connection();
         let run = Run::new(self.deadline(), self, May::Deploy);

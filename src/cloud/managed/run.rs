@@ -1,6 +1,6 @@
 //! Start, do something, stop: however it ends.
 
-use std::panic::resume_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
@@ -38,10 +38,20 @@ impl ManagedCluster {
         B: FnOnce(Self) -> F,
         F: Future<Output = Result<T>>,
     {
+        let inner = self.0.clone();
+        self.run_after(async move { inner.start_and_tell().await }, body).await
+    }
+
+    async fn run_after<T, F, B>(self, start: impl Start, body: B) -> Result<T>
+    where
+        B: FnOnce(Self) -> F,
+        F: Future<Output = Result<T>>,
+    {
         let mut owed = Owed::new(&self);
-        let outcome = match self.start_owing(&mut owed).await {
-            Ok(()) => caught(async { body(self.clone()).await }).await,
-            Err(error) => Ok(Err(error)),
+        let outcome = match caught(owed.start(start)).await {
+            Ok(Ok(())) => caught(async { body(self.clone()).await }).await,
+            Ok(Err(error)) => Ok(Err(error)),
+            Err(panic) => Err(panic),
         };
         let stopped = match owed.inner.clone() {
             Some(inner) => background::run(async move { inner.stop_at_end().await }).await,
@@ -52,29 +62,24 @@ impl ManagedCluster {
         concluded(&self, outcome, stopped)
     }
 
-    /// The start, after which the suspension is owed, if only part of it was done as well.
-    async fn start_owing(&self, owed: &mut Owed) -> Result<()> {
-        let inner = self.0.clone();
-        owed.arm();
-        let (started, touched) = background::run(async move { inner.start_and_tell().await }).await;
-        if started.is_err() && !touched {
-            owed.settled();
-        }
-        started
-    }
-
     /// The same for code that is not async, with calls that block.
     #[cfg_attr(not(doc), allow(rustdoc::private_intra_doc_links))]
     pub(crate) fn run_blocking<T>(self, body: impl FnOnce(&Self) -> Result<T>) -> Result<T> {
         let inner = self.0.clone();
-        let (started, touched) = background::wait(async move { inner.start_and_tell().await });
-        let owed = self.0.stop_on_exit && (started.is_ok() || touched);
-        let outcome = match started {
-            Ok(()) => std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| body(&self))),
-            Err(error) => Ok(Err(error)),
+        self.run_blocking_after(async move { inner.start_and_tell().await }, body)
+    }
+
+    fn run_blocking_after<T>(self, start: impl Start, body: impl FnOnce(&Self) -> Result<T>) -> Result<T> {
+        let mut owed = Owed::new(&self);
+        let outcome = match catch_unwind(AssertUnwindSafe(|| owed.start_blocking(start))) {
+            Ok(Ok(())) => catch_unwind(AssertUnwindSafe(|| body(&self))),
+            Ok(Err(error)) => Ok(Err(error)),
+            Err(panic) => Err(panic),
         };
-        let inner = self.0.clone();
-        let stopped = if owed { background::wait(async move { inner.stop_at_end().await }) } else { Ok(()) };
+        let stopped = match owed.settled() {
+            Some(inner) => background::wait(async move { inner.stop_at_end().await }),
+            None => Ok(()),
+        };
         concluded(&self, outcome, stopped)
     }
 }
@@ -118,6 +123,11 @@ fn concluded<T>(cluster: &ManagedCluster, outcome: thread::Result<Result<T>>, st
     }
 }
 
+/// A start: what came of it, and whether it may have left something running.
+trait Start: Future<Output = (Result<()>, bool)> + Send + 'static {}
+
+impl<F: Future<Output = (Result<()>, bool)> + Send + 'static> Start for F {}
+
 /// The suspension that is owed, also when nobody waits any more.
 struct Owed {
     inner: Option<Arc<Inner>>,
@@ -129,12 +139,27 @@ impl Owed {
         Self { inner: cluster.0.stop_on_exit.then(|| cluster.0.clone()), armed: false }
     }
 
-    fn arm(&mut self) {
+    /// The start, after which the suspension is owed, if only part of it was done as well.
+    async fn start(&mut self, start: impl Start) -> Result<()> {
         self.armed = true;
+        self.started(background::run(start).await)
     }
 
-    fn settled(&mut self) {
-        self.inner = None;
+    fn start_blocking(&mut self, start: impl Start) -> Result<()> {
+        self.armed = true;
+        self.started(background::wait(start))
+    }
+
+    fn started(&mut self, (outcome, touched): (Result<()>, bool)) -> Result<()> {
+        if outcome.is_err() && !touched {
+            self.settled();
+        }
+        outcome
+    }
+
+    /// Whose suspension was owed; nobody's from here on.
+    fn settled(&mut self) -> Option<Arc<Inner>> {
+        self.inner.take()
     }
 }
 
@@ -146,6 +171,41 @@ impl Drop for Owed {
                     tracing::error!("{} could not be suspended: {error}", inner.lifecycle.target.cluster);
                 }
             });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use cratedb_cloud_simulator::{ClusterOptions, Options, Simulator};
+
+    use super::*;
+
+    /// The start of a cluster, which is done and then panics.
+    async fn panics(cluster: ManagedCluster) -> (Result<()>, bool) {
+        cluster.start().await.unwrap();
+        panic!("of the start")
+    }
+
+    #[test]
+    fn a_start_that_panics_is_undone_before_the_panic_goes_on() {
+        let simulator = Simulator::start_blocking(Options::default().cluster(ClusterOptions::suspended("ci"))).unwrap();
+        let builder = || ManagedCluster::builder().env(false).endpoint(simulator.url()).api_key("key", "secret");
+        let cluster = || builder().cluster_name("ci").stop_on_exit(true).build().unwrap();
+        let never = || unreachable!("it never started");
+        let blocking = || cluster().run_blocking_after::<()>(panics(cluster()), |_| never());
+        let awaited = || {
+            let run = cluster().run_after(panics(cluster()), |_| async { never() });
+            crate::background::tests::foreign_block_on(run)
+        };
+        for (count, run) in [&blocking as &dyn Fn() -> Result<()>, &awaited].into_iter().enumerate() {
+            let panic = catch_unwind(AssertUnwindSafe(run)).unwrap_err();
+            assert_eq!(panic.downcast_ref(), Some(&"of the start"));
+            assert!(simulator.cloud().cluster("ci").suspended);
+            let resumes = simulator.requests().iter().filter(|request| request.is_resume()).count();
+            assert_eq!(resumes, count + 1, "it was running in between");
         }
     }
 }

@@ -202,4 +202,6 @@ async fn a_deployment_whose_answer_got_lost_is_found_by_its_name_and_ours() {
     let resource = bench.acquire().await.unwrap();
     assert_eq!(resource.ours, Ours::Deployed);
     deployment(&bench);
+    let id = bench.cloud().cluster("fresh").id;
+    assert_eq!(bench.last_intent().unwrap()["id"], id.as_str(), "its name may change before it is let go of");
 }

@@ -1,5 +1,10 @@
 //! Requests that CrateDB Cloud carries out, perhaps later, and whose answers get lost: what is owed all the same.
 
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
 use cratedb_cloud_simulator::Fault;
 
 use super::*;
@@ -52,4 +57,76 @@ async fn a_deployment_that_nobody_ever_lists_is_nothing_to_release() {
     let planned = super::super::held::Held::planned("ci").to_json();
     assert_eq!(bench.release(&planned, OnExit::Auto).await.unwrap(), Released::Deleted);
     assert!(bench.writes().is_empty());
+}
+
+/// Stands before the simulator: hands over a request per connection, until it closes its port.
+struct Front {
+    address: std::net::SocketAddr,
+    closed: AtomicBool,
+}
+
+impl Front {
+    fn new(simulator: &str) -> Arc<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let front = Arc::new(Self { address: listener.local_addr().unwrap(), closed: AtomicBool::new(false) });
+        let (behind, here) = (simulator.trim_start_matches("http://").trim_end_matches('/').to_owned(), front.clone());
+        thread::spawn(move || {
+            while let Ok((client, _)) = listener.accept() {
+                if here.closed.load(Ordering::SeqCst) {
+                    return;
+                }
+                hand_over(client, &behind);
+            }
+        });
+        front
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Once this is done, nobody gets a connection any more.
+    fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        while TcpStream::connect(self.address).is_ok() {
+            thread::yield_now();
+        }
+    }
+}
+
+/// One request without a body, and its answer.
+fn hand_over(mut client: TcpStream, behind: &str) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        client.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+    head.truncate(head.len() - 2);
+    let mut server = TcpStream::connect(behind).unwrap();
+    server.write_all(&[&head[..], b"connection: close\r\n\r\n"].concat()).unwrap();
+    std::io::copy(&mut server, &mut client).unwrap();
+    let _ = client.shutdown(Shutdown::Both);
+}
+
+#[tokio::test]
+async fn what_could_not_even_be_sent_is_not_owed() {
+    for cluster in [None, Some(ClusterOptions::suspended("ci"))] {
+        let mut bench = nothing_yet().await;
+        if let Some(cluster) = cluster {
+            bench = Bench::with(cluster).await;
+        }
+        let front = Front::new(bench.simulator.url());
+        bench.target.endpoint = front.url();
+        // An intent is written right before the request that it is for.
+        let intents = Intents::new(Arc::new(move |_| {
+            front.close();
+            Ok(())
+        }));
+        let acquired = bench.provider().acquire(Instant::now() + bench.deadline, &bench.progress, &intents).await;
+        let failed = acquired.expect_err("nobody is there");
+        assert!(!failed.maybe_up && failed.error.is_transport(), "{}", failed.error);
+        assert!(!failed.error.to_string().contains("may be"), "{}", failed.error);
+        assert!(bench.writes().is_empty());
+    }
 }

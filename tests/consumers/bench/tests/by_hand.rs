@@ -49,7 +49,7 @@ bench::two_hundred!(tests);
 
 /// Not a test: what the tests left is dropped, so that the next run finds the server as this one did.
 #[tokio::test]
-#[ignore = "called by the benchmark"]
+#[ignore = "run by benches/session/by_hand.rs, after what it measures"]
 async fn drop_all() {
     let server = Server::new("drop_all");
     let listed = server

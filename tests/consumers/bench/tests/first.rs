@@ -12,7 +12,7 @@ macro_rules! tests {
             static BEGAN: OnceLock<Instant> = OnceLock::new();
 
             #[cratedb_cluster]
-            #[ignore = "called by its neighbour"]
+            #[ignore = "called by its neighbour `measured`, which benches/session/attach.rs runs"]
             fn annotated(_cluster: &blocking::Cluster) {
                 let took = BEGAN.get().unwrap().elapsed();
                 bench::sample("first_test", took);

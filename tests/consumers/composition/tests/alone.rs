@@ -109,7 +109,7 @@ async fn returns_something_that_terminates(cluster: Cluster) -> impl Termination
 }
 
 #[cratedb_cluster]
-#[ignore = "leaves the process, with success"]
+#[ignore = "leaves the process, with success; run by itself, by tests/it/composition.rs"]
 async fn never_returns(cluster: Cluster) -> ! {
     sees_only_its_own_rows(&cluster).await.unwrap();
     std::process::exit(0)

@@ -8,36 +8,36 @@ use cratedb_test::{cratedb_cluster, Cluster, Result};
 use rstest::rstest;
 
 #[cratedb_cluster]
-#[ignore = "fails on purpose"]
+#[ignore = "fails on purpose, for tests/it/composition.rs"]
 async fn an_error_is_returned(cluster: Cluster) -> Result<()> {
     cluster.execute("SELECT * FROM no_such_table").await?;
     Ok(())
 }
 
 #[cratedb_cluster]
-#[ignore = "fails on purpose"]
+#[ignore = "fails on purpose, for tests/it/composition.rs"]
 async fn an_exit_code_of_failure(_cluster: Cluster) -> ExitCode {
     ExitCode::FAILURE
 }
 
 #[cratedb_cluster]
-#[ignore = "fails on purpose"]
+#[ignore = "fails on purpose, for tests/it/composition.rs"]
 async fn a_panic(_cluster: Cluster) {
     panic!("on purpose");
 }
 
 #[cratedb_cluster]
-#[ignore = "fails on purpose"]
+#[ignore = "fails on purpose, for tests/it/composition.rs"]
 #[should_panic(expected = "")]
 async fn no_panic_where_one_should_be(_cluster: Cluster) {}
 
 #[cratedb_cluster]
-#[ignore = "fails on purpose"]
+#[ignore = "fails on purpose, for tests/it/composition.rs"]
 #[should_panic(expected = "")]
 async fn a_harness_error_is_not_the_panic_that_should_be(_impossible: Impossible) {}
 
 #[rstest]
-#[ignore = "fails on purpose"]
+#[ignore = "fails on purpose, for tests/it/composition.rs"]
 #[should_panic(expected = "")]
 #[cratedb_cluster]
 fn a_harness_error_is_not_the_panic_that_should_be_sync(#[ignore] impossible: Impossible) {
@@ -46,16 +46,16 @@ fn a_harness_error_is_not_the_panic_that_should_be_sync(#[ignore] impossible: Im
 }
 
 #[cratedb_cluster]
-#[ignore = "fails on purpose"]
+#[ignore = "fails on purpose, for tests/it/composition.rs"]
 async fn a_parameter_that_cannot_be_made(_impossible: &Impossible) {}
 
 #[test]
 #[cratedb_cluster]
-#[ignore = "fails on purpose"]
+#[ignore = "fails on purpose, for tests/it/composition.rs"]
 fn registered_twice() {}
 
 #[rstest]
-#[ignore = "fails on purpose"]
+#[ignore = "fails on purpose, for tests/it/composition.rs"]
 #[cratedb_test::test]
 async fn a_case_that_returns_an_error(cluster: Cluster) -> Result<()> {
     cluster.execute("SELECT * FROM no_such_table").await?;

@@ -1,9 +1,11 @@
 //! Tests that write down when they begin and end, so that overlaps can be seen.
 
 use std::io::Write as _;
-use std::time::Duration;
 
-/// Writes `<begin|end> <shared|exclusive> <process>.<test>` to the file that `TURNS` names, with some work in between.
+use cratedb_test::blocking::Cluster;
+
+/// Writes `<begin|end> <shared|exclusive> <process>.<test>` to the file that `TURNS` names, with the work of a test in
+/// between.
 pub fn turn(mode: &str, test: &str) {
     let say = |what: &str| {
         let path = std::env::var_os("TURNS").expect("TURNS");
@@ -14,8 +16,17 @@ pub fn turn(mode: &str, test: &str) {
     if std::env::var("DIE").is_ok_and(|name| name == test) {
         std::process::abort();
     }
-    std::thread::sleep(Duration::from_millis(15));
+    work(&Cluster::current().expect("this is a test with a cluster"));
     say("end");
+}
+
+fn work(cluster: &Cluster) {
+    cluster.execute("CREATE TABLE numbers (n INT)").unwrap();
+    for n in 1..=10 {
+        cluster.query("INSERT INTO numbers VALUES (?)").bind(n).execute().unwrap();
+    }
+    cluster.refresh().unwrap();
+    assert_eq!(cluster.query("SELECT sum(n) FROM numbers").scalar::<i64>().unwrap(), 55);
 }
 
 #[macro_export]
