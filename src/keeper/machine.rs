@@ -17,8 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aftermath::Aftermath;
 pub(crate) use event::{
-    AttemptId, ClientId, CutReason, Effect, Event, FailReason, Join, LookId, Millis, Mode, Policy, RefuseReason, RunnerId,
-    SessionId, Word,
+    AttemptId, ClientId, CutReason, Effect, Event, FailReason, Join, LookId, Millis, Mode, Policy, RefuseReason,
+    RunnerId, SessionId, Word,
 };
 use grants::Grants;
 use sessions::{Lease, Session};

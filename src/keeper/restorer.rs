@@ -132,7 +132,8 @@ async fn things(client: &Client) -> Result<BTreeMap<Thing, std::collections::BTr
 }
 
 async fn granted(client: &Client) -> Result<Vec<(String, String)>> {
-    const LIST: &str = "SELECT name, granted_roles['role'] FROM sys.users UNION ALL SELECT name, granted_roles['role'] FROM sys.roles";
+    const LIST: &str =
+        "SELECT name, granted_roles['role'] FROM sys.users UNION ALL SELECT name, granted_roles['role'] FROM sys.roles";
     let rows = listed(client.rows::<(String, Option<Vec<String>>)>(LIST).await)?.unwrap_or_default();
     let pairs = |(who, roles): (String, Option<Vec<String>>)| {
         roles.unwrap_or_default().into_iter().map(move |role| (role, who.clone()))

@@ -13,7 +13,8 @@ use crate::support::consumer::Consumer;
 use crate::support::run::{Plan, Runner, runners};
 use crate::support::{processes, skip, wait_for};
 
-const CHANGES: &str = r#"SET GLOBAL "stats.enabled" = false;SET GLOBAL "stats.jobs_log_size" = 7;CREATE USER "made ""here"""#;
+const CHANGES: &str =
+    r##"SET GLOBAL "stats.enabled" = false;SET GLOBAL "stats.jobs_log_size" = 7;CREATE USER "made ""here""""##;
 
 /// One statement over HTTP, by hand: what is tested must not be the judge.
 fn ask(url: &str, stmt: &str) -> serde_json::Value {
@@ -25,6 +26,14 @@ fn ask(url: &str, stmt: &str) -> serde_json::Value {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+}
+
+/// nextest keeps to itself what a passed test says, unless it is asked.
+fn shown(plan: Plan, runner: Runner) -> Plan {
+    match runner {
+        Runner::Cargo => plan,
+        Runner::Nextest => plan.args(&["--success-output=immediate"]),
+    }
 }
 
 /// A cluster that lives on, and what its tests see of it.
@@ -45,7 +54,7 @@ impl Scene {
 
     fn plan(&self, consumer: &Consumer, runner: Runner) -> Plan {
         let first = self.files.path().join("first").display().to_string();
-        Plan::new(consumer, runner).cloud(&self.cloud).env("CHANGES", CHANGES).env("FIRST", first)
+        shown(Plan::new(consumer, runner), runner).cloud(&self.cloud).env("CHANGES", CHANGES).env("FIRST", first)
     }
 
     fn sql(&self, stmt: &str) -> serde_json::Value {
@@ -65,8 +74,12 @@ impl Scene {
     }
 }
 
-const SAYS: [&str; 4] =
-    ["`exclusive::tests::b_changes` changed the cluster outside its schema", "stats.enabled", "stats.jobs_log_size", r#"user "made ""here""""#];
+const SAYS: [&str; 4] = [
+    "`exclusive::tests::b_changes` changed the cluster outside its schema",
+    "stats.enabled",
+    "stats.jobs_log_size",
+    r##"user "made ""here""""##,
+];
 
 #[test]
 fn it_is_put_back_before_the_next_test_and_named() {
@@ -140,7 +153,7 @@ fn a_suspended_cluster_is_clean_when_it_sleeps_again() {
     again.never_says("changed the cluster");
     scene.cloud.ends_with(2, 2);
     let log = scene.cloud.log();
-    assert!(log.contains(r#"DROP USER IF EXISTS "made ""here"""#.replace('"', "\\\"").as_str()), "{log}");
+    assert!(log.contains(r##"DROP USER IF EXISTS "made ""here""""##.replace('"', "\\\"").as_str()), "{log}");
 }
 
 #[test]
@@ -182,7 +195,7 @@ fn a_real_server_is_put_back_whole() {
         r#"SET GLOBAL "logger.action" = 'DEBUG'"#,
         "CREATE ROLE made_role",
         "GRANT made_role TO stays",
-        r#"GRANT made_role TO "made ""here""""#,
+        r##"GRANT made_role TO "made ""here""""##,
         "CREATE REPOSITORY made_repository TYPE fs WITH (location = 'made')",
         "CREATE BLOB TABLE made_blobs",
         "CREATE ANALYZER made_analyzer (TOKENIZER whitespace)",
@@ -194,9 +207,10 @@ fn a_real_server_is_put_back_whole() {
     ];
     assert!(server.ask("CREATE USER stays").contains("rowcount"));
     for runner in runners() {
-        let (consumer, dir) = (Consumer::of("exclusive", runner), tempfile::Builder::new().prefix("ct").tempdir_in("/tmp").unwrap());
+        let (consumer, dir) =
+            (Consumer::of("exclusive", runner), tempfile::Builder::new().prefix("ct").tempdir_in("/tmp").unwrap());
         let before = server.ask("SELECT settings FROM sys.cluster");
-        let plan = Plan::new(&consumer, runner)
+        let plan = shown(Plan::new(&consumer, runner), runner)
             .env("CRATEDB_CLUSTER_URL", format!("http://{}", server.address))
             .env("CRATEDB_TEST_DIR", dir.path().display().to_string())
             .env("FIRST", dir.path().join("first").display().to_string())
@@ -204,14 +218,35 @@ fn a_real_server_is_put_back_whole() {
         let looks = "SELECT settings FROM sys.cluster";
         let run = plan.env("LOOK", looks).in_order().run().passed();
         let mut run = run.never_says("NOT put back");
-        for name in ["watermark.low", "logger.action", "made_role", "made_repository", "made_blobs", "made_analyzer", "made_publication", "made_server"] {
+        for name in [
+            "watermark.low",
+            "logger.action",
+            "made_role",
+            "made_repository",
+            "made_blobs",
+            "made_analyzer",
+            "made_publication",
+            "made_server",
+        ] {
             run = run.says(name);
         }
         wait_for("the keeper's end", || match processes::keepers(dir.path()) {
             none if none.is_empty() => Ok(()),
             some => Err(some),
         });
-        let body = |answer: &str| answer.split_once("\r\n\r\n").unwrap().1.split_once("\"rows\"").unwrap().1.rsplit_once("\"duration\"").unwrap().0.to_owned();
+        let body = |answer: &str| {
+            answer
+                .split_once("\r\n\r\n")
+                .unwrap()
+                .1
+                .split_once("\"rows\"")
+                .unwrap()
+                .1
+                .rsplit_once("\"duration\"")
+                .unwrap()
+                .0
+                .to_owned()
+        };
         assert_eq!(body(&before), body(&server.ask("SELECT settings FROM sys.cluster")));
         for list in [
             "SELECT name FROM sys.users WHERE name LIKE 'made%' UNION ALL SELECT name FROM sys.roles WHERE name LIKE 'made%'",

@@ -45,10 +45,8 @@ fn what_the_reset_did_not_bring_back_is_set() {
         json!({"a": {"text": "it's", "number": 0.55, "yes": true, "list": ["x", "y"], "none": []}, "same": 1}),
         &[],
     );
-    let after = globals(
-        json!({"a": {"text": "", "number": 1, "yes": false, "list": [], "none": ["z"]}, "same": 1}),
-        &[],
-    );
+    let after =
+        globals(json!({"a": {"text": "", "number": 1, "yes": false, "list": [], "none": ["z"]}, "same": 1}), &[]);
     assert_eq!(
         settings_left(&before, &after).unwrap().statement,
         r#"SET GLOBAL "a.list" = ['x', 'y'], "a.none" = [], "a.number" = 0.55, "a.text" = 'it''s', "a.yes" = TRUE"#

@@ -117,7 +117,9 @@ impl Keeper {
         match (self.aftermath.next.take(), self.aftermath.exclusive.take()) {
             (Some(test), _) if under_way.is_some() => self.warn_unseen(&test, "the server did not answer in time"),
             (None, Some(Exclusive { test, .. })) if under_way.is_some() => {
-                let text = format!("what `{test}` changed outside its schema was not put back: the server did not answer in time");
+                let text = format!(
+                    "what `{test}` changed outside its schema was not put back: the server did not answer in time"
+                );
                 self.tell_aftermath(Some(text));
             }
             _ => {}

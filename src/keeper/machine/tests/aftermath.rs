@@ -145,11 +145,6 @@ fn a_signal_during_the_look_ends_it() {
     let effects = machine.on(7, Event::Term);
     assert_eq!(
         effects,
-        [
-            Effect::Cut(A, CutReason::Terminated),
-            Effect::Forget(FIRST),
-            Effect::Write(Word::MaybeDown),
-            Effect::Release
-        ]
+        [Effect::Cut(A, CutReason::Terminated), Effect::Forget(FIRST), Effect::Write(Word::MaybeDown), Effect::Release]
     );
 }
