@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use super::link::Link;
-use super::{Session, place};
+use super::{Session, place, speaker};
 use crate::background;
 use crate::cluster::{Cluster, Grant, OnDrop};
 use crate::error::{Error, Kind, Result};
@@ -90,7 +90,13 @@ impl Lease {
             KeepSchema::Never => false,
         };
         let keep = wanted && lives_on && used;
-        self.link.end(self.id, passed, used, keep);
+        if self.exclusive && used {
+            if let Some(text) = self.link.end_alone(self.id, passed, used, keep) {
+                speaker::say(&text);
+            }
+        } else {
+            self.link.end(self.id, passed, used, keep);
+        }
         if keep && let Ok(ready) = self.link.ready() {
             // Shown with the test's own output, which libtest captures. The macro panics if nobody reads it any more; in
             // the drop of a test that panics already, that would be the end of the whole process.

@@ -11,6 +11,7 @@ mod attacks;
 mod composition;
 mod container;
 mod deaths;
+mod exclusive;
 mod explicit;
 mod guides;
 mod isolation;
