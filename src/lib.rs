@@ -175,6 +175,8 @@ mod query;
 mod schema;
 mod secret;
 #[cfg(feature = "harness")]
+mod seed;
+#[cfg(feature = "harness")]
 mod session;
 #[cfg(feature = "harness")]
 mod settings;

@@ -5,6 +5,7 @@ pub mod control;
 mod description;
 mod failure;
 mod parameters;
+mod prepare;
 mod registry;
 mod running;
 
@@ -15,6 +16,7 @@ pub(crate) use by_name::RunningTest;
 pub use description::{KeepSchema, Test};
 pub use failure::{Failed, Probe};
 pub use parameters::{Context, extract, extract_awaited, extract_sync};
+pub use prepare::{Done, Seed, SetUp, Way, seed, seed_sync, set_up, set_up_sync};
 use running::Running;
 
 use crate::error::{Error, Kind, Result};

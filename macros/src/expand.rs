@@ -6,6 +6,7 @@
 use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
+use syn::spanned::Spanned;
 
 use crate::attributes::{Registration, ends_in, registration, should_panic};
 use crate::function::Function;
@@ -128,7 +129,7 @@ fn last_step(krate: &TokenStream, panics: bool, outcome: TokenStream) -> TokenSt
 fn run(function: &Function, variant: &Variant<'_>, options: &Options, runner: Runner) -> TokenStream {
     let krate = options.krate();
     let test = description(function, variant, options);
-    let body = body(function, &krate, runner);
+    let body = body(function, options, runner);
     let failed = failed(function, &krate);
     let span = Span::mixed_site();
     match runner {
@@ -177,9 +178,9 @@ fn description(function: &Function, variant: &Variant<'_>, options: &Options) ->
     }
 }
 
-/// The closure that makes the parameters and calls the user's function with them.
-fn body(function: &Function, krate: &TokenStream, runner: Runner) -> TokenStream {
-    let span = Span::mixed_site();
+/// The closure that prepares the schema, makes the parameters and calls the user's function with them.
+fn body(function: &Function, options: &Options, runner: Runner) -> TokenStream {
+    let (span, krate) = (Span::mixed_site(), &options.krate());
     let context = Ident::new("__cratedb_test_context", span);
     let inputs = function.signature.inputs.iter().enumerate();
     let parameters: Vec<_> = inputs.filter_map(|(index, input)| Parameter::new(index, input)).collect();
@@ -190,6 +191,7 @@ fn body(function: &Function, krate: &TokenStream, runner: Runner) -> TokenStream
     } else {
         Default::default()
     };
+    let preparations = preparations(options, &context, runner);
     let name = &function.signature.ident;
     let call = quote_spanned!(span=> #name(#(#arguments),*) #awaited);
     // Code after a call that never returns would be unreachable, and rustc would say so to the user.
@@ -199,10 +201,34 @@ fn body(function: &Function, krate: &TokenStream, runner: Runner) -> TokenStream
     };
     quote_spanned! {span=>
         #asyncness |#context: &#krate::private::Context| -> #krate::private::Outcome<#value> {
+            #preparations
             #(#extractions)*
             #result
         }
     }
+}
+
+/// In this order: what makes the tables, statements, rows.
+fn preparations(options: &Options, context: &Ident, runner: Runner) -> TokenStream {
+    let krate = &options.krate();
+    let call = |name: &str, span: Span, arguments: TokenStream| {
+        let awaited = runner.is_async().then(|| quote_spanned!(span=> .await));
+        let function = match runner.is_async() {
+            true => Ident::new(name, span),
+            false => format_ident!("{}_sync", name, span = span),
+        };
+        quote_spanned!(span=> #krate::private::#function(#context, #arguments) #awaited ?;)
+    };
+    let setup = options.setup.as_ref().map(|path| {
+        // On the path, which is at fault if it is no set-up.
+        call("set_up", Span::mixed_site().located_at(path.span()), path.to_token_stream())
+    });
+    let mut files = options.sql.iter().chain(&options.data).map(|file| file.seed(krate)).peekable();
+    let seed = files.peek().is_some().then(|| {
+        let span = Span::mixed_site();
+        call("seed", span, quote_spanned!(span=> ::core::file!(), &[#(#files),*]))
+    });
+    quote!(#setup #seed)
 }
 
 /// The closure that tells a value that means failure, without taking it.

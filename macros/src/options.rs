@@ -1,6 +1,7 @@
 //! The arguments of the attribute, such as `exclusive`, `keep_schema = "…"` and `crate = path`.
 
 mod cluster;
+mod files;
 mod syntax;
 
 use proc_macro2::{Ident, TokenStream};
@@ -9,15 +10,17 @@ use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
 use syn::{LitStr, Path, Token, token};
 
+pub(crate) use self::files::File;
 use self::syntax::{expect_value, skip, split_at_commas, wrong_value};
 use crate::errors::Errors;
 
 const EXCLUSIVE: &str = "`exclusive`";
 const KEEP_SCHEMA: &str = "`keep_schema = \"always\"`, `\"never\"` or `\"on-failure\"`";
+const SETUP: &str = "`setup = path::to::function`";
 const CRATE: &str = "`crate = path::to::cratedb_test`";
 
 /// All names.
-const KNOWN: [&str; 6] = ["exclusive", "version", "versions", "nodes", "keep_schema", "crate"];
+const KNOWN: [&str; 9] = ["exclusive", "version", "versions", "nodes", "setup", "sql", "data", "keep_schema", "crate"];
 
 /// What stands in the parentheses of the attribute.
 #[derive(Default)]
@@ -30,6 +33,12 @@ pub(crate) struct Options {
     pub(crate) versions: Vec<String>,
     /// How many nodes the cluster has to have.
     pub(crate) nodes: Option<u32>,
+    /// What makes the tables.
+    pub(crate) setup: Option<Path>,
+    /// Statements that are executed before the test.
+    pub(crate) sql: Vec<File>,
+    /// Rows that are inserted after them.
+    pub(crate) data: Vec<File>,
     /// When the schema outlives the test; the session decides if it is not said.
     pub(crate) keep_schema: Option<KeepSchema>,
     /// Under which path the user's crate knows `cratedb_test`.
@@ -104,8 +113,11 @@ impl Options {
             "version" => self.version(&name, input)?,
             "versions" => self.versions(&name, input, errors)?,
             "nodes" => self.nodes(&name, input)?,
+            "setup" => self.setup = Some(path(&name, SETUP, input)?),
+            "sql" => self.sql(&name, input, errors)?,
+            "data" => self.data(&name, input, errors)?,
             "keep_schema" => self.keep_schema(&name, input)?,
-            _ => self.path(&name, input)?,
+            _ => self.krate = Some(path(&name, CRATE, input)?),
         }
         Ok(())
     }
@@ -136,21 +148,20 @@ impl Options {
         };
         Ok(())
     }
+}
 
-    fn path(&mut self, name: &Ident, input: ParseStream<'_>) -> syn::Result<()> {
-        expect_value(name, CRATE, input)?;
-        if input.peek(LitStr) {
-            return Err(wrong_value(input, format!("`crate` takes a path without quotes; accepted: {CRATE}")));
-        }
-        let Ok(path) = input.call(Path::parse_mod_style) else {
-            return Err(wrong_value(input, format!("`crate` takes a path; accepted: {CRATE}")));
-        };
-        self.krate = Some(path);
-        Ok(())
+/// The value of an argument that is a path.
+fn path(name: &Ident, accepted: &str, input: ParseStream<'_>) -> syn::Result<Path> {
+    expect_value(name, accepted, input)?;
+    if input.peek(LitStr) {
+        return Err(wrong_value(input, format!("`{name}` takes a path without quotes; accepted: {accepted}")));
     }
+    let read = input.call(Path::parse_mod_style);
+    read.or_else(|_| Err(wrong_value(input, format!("`{name}` takes a path; accepted: {accepted}"))))
 }
 
 fn known() -> String {
     use cluster::{NODES, VERSION, VERSIONS};
-    [EXCLUSIVE, VERSION, VERSIONS, NODES, KEEP_SCHEMA, CRATE].join("; ")
+    use files::{DATA, SQL};
+    [EXCLUSIVE, VERSION, VERSIONS, NODES, SETUP, SQL, DATA, KEEP_SCHEMA, CRATE].join("; ")
 }

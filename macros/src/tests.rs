@@ -43,6 +43,12 @@ golden!(
     #[doc = "d"] #[should_panic] #[expect(unused)] #[ignore] pub(crate) async fn r#match(c: &Cluster) { c.go() }
 );
 golden!(versions_below_a_runtime, [versions("6.4")] #[tokio::test] async fn f(c: C) -> R { c.go().await });
+golden!(
+    a_prepared_schema,
+    [data("r.csv" => "r", "../r.jsonl" => "doc.r"), sql("users", "o.sql", "./a/b"), setup = crate::tables]
+    async fn f(c: &Cluster) {}
+);
+golden!(a_prepared_schema_of_a_sync_test, [setup = tables, sql("users")] fn f() {});
 golden!(should_panic_reports, [] #[should_panic(expected = "no")] async fn panics(c: Cluster) { panic!("no") });
 golden!(never_returns, [] async fn leaves() -> ! { loop {} });
 golden!(impl_termination, [] fn ends() -> impl Termination { ExitCode::SUCCESS });
@@ -108,6 +114,26 @@ fn every_mistake_about_the_cluster_is_reported_once() {
             nodes = -1,
             nodes(3),
             nodes,
+        ),
+        quote!(
+            fn t() {}
+        ),
+    );
+    insta::assert_snapshot!(found.join("\n"));
+}
+
+#[test]
+fn every_mistake_about_files_is_reported_once() {
+    let found = mistakes(
+        quote!(
+            sql("a", "", 1, "a" "b", "fixtures/a.sql", "a"),
+            sql(),
+            sql = "a",
+            data("a.ndjson", "a.csv" => t, "a.csv" => "", "a.txt" => "t", "a" => "t", "a.csv" => "t" "u", => "t", "a.csv" =>),
+            data,
+            setup = "f",
+            setup = 1,
+            setup,
         ),
         quote!(
             fn t() {}

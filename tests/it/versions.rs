@@ -24,6 +24,7 @@ fn each_version_is_started_once_for_all_tests_that_want_it() {
         let Some(engine) = engine() else { return };
         let (consumer, meet) = (Consumer::of("versions", runner), tempfile::tempdir().unwrap());
         let plan = plan(&consumer, runner, &engine).env("MEET", meet.path().display().to_string());
+        let plan = plan.args(&["--test", "several", "--test", "mixed"]);
         // The two that meet have to run at the same time.
         let plan = match runner {
             Runner::Cargo => plan.args(&["--", "--test-threads=16"]),
