@@ -175,6 +175,8 @@ mod query;
 mod schema;
 mod secret;
 #[cfg(feature = "harness")]
+mod seed;
+#[cfg(feature = "harness")]
 mod session;
 #[cfg(feature = "harness")]
 mod settings;
@@ -202,7 +204,7 @@ pub use query::Query;
 #[cfg(any(feature = "harness", feature = "cloud"))]
 pub use query::Table;
 #[cfg(feature = "harness")]
-pub use session::Session;
+pub use session::{Session, SessionBuilder};
 pub use version::Version;
 
 /// The code in the README compiles.

@@ -22,6 +22,6 @@ pub(crate) use answer::Answer;
 pub(crate) use bind::{bind, bind_row};
 pub(crate) use client::Client;
 pub(crate) use failure::Statement;
-pub(crate) use refresh::refresh;
+pub(crate) use refresh::{quoted, refresh};
 pub(crate) use split::split;
 pub(crate) use wallet::{Credentials, Renewal, Renewer, Wallet};

@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::support::cloud::{CLUSTER, TestCloud, suspendable};
 use crate::support::consumer::Consumer;
 use crate::support::run::{Plan, Runner, runners};
-use crate::support::server::{Server, Start, home};
+use crate::support::server::{Server, home};
 use crate::support::{processes, wait_for};
 
 const CHANGES: &str =
@@ -186,9 +186,7 @@ fn a_killed_keeper_s_successor_puts_it_back() {
 #[test]
 fn a_real_server_is_put_back_whole() {
     let Some(home) = home() else { return };
-    // For repositories of type `fs`.
-    let settings = vec!["auth.host_based.enabled=false".into(), "path.repo=data/repositories".into()];
-    let server = Server::start(&home, &Start { settings, ..Start::default() });
+    let server = Server::open(&home);
     let changes = [
         CHANGES,
         r#"SET GLOBAL "cluster.routing.allocation.disk.watermark.low" = '10%', "cluster.routing.allocation.disk.watermark.high" = '20%', "cluster.routing.allocation.disk.watermark.flood_stage" = '30%'"#,

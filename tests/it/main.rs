@@ -18,3 +18,4 @@ mod isolation;
 mod keeper;
 mod once;
 mod process;
+mod versions;
