@@ -36,7 +36,9 @@ impl Server {
         std::fs::write(dir("conf/crate.yml"), "").unwrap();
         std::fs::copy(home.join("config/log4j2.properties"), dir("conf/log4j2.properties")).unwrap();
         let mut command = Command::new(home.join("bin/crate"));
-        let paths = ["conf", "data", "logs"].map(|name| format!("-Cpath.{name}={}", dir(name).display()));
+        // `repo` is for repositories of type `fs`.
+        let paths = [("conf", "conf"), ("data", "data"), ("logs", "logs"), ("repo", "data/repositories")]
+            .map(|(name, place)| format!("-Cpath.{name}={}", dir(place).display()));
         command.args(paths).args([
             "-Ccluster.name=real",
             "-Cdiscovery.type=single-node",
@@ -45,8 +47,6 @@ impl Server {
             "-Cpsql.port=0",
             "-Ctransport.tcp.port=0",
             "-Cudc.enabled=false",
-            // For repositories of type `fs`.
-            "-Cpath.repo=data/repositories",
             "-Ccluster.max_shards_per_node=10000",
             "-Ccluster.routing.allocation.disk.threshold_enabled=false",
             "-Cauth.host_based.enabled=true",
