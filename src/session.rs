@@ -22,6 +22,7 @@ pub(crate) use self::hold::Hold;
 use self::link::Link;
 pub(crate) use self::observer::{Heard, Observer};
 use self::place::Place;
+pub(crate) use self::speaker::say;
 use crate::background;
 use crate::cluster::Cluster;
 use crate::error::Result;
