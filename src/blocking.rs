@@ -4,6 +4,7 @@
 
 #[cfg(feature = "harness")]
 mod cluster;
+mod eventually;
 #[cfg(feature = "cloud")]
 mod managed;
 mod query;
@@ -12,4 +13,5 @@ mod query;
 pub use cluster::{Cluster, Session};
 #[cfg(feature = "cloud")]
 pub use managed::{ManagedCluster, wait};
+pub use eventually::{Eventually, eventually};
 pub use query::Query;

@@ -134,6 +134,14 @@ impl Error {
         self
     }
 
+    /// The same error as a part of something larger, which is named first.
+    pub(crate) fn during(mut self, larger: impl Into<String>) -> Self {
+        let inner = Arc::make_mut(&mut self.0);
+        let part = std::mem::replace(&mut inner.attempted, larger.into());
+        inner.causes.insert(0, part);
+        self
+    }
+
     /// Adds a line that says what helps: a command, a variable.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         Arc::make_mut(&mut self.0).hints.push(hint.into());

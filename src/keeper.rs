@@ -7,12 +7,14 @@ mod cleaner;
 mod clients;
 mod connection;
 mod files;
+mod globals;
 mod journal;
 mod lock;
 mod log;
 mod machine;
 mod protocol;
 mod report;
+mod restorer;
 mod run;
 mod takeover;
 mod watch;
@@ -20,7 +22,7 @@ mod work;
 
 pub(crate) use files::{DIR_VARIABLE, KeyFiles, Places, initial_environment};
 pub(crate) use journal::{Journal, Left, Record};
-pub(crate) use lock::Locks;
+pub(crate) use lock::{Held as HeldLock, Locks};
 pub(crate) use machine::{AttemptId, Mode, Policy, Word};
 pub(crate) use protocol::{
     Decoder, FromClient, FromKeeper, Hello, Named, Open, PROTOCOL, Phase, Ready, SessionState, Snapshot, Spec, Turn,

@@ -13,6 +13,7 @@ mod cloud;
 #[cfg(feature = "container")]
 mod container;
 mod local;
+mod memory;
 #[cfg(feature = "process")]
 mod process;
 mod url;

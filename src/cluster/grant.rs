@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::{Error, Kind, Result};
-use crate::keeper::AttemptId;
+use super::Trace;
+use crate::session::Within;
 use crate::sql::Wallet;
 use crate::version::Version;
 
@@ -24,8 +25,10 @@ pub(crate) struct Grant {
     pub(crate) used: Arc<AtomicBool>,
     /// Whether the test ended.
     pub(crate) over: Arc<AtomicBool>,
-    /// Its number in the session; none in tests of the handle alone.
-    pub(crate) attempt: Option<AttemptId>,
+    /// What it sent.
+    pub(crate) trace: Arc<Trace>,
+    /// Which attempt it is; none in tests of the handle alone.
+    pub(crate) attempt: Option<Within>,
     /// Runs when the last handle goes.
     pub(crate) on_drop: OnDrop,
 }
@@ -39,6 +42,15 @@ impl Grant {
         }
         self.used.store(true, Ordering::Release);
         Ok(())
+    }
+}
+
+impl Grant {
+    /// Says what a statement will not do, once per test.
+    pub(crate) fn warn_of(&self, stmt: &str) {
+        if let Some(text) = self.trace.warning(stmt) {
+            crate::session::say(&format!("`{}`: {text}", self.test));
+        }
     }
 }
 

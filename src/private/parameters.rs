@@ -54,7 +54,7 @@ fn not_made<T>(context: &Context, parameter: &str, error: &(dyn StdError + Send 
 }
 
 /// Polls in the calling thread, since the future of a `FromCluster` need not be `Send`.
-fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
     struct Unpark(Thread);
 
     impl Wake for Unpark {

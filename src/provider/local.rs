@@ -5,6 +5,7 @@ use std::time::Instant;
 
 #[cfg(feature = "container")]
 use super::container::{Container, Engine};
+use super::memory::Memory;
 #[cfg(feature = "process")]
 use super::process::Process;
 use super::{Acquired, Intents, LocalKind, LocalTarget, NotAcquired, OnExit, Progress, Released, Resource};
@@ -28,14 +29,27 @@ pub(super) const SETTINGS: [&str; 5] = [
 /// An installation that is named is a choice: it is used and not a container, and if it can't be, that is an error.
 pub(crate) struct Local {
     target: LocalTarget,
+    memory: Memory,
 }
 
 impl Local {
     pub(super) fn new(target: LocalTarget) -> Self {
-        Self { target }
+        Self { target, memory: Memory::default() }
     }
 
+    /// Waits for memory first: servers of several versions are started at the same time.
     pub(super) async fn acquire(&self, deadline: Instant, progress: &Progress, intents: &Intents) -> Acquired {
+        self.memory.reserve(&self.target, deadline, progress).await.map_err(NotAcquired::nothing)?;
+        let acquired = self.start(deadline, progress, intents).await;
+        if acquired.is_ok() {
+            self.memory.is_up()
+        } else {
+            self.memory.free()
+        }
+        acquired
+    }
+
+    async fn start(&self, deadline: Instant, progress: &Progress, intents: &Intents) -> Acquired {
         match (&self.target.home, self.target.kind) {
             (Some(home), _) => self.acquire_process(home, deadline, progress, intents).await,
             (None, LocalKind::Process) => {
@@ -91,6 +105,12 @@ impl Local {
         on_exit: OnExit,
         progress: &Progress,
     ) -> Result<Released> {
+        let released = self.let_go(held, on_exit, progress).await;
+        self.memory.free();
+        released
+    }
+
+    async fn let_go(&self, held: &serde_json::Value, on_exit: OnExit, progress: &Progress) -> Result<Released> {
         match is_process(held) {
             #[cfg(feature = "process")]
             true => Process::new("", false).release(held, on_exit, progress).await,

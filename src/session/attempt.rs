@@ -8,13 +8,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use super::link::Link;
-use super::{Session, place};
+use super::place::{self, Within};
+use super::{Session, speaker};
 use crate::background;
-use crate::cluster::{Cluster, Grant, OnDrop};
+use crate::cluster::{Cluster, Grant, OnDrop, Trace};
 use crate::error::{Error, Kind, Result};
 use crate::keeper::{AttemptId, Mode, Open, Ready};
 use crate::schema;
-use crate::settings::KeepSchema;
+use crate::settings::{KeepSchema, Wanted};
+use crate::sql::Credentials;
 
 /// What the attribute knows about a test.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +25,8 @@ pub(crate) struct TestInfo {
     pub(crate) name: &'static str,
     pub(crate) manifest_dir: &'static str,
     pub(crate) exclusive: bool,
+    /// Of its cluster.
+    pub(crate) wanted: Wanted,
     /// Beats the setting.
     pub(crate) keep_schema: Option<KeepSchema>,
 }
@@ -40,6 +44,7 @@ struct Lease {
     test: String,
     schema: String,
     keep: KeepSchema,
+    trace: Arc<Trace>,
     used: Arc<AtomicBool>,
     over: Arc<AtomicBool>,
     exclusive: bool,
@@ -47,10 +52,11 @@ struct Lease {
 }
 
 impl Attempt {
-    /// Joins the session, waits for the cluster and for the test's turn. No SQL. With a `parent`, the attempt in which
-    /// this one is made, it does not wait.
-    pub(crate) async fn begin(test: TestInfo, parent: Option<AttemptId>) -> Result<Self> {
-        let session = Session::of_package(Path::new(test.manifest_dir)).await?;
+    /// Joins the session, waits for the cluster and for the test's turn. No SQL. It does not wait where it is made
+    /// `within` an attempt on the same cluster.
+    pub(crate) async fn begin(test: TestInfo, within: Vec<Within>) -> Result<Self> {
+        let session = Session::of_package(Path::new(test.manifest_dir), test.wanted).await?;
+        let parent = place::parent_of(&within, &session.link);
         let name = format!("{}::{}", test.module, test.name);
         let mode = if test.exclusive { Mode::Exclusive } else { Mode::Shared };
         background::run(granted(session.link, name, mode, test.keep_schema, parent)).await
@@ -80,7 +86,7 @@ impl Lease {
         }
         self.over.store(true, Ordering::Release);
         if self.exclusive {
-            place::forget_runtime(self.id);
+            place::forget_runtime(self.within());
         }
         let used = self.used.load(Ordering::Acquire);
         let lives_on = self.link.ready().is_ok_and(|ready| ready.lives_on);
@@ -90,24 +96,58 @@ impl Lease {
             KeepSchema::Never => false,
         };
         let keep = wanted && lives_on && used;
-        self.link.end(self.id, passed, used, keep);
-        if keep && let Ok(ready) = self.link.ready() {
+        if self.exclusive && used {
+            if let Some(text) = self.link.end_alone(self.id, passed, used, keep) {
+                speaker::say(&text);
+            }
+        } else {
+            self.link.end(self.id, passed, used, keep);
+        }
+        let kept = self.link.ready().ok().filter(|_| keep).map(|ready| self.kept(&ready));
+        let sent = self.trace.report().filter(|_| !passed).map(|report| format!("`{}` sent {report}", self.test));
+        for text in sent.into_iter().chain(kept) {
             // Shown with the test's own output, which libtest captures. The macro panics if nobody reads it any more; in
             // the drop of a test that panics already, that would be the end of the whole process.
-            let text = self.kept(&ready);
             let _ = catch_unwind(|| eprintln!("cratedb-test: {text}"));
         }
     }
 
-    /// Where a kept schema is and how to open it.
+    fn within(&self) -> Within {
+        Within { link: self.link.number(), attempt: self.id }
+    }
+
+    /// Where a kept schema is, until when, and how to open it.
     fn kept(&self, ready: &Ready) -> String {
-        let console = ready.console.as_ref().map(|page| format!("\n  console: {page}")).unwrap_or_default();
         let Self { schema, test, .. } = self;
-        format!(
-            "schema {schema} of `{test}` is kept on {}{console}\n  open it: crash --hosts {} --schema {schema}\n  \
-             drop it: DROP SCHEMA \"{schema}\" CASCADE; a later run drops what is older than 24 hours",
-            ready.name, ready.http_url
-        )
+        let mut lines = vec![format!("schema {schema} of `{test}` is kept on {}", ready.name)];
+        if let Some(until) = schema::kept_until(schema) {
+            lines.push(format!("until:   {until}; then the next run drops it"));
+        }
+        if let Some(page) = &ready.console {
+            lines.push(format!("console: {page}"));
+        }
+        let user = match &ready.credentials {
+            Credentials::Basic { username, .. } => format!(" --username {username}"),
+            _ => String::new(),
+        };
+        lines.push(format!("open it: crash --hosts {}{user} --schema {schema}", ready.http_url));
+        if let Ok(url) = pg_url(ready, schema) {
+            lines.push(format!("     or: psql \"{}\"", without_password(&url)));
+        }
+        lines.push(format!("drop it: cargo cratedb kept --drop {schema}"));
+        lines.join("\n  ")
+    }
+}
+
+/// An address that can be shown.
+fn without_password(url: &str) -> String {
+    match url::Url::parse(url) {
+        Ok(mut url) if url.password().is_some() => {
+            let _ = url.set_password(None);
+            url.into()
+        }
+        Ok(url) => url.into(),
+        Err(_) => "…".into(),
     }
 }
 
@@ -134,7 +174,9 @@ async fn granted(
     // Only now: the turn may have been given by another keeper, over another local server.
     let ready = link.ready()?;
     let (used, over) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let trace: Arc<Trace> = Arc::default();
     let lease = Lease {
+        trace: trace.clone(),
         link: link.clone(),
         id,
         test: test.clone(),
@@ -152,7 +194,8 @@ async fn granted(
         version: ready.version,
         schema,
         test,
-        attempt: Some(id),
+        attempt: Some(lease.within()),
+        trace,
         used,
         over,
         on_drop: OnDrop::default(),
@@ -183,15 +226,16 @@ pub(crate) fn current_cluster() -> Option<Cluster> {
     CURRENT.with_borrow(|all| all.last().cloned())
 }
 
-/// The attempt in which this thread is.
-pub(crate) fn current_attempt() -> Option<AttemptId> {
-    CURRENT.with_borrow(|all| all.last().and_then(|cluster| cluster.grant().attempt))
+/// The attempts in which this thread is, the innermost first. More than one where a test calls another annotated
+/// function; each may be on a cluster of its own.
+pub(crate) fn current_attempts() -> Vec<Within> {
+    CURRENT.with_borrow(|all| all.iter().rev().filter_map(|cluster| cluster.grant().attempt).collect())
 }
 
 /// Makes an attempt the current one of this thread until the guard is dropped.
 pub(crate) fn enter(attempt: &Attempt) -> Entered {
     if attempt.lease.exclusive {
-        place::remember_runtime(attempt.lease.id);
+        place::remember_runtime(attempt.lease.within());
     }
     CURRENT.with_borrow_mut(|all| all.push(attempt.cluster.clone()));
     Entered

@@ -36,7 +36,8 @@ fn refresh_of(schema: &str, tables: &[String]) -> Option<String> {
     (!names.is_empty()).then(|| format!("REFRESH TABLE {}", names.join(", ")))
 }
 
-fn quoted(name: &str) -> String {
+/// A name as a statement has it, whatever is in it.
+pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 

@@ -79,7 +79,9 @@ impl Server {
         std::fs::write(dir("conf/crate.yml"), "").unwrap();
         std::fs::copy(home.join("config/log4j2.properties"), dir("conf/log4j2.properties")).unwrap();
         let mut command = Command::new(home.join("bin/crate"));
-        let paths = ["conf", "data", "logs"].map(|name| format!("-Cpath.{name}={}", dir(name).display()));
+        // `repo` is for repositories of type `fs`.
+        let paths = [("conf", "conf"), ("data", "data"), ("logs", "logs"), ("repo", "data/repositories")]
+            .map(|(name, place)| format!("-Cpath.{name}={}", dir(place).display()));
         command.args(paths).args([
             "-Ccluster.name=real",
             "-Cdiscovery.type=single-node",
