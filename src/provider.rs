@@ -12,6 +12,8 @@ mod chain;
 mod cloud;
 #[cfg(feature = "container")]
 mod container;
+#[cfg(feature = "process")]
+mod jvm;
 mod local;
 #[cfg(feature = "process")]
 mod process;
@@ -23,6 +25,8 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::chain::Provider;
+#[cfg(feature = "process")]
+pub(crate) use self::jvm::{STEP as TRAINING_STEP, run as run_training};
 pub(crate) use crate::environment::CloudTarget;
 use crate::error::{Error, Result};
 use crate::secret::Secret;

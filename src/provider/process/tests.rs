@@ -45,7 +45,7 @@ impl Bench {
         }
         fs::set_permissions(files.path().join("disk"), fs::Permissions::from_mode(0o777)).unwrap();
         let (sender, steps) = mpsc::unbounded_channel();
-        let process = Process::new(home.to_str().unwrap(), false);
+        let process = Process::new(home.to_str().unwrap(), &LocalTarget::of_image(""));
         Self { process, files, progress: Progress::new(sender), steps, intents: Arc::default() }
     }
 
@@ -171,7 +171,7 @@ async fn a_process_of_a_killed_keeper_is_removed_whatever_the_journal_knows_of_i
     for known in [0, 1] {
         let bench = Bench::with_stand_in();
         bench.acquire().await.unwrap();
-        let another = Process::new("", false);
+        let another = Process::new("", &LocalTarget::of_image(""));
         for _ in 0..2 {
             let deadline = Instant::now() + Duration::from_secs(30);
             another.remove(&bench.intent(known), deadline, &bench.progress).await.unwrap();
@@ -287,7 +287,7 @@ async fn an_installation_that_cannot_be_used_is_an_error_that_names_it() {
         [("/no/such/place", "No such file"), (file.to_str().unwrap(), "no directory"), ("/usr", "bin/crate: ")]
     {
         let bench = Bench::with_script("exit 0");
-        let bench = Bench { process: Process::new(home, false), ..bench };
+        let bench = Bench { process: Process::new(home, &LocalTarget::of_image("")), ..bench };
         let text = bench.fails().await;
         says(&text, &[&format!("cannot use CRATEDB_HOME=`{home}`"), why, "accepted: ", "bin/crate and lib/"]);
         assert!(bench.intents.lock().unwrap().is_empty(), "nothing was touched");
