@@ -68,9 +68,13 @@ impl Cache {
         Self { dir: root.join(hash(parts)) }
     }
 
-    /// The flag that makes a JVM use it. None if it is not there, or not whole.
+    /// The flag that makes a JVM use it. None if it is not there, or not whole, or its path is not one that survives a
+    /// start script's shell.
     pub(super) fn flag(&self) -> Option<String> {
-        Some(format!("-XX:AOTCache={}", self.file()?.display()))
+        let flag = format!("-XX:AOTCache={}", self.file()?.to_str()?);
+        let keeps = |c: char| c.is_alphanumeric() || "/._-+,@%=:".contains(c);
+        // A second colon would separate two files.
+        (flag.chars().all(keeps) && flag.matches(':').count() == 1).then_some(flag)
     }
 
     /// The file for the JVM. None if it is not there, or not whole.

@@ -59,7 +59,11 @@ impl Local {
 
     #[cfg(feature = "process")]
     async fn acquire_process(&self, home: &str, deadline: Instant, progress: &Progress, intents: &Intents) -> Acquired {
-        clear_trainings(progress).await;
+        for (name, cleared) in clear_trainings(false).await {
+            if let Some(Err(error)) = cleared {
+                tracing::warn!(%error, name, "what a killed trainer left stays");
+            }
+        }
         let process = Process::new(home, &self.target);
         let acquired = process.acquire(deadline, progress, intents).await;
         *self.training.lock().unwrap_or_else(PoisonError::into_inner) = process.training();
@@ -152,18 +156,17 @@ pub(super) async fn train(training: &Training) -> Result<()> {
     super::process::make(training, &mut lease).await
 }
 
-/// Removes what killed trainers left: servers, which are dead, and their data.
+/// Removes what killed trainers left: servers, which are dead, and their data. Their names, and how that went; with
+/// `dry_run` nothing is done.
 #[cfg(feature = "process")]
-pub(super) async fn clear_trainings(progress: &Progress) -> Vec<String> {
-    let mut cleared = Vec::new();
+pub(super) async fn clear_trainings(dry_run: bool) -> Vec<(String, Option<Result<()>>)> {
+    let mut all = Vec::new();
     for mut lease in super::jvm::roots().iter().flat_map(|root| super::jvm::left_below(root)) {
-        let left = lease.left.as_ref().map(|held| held["name"].as_str().unwrap_or_default().to_owned());
-        match clear(&mut lease).await {
-            Ok(()) => cleared.extend(left),
-            Err(error) => progress.step(format!("what a killed trainer left stays: {error}")),
-        }
+        let name = lease.left.as_ref().and_then(|held| held["name"].as_str()).unwrap_or_default().to_owned();
+        let cleared = if dry_run { None } else { Some(clear(&mut lease).await) };
+        all.push((name, cleared));
     }
-    cleared
+    all
 }
 
 #[cfg(feature = "process")]

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use self::command::Start;
+use self::log::Log;
 use self::nodes::{Nodes, Trouble};
 use self::place::{Bases, Place};
 pub(super) use self::train::make;
@@ -198,7 +199,7 @@ impl Process {
             Err(trouble) => {
                 let log = nodes.log_of(&trouble);
                 let (error, crashed) = match trouble {
-                    Trouble::Ended { node, how, crashed, .. } => (self.ended(&node, &how, log.lacks_java()), crashed),
+                    Trouble::Ended { node, how, crashed, .. } => (self.ended(&node, &how, log), crashed),
                     Trouble::Failed(error) => (error, false),
                 };
                 Err(Failure { error: log.at_the_end_of(place::full(&held.dir, error)), crashed })
@@ -246,11 +247,11 @@ impl Process {
         }
     }
 
-    fn ended(&self, node: &str, how: &str, lacks_java: bool) -> Error {
+    fn ended(&self, node: &str, how: &str, log: &Log) -> Error {
         let ended = self.failed().because(format!("{node} ended ({how})"));
-        match lacks_java {
-            true => ended.hint("a release has its own Java runtime in jdk/, which is missing or can't be run here"),
-            false => ended,
+        match log.java_trouble() {
+            Some(trouble) => ended.hint(trouble),
+            None => ended,
         }
     }
 }

@@ -72,12 +72,26 @@ impl Log {
         lines.into_iter().fold(error.hint("the end of its log:"), |error, line| error.hint(format!("| {line}")))
     }
 
-    /// Whether the start script did not find its Java.
-    pub(super) fn lacks_java(&self) -> bool {
-        self.tail().iter().any(|line| {
+    /// What is wrong with the Java runtime, where that is what the log ends with.
+    pub(super) fn java_trouble(&self) -> Option<&'static str> {
+        let lines = self.tail();
+        let any = |words: &[&str]| lines.iter().any(|line| words.iter().any(|word| line.contains(word)));
+        let missing = |line: &String| {
             line.contains("/java")
-                && ["not found", "Permission denied", "No such file"].iter().any(|why| line.contains(why))
-        })
+                && ["not found", "Permission denied", "No such file", "Exec format"]
+                    .iter()
+                    .any(|why| line.contains(why))
+        };
+        if lines.iter().any(missing) {
+            return Some("a release has its own Java runtime in jdk/, which is missing or can't be run here");
+        }
+        any(&[
+            "Unrecognized VM option",
+            "Unrecognized option",
+            "UnsupportedClassVersionError",
+            "java.lang.module.FindException",
+        ])
+        .then_some("a release has its own Java runtime in jdk/; the one that is there is of another version")
     }
 }
 

@@ -1,5 +1,9 @@
 //! Processes for real, with the stand-in as bin/crate, and with scripts that do what a broken server does.
 
+mod jvm;
+mod nodes;
+mod trouble;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -11,7 +15,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use super::*;
 use crate::provider::container::standin;
-use crate::sql::Client;
+use crate::sql::{Client, Wallet};
 
 struct Bench {
     process: Process,
@@ -30,6 +34,21 @@ impl Bench {
 
     fn with_stand_in() -> Self {
         Self::with(|program| assert!(fs::copy(standin::binary(), program).unwrap() > 0))
+    }
+
+    /// A stand-in whose start script acts as one with a JVM: see the script.
+    fn with_jvm() -> Self {
+        let mut bench = Self::with(|program| fs::write(program, include_str!("standin.sh")).unwrap());
+        let home = bench.files.path().join("home");
+        assert!(fs::copy(standin::binary(), home.join("lib/simulator")).unwrap() > 0);
+        fs::create_dir(home.join("jdk")).unwrap();
+        fs::write(home.join("jdk/release"), "JAVA_VERSION=\"25.0.3\"\n").unwrap();
+        for path in [home.join("lib/simulator"), home.join("jdk"), home.join("jdk/release")] {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        bench.process.jvm_cache = JvmCache::Make;
+        bench.process.caches = Some(bench.files.path().join("caches"));
+        bench
     }
 
     fn with(write: impl FnOnce(&Path)) -> Self {
