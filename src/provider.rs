@@ -15,6 +15,7 @@ mod container;
 #[cfg(feature = "process")]
 mod jvm;
 mod local;
+mod memory;
 #[cfg(feature = "process")]
 mod process;
 mod url;

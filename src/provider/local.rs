@@ -9,6 +9,7 @@ use std::time::Instant;
 use super::container::{Container, Engine};
 #[cfg(feature = "process")]
 use super::jvm::Training;
+use super::memory::Memory;
 #[cfg(feature = "process")]
 use super::process::Process;
 use super::{Acquired, Intents, LocalKind, LocalTarget, NotAcquired, OnExit, Progress, Released, Resource};
@@ -36,18 +37,32 @@ pub(crate) struct Local {
     /// A cache for the JVM of the server that was started, to be made when nobody needs the server any more.
     #[cfg(feature = "process")]
     training: Mutex<Option<Training>>,
+    memory: Memory,
 }
 
 impl Local {
     pub(super) fn new(target: LocalTarget) -> Self {
         Self {
             target,
+            memory: Memory::default(),
             #[cfg(feature = "process")]
             training: Mutex::default(),
         }
     }
 
+    /// Waits for memory first: servers of several versions are started at the same time.
     pub(super) async fn acquire(&self, deadline: Instant, progress: &Progress, intents: &Intents) -> Acquired {
+        self.memory.reserve(&self.target, deadline, progress).await.map_err(NotAcquired::nothing)?;
+        let acquired = self.start(deadline, progress, intents).await;
+        if acquired.is_ok() {
+            self.memory.is_up()
+        } else {
+            self.memory.free()
+        }
+        acquired
+    }
+
+    async fn start(&self, deadline: Instant, progress: &Progress, intents: &Intents) -> Acquired {
         match (&self.target.home, self.target.kind) {
             (Some(home), _) => self.acquire_process(home, deadline, progress, intents).await,
             (None, LocalKind::Process) => {
@@ -125,6 +140,12 @@ impl Local {
         on_exit: OnExit,
         progress: &Progress,
     ) -> Result<Released> {
+        let released = self.let_go(held, on_exit, progress).await;
+        self.memory.free();
+        released
+    }
+
+    async fn let_go(&self, held: &serde_json::Value, on_exit: OnExit, progress: &Progress) -> Result<Released> {
         match is_process(held) {
             #[cfg(feature = "process")]
             true => Process::new("", &self.target).release(held, on_exit, progress).await,

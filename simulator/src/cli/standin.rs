@@ -6,6 +6,7 @@
 
 mod cluster;
 mod settings;
+mod version;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -26,7 +27,7 @@ use crate::gateway::embedded::{self, Embedded};
 use crate::http::{self, Exchange, Plane, Reply};
 use crate::options::Options;
 use crate::shared::{Shared, now};
-use crate::state::{catalog, stamp};
+use crate::state::stamp;
 use settings::Settings;
 
 /// Names under which this binary is the stand-in without being told.
@@ -63,7 +64,7 @@ pub(super) fn arguments_by_name(mut arguments: Vec<OsString>) -> Option<Vec<OsSt
 
 pub(super) fn stand_in(arguments: &CrateArgs) -> ExitCode {
     if arguments.version {
-        println!("Version: {}, Build: simulator/stand-in", catalog::STABLE);
+        println!("Version: {}, Build: simulator/stand-in", version::claimed());
         return ExitCode::SUCCESS;
     }
     let settings = match Settings::read(&arguments.setting, std::process::id() == 1) {
@@ -93,7 +94,7 @@ async fn serve(settings: Settings) -> std::io::Result<()> {
     let shared = Arc::new(Shared::new(&Options::default(), format!("http://{published}"), false)?.0);
     let id = cluster_id(now());
     let engine =
-        Embedded::new(&id, &settings.cluster_name, catalog::STABLE, &settings.node_name, &published.to_string());
+        Embedded::new(&id, &settings.cluster_name, &version::claimed(), &settings.node_name, &published.to_string());
     let transport = bind(&settings, &settings.transport).await?;
     let bound_transport = transport.local_addr()?;
     let joined = cluster::take_part(&settings, transport, published, engine.engine());

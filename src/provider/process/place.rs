@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::user::User;
 use crate::error::{Error, Kind, Result};
+use crate::provider::memory;
 
 /// Directories of ours, which may be removed, are recognised by this and sixteen hexadecimal digits.
 const PREFIX: &str = "cratedb-test-";
@@ -60,7 +61,7 @@ impl Bases {
     /// A name for a new directory, where there is room for it. Nothing is made but the cache's own directory.
     pub(super) fn choose(&self, user: &User, nodes: u32) -> Result<PathBuf> {
         let name = format!("{PREFIX}{:016x}", fastrand::u64(..));
-        let memory = memory_of_this_machine();
+        let memory = memory::available();
         enough(memory, nodes)?;
         let others = u64::from(nodes.saturating_sub(1)) * NODE;
         if free_in_memory(&self.memory).is_some_and(|free| free >= MEMORY_FREE)
@@ -210,24 +211,6 @@ fn free_in_memory(_: &Path) -> Option<u64> {
     None
 }
 
-/// What this machine has left, or what is left of a container's limit if that is less; none if nobody says.
-fn memory_of_this_machine() -> Option<u64> {
-    let read = |path: &str| fs::read_to_string(path).ok();
-    let limits = [
-        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
-    ];
-    let number = |path: &str| read(path)?.trim().parse::<u64>().ok();
-    let limited = limits.into_iter().find_map(|(limit, used)| Some(number(limit)?.saturating_sub(number(used)?)));
-    let whole = read("/proc/meminfo").and_then(|text| available_in(&text));
-    [limited, whole].into_iter().flatten().min()
-}
-
-fn available_in(meminfo: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -265,12 +248,6 @@ mod tests {
         {
             assert!(text.contains(part), "{part} is missing in:\n{text}");
         }
-    }
-
-    #[test]
-    fn the_available_memory_is_read() {
-        assert_eq!(available_in("MemTotal: 9 kB\nMemAvailable:    2048 kB\n"), Some(2 << 20));
-        assert_eq!(available_in("MemTotal: 9 kB\n"), None);
     }
 
     #[test]
