@@ -12,6 +12,8 @@ mod chain;
 mod cloud;
 #[cfg(feature = "container")]
 mod container;
+#[cfg(feature = "process")]
+mod jvm;
 mod local;
 mod memory;
 #[cfg(feature = "process")]
@@ -24,6 +26,8 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::chain::Provider;
+#[cfg(feature = "process")]
+pub(crate) use self::jvm::{STEP as TRAINING_STEP, run as run_training};
 pub(crate) use crate::environment::CloudTarget;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
@@ -237,6 +241,18 @@ impl Intents {
 
 /// Names the one signature all providers share; see [`Provider`].
 pub(crate) type Acquired = Result<Resource, NotAcquired>;
+
+/// For whoever sweeps: see the providers of this machine. Blocks.
+#[cfg(feature = "process")]
+pub(crate) fn clear_trainings(dry_run: bool) -> Vec<(String, Option<Result<()>>)> {
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(local::clear_trainings(dry_run)),
+        Err(error) => {
+            tracing::warn!(%error, "nobody looks for what trainers left");
+            Vec::new()
+        }
+    }
+}
 
 /// How much of `deadline` is left; zero once it has passed.
 pub(crate) fn left(deadline: Instant) -> Duration {

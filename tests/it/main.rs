@@ -16,6 +16,8 @@ mod explicit;
 mod guides;
 mod isolation;
 mod keeper;
+mod nodes;
 mod once;
 mod process;
+mod trainer;
 mod versions;

@@ -24,7 +24,7 @@ pub(super) fn request(
     let request = GenericImage::new(image, tag)
         .with_exposed_port(HTTP.tcp())
         .with_exposed_port(POSTGRESQL.tcp())
-        .with_cmd(local::SETTINGS.map(|setting| format!("-C{setting}")))
+        .with_cmd(local::SETTINGS.iter().chain([&local::SINGLE_NODE]).map(|setting| format!("-C{setting}")))
         .with_container_name(name)
         .with_labels(labels(target))
         // Log files of the garbage collector, 1 GiB at most, that nobody reads.
