@@ -20,6 +20,8 @@ mod work;
 
 pub(crate) use files::{DIR_VARIABLE, KeyFiles, Places, initial_environment};
 pub(crate) use journal::{Journal, Left, Record};
+#[cfg(feature = "process")]
+pub(crate) use lock::Held as HeldLock;
 pub(crate) use lock::Locks;
 pub(crate) use machine::{AttemptId, Mode, Policy, Word};
 pub(crate) use protocol::{

@@ -5,7 +5,7 @@
 //! the process's number.
 
 mod command;
-mod home;
+pub(super) mod home;
 mod left;
 mod log;
 mod place;
