@@ -118,7 +118,7 @@ impl Releases {
             Claim::Make(held) => {
                 let making = Making { version, files: &files, origin, held: Arc::new(held), deadline, progress };
                 making.make(&mirror.archive(platform, version), self.patience).await?;
-                keep_using(&files);
+                keep_using(&files, making.held.clone());
                 true
             }
         };
@@ -202,9 +202,11 @@ async fn claim(files: &Files, version: Version, deadline: Instant, progress: &Pr
 }
 
 /// Shares the lock from here on: who waits for the release may use it, and nobody may remove it.
-fn keep_using(files: &Files) {
-    if let Ok(Some(held)) = Locks::take().try_share(&files.lock()) {
-        std::mem::forget(held);
+fn keep_using(files: &Files, held: Arc<HeldLock>) {
+    // Until this process ends: dropped, it would let go of what is shared, too.
+    std::mem::forget(held);
+    if let Ok(shared) = Locks::take().try_share(&files.lock()) {
+        std::mem::forget(shared);
     }
 }
 

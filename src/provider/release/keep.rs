@@ -130,7 +130,7 @@ fn removed(path: &Path) -> io::Result<()> {
         return fs::remove_file(path);
     }
     if path.extension().is_some_and(|extension| extension == "tmp") {
-        return fs::remove_dir_all(path);
+        return super::remove_all(path);
     }
     let mut other = path.to_owned().into_os_string();
     other.push(".tmp");
