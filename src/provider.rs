@@ -18,12 +18,15 @@ mod local;
 mod memory;
 #[cfg(feature = "process")]
 mod process;
+#[cfg(feature = "process")]
+pub(crate) mod release;
 mod url;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 pub(crate) use self::chain::Provider;
 #[cfg(feature = "process")]
@@ -70,8 +73,7 @@ pub(crate) struct LocalTarget {
     pub(crate) key: String,
     /// `CRATEDB_HOME`, absolute: the server is a process of that installation, unless another version is asked for.
     pub(crate) home: Option<String>,
-    /// `CRATEDB_TEST_MIRROR`: from where releases are downloaded, if not from the vendor.
-    pub(crate) mirror: Option<String>,
+    pub(crate) origin: Origin,
     pub(crate) jvm_cache: JvmCache,
     /// The server may stay after its keeper's end (`CRATEDB_TEST_ON_EXIT=keep`).
     pub(crate) outlives: bool,
@@ -89,6 +91,15 @@ pub(crate) enum LocalKind {
     Auto,
     Container,
     Process,
+}
+
+/// Where releases come from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Origin {
+    /// `CRATEDB_TEST_MIRROR`: in place of the vendor. An http(s) address, which may hold a password, or an absolute path.
+    pub(crate) mirror: Option<Secret>,
+    /// `CRATEDB_TEST_SHA256`, 64 hexadecimal digits each: no other archive is used. Empty for any.
+    pub(crate) digests: Vec<String>,
 }
 
 /// `CRATEDB_TEST_JVM_CACHE`.
@@ -184,7 +195,8 @@ impl LocalTarget {
             project: "/home/ada/project".to_owned(),
             key: "local:ada".to_owned(),
             home: None,
-            mirror: None,
+            // Where nobody answers.
+            origin: Origin { mirror: Some(Secret::new("http://127.0.0.1:1/")), digests: Vec::new() },
             jvm_cache: JvmCache::Off,
             outlives: false,
             lacking: vec![
@@ -208,16 +220,34 @@ impl NotAcquired {
 
 /// What is being waited for: to the people who wait, and to the log.
 #[derive(Clone)]
-pub(crate) struct Progress(tokio::sync::mpsc::UnboundedSender<String>);
+pub(crate) struct Progress {
+    steps: tokio::sync::mpsc::UnboundedSender<String>,
+    wanted: Option<watch::Receiver<bool>>,
+}
 
 impl Progress {
-    pub(crate) fn new(sender: tokio::sync::mpsc::UnboundedSender<String>) -> Self {
-        Self(sender)
+    pub(crate) fn new(steps: tokio::sync::mpsc::UnboundedSender<String>) -> Self {
+        Self { steps, wanted: None }
+    }
+
+    /// The same with somebody who says whether anybody still waits.
+    pub(crate) fn while_wanted(self, wanted: watch::Receiver<bool>) -> Self {
+        Self { wanted: Some(wanted), ..self }
+    }
+
+    /// Ends when nobody waits any more: what takes minutes and costs nothing to stop need not go on then.
+    pub(crate) async fn unwanted(&self) {
+        if let Some(mut wanted) = self.wanted.clone()
+            && wanted.wait_for(|wanted| !wanted).await.is_ok()
+        {
+            return;
+        }
+        std::future::pending().await
     }
 
     /// One step, a fragment such as "resuming cluster `ci`". Nobody listening is no error.
     pub(crate) fn step(&self, text: impl Into<String>) {
-        let _ = self.0.send(text.into());
+        let _ = self.steps.send(text.into());
     }
 }
 

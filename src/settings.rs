@@ -13,6 +13,8 @@ use crate::environment::{
 };
 use crate::error::{Error, Kind, Result};
 use crate::keeper::{Named, Policy, Spec};
+#[cfg(feature = "process")]
+use crate::provider::Origin;
 use crate::provider::{LocalKind, OnExit, Target, UrlTarget};
 use crate::version::Release;
 
@@ -104,6 +106,12 @@ impl Settings {
             Some(name) => read.in_session(&name),
             None => Ok(read),
         }
+    }
+
+    /// Where releases come from, for whoever wants one without a session.
+    #[cfg(feature = "process")]
+    pub(crate) fn origin(manifest_dir: &Path) -> Result<Origin> {
+        local::origin(&Sources::of_process(manifest_dir, &project_of(manifest_dir))?)
     }
 
     /// The same in the explicit session `name`.

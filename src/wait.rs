@@ -47,6 +47,13 @@ pub(crate) const SERVER: Schedule = Schedule(&[
     Duration::from_millis(200),
 ]);
 
+/// Another process that does what this one wants done: it takes a minute, and looking costs nothing.
+pub(crate) const NEIGHBOUR: Schedule = Schedule(&[Duration::from_millis(50), Duration::from_millis(200)]);
+
+/// A download that was cut is continued soon, and one that fails again and again is not hammered.
+pub(crate) const DOWNLOAD: Schedule =
+    Schedule(&[Duration::from_millis(500), Duration::from_secs(2), Duration::from_secs(5)]);
+
 /// What is on this machine and holds nothing yet: looking costs it nothing, and all tests wait.
 pub(crate) const LOCAL: Schedule = Schedule(&[Duration::from_millis(10), Duration::from_millis(25)]);
 

@@ -1,5 +1,6 @@
 //! What may be said on the command line.
 
+mod cache;
 mod clusters;
 mod import;
 mod sessions;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+pub(crate) use cache::{Cache, CacheCommand, Fetch, Prune};
 pub(crate) use clusters::{Completions, Delete, Deploy, List, Login, Query, Start};
 pub(crate) use import::{Import, guess};
 pub(crate) use sessions::{Finish, Log, Status, Sweep, Test};
@@ -172,6 +174,9 @@ pub(crate) enum Command {
     /// Run a command within a test session: the cluster is there before it starts and is let go of after it.
     #[command(after_help = sessions::TEST_EXAMPLES)]
     Test(Test),
+    /// List the cache of CrateDB releases on this machine, put one there, or remove what is old.
+    #[command(after_help = cache::EXAMPLES)]
+    Cache(Cache),
     /// Print the completions of a shell.
     #[command(after_help = clusters::COMPLETIONS_EXAMPLES)]
     Completions(clusters::Completions),
@@ -199,6 +204,7 @@ impl Command {
             Self::Sweep(_) => "sweep",
             Self::Log(_) => "log",
             Self::Test(_) => "test",
+            Self::Cache(_) => "cache",
             Self::Completions(_) => "completions",
         }
     }
@@ -208,6 +214,7 @@ impl Command {
         match self {
             Self::List(_) | Self::Query(_) => true,
             Self::Snapshots(snapshots) => !matches!(snapshots.command, Some(SnapshotsCommand::Restore(_))),
+            Self::Cache(cache) => matches!(cache.command, None | Some(CacheCommand::List)),
             _ => false,
         }
     }
@@ -216,7 +223,13 @@ impl Command {
     fn takes_a_cluster(&self) -> bool {
         !matches!(
             self,
-            Self::Login(_) | Self::Logout | Self::Whoami | Self::List(_) | Self::Status(_) | Self::Completions(_)
+            Self::Login(_)
+                | Self::Logout
+                | Self::Whoami
+                | Self::List(_)
+                | Self::Status(_)
+                | Self::Cache(_)
+                | Self::Completions(_)
         )
     }
 }

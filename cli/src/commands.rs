@@ -1,6 +1,8 @@
 //! The commands.
 
 mod account;
+#[cfg(unix)]
+mod cache;
 mod clusters;
 mod completions;
 mod delete;
@@ -40,6 +42,8 @@ pub(crate) fn run(cli: Cli, terminal: &Terminal) -> Result<u8, Failure> {
         Command::Import(import) => context.wait(import::run(context, import)),
         Command::Snapshots(snapshots) => context.wait(snapshots::run(context, snapshots)),
         Command::Health => return health::run(context),
+        #[cfg(unix)]
+        Command::Cache(cache) => return cache::run(context, cache),
         session => return sessions::run(context, session),
     };
     printed(document?, terminal)
@@ -50,7 +54,7 @@ fn printed(document: Document, terminal: &Terminal) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// Where there are no Unix sockets, there are no sessions.
+/// Where there are no Unix sockets, there are no sessions, nor servers that need a cache.
 #[cfg(not(unix))]
 mod sessions {
     use super::{Command, Context, Failure};

@@ -72,6 +72,18 @@ impl Locks {
         }
     }
 
+    /// The lock together with all others who only share it, if nobody has it alone now. Who has it alone shares it from
+    /// here on.
+    #[cfg(feature = "process")]
+    pub(crate) fn try_share(&mut self, path: &Path) -> Result<Option<Held>> {
+        let file = self.file(path)?;
+        match fcntl_lock(file, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => Ok(Some(Held(file))),
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::ACCESS | rustix::io::Errno::INTR) => Ok(None),
+            Err(error) => Err(Error::new(Kind::Session, format!("cannot lock {}", path.display())).because(error)),
+        }
+    }
+
     /// The lock, waited for until `deadline`; the error names who has it.
     pub(crate) fn lock(&mut self, path: &Path, deadline: Instant) -> Result<Held> {
         let began = Instant::now();

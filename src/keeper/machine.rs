@@ -179,6 +179,11 @@ impl Machine {
         self.ours
     }
 
+    /// Whether anybody waits for the cluster, or is still to come.
+    pub(crate) fn is_wanted(&self) -> bool {
+        !self.term && self.needed()
+    }
+
     /// Who holds the cluster now, for the error of whoever waited in vain.
     pub(crate) fn holders(&self) -> Vec<(ClientId, AttemptId)> {
         self.grants.holders().collect()

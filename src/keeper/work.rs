@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
 
 use super::run::Input;
 use crate::error::{Error, Result};
@@ -25,17 +26,24 @@ pub(super) enum Outcome {
 pub(super) struct Work {
     provider: Arc<Provider>,
     inputs: UnboundedSender<Input>,
+    /// Whether anybody waits for the cluster.
+    wanted: watch::Sender<bool>,
 }
 
 impl Work {
     pub(super) fn new(provider: Provider, inputs: UnboundedSender<Input>) -> Self {
-        Self { provider: Arc::new(provider), inputs }
+        Self { provider: Arc::new(provider), inputs, wanted: watch::Sender::new(true) }
+    }
+
+    /// Tells what is under way whether anybody waits for it.
+    pub(super) fn is_wanted(&self, wanted: bool) {
+        self.wanted.send_if_modified(|known| std::mem::replace(known, wanted) != wanted);
     }
 
     pub(super) fn acquire(&self, deadline: Instant, intents: Intents) {
         let this = self.clone();
         tokio::spawn(async move {
-            let progress = this.progress();
+            let progress = this.progress().while_wanted(this.wanted.subscribe());
             let outcome = this.provider.acquire(deadline, &progress, &intents).await;
             this.done(Outcome::Acquired(outcome.map(Box::new)));
         });

@@ -1,6 +1,8 @@
-//! Servers of this machine: a process of the installation that is named, else a container; or one error that says what
-//! each provider lacks.
+//! Servers of this machine: a process of the installation that is named, else a container, else a process of a release that
+//! is downloaded; or one error that says what each provider lacks.
 
+#[cfg(feature = "process")]
+use std::path::Path;
 #[cfg(feature = "process")]
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -11,7 +13,9 @@ use super::container::{Container, Engine};
 use super::jvm::Training;
 use super::memory::Memory;
 #[cfg(feature = "process")]
-use super::process::Process;
+use super::process::{self, Process};
+#[cfg(feature = "process")]
+use super::release::Releases;
 use super::{Acquired, Intents, LocalKind, LocalTarget, NotAcquired, OnExit, Progress, Released, Resource};
 use crate::error::{Error, Kind, Result};
 
@@ -31,13 +35,18 @@ pub(super) const SETTINGS: [&str; 4] = [
 /// For clusters of one: it elects itself at once, joins nobody, and does not insist on limits of the kernel.
 pub(super) const SINGLE_NODE: &str = "discovery.type=single-node";
 
-/// An installation that is named is a choice: it is used and not a container, and if it can't be, that is an error.
+/// An installation that is named is a choice: it is used and not a container, and if it can't be, that is an error. Only one
+/// of another version than a test wants is passed over.
+///
+/// An engine that answers is used; if it can't make the container, that is an error. Without one, a release is.
 pub(crate) struct Local {
     target: LocalTarget,
+    memory: Memory,
     /// A cache for the JVM of the server that was started, to be made when nobody needs the server any more.
     #[cfg(feature = "process")]
     training: Mutex<Option<Training>>,
-    memory: Memory,
+    #[cfg(feature = "process")]
+    releases: Releases,
 }
 
 impl Local {
@@ -47,6 +56,8 @@ impl Local {
             memory: Memory::default(),
             #[cfg(feature = "process")]
             training: Mutex::default(),
+            #[cfg(feature = "process")]
+            releases: Releases::of_this_machine(),
         }
     }
 
@@ -63,13 +74,65 @@ impl Local {
     }
 
     async fn start(&self, deadline: Instant, progress: &Progress, intents: &Intents) -> Acquired {
-        match (&self.target.home, self.target.kind) {
-            (Some(home), _) => self.acquire_process(home, deadline, progress, intents).await,
-            (None, LocalKind::Process) => {
-                Err(NotAcquired::nothing(self.nothing_usable("CRATEDB_TEST_PROVIDER=process excludes it")))
-            }
-            (None, _) => self.acquire_container(deadline, progress, intents).await,
+        if let Some(home) = &self.target.home
+            && self.fits(home, progress).map_err(NotAcquired::nothing)?
+        {
+            return self.acquire_process(home, deadline, progress, intents).await;
         }
+        let lacks = match self.target.kind {
+            LocalKind::Process => "CRATEDB_TEST_PROVIDER=process excludes it".to_owned(),
+            LocalKind::Auto | LocalKind::Container => match self.acquire_container(deadline, progress, intents).await {
+                Ok(acquired) => return acquired,
+                Err(lacks) => lacks,
+            },
+        };
+        if self.target.kind == LocalKind::Container {
+            let process = "CRATEDB_TEST_PROVIDER=container excludes it";
+            return Err(NotAcquired::nothing(self.nothing_usable(&lacks, process)));
+        }
+        match self.extracted(deadline, progress).await {
+            Ok(home) => self.acquire_process(&home, deadline, progress, intents).await,
+            Err(why) => Err(NotAcquired::nothing(self.nothing_usable(&lacks, &why))),
+        }
+    }
+
+    /// Whether the installation that is named has the version that is asked for, if one is.
+    #[cfg(feature = "process")]
+    fn fits(&self, home: &str, progress: &Progress) -> Result<bool> {
+        let Some(wanted) = self.target.version else { return Ok(true) };
+        match process::home::version(Path::new(home)) {
+            Some(version) if wanted.includes(version) => Ok(true),
+            Some(version) => {
+                progress.step(format!("CRATEDB_HOME=`{home}` is passed over: it has CrateDB {version}, not {wanted}"));
+                Ok(false)
+            }
+            // What else is wrong with it is said when it is used.
+            None if !Path::new(home).join("lib").is_dir() => Ok(true),
+            None => Err(Error::new(Kind::Setting, format!("cannot use CRATEDB_HOME=`{home}` for CrateDB {wanted}"))
+                .because("its lib/ does not tell which version it has: there is no crate-app-<version>.jar")),
+        }
+    }
+
+    #[cfg(not(feature = "process"))]
+    fn fits(&self, _: &str, _: &Progress) -> Result<bool> {
+        Ok(true)
+    }
+
+    /// The directory of a release, or why there is none.
+    #[cfg(feature = "process")]
+    async fn extracted(&self, deadline: Instant, progress: &Progress) -> Result<String, String> {
+        let Some(wanted) = self.target.version else { return Err("no version is asked for".to_owned()) };
+        let obtained = self.releases.obtain(wanted, &self.target.origin, deadline, progress).await;
+        let obtained = obtained.map_err(|error| error.to_string().replace('\n', "\n  "))?;
+        match obtained.dir.to_str() {
+            Some(home) => Ok(home.to_owned()),
+            None => Err(format!("the path of the cache is not UTF-8: {}", obtained.dir.display())),
+        }
+    }
+
+    #[cfg(not(feature = "process"))]
+    async fn extracted(&self, _: Instant, _: &Progress) -> Result<String, String> {
+        Err("cratedb-test was built without its feature `process`".to_owned())
     }
 
     #[cfg(feature = "process")]
@@ -104,17 +167,21 @@ impl Local {
         Err(NotAcquired::nothing(without("process", &format!("cannot use CRATEDB_HOME=`{home}`"))))
     }
 
+    /// How it went, or why there is no engine.
     #[cfg(feature = "container")]
-    async fn acquire_container(&self, deadline: Instant, progress: &Progress, intents: &Intents) -> Acquired {
-        match Engine::find().await {
-            Ok(engine) => Container::new(self.target.clone()).acquire(&engine, deadline, progress, intents).await,
-            Err(lacks) => Err(NotAcquired::nothing(self.nothing_usable(&lacks))),
-        }
+    async fn acquire_container(
+        &self,
+        deadline: Instant,
+        progress: &Progress,
+        intents: &Intents,
+    ) -> Result<Acquired, String> {
+        let engine = Engine::find().await?;
+        Ok(Container::new(self.target.clone()).acquire(&engine, deadline, progress, intents).await)
     }
 
     #[cfg(not(feature = "container"))]
-    async fn acquire_container(&self, _: Instant, _: &Progress, _: &Intents) -> Acquired {
-        Err(NotAcquired::nothing(self.nothing_usable("cratedb-test was built without its feature `container`")))
+    async fn acquire_container(&self, _: Instant, _: &Progress, _: &Intents) -> Result<Acquired, String> {
+        Err("cratedb-test was built without its feature `container`".to_owned())
     }
 
     /// Whatever it is, it is removed: nobody knows any more what its tests left in it.
@@ -157,11 +224,10 @@ impl Local {
     }
 
     /// One line for each provider, in the order in which they are tried.
-    fn nothing_usable(&self, container: &str) -> Error {
+    fn nothing_usable(&self, container: &str, process: &str) -> Error {
         let error = Error::new(Kind::Provider, "no CrateDB for the tests")
             .because("nothing is configured, and this machine can start nothing");
-        let process = "process: CRATEDB_HOME is not set; it names the directory of an extracted release".to_owned();
-        let local = [format!("container: {container}"), process];
+        let local = [format!("container: {container}"), format!("process: {process}")];
         self.target.lacking.iter().cloned().chain(local).fold(error, Error::hint)
     }
 }

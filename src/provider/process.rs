@@ -6,7 +6,7 @@
 
 mod cache;
 mod command;
-mod home;
+pub(super) mod home;
 mod left;
 mod log;
 mod nodes;

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{cloud_target, project_of, url_target};
 use crate::environment::{ClusterAddress, Sources};
 use crate::error::{Error, Kind, Result};
-use crate::provider::{JvmCache, LocalKind, LocalTarget, Target};
+use crate::provider::{JvmCache, LocalKind, LocalTarget, Origin, Target};
 
 const KINDS: [(&str, LocalKind); 3] =
     [("auto", LocalKind::Auto), ("container", LocalKind::Container), ("process", LocalKind::Process)];
@@ -32,7 +32,7 @@ fn local(parts: &[&str], key: &str) -> Option<LocalTarget> {
         project: unescaped(project),
         key: key.to_owned(),
         home: (!home.is_empty()).then_some(home),
-        mirror: None,
+        origin: Origin::default(),
         jvm_cache: JvmCache::Use,
         outlives: false,
         lacking: Vec::new(),

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use super::{Wanted, key, project_of};
-use crate::environment::{Sources, http_url};
-use crate::error::Result;
-use crate::provider::{JvmCache, LocalKind, LocalTarget, Target};
+use crate::environment::{Sources, http_url, unreadable};
+use crate::error::{Error, Kind, Result};
+use crate::provider::{JvmCache, LocalKind, LocalTarget, Origin, Target};
+use crate::secret::Secret;
 use crate::version::Release;
 
 /// What local servers run unless something says otherwise: the newest release when this crate was released.
@@ -34,14 +35,11 @@ pub(super) fn target(
         project: project_of(manifest_dir).display().to_string(),
         key: String::new(),
         home,
-        mirror: None,
+        origin: origin(sources)?,
         jvm_cache: jvm_cache(sources)?,
         outlives: sources.get("CRATEDB_TEST_ON_EXIT").is_some_and(|value| value == "keep"),
         lacking,
     };
-    if let Some(mirror) = sources.get("CRATEDB_TEST_MIRROR") {
-        target.mirror = Some(http_url("CRATEDB_TEST_MIRROR", &mirror)?.to_string());
-    }
     target.key = key::of_local(&target);
     let key = target.key.clone();
     Ok((Target::Local(target), key))
@@ -78,6 +76,39 @@ fn image(sources: &Sources, wanted: Option<Release>, version: Release) -> String
             _ => format!("{image}:{wanted}"),
         },
     }
+}
+
+/// `CRATEDB_TEST_MIRROR` and `CRATEDB_TEST_SHA256`.
+pub(super) fn origin(sources: &Sources) -> Result<Origin> {
+    let mirror = sources.get("CRATEDB_TEST_MIRROR").map(|text| mirror(&text)).transpose()?;
+    let digests = sources.get("CRATEDB_TEST_SHA256").map(|text| digests(&text)).transpose()?.unwrap_or_default();
+    Ok(Origin { mirror, digests })
+}
+
+/// What is refused is not shown: it may hold a password.
+fn mirror(text: &str) -> Result<Secret> {
+    const NAME: &str = "CRATEDB_TEST_MIRROR";
+    let path = text.strip_prefix("file://").unwrap_or(text);
+    if path.starts_with('/') {
+        return Ok(Secret::new(path));
+    }
+    let refused = |_| {
+        Error::new(Kind::Setting, format!("cannot read {NAME}"))
+            .because("it is neither an address nor an absolute path")
+            .hint("accepted: https://host/path, http://host/path, /path or file:///path")
+    };
+    Ok(Secret::new(http_url(NAME, text).map_err(refused)?))
+}
+
+/// Several, since tests may want several versions.
+fn digests(text: &str) -> Result<Vec<String>> {
+    let each = text.split([',', ' ']).filter(|digest| !digest.is_empty());
+    let read = |digest: &str| match digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        true => Ok(digest.to_ascii_lowercase()),
+        false => Err(unreadable("CRATEDB_TEST_SHA256", digest)
+            .hint("accepted: SHA-256 digests of 64 hexadecimal digits, with commas between them")),
+    };
+    each.map(read).collect()
 }
 
 fn jvm_cache(sources: &Sources) -> Result<JvmCache> {

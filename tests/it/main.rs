@@ -3,6 +3,8 @@
 
 #![allow(unreachable_pub)] // the modules of a test binary have no outside
 
+// Shared with the tests on real servers.
+#[allow(dead_code)]
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -35,7 +35,7 @@ impl TestHome {
 
     /// The same, but for what this shell command does before anything else.
     pub fn with_jvm_that(does: &str) -> Self {
-        let script = include_str!("../../../src/provider/process/standin.sh").replacen('\n', &format!("\n{does}\n"), 1);
+        let script = include_str!("../../src/provider/process/standin.sh").replacen('\n', &format!("\n{does}\n"), 1);
         let mut made = Self::with(|program| fs::write(program, script).unwrap());
         assert!(fs::copy(standin::binary(), made.home.join("lib/simulator")).unwrap() > 0);
         for dir in ["jdk", "cache"] {
@@ -65,9 +65,10 @@ impl TestHome {
 
     /// The same with caches of its JVM, in a place of its own.
     pub fn real_with_caches() -> Option<Self> {
-        let real = Self::real()?;
+        let mut real = Self::real()?;
         fs::set_permissions(real.files.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        Some(Self { caches: Some(real.files.path().to_owned()), ..real })
+        real.caches = Some(real.files.path().to_owned());
+        Some(real)
     }
 
     /// The real one that `CRATEDB_HOME` names; none where there is none, with the reason on descriptor 2.

@@ -26,6 +26,9 @@ impl Keeper {
                 self.apply(effect);
             }
         }
+        if let Some(work) = &self.work {
+            work.is_wanted(self.machine.is_wanted());
+        }
         self.report_ended();
         self.tell_observers();
     }

@@ -1,15 +1,26 @@
-//! `CRATEDB_HOME`: whether a server can be started from there, by the user that will run it.
+//! An installation: which version it has, and whether a server can be started from there, by the user that will run it.
 
 use std::fs;
 use std::path::Path;
 
 use super::user::User;
 use crate::error::{Error, Kind, Result};
+use crate::version::Version;
 
 /// What every release has. The runtime in `jdk/` is its start script's business.
 const PARTS: [&str; 2] = ["bin/crate", "lib"];
 /// Looks with the eyes of whoever runs the server; permissions of the keeper say nothing if it is root.
 const LOOK: &str = r#"cd "$0" && [ -x bin/crate ] && [ -r bin/crate ] && ls lib >/dev/null"#;
+
+/// The version of the installation in `home`, from the names of its archives. None if they don't tell.
+pub(crate) fn version(home: &Path) -> Option<Version> {
+    let names = fs::read_dir(home.join("lib")).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let version = |name: String| {
+        let rest = ["crate-app-", "crate-server-"].iter().find_map(|prefix| name.strip_prefix(prefix))?;
+        rest.strip_suffix(".jar")?.parse().ok()
+    };
+    names.filter_map(version).max()
+}
 
 pub(super) async fn check(home: &Path, user: &User) -> Result<()> {
     let unusable = || Error::new(Kind::Setting, format!("cannot use CRATEDB_HOME=`{}`", home.display()));

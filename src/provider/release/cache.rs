@@ -1,0 +1,263 @@
+//! Where releases are kept, under which names, and who uses them.
+//!
+//! `<base>/cratedb-test/releases/<version>-<platform>/` is an installation. Beside it, with the same beginning: `.lock`,
+//! shared by whoever uses it and held alone by whoever makes or removes it; `.json`, what is known of its archive;
+//! `.tar.gz`, an archive that somebody put there; `.tar.gz.part`, one whose download was not finished; `.tmp`, what is being
+//! unpacked.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::platform::Platform;
+use super::trust::Trust;
+use crate::error::{Error, Kind, Result};
+use crate::provider::process::home;
+use crate::version::Version;
+
+/// The directories that are tried, in this order.
+#[derive(Clone, Debug)]
+pub(super) struct Caches(pub(super) Vec<PathBuf>);
+
+/// The files of one release in one cache.
+#[derive(Clone, Debug)]
+pub(super) struct Files {
+    stem: PathBuf,
+    version: Version,
+}
+
+/// What is known of a release's archive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Record {
+    /// Without credentials.
+    pub(crate) from: String,
+    pub(crate) sha256: String,
+    pub(crate) trust: Trust,
+    /// Bytes of the archive.
+    pub(crate) size: u64,
+}
+
+impl Caches {
+    /// The user's cache; else a directory below `/var/tmp` that belongs to this user alone, where that one can't be
+    /// written or, for tests that run as root, not be reached by the server's user.
+    pub(super) fn of_this_machine() -> Self {
+        let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let cache = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")));
+        let user = rustix::process::geteuid().as_raw();
+        let other = PathBuf::from(format!("/var/tmp/cratedb-test-{user}"));
+        Self(cache.map(|cache| cache.join("cratedb-test")).into_iter().chain([other]).collect())
+    }
+
+    /// The directories of releases, be they there or not.
+    pub(super) fn releases(&self) -> impl Iterator<Item = PathBuf> {
+        self.0.iter().map(|cache| cache.join("releases"))
+    }
+
+    /// All versions that can be used.
+    pub(super) fn versions(&self, platform: Platform) -> Vec<Version> {
+        let suffix = format!("-{platform}");
+        let names = self.releases().filter_map(|dir| fs::read_dir(dir).ok()).flatten();
+        let names = names.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let versions = names.filter_map(|name| name.strip_suffix(&suffix)?.parse().ok());
+        versions.filter(|version| self.installed(*version, platform).is_some()).collect()
+    }
+
+    /// The first that has a release which the server's user can read.
+    pub(super) fn installed(&self, version: Version, platform: Platform) -> Option<Files> {
+        let all = self.releases().map(|dir| Files::of(&dir, version, platform));
+        all.into_iter()
+            .find(|files| files.is_installed() && is_own(&files.dir()) && closed_to_server(&files.dir()).is_none())
+    }
+
+    /// The first that can be used for a release that is not here yet, and why those before it can't.
+    pub(super) fn choose(&self, version: Version, platform: Platform) -> Result<(Files, Vec<String>)> {
+        let mut refused = Vec::new();
+        for dir in self.releases() {
+            match usable(&dir) {
+                Ok(()) => return Ok((Files::of(&dir, version, platform), refused)),
+                Err(why) => refused.push(format!("{}: {why}", dir.display())),
+            }
+        }
+        let error = Error::new(Kind::Provider, format!("there is no place for CrateDB {version}"))
+            .because("no cache directory can be used");
+        let error = refused.into_iter().fold(error, Error::hint);
+        Err(error.hint("XDG_CACHE_HOME names another place; CRATEDB_HOME names an installation that is there"))
+    }
+}
+
+impl Files {
+    pub(super) fn of(releases: &Path, version: Version, platform: Platform) -> Self {
+        Self { stem: releases.join(format!("{version}-{platform}")), version }
+    }
+
+    fn with(&self, suffix: &str) -> PathBuf {
+        let mut path = self.stem.clone().into_os_string();
+        path.push(suffix);
+        path.into()
+    }
+
+    /// The installation.
+    pub(super) fn dir(&self) -> PathBuf {
+        self.stem.clone()
+    }
+
+    pub(super) fn lock(&self) -> PathBuf {
+        self.with(".lock")
+    }
+
+    pub(super) fn record(&self) -> PathBuf {
+        self.with(".json")
+    }
+
+    /// Where people put an archive by hand.
+    pub(super) fn archive(&self) -> PathBuf {
+        self.with(".tar.gz")
+    }
+
+    pub(super) fn part(&self) -> PathBuf {
+        self.with(".tar.gz.part")
+    }
+
+    pub(super) fn unpacked(&self) -> PathBuf {
+        self.with(".tmp")
+    }
+
+    /// Whether what lies there is a release of that version.
+    pub(super) fn is_installed(&self) -> bool {
+        let dir = self.dir();
+        dir.join("bin/crate").is_file() && home::version(&dir) == Some(self.version)
+    }
+
+    pub(super) fn known(&self) -> Option<Record> {
+        serde_json::from_slice(&fs::read(self.record()).ok()?).ok()
+    }
+
+    /// It was used now: what was not used for long is removed first.
+    pub(super) fn touch(&self) {
+        touch(&self.lock());
+    }
+}
+
+/// By its path, since closing any descriptor of a lock's file lets go of the lock.
+pub(super) fn touch(path: &Path) {
+    let now = rustix::fs::Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
+    let times = rustix::fs::Timestamps { last_access: now, last_modification: now };
+    // A cache that can only be read is none that is cleaned up.
+    let _ = rustix::fs::utimensat(rustix::fs::CWD, path, &times, rustix::fs::AtFlags::empty());
+}
+
+/// Whether what is run from there was put there by this user or by root.
+fn is_own(path: &Path) -> bool {
+    let user = rustix::process::geteuid().as_raw();
+    fs::metadata(path).is_ok_and(|meta| meta.uid() == user || meta.uid() == 0)
+}
+
+/// Makes `releases` if need be, or says why it can't be used.
+fn usable(releases: &Path) -> Result<(), String> {
+    make(releases).map_err(|error| error.to_string())?;
+    rustix::fs::access(releases, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK)
+        .map_err(|error| io::Error::from(error).to_string())?;
+    for dir in [releases.parent().unwrap_or(releases), releases] {
+        let meta = fs::symlink_metadata(dir).map_err(|error| error.to_string())?;
+        if meta.uid() != rustix::process::geteuid().as_raw() {
+            return Err(format!("{} belongs to user {}", dir.display(), meta.uid()));
+        }
+        if meta.mode() & 0o022 != 0 {
+            return Err(format!("others may write to {} (mode {:o})", dir.display(), meta.mode() & 0o7777));
+        }
+    }
+    match closed_to_server(releases) {
+        Some(closed) => Err(format!("{} is closed to others, and root's servers run as nobody", closed.display())),
+        None => Ok(()),
+    }
+}
+
+/// What is made may be entered by the server's user; what was there keeps its mode.
+fn make(dir: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = dir.ancestors().take_while(|dir| !dir.exists()).collect();
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    let mode = if rustix::process::geteuid().is_root() { 0o755 } else { 0o700 };
+    missing.iter().try_for_each(|dir| fs::set_permissions(dir, fs::Permissions::from_mode(mode)))
+}
+
+/// The directory that keeps the server's user out, which is another one if this one is root.
+fn closed_to_server(dir: &Path) -> Option<PathBuf> {
+    if !rustix::process::geteuid().is_root() {
+        return None;
+    }
+    let dir = fs::canonicalize(dir).ok()?;
+    let closed = |dir: &&Path| fs::metadata(dir).is_ok_and(|meta| meta.mode() & 0o001 == 0);
+    dir.ancestors().find(closed).map(Path::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VERSION: Version = Version { major: 6, minor: 4, patch: 3 };
+
+    fn platform() -> Platform {
+        Platform::of_this_machine().unwrap()
+    }
+
+    fn open_dir() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        dir
+    }
+
+    fn install(files: &Files, version: &str) {
+        for dir in ["bin", "lib"] {
+            fs::create_dir_all(files.dir().join(dir)).unwrap();
+        }
+        fs::write(files.dir().join("bin/crate"), "").unwrap();
+        fs::write(files.dir().join(format!("lib/crate-app-{version}.jar")), "").unwrap();
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_passed_over_and_said() {
+        let dir = open_dir();
+        fs::write(dir.path().join("file"), "").unwrap();
+        let open = dir.path().join("open");
+        fs::create_dir(&open).unwrap();
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
+        let caches = Caches(vec![dir.path().join("file/cache"), open.clone(), dir.path().join("new/cache")]);
+        let (files, refused) = caches.choose(VERSION, platform()).unwrap();
+        assert!(files.dir().starts_with(dir.path().join("new/cache/releases")), "{files:?}");
+        assert!(refused[0].contains("Not a directory") && refused[1].contains("others may write"), "{refused:?}");
+        let error = Caches(vec![dir.path().join("file/cache"), open]).choose(VERSION, platform()).unwrap_err();
+        let text = error.to_string();
+        for part in ["no place for CrateDB 6.4.3", "Not a directory", "others may write", "XDG_CACHE_HOME"] {
+            assert!(text.contains(part), "{part} is missing in:\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_cache_behind_a_closed_directory_is_none_for_root() {
+        let dir = open_dir();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        let chosen = Caches(vec![dir.path().join("c")]).choose(VERSION, platform());
+        match rustix::process::geteuid().is_root() {
+            true => assert!(chosen.unwrap_err().to_string().contains("closed to others")),
+            false => assert_eq!(chosen.unwrap().1, Vec::<String>::new()),
+        }
+    }
+
+    #[test]
+    fn only_complete_releases_of_their_version_are_installed() {
+        let dir = open_dir();
+        let caches = Caches(vec![dir.path().join("none"), dir.path().to_owned()]);
+        let files = Files::of(&dir.path().join("releases"), VERSION, platform());
+        assert!(caches.installed(VERSION, platform()).is_none());
+        install(&files, "6.4.2");
+        assert!(caches.installed(VERSION, platform()).is_none());
+        install(&files, "6.4.3");
+        assert_eq!(caches.installed(VERSION, platform()).unwrap().dir(), files.dir());
+        assert_eq!(caches.versions(platform()), [VERSION]);
+        fs::remove_file(files.dir().join("bin/crate")).unwrap();
+        assert!(caches.installed(VERSION, platform()).is_none());
+    }
+}
