@@ -10,7 +10,7 @@ async fn work(cluster: &Cluster) -> Result<()> {
 fn t1_acquires() -> Result<()> {
     deaths::moment("before");
     deaths::while_acquiring();
-    deaths::in_a_runtime(async {
+    cratedb_test::blocking::wait(async {
         let cluster = Session::current().await?.cluster("t1").await?;
         work(&cluster).await
     })
