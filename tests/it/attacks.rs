@@ -29,7 +29,7 @@ impl Meeting {
     }
 
     fn at(&self, plan: Plan) -> Plan {
-        plan.env("ATTACK_DIR", self.0.path().display().to_string())
+        plan.env("MEET_DIR", self.0.path().display().to_string())
     }
 
     fn file(&self, name: &str) -> PathBuf {

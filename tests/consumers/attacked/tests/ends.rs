@@ -5,7 +5,7 @@ use cratedb_test::{Cluster, Result, cratedb_cluster};
 #[cratedb_cluster]
 async fn a_ends(cluster: Cluster) -> Result<()> {
     cluster.execute("CREATE TABLE t (id INT)").await?;
-    attacked::meet("a");
+    meeting::meet("a");
     Ok(())
 }
 

@@ -60,21 +60,3 @@ fn die(how: &str) {
         other => panic!("unknown death {other}"),
     }
 }
-
-/// The smallest of executors: a future may be awaited anywhere.
-pub fn in_a_runtime<T>(future: impl Future<Output = T>) -> T {
-    struct Wake(std::thread::Thread);
-    impl std::task::Wake for Wake {
-        fn wake(self: std::sync::Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = std::sync::Arc::new(Wake(std::thread::current())).into();
-    let mut future = std::pin::pin!(future);
-    loop {
-        if let std::task::Poll::Ready(value) = future.as_mut().poll(&mut std::task::Context::from_waker(&waker)) {
-            return value;
-        }
-        std::thread::park();
-    }
-}

@@ -10,7 +10,7 @@ async fn work(cluster: &Cluster) -> Result<()> {
 fn t1_acquires() -> Result<()> {
     deaths::moment("before");
     deaths::while_acquiring();
-    deaths::in_a_runtime(async {
+    cratedb_test::blocking::wait(async {
         let session = if cfg!(feature = "nodes") {
             Session::builder().nodes(3).join().await?
         } else {

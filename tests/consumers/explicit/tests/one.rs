@@ -3,7 +3,7 @@ use cratedb_test::{Cluster, Result, cratedb_cluster};
 #[cratedb_cluster]
 async fn a(cluster: Cluster) -> Result<()> {
     cluster.execute("CREATE TABLE t (id INT)").await?;
-    explicit::meet("a");
+    meeting::meet("a");
     Ok(())
 }
 

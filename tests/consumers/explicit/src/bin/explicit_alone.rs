@@ -5,6 +5,6 @@ use cratedb_test::{Result, blocking::Session};
 fn main() -> Result<()> {
     let cluster = Session::current()?.cluster("alone")?;
     cluster.execute("CREATE TABLE t (id INT)")?;
-    explicit::meet("alone");
+    meeting::meet("alone");
     Ok(())
 }

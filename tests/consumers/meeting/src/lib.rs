@@ -1,10 +1,10 @@
-//! Files by which tests and the one who attacks them meet, in `ATTACK_DIR`.
+//! No project of its own: files by which tests of other projects and those who watch them meet, in `MEET_DIR`.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 fn file(name: &str) -> Option<PathBuf> {
-    Some(PathBuf::from(std::env::var_os("ATTACK_DIR")?).join(name))
+    Some(PathBuf::from(std::env::var_os("MEET_DIR")?).join(name))
 }
 
 /// Says that this test is here and waits until it may go on, if somebody wants that.
