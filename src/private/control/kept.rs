@@ -42,11 +42,7 @@ pub async fn kept(cluster: &ManagedCluster) -> Result<Vec<Kept>> {
     background::run(async move {
         let client = cluster.sql_client().await?;
         let schemas = client.rows::<(String,)>("SELECT schema_name FROM information_schema.schemata").await?;
-        let tables: BTreeMap<String, u64> = client
-            .rows(TABLES)
-            .await?
-            .into_iter()
-            .collect();
+        let tables: BTreeMap<String, u64> = client.rows(TABLES).await?.into_iter().collect();
         let used: BTreeMap<String, String> = used().await?;
         let mut kept: Vec<Kept> = schemas.into_iter().filter_map(|(name,)| Kept::of(name, &tables, &used)).collect();
         kept.sort_by(|one, other| (one.since, &one.schema).cmp(&(other.since, &other.schema)));
