@@ -9,6 +9,8 @@ mod delete;
 mod deploy;
 mod health;
 mod import;
+#[cfg(unix)]
+mod kept;
 mod login;
 mod query;
 #[cfg(unix)]
@@ -41,6 +43,8 @@ pub(crate) fn run(cli: Cli, terminal: &Terminal) -> Result<u8, Failure> {
         Command::Query(query) => context.wait(query::run(context, query)),
         Command::Import(import) => context.wait(import::run(context, import)),
         Command::Snapshots(snapshots) => context.wait(snapshots::run(context, snapshots)),
+        #[cfg(unix)]
+        Command::Kept(kept) => context.wait(kept::run(context, &kept)),
         Command::Health => return health::run(context),
         #[cfg(unix)]
         Command::Cache(cache) => return cache::run(context, cache),
