@@ -223,7 +223,13 @@ impl Command {
     fn takes_a_cluster(&self) -> bool {
         !matches!(
             self,
-            Self::Login(_) | Self::Logout | Self::Whoami | Self::List(_) | Self::Status(_) | Self::Cache(_) | Self::Completions(_)
+            Self::Login(_)
+                | Self::Logout
+                | Self::Whoami
+                | Self::List(_)
+                | Self::Status(_)
+                | Self::Cache(_)
+                | Self::Completions(_)
         )
     }
 }

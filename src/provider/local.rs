@@ -55,12 +55,10 @@ impl Local {
         }
         let lacks = match self.target.kind {
             LocalKind::Process => "CRATEDB_TEST_PROVIDER=process excludes it".to_owned(),
-            LocalKind::Auto | LocalKind::Container => {
-                match self.acquire_container(deadline, progress, intents).await {
-                    Ok(acquired) => return acquired,
-                    Err(lacks) => lacks,
-                }
-            }
+            LocalKind::Auto | LocalKind::Container => match self.acquire_container(deadline, progress, intents).await {
+                Ok(acquired) => return acquired,
+                Err(lacks) => lacks,
+            },
         };
         if self.target.kind == LocalKind::Container {
             let process = "CRATEDB_TEST_PROVIDER=container excludes it";

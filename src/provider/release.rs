@@ -19,8 +19,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use self::cache::{Caches, Files};
 pub(crate) use self::cache::Record;
+use self::cache::{Caches, Files};
 use self::fetch::{Coming, Fetch, Patience};
 pub(crate) use self::keep::{Entry, EntryKind, Removal, entries, remove};
 use self::mirror::{Location, Mirror};
@@ -242,7 +242,9 @@ impl Making<'_> {
             }
             Location::File(path) => {
                 let size = fs::metadata(path).map_err(|error| {
-                    self.failed(at).because(error).hint("CRATEDB_TEST_MIRROR is a directory, which has to have it there")
+                    self.failed(at)
+                        .because(error)
+                        .hint("CRATEDB_TEST_MIRROR is a directory, which has to have it there")
                 });
                 self.room(0, size?.len())?;
                 if let (Location::File(beside), true) = (at.with_suffix(".sha256"), known.pinned.is_empty())
@@ -259,7 +261,8 @@ impl Making<'_> {
 
     async fn download(&self, fetch: &Fetch, at: &Location, known: &mut Known) -> Result<()> {
         let (part, what) = (self.files.part(), format!("CrateDB {}", self.version));
-        let room = |coming: Coming| self.room(coming.total.unwrap_or(0).saturating_sub(coming.at), coming.total.unwrap_or(0));
+        let room =
+            |coming: Coming| self.room(coming.total.unwrap_or(0).saturating_sub(coming.at), coming.total.unwrap_or(0));
         loop {
             let resumed = fetch.file(&part, &what, self.deadline, self.progress, room).await?;
             let beside = at.with_suffix(".sha256");
@@ -333,7 +336,9 @@ impl Making<'_> {
         });
         match tokio::time::timeout_at(self.deadline.into(), task).await {
             Ok(Ok(done)) => Ok(done),
-            Ok(Err(error)) => Err(Error::new(Kind::Provider, format!("cannot install CrateDB {}", self.version)).because(error)),
+            Ok(Err(error)) => {
+                Err(Error::new(Kind::Provider, format!("cannot install CrateDB {}", self.version)).because(error))
+            }
             Err(_) => Err(self.stopped()),
         }
     }
@@ -345,7 +350,9 @@ impl Making<'_> {
 
     fn digest_at(&self, at: &Location, text: &str) -> Result<String> {
         trust::digest_in(text).ok_or_else(|| {
-            self.failed(at).because("it does not begin with a SHA-256 digest").hint("CRATEDB_TEST_SHA256 is used in its place")
+            self.failed(at)
+                .because("it does not begin with a SHA-256 digest")
+                .hint("CRATEDB_TEST_SHA256 is used in its place")
         })
     }
 

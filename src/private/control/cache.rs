@@ -102,9 +102,10 @@ pub fn fetch_release(
     on_progress: impl Fn(&str) + Send + 'static,
 ) -> Result<Fetched> {
     let (wanted, origin) = (version.parse()?, Settings::origin(manifest_dir)?);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
-        Error::new(Kind::Session, "cannot start a runtime").because(error)
-    })?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::new(Kind::Session, "cannot start a runtime").because(error))?;
     let (steps, mut heard) = tokio::sync::mpsc::unbounded_channel::<String>();
     runtime.block_on(async move {
         let told = async move {

@@ -55,7 +55,10 @@ fn is_one_error_with_four_entries(engine: &str, container: &str) {
     let expected = format!("  container: no engine at {engine}, which DOCKER_HOST names: ");
     assert!(lines[3].starts_with(&expected) && lines[3].contains(container), "{text}");
     assert!(lines[4].starts_with("  process: cannot download http://127.0.0.1:1/"), "{text}");
-    assert!(lines[4].contains("no connection") && lines[5].starts_with("    it can be put there by hand, as "), "{text}");
+    assert!(
+        lines[4].contains("no connection") && lines[5].starts_with("    it can be put there by hand, as "),
+        "{text}"
+    );
     assert_eq!(lines.len(), 7, "{text}");
     assert!(kept.starts_with("cannot remove container cratedb-test-00000000: no engine at "), "{text}");
     assert!(kept.ends_with("when it runs again: docker rm -v -f cratedb-test-00000000"), "{text}");

@@ -68,7 +68,8 @@ impl Caches {
     /// The first that has a release which the server's user can read.
     pub(super) fn installed(&self, version: Version, platform: Platform) -> Option<Files> {
         let all = self.releases().map(|dir| Files::of(&dir, version, platform));
-        all.into_iter().find(|files| files.is_installed() && is_own(&files.dir()) && closed_to_server(&files.dir()).is_none())
+        all.into_iter()
+            .find(|files| files.is_installed() && is_own(&files.dir()) && closed_to_server(&files.dir()).is_none())
     }
 
     /// The first that can be used for a release that is not here yet, and why those before it can't.

@@ -132,7 +132,9 @@ impl Fetch {
                     }
                 }
             };
-            self.looked(answered.await, &tries, || Error::new(Kind::Transport, format!("cannot download {}", shown(url))))
+            self.looked(answered.await, &tries, || {
+                Error::new(Kind::Transport, format!("cannot download {}", shown(url)))
+            })
         };
         wait::until(&shown(url), self.patience.again, deadline, |_| (), look).await
     }
@@ -217,7 +219,8 @@ impl Fetch {
         if coming.at > 0 {
             return OpenOptions::new().append(true).open(part);
         }
-        let origin = Origin { url: shown(&self.url), validator: answer::validator(response.headers()), total: coming.total };
+        let origin =
+            Origin { url: shown(&self.url), validator: answer::validator(response.headers()), total: coming.total };
         // The old part must not be taken for a part of the new file, whatever happens in between.
         forget(part);
         let file = OpenOptions::new().append(true).create(true).open(part)?;
@@ -291,9 +294,9 @@ impl Telling {
     fn at(&mut self, coming: Coming, progress: &Progress) {
         // In twentieths; without a known size each 16 MiB count as one.
         let step = coming.percent().map_or(coming.at / (16 * MIB), |percent| percent / 5);
-        let due = self.last.is_none_or(|(at, told)| {
-            at.elapsed() >= Self::SELDOM || step != told && at.elapsed() >= Self::OFTEN
-        });
+        let due = self
+            .last
+            .is_none_or(|(at, told)| at.elapsed() >= Self::SELDOM || step != told && at.elapsed() >= Self::OFTEN);
         if due {
             self.last = Some((Instant::now(), step));
             let percent = coming.percent().map_or(String::new(), |percent| format!("{percent} %, "));

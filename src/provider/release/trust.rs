@@ -46,10 +46,9 @@ impl Known {
         if !self.pinned.is_empty() {
             return match self.pinned.iter().any(|pinned| pinned == digest) {
                 true => Ok(Trust::Pinned),
-                false => Err(format!(
-                    "its SHA-256 is {digest}, and CRATEDB_TEST_SHA256 has {}",
-                    self.pinned.join(", ")
-                )),
+                false => {
+                    Err(format!("its SHA-256 is {digest}, and CRATEDB_TEST_SHA256 has {}", self.pinned.join(", ")))
+                }
             };
         }
         for (known, who, trust) in [

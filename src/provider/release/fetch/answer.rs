@@ -19,7 +19,10 @@ pub(super) enum Verdict {
     /// All of it is there already.
     Whole,
     /// What comes belongs at `offset`; at 0, what is there is replaced.
-    From { offset: u64, total: Option<u64> },
+    From {
+        offset: u64,
+        total: Option<u64>,
+    },
     /// What is there can't be continued.
     Useless(String),
     /// It may be another one the next time.
@@ -151,7 +154,8 @@ mod tests {
     #[test]
     fn another_part_than_was_asked_for_is_useless() {
         let rest = asked(10, Some("\"a\""), Some(20));
-        for range in ["bytes 0-19/20", "bytes 11-19/20", "bytes 10-20/21", "bytes */20", "lines 10-19/20", "10-19", ""] {
+        for range in ["bytes 0-19/20", "bytes 11-19/20", "bytes 10-20/21", "bytes */20", "lines 10-19/20", "10-19", ""]
+        {
             let verdict = judged(&rest, 206, &[(CONTENT_RANGE, range)]);
             assert!(matches!(verdict, Verdict::Useless(_)), "{range}: {verdict:?}");
         }

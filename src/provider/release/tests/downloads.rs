@@ -108,7 +108,10 @@ async fn without_a_mirror_the_error_has_the_address_and_the_place() {
     bench.origin.mirror = Some(Secret::new(nobody));
     let text = bench.fails().await;
     let archive = format!("/cratedb/{}", archive_of("6.4.3"));
-    says(&text, &["cannot download http://127.0.0.1:", &archive, "no connection", &place(&bench), "CRATEDB_TEST_MIRROR"]);
+    says(
+        &text,
+        &["cannot download http://127.0.0.1:", &archive, "no connection", &place(&bench), "CRATEDB_TEST_MIRROR"],
+    );
     assert!(!text.contains("geheim"), "{text}");
 
     let bench = Bench::new();

@@ -18,7 +18,8 @@ async fn inner() {
             println!("\nstep: {step}");
         }
     });
-    let releases = Releases { caches: Caches(vec![cache.into()]), patience: Patience { stall: Duration::from_secs(60), ..QUICK } };
+    let releases =
+        Releases { caches: Caches(vec![cache.into()]), patience: Patience { stall: Duration::from_secs(60), ..QUICK } };
     let origin = Origin { mirror: Some(Secret::new(mirror)), digests: Vec::new() };
     let deadline = Instant::now() + Duration::from_secs(60);
     let obtained = releases.obtain("6.4.3".parse().unwrap(), &origin, deadline, &Progress::new(sender)).await.unwrap();

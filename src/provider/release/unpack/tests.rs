@@ -133,7 +133,9 @@ fn nothing_is_written_through_a_link() {
 
 #[test]
 fn hard_links_are_to_files_of_the_release() {
-    for target in ["../x", "/etc/passwd", "crate/../../a.tar.gz", "crate", "crate/nothing", "crate/link", "crate/link/x"] {
+    for target in
+        ["../x", "/etc/passwd", "crate/../../a.tar.gz", "crate", "crate/nothing", "crate/link", "crate/link/x"]
+    {
         let why = Bench::refuses(&[("crate/link", SYMLINK, 0o777, ".."), ("crate/hard", LINK, 0o644, target)]);
         assert!(why.contains("in it") && !why.contains("damaged"), "{target}: {why}");
     }
