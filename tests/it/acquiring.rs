@@ -146,8 +146,8 @@ fn nothing_configured_and_no_engine_is_one_error_with_four_entries() {
         plan = plan.env(name, "");
     }
     let plan = plan.env("DOCKER_HOST", "unix:///nowhere/docker.sock");
-    let words = ["url: CRATEDB_CLUSTER_URL is not set", "cloud: ", "container: ", "process: "];
-    all_say(plan, Duration::from_secs(10), &words);
+    let words = ["url: CRATEDB_CLUSTER_URL is not set", "cloud: ", "container: ", "process: cannot download "];
+    all_say(plan, Duration::from_secs(20), &words);
     assert!(cloud.simulator.requests().is_empty());
 }
 

@@ -23,3 +23,4 @@ mod once;
 mod process;
 mod trainer;
 mod versions;
+mod release;

@@ -106,6 +106,8 @@ pub fn clean(mut command: Command) -> Command {
     command.env("CRATEDB_TEST_OUTER", std::process::id().to_string());
     // A login of whoever runs these tests is none of their business.
     command.env("XDG_CONFIG_HOME", target_dir().join("no-config"));
+    // No test downloads anything from the vendor.
+    command.env("CRATEDB_TEST_MIRROR", "http://127.0.0.1:1/");
     // Whoever started these tests in the background may have ignored Ctrl-C for all of them.
     // SAFETY: a plain system call, allowed between fork and exec.
     unsafe {

@@ -57,6 +57,8 @@ impl TestHome {
             fs::create_dir(home.join(dir)).unwrap();
         }
         write(&home.join("bin/crate"));
+        // What tells its version.
+        fs::write(home.join("lib/crate-app-6.4.3.jar"), "").unwrap();
         for part in ["", "bin", "lib", "bin/crate"] {
             fs::set_permissions(home.join(part), fs::Permissions::from_mode(0o755)).unwrap();
         }

@@ -4,6 +4,7 @@ pub mod cloud;
 pub mod consumer;
 pub mod engine;
 pub mod home;
+pub mod mirror;
 pub mod processes;
 pub mod run;
 pub mod server;

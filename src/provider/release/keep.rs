@@ -116,6 +116,8 @@ pub(crate) fn remove(entry: &Entry) -> Removal {
     }
     match removed(&entry.path) {
         Ok(()) => Removal::Removed,
+        // Somebody was faster.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Removal::Removed,
         Err(error) => failed(&error),
     }
 }
