@@ -119,12 +119,13 @@ fn what_a_killed_trainer_leaves_is_removed_by_a_sweep() {
 fn a_run_does_not_wait_for_a_trainer_and_starts_no_second_one() {
     let (home, trainer) = with_a_trainer_at_work();
     run(&home);
-    wait_for("the second one's end", || match &home.trainers()[..] {
-        [one] if *one == trainer => Ok(()),
-        some => Err(some.to_vec()),
+    wait_for("the second one's end", || {
+        match (&home.trainers()[..], home.log().contains("another trainer is at it")) {
+            ([one], true) if *one == trainer => Ok(()),
+            (some, said) => Err((some.to_vec(), said)),
+        }
     });
     assert_eq!(home.made(), 2);
-    assert!(home.log().contains("another trainer is at it"), "{}", home.log());
     processes::kill_and_wait(trainer);
     sweep(&home);
 }
