@@ -49,7 +49,7 @@ fn a_real_run_is_followed_by_a_cache_that_the_next_one_uses() {
     fs::File::options().write(true).open(&cache).unwrap().set_len(length / 2).unwrap();
     fs::File::options().write(true).open(&cache).unwrap().set_len(length).unwrap();
     run(&home);
-    assert_eq!(home.log().matches("thrown away").count() > 0, true, "{}", home.log());
+    assert!(home.log().contains("thrown away"), "{}", home.log());
     let again = home.wait_for_cache();
     assert!(fs::metadata(again).unwrap().len() > 1 << 20);
     nothing_is_left(&home);
@@ -119,12 +119,13 @@ fn what_a_killed_trainer_leaves_is_removed_by_a_sweep() {
 fn a_run_does_not_wait_for_a_trainer_and_starts_no_second_one() {
     let (home, trainer) = with_a_trainer_at_work();
     run(&home);
-    wait_for("the second one's end", || match &home.trainers()[..] {
-        [one] if *one == trainer => Ok(()),
-        some => Err(some.to_vec()),
+    wait_for("the second one's end", || {
+        match (&home.trainers()[..], home.log().contains("another trainer is at it")) {
+            ([one], true) if *one == trainer => Ok(()),
+            (some, said) => Err((some.to_vec(), said)),
+        }
     });
     assert_eq!(home.made(), 2);
-    assert!(home.log().contains("another trainer is at it"), "{}", home.log());
     processes::kill_and_wait(trainer);
     sweep(&home);
 }

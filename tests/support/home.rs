@@ -114,7 +114,7 @@ impl TestHome {
     #[track_caller]
     pub fn wait_for_cache(&self) -> PathBuf {
         let mut found = None;
-        super::wait_within(std::time::Duration::from_secs(120), "a cache", || {
+        super::wait_within(std::time::Duration::from_secs(300), "a cache", || {
             found = self.caches().pop();
             if found.is_some() { Ok(()) } else { Err(self.log()) }
         });
@@ -145,19 +145,6 @@ impl TestHome {
         let named =
             |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("cratedb-test-"));
         paths.filter(|path| named(path) && self.is_ours(path)).collect()
-    }
-
-    #[track_caller]
-    pub fn wait_for_server(&self) -> (u32, PathBuf) {
-        let mut found = None;
-        wait_for("a server", || match &self.servers()[..] {
-            [one, ..] => {
-                found = Some(one.clone());
-                Ok(())
-            }
-            [] => Err(self.log()),
-        });
-        found.unwrap()
     }
 
     /// Waits until everybody is gone, and compares how many servers that took; nothing of them may be left.
