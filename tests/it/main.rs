@@ -11,6 +11,7 @@ mod composition;
 mod container;
 mod deaths;
 mod explicit;
+mod fixtures;
 mod guides;
 mod isolation;
 mod keeper;
