@@ -4,12 +4,14 @@
 
 #[cfg(feature = "harness")]
 mod cluster;
+mod eventually;
 #[cfg(feature = "cloud")]
 mod managed;
 mod query;
 
 #[cfg(feature = "harness")]
 pub use cluster::{Cluster, Session};
+pub use eventually::{Eventually, eventually};
 #[cfg(feature = "cloud")]
 pub use managed::{ManagedCluster, wait};
 pub use query::Query;

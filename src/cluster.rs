@@ -1,6 +1,7 @@
 //! What a test gets: a cluster, and in it a schema of its own.
 
 mod grant;
+mod trace;
 
 use std::fmt;
 use std::future::Future;
@@ -14,10 +15,11 @@ use crate::background;
 use crate::error::{Kind, Result};
 use crate::private::RunningTest;
 use crate::query::{Query, Whom};
-use crate::sql::{self, Client, Statement};
+use crate::sql::{self, Answer, Client, Statement};
 use crate::version::Version;
 
 pub(crate) use grant::{Grant, OnDrop};
+pub(crate) use trace::Trace;
 
 /// A CrateDB cluster, as one test sees it: names without a schema mean tables in a schema that belongs to this test alone.
 ///
@@ -240,10 +242,13 @@ impl Cluster {
 impl Cluster {
     pub(crate) fn batch_work(&self, text: String) -> Result<impl Future<Output = Result<()>> + Send + use<>> {
         let client = self.client()?.clone();
+        sql::split(&text).into_iter().for_each(|statement| self.grant().warn_of(statement));
+        let trace = self.grant().trace.clone();
         Ok(async move {
             let statements = sql::split(&text);
             for (index, statement) in statements.iter().enumerate() {
-                client.send_one(Statement::numbered(statement, index + 1, statements.len()), &[]).await?;
+                let numbered = Statement::numbered(statement, index + 1, statements.len());
+                trace.follow(statement, Answer::count, client.send_one(numbered, &[])).await?;
             }
             Ok(())
         })
@@ -254,13 +259,15 @@ impl Cluster {
         stmt: String,
         rows: Rows,
     ) -> Result<impl Future<Output = Result<Vec<u64>>> + Send + use<>> {
-        let client = self.client()?.clone();
-        Ok(async move { client.bulk(&stmt, &rows).await })
+        let (client, trace) = (self.client()?.clone(), self.grant().trace.clone());
+        let count = |counts: &Vec<u64>| counts.iter().sum();
+        Ok(async move { trace.follow(&stmt, count, client.bulk(&stmt, &rows)).await })
     }
 
     pub(crate) fn refresh_work(&self) -> Result<impl Future<Output = Result<()>> + Send + use<>> {
         let (client, schema) = (self.client()?.clone(), self.schema().to_owned());
-        Ok(async move { sql::refresh(&client, &schema).await })
+        let trace = self.grant().trace.clone();
+        Ok(async move { trace.follow("REFRESH of all tables", |()| 0, sql::refresh(&client, &schema)).await })
     }
 }
 

@@ -27,6 +27,7 @@
 //! - [`Cluster`] and [`blocking::Cluster`]: [`query`](Cluster::query) with typed rows, [`execute`](Cluster::execute),
 //!   [`execute_batch`](Cluster::execute_batch), [`bulk`](Cluster::bulk), [`refresh`](Cluster::refresh), and the addresses for
 //!   clients of your own, [`pg_url`](Cluster::pg_url) and [`http_url`](Cluster::http_url).
+//! - [`eventually`](eventually()) and [`blocking::eventually`]: waiting for what a cluster shows later.
 //! - [`FromCluster`]: parameters of your own types.
 //! - [`fixture`]: the cluster as an rstest fixture.
 //! - [`Session`] and [`blocking::Session`]: the way in without attribute and fixture.
@@ -156,6 +157,8 @@ mod cluster;
 #[cfg(any(feature = "harness", feature = "cloud"))]
 mod environment;
 mod error;
+#[cfg(any(feature = "harness", feature = "cloud"))]
+mod eventually;
 #[cfg(feature = "harness")]
 mod extract;
 #[cfg(feature = "rstest")]
@@ -196,6 +199,8 @@ pub use cratedb_test_macros::cratedb_cluster;
 #[cfg(feature = "harness")]
 pub use cratedb_test_macros::test;
 pub use error::{Error, Result};
+#[cfg(any(feature = "harness", feature = "cloud"))]
+pub use eventually::{Eventually, eventually};
 #[cfg(feature = "harness")]
 pub use extract::FromCluster;
 #[cfg(any(feature = "harness", feature = "cloud"))]

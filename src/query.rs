@@ -198,14 +198,18 @@ impl Query {
         let way = match whom {
             // Now: a test that is over is an error at once, and the schema counts as used.
             #[cfg(feature = "harness")]
-            Whom::Test(cluster) => Way::Client(cluster.client()?.clone()),
+            Whom::Test(cluster) => {
+                let client = cluster.client()?.clone();
+                cluster.grant().warn_of(&stmt);
+                Way::Client(client, cluster.grant().trace.clone())
+            }
             #[cfg(feature = "cloud")]
             Whom::Cloud(cluster) => Way::Cloud(cluster),
         };
         Ok(async move {
             let answer = match way {
                 #[cfg(feature = "harness")]
-                Way::Client(client) => client.send(&stmt, &args).await?,
+                Way::Client(client, trace) => trace.follow(&stmt, Answer::count, client.send(&stmt, &args)).await?,
                 #[cfg(feature = "cloud")]
                 Way::Cloud(cluster) => cluster.send(&stmt, &args).await?,
             };
@@ -216,7 +220,7 @@ impl Query {
 
 enum Way {
     #[cfg(feature = "harness")]
-    Client(sql::Client),
+    Client(sql::Client, std::sync::Arc<crate::cluster::Trace>),
     #[cfg(feature = "cloud")]
     Cloud(ManagedCluster),
 }

@@ -29,6 +29,13 @@ pub(crate) fn born(name: &str) -> Option<SystemTime> {
     UNIX_EPOCH.checked_add(Duration::from_secs(minutes.checked_mul(60)?))
 }
 
+/// Until when a kept schema is left alone, for people.
+pub(crate) fn kept_until(name: &str) -> Option<String> {
+    let until = time::OffsetDateTime::from(born(name)?.checked_add(LEFT_OVER_AGE)?);
+    let (hour, minute) = (until.hour(), until.minute());
+    Some(format!("{} {hour:02}:{minute:02} UTC", until.date()))
+}
+
 /// Whether a schema was left behind by a run that is long over.
 pub(crate) fn is_left_over(name: &str, now: SystemTime) -> bool {
     born(name).is_some_and(|born| now.duration_since(born).is_ok_and(|age| age > LEFT_OVER_AGE))
@@ -70,6 +77,13 @@ mod tests {
         assert_eq!(born(&name), Some(UNIX_EPOCH + Duration::from_secs(1_790_000_040 / 60 * 60)));
         assert!(!is_left_over(&name, now + LEFT_OVER_AGE));
         assert!(is_left_over(&name, now + LEFT_OVER_AGE + Duration::from_secs(120)));
+    }
+
+    #[test]
+    fn is_kept_for_a_day() {
+        let name = name("t", UNIX_EPOCH + Duration::from_secs(1_790_000_040));
+        assert_eq!(kept_until(&name).unwrap(), "2026-09-22 14:14 UTC");
+        assert_eq!(kept_until("doc"), None);
     }
 
     #[test]

@@ -22,6 +22,7 @@ use self::link::Link;
 pub(crate) use self::observer::{Heard, Observer};
 use self::place::Place;
 pub(crate) use self::place::Within;
+pub(crate) use self::speaker::say;
 use crate::background;
 use crate::cluster::Cluster;
 use crate::error::Result;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::Trace;
 use crate::error::{Error, Kind, Result};
 use crate::session::Within;
 use crate::sql::Wallet;
@@ -24,6 +25,8 @@ pub(crate) struct Grant {
     pub(crate) used: Arc<AtomicBool>,
     /// Whether the test ended.
     pub(crate) over: Arc<AtomicBool>,
+    /// What it sent.
+    pub(crate) trace: Arc<Trace>,
     /// Which attempt it is; none in tests of the handle alone.
     pub(crate) attempt: Option<Within>,
     /// Runs when the last handle goes.
@@ -39,6 +42,15 @@ impl Grant {
         }
         self.used.store(true, Ordering::Release);
         Ok(())
+    }
+}
+
+impl Grant {
+    /// Says what a statement will not do, once per test.
+    pub(crate) fn warn_of(&self, stmt: &str) {
+        if let Some(text) = self.trace.warning(stmt) {
+            crate::session::say(&format!("`{}`: {text}", self.test));
+        }
     }
 }
 

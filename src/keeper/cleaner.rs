@@ -32,6 +32,11 @@ impl Cleaner {
         Ok(Self { client, able: Capabilities::of(version), permits: Arc::new(Semaphore::new(AT_ONCE)), done })
     }
 
+    /// For statements of the keeper that concern no schema.
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// Begins to drop `schema`; [`Input::Cleaned`] says how it went.
     pub(super) fn drop_schema(&self, schema: String) {
         let this = self.clone();

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::globals::Globals;
 use super::machine::{Policy, Word};
 use crate::error::{Error, Kind, Result};
 use crate::session::process::Identity;
@@ -37,8 +38,18 @@ pub(crate) struct Record {
     /// Schemas that a release did not wait for.
     #[serde(default)]
     pub(crate) undropped: Vec<String>,
+    /// The exclusive attempt whose changes are not put back yet, and what there was before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) exclusive: Option<Exclusive>,
     /// Unix seconds.
     pub(crate) at: i64,
+}
+
+/// What an exclusive attempt may have changed outside its schema is the difference to this.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Exclusive {
+    pub(crate) test: String,
+    pub(crate) before: Globals,
 }
 
 impl Record {
@@ -52,6 +63,7 @@ impl Record {
             policy: None,
             runners: Vec::new(),
             undropped: Vec::new(),
+            exclusive: None,
             at: 0,
         }
     }

@@ -3,6 +3,7 @@
 //! A plain state machine without I/O, clock or thread. The loop turns sockets, process deaths and timers into [`Event`]s
 //! and [`Effect`]s into calls; it decides nothing. The fuzzer in `machine/fuzz.rs` drives exactly this code.
 
+mod aftermath;
 mod effects;
 mod event;
 #[cfg(test)]
@@ -14,9 +15,10 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use aftermath::Aftermath;
 pub(crate) use event::{
-    AttemptId, ClientId, CutReason, Effect, Event, FailReason, Join, Millis, Mode, Policy, RefuseReason, RunnerId,
-    SessionId, Word,
+    AttemptId, ClientId, CutReason, Effect, Event, FailReason, Join, LookId, Millis, Mode, Policy, RefuseReason,
+    RunnerId, SessionId, Word,
 };
 use grants::Grants;
 use sessions::{Lease, Session};
@@ -37,6 +39,9 @@ pub(crate) struct Limits {
     pub(crate) failed_idle: Millis,
     /// First and largest pause between attempts to release.
     pub(crate) backoff: (Millis, Millis),
+    /// How long the look before an exclusive attempt, and the repair after it, may keep others waiting.
+    pub(crate) look: Millis,
+    pub(crate) restore: Millis,
     /// After this long a release that keeps failing is left to the journal.
     pub(crate) owed: Millis,
 }
@@ -50,6 +55,8 @@ impl Default for Limits {
             tethered_idle: 10_000,
             failed_idle: 10_000,
             backoff: (1_000, 60_000),
+            look: 10_000,
+            restore: 30_000,
             owed: 600_000,
         }
     }
@@ -114,6 +121,8 @@ pub(crate) struct Machine {
     /// Nobody wants it kept warm, until somebody joins.
     cool: bool,
     grants: Grants,
+    aftermath: Aftermath,
+    last_look: u64,
     effects: Vec<Effect>,
 }
 
@@ -140,6 +149,8 @@ impl Machine {
             tether_wait: false,
             cool: false,
             grants: Grants::default(),
+            aftermath: Aftermath::default(),
+            last_look: 0,
             effects: Vec::new(),
         }
     }
@@ -197,6 +208,8 @@ impl Machine {
             Event::Released { ok } => self.released(now, ok),
             Event::Begin { client, attempt, mode, parent } => self.begin(now, client, attempt, mode, parent),
             Event::End { client, attempt } => self.grants.end(client, attempt),
+            Event::Looked { id, ok } => self.looked(id, ok),
+            Event::Restored(id) => self.restored(id),
             Event::Tethered => self.tethered = true,
             Event::Finish(session) => self.finish(now, session),
             Event::LetGo(session, holder) => self.give_up_part(now, session, holder),
@@ -221,7 +234,8 @@ impl Machine {
         let warm_limit =
             matches!(self.state, State::Warm { .. }).then(|| self.last_begin.saturating_add(self.policy.max_lifetime));
         let idle = self.idle_ends().map(|(_, at)| at);
-        leases.chain(of_state).chain(tether).chain(warm_limit).chain(idle).chain(self.grants.deadline()).min()
+        let of_grants = self.grants.deadline().into_iter().chain(self.aftermath_deadline());
+        leases.chain(of_state).chain(tether).chain(warm_limit).chain(idle).chain(of_grants).min()
     }
 
     fn begin(&mut self, now: Millis, client: ClientId, attempt: AttemptId, mode: Mode, parent: Option<AttemptId>) {
@@ -253,7 +267,7 @@ impl Machine {
             self.write(Word::Up);
             self.state = State::Up;
             self.last_begin = now;
-            self.grants.close_until(now + self.limits.adoption_quiet);
+            self.up_again(now, true);
         } else {
             self.write(Word::Clean);
             self.state = State::Down;
@@ -279,6 +293,15 @@ impl Machine {
         self.told.clear();
         self.last_begin = now;
         self.state = State::Up;
+        self.up_again(now, false);
+    }
+
+    /// Whoever was granted something by a killed keeper comes back first.
+    fn up_again(&mut self, now: Millis, adopted: bool) {
+        self.resume_aftermath();
+        if adopted || self.owes_aftermath() {
+            self.grants.close_until(now + self.limits.adoption_quiet);
+        }
     }
 
     fn not_acquired(&mut self, now: Millis, maybe_up: bool) {

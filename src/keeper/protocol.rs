@@ -155,6 +155,12 @@ pub(crate) enum FromKeeper {
         id: AttemptId,
         error: Error,
     },
+    /// An exclusive attempt that ended: what it had changed outside its schema is put back, as far as that goes. With
+    /// what people should know of it.
+    Aftermath {
+        id: AttemptId,
+        text: Option<String>,
+    },
     Credentials {
         credentials: Credentials,
     },

@@ -1,5 +1,6 @@
 //! The keeper's loop: turns sockets, deaths, timers and answers into events, and effects into calls.
 
+mod aftermath;
 mod alone;
 mod effects;
 mod observers;
@@ -19,14 +20,17 @@ use super::cleaner::Cleaner;
 use super::clients::{Clients, Joined, Watch};
 use super::connection::{self, Outbox};
 use super::files::KeyFiles;
+use super::globals::Globals;
 use super::journal::Journal;
-use super::machine::{ClientId, Event, Limits, Machine, Millis, RunnerId, State, Word};
+use super::machine::{ClientId, Event, Limits, LookId, Machine, Millis, RunnerId, State, Word};
 use super::protocol::{FromClient, FromKeeper, Hello, PROTOCOL, Spec};
+use super::restorer::Restored;
 use super::work::{Outcome, Work};
 use super::{exit, log, watch};
 use crate::error::{Error, Result};
 use crate::provider::Resource;
 use crate::session::process;
+use aftermath::Aftermath;
 use alone::Alone;
 
 /// How often the socket's path is looked at: a cleaner of temporary files may have removed it.
@@ -54,6 +58,14 @@ pub(super) enum Input {
         outcome: Result<()>,
     },
     LeftOvers(Vec<String>),
+    Looked {
+        id: LookId,
+        outcome: Result<Box<Globals>>,
+    },
+    Restored {
+        id: LookId,
+        outcome: Result<Restored>,
+    },
     Term,
 }
 
@@ -113,6 +125,7 @@ pub(super) struct Keeper {
     cleaner: Option<Cleaner>,
     drops_in_flight: Vec<String>,
     drop_warned: bool,
+    aftermath: Aftermath,
     /// What waits for drops, and until when at most.
     after_drops: Option<(Instant, Last)>,
     renew_at: Option<Instant>,
@@ -125,6 +138,7 @@ pub(super) struct Keeper {
 impl Keeper {
     fn new(files: KeyFiles, filter: log::Filter) -> Self {
         let journal = Journal::open(&files.journal, "");
+        let exclusive = journal.as_ref().ok().and_then(|journal| journal.record.exclusive.clone());
         let word = match &journal {
             Ok(journal) => journal.record.word,
             Err(error) => {
@@ -136,7 +150,7 @@ impl Keeper {
         Self {
             files,
             filter,
-            machine: Machine::new(0, word, Limits::default()),
+            machine: Machine::new(0, word, Limits::default()).owing_aftermath(exclusive.is_some()),
             journal: Arc::new(Mutex::new(journal)),
             born: Instant::now(),
             clients: Clients::default(),
@@ -153,6 +167,7 @@ impl Keeper {
             cleaner: None,
             drops_in_flight: Vec::new(),
             drop_warned: false,
+            aftermath: Aftermath::of_a_predecessor(exclusive),
             after_drops: None,
             renew_at: None,
             renewing: false,
@@ -254,6 +269,8 @@ impl Keeper {
             Input::Progress(text) => self.progress(text),
             Input::Work(outcome) => self.worked(outcome),
             Input::Cleaned { schema, outcome } => self.cleaned(&schema, outcome),
+            Input::Looked { id, outcome } => self.looked(id, outcome),
+            Input::Restored { id, outcome } => self.restored(id, outcome),
             Input::LeftOvers(schemas) => schemas.into_iter().for_each(|schema| self.drop_schema(schema)),
             Input::Term => {
                 tracing::info!("told to stop by a signal");

@@ -10,12 +10,14 @@ use std::time::SystemTime;
 use super::Session;
 use super::link::Link;
 use super::place::{self, Within};
+use super::speaker;
 use crate::background;
-use crate::cluster::{Cluster, Grant, OnDrop};
+use crate::cluster::{Cluster, Grant, OnDrop, Trace};
 use crate::error::{Error, Kind, Result};
 use crate::keeper::{AttemptId, Mode, Open, Ready};
 use crate::schema;
 use crate::settings::{KeepSchema, Wanted};
+use crate::sql::Credentials;
 
 /// What the attribute knows about a test.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +45,7 @@ struct Lease {
     test: String,
     schema: String,
     keep: KeepSchema,
+    trace: Arc<Trace>,
     used: Arc<AtomicBool>,
     over: Arc<AtomicBool>,
     exclusive: bool,
@@ -94,11 +97,18 @@ impl Lease {
             KeepSchema::Never => false,
         };
         let keep = wanted && lives_on && used;
-        self.link.end(self.id, passed, used, keep);
-        if keep && let Ok(ready) = self.link.ready() {
+        if self.exclusive && used {
+            if let Some(text) = self.link.end_alone(self.id, passed, used, keep) {
+                speaker::say(&text);
+            }
+        } else {
+            self.link.end(self.id, passed, used, keep);
+        }
+        let kept = self.link.ready().ok().filter(|_| keep).map(|ready| self.kept(&ready));
+        let sent = self.trace.report().filter(|_| !passed).map(|report| format!("`{}` sent {report}", self.test));
+        for text in sent.into_iter().chain(kept) {
             // Shown with the test's own output, which libtest captures. The macro panics if nobody reads it any more; in
             // the drop of a test that panics already, that would be the end of the whole process.
-            let text = self.kept(&ready);
             let _ = catch_unwind(|| eprintln!("cratedb-test: {text}"));
         }
     }
@@ -107,15 +117,38 @@ impl Lease {
         Within { link: self.link.number(), attempt: self.id }
     }
 
-    /// Where a kept schema is and how to open it.
+    /// Where a kept schema is, until when, and how to open it.
     fn kept(&self, ready: &Ready) -> String {
-        let console = ready.console.as_ref().map(|page| format!("\n  console: {page}")).unwrap_or_default();
         let Self { schema, test, .. } = self;
-        format!(
-            "schema {schema} of `{test}` is kept on {}{console}\n  open it: crash --hosts {} --schema {schema}\n  \
-             drop it: DROP SCHEMA \"{schema}\" CASCADE; a later run drops what is older than 24 hours",
-            ready.name, ready.http_url
-        )
+        let mut lines = vec![format!("schema {schema} of `{test}` is kept on {}", ready.name)];
+        if let Some(until) = schema::kept_until(schema) {
+            lines.push(format!("until:   {until}; then the next run drops it"));
+        }
+        if let Some(page) = &ready.console {
+            lines.push(format!("console: {page}"));
+        }
+        let user = match &ready.credentials {
+            Credentials::Basic { username, .. } => format!(" --username {username}"),
+            _ => String::new(),
+        };
+        lines.push(format!("open it: crash --hosts {}{user} --schema {schema}", ready.http_url));
+        if let Ok(url) = pg_url(ready, schema) {
+            lines.push(format!("     or: psql \"{}\"", without_password(&url)));
+        }
+        lines.push(format!("drop it: cargo cratedb kept --drop {schema}"));
+        lines.join("\n  ")
+    }
+}
+
+/// An address that can be shown.
+fn without_password(url: &str) -> String {
+    match url::Url::parse(url) {
+        Ok(mut url) if url.password().is_some() => {
+            let _ = url.set_password(None);
+            url.into()
+        }
+        Ok(url) => url.into(),
+        Err(_) => "…".into(),
     }
 }
 
@@ -142,7 +175,9 @@ async fn granted(
     // Only now: the turn may have been given by another keeper, over another local server.
     let ready = link.ready()?;
     let (used, over) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let trace: Arc<Trace> = Arc::default();
     let lease = Lease {
+        trace: trace.clone(),
         link: link.clone(),
         id,
         test: test.clone(),
@@ -161,6 +196,7 @@ async fn granted(
         schema,
         test,
         attempt: Some(lease.within()),
+        trace,
         used,
         over,
         on_drop: OnDrop::default(),

@@ -22,6 +22,8 @@ use crate::sql::{Credentials, Wallet};
 
 /// How much longer than the keeper a client waits for what the keeper itself limits.
 const MARGIN: Duration = Duration::from_secs(30);
+/// A keeper gives up putting things back after 30 s.
+const AFTERMATH: Duration = Duration::from_secs(40);
 
 /// The connection of this process to the keeper of one key.
 #[derive(Clone)]
@@ -56,6 +58,8 @@ struct State {
     open: BTreeMap<AttemptId, Open>,
     /// Attempts that wait for their turn.
     waiting: HashMap<AttemptId, Waiting>,
+    /// Exclusive attempts that ended and wait to hear that what they had changed is put back.
+    aftermath: HashMap<AttemptId, std::sync::mpsc::Sender<Option<String>>>,
     /// Attempts that ended while there was no connection, and the words that say so.
     unsaid: Vec<(Open, FromClient)>,
     /// The last renewal that failed.
@@ -170,6 +174,19 @@ impl Link {
         }
     }
 
+    /// Says that an exclusive attempt is over, and waits until the keeper has put back what it had changed outside its
+    /// schema, so that no test before or beside it sees that; what people should know of it. Blocks this thread.
+    pub(super) fn end_alone(&self, id: AttemptId, passed: bool, used: bool, keep: bool) -> Option<String> {
+        let (told, hears) = std::sync::mpsc::channel();
+        self.state().aftermath.insert(id, told);
+        self.end(id, passed, used, keep);
+        if self.state().socket.is_none() {
+            // There is no keeper now; the next one does it.
+            self.state().aftermath.remove(&id);
+        }
+        hears.recv_timeout(AFTERMATH).ok().flatten()
+    }
+
     /// Gives up what this process holds of its explicit session. Returns once the words are in the socket.
     pub(super) fn finish_session(&self) {
         if let Some(named) = &self.0.settings.session {
@@ -236,7 +253,7 @@ impl Link {
                 }
                 // No `Cut`: the keeper was killed, or it is a broken one. Whoever is open goes on with the next.
                 Ok(None) | Err(_) => {
-                    self.state().socket = None;
+                    self.without_keeper();
                     match self.attach().await {
                         Ok(again) => reader = again,
                         Err(error) => return self.finish(error),
@@ -267,6 +284,11 @@ impl Link {
                 }
                 self.0.renewed.notify_waiters();
             }
+            FromKeeper::Aftermath { id, text } => {
+                if let Some(told) = self.state().aftermath.remove(&id) {
+                    let _ = told.send(text);
+                }
+            }
             FromKeeper::NotRenewed { error } => {
                 self.state().not_renewed = Some(error);
                 self.0.renewed.notify_waiters();
@@ -290,9 +312,17 @@ impl Link {
         false
     }
 
+    /// Nobody answers what the last keeper was asked; the next one is told what matters by the hello.
+    fn without_keeper(&self) {
+        let mut state = self.state();
+        state.socket = None;
+        state.aftermath.clear();
+    }
+
     fn finish(&self, error: Error) {
         let mut state = self.state();
         state.socket = None;
+        state.aftermath.clear();
         for (_, waiting) in state.waiting.drain() {
             let _ = waiting.granted.send(Err(error.clone()));
         }

@@ -10,7 +10,7 @@ pub(super) const SILENCE: Duration = Duration::from_millis(500);
 pub(super) const AGAIN: Duration = Duration::from_secs(10);
 
 /// Writes a line past libtest, which captures only what the print macros write.
-pub(super) fn say(text: &str) {
+pub(crate) fn say(text: &str) {
     // In one write, so that lines of several processes don't mix. A closed descriptor is no reason to fail a test.
     let _ = std::io::stderr().write_all(format!("cratedb-test: {text}\n").as_bytes());
 }

@@ -10,6 +10,7 @@ mod attacks;
 mod composition;
 mod container;
 mod deaths;
+mod exclusive;
 mod explicit;
 mod fixtures;
 mod guides;

@@ -19,15 +19,15 @@ const CLUSTER_ID: &str = "5f1d1c3e-0000-4000-8000-00000000c1a5";
 const NOBODY: u32 = 65_534;
 
 /// A server of its own, ended with the test.
-struct Server {
+pub struct Server {
     process: Child,
-    address: String,
+    pub address: String,
     _files: tempfile::TempDir,
 }
 
 impl Server {
     /// Starts `CRATEDB_HOME` with host-based authentication: tokens signed by whoever answers at `issuer`, `crate` by trust.
-    fn start(home: &Path, issuer: &str) -> Self {
+    pub fn start(home: &Path, issuer: &str) -> Self {
         let files = tempfile::tempdir().unwrap();
         let dir = |name: &str| files.path().join(name);
         for name in ["data", "logs", "conf"] {
@@ -36,7 +36,9 @@ impl Server {
         std::fs::write(dir("conf/crate.yml"), "").unwrap();
         std::fs::copy(home.join("config/log4j2.properties"), dir("conf/log4j2.properties")).unwrap();
         let mut command = Command::new(home.join("bin/crate"));
-        let paths = ["conf", "data", "logs"].map(|name| format!("-Cpath.{name}={}", dir(name).display()));
+        // `repo` is for repositories of type `fs`.
+        let paths = [("conf", "conf"), ("data", "data"), ("logs", "logs"), ("repo", "data/repositories")]
+            .map(|(name, place)| format!("-Cpath.{name}={}", dir(place).display()));
         command.args(paths).args([
             "-Ccluster.name=real",
             "-Cdiscovery.type=single-node",
@@ -85,7 +87,7 @@ impl Server {
     }
 
     /// One statement as `crate`, past the gateway.
-    fn ask(&self, stmt: &str) -> String {
+    pub fn ask(&self, stmt: &str) -> String {
         let Ok(mut stream) = TcpStream::connect(&self.address) else { return "no connection".into() };
         let body = serde_json::json!({ "stmt": stmt }).to_string();
         let head = format!("POST /_sql HTTP/1.1\r\nHost: crate\r\nConnection: close\r\nContent-Length: {}", body.len());

@@ -2,6 +2,7 @@
 
 mod columns;
 mod nodes;
+mod settings;
 mod shape;
 mod shards;
 mod summits;
@@ -16,8 +17,8 @@ use super::types::{TEXT, Type};
 use super::users::sees;
 use super::value::Value;
 
+pub(crate) use settings::SETTINGS;
 pub(crate) use summits::{HIGHEST as HIGHEST_SUMMITS, LENGTH as SUMMITS};
-pub(crate) use sys::SETTINGS;
 
 /// Named as no column can be: the table has more columns in CrateDB than here.
 pub(crate) const PARTIAL: &str = "\0partial";

@@ -14,9 +14,11 @@ impl Machine {
         self.end_sessions();
         self.expire_queue(now);
         while self.step(now) {}
+        if matches!(self.state, State::Up | State::Warm { .. }) {
+            self.settle_aftermath(now);
+        }
         if self.state == State::Up && !self.term {
-            let granted = self.grants.grant(now);
-            self.effects.extend(granted.into_iter().map(|(client, attempt)| Effect::Granted(client, attempt)));
+            self.grant(now);
         }
     }
 
@@ -159,6 +161,7 @@ impl Machine {
 
     /// Releases what is ours; leaves alone what is not.
     fn let_go(&mut self, now: Millis) -> bool {
+        self.hurry_aftermath(now);
         if self.releasable() {
             self.release(now, 0);
             return false;

@@ -33,6 +33,11 @@ id! {
     AttemptId
 }
 
+id! {
+    /// One look at what a schema does not isolate, or one repair of it; later ones have larger numbers.
+    LookId
+}
+
 /// Whether an attempt shares the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -120,6 +125,13 @@ pub(crate) enum Event {
         client: ClientId,
         attempt: AttemptId,
     },
+    /// What there is before an exclusive attempt was looked at, or could not be.
+    Looked {
+        id: LookId,
+        ok: bool,
+    },
+    /// What an exclusive attempt had changed was put back, as far as it could be.
+    Restored(LookId),
     /// A runner waits for the keeper too; its death can't be the end.
     Tethered,
     /// Somebody ended an explicit session.
@@ -177,5 +189,11 @@ pub(crate) enum Effect {
     Cut(ClientId, CutReason),
     Granted(ClientId, AttemptId),
     Refused(ClientId, AttemptId, RefuseReason),
+    /// Before this attempt, which is exclusive: look at what a schema does not isolate, and note it.
+    Look(LookId, ClientId, AttemptId),
+    /// The exclusive attempt is over: put back what differs from the last look.
+    Restore(LookId),
+    /// A look or a repair that is not waited for any more: end it, and what was seen means nothing now.
+    Forget(LookId),
     Exit,
 }

@@ -16,6 +16,12 @@ struct World {
     machine: Machine,
     journal: Word,
     call: Option<Effect>,
+    /// A look or a repair that is under way.
+    look: Option<Effect>,
+    /// The journal names an exclusive attempt that was looked at for: what it changes has to be put back.
+    noted: bool,
+    /// An exclusive attempt was granted after a look, and what it changed is not put back or given up yet.
+    changed: bool,
     /// The resource runs because of us.
     running: bool,
     /// It ran before us; we must not count on it.
@@ -64,6 +70,9 @@ impl World {
             now: 0,
             journal: Word::Clean,
             call: None,
+            look: None,
+            noted: false,
+            changed: false,
             running: false,
             foreign,
             runners: BTreeMap::new(),
@@ -145,6 +154,11 @@ impl World {
                 let client = self.clients.get_mut(&client).expect("refused somebody who is not there");
                 client.asked.remove(&attempt).expect("refused what nobody asked for");
             }
+            Effect::Look(..) | Effect::Restore(_) => self.begin_look(effect),
+            Effect::Forget(_) => {
+                self.look = None;
+                (self.noted, self.changed) = (false, false);
+            }
             Effect::Exit => {
                 assert!(self.clients.values().all(|client| client.answered), "exit with somebody unanswered");
                 assert!(self.call.is_none(), "exit during a call");
@@ -163,6 +177,9 @@ impl World {
         let mode = client.asked.remove(&attempt).expect("granted what nobody asked for");
         let session = client.session;
         assert!(!self.has_ended(session), "granted to an explicit session that is over");
+        assert!(self.look.is_none(), "granted during {:?}", self.look);
+        assert!(!self.changed, "granted before the aftermath was over");
+        self.changed = mode == Mode::Exclusive && self.noted;
         let others = |own: bool| {
             let all =
                 self.clients.iter().flat_map(|(owner, client)| client.granted.iter().map(move |held| (owner, held)));
@@ -231,7 +248,8 @@ impl World {
             45..47 => self.let_go(),
             47..60 => self.begin(),
             60..72 => self.end(),
-            72..91 => self.finish_call(),
+            72..83 => self.finish_call(),
+            83..91 => self.finish_look(),
             91..95 => self.crash(),
             95 => self.cool(),
             96 => {
@@ -335,6 +353,40 @@ impl World {
         self.feed(Event::End { client: id, attempt });
     }
 
+    /// The loop ends the one before, as it does.
+    fn begin_look(&mut self, effect: Effect) {
+        match effect {
+            Effect::Look(..) => {
+                assert_eq!(self.machine.state(), State::Up);
+                assert!(!self.changed, "a look at what is not put back yet");
+                assert!(self.clients.values().all(|client| client.granted.is_empty()), "a look beside tests");
+            }
+            _ => {
+                let exclusive = |client: &Client| client.granted.values().any(|(mode, _)| *mode == Mode::Exclusive);
+                // Who is cut may not know it yet.
+                let ends = self.term || self.limit_passed || self.tethered;
+                assert!(ends || !self.clients.values().any(exclusive), "put back under the test that changes it");
+            }
+        }
+        self.look = Some(effect);
+    }
+
+    fn finish_look(&mut self) {
+        let ok = self.random.u8(..100) < 80;
+        match self.look.take() {
+            Some(Effect::Look(id, ..)) => {
+                self.noted = ok;
+                self.feed(Event::Looked { id, ok });
+            }
+            Some(Effect::Restore(id)) => {
+                // Whether it worked or not: the loop has said so.
+                (self.noted, self.changed) = (false, false);
+                self.feed(Event::Restored(id));
+            }
+            _ => {}
+        }
+    }
+
     fn finish_call(&mut self) {
         let luck = self.random.u8(..100);
         match self.call.take() {
@@ -355,6 +407,10 @@ impl World {
                 self.feed(Event::NotAcquired { maybe_up: left || luck.is_multiple_of(2) });
             }
             Some(_) => {
+                // A release does not wait long for what is being put back: it is noted and left.
+                if self.random.bool() {
+                    self.look = None;
+                }
                 let ok = luck < 70;
                 if ok {
                     self.running = false;
@@ -383,7 +439,9 @@ impl World {
         self.names.clear();
         let dead = std::mem::take(&mut self.explicit);
         let is_dead = |runner| dead.values().any(|explicit| explicit.holders.get(&runner) == Some(&false));
-        self.machine = Machine::new(self.now, self.journal, Limits::default());
+        self.look = None;
+        self.changed = self.noted;
+        self.machine = Machine::new(self.now, self.journal, Limits::default()).owing_aftermath(self.noted);
         (self.term, self.tethered) = (false, false);
         for client in clients.into_values() {
             let open = client.granted.iter().map(|(attempt, (mode, _))| (*attempt, *mode)).collect();
@@ -410,6 +468,7 @@ impl World {
             self.feed(Event::RunnerGone(runner));
         }
         for _ in 0..100 {
+            self.finish_look();
             match self.call.take() {
                 Some(Effect::Probe) => {
                     let up = self.running;

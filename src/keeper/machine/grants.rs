@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::{AttemptId, ClientId, Millis, Mode};
 
-type Key = (ClientId, AttemptId);
+pub(super) type Key = (ClientId, AttemptId);
 
 #[derive(Clone, Debug)]
 struct Waiting {
@@ -69,27 +69,44 @@ impl Grants {
         late.into_iter().map(|waiting| waiting.key).collect()
     }
 
-    /// Grants from the front of the queue while the front fits.
-    pub(super) fn grant(&mut self, now: Millis) -> Vec<Key> {
-        if self.closed_until.is_some_and(|until| now < until) {
-            return Vec::new();
-        }
-        self.closed_until = None;
-        let mut granted = Vec::new();
-        while let Some(front) = self.queue.front() {
-            if !self.fits(front.mode) {
-                break;
-            }
+    /// Whether nothing new is granted yet.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed_until.is_some()
+    }
+
+    pub(super) fn opens_at(&self) -> Option<Millis> {
+        self.closed_until
+    }
+
+    pub(super) fn open_if(&mut self, now: Millis) {
+        self.closed_until = self.closed_until.filter(|until| now < *until);
+    }
+
+    /// The front of the queue if it may begin now, and whether it is exclusive.
+    pub(super) fn next(&self) -> Option<(Key, bool)> {
+        let front = self.queue.front().filter(|front| !self.is_closed() && self.fits(front.mode))?;
+        Some((front.key, front.mode == Mode::Exclusive))
+    }
+
+    /// Whether this one would be next if it fitted.
+    pub(super) fn is_next(&self, key: Key) -> bool {
+        self.queue.front().is_some_and(|front| front.key == key)
+    }
+
+    /// The front of the queue begins.
+    pub(super) fn take(&mut self, key: Key) {
+        if let Some(front) = self.queue.pop_front_if(|front| front.key == key) {
             self.holders.insert(front.key, front.mode);
-            granted.push(front.key);
-            self.queue.pop_front();
         }
-        granted
+    }
+
+    pub(super) fn has_exclusive(&self) -> bool {
+        self.holders.values().any(|held| *held == Mode::Exclusive)
     }
 
     fn fits(&self, mode: Mode) -> bool {
         match mode {
-            Mode::Shared => !self.holders.values().any(|held| *held == Mode::Exclusive),
+            Mode::Shared => !self.has_exclusive(),
             Mode::Exclusive => self.holders.is_empty(),
         }
     }

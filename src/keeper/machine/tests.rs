@@ -1,5 +1,6 @@
 //! The machine, one decision a test.
 
+mod aftermath;
 mod explicit;
 
 use super::*;
@@ -26,6 +27,13 @@ fn join(session: SessionId, runner: RunnerId) -> Join {
 
 fn begin(client: ClientId, attempt: AttemptId, mode: Mode) -> Event {
     Event::Begin { client, attempt, mode, parent: None }
+}
+
+/// Begins an exclusive attempt at `now` on a cluster that nobody uses, with the look before it.
+fn begin_alone(machine: &mut Machine, now: Millis, client: ClientId, attempt: AttemptId) {
+    let asked = machine.on(now, begin(client, attempt, Mode::Exclusive));
+    let [Effect::Look(id, ..)] = asked[..] else { panic!("{asked:?}") };
+    assert_eq!(machine.on(now, Event::Looked { id, ok: true }), [Effect::Granted(client, attempt)]);
 }
 
 fn new(word: Word) -> Machine {
@@ -296,7 +304,7 @@ fn an_orphan_joins_what_is_up_and_starts_nothing() {
 #[test]
 fn nothing_new_is_granted_after_the_death_of_the_run() {
     let mut machine = up(true);
-    assert_eq!(machine.on(6, begin(A, T1, Mode::Exclusive)), [Effect::Granted(A, T1)]);
+    begin_alone(&mut machine, 6, A, T1);
     machine.on(7, begin(A, T2, Mode::Shared));
     assert_eq!(machine.on(8, Event::RunnerGone(CARGO)), [Effect::Refused(A, T2, RefuseReason::RunOver)]);
     let third = AttemptId(3);
@@ -321,14 +329,16 @@ fn exclusive_waits_for_all_and_later_shared_queue_behind_it() {
     assert_eq!(machine.on(7, begin(A, T1, Mode::Shared)), [Effect::Granted(A, T1)]);
     assert_eq!(machine.on(8, begin(B, T1, Mode::Exclusive)), []);
     assert_eq!(machine.on(9, begin(A, T2, Mode::Shared)), []);
-    assert_eq!(machine.on(10, Event::End { client: A, attempt: T1 }), [Effect::Granted(B, T1)]);
-    assert_eq!(machine.on(11, Event::Leave(B)), [Effect::Granted(A, T2)], "a dead holder frees its place");
+    assert_eq!(machine.on(10, Event::End { client: A, attempt: T1 }), [Effect::Look(LookId(1), B, T1)]);
+    assert_eq!(machine.on(11, Event::Looked { id: LookId(1), ok: true }), [Effect::Granted(B, T1)]);
+    assert_eq!(machine.on(12, Event::Leave(B)), [Effect::Restore(LookId(2))], "also after a dead holder");
+    assert_eq!(machine.on(13, Event::Restored(LookId(2))), [Effect::Granted(A, T2)]);
 }
 
 #[test]
 fn an_attempt_inside_an_attempt_is_granted_at_once_or_refused() {
     let mut machine = up(true);
-    machine.on(6, begin(A, T1, Mode::Exclusive));
+    begin_alone(&mut machine, 6, A, T1);
     let nested = |attempt, mode| Event::Begin { client: A, attempt, mode, parent: Some(T1) };
     assert_eq!(machine.on(7, nested(T2, Mode::Shared)), [Effect::Granted(A, T2)]);
     let third = AttemptId(3);
@@ -341,7 +351,7 @@ fn an_attempt_inside_an_attempt_is_granted_at_once_or_refused() {
 #[test]
 fn waiting_in_vain_for_a_turn_is_an_error() {
     let mut machine = up(true);
-    machine.on(6, begin(A, T1, Mode::Exclusive));
+    begin_alone(&mut machine, 6, A, T1);
     machine.on(7, begin(A, T2, Mode::Shared));
     assert_eq!(machine.deadline(), Some(900_007));
     assert_eq!(machine.on(900_007, Event::Due), [Effect::Refused(A, T2, RefuseReason::TimedOut)]);

@@ -76,6 +76,7 @@ fn from_keeper() -> Vec<FromKeeper> {
         FromKeeper::Fail { error: error.clone() },
         FromKeeper::Granted { id: AttemptId(3) },
         FromKeeper::Refused { id: AttemptId(3), error: error.clone() },
+        FromKeeper::Aftermath { id: AttemptId(3), text: Some("put back".into()) },
         FromKeeper::Credentials { credentials: Credentials::None },
         FromKeeper::NotRenewed { error },
         FromKeeper::Cut { reason: CutReason::MaxLifetime, text: "over".into() },

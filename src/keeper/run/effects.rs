@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{DROPS, Event, FromKeeper, Keeper, Last, Outcome};
 use crate::error::{Error, Kind, Result};
-use crate::keeper::machine::{AttemptId, ClientId, CutReason, Effect, FailReason, RefuseReason, State, Word};
+use crate::keeper::machine::{AttemptId, ClientId, CutReason, Effect, FailReason, Mode, RefuseReason, State, Word};
 use crate::keeper::protocol::{FromClient, Ready};
 use crate::keeper::report::unix_millis;
 use crate::keeper::{cleaner::Cleaner, clients::Asked, exit, work};
@@ -49,6 +49,9 @@ impl Keeper {
             Effect::Cut(client, reason) => self.cut(client, reason),
             Effect::Granted(client, id) => self.granted(client, id),
             Effect::Refused(client, id, reason) => self.refuse(client, id, reason),
+            Effect::Look(id, client, attempt) => self.look(id, client, attempt),
+            Effect::Restore(id) => self.restore(id),
+            Effect::Forget(id) => self.forget_look(id),
             Effect::Exit => self.finish_drops(Last::Exit),
         }
     }
@@ -261,6 +264,10 @@ impl Keeper {
             }
             RefuseReason::TimedOut => {
                 let limit = humantime::format_duration(Duration::from_millis(self.machine.policy().start_timeout));
+                let holders = match holders.is_empty() {
+                    true => "nobody: what an exclusive test had changed was being put back".to_owned(),
+                    false => holders,
+                };
                 Error::new(Kind::Timeout, format!("`{test}` waited {limit} for its turn on the cluster"))
                     .because(format!("held by {holders}"))
                     .hint("an exclusive test runs alone: see whether one of these hangs, or set CRATEDB_TEST_START_TIMEOUT")
@@ -286,11 +293,16 @@ impl Keeper {
             }
             FromClient::End { id: attempt, passed, used, keep } => {
                 let asked = self.clients.get_mut(id).and_then(|client| client.attempts.remove(&attempt));
+                let alone = asked.as_ref().is_some_and(|asked| asked.granted && asked.open.mode == Mode::Exclusive);
                 if let Some(Asked { open, .. }) = asked.filter(|_| used && !keep) {
                     tracing::debug!(test = open.test, passed, "an attempt ended");
                     self.drop_schema(open.schema);
                 }
+                if alone {
+                    self.aftermath_awaited(id, attempt);
+                }
                 self.feed(Event::End { client: id, attempt });
+                self.tell_aftermath_if_none();
             }
             FromClient::Renew => self.renew(),
             FromClient::Status { watch, .. } => self.status(id, watch),
@@ -341,21 +353,28 @@ impl Keeper {
                 client.outbox.send(&FromKeeper::Notice { text });
             }
         }
-        if self.after_drops.is_some() && self.drops_in_flight.is_empty() {
+        self.drops_done_if_all();
+    }
+
+    pub(super) fn drops_done_if_all(&mut self) {
+        if self.after_drops.is_some() && self.drops_in_flight.is_empty() && !self.aftermath.is_under_way() {
             self.drops_done();
         }
     }
 
     /// A cluster that lives on should not keep the schemas of this run; a local server takes them with it.
     fn finish_drops(&mut self, last: Last) {
-        let worth_waiting = self.resource.as_ref().is_some_and(lives_on) && !self.drops_in_flight.is_empty();
+        let lives_on = self.resource.as_ref().is_some_and(lives_on);
         self.after_drops = Some((Instant::now() + DROPS, last));
-        if !worth_waiting {
+        if lives_on {
+            self.drops_done_if_all();
+        } else {
             self.drops_done();
         }
     }
 
     pub(super) fn drops_done(&mut self) {
+        self.leave_aftermath();
         match self.after_drops.take() {
             Some((_, Last::Release)) => self.release_now(),
             Some((_, Last::Exit)) => {
@@ -458,6 +477,6 @@ fn choice(resource: &Resource, on_exit: OnExit) -> String {
 }
 
 /// Whether the data survives a release.
-fn lives_on(resource: &Resource) -> bool {
+pub(super) fn lives_on(resource: &Resource) -> bool {
     resource.ours != Ours::Started
 }

@@ -9,7 +9,7 @@ use crate::engine::functions::sets::SetFunction;
 use crate::engine::operators::common;
 use crate::engine::print::output_name;
 use crate::engine::session::Context;
-use crate::engine::types::Type;
+use crate::engine::types::{Policy, Type};
 use crate::engine::value::Value;
 use std::cell::RefCell;
 
@@ -308,6 +308,7 @@ impl Selecting<'_> {
                 let expr = self.analyser().expr(ast)?;
                 if let (Type::Object(object), true) = (&expr.ty, self.scope.is_partial())
                     && !object.fields.is_empty()
+                    && object.policy != Policy::Strict
                 {
                     return Err(refuse("a whole object of this catalog table"));
                 }

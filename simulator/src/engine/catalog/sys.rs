@@ -1,25 +1,11 @@
 //! `sys`: nodes, cluster, health, users.
 
 use super::shape::{self, object};
-use super::{Table, definitions, nodes, partial, shards, summits, texts};
+use super::{Table, definitions, nodes, partial, settings, shards, summits, texts};
 use crate::engine::error::{Result, refuse};
 use crate::engine::session::Context;
 use crate::engine::types::{TEXT, Type};
 use crate::engine::value::Value;
-
-/// Settings of the cluster this engine knows: name, default, type.
-pub(crate) const SETTINGS: [(&str, i64, Type); 6] = [
-    ("stats.enabled", 1, Type::Boolean),
-    ("stats.jobs_log_size", 10_000, Type::Integer),
-    ("stats.operations_log_size", 10_000, Type::Integer),
-    ("cluster.max_shards_per_node", 1000, Type::Integer),
-    ("cluster.routing.allocation.node_initial_primaries_recoveries", 4, Type::Integer),
-    ("cluster.routing.allocation.node_concurrent_recoveries", 2, Type::Integer),
-];
-
-fn value(fields: &[(&str, Value)]) -> Value {
-    Value::Object(fields.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect())
-}
 
 pub(super) fn rows(context: &Context, name: &str) -> Result<Table> {
     Ok(match name {
@@ -51,37 +37,21 @@ pub(super) fn rows(context: &Context, name: &str) -> Result<Table> {
     })
 }
 
-/// The value of a known setting.
-fn setting(context: &Context, index: usize) -> Value {
-    let (name, default, ty) = &SETTINGS[index];
-    context.state.settings.get(name).cloned().unwrap_or(match ty {
-        Type::Boolean => Value::Bool(*default != 0),
-        _ => Value::Int(*default),
-    })
-}
-
 fn cluster(context: &Context) -> Table {
     let options = context.options;
-    let mut types: Vec<(&str, Type)> = vec![];
-    let mut values: Vec<(&str, Value)> = vec![];
-    for (i, (name, _, ty)) in SETTINGS.iter().enumerate() {
-        if let Some(inner) = name.strip_prefix("stats.") {
-            types.push((inner, ty.clone()));
-            values.push((inner, setting(context, i)));
-        }
-    }
-    let max_shards = ("max_shards_per_node", Type::Integer);
-    let settings = object(&[("stats", object(&types)), ("cluster", object(&[max_shards]))]);
-    let columns =
-        vec![("id", TEXT), ("name", TEXT), ("master_node", TEXT), ("license", object(&[])), ("settings", settings)];
-    let shown =
-        value(&[("stats", value(&values)), ("cluster", value(&[("max_shards_per_node", setting(context, 3))]))]);
+    let columns = vec![
+        ("id", TEXT),
+        ("name", TEXT),
+        ("master_node", TEXT),
+        ("license", object(&[])),
+        ("settings", settings::ty()),
+    ];
     let row = vec![
         Value::text(&options.cluster_id),
         Value::text(&options.cluster_name),
         Value::text(&options.cluster_id),
         Value::Null,
-        shown,
+        settings::value(&context.state.settings),
     ];
     (partial(columns), vec![row])
 }

@@ -48,7 +48,7 @@ fn finished_it_ends_at_once() {
 fn finished_it_cuts_who_has_nothing_to_do_and_gives_the_others_thirty_seconds() {
     let mut machine = named_up(named(RUN));
     machine.on(6, Event::Join(B, named(RUN)));
-    machine.on(7, begin(A, T1, Mode::Exclusive));
+    begin_alone(&mut machine, 7, A, T1);
     machine.on(8, begin(A, T2, Mode::Shared));
     assert_eq!(
         machine.on(20, Event::Finish(RUN)),
@@ -57,7 +57,7 @@ fn finished_it_cuts_who_has_nothing_to_do_and_gives_the_others_thirty_seconds() 
     let third = AttemptId(3);
     assert_eq!(machine.on(30, begin(A, third, Mode::Shared)), [Effect::Refused(A, third, RefuseReason::RunOver)]);
     assert_eq!(machine.deadline(), Some(30_020));
-    let over = [&[Effect::Cut(A, CutReason::RunOver)], &LETS_GO[..]].concat();
+    let over = [&[Effect::Cut(A, CutReason::RunOver), Effect::Restore(LookId(2))], &LETS_GO[..]].concat();
     let mut ends = machine.clone();
     assert_eq!(ends.on(40, Event::End { client: A, attempt: T1 }), over, "its last attempt ended");
     assert_eq!(machine.on(30_020, Event::Due), over);

@@ -1,0 +1,244 @@
+//! The last statements of one test, for the report of its failure; and what a test should know about what it sends.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, Result};
+
+/// So many are remembered.
+const LAST: usize = 10;
+/// So much of one fits a line on a screen beside the times.
+const WIDTH: usize = 80;
+
+/// What a test sent. Never arguments, which may be secrets; of statements only the beginning.
+pub(crate) struct Trace {
+    began: Instant,
+    sent: Mutex<Sent>,
+    warned: AtomicBool,
+}
+
+#[derive(Default)]
+struct Sent {
+    count: usize,
+    last: VecDeque<Entry>,
+}
+
+struct Entry {
+    number: usize,
+    text: String,
+    at: Duration,
+    took: Duration,
+    /// None until there is an answer.
+    outcome: Option<std::result::Result<u64, String>>,
+}
+
+impl Default for Trace {
+    fn default() -> Self {
+        Self { began: Instant::now(), sent: Mutex::default(), warned: AtomicBool::new(false) }
+    }
+}
+
+impl Trace {
+    /// Notes a statement and what becomes of it. `rows` reads how many rows it affected or returned.
+    pub(crate) async fn follow<T>(
+        &self,
+        stmt: &str,
+        rows: impl FnOnce(&T) -> u64,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let number = self.sent(stmt);
+        let answer = work.await;
+        self.answered(number, answer.as_ref().map(rows).map_err(told));
+        answer
+    }
+
+    fn sent(&self, stmt: &str) -> usize {
+        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        sent.count += 1;
+        let number = sent.count;
+        sent.last.truncate(LAST - 1);
+        sent.last.push_front(Entry {
+            number,
+            text: shown(stmt),
+            at: self.began.elapsed(),
+            took: Duration::ZERO,
+            outcome: None,
+        });
+        number
+    }
+
+    fn answered(&self, number: usize, outcome: std::result::Result<u64, String>) {
+        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = sent.last.iter_mut().find(|entry| entry.number == number) {
+            entry.took = self.began.elapsed().saturating_sub(entry.at);
+            entry.outcome = Some(outcome);
+        }
+    }
+
+    /// What a statement should not be expected to do; once.
+    pub(crate) fn warning(&self, stmt: &str) -> Option<String> {
+        let word = transaction(stmt)?;
+        (!self.warned.swap(true, Ordering::Relaxed)).then(|| {
+            format!(
+                "`{word}` does nothing: CrateDB has no transactions. What the test writes stays until its schema is dropped, \
+                 and nothing is rolled back"
+            )
+        })
+    }
+
+    /// The last statements, the oldest first, a line each; none if nothing was sent.
+    pub(crate) fn report(&self) -> Option<String> {
+        let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        let shown = sent.last.len();
+        if shown == 0 {
+            return None;
+        }
+        let head = match sent.count - shown {
+            0 => "statements".to_owned(),
+            more => format!("last {shown} of {} statements", more + shown),
+        };
+        let lines: Vec<String> = sent.last.iter().rev().map(|entry| format!("\n    {entry}")).collect();
+        Some(format!("{head} (seconds since the test began, time taken):{}", lines.concat()))
+    }
+}
+
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { text, at, took, outcome, .. } = self;
+        write!(f, "{:>7.3}  ", at.as_secs_f64())?;
+        match outcome {
+            None => write!(f, "         {text}\n                     -> no answer yet"),
+            Some(Ok(rows)) => write!(f, "{:>5} ms {text} -> {rows}", took.as_millis()),
+            Some(Err(error)) => write!(f, "{:>5} ms {text}\n                     -> {error}", took.as_millis()),
+        }
+    }
+}
+
+/// The server's code and message, or ours, in one line.
+fn told(error: &Error) -> String {
+    let text = match (error.code(), error.message()) {
+        (Some(code), Some(message)) => format!("{message} (code {code})"),
+        _ => error.to_string(),
+    };
+    crate::sql::excerpt(&text, 2 * WIDTH)
+}
+
+/// The beginning of a statement on one line. Of one that may hold a password, no text literal.
+fn shown(stmt: &str) -> String {
+    let lower = stmt.to_ascii_lowercase();
+    let secret = ["password", "secret", "token", "_key", "://"].iter().any(|word| lower.contains(word));
+    if secret { crate::sql::excerpt(&masked(stmt), WIDTH) } else { crate::sql::excerpt(stmt, WIDTH) }
+}
+
+/// Without what stands between single quotes. An unfinished text is masked to the end.
+fn masked(stmt: &str) -> String {
+    let mut all = String::new();
+    for (index, part) in stmt.split('\'').enumerate() {
+        match index % 2 {
+            0 => all.push_str(part),
+            _ => all.push_str("'…'"),
+        }
+    }
+    all
+}
+
+/// The word with which a statement tries to begin or to end a transaction.
+fn transaction(stmt: &str) -> Option<&'static str> {
+    let text = crate::sql::without_leading_comments(stmt);
+    let mut words = text.split(|c: char| !c.is_ascii_alphabetic()).filter(|word| !word.is_empty());
+    let (first, second) = (words.next()?, words.next().unwrap_or_default());
+    let is = |word: &str, known: &str| word.eq_ignore_ascii_case(known);
+    match first {
+        word if is(word, "BEGIN") => Some("BEGIN"),
+        word if is(word, "COMMIT") => Some("COMMIT"),
+        word if is(word, "ROLLBACK") => Some("ROLLBACK"),
+        word if is(word, "START") && is(second, "TRANSACTION") => Some("START TRANSACTION"),
+        _ => None,
+    }
+}
+
+impl fmt::Debug for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Trace")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+
+    use super::*;
+    use crate::error::{Kind, Refusal};
+
+    async fn sends(trace: &Trace, stmt: &str, answer: Result<u64>) {
+        let _ = trace.follow(stmt, |rows| *rows, ready(answer)).await;
+    }
+
+    fn refused() -> Error {
+        Error::new(Kind::Server, "cannot").refused(Refusal {
+            status: 404,
+            code: Some(4041),
+            message: "RelationUnknown[Relation 'nope' unknown]".into(),
+            request: "SELECT".into(),
+            errors: None,
+        })
+    }
+
+    #[tokio::test]
+    async fn reports_statements_in_order_with_what_became_of_them() {
+        let trace = Trace::default();
+        assert_eq!(trace.report(), None);
+        sends(&trace, "INSERT INTO t\n  VALUES (?)", Ok(3)).await;
+        sends(&trace, "SELECT * FROM nope", Err(refused())).await;
+        let report = trace.report().unwrap();
+        let lines: Vec<&str> = report.lines().collect();
+        assert_eq!(lines.len(), 4, "{report}");
+        assert!(lines[0].starts_with("statements ("), "{report}");
+        assert!(lines[1].ends_with("0 ms INSERT INTO t VALUES (?) -> 3"), "{report}");
+        assert!(lines[2].ends_with("SELECT * FROM nope"), "{report}");
+        assert!(lines[3].ends_with("-> RelationUnknown[Relation 'nope' unknown] (code 4041)"), "{report}");
+    }
+
+    #[tokio::test]
+    async fn keeps_the_last_ten_and_no_long_ones() {
+        let trace = Trace::default();
+        for number in 0..25 {
+            sends(&trace, &format!("SELECT {number}, '{}'", "x".repeat(500)), Ok(1)).await;
+        }
+        let report = trace.report().unwrap();
+        assert!(report.starts_with("last 10 of 25 statements"), "{report}");
+        assert!(report.contains("SELECT 15,") && report.contains("SELECT 24,") && !report.contains("SELECT 14,"));
+        assert!(report.lines().all(|line| line.chars().count() < 120), "{report}");
+    }
+
+    #[tokio::test]
+    async fn a_statement_under_way_is_told_as_such() {
+        let trace = Trace::default();
+        trace.sent("SELECT sleep(1)");
+        assert!(trace.report().unwrap().ends_with("-> no answer yet"));
+    }
+
+    #[test]
+    fn no_literal_of_a_statement_that_may_hold_a_secret() {
+        assert_eq!(shown("CREATE USER u WITH (password = 'it''s me')"), "CREATE USER u WITH (password = '…''…')");
+        assert_eq!(shown("COPY t FROM 's3://key:secret@host/x' RETURN SUMMARY"), "COPY t FROM '…' RETURN SUMMARY");
+        assert_eq!(shown("ALTER USER u SET (PASSWORD = 'geheim"), "ALTER USER u SET (PASSWORD = '…'");
+        assert_eq!(shown("SELECT 'a'"), "SELECT 'a'");
+    }
+
+    #[test]
+    fn warns_once_of_transactions_and_of_nothing_else() {
+        for stmt in ["BEGIN", "-- all of it\nbegin;", "Commit", "ROLLBACK TO x", "start  transaction read only"] {
+            let trace = Trace::default();
+            assert!(trace.warning(stmt).is_some(), "{stmt}");
+            assert!(trace.warning(stmt).is_none(), "{stmt} again");
+        }
+        for stmt in ["", "SELECT 'BEGIN'", "START REPLICATION", "BEGINNING", "END", "INSERT INTO begin VALUES (1)"] {
+            assert!(Trace::default().warning(stmt).is_none(), "{stmt}");
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Looks at what a schema does not isolate, and puts it back: the I/O around `globals`.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::globals::{self, Globals, Plan, Step, Thing};
+use crate::error::{Error, Kind, Result};
+use crate::sql::Client;
+
+/// What became of what a test had changed outside its schema.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Restored {
+    /// Settings that have their value again.
+    pub(super) set_back: Vec<String>,
+    pub(super) dropped: Vec<String>,
+    /// What can't be undone or was refused, each with the reason.
+    pub(super) not: Vec<String>,
+}
+
+/// Everything that can be listed, in as many statements at once.
+pub(super) async fn look(client: &Client) -> Result<Globals> {
+    let (own, listed, granted) = tokio::join!(cluster(client), things(client), granted(client));
+    let (cluster, settings) = own?;
+    Ok(Globals { cluster, settings, things: listed?, granted: granted? })
+}
+
+/// Puts back what differs from `before`.
+pub(super) async fn restore(client: &Client, before: &Globals) -> Result<Restored> {
+    let after = look(client).await?;
+    let Plan { reset, revokes, drops, lost } = globals::diff(before, &after);
+    let mut restored = Restored::default();
+    if let Some(reset) = &reset {
+        set_back(client, before, reset, &mut restored).await?;
+    }
+    for step in &revokes {
+        if let Err(error) = execute(client, step).await {
+            restored.not.push(refused(step, &error));
+        }
+    }
+    for step in drops {
+        match execute(client, &step).await {
+            Ok(()) => restored.dropped.push(step.what),
+            Err(error) => restored.not.push(refused(&step, &error)),
+        }
+    }
+    restored.not.extend(lost.iter().map(|what| format!("{what} (it was dropped, which can't be undone)")));
+    Ok(restored)
+}
+
+async fn set_back(client: &Client, before: &Globals, reset: &Step, restored: &mut Restored) -> Result<()> {
+    let mut refusals: BTreeMap<String, String> = BTreeMap::new();
+    settings_step(client, reset, &mut refusals).await;
+    let left = globals::settings_left(before, &now(client).await?);
+    if let Some(set) = &left {
+        settings_step(client, set, &mut refusals).await;
+    }
+    let end = now(client).await?;
+    for part in &reset.parts {
+        if globals::is_back(before, &end, &part.what) {
+            restored.set_back.push(part.what.clone());
+        } else {
+            let why = refusals.remove(&part.what).unwrap_or_else(|| "the server shows another value".to_owned());
+            restored.not.push(format!("{} ({why})", part.what));
+        }
+    }
+    Ok(())
+}
+
+/// All at once, or one by one if the server refuses that: twice, since settings that watch each other may have to change
+/// in another order.
+async fn settings_step(client: &Client, step: &Step, refusals: &mut BTreeMap<String, String>) {
+    if execute(client, step).await.is_ok() {
+        return;
+    }
+    for _ in 0..2 {
+        for part in &step.parts {
+            match execute(client, part).await {
+                Ok(()) => drop(refusals.remove(&part.what)),
+                Err(error) => drop(refusals.insert(part.what.clone(), told(&error))),
+            }
+        }
+        if refusals.is_empty() {
+            return;
+        }
+    }
+}
+
+async fn execute(client: &Client, step: &Step) -> Result<()> {
+    let outcome = client.send(&step.statement, &[]).await.map(drop);
+    match &outcome {
+        Ok(()) => tracing::info!(statement = step.statement, "put back"),
+        Err(error) => tracing::warn!(statement = step.statement, %error, "not put back"),
+    }
+    outcome
+}
+
+fn refused(step: &Step, error: &Error) -> String {
+    format!("{} ({})", step.what, told(error))
+}
+
+/// The server's word, in one line.
+fn told(error: &Error) -> String {
+    let text = error.message().map_or_else(|| error.to_string(), str::to_owned);
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+async fn now(client: &Client) -> Result<Globals> {
+    let (cluster, settings) = cluster(client).await?;
+    Ok(Globals { cluster, settings, ..Globals::default() })
+}
+
+async fn cluster(client: &Client) -> Result<(String, BTreeMap<String, Value>)> {
+    let rows = client.rows::<(String, Value)>("SELECT id, settings FROM sys.cluster").await?;
+    let (id, settings) = rows.into_iter().next().ok_or_else(|| Error::new(Kind::Session, "`sys.cluster` is empty"))?;
+    Ok((id, globals::flatten(&settings)))
+}
+
+async fn things(client: &Client) -> Result<BTreeMap<Thing, std::collections::BTreeSet<String>>> {
+    let mut lists = tokio::task::JoinSet::new();
+    for kind in Thing::ALL {
+        let client = client.clone();
+        lists.spawn(async move { (kind, listed(client.rows::<(String,)>(kind.list()).await)) });
+    }
+    let mut all = BTreeMap::new();
+    for (kind, names) in lists.join_all().await {
+        if let Some(names) = names? {
+            all.insert(kind, names.into_iter().map(|(name,)| name).collect());
+        }
+    }
+    Ok(all)
+}
+
+async fn granted(client: &Client) -> Result<Vec<(String, String)>> {
+    const LIST: &str =
+        "SELECT name, granted_roles['role'] FROM sys.users UNION ALL SELECT name, granted_roles['role'] FROM sys.roles";
+    let rows = listed(client.rows::<(String, Option<Vec<String>>)>(LIST).await)?.unwrap_or_default();
+    let pairs = |(who, roles): (String, Option<Vec<String>>)| {
+        roles.unwrap_or_default().into_iter().map(move |role| (role, who.clone()))
+    };
+    Ok(rows.into_iter().flat_map(pairs).collect())
+}
+
+/// None where the server has no such list, or not for us; it says so by a code of its own.
+fn listed<T>(rows: Result<Vec<T>>) -> Result<Option<Vec<T>>> {
+    match rows {
+        Ok(rows) => Ok(Some(rows)),
+        Err(error) if error.code().is_some() => {
+            tracing::debug!(%error, "not listed");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,62 @@
+//! Tests that change what a schema does not isolate, and others that must not see it.
+
+/// Everything global that the tests look at: settings, users, and whatever `LOOK` selects.
+#[cfg(test)]
+fn seen(cluster: &cratedb_test::blocking::Cluster) -> String {
+    let mut all = Vec::new();
+    let looks = ["SELECT settings['stats'] FROM sys.cluster", "SELECT name FROM sys.users ORDER BY 1"];
+    for look in looks.into_iter().map(String::from).chain(std::env::var("LOOK")) {
+        let rows: Vec<(serde_json::Value,)> = cluster.query(look).fetch_all().unwrap();
+        all.push(format!("{rows:?}"));
+    }
+    all.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use cratedb_test::{blocking::Cluster, cratedb_cluster};
+
+    /// What was seen at first, by whoever came first; everybody else must see the same.
+    fn sees_the_same(cluster: &Cluster) {
+        let path = std::path::PathBuf::from(std::env::var_os("FIRST").expect("FIRST"));
+        let seen = super::seen(cluster);
+        match std::fs::OpenOptions::new().write(true).create_new(true).open(&path) {
+            Ok(mut file) => std::io::Write::write_all(&mut file, seen.as_bytes()).unwrap(),
+            Err(_) => assert_eq!(std::fs::read_to_string(&path).unwrap(), seen),
+        }
+    }
+
+    #[cratedb_cluster]
+    fn a_shared(cluster: Cluster) {
+        sees_the_same(&cluster);
+    }
+
+    #[cratedb_cluster(exclusive)]
+    fn b_changes(cluster: Cluster) {
+        for statement in std::env::var("CHANGES").expect("CHANGES").split(';') {
+            cluster.execute(statement).unwrap();
+        }
+        let death = std::env::var("DEATH").unwrap_or_default();
+        if let Some(path) = std::env::var_os("HERE") {
+            std::fs::write(&path, "x").unwrap();
+            while death == "wait" && std::path::Path::new(&path).exists() {
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
+        }
+        match &*death {
+            "panic" => panic!("as planned"),
+            "kill" => std::process::abort(),
+            _ => {}
+        }
+    }
+
+    #[cratedb_cluster]
+    fn c_shared(cluster: Cluster) {
+        sees_the_same(&cluster);
+    }
+
+    #[cratedb_cluster(exclusive)]
+    fn d_alone(cluster: Cluster) {
+        sees_the_same(&cluster);
+    }
+}
