@@ -19,4 +19,5 @@ mod keeper;
 mod once;
 mod process;
 mod real;
+mod set_ups;
 mod versions;

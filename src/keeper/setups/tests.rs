@@ -79,8 +79,8 @@ fn what_is_given_up_is_done_by_the_next() {
 fn sessions_and_names_are_apart() {
     let mut all = claimed();
     assert_eq!(all.claim(B, OTHER, "x", "b".into()), Some(told(B, Verdict::Yours)));
-    let other = all.claim(B, RUN, "y", "b".into()).unwrap();
-    assert_eq!((other.client, other.name.as_str(), other.verdict), (B, "y", Verdict::Yours));
+    let yours = Tell { client: B, name: "y".to_owned(), verdict: Verdict::Yours };
+    assert_eq!(all.claim(B, RUN, "y", "b".into()), Some(yours));
     assert_eq!(all.retain(|session| session == OTHER), ["a", "b"]);
 }
 
