@@ -5,6 +5,7 @@ mod alone;
 mod effects;
 mod observers;
 mod reports;
+mod setups;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::OwnedFd;
@@ -25,6 +26,7 @@ use super::journal::Journal;
 use super::machine::{ClientId, Event, Limits, LookId, Machine, Millis, RunnerId, State, Word};
 use super::protocol::{FromClient, FromKeeper, Hello, PROTOCOL, Spec};
 use super::restorer::Restored;
+use super::setups::SetUps;
 use super::work::{Outcome, Work};
 use super::{exit, log, watch};
 use crate::error::{Error, Result};
@@ -126,6 +128,7 @@ pub(super) struct Keeper {
     drops_in_flight: Vec<String>,
     drop_warned: bool,
     aftermath: Aftermath,
+    set_ups: SetUps,
     /// What waits for drops, and until when at most.
     after_drops: Option<(Instant, Last)>,
     renew_at: Option<Instant>,
@@ -170,6 +173,7 @@ impl Keeper {
             drops_in_flight: Vec::new(),
             drop_warned: false,
             aftermath: Aftermath::of_a_predecessor(exclusive),
+            set_ups: SetUps::default(),
             after_drops: None,
             renew_at: None,
             renewing: false,
@@ -301,6 +305,9 @@ impl Keeper {
         }
         if let Some(text) = &self.last_progress {
             self.clients.send(id, &FromKeeper::Progress { text: text.clone(), speak: false });
+        }
+        for known in &hello.set_ups {
+            self.set_ups.recall(id, join.session, known.clone());
         }
         self.feed(Event::Join(id, join));
         if first && hello.session.is_none() {
