@@ -138,7 +138,12 @@ impl<'a> Analyser<'a> {
     fn fold(&self, expr: Expr) -> Result<Expr> {
         let foldable = !matches!(
             expr.kind,
-            Kind::Literal(_) | Kind::Column { .. } | Kind::Subquery(..) | Kind::Aggregate(_) | Kind::Window(_)
+            Kind::Literal(_)
+                | Kind::Param(_)
+                | Kind::Column { .. }
+                | Kind::Subquery(..)
+                | Kind::Aggregate(_)
+                | Kind::Window(_)
         );
         if !foldable || !expr.children().iter().all(|c| c.as_literal().is_some()) {
             return Ok(expr);
@@ -148,8 +153,12 @@ impl<'a> Analyser<'a> {
         {
             return Ok(expr);
         }
-        let value = expr.eval(&Env { row: &[], outer: None, context: self.context })?;
-        Ok(Expr::literal(value, expr.ty))
+        match expr.eval(&Env { row: &[], outer: None, context: self.context }) {
+            Ok(value) => Ok(Expr::literal(value, expr.ty)),
+            // CrateDB computes this when the statement runs.
+            Err(e) if self.context.parameters.is_some() && e.is_arithmetic() => Ok(expr),
+            Err(e) => Err(e),
+        }
     }
 
     fn unfolded(&self, ast: &Ast) -> Result<Expr> {
@@ -163,6 +172,11 @@ impl<'a> Analyser<'a> {
             Ast::Bits(bits) => Ok(Expr::literal(Value::Text(format!("B'{bits}'")), Type::Bit(bits.len() as u32))),
             Ast::Interval(text) => coerce_explicitly(Expr::literal(Value::text(text), TEXT), Type::Interval, false)
                 .and_then(|e| self.fold(e)),
+            Ast::Param(n) if let Some(parameters) = self.context.parameters => {
+                let parameter = parameters.get(*n);
+                let ty = parameter.ty.borrow().clone();
+                Ok(Expr::new(Kind::Param(parameter), ty))
+            }
             Ast::Param(n) => match self.context.args.get(n - 1) {
                 Some((value, ty)) => Ok(Expr::literal(value.clone(), ty.clone())),
                 None => Err(invalid(format!(
@@ -194,7 +208,13 @@ impl<'a> Analyser<'a> {
                 arithmetic(op, self.expr(a)?, self.expr(b)?)
             }
             Ast::Binary(op, a, b) => comparison(op, self.expr(a)?, self.expr(b)?),
-            Ast::IsNull(inner, negated) => Ok(Expr::new(Kind::IsNull(self.boxed(inner)?, *negated), Type::Boolean)),
+            Ast::IsNull(inner, negated) => {
+                let inner = self.boxed(inner)?;
+                if let Some(parameter) = inner.as_open() {
+                    parameter.untyped.set(true);
+                }
+                Ok(Expr::new(Kind::IsNull(inner, *negated), Type::Boolean))
+            }
             Ast::Between(value, low, high) => {
                 let value = self.expr(value)?;
                 let low = comparison(">=", value.clone(), self.expr(low)?)?;
@@ -236,6 +256,7 @@ impl<'a> Analyser<'a> {
         let expr = self.expr(ast)?;
         match &expr.ty {
             Type::Boolean => Ok(expr),
+            Type::Undefined if expr.as_open().is_some() => Err(refuse("a parameter as a condition")),
             Type::Undefined => coerce(expr, &Type::Boolean),
             ty if ty.is_number() && matches!(expr.kind, Kind::Column { .. }) => {
                 Err(unsupported("Can't build query from symbol"))
@@ -245,6 +266,10 @@ impl<'a> Analyser<'a> {
     }
 
     fn in_list(&self, value: Expr, list: Vec<Expr>) -> Result<Expr> {
+        let value = match (value.as_open(), list.iter().find(|item| item.ty != Type::Undefined)) {
+            (Some(_), Some(item)) => coerce(value, &item.ty)?,
+            _ => value,
+        };
         let items =
             list.into_iter().map(|item| Ok(operators::unify(value.clone(), item)?.1)).collect::<Result<Vec<_>>>()?;
         let plain = |e: &Expr| e.ty == Type::Undefined || e.ty.same_family(&value.ty);
@@ -256,10 +281,16 @@ impl<'a> Analyser<'a> {
     }
 
     fn quantified(&self, op: &'static str, all: bool, value: Expr, array: Expr) -> Result<Expr> {
+        let array = match array.as_open() {
+            Some(_) if value.ty != Type::Undefined => coerce(array, &Type::array(value.ty.clone()))?,
+            _ => array,
+        };
         let Type::Array(of) = &array.ty else {
             return Err(refuse("ANY or ALL of something that is no array"));
         };
         let (value, array) = match (&value.ty, &**of) {
+            _ if matches!(array.kind, Kind::Param(_)) => (value, array),
+            (_, of) if matches!(value.kind, Kind::Param(_)) => (coerce(value, &of.clone())?, array),
             (Type::Undefined, _) | (_, Type::Undefined) => (value, array),
             (a, b) if a.same_family(b) => (value, array),
             (a, b) if a.is_number() && b.is_number() || (b.is_text() && !a.is_text()) => {
@@ -385,7 +416,7 @@ impl<'a> Analyser<'a> {
             (Sub::Array, Some((_, ty))) => Type::array(ty.clone()),
             _ => Type::Boolean,
         };
-        if correlated {
+        if correlated || self.context.parameters.is_some() {
             return Ok(Expr::new(Kind::Subquery(Box::new(plan), sub), ty));
         }
         let value = subquery(exec::run(&plan, self.context, None)?, sub)?;
@@ -431,6 +462,9 @@ fn integer_negative(digits: &str) -> Result<Expr> {
 
 /// `CAST`: what CrateDB converts on request; the rest is refused.
 fn coerce_explicitly(value: Expr, to: Type, lenient: bool) -> Result<Expr> {
+    if let Kind::Param(_) = &value.kind {
+        return coerce(value, &to);
+    }
     let known = match (&value.ty, &to) {
         (Type::Undefined, _) => true,
         (a, b) if a.same_family(b) => {

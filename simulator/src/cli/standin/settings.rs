@@ -4,9 +4,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
 const PORTS: RangeInclusive<u16> = 4200..=4300;
+const PSQL_PORTS: RangeInclusive<u16> = 5432..=5532;
 
 /// Accepted without effect: they tune or place what the stand-in does not have.
-const WITHOUT_EFFECT: [&str; 31] = [
+const WITHOUT_EFFECT: [&str; 30] = [
     "auth.host_based.enabled",
     "bootstrap.memory_lock",
     "cluster.graceful_stop.min_availability",
@@ -34,7 +35,6 @@ const WITHOUT_EFFECT: [&str; 31] = [
     "path.data",
     "path.logs",
     "path.repo",
-    "psql.port",
     "stats.enabled",
     "transport.tcp.port",
     "udc.enabled",
@@ -47,6 +47,7 @@ pub(super) struct Settings {
     pub(super) node_name: String,
     pub(super) host: IpAddr,
     pub(super) ports: RangeInclusive<u16>,
+    pub(super) psql_ports: RangeInclusive<u16>,
 }
 
 impl Settings {
@@ -58,6 +59,7 @@ impl Settings {
             node_name: "Piz Simulato".into(),
             host: if is_image { everywhere } else { Ipv4Addr::LOCALHOST.into() },
             ports: PORTS,
+            psql_ports: PSQL_PORTS,
         };
         for setting in given {
             let (key, value) = setting.split_once('=').ok_or_else(|| format!("setting [{setting}] has no value"))?;
@@ -78,6 +80,10 @@ impl Settings {
             "network.publish_host" => {}
             "http.port" => match ports(value) {
                 Some(ports) => self.ports = ports,
+                None => return refused("is neither a port nor a range of ports"),
+            },
+            "psql.port" => match ports(value) {
+                Some(ports) => self.psql_ports = ports,
                 None => return refused("is neither a port nor a range of ports"),
             },
             "discovery.type" if value != "single-node" => return refused("is not supported by the embedded engine"),
@@ -135,7 +141,7 @@ mod tests {
             "path.data=/tmp/x",
         ]);
         let settings = settings.unwrap();
-        assert_eq!((settings.cluster_name.as_str(), settings.ports), ("tests", 0..=0));
+        assert_eq!((settings.cluster_name.as_str(), settings.ports, settings.psql_ports), ("tests", 0..=0, 0..=0));
     }
 
     #[test]
@@ -143,7 +149,8 @@ mod tests {
         assert_eq!(read(&["licence=1"]).unwrap_err(), "unknown setting [licence]");
         assert_eq!(read(&["node.name"]).unwrap_err(), "setting [node.name] has no value");
         assert!(read(&["auth.host_based.enabled=true"]).unwrap_err().contains("not supported by the embedded engine"));
-        assert!(read(&["http.port=high"]).is_err() && read(&["network.host=nowhere.example"]).is_err());
+        assert!(read(&["http.port=high"]).is_err() && read(&["psql.port=-1"]).is_err());
+        assert!(read(&["network.host=nowhere.example"]).is_err());
     }
 
     #[test]
