@@ -16,10 +16,6 @@ const INTERNAL: &str = "XX000";
 const INVALID_AUTHORIZATION: &str = "28000";
 
 impl Failure {
-    pub(super) fn unsupported(message: impl Into<String>) -> Failure {
-        Failure { state: UNSUPPORTED, message: message.into() }
-    }
-
     pub(super) fn internal(message: impl Into<String>) -> Failure {
         Failure { state: INTERNAL, message: message.into() }
     }
