@@ -13,6 +13,7 @@ const PAPERS: [&str; 9] = [
     "simulator/README.md",
     "docs/benchmarks.md",
     "docs/testing.md",
+    "docs/postgres.md",
     "docs/sdk.md",
     "docs/command-line.md",
 ];

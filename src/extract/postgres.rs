@@ -8,7 +8,8 @@ use crate::error::{Error, Kind, Result};
 
 /// Whether a URL of [`Cluster::pg_url`] demands TLS.
 pub(super) fn demands_tls(pg_url: &str) -> bool {
-    url::Url::parse(pg_url).is_ok_and(|url| url.query_pairs().any(|(name, value)| name == "sslmode" && value == "require"))
+    url::Url::parse(pg_url)
+        .is_ok_and(|url| url.query_pairs().any(|(name, value)| name == "sslmode" && value == "require"))
 }
 
 /// A driver's connection is served by tasks of the test's runtime, and ends with it. Without one there is nobody to do so: a sync

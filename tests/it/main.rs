@@ -15,5 +15,6 @@ mod guides;
 mod isolation;
 mod keeper;
 mod once;
+mod postgres;
 mod process;
 mod real;

@@ -38,8 +38,12 @@ pub(super) fn fatal(message: &str) -> ErrorResponse {
     response("FATAL", INTERNAL, message)
 }
 
+/// Longer texts would not fit in a message.
+const LONGEST: usize = 8000;
+
 fn response(severity: &str, state: &str, message: &str) -> ErrorResponse {
-    ErrorResponse::new(vec![(b'S', severity.into()), (b'M', message.into()), (b'C', state.into())])
+    let message: String = message.chars().filter(|c| *c != '\0').take(LONGEST / 4).collect();
+    ErrorResponse::new(vec![(b'S', severity.into()), (b'M', message), (b'C', state.into())])
 }
 
 impl From<SqlError> for Failure {
