@@ -1,6 +1,7 @@
 //! From syntax to typed expressions: names are resolved, types checked, constants folded.
 
 mod call;
+mod cast_to;
 pub(crate) mod keys;
 pub(crate) mod query;
 pub(crate) mod source;
@@ -12,7 +13,8 @@ use super::operators::{self, arithmetic, coerce, common, comparison, negate};
 use super::session::Context;
 use super::types::{Field, NUMERIC, Object, Policy, TEXT, Type};
 use super::value::Value;
-use super::{cast, exec, functions};
+use super::{exec, functions};
+use cast_to::coerce_explicitly;
 use std::cell::Cell;
 use std::rc::Rc;
 
@@ -458,48 +460,4 @@ fn integer_negative(digits: &str) -> Result<Expr> {
         Some(Value::Numeric(n)) => Expr::literal(Value::Numeric(n.negate()), NUMERIC),
         _ => e,
     })
-}
-
-/// `CAST`: what CrateDB converts on request; the rest is refused.
-fn coerce_explicitly(value: Expr, to: Type, lenient: bool) -> Result<Expr> {
-    if let Kind::Param(_) = &value.kind {
-        return coerce(value, &to);
-    }
-    let known = match (&value.ty, &to) {
-        (Type::Undefined, _) => true,
-        (a, b) if a.same_family(b) => {
-            !matches!(b, Type::Object(_) | Type::Numeric(_)) || *a == *b || matches!(b, Type::Numeric(_))
-        }
-        (a, b) if a.is_number() && b.is_number() => true,
-        (a, Type::Boolean) if a.is_integer() || a.is_text() => true,
-        (Type::Text(_), b) => !matches!(
-            b,
-            Type::Array(_) | Type::Vector(_) | Type::Bit(_) | Type::Char(_) | Type::Regclass | Type::TimeTz
-        ),
-        (a, Type::Text(_)) => {
-            a.is_number()
-                || a.is_time()
-                || matches!(a, Type::Boolean | Type::Object(_) | Type::Interval | Type::Uuid | Type::Ip)
-        }
-        (a, b) if a.is_time() && b.is_time() => *b != Type::Date,
-        (a, b) if a.is_integer() && b.is_time() => *b != Type::Date,
-        (Type::Double, Type::Timestamp | Type::TimestampTz) => true,
-        (a, Type::BigInt) => a.is_time(),
-        (Type::Array(a), Type::Array(b)) => {
-            (a.is_number() && (b.is_number() || b.is_text()))
-                || (a.is_text() && (b.is_number() || b.is_text()))
-                || **a == Type::Undefined
-        }
-        _ => false,
-    };
-    if !known {
-        return Err(refuse(format!("a cast of {} to {}", value.ty.name(), to.name())));
-    }
-    if let (Some(v), false) = (value.as_literal(), lenient)
-        && let Type::Object(_) = to
-    {
-        let converted = cast::cast(v, &value.ty, &to)?;
-        return Ok(Expr::literal(converted, to));
-    }
-    Ok(Expr::new(Kind::Cast(Box::new(value), lenient), to))
 }
