@@ -155,10 +155,10 @@ async fn greet<S: Server>(wire: &mut Wire, from: IpAddr, server: &S) -> io::Resu
             SSL_REQUEST => wire.stream.write_all(b"N").await?,
             // No statement runs for so long that there was anything to cancel.
             CANCEL_REQUEST => {
-                let _ = decoded(packet, |packet, context| CancelRequest::decode(packet, context));
+                let _ = decoded(packet, CancelRequest::decode);
                 return Ok(None);
             }
-            _ if code >> 16 == 3 => match decoded(packet, |packet, context| Startup::decode(packet, context)) {
+            _ if code >> 16 == 3 => match decoded(packet, Startup::decode) {
                 Some(startup) => break startup,
                 None => return Ok(None),
             },

@@ -24,10 +24,12 @@ async fn a_pool_writes_and_reads(pool: PgPool) -> Result<(), sqlx::Error> {
     sqlx::query("INSERT INTO t (id, x) VALUES ($1, $2)").bind(4).bind(None::<String>).execute(&pool).await?;
     sqlx::query("REFRESH TABLE t").execute(&pool).await?;
 
-    let rows: Vec<(i32, Option<String>, Option<Vec<String>>)> =
-        sqlx::query_as("SELECT id, x, tags FROM t WHERE id >= $1 ORDER BY id").bind(3).fetch_all(&pool).await?;
-    let tags = vec!["a".to_owned(), "t3".to_owned()];
-    assert_eq!(rows, [(3, Some("text".into()), Some(tags)), (4, None, None)]);
+    let rows: Vec<(i32, Option<String>, Option<String>)> =
+        sqlx::query_as("SELECT id, x, tags[2] FROM t WHERE id >= $1 ORDER BY id").bind(3).fetch_all(&pool).await?;
+    assert_eq!(rows, [(3, Some("text".into()), Some("t3".into())), (4, None, None)]);
+    // CrateDB gives the length of an array as its lower bound, and sqlx takes none but 1.
+    let tags = sqlx::query_scalar::<_, Vec<String>>("SELECT tags FROM t WHERE id = 1").fetch_one(&pool).await;
+    assert!(tags.unwrap_err().to_string().contains("lower bound of 2"));
     let count: i64 = sqlx::query_scalar("SELECT count(*) FROM t WHERE at = $1 AND l > $2")
         .bind(at)
         .bind(1_i64)
@@ -76,8 +78,6 @@ async fn a_connection_survives_mistakes(mut connection: PgConnection) -> Result<
     assert_eq!(o.0["a"], 2);
     connection.close().await
 }
-
-use sqlx::Executor as _;
 
 /// An application's own pool, as its tests want it.
 struct Readings {
