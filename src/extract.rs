@@ -1,9 +1,19 @@
 //! What a test may take as a parameter.
 
+mod environment;
+#[cfg(any(feature = "tokio-postgres", feature = "sqlx"))]
+mod postgres;
+#[cfg(feature = "sqlx")]
+mod sqlx_pool;
+#[cfg(feature = "tokio-postgres")]
+mod tokio_client;
+
 use std::error::Error;
 use std::future::Future;
 
 use crate::{Cluster, blocking};
+
+pub use environment::Environment;
 
 /// What a test may take as a parameter: everything that can be made from its cluster.
 ///
@@ -22,6 +32,9 @@ use crate::{Cluster, blocking};
 ///     }
 /// }
 /// ```
+///
+/// With the features `tokio-postgres` and `sqlx`, `tokio_postgres::Client`, `sqlx::PgPool` and `sqlx::PgConnection` implement it,
+/// connected to the test's schema.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a parameter of a `#[cratedb_cluster]` test",
     label = "does not implement `FromCluster`",

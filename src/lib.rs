@@ -44,6 +44,8 @@
 //! | `container` | yes | local containers, by testcontainers |
 //! | `process` | yes | local processes, from `CRATEDB_HOME` |
 //! | `rstest` | yes | the [`fixture`] module |
+//! | `tokio-postgres` | no | [`FromCluster`] for `tokio_postgres::Client` |
+//! | `sqlx` | no | [`FromCluster`] for `sqlx::PgPool` and `sqlx::PgConnection`, of sqlx 0.9 |
 //!
 //! # Environment
 //!
@@ -205,7 +207,7 @@ pub use error::{Error, Result};
 #[cfg(any(feature = "harness", feature = "cloud"))]
 pub use eventually::{Eventually, eventually};
 #[cfg(feature = "harness")]
-pub use extract::FromCluster;
+pub use extract::{Environment, FromCluster};
 #[cfg(any(feature = "harness", feature = "cloud"))]
 pub use query::Query;
 #[doc(hidden)]

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Everything that is written for people, beside the crate's own page.
-const PAPERS: [&str; 10] = [
+const PAPERS: [&str; 11] = [
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
@@ -13,6 +13,7 @@ const PAPERS: [&str; 10] = [
     "simulator/README.md",
     "docs/benchmarks.md",
     "docs/testing.md",
+    "docs/postgres.md",
     "docs/sdk.md",
     "docs/command-line.md",
     "docs/coming-from-ctk-and-croud.md",

@@ -30,6 +30,8 @@ pub struct ClusterView {
     pub name: String,
     /// Address of its gateway.
     pub url: String,
+    /// Port of the PostgreSQL protocol on loopback; none where a real server is behind the gateway.
+    pub psql_port: Option<u16>,
     /// Whether it answers SQL.
     pub running: bool,
     /// Whether the API says that it is suspended.
@@ -45,12 +47,13 @@ pub struct ClusterView {
 }
 
 impl ClusterView {
-    pub(crate) fn of(cluster: &Cluster) -> Self {
+    pub(crate) fn of(shared: &Shared, cluster: &Cluster) -> Self {
         let last = cluster.operations.last();
         Self {
             id: cluster.id.clone(),
             name: cluster.name.clone(),
             url: cluster.url.clone(),
+            psql_port: shared.gateway(&cluster.id).and_then(|gateway| gateway.psql_port),
             running: cluster.is_running(),
             suspended: cluster.presence == Presence::Suspended,
             allow_suspend: cluster.allow_suspend,
@@ -68,6 +71,7 @@ impl fmt::Debug for ClusterView {
             .field("id", &self.id)
             .field("name", &self.name)
             .field("url", &self.url)
+            .field("psql_port", &self.psql_port)
             .field("running", &self.running)
             .field("suspended", &self.suspended)
             .field("allow_suspend", &self.allow_suspend)
@@ -103,13 +107,13 @@ impl Cloud {
 
     /// All clusters.
     pub fn clusters(&self) -> Vec<ClusterView> {
-        self.shared.look(|state| state.clusters().iter().map(ClusterView::of).collect())
+        self.shared.look(|state| state.clusters().iter().map(|one| ClusterView::of(&self.shared, one)).collect())
     }
 
     /// One cluster.
     #[track_caller]
     pub fn cluster(&self, id_or_name: &str) -> ClusterView {
-        let found = self.shared.look(|state| state.find(id_or_name).map(ClusterView::of));
+        let found = self.shared.look(|state| state.find(id_or_name).map(|one| ClusterView::of(&self.shared, one)));
         found.unwrap_or_else(|| self.unknown(id_or_name))
     }
 

@@ -23,23 +23,29 @@ mod keep;
 mod lex;
 mod operators;
 mod parse;
+mod prepare;
 mod print;
 mod run;
 mod session;
 mod state;
 mod store;
-mod time;
+pub(crate) mod time;
 mod types;
 mod users;
 mod value;
 
+pub(crate) use ast::Ignored;
 pub(crate) use copy::Copy;
+pub(crate) use decimal::Decimal;
+pub(crate) use error::{SqlError, invalid, refuse};
 pub(crate) use keep::Data;
+pub(crate) use prepare::Prepared;
 use session::Session;
 use state::State;
 use std::sync::{Arc, Mutex, PoisonError};
-use types::Type;
-use value::Value;
+pub(crate) use time::Interval;
+pub(crate) use types::Type;
+pub(crate) use value::{Value, java_double, java_float};
 
 /// What an engine calls itself.
 #[derive(Clone, Debug)]
@@ -54,6 +60,8 @@ pub struct EngineOptions {
     pub node_name: String,
     /// `sys.nodes.rest_url`: host and port.
     pub http_address: String,
+    /// `sys.nodes.port['psql']`; none where the PostgreSQL protocol isn't served.
+    pub psql_port: Option<u16>,
 }
 
 impl EngineOptions {
@@ -143,6 +151,10 @@ pub struct Answer {
 }
 
 impl Connection {
+    pub(crate) fn version(&self) -> &str {
+        self.engine.version()
+    }
+
     pub(crate) fn is_to(&self, engine: &Arc<Engine>) -> bool {
         Arc::ptr_eq(&self.engine, engine)
     }
@@ -153,9 +165,14 @@ impl Connection {
     }
 }
 
+/// A value as JSON says it; none where that isn't JSON or nothing the engine has.
+pub(crate) fn json_value(text: &str) -> Option<Value> {
+    Value::of_json(&json::parse(text).ok()?).map(|found| found.0)
+}
+
 /// What a statement gives.
 #[derive(Debug)]
-enum Outcome {
+pub(crate) enum Outcome {
     Rows {
         columns: Vec<(String, Type)>,
         rows: Vec<Vec<Value>>,

@@ -7,6 +7,7 @@
 mod auth;
 pub(crate) mod embedded;
 pub(crate) mod inside;
+mod psql;
 mod upstream;
 
 use std::sync::{Arc, Mutex};
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 use hyper::header::AUTHORIZATION;
 
-use crate::engine::{Data, Engine};
+use crate::engine::{Data, Engine, EngineOptions};
 use crate::http::{Exchange, Plane, Reply};
 use crate::options::EngineKind;
 use crate::shared::Shared;
@@ -33,6 +34,8 @@ const NODE: &str = "data-hot-0";
 pub(crate) struct Gateway {
     shared: Arc<Shared>,
     cluster: String,
+    /// Where the cluster speaks the PostgreSQL protocol; the embedded engine does.
+    pub(crate) psql_port: Option<u16>,
     switches: Mutex<Switches>,
     /// Made when it is needed first.
     embedded: Mutex<Option<Embedded>>,
@@ -85,15 +88,27 @@ impl Facts {
         }
     }
 
+    /// Whether these are the credentials of the cluster's user.
+    fn knows(&self, user: &str, password: &str) -> bool {
+        user == self.username && password == self.password
+    }
+
     /// The engine as it was, or a new one. An upgrade makes it one of another version with the same data.
-    fn engine(&self, id: &str, before: Option<Embedded>, kept: Option<Data>) -> Embedded {
-        let address = self.url.strip_prefix("http://").unwrap_or(&self.url);
+    fn engine(&self, id: &str, psql_port: Option<u16>, before: Option<Embedded>, kept: Option<Data>) -> Embedded {
+        let options = || EngineOptions {
+            version: self.version.clone(),
+            cluster_name: self.name.clone(),
+            cluster_id: id.into(),
+            node_name: NODE.into(),
+            http_address: self.url.strip_prefix("http://").unwrap_or(&self.url).into(),
+            psql_port,
+        };
         match (before, kept) {
             // What was looked up may be older than the engine by now: nothing is ever downgraded.
             (Some(before), _) if is_newer(&self.version, before.version()) => before.upgraded(&self.version),
             (Some(before), _) => before,
-            (None, Some(data)) => Embedded::with(data, id, &self.name, &self.version, NODE, address),
-            (None, None) => Embedded::new(id, &self.name, &self.version, NODE, address).with_user(&self.username),
+            (None, Some(data)) => Embedded::with(data, options()),
+            (None, None) => Embedded::new(options()).with_user(&self.username),
         }
     }
 }
@@ -138,9 +153,10 @@ fn unavailable() -> Reply {
 }
 
 impl Gateway {
-    pub(crate) fn new(shared: Arc<Shared>, cluster: &str) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, cluster: &str, psql_port: Option<u16>) -> Self {
         Self {
             shared,
+            psql_port,
             cluster: cluster.into(),
             switches: Mutex::default(),
             embedded: Mutex::default(),
@@ -194,7 +210,7 @@ impl Gateway {
     fn embedded(&self, facts: &Facts) -> Embedded {
         let mut embedded = self.embedded.lock().unwrap();
         let kept = if embedded.is_none() { self.shared.kept_engine(&self.cluster) } else { None };
-        let current = facts.engine(&self.cluster, embedded.take(), kept);
+        let current = facts.engine(&self.cluster, self.psql_port, embedded.take(), kept);
         embedded.insert(current).clone()
     }
 

@@ -38,6 +38,7 @@ mod interference;
 mod jwt;
 mod kept;
 mod options;
+mod postgres;
 mod requests;
 mod shared;
 mod simulator;

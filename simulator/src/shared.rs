@@ -17,6 +17,7 @@ use crate::http;
 use crate::jwt::Tokens;
 use crate::kept::{Keeper, Kept};
 use crate::options::{EngineKind, Options};
+use crate::postgres;
 use crate::requests::Record;
 use crate::state::access::Configured;
 use crate::state::{Answer, Beginning, Call, Micros, Pace, State, Work};
@@ -31,6 +32,13 @@ const FURTHEST: Micros = 100 * 366 * 86_400_000_000;
 pub(crate) fn now() -> Micros {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Micros::try_from(since.as_micros()).unwrap_or(Micros::MAX)
+}
+
+/// A listener on a free port, made without waiting.
+fn loopback() -> std::io::Result<TcpListener> {
+    let listener = std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0))?;
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
 }
 
 /// Everything of one simulator.
@@ -315,8 +323,17 @@ impl Shared {
 
     /// Opens the data plane of a cluster on a listener that is bound already.
     pub(crate) fn open_gateway(self: &Arc<Self>, cluster: &str, listener: TcpListener) {
-        let gateway = Arc::new(Gateway::new(self.clone(), cluster));
+        // Without a port of its own a cluster has no PostgreSQL protocol, as one behind a real server has none.
+        let psql = match self.engine {
+            EngineKind::Embedded => loopback().ok(),
+            EngineKind::Real(_) => None,
+        };
+        let port = psql.as_ref().and_then(|psql| psql.local_addr().ok()).map(|address| address.port());
+        let gateway = Arc::new(Gateway::new(self.clone(), cluster, port));
         self.gateways.lock().unwrap().insert(cluster.into(), gateway.clone());
+        if let Some(psql) = psql {
+            tokio::spawn(postgres::serve(psql, gateway.clone(), self.changes()));
+        }
         tokio::spawn(http::serve(self.clone(), listener, gateway));
     }
 

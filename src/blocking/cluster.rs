@@ -24,6 +24,10 @@ use crate::version::Version;
 pub struct Cluster(crate::Cluster);
 
 impl Cluster {
+    pub(crate) fn cluster(&self) -> &crate::Cluster {
+        &self.0
+    }
+
     /// The cluster of the test that runs on this thread, if one does.
     ///
     /// ```no_run

@@ -111,7 +111,7 @@ impl Cloud {
         let version = probe::answers_sql(&http_url, &wallet, patience, deadline, |text| progress.step(text))
             .await
             .map_err(|error| error.hint(format!("{} is running, says CrateDB Cloud", named(&cluster))))?;
-        let pg_url = self.pg_url(&cluster, &http_url);
+        let pg_url = self.pg_url(&cluster, &http_url, &wallet).await;
         Ok(Resource {
             provider: "cloud".to_owned(),
             name: named(&cluster),
@@ -145,11 +145,15 @@ impl Cloud {
         fresh(self.client(), &id).await
     }
 
-    fn pg_url(&self, cluster: &Cluster, http_url: &str) -> Option<Secret> {
+    async fn pg_url(&self, cluster: &Cluster, http_url: &str, wallet: &Wallet) -> Option<Secret> {
         /// CrateDB Cloud maps every cluster's PostgreSQL port to this one.
         const PORT: u16 = 5432;
         let password = self.target().password.as_ref()?;
-        super::url::pg_url(http_url, PORT, Some(self.username(cluster)), Some(password))
+        // Clusters of CrateDB Cloud have addresses of their own, all of them https. Those of the simulator, and only those, are
+        // ports of one machine without TLS: they have another one for PostgreSQL each, and say so as any server does.
+        let is_simulated = !http_url.starts_with("https:");
+        let port = if is_simulated { super::url::psql_port(http_url, wallet).await? } else { PORT };
+        super::url::pg_url(http_url, port, Some(self.username(cluster)), Some(password))
     }
 
     fn pg_hint(&self, cluster: &Cluster) -> String {

@@ -64,15 +64,21 @@ impl Url {
 
     /// The server knows its PostgreSQL port; the host is the one that HTTP found it at. Nothing else fails without it.
     async fn pg_url(&self, wallet: &Wallet) -> Option<Secret> {
-        #[derive(Default, Deserialize)]
-        struct Ports {
-            psql: Option<u16>,
-        }
-        let client = Client::new(&self.target.url, None, wallet.clone()).ok()?;
-        let rows: Vec<(Ports,)> = client.rows("SELECT port FROM sys.nodes LIMIT 1").await.ok()?;
-        let (Ports { psql: port },) = rows.into_iter().next()?;
-        pg_url(&self.target.url, port?, self.target.username.as_deref(), self.target.password.as_ref())
+        let port = psql_port(&self.target.url, wallet).await?;
+        pg_url(&self.target.url, port, self.target.username.as_deref(), self.target.password.as_ref())
     }
+}
+
+/// The port of the PostgreSQL protocol, as the server at `http_url` says; none if it does not speak it.
+pub(super) async fn psql_port(http_url: &str, wallet: &Wallet) -> Option<u16> {
+    #[derive(Default, Deserialize)]
+    struct Ports {
+        psql: Option<u16>,
+    }
+    let client = Client::new(http_url, None, wallet.clone()).ok()?;
+    let rows: Vec<(Ports,)> = client.rows("SELECT port FROM sys.nodes LIMIT 1").await.ok()?;
+    let (Ports { psql: port },) = rows.into_iter().next()?;
+    port.filter(|port| *port != 0)
 }
 
 /// The PostgreSQL address of the server at `http_url`; none if that is no URL with a host.

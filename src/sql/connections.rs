@@ -61,10 +61,15 @@ pub(crate) fn open(url: &Url, schema: Option<&str>, limits: Limits) -> Result<re
 /// TLS is set up once per process, and only for `https` addresses: reading the platform's certificates takes longer than
 /// everything else between a test's start and its first statement.
 pub(crate) fn tls_for(url: &Url) -> Result<ClientConfig> {
-    static WITH_PLATFORM_CERTIFICATES: LazyLock<Result<ClientConfig>> = LazyLock::new(with_platform_certificates);
     static WITHOUT_CERTIFICATES: LazyLock<Result<ClientConfig>> =
         LazyLock::new(|| Ok(tls()?.with_root_certificates(RootCertStore::empty()).with_no_client_auth()));
-    if url.scheme() == "https" { WITH_PLATFORM_CERTIFICATES.clone() } else { WITHOUT_CERTIFICATES.clone() }
+    if url.scheme() == "https" { platform_tls() } else { WITHOUT_CERTIFICATES.clone() }
+}
+
+/// TLS that trusts whom the platform trusts, for servers that are not on this machine.
+pub(crate) fn platform_tls() -> Result<ClientConfig> {
+    static WITH_PLATFORM_CERTIFICATES: LazyLock<Result<ClientConfig>> = LazyLock::new(with_platform_certificates);
+    WITH_PLATFORM_CERTIFICATES.clone()
 }
 
 fn with_platform_certificates() -> Result<ClientConfig> {

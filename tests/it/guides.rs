@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 
 use crate::support::cloud::TestCloud;
 use crate::support::consumer::{Consumer, clean, target_dir};
+use crate::support::home::TestHome;
 use crate::support::run::{Plan, Runner};
 use page::blocks;
 
@@ -36,6 +37,19 @@ fn the_guide_to_tests() {
 
     assert!(finished.status.success(), "{}", finished.output);
     cloud.ends_with(1, 1);
+}
+
+/// On the stand-in: a cluster of CrateDB Cloud has no way in for drivers without a password.
+#[test]
+fn the_guide_to_postgres() {
+    write("guide-postgres", "tests", &blocks(&guide("postgres.md"), "rust"));
+    let consumer = Consumer::of("guide-postgres", Runner::Cargo);
+    let home = TestHome::with_stand_in();
+
+    let finished = Plan::new(&consumer, Runner::Cargo).home(&home).run();
+
+    assert!(finished.status.success(), "{}", finished.output);
+    home.ends_with(1);
 }
 
 #[test]

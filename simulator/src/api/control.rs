@@ -63,7 +63,9 @@ fn bad(reason: impl ToString) -> (u16, String) {
 fn read(shared: &Shared, segments: &[&str]) -> Option<Told> {
     Some(Ok(match segments {
         [""] => json!({ "paths": KNOWN }),
-        ["clusters"] => shared.look(|state| state.clusters().iter().map(|one| show(&ClusterView::of(one))).collect()),
+        ["clusters"] => {
+            shared.look(|state| state.clusters().iter().map(|one| show(&ClusterView::of(shared, one))).collect())
+        }
         ["faults"] => shared.faults().show(),
         ["clock"] => clock(shared),
         ["requests"] => shared.record.kept().iter().map(crate::requests::Request::show).collect(),
@@ -78,6 +80,7 @@ fn show(cluster: &ClusterView) -> Value {
         "id": cluster.id,
         "name": cluster.name,
         "url": cluster.url,
+        "psql_port": cluster.psql_port,
         "running": cluster.running,
         "suspended": cluster.suspended,
         "allow_suspend": cluster.allow_suspend,

@@ -23,9 +23,11 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{FAILURE, complain, runtime};
 use crate::api::basic;
+use crate::engine::{Connection, EngineOptions};
 use crate::gateway::embedded::{self, Embedded};
 use crate::http::{self, Exchange, Plane, Reply};
 use crate::options::Options;
+use crate::postgres::{self, Entry};
 use crate::shared::{Shared, now};
 use crate::state::stamp;
 use settings::Settings;
@@ -88,20 +90,29 @@ async fn serve(settings: Settings) -> std::io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let log = |logger: &str, message: &str| log(&settings.node_name, logger, message);
     log("o.e.n.Node", "initializing ... (a stand-in of the CrateDB Cloud simulator)");
-    let listener = bind(&settings, &settings.ports).await?;
-    let bound = listener.local_addr()?;
-    let published = SocketAddr::new(publishable(bound.ip()), bound.port());
+    let (psql, psql_bound, psql_published) = bind(settings.host, &settings.psql_ports).await?;
+    let (listener, bound, published) = bind(settings.host, &settings.ports).await?;
+    let (transport, transport_bound, transport_published) = bind(settings.host, &settings.transport).await?;
     let shared = Arc::new(Shared::new(&Options::default(), format!("http://{published}"), false)?.0);
-    let id = cluster_id(now());
-    let engine =
-        Embedded::new(&id, &settings.cluster_name, &version::claimed(), &settings.node_name, &published.to_string());
-    let transport = bind(&settings, &settings.transport).await?;
-    let bound_transport = transport.local_addr()?;
+    let engine = Embedded::new(EngineOptions {
+        version: version::claimed(),
+        cluster_name: settings.cluster_name.clone(),
+        cluster_id: cluster_id(now()),
+        node_name: settings.node_name.clone(),
+        http_address: published.to_string(),
+        psql_port: Some(psql_bound.port()),
+    });
     let joined = cluster::take_part(&settings, transport, published, engine.engine());
-    tokio::spawn(http::serve(shared, listener, Arc::new(Node { engine, joined })));
+    let node = Arc::new(Node { engine, joined });
+    // In the order in which CrateDB says where it is.
+    log("psql", &format!("publish_address {{{psql_published}}}, bound_addresses {{{psql_bound}}}"));
+    tokio::spawn(postgres::serve(psql, node.clone(), shared.changes()));
+    tokio::spawn(http::serve(shared, listener, node));
     log("o.e.h.n.Netty4HttpServerTransport", &format!("publish_address {{{published}}}, bound_addresses {{{bound}}}"));
-    let published = SocketAddr::new(published.ip(), bound_transport.port());
-    log("o.e.t.TransportService", &format!("publish_address {{{published}}}, bound_addresses {{{bound_transport}}}"));
+    log(
+        "o.e.t.TransportService",
+        &format!("publish_address {{{transport_published}}}, bound_addresses {{{transport_bound}}}"),
+    );
     log("o.e.n.Node", "started");
     tokio::select! {
         _ = terminate.recv() => {}
@@ -112,21 +123,21 @@ async fn serve(settings: Settings) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The first free port of the range, as CrateDB does.
-async fn bind(settings: &Settings, ports: &RangeInclusive<u16>) -> std::io::Result<TcpListener> {
+/// The first free port of the range, as CrateDB does; where it is bound, and where others find it.
+async fn bind(host: IpAddr, ports: &RangeInclusive<u16>) -> std::io::Result<(TcpListener, SocketAddr, SocketAddr)> {
     let mut last = None;
     for port in ports.clone() {
-        match TcpListener::bind((settings.host, port)).await {
-            Ok(listener) => return Ok(listener),
+        match TcpListener::bind((host, port)).await {
+            Ok(listener) => {
+                let bound = listener.local_addr()?;
+                return Ok((listener, bound, SocketAddr::new(publishable(bound.ip()), bound.port())));
+            }
             Err(error) => last = Some(error),
         }
     }
     let (first, last_port) = (ports.start(), ports.end());
     let error = last.unwrap_or_else(|| std::io::ErrorKind::AddrNotAvailable.into());
-    Err(std::io::Error::new(
-        error.kind(),
-        format!("Failed to bind to {} on ports [{first}-{last_port}]: {error}", settings.host),
-    ))
+    Err(std::io::Error::new(error.kind(), format!("Failed to bind to {host} on ports [{first}-{last_port}]: {error}")))
 }
 
 /// An address that others can use. Connecting a datagram socket sends nothing; it only asks for the route.
@@ -175,6 +186,32 @@ impl Plane for Node {
         }
         let user = exchange.header("authorization").and_then(basic).map(|(user, _)| user);
         Some(session.answer(user.as_deref(), exchange))
+    }
+}
+
+impl postgres::Server for Node {
+    fn period(&self) -> Option<i64> {
+        Some(0)
+    }
+
+    fn is_gone(&self) -> bool {
+        false
+    }
+
+    /// Without authentication everybody who is there is believed.
+    fn entry(&self, user: &str, _: IpAddr) -> Option<Entry> {
+        Some(match self.engine.engine().has_user(user) {
+            true => Entry::Trust,
+            false => Entry::Closed(format!("trust authentication failed for user \"{user}\"")),
+        })
+    }
+
+    fn knows(&self, _: &str, _: &str) -> bool {
+        false
+    }
+
+    fn connect(&self) -> Option<Connection> {
+        Some(self.engine.engine().connect())
     }
 }
 

@@ -1,6 +1,7 @@
 //! From syntax to typed expressions: names are resolved, types checked, constants folded.
 
 mod call;
+mod cast_to;
 pub(crate) mod keys;
 pub(crate) mod query;
 pub(crate) mod source;
@@ -12,7 +13,8 @@ use super::operators::{self, arithmetic, coerce, common, comparison, negate};
 use super::session::Context;
 use super::types::{Field, NUMERIC, Object, Policy, TEXT, Type};
 use super::value::Value;
-use super::{cast, exec, functions};
+use super::{exec, functions};
+use cast_to::coerce_explicitly;
 use std::cell::Cell;
 use std::rc::Rc;
 
@@ -138,7 +140,12 @@ impl<'a> Analyser<'a> {
     fn fold(&self, expr: Expr) -> Result<Expr> {
         let foldable = !matches!(
             expr.kind,
-            Kind::Literal(_) | Kind::Column { .. } | Kind::Subquery(..) | Kind::Aggregate(_) | Kind::Window(_)
+            Kind::Literal(_)
+                | Kind::Param(_)
+                | Kind::Column { .. }
+                | Kind::Subquery(..)
+                | Kind::Aggregate(_)
+                | Kind::Window(_)
         );
         if !foldable || !expr.children().iter().all(|c| c.as_literal().is_some()) {
             return Ok(expr);
@@ -148,8 +155,12 @@ impl<'a> Analyser<'a> {
         {
             return Ok(expr);
         }
-        let value = expr.eval(&Env { row: &[], outer: None, context: self.context })?;
-        Ok(Expr::literal(value, expr.ty))
+        match expr.eval(&Env { row: &[], outer: None, context: self.context }) {
+            Ok(value) => Ok(Expr::literal(value, expr.ty)),
+            // CrateDB computes this when the statement runs.
+            Err(e) if self.context.parameters.is_some() && e.is_arithmetic() => Ok(expr),
+            Err(e) => Err(e),
+        }
     }
 
     fn unfolded(&self, ast: &Ast) -> Result<Expr> {
@@ -163,6 +174,11 @@ impl<'a> Analyser<'a> {
             Ast::Bits(bits) => Ok(Expr::literal(Value::Text(format!("B'{bits}'")), Type::Bit(bits.len() as u32))),
             Ast::Interval(text) => coerce_explicitly(Expr::literal(Value::text(text), TEXT), Type::Interval, false)
                 .and_then(|e| self.fold(e)),
+            Ast::Param(n) if let Some(parameters) = self.context.parameters => {
+                let parameter = parameters.get(*n);
+                let ty = parameter.ty.borrow().clone();
+                Ok(Expr::new(Kind::Param(parameter), ty))
+            }
             Ast::Param(n) => match self.context.args.get(n - 1) {
                 Some((value, ty)) => Ok(Expr::literal(value.clone(), ty.clone())),
                 None => Err(invalid(format!(
@@ -194,7 +210,13 @@ impl<'a> Analyser<'a> {
                 arithmetic(op, self.expr(a)?, self.expr(b)?)
             }
             Ast::Binary(op, a, b) => comparison(op, self.expr(a)?, self.expr(b)?),
-            Ast::IsNull(inner, negated) => Ok(Expr::new(Kind::IsNull(self.boxed(inner)?, *negated), Type::Boolean)),
+            Ast::IsNull(inner, negated) => {
+                let inner = self.boxed(inner)?;
+                if let Some(parameter) = inner.as_open() {
+                    parameter.untyped.set(true);
+                }
+                Ok(Expr::new(Kind::IsNull(inner, *negated), Type::Boolean))
+            }
             Ast::Between(value, low, high) => {
                 let value = self.expr(value)?;
                 let low = comparison(">=", value.clone(), self.expr(low)?)?;
@@ -236,6 +258,7 @@ impl<'a> Analyser<'a> {
         let expr = self.expr(ast)?;
         match &expr.ty {
             Type::Boolean => Ok(expr),
+            Type::Undefined if expr.as_open().is_some() => Err(refuse("a parameter as a condition")),
             Type::Undefined => coerce(expr, &Type::Boolean),
             ty if ty.is_number() && matches!(expr.kind, Kind::Column { .. }) => {
                 Err(unsupported("Can't build query from symbol"))
@@ -245,6 +268,10 @@ impl<'a> Analyser<'a> {
     }
 
     fn in_list(&self, value: Expr, list: Vec<Expr>) -> Result<Expr> {
+        let value = match (value.as_open(), list.iter().find(|item| item.ty != Type::Undefined)) {
+            (Some(_), Some(item)) => coerce(value, &item.ty)?,
+            _ => value,
+        };
         let items =
             list.into_iter().map(|item| Ok(operators::unify(value.clone(), item)?.1)).collect::<Result<Vec<_>>>()?;
         let plain = |e: &Expr| e.ty == Type::Undefined || e.ty.same_family(&value.ty);
@@ -256,10 +283,16 @@ impl<'a> Analyser<'a> {
     }
 
     fn quantified(&self, op: &'static str, all: bool, value: Expr, array: Expr) -> Result<Expr> {
+        let array = match array.as_open() {
+            Some(_) if value.ty != Type::Undefined => coerce(array, &Type::array(value.ty.clone()))?,
+            _ => array,
+        };
         let Type::Array(of) = &array.ty else {
             return Err(refuse("ANY or ALL of something that is no array"));
         };
         let (value, array) = match (&value.ty, &**of) {
+            _ if matches!(array.kind, Kind::Param(_)) => (value, array),
+            (_, of) if matches!(value.kind, Kind::Param(_)) => (coerce(value, &of.clone())?, array),
             (Type::Undefined, _) | (_, Type::Undefined) => (value, array),
             (a, b) if a.same_family(b) => (value, array),
             (a, b) if a.is_number() && b.is_number() || (b.is_text() && !a.is_text()) => {
@@ -385,7 +418,7 @@ impl<'a> Analyser<'a> {
             (Sub::Array, Some((_, ty))) => Type::array(ty.clone()),
             _ => Type::Boolean,
         };
-        if correlated {
+        if correlated || self.context.parameters.is_some() {
             return Ok(Expr::new(Kind::Subquery(Box::new(plan), sub), ty));
         }
         let value = subquery(exec::run(&plan, self.context, None)?, sub)?;
@@ -427,45 +460,4 @@ fn integer_negative(digits: &str) -> Result<Expr> {
         Some(Value::Numeric(n)) => Expr::literal(Value::Numeric(n.negate()), NUMERIC),
         _ => e,
     })
-}
-
-/// `CAST`: what CrateDB converts on request; the rest is refused.
-fn coerce_explicitly(value: Expr, to: Type, lenient: bool) -> Result<Expr> {
-    let known = match (&value.ty, &to) {
-        (Type::Undefined, _) => true,
-        (a, b) if a.same_family(b) => {
-            !matches!(b, Type::Object(_) | Type::Numeric(_)) || *a == *b || matches!(b, Type::Numeric(_))
-        }
-        (a, b) if a.is_number() && b.is_number() => true,
-        (a, Type::Boolean) if a.is_integer() || a.is_text() => true,
-        (Type::Text(_), b) => !matches!(
-            b,
-            Type::Array(_) | Type::Vector(_) | Type::Bit(_) | Type::Char(_) | Type::Regclass | Type::TimeTz
-        ),
-        (a, Type::Text(_)) => {
-            a.is_number()
-                || a.is_time()
-                || matches!(a, Type::Boolean | Type::Object(_) | Type::Interval | Type::Uuid | Type::Ip)
-        }
-        (a, b) if a.is_time() && b.is_time() => *b != Type::Date,
-        (a, b) if a.is_integer() && b.is_time() => *b != Type::Date,
-        (Type::Double, Type::Timestamp | Type::TimestampTz) => true,
-        (a, Type::BigInt) => a.is_time(),
-        (Type::Array(a), Type::Array(b)) => {
-            (a.is_number() && (b.is_number() || b.is_text()))
-                || (a.is_text() && (b.is_number() || b.is_text()))
-                || **a == Type::Undefined
-        }
-        _ => false,
-    };
-    if !known {
-        return Err(refuse(format!("a cast of {} to {}", value.ty.name(), to.name())));
-    }
-    if let (Some(v), false) = (value.as_literal(), lenient)
-        && let Type::Object(_) = to
-    {
-        let converted = cast::cast(v, &value.ty, &to)?;
-        return Ok(Expr::literal(converted, to));
-    }
-    Ok(Expr::new(Kind::Cast(Box::new(value), lenient), to))
 }

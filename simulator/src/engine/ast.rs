@@ -253,6 +253,16 @@ pub(crate) struct Grant {
     pub(crate) users: Vec<String>,
 }
 
+/// What the statements without effect are to a session that has prepared statements.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Ignored {
+    Begin,
+    Commit,
+    DeallocateAll,
+    DiscardAll,
+    Other,
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Statement {
     Nothing,
@@ -311,8 +321,8 @@ pub(crate) enum Statement {
     SetSession(String, Vec<Ast>),
     SetGlobal(Vec<(String, Ast)>),
     ResetGlobal(Vec<String>),
-    /// BEGIN, COMMIT and the like: accepted, without effect.
-    Ignored,
+    /// Accepted, without effect on data.
+    Ignored(Ignored),
     Show(String),
     ShowAll,
     ShowTables(Option<String>, Option<String>),

@@ -311,6 +311,15 @@ pub(crate) fn implicit(value: &Value, from: &Type, to: &Type) -> Result<Value> {
     }
 }
 
+/// Whether a value of this type can be stored as one of that, as far as types say.
+pub(crate) fn can_store(from: &Type, to: &Type) -> Result<()> {
+    match convertible(from, to) {
+        Some(true) => Ok(()),
+        Some(false) => Err(invalid(format!("Cannot convert an element of type `{}` to `{}`", from.name(), to.name()))),
+        None => Err(refuse(format!("a conversion of {} to {}", from.name(), to.name()))),
+    }
+}
+
 /// Checks lengths and ranges of what is stored in a column.
 pub(crate) fn fit(value: Value, ty: &Type) -> Result<Value> {
     let too_long =

@@ -3,7 +3,7 @@
 mod change;
 mod row;
 
-pub(crate) use change::{Missing, check_update, delete, update};
+pub(crate) use change::{Missing, check_update, delete, describe_update, update};
 
 use super::Outcome;
 use super::analyse::{Analyser, Column, Scope};
@@ -103,10 +103,17 @@ pub(crate) fn returning(
             }
         }
     }
+    if exprs.iter().any(|e| e.any(&mut |e| matches!(e.kind, super::expr::Kind::Param(_)))) {
+        return Err(refuse("a parameter in RETURNING"));
+    }
     Ok(Some(Returning { columns, exprs, system: used.get() }))
 }
 
 impl Returning {
+    pub(crate) fn columns(self) -> Vec<(String, Type)> {
+        self.columns
+    }
+
     fn row(&self, context: &Context, definition: &Definition, document: &Document) -> Result<Vec<Value>> {
         let table = context.state.table(&definition.schema, &definition.name).ok_or_else(|| refuse("no table"))?;
         let mut row = exec::row_of(table, document, self.system, false)?;
@@ -163,6 +170,11 @@ pub(crate) fn check_insert(context: &Context, insert: &Insert) -> Result<()> {
         return Err(refuse("this INSERT in bulk"));
     }
     Ok(())
+}
+
+/// What RETURNING gives, if it is there. The context has parameters.
+pub(crate) fn describe_insert(context: &Context, insert: &Insert) -> Result<Option<Vec<(String, Type)>>> {
+    Ok(plan(context, insert)?.returning.map(Returning::columns))
 }
 
 pub(crate) fn begin(state: &mut State, (schema, name): &(String, String)) {
@@ -288,12 +300,12 @@ fn source(context: &Context, insert: &Insert, definition: &Definition, columns: 
                     4043 | 4041 => unsupported("Columns cannot be used in this context"),
                     _ => e,
                 })?;
-                let Some(column) = definition.columns.get(*column) else {
-                    values.push((e.eval(&env)?, e.ty));
-                    continue;
+                let e = match definition.columns.get(*column) {
+                    Some(column) => stored(e, &column.ty)?,
+                    None => e,
                 };
-                let e = stored(e, &column.ty)?;
-                values.push((e.eval(&env)?, e.ty));
+                let value = if context.parameters.is_some() { Value::Null } else { e.eval(&env)? };
+                values.push((value, e.ty));
             }
             out.push(values);
         }
@@ -302,7 +314,7 @@ fn source(context: &Context, insert: &Insert, definition: &Definition, columns: 
     }
     let plan = analyse::query::plan(context, query)?;
     mismatch(plan.columns.len())?;
-    let rows = exec::run(&plan, context, None)?;
+    let rows = if context.parameters.is_some() { vec![] } else { exec::run(&plan, context, None)? };
     let typed = |row: Vec<Value>| row.into_iter().zip(plan.columns.iter().map(|c| c.1.clone())).collect();
     Ok((rows.into_iter().map(typed).collect(), false))
 }

@@ -31,6 +31,11 @@ impl SqlError {
         }
     }
 
+    /// Whether a number grew too large, or was divided by zero.
+    pub(crate) fn is_arithmetic(&self) -> bool {
+        self.code == 4000 && (self.message.contains("by zero") || self.message.contains(" overflow"))
+    }
+
     pub(crate) fn is_refusal(&self) -> bool {
         self.message.contains(REFUSAL)
     }

@@ -6,6 +6,8 @@ use super::session::Context;
 use super::types::Type;
 use super::value::Value;
 use super::{cast, operators};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Expr {
@@ -31,6 +33,8 @@ impl PartialEq for Function {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Kind {
     Literal(Value),
+    /// A parameter whose value comes later: only while a statement is described.
+    Param(Rc<Parameter>),
     /// A value of a row `depth` queries outside.
     Column {
         depth: usize,
@@ -64,6 +68,17 @@ pub(crate) enum Kind {
     Window(Box<exec::WindowCall>),
 }
 
+/// What is known of a parameter before it has a value.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Parameter {
+    /// Counted from 1.
+    pub(crate) number: usize,
+    /// As the client says, or as the first place says that needs one.
+    pub(crate) ty: RefCell<Type>,
+    /// Whether CrateDB too leaves it without a type where it stands.
+    pub(crate) untyped: Cell<bool>,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Sub {
     Scalar,
@@ -95,11 +110,22 @@ impl Expr {
         }
     }
 
+    /// The parameter this is, if nobody said its type yet.
+    pub(crate) fn as_open(&self) -> Option<&Parameter> {
+        match &self.kind {
+            Kind::Param(parameter) if *parameter.ty.borrow() == Type::Undefined => Some(parameter),
+            _ => None,
+        }
+    }
+
     pub(crate) fn children(&self) -> Vec<&Expr> {
         match &self.kind {
-            Kind::Literal(_) | Kind::Column { .. } | Kind::Subquery(..) | Kind::Aggregate(_) | Kind::Window(_) => {
-                vec![]
-            }
+            Kind::Literal(_)
+            | Kind::Param(_)
+            | Kind::Column { .. }
+            | Kind::Subquery(..)
+            | Kind::Aggregate(_)
+            | Kind::Window(_) => vec![],
             Kind::Element(e, _) | Kind::Cast(e, _) | Kind::Not(e) | Kind::IsNull(e, _) => vec![e],
             Kind::Index(a, b) | Kind::And(a, b) | Kind::Or(a, b) | Kind::Compare(_, a, b) => vec![a, b],
             Kind::Quantified { value, array, .. } => vec![value, array],
@@ -155,6 +181,7 @@ impl Expr {
     pub(crate) fn eval(&self, env: &Env) -> Result<Value> {
         match &self.kind {
             Kind::Literal(value) => Ok(value.clone()),
+            Kind::Param(_) => Err(refuse("computing with a parameter before it has a value")),
             Kind::Column { depth, index } => column(env, *depth, *index),
             Kind::Element(base, key) => Ok(element(&base.eval(env)?, key)),
             Kind::Index(base, index) => Ok(match (base.eval(env)?, index.eval(env)?) {

@@ -40,7 +40,7 @@ pub(super) fn handle(connection: &mut Connection, request: &Request) -> Answer {
 }
 
 /// Another user means another session; the header counts only when a session begins.
-fn open_session(connection: &mut Connection, user: &str, schema: Option<&str>) {
+pub(super) fn open_session(connection: &mut Connection, user: &str, schema: Option<&str>) {
     if connection.session.as_ref().is_some_and(|s| s.user == user) {
         return;
     }

@@ -3,12 +3,13 @@
 use super::cast::{self, implicit};
 use super::decimal::Decimal;
 use super::error::{Result, SqlError, invalid, no_function, refuse};
-use super::expr::{Expr, Function, Kind};
+use super::expr::{Expr, Function, Kind, Parameter};
 use super::session::Context;
 use super::time::Interval;
 use super::types::{NUMERIC, TEXT, Type};
 use super::value::Value;
 use std::cmp::Ordering;
+use std::rc::Rc;
 
 /// A comparison of two values of one type; null if one is.
 pub(crate) fn compare(op: &str, a: &Value, b: &Value) -> Value {
@@ -29,6 +30,9 @@ pub(crate) fn compare(op: &str, a: &Value, b: &Value) -> Value {
 
 /// `expr` as a value of `ty`; a literal is converted at once, with its errors.
 pub(crate) fn coerce(expr: Expr, ty: &Type) -> Result<Expr> {
+    if let Kind::Param(parameter) = &expr.kind {
+        return Ok(typed(parameter, ty));
+    }
     if expr.ty.same_family(ty) {
         return Ok(expr);
     }
@@ -41,14 +45,23 @@ pub(crate) fn coerce(expr: Expr, ty: &Type) -> Result<Expr> {
     Err(refuse(format!("{} where {} is expected", expr.ty.name(), ty.name())))
 }
 
+/// A parameter where a `ty` is needed: the first such place decides. Whether its value fits is seen when it has one.
+fn typed(parameter: &Rc<Parameter>, ty: &Type) -> Expr {
+    if *parameter.ty.borrow() == Type::Undefined {
+        parameter.ty.replace(ty.clone());
+    }
+    Expr::new(Kind::Param(parameter.clone()), ty.clone())
+}
+
 /// Whether `literal` can become a `ty` without losing anything; otherwise comparing would need care.
 fn converts_exactly(literal: &Expr, ty: &Type) -> bool {
     let Some(value) = literal.as_literal() else { return false };
     match (value, ty) {
+        (Value::Null, _) => true,
         (Value::Int(i), ty) if ty.is_integer() => ty.range().is_some_and(|(low, high)| *i > low && *i < high),
         (Value::Int(i), _) => i.abs() < 1 << 24,
         (Value::Double(d), ty) if ty.is_integer() => d.fract() == 0.0 && d.abs() < 1e9,
-        (Value::Double(_), Type::Double | Type::Real) => true,
+        (Value::Double(_), Type::Double | Type::Real) | (Value::Real(_), Type::Double) => true,
         (Value::Numeric(_), Type::Numeric(_)) => true,
         _ => false,
     }
@@ -57,6 +70,22 @@ fn converts_exactly(literal: &Expr, ty: &Type) -> bool {
 /// Both sides of a comparison in one type.
 pub(crate) fn unify(a: Expr, b: Expr) -> Result<(Expr, Expr)> {
     let (a_literal, b_literal) = (a.as_literal().is_some(), b.as_literal().is_some());
+    let is_array = |ty: &Type| matches!(ty, Type::Array(_));
+    match (&a.kind, &b.kind) {
+        (Kind::Param(_), Kind::Param(_)) => return Ok((a, b)),
+        (Kind::Param(_), _) | (_, Kind::Param(_))
+            if a.ty != Type::Undefined && b.ty != Type::Undefined && is_array(&a.ty) != is_array(&b.ty) =>
+        {
+            return Err(no_function(format!(
+                "Invalid arguments: ({}, {}). Valid types: (E, E)",
+                a.ty.name(),
+                b.ty.name()
+            )));
+        }
+        (Kind::Param(parameter), _) => return Ok((typed(parameter, &b.ty), b)),
+        (_, Kind::Param(parameter)) => return Ok((a.clone(), typed(parameter, &a.ty))),
+        _ => {}
+    }
     if a.ty == Type::Undefined || b.ty == Type::Undefined {
         return Ok((a, b));
     }
@@ -385,6 +414,10 @@ fn matches(text: &[char], parts: &[Option<char>]) -> bool {
 
 /// A literal converted for storing, so that errors come before anything is done.
 pub(crate) fn stored(expr: Expr, ty: &Type) -> Result<Expr> {
+    if let Kind::Param(parameter) = &expr.kind {
+        cast::can_store(&expr.ty, ty)?;
+        return Ok(typed(parameter, ty));
+    }
     let Some(value) = expr.as_literal() else { return coerce_for_storing(expr, ty) };
     Ok(Expr::literal(cast::fit(implicit(value, &expr.ty, ty)?, ty)?, ty.clone()))
 }

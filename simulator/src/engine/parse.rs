@@ -30,7 +30,7 @@ pub(crate) struct Parser<'a> {
 
 /// Reads exactly one statement.
 pub(crate) fn statement(sql: &str) -> Result<Statement> {
-    let mut parser = Parser { sql, tokens: tokens(sql)?, at: 0, depth: 0, params: 0 };
+    let mut parser = Parser::new(sql)?;
     match parser.peek() {
         Token::End => return Ok(Statement::Nothing),
         Token::Word(word) if BEGINNINGS.contains(&format!(" {word} ")) => {}
@@ -50,6 +50,43 @@ pub(crate) fn statement(sql: &str) -> Result<Statement> {
         | Token::Op("@" | "~" | ")" | "]" | "}") => Err(syntax("extraneous input after the statement")),
         Token::Word(word) if word == "select" => Err(syntax("extraneous input 'SELECT'")),
         token => Err(refuse(format!("the statement from {token:?} on"))),
+    }
+}
+
+/// Reads any number of statements, separated by `;`. Parameters have no values then.
+pub(crate) fn statements(sql: &str) -> Result<Vec<Statement>> {
+    let mut parser = Parser::new(sql)?;
+    let mut out = vec![];
+    while *parser.peek() != Token::End {
+        match parser.peek() {
+            Token::Word(word) if BEGINNINGS.contains(&format!(" {word} ")) => {}
+            Token::Op(";") => {
+                parser.next();
+                continue;
+            }
+            _ => return Err(syntax("a statement can't begin like this")),
+        }
+        out.push(parser.statement()?);
+        match parser.peek() {
+            Token::End => {}
+            Token::Op(";") => drop(parser.next()),
+            token => return Err(refuse(format!("the statement from {token:?} on"))),
+        }
+    }
+    Ok(out)
+}
+
+/// The highest number of a parameter in `sql`.
+pub(crate) fn parameters(sql: &str) -> Result<usize> {
+    let tokens = tokens(sql)?;
+    let unnumbered = tokens.iter().filter(|token| **token == Token::Param(0)).count();
+    let numbered = tokens.iter().map(|token| if let Token::Param(n) = token { *n } else { 0 }).max();
+    Ok(unnumbered.max(numbered.unwrap_or(0)))
+}
+
+impl<'a> Parser<'a> {
+    fn new(sql: &'a str) -> Result<Parser<'a>> {
+        Ok(Parser { sql, tokens: tokens(sql)?, at: 0, depth: 0, params: 0 })
     }
 }
 

@@ -15,9 +15,9 @@ use super::{Engine, EngineOptions, Outcome, analyse, catalog, ddl, dml, parse, p
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Longer statements are errors.
-const LONGEST: usize = 262_144;
+pub(super) const LONGEST: usize = 262_144;
 
-fn now() -> i64 {
+pub(super) fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64)
 }
 
@@ -25,7 +25,7 @@ fn arguments(args: &[Json]) -> Result<Vec<(Value, Type)>> {
     args.iter().map(|arg| Value::of_json(arg).ok_or_else(|| refuse("an argument like this"))).collect()
 }
 
-fn read(engine: &Engine, stmt: &str) -> Result<Statement> {
+pub(super) fn read(engine: &Engine, stmt: &str) -> Result<Statement> {
     if stmt.len() > LONGEST {
         return Err(refuse("a statement this long"));
     }
@@ -35,7 +35,7 @@ fn read(engine: &Engine, stmt: &str) -> Result<Statement> {
 }
 
 /// Statements that came with a version are syntax errors before it.
-fn version_check(options: &EngineOptions, statement: &Statement) -> Result<()> {
+pub(super) fn version_check(options: &EngineOptions, statement: &Statement) -> Result<()> {
     let since = match statement {
         Statement::DropSchema { cascade: Some(_), .. } => (6, 3),
         Statement::CreateSchema(..) | Statement::DropSchema { .. } => (6, 2),
@@ -52,11 +52,20 @@ pub(super) fn is_write(stmt: &str) -> bool {
 
 pub(super) fn single(engine: &Engine, session: &mut Session, body: &Body) -> Result<Outcome> {
     let statement = read(engine, &body.stmt)?;
-    let args = arguments(&body.args)?;
+    execute(engine, session, &statement, &arguments(&body.args)?)
+}
+
+/// Runs a statement with arguments of these types.
+pub(super) fn execute(
+    engine: &Engine,
+    session: &mut Session,
+    statement: &Statement,
+    args: &[(Value, Type)],
+) -> Result<Outcome> {
     let mut state = engine.state();
-    if let Statement::SetSession(name, values) = &statement {
+    if let Statement::SetSession(name, values) = statement {
         let values = {
-            let run = Run { session, options: &engine.options, now: now(), args: &args };
+            let run = Run { session, options: &engine.options, now: now(), args, parameters: None };
             let named: Vec<_> = values.iter().map(|v| (name.clone(), v.clone())).collect();
             ddl::option_values(&run.context(&state), &named)?
         };
@@ -64,14 +73,14 @@ pub(super) fn single(engine: &Engine, session: &mut Session, body: &Body) -> Res
         session.set(name, &values)?;
         return Ok(Outcome::Count(0));
     }
-    let run = Run { session, options: &engine.options, now: now(), args: &args };
-    statement_outcome(&mut state, &run, &statement)
+    let run = Run { session, options: &engine.options, now: now(), args, parameters: None };
+    statement_outcome(&mut state, &run, statement)
 }
 
-fn statement_outcome(state: &mut State, run: &Run, statement: &Statement) -> Result<Outcome> {
+pub(super) fn statement_outcome(state: &mut State, run: &Run, statement: &Statement) -> Result<Outcome> {
     match statement {
         Statement::Nothing => Ok(Outcome::Rows { columns: vec![], rows: vec![] }),
-        Statement::Ignored => Ok(Outcome::Count(0)),
+        Statement::Ignored(_) => Ok(Outcome::Count(0)),
         Statement::Query(query) => select(state, run, query),
         Statement::Explain { query, analyze } => explain(state, run, query, *analyze),
         Statement::Insert(insert) => dml::insert(state, run, insert),
@@ -114,7 +123,7 @@ fn one(name: &str, value: Value) -> Outcome {
 }
 
 /// Whether a query asks for no more summits than are here.
-fn fits_summits(query: &Query) -> bool {
+pub(super) fn fits_summits(query: &Query) -> bool {
     let QueryBody::Select(select) = &query.body else { return false };
     let Some(Source::Relation(name)) = &select.from else { return false };
     if *name != ["sys", "summits"] {
@@ -305,7 +314,17 @@ fn show_create(state: &State, run: &Run, name: &super::ast::Name) -> Result<Outc
 pub(super) fn bulk(engine: &Engine, session: &mut Session, body: &Body) -> Result<Vec<Result<i64>>> {
     let statement = read(engine, &body.stmt)?;
     let rows = body.bulk.iter().map(|row| arguments(row)).collect::<Result<Vec<_>>>()?;
-    let table = match &statement {
+    bulk_rows(engine, session, &statement, &rows)
+}
+
+/// The same with arguments of known types.
+pub(super) fn bulk_rows(
+    engine: &Engine,
+    session: &Session,
+    statement: &Statement,
+    rows: &[Vec<(Value, Type)>],
+) -> Result<Vec<Result<i64>>> {
+    let table = match statement {
         Statement::Insert(insert) if insert.returning.is_none() => &insert.table,
         Statement::Update { table, returning: None, .. } | Statement::Delete { table, .. } => table,
         Statement::Query(_) => {
@@ -315,17 +334,17 @@ pub(super) fn bulk(engine: &Engine, session: &mut Session, body: &Body) -> Resul
     };
     let mut state = engine.state();
     let now = now();
-    let run_of = |args| Run { session, options: &engine.options, now, args };
-    for args in &rows {
-        check(&mut state, &run_of(args), &statement)?;
+    let run_of = |args| Run { session, options: &engine.options, now, args, parameters: None };
+    for args in rows {
+        check(&mut state, &run_of(args), statement)?;
     }
     let mut copy = None;
     if let Ok((schema, name)) = state.resolve(&session.path, table) {
         copy = state.table(&schema, &name).map(|t| t.snapshot()).map(|t| (schema, name, t));
     }
     let mut out = vec![];
-    for args in &rows {
-        match item(&mut state, &run_of(args), &statement) {
+    for args in rows {
+        match item(&mut state, &run_of(args), statement) {
             Err(e) if e.is_refusal() => {
                 if let Some((schema, name, table)) = copy {
                     state.add(&schema, &name, super::state::Relation::Table(Box::new(table)));
@@ -348,7 +367,7 @@ pub(super) fn bulk_of_none(engine: &Engine, session: &Session, stmt: &str) -> Re
         _ => return Err(refuse("this statement in bulk")),
     };
     let state = engine.state();
-    let run = Run { session, options: &engine.options, now: now(), args: &[] };
+    let run = Run { session, options: &engine.options, now: now(), args: &[], parameters: None };
     dml::target(&run.context(&state), table, operation, "DML").map(drop)
 }
 

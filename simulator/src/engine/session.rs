@@ -3,11 +3,13 @@
 use super::EngineOptions;
 use super::analyse::query::CommonTables;
 use super::error::{Result, invalid, refuse};
+use super::expr::Parameter;
 use super::state::State;
 use super::types::Type;
 use super::value::Value;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 /// One client's session.
 #[derive(Clone, Debug)]
@@ -25,6 +27,8 @@ pub(crate) struct Context<'a> {
     /// Milliseconds since the epoch, the same for all of the statement.
     pub(crate) now: i64,
     pub(crate) args: &'a [(Value, Type)],
+    /// Instead of `args`, while a statement is described.
+    pub(crate) parameters: Option<&'a Parameters>,
     /// Rows handled so far.
     pub(crate) spent: Cell<u64>,
     /// Queries around the one being analysed.
@@ -35,12 +39,33 @@ pub(crate) struct Context<'a> {
     pub(crate) common: CommonTables,
 }
 
+/// The parameters of a statement that is described.
+#[derive(Debug, Default)]
+pub(crate) struct Parameters {
+    /// What the client says of them; undefined where it doesn't.
+    pub(crate) hints: Vec<Type>,
+    /// Those met, by number.
+    pub(crate) met: RefCell<BTreeMap<usize, Rc<Parameter>>>,
+}
+
+impl Parameters {
+    pub(crate) fn get(&self, number: usize) -> Rc<Parameter> {
+        let new = || {
+            let ty = self.hints.get(number - 1).cloned().unwrap_or(Type::Undefined);
+            Rc::new(Parameter { number, ty: RefCell::new(ty), untyped: Cell::new(false) })
+        };
+        self.met.borrow_mut().entry(number).or_insert_with(new).clone()
+    }
+}
+
 /// What every context of a statement shares.
 pub(crate) struct Run<'a> {
     pub(crate) session: &'a Session,
     pub(crate) options: &'a EngineOptions,
     pub(crate) now: i64,
     pub(crate) args: &'a [(Value, Type)],
+    /// Only while a statement is described.
+    pub(crate) parameters: Option<&'a Parameters>,
 }
 
 impl Run<'_> {
@@ -51,6 +76,7 @@ impl Run<'_> {
             options: self.options,
             now: self.now,
             args: self.args,
+            parameters: self.parameters,
             spent: Cell::new(0),
             depth: Cell::new(0),
             summits: Cell::new(false),
@@ -67,6 +93,7 @@ impl<'a> Context<'a> {
             options: self.options,
             now: self.now,
             args: &[],
+            parameters: None,
             spent: Cell::new(self.spent.get()),
             depth: Cell::new(self.depth.get()),
             summits: Cell::new(false),

@@ -25,7 +25,7 @@ impl Gateway {
             // An empty password counts as none offered.
             Some((user, password)) if !password.is_empty() => {
                 self.shared.record.hide(&password);
-                match user == facts.username && password == facts.password {
+                match facts.knows(&user, &password) {
                     true => Verdict::User(Some(user)),
                     false => refused(&format!("password authentication failed for user \"{user}\"")),
                 }

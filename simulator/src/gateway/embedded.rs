@@ -18,24 +18,14 @@ pub(crate) struct Embedded(Arc<Engine>);
 #[derive(Debug)]
 pub(crate) struct Session(Connection);
 
-fn options(id: &str, name: &str, version: &str, node: &str, address: &str) -> EngineOptions {
-    EngineOptions {
-        version: version.into(),
-        cluster_name: name.into(),
-        cluster_id: id.into(),
-        node_name: node.into(),
-        http_address: address.into(),
-    }
-}
-
 impl Embedded {
-    pub(crate) fn new(id: &str, name: &str, version: &str, node: &str, address: &str) -> Self {
-        Self(Engine::new(options(id, name, version, node, address)))
+    pub(crate) fn new(options: EngineOptions) -> Self {
+        Self(Engine::new(options))
     }
 
     /// With what was kept of an earlier run.
-    pub(crate) fn with(data: Data, id: &str, name: &str, version: &str, node: &str, address: &str) -> Self {
-        Self(Engine::with(options(id, name, version, node, address), data))
+    pub(crate) fn with(data: Data, options: EngineOptions) -> Self {
+        Self(Engine::with(options, data))
     }
 
     /// Makes the user that a deploy names, with the privileges the service gives it.

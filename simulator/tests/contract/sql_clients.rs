@@ -29,7 +29,10 @@ impl Engine {
         command.args(["crate", "-Chttp.port=0", "-Cnetwork.host=127.0.0.1", "-Ccluster.name=mine", "-Cnode.name=n1"]);
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let said = lines.map_while(Result::ok).find(|line| line.contains("publish_address {")).unwrap();
+        let said = lines
+            .map_while(Result::ok)
+            .find(|line| line.contains("HttpServerTransport] [") && line.contains("publish_address {"))
+            .unwrap();
         let address = said.split(['{', '}']).nth(1).unwrap();
         Self { child, url: format!("http://{address}") }
     }

@@ -39,6 +39,7 @@ fn engine() -> Arc<Engine> {
         cluster_id: "c0ffee".into(),
         node_name: "node".into(),
         http_address: "127.0.0.1:4200".into(),
+        psql_port: Some(5432),
     })
 }
 

@@ -11,6 +11,7 @@ fn engine(version: &str) -> Arc<Engine> {
         cluster_id: "c0ffee".into(),
         node_name: "node".into(),
         http_address: "127.0.0.1:4200".into(),
+        psql_port: Some(5432),
     })
 }
 

@@ -15,6 +15,8 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_cratedb-cloud-simulator");
 struct Node {
     child: Child,
     log: Lines<BufReader<ChildStdout>>,
+    /// Where it speaks PostgreSQL.
+    psql: String,
 }
 
 impl Drop for Node {
@@ -28,11 +30,17 @@ impl Drop for Node {
 fn started(mut command: Command) -> (Node, String) {
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let log = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut node = Node { child, log };
+    let mut node = Node { child, log, psql: String::new() };
     let mut url = String::new();
     loop {
         let line = node.log.next().unwrap().unwrap();
-        if let Some((_, rest)) = line.split_once("publish_address {") {
+        // As CrateDB says it: PostgreSQL first.
+        if line.contains("][INFO ][psql                     ] [n1] publish_address {") {
+            assert!(url.is_empty(), "after the HTTP address: {line}");
+            let address = line.split_once('{').and_then(|(_, rest)| rest.split_once('}')).unwrap().0.to_owned();
+            std::net::TcpStream::connect(&address).unwrap_or_else(|error| panic!("{address}: {error}"));
+            node.psql = address;
+        } else if let Some((_, rest)) = line.split_once("publish_address {") {
             assert!(line.contains("][INFO ][o.e.h.n.Netty4HttpServerTransport] [n1] publish_address {"), "{line}");
             url = format!("http://{}", rest.split_once('}').unwrap().0);
         }
@@ -60,6 +68,8 @@ fn serves_without_authentication_and_ends_at_once_when_told() {
     assert_eq!((&root["version"]["number"], &root["cluster_name"]), (&json!("6.4.3"), &json!("mine")));
     let user = Connection::open(&url).sql("SELECT current_user").expect(200);
     assert_eq!(user["rows"], json!([["crate"]]));
+    let port = Connection::open(&url).sql("SELECT port['psql'] FROM sys.nodes").expect(200);
+    assert_eq!(node.psql, format!("127.0.0.1:{}", port["rows"][0][0]));
     kill_process(pid(&node.child), Signal::TERM).unwrap();
     assert!(ended(&mut node.child).success());
     assert!(node.log.by_ref().map_while(Result::ok).last().unwrap().ends_with("closed"));

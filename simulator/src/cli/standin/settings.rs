@@ -7,9 +7,10 @@ use std::time::Duration;
 
 const PORTS: RangeInclusive<u16> = 4200..=4300;
 const TRANSPORT_PORTS: RangeInclusive<u16> = 4300..=4400;
+const PSQL_PORTS: RangeInclusive<u16> = 5432..=5532;
 
 /// Accepted without effect: they tune or place what the stand-in does not have.
-const WITHOUT_EFFECT: [&str; 28] = [
+const WITHOUT_EFFECT: [&str; 27] = [
     "auth.host_based.enabled",
     "bootstrap.memory_lock",
     "cluster.graceful_stop.min_availability",
@@ -35,7 +36,6 @@ const WITHOUT_EFFECT: [&str; 28] = [
     "path.data",
     "path.logs",
     "path.repo",
-    "psql.port",
     "stats.enabled",
     "udc.enabled",
 ];
@@ -53,6 +53,7 @@ pub(super) struct Settings {
     pub(super) leads: bool,
     /// With `discovery.seed_providers=file`: the file that names nodes, and how often it is read.
     pub(super) seeds: Option<(PathBuf, Duration)>,
+    pub(super) psql_ports: RangeInclusive<u16>,
 }
 
 impl Settings {
@@ -67,6 +68,7 @@ impl Settings {
             transport: TRANSPORT_PORTS,
             leads: true,
             seeds: None,
+            psql_ports: PSQL_PORTS,
         };
         let mut discovery = Discovery::default();
         for setting in given {
@@ -96,6 +98,10 @@ impl Settings {
             },
             "transport.tcp.port" => match ports(value) {
                 Some(ports) => self.transport = ports,
+                None => return refused("is neither a port nor a range of ports"),
+            },
+            "psql.port" => match ports(value) {
+                Some(ports) => self.psql_ports = ports,
                 None => return refused("is neither a port nor a range of ports"),
             },
             "auth.host_based.enabled" if value != "false" => {
@@ -196,7 +202,7 @@ mod tests {
             "path.data=/tmp/x",
         ]);
         let settings = settings.unwrap();
-        assert_eq!((settings.cluster_name.as_str(), settings.ports), ("tests", 0..=0));
+        assert_eq!((settings.cluster_name.as_str(), settings.ports, settings.psql_ports), ("tests", 0..=0, 0..=0));
     }
 
     #[test]
@@ -204,7 +210,8 @@ mod tests {
         assert_eq!(read(&["licence=1"]).unwrap_err(), "unknown setting [licence]");
         assert_eq!(read(&["node.name"]).unwrap_err(), "setting [node.name] has no value");
         assert!(read(&["auth.host_based.enabled=true"]).unwrap_err().contains("not supported by the embedded engine"));
-        assert!(read(&["http.port=high"]).is_err() && read(&["network.host=nowhere.example"]).is_err());
+        assert!(read(&["http.port=high"]).is_err() && read(&["psql.port=-1"]).is_err());
+        assert!(read(&["network.host=nowhere.example"]).is_err());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::engine::error::{Result, invalid, refuse, unsupported};
 use crate::engine::exec::{Aggregate, Body, Group, Key, Output, Plan, Select, Source, WindowCall};
 use crate::engine::expr::{Expr, Kind};
 use crate::engine::functions::sets::SetFunction;
-use crate::engine::operators::common;
+use crate::engine::operators::{coerce, common};
 use crate::engine::print::output_name;
 use crate::engine::session::Context;
 use crate::engine::types::{Policy, Type};
@@ -58,7 +58,12 @@ fn plan_here(context: &Context, query: &Query, outer: Option<&Scope>) -> Result<
 fn count(context: &Context, ast: Option<&Ast>) -> Result<Option<usize>> {
     let Some(ast) = ast else { return Ok(None) };
     let scope = Scope::new(vec![], None);
-    match Analyser::new(context, &scope).expr(ast)?.as_literal() {
+    let count = Analyser::new(context, &scope).expr(ast)?;
+    if let Kind::Param(_) = count.kind {
+        coerce(count, &Type::BigInt)?;
+        return Ok(None);
+    }
+    match count.as_literal() {
         Some(Value::Int(n @ 0..)) => Ok(Some(*n as usize)),
         Some(Value::Null) => Ok(None),
         _ => Err(refuse("this LIMIT or OFFSET")),
@@ -311,6 +316,9 @@ impl Selecting<'_> {
                     && object.policy != Policy::Strict
                 {
                     return Err(refuse("a whole object of this catalog table"));
+                }
+                if let Some(parameter) = expr.as_open() {
+                    parameter.untyped.set(true);
                 }
                 self.push(name?, expr.ty.clone(), Output::One(expr));
                 Ok(())

@@ -93,7 +93,7 @@ fn figures(context: &Context) -> serde_json::Value {
             "version": "none",
         },
         // There are no others.
-        "port": { "http": port, "psql": 0, "transport": 0 },
+        "port": { "http": port, "psql": options.psql_port.unwrap_or(0), "transport": 0 },
         "process": {
             "cpu": { "percent": 0 }, "max_open_file_descriptors": 65_536, "open_file_descriptors": 100, "probe_timestamp": now,
         },

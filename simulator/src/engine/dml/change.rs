@@ -12,6 +12,7 @@ use crate::engine::expr::{Env, Expr, Kind};
 use crate::engine::session::{Context, Run};
 use crate::engine::state::State;
 use crate::engine::store::{Definition, Document};
+use crate::engine::types::Type;
 use crate::engine::value::Value;
 use std::cell::Cell;
 use std::rc::Rc;
@@ -86,6 +87,17 @@ pub(crate) fn check_update(context: &Context, table: &Name, set: &[(Ast, Ast)], 
     assignments(&analyser, &definition, set)?;
     filter.map(|f| analyser.condition(f)).transpose()?;
     Ok(())
+}
+
+/// What RETURNING gives, if it is there. The context has parameters.
+pub(crate) fn describe_update(
+    context: &Context,
+    change: (&Name, &[(Ast, Ast)], Option<&Ast>),
+    items: Option<&[Item]>,
+) -> Result<Option<Vec<(String, Type)>>> {
+    check_update(context, change.0, change.1, change.2)?;
+    let definition = target(context, change.0, "UPDATE", "DML")?;
+    Ok(returning(context, &definition, items)?.map(Returning::columns))
 }
 
 /// How a bulk request tells that a key was not there.

@@ -109,7 +109,12 @@ pub(super) fn assignments(
                 (true, _) => e,
             })?,
             None => match &definition.columns[column].ty {
-                Type::Object(object) if path.len() == 1 && object.policy == Policy::Dynamic => e,
+                Type::Object(object) if path.len() == 1 && object.policy == Policy::Dynamic => {
+                    if let Some(parameter) = e.as_open() {
+                        parameter.untyped.set(true);
+                    }
+                    e
+                }
                 _ => return Err(refuse("a new inner column of this object")),
             },
         };

@@ -1,6 +1,6 @@
 //! Parser of statements other than queries.
 
-use crate::engine::ast::{Ast, Conflict, Grant, Insert, Item, Name, Query, Statement};
+use crate::engine::ast::{Ast, Conflict, Grant, Ignored, Insert, Item, Name, Query, Statement};
 use crate::engine::error::{Result, refuse, syntax};
 use crate::engine::lex::Token;
 use crate::engine::parse::Parser;
@@ -264,11 +264,11 @@ impl Parser<'_> {
         }
         if self.words(&["session", "characteristics", "as", "transaction"]) {
             self.transaction_modes()?;
-            return Ok(Statement::Ignored);
+            return Ok(Statement::Ignored(Ignored::Other));
         }
         if self.words(&["time", "zone"]) {
             self.setting()?;
-            return Ok(Statement::Ignored);
+            return Ok(Statement::Ignored(Ignored::Other));
         }
         if self.is_word("local") || self.is_word("transaction") || self.is_word("license") {
             return Err(refuse("this SET"));
@@ -305,7 +305,7 @@ impl Parser<'_> {
     }
 
     fn ignored(&mut self, word: &str) -> Result<Statement> {
-        match word {
+        let ignored = match word {
             "begin" | "start" => {
                 let transaction = self.word("transaction") || (word == "begin" && self.word("work"));
                 if word == "start" && !transaction {
@@ -314,21 +314,28 @@ impl Parser<'_> {
                 if self.is_word("isolation") {
                     self.transaction_modes()?;
                 }
+                Ignored::Begin
             }
-            "deallocate" => self.expect_word("all")?,
+            "deallocate" => {
+                self.expect_word("all")?;
+                Ignored::DeallocateAll
+            }
+            "discard" if self.word("all") => Ignored::DiscardAll,
             "discard" => {
-                if !["all", "plans", "sequences", "temporary", "temp"].into_iter().any(|w| self.word(w)) {
+                if !["plans", "sequences", "temporary", "temp"].into_iter().any(|w| self.word(w)) {
                     return Err(self.unexpected());
                 }
                 // The search path goes back to what it was; not said by any recording.
+                Ignored::Other
             }
             _ => {
                 if !self.word("work") {
                     self.word("transaction");
                 }
+                Ignored::Commit
             }
-        }
-        Ok(Statement::Ignored)
+        };
+        Ok(Statement::Ignored(ignored))
     }
 
     fn grant(&mut self, verb: &str) -> Result<Statement> {

@@ -108,7 +108,9 @@ async fn postgresql_needs_a_password_and_is_told_so() {
     says(resource.pg_hint.unwrap(), &["HTTP only", "CRATEDB_USERNAME and CRATEDB_PASSWORD"]);
     bench.target.password = Some(Secret::new("p"));
     let pg_url = bench.acquire().await.unwrap().pg_url.unwrap();
-    assert_eq!(pg_url.expose(), "postgres://admin:p@127.0.0.1:5432");
+    // The simulator's clusters have a port each; CrateDB Cloud's have 5432.
+    let port = bench.cloud().cluster("ci").psql_port.unwrap();
+    assert_eq!(pg_url.expose(), format!("postgres://admin:p@127.0.0.1:{port}"));
 }
 
 #[tokio::test]

@@ -1,0 +1,252 @@
+//! The PostgreSQL protocol in front of the embedded engine: connections and frames.
+//!
+//! The crate `pgwire` knows how messages are written; in which order they come and what is said in them is CrateDB's way and
+//! decided here. Each connection is served by one task, which ends with its cluster's running time.
+
+mod door;
+mod failure;
+mod input;
+mod output;
+mod session;
+mod types;
+
+use std::io;
+use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use pgwire::messages::cancel::CancelRequest;
+use pgwire::messages::startup::{Authentication, Startup};
+use pgwire::messages::{DecodeContext, Message as _, PgWireBackendMessage, PgWireFrontendMessage, ProtocolVersion};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+use door::Greeting;
+pub(crate) use door::{Entry, Server};
+use session::{Next, Session};
+
+use failure::{Failure, fatal, rejection};
+
+/// How long a client may take to say who it is.
+const PATIENCE: Duration = Duration::from_secs(30);
+const LARGEST_GREETING: usize = 10_000;
+/// As much as a request over HTTP may have.
+const LARGEST_MESSAGE: usize = 100 << 20;
+
+const SSL_REQUEST: i32 = 80_877_103;
+const CANCEL_REQUEST: i32 = 80_877_102;
+
+static CONNECTIONS: AtomicI32 = AtomicI32::new(1);
+
+/// Accepts connections until the server is gone. `changes` says when to look whether it is.
+pub(crate) async fn serve<S: Server>(listener: TcpListener, server: Arc<S>, mut changes: watch::Receiver<u64>) {
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => {
+                    tokio::spawn(connection(stream, peer.ip(), server.clone(), changes.clone()));
+                }
+                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            },
+            changed = changes.changed() => if changed.is_err() || server.is_gone() { return },
+        }
+    }
+}
+
+/// Serves a connection until the client leaves or what it is connected to ends.
+async fn connection<S: Server>(stream: TcpStream, from: IpAddr, server: Arc<S>, mut changes: watch::Receiver<u64>) {
+    let _ = stream.set_nodelay(true);
+    // As a load balancer without a server behind it: closed at once.
+    let Some(period) = server.period() else { return };
+    let mut wire = Wire { stream, read: BytesMut::new(), write: BytesMut::new() };
+    let talk = async {
+        let greeted = tokio::time::timeout(PATIENCE, greet(&mut wire, from, &*server)).await;
+        if let Ok(Ok(Some(session))) = greeted {
+            let _ = talk(&mut wire, session, &*server).await;
+        }
+    };
+    let ended = async {
+        while changes.changed().await.is_ok() {
+            if server.is_gone() || server.period() != Some(period) {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        () = talk => {}
+        () = ended => {}
+    }
+}
+
+/// A connection's bytes.
+struct Wire {
+    stream: TcpStream,
+    read: BytesMut,
+    write: BytesMut,
+}
+
+impl Wire {
+    /// Waits until so many bytes are there.
+    async fn need(&mut self, count: usize) -> io::Result<()> {
+        while self.read.len() < count {
+            if self.stream.read_buf(&mut self.read).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// A length that stands `at` bytes behind the start.
+    fn length(&self, at: usize) -> usize {
+        (&self.read[at..]).get_i32().try_into().unwrap_or(0)
+    }
+
+    fn put(&mut self, messages: &[PgWireBackendMessage]) -> io::Result<()> {
+        messages.iter().try_for_each(|message| message.encode(&mut self.write)).map_err(io::Error::other)
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        self.stream.write_all_buf(&mut self.write).await
+    }
+
+    async fn send(&mut self, messages: &[PgWireBackendMessage]) -> io::Result<()> {
+        self.put(messages)?;
+        self.flush().await
+    }
+
+    /// One packet of the start-up: its code and all of it.
+    async fn packet(&mut self) -> io::Result<Option<(i32, BytesMut)>> {
+        self.need(8).await?;
+        let length = self.length(0);
+        if !(8..=LARGEST_GREETING).contains(&length) {
+            self.send(&[PgWireBackendMessage::ErrorResponse(fatal("invalid length of startup packet"))]).await?;
+            return Ok(None);
+        }
+        self.need(length).await?;
+        let packet = self.read.split_to(length);
+        Ok(Some(((&packet[4..]).get_i32(), packet)))
+    }
+
+    /// One message: its letter and all of it.
+    async fn message(&mut self, largest: usize) -> io::Result<Option<(u8, BytesMut)>> {
+        self.need(5).await?;
+        let length = self.length(1);
+        if !(4..=largest).contains(&length) {
+            self.send(&[PgWireBackendMessage::ErrorResponse(fatal("a message of this length is not accepted"))])
+                .await?;
+            return Ok(None);
+        }
+        self.need(length + 1).await?;
+        let message = self.read.split_to(length + 1);
+        Ok(Some((message[0], message)))
+    }
+}
+
+/// Lets a client in, or says why not.
+async fn greet<S: Server>(wire: &mut Wire, from: IpAddr, server: &S) -> io::Result<Option<Session>> {
+    let startup = loop {
+        let Some((code, packet)) = wire.packet().await? else { return Ok(None) };
+        match code {
+            // Encryption is the load balancer's affair, and there is none.
+            SSL_REQUEST => wire.stream.write_all(b"N").await?,
+            // No statement runs for so long that there was anything to cancel.
+            CANCEL_REQUEST => {
+                let _ = decoded(packet, CancelRequest::decode);
+                return Ok(None);
+            }
+            _ if code >> 16 == 3 => match decoded(packet, Startup::decode) {
+                Some(startup) => break startup,
+                None => return Ok(None),
+            },
+            _ => {
+                let (major, minor) = (code >> 16, code & 0xFFFF);
+                let text = format!("Unsupported frontend protocol {major}.{minor}: server supports 3.0 to 3.0");
+                wire.send(&[PgWireBackendMessage::ErrorResponse(fatal(&text))]).await?;
+                return Ok(None);
+            }
+        }
+    };
+    let mut out = vec![];
+    let greeting = Greeting::read(&startup, &mut out);
+    let refused = match server.entry(&greeting.user, from) {
+        None => return Ok(None),
+        Some(Entry::Trust) => None,
+        Some(Entry::Closed(why)) => Some(why),
+        Some(Entry::Password) => {
+            out.push(PgWireBackendMessage::Authentication(Authentication::CleartextPassword));
+            wire.send(&out).await?;
+            out.clear();
+            match password(wire).await? {
+                Some(password) if server.knows(&greeting.user, &password) => None,
+                Some(_) => Some(format!("password authentication failed for user \"{}\"", greeting.user)),
+                None => return Ok(None),
+            }
+        }
+    };
+    let opened = match (refused, server.connect()) {
+        (None, Some(engine)) => greeting.open(engine, CONNECTIONS.fetch_add(1, Ordering::Relaxed), &mut out),
+        (None, None) => return Ok(None),
+        (Some(why), _) => Err(why),
+    };
+    let session = match opened {
+        Ok(session) => Some(session),
+        Err(why) => {
+            out.push(PgWireBackendMessage::ErrorResponse(rejection(&why)));
+            None
+        }
+    };
+    wire.send(&out).await?;
+    Ok(session)
+}
+
+/// The password of the next message.
+async fn password(wire: &mut Wire) -> io::Result<Option<String>> {
+    let Some((b'p', message)) = wire.message(LARGEST_GREETING).await? else { return Ok(None) };
+    let text = message.get(5..).and_then(|body| body.strip_suffix(&[0]));
+    Ok(text.and_then(|text| String::from_utf8(text.to_vec()).ok()))
+}
+
+/// Answers messages until the client leaves.
+async fn talk<S: Server>(wire: &mut Wire, mut session: Session, server: &S) -> io::Result<()> {
+    let mut out = vec![];
+    loop {
+        let Some((letter, message)) = wire.message(LARGEST_MESSAGE).await? else { return Ok(()) };
+        server.used();
+        if !b"QPBDECHSX".contains(&letter) {
+            let failure = Failure::internal(format!("Unsupported messageType: {letter}"));
+            wire.send(&[PgWireBackendMessage::ErrorResponse(failure.response())]).await?;
+            continue;
+        }
+        let Some(message) = decoded(message, PgWireFrontendMessage::decode) else {
+            return wire.send(&[PgWireBackendMessage::ErrorResponse(fatal("a message that ends early"))]).await;
+        };
+        let waits = matches!(letter, b'Q' | b'S' | b'H');
+        let next = session.handle(message, &mut out);
+        wire.put(&out)?;
+        out.clear();
+        if waits || next == Next::End {
+            server.changed();
+            wire.flush().await?;
+        }
+        if next == Next::End {
+            return Ok(());
+        }
+    }
+}
+
+/// Decodes what is a frame by its length. Where its inside is not what it has to be, the crate panics.
+fn decoded<T, E>(
+    mut frame: BytesMut,
+    decode: impl FnOnce(&mut BytesMut, &DecodeContext) -> Result<Option<T>, E>,
+) -> Option<T> {
+    let mut context = DecodeContext::new(ProtocolVersion::PROTOCOL3_0);
+    (context.awaiting_frontend_ssl, context.awaiting_frontend_startup) = (false, false);
+    catch_unwind(AssertUnwindSafe(|| decode(&mut frame, &context).ok().flatten())).ok().flatten()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,168 @@
+//! The variables with which a process that a test starts connects to the test's schema.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use url::Url;
+
+use crate::error::Result;
+use crate::secret::Secret;
+use crate::sql::Credentials;
+use crate::{Cluster, blocking};
+
+/// Variables for a child process, from [`Cluster::env`]. Some of them are secrets; `Debug` shows none of their values.
+///
+/// ```no_run
+/// # fn example(cluster: cratedb_test::Cluster) -> cratedb_test::Result<()> {
+/// let environment = cluster.env()?;
+/// assert!(environment.get("PGHOST").is_some());
+/// for (name, _value) in environment {
+///     println!("{name} is set");
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Environment(BTreeMap<&'static str, Secret>);
+
+impl Environment {
+    /// The value of a variable, if it is among them.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(Secret::expose)
+    }
+
+    fn of(cluster: &Cluster) -> Result<Self> {
+        let grant = cluster.grant();
+        grant.note_use()?;
+        let mut out = Self(BTreeMap::new());
+        out.set("CRATEDB_CLUSTER_URL", &grant.http_url);
+        out.set("CRATEDB_SCHEMA", &grant.schema);
+        match grant.wallet.current() {
+            Credentials::None => {}
+            Credentials::Basic { username, password } => {
+                out.set("CRATEDB_USERNAME", username);
+                out.set("CRATEDB_PASSWORD", password.expose());
+            }
+            Credentials::Jwt { token, .. } => out.set("CRATEDB_TOKEN", token.expose()),
+        }
+        if let Ok(pg_url) = &grant.pg_url {
+            out.postgres(pg_url);
+        }
+        Ok(out)
+    }
+
+    fn set(&mut self, name: &'static str, value: impl Into<String>) {
+        self.0.insert(name, Secret::new(value));
+    }
+
+    /// What libpq and its relatives read, and the one variable that everybody else does.
+    fn postgres(&mut self, pg_url: &str) {
+        let Ok(url) = Url::parse(pg_url) else { return };
+        self.set("DATABASE_URL", pg_url);
+        self.set("PGHOST", url.host_str().unwrap_or_default().trim_matches(['[', ']']));
+        self.set("PGPORT", url.port().unwrap_or(5432).to_string());
+        self.set("PGDATABASE", url.path().trim_start_matches('/'));
+        self.set("PGUSER", decoded(url.username()).unwrap_or_default());
+        if let Some(password) = url.password().and_then(decoded) {
+            self.set("PGPASSWORD", password);
+        }
+        let mode = url.query_pairs().find(|pair| pair.0 == "sslmode").map(|pair| pair.1.into_owned());
+        self.set("PGSSLMODE", mode.unwrap_or_else(|| "disable".into()));
+    }
+}
+
+/// A part of a URL without its percent signs.
+fn decoded(text: &str) -> Option<String> {
+    // Only these three mean something else in a form.
+    let form = format!("x={}", text.replace('+', "%2B").replace('&', "%26").replace('=', "%3D"));
+    url::form_urlencoded::parse(form.as_bytes()).map(|(_, value)| value.into_owned()).next()
+}
+
+impl Cluster {
+    /// The variables with which a process that this test starts connects to the cluster, in this test's schema:
+    /// `CRATEDB_CLUSTER_URL`, `CRATEDB_SCHEMA` and, as the cluster wants them, `CRATEDB_USERNAME` with `CRATEDB_PASSWORD` or
+    /// `CRATEDB_TOKEN` (a JWT, which lasts some minutes); and where there is a [`pg_url`](Self::pg_url), `DATABASE_URL`,
+    /// `PGHOST`, `PGPORT`, `PGDATABASE`, `PGUSER`, `PGPASSWORD` and `PGSSLMODE`. An error if the test is over.
+    ///
+    /// ```no_run
+    /// # fn example(cluster: cratedb_test::Cluster) -> Result<(), Box<dyn std::error::Error>> {
+    /// let status = std::process::Command::new("my-app").args(["migrate"]).envs(cluster.env()?).status()?;
+    /// assert!(status.success());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn env(&self) -> Result<Environment> {
+        Environment::of(self)
+    }
+}
+
+impl blocking::Cluster {
+    /// The variables for a process that this test starts; see [`Cluster::env`](crate::Cluster::env).
+    ///
+    /// ```no_run
+    /// # fn example(cluster: cratedb_test::blocking::Cluster) -> cratedb_test::Result<()> {
+    /// let mut command = std::process::Command::new("my-app");
+    /// command.envs(cluster.env()?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn env(&self) -> Result<Environment> {
+        Environment::of(self.cluster())
+    }
+}
+
+/// Names, and values in clear: for `Command::envs`.
+impl IntoIterator for Environment {
+    type Item = (&'static str, String);
+    type IntoIter = std::vec::IntoIter<Self::Item>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        let shown = self.0.into_iter().map(|(name, value)| (name, value.expose().to_owned()));
+        shown.collect::<Vec<_>>().into_iter()
+    }
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.0.keys().map(|name| (name, format_args!("…")))).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(pg_url: &str) -> Environment {
+        let mut environment = Environment(BTreeMap::new());
+        environment.postgres(pg_url);
+        environment
+    }
+
+    #[test]
+    fn what_stands_in_the_url_is_told_apart_and_decoded() {
+        let environment = environment("postgres://a%40b:p%2Fw+%25&=x@db.example.org/s_1?sslmode=require");
+        for (name, value) in [
+            ("PGHOST", "db.example.org"),
+            ("PGPORT", "5432"),
+            ("PGDATABASE", "s_1"),
+            ("PGUSER", "a@b"),
+            ("PGPASSWORD", "p/w+%&=x"),
+            ("PGSSLMODE", "require"),
+        ] {
+            assert_eq!(environment.get(name), Some(value), "{name}");
+        }
+    }
+
+    #[test]
+    fn addresses_lose_their_brackets_and_nobody_is_asked_to_encrypt_on_loopback() {
+        let environment = environment("postgres://crate@[::1]:5433/s");
+        assert_eq!((environment.get("PGHOST"), environment.get("PGPORT")), (Some("::1"), Some("5433")));
+        assert_eq!((environment.get("PGPASSWORD"), environment.get("PGSSLMODE")), (None, Some("disable")));
+    }
+
+    #[test]
+    fn values_are_not_shown() {
+        let shown = format!("{:?}", environment("postgres://ada:hunter2@localhost/s"));
+        assert!(shown.contains("PGPASSWORD") && !shown.contains("hunter2") && !shown.contains("ada"), "{shown}");
+    }
+}

@@ -1,0 +1,1 @@
+//! Its tests are the blocks of `docs/postgres.md`.
