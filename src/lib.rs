@@ -42,7 +42,7 @@
 //! | `harness` | yes | the attribute, sessions, the keeper; Unix only |
 //! | `cloud` | yes | CrateDB Cloud: the provider of tests, and the SDK in [`cloud`]; alone it is the SDK without any harness, on any system |
 //! | `container` | yes | local containers, by testcontainers |
-//! | `process` | yes | local processes, from `CRATEDB_HOME` |
+//! | `process` | yes | local processes, from `CRATEDB_HOME` or a downloaded release |
 //! | `rstest` | yes | the [`fixture`] module |
 //! | `tokio-postgres` | no | [`FromCluster`] for `tokio_postgres::Client` |
 //! | `sqlx` | no | [`FromCluster`] for `sqlx::PgPool` and `sqlx::PgConnection`, of sqlx 0.9 |
@@ -57,6 +57,7 @@
 //! | `cloud` | `CRATEDB_CLUSTER_ID` or `CRATEDB_CLUSTER_NAME`, with `CRATEDB_CLOUD_API_KEY` and `CRATEDB_CLOUD_API_SECRET` or a login | suspended, if the harness resumed or deployed it |
 //! | `process` | `CRATEDB_HOME` | ended, its data deleted |
 //! | `container` | a container engine that answers | removed with its data |
+//! | `process` | nothing: a release is downloaded | ended, its data deleted |
 //!
 //! All variables, of which a `.env` file is another source:
 //!
@@ -89,7 +90,8 @@
 //! | `CRATEDB_TEST_START_TIMEOUT` | for the cluster to be there, and for a test to get its turn | `15m` |
 //! | `CRATEDB_TEST_IMAGE` | image of the container | `crate:<version>` |
 //! | `CRATEDB_TEST_JVM_CACHE` | ahead-of-time cache of local servers: `1` makes and uses one, `0` does neither, `auto` makes none where `CI` is set | `auto` |
-//! | `CRATEDB_TEST_MIRROR` | from where releases are downloaded, in place of the vendor's server | |
+//! | `CRATEDB_TEST_MIRROR` | where releases are downloaded from: an http(s) address or an absolute path; below it, `<platform>/crate-<version>.tar.gz` | `https://cdn.crate.io/downloads/releases/cratedb/` |
+//! | `CRATEDB_TEST_SHA256` | SHA-256 digests, with commas between them: no other archive of a release is used | any, trusted on first use |
 //! | `CRATEDB_TEST_DIR` | absolute path of one directory for sockets, locks, journals and logs; not read from `.env` | `~/.local/state/cratedb-test/` and `/tmp/cratedb-test-<uid>/` |
 //! | `CRATEDB_TEST_LOG` | filter of the keeper's log | `info` |
 //! | `CRATEDB_TEST_REPORT` | a file to which each session adds one line of JSON: tests, processes, times, outcome | |
@@ -121,7 +123,9 @@
 //! - `cargo run` replaces itself by the program, which then is the run. nextest's `terminate-after` counts the wait for a
 //!   resume.
 //! - A local process has no authentication, listens on loopback only, and dies with its keeper. As root it is run as `nobody`,
-//!   who must be able to read `CRATEDB_HOME`. Releases are not downloaded.
+//!   who must be able to read `CRATEDB_HOME`.
+//! - Downloaded releases are verified by their SHA-256: pinned, remembered, beside the archive, or trusted on first use over TLS.
+//!   OpenPGP signatures are not checked.
 //! - Linux is tested, macOS code only compiled and tested on Linux. On Windows the feature `harness` is not available:
 //!   depend on this crate under `[target.'cfg(unix)'.dev-dependencies]`.
 //!

@@ -83,8 +83,11 @@ fn partial(asked: &Asked, headers: &HeaderMap) -> Verdict {
     Verdict::From { offset: first, total: total.or(asked.total).or(last.checked_add(1)) }
 }
 
-/// First and last byte, and the size of the whole.
-fn content_range(headers: &HeaderMap) -> Option<(Option<(u64, u64)>, Option<u64>)> {
+/// First and last byte, if there are any.
+type Part = Option<(u64, u64)>;
+
+/// Which part comes, and the size of the whole.
+fn content_range(headers: &HeaderMap) -> Option<(Part, Option<u64>)> {
     let text = headers.get(CONTENT_RANGE)?.to_str().ok()?.trim().strip_prefix("bytes ")?;
     let (range, total) = text.split_once('/')?;
     let range = match range.trim() {
