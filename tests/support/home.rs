@@ -111,16 +111,6 @@ impl TestHome {
         all.filter(|dir| dir.join("about.json").is_file()).map(|dir| dir.join("crate.aot")).collect()
     }
 
-    #[track_caller]
-    pub fn wait_for_cache(&self) -> PathBuf {
-        let mut found = None;
-        super::wait_within(std::time::Duration::from_secs(300), "a cache", || {
-            found = self.caches().pop();
-            if found.is_some() { Ok(()) } else { Err(self.log()) }
-        });
-        found.unwrap()
-    }
-
     pub fn trainers(&self) -> Vec<u32> {
         processes::named("cratedb-trainer", self.dir.path())
     }
