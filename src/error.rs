@@ -52,7 +52,8 @@ struct Inner {
     hints: Vec<String>,
     #[serde(default)]
     refusal: Option<Refusal>,
-    #[serde(default)]
+    /// Of interest to whoever sent the request only.
+    #[serde(skip)]
     never_sent: bool,
 }
 
