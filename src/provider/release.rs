@@ -140,7 +140,10 @@ impl Releases {
         let found = newest::newest(wanted, index.as_deref(), &self.caches.versions(platform));
         let Some((version, said)) = found else {
             return Err(Error::new(Kind::Provider, format!("cannot tell which release CrateDB {wanted} is"))
-                .because(format!("{} names none", mirror.index(platform)))
+                .because(match index {
+                    Some(_) => format!("{} names none", mirror.index(platform)),
+                    None => format!("{} can't be listed, and none is in the cache or known", mirror.index(platform)),
+                })
                 .hint("name all three numbers, as in 6.4.3"));
         };
         match said {

@@ -354,3 +354,29 @@ fn a_login_for_another_endpoint_is_an_error() {
     let text = error.to_string();
     assert!(error.is_setting() && text.contains("cluster `ci`") && text.contains("sent nowhere else"), "{text}");
 }
+
+#[test]
+fn releases_come_from_the_vendor_unless_a_mirror_is_named_and_digests_may_be_pinned() {
+    let origin = |variables: &[(&str, &str)]| local(variables, Wanted::default()).origin;
+    assert_eq!(origin(&[]), crate::provider::Origin::default());
+    for (given, read) in [
+        ("https://ada:geheim@mirror.example/x", "https://ada:geheim@mirror.example/x"),
+        ("/srv/crate", "/srv/crate"),
+        ("file:///srv/crate", "/srv/crate"),
+    ] {
+        let origin = origin(&[("CRATEDB_TEST_MIRROR", given)]);
+        assert_eq!(origin.mirror.as_ref().unwrap().expose(), read);
+        assert!(!format!("{origin:?}").contains("geheim"));
+    }
+    for bad in ["ftp://ada:geheim@x/", "srv/crate", "mirror.example"] {
+        let error = read(&[("CRATEDB_TEST_MIRROR", bad)]).unwrap_err().to_string();
+        assert!(error.contains("accepted: https://") && !error.contains("geheim"), "{error}");
+    }
+    let (one, two) = ("a".repeat(64), "B".repeat(64));
+    let both = format!("{one}, {two}");
+    assert_eq!(origin(&[("CRATEDB_TEST_SHA256", &both)]).digests, [one.clone(), two.to_lowercase()]);
+    for bad in ["abc", &one[1..], &format!("{one}g"), &one.replace('a', "g")] {
+        let error = read(&[("CRATEDB_TEST_SHA256", bad)]).unwrap_err().to_string();
+        assert!(error.contains("64 hexadecimal digits"), "{error}");
+    }
+}

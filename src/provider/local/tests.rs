@@ -83,3 +83,36 @@ fn an_engine_that_hangs_is_given_up_after_a_second() {
 fn an_engine_that_is_none_is_told() {
     is_one_error_with_four_entries("nonsense", "");
 }
+
+/// With these files in its `lib/`; none without a `lib/`.
+#[cfg(feature = "process")]
+fn fits(jars: Option<&[&str]>, wanted: Option<&str>) -> (crate::Result<bool>, String) {
+    let home = tempfile::tempdir().unwrap();
+    if let Some(jars) = jars {
+        std::fs::create_dir(home.path().join("lib")).unwrap();
+        jars.iter().for_each(|jar| std::fs::write(home.path().join("lib").join(jar), "").unwrap());
+    }
+    let version = wanted.map(|wanted| wanted.parse().unwrap());
+    let local = super::Local::new(LocalTarget { version, ..LocalTarget::of_image("crate:6.4.3") });
+    let (sender, mut steps) = tokio::sync::mpsc::unbounded_channel();
+    let fits = local.fits(home.path().to_str().unwrap(), &Progress::new(sender));
+    (fits, steps.try_recv().unwrap_or_default())
+}
+
+#[test]
+#[cfg(feature = "process")]
+fn an_installation_of_another_version_than_a_test_wants_is_passed_over_and_that_is_said() {
+    let jars = ["crate-server-6.4.3.jar", "crate-app-6.4.3.jar", "crate-libs-cli-6.4.3.jar", "lucene-core-10.4.0.jar"];
+    for wanted in [None, Some("6.4"), Some("6.4.3")] {
+        let (fits, said) = fits(Some(&jars), wanted);
+        assert!(fits.unwrap() && said.is_empty(), "{wanted:?}: {said}");
+    }
+    for wanted in ["5.10", "6.4.2"] {
+        let (fits, said) = fits(Some(&jars), Some(wanted));
+        assert!(!fits.unwrap() && said.contains(&format!("it has CrateDB 6.4.3, not {wanted}")), "{said}");
+    }
+    let (unknown, _) = fits(Some(&["lucene-core-10.4.0.jar"]), Some("6.4.3"));
+    assert!(unknown.unwrap_err().to_string().contains("there is no crate-app-<version>.jar"));
+    // Nothing is asked for, or it is no installation at all, which is said when it is used.
+    assert!(fits(Some(&[]), None).0.unwrap() && fits(None, Some("6.4.3")).0.unwrap());
+}
