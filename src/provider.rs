@@ -18,11 +18,12 @@ mod process;
 mod url;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::chain::Provider;
+#[cfg(feature = "container")]
+pub(crate) use self::container::{Leftover, sweep as sweep_containers};
 pub(crate) use crate::environment::CloudTarget;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
@@ -236,8 +237,3 @@ impl Intents {
 
 /// Names the one signature all providers share; see [`Provider`].
 pub(crate) type Acquired = Result<Resource, NotAcquired>;
-
-/// How much of `deadline` is left; zero once it has passed.
-pub(crate) fn left(deadline: Instant) -> Duration {
-    deadline.saturating_duration_since(Instant::now())
-}

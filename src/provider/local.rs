@@ -12,9 +12,7 @@ use crate::error::{Error, Kind, Result};
 
 /// Settings of every server that tests start. Each one exists in all versions from 5.10 on: a server refuses to start for
 /// one that it doesn't know.
-pub(super) const SETTINGS: [&str; 5] = [
-    // Elects itself at once, joins nobody, and does not insist on limits of the kernel.
-    "discovery.type=single-node",
+pub(super) const SETTINGS: [&str; 4] = [
     // A disk that others have filled must not make tables read-only.
     "cluster.routing.allocation.disk.threshold_enabled=false",
     // Every test has tables of its own; the default is 1000 shards.
@@ -24,6 +22,9 @@ pub(super) const SETTINGS: [&str; 5] = [
     // Test runs are no usage worth reporting.
     "udc.enabled=false",
 ];
+
+/// For clusters of one: it elects itself at once, joins nobody, and does not insist on limits of the kernel.
+pub(super) const SINGLE_NODE: &str = "discovery.type=single-node";
 
 /// An installation that is named is a choice: it is used and not a container, and if it can't be, that is an error.
 pub(crate) struct Local {

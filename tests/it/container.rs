@@ -243,7 +243,13 @@ fn an_engine_that_does_not_answer_counts_as_none() {
     let consumer = Consumer::of("basic", Runner::Cargo);
     let plan = Plan::new(&consumer, Runner::Cargo).env("CRATEDB_TEST_DIR", dir.path().display().to_string());
     let plan = plan.env("DOCKER_HOST", format!("unix://{}", socket.display()));
-    let words =
-        ["no CrateDB for the tests", "url: ", "cloud: ", "process: ", "container: no engine at unix://", "within 1s"];
+    let words = [
+        "no CrateDB for the tests",
+        "url: ",
+        "cloud: ",
+        "process: ",
+        "container: no engine at unix://",
+        "within 900ms",
+    ];
     all_say(plan, Duration::from_secs(20), &words);
 }

@@ -1,5 +1,8 @@
 //! Repairing what killed keepers left, key by key; what can't be repaired here is said and stops nothing.
 
+#[cfg(feature = "container")]
+mod containers;
+
 use std::fmt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -44,7 +47,7 @@ pub struct Swept {
 /// was, and nothing else is done.
 ///
 /// Keys that owe nothing are not in the answer, and neither are those whose keeper lives, unless it fails to let go or does
-/// not answer.
+/// not answer. Containers of dead keepers that no journal names are removed, too, and have a line each.
 ///
 /// # Errors
 ///
@@ -61,7 +64,11 @@ pub fn sweep(dry_run: bool, forget: Option<&str>) -> Result<Vec<Swept>> {
         true => lying.trouble().map(|why| swept(lying, lying.owed().unwrap_or_default(), "failed", why)),
         false => Some(sweep_one(lying, lying.owed()?, &dir, dry_run)),
     };
-    Ok(all.iter().filter_map(one).collect())
+    let mut swept: Vec<Swept> = all.iter().filter_map(one).collect();
+    // After the journals: what those name is gone by now.
+    #[cfg(feature = "container")]
+    swept.extend(containers::sweep(&all, dry_run));
+    Ok(swept)
 }
 
 /// Lets go, once, of what a killed keeper of this key owes, with the settings of those who held it: the words of a

@@ -41,7 +41,9 @@ pub(super) fn spawn(home: &Path, place: &Place, user: &User, outlives: bool) -> 
     let output =
         OpenOptions::new().create_new(true).append(true).mode(0o600).custom_flags(libc::O_NOFOLLOW).open(log)?;
     let mut command = Command::new(home.join("bin/crate"));
-    command.args(SETTINGS.iter().chain(&local::SETTINGS).map(|setting| format!("-C{setting}")));
+    command.args(
+        SETTINGS.iter().chain(&local::SETTINGS).chain([&local::SINGLE_NODE]).map(|setting| format!("-C{setting}")),
+    );
     for name in ["data", "logs", "conf"] {
         command.arg(format!("-Cpath.{name}={}", place.dir.join(name).display()));
     }
