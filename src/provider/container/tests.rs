@@ -10,6 +10,8 @@ use super::standin::{self, docker};
 use crate::provider::{Acquired, Intents, LocalTarget, OnExit, Ours, Progress, Provider, Released, Resource, Target};
 use crate::sql::{Client, Wallet};
 
+mod real;
+
 struct Bench {
     provider: Provider,
     progress: Progress,
@@ -19,7 +21,10 @@ struct Bench {
 
 impl Bench {
     fn new(image: &str) -> Self {
-        let target = LocalTarget::of_image(image);
+        Self::of(LocalTarget::of_image(image))
+    }
+
+    fn of(target: LocalTarget) -> Self {
         let (sender, steps) = mpsc::unbounded_channel();
         let provider = Provider::chain(&Target::Local(target)).unwrap();
         Self { provider, progress: Progress::new(sender), steps, intents: Arc::default() }
