@@ -20,7 +20,7 @@ mod work;
 
 pub(crate) use files::{DIR_VARIABLE, KeyFiles, Places, initial_environment};
 pub(crate) use journal::{Journal, Left, Record};
-pub(crate) use lock::Locks;
+pub(crate) use lock::{Held as HeldLock, Locks};
 pub(crate) use machine::{AttemptId, Mode, Policy, Word};
 pub(crate) use protocol::{
     Decoder, FromClient, FromKeeper, Hello, Named, Open, PROTOCOL, Phase, Ready, SessionState, Snapshot, Spec, Turn,

@@ -202,7 +202,7 @@ pub use query::Query;
 #[cfg(any(feature = "harness", feature = "cloud"))]
 pub use query::Table;
 #[cfg(feature = "harness")]
-pub use session::Session;
+pub use session::{Session, SessionBuilder};
 pub use version::Version;
 
 /// The code in the README compiles.

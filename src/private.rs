@@ -68,7 +68,7 @@ pub async fn run_awaited<T>(
     failed: impl FnOnce(&T) -> bool,
 ) -> Outcome<T> {
     registry::admit(&test)?;
-    let running = Running::new(session::Attempt::begin(test.info(), session::current_attempt()).await?, &test);
+    let running = Running::new(session::Attempt::begin(test.info()?, session::current_attempts()).await?, &test);
     let context = running.context();
     let outcome = {
         let mut body = pin!(body(&context));
@@ -101,8 +101,8 @@ pub fn report<T>(outcome: Outcome<T>) {
 fn begin(test: &Test) -> Result<Running> {
     registry::admit(test)?;
     // Seen by this thread, not by the one that waits: an annotated function called inside a test is a part of it.
-    let parent = session::current_attempt();
-    let attempt = background::wait(session::Attempt::begin(test.info(), parent))?;
+    let within = session::current_attempts();
+    let attempt = background::wait(session::Attempt::begin(test.info()?, within))?;
     Ok(Running::new(attempt, test))
 }
 

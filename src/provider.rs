@@ -12,11 +12,16 @@ mod chain;
 mod cloud;
 #[cfg(feature = "container")]
 mod container;
+#[cfg(any(feature = "process", feature = "container"))]
+#[cfg_attr(not(feature = "process"), allow(dead_code))]
+mod jvm;
 mod local;
+mod memory;
 #[cfg(feature = "process")]
 mod process;
 mod url;
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -24,6 +29,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::chain::Provider;
 #[cfg(feature = "container")]
 pub(crate) use self::container::{Leftover, sweep as sweep_containers};
+#[cfg(feature = "process")]
+pub(crate) use self::jvm::{STEP as TRAINING_STEP, run as run_training};
 pub(crate) use crate::environment::CloudTarget;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
@@ -222,18 +229,43 @@ impl Progress {
 /// Written, and on disk, before every call that can create or wake something: no intent, no call. Each one replaces the
 /// one before.
 #[derive(Clone)]
-pub(crate) struct Intents(Arc<dyn Fn(serde_json::Value) -> Result<()> + Send + Sync>);
+pub(crate) struct Intents {
+    write: Arc<dyn Fn(serde_json::Value) -> Result<()> + Send + Sync>,
+    journal: Option<PathBuf>,
+}
 
 impl Intents {
     pub(crate) fn new(write: Arc<dyn Fn(serde_json::Value) -> Result<()> + Send + Sync>) -> Self {
-        Self(write)
+        Self { write, journal: None }
+    }
+
+    /// Says which file they are written to, for those who find what was made and want to know who is responsible.
+    pub(crate) fn kept_in(self, journal: PathBuf) -> Self {
+        Self { journal: Some(journal), ..self }
+    }
+
+    #[cfg_attr(not(feature = "container"), allow(dead_code))]
+    pub(crate) fn journal(&self) -> Option<&Path> {
+        self.journal.as_deref()
     }
 
     /// Returns once `held` would survive a crash of this machine.
     pub(crate) fn write(&self, held: serde_json::Value) -> Result<()> {
-        (self.0)(held)
+        (self.write)(held)
     }
 }
 
 /// Names the one signature all providers share; see [`Provider`].
 pub(crate) type Acquired = Result<Resource, NotAcquired>;
+
+/// For whoever sweeps: see the providers of this machine. Blocks.
+#[cfg(feature = "process")]
+pub(crate) fn clear_trainings(dry_run: bool) -> Vec<(String, Option<Result<()>>)> {
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(local::clear_trainings(dry_run)),
+        Err(error) => {
+            tracing::warn!(%error, "nobody looks for what trainers left");
+            Vec::new()
+        }
+    }
+}

@@ -2,36 +2,36 @@
 
 mod attempt;
 mod birth;
+mod builder;
 mod hold;
+mod joined;
 mod link;
 mod observer;
 mod place;
 pub(crate) mod process;
 mod speaker;
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use tokio::sync::OnceCell;
-
-pub(crate) use self::attempt::{Attempt, TestInfo, current_attempt, current_cluster, enter};
+pub(crate) use self::attempt::{Attempt, TestInfo, current_attempts, current_cluster, enter};
 pub(crate) use self::birth::reach;
+pub use self::builder::SessionBuilder;
 pub(crate) use self::hold::Hold;
 use self::link::Link;
 pub(crate) use self::observer::{Heard, Observer};
 use self::place::Place;
+pub(crate) use self::place::Within;
 use crate::background;
 use crate::cluster::Cluster;
 use crate::error::Result;
-use crate::keeper::Places;
-use crate::settings::{Settings, Wanted};
+use crate::settings::Wanted;
 
 /// One test run: everything below one `cargo test` or `cargo nextest run`, which shares one cluster.
 ///
 /// Tests get their cluster from the attribute or from the fixture. This is the way in without either: for a harness of
-/// one's own, or for a helper that needs a second schema.
+/// one's own, or for a helper that needs a second schema. A cluster of another version, or of several nodes, is had by
+/// [`builder`](Self::builder).
 ///
 /// ```no_run
 /// # async fn run() -> cratedb_test::Result<()> {
@@ -59,8 +59,7 @@ impl Session {
     /// When a setting can't be read and when no cluster can be had. The error is kept: everybody in the process gets the
     /// same one at once.
     pub async fn current() -> Result<Self> {
-        let dir = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).or_else(|| std::env::current_dir().ok());
-        Self::of_package(&dir.unwrap_or_else(|| "/".into())).await
+        Self::builder().join().await
     }
 
     /// A cluster in a schema of its own, which ends when the last handle is dropped. `name` stands in the schema's name
@@ -82,12 +81,10 @@ impl Session {
         background::run(async move { attempt::unattended(link, name, parent).await }).await
     }
 
-    /// The session for the tests of the package in `manifest_dir`.
-    pub(crate) async fn of_package(manifest_dir: &Path) -> Result<Self> {
-        let slot = slot(manifest_dir);
+    /// The session for the tests of the package in `manifest_dir`, on a cluster as it is wanted.
+    pub(crate) async fn of_package(manifest_dir: &Path, wanted: Wanted) -> Result<Self> {
         let dir = manifest_dir.to_owned();
-        let join = async move { slot.get_or_init(|| join(dir)).await.clone() };
-        background::run(join).await.map(|link| Self { link })
+        background::run(async move { joined::link(dir, wanted).await }).await.map(|link| Self { link })
     }
 }
 
@@ -101,25 +98,6 @@ pub(crate) fn deadline_in(time: Duration) -> Instant {
 /// Where the calling thread stands, for [`Session::cluster_within`].
 pub(crate) fn surrounding_attempt() -> Place {
     Place::look()
-}
-
-type Slot = Arc<OnceCell<Result<Link>>>;
-
-/// The one link of a package, whoever asks first.
-fn slot(manifest_dir: &Path) -> Slot {
-    static SLOTS: Mutex<Option<HashMap<PathBuf, Slot>>> = Mutex::new(None);
-    let mut slots = SLOTS.lock().unwrap_or_else(PoisonError::into_inner);
-    slots.get_or_insert_default().entry(manifest_dir.to_owned()).or_default().clone()
-}
-
-async fn join(manifest_dir: PathBuf) -> Result<Link> {
-    let settings = Settings::load(&manifest_dir, Wanted::default())?;
-    let ancestry = match &settings.session {
-        Some(_) => process::by_name(false),
-        None => process::ancestry(settings.outer)?,
-    };
-    let files = Places::find()?.key(&settings.spec.key);
-    Link::new(settings, ancestry, files).await
 }
 
 #[cfg(test)]

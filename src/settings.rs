@@ -33,6 +33,21 @@ pub(crate) struct Wanted {
     pub(crate) nodes: Option<u32>,
 }
 
+impl Wanted {
+    /// The attribute knows the same limit.
+    const MOST_NODES: u32 = 9;
+
+    pub(crate) fn check(self) -> Result<()> {
+        match self.nodes {
+            Some(nodes) if !(1..=Self::MOST_NODES).contains(&nodes) => {
+                Err(Error::new(Kind::Setting, format!("no cluster can have this number of nodes: {nodes}"))
+                    .hint(format!("accepted: 1 to {}", Self::MOST_NODES)))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// The settings of one package's tests.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {

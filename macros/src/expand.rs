@@ -1,13 +1,13 @@
 //! A test without mistakes becomes a `#[test]` that keeps the user's function whole inside.
 //!
 //! The expansion uses no name that the user could have: every path is absolute, what it binds begins with
-//! `__cratedb_test`, and the only item in it is the user's own function.
+//! `__cratedb_test`, and the only items are the user's own function and its tests.
 
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 
-use crate::attributes::{Registration, registration, should_panic};
+use crate::attributes::{Registration, ends_in, registration, should_panic};
 use crate::function::Function;
 use crate::options::{KeepSchema, Options};
 use crate::parameter::Parameter;
@@ -15,12 +15,34 @@ use crate::returns::Returns;
 
 /// Expands a function that `check` had nothing against.
 pub(crate) fn test(function: &Function, options: &Options) -> TokenStream {
+    let name = &function.signature.ident;
+    if options.versions.is_empty() {
+        let inner = inner_function(function);
+        let version = options.version.as_deref();
+        return registered(function, &Variant { name: name.clone(), version, inner: Some(inner) }, options);
+    }
+    let tests = options.versions.iter().map(|version| {
+        let name = format_ident!("{}_on_{}", name.unraw(), version.replace('.', "_"), span = name.span());
+        registered(function, &Variant { name, version: Some(version), inner: None }, options)
+    });
+    let kept = kept_function(function);
+    quote!(#kept #(#tests)*)
+}
+
+/// One test of those that a function becomes.
+struct Variant<'a> {
+    name: Ident,
+    version: Option<&'a str>,
+    /// The user's function, unless it stands beside the test.
+    inner: Option<TokenStream>,
+}
+
+fn registered(function: &Function, variant: &Variant<'_>, options: &Options) -> TokenStream {
     let runner = Runner::of(function);
     let Function { attributes, visibility, signature, .. } = function;
     let registered = (registration(attributes) == Registration::Ours)
         .then(|| quote_spanned!(Span::mixed_site()=> #[::core::prelude::v1::test]));
     let asyncness = (runner == Runner::Awaited).then_some(&signature.asyncness);
-    let name = &signature.ident;
     let panics = should_panic(attributes);
     // `should_panic` allows no return type, and nothing can be returned where the type is `!`.
     let output = match Returns::new(&signature.output) {
@@ -28,8 +50,10 @@ pub(crate) fn test(function: &Function, options: &Options) -> TokenStream {
         _ if panics => None,
         _ => Some(&signature.output),
     };
-    let inner = inner_function(function);
-    let last_step = last_step(&options.krate(), panics, run(function, options, runner));
+    let Variant { name, inner, .. } = variant;
+    // What `expect` expects is in the function itself.
+    let attributes = attributes.iter().filter(|attribute| inner.is_some() || !ends_in(attribute, &["expect"]));
+    let last_step = last_step(&options.krate(), panics, run(function, variant, options, runner));
     quote! {
         #registered
         #(#attributes)*
@@ -39,6 +63,9 @@ pub(crate) fn test(function: &Function, options: &Options) -> TokenStream {
         }
     }
 }
+
+/// Attributes that mean the function and not the test.
+const OF_THE_FUNCTION: [&str; 7] = ["cfg", "doc", "allow", "warn", "deny", "forbid", "expect"];
 
 /// Which function of `private` runs the test.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -75,6 +102,19 @@ fn inner_function(function: &Function) -> TokenStream {
     }
 }
 
+/// The same beside the tests that call it, under its own name and with what compilers and readers look for. It is there
+/// where tests are.
+fn kept_function(function: &Function) -> TokenStream {
+    let Function { attributes, visibility, signature, body } = function;
+    let attributes = attributes.iter().filter(|attribute| ends_in(attribute, &OF_THE_FUNCTION));
+    quote! {
+        #[cfg(test)]
+        #[allow(dead_code, clippy::needless_pass_by_value, clippy::unused_async)]
+        #(#attributes)*
+        #visibility #signature #body
+    }
+}
+
 /// A harness error is a value until here: as a panic, `#[should_panic]` would take it for success.
 fn last_step(krate: &TokenStream, panics: bool, outcome: TokenStream) -> TokenStream {
     if panics {
@@ -85,9 +125,9 @@ fn last_step(krate: &TokenStream, panics: bool, outcome: TokenStream) -> TokenSt
 }
 
 /// The call that begins the attempt, runs the function in it and ends it.
-fn run(function: &Function, options: &Options, runner: Runner) -> TokenStream {
+fn run(function: &Function, variant: &Variant<'_>, options: &Options, runner: Runner) -> TokenStream {
     let krate = options.krate();
-    let test = description(function, options);
+    let test = description(function, variant, options);
     let body = body(function, &krate, runner);
     let failed = failed(function, &krate);
     let span = Span::mixed_site();
@@ -98,30 +138,41 @@ fn run(function: &Function, options: &Options, runner: Runner) -> TokenStream {
     }
 }
 
-/// What the harness must know of the test, and what only the user's crate knows of itself.
-fn description(function: &Function, options: &Options) -> TokenStream {
-    let krate = options.krate();
-    let name = function.signature.ident.unraw().to_string();
-    let (exclusive, should_panic) = (options.exclusive, should_panic(&function.attributes));
-    let keep_schema = match options.keep_schema {
-        None => quote!(::core::option::Option::None),
-        Some(keep) => {
-            let variant = match keep {
-                KeepSchema::Always => format_ident!("Always"),
-                KeepSchema::Never => format_ident!("Never"),
-                KeepSchema::OnFailure => format_ident!("OnFailure"),
-            };
-            quote!(::core::option::Option::Some(#krate::private::KeepSchema::#variant))
-        }
-    };
-    quote_spanned! {Span::mixed_site()=>
+/// What the harness must know of the test, and what only the user's crate knows of itself. What is as usual is left out.
+fn description(function: &Function, variant: &Variant<'_>, options: &Options) -> TokenStream {
+    let (krate, span) = (options.krate(), Span::mixed_site());
+    let name = variant.name.unraw().to_string();
+    let some = |value: TokenStream| quote_spanned!(span=> ::core::option::Option::Some(#value));
+    let exclusive = options.exclusive.then(|| quote_spanned!(span=> exclusive: true,));
+    let should_panic = should_panic(&function.attributes).then(|| quote_spanned!(span=> should_panic: true,));
+    let version = variant.version.map(|version| {
+        let version = some(quote!(#version));
+        quote_spanned!(span=> version: #version,)
+    });
+    let nodes = options.nodes.map(|nodes| {
+        let nodes = some(Literal::u32_unsuffixed(nodes).into_token_stream());
+        quote_spanned!(span=> nodes: #nodes,)
+    });
+    let keep_schema = options.keep_schema.map(|keep| {
+        let variant = match keep {
+            KeepSchema::Always => format_ident!("Always"),
+            KeepSchema::Never => format_ident!("Never"),
+            KeepSchema::OnFailure => format_ident!("OnFailure"),
+        };
+        let keep = some(quote!(#krate::private::KeepSchema::#variant));
+        quote_spanned!(span=> keep_schema: #keep,)
+    });
+    quote_spanned! {span=>
         #krate::private::Test {
             module: ::core::module_path!(),
             name: #name,
             manifest_dir: ::core::env!("CARGO_MANIFEST_DIR"),
-            exclusive: #exclusive,
-            should_panic: #should_panic,
-            keep_schema: #keep_schema,
+            #exclusive
+            #should_panic
+            #version
+            #nodes
+            #keep_schema
+            ..#krate::private::Test::USUAL
         }
     }
 }

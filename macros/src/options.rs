@@ -1,22 +1,35 @@
-//! The arguments of the attribute: `exclusive`, `keep_schema = "…"`, `crate = path`.
+//! The arguments of the attribute, such as `exclusive`, `keep_schema = "…"` and `crate = path`.
 
-use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
+mod cluster;
+mod syntax;
+
+use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
 use syn::{LitStr, Path, Token, token};
 
+use self::syntax::{expect_value, skip, split_at_commas, wrong_value};
 use crate::errors::Errors;
 
 const EXCLUSIVE: &str = "`exclusive`";
 const KEEP_SCHEMA: &str = "`keep_schema = \"always\"`, `\"never\"` or `\"on-failure\"`";
 const CRATE: &str = "`crate = path::to::cratedb_test`";
 
+/// All names.
+const KNOWN: [&str; 6] = ["exclusive", "version", "versions", "nodes", "keep_schema", "crate"];
+
 /// What stands in the parentheses of the attribute.
 #[derive(Default)]
 pub(crate) struct Options {
     /// The test wants to be alone on the cluster.
     pub(crate) exclusive: bool,
+    /// Which version of CrateDB the cluster has to be of, as in `6.4` or `6.4.3`.
+    pub(crate) version: Option<String>,
+    /// One test for each of them; if there is any, `version` is none.
+    pub(crate) versions: Vec<String>,
+    /// How many nodes the cluster has to have.
+    pub(crate) nodes: Option<u32>,
     /// When the schema outlives the test; the session decides if it is not said.
     pub(crate) keep_schema: Option<KeepSchema>,
     /// Under which path the user's crate knows `cratedb_test`.
@@ -75,19 +88,25 @@ impl Options {
             return Err(input.error(format!("not the name of an argument; accepted: {}", known())));
         };
         let text = name.to_string();
-        if !["exclusive", "keep_schema", "crate"].contains(&text.as_str()) {
+        if !KNOWN.contains(&text.as_str()) {
             skip(input);
             return Err(syn::Error::new_spanned(&name, format!("unknown argument `{name}`; accepted: {}", known())));
         }
         if self.met.contains(&text) {
             errors.on(&name, format!("`{name}` is given twice; accepted: once"));
+        } else {
+            self.excluded(&name, errors);
         }
+        // Also if its value is wrong: that it is given twice is a mistake of its own.
+        self.met.push(text.clone());
         match text.as_str() {
             "exclusive" => self.exclusive(input)?,
+            "version" => self.version(&name, input)?,
+            "versions" => self.versions(&name, input, errors)?,
+            "nodes" => self.nodes(&name, input)?,
             "keep_schema" => self.keep_schema(&name, input)?,
             _ => self.path(&name, input)?,
         }
-        self.met.push(text);
         Ok(())
     }
 
@@ -132,62 +151,6 @@ impl Options {
 }
 
 fn known() -> String {
-    format!("{EXCLUSIVE}; {KEEP_SCHEMA}; {CRATE}")
-}
-
-/// Reads the `=` and makes sure that something follows it.
-fn expect_value(name: &Ident, accepted: &str, input: ParseStream<'_>) -> syn::Result<()> {
-    if input.peek(token::Paren) {
-        let list: Group = input.parse()?;
-        return Err(syn::Error::new_spanned(list, format!("`{name}` takes its value after `=`; accepted: {accepted}")));
-    }
-    let equals = input.parse::<Option<Token![=]>>()?;
-    if equals.is_none() || input.is_empty() {
-        return Err(syn::Error::new_spanned(name, format!("`{name}` needs a value; accepted: {accepted}")));
-    }
-    Ok(())
-}
-
-/// The error on the one token that stands where the value should be.
-fn wrong_value(input: ParseStream<'_>, message: String) -> syn::Error {
-    match input.parse::<TokenTree>() {
-        Ok(token) => syn::Error::new_spanned(token, message),
-        Err(error) => error,
-    }
-}
-
-fn skip(input: ParseStream<'_>) {
-    while input.parse::<TokenTree>().is_ok() {}
-}
-
-/// The parts between the commas at the top level; an empty one is a mistake unless it is the last.
-fn split_at_commas(arguments: TokenStream, errors: &mut Errors) -> Vec<TokenStream> {
-    let mut parts = Vec::new();
-    let mut part = TokenStream::new();
-    for token in ungrouped(arguments) {
-        match token {
-            TokenTree::Punct(comma) if comma.as_char() == ',' => {
-                if part.is_empty() {
-                    errors.on(comma, "an argument is missing before this comma");
-                }
-                parts.push(std::mem::take(&mut part));
-            }
-            token => part.extend([token]),
-        }
-    }
-    parts.push(part);
-    parts.retain(|part| !part.is_empty());
-    parts
-}
-
-/// Takes away the invisible delimiters that `macro_rules!` puts around what it substitutes.
-fn ungrouped(tokens: TokenStream) -> Vec<TokenTree> {
-    let mut all = Vec::new();
-    for token in tokens {
-        match token {
-            TokenTree::Group(group) if group.delimiter() == Delimiter::None => all.extend(ungrouped(group.stream())),
-            token => all.push(token),
-        }
-    }
-    all
+    use cluster::{NODES, VERSION, VERSIONS};
+    [EXCLUSIVE, VERSION, VERSIONS, NODES, KEEP_SCHEMA, CRATE].join("; ")
 }

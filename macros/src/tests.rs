@@ -36,6 +36,13 @@ golden!(async_with_a_parameter, [] async fn inserts(cluster: Cluster) -> Result<
 golden!(sync_without_parameters, [] fn works() { body() });
 golden!(every_way_to_take_a_parameter, [] fn takes(a: A, b: &B, mut c: C, d: &mut D, E { e, .. }: E, _: F) {});
 golden!(all_options, [exclusive, keep_schema = "on-failure", crate = crate::facade::db,] async fn f(c: &Cluster) {});
+golden!(a_version_and_nodes, [version = "6.4.3", nodes = 3] async fn f(c: &Cluster) {});
+golden!(
+    a_test_per_version,
+    [exclusive, versions("5.10", "6.4.3",)]
+    #[doc = "d"] #[should_panic] #[expect(unused)] #[ignore] pub(crate) async fn r#match(c: &Cluster) { c.go() }
+);
+golden!(versions_below_a_runtime, [versions("6.4")] #[tokio::test] async fn f(c: C) -> R { c.go().await });
 golden!(should_panic_reports, [] #[should_panic(expected = "no")] async fn panics(c: Cluster) { panic!("no") });
 golden!(never_returns, [] async fn leaves() -> ! { loop {} });
 golden!(impl_termination, [] fn ends() -> impl Termination { ExitCode::SUCCESS });
@@ -69,6 +76,44 @@ fn a_test_without_mistakes_has_none() {
         ),
     );
     assert_eq!(found, [""; 0]);
+}
+
+#[test]
+fn what_is_no_version_is_refused() {
+    let item = quote!(
+        fn t() {}
+    );
+    for text in ["", "6", "6.", "6.4.", "6.4.3.1", "6.04", "+6.4", "latest", "6.4.3-nightly", "6,4", " 6.4"] {
+        let found = mistakes(quote!(version = #text), item.clone());
+        assert!(found.len() == 1 && found[0].starts_with(&format!("{text:?} is no version")), "{text}: {found:?}");
+    }
+    for text in ["5.10", "6.4.3", "10.0"] {
+        assert_eq!(mistakes(quote!(version = #text), item.clone()), [""; 0]);
+    }
+}
+
+#[test]
+fn every_mistake_about_the_cluster_is_reported_once() {
+    let found = mistakes(
+        quote!(
+            version = 6.4,
+            versions("5.10", 5.10, "5.10", "x" "6.4",),
+            versions(),
+            versions,
+            versions = "6.4",
+            nodes = 0,
+            nodes = 10,
+            nodes = 3u32,
+            nodes = "3",
+            nodes = -1,
+            nodes(3),
+            nodes,
+        ),
+        quote!(
+            fn t() {}
+        ),
+    );
+    insta::assert_snapshot!(found.join("\n"));
 }
 
 #[test]

@@ -92,6 +92,16 @@ impl Engine {
         Arc::new(Engine { options, state: Mutex::new(std::mem::take(&mut *self.state())) })
     }
 
+    /// Another node has joined: it stands in `sys.nodes` from now on.
+    pub(crate) fn join(&self, name: &str, http_address: &str) {
+        self.state().peers.insert(name.to_owned(), http_address.to_owned());
+    }
+
+    /// A node that had joined is gone.
+    pub(crate) fn leave(&self, name: &str) {
+        self.state().peers.remove(name);
+    }
+
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -182,6 +182,25 @@ impl Session {
         background::wait(crate::Session::current()).map(Self)
     }
 
+    /// Joins the session as [`crate::Session::builder`] describes it.
+    ///
+    /// ```no_run
+    /// use cratedb_test::blocking::Session;
+    ///
+    /// fn helper() -> cratedb_test::Result<()> {
+    ///     let session = Session::join(cratedb_test::Session::builder().version("5.10"))?;
+    ///     session.cluster("import_of_orders")?.execute("CREATE TABLE orders (id INT)")?;
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`SessionBuilder::join`](crate::SessionBuilder::join).
+    pub fn join(builder: crate::SessionBuilder) -> Result<Self> {
+        background::wait(builder.join()).map(Self)
+    }
+
     /// See [`crate::Session::cluster`].
     ///
     /// # Errors

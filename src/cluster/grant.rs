@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::{Error, Kind, Result};
-use crate::keeper::AttemptId;
+use crate::session::Within;
 use crate::sql::Wallet;
 use crate::version::Version;
 
@@ -24,8 +24,8 @@ pub(crate) struct Grant {
     pub(crate) used: Arc<AtomicBool>,
     /// Whether the test ended.
     pub(crate) over: Arc<AtomicBool>,
-    /// Its number in the session; none in tests of the handle alone.
-    pub(crate) attempt: Option<AttemptId>,
+    /// Which attempt it is; none in tests of the handle alone.
+    pub(crate) attempt: Option<Within>,
     /// Runs when the last handle goes.
     pub(crate) on_drop: OnDrop,
 }

@@ -118,6 +118,8 @@ pub(super) struct Keeper {
     renew_at: Option<Instant>,
     renewing: bool,
     last_progress: Option<String>,
+    /// Told to stop, or something waits for this process: it is to leave nothing behind that still works.
+    hurried: bool,
     connections: JoinSet<()>,
     exit: Option<i32>,
 }
@@ -157,6 +159,7 @@ impl Keeper {
             renew_at: None,
             renewing: false,
             last_progress: None,
+            hurried: false,
             connections: JoinSet::new(),
             exit: None,
         }
@@ -191,6 +194,12 @@ impl Keeper {
         self.clients.clear();
         self.observers.clear();
         let _ = tokio::time::timeout(FAREWELL, async { while self.connections.join_next().await.is_some() {} }).await;
+        // Whoever waits for this process waits for its children, too, and whoever stopped it wants no new ones.
+        if let Some(work) = &self.work
+            && !self.hurried
+        {
+            work.afterwards();
+        }
         code
     }
 
@@ -257,6 +266,7 @@ impl Keeper {
             Input::LeftOvers(schemas) => schemas.into_iter().for_each(|schema| self.drop_schema(schema)),
             Input::Term => {
                 tracing::info!("told to stop by a signal");
+                self.hurried = true;
                 self.feed(Event::Term);
             }
         }
@@ -287,6 +297,7 @@ impl Keeper {
         if !process::is_tethered(&pids) {
             return;
         }
+        self.hurried = true;
         // Process 1 as the runner is above everything; what that means was said.
         if !hello.doomed {
             let text = "the keeper can't outlive this run (something waits for it): the cluster is released when no test was connected for 10 s";

@@ -45,6 +45,8 @@ fn take_over() {
     {
         let code = catch_unwind(|| match step {
             "1" => first_step(hash),
+            #[cfg(feature = "process")]
+            crate::provider::TRAINING_STEP => trainer(hash),
             _ => second_step(hash),
         });
         leave(code.unwrap_or(exit::PANICKED));
@@ -99,6 +101,23 @@ fn second_step(words: &str) -> i32 {
     }
     outlive(parent.parse().unwrap_or(0));
     run::run(listener, &files)
+}
+
+/// The keeper's child that outlives it; what it does is the provider's business.
+#[cfg(feature = "process")]
+fn trainer(words: &str) -> i32 {
+    let _ = rustix::process::setsid();
+    let Ok(null) = File::open("/dev/null") else { return exit::NOT_STARTED };
+    // The keeper's descriptors are closed on exec; nobody is to connect to this one.
+    if rustix::stdio::dup2_stdin(&null).is_err() || rustix::process::chdir("/").is_err() {
+        return exit::NOT_STARTED;
+    }
+    reset_signals();
+    let _ = rustix::thread::set_name(c"cratedb-trainer");
+    // SAFETY: no other thread is there yet that could read the environment.
+    unsafe { env::remove_var(VARIABLE) };
+    super::log::start();
+    crate::provider::run_training(words)
 }
 
 /// Waits for the end of the first step. As long as that lives, the test and its runner stand above this process, and a

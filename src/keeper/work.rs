@@ -77,6 +77,11 @@ impl Work {
         });
     }
 
+    /// The keeper ends, and all is let go of.
+    pub(super) fn afterwards(&self) {
+        self.provider.afterwards();
+    }
+
     fn progress(&self) -> Progress {
         let (sender, mut receiver) = unbounded_channel();
         let inputs = self.inputs.clone();

@@ -1,6 +1,8 @@
 //! What an expansion tells about its test.
 
+use crate::error::Result;
 use crate::session;
+use crate::settings::Wanted;
 
 /// A test, as its expansion describes it.
 pub struct Test {
@@ -14,6 +16,10 @@ pub struct Test {
     pub exclusive: bool,
     /// The test passes by panicking.
     pub should_panic: bool,
+    /// The version of CrateDB that the test wants, as in `6.4` or `6.4.3`.
+    pub version: Option<&'static str>,
+    /// How many nodes the test wants.
+    pub nodes: Option<u32>,
     /// When the schema outlives the test, if the attribute says it.
     pub keep_schema: Option<KeepSchema>,
 }
@@ -30,14 +36,27 @@ pub enum KeepSchema {
 }
 
 impl Test {
-    pub(super) fn info(&self) -> session::TestInfo {
-        session::TestInfo {
+    /// What is not said: expansions name only what differs.
+    pub const USUAL: Self = Self {
+        module: "",
+        name: "",
+        manifest_dir: "",
+        exclusive: false,
+        should_panic: false,
+        version: None,
+        nodes: None,
+        keep_schema: None,
+    };
+
+    pub(super) fn info(&self) -> Result<session::TestInfo> {
+        Ok(session::TestInfo {
             module: self.module,
             name: self.name,
             manifest_dir: self.manifest_dir,
             exclusive: self.exclusive,
+            wanted: Wanted { version: self.version.map(str::parse).transpose()?, nodes: self.nodes },
             keep_schema: self.keep_schema.map(KeepSchema::into),
-        }
+        })
     }
 }
 

@@ -44,14 +44,7 @@ mod tests {
     use super::{Test, admit};
 
     fn begin(name: &'static str, thread: &str) -> Option<String> {
-        let test = Test {
-            module: "registry",
-            name,
-            manifest_dir: env!("CARGO_MANIFEST_DIR"),
-            exclusive: false,
-            should_panic: false,
-            keep_schema: None,
-        };
+        let test = Test { module: "registry", name, ..Test::USUAL };
         let work = move || admit(&test).err().map(|error| error.to_string());
         thread::Builder::new().name(thread.into()).spawn(work).unwrap().join().unwrap()
     }
@@ -73,14 +66,7 @@ mod tests {
     #[test]
     fn a_loop_in_one_thread_may_begin_a_test_again() {
         let again = || {
-            let test = Test {
-                module: "registry",
-                name: "again",
-                manifest_dir: "",
-                exclusive: false,
-                should_panic: false,
-                keep_schema: None,
-            };
+            let test = Test { module: "registry", name: "again", ..Test::USUAL };
             admit(&test)
         };
         again().and_then(|()| again()).unwrap();

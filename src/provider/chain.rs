@@ -85,6 +85,13 @@ impl Provider {
         }
     }
 
+    /// Called once, at the keeper's end, with everything let go of.
+    pub(crate) fn afterwards(&self) {
+        if let Self::Local(local) = self {
+            local.afterwards();
+        }
+    }
+
     /// Credentials as fresh as they can be had: a new JWT on Cloud, the same ones elsewhere.
     pub(crate) async fn credentials(&self, resource: &Resource) -> Result<Credentials> {
         match self {

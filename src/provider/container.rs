@@ -11,6 +11,7 @@ mod labels;
 mod left;
 mod pull;
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -106,7 +107,7 @@ impl Container {
         let json = serde_json::to_value(&held).expect("plain data is JSON");
         intents.write(json.clone()).map_err(NotAcquired::nothing)?;
         tracing::info!(engine = engine.address.host, name = held.name, held.nodes, "this engine gets the containers");
-        match self.start(&held, engine, deadline, progress).await {
+        match self.start(&held, engine, intents.journal(), deadline, progress).await {
             Ok(resource) => Ok(Resource { held: json, ..resource }),
             // Removed here and not by a release, since nothing of it can be used; its log is in the error.
             Err(error) => Err(match held.remove_at(engine, Instant::now() + REMOVAL).await {
@@ -116,7 +117,14 @@ impl Container {
         }
     }
 
-    async fn start(&self, held: &Held, engine: &Engine, deadline: Instant, progress: &Progress) -> Result<Resource> {
+    async fn start(
+        &self,
+        held: &Held,
+        engine: &Engine,
+        journal: Option<&Path>,
+        deadline: Instant,
+        progress: &Progress,
+    ) -> Result<Resource> {
         let image = &self.target.image;
         if engine.image_id(image).await?.is_none() {
             engine.pull(image, deadline, progress).await?;
@@ -130,7 +138,7 @@ impl Container {
         let cluster = command::Cluster {
             image,
             names: &names,
-            labels: labels::of(&self.target, Identity::own().ok().as_ref()),
+            labels: labels::of(&self.target, Identity::own().ok().as_ref(), journal),
             address,
             memory: engine.memory().await,
         };

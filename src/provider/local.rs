@@ -1,10 +1,15 @@
 //! Servers of this machine: a process of the installation that is named, else a container; or one error that says what
 //! each provider lacks.
 
+#[cfg(feature = "process")]
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 #[cfg(feature = "container")]
 use super::container::{Container, Engine};
+#[cfg(feature = "process")]
+use super::jvm::Training;
+use super::memory::Memory;
 #[cfg(feature = "process")]
 use super::process::Process;
 use super::{Acquired, Intents, LocalKind, LocalTarget, NotAcquired, OnExit, Progress, Released, Resource};
@@ -29,14 +34,35 @@ pub(super) const SINGLE_NODE: &str = "discovery.type=single-node";
 /// An installation that is named is a choice: it is used and not a container, and if it can't be, that is an error.
 pub(crate) struct Local {
     target: LocalTarget,
+    /// A cache for the JVM of the server that was started, to be made when nobody needs the server any more.
+    #[cfg(feature = "process")]
+    training: Mutex<Option<Training>>,
+    memory: Memory,
 }
 
 impl Local {
     pub(super) fn new(target: LocalTarget) -> Self {
-        Self { target }
+        Self {
+            target,
+            memory: Memory::default(),
+            #[cfg(feature = "process")]
+            training: Mutex::default(),
+        }
     }
 
+    /// Waits for memory first: servers of several versions are started at the same time.
     pub(super) async fn acquire(&self, deadline: Instant, progress: &Progress, intents: &Intents) -> Acquired {
+        self.memory.reserve(&self.target, deadline, progress).await.map_err(NotAcquired::nothing)?;
+        let acquired = self.start(deadline, progress, intents).await;
+        if acquired.is_ok() {
+            self.memory.is_up()
+        } else {
+            self.memory.free()
+        }
+        acquired
+    }
+
+    async fn start(&self, deadline: Instant, progress: &Progress, intents: &Intents) -> Acquired {
         match (&self.target.home, self.target.kind) {
             (Some(home), _) => self.acquire_process(home, deadline, progress, intents).await,
             (None, LocalKind::Process) => {
@@ -48,8 +74,30 @@ impl Local {
 
     #[cfg(feature = "process")]
     async fn acquire_process(&self, home: &str, deadline: Instant, progress: &Progress, intents: &Intents) -> Acquired {
-        Process::new(home, self.target.outlives).acquire(deadline, progress, intents).await
+        for (name, cleared) in clear_trainings(false).await {
+            if let Some(Err(error)) = cleared {
+                tracing::warn!(%error, name, "what a killed trainer left stays");
+            }
+        }
+        let process = Process::new(home, &self.target);
+        let acquired = process.acquire(deadline, progress, intents).await;
+        *self.training.lock().unwrap_or_else(PoisonError::into_inner) = process.training();
+        acquired
     }
+
+    /// What is worth doing once everything is let go of. Nothing waits for it, and nothing depends on it.
+    #[cfg(feature = "process")]
+    pub(super) fn afterwards(&self) {
+        let due = self.training.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(training) = due
+            && let Err(error) = training.start()
+        {
+            tracing::warn!(%error, "no cache is made");
+        }
+    }
+
+    #[cfg(not(feature = "process"))]
+    pub(super) fn afterwards(&self) {}
 
     #[cfg(not(feature = "process"))]
     async fn acquire_process(&self, home: &str, _: Instant, _: &Progress, _: &Intents) -> Acquired {
@@ -78,7 +126,7 @@ impl Local {
     ) -> Result<Option<Resource>> {
         match is_process(held) {
             #[cfg(feature = "process")]
-            true => Process::new("", false).remove(held, deadline, progress).await.map(|()| None),
+            true => Process::new("", &self.target).remove(held, deadline, progress).await.map(|()| None),
             #[cfg(feature = "container")]
             false => Container::new(self.target.clone()).remove(held, deadline, progress).await.map(|()| None),
             #[cfg(not(all(feature = "process", feature = "container")))]
@@ -92,9 +140,15 @@ impl Local {
         on_exit: OnExit,
         progress: &Progress,
     ) -> Result<Released> {
+        let released = self.let_go(held, on_exit, progress).await;
+        self.memory.free();
+        released
+    }
+
+    async fn let_go(&self, held: &serde_json::Value, on_exit: OnExit, progress: &Progress) -> Result<Released> {
         match is_process(held) {
             #[cfg(feature = "process")]
-            true => Process::new("", false).release(held, on_exit, progress).await,
+            true => Process::new("", &self.target).release(held, on_exit, progress).await,
             #[cfg(feature = "container")]
             false => Container::new(self.target.clone()).release(held, on_exit, progress).await,
             #[cfg(not(all(feature = "process", feature = "container")))]
@@ -110,6 +164,40 @@ impl Local {
         let local = [format!("container: {container}"), process];
         self.target.lacking.iter().cloned().chain(local).fold(error, Error::hint)
     }
+}
+
+/// Makes a cache for the JVM, in the process of a trainer.
+#[cfg(feature = "process")]
+pub(super) async fn train(training: &Training) -> Result<()> {
+    let Some(mut lease) = training.begin()? else {
+        tracing::info!("another trainer is at it, or was");
+        return Ok(());
+    };
+    clear(&mut lease).await?;
+    super::process::make(training, &mut lease).await
+}
+
+/// Removes what killed trainers left: servers, which are dead, and their data. Their names, and how that went; with
+/// `dry_run` nothing is done.
+#[cfg(feature = "process")]
+pub(super) async fn clear_trainings(dry_run: bool) -> Vec<(String, Option<Result<()>>)> {
+    let mut all = Vec::new();
+    for mut lease in super::jvm::roots().iter().flat_map(|root| super::jvm::left_below(root)) {
+        let name = lease.left.as_ref().and_then(|held| held["name"].as_str()).unwrap_or_default().to_owned();
+        let cleared = if dry_run { None } else { Some(clear(&mut lease).await) };
+        all.push((name, cleared));
+    }
+    all
+}
+
+#[cfg(feature = "process")]
+async fn clear(lease: &mut super::jvm::Lease) -> Result<()> {
+    if let Some(held) = &lease.left {
+        tracing::info!(%held, "a trainer was killed; removing what it left");
+        super::process::remove_left(held).await?;
+        lease.settle();
+    }
+    Ok(())
 }
 
 fn is_process(held: &serde_json::Value) -> bool {

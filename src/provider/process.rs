@@ -4,28 +4,33 @@
 //! environment. So whatever is left of it is found by its directory alone, also if the keeper was killed before it knew
 //! the process's number.
 
+mod cache;
 mod command;
 mod home;
 mod left;
 mod log;
+mod nodes;
 mod place;
+mod train;
 mod user;
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use tokio::process::Child;
 
+use self::command::Start;
 use self::log::Log;
+use self::nodes::{Nodes, Trouble};
 use self::place::{Bases, Place};
+pub(super) use self::train::make;
 use self::user::User;
-use super::{Acquired, Intents, NotAcquired, OnExit, Ours, Progress, Released, Resource};
+use super::jvm::{Cache, Training};
+use super::{Acquired, Intents, JvmCache, LocalTarget, NotAcquired, OnExit, Ours, Progress, Released, Resource};
 use crate::error::{Error, Kind, Result};
-use crate::probe::{self, Patience};
 use crate::session::process::Identity;
-use crate::sql::{Credentials, Wallet};
-use crate::wait::{self, Look};
+use crate::sql::Credentials;
 
 /// Killing a server and deleting its data takes milliseconds; a machine that needs longer is in trouble.
 const REMOVAL: Duration = Duration::from_secs(60);
@@ -35,6 +40,12 @@ pub(super) struct Process {
     bases: Bases,
     /// `CRATEDB_TEST_ON_EXIT=keep`: the server is not to die with its keeper.
     outlives: bool,
+    nodes: u32,
+    jvm_cache: JvmCache,
+    /// Where caches of JVMs are, if not at the usual place.
+    caches: Option<PathBuf>,
+    /// What is to be made once nobody needs the server any more.
+    training: Mutex<Option<Training>>,
 }
 
 /// What the journal says of a process.
@@ -43,118 +54,164 @@ struct Held {
     provider: String,
     /// For people who look into journals: the last part of the directory.
     name: String,
+    /// All nodes have theirs in it, or it is that of the only one.
     dir: PathBuf,
-    /// The server, once it was started.
+    /// The server, once it was started; the first one of several nodes.
     server: Option<Identity>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    others: Vec<Identity>,
     /// It was started so that it may stay after its keeper's end.
     #[serde(default)]
     outlives: bool,
 }
 
+impl Held {
+    fn servers(&self) -> Vec<Identity> {
+        self.server.iter().chain(&self.others).cloned().collect()
+    }
+}
+
 impl Process {
-    pub(super) fn new(home: &str, outlives: bool) -> Self {
-        Self { home: home.into(), bases: Bases::of_this_machine(), outlives }
+    pub(super) fn new(home: &str, target: &LocalTarget) -> Self {
+        Self {
+            home: home.into(),
+            bases: Bases::of_this_machine(),
+            outlives: target.outlives,
+            nodes: target.nodes,
+            jvm_cache: target.jvm_cache,
+            caches: None,
+            training: Mutex::default(),
+        }
+    }
+
+    /// The cache that the next start would use, if it is to be made: once, after a start without it.
+    pub(super) fn training(&self) -> Option<Training> {
+        self.training.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     pub(super) async fn acquire(&self, deadline: Instant, progress: &Progress, intents: &Intents) -> Acquired {
         let user = user::find();
         home::check(&self.home, &user).await.map_err(NotAcquired::nothing)?;
-        let dir = self.bases.choose(&user).map_err(NotAcquired::nothing)?;
+        let dir = self.bases.choose(&user, self.nodes).map_err(NotAcquired::nothing)?;
         let mut held = Held {
             provider: "process".to_owned(),
             name: name(&dir),
             dir: dir.clone(),
             server: None,
+            others: Vec::new(),
             outlives: self.outlives,
         };
         intents.write(json(&held)).map_err(NotAcquired::nothing)?;
         tracing::info!(dir = %dir.display(), "a server gets this directory");
-        match self.start(&mut held, &user, deadline, progress, intents).await {
-            Ok(resource) => Ok(resource),
+        let training = self.cache(&user);
+        let cache = training.as_ref().map(|training| &training.cache);
+        match self.start_somehow(cache, &mut held, &user, deadline, progress, intents).await {
+            Ok(resource) => {
+                let due = training.filter(|training| self.jvm_cache == JvmCache::Make && training.is_due());
+                *self.training.lock().unwrap_or_else(PoisonError::into_inner) = due;
+                Ok(resource)
+            }
             // Ended here and not by a release, since nothing of it can be used; its log is in the error.
-            Err(error) => Err(match left::remove(&dir, held.server.as_ref(), Instant::now() + REMOVAL).await {
+            Err(error) => Err(match left::remove(&dir, &held.servers(), Instant::now() + REMOVAL).await {
                 Ok(()) => NotAcquired::nothing(error),
                 Err(kept) => NotAcquired::maybe_up(error.hint(kept.to_string())),
             }),
         }
     }
 
-    async fn start(
+    /// With the JVM's cache if there is one, and without it if the JVM does not survive it.
+    async fn start_somehow(
         &self,
+        cache: Option<&Cache>,
         held: &mut Held,
         user: &User,
         deadline: Instant,
         progress: &Progress,
         intents: &Intents,
     ) -> Result<Resource> {
-        let place = Place::make(&held.dir, user)?;
-        let data = if self.bases.is_memory(&held.dir) { "in memory" } else { "on disk" };
-        progress.step(format!("starting CrateDB from {}, with its data {data}", self.home.display()));
-        let log = Log::of(&place);
-        let mut child =
-            command::spawn(&self.home, &place, user, self.outlives).map_err(|e| self.not_spawned(user, &e))?;
-        held.server = child.id().and_then(Identity::of_pid);
-        intents.write(json(held))?;
-        match self.until_ready(held, &log, &mut child, deadline, progress).await {
-            Ok(resource) => {
-                watch(child, log, resource.name.clone());
-                Ok(resource)
+        let given = cache.and_then(|cache| Some((cache, cache.flag()?)));
+        let flag = given.as_ref().map_or("", |(_, flag)| flag);
+        let failure = match self.start(flag, held, user, deadline, progress, intents).await {
+            Ok((resource, None)) => return Ok(resource),
+            Ok((resource, Some(said))) => {
+                if let Some((cache, _)) = given {
+                    tracing::warn!(said, "the JVM did not take its cache, which is thrown away");
+                    progress.step("the JVM did not take its cache, which is thrown away".to_owned());
+                    cache.discard();
+                }
+                return Ok(resource);
             }
-            Err(error) => Err(log.at_the_end_of(place.full(error))),
+            Err(failure) => failure,
+        };
+        match given {
+            Some((cache, _)) if failure.crashed => {
+                tracing::warn!(error = %failure.error, "the JVM ended with its cache, which is thrown away");
+                progress.step("the JVM ended with its cache; starting again without it".to_owned());
+                cache.discard();
+                left::remove(&held.dir, &held.servers(), Instant::now() + REMOVAL).await?;
+                (held.server, held.others) = (None, Vec::new());
+                let again = self.start("", held, user, deadline, progress, intents).await;
+                again.map(|(resource, _)| resource).map_err(|failure| failure.error)
+            }
+            _ => Err(failure.error),
         }
     }
 
-    async fn until_ready(
+    /// The cluster, and what the JVM said of a cache that it did not use.
+    async fn start(
         &self,
-        held: &Held,
-        log: &Log,
-        child: &mut Child,
+        jvm: &str,
+        held: &mut Held,
+        user: &User,
         deadline: Instant,
         progress: &Progress,
-    ) -> Result<Resource> {
+        intents: &Intents,
+    ) -> Result<(Resource, Option<String>), Failure> {
+        let places = Place::make(&held.dir, user, self.nodes)?;
+        let data = if self.bases.is_memory(&held.dir) { "in memory" } else { "on disk" };
+        let what = if self.nodes == 1 { "CrateDB".to_owned() } else { format!("{} nodes of CrateDB", self.nodes) };
+        progress.step(format!("starting {what} from {}, with its data {data}", self.home.display()));
+        let start = Start { home: &self.home, dir: &held.dir, user, outlives: self.outlives, nodes: self.nodes, jvm };
         let name = name(&held.dir);
-        let id = child.id().unwrap_or_default();
-        let awaited = format!("the address in the log of process {name}");
-        let ready = async {
-            let addresses = wait::until(
-                &awaited,
-                wait::LOCAL,
-                deadline,
-                |_| (),
-                || async { Ok(log.addresses().map_or(Look::NotYet("it did not log one".to_owned()), Look::Ready)) },
-            );
-            let addresses = addresses.await?;
-            progress.step(format!("waiting for process {name} to answer"));
-            let http_url = format!("http://{}", addresses.http);
-            let wallet = Wallet::new(Credentials::None);
-            let told = |text| progress.step(text);
-            let version = probe::answers_sql(&http_url, &wallet, Patience::Empty, deadline, told).await?;
-            Ok::<_, Error>((http_url, addresses.psql, version))
-        };
-        let (http_url, psql, version) = tokio::select! {
-            ready = ready => ready?,
-            ended = child.wait() => return Err(self.ended(&ended.map_or_else(|e| e.to_string(), |s| s.to_string()), log)),
-        };
-        let pg_url = psql.and_then(|port| super::url::pg_url(&http_url, port, None, None));
-        Ok(Resource {
-            provider: "process".to_owned(),
-            name: format!("process {name} (pid {id})"),
-            pg_hint: pg_url.is_none().then(|| format!("the server at {http_url} does not speak PostgreSQL")),
-            pg_url,
-            http_url,
-            credentials: Credentials::None,
-            version,
-            ours: Ours::Started,
-            console: None,
-            held: json(held),
-        })
+        let mut nodes = Nodes::spawn(&start, places, &name).map_err(|error| self.not_spawned(user, &error))?;
+        let mut identities = nodes.identities().into_iter();
+        (held.server, held.others) = (identities.next(), identities.collect());
+        intents.write(json(held))?;
+        match nodes.until_ready(&name, deadline, progress).await {
+            Ok(found) => {
+                let pg_url = found.psql.and_then(|port| super::url::pg_url(&found.http_url, port, None, None));
+                let resource = Resource {
+                    provider: "process".to_owned(),
+                    name: format!("process {name} (pid {})", nodes.pids()),
+                    pg_hint: pg_url
+                        .is_none()
+                        .then(|| format!("the server at {} does not speak PostgreSQL", found.http_url)),
+                    pg_url,
+                    http_url: found.http_url,
+                    credentials: Credentials::None,
+                    version: found.version,
+                    ours: Ours::Started,
+                    console: None,
+                    held: json(held),
+                };
+                Ok((resource, nodes.refusal()))
+            }
+            Err(trouble) => {
+                let log = nodes.log_of(&trouble);
+                let (error, crashed) = match trouble {
+                    Trouble::Ended { node, how, crashed, .. } => (self.ended(&node, &how, log), crashed),
+                    Trouble::Failed(error) => (error, false),
+                };
+                Err(Failure { error: log.at_the_end_of(place::full(&held.dir, error)), crashed })
+            }
+        }
     }
 
     /// Ends what the journal names. What is gone is no error.
     pub(super) async fn remove(&self, held: &serde_json::Value, deadline: Instant, progress: &Progress) -> Result<()> {
         let held = read(held)?;
         progress.step(format!("ending process {}", name(&held.dir)));
-        left::remove(&held.dir, held.server.as_ref(), deadline).await
+        left::remove(&held.dir, &held.servers(), deadline).await
     }
 
     pub(super) async fn release(
@@ -163,16 +220,17 @@ impl Process {
         on_exit: OnExit,
         progress: &Progress,
     ) -> Result<Released> {
-        let Held { dir, server, outlives, .. } = read(held)?;
-        match server {
-            Some(server) if on_exit == OnExit::Keep && outlives => Ok(Released::Left(format!(
-                "process {} is left running (CRATEDB_TEST_ON_EXIT=keep); kill -9 {} and rm -rf {} remove it",
-                name(&dir),
-                server.pid,
-                dir.display()
-            ))),
-            _ => self.remove(held, Instant::now() + REMOVAL, progress).await.map(|()| Released::Removed),
+        let known = read(held)?;
+        if on_exit != OnExit::Keep || !known.outlives || known.server.is_none() {
+            return self.remove(held, Instant::now() + REMOVAL, progress).await.map(|()| Released::Removed);
         }
+        let pids: Vec<String> = known.servers().iter().map(|server| server.pid.to_string()).collect();
+        Ok(Released::Left(format!(
+            "process {} is left running (CRATEDB_TEST_ON_EXIT=keep); kill -9 {} and rm -rf {} remove it",
+            name(&known.dir),
+            pids.join(" "),
+            known.dir.display()
+        )))
     }
 
     fn failed(&self) -> Error {
@@ -189,26 +247,31 @@ impl Process {
         }
     }
 
-    fn ended(&self, how: &str, log: &Log) -> Error {
-        let ended = self.failed().because(format!("the server ended ({how})"));
-        match log.lacks_java() {
-            true => ended.hint("a release has its own Java runtime in jdk/, which is missing or can't be run here"),
-            false => ended,
+    fn ended(&self, node: &str, how: &str, log: &Log) -> Error {
+        let ended = self.failed().because(format!("{node} ended ({how})"));
+        match log.java_trouble() {
+            Some(trouble) => ended.hint(trouble),
+            None => ended,
         }
     }
 }
 
-/// Waits for the server's end, which nobody else does; a server that ends while tests use it is worth a line.
-fn watch(mut child: Child, log: Log, name: String) {
-    use std::os::unix::process::ExitStatusExt as _;
-    tokio::spawn(async move {
-        match child.wait().await {
-            // How it is ended here; also what the kernel does if memory is short.
-            Ok(status) if status.signal() == Some(9) => tracing::info!("{name} was killed"),
-            Ok(status) => tracing::error!("{name} ended by itself ({status}): {}", log.tail().join(" | ")),
-            Err(error) => tracing::warn!(%error, "{name} can't be watched"),
-        }
-    });
+/// Why a start failed, and whether the JVM itself is to blame.
+struct Failure {
+    error: Error,
+    crashed: bool,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self { error, crashed: false }
+    }
+}
+
+/// Removes what a trainer left, in the words of its lock.
+pub(super) async fn remove_left(held: &serde_json::Value) -> Result<()> {
+    let held = read(held)?;
+    left::remove(&held.dir, &held.servers(), Instant::now() + REMOVAL).await
 }
 
 fn json(held: &Held) -> serde_json::Value {

@@ -7,14 +7,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
+use super::Session;
 use super::link::Link;
-use super::{Session, place};
+use super::place::{self, Within};
 use crate::background;
 use crate::cluster::{Cluster, Grant, OnDrop};
 use crate::error::{Error, Kind, Result};
 use crate::keeper::{AttemptId, Mode, Open, Ready};
 use crate::schema;
-use crate::settings::KeepSchema;
+use crate::settings::{KeepSchema, Wanted};
 
 /// What the attribute knows about a test.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +24,8 @@ pub(crate) struct TestInfo {
     pub(crate) name: &'static str,
     pub(crate) manifest_dir: &'static str,
     pub(crate) exclusive: bool,
+    /// Of its cluster.
+    pub(crate) wanted: Wanted,
     /// Beats the setting.
     pub(crate) keep_schema: Option<KeepSchema>,
 }
@@ -47,10 +50,11 @@ struct Lease {
 }
 
 impl Attempt {
-    /// Joins the session, waits for the cluster and for the test's turn. No SQL. With a `parent`, the attempt in which
-    /// this one is made, it does not wait.
-    pub(crate) async fn begin(test: TestInfo, parent: Option<AttemptId>) -> Result<Self> {
-        let session = Session::of_package(Path::new(test.manifest_dir)).await?;
+    /// Joins the session, waits for the cluster and for the test's turn. No SQL. It does not wait where it is made
+    /// `within` an attempt on the same cluster.
+    pub(crate) async fn begin(test: TestInfo, within: Vec<Within>) -> Result<Self> {
+        let session = Session::of_package(Path::new(test.manifest_dir), test.wanted).await?;
+        let parent = place::parent_of(&within, &session.link);
         let name = format!("{}::{}", test.module, test.name);
         let mode = if test.exclusive { Mode::Exclusive } else { Mode::Shared };
         background::run(granted(session.link, name, mode, test.keep_schema, parent)).await
@@ -80,7 +84,7 @@ impl Lease {
         }
         self.over.store(true, Ordering::Release);
         if self.exclusive {
-            place::forget_runtime(self.id);
+            place::forget_runtime(self.within());
         }
         let used = self.used.load(Ordering::Acquire);
         let lives_on = self.link.ready().is_ok_and(|ready| ready.lives_on);
@@ -97,6 +101,10 @@ impl Lease {
             let text = self.kept(&ready);
             let _ = catch_unwind(|| eprintln!("cratedb-test: {text}"));
         }
+    }
+
+    fn within(&self) -> Within {
+        Within { link: self.link.number(), attempt: self.id }
     }
 
     /// Where a kept schema is and how to open it.
@@ -152,7 +160,7 @@ async fn granted(
         version: ready.version,
         schema,
         test,
-        attempt: Some(id),
+        attempt: Some(lease.within()),
         used,
         over,
         on_drop: OnDrop::default(),
@@ -183,15 +191,16 @@ pub(crate) fn current_cluster() -> Option<Cluster> {
     CURRENT.with_borrow(|all| all.last().cloned())
 }
 
-/// The attempt in which this thread is.
-pub(crate) fn current_attempt() -> Option<AttemptId> {
-    CURRENT.with_borrow(|all| all.last().and_then(|cluster| cluster.grant().attempt))
+/// The attempts in which this thread is, the innermost first. More than one where a test calls another annotated
+/// function; each may be on a cluster of its own.
+pub(crate) fn current_attempts() -> Vec<Within> {
+    CURRENT.with_borrow(|all| all.iter().rev().filter_map(|cluster| cluster.grant().attempt).collect())
 }
 
 /// Makes an attempt the current one of this thread until the guard is dropped.
 pub(crate) fn enter(attempt: &Attempt) -> Entered {
     if attempt.lease.exclusive {
-        place::remember_runtime(attempt.lease.id);
+        place::remember_runtime(attempt.lease.within());
     }
     CURRENT.with_borrow_mut(|all| all.push(attempt.cluster.clone()));
     Entered

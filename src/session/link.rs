@@ -27,7 +27,12 @@ const MARGIN: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub(super) struct Link(Arc<Shared>);
 
+/// Tells the links of a process apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LinkNumber(u64);
+
 struct Shared {
+    number: LinkNumber,
     settings: Settings,
     ancestry: Ancestry,
     files: KeyFiles,
@@ -76,7 +81,9 @@ impl Link {
         files: KeyFiles,
         listener: Option<Listener>,
     ) -> Result<Self> {
+        static NUMBERS: AtomicU64 = AtomicU64::new(1);
         let link = Self(Arc::new(Shared {
+            number: LinkNumber(NUMBERS.fetch_add(1, Ordering::Relaxed)),
             settings,
             ancestry,
             files,
@@ -91,6 +98,10 @@ impl Link {
         let reads = tokio::spawn(link.clone().read(reader));
         let _ = link.0.reader.set(reads.abort_handle());
         Ok(link)
+    }
+
+    pub(super) fn number(&self) -> LinkNumber {
+        self.0.number
     }
 
     pub(super) fn settings(&self) -> &Settings {

@@ -17,3 +17,4 @@ mod keeper;
 mod once;
 mod process;
 mod real;
+mod versions;

@@ -1,13 +1,17 @@
 //! `crate`: a stand-in for the program `bin/crate` and for the official image's entry point.
 //!
 //! It serves the embedded engine without authentication, so that whoever starts CrateDB as a process or a container can be
-//! tested where no CrateDB is to be had. What it can't do it refuses.
+//! tested where no CrateDB is to be had. What it can't do it refuses. Several of them join as nodes of a cluster, of which
+//! the first holds and answers everything.
 
+mod cluster;
 mod settings;
+mod version;
 
 use std::ffi::OsString;
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -23,7 +27,7 @@ use crate::gateway::embedded::{self, Embedded};
 use crate::http::{self, Exchange, Plane, Reply};
 use crate::options::Options;
 use crate::shared::{Shared, now};
-use crate::state::{catalog, stamp};
+use crate::state::stamp;
 use settings::Settings;
 
 /// Names under which this binary is the stand-in without being told.
@@ -60,7 +64,7 @@ pub(super) fn arguments_by_name(mut arguments: Vec<OsString>) -> Option<Vec<OsSt
 
 pub(super) fn stand_in(arguments: &CrateArgs) -> ExitCode {
     if arguments.version {
-        println!("Version: {}, Build: simulator/stand-in", catalog::STABLE);
+        println!("Version: {}, Build: simulator/stand-in", version::claimed());
         return ExitCode::SUCCESS;
     }
     let settings = match Settings::read(&arguments.setting, std::process::id() == 1) {
@@ -84,15 +88,20 @@ async fn serve(settings: Settings) -> std::io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let log = |logger: &str, message: &str| log(&settings.node_name, logger, message);
     log("o.e.n.Node", "initializing ... (a stand-in of the CrateDB Cloud simulator)");
-    let listener = bind(&settings).await?;
+    let listener = bind(&settings, &settings.ports).await?;
     let bound = listener.local_addr()?;
     let published = SocketAddr::new(publishable(bound.ip()), bound.port());
     let shared = Arc::new(Shared::new(&Options::default(), format!("http://{published}"), false)?.0);
     let id = cluster_id(now());
     let engine =
-        Embedded::new(&id, &settings.cluster_name, catalog::STABLE, &settings.node_name, &published.to_string());
-    tokio::spawn(http::serve(shared, listener, Arc::new(Node { engine })));
+        Embedded::new(&id, &settings.cluster_name, &version::claimed(), &settings.node_name, &published.to_string());
+    let transport = bind(&settings, &settings.transport).await?;
+    let bound_transport = transport.local_addr()?;
+    let joined = cluster::take_part(&settings, transport, published, engine.engine());
+    tokio::spawn(http::serve(shared, listener, Arc::new(Node { engine, joined })));
     log("o.e.h.n.Netty4HttpServerTransport", &format!("publish_address {{{published}}}, bound_addresses {{{bound}}}"));
+    let published = SocketAddr::new(published.ip(), bound_transport.port());
+    log("o.e.t.TransportService", &format!("publish_address {{{published}}}, bound_addresses {{{bound_transport}}}"));
     log("o.e.n.Node", "started");
     tokio::select! {
         _ = terminate.recv() => {}
@@ -104,15 +113,15 @@ async fn serve(settings: Settings) -> std::io::Result<()> {
 }
 
 /// The first free port of the range, as CrateDB does.
-async fn bind(settings: &Settings) -> std::io::Result<TcpListener> {
+async fn bind(settings: &Settings, ports: &RangeInclusive<u16>) -> std::io::Result<TcpListener> {
     let mut last = None;
-    for port in settings.ports.clone() {
+    for port in ports.clone() {
         match TcpListener::bind((settings.host, port)).await {
             Ok(listener) => return Ok(listener),
             Err(error) => last = Some(error),
         }
     }
-    let (first, last_port) = (settings.ports.start(), settings.ports.end());
+    let (first, last_port) = (ports.start(), ports.end());
     let error = last.unwrap_or_else(|| std::io::ErrorKind::AddrNotAvailable.into());
     Err(std::io::Error::new(
         error.kind(),
@@ -147,9 +156,10 @@ fn log(node: &str, logger: &str, message: &str) {
     let _ = writeln!(std::io::stdout(), "[{time},{millis}][INFO ][{logger:LOGGER_WIDTH$}] [{node}] {message}");
 }
 
-/// The one node.
+/// This node.
 struct Node {
     engine: Embedded,
+    joined: cluster::Joined,
 }
 
 impl Plane for Node {
@@ -160,6 +170,9 @@ impl Plane for Node {
     }
 
     async fn answer(&self, session: &mut embedded::Session, exchange: &Exchange) -> Option<Reply> {
+        if let Some(why) = self.joined.refusal() {
+            return Some(Reply::new(503, "text/plain; charset=UTF-8", why));
+        }
         let user = exchange.header("authorization").and_then(basic).map(|(user, _)| user);
         Some(session.answer(user.as_deref(), exchange))
     }

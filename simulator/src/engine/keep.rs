@@ -73,7 +73,7 @@ impl Copy {
     }
 
     pub(crate) fn of(data: Data) -> Self {
-        let State { relations, schemas, users, settings } = data.into_state();
+        let State { relations, schemas, users, settings, .. } = data.into_state();
         Self { relations, schemas, users, settings }
     }
 }

@@ -50,6 +50,8 @@ pub(crate) struct State {
     pub(crate) schemas: BTreeSet<String>,
     pub(crate) users: BTreeMap<String, User>,
     pub(crate) settings: BTreeMap<&'static str, super::value::Value>,
+    /// Other nodes that have joined, by name, with the address of their HTTP. They hold nothing.
+    pub(crate) peers: BTreeMap<String, String>,
 }
 
 pub(crate) const READ_ONLY: [&str; 3] = ["sys", "information_schema", "pg_catalog"];

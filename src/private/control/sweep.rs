@@ -64,11 +64,36 @@ pub fn sweep(dry_run: bool, forget: Option<&str>) -> Result<Vec<Swept>> {
         true => lying.trouble().map(|why| swept(lying, lying.owed().unwrap_or_default(), "failed", why)),
         false => Some(sweep_one(lying, lying.owed()?, &dir, dry_run)),
     };
-    let mut swept: Vec<Swept> = all.iter().filter_map(one).collect();
+    let mut swept: Vec<Swept> = all.iter().filter_map(one).chain(of_trainers(dry_run)).collect();
     // After the journals: what those name is gone by now.
     #[cfg(feature = "container")]
-    swept.extend(containers::sweep(&all, dry_run));
+    swept.extend(containers::sweep(dry_run));
     Ok(swept)
+}
+
+/// What killed makers of JVM caches left. They have no journal: a lock beside each cache says what was started for it.
+#[cfg(feature = "process")]
+fn of_trainers(dry_run: bool) -> Vec<Swept> {
+    let one = |(name, cleared): (String, Option<Result<()>>)| {
+        let (outcome, detail) = match cleared {
+            None => ("would repair", String::new()),
+            Some(Ok(())) => ("repaired", "removed".to_owned()),
+            Some(Err(error)) => ("failed", error.to_string()),
+        };
+        Swept {
+            key: "cache of the JVM".to_owned(),
+            hash: String::new(),
+            owed: format!("process {name}"),
+            outcome: outcome.to_owned(),
+            detail,
+        }
+    };
+    crate::provider::clear_trainings(dry_run).into_iter().map(one).collect()
+}
+
+#[cfg(not(feature = "process"))]
+fn of_trainers(_: bool) -> Vec<Swept> {
+    Vec::new()
 }
 
 /// Lets go, once, of what a killed keeper of this key owes, with the settings of those who held it: the words of a

@@ -4,16 +4,12 @@ use std::collections::HashMap;
 
 use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType, PortBinding};
 
-use crate::provider::local;
+use crate::provider::{jvm, local};
 
 /// Ports of the first node inside; each further one has the next.
 pub(super) const HTTP: u16 = 4200;
 pub(super) const POSTGRESQL: u16 = 5432;
 const TRANSPORT: u16 = 4300;
-
-/// For a server that lives for minutes: no time is spent on what pays later.
-const JVM: &str =
-    "-XX:TieredStopAtLevel=1 -XX:-UseG1GC -XX:+UseSerialGC -XX:-UsePerfData -XX:-HeapDumpOnOutOfMemoryError";
 
 /// With less memory than this in all, in bytes, the data stays on disk.
 const MEMORY_FOR_DATA: i64 = 4 << 30;
@@ -47,12 +43,22 @@ impl Cluster<'_> {
         ContainerCreateBody {
             image: Some(self.image.to_owned()),
             cmd: Some(self.settings(node).into_iter().map(|setting| format!("-C{setting}")).collect()),
-            env: Some(environment()),
+            env: Some(self.environment()),
             labels: Some(self.labels.clone()),
             exposed_ports: (node == 0).then(|| ports.to_vec()),
             host_config: Some(host),
             ..ContainerCreateBody::default()
         }
+    }
+
+    fn environment(&self) -> Vec<String> {
+        let nodes = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
+        vec![
+            // Log files of the garbage collector, 1 GiB at most, that nobody reads.
+            "CRATE_DISABLE_GC_LOGGING=1".to_owned(),
+            format!("CRATE_HEAP_SIZE={}", jvm::heap(nodes)),
+            format!("CRATE_JAVA_OPTS={} {}", jvm::FLAGS, jvm::FIRST_HEAP),
+        ]
     }
 
     fn settings(&self, node: usize) -> Vec<String> {
@@ -89,12 +95,6 @@ impl Cluster<'_> {
         let data = Mount { target: Some("/data".to_owned()), typ: Some(MountType::TMPFS), ..Mount::default() };
         (self.memory >= MEMORY_FOR_DATA).then(|| vec![data])
     }
-}
-
-fn environment() -> Vec<String> {
-    // Log files of the garbage collector, 1 GiB at most, that nobody reads.
-    let fixed = ["CRATE_DISABLE_GC_LOGGING=1", "CRATE_HEAP_SIZE=512m"].map(str::to_owned);
-    fixed.into_iter().chain([format!("CRATE_JAVA_OPTS={}", JVM)]).collect()
 }
 
 /// The first is `node-1`.

@@ -1,6 +1,7 @@
 //! What a container says of its owner, and who may remove it when no journal knows it any more.
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::provider::LocalTarget;
@@ -40,7 +41,7 @@ pub(super) enum Fate {
     OutOfSight,
 }
 
-pub(super) fn of(target: &LocalTarget, keeper: Option<&Identity>) -> HashMap<String, String> {
+pub(super) fn of(target: &LocalTarget, keeper: Option<&Identity>, journal: Option<&Path>) -> HashMap<String, String> {
     let deadline = SystemTime::now() + LIFETIME;
     let mut labels = vec![
         ("key", target.key.clone()),
@@ -55,10 +56,18 @@ pub(super) fn of(target: &LocalTarget, keeper: Option<&Identity>) -> HashMap<Str
         labels.push(("keeper-namespace", keeper.namespace.to_string()));
         labels.push(("boot", keeper.boot.clone()));
     }
+    if let Some(journal) = journal {
+        labels.push(("journal", journal.display().to_string()));
+    }
     if target.outlives {
         labels.push(("kept", "true".to_owned()));
     }
     labels.into_iter().map(|(name, value)| (format!("{PREFIX}{name}"), value)).collect()
+}
+
+/// The journal that named it when it was started, there or not.
+pub(super) fn journal(labels: &HashMap<String, String>) -> Option<PathBuf> {
+    labels.get(&format!("{PREFIX}journal")).map(PathBuf::from)
 }
 
 pub(super) fn user() -> u32 {
@@ -131,7 +140,7 @@ mod tests {
     }
 
     fn made_by(keeper: &Identity) -> HashMap<String, String> {
-        of(&LocalTarget::of_image("crate:6.4.3"), Some(keeper))
+        of(&LocalTarget::of_image("crate:6.4.3"), Some(keeper), None)
     }
 
     /// What somebody else on this machine sees; `change` makes it another.
@@ -185,7 +194,7 @@ mod tests {
     #[test]
     fn what_was_to_stay_stays() {
         let target = LocalTarget { outlives: true, ..LocalTarget::of_image("crate:6.4.3") };
-        assert_eq!(seen(&of(&target, Some(&Identity { pid: 41, ..keeper() })), |_, _| ()), Fate::Kept);
+        assert_eq!(seen(&of(&target, Some(&Identity { pid: 41, ..keeper() }), None), |_, _| ()), Fate::Kept);
     }
 
     #[test]
@@ -201,6 +210,6 @@ mod tests {
             labels.insert(format!("{PREFIX}{name}"), value.to_owned());
             assert_eq!(seen(&labels, |_, _| ()), Fate::NotOurs, "with {name}={value}");
         }
-        assert_eq!(seen(&of(&LocalTarget::of_image("crate"), None), |_, _| ()), Fate::NotOurs);
+        assert_eq!(seen(&of(&LocalTarget::of_image("crate"), None, None), |_, _| ()), Fate::NotOurs);
     }
 }

@@ -1,5 +1,6 @@
 //! Containers that no journal knows any more: found by their labels, removed if their keeper is dead.
 
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::engine::{Engine, Found};
@@ -22,13 +23,13 @@ pub(crate) struct Leftover {
     pub(crate) removed: Option<Result<()>>,
 }
 
-/// Removes what was left at every engine of this machine that answers, but for what `owed` is true of: some journal names
-/// it, so somebody is responsible. `dry_run` only looks.
+/// Removes what was left at every engine of this machine that answers, but for what its journal still `owes`: the next
+/// keeper there is responsible. `dry_run` only looks.
 ///
 /// # Errors
 ///
 /// When an engine does not say what it has. No engine is no error: then nothing is left that could be removed.
-pub(crate) async fn sweep(dry_run: bool, owed: impl Fn(&str) -> bool) -> Result<Vec<Leftover>, Error> {
+pub(crate) async fn sweep(dry_run: bool, owes: impl Fn(&Path, &str) -> bool) -> Result<Vec<Leftover>, Error> {
     let own = Identity::own()?;
     let host = labels::host();
     let mut swept = Vec::new();
@@ -48,7 +49,7 @@ pub(crate) async fn sweep(dry_run: bool, owed: impl Fn(&str) -> bool) -> Result<
             let fate = labels::judge(&labels, &observer);
             tracing::debug!(name, ?fate, "a container of ours or of somebody else's");
             let Fate::Remove(why) = fate else { continue };
-            if owed(&name) {
+            if labels::journal(&labels).is_some_and(|journal| owes(&journal, &name)) {
                 continue;
             }
             let removed = match dry_run {

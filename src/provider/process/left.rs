@@ -14,7 +14,7 @@ use crate::wait::{self, Look};
 /// Kills what belongs to the server of `dir`, then deletes `dir`. What is gone is no error.
 ///
 /// SIGKILL at once: nothing of it is worth keeping, and a server that closes first takes time.
-pub(super) async fn remove(dir: &Path, server: Option<&Identity>, deadline: Instant) -> Result<()> {
+pub(super) async fn remove(dir: &Path, servers: &[Identity], deadline: Instant) -> Result<()> {
     let failed = |cause: String| {
         Error::new(Kind::Provider, format!("cannot remove the server in {}", dir.display())).because(cause)
     };
@@ -29,7 +29,7 @@ pub(super) async fn remove(dir: &Path, server: Option<&Identity>, deadline: Inst
         deadline,
         |_| (),
         || async {
-            let left = kill(dir, server);
+            let left = kill(dir, servers);
             Ok(if left.is_empty() { Look::Ready(()) } else { Look::NotYet(format!("processes {left:?} live")) })
         },
     );
@@ -54,13 +54,13 @@ pub(super) async fn remove(dir: &Path, server: Option<&Identity>, deadline: Inst
 }
 
 /// Kills what lives, and says what did.
-fn kill(dir: &Path, server: Option<&Identity>) -> Vec<u32> {
+fn kill(dir: &Path, servers: &[Identity]) -> Vec<u32> {
     let mut left = Vec::new();
-    if let Some(server) = server.filter(|server| server.is_alive())
-        && let Some(pid) = Pid::from_raw(i32::try_from(server.pid).unwrap_or_default())
-    {
-        let _ = rustix::process::kill_process_group(pid, Signal::KILL);
-        left.push(server.pid);
+    for server in servers.iter().filter(|server| server.is_alive()) {
+        if let Some(pid) = Pid::from_raw(i32::try_from(server.pid).unwrap_or_default()) {
+            let _ = rustix::process::kill_process_group(pid, Signal::KILL);
+            left.push(server.pid);
+        }
     }
     left.extend(kill_marked(dir));
     left

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::place::Place;
 use crate::error::Error;
+use crate::provider::jvm;
 
 /// In the server's directory.
 pub(super) const FILE: &str = "server.log";
@@ -24,6 +25,8 @@ pub(super) struct Addresses {
     pub(super) http: String,
     /// The port for PostgreSQL clients.
     pub(super) psql: Option<u16>,
+    /// Host and port for other nodes.
+    pub(super) transport: Option<String>,
 }
 
 impl Log {
@@ -33,9 +36,18 @@ impl Log {
 
     /// None as long as it did not say so.
     pub(super) fn addresses(&self) -> Option<Addresses> {
+        addresses_in(&self.head()?)
+    }
+
+    /// What the JVM said of a cache that it did not use.
+    pub(super) fn refusal(&self) -> Option<String> {
+        jvm::refusal(&self.head()?).map(str::to_owned)
+    }
+
+    fn head(&self) -> Option<String> {
         let mut head = Vec::new();
         fs::File::open(&self.0).ok()?.take(HEAD).read_to_end(&mut head).ok()?;
-        addresses_in(&String::from_utf8_lossy(&head))
+        Some(String::from_utf8_lossy(&head).into_owned())
     }
 
     pub(super) fn tail(&self) -> Vec<String> {
@@ -60,12 +72,26 @@ impl Log {
         lines.into_iter().fold(error.hint("the end of its log:"), |error, line| error.hint(format!("| {line}")))
     }
 
-    /// Whether the start script did not find its Java.
-    pub(super) fn lacks_java(&self) -> bool {
-        self.tail().iter().any(|line| {
+    /// What is wrong with the Java runtime, where that is what the log ends with.
+    pub(super) fn java_trouble(&self) -> Option<&'static str> {
+        let lines = self.tail();
+        let any = |words: &[&str]| lines.iter().any(|line| words.iter().any(|word| line.contains(word)));
+        let missing = |line: &String| {
             line.contains("/java")
-                && ["not found", "Permission denied", "No such file"].iter().any(|why| line.contains(why))
-        })
+                && ["not found", "Permission denied", "No such file", "Exec format"]
+                    .iter()
+                    .any(|why| line.contains(why))
+        };
+        if lines.iter().any(missing) {
+            return Some("a release has its own Java runtime in jdk/, which is missing or can't be run here");
+        }
+        any(&[
+            "Unrecognized VM option",
+            "Unrecognized option",
+            "UnsupportedClassVersionError",
+            "java.lang.module.FindException",
+        ])
+        .then_some("a release has its own Java runtime in jdk/; the one that is there is of another version")
     }
 }
 
@@ -81,7 +107,8 @@ fn addresses_in(log: &str) -> Option<Addresses> {
         })
     };
     let psql = published("[psql").and_then(|address| address.rsplit_once(':')?.1.parse().ok());
-    Some(Addresses { http: published("HttpServer")?, psql })
+    let transport = published("TransportService");
+    Some(Addresses { http: published("HttpServer")?, psql, transport })
 }
 
 #[cfg(test)]
@@ -95,8 +122,9 @@ mod tests {
 ";
 
     #[test]
-    fn addresses_are_those_of_http_and_of_postgresql() {
-        let expected = Addresses { http: "127.0.0.1:39249".into(), psql: Some(46357) };
+    fn addresses_are_those_of_http_of_postgresql_and_of_other_nodes() {
+        let transport = Some("127.0.0.1:44035".into());
+        let expected = Addresses { http: "127.0.0.1:39249".into(), psql: Some(46357), transport };
         assert_eq!(addresses_in(LINES_OF_A_SERVER), Some(expected));
         let without = LINES_OF_A_SERVER.replace("[psql ", "[other");
         assert_eq!(addresses_in(&without).unwrap().psql, None);

@@ -1,12 +1,13 @@
 //! Where a server's data is while it lives: in memory if there is room, else on disk.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::user::User;
 use crate::error::{Error, Kind, Result};
+use crate::provider::memory;
 
 /// Directories of ours, which may be removed, are recognised by this and sixteen hexadecimal digits.
 const PREFIX: &str = "cratedb-test-";
@@ -14,6 +15,8 @@ const MIB: u64 = 1 << 20;
 /// Of a file system in memory, and of the machine's memory: for the data, the server itself and the tests.
 const MEMORY_FREE: u64 = 1024 * MIB;
 const MACHINE_FREE: u64 = 3 * 1024 * MIB;
+/// What each further node takes of the machine's memory: its heap, and what a JVM needs beside it.
+const NODE: u64 = 640 * MIB;
 /// An empty server needs a few; with less than this it fails at the first tests.
 const DISK_FREE: u64 = 256 * MIB;
 
@@ -35,10 +38,13 @@ pub(super) struct Bases {
     pub(super) disk: Vec<PathBuf>,
 }
 
-/// The directory of one server.
-#[derive(Clone, Debug)]
+/// The directory of one node.
+#[derive(Debug)]
 pub(super) struct Place {
     pub(super) dir: PathBuf,
+    /// Where a node of several reads the addresses of others, again and again. Opened before the other user owns the
+    /// directory, so that nothing is ever written by a path that is that user's.
+    seeds: fs::File,
 }
 
 impl Bases {
@@ -53,10 +59,13 @@ impl Bases {
     }
 
     /// A name for a new directory, where there is room for it. Nothing is made but the cache's own directory.
-    pub(super) fn choose(&self, user: &User) -> Result<PathBuf> {
+    pub(super) fn choose(&self, user: &User, nodes: u32) -> Result<PathBuf> {
         let name = format!("{PREFIX}{:016x}", fastrand::u64(..));
+        let memory = memory::available();
+        enough(memory, nodes)?;
+        let others = u64::from(nodes.saturating_sub(1)) * NODE;
         if free_in_memory(&self.memory).is_some_and(|free| free >= MEMORY_FREE)
-            && memory_of_this_machine().is_none_or(|free| free >= MACHINE_FREE)
+            && memory.is_none_or(|free| free >= MACHINE_FREE + others)
             && usable(&self.memory, user).is_ok()
         {
             return Ok(self.memory.join(name));
@@ -80,40 +89,55 @@ impl Bases {
 }
 
 impl Place {
-    /// Makes the directory and what the server wants to find in it.
-    pub(super) fn make(dir: &Path, user: &User) -> Result<Self> {
-        let made = || -> std::io::Result<()> {
-            let make = |dir: &Path| fs::DirBuilder::new().mode(0o700).create(dir);
-            let write = |path: PathBuf, text: &str| {
-                let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-                file.write_all(text.as_bytes())?;
-                user.own(&path)
-            };
-            make(dir)?;
-            for name in ["data", "logs", "conf", "tmp"] {
-                make(&dir.join(name))?;
-                user.own(&dir.join(name))?;
+    /// Makes the directory of a cluster, and in it what each of its nodes wants to find. One node has it for itself.
+    pub(super) fn make(dir: &Path, user: &User, nodes: u32) -> Result<Vec<Self>> {
+        let made = || match nodes {
+            1 => Ok(vec![Self::make_one(dir, user)?]),
+            _ => {
+                make_dir(dir)?;
+                let places = (1..=nodes).map(|number| Self::make_one(&dir.join(number.to_string()), user));
+                let places = places.collect::<io::Result<_>>()?;
+                user.own(dir).map(|()| places)
             }
-            write(dir.join("conf/crate.yml"), "")?;
-            write(dir.join("conf/log4j2.properties"), LOGGING)?;
-            // Last: from here on the other user may change what is in it.
-            user.own(dir)
         };
         made().map_err(|error| {
             Error::new(Kind::Provider, format!("cannot make the directory {} for CrateDB", dir.display()))
                 .because(error)
-        })?;
-        Ok(Self { dir: dir.to_owned() })
+        })
     }
 
-    /// Says so if there is no room left: the server's own words about it may not have fitted into its log.
-    pub(super) fn full(&self, error: Error) -> Error {
-        match rustix::fs::statvfs(&self.dir) {
-            Ok(stat) if stat.f_bavail.saturating_mul(stat.f_frsize) < MIB => {
-                error.hint(format!("no space is left where its data is, in {}", self.dir.display()))
-            }
-            _ => error,
+    fn make_one(dir: &Path, user: &User) -> io::Result<Self> {
+        let write = |path: PathBuf, text: &str| {
+            let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+            file.write_all(text.as_bytes())?;
+            user.own(&path).map(|()| file)
+        };
+        make_dir(dir)?;
+        for name in ["data", "logs", "conf", "tmp"] {
+            make_dir(&dir.join(name))?;
+            user.own(&dir.join(name))?;
         }
+        write(dir.join("conf/crate.yml"), "")?;
+        write(dir.join("conf/log4j2.properties"), LOGGING)?;
+        let seeds = write(dir.join("conf/unicast_hosts.txt"), "")?;
+        // Last: from here on the other user may change what is in it.
+        user.own(dir)?;
+        Ok(Self { dir: dir.to_owned(), seeds })
+    }
+
+    /// Tells the node where another one is. One write, so nobody reads half an address.
+    pub(super) fn introduce(&self, address: &str) -> io::Result<()> {
+        (&self.seeds).write_all(format!("{address}\n").as_bytes())
+    }
+}
+
+/// Says so if there is no room left in `dir`: the server's own words about it may not have fitted into its log.
+pub(super) fn full(dir: &Path, error: Error) -> Error {
+    match rustix::fs::statvfs(dir) {
+        Ok(stat) if stat.f_bavail.saturating_mul(stat.f_frsize) < MIB => {
+            error.hint(format!("no space is left where its data is, in {}", dir.display()))
+        }
+        _ => error,
     }
 }
 
@@ -122,6 +146,23 @@ pub(super) fn is_ours(dir: &Path) -> bool {
     let name = dir.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let digits = name.strip_prefix(PREFIX).unwrap_or_default();
     dir.is_absolute() && digits.len() == 16 && digits.chars().all(|c| c.is_ascii_hexdigit())
+}
+
+fn make_dir(dir: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().mode(0o700).create(dir)
+}
+
+/// One node is tried in any case; several at once would make the kernel choose whom to kill.
+fn enough(available: Option<u64>, nodes: u32) -> Result<()> {
+    let needed = u64::from(nodes) * NODE;
+    match available {
+        Some(free) if nodes > 1 && free < needed => {
+            Err(Error::new(Kind::Provider, format!("cannot start {nodes} nodes of CrateDB"))
+                .because(format!("they need {} MiB of memory, and {} MiB are available", needed / MIB, free / MIB))
+                .hint("fewer nodes need less: nodes = 2"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether the server's user can have a directory in `base`, or why not.
@@ -148,7 +189,7 @@ fn usable(base: &Path, user: &User) -> Result<(), String> {
 }
 
 /// Another user has to get through what is made; whatever was there keeps its mode.
-fn make_base(base: &Path, user: &User) -> std::io::Result<()> {
+fn make_base(base: &Path, user: &User) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     let missing: Vec<&Path> = base.ancestors().take_while(|dir| !dir.exists()).collect();
     fs::DirBuilder::new().recursive(true).mode(0o700).create(base)?;
@@ -168,24 +209,6 @@ fn free_in_memory(dir: &Path) -> Option<u64> {
 #[cfg(not(target_os = "linux"))]
 fn free_in_memory(_: &Path) -> Option<u64> {
     None
-}
-
-/// What this machine has left, or what is left of a container's limit if that is less; none if nobody says.
-fn memory_of_this_machine() -> Option<u64> {
-    let read = |path: &str| fs::read_to_string(path).ok();
-    let limits = [
-        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
-    ];
-    let number = |path: &str| read(path)?.trim().parse::<u64>().ok();
-    let limited = limits.into_iter().find_map(|(limit, used)| Some(number(limit)?.saturating_sub(number(used)?)));
-    let whole = read("/proc/meminfo").and_then(|text| available_in(&text));
-    [limited, whole].into_iter().flatten().min()
-}
-
-fn available_in(meminfo: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
 #[cfg(test)]
@@ -208,7 +231,7 @@ mod tests {
         fs::write(&file, "").unwrap();
         let bases =
             Bases { memory: "/nowhere".into(), disk: vec![file.join("x"), "/odd/$HOME".into(), dir.path().join("c")] };
-        let chosen = bases.choose(&user).unwrap();
+        let chosen = bases.choose(&user, 1).unwrap();
         assert_eq!(chosen.parent().unwrap(), dir.path().join("c"));
         assert!(is_ours(&chosen) && !chosen.exists() && !bases.is_memory(&chosen), "{}", chosen.display());
     }
@@ -220,7 +243,7 @@ mod tests {
         fs::write(&file, "").unwrap();
         let bases =
             Bases { memory: "/nowhere".into(), disk: vec![file.join("x"), "/odd/$HOME".into(), "/proc".into()] };
-        let text = bases.choose(&user::find()).unwrap_err().to_string();
+        let text = bases.choose(&user::find(), 1).unwrap_err().to_string();
         for part in ["cannot make a data directory", "Not a directory", "'$'", "only 0 MiB are free", "XDG_CACHE_HOME"]
         {
             assert!(text.contains(part), "{part} is missing in:\n{text}");
@@ -228,9 +251,12 @@ mod tests {
     }
 
     #[test]
-    fn the_available_memory_is_read() {
-        assert_eq!(available_in("MemTotal: 9 kB\nMemAvailable:    2048 kB\n"), Some(2 << 20));
-        assert_eq!(available_in("MemTotal: 9 kB\n"), None);
+    fn several_nodes_are_refused_where_memory_is_short_and_one_never_is() {
+        let text = enough(Some(1000 * MIB), 3).unwrap_err().to_string();
+        for part in ["cannot start 3 nodes", "need 1920 MiB", "1000 MiB are available"] {
+            assert!(text.contains(part), "{part} is missing in:\n{text}");
+        }
+        assert!(enough(Some(0), 1).is_ok() && enough(Some(1920 * MIB), 3).is_ok() && enough(None, 9).is_ok());
     }
 
     #[test]

@@ -1,5 +1,9 @@
 //! Processes for real, with the stand-in as bin/crate, and with scripts that do what a broken server does.
 
+mod jvm;
+mod nodes;
+mod trouble;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -11,7 +15,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use super::*;
 use crate::provider::container::standin;
-use crate::sql::Client;
+use crate::sql::{Client, Wallet};
 
 struct Bench {
     process: Process,
@@ -32,6 +36,21 @@ impl Bench {
         Self::with(|program| assert!(fs::copy(standin::binary(), program).unwrap() > 0))
     }
 
+    /// A stand-in whose start script acts as one with a JVM: see the script.
+    fn with_jvm() -> Self {
+        let mut bench = Self::with(|program| fs::write(program, include_str!("standin.sh")).unwrap());
+        let home = bench.files.path().join("home");
+        assert!(fs::copy(standin::binary(), home.join("lib/simulator")).unwrap() > 0);
+        fs::create_dir(home.join("jdk")).unwrap();
+        fs::write(home.join("jdk/release"), "JAVA_VERSION=\"25.0.3\"\n").unwrap();
+        for path in [home.join("lib/simulator"), home.join("jdk"), home.join("jdk/release")] {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        bench.process.jvm_cache = JvmCache::Make;
+        bench.process.caches = Some(bench.files.path().join("caches"));
+        bench
+    }
+
     fn with(write: impl FnOnce(&Path)) -> Self {
         let files = tempfile::tempdir().unwrap();
         let home = files.path().join("home");
@@ -45,7 +64,7 @@ impl Bench {
         }
         fs::set_permissions(files.path().join("disk"), fs::Permissions::from_mode(0o777)).unwrap();
         let (sender, steps) = mpsc::unbounded_channel();
-        let process = Process::new(home.to_str().unwrap(), false);
+        let process = Process::new(home.to_str().unwrap(), &LocalTarget::of_image(""));
         Self { process, files, progress: Progress::new(sender), steps, intents: Arc::default() }
     }
 
@@ -171,7 +190,7 @@ async fn a_process_of_a_killed_keeper_is_removed_whatever_the_journal_knows_of_i
     for known in [0, 1] {
         let bench = Bench::with_stand_in();
         bench.acquire().await.unwrap();
-        let another = Process::new("", false);
+        let another = Process::new("", &LocalTarget::of_image(""));
         for _ in 0..2 {
             let deadline = Instant::now() + Duration::from_secs(30);
             another.remove(&bench.intent(known), deadline, &bench.progress).await.unwrap();
@@ -287,7 +306,7 @@ async fn an_installation_that_cannot_be_used_is_an_error_that_names_it() {
         [("/no/such/place", "No such file"), (file.to_str().unwrap(), "no directory"), ("/usr", "bin/crate: ")]
     {
         let bench = Bench::with_script("exit 0");
-        let bench = Bench { process: Process::new(home, false), ..bench };
+        let bench = Bench { process: Process::new(home, &LocalTarget::of_image("")), ..bench };
         let text = bench.fails().await;
         says(&text, &[&format!("cannot use CRATEDB_HOME=`{home}`"), why, "accepted: ", "bin/crate and lib/"]);
         assert!(bench.intents.lock().unwrap().is_empty(), "nothing was touched");

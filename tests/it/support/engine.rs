@@ -18,6 +18,8 @@ const LABEL: &str = "io.crate.cratedb-test.project";
 /// One test's view of the engine: containers of an image that has a name of its own, so that tests don't see each other's.
 pub struct TestEngine {
     image: String,
+    /// Others, which are gone with this.
+    versions: Vec<String>,
     /// `CRATEDB_TEST_DIR` of the runs.
     pub dir: tempfile::TempDir,
     events: Events,
@@ -35,6 +37,7 @@ pub struct Made {
     pub name: String,
     /// The project directory on its label.
     pub project: String,
+    pub image: String,
     /// The volumes that it has mounted.
     pub volumes: BTreeSet<String>,
 }
@@ -48,7 +51,32 @@ impl TestEngine {
         docker(&["tag", &original, &image]).unwrap();
         // Short, for the socket's path.
         let dir = tempfile::Builder::new().prefix("ct").tempdir_in("/tmp").unwrap();
-        Some(Self { image, dir, events: Events::follow() })
+        Some(Self { image, versions: Vec::new(), dir, events: Events::follow() })
+    }
+
+    /// The same with images that claim to be these versions of CrateDB: the tag, and what the server says.
+    pub fn with_versions(versions: &[(&str, &str)]) -> Option<Self> {
+        let mut engine = Self::with_stand_in()?;
+        let container = docker(&["create", &engine.image]).unwrap();
+        let name = engine.image.replace(':', "-");
+        let images = versions.iter().map(|(tag, version)| {
+            let image = format!("{name}:{tag}");
+            let change = format!("ENV CRATE_STAND_IN_VERSION={version}");
+            docker(&["commit", "--change", &change, &container, &image]).unwrap();
+            image
+        });
+        engine.versions = images.collect();
+        docker(&["rm", "-v", &container]).unwrap();
+        Some(engine)
+    }
+
+    /// One of the images with a version.
+    pub fn image_of(&self, tag: &str) -> &str {
+        self.versions.iter().find(|image| image.ends_with(&format!(":{tag}"))).unwrap()
+    }
+
+    fn is_ours(&self, image: &str) -> bool {
+        self.image == image || self.versions.iter().any(|version| version == image)
     }
 
     pub fn environment(&self) -> HashMap<String, String> {
@@ -69,9 +97,10 @@ impl TestEngine {
             let (actor, text) = (&event["Actor"], |value: &Value| value.as_str().unwrap_or_default().to_owned());
             let (id, attributes) = (text(&actor["ID"]), &actor["Attributes"]);
             match (event["Type"].as_str(), event["Action"].as_str()) {
-                (Some("container"), Some("create")) if attributes["image"] == self.image.as_str() => {
+                (Some("container"), Some("create")) if self.is_ours(&text(&attributes["image"])) => {
                     let (name, project) = (text(&attributes["name"]), text(&attributes[LABEL]));
-                    made.push((id, Made { name, project, volumes: BTreeSet::new() }));
+                    let image = text(&attributes["image"]);
+                    made.push((id, Made { name, project, image, volumes: BTreeSet::new() }));
                 }
                 (Some("volume"), Some("mount")) => {
                     volumes.entry(text(&attributes["container"])).or_default().insert(id);
@@ -94,7 +123,7 @@ impl TestEngine {
     pub fn containers(&self) -> Vec<String> {
         let filter = format!("label={LABEL}");
         let listed = docker(&["ps", "-a", "--filter", &filter, "--format", "{{.Names}} {{.Image}}"]).unwrap();
-        let ours = listed.lines().filter_map(|line| line.split_once(' ')).filter(|(_, image)| *image == self.image);
+        let ours = listed.lines().filter_map(|line| line.split_once(' ')).filter(|(_, image)| self.is_ours(image));
         ours.map(|(name, _)| name.to_owned()).collect()
     }
 
@@ -126,7 +155,9 @@ impl Drop for TestEngine {
         for name in self.containers() {
             let _ = docker(&["rm", "-v", "-f", &name]);
         }
-        let _ = docker(&["image", "rm", &self.image]);
+        for image in self.versions.iter().chain([&self.image]) {
+            let _ = docker(&["image", "rm", image]);
+        }
     }
 }
 

@@ -2,11 +2,14 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
 
 const PORTS: RangeInclusive<u16> = 4200..=4300;
+const TRANSPORT_PORTS: RangeInclusive<u16> = 4300..=4400;
 
 /// Accepted without effect: they tune or place what the stand-in does not have.
-const WITHOUT_EFFECT: [&str; 31] = [
+const WITHOUT_EFFECT: [&str; 28] = [
     "auth.host_based.enabled",
     "bootstrap.memory_lock",
     "cluster.graceful_stop.min_availability",
@@ -20,7 +23,6 @@ const WITHOUT_EFFECT: [&str; 31] = [
     "cluster.routing.allocation.node_concurrent_recoveries",
     "cluster.routing.allocation.node_initial_primaries_recoveries",
     "discovery.initial_state_timeout",
-    "discovery.type",
     "gateway.expected_data_nodes",
     "gateway.recover_after_data_nodes",
     "gateway.recover_after_time",
@@ -30,13 +32,11 @@ const WITHOUT_EFFECT: [&str; 31] = [
     "lang.js.enabled",
     "node.max_local_storage_nodes",
     "node.store.allow_mmap",
-    "path.conf",
     "path.data",
     "path.logs",
     "path.repo",
     "psql.port",
     "stats.enabled",
-    "transport.tcp.port",
     "udc.enabled",
 ];
 
@@ -47,6 +47,12 @@ pub(super) struct Settings {
     pub(super) node_name: String,
     pub(super) host: IpAddr,
     pub(super) ports: RangeInclusive<u16>,
+    /// Where other nodes join.
+    pub(super) transport: RangeInclusive<u16>,
+    /// `discovery.type=single-node`, or this node is the first of those that may be the first master.
+    pub(super) leads: bool,
+    /// With `discovery.seed_providers=file`: the file that names nodes, and how often it is read.
+    pub(super) seeds: Option<(PathBuf, Duration)>,
 }
 
 impl Settings {
@@ -58,11 +64,19 @@ impl Settings {
             node_name: "Piz Simulato".into(),
             host: if is_image { everywhere } else { Ipv4Addr::LOCALHOST.into() },
             ports: PORTS,
+            transport: TRANSPORT_PORTS,
+            leads: true,
+            seeds: None,
         };
+        let mut discovery = Discovery::default();
         for setting in given {
             let (key, value) = setting.split_once('=').ok_or_else(|| format!("setting [{setting}] has no value"))?;
-            settings.set(key.trim(), value.trim())?;
+            let (key, value) = (key.trim(), value.trim());
+            if !discovery.set(key, value)? {
+                settings.set(key, value)?;
+            }
         }
+        discovery.settle(&mut settings)?;
         Ok(settings)
     }
 
@@ -80,12 +94,59 @@ impl Settings {
                 Some(ports) => self.ports = ports,
                 None => return refused("is neither a port nor a range of ports"),
             },
-            "discovery.type" if value != "single-node" => return refused("is not supported by the embedded engine"),
+            "transport.tcp.port" => match ports(value) {
+                Some(ports) => self.transport = ports,
+                None => return refused("is neither a port nor a range of ports"),
+            },
             "auth.host_based.enabled" if value != "false" => {
                 return refused("is not supported by the embedded engine");
             }
             known if WITHOUT_EFFECT.contains(&known) || known.starts_with("node.attr.") => {}
             _ => return Err(format!("unknown setting [{key}]")),
+        }
+        Ok(())
+    }
+}
+
+/// How nodes find each other, before all of it is known.
+#[derive(Default)]
+struct Discovery {
+    single: bool,
+    masters: Vec<String>,
+    file: bool,
+    conf: Option<PathBuf>,
+    interval: Option<Duration>,
+}
+
+impl Discovery {
+    /// Whether the setting is one of these.
+    fn set(&mut self, key: &str, value: &str) -> Result<bool, String> {
+        let refused = |why: &str| Err(format!("setting [{key}] with value [{value}] {why}"));
+        match key {
+            "discovery.type" if value == "single-node" => self.single = true,
+            "discovery.seed_providers" if value == "file" => self.file = true,
+            "discovery.type" | "discovery.seed_providers" => return refused("is not supported by the embedded engine"),
+            "cluster.initial_master_nodes" => self.masters = value.split(',').map(str::to_owned).collect(),
+            "path.conf" => self.conf = Some(value.into()),
+            "discovery.find_peers_interval" => match humantime::parse_duration(value) {
+                Ok(interval) => self.interval = Some(interval),
+                Err(_) => return refused("is no time"),
+            },
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn settle(self, settings: &mut Settings) -> Result<(), String> {
+        if self.single && !self.masters.is_empty() {
+            return Err(
+                "setting [cluster.initial_master_nodes] is not allowed when [discovery.type] is [single-node]".into()
+            );
+        }
+        settings.leads = self.masters.first().is_none_or(|first| *first == settings.node_name);
+        if self.file {
+            let conf = self.conf.ok_or("[discovery.seed_providers] is [file], and there is no [path.conf]")?;
+            settings.seeds = Some((conf.join("unicast_hosts.txt"), self.interval.unwrap_or(Duration::from_secs(1))));
         }
         Ok(())
     }
@@ -144,6 +205,31 @@ mod tests {
         assert_eq!(read(&["node.name"]).unwrap_err(), "setting [node.name] has no value");
         assert!(read(&["auth.host_based.enabled=true"]).unwrap_err().contains("not supported by the embedded engine"));
         assert!(read(&["http.port=high"]).is_err() && read(&["network.host=nowhere.example"]).is_err());
+    }
+
+    #[test]
+    fn the_first_of_several_leads_and_the_others_look_for_it_in_a_file() {
+        let of = |name: &str| {
+            read(&[
+                "cluster.initial_master_nodes=n1,n2",
+                "discovery.seed_providers=file",
+                "discovery.find_peers_interval=100ms",
+                "path.conf=/tmp/conf",
+                &format!("node.name={name}"),
+            ])
+            .unwrap()
+        };
+        assert!(of("n1").leads && !of("n2").leads && read(&[]).unwrap().leads);
+        let file = PathBuf::from("/tmp/conf/unicast_hosts.txt");
+        assert_eq!(of("n2").seeds, Some((file, Duration::from_millis(100))));
+        for refused in [
+            &["discovery.type=zen"][..],
+            &["discovery.seed_providers=srv"],
+            &["discovery.seed_providers=file"],
+            &["discovery.type=single-node", "cluster.initial_master_nodes=a"],
+        ] {
+            assert!(read(refused).is_err(), "{refused:?}");
+        }
     }
 
     #[test]

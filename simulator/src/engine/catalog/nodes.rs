@@ -1,4 +1,5 @@
-//! `sys.nodes`: the one node, with figures of a machine that has little to do.
+//! `sys.nodes`: the node that holds everything, and others that have joined, with figures of a machine that has little
+//! to do.
 
 use serde_json::json;
 
@@ -30,15 +31,25 @@ const GIB: i64 = 1 << 30;
 
 pub(super) fn table(context: &Context) -> Table {
     let columns = shape::columns(COLUMNS);
-    let shown = figures(context);
-    let row = columns.iter().map(|(name, ty)| shape::value(ty, &shown[*name])).collect();
-    (columns, vec![row])
+    let row = |shown: serde_json::Value| columns.iter().map(|(name, ty)| shape::value(ty, &shown[*name])).collect();
+    let peer = |(name, address): (&String, &String)| {
+        let mut shown = figures(context);
+        (shown["name"], shown["id"], shown["is_master"]) = (json!(name), json!(name), json!(false));
+        (shown["rest_url"], shown["port"]["http"]) = (json!(address), json!(port_of(address)));
+        shown
+    };
+    let all = std::iter::once(figures(context)).chain(context.state.peers.iter().map(peer)).map(row).collect();
+    (columns, all)
+}
+
+fn port_of(address: &str) -> Option<i64> {
+    address.rsplit(':').next()?.parse().ok()
 }
 
 /// What differs from cluster to cluster is this one's; the rest are figures such as a small machine has.
 fn figures(context: &Context) -> serde_json::Value {
     let (options, now) = (context.options, context.now);
-    let port = options.http_address.rsplit(':').next().and_then(|port| port.parse::<i64>().ok());
+    let port = port_of(&options.http_address);
     let group = "/";
     let idle = json!({ "open": 0, "total": 0 });
     let pool = |name: &&str| json!({ "active": 0, "completed": 0, "largest": 1, "name": name, "queue": 0, "rejected": 0, "threads": 1 });

@@ -1,19 +1,15 @@
 //! Containers that no journal names any more, since it is gone or was written anew: they say themselves whose they were.
 
-use std::collections::HashSet;
+use std::path::Path;
 
 use super::Swept;
 use crate::background;
-use crate::keeper::{Left, Places};
-use crate::private::control::status::Lying;
+use crate::keeper::{Journal, Left, Places, Word};
 use crate::provider::{self, Leftover};
 
 /// Removes those of dead keepers, at every engine of this machine that answers; one line for each.
-pub(super) fn sweep(all: &[Lying], dry_run: bool) -> Vec<Swept> {
-    let owed = owed_by(all);
-    let found =
-        background::wait(async move { provider::sweep_containers(dry_run, move |name| owes(&owed, name)).await });
-    match found {
+pub(super) fn sweep(dry_run: bool) -> Vec<Swept> {
+    match background::wait(provider::sweep_containers(dry_run, owes)) {
         Ok(found) => found.into_iter().map(told).collect(),
         Err(error) => vec![Swept {
             key: "containers".to_owned(),
@@ -25,21 +21,13 @@ pub(super) fn sweep(all: &[Lying], dry_run: bool) -> Vec<Swept> {
     }
 }
 
-/// What journals name is theirs: whoever repairs those says what became of it.
-fn owed_by(all: &[Lying]) -> HashSet<String> {
-    let held = all.iter().filter_map(|lying| match &lying.left {
-        Ok(Left::Record(record)) => record.held.as_ref(),
-        _ => None,
-    });
-    held.filter(|held| held["provider"] == "container")
-        .filter_map(|held| Some(held["name"].as_str()?.to_owned()))
-        .collect()
-}
-
-/// The further containers of a cluster are named after its first.
-fn owes(owed: &HashSet<String>, name: &str) -> bool {
-    owed.iter()
-        .any(|first| name.strip_prefix(first.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('-')))
+/// Whether a journal names a container: then whoever repairs that says what became of it. The further containers of a
+/// cluster are named after its first.
+fn owes(journal: &Path, name: &str) -> bool {
+    let Ok(Left::Record(record)) = Journal::look(journal) else { return false };
+    let Some(first) = record.held.as_ref().and_then(|held| held["name"].as_str()) else { return false };
+    let rest = name.strip_prefix(first);
+    record.word != Word::Clean && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
 
 fn told(left: Leftover) -> Swept {

@@ -1,0 +1,96 @@
+//! What the test says of its cluster: `version = "…"`, `versions("…", …)`, `nodes = …`.
+
+use proc_macro2::{Ident, TokenStream};
+use syn::parse::{ParseStream, Parser};
+use syn::{LitInt, LitStr};
+
+use super::Options;
+use super::syntax::{expect_list, expect_value, wrong_value};
+use crate::errors::Errors;
+
+pub(super) const VERSION: &str = "`version = \"6.4\"` for its newest patch, `version = \"6.4.3\"`";
+pub(super) const VERSIONS: &str = "`versions(\"5.10\", \"6.4\")`";
+pub(super) const NODES: &str = "`nodes = 1` to `nodes = 9`";
+
+/// Each node is a server of its own, with a heap of its own.
+const MOST_NODES: u32 = 9;
+
+impl Options {
+    /// `version` and `versions` say the same thing in two ways.
+    pub(super) fn excluded(&self, name: &Ident, errors: &mut Errors) {
+        let other = match name.to_string().as_str() {
+            "version" => "versions",
+            "versions" => "version",
+            _ => return,
+        };
+        if self.met.iter().any(|met| met == other) {
+            errors.on(name, format!("`{name}` beside `{other}`; accepted: one of them"));
+        }
+    }
+
+    pub(super) fn version(&mut self, name: &Ident, input: ParseStream<'_>) -> syn::Result<()> {
+        expect_value(name, VERSION, input)?;
+        self.version = Some(release(input, VERSION)?);
+        Ok(())
+    }
+
+    /// Each mistake in the list is a mistake of its own.
+    pub(super) fn versions(&mut self, name: &Ident, input: ParseStream<'_>, errors: &mut Errors) -> syn::Result<()> {
+        for entry in expect_list(name, VERSIONS, input, errors)? {
+            if let Err(error) = self.one_of_versions(entry) {
+                errors.add(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn one_of_versions(&mut self, entry: TokenStream) -> syn::Result<()> {
+        let read = |input: ParseStream<'_>| {
+            let version = release(input, VERSIONS)?;
+            match input.is_empty() {
+                true => Ok(version),
+                false => Err(input.error("a comma is missing before this")),
+            }
+        };
+        let version = read.parse2(entry.clone())?;
+        if self.versions.contains(&version) {
+            return Err(syn::Error::new_spanned(entry, format!("{version} is listed twice; accepted: once")));
+        }
+        self.versions.push(version);
+        Ok(())
+    }
+
+    pub(super) fn nodes(&mut self, name: &Ident, input: ParseStream<'_>) -> syn::Result<()> {
+        expect_value(name, NODES, input)?;
+        if !input.peek(LitInt) {
+            return Err(wrong_value(input, format!("`nodes` takes a number; accepted: {NODES}")));
+        }
+        let literal: LitInt = input.parse()?;
+        let number = literal.base10_parse().ok().filter(|_| literal.suffix().is_empty());
+        self.nodes = match number {
+            Some(nodes @ 1..=MOST_NODES) => Some(nodes),
+            _ => {
+                let message = format!("a cluster of `{literal}` nodes can't be had; accepted: {NODES}");
+                return Err(syn::Error::new_spanned(literal, message));
+            }
+        };
+        Ok(())
+    }
+}
+
+/// Two or three numbers, as a string: `6.10` as a number would be `6.1`.
+fn release(input: ParseStream<'_>, accepted: &str) -> syn::Result<String> {
+    if !input.peek(LitStr) {
+        return Err(wrong_value(input, format!("a version is a string; accepted: {accepted}")));
+    }
+    let literal: LitStr = input.parse()?;
+    let text = literal.value();
+    // Not `06`, which nobody's tags and files are called.
+    let number = |part: &str| part.parse::<u32>().is_ok_and(|number| number.to_string() == part);
+    match matches!(text.split('.').count(), 2 | 3) && text.split('.').all(number) {
+        true => Ok(text),
+        false => {
+            Err(syn::Error::new_spanned(literal, format!("{text:?} is no version of CrateDB; accepted: {accepted}")))
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Several stand-ins as nodes of one cluster: each finds the first in the file of its seeds and keeps a connection to its
+//! transport port; the first shows in `sys.nodes` who is connected. Data is on the first one alone.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::settings::Settings;
+use crate::engine::Engine;
+
+/// What a node that joins says is one line: this word, the cluster, the node, and the address of its HTTP.
+const JOIN: &str = "join";
+const WELCOME: &str = "welcome\n";
+
+/// Whether this node can answer, as its HTTP sees it.
+pub(super) struct Joined {
+    leads: bool,
+    joined: Arc<AtomicBool>,
+}
+
+impl Joined {
+    /// Why it can't.
+    pub(super) fn refusal(&self) -> Option<&'static str> {
+        match (self.leads, self.joined.load(Ordering::Relaxed)) {
+            (true, _) => None,
+            (false, false) => Some("master not discovered yet"),
+            (false, true) => Some("only the first node of a stand-in's cluster answers SQL"),
+        }
+    }
+}
+
+/// Lets others join, if this is the first node, or joins it.
+pub(super) fn take_part(settings: &Settings, listener: TcpListener, http: SocketAddr, engine: Arc<Engine>) -> Joined {
+    let joined = Arc::new(AtomicBool::new(false));
+    let cluster = settings.cluster_name.clone();
+    if settings.leads {
+        tokio::spawn(welcome(listener, cluster, engine));
+    } else if let Some((file, interval)) = settings.seeds.clone() {
+        let hello = format!("{JOIN} {cluster} {} {http}\n", settings.node_name);
+        tokio::spawn(seek(listener, file, interval, hello, joined.clone()));
+    }
+    Joined { leads: settings.leads, joined }
+}
+
+async fn welcome(listener: TcpListener, cluster: String, engine: Arc<Engine>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let (cluster, engine) = (cluster.clone(), engine.clone());
+        tokio::spawn(async move {
+            let mut stream = BufReader::new(stream);
+            let mut line = String::new();
+            // Anything that is not a node of this cluster is not answered.
+            if stream.read_line(&mut line).await.is_err() {
+                return;
+            }
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let [JOIN, name, node, address] = words[..] else { return };
+            if name != cluster || stream.get_mut().write_all(WELCOME.as_bytes()).await.is_err() {
+                return;
+            }
+            engine.join(node, address);
+            // It says nothing more; the end of its connection is its end.
+            let _ = stream.read(&mut [0]).await;
+            engine.leave(node);
+        });
+    }
+}
+
+/// Until one of the file's addresses is the first node's, and again if that goes away.
+async fn seek(
+    _open: TcpListener,
+    file: std::path::PathBuf,
+    interval: Duration,
+    hello: String,
+    joined: Arc<AtomicBool>,
+) {
+    loop {
+        for address in addresses_in(&file) {
+            if let Ok(mut stream) = join(&address, &hello).await {
+                joined.store(true, Ordering::Relaxed);
+                let _ = stream.read(&mut [0]).await;
+                joined.store(false, Ordering::Relaxed);
+            }
+        }
+        tokio::time::sleep(interval).await;
+    }
+}
+
+async fn join(address: &str, hello: &str) -> std::io::Result<BufReader<TcpStream>> {
+    let mut stream = BufReader::new(TcpStream::connect(address).await?);
+    stream.get_mut().write_all(hello.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_line(&mut answer).await?;
+    if answer == WELCOME { Ok(stream) } else { Err(std::io::ErrorKind::ConnectionRefused.into()) }
+}
+
+fn addresses_in(file: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines.map(str::to_owned).collect()
+}

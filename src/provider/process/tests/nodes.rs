@@ -1,0 +1,83 @@
+//! Several nodes: one cluster of which nothing is left, whatever becomes of one of them.
+
+use super::*;
+
+fn three(mut bench: Bench) -> Bench {
+    bench.process.nodes = 3;
+    bench
+}
+
+async fn names(resource: &Resource) -> Vec<String> {
+    let client = Client::new(&resource.http_url, None, Wallet::new(resource.credentials.clone())).unwrap();
+    let rows = client.rows::<(String,)>("SELECT name FROM sys.nodes ORDER BY name").await.unwrap();
+    rows.into_iter().map(|(name,)| name).collect()
+}
+
+#[tokio::test]
+async fn three_nodes_are_one_cluster_and_are_removed_together() {
+    let mut bench = three(Bench::with_stand_in());
+    let resource = bench.acquire().await.unwrap();
+    assert_eq!(names(&resource).await, ["node-1", "node-2", "node-3"]);
+    let dir = bench.dir();
+    assert_eq!(alive(&dir).len(), 3);
+    let held = bench.intent(1);
+    assert_eq!((held["others"].as_array().unwrap().len(), &resource.held), (2, &held));
+    assert!(bench.intent(0)["server"].is_null(), "the directory is named before there is a process");
+    assert_eq!(bench.release(&resource.held, OnExit::Auto).await, Released::Removed);
+    is_gone(&dir);
+    says(bench.steps(), &["starting 3 nodes of CrateDB from ", "waiting for 3 nodes: "]);
+}
+
+#[tokio::test]
+async fn nodes_of_a_killed_keeper_are_removed_whatever_the_journal_knows_of_them() {
+    for known in [0, 1] {
+        let bench = three(Bench::with_stand_in());
+        bench.acquire().await.unwrap();
+        let deadline = Instant::now() + Duration::from_secs(30);
+        bench.process.remove(&bench.intent(known), deadline, &bench.progress).await.unwrap();
+        is_gone(&bench.dir());
+    }
+}
+
+#[tokio::test]
+async fn a_kept_cluster_names_all_its_processes() {
+    let mut bench = three(Bench::with_stand_in());
+    bench.process.outlives = true;
+    let resource = bench.acquire().await.unwrap();
+    let Released::Left(line) = bench.release(&resource.held, OnExit::Keep).await else { panic!() };
+    for server in [&resource.held["server"], &resource.held["others"][0], &resource.held["others"][1]] {
+        says(&line, &[&server["pid"].to_string()]);
+    }
+    bench.release(&resource.held, OnExit::Auto).await;
+    is_gone(&bench.dir());
+}
+
+/// A script that is a stand-in, but for the node whose name it is told.
+fn with_odd_node(node: &str, does: &str) -> Bench {
+    let text = format!(
+        "for word in \"$@\"; do [ \"$word\" = -Cnode.name={node} ] && {{ {does}; }}; done\n\
+         exec \"$(dirname \"$0\")/../lib/simulator\" crate \"$@\""
+    );
+    let bench = Bench::with_script(&text);
+    let program = bench.files.path().join("home/lib/simulator");
+    assert!(fs::copy(standin::binary(), &program).unwrap() > 0);
+    fs::set_permissions(program, fs::Permissions::from_mode(0o755)).unwrap();
+    three(bench)
+}
+
+#[tokio::test]
+async fn a_node_that_ends_at_start_is_an_error_with_its_own_log_and_takes_the_others_along() {
+    for node in ["node-1", "node-3"] {
+        let bench = with_odd_node(node, "echo no disk for me; exit 3");
+        says(bench.fails().await, &[&format!("{node} ended (exit status: 3)"), "| no disk for me"]);
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_never_joins_is_given_up_with_the_number_that_did() {
+    let bench = with_odd_node("node-2", "echo thinking; sleep 1000");
+    let failed = bench.acquire_within(Duration::from_secs(5)).await.err().unwrap();
+    assert!(failed.error.is_timeout() && !failed.maybe_up, "{}", failed.error);
+    says(&failed.error, &["gave up waiting for 3 nodes", "2 of 3 nodes are in the cluster", "| thinking"]);
+    is_gone(&bench.dir());
+}

@@ -1,0 +1,1 @@
+//! Tests on several versions of CrateDB in one run.

@@ -1,0 +1,11 @@
+//! Tests that nobody can run as they want.
+
+use cratedb_test::cratedb_cluster;
+
+#[cratedb_cluster(version = "6.3")]
+#[ignore = "no such server"]
+fn wants_6_3() {}
+
+#[cratedb_cluster(nodes = 3)]
+#[ignore = "no such server"]
+fn wants_three() {}
