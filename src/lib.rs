@@ -85,6 +85,8 @@
 //! | `CRATEDB_TEST_MAX_LIFETIME` | release this long after the last test began, whatever is connected | `2h` |
 //! | `CRATEDB_TEST_START_TIMEOUT` | for the cluster to be there, and for a test to get its turn | `15m` |
 //! | `CRATEDB_TEST_IMAGE` | image of the container | `crate:<version>` |
+//! | `CRATEDB_TEST_JVM_CACHE` | ahead-of-time cache of local servers: `1` makes and uses one, `0` does neither, `auto` makes none where `CI` is set | `auto` |
+//! | `CRATEDB_TEST_MIRROR` | from where releases are downloaded, in place of the vendor's server | |
 //! | `CRATEDB_TEST_DIR` | absolute path of one directory for sockets, locks, journals and logs; not read from `.env` | `~/.local/state/cratedb-test/` and `/tmp/cratedb-test-<uid>/` |
 //! | `CRATEDB_TEST_LOG` | filter of the keeper's log | `info` |
 //! | `CRATEDB_TEST_REPORT` | a file to which each session adds one line of JSON: tests, processes, times, outcome | |
@@ -114,7 +116,7 @@
 //! - The free tier of CrateDB Cloud can't be suspended; it is left running.
 //! - `cargo run` replaces itself by the program, which then is the run. nextest's `terminate-after` counts the wait for a
 //!   resume.
-//! - A local process has one node and no authentication, listens on loopback only, and dies with its keeper. As root it is run as `nobody`,
+//! - A local process has no authentication, listens on loopback only, and dies with its keeper. As root it is run as `nobody`,
 //!   who must be able to read `CRATEDB_HOME`. Releases are not downloaded.
 //! - Linux is tested, macOS code only compiled and tested on Linux. On Windows the feature `harness` is not available:
 //!   depend on this crate under `[target.'cfg(unix)'.dev-dependencies]`.

@@ -54,6 +54,7 @@ fn table_of_variables(text: &str) -> BTreeSet<String> {
 
 fn settings_of_the_code() -> BTreeSet<String> {
     let mut all = variables(&read("src/settings.rs"));
+    all.extend(variables(&read("src/settings/local.rs")));
     for path in files_below(&["src/environment"]) {
         all.extend(variables(&fs::read_to_string(path).unwrap()));
     }

@@ -131,6 +131,9 @@ impl Process {
     ) -> Result<Resource> {
         let given = cache.and_then(|cache| Some((cache, cache.flag()?)));
         let flag = given.as_ref().map_or("", |(_, flag)| flag);
+        if given.is_some() {
+            tracing::info!(flag, "the JVM gets its cache");
+        }
         let failure = match self.start(flag, held, user, deadline, progress, intents).await {
             Ok((resource, None)) => return Ok(resource),
             Ok((resource, Some(said))) => {

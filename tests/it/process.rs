@@ -9,12 +9,14 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::support::consumer::{Consumer, clean, target_dir};
 use crate::support::home::TestHome;
 use crate::support::run::{Plan, Run, Runner, runners};
-use crate::support::{processes, wait_for};
+use crate::support::{processes, wait_for, wait_within};
 
 /// Runs of tests that stop and die as they are told, in files of `meet`.
-struct Scene {
-    home: TestHome,
+pub struct Scene {
+    pub home: TestHome,
     meet: tempfile::TempDir,
+    /// 1, or 3 with a feature of the consumer.
+    nodes: usize,
 }
 
 impl Scene {
@@ -23,11 +25,16 @@ impl Scene {
     }
 
     fn with(home: TestHome) -> Self {
-        Self { home, meet: tempfile::tempdir().unwrap() }
+        Self { home, meet: tempfile::tempdir().unwrap(), nodes: 1 }
+    }
+
+    pub fn of(nodes: usize, home: TestHome) -> Self {
+        Self { nodes, ..Self::with(home) }
     }
 
     fn start(&self, consumer: &Consumer, runner: Runner, death: &str) -> Run {
-        let plan = Plan::new(consumer, runner).home(&self.home).env("DEATH", death);
+        let features: &[&str] = if self.nodes == 1 { &[] } else { &["--features", "nodes"] };
+        let plan = Plan::new(consumer, runner).args(features).home(&self.home).env("DEATH", death);
         plan.env("DEATH_DIR", self.meet.path().display().to_string()).in_order().start()
     }
 
@@ -53,13 +60,39 @@ impl Scene {
         keeper
     }
 
-    /// The kernel kills the server with its keeper.
-    fn kill_the_keeper(&self) -> (u32, PathBuf) {
-        let (server, dir) = self.home.wait_for_server();
+    /// The kernel kills all servers with their keeper. The directory they were in.
+    fn kill_the_keeper(&self) -> PathBuf {
+        let servers = self.servers();
         let keeper = Pid::from_raw(i32::try_from(self.keeper()).unwrap()).unwrap();
         kill_process(keeper, Signal::KILL).unwrap();
-        wait_for("the server's end", || if processes::is_dead(server) { Ok(()) } else { Err(server) });
-        (server, dir)
+        self.wait_for_the_end_of(&servers);
+        servers[0].1.clone()
+    }
+
+    /// As many as there are nodes, once they are there.
+    fn servers(&self) -> Vec<(u32, PathBuf)> {
+        let mut found = Vec::new();
+        wait_for("all servers", || {
+            found = self.home.servers();
+            if found.len() == self.nodes { Ok(()) } else { Err((found.clone(), self.home.log())) }
+        });
+        found
+    }
+
+    #[track_caller]
+    fn wait_for_the_end_of(&self, servers: &[(u32, PathBuf)]) {
+        wait_within(Duration::from_secs(10), "the servers' end", || {
+            let left: Vec<_> = servers.iter().filter(|(server, _)| !processes::is_dead(*server)).collect();
+            if left.is_empty() { Ok(()) } else { Err(left) }
+        });
+    }
+}
+
+/// The project with tests that die, on clusters of so many nodes.
+pub fn victims(nodes: usize, runner: Runner) -> Consumer {
+    match nodes {
+        1 => Consumer::of("deaths", runner),
+        _ => Consumer::with_features("deaths", "nodes", runner),
     }
 }
 
@@ -98,14 +131,14 @@ fn an_installation_that_is_named_is_used_where_a_container_engine_is_there_too()
     home.ends_with(1);
 }
 
-fn runner_dies_at(moment: &str) {
+pub fn runner_dies_at(moment: &str, nodes: usize) {
     for runner in runners() {
-        let consumer = Consumer::of("deaths", runner);
+        let consumer = victims(nodes, runner);
         for signal in [Signal::INT, Signal::TERM, Signal::KILL] {
-            let scene = Scene::new();
+            let scene = Scene::of(nodes, TestHome::with_stand_in());
             let mut run = scene.start(&consumer, runner, &format!("{moment}:wait"));
             match moment {
-                "acquiring" => drop(scene.home.wait_for_server()),
+                "acquiring" => drop(scene.servers()),
                 _ => drop(run.wait_for_file(&scene.path("here"))),
             }
             match signal {
@@ -124,25 +157,29 @@ fn runner_dies_at(moment: &str) {
 
 #[test]
 fn a_runner_that_dies_while_the_server_starts_leaves_nothing() {
-    runner_dies_at("acquiring");
+    runner_dies_at("acquiring", 1);
 }
 
 #[test]
 fn a_runner_that_dies_in_the_middle_leaves_nothing() {
-    runner_dies_at("middle");
+    runner_dies_at("middle", 1);
 }
 
 #[test]
 fn a_runner_that_dies_in_the_last_test_leaves_nothing() {
-    runner_dies_at("last");
+    runner_dies_at("last", 1);
 }
 
 #[test]
 fn test_processes_that_die_leave_nothing() {
+    test_processes_die(1);
+}
+
+pub fn test_processes_die(nodes: usize) {
     for runner in runners() {
-        let consumer = Consumer::of("deaths", runner);
+        let consumer = victims(nodes, runner);
         for death in ["panic", "exit", "abort", "kill"] {
-            let scene = Scene::new();
+            let scene = Scene::of(nodes, TestHome::with_stand_in());
             scene.start(&consumer, runner, &format!("middle:{death}")).finish().failed();
             scene.home.ends_with(1);
         }
@@ -152,9 +189,13 @@ fn test_processes_that_die_leave_nothing() {
 /// What is in it is lost with the tests that made it; a process, unlike a Cloud cluster, costs nothing to make anew.
 #[test]
 fn after_the_death_of_the_keeper_the_tests_that_come_later_get_a_new_server() {
+    keeper_dies(1);
+}
+
+pub fn keeper_dies(nodes: usize) {
     for runner in runners() {
-        let scene = Scene::new();
-        let run = scene.halted(&Consumer::of("deaths", runner), runner);
+        let scene = Scene::of(nodes, TestHome::with_stand_in());
+        let run = scene.halted(&victims(nodes, runner), runner);
         scene.kill_the_keeper();
         scene.go_on();
         run.finish().passed();
@@ -166,7 +207,7 @@ fn after_the_death_of_the_keeper_the_tests_that_come_later_get_a_new_server() {
 fn everybody_dies(scene: &Scene, consumer: &Consumer) {
     let mut run = scene.halted(consumer, Runner::Nextest);
     let keeper = Pid::from_raw(i32::try_from(scene.keeper()).unwrap()).unwrap();
-    let (server, dir) = scene.home.wait_for_server();
+    let servers = scene.servers();
     // Stopped first: a test that lives a moment longer would start another keeper, and a keeper would release.
     kill_process(keeper, Signal::STOP).unwrap();
     run.signal_group(Signal::KILL);
@@ -175,16 +216,20 @@ fn everybody_dies(scene: &Scene, consumer: &Consumer) {
     processes::kill_and_wait(std::fs::read_to_string(scene.path("here")).unwrap().parse().unwrap());
     kill_process(keeper, Signal::KILL).unwrap();
     run.finish().failed();
-    wait_for("the server's end", || if processes::is_dead(server) { Ok(()) } else { Err(server) });
-    assert_eq!(scene.home.directories(), [dir], "nobody is left who could remove its data");
+    scene.wait_for_the_end_of(&servers);
+    assert_eq!(scene.home.directories(), [servers[0].1.clone()], "nobody is left who could remove their data");
 }
 
 #[test]
 fn after_the_death_of_everybody_the_server_is_dead_and_the_next_run_removes_its_data() {
+    all_die_and_the_next_run_repairs(1);
+}
+
+pub fn all_die_and_the_next_run_repairs(nodes: usize) {
     if !runners().contains(&Runner::Nextest) {
         return;
     }
-    let (scene, consumer) = (Scene::new(), Consumer::of("deaths", Runner::Nextest));
+    let (scene, consumer) = (Scene::of(nodes, TestHome::with_stand_in()), victims(nodes, Runner::Nextest));
     everybody_dies(&scene, &consumer);
     scene.start(&consumer, Runner::Nextest, "none").finish().passed();
     scene.home.ends_with(2);
@@ -192,23 +237,36 @@ fn after_the_death_of_everybody_the_server_is_dead_and_the_next_run_removes_its_
 
 #[test]
 fn after_the_death_of_everybody_a_sweep_from_anywhere_removes_the_data() {
+    all_die_and_a_sweep_repairs(1);
+}
+
+pub fn all_die_and_a_sweep_repairs(nodes: usize) {
     if !runners().contains(&Runner::Nextest) {
         return;
     }
-    let scene = Scene::new();
-    everybody_dies(&scene, &Consumer::of("deaths", Runner::Nextest));
+    let scene = Scene::of(nodes, TestHome::with_stand_in());
+    everybody_dies(&scene, &victims(nodes, Runner::Nextest));
+    let text = sweep(&scene.home);
+    assert!(text.contains(r#""outcome":"repaired""#), "{text}");
+    scene.home.ends_with(1);
+}
+
+/// From the directory of a project that has nothing to do with it; what it says.
+#[track_caller]
+pub fn sweep(home: &TestHome) -> String {
     let elsewhere = Consumer::of("explicit", Runner::Cargo);
     let mut sweep = clean(Command::new(target_dir().join("debug/explicit_control")));
-    sweep.current_dir(&elsewhere.dir).env("CRATEDB_TEST_DIR", scene.home.dir.path()).arg("sweep");
-    let output = sweep.output().unwrap();
+    let mut environment = home.environment();
+    environment.remove("CRATEDB_HOME");
+    let output = sweep.current_dir(&elsewhere.dir).envs(environment).arg("sweep").output().unwrap();
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success() && text.contains(r#""outcome":"repaired""#), "{text}");
-    scene.home.ends_with(1);
+    assert!(output.status.success(), "{text}");
+    text
 }
 
 /// All eight tests fail with these words.
 #[track_caller]
-fn all_say(plan: Plan, limit: Duration, words: &[&str]) {
+pub fn all_say(plan: Plan, limit: Duration, words: &[&str]) {
     let began = Instant::now();
     let output = plan.args(&["--tests", "--no-fail-fast"]).run().failed().output;
     assert!(began.elapsed() < limit, "took {:?}", began.elapsed());
@@ -282,13 +340,17 @@ fn two_hundred_and_fifty_six_tests_see_only_their_own_rows_on_a_real_server() {
 
 #[test]
 fn a_real_server_dies_with_its_keeper_while_it_starts_and_while_it_runs() {
+    real_servers_die(1);
+}
+
+pub fn real_servers_die(nodes: usize) {
     let Some(home) = TestHome::real() else { return };
-    let scene = Scene::with(home);
-    let mut run = scene.start(&Consumer::of("deaths", Runner::Cargo), Runner::Cargo, "middle:wait");
+    let scene = Scene::of(nodes, home);
+    let mut run = scene.start(&victims(nodes, Runner::Cargo), Runner::Cargo, "middle:wait");
     // While it starts: the tests that wait start another keeper, which begins anew.
-    let (_, first) = scene.kill_the_keeper();
+    let first = scene.kill_the_keeper();
     run.wait_for_file(&scene.path("here"));
-    let (_, second) = scene.kill_the_keeper();
+    let second = scene.kill_the_keeper();
     scene.go_on();
     run.finish().passed();
     scene.home.ends_with(3);

@@ -27,8 +27,17 @@ impl Consumer {
         Self::checkout(name, name, runner)
     }
 
+    /// The same with cargo features of the project; its runs have to name them, too.
+    pub fn with_features(name: &str, features: &str, runner: Runner) -> Self {
+        Self::built(name, name, runner, &["--features", features])
+    }
+
     /// The same under another directory name, as if somebody had cloned the project twice.
     pub fn checkout(name: &str, directory: &str, runner: Runner) -> Self {
+        Self::built(name, directory, runner, &[])
+    }
+
+    fn built(name: &str, directory: &str, runner: Runner, arguments: &[&str]) -> Self {
         let consumer = Self { dir: target_dir().join("src").join(directory) };
         consumer.copy(&root().join("tests/consumers").join(name));
         let mut build = clean(Command::new("cargo"));
@@ -36,6 +45,7 @@ impl Consumer {
             Runner::Cargo => ["test", "--no-run", "--workspace"].as_slice(),
             Runner::Nextest => ["nextest", "run", "--no-run", "--workspace"].as_slice(),
         });
+        build.args(arguments);
         let built = build.output().unwrap();
         assert!(built.status.success(), "{name} does not build:\n{}", String::from_utf8_lossy(&built.stderr));
         consumer

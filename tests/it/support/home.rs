@@ -13,7 +13,9 @@ pub struct TestHome {
     home: PathBuf,
     /// `CRATEDB_TEST_DIR` of the runs.
     pub dir: tempfile::TempDir,
-    _files: tempfile::TempDir,
+    /// `XDG_CACHE_HOME`, where the JVM's caches are to be made.
+    caches: Option<PathBuf>,
+    files: tempfile::TempDir,
 }
 
 impl TestHome {
@@ -24,6 +26,27 @@ impl TestHome {
     /// With a shell script of this text as `bin/crate`.
     pub fn with_script(text: &str) -> Self {
         Self::with(|program| fs::write(program, format!("#!/bin/sh\n{text}\n")).unwrap())
+    }
+
+    /// A stand-in whose start script acts as one with a JVM of 25, and makes its caches.
+    pub fn with_jvm() -> Self {
+        Self::with_jvm_that("")
+    }
+
+    /// The same, but for what this shell command does before anything else.
+    pub fn with_jvm_that(does: &str) -> Self {
+        let script = include_str!("../../../src/provider/process/standin.sh").replacen('\n', &format!("\n{does}\n"), 1);
+        let mut made = Self::with(|program| fs::write(program, script).unwrap());
+        assert!(fs::copy(standin::binary(), made.home.join("lib/simulator")).unwrap() > 0);
+        for dir in ["jdk", "cache"] {
+            fs::create_dir(made.home.join(dir)).unwrap();
+        }
+        fs::write(made.home.join("jdk/release"), "JAVA_VERSION=\"25.0.3\"\n").unwrap();
+        for part in ["lib/simulator", "jdk", "cache", "jdk/release"] {
+            fs::set_permissions(made.home.join(part), fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        made.caches = Some(made.home.join("cache"));
+        made
     }
 
     /// Whoever is nobody can read it: these tests may run as root, and servers never do.
@@ -37,7 +60,14 @@ impl TestHome {
         for part in ["", "bin", "lib", "bin/crate"] {
             fs::set_permissions(home.join(part), fs::Permissions::from_mode(0o755)).unwrap();
         }
-        Self { home, dir: keeper_files(), _files: files }
+        Self { home, dir: keeper_files(), caches: None, files }
+    }
+
+    /// The same with caches of its JVM, in a place of its own.
+    pub fn real_with_caches() -> Option<Self> {
+        let real = Self::real()?;
+        fs::set_permissions(real.files.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        Some(Self { caches: Some(real.files.path().to_owned()), ..real })
     }
 
     /// The real one that `CRATEDB_HOME` names; none where there is none, with the reason on descriptor 2.
@@ -46,11 +76,16 @@ impl TestHome {
             super::skip("crate", "CRATEDB_HOME names no CrateDB");
             return None;
         };
-        Some(Self { home, dir: keeper_files(), _files: tempfile::tempdir().unwrap() })
+        Some(Self { home, dir: keeper_files(), caches: None, files: tempfile::tempdir().unwrap() })
     }
 
     pub fn environment(&self) -> HashMap<String, String> {
+        let jvm = match &self.caches {
+            Some(caches) => ("XDG_CACHE_HOME", caches.display().to_string()),
+            None => ("CRATEDB_TEST_JVM_CACHE", "0".into()),
+        };
         [
+            jvm,
             ("CRATEDB_HOME", self.home.display().to_string()),
             ("CRATEDB_TEST_DIR", self.dir.path().display().to_string()),
             ("CRATEDB_TEST_LOG", "debug".into()),
@@ -61,8 +96,30 @@ impl TestHome {
 
     /// How many servers were started, as the keepers' log has it.
     pub fn made(&self) -> usize {
-        let started = format!("starting CrateDB from {}", self.home.display());
-        self.log().lines().filter(|line| line.contains(&started)).count()
+        let started = format!("CrateDB from {}", self.home.display());
+        self.log().lines().filter(|line| line.contains("starting ") && line.contains(&started)).count()
+    }
+
+    /// The JVM's caches that are whole.
+    pub fn caches(&self) -> Vec<PathBuf> {
+        let root = self.caches.as_ref().map(|dir| dir.join("cratedb-test/jvm"));
+        let all =
+            root.and_then(|root| fs::read_dir(root).ok()).into_iter().flatten().map(|entry| entry.unwrap().path());
+        all.filter(|dir| dir.join("about.json").is_file()).map(|dir| dir.join("crate.aot")).collect()
+    }
+
+    #[track_caller]
+    pub fn wait_for_cache(&self) -> PathBuf {
+        let mut found = None;
+        super::wait_within(std::time::Duration::from_secs(120), "a cache", || {
+            found = self.caches().pop();
+            if found.is_some() { Ok(()) } else { Err(self.log()) }
+        });
+        found.unwrap()
+    }
+
+    pub fn trainers(&self) -> Vec<u32> {
+        processes::named("cratedb-trainer", self.dir.path())
     }
 
     /// The servers that live, each with its directory.

@@ -5,10 +5,15 @@ use std::path::Path;
 
 /// Keepers whose files are in `dir`, by process id.
 pub fn keepers(dir: &Path) -> Vec<u32> {
+    named("cratedb-keeper", dir)
+}
+
+/// Processes of that name whose files are in `dir`.
+pub fn named(wanted_name: &str, dir: &Path) -> Vec<u32> {
     let wanted = format!("CRATEDB_TEST_DIR={}", dir.display());
     let all = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
     all.filter(|pid| {
-        name(*pid).as_deref() == Some("cratedb-keeper") && !is_dead(*pid) && environment(*pid).contains(&wanted)
+        name(*pid).as_deref() == Some(wanted_name) && !is_dead(*pid) && environment(*pid).contains(&wanted)
     })
     .collect()
 }

@@ -11,29 +11,38 @@ fn t1_acquires() -> Result<()> {
     deaths::moment("before");
     deaths::while_acquiring();
     deaths::in_a_runtime(async {
-        let cluster = Session::current().await?.cluster("t1").await?;
+        let session = if cfg!(feature = "nodes") {
+            Session::builder().nodes(3).join().await?
+        } else {
+            Session::current().await?
+        };
+        let cluster = session.cluster("t1").await?;
         work(&cluster).await
     })
 }
 
-#[cratedb_cluster]
+#[cfg_attr(feature = "nodes", cratedb_cluster(nodes = 3))]
+#[cfg_attr(not(feature = "nodes"), cratedb_cluster)]
 async fn t2(cluster: Cluster) -> Result<()> {
     work(&cluster).await
 }
 
-#[cratedb_cluster]
+#[cfg_attr(feature = "nodes", cratedb_cluster(nodes = 3))]
+#[cfg_attr(not(feature = "nodes"), cratedb_cluster)]
 async fn t3_middle(cluster: Cluster) -> Result<()> {
     work(&cluster).await?;
     deaths::moment("middle");
     Ok(())
 }
 
-#[cratedb_cluster]
+#[cfg_attr(feature = "nodes", cratedb_cluster(nodes = 3))]
+#[cfg_attr(not(feature = "nodes"), cratedb_cluster)]
 async fn t4(cluster: Cluster) -> Result<()> {
     work(&cluster).await
 }
 
-#[cratedb_cluster]
+#[cfg_attr(feature = "nodes", cratedb_cluster(nodes = 3))]
+#[cfg_attr(not(feature = "nodes"), cratedb_cluster)]
 async fn t5_last(cluster: Cluster) -> Result<()> {
     work(&cluster).await?;
     deaths::moment("last");

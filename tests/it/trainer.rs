@@ -1,0 +1,130 @@
+//! The JVM's cache: made behind the back of a run, by a process whose death leaves nothing for long.
+
+use std::fs;
+use std::time::Duration;
+
+use crate::process::sweep;
+use crate::support::consumer::Consumer;
+use crate::support::home::TestHome;
+use crate::support::run::{Plan, Runner};
+use crate::support::{processes, wait_for, wait_within};
+
+fn run(home: &TestHome) {
+    Plan::new(&Consumer::of("basic", Runner::Cargo), Runner::Cargo).args(&["--tests"]).home(home).run().passed();
+}
+
+/// No trainer, no server, no data.
+#[track_caller]
+fn nothing_is_left(home: &TestHome) {
+    wait_for("the trainer's end", || match home.trainers() {
+        none if none.is_empty() => Ok(()),
+        some => Err((some, home.log())),
+    });
+    assert_eq!((home.servers(), home.directories()), (vec![], vec![]), "{}", home.log());
+}
+
+fn makes_a_cache_that_the_next_run_uses(home: &TestHome) {
+    run(home);
+    let cache = home.wait_for_cache();
+    nothing_is_left(home);
+    assert!(!home.log().contains("the JVM gets its cache"), "{}", home.log());
+    run(home);
+    home.ends_with(2);
+    assert!(home.log().contains("the JVM gets its cache") && !home.log().contains("did not take"), "{}", home.log());
+    assert_eq!((home.trainers(), home.caches()), (vec![], vec![cache]), "once is enough");
+}
+
+#[test]
+fn a_run_is_followed_by_a_cache_that_the_next_one_uses() {
+    makes_a_cache_that_the_next_run_uses(&TestHome::with_jvm());
+}
+
+#[test]
+fn a_real_run_is_followed_by_a_cache_that_the_next_one_uses() {
+    let Some(home) = TestHome::real_with_caches() else { return };
+    makes_a_cache_that_the_next_run_uses(&home);
+    // As a JVM sees it that is given the cache of another: it starts without.
+    let cache = home.caches().remove(0);
+    let length = fs::metadata(&cache).unwrap().len();
+    fs::File::options().write(true).open(&cache).unwrap().set_len(length / 2).unwrap();
+    fs::File::options().write(true).open(&cache).unwrap().set_len(length).unwrap();
+    run(&home);
+    assert_eq!(home.log().matches("thrown away").count() > 0, true, "{}", home.log());
+    let again = home.wait_for_cache();
+    assert!(fs::metadata(again).unwrap().len() > 1 << 20);
+    nothing_is_left(&home);
+}
+
+#[test]
+fn where_ci_is_set_none_is_made_unless_it_is_asked_for() {
+    for (asked, expected) in [("auto", 0), ("1", 1)] {
+        let home = TestHome::with_jvm();
+        let plan = Plan::new(&Consumer::of("basic", Runner::Cargo), Runner::Cargo).args(&["--tests"]).home(&home);
+        plan.env("CI", "true").env("CRATEDB_TEST_JVM_CACHE", asked).run().passed();
+        home.ends_with(1);
+        if expected == 1 {
+            home.wait_for_cache();
+        }
+        nothing_is_left(&home);
+        assert_eq!(home.caches().len(), expected, "{asked}");
+    }
+}
+
+/// A trainer whose server has been started and does not get on.
+fn with_a_trainer_at_work() -> (TestHome, u32) {
+    let home = TestHome::with_jvm_that("case $CRATE_JAVA_OPTS in *AOTMode=record*) exec sleep 1000 ;; esac");
+    run(&home);
+    let mut trainer = 0;
+    wait_for("a trainer's server", || match (&home.trainers()[..], home.servers().len()) {
+        ([one], 1) => {
+            trainer = *one;
+            Ok(())
+        }
+        seen => Err((format!("{seen:?}"), home.log())),
+    });
+    (home, trainer)
+}
+
+#[track_caller]
+fn kill(home: &TestHome, trainer: u32) {
+    processes::kill_and_wait(trainer);
+    wait_within(Duration::from_secs(10), "the server's end", || match home.servers() {
+        none if none.is_empty() => Ok(()),
+        some => Err(some),
+    });
+    assert_eq!(home.directories().len(), 1, "nobody is left who could remove its data");
+}
+
+#[test]
+fn what_a_killed_trainer_leaves_is_removed_by_the_next_run() {
+    let (home, trainer) = with_a_trainer_at_work();
+    let left = home.directories();
+    kill(&home, trainer);
+    run(&home);
+    assert!(!left[0].exists(), "{}", home.log());
+    home.trainers().into_iter().for_each(processes::kill_and_wait);
+}
+
+#[test]
+fn what_a_killed_trainer_leaves_is_removed_by_a_sweep() {
+    let (home, trainer) = with_a_trainer_at_work();
+    kill(&home, trainer);
+    let text = sweep(&home);
+    assert!(text.contains("cache of the JVM") && text.contains(r#""outcome":"repaired""#), "{text}");
+    assert_eq!(home.directories(), Vec::<std::path::PathBuf>::new());
+    assert!(!sweep(&home).contains("cache of the JVM"), "once");
+}
+
+#[test]
+fn a_run_does_not_wait_for_a_trainer_and_starts_no_second_one() {
+    let (home, trainer) = with_a_trainer_at_work();
+    run(&home);
+    wait_for("the second one's end", || match &home.trainers()[..] {
+        [one] if *one == trainer => Ok(()),
+        some => Err(some.to_vec()),
+    });
+    assert_eq!(home.made(), 2);
+    assert!(home.log().contains("another trainer is at it"), "{}", home.log());
+    processes::kill_and_wait(trainer);
+    sweep(&home);
+}
