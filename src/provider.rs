@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::chain::Provider;
 #[cfg(feature = "container")]
 pub(crate) use self::container::{Leftover, sweep as sweep_containers};
-#[cfg(feature = "process")]
+#[cfg(any(feature = "process", feature = "container"))]
 pub(crate) use self::jvm::{STEP as TRAINING_STEP, run as run_training};
 pub(crate) use crate::environment::CloudTarget;
 use crate::error::{Error, Result};
@@ -175,6 +175,26 @@ pub(crate) struct NotAcquired {
     pub(crate) maybe_up: bool,
 }
 
+#[cfg(feature = "container")]
+impl LocalTarget {
+    /// Of a server that belongs to no project: it makes the cache of an image's JVM.
+    pub(crate) fn for_training(image: &str) -> Self {
+        Self {
+            kind: LocalKind::Container,
+            image: image.to_owned(),
+            version: None,
+            nodes: 1,
+            project: String::new(),
+            key: "cache of the JVM".to_owned(),
+            home: None,
+            mirror: None,
+            jvm_cache: JvmCache::Off,
+            outlives: false,
+            lacking: Vec::new(),
+        }
+    }
+}
+
 #[cfg(test)]
 impl LocalTarget {
     /// With what settings say by default.
@@ -259,7 +279,7 @@ impl Intents {
 pub(crate) type Acquired = Result<Resource, NotAcquired>;
 
 /// For whoever sweeps: see the providers of this machine. Blocks.
-#[cfg(feature = "process")]
+#[cfg(any(feature = "process", feature = "container"))]
 pub(crate) fn clear_trainings(dry_run: bool) -> Vec<(String, Option<Result<()>>)> {
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(local::clear_trainings(dry_run)),

@@ -3,6 +3,7 @@
 //! Nothing that starts a container owns it: a keeper may be killed. So each goes under a name that the journal knows
 //! before the engine does, and by that name it is removed; labels say whose it is to those who have no journal.
 
+mod cache;
 mod command;
 mod context;
 mod engine;
@@ -12,14 +13,18 @@ mod left;
 mod pull;
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::cache::{make, remove_left};
+use self::command::Cache;
 pub(super) use self::engine::Engine;
 use self::engine::State;
 use self::find::Address;
 pub(crate) use self::left::{Leftover, sweep};
+use super::jvm::Training;
 use super::{Acquired, Intents, LocalTarget, NotAcquired, OnExit, Ours, Progress, Released, Resource};
 use crate::error::{Error, Kind, Result};
 use crate::probe::{self, Patience};
@@ -32,6 +37,8 @@ const REMOVAL: Duration = Duration::from_secs(60);
 
 pub(super) struct Container {
     target: LocalTarget,
+    /// What a start without the JVM's cache leaves to do.
+    training: Mutex<Option<Training>>,
 }
 
 /// What the journal says of a cluster in containers.
@@ -93,7 +100,12 @@ impl Held {
 
 impl Container {
     pub(super) fn new(target: LocalTarget) -> Self {
-        Self { target }
+        Self { target, training: Mutex::default() }
+    }
+
+    /// The cache that the next start would use, if it is to be made: once, after a start without it.
+    pub(super) fn training(&self) -> Option<Training> {
+        self.training.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     pub(super) async fn acquire(
@@ -117,6 +129,7 @@ impl Container {
         }
     }
 
+    /// With the JVM's cache if there is one, and without it if the server does not survive it.
     async fn start(
         &self,
         held: &Held,
@@ -126,31 +139,63 @@ impl Container {
         progress: &Progress,
     ) -> Result<Resource> {
         let image = &self.target.image;
-        if engine.image_id(image).await?.is_none() {
-            engine.pull(image, deadline, progress).await?;
-        }
+        let id = match engine.image_id(image).await? {
+            Some(id) => id,
+            None => engine.pull(image, deadline, progress).await?,
+        };
         progress.step(match held.nodes {
             1 => format!("starting a container of image {image}"),
             count => format!("starting {count} containers of image {image}"),
         });
+        let training = cache::of(&self.target, engine, &id);
+        let run = |cache| async move { self.run(held, engine, journal, &cache, deadline, progress).await };
+        let file = training.as_ref().and_then(|training| training.cache.file());
+        let (Some(training), Some(file)) = (&training, file) else {
+            let resource = run(Cache::None).await?;
+            let due = cache::due(&self.target, engine, &held.name, training).await;
+            *self.training.lock().unwrap_or_else(PoisonError::into_inner) = due;
+            return Ok(resource);
+        };
+        match run(Cache::Use(file)).await {
+            Ok(resource) => {
+                if let Some(said) = super::jvm::refusal(&engine.log(&held.name, "all").await.join("\n")) {
+                    tracing::warn!(said, "the JVM did not take its cache, which is thrown away");
+                    training.cache.discard();
+                }
+                Ok(resource)
+            }
+            Err(error) if error.kind() == Kind::Timeout => Err(error),
+            Err(error) => {
+                tracing::warn!(%error, "the server did not start with the cache of its JVM");
+                progress.step("the server did not start with the cache of its JVM; starting again without it");
+                held.remove_at(engine, Instant::now() + REMOVAL).await?;
+                let resource = run(Cache::None).await?;
+                training.cache.discard();
+                Ok(resource)
+            }
+        }
+    }
+
+    async fn run(
+        &self,
+        held: &Held,
+        engine: &Engine,
+        journal: Option<&Path>,
+        cache: &Cache,
+        deadline: Instant,
+        progress: &Progress,
+    ) -> Result<Resource> {
         let (address, host) = engine.reachable().await;
         let names = held.containers();
         let cluster = command::Cluster {
-            image,
+            image: &self.target.image,
             names: &names,
             labels: labels::of(&self.target, Identity::own().ok().as_ref(), journal),
             address,
             memory: engine.memory().await,
+            cache,
         };
-        let made = async {
-            // The others need the first one's network, and there is one only when it runs.
-            for (node, name) in names.iter().enumerate() {
-                engine.create(name, cluster.body(node)).await?;
-                engine.start(name).await?;
-            }
-            Ok::<_, Error>(())
-        };
-        match tokio::time::timeout_at(deadline.into(), made).await {
+        match tokio::time::timeout_at(deadline.into(), cluster.start(engine)).await {
             Ok(made) => made.map_err(|error| self.not_started(&error))?,
             Err(_) => return Err(self.too_late(held)),
         }
@@ -170,7 +215,7 @@ impl Container {
         progress: &Progress,
     ) -> Result<Resource> {
         let ready = async {
-            let (port, pg_port) = self.ports(held, engine).await?;
+            let (port, pg_port) = Self::ports(held, engine).await.map_err(|error| self.failed().because(error))?;
             let http_url = format!("http://{host}:{port}");
             let wallet = Wallet::new(Credentials::None);
             let told = |text| progress.step(text);
@@ -204,7 +249,7 @@ impl Container {
     }
 
     /// Where the first container's ports for HTTP and PostgreSQL are found.
-    async fn ports(&self, held: &Held, engine: &Engine) -> Result<(u16, u16)> {
+    async fn ports(held: &Held, engine: &Engine) -> Result<(u16, u16)> {
         let name = &held.name;
         // Some engines map them a moment after the start.
         let limit = Instant::now() + Duration::from_secs(5);
@@ -219,14 +264,17 @@ impl Container {
                 _ => Look::NotYet("the engine mapped none for it".to_owned()),
             })
         };
-        wait::until(&awaited, wait::SERVER, limit, |_| (), looked).await.map_err(|error| {
-            self.failed().because(error).hint(format!("`docker port {name}` shows what an engine maps for a container"))
-        })
+        wait::until(&awaited, wait::SERVER, limit, |_| (), looked)
+            .await
+            .map_err(|error| error.hint(format!("`docker port {name}` shows what an engine maps for a container")))
     }
 
     /// Removes the containers that the journal names. Those that are gone are no error.
     pub(super) async fn remove(&self, held: &serde_json::Value, deadline: Instant, progress: &Progress) -> Result<()> {
-        let held = Held::read(held)?;
+        Self::remove_held(&Held::read(held)?, deadline, progress).await
+    }
+
+    async fn remove_held(held: &Held, deadline: Instant, progress: &Progress) -> Result<()> {
         progress.step(format!("removing {}", held.describe()));
         let engine = match &held.engine {
             Some(address) => Engine::at(address).await,

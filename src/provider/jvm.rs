@@ -4,6 +4,7 @@
 //! matters, one set of flags; a JVM that finds that it does not fit starts without it and says so in its log. Nothing
 //! ever depends on a cache: without one a start takes longer.
 
+mod lessons;
 mod training;
 
 use std::fs;
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::lessons::practise;
 pub(super) use self::training::{Lease, left_below};
 pub(crate) use self::training::{STEP, Training, run};
 
@@ -100,6 +102,11 @@ impl Cache {
     /// A file that is there whether the cache is or not.
     fn beside(&self, extension: &str) -> PathBuf {
         self.dir.with_extension(extension)
+    }
+
+    /// Where it is made, if it is made beside its place; nobody else's while the lease is held.
+    pub(super) fn work_dir(&self) -> PathBuf {
+        self.beside("work")
     }
 
     /// Throws it away: it did not fit. Nothing stands in the way of a new one.

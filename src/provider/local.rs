@@ -1,13 +1,13 @@
 //! Servers of this machine: a process of the installation that is named, else a container; or one error that says what
 //! each provider lacks.
 
-#[cfg(feature = "process")]
+#[cfg(any(feature = "process", feature = "container"))]
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 #[cfg(feature = "container")]
 use super::container::{Container, Engine};
-#[cfg(feature = "process")]
+#[cfg(any(feature = "process", feature = "container"))]
 use super::jvm::Training;
 use super::memory::Memory;
 #[cfg(feature = "process")]
@@ -35,7 +35,7 @@ pub(super) const SINGLE_NODE: &str = "discovery.type=single-node";
 pub(crate) struct Local {
     target: LocalTarget,
     /// A cache for the JVM of the server that was started, to be made when nobody needs the server any more.
-    #[cfg(feature = "process")]
+    #[cfg(any(feature = "process", feature = "container"))]
     training: Mutex<Option<Training>>,
     memory: Memory,
 }
@@ -45,7 +45,7 @@ impl Local {
         Self {
             target,
             memory: Memory::default(),
-            #[cfg(feature = "process")]
+            #[cfg(any(feature = "process", feature = "container"))]
             training: Mutex::default(),
         }
     }
@@ -63,6 +63,12 @@ impl Local {
     }
 
     async fn start(&self, deadline: Instant, progress: &Progress, intents: &Intents) -> Acquired {
+        #[cfg(any(feature = "process", feature = "container"))]
+        for (name, cleared) in clear_trainings(false).await {
+            if let Some(Err(error)) = cleared {
+                tracing::warn!(%error, name, "what a killed trainer left stays");
+            }
+        }
         match (&self.target.home, self.target.kind) {
             (Some(home), _) => self.acquire_process(home, deadline, progress, intents).await,
             (None, LocalKind::Process) => {
@@ -74,11 +80,6 @@ impl Local {
 
     #[cfg(feature = "process")]
     async fn acquire_process(&self, home: &str, deadline: Instant, progress: &Progress, intents: &Intents) -> Acquired {
-        for (name, cleared) in clear_trainings(false).await {
-            if let Some(Err(error)) = cleared {
-                tracing::warn!(%error, name, "what a killed trainer left stays");
-            }
-        }
         let process = Process::new(home, &self.target);
         let acquired = process.acquire(deadline, progress, intents).await;
         *self.training.lock().unwrap_or_else(PoisonError::into_inner) = process.training();
@@ -86,7 +87,7 @@ impl Local {
     }
 
     /// What is worth doing once everything is let go of. Nothing waits for it, and nothing depends on it.
-    #[cfg(feature = "process")]
+    #[cfg(any(feature = "process", feature = "container"))]
     pub(super) fn afterwards(&self) {
         let due = self.training.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(training) = due
@@ -96,7 +97,7 @@ impl Local {
         }
     }
 
-    #[cfg(not(feature = "process"))]
+    #[cfg(not(any(feature = "process", feature = "container")))]
     pub(super) fn afterwards(&self) {}
 
     #[cfg(not(feature = "process"))]
@@ -107,7 +108,12 @@ impl Local {
     #[cfg(feature = "container")]
     async fn acquire_container(&self, deadline: Instant, progress: &Progress, intents: &Intents) -> Acquired {
         match Engine::find().await {
-            Ok(engine) => Container::new(self.target.clone()).acquire(&engine, deadline, progress, intents).await,
+            Ok(engine) => {
+                let container = Container::new(self.target.clone());
+                let acquired = container.acquire(&engine, deadline, progress, intents).await;
+                *self.training.lock().unwrap_or_else(PoisonError::into_inner) = container.training();
+                acquired
+            }
             Err(lacks) => Err(NotAcquired::nothing(self.nothing_usable(&lacks))),
         }
     }
@@ -167,34 +173,49 @@ impl Local {
 }
 
 /// Makes a cache for the JVM, in the process of a trainer.
-#[cfg(feature = "process")]
+#[cfg(any(feature = "process", feature = "container"))]
 pub(super) async fn train(training: &Training) -> Result<()> {
     let Some(mut lease) = training.begin()? else {
         tracing::info!("another trainer is at it, or was");
         return Ok(());
     };
     clear(&mut lease).await?;
-    super::process::make(training, &mut lease).await
+    match is_process(&training.with) {
+        #[cfg(feature = "process")]
+        true => super::process::make(training, &mut lease).await,
+        #[cfg(feature = "container")]
+        false => super::container::make(training, &mut lease).await,
+        #[cfg(not(all(feature = "process", feature = "container")))]
+        _ => Err(without("container", "cannot make a cache for the JVM")),
+    }
 }
 
 /// Removes what killed trainers left: servers, which are dead, and their data. Their names, and how that went; with
 /// `dry_run` nothing is done.
-#[cfg(feature = "process")]
+#[cfg(any(feature = "process", feature = "container"))]
 pub(super) async fn clear_trainings(dry_run: bool) -> Vec<(String, Option<Result<()>>)> {
     let mut all = Vec::new();
     for mut lease in super::jvm::roots().iter().flat_map(|root| super::jvm::left_below(root)) {
-        let name = lease.left.as_ref().and_then(|held| held["name"].as_str()).unwrap_or_default().to_owned();
+        let word = |name: &str| lease.left.as_ref().and_then(|held| held[name].as_str()).unwrap_or_default();
+        let name = format!("{} {}", word("provider"), word("name"));
         let cleared = if dry_run { None } else { Some(clear(&mut lease).await) };
         all.push((name, cleared));
     }
     all
 }
 
-#[cfg(feature = "process")]
+#[cfg(any(feature = "process", feature = "container"))]
 async fn clear(lease: &mut super::jvm::Lease) -> Result<()> {
     if let Some(held) = &lease.left {
         tracing::info!(%held, "a trainer was killed; removing what it left");
-        super::process::remove_left(held).await?;
+        match is_process(held) {
+            #[cfg(feature = "process")]
+            true => super::process::remove_left(held).await?,
+            #[cfg(feature = "container")]
+            false => super::container::remove_left(held).await?,
+            #[cfg(not(all(feature = "process", feature = "container")))]
+            _ => return Err(without("container", "cannot remove what a killed trainer left")),
+        }
         lease.settle();
     }
     Ok(())

@@ -72,7 +72,7 @@ pub fn sweep(dry_run: bool, forget: Option<&str>) -> Result<Vec<Swept>> {
 }
 
 /// What killed makers of JVM caches left. They have no journal: a lock beside each cache says what was started for it.
-#[cfg(feature = "process")]
+#[cfg(any(feature = "process", feature = "container"))]
 fn of_trainers(dry_run: bool) -> Vec<Swept> {
     let one = |(name, cleared): (String, Option<Result<()>>)| {
         let (outcome, detail) = match cleared {
@@ -83,7 +83,7 @@ fn of_trainers(dry_run: bool) -> Vec<Swept> {
         Swept {
             key: "cache of the JVM".to_owned(),
             hash: String::new(),
-            owed: format!("process {name}"),
+            owed: name,
             outcome: outcome.to_owned(),
             detail,
         }
@@ -91,7 +91,7 @@ fn of_trainers(dry_run: bool) -> Vec<Swept> {
     crate::provider::clear_trainings(dry_run).into_iter().map(one).collect()
 }
 
-#[cfg(not(feature = "process"))]
+#[cfg(not(any(feature = "process", feature = "container")))]
 fn of_trainers(_: bool) -> Vec<Swept> {
     Vec::new()
 }

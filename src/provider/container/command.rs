@@ -1,15 +1,22 @@
 //! How a server in a container is started: the one place for its flags, its environment, ports and mounts.
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 
 use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType, PortBinding};
 
+use super::engine::Engine;
+use crate::error::Result;
 use crate::provider::{jvm, local};
 
 /// Ports of the first node inside; each further one has the next.
 pub(super) const HTTP: u16 = 4200;
 pub(super) const POSTGRESQL: u16 = 5432;
 const TRANSPORT: u16 = 4300;
+
+/// Where a container finds the cache of its JVM, or makes it.
+const CACHES: &str = "/cratedb-test";
+pub(super) const CACHE: &str = "crate.aot";
 
 /// With less memory than this in all, in bytes, the data stays on disk.
 const MEMORY_FOR_DATA: i64 = 4 << 30;
@@ -24,9 +31,29 @@ pub(super) struct Cluster<'a> {
     pub(super) address: Option<String>,
     /// The engine's, in bytes.
     pub(super) memory: i64,
+    pub(super) cache: &'a Cache,
+}
+
+/// What the JVM does about its cache. Files and directories are this machine's.
+#[derive(Debug)]
+pub(super) enum Cache {
+    None,
+    /// It reads this file.
+    Use(PathBuf),
+    /// It makes one in this directory, when it ends.
+    Make(PathBuf),
 }
 
 impl Cluster<'_> {
+    /// Makes and starts all of them, the first one first: the others need its network, and there is one only when it runs.
+    pub(super) async fn start(&self, engine: &Engine) -> Result<()> {
+        for (node, name) in self.names.iter().enumerate() {
+            engine.create(name, self.body(node)).await?;
+            engine.start(name).await?;
+        }
+        Ok(())
+    }
+
     /// The container of one node.
     pub(super) fn body(&self, node: usize) -> ContainerCreateBody {
         let ports = [HTTP, POSTGRESQL].map(|port| format!("{port}/tcp"));
@@ -52,12 +79,17 @@ impl Cluster<'_> {
     }
 
     fn environment(&self) -> Vec<String> {
+        let cache = match self.cache {
+            Cache::None => String::new(),
+            Cache::Use(_) => format!(" -XX:AOTCache={CACHES}/{CACHE}"),
+            Cache::Make(_) => format!(" -XX:AOTCacheOutput={CACHES}/{CACHE}"),
+        };
         let nodes = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
         vec![
             // Log files of the garbage collector, 1 GiB at most, that nobody reads.
             "CRATE_DISABLE_GC_LOGGING=1".to_owned(),
             format!("CRATE_HEAP_SIZE={}", jvm::heap(nodes)),
-            format!("CRATE_JAVA_OPTS={} {}", jvm::FLAGS, jvm::FIRST_HEAP),
+            format!("CRATE_JAVA_OPTS={} {}{cache}", jvm::FLAGS, jvm::FIRST_HEAP),
         ]
     }
 
@@ -92,8 +124,21 @@ impl Cluster<'_> {
 
     /// Tables are made in half the time in memory, and there is no volume that could stay.
     fn mounts(&self) -> Option<Vec<Mount>> {
+        let bound = |path: &Path, target: String, read_only| Mount {
+            source: Some(path.display().to_string()),
+            target: Some(target),
+            typ: Some(MountType::BIND),
+            read_only: Some(read_only),
+            ..Mount::default()
+        };
+        let cache = match self.cache {
+            Cache::None => None,
+            Cache::Use(file) => Some(bound(file, format!("{CACHES}/{CACHE}"), true)),
+            Cache::Make(dir) => Some(bound(dir, CACHES.to_owned(), false)),
+        };
         let data = Mount { target: Some("/data".to_owned()), typ: Some(MountType::TMPFS), ..Mount::default() };
-        (self.memory >= MEMORY_FOR_DATA).then(|| vec![data])
+        let data = (self.memory >= MEMORY_FOR_DATA).then_some(data);
+        Some(data.into_iter().chain(cache).collect()).filter(|mounts: &Vec<_>| !mounts.is_empty())
     }
 }
 
@@ -110,7 +155,7 @@ mod tests {
         let names: Vec<String> = (0..count).map(|node| format!("c{node}")).collect();
         let labels = HashMap::from([("a".to_owned(), "b".to_owned())]);
         let address = Some("127.0.0.1".to_owned());
-        let cluster = Cluster { image: "crate:6.4.3", names: &names, labels, address, memory };
+        let cluster = Cluster { image: "crate:6.4.3", names: &names, labels, address, memory, cache: &Cache::None };
         (0..count).map(|node| cluster.body(node)).collect()
     }
 

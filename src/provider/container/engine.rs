@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use bollard::models::{ContainerCreateBody, ContainerInspectResponse, PortBinding};
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, InspectContainerOptions, InspectNetworkOptions, ListContainersOptionsBuilder,
-    LogsOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions,
+    CreateContainerOptionsBuilder, DownloadFromContainerOptionsBuilder, InspectContainerOptions, InspectNetworkOptions,
+    KillContainerOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
+    StartContainerOptions,
 };
 use bollard::{API_DEFAULT_VERSION, Docker};
 use futures_util::StreamExt as _;
@@ -148,17 +149,43 @@ impl Engine {
 
     /// The last lines that a container wrote to each of its two outputs.
     pub(super) async fn last_words(&self, name: &str, lines: u32) -> Vec<String> {
+        self.log(name, &lines.to_string()).await
+    }
+
+    /// The log of a container; `tail` is a number of lines, or `all`.
+    pub(super) async fn log(&self, name: &str, tail: &str) -> Vec<String> {
         let mut all = Vec::new();
         // The image writes warnings and errors to one and everything else to the other.
         for (stdout, stderr) in [(true, false), (false, true)] {
-            let options =
-                LogsOptionsBuilder::new().stdout(stdout).stderr(stderr).follow(false).tail(&lines.to_string()).build();
+            let options = LogsOptionsBuilder::new().stdout(stdout).stderr(stderr).follow(false).tail(tail).build();
             let output = self.docker.logs(name, Some(options)).filter_map(|part| async { part.ok() });
             let text = async { output.map(|part| part.to_string()).collect::<String>().await };
             let text = tokio::time::timeout(Duration::from_secs(5), text).await.unwrap_or_default();
             all.extend(text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned));
         }
         all
+    }
+
+    /// A small text file in a container, which need not run. None if it is not there.
+    pub(super) async fn read(&self, name: &str, path: &str) -> Option<String> {
+        const LIMIT: usize = 64 << 10;
+        let options = DownloadFromContainerOptionsBuilder::new().path(path).build();
+        let parts = self.docker.download_from_container(name, Some(options));
+        let parts = parts.take_while(|part| std::future::ready(part.is_ok())).filter_map(|part| async { part.ok() });
+        let mut archive = Vec::new();
+        let read = parts.for_each(|part| {
+            archive.extend_from_slice(&part[..part.len().min(LIMIT.saturating_sub(archive.len()))]);
+            std::future::ready(())
+        });
+        tokio::time::timeout(CALL, read).await.ok()?;
+        first_file(&archive)
+    }
+
+    /// Asks a server to end by itself.
+    pub(super) async fn stop(&self, name: &str) -> Result<()> {
+        let options = KillContainerOptionsBuilder::new().signal("SIGTERM").build();
+        let told = self.call(self.docker.kill_container(name, Some(options))).await;
+        told.map_err(|error| self.failed(&format!("stop container {name}"), &error))
     }
 
     /// Every container that has our labels, running or not.
@@ -235,6 +262,22 @@ pub(super) fn mapped(found: &ContainerInspectResponse, port: u16) -> Option<u16>
     bindings.iter().find_map(|binding| binding.host_port.as_ref()?.parse().ok().filter(|port| *port != 0))
 }
 
+/// The text of the first file of a tar archive: engines hand out files in no other way.
+fn first_file(archive: &[u8]) -> Option<String> {
+    const BLOCK: usize = 512;
+    let mut rest = archive;
+    while let Some((header, data)) = rest.split_at_checked(BLOCK) {
+        let size = std::str::from_utf8(&header[124..135]).ok()?;
+        let size = usize::from_str_radix(size.trim_matches([' ', '\0']), 8).ok()?;
+        match header[156] {
+            b'0' | 0 => return String::from_utf8(data.get(..size)?.to_vec()).ok(),
+            // What describes the one that follows.
+            _ => rest = data.get(size.div_ceil(BLOCK) * BLOCK..)?,
+        }
+    }
+    None
+}
+
 /// Whether this process is in a container itself.
 pub(super) fn is_contained() -> bool {
     ["/.dockerenv", "/run/.containerenv"].iter().any(|mark| Path::new(mark).exists())
@@ -303,5 +346,37 @@ pub(super) fn plain(error: &EngineError) -> String {
             }
             cause.to_string()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(kind: u8, text: &str) -> Vec<u8> {
+        let mut header = vec![0; 512];
+        header[124..135].copy_from_slice(format!("{:011o}", text.len()).as_bytes());
+        header[156] = kind;
+        header.extend(text.as_bytes());
+        header.resize(header.len().div_ceil(512) * 512, 0);
+        header
+    }
+
+    #[test]
+    fn a_file_is_taken_out_of_its_archive() {
+        assert_eq!(first_file(&entry(b'0', "JAVA_VERSION")).as_deref(), Some("JAVA_VERSION"));
+        let described = [entry(b'x', "23 mtime=1.2"), entry(0, "JAVA")].concat();
+        assert_eq!(first_file(&described).as_deref(), Some("JAVA"));
+    }
+
+    #[test]
+    fn what_is_no_archive_or_only_its_beginning_is_nothing() {
+        let whole = entry(b'0', &"x".repeat(600));
+        for archive in [&[][..], b"nothing", &whole[..511], &whole[..1000], &entry(b'5', "")] {
+            assert_eq!(first_file(archive), None, "{} bytes", archive.len());
+        }
+        let mut damaged = entry(b'0', "JAVA");
+        damaged[124] = b'9';
+        assert_eq!(first_file(&damaged), None);
     }
 }

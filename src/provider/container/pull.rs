@@ -20,8 +20,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 const HELPER: Duration = Duration::from_secs(20);
 
 impl Engine {
-    /// Pulls an image. A killed keeper leaves nothing but layers, which the engine uses at the next try.
-    pub(super) async fn pull(&self, image: &str, deadline: Instant, progress: &Progress) -> Result<()> {
+    /// Pulls an image and gives its id. A killed keeper leaves nothing but layers, which the engine uses at the next try.
+    pub(super) async fn pull(&self, image: &str, deadline: Instant, progress: &Progress) -> Result<String> {
         progress.step(format!("pulling image {image}, which is not on this machine yet"));
         let platform = std::env::var("DOCKER_DEFAULT_PLATFORM").unwrap_or_default();
         let options = CreateImageOptionsBuilder::new().from_image(&with_tag(image)).platform(&platform).build();
@@ -42,10 +42,11 @@ impl Engine {
         let pulled = tokio::time::timeout_at(deadline.into(), pulled).await;
         let failed = format!("cannot start a container of image {image}");
         match pulled {
-            Ok(Ok(())) if self.image_id(image).await?.is_some() => Ok(()),
-            Ok(Ok(())) => Err(Error::new(Kind::Provider, failed)
-                .because("the engine says that it pulled the image, and does not have it")
-                .hint(format!("`docker pull {image}` may tell more; CRATEDB_TEST_IMAGE names another image"))),
+            Ok(Ok(())) => self.image_id(image).await?.ok_or_else(|| {
+                Error::new(Kind::Provider, failed)
+                    .because("the engine says that it pulled the image, and does not have it")
+                    .hint(format!("`docker pull {image}` may tell more; CRATEDB_TEST_IMAGE names another image"))
+            }),
             Ok(Err(error)) => Err(refused(image, failed, &error)),
             Err(_) => Err(Error::new(Kind::Timeout, format!("gave up pulling image {image}"))
                 .because(match layers.all.is_empty() {
