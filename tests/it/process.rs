@@ -20,10 +20,6 @@ pub struct Scene {
 }
 
 impl Scene {
-    fn new() -> Self {
-        Self::with(TestHome::with_stand_in())
-    }
-
     fn with(home: TestHome) -> Self {
         Self { home, meet: tempfile::tempdir().unwrap(), nodes: 1 }
     }

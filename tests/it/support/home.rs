@@ -65,9 +65,10 @@ impl TestHome {
 
     /// The same with caches of its JVM, in a place of its own.
     pub fn real_with_caches() -> Option<Self> {
-        let real = Self::real()?;
+        let mut real = Self::real()?;
         fs::set_permissions(real.files.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        Some(Self { caches: Some(real.files.path().to_owned()), ..real })
+        real.caches = Some(real.files.path().to_owned());
+        Some(real)
     }
 
     /// The real one that `CRATEDB_HOME` names; none where there is none, with the reason on descriptor 2.
@@ -108,16 +109,6 @@ impl TestHome {
         all.filter(|dir| dir.join("about.json").is_file()).map(|dir| dir.join("crate.aot")).collect()
     }
 
-    #[track_caller]
-    pub fn wait_for_cache(&self) -> PathBuf {
-        let mut found = None;
-        super::wait_within(std::time::Duration::from_secs(120), "a cache", || {
-            found = self.caches().pop();
-            if found.is_some() { Ok(()) } else { Err(self.log()) }
-        });
-        found.unwrap()
-    }
-
     pub fn trainers(&self) -> Vec<u32> {
         processes::named("cratedb-trainer", self.dir.path())
     }
@@ -142,19 +133,6 @@ impl TestHome {
         let named =
             |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("cratedb-test-"));
         paths.filter(|path| named(path) && self.is_ours(path)).collect()
-    }
-
-    #[track_caller]
-    pub fn wait_for_server(&self) -> (u32, PathBuf) {
-        let mut found = None;
-        wait_for("a server", || match &self.servers()[..] {
-            [one, ..] => {
-                found = Some(one.clone());
-                Ok(())
-            }
-            [] => Err(self.log()),
-        });
-        found.unwrap()
     }
 
     /// Waits until everybody is gone, and compares how many servers that took; nothing of them may be left.

@@ -31,11 +31,8 @@ impl Bench {
 }
 
 /// The log of a server that runs.
-fn log_of(bench: &Bench) -> String {
-    fs::read_to_string(
-        bench.intent(bench.intents.lock().unwrap().len() - 1)["dir"].as_str().unwrap().to_owned() + "/server.log",
-    )
-    .unwrap()
+fn log_of(resource: &Resource) -> String {
+    fs::read_to_string(Path::new(resource.held["dir"].as_str().unwrap()).join("server.log")).unwrap()
 }
 
 #[tokio::test]
@@ -47,7 +44,7 @@ async fn a_cache_is_made_after_the_first_session_and_used_from_then_on() {
     assert_eq!(lease.left, None);
     assert_eq!(fs::read_to_string(bench.file()).unwrap(), "a cache\n");
     let resource = bench.acquire().await.unwrap();
-    says(log_of(&bench), &["the cache is used"]);
+    says(log_of(&resource), &["the cache is used"]);
     assert_eq!(bench.process.training(), None, "it is there");
     bench.release(&resource.held, OnExit::Auto).await;
 }
