@@ -12,7 +12,7 @@ mod labels;
 mod left;
 mod pull;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -39,6 +39,8 @@ pub(super) struct Container {
     target: LocalTarget,
     /// What a start without the JVM's cache leaves to do.
     training: Mutex<Option<Training>>,
+    /// Where caches are, for tests.
+    caches: Option<PathBuf>,
 }
 
 /// What the journal says of a cluster in containers.
@@ -100,7 +102,12 @@ impl Held {
 
 impl Container {
     pub(super) fn new(target: LocalTarget) -> Self {
-        Self { target, training: Mutex::default() }
+        Self { target, training: Mutex::default(), caches: None }
+    }
+
+    #[cfg(test)]
+    fn in_caches(target: LocalTarget, caches: &Path) -> Self {
+        Self { caches: Some(caches.to_owned()), ..Self::new(target) }
     }
 
     /// The cache that the next start would use, if it is to be made: once, after a start without it.
@@ -147,12 +154,12 @@ impl Container {
             1 => format!("starting a container of image {image}"),
             count => format!("starting {count} containers of image {image}"),
         });
-        let training = cache::of(&self.target, engine, &id);
+        let training = self.cache(engine, &id);
         let run = |cache| async move { self.run(held, engine, journal, &cache, deadline, progress).await };
         let file = training.as_ref().and_then(|training| training.cache.file());
         let (Some(training), Some(file)) = (&training, file) else {
             let resource = run(Cache::None).await?;
-            let due = cache::due(&self.target, engine, &held.name, training).await;
+            let due = self.due(engine, &held.name, training).await;
             *self.training.lock().unwrap_or_else(PoisonError::into_inner) = due;
             return Ok(resource);
         };

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::command::{self, CACHE, Cache};
-use super::engine::{self, Engine, State};
+use super::engine::{Engine, State};
 use super::find::Address;
 use super::{Container, Held, REMOVAL, labels};
 use crate::error::{Error, Kind, Result};
@@ -32,30 +32,28 @@ struct With {
     engine: Address,
 }
 
-/// The cache of an image, there or not; none where it is switched off or can't be mounted.
-pub(super) fn of(target: &LocalTarget, engine: &Engine, image: &str) -> Option<Training> {
-    // An engine of another machine, or of the machine around this container, has other files than these.
-    if target.jvm_cache == JvmCache::Off || !engine.is_local() || engine::is_contained() || is_labelled() {
-        return None;
+impl Container {
+    /// The cache of an image, there or not; none where it is switched off or can't be mounted.
+    pub(super) fn cache(&self, engine: &Engine, image: &str) -> Option<Training> {
+        // An engine of another machine, or of the machine around this container, has other files than these.
+        if self.target.jvm_cache == JvmCache::Off || !engine.is_beside() || is_labelled() {
+            return None;
+        }
+        let root = self.caches.clone().or_else(|| jvm::root(false))?;
+        let name = self.target.image.clone();
+        let cache = jvm::Cache::of(&root, &[name.clone(), image.to_owned(), jvm::FLAGS.to_owned()]);
+        let about = About { home: name, jdk: String::new(), flags: jvm::FLAGS.to_owned(), size: 0, made: 0 };
+        let with = With { provider: "container".to_owned(), image: image.to_owned(), engine: engine.address.clone() };
+        Some(Training { cache, about, with: serde_json::to_value(with).ok()? })
     }
-    let parts = [target.image.clone(), image.to_owned(), jvm::FLAGS.to_owned()];
-    let cache = jvm::Cache::of(&jvm::root(false)?, &parts);
-    let about =
-        About { home: target.image.clone(), jdk: String::new(), flags: jvm::FLAGS.to_owned(), size: 0, made: 0 };
-    let with = With { provider: "container".to_owned(), image: image.to_owned(), engine: engine.address.clone() };
-    Some(Training { cache, about, with: serde_json::to_value(with).ok()? })
-}
 
-/// The same, if it is worth making: its runtime, which `container` has, can use one.
-pub(super) async fn due(
-    target: &LocalTarget,
-    engine: &Engine,
-    container: &str,
-    training: Option<Training>,
-) -> Option<Training> {
-    let training = training.filter(|training| target.jvm_cache == JvmCache::Make && training.is_due())?;
-    let jdk = jvm::runtime_in(&engine.read(container, RELEASE).await?)?;
-    Some(Training { about: About { jdk, ..training.about }, ..training })
+    /// The same, if it is worth making: its runtime, which `container` has, can use one.
+    pub(super) async fn due(&self, engine: &Engine, container: &str, training: Option<Training>) -> Option<Training> {
+        let wanted = self.target.jvm_cache == JvmCache::Make;
+        let training = training.filter(|training| wanted && training.is_due())?;
+        let jdk = jvm::runtime_in(&engine.read(container, RELEASE).await?)?;
+        Some(Training { about: About { jdk, ..training.about }, ..training })
+    }
 }
 
 /// SELinux keeps containers from files that were not labelled for them, and labels are not changed for a cache.

@@ -32,6 +32,8 @@ const CALL: Duration = Duration::from_secs(60);
 pub(in crate::provider) struct Engine {
     pub(super) docker: Docker,
     pub(super) address: Address,
+    /// It runs beside this process: on the same loopback, with the same files.
+    beside: bool,
 }
 
 /// A container with one of our labels.
@@ -77,6 +79,11 @@ impl Engine {
         engine.map_err(|why| format!("no engine at {}: {why}", address.host))
     }
 
+    /// Whether it sees the files of this process under the same paths.
+    pub(super) fn is_beside(&self) -> bool {
+        self.beside
+    }
+
     /// Whether it is reached through a socket of this machine.
     pub(super) fn is_local(&self) -> bool {
         self.address.socket().is_some()
@@ -92,7 +99,7 @@ impl Engine {
             let host = host.and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_else(|| HERE.to_owned());
             return (None, host);
         }
-        if !is_contained() {
+        if self.beside {
             return (Some(HERE.to_owned()), HERE.to_owned());
         }
         // Inside a container the engine's loopback is another one; its side of the bridge is where both meet.
@@ -278,9 +285,27 @@ fn first_file(archive: &[u8]) -> Option<String> {
     None
 }
 
-/// Whether this process is in a container itself.
-pub(super) fn is_contained() -> bool {
-    ["/.dockerenv", "/run/.containerenv"].iter().any(|mark| Path::new(mark).exists())
+/// Whether whoever listens at a socket is among the processes that this one can see. If it is not, this process is in a
+/// container into which the engine's socket was mounted.
+#[cfg(target_os = "linux")]
+fn is_beside(socket: &Path) -> bool {
+    // `rustix` has a number that can't be zero, and that is the one in question.
+    use std::os::fd::AsRawFd as _;
+    let Ok(stream) = std::os::unix::net::UnixStream::connect(socket) else { return false };
+    let mut peer = libc::ucred { pid: 0, uid: 0, gid: 0 };
+    let mut size = libc::socklen_t::try_from(size_of_val(&peer)).expect("a small structure");
+    // SAFETY: the kernel writes at most `size` bytes into `peer`, which has as many.
+    let found = unsafe {
+        let peer = (&raw mut peer).cast();
+        libc::getsockopt(stream.as_raw_fd(), libc::SOL_SOCKET, libc::SO_PEERCRED, peer, &raw mut size)
+    };
+    found == 0 && peer.pid != 0
+}
+
+/// Elsewhere, tests don't run in containers.
+#[cfg(not(target_os = "linux"))]
+fn is_beside(_: &Path) -> bool {
+    true
 }
 
 fn here() -> find::Places {
@@ -293,7 +318,10 @@ async fn ask(place: Place) -> Result<Engine, String> {
     let address = place.address?;
     let docker = connect(&address)?;
     match tokio::time::timeout(PING, docker.ping()).await {
-        Ok(Ok(_)) => Ok(Engine { docker, address }),
+        Ok(Ok(_)) => {
+            let beside = address.socket().is_some_and(is_beside);
+            Ok(Engine { docker, address, beside })
+        }
         Ok(Err(error)) => Err(plain(&error)),
         Err(_) => Err(format!("it did not answer within {}", humantime::format_duration(PING))),
     }

@@ -27,17 +27,25 @@ impl Engine {
         let options = CreateImageOptionsBuilder::new().from_image(&with_tag(image)).platform(&platform).build();
         let credentials = credentials(image).await;
         let mut layers = Layers::default();
-        let mut last = Instant::now();
+        let mut told = String::new();
+        let mut ticks = tokio::time::interval(PAUSE);
         let pulled = async {
             let mut answers = self.docker.create_image(Some(options), None, credentials);
-            while let Some(answer) = answers.next().await {
-                layers.take(&answer?);
-                if last.elapsed() >= PAUSE && !layers.all.is_empty() {
-                    last = Instant::now();
-                    progress.step(format!("pulling image {image}: {layers}"));
+            loop {
+                tokio::select! {
+                    answer = answers.next() => match answer {
+                        Some(answer) => layers.take(&answer?),
+                        None => return Ok(()),
+                    },
+                    _ = ticks.tick(), if !layers.all.is_empty() => {
+                        let text = layers.to_string();
+                        if text != told {
+                            progress.step(format!("pulling image {image}: {text}"));
+                            told = text;
+                        }
+                    }
                 }
             }
-            Ok(())
         };
         let pulled = tokio::time::timeout_at(deadline.into(), pulled).await;
         let failed = format!("cannot start a container of image {image}");

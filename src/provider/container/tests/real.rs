@@ -1,7 +1,7 @@
 //! A real CrateDB in containers: where the engine has the image of one. It is never pulled for a test.
 
 use super::*;
-use crate::provider::Resource;
+use crate::provider::{JvmCache, Resource};
 
 const IMAGE: &str = "crate:6.4.3";
 
@@ -54,6 +54,55 @@ async fn three_real_nodes_are_one_cluster_and_go_together() {
     bench.release(&resource.held, OnExit::Auto).await;
     all.iter().for_each(|name| is_gone(name, &[]));
     assert_eq!(docker(&["network", "ls", "--quiet"]).unwrap(), networks, "none was made that could be left");
+}
+
+/// A server that does not stop at its first exception, and a JVM that takes what it is given.
+#[tokio::test]
+async fn a_cache_is_made_after_a_session_and_used_from_then_on() {
+    let Some(bench) = bench(1) else { return };
+    let target = LocalTarget { jvm_cache: JvmCache::Make, ..LocalTarget::of_image(IMAGE) };
+    let caches = tempfile::tempdir().unwrap();
+    let container = || Container::in_caches(target.clone(), caches.path());
+    let engine = Engine::find().await.unwrap();
+    let first = container();
+    let resource = bench.acquire_with(&first, &engine).await;
+    bench.release(&resource.held, OnExit::Auto).await;
+    let training = first.training().expect("nothing stands against a cache");
+    let mut lease = training.begin().unwrap().unwrap();
+    super::super::make(&training, &mut lease).await.unwrap();
+    assert!(lease.left.is_none(), "nothing is left of the trainer's container");
+    drop(lease);
+    let second = container();
+    let resource = bench.acquire_with(&second, &engine).await;
+    let name = bench.name();
+    let java = docker(&["inspect", "--format", "{{json .Config.Env}} {{json .HostConfig.Mounts}}", &name]).unwrap();
+    let log = docker(&["logs", &name]).unwrap();
+    bench.release(&resource.held, OnExit::Auto).await;
+    says(java, &["-XX:AOTCache=/cratedb-test/crate.aot", "\"ReadOnly\":true"]);
+    assert_eq!(crate::provider::jvm::refusal(&log), None);
+    assert!(training.cache.file().is_some(), "it was taken, so it stays");
+    assert!(second.training().is_none(), "it is there");
+    let rest: Vec<_> = std::fs::read_dir(caches.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(rest.iter().all(|path| path.extension().is_none_or(|kind| kind == "lock")), "{rest:?}");
+}
+
+/// A file that is no cache costs nothing but the time that one would have saved.
+#[tokio::test]
+async fn a_cache_that_is_none_is_thrown_away() {
+    let Some(bench) = bench(1) else { return };
+    let target = LocalTarget { jvm_cache: JvmCache::Use, ..LocalTarget::of_image(IMAGE) };
+    let files = tempfile::tempdir().unwrap();
+    let caches = files.path().join("caches");
+    let container = Container::in_caches(target, &caches);
+    let engine = Engine::find().await.unwrap();
+    let id = engine.image_id(IMAGE).await.unwrap().unwrap();
+    let training = container.cache(&engine, &id).unwrap();
+    std::fs::write(files.path().join("made"), "no cache").unwrap();
+    training.cache.publish(&files.path().join("made"), training.about.clone(), true).unwrap();
+    assert!(training.cache.file().is_some());
+    let resource = bench.acquire_with(&container, &engine).await;
+    bench.release(&resource.held, OnExit::Auto).await;
+    assert_eq!(training.cache.file(), None);
 }
 
 /// Nodes that use a network which is gone can still be removed.
