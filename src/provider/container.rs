@@ -126,7 +126,9 @@ impl Container {
         let json = serde_json::to_value(&held).expect("plain data is JSON");
         intents.write(json.clone()).map_err(NotAcquired::nothing)?;
         tracing::info!(engine = engine.address.host, name = held.name, held.nodes, "this engine gets the containers");
-        match self.start(&held, engine, intents.journal(), deadline, progress).await {
+        // Nothing is made before the image is there.
+        let image = self.image(engine, deadline, progress).await.map_err(NotAcquired::nothing)?;
+        match self.start(&held, engine, &image, intents.journal(), deadline, progress).await {
             Ok(resource) => Ok(Resource { held: json, ..resource }),
             // Removed here and not by a release, since nothing of it can be used; its log is in the error.
             Err(error) => Err(match held.remove_at(engine, Instant::now() + REMOVAL).await {
@@ -136,25 +138,33 @@ impl Container {
         }
     }
 
+    /// The id of the image, which is pulled if it is not there.
+    async fn image(&self, engine: &Engine, deadline: Instant, progress: &Progress) -> Result<String> {
+        let image = &self.target.image;
+        match tokio::time::timeout_at(deadline.into(), engine.image_id(image)).await {
+            Ok(Ok(Some(id))) => Ok(id),
+            Ok(Ok(None)) => engine.pull(image, deadline, progress).await,
+            Ok(Err(error)) => Err(self.failed().because(error)),
+            Err(_) => Err(self.too_late(&format!("the engine at {} does not answer", engine.address.host))),
+        }
+    }
+
     /// With the JVM's cache if there is one, and without it if the server does not survive it.
     async fn start(
         &self,
         held: &Held,
         engine: &Engine,
+        id: &str,
         journal: Option<&Path>,
         deadline: Instant,
         progress: &Progress,
     ) -> Result<Resource> {
         let image = &self.target.image;
-        let id = match engine.image_id(image).await? {
-            Some(id) => id,
-            None => engine.pull(image, deadline, progress).await?,
-        };
         progress.step(match held.nodes {
             1 => format!("starting a container of image {image}"),
             count => format!("starting {count} containers of image {image}"),
         });
-        let training = self.cache(engine, &id);
+        let training = self.cache(engine, id);
         let run = |cache| async move { self.run(held, engine, journal, &cache, deadline, progress).await };
         let file = training.as_ref().and_then(|training| training.cache.file());
         let (Some(training), Some(file)) = (&training, file) else {
@@ -192,20 +202,23 @@ impl Container {
         deadline: Instant,
         progress: &Progress,
     ) -> Result<Resource> {
-        let (address, host) = engine.reachable().await;
-        let names = held.containers();
-        let cluster = command::Cluster {
-            image: &self.target.image,
-            names: &names,
-            labels: labels::of(&self.target, Identity::own().ok().as_ref(), journal),
-            address,
-            memory: engine.memory().await,
-            cache,
+        let started = async {
+            let (address, host) = engine.reachable().await;
+            let names = held.containers();
+            let cluster = command::Cluster {
+                image: &self.target.image,
+                names: &names,
+                labels: labels::of(&self.target, Identity::own().ok().as_ref(), journal),
+                address,
+                memory: engine.memory().await,
+                cache,
+            };
+            cluster.start(engine).await.map(|()| host)
         };
-        match tokio::time::timeout_at(deadline.into(), cluster.start(engine)).await {
-            Ok(made) => made.map_err(|error| self.not_started(&error))?,
-            Err(_) => return Err(self.too_late(held)),
-        }
+        let host = match tokio::time::timeout_at(deadline.into(), started).await {
+            Ok(started) => started.map_err(|error| self.not_started(&error))?,
+            Err(_) => return Err(self.too_late("the engine was still starting it")),
+        };
         progress.step(format!("waiting for {} to answer", held.describe()));
         match self.until_ready(held, engine, &host, deadline, progress).await {
             Ok(resource) => Ok(resource),
@@ -319,10 +332,9 @@ impl Container {
         failed.hint("`docker info` tells how the engine is; CRATEDB_TEST_IMAGE names another image")
     }
 
-    fn too_late(&self, held: &Held) -> Error {
-        let image = &self.target.image;
-        Error::new(Kind::Timeout, format!("gave up starting {} of image {image}", held.describe()))
-            .because("the engine was still starting it")
+    fn too_late(&self, why: &str) -> Error {
+        Error::new(Kind::Timeout, format!("gave up starting a container of image {}", self.target.image))
+            .because(why)
             .hint("CRATEDB_TEST_START_TIMEOUT gives more time; `docker info` tells how the engine is")
     }
 }

@@ -17,6 +17,7 @@ mod podman;
 mod pulling;
 mod real;
 mod registry;
+mod trouble;
 
 /// Real servers take a minute on a machine that does other things, too.
 const LIMIT: Duration = Duration::from_secs(180);
