@@ -12,7 +12,8 @@ mod chain;
 mod cloud;
 #[cfg(feature = "container")]
 mod container;
-#[cfg(feature = "process")]
+#[cfg(any(feature = "process", feature = "container"))]
+#[cfg_attr(not(feature = "process"), allow(dead_code))]
 mod jvm;
 mod local;
 mod memory;
@@ -22,14 +23,16 @@ mod process;
 pub(crate) mod release;
 mod url;
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 pub(crate) use self::chain::Provider;
-#[cfg(feature = "process")]
+#[cfg(feature = "container")]
+pub(crate) use self::container::{Leftover, sweep as sweep_containers};
+#[cfg(any(feature = "process", feature = "container"))]
 pub(crate) use self::jvm::{STEP as TRAINING_STEP, run as run_training};
 pub(crate) use crate::environment::CloudTarget;
 use crate::error::{Error, Result};
@@ -183,6 +186,26 @@ pub(crate) struct NotAcquired {
     pub(crate) maybe_up: bool,
 }
 
+#[cfg(feature = "container")]
+impl LocalTarget {
+    /// Of a server that belongs to no project: it makes the cache of an image's JVM.
+    pub(crate) fn for_training(image: &str) -> Self {
+        Self {
+            kind: LocalKind::Container,
+            image: image.to_owned(),
+            version: None,
+            nodes: 1,
+            project: String::new(),
+            key: "cache of the JVM".to_owned(),
+            home: None,
+            origin: Origin::default(),
+            jvm_cache: JvmCache::Off,
+            outlives: false,
+            lacking: Vec::new(),
+        }
+    }
+}
+
 #[cfg(test)]
 impl LocalTarget {
     /// With what settings say by default.
@@ -256,16 +279,29 @@ impl Progress {
 /// Written, and on disk, before every call that can create or wake something: no intent, no call. Each one replaces the
 /// one before.
 #[derive(Clone)]
-pub(crate) struct Intents(Arc<dyn Fn(serde_json::Value) -> Result<()> + Send + Sync>);
+pub(crate) struct Intents {
+    write: Arc<dyn Fn(serde_json::Value) -> Result<()> + Send + Sync>,
+    journal: Option<PathBuf>,
+}
 
 impl Intents {
     pub(crate) fn new(write: Arc<dyn Fn(serde_json::Value) -> Result<()> + Send + Sync>) -> Self {
-        Self(write)
+        Self { write, journal: None }
+    }
+
+    /// Says which file they are written to, for those who find what was made and want to know who is responsible.
+    pub(crate) fn kept_in(self, journal: PathBuf) -> Self {
+        Self { journal: Some(journal), ..self }
+    }
+
+    #[cfg_attr(not(feature = "container"), allow(dead_code))]
+    pub(crate) fn journal(&self) -> Option<&Path> {
+        self.journal.as_deref()
     }
 
     /// Returns once `held` would survive a crash of this machine.
     pub(crate) fn write(&self, held: serde_json::Value) -> Result<()> {
-        (self.0)(held)
+        (self.write)(held)
     }
 }
 
@@ -273,7 +309,7 @@ impl Intents {
 pub(crate) type Acquired = Result<Resource, NotAcquired>;
 
 /// For whoever sweeps: see the providers of this machine. Blocks.
-#[cfg(feature = "process")]
+#[cfg(any(feature = "process", feature = "container"))]
 pub(crate) fn clear_trainings(dry_run: bool) -> Vec<(String, Option<Result<()>>)> {
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(local::clear_trainings(dry_run)),
@@ -282,9 +318,4 @@ pub(crate) fn clear_trainings(dry_run: bool) -> Vec<(String, Option<Result<()>>)
             Vec::new()
         }
     }
-}
-
-/// How much of `deadline` is left; zero once it has passed.
-pub(crate) fn left(deadline: Instant) -> Duration {
-    deadline.saturating_duration_since(Instant::now())
 }

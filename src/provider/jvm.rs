@@ -4,6 +4,7 @@
 //! matters, one set of flags; a JVM that finds that it does not fit starts without it and says so in its log. Nothing
 //! ever depends on a cache: without one a start takes longer.
 
+mod lessons;
 mod training;
 
 use std::fs;
@@ -13,12 +14,22 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::lessons::practise;
 pub(super) use self::training::{Lease, left_below};
 pub(crate) use self::training::{STEP, Training, run};
 
 /// For a server that lives for minutes: no time is spent on what pays later, and nothing is left outside its directory.
 pub(super) const FLAGS: &str =
     "-XX:TieredStopAtLevel=1 -XX:-UseG1GC -XX:+UseSerialGC -XX:-UsePerfData -XX:-HeapDumpOnOutOfMemoryError";
+
+/// The heap begins small and grows up to those: it saves 110 MiB a node and costs no time that can be measured. The server
+/// would rather have both the same, and says so in its log.
+pub(super) const FIRST_HEAP: &str = "-Xms64m";
+
+/// Of the Java heap, in words of `CRATE_HEAP_SIZE`. Several nodes share the work, and the memory of the machine.
+pub(super) fn heap(nodes: u32) -> &'static str {
+    if nodes == 1 { "512m" } else { "384m" }
+}
 
 /// Before that there was no cache, or one that is made in another way.
 const FIRST_JDK: u32 = 25;
@@ -91,6 +102,11 @@ impl Cache {
     /// A file that is there whether the cache is or not.
     fn beside(&self, extension: &str) -> PathBuf {
         self.dir.with_extension(extension)
+    }
+
+    /// Where it is made, if it is made beside its place; nobody else's while the lease is held.
+    pub(super) fn work_dir(&self) -> PathBuf {
+        self.beside("work")
     }
 
     /// Throws it away: it did not fit. Nothing stands in the way of a new one.

@@ -3,13 +3,13 @@
 
 #[cfg(feature = "process")]
 use std::path::Path;
-#[cfg(feature = "process")]
+#[cfg(any(feature = "process", feature = "container"))]
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 #[cfg(feature = "container")]
 use super::container::{Container, Engine};
-#[cfg(feature = "process")]
+#[cfg(any(feature = "process", feature = "container"))]
 use super::jvm::Training;
 use super::memory::Memory;
 #[cfg(feature = "process")]
@@ -43,7 +43,7 @@ pub(crate) struct Local {
     target: LocalTarget,
     memory: Memory,
     /// A cache for the JVM of the server that was started, to be made when nobody needs the server any more.
-    #[cfg(feature = "process")]
+    #[cfg(any(feature = "process", feature = "container"))]
     training: Mutex<Option<Training>>,
     #[cfg(feature = "process")]
     releases: Releases,
@@ -54,7 +54,7 @@ impl Local {
         Self {
             target,
             memory: Memory::default(),
-            #[cfg(feature = "process")]
+            #[cfg(any(feature = "process", feature = "container"))]
             training: Mutex::default(),
             #[cfg(feature = "process")]
             releases: Releases::of_this_machine(),
@@ -74,6 +74,12 @@ impl Local {
     }
 
     async fn start(&self, deadline: Instant, progress: &Progress, intents: &Intents) -> Acquired {
+        #[cfg(any(feature = "process", feature = "container"))]
+        for (name, cleared) in clear_trainings(false).await {
+            if let Some(Err(error)) = cleared {
+                tracing::warn!(%error, name, "what a killed trainer left stays");
+            }
+        }
         if let Some(home) = &self.target.home
             && self.fits(home, progress).map_err(NotAcquired::nothing)?
         {
@@ -137,11 +143,6 @@ impl Local {
 
     #[cfg(feature = "process")]
     async fn acquire_process(&self, home: &str, deadline: Instant, progress: &Progress, intents: &Intents) -> Acquired {
-        for (name, cleared) in clear_trainings(false).await {
-            if let Some(Err(error)) = cleared {
-                tracing::warn!(%error, name, "what a killed trainer left stays");
-            }
-        }
         let process = Process::new(home, &self.target);
         let acquired = process.acquire(deadline, progress, intents).await;
         *self.training.lock().unwrap_or_else(PoisonError::into_inner) = process.training();
@@ -149,7 +150,7 @@ impl Local {
     }
 
     /// What is worth doing once everything is let go of. Nothing waits for it, and nothing depends on it.
-    #[cfg(feature = "process")]
+    #[cfg(any(feature = "process", feature = "container"))]
     pub(super) fn afterwards(&self) {
         let due = self.training.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(training) = due
@@ -159,7 +160,7 @@ impl Local {
         }
     }
 
-    #[cfg(not(feature = "process"))]
+    #[cfg(not(any(feature = "process", feature = "container")))]
     pub(super) fn afterwards(&self) {}
 
     #[cfg(not(feature = "process"))]
@@ -176,7 +177,10 @@ impl Local {
         intents: &Intents,
     ) -> Result<Acquired, String> {
         let engine = Engine::find().await?;
-        Ok(Container::new(self.target.clone()).acquire(&engine, deadline, progress, intents).await)
+        let container = Container::new(self.target.clone());
+        let acquired = container.acquire(&engine, deadline, progress, intents).await;
+        *self.training.lock().unwrap_or_else(PoisonError::into_inner) = container.training();
+        Ok(acquired)
     }
 
     #[cfg(not(feature = "container"))]
@@ -233,34 +237,49 @@ impl Local {
 }
 
 /// Makes a cache for the JVM, in the process of a trainer.
-#[cfg(feature = "process")]
+#[cfg(any(feature = "process", feature = "container"))]
 pub(super) async fn train(training: &Training) -> Result<()> {
     let Some(mut lease) = training.begin()? else {
         tracing::info!("another trainer is at it, or was");
         return Ok(());
     };
     clear(&mut lease).await?;
-    super::process::make(training, &mut lease).await
+    match is_process(&training.with) {
+        #[cfg(feature = "process")]
+        true => super::process::make(training, &mut lease).await,
+        #[cfg(feature = "container")]
+        false => super::container::make(training, &mut lease).await,
+        #[cfg(not(all(feature = "process", feature = "container")))]
+        _ => Err(without("container", "cannot make a cache for the JVM")),
+    }
 }
 
 /// Removes what killed trainers left: servers, which are dead, and their data. Their names, and how that went; with
 /// `dry_run` nothing is done.
-#[cfg(feature = "process")]
+#[cfg(any(feature = "process", feature = "container"))]
 pub(super) async fn clear_trainings(dry_run: bool) -> Vec<(String, Option<Result<()>>)> {
     let mut all = Vec::new();
     for mut lease in super::jvm::roots().iter().flat_map(|root| super::jvm::left_below(root)) {
-        let name = lease.left.as_ref().and_then(|held| held["name"].as_str()).unwrap_or_default().to_owned();
+        let word = |name: &str| lease.left.as_ref().and_then(|held| held[name].as_str()).unwrap_or_default();
+        let name = format!("{} {}", word("provider"), word("name"));
         let cleared = if dry_run { None } else { Some(clear(&mut lease).await) };
         all.push((name, cleared));
     }
     all
 }
 
-#[cfg(feature = "process")]
+#[cfg(any(feature = "process", feature = "container"))]
 async fn clear(lease: &mut super::jvm::Lease) -> Result<()> {
     if let Some(held) = &lease.left {
         tracing::info!(%held, "a trainer was killed; removing what it left");
-        super::process::remove_left(held).await?;
+        match is_process(held) {
+            #[cfg(feature = "process")]
+            true => super::process::remove_left(held).await?,
+            #[cfg(feature = "container")]
+            false => super::container::remove_left(held).await?,
+            #[cfg(not(all(feature = "process", feature = "container")))]
+            _ => return Err(without("container", "cannot remove what a killed trainer left")),
+        }
         lease.settle();
     }
     Ok(())

@@ -31,6 +31,7 @@ const ALLOWED: &[&str] = &[
     "SSL_CERT_DIR",
     "XDG_RUNTIME_DIR",
     "XDG_CACHE_HOME",
+    "CONTAINER_HOST",
 ];
 
 /// A connection, if a keeper listens. No lock, no wait: the usual case.

@@ -1,12 +1,14 @@
 //! A container for a project that has nothing configured: started once per session, gone with its volumes afterwards.
 
+use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::consumer::Consumer;
+use crate::support::consumer::{Consumer, clean, target_dir};
 use crate::support::engine::TestEngine;
 use crate::support::processes;
 use crate::support::run::{Plan, Run, Runner, runners};
@@ -178,22 +180,93 @@ fn after_the_death_of_the_keeper_the_tests_that_come_later_get_a_new_container()
 }
 
 #[test]
+fn after_the_death_of_the_keeper_while_the_container_starts_nothing_is_left() {
+    for runner in runners() {
+        let Some(scene) = Scene::new() else { return };
+        let run = scene.start(&Consumer::of("deaths", runner), runner, "middle:wait");
+        scene.engine.wait_for_made(1);
+        kill_the_keeper(&scene);
+        scene.go_on();
+        run.finish().passed();
+        scene.engine.ends_with(2);
+    }
+}
+
+/// Kills keeper, runner and tests in the middle of a test; gives the containers that are left.
+fn everybody_dies(scene: &Scene, consumer: &Consumer, runner: Runner) -> Vec<String> {
+    let mut run = scene.halted(consumer, runner);
+    let keeper = kill_the_keeper(scene);
+    run.signal_group(Signal::KILL);
+    run.wait();
+    // nextest puts each test into a process group of its own.
+    processes::kill_and_wait(std::fs::read_to_string(scene.path("here")).unwrap().parse().unwrap());
+    run.finish().failed();
+    // One that the test had started before it died, to go on.
+    processes::keepers(scene.engine.dir.path()).into_iter().for_each(processes::kill_and_wait);
+    assert!(processes::is_dead(keeper));
+    let left = scene.engine.containers();
+    assert_eq!(left.len(), scene.engine.made().len(), "nobody is left who could remove it");
+    left
+}
+
+/// What a sweep does from the directory of another project, with a state directory of its own.
+fn sweep(words: &[&str]) -> String {
+    let elsewhere = Consumer::of("explicit", Runner::Cargo);
+    let state = tempfile::Builder::new().prefix("ct").tempdir_in("/tmp").unwrap();
+    let mut sweep = clean(Command::new(target_dir().join("debug/explicit_control")));
+    let output = sweep.current_dir(&elsewhere.dir).env("CRATEDB_TEST_DIR", state.path()).args(words).output().unwrap();
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{text}");
+    text
+}
+
+#[test]
+fn a_sweep_removes_what_is_left_when_the_journal_is_gone_too_and_nothing_that_is_used_or_owed() {
+    let consumer = Consumer::of("deaths", Runner::Cargo);
+    let (Some(dead), Some(owed), Some(live)) = (Scene::new(), Scene::new(), Scene::new()) else { return };
+    let left = everybody_dies(&dead, &consumer, Runner::Cargo);
+    let repairable = everybody_dies(&owed, &consumer, Runner::Cargo);
+    let run = live.halted(&Consumer::checkout("deaths", "deaths-swept", Runner::Cargo), Runner::Cargo);
+    std::fs::remove_dir_all(dead.engine.dir.path()).unwrap();
+    std::fs::create_dir(dead.engine.dir.path()).unwrap();
+    let text = sweep(&["sweep"]);
+    for name in &left {
+        assert!(text.contains(name.as_str()) && text.contains("its keeper is dead"), "{name} is missing in:\n{text}");
+    }
+    assert_eq!(dead.engine.containers(), Vec::<String>::new());
+    assert_eq!(owed.engine.containers(), repairable, "the next run there is responsible");
+    assert_eq!(live.engine.containers().len(), 1, "it is used");
+    live.go_on();
+    run.finish().passed();
+    live.engine.ends_with(1);
+    owed.start(&consumer, Runner::Cargo, "none").finish().passed();
+    owed.engine.ends_with(repairable.len() + 1);
+}
+
+/// A registry that takes a request and never answers it.
+#[test]
+fn a_runner_that_dies_while_the_image_is_pulled_leaves_nothing() {
+    for runner in runners() {
+        let Some(scene) = Scene::new() else { return };
+        let registry = TcpListener::bind("127.0.0.1:0").unwrap();
+        let image = format!("{}/crate:6.4.3", registry.local_addr().unwrap());
+        let plan = Plan::new(&Consumer::of("deaths", runner), runner).engine(&scene.engine).env("DEATH", "none");
+        let plan = plan.env("DEATH_DIR", scene.meet.path().display().to_string()).env("CRATEDB_TEST_IMAGE", image);
+        let mut run = plan.in_order().start();
+        let _asked = registry.accept().unwrap();
+        run.signal_group(Signal::KILL);
+        run.wait();
+        run.finish().failed();
+        scene.engine.ends_with(0);
+    }
+}
+
+#[test]
 fn after_the_death_of_everybody_the_next_run_removes_what_is_left() {
     for runner in runners() {
         let Some(scene) = Scene::new() else { return };
         let consumer = Consumer::of("deaths", runner);
-        let mut run = scene.halted(&consumer, runner);
-        let keeper = kill_the_keeper(&scene);
-        run.signal_group(Signal::KILL);
-        run.wait();
-        // nextest puts each test into a process group of its own.
-        processes::kill_and_wait(std::fs::read_to_string(scene.path("here")).unwrap().parse().unwrap());
-        run.finish().failed();
-        // One that the test had started before it died, to go on.
-        processes::keepers(scene.engine.dir.path()).into_iter().for_each(processes::kill_and_wait);
-        assert!(processes::is_dead(keeper));
-        let left = scene.engine.containers();
-        assert_eq!(left.len(), scene.engine.made().len(), "nobody is left who could remove it");
+        let left = everybody_dies(&scene, &consumer, runner);
         scene.start(&consumer, runner, "none").finish().passed();
         scene.engine.ends_with(left.len() + 1);
     }
@@ -243,7 +316,13 @@ fn an_engine_that_does_not_answer_counts_as_none() {
     let consumer = Consumer::of("basic", Runner::Cargo);
     let plan = Plan::new(&consumer, Runner::Cargo).env("CRATEDB_TEST_DIR", dir.path().display().to_string());
     let plan = plan.env("DOCKER_HOST", format!("unix://{}", socket.display()));
-    let words =
-        ["no CrateDB for the tests", "url: ", "cloud: ", "process: ", "container: no engine at unix://", "within 1s"];
+    let words = [
+        "no CrateDB for the tests",
+        "url: ",
+        "cloud: ",
+        "process: ",
+        "container: no engine at unix://",
+        "within 900ms",
+    ];
     all_say(plan, Duration::from_secs(20), &words);
 }

@@ -125,7 +125,7 @@ impl Keeper {
                 Ok(journal) => journal.write_synced(|record| record.held = Some(held.clone())),
                 Err(error) => Err(error.clone()),
             }));
-        work.acquire(self.deadline(), intents);
+        work.acquire(self.deadline(), intents.kept_in(self.files.journal.clone()));
     }
 
     fn not_acquired(&mut self, failed: NotAcquired) {

@@ -1,5 +1,8 @@
 //! Repairing what killed keepers left, key by key; what can't be repaired here is said and stops nothing.
 
+#[cfg(feature = "container")]
+mod containers;
+
 use std::fmt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -44,7 +47,7 @@ pub struct Swept {
 /// was, and nothing else is done.
 ///
 /// Keys that owe nothing are not in the answer, and neither are those whose keeper lives, unless it fails to let go or does
-/// not answer.
+/// not answer. Containers of dead keepers that no journal names are removed, too, and have a line each.
 ///
 /// # Errors
 ///
@@ -61,11 +64,15 @@ pub fn sweep(dry_run: bool, forget: Option<&str>) -> Result<Vec<Swept>> {
         true => lying.trouble().map(|why| swept(lying, lying.owed().unwrap_or_default(), "failed", why)),
         false => Some(sweep_one(lying, lying.owed()?, &dir, dry_run)),
     };
-    Ok(all.iter().filter_map(one).chain(of_trainers(dry_run)).collect())
+    let mut swept: Vec<Swept> = all.iter().filter_map(one).chain(of_trainers(dry_run)).collect();
+    // After the journals: what those name is gone by now.
+    #[cfg(feature = "container")]
+    swept.extend(containers::sweep(dry_run));
+    Ok(swept)
 }
 
 /// What killed makers of JVM caches left. They have no journal: a lock beside each cache says what was started for it.
-#[cfg(feature = "process")]
+#[cfg(any(feature = "process", feature = "container"))]
 fn of_trainers(dry_run: bool) -> Vec<Swept> {
     let one = |(name, cleared): (String, Option<Result<()>>)| {
         let (outcome, detail) = match cleared {
@@ -76,7 +83,7 @@ fn of_trainers(dry_run: bool) -> Vec<Swept> {
         Swept {
             key: "cache of the JVM".to_owned(),
             hash: String::new(),
-            owed: format!("process {name}"),
+            owed: name,
             outcome: outcome.to_owned(),
             detail,
         }
@@ -84,7 +91,7 @@ fn of_trainers(dry_run: bool) -> Vec<Swept> {
     crate::provider::clear_trainings(dry_run).into_iter().map(one).collect()
 }
 
-#[cfg(not(feature = "process"))]
+#[cfg(not(any(feature = "process", feature = "container")))]
 fn of_trainers(_: bool) -> Vec<Swept> {
     Vec::new()
 }

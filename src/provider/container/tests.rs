@@ -6,9 +6,21 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
+use super::Container;
+use super::engine::Engine;
 use super::standin::{self, docker};
 use crate::provider::{Acquired, Intents, LocalTarget, OnExit, Ours, Progress, Provider, Released, Resource, Target};
 use crate::sql::{Client, Wallet};
+
+mod leaving;
+mod podman;
+mod pulling;
+mod real;
+mod registry;
+mod trouble;
+
+/// Real servers take a minute on a machine that does other things, too.
+const LIMIT: Duration = Duration::from_secs(180);
 
 struct Bench {
     provider: Provider,
@@ -19,7 +31,10 @@ struct Bench {
 
 impl Bench {
     fn new(image: &str) -> Self {
-        let target = LocalTarget::of_image(image);
+        Self::of(LocalTarget::of_image(image))
+    }
+
+    fn of(target: LocalTarget) -> Self {
         let (sender, steps) = mpsc::unbounded_channel();
         let provider = Provider::chain(&Target::Local(target)).unwrap();
         Self { provider, progress: Progress::new(sender), steps, intents: Arc::default() }
@@ -30,13 +45,22 @@ impl Bench {
         standin::image().map(|image| Self::new(&image))
     }
 
-    async fn acquire(&self) -> Acquired {
+    fn intents(&self) -> Intents {
         let kept = self.intents.clone();
-        let intents = Intents::new(Arc::new(move |held| {
+        Intents::new(Arc::new(move |held| {
             kept.lock().unwrap().push(held);
             Ok(())
-        }));
-        self.provider.acquire(Instant::now() + Duration::from_secs(60), &self.progress, &intents).await
+        }))
+    }
+
+    async fn acquire(&self) -> Acquired {
+        self.provider.acquire(Instant::now() + LIMIT, &self.progress, &self.intents()).await
+    }
+
+    /// At an engine of the test's choice.
+    async fn acquire_with(&self, container: &Container, engine: &Engine) -> Resource {
+        let acquired = container.acquire(engine, Instant::now() + LIMIT, &self.progress, &self.intents()).await;
+        acquired.map_err(|failed| failed.error.to_string()).unwrap()
     }
 
     async fn release(&self, held: &Value, on_exit: OnExit) -> Released {

@@ -21,14 +21,6 @@ pub(super) const MARK: &str = "CRATEDB_TEST_SERVER";
 const SETTINGS: [&str; 5] =
     ["network.host=127.0.0.1", "http.port=0", "psql.port=0", "transport.tcp.port=0", "auth.host_based.enabled=false"];
 
-/// Of the Java heap. Several nodes share the work, and the memory of the machine.
-const HEAP: &str = "512m";
-const HEAP_OF_MANY: &str = "384m";
-
-/// The heap begins small and grows up to those: it saves 110 MiB a node and costs no time that can be measured. The server
-/// would rather have both the same, and says so in its log.
-const FIRST_HEAP: &str = "-Xms64m";
-
 /// One server as it is to be started.
 #[derive(Clone, Copy)]
 pub(super) struct Start<'a> {
@@ -76,10 +68,10 @@ impl Start<'_> {
             .env("PATH", std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into()))
             .env("HOME", &place.dir)
             .env("LANG", "C.UTF-8")
-            .env("CRATE_HEAP_SIZE", if self.nodes == 1 { HEAP } else { HEAP_OF_MANY })
+            .env("CRATE_HEAP_SIZE", jvm::heap(self.nodes))
             // Log files of the garbage collector, 1 GiB at most, that nobody reads.
             .env("CRATE_DISABLE_GC_LOGGING", "1")
-            .env("CRATE_JAVA_OPTS", format!("{} {FIRST_HEAP} {}", jvm::FLAGS, self.jvm))
+            .env("CRATE_JAVA_OPTS", format!("{} {} {}", jvm::FLAGS, jvm::FIRST_HEAP, self.jvm))
             .current_dir(&place.dir)
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)

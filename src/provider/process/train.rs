@@ -12,10 +12,7 @@ use super::log::Log;
 use super::place::{Bases, Place};
 use super::{Held, REMOVAL, json, left, name, user};
 use crate::error::{Error, Kind, Result};
-use crate::probe::{self, Patience};
-use crate::provider::jvm::{About, Lease, Training};
-use crate::sql::{Client, Credentials, Wallet};
-use crate::version::Capabilities;
+use crate::provider::jvm::{self, About, Lease, Training};
 use crate::wait::{self, Look};
 
 /// Out of everybody's way, on a machine that is busy. Half a minute is usual.
@@ -23,19 +20,6 @@ const LIMIT: Duration = Duration::from_secs(10 * 60);
 /// In the server's directory, which is its working directory: so no path has to survive the start script.
 const NOTES: &str = "train.conf";
 const CACHE: &str = "crate.aot";
-
-/// What tests do: the classes behind it are in the cache, too.
-const STATEMENTS: [&str; 8] = [
-    "CREATE TABLE training.t (id INTEGER PRIMARY KEY, name TEXT, o OBJECT, ts TIMESTAMP) \
-     CLUSTERED INTO 1 SHARDS WITH (number_of_replicas = 0)",
-    "INSERT INTO training.t (id, name, o, ts) VALUES (1, 'a', {n = 1}, now()), (2, 'b', {n = 2}, now())",
-    "REFRESH TABLE training.t",
-    "SELECT id, name, o['n'] FROM training.t WHERE name LIKE 'a%' ORDER BY id LIMIT 10",
-    "SELECT name, count(*), max(ts) FROM training.t GROUP BY name ORDER BY 1",
-    "UPDATE training.t SET name = 'c' WHERE id = 2",
-    "DELETE FROM training.t WHERE id = 1",
-    "SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema LIKE 'train%'",
-];
 
 /// Makes the cache that `training` names, under `lease`.
 pub(in crate::provider) async fn make(training: &Training, lease: &mut Lease) -> Result<()> {
@@ -94,15 +78,7 @@ async fn use_it(log: &Log, deadline: Instant) -> Result<()> {
     let look = || async { Ok(log.addresses().map_or(Look::NotYet("it did not log one".to_owned()), Look::Ready)) };
     let addresses = wait::until("the server's address", wait::SERVER, deadline, |_| (), look).await?;
     let url = format!("http://{}", addresses.http);
-    let wallet = Wallet::new(Credentials::None);
-    let version = probe::answers_sql(&url, &wallet, Patience::Empty, deadline, |_| ()).await?;
-    let client = Client::new(&url, Some("training"), wallet)?;
-    let able = Capabilities::of(version).drop_schema_cascade;
-    let last = if able { "DROP SCHEMA training CASCADE" } else { "DROP TABLE training.t" };
-    for stmt in STATEMENTS.into_iter().chain([last]) {
-        client.send(stmt, &[]).await?;
-    }
-    Ok(())
+    jvm::practise(&url, deadline).await
 }
 
 fn stop(server: &Child) {

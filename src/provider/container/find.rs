@@ -1,0 +1,277 @@
+//! Where a container engine may be on this machine: the places in their order, and what is wrong with those that name none.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::context;
+
+/// How an engine is reached; what the journal keeps of it, too.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Address {
+    /// `unix:///…`, `tcp://…`, `http://…` or `https://…`.
+    pub(super) host: String,
+    /// Where `ca.pem`, `cert.pem` and `key.pem` are, if it wants TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) tls: Option<PathBuf>,
+}
+
+/// A place that is looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// For people: who names it.
+    pub(super) named_by: String,
+    /// What it names, or why that can't be used.
+    pub(super) address: Result<Address, String>,
+}
+
+/// All places of a machine.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Places {
+    /// Somebody chose the one place in the environment: there is no other then.
+    pub(super) chosen: bool,
+    pub(super) all: Vec<Place>,
+}
+
+/// What decides where engines are.
+pub(super) struct Surroundings<'a> {
+    pub(super) variable: &'a dyn Fn(&str) -> Option<String>,
+    pub(super) home: &'a Path,
+    pub(super) user: u32,
+    /// `/`, but for tests.
+    pub(super) root: &'a Path,
+}
+
+impl Address {
+    pub(super) fn unix(path: &Path) -> Self {
+        Self { host: format!("unix://{}", path.display()), tls: None }
+    }
+
+    pub(super) fn socket(&self) -> Option<&Path> {
+        self.host.strip_prefix("unix://").map(Path::new)
+    }
+
+    /// Refuses what no client here speaks.
+    pub(super) fn checked(host: &str, tls: Option<PathBuf>) -> Result<Self, String> {
+        let Some((scheme, rest)) = host.split_once("://") else {
+            return Err(format!("`{host}` is no address; accepted: unix:///path, tcp://host:port, https://host:port"));
+        };
+        match scheme {
+            "unix" | "tcp" | "http" | "https" if !rest.is_empty() => Ok(Self { host: host.to_owned(), tls }),
+            _ => {
+                Err(format!("{scheme}:// is not supported; accepted: unix:///path, tcp://host:port, https://host:port"))
+            }
+        }
+    }
+}
+
+impl Surroundings<'_> {
+    /// What the environment names excludes everything else. Otherwise: the context that is current, then the sockets at
+    /// which engines listen by default, the system's before the user's and Docker's before Podman's.
+    pub(super) fn places(&self) -> Places {
+        let variable = |name: &str| (self.variable)(name).filter(|value| !value.is_empty());
+        let chosen = |named_by: String, address| Places { chosen: true, all: vec![Place { named_by, address }] };
+        let config = variable("DOCKER_CONFIG").map_or_else(|| self.home.join(".docker"), PathBuf::from);
+        if let Some(host) = variable("DOCKER_HOST") {
+            let tls = variable("DOCKER_TLS_VERIFY").is_some() || host.starts_with("https:");
+            let certificates = || variable("DOCKER_CERT_PATH").map_or_else(|| config.clone(), PathBuf::from);
+            return chosen("DOCKER_HOST".to_owned(), Address::checked(&host, tls.then(certificates)));
+        }
+        if let Some(name) = variable("DOCKER_CONTEXT").filter(|name| name != context::DEFAULT) {
+            return chosen(format!("DOCKER_CONTEXT=`{name}`"), context::address(&config, &name));
+        }
+        if let Some(host) = variable("CONTAINER_HOST") {
+            return chosen("CONTAINER_HOST".to_owned(), Address::checked(&host, None));
+        }
+        let current = context::current(&config).filter(|_| variable("DOCKER_CONTEXT").is_none());
+        let mut all: Vec<Place> = current
+            .map(|name| Place { named_by: format!("context `{name}`"), address: context::address(&config, &name) })
+            .into_iter()
+            .collect();
+        let runtime = variable("XDG_RUNTIME_DIR")
+            .map_or_else(|| self.root.join(format!("run/user/{}", self.user)), PathBuf::from);
+        let sockets = [
+            ("Docker", self.root.join("var/run/docker.sock")),
+            ("rootless Docker", runtime.join("docker.sock")),
+            ("Docker", self.home.join(".docker/run/docker.sock")),
+            ("Docker Desktop", self.home.join(".docker/desktop/docker.sock")),
+            ("OrbStack", self.home.join(".orbstack/run/docker.sock")),
+            ("Colima", self.home.join(".colima/default/docker.sock")),
+            ("rootless Podman", runtime.join("podman/podman.sock")),
+            ("Podman", self.root.join("run/podman/podman.sock")),
+        ];
+        for (named_by, path) in sockets {
+            let address = Address::unix(&path);
+            // A context usually names one of these; a link makes one of them another.
+            let same = |place: &Place| place.address.as_ref().is_ok_and(|other| are_one(other, &address));
+            if !all.iter().any(same) {
+                all.push(Place { named_by: named_by.to_owned(), address: Ok(address) });
+            }
+        }
+        Places { chosen: false, all }
+    }
+}
+
+fn are_one(one: &Address, other: &Address) -> bool {
+    let real = |address: &Address| address.socket().and_then(|path| path.canonicalize().ok());
+    one == other || real(one).is_some_and(|path| real(other) == Some(path))
+}
+
+/// One line about the places where none answered. Sockets that are not there are only named.
+pub(super) fn none_of(places: &Places, said: &[String]) -> String {
+    if let ([place], [why], true) = (&places.all[..], said, places.chosen) {
+        return match &place.address {
+            Ok(address) => format!("no engine at {}, which {} names: {why}", address.host, place.named_by),
+            Err(_) => format!("no engine: {} can't be used: {why}", place.named_by),
+        };
+    }
+    let (mut refused, mut absent) = (Vec::new(), Vec::new());
+    for (place, why) in places.all.iter().zip(said) {
+        match &place.address {
+            Ok(address) => match address.socket() {
+                Some(path) if !path.exists() => absent.push(path.display().to_string()),
+                _ => refused.push(format!("{} ({}): {why}", address.host, place.named_by)),
+            },
+            Err(_) => refused.push(format!("{}: {why}", place.named_by)),
+        }
+    }
+    let absent = if absent.is_empty() { None } else { Some(format!("no socket at {}", absent.join(", "))) };
+    let said: Vec<String> = refused.into_iter().chain(absent).collect();
+    format!("no engine answers: {}; start Docker or Podman, or set DOCKER_HOST", said.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    struct Machine {
+        dir: tempfile::TempDir,
+        variables: Vec<(&'static str, String)>,
+    }
+
+    impl Machine {
+        fn new(variables: &[(&'static str, &str)]) -> Self {
+            let variables = variables.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+            Self { dir: tempfile::tempdir().unwrap(), variables }
+        }
+
+        fn places(&self) -> Places {
+            let variable = |name: &str| self.variables.iter().find(|(n, _)| *n == name).map(|(_, v)| v.clone());
+            let home = self.dir.path().join("home");
+            Surroundings { variable: &variable, home: &home, user: 7, root: self.dir.path() }.places()
+        }
+
+        fn write(&self, path: &str, text: &str) {
+            let path = self.dir.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+
+        fn context(&self, name: &str, host: &str) {
+            self.write("home/.docker/config.json", &format!(r#"{{"currentContext":"{name}"}}"#));
+            let meta = format!(r#"{{"Name":"{name}","Metadata":{{}},"Endpoints":{{"docker":{{"Host":"{host}"}}}}}}"#);
+            self.write(&format!("home/.docker/contexts/meta/0{name}/meta.json"), &meta);
+        }
+    }
+
+    fn hosts(places: &Places) -> Vec<String> {
+        places.all.iter().map(|place| place.address.as_ref().map_or_else(Clone::clone, |a| a.host.clone())).collect()
+    }
+
+    #[test]
+    fn what_the_environment_names_is_the_only_place() {
+        let places = Machine::new(&[("DOCKER_HOST", "tcp://ci:2375"), ("DOCKER_CONTEXT", "other")]).places();
+        let address = Address { host: "tcp://ci:2375".into(), tls: None };
+        let place = Place { named_by: "DOCKER_HOST".into(), address: Ok(address) };
+        assert_eq!(places, Places { chosen: true, all: vec![place] });
+        let places = Machine::new(&[("CONTAINER_HOST", "unix:///p.sock")]).places();
+        assert!(places.chosen && hosts(&places) == ["unix:///p.sock"]);
+    }
+
+    #[test]
+    fn tls_takes_its_certificates_from_where_docker_does() {
+        let tls = |variables: &[(&'static str, &str)]| {
+            let machine = Machine::new(variables);
+            let tls = machine.places().all.remove(0).address.unwrap().tls;
+            tls.map(|path| path.display().to_string().replace(&machine.dir.path().display().to_string(), ""))
+        };
+        let host = ("DOCKER_HOST", "tcp://ci:2376");
+        assert_eq!(tls(&[host]), None);
+        assert_eq!(tls(&[host, ("DOCKER_TLS_VERIFY", "")]), None);
+        assert_eq!(tls(&[host, ("DOCKER_TLS_VERIFY", "1")]).unwrap(), "/home/.docker");
+        assert_eq!(tls(&[host, ("DOCKER_TLS_VERIFY", "1"), ("DOCKER_CERT_PATH", "/c")]).unwrap(), "/c");
+        assert_eq!(tls(&[("DOCKER_HOST", "https://ci:2376")]).unwrap(), "/home/.docker");
+    }
+
+    #[test]
+    fn an_address_that_no_client_speaks_is_refused_with_those_that_one_does() {
+        for host in ["ssh://ada@ci", "nonsense", "unix://", "npipe:////./pipe/docker_engine"] {
+            let places = Machine::new(&[("DOCKER_HOST", host)]).places();
+            let why = places.all[0].address.clone().unwrap_err();
+            assert!(why.contains("accepted: unix:///path, tcp://host:port"), "{why}");
+            let line = none_of(&places, &[why]);
+            assert!(line.starts_with("no engine: DOCKER_HOST can't be used: "), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_current_context_comes_first_and_the_others_follow() {
+        let machine = Machine::new(&[]);
+        machine.context("colima", "unix:///somewhere/docker.sock");
+        let places = machine.places();
+        assert!(!places.chosen);
+        assert_eq!(places.all[0].named_by, "context `colima`");
+        assert_eq!(hosts(&places)[0], "unix:///somewhere/docker.sock");
+        assert_eq!(places.all.len(), 9);
+        let last = hosts(&places).pop().unwrap();
+        assert!(last.ends_with("/run/podman/podman.sock"), "{last}");
+    }
+
+    #[test]
+    fn a_context_that_is_chosen_has_to_be_there() {
+        let machine = Machine::new(&[("DOCKER_CONTEXT", "gone")]);
+        machine.context("colima", "unix:///somewhere/docker.sock");
+        let places = machine.places();
+        let why = places.all[0].address.clone().unwrap_err();
+        assert!(places.chosen && why.contains("no context `gone`") && why.contains("docker context ls"), "{why}");
+    }
+
+    #[test]
+    fn the_default_context_means_that_there_is_none() {
+        let machine = Machine::new(&[("DOCKER_CONTEXT", "default")]);
+        machine.context("colima", "unix:///somewhere/docker.sock");
+        let places = machine.places();
+        assert!(!places.chosen);
+        assert!(hosts(&places)[0].ends_with("/var/run/docker.sock"), "{places:?}");
+    }
+
+    #[test]
+    fn one_socket_under_two_names_is_one_place() {
+        let machine = Machine::new(&[]);
+        machine.write("run/podman/podman.sock", "");
+        std::fs::create_dir_all(machine.dir.path().join("var/run")).unwrap();
+        let (real, link) = (machine.dir.path().join("run/podman/podman.sock"), "var/run/docker.sock");
+        symlink(real, machine.dir.path().join(link)).unwrap();
+        let all = hosts(&machine.places());
+        assert_eq!(all.len(), 7);
+        assert!(!all.iter().any(|host| host.ends_with("run/podman/podman.sock")), "{all:?}");
+    }
+
+    #[test]
+    fn the_error_says_what_each_place_said_and_only_names_those_that_are_not_there() {
+        let machine = Machine::new(&[("XDG_RUNTIME_DIR", "/nowhere")]);
+        machine.write("var/run/docker.sock", "");
+        machine.context("ci", "tcp://ci:1");
+        let places = machine.places();
+        let said: Vec<String> = places.all.iter().map(|_| "refused".to_owned()).collect();
+        let line = none_of(&places, &said);
+        for part in
+            ["tcp://ci:1 (context `ci`): refused", "docker.sock (Docker): refused; no socket at /nowhere/docker.sock, "]
+        {
+            assert!(line.contains(part), "{part} is missing in {line}");
+        }
+        assert!(line.contains(".colima/") && line.contains("set DOCKER_HOST") && !line.contains('\n'), "{line}");
+    }
+}
