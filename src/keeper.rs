@@ -12,6 +12,8 @@ mod journal;
 mod lock;
 mod log;
 mod machine;
+mod maker;
+mod prepared;
 mod protocol;
 mod report;
 mod restorer;
@@ -25,7 +27,7 @@ pub(crate) use journal::{Journal, Left, Record};
 pub(crate) use lock::{Held as HeldLock, Locks};
 pub(crate) use machine::{AttemptId, Mode, Policy, Word};
 pub(crate) use protocol::{
-    Decoder, FromClient, FromKeeper, Hello, Named, Open, PROTOCOL, Phase, Ready, SessionState, Snapshot, Spec, Turn,
+    Decoder, FromClient, FromKeeper, Hello, MAX_FRAME, Named, Open, PROTOCOL, Phase, Ready, SessionState, Snapshot, Spec, Turn,
     encode, send_with_descriptors,
 };
 pub(crate) use takeover::{VARIABLE, own_program};

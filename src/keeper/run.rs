@@ -4,6 +4,7 @@ mod aftermath;
 mod alone;
 mod effects;
 mod observers;
+mod prepared;
 mod reports;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -23,6 +24,7 @@ use super::files::KeyFiles;
 use super::globals::Globals;
 use super::journal::Journal;
 use super::machine::{ClientId, Event, Limits, LookId, Machine, Millis, RunnerId, State, Word};
+use super::prepared::Made;
 use super::protocol::{FromClient, FromKeeper, Hello, PROTOCOL, Spec};
 use super::restorer::Restored;
 use super::work::{Outcome, Work};
@@ -32,6 +34,7 @@ use crate::provider::Resource;
 use crate::session::process;
 use aftermath::Aftermath;
 use alone::Alone;
+use prepared::Stock;
 
 /// How often the socket's path is looked at: a cleaner of temporary files may have removed it.
 const SOCKET_LOOK: Duration = Duration::from_secs(1);
@@ -58,6 +61,12 @@ pub(super) enum Input {
         outcome: Result<()>,
     },
     LeftOvers(Vec<String>),
+    Made {
+        checksum: String,
+        schema: String,
+        made: Made,
+        shards: Option<u64>,
+    },
     Looked {
         id: LookId,
         outcome: Result<Box<Globals>>,
@@ -126,6 +135,7 @@ pub(super) struct Keeper {
     drops_in_flight: Vec<String>,
     drop_warned: bool,
     aftermath: Aftermath,
+    stock: Stock,
     /// What waits for drops, and until when at most.
     after_drops: Option<(Instant, Last)>,
     renew_at: Option<Instant>,
@@ -139,6 +149,7 @@ impl Keeper {
     fn new(files: KeyFiles, filter: log::Filter) -> Self {
         let journal = Journal::open(&files.journal, "");
         let exclusive = journal.as_ref().ok().and_then(|journal| journal.record.exclusive.clone());
+        let prepared = journal.as_ref().map(|journal| journal.record.prepared.clone()).unwrap_or_default();
         let word = match &journal {
             Ok(journal) => journal.record.word,
             Err(error) => {
@@ -168,6 +179,7 @@ impl Keeper {
             drops_in_flight: Vec::new(),
             drop_warned: false,
             aftermath: Aftermath::of_a_predecessor(exclusive),
+            stock: Stock::of_a_predecessor(&prepared),
             after_drops: None,
             renew_at: None,
             renewing: false,
@@ -243,8 +255,10 @@ impl Keeper {
     }
 
     fn wake_at(&self) -> Option<Instant> {
-        let machine = self.machine.deadline().and_then(|at| self.born.checked_add(Duration::from_millis(at)));
-        [machine, self.after_drops.map(|(at, _)| at), self.renew_at].into_iter().flatten().min()
+        let at = |millis| self.born.checked_add(Duration::from_millis(millis));
+        let machine = self.machine.deadline().and_then(at);
+        let stock = self.stock.deadline().and_then(at);
+        [machine, stock, self.after_drops.map(|(at, _)| at), self.renew_at].into_iter().flatten().min()
     }
 
     fn wake(&mut self) {
@@ -269,6 +283,7 @@ impl Keeper {
             Input::Progress(text) => self.progress(text),
             Input::Work(outcome) => self.worked(outcome),
             Input::Cleaned { schema, outcome } => self.cleaned(&schema, outcome),
+            Input::Made { checksum, schema, made, shards } => self.made(checksum, schema, made, shards),
             Input::Looked { id, outcome } => self.looked(id, outcome),
             Input::Restored { id, outcome } => self.restored(id, outcome),
             Input::LeftOvers(schemas) => schemas.into_iter().for_each(|schema| self.drop_schema(schema)),
