@@ -16,6 +16,7 @@ mod explicit;
 mod guides;
 mod isolation;
 mod keeper;
+mod migrations;
 mod once;
 mod process;
 mod versions;

@@ -128,7 +128,8 @@ fn at_the_end_everything_is_dropped_and_nothing_made() {
     assert_eq!(prepared.begin(3, client(2), AttemptId(1), SET), Turn::default());
     // On the next cluster nothing is ready, but the text is known.
     prepared.open();
-    assert_eq!(prepared.begin(4, client(3), AttemptId(1), SET), Turn::default());
+    prepared.leave(4, client(1));
+    assert_eq!(prepared.begin(4, client(2), AttemptId(2), SET), Turn::default());
     assert_eq!(fill(&mut prepared, 4, READY).len(), 4);
 }
 

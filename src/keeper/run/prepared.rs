@@ -65,6 +65,7 @@ impl Keeper {
         };
         if let Some(text) = wanted.apart {
             if self.stock.told.insert((client.session, wanted.checksum)) {
+                tracing::info!(text, "nothing is made ahead");
                 client.outbox.send(&FromKeeper::Notice { text });
             }
             return Turn::default();
@@ -93,6 +94,7 @@ impl Keeper {
         if own != checksum {
             return tracing::warn!(checksum, own, "migrations that are not what they are said to be");
         }
+        tracing::info!(checksum, files = files.len(), "migrations were sent");
         if self.stock.prepared.knows(&checksum) {
             self.stock.texts.insert(checksum, files.into());
         }

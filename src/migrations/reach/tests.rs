@@ -8,7 +8,7 @@ use super::beyond;
 fn ordinary_migrations_stay_within() {
     for statement in [
         "CREATE TABLE t (id INT PRIMARY KEY, at TIMESTAMP WITH TIME ZONE DEFAULT now())",
-        "create table if not exists \"T\" (id int, o object(dynamic) as (a int), check (t.id > 0))",
+        "create table if not exists \"T\" (id int, o object(dynamic) as (a int), check (\"T\".id > 0))",
         "CREATE TABLE t (id INT) CLUSTERED BY (id) INTO 1 SHARDS PARTITIONED BY (id) WITH (number_of_replicas = 0, translog.durability = 'ASYNC', \"blocks.read_only\" = true, routing.allocation.total_shards_per_node = 3)",
         "CREATE TABLE t AS SELECT a.x, b.* FROM a, b AS bb, c cc WHERE a.id = bb.id AND cc.y = 1 AND b.z = 1",
         "CREATE TABLE t (x TEXT, INDEX f USING FULLTEXT (x) WITH (analyzer = 'english'))",
