@@ -110,7 +110,7 @@ fn migrations_that_fail_are_the_error_of_every_test_and_not_tried_for_ever() {
         let plan = if runner == Runner::Nextest { plan.args(&["--no-fail-fast"]) } else { plan };
         let finished = plan.in_order().run().failed().never_says("the body ran");
         cloud.ends_with(0, 0);
-        let error = "cannot execute failing/2_bad.sql, line 4: cannot execute statement 2 of 2, `CREATE TABLE first (id INT)`";
+        let error = "cannot execute failing/2_bad.sql, line 4: cannot execute statement 2 of 2, `CREATE TABLE one (id INT)`";
         let told = finished.output.lines().filter(|line| line.contains(error)).count();
         assert!(told >= 6, "{told} of 6 tests have the error:\n{}", finished.output);
         finished.says("already exists").says("`failing::f6` was not run");

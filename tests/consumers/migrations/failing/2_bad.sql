@@ -1,4 +1,4 @@
 -- The second statement is wrong.
-CREATE TABLE first (id INT);
+CREATE TABLE one (id INT);
 
-CREATE TABLE first (id INT);
+CREATE TABLE one (id INT);
