@@ -11,7 +11,7 @@ mod query;
 
 #[cfg(feature = "harness")]
 pub use cluster::{Cluster, Session};
+pub use eventually::{Eventually, eventually};
 #[cfg(feature = "cloud")]
 pub use managed::{ManagedCluster, wait};
-pub use eventually::{Eventually, eventually};
 pub use query::Query;

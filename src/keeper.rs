@@ -18,6 +18,7 @@ mod protocol;
 mod report;
 mod restorer;
 mod run;
+mod setups;
 mod takeover;
 mod watch;
 mod work;
@@ -27,8 +28,8 @@ pub(crate) use journal::{Journal, Left, Record};
 pub(crate) use lock::{Held as HeldLock, Locks};
 pub(crate) use machine::{AttemptId, Mode, Policy, Word};
 pub(crate) use protocol::{
-    Decoder, FromClient, FromKeeper, Hello, MAX_FRAME, Named, Open, PROTOCOL, Phase, Ready, SessionState, Snapshot, Spec, Turn,
-    encode, send_with_descriptors,
+    Decoder, FromClient, FromKeeper, Hello, Known, MAX_FRAME, Named, Open, Outcome as SetUpOutcome, PROTOCOL, Phase, Ready,
+    SessionState, Snapshot, Spec, Turn, Verdict, encode, send_with_descriptors,
 };
 pub(crate) use takeover::{VARIABLE, own_program};
 

@@ -16,7 +16,7 @@ pub(crate) use by_name::RunningTest;
 pub use description::{KeepSchema, Migrations, Test};
 pub use failure::{Failed, Probe};
 pub use parameters::{Context, extract, extract_awaited, extract_sync};
-pub use prepare::{Done, Seed, SetUp, Way, seed, seed_sync, set_up, set_up_sync};
+pub use prepare::{Done, Seed, SetUp, Way, seed, seed_sync, set_up, set_up_awaited, set_up_sync};
 use running::Running;
 
 use crate::error::{Error, Kind, Result};

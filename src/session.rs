@@ -7,6 +7,7 @@ mod hold;
 mod joined;
 mod link;
 mod observer;
+mod once;
 mod place;
 pub(crate) mod process;
 mod speaker;

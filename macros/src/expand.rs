@@ -217,23 +217,24 @@ fn body(function: &Function, options: &Options, runner: Runner) -> TokenStream {
 fn preparations(options: &Options, context: &Ident, runner: Runner) -> TokenStream {
     let krate = &options.krate();
     let call = |name: &str, span: Span, arguments: TokenStream| {
-        let awaited = runner.is_async().then(|| quote_spanned!(span=> .await));
-        let function = match runner.is_async() {
-            true => Ident::new(name, span),
-            false => format_ident!("{}_sync", name, span = span),
-        };
+        let (function, awaited) = (Ident::new(name, span), runner.is_async().then(|| quote_spanned!(span=> .await)));
         quote_spanned!(span=> #krate::private::#function(#context, #arguments) #awaited ?;)
+    };
+    let (set_up, seed) = match runner {
+        Runner::Sync => ("set_up_sync", "seed_sync"),
+        Runner::Async => ("set_up", "seed"),
+        Runner::Awaited => ("set_up_awaited", "seed"),
     };
     let setup = options.setup.as_ref().map(|path| {
         // On the path, which is at fault if it is no set-up.
-        call("set_up", Span::mixed_site().located_at(path.span()), path.to_token_stream())
+        call(set_up, Span::mixed_site().located_at(path.span()), path.to_token_stream())
     });
     let mut files = options.sql.iter().chain(&options.data).map(|file| file.seed(krate)).peekable();
-    let seed = files.peek().is_some().then(|| {
+    let seeded = files.peek().is_some().then(|| {
         let span = Span::mixed_site();
-        call("seed", span, quote_spanned!(span=> ::core::file!(), &[#(#files),*]))
+        call(seed, span, quote_spanned!(span=> ::core::file!(), &[#(#files),*]))
     });
-    quote!(#setup #seed)
+    quote!(#setup #seeded)
 }
 
 /// The closure that tells a value that means failure, without taking it.

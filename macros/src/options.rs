@@ -163,7 +163,7 @@ fn path(name: &Ident, accepted: &str, input: ParseStream<'_>) -> syn::Result<Pat
         return Err(wrong_value(input, format!("`{name}` takes a path without quotes; accepted: {accepted}")));
     }
     let read = input.call(Path::parse_mod_style);
-    read.or_else(|_| Err(wrong_value(input, format!("`{name}` takes a path; accepted: {accepted}"))))
+    read.map_err(|_| wrong_value(input, format!("`{name}` takes a path; accepted: {accepted}")))
 }
 
 fn known() -> String {

@@ -201,6 +201,28 @@ impl Session {
         background::wait(builder.join()).map(Self)
     }
 
+    /// See [`crate::Session::once`].
+    ///
+    /// ```no_run
+    /// use cratedb_test::blocking::{Cluster, Session};
+    ///
+    /// fn stations() -> cratedb_test::Result<Cluster> {
+    ///     Session::current()?.once("stations", |cluster: &Cluster| {
+    ///         cluster.execute("CREATE TABLE stations (id INT, name TEXT)")
+    ///     })
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The error of `work`, for everybody who asks in this session.
+    pub fn once<T, E>(&self, name: &str, work: impl FnOnce(&Cluster) -> Result<T, E>) -> Result<Cluster>
+    where
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        self.0.once_blocking(name, |cluster| work(&cluster.clone().into())).map(Cluster::from)
+    }
+
     /// See [`crate::Session::cluster`].
     ///
     /// # Errors

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::error::{Error, Kind, Result};
 use super::Trace;
+use crate::error::{Error, Kind, Result};
 use crate::session::Within;
 use crate::sql::Wallet;
 use crate::version::Version;

@@ -56,6 +56,16 @@ pub(crate) enum FromClient {
         checksum: String,
         files: Vec<File>,
     },
+    /// Needs a set-up that is done once per session, and would do it in this schema.
+    SetUp {
+        name: String,
+        schema: String,
+    },
+    /// Did it, or not.
+    SetUpEnded {
+        name: String,
+        outcome: Outcome,
+    },
     /// The credentials were refused: get new ones.
     Renew,
     /// Who holds what? Also as the first message, of somebody who wants no cluster.
@@ -102,6 +112,44 @@ pub(crate) struct Hello {
     /// The explicit session. Its runners are who holds it, if anybody does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) session: Option<Named>,
+    /// What this process knows of set-ups that a killed keeper gave away.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) set_ups: Vec<Known>,
+}
+
+/// A set-up that this process does or knows to be done.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Known {
+    pub(crate) name: String,
+    pub(crate) schema: String,
+    pub(crate) done: bool,
+}
+
+/// How a set-up ended.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Outcome {
+    Done,
+    Failed {
+        error: Error,
+    },
+    /// Somebody else may try.
+    GivenUp,
+}
+
+/// What becomes of a claim.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Verdict {
+    /// Do it, in the schema that you named.
+    Yours,
+    /// It is done, in this schema.
+    Done {
+        schema: String,
+    },
+    Failed {
+        error: Error,
+    },
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -175,6 +223,11 @@ pub(crate) enum FromKeeper {
     Aftermath {
         id: AttemptId,
         text: Option<String>,
+    },
+    /// The answer to `SetUp`, which may take as long as another process needs for it.
+    SetUp {
+        name: String,
+        verdict: Verdict,
     },
     Credentials {
         credentials: Credentials,

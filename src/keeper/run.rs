@@ -6,6 +6,7 @@ mod effects;
 mod observers;
 mod prepared;
 mod reports;
+mod setups;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::OwnedFd;
@@ -27,6 +28,7 @@ use super::machine::{ClientId, Event, Limits, LookId, Machine, Millis, RunnerId,
 use super::prepared::Made;
 use super::protocol::{FromClient, FromKeeper, Hello, PROTOCOL, Spec};
 use super::restorer::Restored;
+use super::setups::SetUps;
 use super::work::{Outcome, Work};
 use super::{exit, log, watch};
 use crate::error::{Error, Result};
@@ -136,6 +138,7 @@ pub(super) struct Keeper {
     drop_warned: bool,
     aftermath: Aftermath,
     stock: Stock,
+    set_ups: SetUps,
     /// What waits for drops, and until when at most.
     after_drops: Option<(Instant, Last)>,
     renew_at: Option<Instant>,
@@ -180,6 +183,7 @@ impl Keeper {
             drop_warned: false,
             aftermath: Aftermath::of_a_predecessor(exclusive),
             stock: Stock::of_a_predecessor(&prepared),
+            set_ups: SetUps::default(),
             after_drops: None,
             renew_at: None,
             renewing: false,
@@ -306,6 +310,9 @@ impl Keeper {
         }
         if let Some(text) = &self.last_progress {
             self.clients.send(id, &FromKeeper::Progress { text: text.clone(), speak: false });
+        }
+        for known in &hello.set_ups {
+            self.set_ups.recall(id, join.session, known.clone());
         }
         self.feed(Event::Join(id, join));
         if first && hello.session.is_none() {

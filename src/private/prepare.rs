@@ -1,6 +1,7 @@
 //! What is done to a test's schema before its parameters are made: the set-up that it names, then its files.
 
 use std::error::Error as StdError;
+use std::pin::Pin;
 
 use super::parameters::block_on;
 use super::{Context, Outcome};
@@ -136,8 +137,18 @@ where
     }
 }
 
-/// Runs the set-up of an async test, where the test runs.
-pub async fn set_up<W>(context: &Context, setup: impl SetUp<W>) -> Outcome<()> {
+/// Runs the set-up of an async test, where the test runs. The boxed future makes one error of rustc of three, if the function
+/// can't be a set-up.
+pub fn set_up<'a, W: 'a>(
+    context: &'a Context,
+    setup: impl SetUp<W> + 'a,
+) -> Pin<Box<dyn Future<Output = Outcome<()>> + 'a>> {
+    Box::pin(set_up_awaited(context, setup))
+}
+
+/// The same for a test on the runtime of another attribute, which may ask for a future that is `Send`: this one is if that
+/// of the set-up is.
+pub async fn set_up_awaited<W>(context: &Context, setup: impl SetUp<W>) -> Outcome<()> {
     let name = name_of(&setup);
     let done = setup.set_up(&context.cluster).await;
     done.map_err(|error| not_set_up(context, name, &*error))

@@ -144,8 +144,9 @@ impl Batch {
     async fn send(self, client: &Client, name: &str, table: &str) -> Result<()> {
         let (Some(first), Some(last)) = (self.lines.first(), self.lines.last()) else { return Ok(()) };
         let failed = |error: Error| {
+            let rows_are_named = error.to_string().contains(" row ");
             let error = error.during(format!("cannot insert {name}, lines {first} to {last}, into {table}"));
-            error.hint(format!("row 1 is line {first}"))
+            if rows_are_named { error.hint(format!("row 1 is line {first}")) } else { error }
         };
         client.bulk(&statement(table, &self.columns), &self.rows).await.map_err(failed).map(drop)
     }

@@ -223,6 +223,24 @@ async fn granted(
     Ok(Attempt { cluster, lease, due })
 }
 
+/// A cluster in a schema that belongs to no attempt: the session's end is its own.
+pub(super) fn shared(link: &Link, name: &str, schema: String) -> Result<Cluster> {
+    let ready = link.ready()?;
+    Cluster::new(Grant {
+        pg_url: pg_url(&ready, &schema),
+        http_url: ready.http_url.clone(),
+        wallet: link.wallet()?.clone(),
+        version: ready.version,
+        schema,
+        test: format!("the set-up `{name}`"),
+        attempt: None,
+        trace: Arc::default(),
+        used: Arc::default(),
+        over: Arc::default(),
+        on_drop: OnDrop::default(),
+    })
+}
+
 /// The PostgreSQL protocol takes the schema for the database.
 fn pg_url(ready: &Ready, schema: &str) -> Result<String> {
     let lacking = || {

@@ -1,6 +1,7 @@
 //! The lease of this process: one connection to the keeper, from the first test to the end, made again if it breaks.
 
 mod attach;
+mod set_up;
 
 pub(super) use attach::check_peer;
 
@@ -16,7 +17,7 @@ use tokio::task::AbortHandle;
 use super::process::{Ancestry, Identity};
 use super::speaker::{self, Listener};
 use crate::error::{Error, Kind, Result};
-use crate::keeper::{AttemptId, FromClient, FromKeeper, KeyFiles, Mode, Open, PROTOCOL, Ready, encode};
+use crate::keeper::{AttemptId, FromClient, FromKeeper, KeyFiles, Known, Mode, Open, PROTOCOL, Ready, encode};
 use crate::migrations::{Set, Wanted};
 use crate::settings::Settings;
 use crate::sql::{Credentials, Wallet};
@@ -44,6 +45,8 @@ struct Shared {
     state: Mutex<State>,
     renewed: Notify,
     listener: Option<Listener>,
+    /// What is prepared once per session, as far as this process needs it.
+    onces: Mutex<HashMap<String, super::once::Slot>>,
     /// What reads from the keeper, and connects again.
     reader: OnceLock<AbortHandle>,
 }
@@ -63,6 +66,10 @@ struct State {
     aftermath: HashMap<AttemptId, std::sync::mpsc::Sender<Option<String>>>,
     /// Attempts that ended while there was no connection, and the words that say so.
     unsaid: Vec<(Open, FromClient)>,
+    /// Set-ups that this process asks for.
+    claims: HashMap<String, set_up::Claim>,
+    /// Set-ups that it does, or knows to be done.
+    set_ups: BTreeMap<String, Known>,
     /// The last renewal that failed.
     not_renewed: Option<Error>,
 }
@@ -99,6 +106,7 @@ impl Link {
             state: Mutex::default(),
             renewed: Notify::new(),
             listener,
+            onces: Mutex::default(),
             reader: OnceLock::new(),
         }));
         let reader = link.attach().await?;
@@ -113,6 +121,12 @@ impl Link {
 
     pub(super) fn settings(&self) -> &Settings {
         &self.0.settings
+    }
+
+    /// What this process knows of one set-up.
+    pub(super) fn once(&self, name: &str) -> super::once::Slot {
+        let mut onces = self.0.onces.lock().unwrap_or_else(PoisonError::into_inner);
+        onces.entry(name.to_owned()).or_default().clone()
     }
 
     /// The cluster, as the last keeper described it: after the death of one, a local server is another.
@@ -291,6 +305,7 @@ impl Link {
                     let _ = told.send(text);
                 }
             }
+            FromKeeper::SetUp { name, verdict } => self.state().set_up(&name, verdict),
             FromKeeper::NotRenewed { error } => {
                 self.state().not_renewed = Some(error);
                 self.0.renewed.notify_waiters();
@@ -339,10 +354,11 @@ impl Link {
         let mut state = self.state();
         state.socket = None;
         state.aftermath.clear();
+        state.over = Some(error.clone());
+        state.claims.clear();
         for (_, waiting) in state.waiting.drain() {
             let _ = waiting.granted.send(Err(error.clone()));
         }
-        state.over = Some(error);
         self.0.renewed.notify_waiters();
     }
 

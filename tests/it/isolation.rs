@@ -22,14 +22,14 @@ fn ask(url: &str, stmt: &str) -> serde_json::Value {
 }
 
 /// What is left in a cluster that lives on, but for the schemas that every server has.
-fn schemas(cloud: &TestCloud) -> Vec<String> {
+pub fn schemas(cloud: &TestCloud) -> Vec<String> {
     let url = cloud.simulator.cloud().cluster(CLUSTER).url;
     let rows = ask(&url, "SELECT schema_name FROM information_schema.schemata");
     let names = rows["rows"].as_array().unwrap().iter().map(|row| row[0].as_str().unwrap().to_owned());
     names.filter(|name| !["blob", "doc", "information_schema", "pg_catalog", "sys"].contains(&name.as_str())).collect()
 }
 
-fn lives_on(version: &str) -> TestCloud {
+pub fn lives_on(version: &str) -> TestCloud {
     let cluster = ClusterOptions::running(CLUSTER).with("auth", "off").unwrap().with("version", version).unwrap();
     TestCloud::with(Options::default().cluster(cluster))
 }

@@ -22,14 +22,8 @@ fn plan(consumer: &Consumer, runner: Runner, engine: &TestEngine) -> Plan {
 fn each_version_is_started_once_for_all_tests_that_want_it() {
     for runner in runners() {
         let Some(engine) = engine() else { return };
-        let (consumer, meet) = (Consumer::of("versions", runner), tempfile::tempdir().unwrap());
-        let plan = plan(&consumer, runner, &engine).env("MEET", meet.path().display().to_string());
-        let plan = plan.args(&["--test", "several", "--test", "mixed"]);
-        // The two that meet have to run at the same time.
-        let plan = match runner {
-            Runner::Cargo => plan.args(&["--", "--test-threads=16"]),
-            Runner::Nextest => plan.args(&["-j16"]),
-        };
+        let plan =
+            plan(&Consumer::of("versions", runner), runner, &engine).args(&["--test", "several", "--test", "mixed"]);
         let finished = plan.run().passed().never_says("warning: unused");
         for name in ["an_async_test_gets_what_it_wants", "panics", "cases::case_1_one", "cases::case_2_two"] {
             for version in ["5_10", "6_4"] {
@@ -44,6 +38,21 @@ fn each_version_is_started_once_for_all_tests_that_want_it() {
         }
         let expected = [("5.10", 1), ("6.4", 2)].map(|(tag, count)| (engine.image_of(tag).to_owned(), count));
         assert_eq!(started, BTreeMap::from(expected));
+    }
+}
+
+#[test]
+fn exclusive_tests_on_two_clusters_run_at_the_same_time() {
+    for runner in runners() {
+        let Some(engine) = engine() else { return };
+        let meet = tempfile::tempdir().unwrap();
+        let plan = plan(&Consumer::of("versions", runner), runner, &engine).args(&["--test", "meet"]);
+        let plan = match runner {
+            Runner::Cargo => plan.args(&["--", "--test-threads=2"]),
+            Runner::Nextest => plan.args(&["-j2"]),
+        };
+        plan.env("MEET", meet.path().display().to_string()).run().passed();
+        engine.ends_with(2);
     }
 }
 

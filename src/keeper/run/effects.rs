@@ -22,7 +22,10 @@ impl Keeper {
         self.events.push_back(event);
         while let Some(event) = self.events.pop_front() {
             tracing::debug!(?event, state = ?self.machine.state(), "event");
-            for effect in self.machine.on(self.now(), event) {
+            let before = self.machine.state();
+            let effects = self.machine.on(self.now(), event);
+            self.drop_set_ups(before, &effects);
+            for effect in effects {
                 tracing::debug!(?effect, "effect");
                 self.apply(effect);
             }
@@ -137,6 +140,9 @@ impl Keeper {
             Outcome::Acquired(Ok(mut resource)) => {
                 let ours = resource.ours != Ours::No;
                 self.still_owed(&mut resource);
+                if matches!(resource.ours, Ours::Started | Ours::Deployed) {
+                    self.start_set_ups_over();
+                }
                 self.has(*resource);
                 Event::Acquired { ours }
             }
@@ -311,6 +317,8 @@ impl Keeper {
                 self.tell_aftermath_if_none();
             }
             FromClient::Migrations { checksum, files } => self.learn(checksum, files),
+            FromClient::SetUp { name, schema } => self.claim_set_up(id, &name, schema),
+            FromClient::SetUpEnded { name, outcome } => self.set_up_ended(id, &name, outcome),
             FromClient::Renew => self.renew(),
             FromClient::Status { watch, .. } => self.status(id, watch),
             FromClient::Finish { session, holder, now, .. } => {
@@ -329,6 +337,7 @@ impl Keeper {
                 self.drop_schema(asked.open.schema);
             }
         }
+        self.leave_set_ups(id);
         self.feed(Event::Leave(id));
     }
 

@@ -136,7 +136,10 @@ impl Link {
     async fn hello(&self, socket: UnixStream, speaker: &mut Speaker) -> Result<Answer> {
         let broken =
             |error: std::io::Error| Error::new(Kind::Session, "the connection to the keeper broke").because(error);
-        let open = self.state().held();
+        let (open, set_ups) = {
+            let state = self.state();
+            (state.held(), state.set_ups.values().cloned().collect())
+        };
         let frame = encode(&FromClient::Hello(Box::new(Hello {
             protocol: PROTOCOL,
             spec: self.0.settings.spec.clone(),
@@ -147,6 +150,7 @@ impl Link {
             open,
             binary: own_binary(),
             session: self.0.settings.session.clone(),
+            set_ups,
         })))?;
         let processes = std::iter::once(&self.0.ancestry.own).chain(&self.0.ancestry.runners);
         let descriptors: Vec<OwnedFd> = processes.map_while(descriptor_of).collect();
@@ -223,6 +227,7 @@ impl Link {
             .map(|waiting| FromClient::Begin { attempt: waiting.open.clone(), parent: waiting.parent })
             .collect();
         again.iter().for_each(|frame| state.write(frame));
+        state.claim_again();
         for (_, end) in std::mem::take(&mut state.unsaid) {
             state.write(&end);
         }

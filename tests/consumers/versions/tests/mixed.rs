@@ -53,31 +53,3 @@ fn a_blocking_session_on_a_version() -> Result<()> {
     assert_eq!(session.cluster("blocking")?.server_version().minor, 10);
     Ok(())
 }
-
-/// Both hold their own cluster at the same time: neither could if one excluded the other.
-mod at_the_same_time {
-    use std::path::PathBuf;
-    use std::time::{Duration, Instant};
-
-    use cratedb_test::cratedb_cluster;
-
-    fn meet(own: &str, other: &str) {
-        let Some(dir) = std::env::var_os("MEET").map(PathBuf::from) else { return };
-        std::fs::write(dir.join(own), "x").unwrap();
-        let began = Instant::now();
-        while !dir.join(other).exists() {
-            assert!(began.elapsed() < Duration::from_secs(60), "{other} never came");
-            std::thread::park_timeout(Duration::from_millis(5));
-        }
-    }
-
-    #[cratedb_cluster(version = "5.10", exclusive)]
-    fn alone_here() {
-        meet("here", "there");
-    }
-
-    #[cratedb_cluster(version = "6.4", exclusive)]
-    fn alone_there() {
-        meet("there", "here");
-    }
-}

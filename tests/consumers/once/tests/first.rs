@@ -1,0 +1,1 @@
+once::tests!(a b c d e f g h);

@@ -1,0 +1,1 @@
+once::tests!(i j k l m n o p);

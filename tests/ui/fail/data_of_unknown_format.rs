@@ -1,0 +1,8 @@
+//! Rows in a form that nobody reads.
+
+use cratedb_test::cratedb_cluster;
+
+#[cratedb_cluster(data("readings.json" => "readings"))]
+fn json() {}
+
+fn main() {}
