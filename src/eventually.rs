@@ -102,11 +102,10 @@ impl<F> Eventually<F> {
     /// # Errors
     ///
     /// When time is up.
-    pub async fn equals<T: Debug, E: Display, Fut, X: Debug>(self, expected: X) -> Result<T>
+    pub async fn equals<T: Debug + PartialEq<X>, E: Display, Fut, X: Debug>(self, expected: X) -> Result<T>
     where
         F: FnMut() -> Fut,
         Fut: Future<Output = Result<T, E>>,
-        T: PartialEq<X>,
     {
         let awaited = format!("the value {expected:?}");
         self.look(&awaited, |value| *value == expected).await

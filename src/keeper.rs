@@ -23,6 +23,7 @@ mod takeover;
 mod watch;
 mod work;
 
+pub(crate) use cleaner::drop_schema;
 pub(crate) use files::{DIR_VARIABLE, KeyFiles, Places, initial_environment};
 pub(crate) use journal::{Journal, Left, Record};
 pub(crate) use lock::{Held as HeldLock, Locks};

@@ -107,7 +107,8 @@
 //! - Released after return, panic, `process::exit`, `abort`, Ctrl-C, SIGTERM, and SIGKILL of a test or of the runner. A killed
 //!   keeper is made good by the next run. Not covered: what ends together with the run, such as a container whose first
 //!   process it is, a virtual machine, power.
-//! - Only what the harness resumed, deployed or started is released; only schemas that it made are dropped.
+//! - Only what the harness resumed, deployed or started is released; only schemas that it made are dropped, and what
+//!   `exclusive` tests made outside of theirs.
 //! - Not coordinated in this version: several machines on one Cloud cluster. One cluster addressed by id in one place and
 //!   by name in another has two keepers.
 //! - A schema does not isolate users, roles and privileges, analyzers, repositories, publications and subscriptions, global settings,

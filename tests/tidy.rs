@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Everything that is written for people, beside the crate's own page.
-const PAPERS: [&str; 9] = [
+const PAPERS: [&str; 10] = [
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
@@ -13,6 +13,7 @@ const PAPERS: [&str; 9] = [
     "simulator/README.md",
     "docs/benchmarks.md",
     "docs/testing.md",
+    "docs/migrations.md",
     "docs/sdk.md",
     "docs/command-line.md",
 ];

@@ -15,7 +15,7 @@ use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand
 
 pub(crate) use clusters::{Completions, Delete, Deploy, List, Login, Query, Start};
 pub(crate) use import::{Import, guess};
-pub(crate) use sessions::{Finish, Log, Status, Sweep, Test};
+pub(crate) use sessions::{Finish, Kept, Log, Status, Sweep, Test};
 pub(crate) use snapshots::{ListSnapshots, Restore, Snapshots, SnapshotsCommand, What};
 
 /// Cargo calls `cargo-cratedb cratedb …` for `cargo cratedb …`.
@@ -166,6 +166,9 @@ pub(crate) enum Command {
     /// Release what killed sessions left.
     #[command(after_help = sessions::SWEEP_EXAMPLES)]
     Sweep(Sweep),
+    /// List the schemas that failed tests left on the cluster, or drop them.
+    #[command(after_help = sessions::KEPT_EXAMPLES)]
+    Kept(Kept),
     /// Show the log of the process that holds a cluster for tests.
     #[command(after_help = sessions::LOG_EXAMPLES)]
     Log(Log),
@@ -197,6 +200,7 @@ impl Command {
             Self::Status(_) => "status",
             Self::Finish(_) => "finish",
             Self::Sweep(_) => "sweep",
+            Self::Kept(_) => "kept",
             Self::Log(_) => "log",
             Self::Test(_) => "test",
             Self::Completions(_) => "completions",

@@ -7,6 +7,8 @@ mod delete;
 mod deploy;
 mod health;
 mod import;
+#[cfg(unix)]
+mod kept;
 mod login;
 mod query;
 #[cfg(unix)]
@@ -39,6 +41,8 @@ pub(crate) fn run(cli: Cli, terminal: &Terminal) -> Result<u8, Failure> {
         Command::Query(query) => context.wait(query::run(context, query)),
         Command::Import(import) => context.wait(import::run(context, import)),
         Command::Snapshots(snapshots) => context.wait(snapshots::run(context, snapshots)),
+        #[cfg(unix)]
+        Command::Kept(kept) => context.wait(kept::run(context, &kept)),
         Command::Health => return health::run(context),
         session => return sessions::run(context, session),
     };

@@ -89,10 +89,9 @@ impl<F> Eventually<F> {
     /// # Errors
     ///
     /// When time is up.
-    pub fn equals<T: Debug, E: Display, X: Debug>(self, expected: X) -> Result<T>
+    pub fn equals<T: Debug + PartialEq<X>, E: Display, X: Debug>(self, expected: X) -> Result<T>
     where
         F: FnMut() -> Result<T, E>,
-        T: PartialEq<X>,
     {
         let awaited = format!("the value {expected:?}");
         self.look(&awaited, |value| *value == expected)

@@ -73,7 +73,7 @@ impl Cleaner {
 }
 
 /// Drops a schema with all that is in it; nothing to do if it was never made.
-async fn drop_schema(client: &Client, able: Capabilities, schema: &str) -> Result<()> {
+pub(crate) async fn drop_schema(client: &Client, able: Capabilities, schema: &str) -> Result<()> {
     let quoted = quote(schema);
     if able.drop_schema_cascade {
         client.send(&format!("DROP SCHEMA IF EXISTS {quoted} CASCADE"), &[]).await?;

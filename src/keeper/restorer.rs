@@ -152,3 +152,110 @@ fn listed<T>(rows: Result<Vec<T>>) -> Result<Option<Vec<T>>> {
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::{Arc, Mutex};
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::sql::test_server::{Reaction, TestServer};
+    use crate::sql::{Credentials, Wallet};
+
+    /// A server with one setting and some users, which refuses what `refuses` says.
+    fn server(refuses: &'static str, enabled: bool, users: &[&str]) -> TestServer {
+        let users: Vec<String> = users.iter().map(|name| (*name).to_owned()).collect();
+        let state = Arc::new(Mutex::new((enabled, users)));
+        TestServer::start(move |request| {
+            let (stmt, mut state) = (request.stmt().to_owned(), state.lock().unwrap());
+            if !refuses.is_empty() && stmt.contains(refuses) {
+                return Reaction::error(400, 4004, "UnsupportedFeatureException[not here]\nand more");
+            }
+            match &*stmt {
+                "SELECT id, settings FROM sys.cluster" => {
+                    let settings = json!({"stats": {"enabled": state.0}});
+                    Reaction::rows(&[("id", json!(4)), ("settings", json!(12))], &json!([["c1", settings]]).to_string())
+                }
+                "SELECT name FROM sys.users" => {
+                    let rows: Vec<[&String; 1]> = state.1.iter().map(|name| [name]).collect();
+                    Reaction::rows(&[("name", json!(4))], &json!(rows).to_string())
+                }
+                list if list.starts_with("SELECT") => Reaction::error(404, 4041, "RelationUnknown[no such list]"),
+                r#"RESET GLOBAL "stats.enabled""# => {
+                    state.0 = true;
+                    Reaction::count(1)
+                }
+                r#"SET GLOBAL "stats.enabled" = FALSE"# => {
+                    state.0 = false;
+                    Reaction::count(1)
+                }
+                drop => {
+                    state.1.retain(|name| !drop.contains(name.as_str()));
+                    Reaction::count(1)
+                }
+            }
+        })
+    }
+
+    fn client(server: &TestServer) -> Client {
+        Client::new(&server.url(), None, Wallet::new(Credentials::None)).unwrap()
+    }
+
+    fn before(enabled: bool, users: &[&str]) -> Globals {
+        let users: BTreeSet<String> = users.iter().map(|name| (*name).to_owned()).collect();
+        Globals {
+            cluster: "c1".into(),
+            settings: BTreeMap::from([("stats.enabled".to_owned(), enabled.into())]),
+            things: BTreeMap::from([(Thing::User, users)]),
+            granted: Vec::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_default_is_set_again_after_the_reset() {
+        let server = server("", true, &["crate"]);
+        let restored = restore(&client(&server), &before(false, &["crate"])).await.unwrap();
+        assert_eq!(restored.set_back, ["stats.enabled"]);
+        assert_eq!(restored.not, Vec::<String>::new());
+    }
+
+    #[tokio::test]
+    async fn what_is_refused_is_named_with_the_reason_and_keeps_nothing_else() {
+        let server = server("RESET", false, &["crate", "made"]);
+        let restored = restore(&client(&server), &before(true, &["crate", "lost"])).await.unwrap();
+        assert_eq!(restored.set_back, Vec::<String>::new());
+        assert_eq!(restored.dropped, [r#"user "made""#]);
+        assert_eq!(
+            restored.not,
+            [
+                "stats.enabled (UnsupportedFeatureException[not here])",
+                r#"user "lost" (it was dropped, which can't be undone)"#
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn kinds_that_are_not_listed_are_left_out_and_the_settings_are_not() {
+        let seen = look(&client(&server("", true, &["crate"]))).await.unwrap();
+        assert_eq!(seen, before(true, &["crate"]));
+        let seen = look(&client(&server("sys.users", true, &[]))).await.unwrap();
+        assert_eq!(seen.things, BTreeMap::new());
+        assert!(
+            look(&client(&server("sys.cluster", true, &[]))).await.is_err(),
+            "nothing can be put back without them"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_server_that_goes_away_is_an_error_and_no_list_without_entries() {
+        let gone = TestServer::start(|_| Reaction::Reset);
+        assert!(look(&client(&gone)).await.is_err());
+        let halfway = TestServer::start(|request| match request.stmt().contains("sys.users") {
+            true => Reaction::Reset,
+            false => Reaction::rows(&[("id", json!(4)), ("settings", json!(12))], r#"[["c1", {}]]"#),
+        });
+        assert!(look(&client(&halfway)).await.is_err());
+    }
+}

@@ -9,6 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::cloud::{CLUSTER, TestCloud, suspendable};
 use crate::support::consumer::Consumer;
+use crate::support::home::TestHome;
 use crate::support::run::{Plan, Runner, runners};
 use crate::support::server::{Server, home};
 use crate::support::{processes, wait_for};
@@ -180,6 +181,18 @@ fn a_killed_keeper_s_successor_puts_it_back() {
         }
         scene.cloud.ends_with(0, 0);
         scene.is_as_before();
+    }
+}
+
+/// A local server, which goes with its run: the stand-in, and a real one where there is one.
+#[test]
+fn on_a_local_server_too_the_next_test_sees_none_of_it() {
+    for home in [Some(TestHome::with_stand_in()), TestHome::real()].into_iter().flatten() {
+        let (consumer, files) = (Consumer::of("exclusive", Runner::Cargo), tempfile::tempdir().unwrap());
+        let plan = Plan::new(&consumer, Runner::Cargo).home(&home).env("CHANGES", CHANGES).in_order();
+        let run = plan.env("FIRST", files.path().join("first").display().to_string()).run().passed();
+        run.says(SAYS[0]).says(SAYS[1]).says(SAYS[3]);
+        home.ends_with(1);
     }
 }
 

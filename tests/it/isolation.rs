@@ -73,7 +73,12 @@ fn the_schema_of_a_failed_test_is_kept_and_the_failure_says_where() {
     cloud.ends_with(0, 0);
     let kept = schemas(&cloud);
     let [kept] = &kept[..] else { panic!("{kept:?}") };
-    finished.says(kept).says("is kept on");
+    finished
+        .says(kept)
+        .says("is kept on")
+        .says("until:   20")
+        .says(&format!("cargo cratedb kept --drop {kept}"))
+        .says("sent statements (seconds since the test began, time taken):");
 }
 
 /// Reads what tests wrote down: nothing else may be open while an exclusive one is.

@@ -27,6 +27,15 @@ Examples:
   cargo cratedb sweep --dry-run
   cargo cratedb sweep";
 
+pub(super) const KEPT_EXAMPLES: &str = "\
+A failed test leaves its schema on a cluster that lives on, for whoever wants to look; a run after `until` drops it. Tests of other \
+machines that run now have schemas here too: nobody here knows of them.
+
+Examples:
+  cargo cratedb kept
+  cargo cratedb kept --drop cratedb_test_htdm1_kxrr3p8k_sees_its_own_rows
+  cargo cratedb kept --drop --all";
+
 pub(super) const LOG_EXAMPLES: &str = "\
 Examples:
   cargo cratedb log
@@ -67,6 +76,16 @@ pub(crate) struct Sweep {
     /// Forget what this key's journal owes, after you have cleared it up yourself.
     #[arg(long, value_name = "KEY")]
     pub(crate) forget: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Kept {
+    /// Drop these schemas with all that is in them.
+    #[arg(long, value_name = "NAME", num_args = 0..)]
+    pub(crate) drop: Option<Vec<String>>,
+    /// With --drop: all of them, but for those in which a test of this machine runs.
+    #[arg(long, requires = "drop")]
+    pub(crate) all: bool,
 }
 
 #[derive(Args, Debug)]

@@ -260,3 +260,35 @@ fn a_restoration_that_can_not_work_says_why() {
     let unknown = restore(&["nope", "--repository", "none", "--table", "doc.t"]);
     assert!(matches!(unknown.code, Some(1 | 4)), "{unknown:?}");
 }
+
+#[test]
+fn schemas_of_tests_are_listed_and_dropped_and_no_others() {
+    let world = world();
+    let (one, other) = ("cratedb_test_hrfjq_k3rr7p8w_imports", "cratedb_test_hrfjz_aaaaaaaa_exports");
+    let kept = |arguments: &[&str]| world.cli(&[&["kept", "--cluster-name", "ci"], arguments].concat()).done();
+    kept(&[]).expect(0).says(&["no test left a schema"]);
+    for table in [&format!("{one}.a"), &format!("{one}.b"), &format!("{other}.a"), "cratedb_test_data.a", "mine.a"] {
+        query(&world, &[&format!("CREATE TABLE {table} (id INT)")]).expect(0);
+    }
+    let listed = kept(&["--output", "json"]).expect(0).json();
+    let said = |row: usize, field: &str| listed[row][field].clone();
+    assert_eq!(listed.as_array().unwrap().len(), 2, "{listed}");
+    assert_eq!((said(0, "schema"), said(0, "test"), said(0, "tables")), (json!(one), json!("imports"), json!(2)));
+    assert_eq!((said(1, "schema"), said(1, "used_by")), (json!(other), json!(null)));
+    let table = kept(&[]).expect(0).stdout;
+    assert!(table.contains(one) && table.contains("2026-09-22 14:14 UTC"), "{table}");
+
+    kept(&["--drop"]).expect(2).says(&["--drop --all"]);
+    kept(&["--all"]).expect(2);
+    kept(&["--drop", one, "--all"]).expect(2).says(&["no name"]);
+    kept(&["--drop", "mine"]).expect(4).says(&["no schema of a test named `mine`"]);
+    kept(&["--drop", one]).expect(0).says(&[one, "is dropped"]);
+    kept(&["--drop", one]).expect(4);
+    kept(&["--drop", "--all"]).expect(0).says(&[other]);
+    kept(&["--drop", "--all"]).expect(0).says(&["nothing to drop"]);
+    let left = query(
+        &world,
+        &["SELECT table_schema FROM information_schema.tables WHERE table_name = 'a' ORDER BY 1", "--output", "csv"],
+    );
+    assert_eq!(left.expect(0).stdout, "table_schema\ncratedb_test_data\nmine\n");
+}

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::support::{Run, World};
 
-const COMMANDS: [&str; 19] = [
+const COMMANDS: [&str; 20] = [
     "login",
     "logout",
     "whoami",
@@ -23,6 +23,7 @@ const COMMANDS: [&str; 19] = [
     "status",
     "finish",
     "sweep",
+    "kept",
     "log",
     "test",
     "completions",

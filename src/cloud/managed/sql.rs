@@ -28,6 +28,12 @@ impl Connection {
 }
 
 impl ManagedCluster {
+    /// A client for statements of the harness's own; for the background thread.
+    #[cfg(feature = "harness")]
+    pub(crate) async fn sql_client(&self) -> Result<sql::Client> {
+        Ok(self.0.connect().await?.client)
+    }
+
     /// Executes one statement; on the background thread.
     pub(crate) async fn send(&self, stmt: &str, args: &[Box<RawValue>]) -> Result<Answer> {
         let connection = self.0.connect().await?;

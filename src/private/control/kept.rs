@@ -1,0 +1,118 @@
+//! Schemas that tests left on a cluster: those that were kept, and those of tests that run.
+
+use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+
+use super::status::{TestStatus, keys};
+use crate::background;
+use crate::cloud::ManagedCluster;
+use crate::error::{Error, Kind, Result};
+use crate::version::Capabilities;
+use crate::{keeper, schema};
+
+/// One schema whose name says that a test made it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Kept {
+    /// Its name.
+    pub schema: String,
+    /// The test's name, as far as the schema's name has it.
+    pub test: String,
+    /// Unix seconds: when the test began.
+    pub since: i64,
+    /// Unix seconds: from when on the next run on this cluster drops it.
+    pub until: i64,
+    /// Tables and views in it.
+    pub tables: u64,
+    /// The test that runs in it now, if it is one of a keeper of this machine.
+    pub used_by: Option<String>,
+}
+
+const TABLES: &str = "SELECT table_schema, count(*) FROM information_schema.tables \
+                      WHERE table_schema LIKE 'cratedb_test_%' GROUP BY table_schema";
+
+/// The schemas of tests on a cluster, the oldest first.
+///
+/// # Errors
+///
+/// When the cluster does not answer.
+pub async fn kept(cluster: &ManagedCluster) -> Result<Vec<Kept>> {
+    let cluster = cluster.clone();
+    background::run(async move {
+        let client = cluster.sql_client().await?;
+        let schemas = client.rows::<(String,)>("SELECT schema_name FROM information_schema.schemata").await?;
+        let tables: BTreeMap<String, u64> = client.rows(TABLES).await?.into_iter().collect();
+        let used: BTreeMap<String, String> = used().await?;
+        let mut kept: Vec<Kept> = schemas.into_iter().filter_map(|(name,)| Kept::of(name, &tables, &used)).collect();
+        kept.sort_by(|one, other| (one.since, &one.schema).cmp(&(other.since, &other.schema)));
+        Ok(kept)
+    })
+    .await
+}
+
+/// Drops one of them with all that is in it; nothing happens if it is gone already.
+///
+/// # Errors
+///
+/// When the name is not one that the harness makes, when a test of this machine runs in the schema, and when the cluster
+/// refuses.
+pub async fn drop_kept(cluster: &ManagedCluster, name: &str) -> Result<()> {
+    let (cluster, name) = (cluster.clone(), name.to_owned());
+    background::run(async move {
+        let refused = || Error::new(Kind::Usage, format!("will not drop the schema `{name}`"));
+        if schema::born(&name).is_none() {
+            return Err(refused()
+                .because("its name is not of the form that tests' schemas have")
+                .hint("`cargo cratedb kept` lists those that are"));
+        }
+        if let Some(test) = used().await?.get(&name) {
+            return Err(refused().because(format!("`{test}` runs in it")));
+        }
+        let client = cluster.sql_client().await?;
+        let able = Capabilities::of(client.version().await?);
+        keeper::drop_schema(&client, able, &name).await
+    })
+    .await
+}
+
+impl Kept {
+    fn of(schema: String, tables: &BTreeMap<String, u64>, used: &BTreeMap<String, String>) -> Option<Self> {
+        let born = schema::born(&schema)?;
+        let seconds = |time: SystemTime| time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
+        Some(Self {
+            test: schema.splitn(5, '_').nth(4).unwrap_or_default().to_owned(),
+            since: seconds(born),
+            until: seconds(born + schema::LEFT_OVER_AGE),
+            tables: tables.get(&schema).copied().unwrap_or_default(),
+            used_by: used.get(&schema).cloned(),
+            schema,
+        })
+    }
+}
+
+/// The schemas in which tests of this machine run, with their tests.
+async fn used() -> Result<BTreeMap<String, String>> {
+    let asked = tokio::task::spawn_blocking(keys).await;
+    let keys = asked.unwrap_or_else(|error| Err(Error::new(Kind::Session, "cannot ask the keepers").because(error)))?;
+    let tests = keys.into_iter().flat_map(|key| key.sessions).flat_map(|session| session.tests);
+    Ok(tests.filter(|test| test.runs).map(|TestStatus { schema, test, .. }| (schema, test)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_schemas_of_tests_are_listed_with_what_their_names_say() {
+        let name = schema::name("m::sees_its_own_rows", UNIX_EPOCH + std::time::Duration::from_secs(1_790_000_040));
+        let tables = BTreeMap::from([(name.clone(), 3)]);
+        let kept = Kept::of(name.clone(), &tables, &BTreeMap::from([(name, "m::t".to_owned())])).unwrap();
+        assert_eq!((&*kept.test, kept.since, kept.tables), ("sees_its_own_rows", 1_790_000_040, 3));
+        assert_eq!(kept.until - kept.since, 24 * 60 * 60);
+        assert_eq!(kept.used_by.as_deref(), Some("m::t"));
+        for other in ["doc", "cratedb_test_data", "cratedb_test_orders_2024_backup"] {
+            assert!(Kept::of(other.into(), &tables, &BTreeMap::new()).is_none(), "{other}");
+        }
+    }
+}
