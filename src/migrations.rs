@@ -72,7 +72,8 @@ impl Set {
         let bytes: usize = self.files.iter().map(|(name, text)| name.len() + text.len()).sum();
         // JSON writes a byte as six at most.
         let surely = bytes * 6 + self.files.len() * 64 < keeper::MAX_FRAME / 2;
-        let frame = || keeper::encode(&keeper::FromClient::Migrations { checksum: checksum.to_owned(), files: self.sent() });
+        let frame =
+            || keeper::encode(&keeper::FromClient::Migrations { checksum: checksum.to_owned(), files: self.sent() });
         (!surely && frame().is_err())
             .then(|| format!("they are {bytes} bytes, and the keeper takes no more than 1 MiB"))
     }
@@ -110,7 +111,8 @@ pub(crate) fn writes(text: &str) -> bool {
     sql::split(text).into_iter().any(|statement| {
         let end = statement.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(statement.len());
         let only = |word: &&str| statement[..end].eq_ignore_ascii_case(word);
-        !["CREATE", "ALTER", "DROP"].iter().any(|word| only(&word)) || sql::tokens(statement).iter().any(|token| token.is("SELECT"))
+        !["CREATE", "ALTER", "DROP"].iter().any(|word| only(&word))
+            || sql::tokens(statement).iter().any(|token| token.is("SELECT"))
     })
 }
 

@@ -70,7 +70,12 @@ impl Done {
             }
         }
         table.row(&format!("… the whole run ({way}, {how})"), "ms", &[], &Samples::new(vec![self.whole]));
-        table.row(&format!("… most shards at a time ({way}, {how})"), "shards", &[], &Samples::new(vec![self.shards as f64]));
+        table.row(
+            &format!("… most shards at a time ({way}, {how})"),
+            "shards",
+            &[],
+            &Samples::new(vec![self.shards as f64]),
+        );
     }
 }
 
@@ -85,7 +90,8 @@ fn run(project: &Project, server: &Server, runner: Runner, way: &str, body: &str
         (Runner::Nextest, true) => plan.args(&["-j4", "-E", &format!("test(/::t00.::{way}$/)")]),
     };
     let plan = plan.env("CRATEDB_CLUSTER_URL", format!("http://{}", server.address)).env("BENCH_BODY", body);
-    let plan = plan.env("CRATEDB_TEST_DIR", dir.path().display().to_string()).env("BENCH_OUT", out.display().to_string());
+    let plan =
+        plan.env("CRATEDB_TEST_DIR", dir.path().display().to_string()).env("BENCH_OUT", out.display().to_string());
     let over = AtomicBool::new(false);
     let (whole, shards) = std::thread::scope(|scope| {
         let most = scope.spawn(|| most_shards(server, &over));
@@ -97,7 +103,8 @@ fn run(project: &Project, server: &Server, runner: Runner, way: &str, body: &str
         over.store(true, Ordering::Release);
         (whole, most.join().unwrap())
     });
-    let left = server.ask("SELECT schema_name FROM information_schema.schemata WHERE schema_name LIKE 'cratedb_test_%'");
+    let left =
+        server.ask("SELECT schema_name FROM information_schema.schemata WHERE schema_name LIKE 'cratedb_test_%'");
     assert!(left.contains("\"rowcount\":0"), "schemas are left: {left}");
     Done { samples: read(&out), whole, shards }
 }

@@ -31,7 +31,14 @@ pub(super) struct Cleaner {
 impl Cleaner {
     pub(super) fn new(url: &str, version: Version, wallet: Wallet, done: UnboundedSender<Input>) -> Result<Self> {
         let client = Client::new(url, None, wallet.clone())?;
-        Ok(Self { client, url: url.to_owned(), wallet, able: Capabilities::of(version), permits: Arc::new(Semaphore::new(AT_ONCE)), done })
+        Ok(Self {
+            client,
+            url: url.to_owned(),
+            wallet,
+            able: Capabilities::of(version),
+            permits: Arc::new(Semaphore::new(AT_ONCE)),
+            done,
+        })
     }
 
     /// For statements of the keeper that concern no schema.

@@ -134,7 +134,8 @@ mod tests {
     #[tokio::test]
     async fn all_statements_are_executed_in_order() {
         let server = server(3);
-        let (maker, _phase) = maker(&server, &["\u{feff}CREATE TABLE a (x INT); CREATE TABLE b (x INT)", "ALTER TABLE a ADD y INT"]);
+        let (maker, _phase) =
+            maker(&server, &["\u{feff}CREATE TABLE a (x INT); CREATE TABLE b (x INT)", "ALTER TABLE a ADD y INT"]);
         assert_eq!(maker.make().await, (Made::Ready { measured: true }, Some(7)));
         let stmts = server.stmts();
         assert_eq!(stmts[1..4], ["CREATE TABLE a (x INT)", "CREATE TABLE b (x INT)", "ALTER TABLE a ADD y INT"]);

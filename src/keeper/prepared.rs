@@ -160,7 +160,8 @@ impl Prepared {
         if !self.open || now < self.full_until || making >= self.limits.at_once || stock >= self.limits.most {
             return None;
         }
-        let checksum = self.sets.iter().filter(|(_, set)| self.lacks(now, set)).max_by_key(|(_, set)| set.seen)?.0.clone();
+        let checksum =
+            self.sets.iter().filter(|(_, set)| self.lacks(now, set)).max_by_key(|(_, set)| set.seen)?.0.clone();
         let name = name();
         self.sets.get_mut(&checksum)?.making.insert(name.clone());
         Some((checksum, name))

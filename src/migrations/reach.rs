@@ -42,8 +42,21 @@ const BEFORE_RELATIONS: [&str; 10] =
     ["JOIN", "INTO", "UPDATE", "TABLE", "VIEW", "FUNCTION", "COPY", "ONLY", "REFERENCES", "TO"];
 /// What ends a list of relations.
 const AFTER_RELATIONS: [&str; 15] = [
-    "WHERE", "GROUP", "ORDER", "HAVING", "LIMIT", "OFFSET", "UNION", "EXCEPT", "INTERSECT", "SELECT", "WINDOW", "SET",
-    "VALUES", "RETURNING", "FETCH",
+    "WHERE",
+    "GROUP",
+    "ORDER",
+    "HAVING",
+    "LIMIT",
+    "OFFSET",
+    "UNION",
+    "EXCEPT",
+    "INTERSECT",
+    "SELECT",
+    "WINDOW",
+    "SET",
+    "VALUES",
+    "RETURNING",
+    "FETCH",
 ];
 /// These may stand between the word that announces a relation and its name.
 const BETWEEN: [&str; 3] = ["IF", "NOT", "EXISTS"];
@@ -51,7 +64,8 @@ const BETWEEN: [&str; 3] = ["IF", "NOT", "EXISTS"];
 /// Why a statement may reach beyond its schema, for people; none if it does not.
 pub(super) fn beyond(statement: &str) -> Option<String> {
     let tokens = tokens(statement);
-    let begins = |words: &&[&str]| words.iter().enumerate().all(|(at, word)| tokens.get(at).is_some_and(|token| token.is(word)));
+    let begins =
+        |words: &&[&str]| words.iter().enumerate().all(|(at, word)| tokens.get(at).is_some_and(|token| token.is(word)));
     if !WITHIN.iter().any(|words| begins(&words)) {
         return Some(format!("`{}` may reach beyond the schema", kind(&tokens)));
     }

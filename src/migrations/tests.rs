@@ -56,7 +56,9 @@ fn what_does_not_fit_into_a_message_is_applied_in_each_test() {
 
 #[test]
 fn only_statements_that_write_rows_need_a_refresh() {
-    assert!(!writes("CREATE TABLE a (x INT); alter table a add column y int; DROP TABLE a; CREATE VIEW v AS VALUES (1)"));
+    assert!(!writes(
+        "CREATE TABLE a (x INT); alter table a add column y int; DROP TABLE a; CREATE VIEW v AS VALUES (1)"
+    ));
     for text in ["INSERT INTO a VALUES (1)", "CREATE TABLE b AS SELECT * FROM a", "COPY a FROM 'x'", "DELETE FROM a"] {
         assert!(writes(text), "{text}");
     }

@@ -56,9 +56,7 @@ fn token(rest: &str, first: char) -> (usize, Option<Token<'_>>) {
         c if c.is_ascii_whitespace() => (1, None),
         '\'' => (quoted(rest, '\''), Some(Token::Value)),
         '"' | '`' => named(quoted(rest, first)),
-        'e' | 'E' if rest[1..].starts_with('\'') => {
-            (escaped_string(rest).unwrap_or(rest.len()), Some(Token::Value))
-        }
+        'e' | 'E' if rest[1..].starts_with('\'') => (escaped_string(rest).unwrap_or(rest.len()), Some(Token::Value)),
         '$' => dollar_quoted(rest).map_or(sign, |length| (length, Some(Token::Value))),
         '-' | '/' => comment(rest).map_or(sign, |length| (length, None)),
         // With all that may follow: `1.5`, `1e-5` but for its sign, `0x1f`.
@@ -86,8 +84,24 @@ mod tests {
     fn names_values_and_signs_are_told_apart() {
         let text = "INSERT INTO \"Doc\".t -- doc.x\n VALUES ('a.b', E'\\'', $$ c.d $$, 1.5, /* e.f */ $1)";
         let expected = [
-            Word("INSERT"), Word("INTO"), Quoted("Doc"), Sign('.'), Word("t"), Word("VALUES"), Sign('('), Value,
-            Sign(','), Value, Sign(','), Value, Sign(','), Value, Sign(','), Sign('$'), Value, Sign(')'),
+            Word("INSERT"),
+            Word("INTO"),
+            Quoted("Doc"),
+            Sign('.'),
+            Word("t"),
+            Word("VALUES"),
+            Sign('('),
+            Value,
+            Sign(','),
+            Value,
+            Sign(','),
+            Value,
+            Sign(','),
+            Value,
+            Sign(','),
+            Sign('$'),
+            Value,
+            Sign(')'),
         ];
         assert_eq!(tokens(text), expected);
     }

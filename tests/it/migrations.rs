@@ -110,7 +110,8 @@ fn migrations_that_fail_are_the_error_of_every_test_and_not_tried_for_ever() {
         let plan = if runner == Runner::Nextest { plan.args(&["--no-fail-fast"]) } else { plan };
         let finished = plan.in_order().run().failed().never_says("the body ran");
         cloud.ends_with(0, 0);
-        let error = "cannot execute failing/2_bad.sql, line 4: cannot execute statement 2 of 2, `CREATE TABLE one (id INT)`";
+        let error =
+            "cannot execute failing/2_bad.sql, line 4: cannot execute statement 2 of 2, `CREATE TABLE one (id INT)`";
         let told = finished.output.lines().filter(|line| line.contains(error)).count();
         assert!(told >= 6, "{told} of 6 tests have the error:\n{}", finished.output);
         finished.says("already exists").says("`failing::f6` was not run");
@@ -149,7 +150,11 @@ fn a_schema_that_was_made_ahead_is_kept_like_others_if_its_test_fails() {
         assert!(kept.ends_with("_migrated"), "{kept}");
         let text = format!("schema {kept} of `kept::b_fails` is kept");
         finished.says(&text).says(&format!("in {kept}")).says(&format!("--schema {kept}"));
-        assert_eq!(column(&cloud, &format!("SELECT id::text FROM {kept}.orders")), [""; 0], "rows that nobody refreshed");
+        assert_eq!(
+            column(&cloud, &format!("SELECT id::text FROM {kept}.orders")),
+            [""; 0],
+            "rows that nobody refreshed"
+        );
         ask(&cloud.simulator.cloud().cluster(CLUSTER).url, &format!("REFRESH TABLE {kept}.orders"));
         assert_eq!(column(&cloud, &format!("SELECT id::text FROM {kept}.orders")), ["77"]);
     }
@@ -248,7 +253,8 @@ fn a_real_server_makes_ahead_and_keeps_nothing() {
     let Some(home) = home() else { return };
     let server = Server::open(&home);
     for runner in runners() {
-        let (consumer, files) = (Consumer::of("migrations", runner), tempfile::Builder::new().prefix("ct").tempdir_in("/tmp").unwrap());
+        let (consumer, files) =
+            (Consumer::of("migrations", runner), tempfile::Builder::new().prefix("ct").tempdir_in("/tmp").unwrap());
         let path = files.path().join("out");
         let plan = plan(&consumer, runner, "many").env("CRATEDB_CLUSTER_URL", format!("http://{}", server.address));
         let plan = plan.env("CRATEDB_TEST_DIR", files.path().display().to_string());
@@ -259,7 +265,8 @@ fn a_real_server_makes_ahead_and_keeps_nothing() {
         });
         let (names, ahead) = had(&path);
         assert!(names.len() == 10 && ahead >= 5, "{ahead} of {names:?}");
-        let left = server.ask("SELECT schema_name FROM information_schema.schemata WHERE schema_name LIKE 'cratedb_test_%'");
+        let left =
+            server.ask("SELECT schema_name FROM information_schema.schemata WHERE schema_name LIKE 'cratedb_test_%'");
         assert!(left.contains("\"rowcount\":0"), "{left}");
     }
 }

@@ -124,7 +124,8 @@ mod tests {
 
     #[test]
     fn files_are_in_the_order_of_their_numbers() {
-        let names = ["10_c.sql", "9_b.up.sql", "9_b.down.sql", "0001_a.sql", "20240131120000_d.sql", "README.md", ".5_x.sql"];
+        let names =
+            ["10_c.sql", "9_b.up.sql", "9_b.down.sql", "0001_a.sql", "20240131120000_d.sql", "README.md", ".5_x.sql"];
         let package = Package::of("order", &names);
         fs::create_dir(package.0.join("m/7_directory.sql")).unwrap();
         assert_eq!(package.files().unwrap(), ["0001_a.sql", "9_b.up.sql", "10_c.sql", "20240131120000_d.sql"]);
