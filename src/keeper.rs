@@ -12,6 +12,8 @@ mod journal;
 mod lock;
 mod log;
 mod machine;
+mod maker;
+mod prepared;
 mod protocol;
 mod report;
 mod restorer;
@@ -27,8 +29,8 @@ pub(crate) use journal::{Journal, Left, Record};
 pub(crate) use lock::{Held as HeldLock, Locks};
 pub(crate) use machine::{AttemptId, Mode, Policy, Word};
 pub(crate) use protocol::{
-    Decoder, FromClient, FromKeeper, Hello, Known, Named, Open, Outcome as SetUpOutcome, PROTOCOL, Phase, Ready,
-    SessionState, Snapshot, Spec, Turn, Verdict, encode, send_with_descriptors,
+    Decoder, FromClient, FromKeeper, Hello, Known, MAX_FRAME, Named, Open, Outcome as SetUpOutcome, PROTOCOL, Phase,
+    Ready, SessionState, Snapshot, Spec, Turn, Verdict, encode, send_with_descriptors,
 };
 pub(crate) use takeover::{VARIABLE, own_program};
 

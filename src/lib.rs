@@ -175,6 +175,8 @@ pub mod fixture;
 #[cfg(feature = "harness")]
 mod keeper;
 #[cfg(feature = "harness")]
+mod migrations;
+#[cfg(feature = "harness")]
 #[doc(hidden)]
 pub mod private;
 #[cfg(any(feature = "harness", feature = "cloud"))]

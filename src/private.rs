@@ -13,7 +13,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 
 pub(crate) use by_name::RunningTest;
-pub use description::{KeepSchema, Test};
+pub use description::{KeepSchema, Migrations, Test};
 pub use failure::{Failed, Probe};
 pub use parameters::{Context, extract, extract_awaited, extract_sync};
 pub use prepare::{Done, Seed, SetUp, Way, seed, seed_sync, set_up, set_up_awaited, set_up_sync};
@@ -35,10 +35,10 @@ pub fn run_sync<T>(
 ) -> Outcome<T> {
     let running = begin(&test)?;
     let context = running.context();
-    let outcome = {
+    let outcome = running.migrate().and_then(|()| {
         let _current = session::enter(running.attempt());
         body(&context)
-    };
+    });
     running.end(outcome, failed)
 }
 
@@ -53,13 +53,13 @@ pub fn run_async<T>(
 ) -> Outcome<T> {
     let running = begin(&test)?;
     let context = running.context();
-    let outcome = {
+    let outcome = running.migrate().and_then(|()| {
         let runtime = runtime()?;
         // An attempt that is alone on the cluster is known by its runtime too.
         let _inside = runtime.enter();
         let _current = session::enter(running.attempt());
         runtime.block_on(body(&context))
-    };
+    });
     running.end(outcome, failed)
 }
 
@@ -72,14 +72,17 @@ pub async fn run_awaited<T>(
     registry::admit(&test)?;
     let running = Running::new(session::Attempt::begin(test.info()?, session::current_attempts()).await?, &test);
     let context = running.context();
-    let outcome = {
-        let mut body = pin!(body(&context));
-        // The runtime may go on with the test in another thread, so its attempt is the current one for a poll at a time.
-        poll_fn(|poll| {
-            let _current = session::enter(running.attempt());
-            body.as_mut().poll(poll)
-        })
-        .await
+    let outcome = match background::run(running.attempt().migrate()).await {
+        Ok(()) => {
+            let mut body = pin!(body(&context));
+            // The runtime may go on with the test in another thread, so its attempt is the current one for a poll at a time.
+            poll_fn(|poll| {
+                let _current = session::enter(running.attempt());
+                body.as_mut().poll(poll)
+            })
+            .await
+        }
+        Err(error) => Err(running.not_migrated(error)),
     };
     running.end(outcome, failed)
 }

@@ -32,8 +32,7 @@ pub(crate) async fn plant(cluster: &Cluster, source: &str, files: &[File]) -> Re
     let client = cluster.client()?;
     for file in files {
         let name = named(source, file.path);
-        // An editor of Windows may have put one there.
-        let text = file.text.strip_prefix('\u{feff}').unwrap_or(file.text);
+        let text = without_mark(file.text);
         match file.content {
             Content::Sql => execute(client, &name, text).await?,
             Content::Ndjson(table) => rows::insert(client, &name, table, rows::ndjson(text)).await?,
@@ -43,13 +42,19 @@ pub(crate) async fn plant(cluster: &Cluster, source: &str, files: &[File]) -> Re
     sql::refresh(client, cluster.schema()).await
 }
 
+/// An editor of Windows may have put one there.
+pub(crate) fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
 /// As people find the file from the root of their workspace.
 fn named(source: &str, path: &str) -> String {
     let dir = Path::new(source).parent().unwrap_or(Path::new(""));
     dir.join(path).components().collect::<std::path::PathBuf>().display().to_string()
 }
 
-async fn execute(client: &Client, name: &str, text: &str) -> Result<()> {
+/// Executes the statements of a file. `text` has no byte order mark.
+pub(crate) async fn execute(client: &Client, name: &str, text: &str) -> Result<()> {
     let statements = sql::split(text);
     for (index, statement) in statements.iter().enumerate() {
         let numbered = Statement::numbered(statement, index + 1, statements.len());
@@ -60,7 +65,7 @@ async fn execute(client: &Client, name: &str, text: &str) -> Result<()> {
 }
 
 /// The number of the line on which `part`, which lies in `text`, begins.
-fn line_of(text: &str, part: &str) -> usize {
+pub(crate) fn line_of(text: &str, part: &str) -> usize {
     let before = (part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize).min(text.len());
     text.as_bytes()[..before].iter().filter(|byte| **byte == b'\n').count() + 1
 }

@@ -15,6 +15,8 @@ mod row;
 mod split;
 #[cfg(test)]
 pub(crate) mod test_server;
+#[cfg(feature = "harness")]
+mod tokens;
 mod types;
 mod wallet;
 
@@ -24,4 +26,6 @@ pub(crate) use client::Client;
 pub(crate) use failure::{Statement, excerpt};
 pub(crate) use refresh::{quoted, refresh};
 pub(crate) use split::{split, without_leading_comments};
+#[cfg(feature = "harness")]
+pub(crate) use tokens::{Token, tokens};
 pub(crate) use wallet::{Credentials, Renewal, Renewer, Wallet};

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Everything that is written for people, beside the crate's own page.
-const PAPERS: [&str; 11] = [
+const PAPERS: [&str; 12] = [
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
@@ -14,6 +14,7 @@ const PAPERS: [&str; 11] = [
     "docs/benchmarks.md",
     "docs/testing.md",
     "docs/postgres.md",
+    "docs/migrations.md",
     "docs/sdk.md",
     "docs/command-line.md",
     "docs/coming-from-ctk-and-croud.md",

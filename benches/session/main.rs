@@ -11,6 +11,7 @@ mod empty;
 mod ending;
 mod keeper;
 mod memory;
+mod migrations;
 mod project;
 mod samples;
 mod start;
@@ -66,6 +67,9 @@ fn main() {
     }
     if wanted("memory") {
         memory::measure(&debug, scale, &mut table);
+    }
+    if wanted("migrations") {
+        migrations::measure(&debug, scale, &mut table);
     }
     let both = ["attach", "keeper"].into_iter().filter(|part| wanted(part)).collect::<Vec<_>>();
     if both.is_empty() {

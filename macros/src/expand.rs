@@ -163,6 +163,10 @@ fn description(function: &Function, variant: &Variant<'_>, options: &Options) ->
         let keep = some(quote!(#krate::private::KeepSchema::#variant));
         quote_spanned!(span=> keep_schema: #keep,)
     });
+    let migrations = options.migrations.as_ref().map(|migrations| {
+        let migrations = some(migrations.value(&krate));
+        quote_spanned!(span=> migrations: #migrations,)
+    });
     quote_spanned! {span=>
         #krate::private::Test {
             module: ::core::module_path!(),
@@ -173,6 +177,7 @@ fn description(function: &Function, variant: &Variant<'_>, options: &Options) ->
             #version
             #nodes
             #keep_schema
+            #migrations
             ..#krate::private::Test::USUAL
         }
     }

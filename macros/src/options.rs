@@ -2,6 +2,7 @@
 
 mod cluster;
 mod files;
+mod migrations;
 mod syntax;
 
 use proc_macro2::{Ident, TokenStream};
@@ -11,6 +12,7 @@ use syn::parse::{ParseStream, Parser};
 use syn::{LitStr, Path, Token, token};
 
 pub(crate) use self::files::File;
+pub(crate) use self::migrations::Migrations;
 use self::syntax::{expect_value, skip, split_at_commas, wrong_value};
 use crate::errors::Errors;
 
@@ -20,7 +22,8 @@ const SETUP: &str = "`setup = path::to::function`";
 const CRATE: &str = "`crate = path::to::cratedb_test`";
 
 /// All names.
-const KNOWN: [&str; 9] = ["exclusive", "version", "versions", "nodes", "setup", "sql", "data", "keep_schema", "crate"];
+const KNOWN: [&str; 10] =
+    ["exclusive", "version", "versions", "nodes", "migrations", "setup", "sql", "data", "keep_schema", "crate"];
 
 /// What stands in the parentheses of the attribute.
 #[derive(Default)]
@@ -34,6 +37,8 @@ pub(crate) struct Options {
     /// How many nodes the cluster has to have.
     pub(crate) nodes: Option<u32>,
     /// What makes the tables.
+    pub(crate) migrations: Option<Migrations>,
+    /// What is done next.
     pub(crate) setup: Option<Path>,
     /// Statements that are executed before the test.
     pub(crate) sql: Vec<File>,
@@ -113,6 +118,7 @@ impl Options {
             "version" => self.version(&name, input)?,
             "versions" => self.versions(&name, input, errors)?,
             "nodes" => self.nodes(&name, input)?,
+            "migrations" => self.migrations(&name, input)?,
             "setup" => self.setup = Some(path(&name, SETUP, input)?),
             "sql" => self.sql(&name, input, errors)?,
             "data" => self.data(&name, input, errors)?,
@@ -163,5 +169,6 @@ fn path(name: &Ident, accepted: &str, input: ParseStream<'_>) -> syn::Result<Pat
 fn known() -> String {
     use cluster::{NODES, VERSION, VERSIONS};
     use files::{DATA, SQL};
-    [EXCLUSIVE, VERSION, VERSIONS, NODES, SETUP, SQL, DATA, KEEP_SCHEMA, CRATE].join("; ")
+    use migrations::MIGRATIONS;
+    [EXCLUSIVE, VERSION, VERSIONS, NODES, MIGRATIONS, SETUP, SQL, DATA, KEEP_SCHEMA, CRATE].join("; ")
 }

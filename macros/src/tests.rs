@@ -49,6 +49,7 @@ golden!(
     async fn f(c: &Cluster) {}
 );
 golden!(a_prepared_schema_of_a_sync_test, [setup = tables, sql("users")] fn f() {});
+golden!(migrations, [migrations = "../tests/consumers/migrations/migrations", sql("users")] async fn f(c: &Cluster) {});
 golden!(should_panic_reports, [] #[should_panic(expected = "no")] async fn panics(c: Cluster) { panic!("no") });
 golden!(never_returns, [] async fn leaves() -> ! { loop {} });
 golden!(impl_termination, [] fn ends() -> impl Termination { ExitCode::SUCCESS });

@@ -21,6 +21,8 @@ const AT_ONCE: usize = 16;
 #[derive(Clone)]
 pub(super) struct Cleaner {
     client: Client,
+    url: String,
+    wallet: Wallet,
     able: Capabilities,
     permits: Arc<Semaphore>,
     done: UnboundedSender<Input>,
@@ -28,13 +30,25 @@ pub(super) struct Cleaner {
 
 impl Cleaner {
     pub(super) fn new(url: &str, version: Version, wallet: Wallet, done: UnboundedSender<Input>) -> Result<Self> {
-        let client = Client::new(url, None, wallet)?;
-        Ok(Self { client, able: Capabilities::of(version), permits: Arc::new(Semaphore::new(AT_ONCE)), done })
+        let client = Client::new(url, None, wallet.clone())?;
+        Ok(Self {
+            client,
+            url: url.to_owned(),
+            wallet,
+            able: Capabilities::of(version),
+            permits: Arc::new(Semaphore::new(AT_ONCE)),
+            done,
+        })
     }
 
     /// For statements of the keeper that concern no schema.
     pub(super) fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// For statements whose names mean what is in `schema`.
+    pub(super) fn within(&self, schema: &str) -> Result<Client> {
+        Client::new(&self.url, Some(schema), self.wallet.clone())
     }
 
     /// Begins to drop `schema`; [`Input::Cleaned`] says how it went.

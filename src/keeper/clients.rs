@@ -28,13 +28,15 @@ pub(super) struct Client {
 pub(super) struct Asked {
     pub(super) open: Open,
     pub(super) granted: bool,
+    /// Its schema was made ahead, so that there is something to drop.
+    pub(super) prepared: bool,
     /// Unix seconds, of the question or of the grant.
     pub(super) since: i64,
 }
 
 impl Asked {
     pub(super) fn new(open: Open, granted: bool) -> Self {
-        Self { open, granted, since: now() }
+        Self { open, granted, prepared: false, since: now() }
     }
 
     pub(super) fn grant(&mut self) {

@@ -38,6 +38,9 @@ pub(crate) struct Record {
     /// Schemas that a release did not wait for.
     #[serde(default)]
     pub(crate) undropped: Vec<String>,
+    /// Schemas that were made ahead and that no test has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) prepared: Vec<String>,
     /// The exclusive attempt whose changes are not put back yet, and what there was before it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) exclusive: Option<Exclusive>,
@@ -63,6 +66,7 @@ impl Record {
             policy: None,
             runners: Vec::new(),
             undropped: Vec::new(),
+            prepared: Vec::new(),
             exclusive: None,
             at: 0,
         }

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::state::{Phase, SessionState, Snapshot, Turn};
 use super::machine::{AttemptId, CutReason, Millis, Mode, Policy};
 use crate::error::{Error, Kind, Result};
+use crate::migrations::{File, Wanted};
 use crate::provider::Target;
 use crate::session::process::Identity;
 use crate::sql::Credentials;
@@ -25,7 +26,7 @@ use crate::version::Version;
 /// Of this protocol. A client of another one waits for this keeper's end and starts its own.
 pub(crate) const PROTOCOL: u32 = 1;
 /// Of one frame.
-const MAX_FRAME: usize = 1 << 20;
+pub(crate) const MAX_FRAME: usize = 1 << 20;
 /// Process descriptors in one message: the client's own and those of its runners.
 pub(crate) const MAX_DESCRIPTORS: usize = 16;
 
@@ -49,6 +50,11 @@ pub(crate) enum FromClient {
         passed: bool,
         used: bool,
         keep: bool,
+    },
+    /// The migrations of a checksum, for a keeper that asked for them.
+    Migrations {
+        checksum: String,
+        files: Vec<File>,
     },
     /// Needs a set-up that is done once per session, and would do it in this schema.
     SetUp {
@@ -154,6 +160,9 @@ pub(crate) struct Open {
     pub(crate) mode: Mode,
     /// Keep the schema if the process dies before it says how the attempt ended.
     pub(crate) keep_if_lost: bool,
+    /// What has to be applied to the schema first. The keeper may have another one to which it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) migrations: Option<Wanted>,
 }
 
 /// All settings that reach a keeper: never by environment.
@@ -198,6 +207,12 @@ pub(crate) enum FromKeeper {
     },
     Granted {
         id: AttemptId,
+        /// In place of its own, a schema to which its migrations were applied.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        schema: Option<String>,
+        /// The keeper does not know the text of its migrations, and could use it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        wants: bool,
     },
     Refused {
         id: AttemptId,

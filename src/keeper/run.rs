@@ -4,6 +4,7 @@ mod aftermath;
 mod alone;
 mod effects;
 mod observers;
+mod prepared;
 mod reports;
 mod setups;
 
@@ -24,6 +25,7 @@ use super::files::KeyFiles;
 use super::globals::Globals;
 use super::journal::Journal;
 use super::machine::{ClientId, Event, Limits, LookId, Machine, Millis, RunnerId, State, Word};
+use super::prepared::Made;
 use super::protocol::{FromClient, FromKeeper, Hello, PROTOCOL, Spec};
 use super::restorer::Restored;
 use super::setups::SetUps;
@@ -34,6 +36,7 @@ use crate::provider::Resource;
 use crate::session::process;
 use aftermath::Aftermath;
 use alone::Alone;
+use prepared::Stock;
 
 /// How often the socket's path is looked at: a cleaner of temporary files may have removed it.
 const SOCKET_LOOK: Duration = Duration::from_secs(1);
@@ -60,6 +63,12 @@ pub(super) enum Input {
         outcome: Result<()>,
     },
     LeftOvers(Vec<String>),
+    Made {
+        checksum: String,
+        schema: String,
+        made: Made,
+        shards: Option<u64>,
+    },
     Looked {
         id: LookId,
         outcome: Result<Box<Globals>>,
@@ -128,6 +137,7 @@ pub(super) struct Keeper {
     drops_in_flight: Vec<String>,
     drop_warned: bool,
     aftermath: Aftermath,
+    stock: Stock,
     set_ups: SetUps,
     /// What waits for drops, and until when at most.
     after_drops: Option<(Instant, Last)>,
@@ -144,6 +154,7 @@ impl Keeper {
     fn new(files: KeyFiles, filter: log::Filter) -> Self {
         let journal = Journal::open(&files.journal, "");
         let exclusive = journal.as_ref().ok().and_then(|journal| journal.record.exclusive.clone());
+        let prepared = journal.as_ref().map(|journal| journal.record.prepared.clone()).unwrap_or_default();
         let word = match &journal {
             Ok(journal) => journal.record.word,
             Err(error) => {
@@ -173,6 +184,7 @@ impl Keeper {
             drops_in_flight: Vec::new(),
             drop_warned: false,
             aftermath: Aftermath::of_a_predecessor(exclusive),
+            stock: Stock::of_a_predecessor(&prepared),
             set_ups: SetUps::default(),
             after_drops: None,
             renew_at: None,
@@ -256,8 +268,11 @@ impl Keeper {
     }
 
     fn wake_at(&self) -> Option<Instant> {
-        let machine = self.machine.deadline().and_then(|at| self.born.checked_add(Duration::from_millis(at)));
-        [machine, self.after_drops.map(|(at, _)| at), self.renew_at].into_iter().flatten().min()
+        let at = |millis| self.born.checked_add(Duration::from_millis(millis));
+        let machine = self.machine.deadline().and_then(at);
+        // While a test is alone, nothing is dropped, and waking for it would be spinning.
+        let stock = self.stock.deadline().filter(|_| !self.machine.is_exclusive()).and_then(at);
+        [machine, stock, self.after_drops.map(|(at, _)| at), self.renew_at].into_iter().flatten().min()
     }
 
     fn wake(&mut self) {
@@ -282,6 +297,7 @@ impl Keeper {
             Input::Progress(text) => self.progress(text),
             Input::Work(outcome) => self.worked(outcome),
             Input::Cleaned { schema, outcome } => self.cleaned(&schema, outcome),
+            Input::Made { checksum, schema, made, shards } => self.made(checksum, schema, made, shards),
             Input::Looked { id, outcome } => self.looked(id, outcome),
             Input::Restored { id, outcome } => self.restored(id, outcome),
             Input::LeftOvers(schemas) => schemas.into_iter().for_each(|schema| self.drop_schema(schema)),

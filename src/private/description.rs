@@ -1,6 +1,7 @@
 //! What an expansion tells about its test.
 
 use crate::error::Result;
+use crate::migrations::Set;
 use crate::session;
 use crate::settings::Wanted;
 
@@ -22,6 +23,19 @@ pub struct Test {
     pub nodes: Option<u32>,
     /// When the schema outlives the test, if the attribute says it.
     pub keep_schema: Option<KeepSchema>,
+    /// What makes its tables.
+    pub migrations: Option<Migrations>,
+}
+
+/// The files of a directory of migrations.
+#[derive(Clone, Copy)]
+pub struct Migrations(Set);
+
+impl Migrations {
+    /// Name and text of each file, in their order.
+    pub const fn new(directory: &'static str, files: &'static [(&'static str, &'static str)]) -> Self {
+        Self(Set { directory, files })
+    }
 }
 
 /// When the schema of a test outlives it.
@@ -46,6 +60,7 @@ impl Test {
         version: None,
         nodes: None,
         keep_schema: None,
+        migrations: None,
     };
 
     pub(super) fn info(&self) -> Result<session::TestInfo> {
@@ -56,6 +71,7 @@ impl Test {
             exclusive: self.exclusive,
             wanted: Wanted { version: self.version.map(str::parse).transpose()?, nodes: self.nodes },
             keep_schema: self.keep_schema.map(KeepSchema::into),
+            migrations: self.migrations.map(|Migrations(set)| set),
         })
     }
 }

@@ -3,6 +3,8 @@
 use std::thread;
 
 use super::{Context, Outcome, RunningTest, Test};
+use crate::background;
+use crate::error::Error;
 use crate::session::Attempt;
 
 /// Ends its attempt when it is dropped: a test that panics drops it while unwinding.
@@ -22,6 +24,15 @@ impl Running {
 
     pub(super) fn attempt(&self) -> &Attempt {
         self.attempt.as_ref().expect("the attempt is taken only when `self` goes")
+    }
+
+    /// Applies the test's migrations, unless that was done ahead.
+    pub(super) fn migrate(&self) -> Outcome<()> {
+        background::wait(self.attempt().migrate()).map_err(|error| self.not_migrated(error))
+    }
+
+    pub(super) fn not_migrated(&self, error: Error) -> Error {
+        error.hint(format!("the test `{}` was not run", self.test))
     }
 
     /// What parameters are made from.

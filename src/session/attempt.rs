@@ -14,6 +14,7 @@ use crate::background;
 use crate::cluster::{Cluster, Grant, OnDrop, Trace};
 use crate::error::{Error, Kind, Result};
 use crate::keeper::{AttemptId, Mode, Open, Ready};
+use crate::migrations::Set;
 use crate::schema;
 use crate::settings::{KeepSchema, Wanted};
 use crate::sql::Credentials;
@@ -29,12 +30,15 @@ pub(crate) struct TestInfo {
     pub(crate) wanted: Wanted,
     /// Beats the setting.
     pub(crate) keep_schema: Option<KeepSchema>,
+    pub(crate) migrations: Option<Set>,
 }
 
 /// An attempt that was granted. Dropped without a word it counts as failed if the thread panics, else as passed.
 pub(crate) struct Attempt {
     cluster: Cluster,
     lease: Lease,
+    /// What has to be applied before anything else; none if it was applied ahead.
+    due: Option<Set>,
 }
 
 /// What ends an attempt.
@@ -59,11 +63,22 @@ impl Attempt {
         let parent = place::parent_of(&within, &session.link);
         let name = format!("{}::{}", test.module, test.name);
         let mode = if test.exclusive { Mode::Exclusive } else { Mode::Shared };
-        background::run(granted(session.link, name, mode, test.keep_schema, parent)).await
+        background::run(granted(session.link, name, mode, test.keep_schema, parent, test.migrations)).await
     }
 
     pub(crate) fn cluster(&self) -> &Cluster {
         &self.cluster
+    }
+
+    /// Applies the migrations to the schema, unless that was done ahead.
+    pub(crate) fn migrate(&self) -> impl Future<Output = Result<()>> + Send + use<> {
+        let (cluster, due) = (self.cluster.clone(), self.due);
+        async move {
+            match due {
+                Some(set) => set.apply(&cluster).await,
+                None => Ok(()),
+            }
+        }
     }
 
     /// Ends the attempt: from now on its handles answer with an error. A failure that leaves its schema behind says where
@@ -153,7 +168,7 @@ fn without_password(url: &str) -> String {
 
 /// An attempt of nobody's: it ends with the last handle of its cluster.
 pub(super) async fn unattended(link: Link, name: String, parent: Option<AttemptId>) -> Result<Cluster> {
-    let attempt = granted(link, name, Mode::Shared, None, parent).await?;
+    let attempt = granted(link, name, Mode::Shared, None, parent, None).await?;
     let cluster = attempt.cluster.clone();
     let mut lease = attempt.lease;
     cluster.grant().on_drop.set(move || lease.end(!std::thread::panicking()));
@@ -166,14 +181,19 @@ async fn granted(
     mode: Mode,
     keep: Option<KeepSchema>,
     parent: Option<AttemptId>,
+    set: Option<Set>,
 ) -> Result<Attempt> {
     let keep = keep.unwrap_or(link.settings().keep_schema);
     let (id, schema) = (link.next_attempt(), schema::name(&test, SystemTime::now()));
     let keep_if_lost = keep != KeepSchema::Never && link.ready()?.lives_on;
-    link.begin(Open { id, schema: schema.clone(), test: test.clone(), mode, keep_if_lost }, parent).await?;
+    let migrations = set.map(|set| set.wanted());
+    let open = Open { id, schema: schema.clone(), test: test.clone(), mode, keep_if_lost, migrations };
+    let prepared = link.begin(open, parent, set).await?;
+    let (due, is_there) = (set.filter(|_| prepared.is_none()), prepared.is_some());
+    let schema = prepared.unwrap_or(schema);
     // Only now: the turn may have been given by another keeper, over another local server.
     let ready = link.ready()?;
-    let (used, over) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (used, over) = (Arc::new(AtomicBool::new(is_there)), Arc::new(AtomicBool::new(false)));
     let trace: Arc<Trace> = Arc::default();
     let lease = Lease {
         trace: trace.clone(),
@@ -200,7 +220,7 @@ async fn granted(
         over,
         on_drop: OnDrop::default(),
     })?;
-    Ok(Attempt { cluster, lease })
+    Ok(Attempt { cluster, lease, due })
 }
 
 /// A cluster in a schema that belongs to no attempt: the session's end is its own.

@@ -18,6 +18,7 @@ use super::process::{Ancestry, Identity};
 use super::speaker::{self, Listener};
 use crate::error::{Error, Kind, Result};
 use crate::keeper::{AttemptId, FromClient, FromKeeper, KeyFiles, Known, Mode, Open, PROTOCOL, Ready, encode};
+use crate::migrations::{Set, Wanted};
 use crate::settings::Settings;
 use crate::sql::{Credentials, Wallet};
 
@@ -76,7 +77,9 @@ struct State {
 struct Waiting {
     open: Open,
     parent: Option<AttemptId>,
-    granted: oneshot::Sender<Result<()>>,
+    /// What it needs first, for a keeper that wants to know it.
+    set: Option<Set>,
+    granted: oneshot::Sender<Result<Option<String>>>,
 }
 
 impl Link {
@@ -139,8 +142,13 @@ impl Link {
         AttemptId(self.0.next.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Waits for the turn of an attempt.
-    pub(super) async fn begin(&self, open: Open, parent: Option<AttemptId>) -> Result<()> {
+    /// Waits for the turn of an attempt. If the keeper has a schema with the migrations of `set`, that is the attempt's.
+    pub(super) async fn begin(
+        &self,
+        open: Open,
+        parent: Option<AttemptId>,
+        set: Option<Set>,
+    ) -> Result<Option<String>> {
         let (granted, mut answer) = oneshot::channel();
         let (id, test) = (open.id, open.test.clone());
         {
@@ -149,7 +157,7 @@ impl Link {
                 return Err(error.clone());
             }
             let frame = FromClient::Begin { attempt: open.clone(), parent };
-            state.waiting.insert(id, Waiting { open, parent, granted });
+            state.waiting.insert(id, Waiting { open, parent, set, granted });
             state.write(&frame);
         }
         let mut asked = Asked { link: self, id, answered: false };
@@ -280,13 +288,7 @@ impl Link {
     /// One message; true after the last one.
     fn take(&self, message: FromKeeper) -> bool {
         match message {
-            FromKeeper::Granted { id } => {
-                let mut state = self.state();
-                if let Some(waiting) = state.waiting.remove(&id) {
-                    state.open.insert(id, waiting.open);
-                    let _ = waiting.granted.send(Ok(()));
-                }
-            }
+            FromKeeper::Granted { id, schema, wants } => self.granted(id, schema, wants),
             FromKeeper::Refused { id, error } => {
                 if let Some(waiting) = self.state().waiting.remove(&id) {
                     let _ = waiting.granted.send(Err(error));
@@ -325,6 +327,20 @@ impl Link {
             | FromKeeper::Released { .. } => {}
         }
         false
+    }
+
+    fn granted(&self, id: AttemptId, schema: Option<String>, wants: bool) {
+        let mut state = self.state();
+        let Some(Waiting { mut open, set, granted, .. }) = state.waiting.remove(&id) else { return };
+        if let Some(schema) = &schema {
+            open.schema.clone_from(schema);
+        }
+        let wanted = open.migrations.take();
+        state.open.insert(id, open);
+        let _ = granted.send(Ok(schema));
+        if let (true, Some(set), Some(Wanted { checksum, .. })) = (wants, set, wanted) {
+            state.write(&FromClient::Migrations { checksum, files: set.sent() });
+        }
     }
 
     /// Nobody answers what the last keeper was asked; the next one is told what matters by the hello.

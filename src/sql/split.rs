@@ -55,12 +55,12 @@ fn statement_end(text: &str) -> usize {
     text.len()
 }
 
-fn is_word(c: char) -> bool {
+pub(super) fn is_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || c == '@'
 }
 
 /// The length of what stands between quotes at the beginning of `text`; a doubled quote is one inside.
-fn quoted(text: &str, quote: char) -> usize {
+pub(super) fn quoted(text: &str, quote: char) -> usize {
     let mut characters = text.char_indices().skip(1).peekable();
     while let Some((at, c)) = characters.next() {
         if c == quote && characters.next_if(|(_, next)| *next == quote).is_none() {
@@ -72,7 +72,7 @@ fn quoted(text: &str, quote: char) -> usize {
 
 /// The length of an `E'…'` at the beginning of `text`. A run of backslashes takes the character after it along, however
 /// many they are: so the server reads them, unlike PostgreSQL.
-fn escaped_string(text: &str) -> Option<usize> {
+pub(super) fn escaped_string(text: &str) -> Option<usize> {
     let body = text.get(1..)?.strip_prefix('\'')?;
     let mut characters = body.char_indices().peekable();
     while let Some((at, c)) = characters.next() {
@@ -89,7 +89,7 @@ fn escaped_string(text: &str) -> Option<usize> {
 }
 
 /// The length of a `$tag$ … $tag$` at the beginning of `text`; `$1` is none.
-fn dollar_quoted(text: &str) -> Option<usize> {
+pub(super) fn dollar_quoted(text: &str) -> Option<usize> {
     let tag_end = 1 + text.get(1..)?.find(|c| !is_word(c))?;
     let tag = text.get(..=tag_end).filter(|tag| tag.ends_with('$'))?;
     if !tag[1..].starts_with(|c: char| c.is_ascii_alphabetic() || c == '_' || c == '$') {
@@ -101,7 +101,7 @@ fn dollar_quoted(text: &str) -> Option<usize> {
 
 /// The length of a comment at the beginning of `text`. Comments of several lines don't nest, and one without an end is
 /// none.
-fn comment(text: &str) -> Option<usize> {
+pub(super) fn comment(text: &str) -> Option<usize> {
     if text.starts_with("--") {
         return Some(text.find(['\r', '\n']).unwrap_or(text.len()));
     }

@@ -53,6 +53,25 @@ fn the_guide_to_postgres() {
 }
 
 #[test]
+fn the_guide_to_migrations() {
+    let page = guide("migrations.md");
+    write("guide-migrations", "tests", &blocks(&page, "rust"));
+    let dir = target_dir().join("src/guide-migrations/migrations");
+    let _ = fs::remove_dir_all(&dir);
+    fs::create_dir_all(&dir).unwrap();
+    for (text, name) in blocks(&page, "sql").iter().zip(["0001_stations.sql", "0002_readings.sql"]) {
+        fs::write(dir.join(name), text).unwrap();
+    }
+    let consumer = Consumer::of("guide-migrations", Runner::Cargo);
+    let cloud = TestCloud::suspended();
+
+    let finished = Plan::new(&consumer, Runner::Cargo).cloud(&cloud).run();
+
+    assert!(finished.status.success(), "{}", finished.output);
+    cloud.ends_with(1, 1);
+}
+
+#[test]
 fn the_guide_to_the_sdk() {
     let programs = blocks(&guide("sdk.md"), "rust");
     write("guide-sdk", "src/bin", &programs);

@@ -31,6 +31,11 @@ impl Machine {
         matches!(self.aftermath, Aftermath::Owed | Aftermath::Restoring { .. })
     }
 
+    /// Whether a test has the cluster for itself, or it is seen to before or after one.
+    pub(crate) fn is_exclusive(&self) -> bool {
+        self.grants.has_exclusive() || self.aftermath != Aftermath::Nothing
+    }
+
     /// Moves on as far as time and who holds the cluster allow.
     pub(super) fn settle_aftermath(&mut self, now: Millis) {
         self.grants.open_if(now);

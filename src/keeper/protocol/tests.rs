@@ -17,6 +17,7 @@ fn open() -> Open {
         test: "m::t".into(),
         mode: Mode::Exclusive,
         keep_if_lost: true,
+        migrations: None,
     }
 }
 
@@ -45,6 +46,17 @@ fn from_client() -> Vec<FromClient> {
         })),
         FromClient::Begin { attempt: open(), parent: Some(AttemptId(2)) },
         FromClient::End { id: AttemptId(3), passed: true, used: true, keep: false },
+        FromClient::Begin {
+            attempt: Open {
+                migrations: Some(Wanted { checksum: "e3b0".into(), apart: Some("they name a schema".into()) }),
+                ..open()
+            },
+            parent: None,
+        },
+        FromClient::Migrations {
+            checksum: "e3b0".into(),
+            files: vec![File { name: "1_a.sql".into(), text: "CREATE TABLE a (id INT)".into() }],
+        },
         FromClient::SetUp { name: "x".into(), schema: "cratedb_test_hrfjq_abcdefgh_x".into() },
         FromClient::SetUpEnded { name: "x".into(), outcome: Outcome::Done },
         FromClient::SetUpEnded { name: "x".into(), outcome: Outcome::GivenUp },
@@ -78,7 +90,12 @@ fn from_keeper() -> Vec<FromKeeper> {
             lives_on: true,
         })),
         FromKeeper::Fail { error: error.clone() },
-        FromKeeper::Granted { id: AttemptId(3) },
+        FromKeeper::Granted { id: AttemptId(3), schema: None, wants: false },
+        FromKeeper::Granted {
+            id: AttemptId(3),
+            schema: Some("cratedb_test_hrfjq_abcdefgh_migrated".into()),
+            wants: true,
+        },
         FromKeeper::Refused { id: AttemptId(3), error: error.clone() },
         FromKeeper::Aftermath { id: AttemptId(3), text: Some("put back".into()) },
         FromKeeper::SetUp { name: "x".into(), verdict: Verdict::Yours },

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::{DROPS, Event, FromKeeper, Keeper, Last, Outcome};
 use crate::error::{Error, Kind, Result};
 use crate::keeper::machine::{AttemptId, ClientId, CutReason, Effect, FailReason, Mode, RefuseReason, State, Word};
+use crate::keeper::prepared::Turn;
 use crate::keeper::protocol::{FromClient, Ready};
 use crate::keeper::report::unix_millis;
 use crate::keeper::{cleaner::Cleaner, clients::Asked, exit, work};
@@ -32,16 +33,18 @@ impl Keeper {
         if let Some(work) = &self.work {
             work.is_wanted(self.machine.is_wanted());
         }
+        self.prepare();
         self.report_ended();
         self.tell_observers();
     }
 
     fn granted(&mut self, id: ClientId, attempt: AttemptId) {
+        let Turn { schema, wants } = self.hand_out(id, attempt);
         let Some(client) = self.clients.get_mut(id) else { return };
         if let Some(asked) = client.attempts.get_mut(&attempt) {
             asked.grant();
         }
-        client.outbox.send(&FromKeeper::Granted { id: attempt });
+        client.outbox.send(&FromKeeper::Granted { id: attempt, schema, wants });
     }
 
     fn apply(&mut self, effect: Effect) {
@@ -194,6 +197,7 @@ impl Keeper {
         let lives_on = lives_on(&resource);
         tracing::info!(resource = resource.name, version = %resource.version, ours = ?resource.ours, "the cluster is there");
         self.resource = Some(resource);
+        self.open_stock();
         if lives_on {
             let rest = self.with_journal(|journal| Ok(journal.record.undropped.clone())).unwrap_or_default();
             rest.into_iter().for_each(|schema| self.drop_schema(schema));
@@ -303,16 +307,19 @@ impl Keeper {
             FromClient::End { id: attempt, passed, used, keep } => {
                 let asked = self.clients.get_mut(id).and_then(|client| client.attempts.remove(&attempt));
                 let alone = asked.as_ref().is_some_and(|asked| asked.granted && asked.open.mode == Mode::Exclusive);
-                if let Some(Asked { open, .. }) = asked.filter(|_| used && !keep) {
+                // What was made ahead is there, used or not.
+                if let Some(Asked { open, .. }) = asked.filter(|asked| (used || asked.prepared) && !keep) {
                     tracing::debug!(test = open.test, passed, "an attempt ended");
                     self.drop_schema(open.schema);
                 }
                 if alone {
                     self.aftermath_awaited(id, attempt);
                 }
+                self.ended(id, attempt);
                 self.feed(Event::End { client: id, attempt });
                 self.tell_aftermath_if_none();
             }
+            FromClient::Migrations { checksum, files } => self.learn(checksum, files),
             FromClient::SetUp { name, schema } => self.claim_set_up(id, &name, schema),
             FromClient::SetUpEnded { name, outcome } => self.set_up_ended(id, &name, outcome),
             FromClient::Renew => self.renew(),
@@ -327,6 +334,7 @@ impl Keeper {
     /// The process died or closed its socket; what it had begun is over.
     pub(super) fn gone(&mut self, id: ClientId) {
         self.observers.remove(&id);
+        self.left(id);
         if let Some(client) = self.clients.remove(id) {
             for asked in client.attempts.into_values().filter(|asked| !asked.open.keep_if_lost) {
                 self.drop_schema(asked.open.schema);
@@ -355,6 +363,9 @@ impl Keeper {
 
     pub(super) fn cleaned(&mut self, schema: &str, outcome: Result<()>) {
         self.drops_in_flight.retain(|name| name != schema);
+        if outcome.is_ok() {
+            self.unmake(schema);
+        }
         if let Err(error) = outcome {
             tracing::warn!(%error, schema, "a schema was not dropped");
             if !self.drop_warned
@@ -377,6 +388,7 @@ impl Keeper {
     /// A cluster that lives on should not keep the schemas of this run; a local server takes them with it.
     fn finish_drops(&mut self, last: Last) {
         let lives_on = self.resource.as_ref().is_some_and(lives_on);
+        self.close_stock(lives_on);
         self.after_drops = Some((Instant::now() + DROPS, last));
         if lives_on {
             self.drops_done_if_all();

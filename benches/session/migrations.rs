@@ -1,0 +1,130 @@
+//! What tests with ten tables wait for them: made ahead by the keeper, and made by each test.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::Scale;
+use crate::project::{Project, time};
+use crate::samples::{Samples, millis};
+use crate::support::run::Runner;
+use crate::support::server::{self, Server, Start};
+use crate::support::{processes, wait_for};
+use crate::table::{Table, Target};
+
+/// As the harness sets them.
+const SETTINGS: [&str; 2] =
+    ["auth.host_based.enabled=false", "cluster.routing.allocation.node_initial_primaries_recoveries=64"];
+const JVM: &str = "-XX:TieredStopAtLevel=1 -XX:-UseG1GC -XX:+UseSerialGC";
+/// What tests do beside their statements, in milliseconds.
+const BODIES: [&str; 2] = ["0", "500"];
+
+pub fn measure(project: &Project, scale: Scale, table: &mut Table) {
+    let Some(home) = server::home() else { return };
+    let settings = SETTINGS.map(str::to_owned).into();
+    let base = Some("/dev/shm".into());
+    let server = Server::start(&home, &Start { settings, java_options: Some(JVM.into()), base });
+    let quick = scale.processes < 100;
+    // Both warm up what later runs use.
+    run(project, &server, Runner::Cargo, "ahead", "0", true);
+    for runner in [Runner::Cargo, Runner::Nextest] {
+        for body in BODIES {
+            for way in ["each", "ahead"] {
+                let name = if runner == Runner::Cargo { "cargo test" } else { "nextest" };
+                eprintln!("migrations: {name}, {way}, bodies of {body} ms");
+                let done = run(project, &server, runner, way, body, quick);
+                done.tell(table, way, &format!("{name}, bodies of {body} ms"));
+            }
+        }
+    }
+}
+
+/// What came of one run.
+struct Done {
+    samples: String,
+    whole: f64,
+    shards: u64,
+}
+
+impl Done {
+    fn of(&self, kinds: &[&str]) -> Samples {
+        let of = |line: &str| {
+            let (kind, nanos) = line.split_once(' ')?;
+            kinds.contains(&kind).then(|| nanos.parse::<f64>().ok().map(|nanos| nanos / 1e6))?
+        };
+        Samples::new(self.samples.lines().filter_map(of).collect())
+    }
+
+    fn tell(&self, table: &mut Table, way: &str, how: &str) {
+        if way == "each" {
+            table.row(&format!("ten tables made by each test ({how})"), "ms", &[], &self.of(&["each"]));
+        } else {
+            table.row(&format!("ten tables made ahead, all tests ({how})"), "ms", &[], &self.of(&["ready", "missed"]));
+            let kinds: [(&str, &str, Target); 2] =
+                [("ready", "one was ready", &[(50, 5.0)]), ("missed", "none was ready", &[])];
+            for (kind, what, target) in kinds {
+                let samples = self.of(&[kind]);
+                if samples.count() > 0 {
+                    table.row(&format!("… of these, where {what} ({how})"), "ms", target, &samples);
+                }
+            }
+        }
+        table.row(&format!("… the whole run ({way}, {how})"), "ms", &[], &Samples::new(vec![self.whole]));
+        table.row(
+            &format!("… most shards at a time ({way}, {how})"),
+            "shards",
+            &[],
+            &Samples::new(vec![self.shards as f64]),
+        );
+    }
+}
+
+fn run(project: &Project, server: &Server, runner: Runner, way: &str, body: &str, quick: bool) -> Done {
+    let dir = tempfile::Builder::new().prefix("ct").tempdir_in("/tmp").unwrap();
+    let out = dir.path().join("out");
+    let plan = project.plan(runner, "migrations");
+    let plan = match (runner, quick) {
+        (Runner::Cargo, false) => plan.args(&["--", "--test-threads=4", way]),
+        (Runner::Cargo, true) => plan.args(&["--", "--test-threads=4", "::t00", "--skip", other(way)]),
+        (Runner::Nextest, false) => plan.args(&["-j4", "-E", &format!("test(/::{way}$/)")]),
+        (Runner::Nextest, true) => plan.args(&["-j4", "-E", &format!("test(/::t00.::{way}$/)")]),
+    };
+    let plan = plan.env("CRATEDB_CLUSTER_URL", format!("http://{}", server.address)).env("BENCH_BODY", body);
+    let plan =
+        plan.env("CRATEDB_TEST_DIR", dir.path().display().to_string()).env("BENCH_OUT", out.display().to_string());
+    let over = AtomicBool::new(false);
+    let (whole, shards) = std::thread::scope(|scope| {
+        let most = scope.spawn(|| most_shards(server, &over));
+        let whole = millis(time(&plan, &dir.path().join("output")));
+        wait_for("the keeper's end", || match processes::keepers(dir.path()) {
+            none if none.is_empty() => Ok(()),
+            some => Err(some),
+        });
+        over.store(true, Ordering::Release);
+        (whole, most.join().unwrap())
+    });
+    let left =
+        server.ask("SELECT schema_name FROM information_schema.schemata WHERE schema_name LIKE 'cratedb_test_%'");
+    assert!(left.contains("\"rowcount\":0"), "schemas are left: {left}");
+    Done { samples: read(&out), whole, shards }
+}
+
+fn other(way: &str) -> &'static str {
+    if way == "each" { "ahead" } else { "each" }
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap()
+}
+
+/// Looked at ten times a second.
+fn most_shards(server: &Server, over: &AtomicBool) -> u64 {
+    let mut most = 0;
+    while !over.load(Ordering::Acquire) {
+        let answer = server.ask("SELECT count(*) FROM sys.shards");
+        let count = answer.split_once("\"rows\":[[").and_then(|(_, rest)| rest.split_once(']')?.0.parse().ok());
+        most = most.max(count.unwrap_or(0));
+        std::thread::park_timeout(Duration::from_millis(100));
+    }
+    most
+}

@@ -1,0 +1,152 @@
+//! What makes the tables before anything else: `migrations = "migrations"`.
+
+use std::path::Path;
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::quote_spanned;
+use syn::LitStr;
+use syn::parse::ParseStream;
+
+use super::Options;
+use super::syntax::{expect_value, wrong_value};
+
+pub(super) const MIGRATIONS: &str =
+    "`migrations = \"migrations\"`, a directory beside `Cargo.toml` with files such as `0001_tables.sql`";
+
+/// A directory, as it was when the attribute was expanded. Its files become a part of the test binary.
+pub(crate) struct Migrations {
+    directory: String,
+    /// In the order of their numbers.
+    files: Vec<String>,
+    /// Where the directory's name is written.
+    span: Span,
+}
+
+impl Migrations {
+    /// A value of `private::Migrations`. A change of a file is a change of the crate, since rustc includes it.
+    pub(crate) fn value(&self, krate: &TokenStream) -> TokenStream {
+        let span = Span::mixed_site().located_at(self.span);
+        let directory = self.directory.as_str();
+        let files = self.files.iter().map(|name| {
+            let path = format!("/{directory}/{name}");
+            quote_spanned! {span=>
+                (#name, ::core::include_str!(::core::concat!(::core::env!("CARGO_MANIFEST_DIR"), #path)))
+            }
+        });
+        quote_spanned!(span=> #krate::private::Migrations::new(#directory, &[#(#files),*]))
+    }
+}
+
+impl Options {
+    pub(super) fn migrations(&mut self, name: &Ident, input: ParseStream<'_>) -> syn::Result<()> {
+        expect_value(name, MIGRATIONS, input)?;
+        if !input.peek(LitStr) {
+            return Err(wrong_value(input, format!("`migrations` takes a string; accepted: {MIGRATIONS}")));
+        }
+        let literal: LitStr = input.parse()?;
+        let directory = literal.value();
+        let read = manifest_dir().and_then(|manifest| files(Path::new(&manifest), &directory));
+        let files = read.map_err(|why| syn::Error::new_spanned(&literal, format!("{why}; accepted: {MIGRATIONS}")))?;
+        self.migrations = Some(Migrations { directory, files, span: literal.span() });
+        Ok(())
+    }
+}
+
+fn manifest_dir() -> Result<String, String> {
+    std::env::var("CARGO_MANIFEST_DIR").map_err(|_| "cargo does not say where the package is".to_owned())
+}
+
+/// The names of the files that are applied, in their order. What is no `.sql` file is none of our business, and a
+/// `.down.sql` takes back what we drop anyway.
+pub(crate) fn files(manifest: &Path, directory: &str) -> Result<Vec<String>, String> {
+    if directory.trim().is_empty() || Path::new(directory).is_absolute() {
+        return Err(format!("{directory:?} is not a path that begins in the package"));
+    }
+    let path = manifest.join(directory);
+    let entries = std::fs::read_dir(&path).map_err(|error| format!("cannot list `{}`: {error}", path.display()))?;
+    let mut numbered: Vec<(u64, String)> = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(|error| format!("cannot list `{}`: {error}", path.display()))?;
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        if !name.ends_with(".sql") || name.starts_with('.') || name.ends_with(".down.sql") || !entry.path().is_file() {
+            continue;
+        }
+        numbered.push((number(&name)?, name));
+    }
+    numbered.sort();
+    if let Some([(_, one), (_, other)]) = numbered.array_windows().find(|[(one, _), (other, _)]| one == other) {
+        return Err(format!("`{one}` and `{other}` have the same number"));
+    }
+    match numbered.is_empty() {
+        true => Err(format!("there is no migration in `{}`", path.display())),
+        false => Ok(numbered.into_iter().map(|(_, name)| name).collect()),
+    }
+}
+
+/// `0001_tables.sql`, `20240131120000_tables.up.sql`
+fn number(name: &str) -> Result<u64, String> {
+    let (number, rest) = name.split_once('_').unwrap_or((name, ""));
+    let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits || rest == ".sql" || rest.is_empty() {
+        return Err(format!("`{name}` does not begin with a number and `_`, which say when it is applied"));
+    }
+    number.parse().map_err(|_| format!("the number of `{name}` is too large"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
+    use super::files;
+
+    /// A package with these files in `m`, removed with the value.
+    struct Package(PathBuf);
+
+    impl Package {
+        fn of(test: &str, names: &[&str]) -> Self {
+            let dir = std::env::temp_dir().join(format!("cratedb-test-macros-{}-{test}", std::process::id()));
+            fs::create_dir_all(dir.join("m")).unwrap();
+            names.iter().for_each(|name| fs::write(dir.join("m").join(name), "SELECT 1").unwrap());
+            Self(dir)
+        }
+
+        fn files(&self) -> Result<Vec<String>, String> {
+            files(&self.0, "m")
+        }
+    }
+
+    impl Drop for Package {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn files_are_in_the_order_of_their_numbers() {
+        let names =
+            ["10_c.sql", "9_b.up.sql", "9_b.down.sql", "0001_a.sql", "20240131120000_d.sql", "README.md", ".5_x.sql"];
+        let package = Package::of("order", &names);
+        fs::create_dir(package.0.join("m/7_directory.sql")).unwrap();
+        assert_eq!(package.files().unwrap(), ["0001_a.sql", "9_b.up.sql", "10_c.sql", "20240131120000_d.sql"]);
+    }
+
+    #[test]
+    fn what_has_no_order_is_refused() {
+        let refused = |test: &str, names: &[&str]| Package::of(test, names).files().unwrap_err();
+        for name in ["tables.sql", "V1__tables.sql", "1-tables.sql", "1.sql", "1_.sql", "_1.sql", "1a_b.sql"] {
+            assert!(refused("odd", &[name]).contains(&format!("`{name}` does not begin with a number")), "{name}");
+        }
+        assert!(refused("twice", &["1_a.sql", "0001_b.sql"]).ends_with("have the same number"));
+        assert!(refused("long", &["99999999999999999999_a.sql"]).ends_with("is too large"));
+        assert!(refused("none", &["1_a.down.sql", "x.txt"]).starts_with("there is no migration in"));
+    }
+
+    #[test]
+    fn the_directory_is_one_of_the_package() {
+        for odd in ["", " ", "/etc"] {
+            assert!(files(std::path::Path::new("/"), odd).unwrap_err().contains("begins in the package"), "{odd}");
+        }
+        assert!(files(std::path::Path::new("/nowhere"), "m").unwrap_err().starts_with("cannot list `/nowhere/m`"));
+    }
+}

@@ -1,0 +1,130 @@
+//! Migrations: the files of a directory that make the tables, applied before anything else is done in a test's schema.
+//!
+//! A set of them is known by a checksum. The keeper has schemas ready to which a set was applied, so that a test takes one
+//! instead of waiting for its tables; a set whose statements reach beyond their schema is applied in each test.
+
+mod reach;
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use crate::cluster::Cluster;
+use crate::error::Result;
+use crate::keeper;
+use crate::sql::Client;
+use crate::{seed, sql};
+
+/// The files of one directory, as the attribute found them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Set {
+    /// As the attribute names it.
+    pub(crate) directory: &'static str,
+    /// Name and text of each, in the order of their numbers.
+    pub(crate) files: &'static [(&'static str, &'static str)],
+}
+
+/// A file on its way to the keeper.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct File {
+    pub(crate) name: String,
+    pub(crate) text: String,
+}
+
+/// What a test says of its migrations when it begins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Wanted {
+    /// Of names and texts, in hexadecimal digits.
+    pub(crate) checksum: String,
+    /// Why no schema can be made ready for it, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) apart: Option<String>,
+}
+
+impl Set {
+    /// The same for all tests that name the directory; looked at once per process.
+    pub(crate) fn wanted(&self) -> Wanted {
+        static KNOWN: Mutex<Option<HashMap<Set, Wanted>>> = Mutex::new(None);
+        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get_or_insert_default().entry(*self).or_insert_with(|| self.look()).clone()
+    }
+
+    fn look(&self) -> Wanted {
+        let checksum = checksum(self.files.iter().copied());
+        let told = |why: String| format!("the migrations in `{}` are applied in each test: {why}", self.directory);
+        Wanted { apart: self.beyond().or_else(|| self.too_long(&checksum)).map(told), checksum }
+    }
+
+    /// The first statement that may reach beyond its schema.
+    fn beyond(&self) -> Option<String> {
+        self.files.iter().find_map(|(name, text)| {
+            let text = seed::without_mark(text);
+            sql::split(text).into_iter().find_map(|statement| {
+                let why = reach::beyond(statement)?;
+                let line = seed::line_of(text, statement);
+                Some(format!("{}, line {line}: {why}", self.path(name)))
+            })
+        })
+    }
+
+    fn too_long(&self, checksum: &str) -> Option<String> {
+        let bytes: usize = self.files.iter().map(|(name, text)| name.len() + text.len()).sum();
+        // JSON writes a byte as six at most.
+        let surely = bytes * 6 + self.files.len() * 64 < keeper::MAX_FRAME / 2;
+        let frame =
+            || keeper::encode(&keeper::FromClient::Migrations { checksum: checksum.to_owned(), files: self.sent() });
+        (!surely && frame().is_err())
+            .then(|| format!("they are {bytes} bytes, and the keeper takes no more than 1 MiB"))
+    }
+
+    /// The files, for the keeper.
+    pub(crate) fn sent(&self) -> Vec<File> {
+        let file = |(name, text): &(&str, &str)| File { name: (*name).to_owned(), text: (*text).to_owned() };
+        self.files.iter().map(file).collect()
+    }
+
+    /// Executes everything in the schema of `cluster`, in order.
+    pub(crate) async fn apply(&self, cluster: &Cluster) -> Result<()> {
+        let client = cluster.client()?;
+        self.execute(client).await?;
+        if self.files.iter().any(|(_, text)| writes(text)) {
+            sql::refresh(client, cluster.schema()).await?;
+        }
+        Ok(())
+    }
+
+    async fn execute(&self, client: &Client) -> Result<()> {
+        for (name, text) in self.files {
+            seed::execute(client, &self.path(name), seed::without_mark(text)).await?;
+        }
+        Ok(())
+    }
+
+    fn path(&self, file: &str) -> String {
+        format!("{}/{file}", self.directory.trim_end_matches('/'))
+    }
+}
+
+/// Whether there is anything to refresh afterwards: statements that only make tables write no rows.
+pub(crate) fn writes(text: &str) -> bool {
+    sql::split(text).into_iter().any(|statement| {
+        let end = statement.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(statement.len());
+        let only = |word: &&str| statement[..end].eq_ignore_ascii_case(word);
+        !["CREATE", "ALTER", "DROP"].iter().any(|word| only(&word))
+            || sql::tokens(statement).iter().any(|token| token.is("SELECT"))
+    })
+}
+
+/// SHA-256 over all names and texts, each behind its length, so that nothing can move from one to the next.
+pub(crate) fn checksum<'a>(files: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let mut digest = ring::digest::Context::new(&ring::digest::SHA256);
+    for part in files.flat_map(|(name, text)| [name, text]) {
+        digest.update(&(part.len() as u64).to_le_bytes());
+        digest.update(part.as_bytes());
+    }
+    digest.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,70 @@
+//! Five hundred tests with ten tables: how long each waits for them. Those of `ahead` have the migrations from the
+//! attribute, those of `each` execute the same statements themselves.
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+use cratedb_test::blocking::Cluster;
+
+thread_local!(static BEGAN: Cell<Option<Instant>> = const { Cell::new(None) });
+
+/// What a test does with its tables; then it takes as long as `BENCH_BODY` says, in milliseconds.
+fn body(what: &str, cluster: &Cluster) {
+    bench::sample(what, BEGAN.get().unwrap().elapsed());
+    cluster.execute("INSERT INTO t01 (id, name) VALUES (1, 'a')").unwrap();
+    cluster.refresh().unwrap();
+    let count: i64 = cluster.query("SELECT count(*) FROM t01").scalar().unwrap();
+    assert_eq!(count, 1);
+    let rest = std::env::var("BENCH_BODY").unwrap_or_default().parse().unwrap_or(0);
+    std::thread::sleep(Duration::from_millis(rest));
+}
+
+macro_rules! tests {
+    ($($name:ident)*) => {$(
+        mod $name {
+            use std::time::Instant;
+
+            use cratedb_test::{blocking, cratedb_cluster};
+
+            use crate::{BEGAN, body};
+
+            #[cratedb_cluster(migrations = "migrations")]
+            #[ignore = "called by its neighbour"]
+            fn with_migrations(cluster: &blocking::Cluster) {
+                body(if cluster.schema().ends_with("_migrated") { "ready" } else { "missed" }, cluster);
+            }
+
+            #[test]
+            fn ahead() {
+                BEGAN.set(Some(Instant::now()));
+                with_migrations();
+            }
+
+            #[cratedb_cluster]
+            #[ignore = "called by its neighbour"]
+            fn without_migrations(cluster: &blocking::Cluster) {
+                let text = include_str!("../migrations/0001_ten_tables.sql");
+                for statement in text.trim().trim_end_matches(';').split(";\n") {
+                    cluster.execute(statement).unwrap();
+                }
+                body("each", cluster);
+            }
+
+            #[test]
+            fn each() {
+                BEGAN.set(Some(Instant::now()));
+                without_migrations();
+            }
+        }
+    )*};
+}
+
+mod one {
+    bench::two_hundred!(tests);
+}
+mod two {
+    bench::two_hundred!(tests);
+}
+mod three {
+    bench::one_hundred!(tests);
+}

@@ -1,0 +1,1 @@
+//! An application whose tables are made by migrations.
