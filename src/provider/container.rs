@@ -1,7 +1,8 @@
 //! A server in a container of this machine's engine: started, and removed with its data. Several nodes are as many containers.
 //!
-//! Nothing that starts a container owns it: a keeper may be killed. So each goes under a name that the journal knows
-//! before the engine does, and by that name it is removed; labels say whose it is to those who have no journal.
+//! testcontainers starts them but does not own them: its removal on drop belongs to the process that started a container, and a
+//! keeper may be killed. So each goes under a name that the journal knows before the engine does, and by that name it is
+//! removed; labels say whose it is to those who have no journal.
 
 mod cache;
 mod command;

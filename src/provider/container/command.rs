@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType, PortBinding};
+use bollard::models::{HostConfig, Mount, MountType, PortBinding};
+use testcontainers::core::IntoContainerPort as _;
+use testcontainers::{ContainerRequest, GenericImage, ImageExt as _, ReuseDirective};
 
 use super::engine::Engine;
 use crate::error::Result;
@@ -48,48 +50,58 @@ impl Cluster<'_> {
     /// Makes and starts all of them, the first one first: the others need its network, and there is one only when it runs.
     pub(super) async fn start(&self, engine: &Engine) -> Result<()> {
         for (node, name) in self.names.iter().enumerate() {
-            engine.create(name, self.body(node)).await?;
-            engine.start(name).await?;
+            engine.start(name, self.request(node)).await?;
         }
         Ok(())
     }
 
-    /// The container of one node.
-    pub(super) fn body(&self, node: usize) -> ContainerCreateBody {
-        let ports = [HTTP, POSTGRESQL].map(|port| format!("{port}/tcp"));
+    /// What the container of one node is made of.
+    fn request(&self, node: usize) -> ContainerRequest<GenericImage> {
+        let (image, tag) = split(self.image);
+        let mut image = GenericImage::new(image, tag);
+        if node == 0 {
+            image = image.with_exposed_port(HTTP.tcp()).with_exposed_port(POSTGRESQL.tcp());
+        }
+        let host = self.host(node);
+        let request = image
+            .with_cmd(self.settings(node).into_iter().map(|setting| format!("-C{setting}")))
+            .with_container_name(&self.names[node])
+            .with_labels(&self.labels)
+            .with_startup_timeout(super::engine::CALL)
+            // It is not removed with the handle: the keeper decides when it goes.
+            .with_reuse(ReuseDirective::Always)
+            .with_host_config_modifier(move |config| *config = host.clone());
+        self.environment().into_iter().fold(request, |request, (name, value)| request.with_env_var(name, value))
+    }
+
+    /// Its ports, network and mounts.
+    fn host(&self, node: usize) -> HostConfig {
         let mut host = HostConfig { mounts: self.mounts(), ..HostConfig::default() };
         match node {
             0 => {
                 let binding = PortBinding { host_ip: self.address.clone(), host_port: Some(String::new()) };
-                let bound = ports.clone().map(|port| (port, Some(vec![binding.clone()])));
+                let ports = [HTTP, POSTGRESQL].map(|port| format!("{port}/tcp"));
+                let bound = ports.map(|port| (port, Some(vec![binding.clone()])));
                 host.port_bindings = Some(HashMap::from(bound));
             }
             // The network of the first one: they meet on its loopback, and there is none that could stay.
             _ => host.network_mode = Some(format!("container:{}", self.names[0])),
         }
-        ContainerCreateBody {
-            image: Some(self.image.to_owned()),
-            cmd: Some(self.settings(node).into_iter().map(|setting| format!("-C{setting}")).collect()),
-            env: Some(self.environment()),
-            labels: Some(self.labels.clone()),
-            exposed_ports: (node == 0).then(|| ports.to_vec()),
-            host_config: Some(host),
-            ..ContainerCreateBody::default()
-        }
+        host
     }
 
-    fn environment(&self) -> Vec<String> {
+    fn environment(&self) -> [(&str, String); 3] {
         let cache = match self.cache {
             Cache::None => String::new(),
             Cache::Use(_) => format!(" -XX:AOTCache={CACHES}/{CACHE}"),
             Cache::Make(_) => format!(" -XX:AOTCacheOutput={CACHES}/{CACHE}"),
         };
         let nodes = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
-        vec![
+        [
             // Log files of the garbage collector, 1 GiB at most, that nobody reads.
-            "CRATE_DISABLE_GC_LOGGING=1".to_owned(),
-            format!("CRATE_HEAP_SIZE={}", jvm::heap(nodes)),
-            format!("CRATE_JAVA_OPTS={} {}{cache}", jvm::FLAGS, jvm::FIRST_HEAP),
+            ("CRATE_DISABLE_GC_LOGGING", "1".to_owned()),
+            ("CRATE_HEAP_SIZE", jvm::heap(nodes).to_string()),
+            ("CRATE_JAVA_OPTS", format!("{} {}{cache}", jvm::FLAGS, jvm::FIRST_HEAP)),
         ]
     }
 
@@ -147,23 +159,40 @@ fn name(node: usize) -> String {
     format!("node-{}", node + 1)
 }
 
+/// Name and tag. A colon before a slash belongs to the port of a registry.
+fn split(image: &str) -> (&str, &str) {
+    match image.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => (name, tag),
+        _ => (image, "latest"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn bodies(count: usize, memory: i64) -> Vec<ContainerCreateBody> {
+    #[test]
+    fn an_image_has_a_name_and_a_tag() {
+        assert_eq!(split("crate:6.4.3"), ("crate", "6.4.3"));
+        assert_eq!(split("crate"), ("crate", "latest"));
+        assert_eq!(split("localhost:5000/crate"), ("localhost:5000/crate", "latest"));
+        assert_eq!(split("localhost:5000/crate:6.4"), ("localhost:5000/crate", "6.4"));
+        assert_eq!(split("crate@sha256:ab"), ("crate@sha256", "ab"));
+    }
+
+    /// Settings and host of each node.
+    fn nodes(count: usize, memory: i64) -> Vec<(Vec<String>, HostConfig)> {
         let names: Vec<String> = (0..count).map(|node| format!("c{node}")).collect();
         let labels = HashMap::from([("a".to_owned(), "b".to_owned())]);
         let address = Some("127.0.0.1".to_owned());
         let cluster = Cluster { image: "crate:6.4.3", names: &names, labels, address, memory, cache: &Cache::None };
-        (0..count).map(|node| cluster.body(node)).collect()
+        (0..count).map(|node| (cluster.settings(node), cluster.host(node))).collect()
     }
 
     #[test]
     fn one_node_elects_itself_and_is_reached_by_loopback_only() {
-        let [body] = bodies(1, 0).try_into().unwrap();
-        let (command, host) = (body.cmd.unwrap(), body.host_config.unwrap());
-        assert!(command.contains(&"-Cdiscovery.type=single-node".to_owned()), "{command:?}");
+        let [(command, host)] = nodes(1, 0).try_into().unwrap();
+        assert!(command.contains(&"discovery.type=single-node".to_owned()), "{command:?}");
         assert!(!command.iter().any(|setting| setting.contains("seed_hosts")), "{command:?}");
         assert_eq!((host.mounts, host.network_mode), (None, None));
         let bound = host.port_bindings.unwrap();
@@ -173,27 +202,23 @@ mod tests {
 
     #[test]
     fn data_is_in_memory_where_there_is_enough() {
-        let mounts = |memory| bodies(1, memory).remove(0).host_config.unwrap().mounts;
+        let mounts = |memory| nodes(1, memory).remove(0).1.mounts;
         assert_eq!(mounts((4 << 30) - 1), None);
         assert_eq!(mounts(4 << 30).unwrap()[0].target.as_deref(), Some("/data"));
     }
 
     #[test]
     fn several_nodes_share_the_first_ones_network_and_no_port() {
-        let bodies = bodies(3, 0);
         let mut ports = std::collections::BTreeSet::new();
-        for (node, body) in bodies.iter().enumerate() {
-            let command = body.cmd.clone().unwrap();
-            let has = |setting: &str| command.iter().any(|one| one == &format!("-C{setting}"));
+        for (node, (command, host)) in nodes(3, 0).into_iter().enumerate() {
+            let has = |setting: &str| command.iter().any(|one| one == setting);
             assert!(!command.iter().any(|one| one.contains("single-node")), "{command:?}");
             assert!(has("cluster.initial_master_nodes=node-1"), "{command:?}");
             assert!(has("discovery.seed_hosts=127.0.0.1:4300,127.0.0.1:4301,127.0.0.1:4302"), "{command:?}");
             assert!(has("transport.host=127.0.0.1") && has(&format!("node.name=node-{}", node + 1)), "{command:?}");
-            ports.extend(command.into_iter().filter(|one| one.contains(".port=")).map(|one| one.replace("-C", "")));
-            let host = body.host_config.as_ref().unwrap();
+            ports.extend(command.into_iter().filter(|one| one.contains(".port=")));
             let shared = (node > 0).then(|| "container:c0".to_owned());
             assert_eq!((&host.network_mode, host.port_bindings.is_some()), (&shared, node == 0));
-            assert_eq!(body.exposed_ports.is_some(), node == 0);
         }
         assert_eq!(ports.len(), 9, "{ports:?}");
     }

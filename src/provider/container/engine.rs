@@ -4,14 +4,15 @@ use std::future::Future;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use bollard::models::{ContainerCreateBody, ContainerInspectResponse, PortBinding};
+use bollard::models::{ContainerInspectResponse, PortBinding};
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, DownloadFromContainerOptionsBuilder, InspectContainerOptions, InspectNetworkOptions,
-    KillContainerOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
-    StartContainerOptions,
+    DownloadFromContainerOptionsBuilder, InspectContainerOptions, InspectNetworkOptions, KillContainerOptionsBuilder,
+    ListContainersOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
 };
 use bollard::{API_DEFAULT_VERSION, Docker};
 use futures_util::StreamExt as _;
+use testcontainers::runners::AsyncRunner as _;
+use testcontainers::{ContainerRequest, GenericImage};
 
 use super::find::{self, Address, Place, Surroundings};
 use super::labels;
@@ -25,7 +26,7 @@ pub(super) type EngineError = bollard::errors::Error;
 const PING: Duration = Duration::from_millis(900);
 
 /// An engine that needs longer for one call is in trouble. Starting a container is the longest.
-const CALL: Duration = Duration::from_secs(60);
+pub(super) const CALL: Duration = Duration::from_secs(60);
 
 /// An engine that answered.
 #[derive(Clone)]
@@ -130,15 +131,37 @@ impl Engine {
         }
     }
 
-    pub(super) async fn create(&self, name: &str, body: ContainerCreateBody) -> Result<()> {
-        let options = CreateContainerOptionsBuilder::new().name(name).build();
-        let made = self.call(self.docker.create_container(Some(options), body)).await;
-        made.map(drop).map_err(|error| self.failed(&format!("create container {name}"), &error))
+    /// Makes a container and starts it.
+    pub(super) async fn start(&self, name: &str, request: ContainerRequest<GenericImage>) -> Result<()> {
+        self.announce();
+        let failed = Error::new(Kind::Provider, format!("cannot start container {name}"));
+        match tokio::time::timeout(CALL, request.start()).await {
+            Ok(Ok(_started)) => Ok(()),
+            Ok(Err(error)) => Err(failed.because_of(&error)),
+            Err(_) => Err(self.failed(&format!("start container {name}"), &EngineError::RequestTimeoutError)),
+        }
     }
 
-    pub(super) async fn start(&self, name: &str) -> Result<()> {
-        let started = self.call(self.docker.start_container(name, None::<StartContainerOptions>)).await;
-        started.map_err(|error| self.failed(&format!("start container {name}"), &error))
+    /// Tells testcontainers, which starts containers, of this engine: it looks for its own in the environment.
+    fn announce(&self) {
+        /// Where testcontainers looks if nothing is said.
+        const USUAL: &str = "unix:///var/run/docker.sock";
+        let said = std::env::var("DOCKER_HOST").ok();
+        if self.address.tls.is_none() && said.as_deref().unwrap_or(USUAL) == self.address.host {
+            return;
+        }
+        // SAFETY: this is a keeper or a trainer, whose one thread this is; those that it lends to blocking calls delete
+        // files and read no environment.
+        unsafe {
+            std::env::set_var("DOCKER_HOST", &self.address.host);
+            match &self.address.tls {
+                Some(dir) => {
+                    std::env::set_var("DOCKER_TLS_VERIFY", "1");
+                    std::env::set_var("DOCKER_CERT_PATH", dir);
+                }
+                None => std::env::remove_var("DOCKER_TLS_VERIFY"),
+            }
+        }
     }
 
     pub(super) async fn look(&self, name: &str) -> Result<State> {
@@ -310,7 +333,8 @@ fn is_beside(_: &Path) -> bool {
 
 fn here() -> find::Places {
     let home = std::env::home_dir().unwrap_or_default();
-    let variable = |name: &str| std::env::var(name).ok();
+    // As it was given: see `announce`.
+    let variable = |name: &str| crate::keeper::initial_environment(name).and_then(|value| value.into_string().ok());
     Surroundings { variable: &variable, home: &home, user: labels::user(), root: Path::new("/") }.places()
 }
 
