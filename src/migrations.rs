@@ -117,8 +117,7 @@ pub(crate) fn writes(text: &str) -> bool {
     sql::split(text).into_iter().any(|statement| {
         let end = statement.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(statement.len());
         let only = |word: &&str| statement[..end].eq_ignore_ascii_case(word);
-        !["CREATE", "ALTER", "DROP"].iter().any(only)
-            || sql::tokens(statement).iter().any(|token| token.is("SELECT"))
+        !["CREATE", "ALTER", "DROP"].iter().any(only) || sql::tokens(statement).iter().any(|token| token.is("SELECT"))
     })
 }
 
