@@ -22,7 +22,8 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// that is made by somebody else may be waited for. Looks come quickly at first and five times a second later, for 10
 /// seconds unless [`within`](Eventually::within) says something else. Nothing is sent but what the closure sends.
 ///
-/// For one's own writes [`Cluster::refresh`](crate::Cluster::refresh) is better: it needs no waiting.
+/// For one's own writes [`Cluster::refresh`](crate::Cluster::refresh) is better: it needs no waiting. A look may refresh too:
+/// CrateDB does it by itself about once a second, the simulator's embedded engine never.
 ///
 /// ```no_run
 /// # async fn example(cluster: cratedb_test::Cluster) -> cratedb_test::Result<()> {

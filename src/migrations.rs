@@ -4,11 +4,14 @@
 //! instead of waiting for its tables; a set whose statements reach beyond their schema is applied in each test.
 
 mod reach;
+mod steps;
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
+
+pub(crate) use self::steps::{execute, steps};
 
 use crate::cluster::Cluster;
 use crate::error::Result;
@@ -96,7 +99,10 @@ impl Set {
 
     async fn execute(&self, client: &Client) -> Result<()> {
         for (name, text) in self.files {
-            seed::execute(client, &self.path(name), seed::without_mark(text)).await?;
+            let (path, text) = (self.path(name), seed::without_mark(text));
+            for step in steps(text) {
+                execute(client, &path, text, &step).await?;
+            }
         }
         Ok(())
     }
@@ -111,8 +117,7 @@ pub(crate) fn writes(text: &str) -> bool {
     sql::split(text).into_iter().any(|statement| {
         let end = statement.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(statement.len());
         let only = |word: &&str| statement[..end].eq_ignore_ascii_case(word);
-        !["CREATE", "ALTER", "DROP"].iter().any(|word| only(&word))
-            || sql::tokens(statement).iter().any(|token| token.is("SELECT"))
+        !["CREATE", "ALTER", "DROP"].iter().any(only) || sql::tokens(statement).iter().any(|token| token.is("SELECT"))
     })
 }
 

@@ -53,8 +53,7 @@ fn named(source: &str, path: &str) -> String {
     dir.join(path).components().collect::<std::path::PathBuf>().display().to_string()
 }
 
-/// Executes the statements of a file. `text` has no byte order mark.
-pub(crate) async fn execute(client: &Client, name: &str, text: &str) -> Result<()> {
+async fn execute(client: &Client, name: &str, text: &str) -> Result<()> {
     let statements = sql::split(text);
     for (index, statement) in statements.iter().enumerate() {
         let numbered = Statement::numbered(statement, index + 1, statements.len());

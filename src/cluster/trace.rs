@@ -112,7 +112,8 @@ impl fmt::Display for Entry {
         write!(f, "{:>7.3}  ", at.as_secs_f64())?;
         match outcome {
             None => write!(f, "         {text}\n                     -> no answer yet"),
-            Some(Ok(rows)) => write!(f, "{:>5} ms {text} -> {rows}", took.as_millis()),
+            Some(Ok(1)) => write!(f, "{:>5} ms {text} -> 1 row", took.as_millis()),
+            Some(Ok(rows)) => write!(f, "{:>5} ms {text} -> {rows} rows", took.as_millis()),
             Some(Err(error)) => write!(f, "{:>5} ms {text}\n                     -> {error}", took.as_millis()),
         }
     }
@@ -198,7 +199,7 @@ mod tests {
         let lines: Vec<&str> = report.lines().collect();
         assert_eq!(lines.len(), 4, "{report}");
         assert!(lines[0].starts_with("statements ("), "{report}");
-        assert!(lines[1].ends_with("0 ms INSERT INTO t VALUES (?) -> 3"), "{report}");
+        assert!(lines[1].ends_with("0 ms INSERT INTO t VALUES (?) -> 3 rows"), "{report}");
         assert!(lines[2].ends_with("SELECT * FROM nope"), "{report}");
         assert!(lines[3].ends_with("-> RelationUnknown[Relation 'nope' unknown] (code 4041)"), "{report}");
     }

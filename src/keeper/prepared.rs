@@ -172,7 +172,8 @@ impl Prepared {
         // Where nobody knows how much room there is, growing could take it from the tests.
         let wanted = if self.measured { (set.peak + 2).clamp(least, most) } else { least };
         set.text == Text::Known
-            && set.failures < failures
+            // What is being made after a failure may be the next one.
+            && (set.failures == 0 || set.failures as usize + set.making.len() < failures as usize)
             && now < set.seen.saturating_add(quiet)
             && set.making.len() + set.ready.len() < wanted
     }

@@ -66,7 +66,7 @@ pub(super) fn beyond(statement: &str) -> Option<String> {
     let tokens = tokens(statement);
     let begins =
         |words: &&[&str]| words.iter().enumerate().all(|(at, word)| tokens.get(at).is_some_and(|token| token.is(word)));
-    if !WITHIN.iter().any(|words| begins(&words)) {
+    if !WITHIN.iter().any(begins) {
         return Some(format!("`{}` may reach beyond the schema", kind(&tokens)));
     }
     if tokens[0].is("COPY") && tokens.iter().any(|token| token.is("TO")) {

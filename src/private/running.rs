@@ -28,6 +28,10 @@ impl Running {
 
     /// Applies the test's migrations, unless that was done ahead.
     pub(super) fn migrate(&self) -> Outcome<()> {
+        // To the background thread and back only for something.
+        if !self.attempt().has_migrations_due() {
+            return Ok(());
+        }
         background::wait(self.attempt().migrate()).map_err(|error| self.not_migrated(error))
     }
 

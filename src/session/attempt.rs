@@ -70,6 +70,11 @@ impl Attempt {
         &self.cluster
     }
 
+    /// Whether there are migrations that were not applied ahead.
+    pub(crate) fn has_migrations_due(&self) -> bool {
+        self.due.is_some()
+    }
+
     /// Applies the migrations to the schema, unless that was done ahead.
     pub(crate) fn migrate(&self) -> impl Future<Output = Result<()>> + Send + use<> {
         let (cluster, due) = (self.cluster.clone(), self.due);

@@ -41,6 +41,7 @@ pub struct Server {
 
 impl Server {
     /// With host-based authentication: tokens signed by whoever answers at `issuer`, `crate` by trust.
+    #[allow(dead_code)] // not every test binary has a Cloud before its server
     pub fn with_tokens(home: &Path, issuer: &str, audience: &str) -> Self {
         let settings = [
             "auth.host_based.enabled=true",

@@ -95,6 +95,17 @@ fn a_set_that_fails_is_left_to_its_tests() {
 }
 
 #[test]
+fn after_a_failure_what_is_being_made_counts_as_the_next_try() {
+    let mut prepared = known();
+    let (_, one) = prepared.next(1, || "one".into()).unwrap();
+    let (_, two) = prepared.next(1, || "two".into()).unwrap();
+    assert!(prepared.made(2, &one, Made::Failed));
+    assert!(prepared.next(2, || "three".into()).is_none());
+    assert!(!prepared.made(3, &two, READY));
+    assert!(prepared.next(3, || "three".into()).is_some());
+}
+
+#[test]
 fn a_full_cluster_is_left_alone_for_a_while() {
     let mut prepared = known();
     let (_, name) = prepared.next(1, || "n".into()).unwrap();

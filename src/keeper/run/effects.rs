@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use super::{DROPS, Event, FromKeeper, Keeper, Last, Outcome};
 use crate::error::{Error, Kind, Result};
 use crate::keeper::machine::{AttemptId, ClientId, CutReason, Effect, FailReason, Mode, RefuseReason, State, Word};
-use crate::keeper::prepared::Turn;
 use crate::keeper::protocol::{FromClient, Ready};
 use crate::keeper::report::unix_millis;
 use crate::keeper::{cleaner::Cleaner, clients::Asked, exit, work};
@@ -36,15 +35,6 @@ impl Keeper {
         self.prepare();
         self.report_ended();
         self.tell_observers();
-    }
-
-    fn granted(&mut self, id: ClientId, attempt: AttemptId) {
-        let Turn { schema, wants } = self.hand_out(id, attempt);
-        let Some(client) = self.clients.get_mut(id) else { return };
-        if let Some(asked) = client.attempts.get_mut(&attempt) {
-            asked.grant();
-        }
-        client.outbox.send(&FromKeeper::Granted { id: attempt, schema, wants });
     }
 
     fn apply(&mut self, effect: Effect) {

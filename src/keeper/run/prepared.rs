@@ -56,8 +56,17 @@ impl Keeper {
         old.into_iter().for_each(|schema| self.drop_schema(schema));
     }
 
+    pub(super) fn granted(&mut self, id: ClientId, attempt: AttemptId) {
+        let Turn { schema, wants } = self.hand_out(id, attempt);
+        let Some(client) = self.clients.get_mut(id) else { return };
+        if let Some(asked) = client.attempts.get_mut(&attempt) {
+            asked.grant();
+        }
+        client.outbox.send(&FromKeeper::Granted { id: attempt, schema, wants });
+    }
+
     /// Before a test is told that it is its turn: a schema for it, if one is ready, and whether its text is wanted.
-    pub(super) fn hand_out(&mut self, id: ClientId, attempt: AttemptId) -> Turn {
+    fn hand_out(&mut self, id: ClientId, attempt: AttemptId) -> Turn {
         let now = self.now();
         let Some(client) = self.clients.get_mut(id) else { return Turn::default() };
         let Some(wanted) = client.attempts.get(&attempt).and_then(|asked| asked.open.migrations.clone()) else {
