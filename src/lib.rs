@@ -40,7 +40,7 @@
 //! |---|---|---|
 //! | `harness` | yes | the attribute, sessions, the keeper; Unix only |
 //! | `cloud` | yes | CrateDB Cloud: the provider of tests, and the SDK in [`cloud`]; alone it is the SDK without any harness, on any system |
-//! | `container` | yes | local containers, by testcontainers |
+//! | `container` | yes | local containers, by the engine's HTTP API |
 //! | `process` | yes | local processes, from `CRATEDB_HOME` |
 //! | `rstest` | yes | the [`fixture`] module |
 //!
