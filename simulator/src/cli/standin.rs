@@ -88,14 +88,14 @@ async fn serve(settings: Settings) -> std::io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let log = |logger: &str, message: &str| log(&settings.node_name, logger, message);
     log("o.e.n.Node", "initializing ... (a stand-in of the CrateDB Cloud simulator)");
-    let listener = bind(&settings, &settings.ports).await?;
+    let listener = bind(settings.host, &settings.ports).await?;
     let bound = listener.local_addr()?;
     let published = SocketAddr::new(publishable(bound.ip()), bound.port());
     let shared = Arc::new(Shared::new(&Options::default(), format!("http://{published}"), false)?.0);
     let id = cluster_id(now());
     let engine =
         Embedded::new(&id, &settings.cluster_name, &version::claimed(), &settings.node_name, &published.to_string());
-    let transport = bind(&settings, &settings.transport).await?;
+    let transport = bind(settings.transport_host.unwrap_or(settings.host), &settings.transport).await?;
     let bound_transport = transport.local_addr()?;
     let joined = cluster::take_part(&settings, transport, published, engine.engine());
     tokio::spawn(http::serve(shared, listener, Arc::new(Node { engine, joined })));
@@ -113,20 +113,17 @@ async fn serve(settings: Settings) -> std::io::Result<()> {
 }
 
 /// The first free port of the range, as CrateDB does.
-async fn bind(settings: &Settings, ports: &RangeInclusive<u16>) -> std::io::Result<TcpListener> {
+async fn bind(host: IpAddr, ports: &RangeInclusive<u16>) -> std::io::Result<TcpListener> {
     let mut last = None;
     for port in ports.clone() {
-        match TcpListener::bind((settings.host, port)).await {
+        match TcpListener::bind((host, port)).await {
             Ok(listener) => return Ok(listener),
             Err(error) => last = Some(error),
         }
     }
     let (first, last_port) = (ports.start(), ports.end());
     let error = last.unwrap_or_else(|| std::io::ErrorKind::AddrNotAvailable.into());
-    Err(std::io::Error::new(
-        error.kind(),
-        format!("Failed to bind to {} on ports [{first}-{last_port}]: {error}", settings.host),
-    ))
+    Err(std::io::Error::new(error.kind(), format!("Failed to bind to {host} on ports [{first}-{last_port}]: {error}")))
 }
 
 /// An address that others can use. Connecting a datagram socket sends nothing; it only asks for the route.
