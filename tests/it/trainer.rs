@@ -32,6 +32,7 @@ fn wait_for_cache(home: &TestHome) -> PathBuf {
         for pid in home.trainers().into_iter().chain(home.servers().into_iter().map(|(server, _)| server)) {
             let group = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap());
             let _ = rustix::process::setpriority_pgrp(group, 0);
+            let _ = fs::write(format!("/proc/{pid}/autogroup"), "0");
         }
         found = home.caches().pop();
         if found.is_some() { Ok(()) } else { Err(home.log()) }
