@@ -210,8 +210,7 @@ fn everybody_dies(scene: &Scene, consumer: &Consumer, runner: Runner) -> Vec<Str
 }
 
 /// What a sweep does from the directory of another project, with a state directory of its own.
-fn sweep(words: &[&str]) -> String {
-    let elsewhere = Consumer::of("explicit", Runner::Cargo);
+fn sweep(elsewhere: &Consumer, words: &[&str]) -> String {
     let state = tempfile::Builder::new().prefix("ct").tempdir_in("/tmp").unwrap();
     let mut sweep = clean(Command::new(target_dir().join("debug/explicit_control")));
     let output = sweep.current_dir(&elsewhere.dir).env("CRATEDB_TEST_DIR", state.path()).args(words).output().unwrap();
@@ -222,20 +221,21 @@ fn sweep(words: &[&str]) -> String {
 
 #[test]
 fn a_sweep_removes_what_is_left_when_the_journal_is_gone_too_and_nothing_that_is_used_or_owed() {
-    let consumer = Consumer::of("deaths", Runner::Cargo);
+    // Built before anything waits: tests that stand still do so for a while only.
+    let (consumer, elsewhere) = (Consumer::of("deaths", Runner::Cargo), Consumer::of("explicit", Runner::Cargo));
     let (Some(dead), Some(owed), Some(live)) = (Scene::new(), Scene::new(), Scene::new()) else { return };
     let left = everybody_dies(&dead, &consumer, Runner::Cargo);
     let repairable = everybody_dies(&owed, &consumer, Runner::Cargo);
-    let run = live.halted(&Consumer::checkout("deaths", "deaths-swept", Runner::Cargo), Runner::Cargo);
+    let run = live.halted(&consumer, Runner::Cargo);
     std::fs::remove_dir_all(dead.engine.dir.path()).unwrap();
     std::fs::create_dir(dead.engine.dir.path()).unwrap();
-    let text = sweep(&["sweep"]);
+    let text = sweep(&elsewhere, &["sweep"]);
     for name in &left {
         assert!(text.contains(name.as_str()) && text.contains("its keeper is dead"), "{name} is missing in:\n{text}");
     }
     assert_eq!(dead.engine.containers(), Vec::<String>::new());
     assert_eq!(owed.engine.containers(), repairable, "the next run there is responsible");
-    assert_eq!(live.engine.containers().len(), 1, "it is used");
+    assert_eq!(live.engine.containers().len(), 1, "it is used; the keepers' logs:\n{}", live.engine.log());
     live.go_on();
     run.finish().passed();
     live.engine.ends_with(1);

@@ -347,6 +347,11 @@ pub fn real_servers_die(nodes: usize) {
     let mut run = scene.start(&victims(nodes, Runner::Cargo), Runner::Cargo, "middle:wait");
     // While it starts: the tests that wait start another keeper, which begins anew.
     let first = scene.kill_the_keeper();
+    // Several real nodes on a busy machine take their time.
+    wait_within(Duration::from_secs(180), "a test on the new cluster", || match scene.path("here").exists() {
+        true => Ok(()),
+        false => Err(scene.home.log()),
+    });
     run.wait_for_file(&scene.path("here"));
     let second = scene.kill_the_keeper();
     scene.go_on();

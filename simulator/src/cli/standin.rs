@@ -92,7 +92,8 @@ async fn serve(settings: Settings) -> std::io::Result<()> {
     log("o.e.n.Node", "initializing ... (a stand-in of the CrateDB Cloud simulator)");
     let (psql, psql_bound, psql_published) = bind(settings.host, &settings.psql_ports).await?;
     let (listener, bound, published) = bind(settings.host, &settings.ports).await?;
-    let (transport, transport_bound, transport_published) = bind(settings.host, &settings.transport).await?;
+    let (transport, transport_bound, transport_published) =
+        bind(settings.transport_host.unwrap_or(settings.host), &settings.transport).await?;
     let shared = Arc::new(Shared::new(&Options::default(), format!("http://{published}"), false)?.0);
     let engine = Embedded::new(EngineOptions {
         version: version::claimed(),

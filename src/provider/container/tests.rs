@@ -157,6 +157,39 @@ async fn a_container_of_a_killed_keeper_is_removed_and_never_used_again() {
 }
 
 #[tokio::test]
+async fn three_nodes_are_one_cluster_and_go_together() {
+    let Some(image) = standin::image() else { return };
+    let bench = Bench::of(LocalTarget { nodes: 3, ..LocalTarget::of_image(&image) });
+    let resource = bench.acquire().await.map_err(|failed| failed.error.to_string()).unwrap();
+    let name = bench.name();
+    let all = [name.clone(), format!("{name}-2"), format!("{name}-3")];
+    let client = Client::new(&resource.http_url, None, Wallet::new(resource.credentials.clone())).unwrap();
+    let nodes: Vec<(String,)> = client.rows("SELECT name FROM sys.nodes ORDER BY name").await.unwrap();
+    assert_eq!(nodes, ["node-1", "node-2", "node-3"].map(|name| (name.to_owned(),)));
+    let volumes: Vec<String> = all.iter().flat_map(|name| volumes(name)).collect();
+    assert_eq!(bench.intents.lock().unwrap().len(), 1, "all were named before the first was made");
+    bench.release(&resource.held, OnExit::Auto).await;
+    all.iter().for_each(|name| is_gone(name, &volumes));
+}
+
+#[tokio::test]
+async fn a_node_that_ends_takes_the_others_along() {
+    let Some(tag) = standin::image() else { return };
+    let broken = format!("{tag}-second");
+    let made = docker(&["create", &tag]).unwrap();
+    // The first node has this port, and the second wants it, too.
+    let entry = r#"ENTRYPOINT ["/docker-entrypoint.sh", "-Cno.such.setting=1"]"#;
+    docker(&["commit", "--change", entry, &made, &broken]).unwrap();
+    docker(&["rm", "-v", &made]).unwrap();
+    let bench = Bench::of(LocalTarget { nodes: 3, ..LocalTarget::of_image(&broken) });
+    let failed = bench.acquire().await.err().unwrap();
+    docker(&["image", "rm", &broken]).unwrap();
+    assert!(!failed.maybe_up, "{}", failed.error);
+    let name = bench.name();
+    [name.clone(), format!("{name}-2"), format!("{name}-3")].iter().for_each(|name| is_gone(name, &[]));
+}
+
+#[tokio::test]
 async fn a_container_outlives_the_provider_that_started_it() {
     let Some(bench) = Bench::with_stand_in() else { return };
     let resource = bench.acquire().await.unwrap();

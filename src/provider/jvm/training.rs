@@ -141,7 +141,10 @@ pub(crate) fn run(words: &str) -> i32 {
         Ok(()) => tracing::info!("the trainer ends"),
         Err(error) => {
             tracing::warn!(%error, "no cache was made");
-            training.failed(&error);
+            // A machine that was too busy is no reason not to try again.
+            if !error.is_timeout() {
+                training.failed(&error);
+            }
         }
     }
     exit::DONE

@@ -90,7 +90,7 @@ fn stop(server: &Child) {
 async fn ended(child: &mut Child, deadline: Instant) -> Result<ExitStatus> {
     let ended = tokio::time::timeout_at(deadline.into(), child.wait()).await;
     ended
-        .map_err(|_| failed().because(format!("it was not done after {} s", LIMIT.as_secs())))?
+        .map_err(|_| Error::new(Kind::Timeout, format!("the JVM's cache was not done after {} s", LIMIT.as_secs())))?
         .map_err(|error| failed().because(error))
 }
 

@@ -1,8 +1,7 @@
-//! Several stand-ins as nodes of one cluster: each finds the first in the file of its seeds and keeps a connection to its
+//! Several stand-ins as nodes of one cluster: each finds the first among its seeds and keeps a connection to its
 //! transport port; the first shows in `sys.nodes` who is connected. Data is on the first one alone.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,7 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::settings::Settings;
+use super::settings::{Seeds, Settings};
 use crate::engine::Engine;
 
 /// What a node that joins says is one line: this word, the cluster, the node, and the address of its HTTP.
@@ -40,9 +39,9 @@ pub(super) fn take_part(settings: &Settings, listener: TcpListener, http: Socket
     let cluster = settings.cluster_name.clone();
     if settings.leads {
         tokio::spawn(welcome(listener, cluster, engine));
-    } else if let Some((file, interval)) = settings.seeds.clone() {
+    } else if let Some((seeds, interval)) = settings.seeds.clone() {
         let hello = format!("{JOIN} {cluster} {} {http}\n", settings.node_name);
-        tokio::spawn(seek(listener, file, interval, hello, joined.clone()));
+        tokio::spawn(seek(listener, seeds, interval, hello, joined.clone()));
     }
     Joined { leads: settings.leads, joined }
 }
@@ -71,15 +70,9 @@ async fn welcome(listener: TcpListener, cluster: String, engine: Arc<Engine>) {
 }
 
 /// Until one of the file's addresses is the first node's, and again if that goes away.
-async fn seek(
-    _open: TcpListener,
-    file: std::path::PathBuf,
-    interval: Duration,
-    hello: String,
-    joined: Arc<AtomicBool>,
-) {
+async fn seek(_open: TcpListener, seeds: Seeds, interval: Duration, hello: String, joined: Arc<AtomicBool>) {
     loop {
-        for address in addresses_in(&file) {
+        for address in addresses_in(&seeds) {
             if let Ok(mut stream) = join(&address, &hello).await {
                 joined.store(true, Ordering::Relaxed);
                 let _ = stream.read(&mut [0]).await;
@@ -98,7 +91,11 @@ async fn join(address: &str, hello: &str) -> std::io::Result<BufReader<TcpStream
     if answer == WELCOME { Ok(stream) } else { Err(std::io::ErrorKind::ConnectionRefused.into()) }
 }
 
-fn addresses_in(file: &Path) -> Vec<String> {
+fn addresses_in(seeds: &Seeds) -> Vec<String> {
+    let file = match seeds {
+        Seeds::File(file) => file,
+        Seeds::Hosts(hosts) => return hosts.clone(),
+    };
     let text = std::fs::read_to_string(file).unwrap_or_default();
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines.map(str::to_owned).collect()

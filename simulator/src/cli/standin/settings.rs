@@ -51,9 +51,20 @@ pub(super) struct Settings {
     pub(super) transport: RangeInclusive<u16>,
     /// `discovery.type=single-node`, or this node is the first of those that may be the first master.
     pub(super) leads: bool,
-    /// With `discovery.seed_providers=file`: the file that names nodes, and how often it is read.
-    pub(super) seeds: Option<(PathBuf, Duration)>,
     pub(super) psql_ports: RangeInclusive<u16>,
+    /// The address for it; that of HTTP where nothing else is said.
+    pub(super) transport_host: Option<IpAddr>,
+    /// Where nodes are looked for, and how often.
+    pub(super) seeds: Option<(Seeds, Duration)>,
+}
+
+/// Who names the nodes of a cluster.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Seeds {
+    /// `discovery.seed_providers=file`: this file, which is read again each time.
+    File(PathBuf),
+    /// `discovery.seed_hosts`.
+    Hosts(Vec<String>),
 }
 
 impl Settings {
@@ -66,6 +77,7 @@ impl Settings {
             host: if is_image { everywhere } else { Ipv4Addr::LOCALHOST.into() },
             ports: PORTS,
             transport: TRANSPORT_PORTS,
+            transport_host: None,
             leads: true,
             seeds: None,
             psql_ports: PSQL_PORTS,
@@ -89,6 +101,10 @@ impl Settings {
             "node.name" => self.node_name = value.into(),
             "network.host" | "http.host" | "network.bind_host" => match host(value) {
                 Some(host) => self.host = host,
+                None => return refused("is no address of this machine"),
+            },
+            "transport.host" => match host(value) {
+                Some(host) => self.transport_host = Some(host),
                 None => return refused("is no address of this machine"),
             },
             "network.publish_host" => {}
@@ -120,6 +136,7 @@ struct Discovery {
     single: bool,
     masters: Vec<String>,
     file: bool,
+    hosts: Vec<String>,
     conf: Option<PathBuf>,
     interval: Option<Duration>,
 }
@@ -133,6 +150,7 @@ impl Discovery {
             "discovery.seed_providers" if value == "file" => self.file = true,
             "discovery.type" | "discovery.seed_providers" => return refused("is not supported by the embedded engine"),
             "cluster.initial_master_nodes" => self.masters = value.split(',').map(str::to_owned).collect(),
+            "discovery.seed_hosts" => self.hosts = value.split(',').map(str::to_owned).collect(),
             "path.conf" => self.conf = Some(value.into()),
             "discovery.find_peers_interval" => match humantime::parse_duration(value) {
                 Ok(interval) => self.interval = Some(interval),
@@ -150,9 +168,12 @@ impl Discovery {
             );
         }
         settings.leads = self.masters.first().is_none_or(|first| *first == settings.node_name);
+        let interval = self.interval.unwrap_or(Duration::from_secs(1));
         if self.file {
             let conf = self.conf.ok_or("[discovery.seed_providers] is [file], and there is no [path.conf]")?;
-            settings.seeds = Some((conf.join("unicast_hosts.txt"), self.interval.unwrap_or(Duration::from_secs(1))));
+            settings.seeds = Some((Seeds::File(conf.join("unicast_hosts.txt")), interval));
+        } else if !self.hosts.is_empty() {
+            settings.seeds = Some((Seeds::Hosts(self.hosts), interval));
         }
         Ok(())
     }
@@ -228,7 +249,13 @@ mod tests {
         };
         assert!(of("n1").leads && !of("n2").leads && read(&[]).unwrap().leads);
         let file = PathBuf::from("/tmp/conf/unicast_hosts.txt");
-        assert_eq!(of("n2").seeds, Some((file, Duration::from_millis(100))));
+        assert_eq!(of("n2").seeds, Some((Seeds::File(file), Duration::from_millis(100))));
+        let hosts =
+            ["discovery.seed_hosts=127.0.0.1:4300,127.0.0.1:4301", "transport.host=127.0.0.1", "network.host=0.0.0.0"];
+        let named = read(&hosts).unwrap();
+        let both = ["127.0.0.1:4300", "127.0.0.1:4301"].map(str::to_owned).to_vec();
+        assert_eq!(named.seeds, Some((Seeds::Hosts(both), Duration::from_secs(1))));
+        assert_eq!((named.transport_host, named.host.is_unspecified()), (Some(Ipv4Addr::LOCALHOST.into()), true));
         for refused in [
             &["discovery.type=zen"][..],
             &["discovery.seed_providers=srv"],
