@@ -64,11 +64,11 @@ pub fn sweep(dry_run: bool, forget: Option<&str>) -> Result<Vec<Swept>> {
         true => lying.trouble().map(|why| swept(lying, lying.owed().unwrap_or_default(), "failed", why)),
         false => Some(sweep_one(lying, lying.owed()?, &dir, dry_run)),
     };
-    let mut swept: Vec<Swept> = all.iter().filter_map(one).chain(of_trainers(dry_run)).collect();
-    // After the journals: what those name is gone by now.
+    // In this order: what the journals name is gone when containers are looked at.
+    let swept = all.iter().filter_map(one).chain(of_trainers(dry_run));
     #[cfg(feature = "container")]
-    swept.extend(containers::sweep(dry_run));
-    Ok(swept)
+    let swept = swept.collect::<Vec<_>>().into_iter().chain(containers::sweep(dry_run));
+    Ok(swept.collect())
 }
 
 /// What killed makers of JVM caches left. They have no journal: a lock beside each cache says what was started for it.
