@@ -45,13 +45,28 @@ pub struct Made {
 impl TestEngine {
     /// None without an engine, with the reason on descriptor 2.
     pub fn with_stand_in() -> Option<Self> {
+        Some(Self::with(&standin::image()?))
+    }
+
+    /// With the real one; none without an engine or where it has no such image, with the reason on descriptor 2.
+    pub fn with_real() -> Option<Self> {
+        const IMAGE: &str = "crate:6.4.3";
+        match docker(&["image", "inspect", "--format", "{{.Id}}", IMAGE]) {
+            Ok(_) => Some(Self::with(IMAGE)),
+            Err(why) => {
+                super::skip("crate-image", &format!("no engine has the image {IMAGE}: {why}"));
+                None
+            }
+        }
+    }
+
+    fn with(original: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let original = standin::image()?;
         let image = format!("{original}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        docker(&["tag", &original, &image]).unwrap();
+        docker(&["tag", original, &image]).unwrap();
         // Short, for the socket's path.
         let dir = tempfile::Builder::new().prefix("ct").tempdir_in("/tmp").unwrap();
-        Some(Self { image, versions: Vec::new(), dir, events: Events::follow() })
+        Self { image, versions: Vec::new(), dir, events: Events::follow() }
     }
 
     /// The same with images that claim to be these versions of CrateDB: the tag, and what the server says.

@@ -1,0 +1,41 @@
+//! A real server in a container, where the engine has its image: once per session, and gone with everything afterwards.
+
+use crate::support::consumer::Consumer;
+use crate::support::engine::TestEngine;
+use crate::support::run::{Plan, Runner, runners};
+
+#[test]
+fn runs_share_a_real_container_that_is_gone_afterwards() {
+    for runner in runners() {
+        let Some(engine) = TestEngine::with_real() else { return };
+        Plan::new(&Consumer::of("basic", runner), runner)
+            .engine(&engine)
+            .env("CRATEDB_TEST_JVM_CACHE", "0")
+            .run()
+            .passed();
+        engine.ends_with(1);
+    }
+}
+
+#[test]
+fn two_hundred_and_fifty_six_tests_see_only_their_own_rows_in_a_real_container() {
+    for runner in runners() {
+        let Some(engine) = TestEngine::with_real() else { return };
+        let parallel: &[&str] = if runner == Runner::Nextest { &["-j16"] } else { &["--", "--test-threads=200"] };
+        Plan::new(&Consumer::of("many", runner), runner)
+            .args(parallel)
+            .engine(&engine)
+            .env("CRATEDB_TEST_JVM_CACHE", "0")
+            .run()
+            .passed();
+        engine.ends_with(1);
+    }
+}
+
+#[test]
+fn three_real_nodes_share_a_network_and_are_gone_together() {
+    let Some(engine) = TestEngine::with_real() else { return };
+    let plan = Plan::new(&Consumer::of("deaths", Runner::Cargo), Runner::Cargo).args(&["--features", "nodes"]);
+    plan.engine(&engine).env("CRATEDB_TEST_JVM_CACHE", "0").run().passed();
+    engine.ends_with(3);
+}
