@@ -61,9 +61,7 @@ impl Local {
         }
     }
 
-    /// Waits for memory first: servers of several versions are started at the same time.
     pub(super) async fn acquire(&self, deadline: Instant, progress: &Progress, intents: &Intents) -> Acquired {
-        self.memory.reserve(&self.target, deadline, progress).await.map_err(NotAcquired::nothing)?;
         let acquired = self.start(deadline, progress, intents).await;
         if acquired.is_ok() {
             self.memory.is_up()
@@ -100,6 +98,12 @@ impl Local {
             Ok(home) => self.acquire_process(&home, deadline, progress, intents).await,
             Err(why) => Err(NotAcquired::nothing(self.nothing_usable(&lacks, &why))),
         }
+    }
+
+    /// Waits for memory: servers of several versions are started at the same time. Not before a download, which needs none.
+    #[cfg(any(feature = "process", feature = "container"))]
+    async fn has_memory(&self, deadline: Instant, progress: &Progress) -> Result<(), NotAcquired> {
+        self.memory.reserve(&self.target, deadline, progress).await.map_err(NotAcquired::nothing)
     }
 
     /// Whether the installation that is named has the version that is asked for, if one is.
@@ -143,6 +147,7 @@ impl Local {
 
     #[cfg(feature = "process")]
     async fn acquire_process(&self, home: &str, deadline: Instant, progress: &Progress, intents: &Intents) -> Acquired {
+        self.has_memory(deadline, progress).await?;
         let process = Process::new(home, &self.target);
         let acquired = process.acquire(deadline, progress, intents).await;
         *self.training.lock().unwrap_or_else(PoisonError::into_inner) = process.training();
@@ -177,6 +182,9 @@ impl Local {
         intents: &Intents,
     ) -> Result<Acquired, String> {
         let engine = Engine::find().await?;
+        if let Err(error) = self.has_memory(deadline, progress).await {
+            return Ok(Err(error));
+        }
         let container = Container::new(self.target.clone());
         let acquired = container.acquire(&engine, deadline, progress, intents).await;
         *self.training.lock().unwrap_or_else(PoisonError::into_inner) = container.training();
