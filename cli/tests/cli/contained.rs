@@ -63,7 +63,14 @@ impl Image {
     /// A session around a container of this image, in which one test runs.
     fn run(&self, world: &World, options: &[&str]) -> Done {
         let user = format!("{}:{}", rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
-        let mut words = vec!["--", "docker", "run", "--rm", "--network", "host", "--user", &user];
+        // The engine of whoever runs these tests; the others are given none.
+        let engine = std::env::var("DOCKER_HOST").map(|host| format!("DOCKER_HOST={host}"));
+        let mut words = vec!["--", "env"];
+        match &engine {
+            Ok(engine) => words.push(engine),
+            Err(_) => words.extend(["-u", "DOCKER_HOST"]),
+        }
+        words.extend(["docker", "run", "--rm", "--network", "host", "--user", &user]);
         PASSED.iter().for_each(|name| words.extend(["-e", name]));
         words.extend(options);
         words.extend([self.0.as_str(), "--ignored", "--exact", "sessions::joins_the_session"]);

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::support::{Run, World};
 
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 21] = [
     "login",
     "logout",
     "whoami",
@@ -26,6 +26,7 @@ const COMMANDS: [&str; 20] = [
     "kept",
     "log",
     "test",
+    "cache",
     "completions",
 ];
 

@@ -40,6 +40,8 @@ fn started(mut command: Command) -> (Node, String) {
             let address = line.split_once('{').and_then(|(_, rest)| rest.split_once('}')).unwrap().0.to_owned();
             std::net::TcpStream::connect(&address).unwrap_or_else(|error| panic!("{address}: {error}"));
             node.psql = address;
+        } else if line.contains("][INFO ][o.e.t.TransportService   ] [n1] publish_address {") {
+            assert!(!url.is_empty(), "before the HTTP address: {line}");
         } else if let Some((_, rest)) = line.split_once("publish_address {") {
             assert!(line.contains("][INFO ][o.e.h.n.Netty4HttpServerTransport] [n1] publish_address {"), "{line}");
             url = format!("http://{}", rest.split_once('}').unwrap().0);
