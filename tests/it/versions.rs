@@ -88,11 +88,12 @@ struct Server {
 impl Server {
     fn start() -> Self {
         let mut command = Command::new(standin::binary());
-        command.args(["crate", "-Cnetwork.host=127.0.0.1", "-Chttp.port=0"]).stdin(Stdio::null());
+        command.args(["crate", "-Cnetwork.host=127.0.0.1", "-Chttp.port=0", "-Cpsql.port=0"]).stdin(Stdio::null());
         let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let mut addresses =
-            lines.filter_map(|line| Some(line.split_once("publish_address {")?.1.split_once('}')?.0.to_owned()));
+        let mut addresses = lines
+            .filter(|line| line.contains("HttpServer"))
+            .filter_map(|line| Some(line.split_once("publish_address {")?.1.split_once('}')?.0.to_owned()));
         let url = format!("http://{}", addresses.next().expect("it says where it is"));
         Self { process, url }
     }
