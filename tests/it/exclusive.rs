@@ -1,7 +1,5 @@
 //! What an exclusive test changes outside its schema is put back before anybody else begins, however it ends.
 
-use std::io::Read as _;
-use std::io::Write as _;
 use std::path::PathBuf;
 
 use cratedb_cloud_simulator::{ClusterOptions, Options};
@@ -11,23 +9,11 @@ use crate::support::cloud::{CLUSTER, TestCloud, suspendable};
 use crate::support::consumer::Consumer;
 use crate::support::home::TestHome;
 use crate::support::run::{Plan, Runner, runners};
-use crate::support::server::{Server, home};
+use crate::support::server::{Server, ask, home};
 use crate::support::{processes, wait_for};
 
 const CHANGES: &str =
     r##"SET GLOBAL "stats.enabled" = false;SET GLOBAL "stats.jobs_log_size" = 7;CREATE USER "made ""here""""##;
-
-/// One statement over HTTP, by hand: what is tested must not be the judge.
-fn ask(url: &str, stmt: &str) -> serde_json::Value {
-    let host = url.strip_prefix("http://").unwrap();
-    let mut stream = std::net::TcpStream::connect(host).unwrap();
-    let body = serde_json::json!({ "stmt": stmt }).to_string();
-    let head = format!("POST /_sql HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {}", body.len());
-    stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
-}
 
 /// nextest keeps to itself what a passed test says, unless it is asked.
 fn shown(plan: Plan, runner: Runner) -> Plan {

@@ -1,25 +1,13 @@
 //! Tests don't see each other; and those that must be alone are.
 
 use std::collections::BTreeSet;
-use std::io::{Read as _, Write as _};
 
 use cratedb_cloud_simulator::{ClusterOptions, Options};
 
 use crate::support::cloud::{CLUSTER, TestCloud};
 use crate::support::consumer::Consumer;
 use crate::support::run::{Plan, Runner, runners};
-
-/// One statement over HTTP, by hand: what is tested must not be the judge.
-fn ask(url: &str, stmt: &str) -> serde_json::Value {
-    let host = url.strip_prefix("http://").unwrap();
-    let mut stream = std::net::TcpStream::connect(host).unwrap();
-    let body = serde_json::json!({ "stmt": stmt }).to_string();
-    let head = format!("POST /_sql HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {}", body.len());
-    stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
-}
+use crate::support::server::ask;
 
 /// What is left in a cluster that lives on, but for the schemas that every server has.
 pub fn schemas(cloud: &TestCloud) -> Vec<String> {

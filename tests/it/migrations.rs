@@ -1,7 +1,6 @@
 //! Tests with migrations: schemas are made ahead, nobody gets one twice or half made, and none is left.
 
 use std::collections::BTreeSet;
-use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,20 +10,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::support::cloud::{CLUSTER, TestCloud, suspendable};
 use crate::support::consumer::Consumer;
 use crate::support::run::{Plan, Runner, runners};
-use crate::support::server::{Server, home};
+use crate::support::server::{Server, ask, home};
 use crate::support::{processes, wait_for};
-
-/// One statement over HTTP, by hand: what is tested must not be the judge.
-fn ask(url: &str, stmt: &str) -> serde_json::Value {
-    let host = url.strip_prefix("http://").unwrap();
-    let mut stream = std::net::TcpStream::connect(host).unwrap();
-    let body = serde_json::json!({ "stmt": stmt }).to_string();
-    let head = format!("POST /_sql HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {}", body.len());
-    stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
-}
 
 /// The first column of all rows.
 fn column(cloud: &TestCloud, stmt: &str) -> Vec<String> {
