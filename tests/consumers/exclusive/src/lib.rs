@@ -14,7 +14,8 @@ fn seen(cluster: &cratedb_test::blocking::Cluster) -> String {
 
 #[cfg(test)]
 mod tests {
-    use cratedb_test::{blocking::Cluster, cratedb_cluster};
+    use cratedb_test::blocking::{Cluster, eventually};
+    use cratedb_test::cratedb_cluster;
 
     /// What was seen at first, by whoever came first; everybody else must see the same.
     fn sees_the_same(cluster: &Cluster) {
@@ -39,8 +40,9 @@ mod tests {
         let death = std::env::var("DEATH").unwrap_or_default();
         if let Some(path) = std::env::var_os("HERE") {
             std::fs::write(&path, "x").unwrap();
-            while death == "wait" && std::path::Path::new(&path).exists() {
-                std::thread::sleep(std::time::Duration::from_millis(5));
+            if death == "wait" {
+                let here = || std::fs::exists(&path);
+                eventually(here).within(std::time::Duration::from_secs(60)).equals(false).unwrap();
             }
         }
         match &*death {

@@ -1,9 +1,9 @@
 //! Tests that each find the tables and the rows of the migrations, and nothing that another test wrote.
 
 use std::io::Write as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use cratedb_test::{Cluster, Result, cratedb_cluster};
+use cratedb_test::{Cluster, Result, cratedb_cluster, eventually};
 
 /// One line for the one who judges: whether the schema was made ahead, and its name.
 fn note(schema: &str) {
@@ -16,11 +16,8 @@ fn note(schema: &str) {
 /// Waits until there is a schema for the next test, complete but for what nobody can see: that its maker has said so.
 async fn next_is_ready(cluster: &Cluster) -> Result<()> {
     let complete = "SELECT count(*) FROM information_schema.tables WHERE table_name = 'placed' AND table_schema LIKE '%_migrated' AND table_schema <> ?";
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while cluster.query(complete).bind(cluster.schema()).scalar::<i64>().await? < 2 {
-        assert!(Instant::now() < deadline, "nothing was made ahead");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let made = || cluster.query(complete).bind(cluster.schema()).scalar::<i64>();
+    eventually(made).within(Duration::from_secs(20)).meets(|count| *count >= 2).await?;
     Ok(())
 }
 
