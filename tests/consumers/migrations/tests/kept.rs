@@ -6,7 +6,8 @@ use cratedb_test::{Cluster, Result, cratedb_cluster, eventually};
 
 #[cratedb_cluster(migrations = "migrations")]
 async fn a_first(cluster: &Cluster) -> Result<()> {
-    let ready = "SELECT count(*) FROM information_schema.tables WHERE table_name = 'placed' AND table_schema LIKE '%_migrated'";
+    let ready =
+        "SELECT count(*) FROM information_schema.tables WHERE table_name = 'placed' AND table_schema LIKE '%_migrated'";
     let made = || cluster.query(ready).scalar::<i64>();
     eventually(made).within(Duration::from_secs(20)).meets(|count| *count >= 3).await?;
     Ok(())
