@@ -26,7 +26,7 @@ const LIMITS: Limits = Limits { connect: Duration::from_secs(5), silence: Durati
 ///
 /// The tests' own schemas come from a header that CrateDB reads once for each connection. So this asks for the current
 /// schema on two connections in turn: a proxy that shares its own connections between clients would give tests each
-/// other's tables, and is refused here.
+/// other's tables, and is refused here. Nothing stands before a server that was just started on this machine.
 #[cfg(feature = "harness")]
 pub(crate) async fn answers_sql(
     url: &str,
@@ -35,7 +35,7 @@ pub(crate) async fn answers_sql(
     deadline: Instant,
     told: impl Fn(String),
 ) -> Result<Version> {
-    wait_for(url, wallet, patience, true, deadline, told).await
+    wait_for(url, wallet, patience, patience != Patience::Empty, deadline, told).await
 }
 
 /// Waits until `url` answers SQL; for whoever has no schemas to keep apart.

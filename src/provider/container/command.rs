@@ -110,7 +110,8 @@ impl Cluster<'_> {
         let mut settings: Vec<String> = local::SETTINGS.iter().map(|setting| (*setting).to_owned()).collect();
         settings.push("cluster.name=cratedb-test".to_owned());
         if count == 1 {
-            settings.extend(["node.name=cratedb-test".to_owned(), local::SINGLE_NODE.to_owned()]);
+            settings.push("node.name=cratedb-test".to_owned());
+            settings.extend(local::SINGLE_NODE.map(str::to_owned));
             return settings;
         }
         let port = |first: u16| first + u16::try_from(node).unwrap_or_default();

@@ -89,7 +89,7 @@ impl Start<'_> {
         let shared = SETTINGS.iter().chain(&local::SETTINGS).map(|setting| (*setting).to_owned());
         if self.nodes == 1 {
             let own = ["cluster.name=cratedb-test".to_owned(), format!("node.name={name}")];
-            return own.into_iter().chain(shared).chain([local::SINGLE_NODE.to_owned()]).collect();
+            return own.into_iter().chain(shared).chain(local::SINGLE_NODE.map(str::to_owned)).collect();
         }
         // A name of its own, so that a stranger's node is never taken for one of these.
         let cluster = self.dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
