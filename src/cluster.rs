@@ -200,7 +200,9 @@ impl Cluster {
     /// The address for the PostgreSQL protocol, with this test's schema as the database, which makes it the schema of names
     /// without one. It holds the password, if there is one.
     ///
-    /// An error where there is no way in, for example for lack of a password.
+    /// On CrateDB Cloud without `CRATEDB_PASSWORD` it is that of a user who was made for the session and goes with it.
+    ///
+    /// An error where there is no way in; it says why.
     ///
     /// ```no_run
     /// # fn example(cluster: cratedb_test::Cluster) -> cratedb_test::Result<()> {

@@ -81,7 +81,7 @@
 //! | `CRATEDB_VERSION` | version of the container and of deploys | `6.4.3`; the newest one of the channel |
 //! | `CRATEDB_HOME` | directory of an extracted CrateDB release, with `bin/crate` and `lib/`: it runs as a local process, in place of a container | |
 //! | `CRATEDB_USERNAME` | for the server of `CRATEDB_CLUSTER_URL`, in `pg_url()`, and of a cluster that is deployed | none; `admin` |
-//! | `CRATEDB_PASSWORD` | the same; a deploy wants at least 24 characters | none; random |
+//! | `CRATEDB_PASSWORD` | the same; a deploy wants at least 24 characters; without it `pg_url()` on CrateDB Cloud has a user made for the session | none; random |
 //! | `CRATEDB_TEST_PROVIDER` | `auto`, `url`, `cloud`, `container`, `process`: that one and no other | `auto` |
 //! | `CRATEDB_TEST_ON_EXIT` | `auto`: suspend what the harness resumed or deployed; `suspend`: also what was running; `keep`; `delete`: delete what it deployed | `auto` |
 //! | `CRATEDB_TEST_KEEP_WARM` | release only this long after the last run; any run until then joins | `0` |
@@ -195,6 +195,8 @@ mod session;
 #[cfg(feature = "harness")]
 mod settings;
 mod sql;
+#[cfg(feature = "harness")]
+mod user;
 mod version;
 mod wait;
 

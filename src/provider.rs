@@ -128,6 +128,8 @@ pub(crate) struct Resource {
     pub(crate) http_url: String,
     /// `postgres://user:password@host:port`, maybe with a query; the path, which is the schema, is not set.
     pub(crate) pg_url: Option<Secret>,
+    /// The user of `pg_url`, if it was made with this resource: somebody has to drop it.
+    pub(crate) user: Option<String>,
     /// Why there is no `pg_url`, and what would give one.
     pub(crate) pg_hint: Option<String>,
     pub(crate) credentials: Credentials,

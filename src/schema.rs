@@ -13,20 +13,33 @@ pub(crate) const LEFT_OVER_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A new name: `cratedb_test_<minutes, base 36>_<8 random>_<slug>`.
 pub(crate) fn name(test: &str, now: SystemTime) -> String {
+    format!("{PREFIX}{}_{}", stamp(now), slug(test))
+}
+
+/// What makes a name new and tells its age: `<minutes, base 36>_<8 random>`.
+pub(crate) fn stamp(now: SystemTime) -> String {
     let minutes = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() / 60;
     let random: String = std::iter::repeat_with(|| digit(fastrand::u64(..36))).take(RANDOM).collect();
-    format!("{PREFIX}{}_{random}_{}", base36(minutes), slug(test))
+    format!("{}_{random}", base36(minutes))
+}
+
+/// When a stamp was made; none if it is none.
+pub(crate) fn stamped(text: &str) -> Option<SystemTime> {
+    let ours = |text: &str| text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    let (minutes, random) = text.split_once('_')?;
+    let fits = ours(minutes) && random.len() == RANDOM && ours(random);
+    let minutes = u64::from_str_radix(minutes, 36).ok().filter(|_| fits)?;
+    UNIX_EPOCH.checked_add(Duration::from_secs(minutes.checked_mul(60)?))
 }
 
 /// When a schema of ours was named; none for any other name.
 pub(crate) fn born(name: &str) -> Option<SystemTime> {
-    let (minutes, rest) = name.strip_prefix(PREFIX)?.split_once('_')?;
-    let (random, slug) = rest.split_once('_')?;
-    let ours = |text: &str| text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
-    let fits = ours(minutes) && random.len() == RANDOM && ours(random) && slug.len() <= SLUG;
-    let slug_fits = slug.bytes().all(|byte| byte == b'_' || byte.is_ascii_lowercase() || byte.is_ascii_digit());
-    let minutes = u64::from_str_radix(minutes, 36).ok().filter(|_| fits && slug_fits && !slug.is_empty())?;
-    UNIX_EPOCH.checked_add(Duration::from_secs(minutes.checked_mul(60)?))
+    let rest = name.strip_prefix(PREFIX)?;
+    let end_of_minutes = rest.find('_')?;
+    let (stamp, slug) = rest.split_at_checked(end_of_minutes + 1 + RANDOM)?;
+    let slug = slug.strip_prefix('_')?;
+    let fits = slug.bytes().all(|byte| byte == b'_' || byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    stamped(stamp).filter(|_| fits && !slug.is_empty() && slug.len() <= SLUG)
 }
 
 /// Until when a kept schema is left alone, for people.

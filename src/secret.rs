@@ -5,6 +5,9 @@ use std::fmt;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+#[cfg(feature = "cloud")]
+use crate::error::{Error, Kind, Result};
+
 /// A secret. `Debug` hides it. It is serialized in clear, since that is how it reaches the keeper: only the messages of
 /// the keeper's socket may hold one, never the journal, the log or an error.
 #[derive(Clone, Default)]
@@ -13,6 +16,18 @@ pub(crate) struct Secret(SecretString);
 impl Secret {
     pub(crate) fn new(text: impl Into<String>) -> Self {
         Self(SecretString::from(text.into()))
+    }
+
+    /// A password of 32 characters that need no quoting anywhere.
+    #[cfg(feature = "cloud")]
+    pub(crate) fn random() -> Result<Self> {
+        const CHARACTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        let mut bytes = [0; 32];
+        rustls::crypto::ring::default_provider()
+            .secure_random
+            .fill(&mut bytes)
+            .map_err(|error| Error::new(Kind::Provider, "cannot make a password").because(format!("{error:?}")))?;
+        Ok(Self::new(bytes.iter().map(|byte| char::from(CHARACTERS[usize::from(byte % 64)])).collect::<String>()))
     }
 
     /// The secret itself; the name makes every use stand out.
@@ -34,13 +49,13 @@ impl PartialEq for Secret {
 }
 
 impl Serialize for Secret {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         serializer.serialize_str(self.expose())
     }
 }
 
 impl<'de> Deserialize<'de> for Secret {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
         String::deserialize(deserializer).map(Self::new)
     }
 }
@@ -52,5 +67,14 @@ mod tests {
     #[test]
     fn is_not_printed() {
         assert!(!format!("{:?}", Some(Secret::new("hunter2"))).contains("hunter2"));
+    }
+
+    #[cfg(feature = "cloud")]
+    #[test]
+    fn passwords_are_long_random_and_plain() {
+        let (one, other) = (Secret::random().unwrap(), Secret::random().unwrap());
+        assert_eq!(one.expose().len(), 32);
+        assert_ne!(one, other);
+        assert!(one.expose().bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'));
     }
 }

@@ -12,6 +12,7 @@ mod ending;
 mod keeper;
 mod memory;
 mod migrations;
+mod module;
 mod project;
 mod samples;
 mod start;

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::Scale;
+use crate::module::Module;
 use crate::project::{Project, time};
 use crate::samples::{Samples, millis};
 use crate::support::run::Runner;
@@ -37,6 +38,26 @@ pub fn measure(project: &Project, scale: Scale, table: &mut Table) {
             }
         }
     }
+    drop(server);
+    if let Some(module) = Module::find() {
+        in_containers(&module, table);
+    }
+}
+
+/// The first of its tests, since all of them would take half an hour.
+fn in_containers(module: &Module, table: &mut Table) {
+    let out = tempfile::NamedTempFile::new().unwrap();
+    // Built before, by the search for the module or by this.
+    assert!(module.test("migrations", out.path(), &["--list"]).status.success());
+    eprintln!("migrations: a container for each of 20 tests");
+    let began = Instant::now();
+    let run = module.test("migrations", out.path(), &["--test-threads=4"]);
+    let whole = millis(began.elapsed());
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stdout));
+    let done = Done { samples: read(out.path()), whole, shards: 0 };
+    let how = module.name();
+    table.row(&format!("ten tables in a container of the test's own ({how})"), "ms", &[], &done.of(&["container"]));
+    table.row("… the whole run of 20 tests", "ms", &[], &Samples::new(vec![done.whole]));
 }
 
 /// What came of one run.

@@ -2,13 +2,12 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::Scale;
+use crate::module::Module;
 use crate::project::{Project, time};
 use crate::samples::{Samples, millis};
-use crate::support::consumer::{Consumer, clean};
 use crate::support::run::{Plan, Runner};
 use crate::support::server::{self, Server, Start};
 use crate::support::{processes, wait_for, wait_within};
@@ -16,28 +15,15 @@ use crate::table::Table;
 
 /// Making the cache takes a start, some statements and a slow stop.
 const TRAINING: Duration = Duration::from_secs(180);
-const IMAGE: &str = "crate:6.4.3";
 
 pub fn measure(project: &Project, scale: Scale, table: &mut Table) {
     if let Some(home) = server::home() {
         let ours = Ours::new(project, ("CRATEDB_HOME", home.display().to_string()));
         compare("a process", &ours, scale, table, ("the script's own flags", &|| by_default(&home)));
     }
-    let image = Command::new("docker").args(["image", "inspect", IMAGE]).output();
-    if !image.is_ok_and(|output| output.status.success()) {
-        return eprintln!("skipped: no engine has the image {IMAGE}");
-    }
-    let module = Consumer::of("bench-module", Runner::Cargo);
+    let Some(module) = Module::find() else { return };
     let ours = Ours::new(project, ("CRATEDB_TEST_PROVIDER", "container".to_owned()));
-    let as_it_is = by_module(&module, false);
-    if let Err(output) = &as_it_is {
-        eprintln!("the module of testcontainers does not start here as it is:\n{output}");
-    }
-    let (default, single) = match as_it_is {
-        Ok(_) => ("the module of testcontainers as it is", false),
-        Err(_) => ("the module of testcontainers, with discovery.type=single-node", true),
-    };
-    compare("a container", &ours, scale, table, (default, &|| by_module(&module, single).expect("a container")));
+    compare("a container", &ours, scale, table, (module.name(), &|| module.start().expect("a container")));
 }
 
 /// In turn, so that what else the machine does hits all of them.
@@ -68,21 +54,6 @@ fn by_default(home: &Path) -> f64 {
     let took = millis(began.elapsed());
     drop(server);
     took
-}
-
-/// The same, or what it printed instead; the consumer measures, since the runner's own start is no part of it.
-fn by_module(module: &Consumer, single_node: bool) -> Result<f64, String> {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    let mut command = clean(Command::new("cargo"));
-    command.current_dir(&module.dir).args(["test", "--test", "start"]).env("BENCH_OUT", file.path());
-    if single_node {
-        command.env("BENCH_SINGLE_NODE", "1");
-    }
-    let run = command.output().unwrap();
-    match run.status.success() {
-        true => Ok(std::fs::read_to_string(file.path()).unwrap().parse().unwrap()),
-        false => Err(String::from_utf8_lossy(&run.stdout).into_owned()),
-    }
 }
 
 struct Ours<'a> {

@@ -88,11 +88,6 @@ impl Facts {
         }
     }
 
-    /// Whether these are the credentials of the cluster's user.
-    fn knows(&self, user: &str, password: &str) -> bool {
-        user == self.username && password == self.password
-    }
-
     /// The engine as it was, or a new one. An upgrade makes it one of another version with the same data.
     fn engine(&self, id: &str, psql_port: Option<u16>, before: Option<Embedded>, kept: Option<Data>) -> Embedded {
         let options = || EngineOptions {

@@ -202,7 +202,12 @@ fn find(value: &Value, name: &str) -> Option<String> {
 fn redact(value: &mut Value, secrets: &HashSet<String>) {
     match value {
         Value::Object(map) => {
+            let of_password = map.get("stmt").and_then(Value::as_str).is_some_and(names_a_password);
             for (key, inner) in map.iter_mut() {
+                if of_password && ["args", "bulk_args"].contains(&key.as_str()) {
+                    *inner = HIDDEN.into();
+                    continue;
+                }
                 match (SECRET_NAMES.contains(&key.to_lowercase().as_str()), &inner) {
                     (true, _) => *inner = HIDDEN.into(),
                     // Presigned addresses are as good as passwords.
@@ -215,6 +220,11 @@ fn redact(value: &mut Value, secrets: &HashSet<String>) {
         Value::String(text) => *text = redact_sql(&replace(text, secrets)),
         _ => {}
     }
+}
+
+/// Whether a statement's arguments may be passwords.
+fn names_a_password(stmt: &str) -> bool {
+    stmt.to_ascii_lowercase().contains("password")
 }
 
 /// Without what stands before the host and after the path.
@@ -275,6 +285,10 @@ mod tests {
             r#"{"stmt":"CREATE USER a WITH (password = '***', b = 1)"}"#
         );
         assert_eq!(shown(r#"{"args":["abcdefgh"]}"#), r#"{"args":["***"]}"#, "seen before as a password");
+        assert_eq!(
+            shown(r#"{"stmt":"ALTER USER a SET (PASSWORD = $1)","args":["never-seen"]}"#),
+            r#"{"args":"***","stmt":"ALTER USER a SET (PASSWORD = $1)"}"#
+        );
         assert_eq!(
             shown(r#"{"url":{"url":"http://me:pw@host/a.csv?X-Signature=1"}}"#),
             r#"{"url":{"url":"http://***@host/a.csv?***"}}"#

@@ -1,4 +1,4 @@
-//! Drops the schemas of attempts that are over, in the background and many at once.
+//! Drops the schemas of attempts that are over, and users of acquisitions, in the background and many at once.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -9,9 +9,9 @@ use tokio::task::JoinSet;
 
 use super::run::Input;
 use crate::error::Result;
-use crate::schema;
 use crate::sql::{Client, Wallet};
 use crate::version::{Capabilities, Version};
+use crate::{schema, user};
 
 /// Statements under way at a time. CrateDB executes drops that wait together in one batch, so more at once is cheaper;
 /// connections are what they cost.
@@ -51,14 +51,17 @@ impl Cleaner {
         Client::new(&self.url, Some(schema), self.wallet.clone())
     }
 
-    /// Begins to drop `schema`; [`Input::Cleaned`] says how it went.
-    pub(super) fn drop_schema(&self, schema: String) {
+    /// Begins to drop a schema, or a user, of this name; [`Input::Cleaned`] says how it went.
+    pub(super) fn remove(&self, name: String) {
         let this = self.clone();
         tokio::spawn(async move {
             let permit = this.permits.acquire().await;
-            let outcome = drop_schema(&this.client, this.able, &schema).await;
+            let outcome = match user::is_ours(&name) {
+                true => this.client.send(&format!("DROP USER IF EXISTS {}", quote(&name)), &[]).await.map(drop),
+                false => drop_schema(&this.client, this.able, &name).await,
+            };
             drop(permit);
-            let _ = this.done.send(Input::Cleaned { schema, outcome });
+            let _ = this.done.send(Input::Cleaned { name, outcome });
         });
     }
 
@@ -66,16 +69,24 @@ impl Cleaner {
     pub(super) fn find_left_overs(&self) {
         let this = self.clone();
         tokio::spawn(async move {
-            let found = this.client.rows::<(String,)>("SELECT schema_name FROM information_schema.schemata").await;
-            let names = found.unwrap_or_else(|error| {
-                tracing::warn!(%error, "left-over schemas were not looked for");
-                Vec::new()
-            });
+            let (schemas, users) = tokio::join!(
+                this.names("SELECT schema_name FROM information_schema.schemata"),
+                this.names("SELECT name FROM sys.users"),
+            );
             let now = SystemTime::now();
-            let old: Vec<String> =
-                names.into_iter().map(|(name,)| name).filter(|name| schema::is_left_over(name, now)).collect();
-            let _ = this.done.send(Input::LeftOvers(old));
+            let schemas = schemas.into_iter().filter(|name| schema::is_left_over(name, now));
+            let users = users.into_iter().filter(|name| user::is_left_over(name, now));
+            let _ = this.done.send(Input::LeftOvers(schemas.chain(users).collect()));
         });
+    }
+
+    async fn names(&self, list: &str) -> Vec<String> {
+        let found = self.client.rows::<(String,)>(list).await;
+        let rows = found.unwrap_or_else(|error| {
+            tracing::warn!(%error, list, "left-overs were not looked for");
+            Vec::new()
+        });
+        rows.into_iter().map(|(name,)| name).collect()
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::globals::{self, Globals, Plan, Step, Thing};
 use crate::error::{Error, Kind, Result};
 use crate::sql::Client;
+use crate::user;
 
 /// What became of what a test had changed outside its schema.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -125,7 +126,9 @@ async fn things(client: &Client) -> Result<BTreeMap<Thing, std::collections::BTr
     let mut all = BTreeMap::new();
     for (kind, names) in lists.join_all().await {
         if let Some(names) = names? {
-            all.insert(kind, names.into_iter().map(|(name,)| name).collect());
+            // The keeper's own users come and go by themselves.
+            let others = names.into_iter().map(|(name,)| name).filter(|name| !user::is_ours(name));
+            all.insert(kind, others.collect());
         }
     }
     Ok(all)

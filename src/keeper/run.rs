@@ -2,6 +2,7 @@
 
 mod aftermath;
 mod alone;
+mod cleaning;
 mod effects;
 mod observers;
 mod prepared;
@@ -58,8 +59,9 @@ pub(super) enum Input {
     RunnerGone(RunnerId),
     Progress(String),
     Work(Outcome),
+    /// A schema or a user.
     Cleaned {
-        schema: String,
+        name: String,
         outcome: Result<()>,
     },
     LeftOvers(Vec<String>),
@@ -136,6 +138,8 @@ pub(super) struct Keeper {
     cleaner: Option<Cleaner>,
     drops_in_flight: Vec<String>,
     drop_warned: bool,
+    /// Made for PostgreSQL drivers, now or by keepers that were killed; dropped at the end.
+    users: Vec<String>,
     aftermath: Aftermath,
     stock: Stock,
     set_ups: SetUps,
@@ -183,6 +187,7 @@ impl Keeper {
             cleaner: None,
             drops_in_flight: Vec::new(),
             drop_warned: false,
+            users: Vec::new(),
             aftermath: Aftermath::of_a_predecessor(exclusive),
             stock: Stock::of_a_predecessor(&prepared),
             set_ups: SetUps::default(),
@@ -296,11 +301,11 @@ impl Keeper {
             Input::RunnerGone(runner) => self.feed(Event::RunnerGone(runner)),
             Input::Progress(text) => self.progress(text),
             Input::Work(outcome) => self.worked(outcome),
-            Input::Cleaned { schema, outcome } => self.cleaned(&schema, outcome),
+            Input::Cleaned { name, outcome } => self.cleaned(&name, outcome),
             Input::Made { checksum, schema, made, shards } => self.made(checksum, schema, made, shards),
             Input::Looked { id, outcome } => self.looked(id, outcome),
             Input::Restored { id, outcome } => self.restored(id, outcome),
-            Input::LeftOvers(schemas) => schemas.into_iter().for_each(|schema| self.drop_schema(schema)),
+            Input::LeftOvers(names) => names.into_iter().for_each(|name| self.remove(name)),
             Input::Term => {
                 tracing::info!("told to stop by a signal");
                 self.hurried = true;

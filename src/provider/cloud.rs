@@ -5,6 +5,7 @@
 
 mod adopt;
 mod held;
+mod postgres;
 mod release;
 
 use std::time::Instant;
@@ -12,11 +13,10 @@ use std::time::Instant;
 use self::held::Held;
 use super::{Acquired, CloudTarget, Intents, NotAcquired, Ours, Progress, Resource};
 use crate::cloud::Client;
-use crate::cloud::lifecycle::{ADMIN, Hooks, Intent, Lifecycle, May, Run, Touch, named};
+use crate::cloud::lifecycle::{Hooks, Intent, Lifecycle, May, Run, Touch, named};
 use crate::cloud::model::Cluster;
 use crate::error::{Error, Kind, Result};
 use crate::probe::{self, Patience};
-use crate::secret::Secret;
 use crate::sql::{Credentials, Wallet};
 
 pub(crate) struct Cloud {
@@ -111,13 +111,14 @@ impl Cloud {
         let version = probe::answers_sql(&http_url, &wallet, patience, deadline, |text| progress.step(text))
             .await
             .map_err(|error| error.hint(format!("{} is running, says CrateDB Cloud", named(&cluster))))?;
-        let pg_url = self.pg_url(&cluster, &http_url, &wallet).await;
+        let postgres = self.postgres(&cluster, &http_url, &wallet, progress).await;
         Ok(Resource {
             provider: "cloud".to_owned(),
             name: named(&cluster),
             http_url,
-            pg_hint: pg_url.is_none().then(|| self.pg_hint(&cluster)),
-            pg_url,
+            pg_url: postgres.url,
+            user: postgres.user,
+            pg_hint: postgres.hint,
             credentials: wallet.current(),
             version,
             ours,
@@ -143,32 +144,6 @@ impl Cloud {
                 .because("its id is not known yet"));
         };
         fresh(self.client(), &id).await
-    }
-
-    async fn pg_url(&self, cluster: &Cluster, http_url: &str, wallet: &Wallet) -> Option<Secret> {
-        /// CrateDB Cloud maps every cluster's PostgreSQL port to this one.
-        const PORT: u16 = 5432;
-        let password = self.target().password.as_ref()?;
-        // Clusters of CrateDB Cloud have addresses of their own, all of them https. Those of the simulator, and only those, are
-        // ports of one machine without TLS: they have another one for PostgreSQL each, and say so as any server does.
-        let is_simulated = !http_url.starts_with("https:");
-        let port = if is_simulated { super::url::psql_port(http_url, wallet).await? } else { PORT };
-        super::url::pg_url(http_url, port, Some(self.username(cluster)), Some(password))
-    }
-
-    fn pg_hint(&self, cluster: &Cluster) -> String {
-        format!(
-            "the JWT of {} is good for HTTP only: set CRATEDB_USERNAME and CRATEDB_PASSWORD for PostgreSQL connections",
-            named(cluster)
-        )
-    }
-
-    fn username<'a>(&'a self, cluster: &'a Cluster) -> &'a str {
-        match &self.target().username {
-            Some(username) => username,
-            None if cluster.username.is_empty() => ADMIN,
-            None => &cluster.username,
-        }
     }
 }
 

@@ -259,6 +259,7 @@ impl Container {
             provider: "container".to_owned(),
             name: held.describe(),
             pg_url: super::url::pg_url(&http_url, pg_port, None, None),
+            user: None,
             pg_hint: None,
             http_url,
             credentials: Credentials::None,

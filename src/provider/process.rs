@@ -190,6 +190,7 @@ impl Process {
                         .is_none()
                         .then(|| format!("the server at {} does not speak PostgreSQL", found.http_url)),
                     pg_url,
+                    user: None,
                     http_url: found.http_url,
                     credentials: Credentials::None,
                     version: found.version,

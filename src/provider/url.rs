@@ -40,6 +40,7 @@ impl Url {
                 .is_none()
                 .then(|| format!("the server at {url} does not say at which port it speaks PostgreSQL")),
             pg_url,
+            user: None,
             credentials: self.credentials(),
             version,
             ours: Ours::No,

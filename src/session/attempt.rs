@@ -18,6 +18,7 @@ use crate::migrations::Set;
 use crate::schema;
 use crate::settings::{KeepSchema, Wanted};
 use crate::sql::Credentials;
+use crate::user;
 
 /// What the attribute knows about a test.
 #[derive(Clone, Copy, Debug)]
@@ -151,24 +152,22 @@ impl Lease {
             _ => String::new(),
         };
         lines.push(format!("open it: crash --hosts {}{user} --schema {schema}", ready.http_url));
-        if let Ok(url) = pg_url(ready, schema) {
-            lines.push(format!("     or: psql \"{}\"", without_password(&url)));
+        if let Some(url) = pg_url(ready, schema).ok().and_then(|url| to_show(&url)) {
+            lines.push(format!("     or: psql \"{url}\""));
         }
         lines.push(format!("drop it: cargo cratedb kept --drop {schema}"));
         lines.join("\n  ")
     }
 }
 
-/// An address that can be shown.
-fn without_password(url: &str) -> String {
-    match url::Url::parse(url) {
-        Ok(mut url) if url.password().is_some() => {
-            let _ = url.set_password(None);
-            url.into()
-        }
-        Ok(url) => url.into(),
-        Err(_) => "…".into(),
+/// An address that can be shown, and used by people; none if its user will be gone by then.
+fn to_show(url: &str) -> Option<url::Url> {
+    let mut url = url::Url::parse(url).ok()?;
+    if user::is_ours(url.username()) {
+        return None;
     }
+    url.set_password(None).ok()?;
+    Some(url)
 }
 
 /// An attempt of nobody's: it ends with the last handle of its cluster.

@@ -6,6 +6,8 @@ use crate::support::cloud::{CLUSTER, TestCloud};
 use crate::support::consumer::Consumer;
 use crate::support::home::TestHome;
 use crate::support::run::{Plan, Runner, runners};
+use crate::support::server::ask;
+use crate::support::{processes, wait_for};
 
 #[test]
 fn unmodified_drivers_meet_the_stand_in() {
@@ -35,17 +37,47 @@ fn unmodified_drivers_meet_the_simulated_cloud_with_the_users_password() {
     cloud.ends_with(1, 1);
 }
 
+/// What the users of ours are on a cluster that everybody may ask.
+fn users(cloud: &TestCloud) -> Vec<String> {
+    let answer = ask(&cloud.simulator.cloud().cluster(CLUSTER).url, "SELECT name FROM sys.users");
+    let names = answer["rows"].as_array().unwrap().iter().map(|row| row[0].as_str().unwrap().to_owned());
+    names.filter(|name| name.starts_with("cratedb_test_user_")).collect()
+}
+
+/// Where its data can be looked at after the end.
+fn running() -> TestCloud {
+    TestCloud::with(Options::default().cluster(ClusterOptions::running(CLUSTER).with("auth", "off").unwrap()))
+}
+
 #[test]
-fn without_a_password_the_cloud_says_what_a_driver_lacks() {
-    let cloud = TestCloud::suspended();
-    let plan = Plan::new(&Consumer::of("postgres", Runner::Cargo), Runner::Cargo).cloud(&cloud);
-    let finished = plan.args(&["--test", "tokio_postgres", "simple_queries"]).run();
-    assert!(!finished.status.success(), "{}", finished.output);
-    for part in [
-        "cannot make the parameter `client`, a `tokio_postgres::client::Client`",
-        "set CRATEDB_USERNAME and CRATEDB_PASSWORD",
-    ] {
-        assert!(finished.output.contains(part), "{part} in {}", finished.output);
+fn without_a_password_the_cloud_gets_a_user_who_goes_with_the_session() {
+    for runner in runners() {
+        let cloud = running();
+        Plan::new(&Consumer::of("postgres", runner), runner).cloud(&cloud).run().passed();
+        cloud.ends_with(0, 0);
+        assert_eq!(users(&cloud), Vec::<String>::new());
     }
+    let cloud = TestCloud::suspended();
+    Plan::new(&Consumer::of("postgres", Runner::Cargo), Runner::Cargo).cloud(&cloud).run().passed();
     cloud.ends_with(1, 1);
+}
+
+#[test]
+fn what_a_killed_keeper_had_made_stays_while_its_tests_go_on() {
+    let (cloud, meet) = (running(), tempfile::tempdir().unwrap());
+    let plan =
+        Plan::new(&Consumer::of("deaths", Runner::Cargo), Runner::Cargo).cloud(&cloud).env("DEATH", "middle:wait");
+    let mut run = plan.env("DEATH_DIR", meet.path().display().to_string()).in_order().start();
+    run.wait_for_file(&meet.path().join("here"));
+    let first = users(&cloud);
+    assert_eq!(first.len(), 1);
+    processes::kill_and_wait(cloud.keeper());
+    wait_for("the next keeper's user", || match users(&cloud) {
+        both if both.len() == 2 && both.contains(&first[0]) => Ok(()),
+        others => Err(others),
+    });
+    std::fs::write(meet.path().join("go"), "x").unwrap();
+    run.finish().passed();
+    cloud.ends_with(0, 0);
+    assert_eq!(users(&cloud), Vec::<String>::new(), "the keeper's log:\n{}", cloud.log());
 }

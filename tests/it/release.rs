@@ -6,7 +6,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::support::consumer::Consumer;
-use crate::support::mirror::Mirror;
+use crate::support::mirror::{self, Mirror};
 use crate::support::run::{Plan, Runner, runners};
 use crate::support::{processes, wait_for};
 
@@ -28,9 +28,13 @@ impl Scene {
         Self { mirror: Mirror::with_stand_in(), dir, cache }
     }
 
+    /// Of all tests.
     fn plan(&self, consumer: &Consumer, runner: Runner) -> Plan {
+        self.plan_of_some(consumer, runner).args(&["--tests"])
+    }
+
+    fn plan_of_some(&self, consumer: &Consumer, runner: Runner) -> Plan {
         Plan::new(consumer, runner)
-            .args(&["--tests"])
             .env("DOCKER_HOST", "unix:///nowhere/docker.sock")
             .env("CRATEDB_TEST_DIR", self.dir.path().display().to_string())
             .env("CRATEDB_TEST_MIRROR", &*self.mirror.url)
@@ -144,4 +148,28 @@ fn the_version_of_an_installation_that_is_named_decides_whether_it_is_used() {
     // A setting is no wish of a test: what is named is used.
     plan("5.10").run().passed().says("CRATEDB_VERSION is ignored");
     home.ends_with(1);
+}
+
+#[test]
+fn each_version_is_brought_and_started_once_for_all_tests_that_want_it() {
+    for runner in runners() {
+        let (scene, releases) = (Scene::new(), mirror::directory(&["5.10.15", "5.10.16", "6.4.3"]));
+        let plan = scene.plan_of_some(&Consumer::of("versions", runner), runner);
+        let plan = plan.env("CRATEDB_TEST_MIRROR", releases.path().display().to_string());
+        plan.args(&["--test", "several", "--test", "mixed"]).run().passed();
+        scene.ends();
+        let here: Vec<String> = scene.releases().into_iter().filter(|name| name.ends_with(".json")).collect();
+        assert!(
+            matches!(&here[..], [old, new] if old.starts_with("5.10.16-") && new.starts_with("6.4.3-")),
+            "{here:?}"
+        );
+        // Tests that want nothing have a 6.4.3 of their own.
+        let log = scene.log();
+        let started = ["5.10.16-", "6.4.3-"].map(|version| {
+            let ours =
+                |line: &&str| line.contains("starting CrateDB from ") && line.contains(&format!("releases/{version}"));
+            log.lines().filter(ours).count()
+        });
+        assert_eq!(started, [1, 2], "{log}");
+    }
 }

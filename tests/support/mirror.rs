@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
@@ -29,7 +30,7 @@ impl Mirror {
     pub fn with_stand_in() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
-        let state = Arc::new(Mutex::new(State { archive: packed(), ..State::default() }));
+        let state = Arc::new(Mutex::new(State { archive: packed("6.4.3"), ..State::default() }));
         let serving = state.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
@@ -84,15 +85,33 @@ fn answer(mut stream: TcpStream, state: &Mutex<State>) -> Option<()> {
     Some(())
 }
 
-fn packed() -> Vec<u8> {
+/// A directory with releases in it, as the vendor's server has them.
+pub fn directory(versions: &[&str]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let platform = if cfg!(target_arch = "aarch64") { "aarch64_linux" } else { "x64_linux" };
+    std::fs::create_dir(dir.path().join(platform)).unwrap();
+    for version in versions {
+        std::fs::write(dir.path().join(format!("{platform}/crate-{version}.tar.gz")), packed(version)).unwrap();
+    }
+    dir
+}
+
+/// The stand-in as a release of this version.
+fn packed(version: &str) -> Vec<u8> {
     let files = tempfile::tempdir().unwrap();
-    let release = files.path().join("crate-6.4.3");
+    let name = format!("crate-{version}");
+    let release = files.path().join(&name);
     for dir in ["bin", "lib"] {
         std::fs::create_dir_all(release.join(dir)).unwrap();
     }
-    assert!(std::fs::copy(standin::binary(), release.join("bin/crate")).unwrap() > 0);
-    std::fs::write(release.join("lib/crate-app-6.4.3.jar"), "").unwrap();
-    pack(files.path(), "crate-6.4.3")
+    assert!(std::fs::copy(standin::binary(), release.join("lib/simulator")).unwrap() > 0);
+    let script = format!(
+        "#!/bin/sh\nexport CRATE_STAND_IN_VERSION={version}\nexec \"$(dirname \"$0\")/../lib/simulator\" crate \"$@\"\n"
+    );
+    std::fs::write(release.join("bin/crate"), script).unwrap();
+    std::fs::set_permissions(release.join("bin/crate"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::write(release.join(format!("lib/crate-app-{version}.jar")), "").unwrap();
+    pack(files.path(), &name)
 }
 
 fn pack(dir: &Path, name: &str) -> Vec<u8> {

@@ -54,6 +54,13 @@ impl Engine {
     pub(crate) fn has_user(&self, name: &str) -> bool {
         users::is_superuser(name) || self.state().users.contains_key(name)
     }
+
+    /// Whether this is the password of a user who has one.
+    pub(crate) fn knows(&self, name: &str, password: &str) -> bool {
+        let state = self.state();
+        let known = state.users.get(name).and_then(|user| user.password.as_ref());
+        known.is_some_and(|known| *known == users::digest(password))
+    }
 }
 
 impl Connection {

@@ -167,8 +167,8 @@ fn user_options(
 ) -> Result<()> {
     for (name, value) in ddl::option_values(&run.context(state), options)? {
         match (name.as_str(), value) {
-            ("password", Value::Text(_)) => user.has_password = true,
-            ("password", Value::Null) => user.has_password = false,
+            ("password", Value::Text(password)) => user.password = Some(users::digest(&password)),
+            ("password", Value::Null) => user.password = None,
             ("search_path", Value::Text(path)) if !path.contains(',') => user.search_path = Some(vec![path]),
             (name, _) => return Err(refuse(format!("the user option {name}"))),
         }

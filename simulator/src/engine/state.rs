@@ -37,7 +37,8 @@ pub(crate) struct Privilege {
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct User {
-    pub(crate) has_password: bool,
+    /// The digest of the password, which the engine itself never needs.
+    pub(crate) password: Option<Vec<u8>>,
     pub(crate) search_path: Option<Vec<String>>,
     pub(crate) privileges: Vec<Privilege>,
 }

@@ -36,6 +36,11 @@ impl User {
     }
 }
 
+/// What is kept of a password.
+pub(crate) fn digest(password: &str) -> Vec<u8> {
+    ring::digest::digest(&ring::digest::SHA256, password.as_bytes()).as_ref().to_vec()
+}
+
 pub(crate) fn is_superuser(name: &str) -> bool {
     name == "crate"
 }

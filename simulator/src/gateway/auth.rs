@@ -6,6 +6,7 @@ use super::{Facts, Gateway};
 use crate::api::basic;
 use crate::http::{Exchange, Reply};
 use crate::jwt::Expected;
+use crate::options::EngineKind;
 
 /// Whether a request may go on, and as whom.
 pub(super) enum Verdict {
@@ -25,7 +26,7 @@ impl Gateway {
             // An empty password counts as none offered.
             Some((user, password)) if !password.is_empty() => {
                 self.shared.record.hide(&password);
-                match facts.knows(&user, &password) {
+                match self.knows_user(facts, &user, &password) {
                     true => Verdict::User(Some(user)),
                     false => refused(&format!("password authentication failed for user \"{user}\"")),
                 }
@@ -37,6 +38,15 @@ impl Gateway {
                 refused(&format!("No valid auth.host_based.config entry found for host \"{host}\", user \"{user}\""))
             }
         }
+    }
+
+    /// Whether these are the credentials of the cluster's user, or of one that was made by SQL.
+    pub(super) fn knows_user(&self, facts: &Facts, user: &str, password: &str) -> bool {
+        let made = || {
+            let embedded = matches!(self.shared.engine, EngineKind::Embedded);
+            embedded && self.embedded(facts).engine().knows(user, password)
+        };
+        user == facts.username && password == facts.password || made()
     }
 
     fn check_token(&self, facts: &Facts, exchange: &Exchange, token: &str) -> Verdict {

@@ -31,7 +31,7 @@ impl Server for Gateway {
 
     fn knows(&self, user: &str, password: &str) -> bool {
         self.shared.record.hide(password);
-        self.facts().is_some_and(|facts| facts.knows(user, password))
+        self.facts().is_some_and(|facts| self.knows_user(&facts, user, password))
     }
 
     fn connect(&self) -> Option<Connection> {

@@ -1,6 +1,8 @@
 //! Who is let in, and when: authentication, suspension, what is no start-up.
 
 use cratedb_cloud_simulator::{ClusterOptions, Options, Pace, Simulator};
+use pgwire::messages::PgWireFrontendMessage as Said;
+use pgwire::messages::simplequery::Query;
 use serde_json::{Value, json};
 
 use super::client::Client;
@@ -31,6 +33,31 @@ fn a_password_is_asked_for_and_checked() {
         assert_eq!(*last(&greet(user, password)), json!(["E", "FATAL", "28000", expected]));
     }
     assert!(!format!("{:?}", simulator.requests()).contains("p%w"));
+}
+
+#[test]
+fn users_made_by_statements_come_in_with_their_passwords_until_they_are_dropped() {
+    let (simulator, address) = simulator("on");
+    let greet = |user, password| Client::connect(&address).greet(&[("user", user)], Some(password));
+    let mut admin = Client::connect(&address);
+    admin.greet(&[("user", "ada")], Some("p%w"));
+    let mut execute = |stmt: &str| {
+        let heard = admin.say(&[Said::Query(Query::new(stmt.to_owned()))], 1);
+        assert_eq!(heard[0][0], "C", "{stmt}: {heard:?}");
+    };
+    execute("CREATE USER guest WITH (password = 'first')");
+    assert_eq!(*last(&greet("guest", "first")), json!(["Z", "I"]));
+    let refused = json!(["E", "FATAL", "28000", "password authentication failed for user \"guest\""]);
+    assert_eq!(*last(&greet("guest", "second")), refused);
+    execute("ALTER USER guest SET (password = 'second')");
+    assert_eq!(*last(&greet("guest", "second")), json!(["Z", "I"]));
+    assert_eq!(*last(&greet("guest", "first")), refused);
+    execute("ALTER USER guest SET (password = NULL)");
+    assert_eq!(*last(&greet("guest", "second")), refused);
+    execute("ALTER USER guest SET (password = 'third')");
+    execute("DROP USER guest");
+    assert_eq!(*last(&greet("guest", "third")), refused);
+    assert!(!format!("{:?}", simulator.requests()).contains("second"));
 }
 
 #[test]

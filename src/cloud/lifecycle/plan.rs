@@ -108,7 +108,8 @@ impl Lifecycle {
                     .hint("CrateDB Cloud takes none shorter; without CRATEDB_PASSWORD a random one is made"))
             }
             Some(given) => Ok(given.clone()),
-            None => random_password(),
+            // Nobody keeps it: SQL over HTTP uses JWTs.
+            None => Secret::random(),
         }
     }
 }
@@ -141,29 +142,4 @@ fn the_only(cluster: &str, what: &str, variable: &str, mut choices: Vec<(String,
     Err(error
         .because(format!("there are {} {what}s to choose from: {}", listed.len(), listed.join(", ")))
         .hint(format!("set {variable} to one of them")))
-}
-
-/// 32 characters that need no quoting anywhere. Nobody keeps them: SQL over HTTP uses JWTs.
-fn random_password() -> Result<Secret> {
-    const CHARACTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut bytes = [0; 32];
-    rustls::crypto::ring::default_provider()
-        .secure_random
-        .fill(&mut bytes)
-        .map_err(|error| Error::new(Kind::Provider, "cannot make a password").because(format!("{error:?}")))?;
-    let text: String = bytes.iter().map(|byte| char::from(CHARACTERS[usize::from(byte % 64)])).collect();
-    Ok(Secret::new(text))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn passwords_are_long_random_and_plain() {
-        let (one, other) = (random_password().unwrap(), random_password().unwrap());
-        assert_eq!(one.expose().len(), 32);
-        assert_ne!(one, other);
-        assert!(one.expose().bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'));
-    }
 }

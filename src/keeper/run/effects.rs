@@ -3,17 +3,15 @@
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{DROPS, Event, FromKeeper, Keeper, Last, Outcome};
+use super::{Event, FromKeeper, Keeper, Last, Outcome};
 use crate::error::{Error, Kind, Result};
-use crate::keeper::machine::{AttemptId, ClientId, CutReason, Effect, FailReason, Mode, RefuseReason, State, Word};
+use crate::keeper::machine::{AttemptId, ClientId, CutReason, Effect, FailReason, Mode, RefuseReason, Word};
 use crate::keeper::protocol::{FromClient, Ready};
 use crate::keeper::report::unix_millis;
-use crate::keeper::{cleaner::Cleaner, clients::Asked, exit, work};
+use crate::keeper::{cleaner::Cleaner, clients::Asked, work};
 use crate::provider::{Intents, NotAcquired, OnExit, Ours, Released, Resource};
 use crate::sql::{Credentials, Wallet};
-
-/// So many schemas are remembered for the next acquisition; the others are dropped once they are old.
-const UNDROPPED: usize = 200;
+use crate::user;
 
 impl Keeper {
     /// Gives the machine an event, and does what it says until nothing more follows.
@@ -83,7 +81,7 @@ impl Keeper {
         }
     }
 
-    fn held(&self) -> Option<serde_json::Value> {
+    pub(super) fn held(&self) -> Option<serde_json::Value> {
         let resource = self.resource.as_ref().map(|resource| resource.held.clone());
         resource.or_else(|| self.with_journal(|journal| Ok(journal.record.held.clone())).ok().flatten())
     }
@@ -184,13 +182,17 @@ impl Keeper {
         }
         let cleaner = Cleaner::new(&resource.http_url, resource.version, wallet, self.inputs.clone());
         self.cleaner = cleaner.inspect_err(|error| tracing::warn!(%error, "schemas can't be dropped")).ok();
-        let lives_on = lives_on(&resource);
+        let (lives_on, user) = (lives_on(&resource), resource.user.clone());
         tracing::info!(resource = resource.name, version = %resource.version, ours = ?resource.ours, "the cluster is there");
         self.resource = Some(resource);
         self.open_stock();
         if lives_on {
             let rest = self.with_journal(|journal| Ok(journal.record.undropped.clone())).unwrap_or_default();
-            rest.into_iter().for_each(|schema| self.drop_schema(schema));
+            // Tests of a killed keeper may go on and are connected as the user that it had made.
+            let (users, schemas): (Vec<String>, _) = rest.into_iter().partition(|name| user::is_ours(name));
+            self.users.extend(users);
+            self.note_user(user);
+            schemas.into_iter().for_each(|schema| self.remove(schema));
             if let Some(cleaner) = &self.cleaner {
                 cleaner.find_left_overs();
             }
@@ -300,7 +302,7 @@ impl Keeper {
                 // What was made ahead is there, used or not.
                 if let Some(Asked { open, .. }) = asked.filter(|asked| (used || asked.prepared) && !keep) {
                     tracing::debug!(test = open.test, passed, "an attempt ended");
-                    self.drop_schema(open.schema);
+                    self.remove(open.schema);
                 }
                 if alone {
                     self.aftermath_awaited(id, attempt);
@@ -327,7 +329,7 @@ impl Keeper {
         self.left(id);
         if let Some(client) = self.clients.remove(id) {
             for asked in client.attempts.into_values().filter(|asked| !asked.open.keep_if_lost) {
-                self.drop_schema(asked.open.schema);
+                self.remove(asked.open.schema);
             }
         }
         self.leave_set_ups(id);
@@ -341,88 +343,6 @@ impl Keeper {
         }
         self.tell_progress(&text);
         self.last_progress = Some(text);
-    }
-
-    pub(super) fn drop_schema(&mut self, schema: String) {
-        let Some(cleaner) = &self.cleaner else { return };
-        if matches!(self.machine.state(), State::Up | State::Warm { .. } | State::Acquiring | State::Probing) {
-            cleaner.drop_schema(schema.clone());
-            self.drops_in_flight.push(schema);
-        }
-    }
-
-    pub(super) fn cleaned(&mut self, schema: &str, outcome: Result<()>) {
-        self.drops_in_flight.retain(|name| name != schema);
-        if outcome.is_ok() {
-            self.unmake(schema);
-        }
-        if let Err(error) = outcome {
-            tracing::warn!(%error, schema, "a schema was not dropped");
-            if !self.drop_warned
-                && let Some(client) = self.clients.anybody()
-            {
-                self.drop_warned = true;
-                let text = format!("schema {schema} was not dropped: {error}");
-                client.outbox.send(&FromKeeper::Notice { text });
-            }
-        }
-        self.drops_done_if_all();
-    }
-
-    pub(super) fn drops_done_if_all(&mut self) {
-        if self.after_drops.is_some() && self.drops_in_flight.is_empty() && !self.aftermath.is_under_way() {
-            self.drops_done();
-        }
-    }
-
-    /// A cluster that lives on should not keep the schemas of this run; a local server takes them with it.
-    fn finish_drops(&mut self, last: Last) {
-        let lives_on = self.resource.as_ref().is_some_and(lives_on);
-        self.close_stock(lives_on);
-        self.after_drops = Some((Instant::now() + DROPS, last));
-        if lives_on {
-            self.drops_done_if_all();
-        } else {
-            self.drops_done();
-        }
-    }
-
-    pub(super) fn drops_done(&mut self) {
-        self.leave_aftermath();
-        match self.after_drops.take() {
-            Some((_, Last::Release)) => self.release_now(),
-            Some((_, Last::Exit)) => {
-                self.note_undropped();
-                self.write_reports();
-                self.exit = Some(exit::DONE);
-            }
-            None => {}
-        }
-    }
-
-    fn release_now(&mut self) {
-        match (self.held(), &self.work) {
-            // The request leaves before anything is written.
-            (Some(held), Some(work)) => work.release(held, self.machine.policy().on_exit),
-            (None, _) => self.feed(Event::Released { ok: true }),
-            (_, None) => self.feed(Event::Released { ok: false }),
-        }
-        self.note_undropped();
-    }
-
-    /// What could not be dropped in time is dropped by the next acquisition.
-    fn note_undropped(&mut self) {
-        let rest = std::mem::take(&mut self.drops_in_flight);
-        let mut rest = if self.resource.as_ref().is_some_and(lives_on) { rest } else { Vec::new() };
-        // A record that grows beyond its slot could not be written any more, the next intent neither.
-        rest.truncate(UNDROPPED);
-        let noted = self.with_journal(|journal| match journal.record.undropped == rest {
-            true => Ok(()),
-            false => journal.write(|record| record.undropped = rest),
-        });
-        if let Err(error) = noted {
-            tracing::warn!(%error, "schemas that are left were not written down");
-        }
     }
 
     fn released(&mut self, outcome: Result<Released>) -> bool {

@@ -53,7 +53,7 @@ impl Keeper {
         self.stock.making.clear();
         self.stock.prepared.open();
         let old: Vec<String> = self.stock.names.iter().cloned().collect();
-        old.into_iter().for_each(|schema| self.drop_schema(schema));
+        old.into_iter().for_each(|schema| self.remove(schema));
     }
 
     pub(super) fn granted(&mut self, id: ClientId, attempt: AttemptId) {
@@ -91,7 +91,7 @@ impl Keeper {
                 }
                 turn.schema = Some(schema);
             } else {
-                self.drop_schema(schema);
+                self.remove(schema);
             }
         }
         turn
@@ -136,7 +136,7 @@ impl Keeper {
             return;
         }
         for schema in self.stock.prepared.expired(now) {
-            self.drop_schema(schema);
+            self.remove(schema);
         }
         if self.machine.state() != State::Up {
             return;
@@ -187,8 +187,8 @@ impl Keeper {
         let awaited = self.after_drops.is_some() && self.resource.as_ref().is_some_and(lives_on);
         match &self.cleaner {
             // It counts as under way already.
-            Some(cleaner) if awaited => cleaner.drop_schema(schema),
-            _ => self.drop_schema(schema),
+            Some(cleaner) if awaited => cleaner.remove(schema),
+            _ => self.remove(schema),
         }
     }
 
@@ -210,7 +210,7 @@ impl Keeper {
             return;
         }
         if let Some(cleaner) = &self.cleaner {
-            ready.iter().for_each(|schema| cleaner.drop_schema(schema.clone()));
+            ready.iter().for_each(|schema| cleaner.remove(schema.clone()));
             self.drops_in_flight.extend(ready);
             self.drops_in_flight.extend(self.stock.making.iter().cloned());
         }

@@ -21,13 +21,13 @@ impl Keeper {
         };
         tracing::info!(name, ?ended, "a set-up ended");
         let (tells, left) = self.set_ups.ended(id, session, name, ended);
-        left.into_iter().for_each(|schema| self.drop_schema(schema));
+        left.into_iter().for_each(|schema| self.remove(schema));
         self.tell_of_set_ups(tells);
     }
 
     pub(super) fn leave_set_ups(&mut self, id: ClientId) {
         let (tells, left) = self.set_ups.leave(id);
-        left.into_iter().for_each(|schema| self.drop_schema(schema));
+        left.into_iter().for_each(|schema| self.remove(schema));
         self.tell_of_set_ups(tells);
     }
 
@@ -47,7 +47,7 @@ impl Keeper {
             return;
         };
         for schema in left {
-            cleaner.drop_schema(schema.clone());
+            cleaner.remove(schema.clone());
             self.drops_in_flight.push(schema);
         }
     }

@@ -3,6 +3,7 @@
 mod deploy;
 mod login;
 mod lost;
+mod postgres;
 mod recover;
 mod release;
 mod resume;

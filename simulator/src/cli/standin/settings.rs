@@ -10,9 +10,10 @@ const TRANSPORT_PORTS: RangeInclusive<u16> = 4300..=4400;
 const PSQL_PORTS: RangeInclusive<u16> = 5432..=5532;
 
 /// Accepted without effect: they tune or place what the stand-in does not have.
-const WITHOUT_EFFECT: [&str; 27] = [
+const WITHOUT_EFFECT: [&str; 28] = [
     "auth.host_based.enabled",
     "bootstrap.memory_lock",
+    "cluster.election.initial_timeout",
     "cluster.graceful_stop.min_availability",
     "cluster.info.update.interval",
     "cluster.max_shards_per_node",

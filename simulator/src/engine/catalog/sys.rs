@@ -72,7 +72,7 @@ fn users(context: &Context) -> Table {
     let columns = vec![("name", TEXT), ("superuser", Type::Boolean), ("password", TEXT)];
     let mut rows = vec![vec![Value::text("crate"), Value::Bool(true), Value::Null]];
     rows.extend(context.state.users.iter().map(|(name, user)| {
-        let password = if user.has_password { Value::text("********") } else { Value::Null };
+        let password = if user.password.is_some() { Value::text("********") } else { Value::Null };
         vec![Value::text(name), Value::Bool(false), password]
     }));
     (partial(columns), rows)

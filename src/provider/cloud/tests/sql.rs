@@ -101,19 +101,6 @@ async fn without_a_token_there_is_no_resource() {
 }
 
 #[tokio::test]
-async fn postgresql_needs_a_password_and_is_told_so() {
-    let mut bench = Bench::with(ClusterOptions::running("ci")).await;
-    let resource = bench.acquire().await.unwrap();
-    assert!(resource.pg_url.is_none());
-    says(resource.pg_hint.unwrap(), &["HTTP only", "CRATEDB_USERNAME and CRATEDB_PASSWORD"]);
-    bench.target.password = Some(Secret::new("p"));
-    let pg_url = bench.acquire().await.unwrap().pg_url.unwrap();
-    // The simulator's clusters have a port each; CrateDB Cloud's have 5432.
-    let port = bench.cloud().cluster("ci").psql_port.unwrap();
-    assert_eq!(pg_url.expose(), format!("postgres://admin:p@127.0.0.1:{port}"));
-}
-
-#[tokio::test]
 async fn nothing_that_crosses_to_the_journal_holds_a_secret() {
     let mut bench = Bench::with(ClusterOptions::suspended("ci")).await;
     bench.target.password = Some(Secret::new("database-hunter2"));

@@ -1,41 +1,11 @@
-//! One container by the module as it is, with the version that others have here: until it answers a statement.
+//! One container by the module: until it is healthy.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
-use std::time::{Duration, Instant};
-
-use testcontainers_modules::cratedb::CrateDB;
-use testcontainers_modules::testcontainers::ImageExt as _;
-use testcontainers_modules::testcontainers::runners::SyncRunner as _;
+use std::time::Instant;
 
 #[test]
 fn module() {
     let began = Instant::now();
-    let module = CrateDB::default().with_tag("6.4.3");
-    // With what the machine may need beyond the module: without this a server checks the kernel's limits, and ends.
-    let container = match std::env::var_os("BENCH_SINGLE_NODE") {
-        None => module.start(),
-        Some(_) => module.with_cmd(["crate", "-Cdiscovery.type=single-node"]).start(),
-    };
-    let container = container.expect("a container");
-    let port = container.get_host_port_ipv4(4200).expect("a port");
-    while !is_green(port) {
-        assert!(began.elapsed() < Duration::from_secs(300), "it is not healthy");
-        std::thread::park_timeout(Duration::from_millis(20));
-    }
+    let (_container, _) = bench_module::start();
     let took = began.elapsed();
     std::fs::write(std::env::var_os("BENCH_OUT").expect("BENCH_OUT"), took.as_millis().to_string()).expect("a file");
-}
-
-fn is_green(port: u16) -> bool {
-    let ask = || -> std::io::Result<String> {
-        let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-        let body = r#"{"stmt":"SELECT health FROM sys.cluster_health"}"#;
-        let head = format!("POST /_sql HTTP/1.1\r\nHost: crate\r\nConnection: close\r\nContent-Length: {}", body.len());
-        stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes())?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        Ok(answer)
-    };
-    ask().is_ok_and(|answer| answer.contains("GREEN"))
 }

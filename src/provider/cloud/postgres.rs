@@ -1,0 +1,108 @@
+//! The way in for PostgreSQL drivers: a token is good for HTTP only, so they get a user and a password.
+
+use std::time::SystemTime;
+
+use super::Cloud;
+use crate::cloud::lifecycle::{ADMIN, named};
+use crate::cloud::model::Cluster;
+use crate::error::{Error, Kind, Result};
+use crate::provider::{Progress, url};
+use crate::secret::Secret;
+use crate::sql::{self, Client, Wallet, code};
+use crate::user;
+
+/// CrateDB Cloud maps every cluster's PostgreSQL port to this one.
+const PORT: u16 = 5432;
+
+#[derive(Default)]
+pub(super) struct Postgres {
+    pub(super) url: Option<Secret>,
+    /// That was made for it.
+    pub(super) user: Option<String>,
+    /// Why there is no way in, and what would be one.
+    pub(super) hint: Option<String>,
+}
+
+impl Cloud {
+    /// With the password that is set, or as a user who is made for this acquisition. Nothing else fails without it.
+    pub(super) async fn postgres(
+        &self,
+        cluster: &Cluster,
+        http_url: &str,
+        wallet: &Wallet,
+        progress: &Progress,
+    ) -> Postgres {
+        // Clusters of CrateDB Cloud have addresses of their own, all of them https. Those of the simulator, and only those, are
+        // ports of one machine without TLS: they have another one for PostgreSQL each, and say so as any server does.
+        let is_simulated = !http_url.starts_with("https:");
+        let port = if is_simulated { url::psql_port(http_url, wallet).await } else { Some(PORT) };
+        let Some(port) = port else {
+            return Postgres {
+                hint: Some(format!("{} does not speak PostgreSQL", named(cluster))),
+                ..Postgres::default()
+            };
+        };
+        let address = |username: &str, password: &Secret| url::pg_url(http_url, port, Some(username), Some(password));
+        if let Some(password) = &self.target().password {
+            return Postgres { url: address(self.username(cluster), password), ..Postgres::default() };
+        }
+        progress.step(format!("making a user for PostgreSQL drivers on {}", named(cluster)));
+        match SessionUser::make(http_url, wallet).await {
+            Ok(made) => Postgres { url: address(&made.name, &made.password), user: Some(made.name), hint: None },
+            Err(error) => {
+                tracing::warn!(%error, "no user was made");
+                let hint = format!(
+                    "the token of {} is good for HTTP only, and a user for PostgreSQL could not be made ({error}); \
+                     set CRATEDB_USERNAME and CRATEDB_PASSWORD to those of one",
+                    named(cluster)
+                );
+                Postgres { hint: Some(hint), ..Postgres::default() }
+            }
+        }
+    }
+
+    fn username<'a>(&'a self, cluster: &'a Cluster) -> &'a str {
+        match &self.target().username {
+            Some(username) => username,
+            None if cluster.username.is_empty() => ADMIN,
+            None => &cluster.username,
+        }
+    }
+}
+
+/// May all that the cluster's own user may. The keeper drops it when it lets go of the cluster.
+pub(super) struct SessionUser {
+    name: String,
+    password: Secret,
+}
+
+impl SessionUser {
+    pub(super) async fn make(http_url: &str, wallet: &Wallet) -> Result<Self> {
+        let client = Client::new(http_url, None, wallet.clone())?;
+        let (name, password) = (user::name(SystemTime::now()), Secret::random()?);
+        // As an argument: statements are shown to whoever may read `sys.jobs_log`, their arguments are not.
+        let args = [sql::bind(password.expose())
+            .map_err(|error| Error::new(Kind::Provider, "cannot send a password").because(error))?];
+        let created = client.send(&format!("CREATE USER {name} WITH (password = ?)"), &args).await;
+        let made = match created {
+            Ok(_) => grant(&client, &name).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = made {
+            // Also after a creation whose answer was lost.
+            let _ = client.send(&format!("DROP USER IF EXISTS {name}"), &[]).await;
+            return Err(error);
+        }
+        Ok(Self { name, password })
+    }
+}
+
+/// Everything, or all but administration where the cluster's own user has not got that to give.
+async fn grant(client: &Client, name: &str) -> Result<()> {
+    match client.send(&format!("GRANT ALL PRIVILEGES TO {name}"), &[]).await {
+        Err(error) if error.code() == Some(code::MISSING_PRIVILEGE) => {
+            client.send(&format!("GRANT DQL, DML, DDL TO {name}"), &[]).await.map(drop)
+        }
+        granted => granted.map(drop),
+    }
+}
