@@ -4,7 +4,7 @@
 #[cfg(test)]
 fn seen(cluster: &cratedb_test::blocking::Cluster) -> String {
     let mut all = Vec::new();
-    let looks = ["SELECT settings['stats'] FROM sys.cluster", "SELECT name FROM sys.users ORDER BY 1"];
+    let looks = ["SELECT settings['stats'] FROM sys.cluster", "SELECT name FROM sys.users WHERE name NOT LIKE 'cratedb_test_user_%' ORDER BY 1"];
     for look in looks.into_iter().map(String::from).chain(std::env::var("LOOK")) {
         let rows: Vec<(serde_json::Value,)> = cluster.query(look).fetch_all().unwrap();
         all.push(format!("{rows:?}"));
