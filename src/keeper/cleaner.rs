@@ -16,6 +16,8 @@ use crate::{schema, user};
 /// Statements under way at a time. CrateDB executes drops that wait together in one batch, so more at once is cheaper;
 /// connections are what they cost.
 const AT_ONCE: usize = 16;
+/// The code of `ProcessClusterEventTimeoutException`.
+const NOT_ITS_TURN: i32 = 5034;
 
 /// Cleans one cluster.
 #[derive(Clone)]
@@ -56,13 +58,24 @@ impl Cleaner {
         let this = self.clone();
         tokio::spawn(async move {
             let permit = this.permits.acquire().await;
-            let outcome = match user::is_ours(&name) {
-                true => this.client.send(&format!("DROP USER IF EXISTS {}", quote(&name)), &[]).await.map(drop),
-                false => drop_schema(&this.client, this.able, &name).await,
-            };
+            let outcome = this.dropped(&name).await;
             drop(permit);
             let _ = this.done.send(Input::Cleaned { name, outcome });
         });
+    }
+
+    async fn dropped(&self, name: &str) -> Result<()> {
+        loop {
+            let outcome = match user::is_ours(name) {
+                true => self.client.send(&format!("DROP USER IF EXISTS {}", quote(name)), &[]).await.map(drop),
+                false => drop_schema(&self.client, self.able, name).await,
+            };
+            match outcome {
+                // It waited for 30 s behind what the server does first; nothing was dropped.
+                Err(error) if error.code() == Some(NOT_ITS_TURN) => tracing::info!(%error, name, "trying again"),
+                outcome => return outcome,
+            }
+        }
     }
 
     /// Begins to look for what dead runs left behind; [`Input::LeftOvers`] says what there is.
@@ -140,4 +153,43 @@ fn quote(name: &str) -> String {
 
 fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use tokio::sync::mpsc::unbounded_channel;
+
+    use super::*;
+    use crate::sql::Credentials;
+    use crate::sql::test_server::{Reaction, TestServer};
+
+    async fn dropped(server: &TestServer, name: &str) -> Result<()> {
+        let (done, mut inputs) = unbounded_channel();
+        let version = Version { major: 6, minor: 4, patch: 3 };
+        let cleaner = Cleaner::new(&server.url(), version, Wallet::new(Credentials::None), done).unwrap();
+        cleaner.remove(name.to_owned());
+        let Some(Input::Cleaned { name: cleaned, outcome }) = inputs.recv().await else { panic!() };
+        assert_eq!(cleaned, name);
+        outcome
+    }
+
+    #[tokio::test]
+    async fn what_a_busy_server_did_not_get_to_is_tried_again() {
+        let tries = AtomicU32::new(0);
+        let server = TestServer::start(move |_| match tries.fetch_add(1, Ordering::Relaxed) {
+            0 | 1 => Reaction::error(503, 5034, "ProcessClusterEventTimeoutException[failed to process cluster event]"),
+            _ => Reaction::count(1),
+        });
+        dropped(&server, "cratedb_test_hrfjq_abcdefgh_t").await.unwrap();
+        assert_eq!(server.stmts(), [r#"DROP SCHEMA IF EXISTS "cratedb_test_hrfjq_abcdefgh_t" CASCADE"#; 3]);
+    }
+
+    #[tokio::test]
+    async fn what_is_refused_is_not() {
+        let server = TestServer::start(|_| Reaction::error(400, 4004, "UnsupportedFeatureException[no]"));
+        assert!(dropped(&server, "cratedb_test_user_hrfjq_abcdefgh").await.is_err());
+        assert_eq!(server.stmts(), [r#"DROP USER IF EXISTS "cratedb_test_user_hrfjq_abcdefgh""#]);
+    }
 }

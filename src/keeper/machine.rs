@@ -4,6 +4,7 @@
 //! and [`Effect`]s into calls; it decides nothing. The fuzzer in `machine/fuzz.rs` drives exactly this code.
 
 mod aftermath;
+mod backlog;
 mod effects;
 mod event;
 #[cfg(test)]
@@ -16,6 +17,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use aftermath::Aftermath;
+use backlog::Backlog;
 pub(crate) use event::{
     AttemptId, ClientId, CutReason, Effect, Event, FailReason, Join, LookId, Millis, Mode, Policy, RefuseReason,
     RunnerId, SessionId, Word,
@@ -42,6 +44,8 @@ pub(crate) struct Limits {
     /// How long the look before an exclusive attempt, and the repair after it, may keep others waiting.
     pub(crate) look: Millis,
     pub(crate) restore: Millis,
+    /// How long schemas that wait to be dropped may keep attempts waiting.
+    pub(crate) backlog: Millis,
     /// After this long a release that keeps failing is left to the journal.
     pub(crate) owed: Millis,
 }
@@ -57,6 +61,7 @@ impl Default for Limits {
             backoff: (1_000, 60_000),
             look: 10_000,
             restore: 30_000,
+            backlog: 10_000,
             owed: 600_000,
         }
     }
@@ -122,6 +127,7 @@ pub(crate) struct Machine {
     cool: bool,
     grants: Grants,
     aftermath: Aftermath,
+    backlog: Backlog,
     last_look: u64,
     effects: Vec<Effect>,
 }
@@ -150,6 +156,7 @@ impl Machine {
             cool: false,
             grants: Grants::default(),
             aftermath: Aftermath::default(),
+            backlog: Backlog::default(),
             last_look: 0,
             effects: Vec::new(),
         }
@@ -215,6 +222,7 @@ impl Machine {
             Event::End { client, attempt } => self.grants.end(client, attempt),
             Event::Looked { id, ok } => self.looked(id, ok),
             Event::Restored(id) => self.restored(id),
+            Event::Dropping(count) => self.dropping(now, count),
             Event::Tethered => self.tethered = true,
             Event::Finish(session) => self.finish(now, session),
             Event::LetGo(session, holder) => self.give_up_part(now, session, holder),
@@ -239,7 +247,8 @@ impl Machine {
         let warm_limit =
             matches!(self.state, State::Warm { .. }).then(|| self.last_begin.saturating_add(self.policy.max_lifetime));
         let idle = self.idle_ends().map(|(_, at)| at);
-        let of_grants = self.grants.deadline().into_iter().chain(self.aftermath_deadline());
+        let of_grants =
+            self.grants.deadline().into_iter().chain(self.aftermath_deadline()).chain(self.backlog_deadline());
         leases.chain(of_state).chain(tether).chain(warm_limit).chain(idle).chain(of_grants).min()
     }
 

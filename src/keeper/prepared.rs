@@ -22,13 +22,15 @@ pub(super) struct Limits {
     pub(super) idle: Millis,
     /// So many failures in a row, and the set is left to its tests, which get the error.
     pub(super) failures: u32,
+    /// Nothing is made while so many schemas wait to be dropped.
+    pub(super) dropping: usize,
     /// How long nothing is made after the cluster had no room.
     pub(super) full: Millis,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { least: 4, most: 16, at_once: 2, quiet: 10_000, idle: 60_000, failures: 2, full: 5_000 }
+        Self { least: 4, most: 16, at_once: 2, quiet: 10_000, idle: 60_000, failures: 2, dropping: 8, full: 5_000 }
     }
 }
 
@@ -87,6 +89,8 @@ pub(super) struct Prepared {
     measured: bool,
     /// It had no room for more.
     full_until: Millis,
+    /// So many schemas wait to be dropped there.
+    dropping: usize,
 }
 
 impl Prepared {
@@ -106,6 +110,11 @@ impl Prepared {
             set.making.clear();
         }
         rest
+    }
+
+    /// So many schemas wait to be dropped.
+    pub(super) fn dropping(&mut self, count: usize) {
+        self.dropping = count;
     }
 
     /// A test was granted its turn.
@@ -157,7 +166,12 @@ impl Prepared {
         let (making, stock) = self.sets.values().fold((0, 0), |(making, stock), set| {
             (making + set.making.len(), stock + set.making.len() + set.ready.len())
         });
-        if !self.open || now < self.full_until || making >= self.limits.at_once || stock >= self.limits.most {
+        if !self.open
+            || now < self.full_until
+            || self.dropping >= self.limits.dropping
+            || making >= self.limits.at_once
+            || stock >= self.limits.most
+        {
             return None;
         }
         let checksum =

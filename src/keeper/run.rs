@@ -137,6 +137,8 @@ pub(super) struct Keeper {
     no_intent: Option<Error>,
     cleaner: Option<Cleaner>,
     drops_in_flight: Vec<String>,
+    /// So many of them the machine knows of.
+    dropping: usize,
     drop_warned: bool,
     /// Made for PostgreSQL drivers, now or by keepers that were killed; dropped at the end.
     users: Vec<String>,
@@ -186,6 +188,7 @@ impl Keeper {
             no_intent: None,
             cleaner: None,
             drops_in_flight: Vec::new(),
+            dropping: 0,
             drop_warned: false,
             users: Vec::new(),
             aftermath: Aftermath::of_a_predecessor(exclusive),

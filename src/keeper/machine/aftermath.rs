@@ -66,6 +66,8 @@ impl Machine {
                 let id = self.next_look();
                 self.effects.push(Effect::Look(id, key.0, key.1));
                 self.aftermath = Aftermath::Looking { id, key, until: now.saturating_add(self.limits.look) };
+            } else if self.holds_up() {
+                return;
             } else {
                 self.grants.take(key);
                 self.effects.push(Effect::Granted(key.0, key.1));

@@ -13,6 +13,7 @@ impl Machine {
         self.cut_finished();
         self.end_sessions();
         self.expire_queue(now);
+        self.settle_backlog(now);
         while self.step(now) {}
         if matches!(self.state, State::Up | State::Warm { .. }) {
             self.settle_aftermath(now);

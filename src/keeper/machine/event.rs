@@ -132,6 +132,8 @@ pub(crate) enum Event {
     },
     /// What an exclusive attempt had changed was put back, as far as it could be.
     Restored(LookId),
+    /// So many schemas wait to be dropped.
+    Dropping(usize),
     /// A runner waits for the keeper too; its death can't be the end.
     Tethered,
     /// Somebody ended an explicit session.

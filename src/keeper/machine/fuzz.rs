@@ -1,10 +1,12 @@
 //! Random histories of runs, crashes and failures against the machine that ships, with a small model of the world.
 
+mod drops;
 mod looks;
 mod named;
 
 use std::collections::BTreeMap;
 
+use self::drops::Drops;
 use self::named::{Explicit, IDLE};
 
 use super::*;
@@ -33,6 +35,7 @@ struct World {
     explicit: BTreeMap<SessionId, Explicit>,
     clients: BTreeMap<ClientId, Client>,
     next: u64,
+    drops: Drops,
     term: bool,
     tethered: bool,
     limit_passed: bool,
@@ -81,6 +84,7 @@ impl World {
             explicit: BTreeMap::new(),
             clients: BTreeMap::new(),
             next: 1,
+            drops: Drops::default(),
             term: false,
             tethered: false,
             limit_passed: false,
@@ -191,7 +195,10 @@ impl World {
         let held = others(true);
         match mode {
             Mode::Exclusive => assert!(held.is_empty(), "exclusive beside {held:?}"),
-            Mode::Shared => assert!(held.iter().all(|(mode, _)| *mode == Mode::Shared), "shared beside exclusive"),
+            Mode::Shared => {
+                assert!(held.iter().all(|(mode, _)| *mode == Mode::Shared), "shared beside exclusive");
+                assert!(held.is_empty() || !self.is_held_up(), "granted while dropping lags behind");
+            }
         }
         self.clients.get_mut(&id).unwrap().granted.insert(attempt, (mode, false));
     }
@@ -226,6 +233,7 @@ impl World {
         if matches!(state, State::Up | State::Warm { .. }) {
             assert!(self.machine.waiting.is_empty(), "a waiter is left in {state:?}");
         }
+        self.check_nobody_waits_in_vain();
         if state == State::Up && !self.machine.ours {
             assert_eq!(self.journal, Word::Clean);
         }
@@ -251,7 +259,8 @@ impl World {
             60..72 => self.end(),
             72..83 => self.finish_call(),
             83..91 => self.finish_look(),
-            91..95 => self.crash(),
+            91..94 => self.crash(),
+            94 => self.drops_change(),
             95 => self.cool(),
             96 => {
                 self.term = true;
@@ -267,7 +276,7 @@ impl World {
                 self.due();
                 self.limit_passed = false;
             }
-            _ => {}
+            _ => self.drops_change(),
         }
     }
 
@@ -409,7 +418,7 @@ impl World {
         self.look = None;
         self.changed = self.noted;
         self.machine = Machine::new(self.now, self.journal, Limits::default()).owing_aftermath(self.noted);
-        (self.term, self.tethered) = (false, false);
+        (self.term, self.tethered, self.drops) = (false, false, Drops::default());
         for client in clients.into_values() {
             let open = client.granted.iter().map(|(attempt, (mode, _))| (*attempt, *mode)).collect();
             // A dead holder does not come back.

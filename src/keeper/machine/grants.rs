@@ -100,6 +100,10 @@ impl Grants {
         }
     }
 
+    pub(super) fn has_holders(&self) -> bool {
+        !self.holders.is_empty()
+    }
+
     pub(super) fn has_exclusive(&self) -> bool {
         self.holders.values().any(|held| *held == Mode::Exclusive)
     }

@@ -1,6 +1,7 @@
 //! The machine, one decision a test.
 
 mod aftermath;
+mod backlog;
 mod explicit;
 
 use super::*;

@@ -46,6 +46,15 @@ fn the_text_is_asked_of_one_process_and_of_another_only_if_that_is_gone() {
 }
 
 #[test]
+fn nothing_is_made_while_dropping_lags_behind() {
+    let mut prepared = known();
+    prepared.dropping(8);
+    assert!(fill(&mut prepared, 1, READY).is_empty());
+    prepared.dropping(7);
+    assert_eq!(fill(&mut prepared, 2, READY).len(), 4);
+}
+
+#[test]
 fn as_many_are_kept_as_tests_run_at_once_and_two_more() {
     let mut prepared = known();
     assert_eq!(fill(&mut prepared, 1, READY).len(), 4);

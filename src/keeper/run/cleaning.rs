@@ -54,6 +54,7 @@ impl Keeper {
                 client.outbox.send(&FromKeeper::Notice { text });
             }
         }
+        self.feed(Event::Due);
         self.drops_done_if_all();
     }
 

@@ -16,6 +16,10 @@ use crate::user;
 impl Keeper {
     /// Gives the machine an event, and does what it says until nothing more follows.
     pub(super) fn feed(&mut self, event: Event) {
+        let dropping = self.drops_in_flight.len();
+        if std::mem::replace(&mut self.dropping, dropping) != dropping {
+            self.events.push_back(Event::Dropping(dropping));
+        }
         self.events.push_back(event);
         while let Some(event) = self.events.pop_front() {
             tracing::debug!(?event, state = ?self.machine.state(), "event");

@@ -141,6 +141,7 @@ impl Keeper {
         if self.machine.state() != State::Up {
             return;
         }
+        self.stock.prepared.dropping(self.drops_in_flight.len());
         let name = || schema::name(SLUG, SystemTime::now());
         while let Some((checksum, schema)) = self.stock.prepared.next(now, name) {
             self.make(checksum, schema);
