@@ -4,14 +4,11 @@
 //! instead of waiting for its tables; a set whose statements reach beyond their schema is applied in each test.
 
 mod reach;
-mod steps;
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
-
-pub(crate) use self::steps::{execute, steps};
 
 use crate::cluster::Cluster;
 use crate::error::Result;
@@ -99,10 +96,7 @@ impl Set {
 
     async fn execute(&self, client: &Client) -> Result<()> {
         for (name, text) in self.files {
-            let (path, text) = (self.path(name), seed::without_mark(text));
-            for step in steps(text) {
-                execute(client, &path, text, &step).await?;
-            }
+            seed::execute(client, &self.path(name), seed::without_mark(text)).await?;
         }
         Ok(())
     }

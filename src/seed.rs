@@ -53,14 +53,27 @@ fn named(source: &str, path: &str) -> String {
     dir.join(path).components().collect::<std::path::PathBuf>().display().to_string()
 }
 
-async fn execute(client: &Client, name: &str, text: &str) -> Result<()> {
+/// Executes the statements of a file, one after another.
+pub(crate) async fn execute(client: &Client, name: &str, text: &str) -> Result<()> {
     let statements = sql::split(text);
-    for (index, statement) in statements.iter().enumerate() {
-        let numbered = Statement::numbered(statement, index + 1, statements.len());
-        let failed = |error: Error| error.during(format!("cannot execute {name}, line {}", line_of(text, statement)));
-        client.send_one(numbered, &[]).await.map_err(failed)?;
+    for index in 0..statements.len() {
+        execute_one(client, name, text, &statements, index).await?;
     }
     Ok(())
+}
+
+/// Executes one of the statements of a file.
+pub(crate) async fn execute_one(
+    client: &Client,
+    name: &str,
+    text: &str,
+    statements: &[&str],
+    index: usize,
+) -> Result<()> {
+    let statement = statements[index];
+    let numbered = Statement::numbered(statement, index + 1, statements.len());
+    let failed = |error: Error| error.during(format!("cannot execute {name}, line {}", line_of(text, statement)));
+    client.send_one(numbered, &[]).await.map(drop).map_err(failed)
 }
 
 /// The number of the line on which `part`, which lies in `text`, begins.

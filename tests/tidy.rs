@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Everything that is written for people, beside the crate's own page.
-const PAPERS: [&str; 12] = [
+const PAPERS: [&str; 16] = [
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
@@ -13,6 +13,10 @@ const PAPERS: [&str; 12] = [
     "simulator/README.md",
     "docs/benchmarks.md",
     "docs/testing.md",
+    "docs/fixtures.md",
+    "docs/local-servers.md",
+    "docs/failures.md",
+    "docs/ci.md",
     "docs/postgres.md",
     "docs/migrations.md",
     "docs/sdk.md",

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use super::prepared::Made;
 use crate::error::Result;
 use crate::migrations::{self, File};
+use crate::seed;
 use crate::sql::{self, Client};
 
 /// What the makers are told.
@@ -76,13 +77,14 @@ impl Maker {
         let files = self.files.clone();
         let mut writes = false;
         for File { name, text } in files.iter() {
-            let text = crate::seed::without_mark(text);
-            for step in migrations::steps(text) {
+            let text = seed::without_mark(text);
+            let statements = sql::split(text);
+            for index in 0..statements.len() {
                 let told = self.phase.wait_for(|phase| *phase != Phase::Pause).await;
                 if told.map_or(Phase::Stop, |phase| *phase) == Phase::Stop {
                     return Ok(false);
                 }
-                migrations::execute(&self.client, name, text, &step).await?;
+                seed::execute_one(&self.client, name, text, &statements, index).await?;
             }
             writes |= migrations::writes(text);
         }
@@ -132,13 +134,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_not_begun_waits_for_what_was() {
+    async fn one_statement_after_another_is_executed() {
         let server = server(3);
         let (maker, _phase) =
             maker(&server, &["\u{feff}CREATE TABLE a (x INT); CREATE TABLE b (x INT)", "ALTER TABLE a ADD y INT"]);
         assert_eq!(maker.make().await, (Made::Ready { measured: true }, Some(7)));
-        let mut stmts = server.stmts();
-        stmts[1..3].sort();
+        let stmts = server.stmts();
         assert_eq!(stmts[1..4], ["CREATE TABLE a (x INT)", "CREATE TABLE b (x INT)", "ALTER TABLE a ADD y INT"]);
         assert_eq!(stmts.len(), 5);
     }

@@ -37,6 +37,8 @@ const REMOVAL: Duration = Duration::from_secs(60);
 
 pub(super) struct Process {
     home: PathBuf,
+    /// `CRATEDB_HOME` names it.
+    named: bool,
     bases: Bases,
     /// `CRATEDB_TEST_ON_EXIT=keep`: the server is not to die with its keeper.
     outlives: bool,
@@ -75,6 +77,7 @@ impl Process {
     pub(super) fn new(home: &str, target: &LocalTarget) -> Self {
         Self {
             home: home.into(),
+            named: target.home.as_deref() == Some(home),
             bases: Bases::of_this_machine(),
             outlives: target.outlives,
             nodes: target.nodes,
@@ -91,7 +94,7 @@ impl Process {
 
     pub(super) async fn acquire(&self, deadline: Instant, progress: &Progress, intents: &Intents) -> Acquired {
         let user = user::find();
-        home::check(&self.home, &user).await.map_err(NotAcquired::nothing)?;
+        home::check(&self.home, self.named, &user).await.map_err(NotAcquired::nothing)?;
         let dir = self.bases.choose(&user, self.nodes).map_err(NotAcquired::nothing)?;
         let mut held = Held {
             provider: "process".to_owned(),

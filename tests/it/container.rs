@@ -1,17 +1,20 @@
 //! A container for a project that has nothing configured: started once per session, gone with its volumes afterwards.
 
-use std::net::TcpListener;
-use std::os::unix::net::UnixListener;
+use std::io::{self, Read as _, Write as _};
+use std::net::{Shutdown, TcpListener};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::consumer::{Consumer, clean, target_dir};
 use crate::support::engine::TestEngine;
-use crate::support::processes;
 use crate::support::run::{Plan, Run, Runner, runners};
+use crate::support::{processes, wait_for};
 
 /// Runs of tests that stop and die as they are told, in files of `meet`.
 struct Scene {
@@ -112,6 +115,74 @@ fn two_checkouts_get_a_container_each() {
         scene.engine.ends_with(2);
         let projects: Vec<PathBuf> = scene.engine.made().into_iter().map(|made| made.project.into()).collect();
         assert_eq!(projects, [own.dir, other.dir]);
+    }
+}
+
+/// Stands before the engine's socket, and keeps requests that would remove something.
+struct Gate {
+    path: PathBuf,
+    removals: Arc<AtomicUsize>,
+}
+
+impl Gate {
+    fn at(path: PathBuf) -> Self {
+        let listener = UnixListener::bind(&path).unwrap();
+        let removals = Arc::<AtomicUsize>::default();
+        let seen = removals.clone();
+        std::thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                let seen = seen.clone();
+                std::thread::spawn(move || forward(client, &seen));
+            }
+        });
+        Self { path, removals }
+    }
+
+    fn address(&self) -> String {
+        format!("unix://{}", self.path.display())
+    }
+}
+
+fn forward(mut client: UnixStream, removals: &AtomicUsize) -> io::Result<()> {
+    let engine = std::env::var("DOCKER_HOST").ok().and_then(|host| Some(host.strip_prefix("unix://")?.to_owned()));
+    let mut engine = UnixStream::connect(engine.as_deref().unwrap_or("/var/run/docker.sock"))?;
+    let (mut answers, mut back) = (engine.try_clone()?, client.try_clone()?);
+    std::thread::spawn(move || {
+        let _ = io::copy(&mut answers, &mut back);
+        let _ = back.shutdown(Shutdown::Both);
+    });
+    let mut buffer = [0; 65_536];
+    loop {
+        let count = client.read(&mut buffer)?;
+        if buffer[..count].starts_with(b"DELETE ") {
+            removals.fetch_add(1, Ordering::Relaxed);
+            // Never answered; who sent it is killed.
+            io::copy(&mut client, &mut io::sink())?;
+            return engine.shutdown(Shutdown::Both);
+        }
+        match count {
+            0 => return engine.shutdown(Shutdown::Both),
+            _ => engine.write_all(&buffer[..count])?,
+        }
+    }
+}
+
+#[test]
+fn a_keeper_killed_while_it_removes_its_container_leaves_that_to_the_next_run() {
+    for runner in runners() {
+        let Some(scene) = Scene::new() else { return };
+        let (consumer, gate) = (Consumer::of("deaths", runner), Gate::at(scene.path("engine.sock")));
+        let plan = Plan::new(&consumer, runner).engine(&scene.engine).env("DEATH", "none").in_order();
+        let plan = plan.env("DEATH_DIR", scene.meet.path().display().to_string());
+        plan.env("DOCKER_HOST", gate.address()).run().passed();
+        wait_for("the request to remove it", || match gate.removals.load(Ordering::Relaxed) {
+            0 => Err(scene.engine.log()),
+            _ => Ok(()),
+        });
+        processes::kill_and_wait(scene.keeper());
+        assert_eq!(scene.engine.containers().len(), 1);
+        scene.start(&consumer, runner, "none").finish().passed();
+        scene.engine.ends_with(2);
     }
 }
 

@@ -9,7 +9,6 @@ use std::process::{Command, Stdio};
 
 use crate::support::cloud::TestCloud;
 use crate::support::consumer::{Consumer, clean, target_dir};
-use crate::support::home::TestHome;
 use crate::support::run::{Plan, Runner};
 use page::blocks;
 
@@ -28,8 +27,10 @@ fn write(package: &str, folder: &str, blocks: &[String]) {
 }
 
 #[test]
-fn the_guide_to_tests() {
-    write("guide-tests", "tests", &blocks(&guide("testing.md"), "rust"));
+fn the_guides_to_tests_fixtures_and_failures() {
+    let pages = ["testing.md", "fixtures.md", "failures.md"];
+    let blocks: Vec<String> = pages.iter().flat_map(|page| blocks(&guide(page), "rust")).collect();
+    write("guide-tests", "tests", &blocks);
     let consumer = Consumer::of("guide-tests", Runner::Cargo);
     let cloud = TestCloud::suspended();
 
@@ -39,17 +40,16 @@ fn the_guide_to_tests() {
     cloud.ends_with(1, 1);
 }
 
-/// On the stand-in: a cluster of CrateDB Cloud has no way in for drivers without a password.
 #[test]
 fn the_guide_to_postgres() {
     write("guide-postgres", "tests", &blocks(&guide("postgres.md"), "rust"));
     let consumer = Consumer::of("guide-postgres", Runner::Cargo);
-    let home = TestHome::with_stand_in();
+    let cloud = TestCloud::suspended();
 
-    let finished = Plan::new(&consumer, Runner::Cargo).home(&home).run();
+    let finished = Plan::new(&consumer, Runner::Cargo).cloud(&cloud).run();
 
     assert!(finished.status.success(), "{}", finished.output);
-    home.ends_with(1);
+    cloud.ends_with(1, 1);
 }
 
 #[test]

@@ -44,6 +44,17 @@ fn runs_share_a_real_server_whose_tokens_it_checks_itself() {
 }
 
 #[test]
+fn drivers_get_a_user_who_goes_with_the_session() {
+    let Some((server, cloud)) = real_cloud(Duration::from_secs(3_600)) else { return };
+    for (count, runner) in (1..).zip(runners()) {
+        Plan::new(&Consumer::of("postgres", runner), runner).cloud(&cloud).run().passed();
+        cloud.ends_with(count, count);
+        let left = server.ask("SELECT name FROM sys.users WHERE name LIKE 'cratedb_test_%'");
+        assert!(left.contains("\"rowcount\":0"), "{left}");
+    }
+}
+
+#[test]
 fn many_tests_at_once_see_only_their_own_rows_on_a_real_server() {
     let Some((server, cloud)) = real_cloud(Duration::from_secs(3_600)) else { return };
     let consumer = Consumer::of("many", Runner::Cargo);

@@ -22,10 +22,18 @@ pub(crate) fn version(home: &Path) -> Option<Version> {
     names.filter_map(version).max()
 }
 
-pub(super) async fn check(home: &Path, user: &User) -> Result<()> {
-    let unusable = || Error::new(Kind::Setting, format!("cannot use CRATEDB_HOME=`{}`", home.display()));
-    let accepted = "accepted: the directory of an extracted release, with bin/crate and lib/; without CRATEDB_HOME, a \
-                    container is used";
+/// `named` is whether `CRATEDB_HOME` names it; else it is a release that was downloaded.
+pub(super) async fn check(home: &Path, named: bool, user: &User) -> Result<()> {
+    let unusable = || match named {
+        true => Error::new(Kind::Setting, format!("cannot use CRATEDB_HOME=`{}`", home.display())),
+        false => Error::new(Kind::Provider, format!("cannot use the downloaded release in {}", home.display())),
+    };
+    let accepted = match named {
+        true => {
+            "accepted: the directory of an extracted release, with bin/crate and lib/; without CRATEDB_HOME, a container is used"
+        }
+        false => "remove that directory, and the release is downloaded again",
+    };
     match fs::metadata(home) {
         Ok(meta) if !meta.is_dir() => return Err(unusable().because("it is no directory").hint(accepted)),
         Ok(_) => {}

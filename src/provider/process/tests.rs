@@ -306,12 +306,17 @@ async fn an_installation_that_cannot_be_used_is_an_error_that_names_it() {
         [("/no/such/place", "No such file"), (file.to_str().unwrap(), "no directory"), ("/usr", "bin/crate: ")]
     {
         let bench = Bench::with_script("exit 0");
-        let bench = Bench { process: Process::new(home, &LocalTarget::of_image("")), ..bench };
+        let target = |named: Option<&str>| LocalTarget { home: named.map(Into::into), ..LocalTarget::of_image("") };
+        let bench = Bench { process: Process::new(home, &target(Some(home))), ..bench };
         let text = bench.fails().await;
         says(&text, &[&format!("cannot use CRATEDB_HOME=`{home}`"), why, "accepted: ", "bin/crate and lib/"]);
+        let bench = Bench { process: Process::new(home, &target(None)), ..bench };
+        let text = bench.fails().await;
+        says(&text, &[&format!("cannot use the downloaded release in {home}"), why, "downloaded again"]);
         assert!(bench.intents.lock().unwrap().is_empty(), "nothing was touched");
     }
-    let closed = Bench::with_script("exit 0");
+    let mut closed = Bench::with_script("exit 0");
+    closed.process.named = true;
     for (path, mode) in [("home/bin/crate", 0o644), ("home/bin/crate", 0o700), ("home", 0o700), ("home/lib", 0o000)] {
         let path = closed.files.path().join(path);
         let before = fs::metadata(&path).unwrap().permissions();
