@@ -30,7 +30,7 @@ pub(super) struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { least: 4, most: 16, at_once: 2, quiet: 10_000, idle: 60_000, failures: 2, dropping: 8, full: 5_000 }
+        Self { least: 4, most: 16, at_once: 2, quiet: 10_000, idle: 60_000, failures: 2, dropping: 3, full: 5_000 }
     }
 }
 

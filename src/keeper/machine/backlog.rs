@@ -7,8 +7,8 @@
 use super::{Machine, Millis};
 
 /// From so many schemas that wait to be dropped on, attempts are held up, until there are no more than a few.
-pub(super) const MANY: usize = 32;
-pub(super) const FEW: usize = 8;
+pub(super) const MANY: usize = 12;
+pub(super) const FEW: usize = 4;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Backlog {

@@ -48,9 +48,9 @@ fn the_text_is_asked_of_one_process_and_of_another_only_if_that_is_gone() {
 #[test]
 fn nothing_is_made_while_dropping_lags_behind() {
     let mut prepared = known();
-    prepared.dropping(8);
+    prepared.dropping(3);
     assert!(fill(&mut prepared, 1, READY).is_empty());
-    prepared.dropping(7);
+    prepared.dropping(2);
     assert_eq!(fill(&mut prepared, 2, READY).len(), 4);
 }
 
