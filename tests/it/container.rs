@@ -118,7 +118,7 @@ fn two_checkouts_get_a_container_each() {
     }
 }
 
-/// Stands before the engine's socket, and keeps requests that would remove something.
+/// Stands before the engine's socket, and keeps the first request that would remove something.
 struct Gate {
     path: PathBuf,
     removals: Arc<AtomicUsize>,
@@ -154,8 +154,7 @@ fn forward(mut client: UnixStream, removals: &AtomicUsize) -> io::Result<()> {
     let mut buffer = [0; 65_536];
     loop {
         let count = client.read(&mut buffer)?;
-        if buffer[..count].starts_with(b"DELETE ") {
-            removals.fetch_add(1, Ordering::Relaxed);
+        if buffer[..count].starts_with(b"DELETE ") && removals.fetch_add(1, Ordering::Relaxed) == 0 {
             // Never answered; who sent it is killed.
             io::copy(&mut client, &mut io::sink())?;
             return engine.shutdown(Shutdown::Both);
