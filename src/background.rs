@@ -7,10 +7,9 @@
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::pin::Pin;
-use std::sync::OnceLock;
-use std::sync::mpsc;
-use std::task::{Context, Poll, ready};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, OnceLock, mpsc};
+use std::task::{Context, Poll, Wake, Waker, ready};
 use std::thread;
 
 use tokio::runtime::{Builder, Handle};
@@ -66,12 +65,33 @@ pub(crate) fn wait<T: Send + 'static>(work: impl Future<Output = T> + Send + 'st
     }
 }
 
-/// Runs `work` where it is, and gives back a panic in it as a value.
+/// Drives a future on the calling thread, also inside a runtime, where tokio's own way panics; the future need not be
+/// `Send`.
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(thread::Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut context = Context::from_waker(&waker);
+    // In a task whose budget is used up, tokio hands the wake-up to a scheduler that can't run while this thread is parked.
+    let mut future = pin!(tokio::task::unconstrained(future));
+    loop {
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(value) => return value,
+            Poll::Pending => thread::park(),
+        }
+    }
+}
+
 /// The thread that would have to do the work must not wait for it.
 pub(crate) fn refuse_to_wait_for_itself() {
     assert!(!IS_BACKGROUND.get(), "cratedb-test: a blocking call on the thread {THREAD_NAME} would wait for itself");
 }
 
+/// Runs `work` where it is, and gives back a panic in it as a value.
 pub(crate) async fn caught<T>(work: impl Future<Output = T>) -> thread::Result<T> {
     let mut work = Box::pin(work);
     poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
@@ -103,9 +123,7 @@ impl<T> Drop for AbortOnDrop<T> {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
-    use std::task::{Wake, Waker};
     use std::time::Duration;
 
     use super::*;

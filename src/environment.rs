@@ -13,7 +13,7 @@ pub(crate) use address::{Address, Server, address, server};
 pub(crate) use given::{Given, filled};
 pub(crate) use sources::Sources;
 pub(crate) use target::{CloudTarget, ClusterAddress, DeployPolicy, cloud_target};
-pub(crate) use values::{http_url, unreadable};
+pub(crate) use values::{http_url, percent_decoded, unreadable};
 
 /// Where CrateDB Cloud is, unless something else is said.
 pub(crate) const CLOUD_ENDPOINT: &str = "https://console.cratedb.cloud";

@@ -78,7 +78,7 @@
 //! | `CRATEDB_CLOUD_TIER` | for deploys | `default` |
 //! | `CRATEDB_CHANNEL` | for deploys: `stable`, `testing`, `nightly` | `stable` |
 //! | `CRATEDB_CLOUD_TIMEOUT` | for one answer of the Cloud API | `30s` |
-//! | `CRATEDB_VERSION` | version of the container and of deploys | `6.4.3`; the newest one of the channel |
+//! | `CRATEDB_VERSION` | version of local servers, but of the one in `CRATEDB_HOME`, and of deploys | `6.4.3`; the newest one of the channel |
 //! | `CRATEDB_HOME` | directory of an extracted CrateDB release, with `bin/crate` and `lib/`: it runs as a local process, in place of a container | |
 //! | `CRATEDB_USERNAME` | for the server of `CRATEDB_CLUSTER_URL`, in `pg_url()`, and of a cluster that is deployed | none; `admin` |
 //! | `CRATEDB_PASSWORD` | the same; a deploy wants at least 24 characters; without it `pg_url()` on CrateDB Cloud has a user made for the session | none; random |

@@ -74,8 +74,7 @@ impl Set {
         let surely = bytes * 6 + self.files.len() * 64 < keeper::MAX_FRAME / 2;
         let frame =
             || keeper::encode(&keeper::FromClient::Migrations { checksum: checksum.to_owned(), files: self.sent() });
-        (!surely && frame().is_err())
-            .then(|| format!("they are {bytes} bytes, and the keeper takes no more than 1 MiB"))
+        (!surely && frame().is_err()).then(|| format!("they are {bytes} bytes, more than 1 MiB as JSON"))
     }
 
     /// The files, for the keeper.

@@ -27,7 +27,8 @@ pub(crate) use client::Client;
 pub(crate) use failure::code;
 pub(crate) use failure::{Statement, excerpt};
 pub(crate) use refresh::{quoted, refresh};
-pub(crate) use split::{split, without_leading_comments};
+#[cfg_attr(not(feature = "harness"), allow(unused_imports))]
+pub(crate) use split::{split, without_leading_comments, without_texts};
 #[cfg(feature = "harness")]
 pub(crate) use tokens::{Token, tokens};
 pub(crate) use wallet::{Credentials, Renewal, Renewer, Wallet};

@@ -2,11 +2,7 @@
 
 use std::cell::RefCell;
 use std::fmt::{Debug, Display};
-use std::future::{Future, ready};
-use std::pin::pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::Thread;
+use std::future::ready;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -130,25 +126,6 @@ impl<F> Eventually<F> {
             let _inside = callers.as_ref().map(Handle::enter);
             ready(Ok(judge(look(), &mut *right.borrow_mut())))
         };
-        block_on(within(Some(background::handle()), until(awaited, at, limit, judged)))
-    }
-}
-
-/// Drives a future on this thread, also inside a runtime, where tokio's own way panics.
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    struct Unpark(Thread);
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-    let mut context = Context::from_waker(&waker);
-    let mut future = pin!(future);
-    loop {
-        match future.as_mut().poll(&mut context) {
-            Poll::Ready(value) => return value,
-            Poll::Pending => std::thread::park(),
-        }
+        background::block_on(within(Some(background::handle()), until(awaited, at, limit, judged)))
     }
 }

@@ -1,9 +1,6 @@
 //! The SDK for programs that are not async.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
 
 use super::Query;
 use crate::background;
@@ -217,22 +214,8 @@ impl From<ManagedCluster> for crate::ManagedCluster {
 /// # Ok::<(), cratedb_test::Error>(())
 /// ```
 pub fn wait<F: Future>(future: F) -> F::Output {
-    struct Unpark(Thread);
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    crate::background::refuse_to_wait_for_itself();
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    // In a task whose budget is used up, tokio hands the wake-up to a scheduler that can't run while this thread is parked.
-    let mut future = std::pin::pin!(tokio::task::unconstrained(future));
-    loop {
-        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(value) => return value,
-            Poll::Pending => thread::park(),
-        }
-    }
+    background::refuse_to_wait_for_itself();
+    background::block_on(future)
 }
 
 #[cfg(test)]
@@ -240,6 +223,8 @@ mod tests {
     use std::future::poll_fn;
     use std::panic::catch_unwind;
     use std::sync::mpsc;
+    use std::task::Poll;
+    use std::thread;
     use std::time::Duration;
 
     use super::*;

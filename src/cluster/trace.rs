@@ -52,7 +52,7 @@ impl Trace {
     ) -> Result<T> {
         let number = self.sent(stmt);
         let answer = work.await;
-        self.answered(number, answer.as_ref().map(rows).map_err(told));
+        self.answered(number, answer.as_ref().map(rows).map_err(|error| told(stmt, error)));
         answer
     }
 
@@ -119,9 +119,10 @@ impl fmt::Display for Entry {
     }
 }
 
-/// The server's code and message, or ours, in one line.
-fn told(error: &Error) -> String {
+/// The server's code and message, or ours, in one line. A message may quote what must not be shown.
+fn told(stmt: &str, error: &Error) -> String {
     let text = match (error.code(), error.message()) {
+        (Some(code), _) if may_hold_secrets(stmt) => format!("refused (code {code})"),
         (Some(code), Some(message)) => format!("{message} (code {code})"),
         _ => error.to_string(),
     };
@@ -130,21 +131,15 @@ fn told(error: &Error) -> String {
 
 /// The beginning of a statement on one line. Of one that may hold a password, no text literal.
 fn shown(stmt: &str) -> String {
-    let lower = stmt.to_ascii_lowercase();
-    let secret = ["password", "secret", "token", "_key", "://"].iter().any(|word| lower.contains(word));
-    if secret { crate::sql::excerpt(&masked(stmt), WIDTH) } else { crate::sql::excerpt(stmt, WIDTH) }
+    match may_hold_secrets(stmt) {
+        true => crate::sql::excerpt(&crate::sql::without_texts(stmt), WIDTH),
+        false => crate::sql::excerpt(stmt, WIDTH),
+    }
 }
 
-/// Without what stands between single quotes. An unfinished text is masked to the end.
-fn masked(stmt: &str) -> String {
-    let mut all = String::new();
-    for (index, part) in stmt.split('\'').enumerate() {
-        match index % 2 {
-            0 => all.push_str(part),
-            _ => all.push_str("'…'"),
-        }
-    }
-    all
+fn may_hold_secrets(stmt: &str) -> bool {
+    let lower = stmt.to_ascii_lowercase();
+    ["password", "secret", "token", "_key", "://"].iter().any(|word| lower.contains(word))
 }
 
 /// The word with which a statement tries to begin or to end a transaction.
@@ -225,7 +220,7 @@ mod tests {
 
     #[test]
     fn no_literal_of_a_statement_that_may_hold_a_secret() {
-        assert_eq!(shown("CREATE USER u WITH (password = 'it''s me')"), "CREATE USER u WITH (password = '…''…')");
+        assert_eq!(shown("CREATE USER u WITH (password = 'it''s me')"), "CREATE USER u WITH (password = '…')");
         assert_eq!(shown("COPY t FROM 's3://key:secret@host/x' RETURN SUMMARY"), "COPY t FROM '…' RETURN SUMMARY");
         assert_eq!(shown("ALTER USER u SET (PASSWORD = 'geheim"), "ALTER USER u SET (PASSWORD = '…'");
         assert_eq!(shown("SELECT 'a'"), "SELECT 'a'");

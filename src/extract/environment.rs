@@ -5,6 +5,7 @@ use std::fmt;
 
 use url::Url;
 
+use crate::environment::percent_decoded;
 use crate::error::Result;
 use crate::secret::Secret;
 use crate::sql::Credentials;
@@ -62,20 +63,13 @@ impl Environment {
         self.set("PGHOST", url.host_str().unwrap_or_default().trim_matches(['[', ']']));
         self.set("PGPORT", url.port().unwrap_or(5432).to_string());
         self.set("PGDATABASE", url.path().trim_start_matches('/'));
-        self.set("PGUSER", decoded(url.username()).unwrap_or_default());
-        if let Some(password) = url.password().and_then(decoded) {
+        self.set("PGUSER", percent_decoded(url.username()));
+        if let Some(password) = url.password().map(percent_decoded) {
             self.set("PGPASSWORD", password);
         }
         let mode = url.query_pairs().find(|pair| pair.0 == "sslmode").map(|pair| pair.1.into_owned());
         self.set("PGSSLMODE", mode.unwrap_or_else(|| "disable".into()));
     }
-}
-
-/// A part of a URL without its percent signs.
-fn decoded(text: &str) -> Option<String> {
-    // Only these three mean something else in a form.
-    let form = format!("x={}", text.replace('+', "%2B").replace('&', "%26").replace('=', "%3D"));
-    url::form_urlencoded::parse(form.as_bytes()).map(|(_, value)| value.into_owned()).next()
 }
 
 impl Cluster {

@@ -8,6 +8,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::user;
+
 #[cfg(test)]
 mod tests;
 
@@ -183,7 +185,9 @@ fn together<'a>(verb: &str, items: impl Iterator<Item = (&'a str, String)>) -> O
 
 /// A role that somebody has can't be dropped. Users who go too are gone by then.
 fn revokes(made: &[&String], before: &Globals, after: &Globals) -> Vec<Step> {
-    let had = |name: &String| before.things.get(&Thing::User).is_none_or(|users| users.contains(name));
+    // Ours are in no list, and stay until the end of the session.
+    let had =
+        |name: &String| user::is_ours(name) || before.things.get(&Thing::User).is_none_or(|users| users.contains(name));
     let is_role = |name: &String| after.things.get(&Thing::Role).is_some_and(|roles| roles.contains(name));
     let of_made = after.granted.iter().filter(|(role, who)| made.contains(&role) && (had(who) || is_role(who)));
     of_made

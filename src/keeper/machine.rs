@@ -236,6 +236,9 @@ impl Machine {
 
     /// When the machine wants [`Event::Due`] next, if nothing happens before.
     pub(crate) fn deadline(&self) -> Option<Millis> {
+        if self.state == State::Gone {
+            return None;
+        }
         let of_state = match self.state {
             State::Recovering { until } | State::Warm { until } => Some(until),
             State::Owed { at, .. } => Some(at),

@@ -139,6 +139,8 @@ pub(super) struct Keeper {
     drops_in_flight: Vec<String>,
     /// So many of them the machine knows of.
     dropping: usize,
+    /// What could not be dropped, and will not be in this session.
+    not_dropped: Vec<String>,
     drop_warned: bool,
     /// Made for PostgreSQL drivers, now or by keepers that were killed; dropped at the end.
     users: Vec<String>,
@@ -189,6 +191,7 @@ impl Keeper {
             cleaner: None,
             drops_in_flight: Vec::new(),
             dropping: 0,
+            not_dropped: Vec::new(),
             drop_warned: false,
             users: Vec::new(),
             aftermath: Aftermath::of_a_predecessor(exclusive),

@@ -84,7 +84,13 @@ impl SetUps {
         let key = (session, name.to_owned());
         let Some(state) = self.0.get_mut(&key) else { return Default::default() };
         let State::Claimed(claims) = state else { return Default::default() };
-        let Some(first) = claims.pop_front_if(|first| first.client == client) else { return Default::default() };
+        let Some(first) = claims.pop_front_if(|first| first.client == client) else {
+            // Who only waited waits no more.
+            if matches!(ended, Ended::GivenUp) {
+                claims.retain(|claim| claim.client != client);
+            }
+            return Default::default();
+        };
         let (verdict, left) = match ended {
             Ended::GivenUp => {
                 let next = claims.front().map(|claim| claim.client);

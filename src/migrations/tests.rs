@@ -51,7 +51,7 @@ fn what_does_not_fit_into_a_message_is_applied_in_each_test() {
         Set { directory: "m", files }.wanted().apart
     };
     assert_eq!(set(1_000_000), None);
-    assert!(set(1 << 20).unwrap().contains("the keeper takes no more than 1 MiB"));
+    assert!(set(1 << 20).unwrap().contains("more than 1 MiB as JSON"));
 }
 
 #[test]

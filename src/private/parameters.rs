@@ -1,10 +1,7 @@
 //! The values that are made for the parameters of a test.
 
 use std::error::Error as StdError;
-use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::task::{self, Poll, Wake};
-use std::thread::{self, Thread};
+use std::pin::Pin;
 
 use super::Outcome;
 use crate::background;
@@ -42,7 +39,7 @@ pub async fn extract_awaited<T: FromCluster>(context: &Context, parameter: &'sta
 /// Makes the value of a parameter of a sync test. Connections and timers it needs are driven by the background thread.
 pub fn extract_sync<T: FromCluster>(context: &Context, parameter: &'static str) -> Outcome<T> {
     let _entered = background::handle().enter();
-    let made = block_on(T::from_cluster(&context.cluster));
+    let made = background::block_on(T::from_cluster(&context.cluster));
     made.map_err(|error| not_made::<T>(context, parameter, &*error))
 }
 
@@ -51,25 +48,4 @@ fn not_made<T>(context: &Context, parameter: &str, error: &(dyn StdError + Send 
     let test = &context.test;
     Error::new(Kind::Session, format!("cannot make the parameter `{parameter}`, a `{made}`, of the test `{test}`"))
         .because_of(error)
-}
-
-/// Polls in the calling thread, since the future of a `FromCluster` need not be `Send`.
-pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
-    struct Unpark(Thread);
-
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-
-    let waker = Arc::new(Unpark(thread::current())).into();
-    let mut context = task::Context::from_waker(&waker);
-    let mut future = pin!(future);
-    loop {
-        match future.as_mut().poll(&mut context) {
-            Poll::Ready(value) => return value,
-            Poll::Pending => thread::park(),
-        }
-    }
 }

@@ -3,7 +3,6 @@
 use std::error::Error as StdError;
 use std::pin::Pin;
 
-use super::parameters::block_on;
 use super::{Context, Outcome};
 use crate::background;
 use crate::cluster::Cluster;
@@ -158,7 +157,7 @@ pub async fn set_up_awaited<W>(context: &Context, setup: impl SetUp<W>) -> Outco
 pub fn set_up_sync<W>(context: &Context, setup: impl SetUp<W>) -> Outcome<()> {
     let _entered = background::handle().enter();
     let name = name_of(&setup);
-    let done = block_on(setup.set_up(&context.cluster));
+    let done = background::block_on(setup.set_up(&context.cluster));
     done.map_err(|error| not_set_up(context, name, &*error))
 }
 

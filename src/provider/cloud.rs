@@ -111,7 +111,7 @@ impl Cloud {
         let version = probe::answers_sql(&http_url, &wallet, patience, deadline, |text| progress.step(text))
             .await
             .map_err(|error| error.hint(format!("{} is running, says CrateDB Cloud", named(&cluster))))?;
-        let postgres = self.postgres(&cluster, &http_url, &wallet, progress).await;
+        let postgres = self.postgres(&cluster, &http_url, &wallet, deadline, progress).await;
         Ok(Resource {
             provider: "cloud".to_owned(),
             name: named(&cluster),

@@ -128,7 +128,11 @@ impl Container {
         intents.write(json.clone()).map_err(NotAcquired::nothing)?;
         tracing::info!(engine = engine.address.host, name = held.name, held.nodes, "this engine gets the containers");
         // Nothing is made before the image is there.
-        let image = self.image(engine, deadline, progress).await.map_err(NotAcquired::nothing)?;
+        let image = tokio::select! {
+            image = self.image(engine, deadline, progress) => image,
+            () = progress.unwanted() => Err(self.failed().because("nobody waits for it any more")),
+        };
+        let image = image.map_err(NotAcquired::nothing)?;
         match self.start(&held, engine, &image, intents.journal(), deadline, progress).await {
             Ok(resource) => Ok(Resource { held: json, ..resource }),
             // Removed here and not by a release, since nothing of it can be used; its log is in the error.
@@ -174,6 +178,7 @@ impl Container {
             *self.training.lock().unwrap_or_else(PoisonError::into_inner) = due;
             return Ok(resource);
         };
+        training.cache.used();
         match run(Cache::Use(file)).await {
             Ok(resource) => {
                 if let Some(said) = super::jvm::refusal(&engine.log(&held.name, "all").await.join("\n")) {
@@ -186,7 +191,9 @@ impl Container {
             Err(error) => {
                 tracing::warn!(%error, "the server did not start with the cache of its JVM");
                 progress.step("the server did not start with the cache of its JVM; starting again without it");
-                held.remove_at(engine, Instant::now() + REMOVAL).await?;
+                if let Err(kept) = held.remove_at(engine, Instant::now() + REMOVAL).await {
+                    return Err(error.hint(kept.to_string()));
+                }
                 let resource = run(Cache::None).await?;
                 training.cache.discard();
                 Ok(resource)

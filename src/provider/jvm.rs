@@ -73,7 +73,21 @@ pub(super) fn root(for_others: bool) -> Option<PathBuf> {
     roots().into_iter().find(|root| !for_others || root.ancestors().all(open))
 }
 
+/// It was used now: what was not used for long is removed first. By its path, since closing any descriptor of a lock's file
+/// lets go of the lock.
+pub(super) fn touch(path: &Path) {
+    let now = rustix::fs::Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
+    let times = rustix::fs::Timestamps { last_access: now, last_modification: now };
+    // A cache that can only be read is none that is cleaned up.
+    let _ = rustix::fs::utimensat(rustix::fs::CWD, path, &times, rustix::fs::AtFlags::empty());
+}
+
 impl Cache {
+    /// A server is given it.
+    pub(super) fn used(&self) {
+        touch(&self.dir.join(ABOUT));
+    }
+
     /// The one that depends on all of `parts`: an installation's path and files, its runtime, the flags.
     pub(super) fn of(root: &Path, parts: &[String]) -> Self {
         Self { dir: root.join(hash(parts)) }

@@ -182,13 +182,22 @@ fn whom(own: &Reservation, others: &[Reservation]) -> String {
 pub(super) fn available() -> Option<u64> {
     let read = |path: &str| std::fs::read_to_string(path).ok();
     let limits = [
-        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+        ("/sys/fs/cgroup", ["memory.max", "memory.current"], "inactive_file"),
+        ("/sys/fs/cgroup/memory", ["memory.limit_in_bytes", "memory.usage_in_bytes"], "total_inactive_file"),
     ];
-    let number = |path: &str| read(path)?.trim().parse::<u64>().ok();
-    let limited = limits.into_iter().find_map(|(limit, used)| Some(number(limit)?.saturating_sub(number(used)?)));
+    let limited = limits.into_iter().find_map(|(dir, files, cache)| {
+        let [limit, used] = files.map(|file| read(&format!("{dir}/{file}"))?.trim().parse::<u64>().ok());
+        let stat = read(&format!("{dir}/memory.stat")).unwrap_or_default();
+        Some(limit?.saturating_sub(used?.saturating_sub(reclaimable_in(&stat, cache))))
+    });
     let whole = read("/proc/meminfo").and_then(|text| available_in(&text));
     [limited, whole].into_iter().flatten().min()
+}
+
+/// What files take that nobody has read for long: the kernel gives it away before it refuses anything.
+fn reclaimable_in(stat: &str, name: &str) -> u64 {
+    let value = |line: &str| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok();
+    stat.lines().find_map(value).unwrap_or(0)
 }
 
 fn available_in(meminfo: &str) -> Option<u64> {

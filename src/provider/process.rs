@@ -136,6 +136,7 @@ impl Process {
         let flag = given.as_ref().map_or("", |(_, flag)| flag);
         if given.is_some() {
             tracing::info!(flag, "the JVM gets its cache");
+            cache.inspect(|cache| cache.used());
         }
         let failure = match self.start(flag, held, user, deadline, progress, intents).await {
             Ok((resource, None)) => return Ok(resource),

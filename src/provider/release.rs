@@ -266,6 +266,8 @@ impl Making<'_> {
         let (part, what) = (self.files.part(), format!("CrateDB {}", self.version));
         let room =
             |coming: Coming| self.room(coming.total.unwrap_or(0).saturating_sub(coming.at), coming.total.unwrap_or(0));
+        // Once: a mirror that has a wrong file and cuts connections would be asked for it for ever.
+        let mut again = true;
         loop {
             let resumed = fetch.file(&part, &what, self.deadline, self.progress, room).await?;
             let beside = at.with_suffix(".sha256");
@@ -281,7 +283,7 @@ impl Making<'_> {
                 }
                 Err(Unusable::Archive(why)) => {
                     fetch::forget(&part);
-                    if !resumed {
+                    if !(resumed && std::mem::take(&mut again)) {
                         return Err(why);
                     }
                     // The two parts may have been of different files.
@@ -408,10 +410,11 @@ fn place(archive: &Path, files: &Files, version: Version, record: &Record, stop:
             Some(found) => return Err(Failed::Archive(format!("it holds CrateDB {found}"))),
             None => return Err(Failed::Archive("its lib/ does not tell which version it is".to_owned())),
         }
-        sync(&unpacked)?;
-        remove_all(&dir)?;
         let new = files.record().with_extension("json.new");
         fs::write(&new, serde_json::to_vec_pretty(record).unwrap_or_default())?;
+        // With the record, which an empty file would not be.
+        sync(&unpacked)?;
+        remove_all(&dir)?;
         fs::rename(new, files.record())?;
         fs::rename(&unpacked, &dir)?;
         Ok(fs::File::open(dir.parent().unwrap_or(&dir))?.sync_all()?)

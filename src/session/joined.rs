@@ -39,8 +39,9 @@ async fn fitting(manifest_dir: PathBuf, wanted: Wanted) -> Result<Link> {
     let link = slot.get_or_init(|| join(settings)).await.clone()?;
     let ready = link.ready()?;
     let nodes = match wanted.nodes {
-        Some(_) => nodes(&link, &ready).await,
-        None => None,
+        // The keeper has counted those that it started.
+        Some(_) if matches!(ready.provider.as_str(), "url" | "cloud") => nodes(&link, &ready).await,
+        _ => None,
     };
     check(wanted, &ready, nodes).map(|()| link)
 }

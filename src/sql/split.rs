@@ -55,6 +55,40 @@ fn statement_end(text: &str) -> usize {
     text.len()
 }
 
+/// A statement without its texts, of whatever form, and without comments: what may hold a secret.
+pub(crate) fn without_texts(statement: &str) -> String {
+    let (mut all, mut at, mut after_word) = (String::new(), 0, false);
+    while let Some(c) = statement[at..].chars().next() {
+        let rest = &statement[at..];
+        let text = match c {
+            '\'' => Some(quoted(rest, '\'')),
+            'e' | 'E' if !after_word => escaped_string(rest),
+            '$' => dollar_quoted(rest),
+            _ => None,
+        };
+        let hidden = text.map(|length| (length, "'…'"));
+        let hidden = hidden.or_else(|| comment(rest).map(|length| (length, " ")));
+        let skipped = match (hidden, c) {
+            (Some((length, shown)), _) => {
+                all.push_str(shown);
+                length
+            }
+            (None, '"' | '`') => {
+                let length = quoted(rest, c);
+                all.push_str(&rest[..length]);
+                length
+            }
+            (None, _) => {
+                all.push(c);
+                c.len_utf8()
+            }
+        };
+        after_word = skipped == 1 && is_word(c);
+        at += skipped;
+    }
+    all
+}
+
 pub(super) fn is_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || c == '@'
 }
@@ -118,6 +152,20 @@ mod tests {
     #[test]
     fn semicolons_end_statements() {
         assert_eq!(split("SELECT 1; SELECT 2;\n\nSELECT 3"), ["SELECT 1", "SELECT 2", "SELECT 3"]);
+    }
+
+    #[test]
+    fn texts_of_all_forms_are_hidden_and_names_are_not() {
+        for (statement, shown) in [
+            ("CREATE USER a WITH (password = 'it''s')", "CREATE USER a WITH (password = '…')"),
+            ("/* don't */ CREATE USER a WITH (password = 'geheim')", "  CREATE USER a WITH (password = '…')"),
+            ("-- it's\nSET x = 'geheim'", " \nSET x = '…'"),
+            ("SET password = E'a\\'geheim'", "SET password = '…'"),
+            ("SET password = $$geheim$$ AND $1", "SET password = '…' AND $1"),
+            ("CREATE USER \"it's\" WITH (password = 'geheim", "CREATE USER \"it's\" WITH (password = '…'"),
+        ] {
+            assert_eq!(without_texts(statement), shown);
+        }
     }
 
     #[test]

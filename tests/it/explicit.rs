@@ -168,20 +168,37 @@ fn namespace() -> Command {
     inside
 }
 
+/// Whether there can be any here; says why not.
+fn namespaces() -> bool {
+    let output = namespace().arg("true").output().unwrap();
+    if !output.status.success() {
+        let why = String::from_utf8_lossy(&output.stderr).into_owned();
+        crate::support::skip("namespaces", &format!("no process namespace can be made here: {why}"));
+    }
+    output.status.success()
+}
+
+/// What it says, if all goes well.
+#[track_caller]
+fn told(mut inside: Command) -> String {
+    let output = inside.stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    said
+}
+
 #[test]
 fn a_process_of_another_process_namespace_belongs_to_it() {
+    if !namespaces() {
+        return;
+    }
     let (consumer, cloud) = (Consumer::of("explicit", Runner::Cargo), TestCloud::suspended());
     let holder = Holder::new(&consumer, &cloud);
     let mut inside = namespace();
     inside.arg(target_dir().join("debug/explicit_alone")).envs(cloud.environment()).env("CRATEDB_TEST_SESSION", NAME);
-    let output = inside.current_dir(&consumer.dir).stdin(Stdio::null()).output();
-    match output {
-        Ok(output) if output.status.success() => {
-            let said = String::from_utf8_lossy(&output.stderr).into_owned();
-            assert!(!said.contains("process 1 of its container"), "{said}");
-        }
-        other => crate::support::skip("namespaces", &format!("no process namespace can be made here: {other:?}")),
-    }
+    inside.current_dir(&consumer.dir);
+    let said = told(inside);
+    assert!(!said.contains("process 1 of its container"), "{said}");
     assert_eq!(cloud.counts(), (1, 0));
     assert_eq!(holder.release().one()["outcome"], "suspended");
     cloud.ends_with(1, 1);
@@ -190,21 +207,17 @@ fn a_process_of_another_process_namespace_belongs_to_it() {
 /// The keeper outside lives on, whatever number a process has in its container.
 #[test]
 fn process_one_as_the_test_is_told_only_where_the_keeper_ends_with_it() {
+    if !namespaces() {
+        return;
+    }
     let (consumer, cloud) = (Consumer::of("explicit", Runner::Cargo), TestCloud::suspended());
     let alone = || {
         let mut inside = namespace();
         inside.arg(target_dir().join("debug/explicit_alone")).envs(cloud.environment()).current_dir(&consumer.dir);
-        let output = inside.stdin(Stdio::null()).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        output.status.success().then_some(said.clone()).ok_or(said)
+        told(inside)
     };
     let holder = Holder::new(&consumer, &cloud);
-    let said = match alone() {
-        Ok(said) => said,
-        Err(said) => {
-            return crate::support::skip("namespaces", &format!("no process namespace can be made here: {said}"));
-        }
-    };
+    let said = alone();
     assert!(!said.contains("process 1 of its container") && !said.contains("can't outlive"), "{said}");
     assert_eq!(holder.release().one()["outcome"], "suspended");
     wait_for("the keeper's end", || match processes::keepers(cloud.path()) {
@@ -212,7 +225,7 @@ fn process_one_as_the_test_is_told_only_where_the_keeper_ends_with_it() {
         some => Err(some),
     });
 
-    let said = alone().unwrap();
+    let said = alone();
     assert!(said.contains("process 1 of its container") && !said.contains("can't outlive"), "{said}");
     assert_eq!(control(&consumer, &cloud, &["sweep"]).one()["outcome"], "repaired");
     cloud.ends_with(2, 2);
@@ -221,14 +234,13 @@ fn process_one_as_the_test_is_told_only_where_the_keeper_ends_with_it() {
 /// What kills the keeper together with the run also stands above it, which need not be said as well.
 #[test]
 fn process_one_as_the_runner_is_told_once() {
+    if !namespaces() {
+        return;
+    }
     let (consumer, cloud) = (Consumer::of("workspace", Runner::Cargo), TestCloud::suspended());
     let mut inside = namespace();
     inside.args(["cargo", "test", "-p", "b"]).current_dir(&consumer.dir).envs(cloud.environment());
-    let output = inside.stdin(Stdio::null()).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    if !output.status.success() {
-        return crate::support::skip("namespaces", &format!("no process namespace can be made here: {said}"));
-    }
+    let said = told(inside);
     assert!(said.contains("process 1 of its container") && !said.contains("can't outlive"), "{said}");
     // The keeper ended with it; what it left is there to be repaired.
     assert_eq!(control(&Consumer::of("explicit", Runner::Cargo), &cloud, &["sweep"]).one()["outcome"], "repaired");
@@ -408,14 +420,14 @@ fn sweep_tells_of_a_keeper_that_fails_and_of_one_that_is_silent() {
 /// If the container ends with it, so does the keeper.
 #[test]
 fn a_holder_that_is_process_one_is_told() {
+    if !namespaces() {
+        return;
+    }
     let (consumer, cloud) = (Consumer::of("explicit", Runner::Cargo), TestCloud::suspended());
     let mut inside = namespace();
     inside.arg(target_dir().join("debug/explicit_control")).args(["hold", NAME, "--wait"]);
-    let output = inside.envs(cloud.environment()).current_dir(&consumer.dir).stdin(Stdio::null()).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    if !output.status.success() {
-        return crate::support::skip("namespaces", &format!("no process namespace can be made here: {said}"));
-    }
+    inside.envs(cloud.environment()).current_dir(&consumer.dir);
+    let said = told(inside);
     assert!(said.contains("process 1 of its container"), "{said}");
     cloud.ends_with(1, 1);
 }

@@ -196,9 +196,13 @@ fn what_a_killed_keeper_made_is_dropped_by_the_next_and_not_what_a_test_has() {
 #[test]
 fn what_a_killed_run_with_its_keeper_made_is_dropped_by_the_next_run() {
     let consumer = Consumer::of("migrations", Runner::Cargo);
-    let held = Held::new(&consumer, Runner::Cargo);
+    let mut held = Held::new(&consumer, Runner::Cargo);
+    // Stopped first: it would drop what it has made once the run is dead.
+    let keeper = Pid::from_raw(held.cloud.keeper() as i32).unwrap();
+    kill_process(keeper, Signal::STOP).unwrap();
     held.run.signal_group(Signal::KILL);
-    held.kill_the_keeper();
+    held.run.wait();
+    kill_process(keeper, Signal::KILL).unwrap();
     let cloud = held.cloud;
     wait_for("the keeper's end", || match processes::keepers(cloud.path()) {
         none if none.is_empty() => Ok(()),

@@ -1,6 +1,6 @@
 //! Drivers of the PostgreSQL protocol as parameters of tests: on the stand-in, on a real server, on the simulated Cloud.
 
-use cratedb_cloud_simulator::{ClusterOptions, Options};
+use cratedb_cloud_simulator::{ClusterOptions, Fault, Options};
 
 use crate::support::cloud::{CLUSTER, TestCloud};
 use crate::support::consumer::Consumer;
@@ -80,4 +80,35 @@ fn what_a_killed_keeper_had_made_stays_while_its_tests_go_on() {
     run.finish().passed();
     cloud.ends_with(0, 0);
     assert_eq!(users(&cloud), Vec::<String>::new(), "the keeper's log:\n{}", cloud.log());
+}
+
+/// What the journal that was written last says.
+fn journal(cloud: &TestCloud) -> serde_json::Value {
+    let bytes = std::fs::read(cloud.file("journal").unwrap()).unwrap();
+    let slots = bytes.chunks(bytes.len() / 2).filter_map(|slot| {
+        let text = String::from_utf8_lossy(&slot[slot.iter().position(|byte| *byte == b'{')?..]).into_owned();
+        serde_json::Deserializer::from_str(&text).into_iter::<serde_json::Value>().next()?.ok()
+    });
+    slots.max_by_key(|record| record["sequence"].as_u64()).unwrap()
+}
+
+#[test]
+fn what_could_not_be_dropped_before_the_suspension_is_noted_for_the_next_session() {
+    let (cloud, meet) = (TestCloud::suspended(), tempfile::tempdir().unwrap());
+    let consumer = Consumer::of("deaths", Runner::Cargo);
+    let plan = Plan::new(&consumer, Runner::Cargo).cloud(&cloud).env("DEATH", "last:wait");
+    let mut run = plan.env("DEATH_DIR", meet.path().display().to_string()).in_order().start();
+    run.wait_for_file(&meet.path().join("here"));
+    cloud.simulator.cloud().fault(Fault::on("POST", "/_sql").hang().always());
+    std::fs::write(meet.path().join("go"), "x").unwrap();
+    run.finish().passed();
+    cloud.ends_with(1, 1);
+    let noted = journal(&cloud)["undropped"].clone();
+    let of = |part: &str| noted.as_array().unwrap().iter().filter(|name| name.as_str().unwrap().contains(part)).count();
+    assert_eq!((of("cratedb_test_user_"), of("_t5_last")), (1, 1), "{noted}; the keeper's log:\n{}", cloud.log());
+
+    cloud.simulator.cloud().clear_faults();
+    Plan::new(&consumer, Runner::Cargo).cloud(&cloud).env("DEATH", "none").in_order().run().passed();
+    cloud.ends_with(2, 2);
+    assert_eq!(journal(&cloud)["undropped"], serde_json::json!([]), "{}", cloud.log());
 }

@@ -8,7 +8,7 @@ use crate::process::sweep;
 use crate::support::consumer::Consumer;
 use crate::support::home::TestHome;
 use crate::support::run::{Plan, Runner};
-use crate::support::{processes, wait_for, wait_within};
+use crate::support::{processes, wait_within};
 
 fn run(home: &TestHome) {
     Plan::new(&Consumer::of("basic", Runner::Cargo), Runner::Cargo).args(&["--tests"]).home(home).run().passed();
@@ -17,23 +17,33 @@ fn run(home: &TestHome) {
 /// No trainer, no server, no data.
 #[track_caller]
 fn nothing_is_left(home: &TestHome) {
-    wait_for("the trainer's end", || match home.trainers() {
-        none if none.is_empty() => Ok(()),
-        some => Err((some, home.log())),
+    wait_within(PATIENCE, "the trainer's end", || {
+        hurry(home);
+        match home.trainers() {
+            none if none.is_empty() => Ok(()),
+            some => Err((some, home.log())),
+        }
     });
     assert_eq!((home.servers(), home.directories()), (vec![], vec![]), "{}", home.log());
 }
 
-/// A process of the least priority, on a machine that other tests keep busy: root can give it more.
+/// A trainer has the least priority, and other tests keep the machine busy.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Root can give it more.
+fn hurry(home: &TestHome) {
+    for pid in home.trainers().into_iter().chain(home.servers().into_iter().map(|(server, _)| server)) {
+        let group = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap());
+        let _ = rustix::process::setpriority_pgrp(group, 0);
+        let _ = fs::write(format!("/proc/{pid}/autogroup"), "0");
+    }
+}
+
 #[track_caller]
 fn wait_for_cache(home: &TestHome) -> PathBuf {
     let mut found = None;
-    wait_within(Duration::from_secs(300), "a cache", || {
-        for pid in home.trainers().into_iter().chain(home.servers().into_iter().map(|(server, _)| server)) {
-            let group = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap());
-            let _ = rustix::process::setpriority_pgrp(group, 0);
-            let _ = fs::write(format!("/proc/{pid}/autogroup"), "0");
-        }
+    wait_within(PATIENCE, "a cache", || {
+        hurry(home);
         found = home.caches().pop();
         if found.is_some() { Ok(()) } else { Err(home.log()) }
     });
@@ -97,15 +107,24 @@ fn where_ci_is_set_none_is_made_unless_it_is_asked_for() {
 fn with_a_trainer_at_work() -> (TestHome, u32) {
     let home = TestHome::with_jvm_that("case $CRATE_JAVA_OPTS in *AOTMode=record*) exec sleep 1000 ;; esac");
     run(&home);
-    let mut trainer = 0;
-    wait_for("a trainer's server", || match (&home.trainers()[..], home.servers().len()) {
-        ([one], 1) => {
-            trainer = *one;
-            Ok(())
-        }
-        seen => Err((format!("{seen:?}"), home.log())),
-    });
+    let trainer = trainer_at_work(&home);
     (home, trainer)
+}
+
+#[track_caller]
+fn trainer_at_work(home: &TestHome) -> u32 {
+    let mut trainer = 0;
+    wait_within(PATIENCE, "a trainer's server", || {
+        hurry(home);
+        match (&home.trainers()[..], home.servers().len()) {
+            ([one], 1) => {
+                trainer = *one;
+                Ok(())
+            }
+            seen => Err((format!("{seen:?}"), home.log())),
+        }
+    });
+    trainer
 }
 
 #[track_caller]
@@ -125,7 +144,9 @@ fn what_a_killed_trainer_leaves_is_removed_by_the_next_run() {
     kill(&home, trainer);
     run(&home);
     assert!(!left[0].exists(), "{}", home.log());
-    home.trainers().into_iter().for_each(processes::kill_and_wait);
+    // It tries again, and is not to be left behind.
+    kill(&home, trainer_at_work(&home));
+    sweep(&home);
 }
 
 #[test]
@@ -142,7 +163,8 @@ fn what_a_killed_trainer_leaves_is_removed_by_a_sweep() {
 fn a_run_does_not_wait_for_a_trainer_and_starts_no_second_one() {
     let (home, trainer) = with_a_trainer_at_work();
     run(&home);
-    wait_for("the second one's end", || {
+    wait_within(PATIENCE, "the second one's end", || {
+        hurry(&home);
         match (&home.trainers()[..], home.log().contains("another trainer is at it")) {
             ([one], true) if *one == trainer => Ok(()),
             (some, said) => Err((some.to_vec(), said)),

@@ -158,6 +158,7 @@ impl TestHome {
 
 impl Drop for TestHome {
     fn drop(&mut self) {
+        self.trainers().into_iter().for_each(processes::kill_and_wait);
         for (server, dir) in self.servers() {
             processes::kill_and_wait(server);
             let _ = fs::remove_dir_all(dir);

@@ -95,7 +95,8 @@ impl Server {
             "-Ccluster.routing.allocation.disk.threshold_enabled=false",
         ]);
         command.args(start.settings.iter().map(|setting| format!("-C{setting}")));
-        command.envs(start.java_options.as_ref().map(|options| ("CRATE_JAVA_OPTS", options)));
+        // By default without the file that other tests look for.
+        command.env("CRATE_JAVA_OPTS", start.java_options.as_deref().unwrap_or("-XX:-UsePerfData"));
         command.env("CRATE_HEAP_SIZE", "512m").env("CRATE_DISABLE_GC_LOGGING", "1").env_remove("JAVA_OPTS");
         if rustix::process::geteuid().is_root() {
             command.uid(NOBODY).gid(NOBODY);
@@ -103,15 +104,12 @@ impl Server {
                 std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
             }
         }
-        let mut process = command
-            .current_dir(files.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let address = address_in(process.stdout.take().unwrap());
-        let server = Self { process, address, _files: files };
+        command.current_dir(files.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut process = command.spawn().unwrap();
+        let log = process.stdout.take().unwrap();
+        // It ends with this, also if there never is an address.
+        let mut server = Self { process, address: String::new(), _files: files };
+        server.address = address_in(log);
         wait_for("a healthy server", || match server.ask("SELECT health FROM sys.cluster_health") {
             answer if answer.contains("GREEN") => Ok(()),
             answer => Err(answer),

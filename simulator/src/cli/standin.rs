@@ -201,6 +201,9 @@ impl postgres::Server for Node {
 
     /// Without authentication everybody who is there is believed.
     fn entry(&self, user: &str, _: IpAddr) -> Option<Entry> {
+        if let Some(why) = self.joined.refusal() {
+            return Some(Entry::Closed(why.into()));
+        }
         Some(match self.engine.engine().has_user(user) {
             true => Entry::Trust,
             false => Entry::Closed(format!("trust authentication failed for user \"{user}\"")),

@@ -132,7 +132,7 @@ fn write_binary(out: &mut BytesMut, value: &Value, ty: &Type) -> Result<()> {
         (value, ty) if is_json(ty) => out.put_slice(json(value).as_bytes()),
         (Value::Bool(b), Type::Boolean) => out.put_u8(u8::from(*b)),
         (Value::Int(millis), Type::TimestampTz | Type::Timestamp) => {
-            let micros = (millis - EPOCH_MILLIS).checked_mul(1000);
+            let micros = millis.checked_sub(EPOCH_MILLIS).and_then(|millis| millis.checked_mul(1000));
             out.put_i64(micros.ok_or_else(|| refuse("a time this far over the PostgreSQL protocol"))?);
         }
         (Value::Int(millis), Type::Date) => match i32::try_from(millis / time::DAY - EPOCH_DAYS) {

@@ -1,6 +1,6 @@
 //! A client that says exactly what it is told, and shows exactly what it hears.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -90,7 +90,10 @@ impl Client {
                 self.read.extend_from_slice(&buffer[..count]);
                 true
             }
-            // Reset, or no word for too long.
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                panic!("the server is silent, and the connection goes on")
+            }
+            // Reset.
             Err(_) => false,
         }
     }

@@ -227,7 +227,9 @@ impl World {
 
     fn check(&self) {
         let state = self.machine.state();
-        if state != State::Gone {
+        if state == State::Gone {
+            assert_eq!(self.machine.deadline(), None, "it would spin");
+        } else {
             assert!(!self.running || self.journal != Word::Clean, "something runs that no journal names");
         }
         if matches!(state, State::Up | State::Warm { .. }) {

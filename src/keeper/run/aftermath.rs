@@ -2,7 +2,6 @@
 
 use tokio::task::AbortHandle;
 
-use super::effects::lives_on;
 use super::{Event, FromKeeper, Input, Keeper};
 use crate::error::Result;
 use crate::keeper::globals::{self, Globals};
@@ -130,8 +129,8 @@ impl Keeper {
     /// The cluster goes, and what is not put back by now stays noted if the cluster lives on.
     pub(super) fn leave_aftermath(&mut self) {
         self.aftermath.end();
-        let Some(exclusive) = &self.aftermath.exclusive else { return };
-        if self.resource.as_ref().is_some_and(lives_on) {
+        let (Some(exclusive), Some(lives_on)) = (&self.aftermath.exclusive, self.fate()) else { return };
+        if lives_on {
             let text = format!(
                 "what `{}` changed outside its schema was not put back in time; the next session on this cluster does it",
                 exclusive.test

@@ -29,13 +29,33 @@ impl Keeper {
         }
     }
 
-    /// Begins to drop a schema or a user, as long as there is time for it.
+    /// Whether what is on the cluster survives a release; none if there is none, of whose data nobody knows anything.
+    pub(super) fn fate(&self) -> Option<bool> {
+        self.resource.as_ref().map(lives_on)
+    }
+
+    /// Begins to drop a schema or a user. Where there is no time for it any more, it is noted for the next session.
     pub(super) fn remove(&mut self, name: String) {
-        let Some(cleaner) = &self.cleaner else { return };
-        if matches!(self.machine.state(), State::Up | State::Warm { .. } | State::Acquiring | State::Probing) {
-            cleaner.remove(name.clone());
-            self.drops_in_flight.push(name);
+        let in_time =
+            matches!(self.machine.state(), State::Up | State::Warm { .. } | State::Acquiring | State::Probing);
+        self.remove_if(in_time, name);
+    }
+
+    pub(super) fn remove_if(&mut self, in_time: bool, name: String) {
+        match &self.cleaner {
+            Some(cleaner) if in_time => {
+                cleaner.remove(name.clone());
+                self.drops_in_flight.push(name);
+            }
+            _ if self.fate() == Some(true) => self.not_dropped.push(name),
+            _ => {}
         }
+    }
+
+    /// A cluster is there, maybe another one than before.
+    pub(super) fn forget_drops(&mut self) {
+        self.drops_in_flight.clear();
+        self.not_dropped.clear();
     }
 
     pub(super) fn cleaned(&mut self, name: &str, outcome: Result<()>) {
@@ -44,6 +64,8 @@ impl Keeper {
             self.unmake(name);
         }
         if let Err(error) = outcome {
+            // The next session tries again.
+            self.not_dropped.push(name.to_owned());
             let what = if user::is_ours(name) { "user" } else { "schema" };
             tracing::warn!(%error, name, "a {what} was not dropped");
             if !self.drop_warned
@@ -66,14 +88,15 @@ impl Keeper {
 
     /// A cluster that lives on should not keep the schemas of this run; a local server takes them with it.
     pub(super) fn finish_drops(&mut self, last: Last) {
-        let lives_on = self.resource.as_ref().is_some_and(lives_on);
-        self.close_stock(lives_on);
+        let fate = self.fate();
+        // Users first: they may do everything, and wait for nothing.
         if let Some(cleaner) = &self.cleaner {
             self.users.iter().for_each(|user| cleaner.remove(user.clone()));
             self.drops_in_flight.append(&mut self.users);
         }
+        self.close_stock(fate);
         self.after_drops = Some((Instant::now() + DROPS, last));
-        if lives_on {
+        if fate == Some(true) {
             self.drops_done_if_all();
         } else {
             self.drops_done();
@@ -103,11 +126,14 @@ impl Keeper {
         self.note_undropped();
     }
 
-    /// What could not be dropped in time is dropped by the next acquisition.
-    fn note_undropped(&mut self) {
-        let rest = std::mem::take(&mut self.drops_in_flight);
-        let mut rest = if self.resource.as_ref().is_some_and(lives_on) { rest } else { Vec::new() };
+    /// What could not be dropped in time is dropped by the next acquisition. Without a cluster that was here, what others
+    /// noted stays.
+    pub(super) fn note_undropped(&mut self) {
+        let Some(lives_on) = self.fate() else { return };
+        let all = self.users.iter().chain(&self.not_dropped).chain(&self.drops_in_flight);
+        let mut rest: Vec<String> = all.filter(|_| lives_on).cloned().collect();
         // A record that grows beyond its slot could not be written any more, the next intent neither.
+        rest.sort_by_key(|name| !user::is_ours(name));
         rest.truncate(UNDROPPED);
         let noted = self.with_journal(|journal| match journal.record.undropped == rest {
             true => Ok(()),

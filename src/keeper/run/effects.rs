@@ -189,6 +189,7 @@ impl Keeper {
         let (lives_on, user) = (lives_on(&resource), resource.user.clone());
         tracing::info!(resource = resource.name, version = %resource.version, ours = ?resource.ours, "the cluster is there");
         self.resource = Some(resource);
+        self.forget_drops();
         self.open_stock();
         if lives_on {
             let rest = self.with_journal(|journal| Ok(journal.record.undropped.clone())).unwrap_or_default();
@@ -360,6 +361,9 @@ impl Keeper {
         tracing::info!(outcome = word, detail, "released");
         self.report_release(word, &detail, outcome.is_ok());
         if outcome.is_ok() {
+            // With what came since the request.
+            self.note_undropped();
+            self.forget_drops();
             (self.resource, self.cleaner, self.renew_at) = (None, None, None);
         }
         outcome.is_ok()

@@ -202,13 +202,18 @@ impl Keeper {
 
     /// The cluster goes, and what is on it stays if the cluster does: so all that no test has is dropped. What is being
     /// made counts as being dropped from now on.
-    pub(super) fn close_stock(&mut self, lives_on: bool) {
+    pub(super) fn close_stock(&mut self, fate: Option<bool>) {
         self.stock.phase.send_replace(Phase::Stop);
         let ready = self.stock.prepared.close();
-        if !lives_on {
-            self.stock.names.clear();
-            self.note_stock();
-            return;
+        match fate {
+            // What others noted of a cluster that was not here stays.
+            None => return,
+            Some(false) => {
+                self.stock.names.clear();
+                self.note_stock();
+                return;
+            }
+            Some(true) => {}
         }
         if let Some(cleaner) = &self.cleaner {
             ready.iter().for_each(|schema| cleaner.remove(schema.clone()));

@@ -43,13 +43,8 @@ impl Keeper {
         let last = effects.iter().any(|effect| matches!(effect, Effect::Release | Effect::Exit));
         let machine = &self.machine;
         let left = self.set_ups.retain(|session| !last && machine.has(session));
-        let Some(cleaner) = self.cleaner.as_ref().filter(|_| matches!(before, State::Up | State::Warm { .. })) else {
-            return;
-        };
-        for schema in left {
-            cleaner.remove(schema.clone());
-            self.drops_in_flight.push(schema);
-        }
+        let in_time = matches!(before, State::Up | State::Warm { .. } | State::Probing | State::Down);
+        left.into_iter().for_each(|schema| self.remove_if(in_time, schema));
     }
 
     fn tell_of_set_ups(&mut self, tells: Vec<Tell>) {

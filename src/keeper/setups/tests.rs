@@ -76,6 +76,15 @@ fn what_is_given_up_is_done_by_the_next() {
 }
 
 #[test]
+fn who_only_waited_and_gives_up_waits_no_more() {
+    let mut all = claimed();
+    assert_eq!(all.ended(B, RUN, "x", Ended::GivenUp), Default::default());
+    assert_eq!(all.claim(B, RUN, "x", "b2".into()), None);
+    assert_eq!(all.leave(A), (vec![told(C, Verdict::Yours)], vec!["a".into()]), "B is behind C now");
+    assert_eq!(all.ended(C, RUN, "x", Ended::Done), (vec![told(B, done("c"))], None));
+}
+
+#[test]
 fn sessions_and_names_are_apart() {
     let mut all = claimed();
     assert_eq!(all.claim(B, OTHER, "x", "b".into()), Some(told(B, Verdict::Yours)));

@@ -1,6 +1,6 @@
 //! The way in for PostgreSQL drivers: a token is good for HTTP only, so they get a user and a password.
 
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use super::Cloud;
 use crate::cloud::lifecycle::{ADMIN, named};
@@ -11,6 +11,8 @@ use crate::secret::Secret;
 use crate::sql::{self, Client, Wallet, code};
 use crate::user;
 
+/// Everything else waits for it.
+const LIMIT: Duration = Duration::from_secs(15);
 /// CrateDB Cloud maps every cluster's PostgreSQL port to this one.
 const PORT: u16 = 5432;
 
@@ -30,6 +32,7 @@ impl Cloud {
         cluster: &Cluster,
         http_url: &str,
         wallet: &Wallet,
+        deadline: Instant,
         progress: &Progress,
     ) -> Postgres {
         // Clusters of CrateDB Cloud have addresses of their own, all of them https. Those of the simulator, and only those, are
@@ -47,7 +50,13 @@ impl Cloud {
             return Postgres { url: address(self.username(cluster), password), ..Postgres::default() };
         }
         progress.step(format!("making a user for PostgreSQL drivers on {}", named(cluster)));
-        match SessionUser::make(http_url, wallet).await {
+        let name = user::name(SystemTime::now());
+        let limit = deadline.min(Instant::now() + LIMIT);
+        let made = match tokio::time::timeout_at(limit.into(), SessionUser::make(&name, http_url, wallet)).await {
+            Ok(made) => made,
+            Err(_) => Err(Error::new(Kind::Timeout, "the server did not answer in time")),
+        };
+        match made {
             Ok(made) => Postgres { url: address(&made.name, &made.password), user: Some(made.name), hint: None },
             Err(error) => {
                 tracing::warn!(%error, "no user was made");
@@ -56,7 +65,8 @@ impl Cloud {
                      set CRATEDB_USERNAME and CRATEDB_PASSWORD to those of one",
                     named(cluster)
                 );
-                Postgres { hint: Some(hint), ..Postgres::default() }
+                // It may be there all the same.
+                Postgres { hint: Some(hint), user: Some(name), url: None }
             }
         }
     }
@@ -77,15 +87,15 @@ pub(super) struct SessionUser {
 }
 
 impl SessionUser {
-    pub(super) async fn make(http_url: &str, wallet: &Wallet) -> Result<Self> {
+    pub(super) async fn make(name: &str, http_url: &str, wallet: &Wallet) -> Result<Self> {
         let client = Client::new(http_url, None, wallet.clone())?;
-        let (name, password) = (user::name(SystemTime::now()), Secret::random()?);
+        let password = Secret::random()?;
         // As an argument: statements are shown to whoever may read `sys.jobs_log`, their arguments are not.
         let args = [sql::bind(password.expose())
             .map_err(|error| Error::new(Kind::Provider, "cannot send a password").because(error))?];
         let created = client.send(&format!("CREATE USER {name} WITH (password = ?)"), &args).await;
         let made = match created {
-            Ok(_) => grant(&client, &name).await,
+            Ok(_) => grant(&client, name).await,
             Err(error) => Err(error),
         };
         if let Err(error) = made {
@@ -93,7 +103,7 @@ impl SessionUser {
             let _ = client.send(&format!("DROP USER IF EXISTS {name}"), &[]).await;
             return Err(error);
         }
-        Ok(Self { name, password })
+        Ok(Self { name: name.to_owned(), password })
     }
 }
 

@@ -28,7 +28,8 @@ pub(crate) struct Leftover {
 ///
 /// # Errors
 ///
-/// When an engine does not say what it has. No engine is no error: then nothing is left that could be removed.
+/// When this process can't be told from others. No engine is no error: then nothing is left that could be removed. One that does not
+/// say what it has is a left-over that was not removed.
 pub(crate) async fn sweep(dry_run: bool, owes: impl Fn(&Path, &str) -> bool) -> Result<Vec<Leftover>, Error> {
     let own = Identity::own()?;
     let host = labels::host();
@@ -42,7 +43,15 @@ pub(crate) async fn sweep(dry_run: bool, owes: impl Fn(&Path, &str) -> bool) -> 
             now: SystemTime::now(),
             alive: &Identity::is_alive,
         };
-        let mut found = engine.ours().await?;
+        let mut found = match engine.ours().await {
+            Ok(found) => found,
+            // The others are looked at all the same.
+            Err(error) => {
+                let name = format!("of any name at {}", engine.address.host);
+                swept.push(Leftover { name, key: String::new(), why: "", removed: Some(Err(error)) });
+                continue;
+            }
+        };
         // Those that use another one's network have its name and a number: they go before it.
         found.sort_by(|one, other| other.name.cmp(&one.name));
         for Found { name, labels } in found {

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::platform::Platform;
 use super::trust::Trust;
 use crate::error::{Error, Kind, Result};
+use crate::provider::jvm;
 use crate::provider::process::home;
 use crate::version::Version;
 
@@ -67,9 +68,9 @@ impl Caches {
 
     /// The first that has a release which the server's user can read.
     pub(super) fn installed(&self, version: Version, platform: Platform) -> Option<Files> {
-        let all = self.releases().map(|dir| Files::of(&dir, version, platform));
-        all.into_iter()
-            .find(|files| files.is_installed() && is_own(&files.dir()) && closed_to_server(&files.dir()).is_none())
+        let all = self.releases().filter(|dir| trusted(dir, true).is_ok());
+        all.map(|dir| Files::of(&dir, version, platform))
+            .find(|files| is_own(&files.dir()) && files.is_installed() && closed_to_server(&files.dir()).is_none())
     }
 
     /// The first that can be used for a release that is not here yet, and why those before it can't.
@@ -137,22 +138,34 @@ impl Files {
 
     /// It was used now: what was not used for long is removed first.
     pub(super) fn touch(&self) {
-        touch(&self.lock());
+        jvm::touch(&self.lock());
     }
 }
 
-/// By its path, since closing any descriptor of a lock's file lets go of the lock.
-pub(super) fn touch(path: &Path) {
-    let now = rustix::fs::Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
-    let times = rustix::fs::Timestamps { last_access: now, last_modification: now };
-    // A cache that can only be read is none that is cleaned up.
-    let _ = rustix::fs::utimensat(rustix::fs::CWD, path, &times, rustix::fs::AtFlags::empty());
-}
-
-/// Whether what is run from there was put there by this user or by root.
+/// Whether what is run from there was put there by this user or by root: a link could lead anywhere.
 fn is_own(path: &Path) -> bool {
     let user = rustix::process::geteuid().as_raw();
-    fs::metadata(path).is_ok_and(|meta| meta.uid() == user || meta.uid() == 0)
+    let by_us = |meta: &fs::Metadata| meta.uid() == user || meta.uid() == 0;
+    fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir() && by_us(&meta) && meta.mode() & 0o002 == 0)
+}
+
+/// Why what is in a directory of a cache may be somebody else's: others can put something there. Where it is only read,
+/// root may have put it there.
+pub(super) fn trusted(dir: &Path, root_too: bool) -> Result<(), String> {
+    let user = rustix::process::geteuid().as_raw();
+    for dir in [dir.parent().unwrap_or(dir), dir] {
+        let meta = fs::symlink_metadata(dir).map_err(|error| error.to_string())?;
+        if !meta.is_dir() {
+            return Err(format!("{} is no directory", dir.display()));
+        }
+        if meta.uid() != user && !(root_too && meta.uid() == 0) {
+            return Err(format!("{} belongs to user {}", dir.display(), meta.uid()));
+        }
+        if meta.mode() & 0o022 != 0 {
+            return Err(format!("others may write to {} (mode {:o})", dir.display(), meta.mode() & 0o7777));
+        }
+    }
+    Ok(())
 }
 
 /// Makes `releases` if need be, or says why it can't be used.
@@ -160,15 +173,7 @@ fn usable(releases: &Path) -> Result<(), String> {
     make(releases).map_err(|error| error.to_string())?;
     rustix::fs::access(releases, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK)
         .map_err(|error| io::Error::from(error).to_string())?;
-    for dir in [releases.parent().unwrap_or(releases), releases] {
-        let meta = fs::symlink_metadata(dir).map_err(|error| error.to_string())?;
-        if meta.uid() != rustix::process::geteuid().as_raw() {
-            return Err(format!("{} belongs to user {}", dir.display(), meta.uid()));
-        }
-        if meta.mode() & 0o022 != 0 {
-            return Err(format!("others may write to {} (mode {:o})", dir.display(), meta.mode() & 0o7777));
-        }
-    }
+    trusted(releases, false)?;
     match closed_to_server(releases) {
         Some(closed) => Err(format!("{} is closed to others, and root's servers run as nobody", closed.display())),
         None => Ok(()),
@@ -244,6 +249,30 @@ mod tests {
             true => assert!(chosen.unwrap_err().to_string().contains("closed to others")),
             false => assert_eq!(chosen.unwrap().1, Vec::<String>::new()),
         }
+    }
+
+    #[test]
+    fn what_others_may_have_put_there_is_not_used() {
+        use std::os::unix::fs::symlink;
+        let dir = open_dir();
+        let (caches, real) = (Caches(vec![dir.path().join("c")]), dir.path().join("elsewhere"));
+        let files = Files::of(&dir.path().join("c/releases"), VERSION, platform());
+        install(&files, "6.4.3");
+        assert!(caches.installed(VERSION, platform()).is_some());
+        let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        for open in [dir.path().join("c"), dir.path().join("c/releases"), files.dir()] {
+            mode(&open, 0o777);
+            assert!(caches.installed(VERSION, platform()).is_none(), "{}", open.display());
+            mode(&open, 0o755);
+        }
+        for link in [files.dir(), dir.path().join("c/releases"), dir.path().join("c")] {
+            fs::rename(&link, &real).unwrap();
+            symlink(&real, &link).unwrap();
+            assert!(caches.installed(VERSION, platform()).is_none(), "{}", link.display());
+            fs::remove_file(&link).unwrap();
+            fs::rename(&real, &link).unwrap();
+        }
+        assert!(caches.installed(VERSION, platform()).is_some());
     }
 
     #[test]

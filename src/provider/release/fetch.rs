@@ -77,6 +77,11 @@ enum Ended {
 
 impl Ended {
     fn of(error: &reqwest::Error) -> Self {
+        if error.is_redirect() {
+            return Self::ForGood(
+                Error::new(Kind::Provider, "cannot follow where a download is said to be").because(plain(error)),
+            );
+        }
         match error.is_connect() {
             true => Self::Unreachable(plain(error)),
             false => Self::Again(plain(error)),
@@ -196,7 +201,10 @@ impl Fetch {
         }
         let response = request.send().await.map_err(|error| Ended::of(&error))?;
         let (offset, total) = match answer::judge(&asked, response.status(), response.headers()) {
-            Verdict::Whole => return Ok(()),
+            Verdict::Whole => {
+                resumed.store(true, Relaxed);
+                return Ok(());
+            }
             Verdict::From { offset, total } => (offset, total),
             Verdict::Useless(why) => {
                 forget(part);
@@ -342,7 +350,7 @@ fn origin_of(part: &Path) -> Option<Origin> {
     serde_json::from_slice(&fs::read(beside(part)).ok()?).ok()
 }
 
-/// Removes a partial file. What it was a part of goes last: without it the file is a part of nothing.
+/// Removes a partial file. What it was a part of goes first: without that the file is a part of nothing.
 pub(super) fn forget(part: &Path) {
     let _ = fs::remove_file(beside(part));
     let _ = fs::remove_file(part);
@@ -362,7 +370,12 @@ fn plain(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return if error.is_connect() { "no connection in time" } else { "nothing came any more" }.to_owned();
     }
-    let mut text = if error.is_connect() { "no connection" } else { "the answer was cut off" }.to_owned();
+    let what = match (error.is_connect(), error.is_redirect()) {
+        (true, _) => "no connection",
+        (_, true) => "a redirection",
+        _ => "the answer was cut off",
+    };
+    let mut text = what.to_owned();
     let mut cause = error.source();
     while let Some(inner) = cause {
         if inner.source().is_none() {

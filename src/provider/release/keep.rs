@@ -5,9 +5,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::cache::Caches;
+use super::cache::{Caches, trusted};
 use crate::error::Result;
 use crate::keeper::Locks;
+use crate::provider::jvm;
+use crate::version::Version;
 
 /// What something in a cache is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +36,13 @@ pub(crate) struct Entry {
     lock: PathBuf,
 }
 
+#[cfg(test)]
+impl Entry {
+    pub(super) fn lock_path(&self) -> &Path {
+        &self.lock
+    }
+}
+
 /// What became of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Removal {
@@ -44,18 +53,31 @@ pub(crate) enum Removal {
 
 /// Everything, in the order of its names.
 pub(crate) fn entries() -> Result<Vec<Entry>> {
-    entries_of(&Caches::of_this_machine())
+    let Caches(mut all) = Caches::of_this_machine();
+    // Those of JVMs may be at another place if root's home is closed to others.
+    for root in jvm::roots() {
+        let cache = root.parent().unwrap_or(&root).to_owned();
+        if !all.contains(&cache) {
+            all.push(cache);
+        }
+    }
+    entries_of(&Caches(all))
 }
 
 pub(super) fn entries_of(caches: &Caches) -> Result<Vec<Entry>> {
     let mut found = Vec::new();
     for cache in &caches.0 {
         for dir in ["releases", "jvm"] {
-            for path in paths_in(&cache.join(dir)) {
+            let place = cache.join(dir);
+            // What others may have put there is none of ours to remove.
+            if trusted(&place, false).is_err() {
+                continue;
+            }
+            for path in paths_in(&place) {
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
                 let known = match dir {
-                    "jvm" => path.is_dir().then_some((EntryKind::Jvm, &*name)),
-                    _ => kind_in_releases(&name, path.is_dir()),
+                    "jvm" => is_dir(&path).then(|| kind_in_jvm(&name)),
+                    _ => kind_in_releases(&name, is_dir(&path)),
                 };
                 if let Some((kind, stem)) = known {
                     let lock = path.with_file_name(format!("{stem}.lock"));
@@ -65,6 +87,19 @@ pub(super) fn entries_of(caches: &Caches) -> Result<Vec<Entry>> {
         }
     }
     Ok(found)
+}
+
+/// A link is none.
+fn is_dir(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir())
+}
+
+/// Where a cache is made has another name, and the lock of what it will be.
+fn kind_in_jvm(name: &str) -> (EntryKind, &str) {
+    match name.strip_suffix(".work").or_else(|| name.strip_suffix(".tmp")) {
+        Some(stem) => (EntryKind::Partial, stem),
+        None => (EntryKind::Jvm, name),
+    }
 }
 
 fn paths_in(dir: &Path) -> Vec<PathBuf> {
@@ -78,10 +113,15 @@ fn paths_in(dir: &Path) -> Vec<PathBuf> {
 /// record is what the next download is compared with.
 fn kind_in_releases(name: &str, is_dir: bool) -> Option<(EntryKind, &str)> {
     match (is_dir, name) {
-        (true, name) => match name.strip_suffix(".tmp") {
-            Some(stem) => Some((EntryKind::Partial, stem)),
-            None => Some((EntryKind::Release, name)),
-        },
+        (true, name) => {
+            let (kind, stem) = match name.strip_suffix(".tmp") {
+                Some(stem) => (EntryKind::Partial, stem),
+                None => (EntryKind::Release, name),
+            };
+            // As all installations are named: `<version>-<platform>`.
+            let is_ours = stem.split_once('-').is_some_and(|(version, _)| version.parse::<Version>().is_ok());
+            is_ours.then_some((kind, stem))
+        }
         (false, name) => {
             let archive = name.strip_suffix(".tar.gz").map(|stem| (EntryKind::Archive, stem));
             archive.or_else(|| Some((EntryKind::Partial, name.strip_suffix(".tar.gz.part")?)))
@@ -124,14 +164,14 @@ pub(crate) fn remove(entry: &Entry) -> Removal {
 
 /// Half of an installation must not look like one: it gets another name first.
 fn removed(path: &Path) -> io::Result<()> {
-    if !path.is_dir() {
+    if !is_dir(path) {
         if path.extension().is_some_and(|extension| extension == "part") {
             super::fetch::forget(path);
             return Ok(());
         }
         return fs::remove_file(path);
     }
-    if path.extension().is_some_and(|extension| extension == "tmp") {
+    if path.extension().is_some_and(|extension| extension == "tmp" || extension == "work") {
         return super::remove_all(path);
     }
     let mut other = path.to_owned().into_os_string();
@@ -143,14 +183,15 @@ fn removed(path: &Path) -> io::Result<()> {
 
 /// Whether a process runs a program from there: a server may outlive who started it.
 fn runs_from(dir: &Path) -> bool {
+    // As the kernel names it.
+    let dir = fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
     let all = fs::read_dir("/proc").into_iter().flatten().filter_map(std::result::Result::ok);
-    all.filter_map(|process| fs::read_link(process.path().join("exe")).ok()).any(|program| program.starts_with(dir))
+    all.filter_map(|process| fs::read_link(process.path().join("exe")).ok()).any(|program| program.starts_with(&dir))
 }
 
 /// What it takes on the disk.
 fn size_of(path: &Path) -> u64 {
     use std::os::unix::fs::MetadataExt as _;
     let own = fs::symlink_metadata(path).map_or(0, |meta| meta.blocks() * 512);
-    let is_dir = fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir());
-    own + if is_dir { paths_in(path).iter().map(|path| size_of(path)).sum() } else { 0 }
+    own + if is_dir(path) { paths_in(path).iter().map(|path| size_of(path)).sum() } else { 0 }
 }

@@ -15,6 +15,10 @@ async fn everything_is_listed_by_what_it_is_and_removed() {
     fs::write(other("/lib/ballast"), vec![1; 100_000]).unwrap();
     fs::create_dir_all(cache.join("jvm/0123abcd")).unwrap();
     fs::write(cache.join("jvm/0123abcd/about.json"), "{}").unwrap();
+    fs::create_dir_all(cache.join("jvm/4567cdef.work")).unwrap();
+    // None of ours: something else, and a way to somewhere else.
+    fs::create_dir_all(cache.join("releases/Documents")).unwrap();
+    std::os::unix::fs::symlink("/tmp", cache.join("releases/6.4.1-x")).unwrap();
     let listed = || {
         let all = keep::entries_of(&bench.releases.caches).unwrap();
         let name = |entry: &Entry| entry.path.file_name().unwrap().to_str().unwrap().to_owned();
@@ -29,6 +33,7 @@ async fn everything_is_listed_by_what_it_is_and_removed() {
             (EntryKind::Partial, "6.4.2-x.tmp".to_owned()),
             (EntryKind::Partial, format!("6.4.3-{platform}.tar.gz.part")),
             (EntryKind::Jvm, "0123abcd".to_owned()),
+            (EntryKind::Partial, "4567cdef.work".to_owned()),
         ]
     );
     let all = keep::entries_of(&bench.releases.caches).unwrap();
@@ -39,4 +44,29 @@ async fn everything_is_listed_by_what_it_is_and_removed() {
     }
     assert_eq!(listed(), []);
     assert!(!bench.file(".tar.gz.part.json").exists());
+}
+
+#[tokio::test]
+async fn nothing_is_listed_where_others_may_have_put_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let caches = Caches(vec![dir.path().join("c")]);
+    fs::create_dir_all(dir.path().join("c/releases/6.4.2-x")).unwrap();
+    assert_eq!(keep::entries_of(&caches).unwrap().len(), 1);
+    fs::set_permissions(dir.path().join("c/releases"), fs::Permissions::from_mode(0o777)).unwrap();
+    assert!(keep::entries_of(&caches).unwrap().is_empty());
+    fs::rename(dir.path().join("c/releases"), dir.path().join("moved")).unwrap();
+    fs::set_permissions(dir.path().join("moved"), fs::Permissions::from_mode(0o755)).unwrap();
+    std::os::unix::fs::symlink(dir.path().join("moved"), dir.path().join("c/releases")).unwrap();
+    assert!(keep::entries_of(&caches).unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_cache_that_is_made_now_is_in_use() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir_all(dir.path().join("c/jvm/4567cdef.work")).unwrap();
+    let lock = dir.path().join("c/jvm/4567cdef.lock");
+    let held = crate::keeper::Locks::take().try_lock(&lock).unwrap();
+    assert!(held.is_some());
+    let all = keep::entries_of(&Caches(vec![dir.path().join("c")])).unwrap();
+    assert_eq!(all[0].lock_path(), lock);
 }
