@@ -226,6 +226,14 @@ mod tests {
         assert_eq!(shown("SELECT 'a'"), "SELECT 'a'");
     }
 
+    #[tokio::test]
+    async fn what_the_server_says_of_a_statement_that_may_hold_a_secret_is_not_told() {
+        let trace = Trace::default();
+        sends(&trace, "CREATE USER u WITH (password = 'a' 'b')", Err(refused())).await;
+        let report = trace.report().unwrap();
+        assert!(report.ends_with("-> refused (code 4041)") && !report.contains("nope"), "{report}");
+    }
+
     #[test]
     fn warns_once_of_transactions_and_of_nothing_else() {
         for stmt in ["BEGIN", "-- all of it\nbegin;", "Commit", "ROLLBACK TO x", "start  transaction read only"] {
