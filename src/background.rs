@@ -86,9 +86,15 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
+/// Whether this is the thread that does the work.
+#[cfg_attr(not(feature = "harness"), allow(dead_code))]
+pub(crate) fn is_background() -> bool {
+    IS_BACKGROUND.get()
+}
+
 /// The thread that would have to do the work must not wait for it.
 pub(crate) fn refuse_to_wait_for_itself() {
-    assert!(!IS_BACKGROUND.get(), "cratedb-test: a blocking call on the thread {THREAD_NAME} would wait for itself");
+    assert!(!is_background(), "cratedb-test: a blocking call on the thread {THREAD_NAME} would wait for itself");
 }
 
 /// Runs `work` where it is, and gives back a panic in it as a value.

@@ -117,7 +117,8 @@ impl Lease {
             KeepSchema::Never => false,
         };
         let keep = wanted && lives_on && used;
-        if self.exclusive && used {
+        // The thread that reads the answer must not wait for it; then the keeper puts back all the same.
+        if self.exclusive && used && !background::is_background() {
             if let Some(text) = self.link.end_alone(self.id, passed, used, keep) {
                 speaker::say(&text);
             }
