@@ -72,11 +72,14 @@ fn main() {
     if wanted("migrations") {
         migrations::measure(&debug, scale, &mut table);
     }
-    let both = ["attach", "keeper"].into_iter().filter(|part| wanted(part)).collect::<Vec<_>>();
+    let both = ["attach", "keeper", "migrations_release"].into_iter().filter(|part| wanted(part)).collect::<Vec<_>>();
     if both.is_empty() {
         return;
     }
     let release = Project::build(Build::Release);
+    if wanted("migrations_release") {
+        migrations::measure_release(&release, scale, &mut table);
+    }
     for project in [&debug, &release] {
         if wanted("attach") {
             attach::measure(project, scale, &mut table);

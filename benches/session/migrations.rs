@@ -20,11 +20,24 @@ const JVM: &str = "-XX:TieredStopAtLevel=1 -XX:-UseG1GC -XX:+UseSerialGC";
 /// What tests do beside their statements, in milliseconds.
 const BODIES: [&str; 2] = ["0", "500"];
 
-pub fn measure(project: &Project, scale: Scale, table: &mut Table) {
-    let Some(home) = server::home() else { return };
+fn server() -> Option<Server> {
+    let home = server::home()?;
     let settings = SETTINGS.map(str::to_owned).into();
     let base = Some("/dev/shm".into());
-    let server = Server::start(&home, &Start { settings, java_options: Some(JVM.into()), base });
+    Some(Server::start(&home, &Start { settings, java_options: Some(JVM.into()), base }))
+}
+
+/// What a process's way into the session takes is mostly code that was not optimised.
+pub fn measure_release(project: &Project, scale: Scale, table: &mut Table) {
+    let Some(server) = server() else { return };
+    run(project, &server, Runner::Cargo, "ahead", "0", true);
+    eprintln!("migrations: nextest, ahead, bodies of 500 ms, release build");
+    let done = run(project, &server, Runner::Nextest, "ahead", "500", scale.processes < 100);
+    done.tell(table, "ahead", "nextest, bodies of 500 ms, release build");
+}
+
+pub fn measure(project: &Project, scale: Scale, table: &mut Table) {
+    let Some(server) = server() else { return };
     let quick = scale.processes < 100;
     // Both warm up what later runs use.
     run(project, &server, Runner::Cargo, "ahead", "0", true);
