@@ -25,7 +25,8 @@ async fn three_nodes_are_one_cluster_and_are_removed_together() {
     assert!(bench.intent(0)["server"].is_null(), "the directory is named before there is a process");
     assert_eq!(bench.release(&resource.held, OnExit::Auto).await, Released::Removed);
     is_gone(&dir);
-    says(bench.steps(), &["starting 3 nodes of CrateDB from ", "waiting for 3 nodes: "]);
+    // Whether it waited for them is chance: they may be one before anybody looks.
+    says(bench.steps(), &["starting 3 nodes of CrateDB from ", "waiting for process "]);
 }
 
 #[tokio::test]
