@@ -23,7 +23,7 @@ mod wallet;
 pub(crate) use answer::Answer;
 pub(crate) use bind::{bind, bind_row};
 pub(crate) use client::Client;
-#[cfg(all(feature = "harness", feature = "cloud"))]
+#[cfg(feature = "harness")]
 pub(crate) use failure::code;
 pub(crate) use failure::{Statement, excerpt};
 pub(crate) use refresh::{quoted, refresh};

@@ -119,10 +119,12 @@ impl fmt::Display for Entry {
     }
 }
 
-/// The server's code and message, or ours, in one line. A message may quote what must not be shown.
+/// The server's code and message, or ours, in one line. Both may quote what must not be shown.
 fn told(stmt: &str, error: &Error) -> String {
+    if may_hold_secrets(stmt) {
+        return error.code().map_or_else(|| "it failed".to_owned(), |code| format!("refused (code {code})"));
+    }
     let text = match (error.code(), error.message()) {
-        (Some(code), _) if may_hold_secrets(stmt) => format!("refused (code {code})"),
         (Some(code), Some(message)) => format!("{message} (code {code})"),
         _ => error.to_string(),
     };
@@ -232,6 +234,10 @@ mod tests {
         sends(&trace, "CREATE USER u WITH (password = 'a' 'b')", Err(refused())).await;
         let report = trace.report().unwrap();
         assert!(report.ends_with("-> refused (code 4041)") && !report.contains("nope"), "{report}");
+        let lost = Error::new(Kind::Transport, "cannot execute `CREATE USER u WITH (password = 'a')`");
+        sends(&trace, "CREATE USER u WITH (password = 'a')", Err(lost)).await;
+        let report = trace.report().unwrap();
+        assert!(report.ends_with("-> it failed") && !report.contains("'a'"), "{report}");
     }
 
     #[test]

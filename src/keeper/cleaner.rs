@@ -9,15 +9,13 @@ use tokio::task::JoinSet;
 
 use super::run::Input;
 use crate::error::Result;
-use crate::sql::{Client, Wallet};
+use crate::sql::{Client, Wallet, code, quoted};
 use crate::version::{Capabilities, Version};
 use crate::{schema, user};
 
 /// Statements under way at a time. CrateDB executes drops that wait together in one batch, so more at once is cheaper;
 /// connections are what they cost.
 const AT_ONCE: usize = 16;
-/// The code of `ProcessClusterEventTimeoutException`.
-const NOT_ITS_TURN: i32 = 5034;
 
 /// Cleans one cluster.
 #[derive(Clone)]
@@ -68,12 +66,11 @@ impl Cleaner {
     async fn dropped(&self, name: &str) -> Result<()> {
         loop {
             let outcome = match user::is_ours(name) {
-                true => self.client.send(&format!("DROP USER IF EXISTS {}", quote(name)), &[]).await.map(drop),
+                true => self.client.send(&format!("DROP USER IF EXISTS {}", quoted(name)), &[]).await.map(drop),
                 false => drop_schema(&self.client, self.able, name).await,
             };
             match outcome {
-                // It waited for 30 s behind what the server does first; nothing was dropped.
-                Err(error) if error.code() == Some(NOT_ITS_TURN) => tracing::info!(%error, name, "trying again"),
+                Err(error) if error.code() == Some(code::NOT_ITS_TURN) => tracing::info!(%error, name, "trying again"),
                 outcome => return outcome,
             }
         }
@@ -106,9 +103,9 @@ impl Cleaner {
 
 /// Drops a schema with all that is in it; nothing to do if it was never made.
 pub(crate) async fn drop_schema(client: &Client, able: Capabilities, schema: &str) -> Result<()> {
-    let quoted = quote(schema);
+    let own = quoted(schema);
     if able.drop_schema_cascade {
-        client.send(&format!("DROP SCHEMA IF EXISTS {quoted} CASCADE"), &[]).await?;
+        client.send(&format!("DROP SCHEMA IF EXISTS {own} CASCADE"), &[]).await?;
         return Ok(());
     }
     // Object by object: views first, since tables that they use can't be dropped under them.
@@ -121,7 +118,7 @@ pub(crate) async fn drop_schema(client: &Client, able: Capabilities, schema: &st
         );
         let mut drops = JoinSet::new();
         for (name,) in client.rows::<(String,)>(&list).await? {
-            let (client, stmt) = (client.clone(), format!("{statement} IF EXISTS {quoted}.{}", quote(&name)));
+            let (client, stmt) = (client.clone(), format!("{statement} IF EXISTS {own}.{}", quoted(&name)));
             drops.spawn(async move { client.send(&stmt, &[]).await.map(drop) });
         }
         for outcome in drops.join_all().await {
@@ -130,7 +127,7 @@ pub(crate) async fn drop_schema(client: &Client, able: Capabilities, schema: &st
     }
     drop_functions(client, schema).await?;
     if able.drop_schema {
-        client.send(&format!("DROP SCHEMA IF EXISTS {quoted}"), &[]).await?;
+        client.send(&format!("DROP SCHEMA IF EXISTS {own}"), &[]).await?;
     }
     Ok(())
 }
@@ -143,13 +140,9 @@ async fn drop_functions(client: &Client, schema: &str) -> Result<()> {
     );
     for (name, specific) in client.rows::<(String, String)>(&list).await? {
         let types = specific.split_once('(').map_or(")", |(_, types)| types);
-        client.send(&format!("DROP FUNCTION IF EXISTS {}.{}({types}", quote(schema), quote(&name)), &[]).await?;
+        client.send(&format!("DROP FUNCTION IF EXISTS {}.{}({types}", quoted(schema), quoted(&name)), &[]).await?;
     }
     Ok(())
-}
-
-fn quote(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 fn literal(text: &str) -> String {

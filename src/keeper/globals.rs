@@ -8,6 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::sql::quoted;
 use crate::user;
 
 #[cfg(test)]
@@ -241,10 +242,6 @@ pub(crate) fn sentence(test: &str, done: &[String], dropped: &[String], not: &[S
         parts.push(format!("NOT put back: {}", not.join(", ")));
     }
     (!parts.is_empty()).then(|| format!("`{test}` changed the cluster outside its schema: {}", parts.join("; ")))
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// A value as `SET GLOBAL` takes it; none for what has no form there.

@@ -134,9 +134,9 @@ impl Process {
     ) -> Result<Resource> {
         let given = cache.and_then(|cache| Some((cache, cache.flag()?)));
         let flag = given.as_ref().map_or("", |(_, flag)| flag);
-        if given.is_some() {
+        if let Some((cache, _)) = &given {
             tracing::info!(flag, "the JVM gets its cache");
-            cache.inspect(|cache| cache.used());
+            cache.used();
         }
         let failure = match self.start(flag, held, user, deadline, progress, intents).await {
             Ok((resource, None)) => return Ok(resource),

@@ -20,6 +20,9 @@ pub(crate) mod code {
     pub(crate) const NOT_AUTHORISED: i32 = 4010;
     pub(crate) const MISSING_PRIVILEGE: i32 = 4011;
     pub(crate) const RELATION_UNKNOWN: i32 = 4041;
+    /// `ProcessClusterEventTimeoutException`: it waited for 30 s behind what the server does first, and was not begun.
+    #[cfg_attr(not(feature = "harness"), allow(dead_code))]
+    pub(crate) const NOT_ITS_TURN: i32 = 5034;
 }
 
 /// A statement as errors name it.

@@ -61,7 +61,7 @@ async fn nothing_is_listed_where_others_may_have_put_it() {
 }
 
 #[tokio::test]
-async fn a_cache_that_is_made_now_is_in_use() {
+async fn the_lock_of_a_cache_that_is_made_is_that_of_the_cache() {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir_all(dir.path().join("c/jvm/4567cdef.work")).unwrap();
     let lock = dir.path().join("c/jvm/4567cdef.lock");
