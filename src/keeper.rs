@@ -6,10 +6,8 @@
 mod cleaner;
 mod clients;
 mod connection;
-mod files;
 mod globals;
 mod journal;
-mod lock;
 mod log;
 mod machine;
 mod maker;
@@ -24,15 +22,13 @@ mod watch;
 mod work;
 
 pub(crate) use cleaner::drop_schema;
-pub(crate) use files::{DIR_VARIABLE, KeyFiles, Places, initial_environment};
 pub(crate) use journal::{Journal, Left, Record};
-pub(crate) use lock::{Held as HeldLock, Locks};
 pub(crate) use machine::{AttemptId, Mode, Policy, Word};
 pub(crate) use protocol::{
     Decoder, FromClient, FromKeeper, Hello, Known, MAX_FRAME, Named, Open, Outcome as SetUpOutcome, PROTOCOL, Phase,
     Ready, SessionState, Snapshot, Spec, Turn, Verdict, encode, send_with_descriptors,
 };
-pub(crate) use takeover::{VARIABLE, own_program};
+pub(crate) use takeover::VARIABLE;
 
 /// What the keeper's lock file says about its holder: where to find it.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]

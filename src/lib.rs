@@ -173,6 +173,8 @@ mod extract;
 #[cfg(feature = "rstest")]
 pub mod fixture;
 #[cfg(feature = "harness")]
+mod host;
+#[cfg(feature = "harness")]
 mod keeper;
 #[cfg(feature = "harness")]
 mod migrations;

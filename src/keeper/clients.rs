@@ -8,7 +8,7 @@ use super::machine::{AttemptId, ClientId, Join, Machine, Mode, RunnerId, Session
 use super::protocol::{FromKeeper, Hello, Named, Open};
 use super::report::Report;
 use super::watch;
-use crate::session::process::Identity;
+use crate::host::process::Identity;
 
 /// Names of sessions that are over: whoever asks for one wants to know what became of its cluster.
 const REMEMBERED: usize = 64;

@@ -13,7 +13,7 @@ use super::protocol::{
     Decoder, FromClient, FromKeeper, Greeting, MAX_DESCRIPTORS, PROTOCOL, encode, receive_with_descriptors,
 };
 use super::run::Input;
-use crate::session::process::Identity;
+use crate::host::process::Identity;
 
 /// A client that does not say who it is must not keep the keeper.
 const HANDSHAKE: Duration = Duration::from_secs(10);

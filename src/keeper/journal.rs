@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::globals::Globals;
 use super::machine::{Policy, Word};
 use crate::error::{Error, Kind, Result};
-use crate::session::process::Identity;
+use crate::host::process::Identity;
 
 /// Of one slot. Two runners and a cluster id take 1 KiB.
 const SLOT: usize = 32 * 1024;

@@ -17,9 +17,9 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::state::{Phase, SessionState, Snapshot, Turn};
 use super::machine::{AttemptId, CutReason, Millis, Mode, Policy};
 use crate::error::{Error, Kind, Result};
+use crate::host::process::Identity;
 use crate::migrations::{File, Wanted};
 use crate::provider::Target;
-use crate::session::process::Identity;
 use crate::sql::Credentials;
 use crate::version::Version;
 

@@ -8,9 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::OnceCell;
 
 use super::link::Link;
-use super::process;
 use crate::error::{Error, Kind, Result};
-use crate::keeper::{Places, Ready};
+use crate::host::Places;
+use crate::host::process;
+use crate::keeper::Ready;
 use crate::settings::{Settings, Wanted};
 use crate::sql::Client;
 

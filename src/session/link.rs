@@ -14,10 +14,12 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
 
-use super::process::{Ancestry, Identity};
 use super::speaker::{self, Listener};
 use crate::error::{Error, Kind, Result};
-use crate::keeper::{AttemptId, FromClient, FromKeeper, KeyFiles, Known, Mode, Open, PROTOCOL, Ready, encode};
+use crate::host::KeyFiles;
+use crate::host::process::{Ancestry, Identity};
+use crate::host::say;
+use crate::keeper::{AttemptId, FromClient, FromKeeper, Known, Mode, Open, PROTOCOL, Ready, encode};
 use crate::migrations::{Set, Wanted};
 use crate::settings::Settings;
 use crate::sql::{Credentials, Wallet};
@@ -172,7 +174,7 @@ impl Link {
                     asked.answered = true;
                     return answer.unwrap_or_else(|_| Err(Error::new(Kind::Session, "the connection to the keeper is over")));
                 }
-                _ = shown.tick() => speaker::say(&format!("`{test}` waits for its turn on the cluster")),
+                _ = shown.tick() => say(&format!("`{test}` waits for its turn on the cluster")),
                 () = &mut deadline => {
                     return Err(self.silent(&format!("`{test}` waited for its turn"), limit));
                 }

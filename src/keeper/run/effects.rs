@@ -101,7 +101,7 @@ impl Keeper {
 
     fn deadline(&self) -> Instant {
         let limit = self.machine.policy().start_timeout;
-        crate::session::deadline_in(Duration::from_millis(limit))
+        crate::wait::deadline_in(Duration::from_millis(limit))
     }
 
     fn acquire(&mut self) {

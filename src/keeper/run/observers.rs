@@ -2,11 +2,11 @@
 
 use super::{ClientId, Event, FromKeeper, Keeper, Outbox, State};
 use crate::error::{Error, Kind};
+use crate::host::process::Identity;
 use crate::keeper::clients::About;
 use crate::keeper::machine::{Millis, RunnerId, SessionId};
 use crate::keeper::protocol::{Named, Phase, SessionState, Snapshot, Turn};
 use crate::provider::Target;
-use crate::session::process::Identity;
 
 /// Somebody who wants no cluster.
 pub(super) struct Observer {

@@ -7,12 +7,11 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::error::{Error, Kind, Result};
-use crate::keeper::{
-    Journal, KeyFiles, Left, Locks, Mode, Phase, Places, Policy, Record, SessionState, Snapshot, Turn, Word,
-};
+use crate::host::process::{Identity, command_of};
+use crate::host::{KeyFiles, Locks, Places};
+use crate::keeper::{Journal, Left, Mode, Phase, Policy, Record, SessionState, Snapshot, Turn, Word};
 use crate::provider::OnExit;
 use crate::session::Observer;
-use crate::session::process::{Identity, command_of};
 use crate::settings::Settings;
 
 /// One key: a cluster as settings name it, and what becomes of it.

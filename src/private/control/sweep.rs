@@ -13,11 +13,12 @@ use serde::Serialize;
 use super::finish::await_end;
 use super::status::{Lying, lying, unknown, working_directory};
 use crate::error::{Error, Kind, Result};
+use crate::host::process::by_name;
+use crate::host::{KeyFiles, Locks};
 use crate::keeper::{
-    FromClient, FromKeeper, Hello, Journal, KeyFiles, Left, Locks, PROTOCOL, Phase, Policy, Record, Spec, Word, encode,
+    FromClient, FromKeeper, Hello, Journal, Left, PROTOCOL, Phase, Policy, Record, Spec, Word, encode,
 };
 use crate::provider::Target;
-use crate::session::process::by_name;
 use crate::session::{Heard, Observer, reach};
 use crate::settings::target_of_key;
 

@@ -4,6 +4,7 @@ use tokio::sync::oneshot;
 
 use super::{Link, MARGIN, speaker};
 use crate::error::{Error, Kind, Result};
+use crate::host::say;
 use crate::keeper::{FromClient, Known, SetUpOutcome, Verdict};
 
 /// A question that is not answered yet.
@@ -35,7 +36,7 @@ impl Link {
                     Some(error) => error.clone(),
                     None => Error::new(Kind::Session, "the connection to the keeper is over"),
                 })?,
-                _ = shown.tick() => speaker::say(&format!("waiting for the set-up `{name}`, which another test does")),
+                _ = shown.tick() => say(&format!("waiting for the set-up `{name}`, which another test does")),
                 () = &mut deadline => return Err(self.too_long(name)),
             }
         };
