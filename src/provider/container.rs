@@ -401,3 +401,24 @@ async fn with_log(error: Error, held: &Held, engine: &Engine) -> Error {
 pub(crate) mod standin;
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod form_on_disk {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn of_a_container() {
+        let all = [
+            json!({ "provider": "container", "name": "cratedb-test-01234567", "nodes": 1, "engine": { "host": "unix:///var/run/docker.sock" } }),
+            json!({ "provider": "container", "name": "cratedb-test-01234567", "nodes": 3, "engine": { "host": "tcp://h:2376", "tls": "/home/ada/.docker" } }),
+            json!({ "provider": "container", "name": "cratedb-test-01234567", "nodes": 2, "engine": null }),
+        ];
+        for one in all {
+            assert_eq!(serde_json::to_value(Held::read(&one).unwrap()).unwrap(), one);
+        }
+        let old = Held::read(&json!({ "provider": "container", "name": "cratedb-test-00000000" })).unwrap();
+        assert_eq!((old.nodes, old.engine), (1, None));
+    }
+}

@@ -298,3 +298,24 @@ fn name(dir: &Path) -> String {
 
 #[cfg(all(test, feature = "container", target_os = "linux"))]
 mod tests;
+
+#[cfg(test)]
+mod form_on_disk {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn of_a_process() {
+        let server = |pid| json!({ "pid": pid, "start": 7, "namespace": 8, "boot": "b", "name": "java" });
+        let all = [
+            json!({ "provider": "process", "name": "cratedb-test-0123456789abcdef", "dir": "/dev/shm/cratedb-test-0123456789abcdef", "server": null, "outlives": false }),
+            json!({ "provider": "process", "name": "cratedb-test-0123456789abcdef", "dir": "/dev/shm/cratedb-test-0123456789abcdef", "server": server(1), "others": [server(2)], "outlives": true }),
+        ];
+        for one in all {
+            assert_eq!(json(&read(&one).unwrap()), one);
+        }
+        let old = json!({ "provider": "process", "name": "x", "dir": "/x", "server": null });
+        assert!(!read(&old).unwrap().outlives);
+    }
+}

@@ -64,3 +64,24 @@ impl Held {
         }
     }
 }
+
+#[cfg(test)]
+mod form_on_disk {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn of_a_cluster() {
+        let all = [
+            json!({ "provider": "cloud", "id": null, "name": "ci", "ours": "deployed", "allow_suspend": null, "known": null }),
+            json!({ "provider": "cloud", "id": "e1", "name": "ci", "ours": "resumed", "allow_suspend": true, "known": { "id": "o", "created": "2026-01-01" } }),
+            json!({ "provider": "cloud", "id": "e1", "name": "ci", "ours": "no", "allow_suspend": false, "known": null }),
+        ];
+        for one in all {
+            assert_eq!(Held::read(&one).unwrap().to_json(), one);
+        }
+        let old = json!({ "provider": "cloud", "name": "ci", "ours": "started" });
+        assert_eq!(Held::read(&old).unwrap().id, None);
+    }
+}
