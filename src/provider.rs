@@ -7,11 +7,16 @@
 // No provider alone uses all that they share.
 #![cfg_attr(not(all(feature = "cloud", feature = "container", feature = "process")), allow(dead_code))]
 
+#[cfg(test)]
+mod bench;
 mod chain;
 #[cfg(feature = "cloud")]
 mod cloud;
 #[cfg(feature = "container")]
 mod container;
+#[cfg(feature = "process")]
+pub(crate) mod download;
+mod held;
 #[cfg(any(feature = "process", feature = "container"))]
 #[cfg_attr(not(feature = "process"), allow(dead_code))]
 mod jvm;
@@ -19,8 +24,6 @@ mod local;
 mod memory;
 #[cfg(feature = "process")]
 mod process;
-#[cfg(feature = "process")]
-pub(crate) mod release;
 mod url;
 
 use std::path::{Path, PathBuf};
@@ -32,6 +35,7 @@ use tokio::sync::watch;
 pub(crate) use self::chain::Provider;
 #[cfg(feature = "container")]
 pub(crate) use self::container::{Leftover, sweep as sweep_containers};
+pub(crate) use self::held::Held;
 #[cfg(any(feature = "process", feature = "container"))]
 pub(crate) use self::jvm::{STEP as TRAINING_STEP, run as run_training};
 pub(crate) use crate::environment::CloudTarget;
@@ -118,7 +122,7 @@ pub(crate) enum JvmCache {
 }
 
 /// A cluster that answers SQL.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub(crate) struct Resource {
     /// `url`, `cloud`, `container` or `process`.
     pub(crate) provider: String,
@@ -138,7 +142,7 @@ pub(crate) struct Resource {
     /// A page where people can look at it.
     pub(crate) console: Option<String>,
     /// What `release`, `recover` and `credentials` need; no secrets. The last intent holds the same.
-    pub(crate) held: serde_json::Value,
+    pub(crate) held: Held,
 }
 
 /// What the harness did to make the resource available, and so what it owes.
@@ -282,12 +286,12 @@ impl Progress {
 /// one before.
 #[derive(Clone)]
 pub(crate) struct Intents {
-    write: Arc<dyn Fn(serde_json::Value) -> Result<()> + Send + Sync>,
+    write: Arc<dyn Fn(Held) -> Result<()> + Send + Sync>,
     journal: Option<PathBuf>,
 }
 
 impl Intents {
-    pub(crate) fn new(write: Arc<dyn Fn(serde_json::Value) -> Result<()> + Send + Sync>) -> Self {
+    pub(crate) fn new(write: Arc<dyn Fn(Held) -> Result<()> + Send + Sync>) -> Self {
         Self { write, journal: None }
     }
 
@@ -302,7 +306,7 @@ impl Intents {
     }
 
     /// Returns once `held` would survive a crash of this machine.
-    pub(crate) fn write(&self, held: serde_json::Value) -> Result<()> {
+    pub(crate) fn write(&self, held: Held) -> Result<()> {
         (self.write)(held)
     }
 }
@@ -319,5 +323,14 @@ pub(crate) fn clear_trainings(dry_run: bool) -> Vec<(String, Option<Result<()>>)
             tracing::warn!(%error, "nobody looks for what trainers left");
             Vec::new()
         }
+    }
+}
+
+/// Takes the name of an image apart: its name, and its tag if it has one.
+pub(crate) fn split_image(image: &str) -> (&str, Option<&str>) {
+    match image.rsplit_once(':') {
+        // A colon before a slash belongs to the port of a registry.
+        Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
+        _ => (image, None),
     }
 }

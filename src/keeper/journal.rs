@@ -14,6 +14,7 @@ use super::globals::Globals;
 use super::machine::{Policy, Word};
 use crate::error::{Error, Kind, Result};
 use crate::host::process::Identity;
+use crate::provider::Held;
 
 /// Of one slot. Two runners and a cluster id take 1 KiB.
 const SLOT: usize = 32 * 1024;
@@ -32,7 +33,7 @@ pub(crate) struct Record {
     /// The key in clear, for whoever looks at the file.
     pub(crate) key: String,
     /// What the provider wrote: names and labels chosen, ids.
-    pub(crate) held: Option<serde_json::Value>,
+    pub(crate) held: Option<Held>,
     pub(crate) policy: Option<Policy>,
     pub(crate) runners: Vec<Identity>,
     /// Schemas that a release did not wait for.
@@ -327,7 +328,7 @@ mod tests {
         let (_dir, path) = journal();
         let mut journal = Journal::open(&path, "k").unwrap();
         journal.write(|record| record.word = Word::Up).unwrap();
-        let error = journal.write(|record| record.held = Some("x".repeat(SLOT).into())).unwrap_err();
+        let error = journal.write(|record| record.held = Some(Held::Unreadable("x".repeat(SLOT).into()))).unwrap_err();
         assert!(error.to_string().contains("too long"), "{error}");
         assert_eq!(Journal::open(&path, "k").unwrap().record.word, Word::Up);
     }

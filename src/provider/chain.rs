@@ -3,41 +3,42 @@
 use std::time::Instant;
 
 #[cfg(feature = "cloud")]
-use super::cloud::Cloud;
-use super::local::Local;
-use super::url::Url;
-use super::{Acquired, Intents, OnExit, Progress, Released, Resource, Target};
+use super::cloud::CloudProvider;
+use super::local::LocalProvider;
+use super::url::UrlProvider;
+use super::{Acquired, Held, Intents, OnExit, Progress, Released, Resource, Target};
 use crate::error::Result;
 #[cfg(not(feature = "cloud"))]
 use crate::error::{Error, Kind};
 use crate::sql::Credentials;
 
-/// The one provider of a session.
+/// The provider of a session.
 ///
-/// Which one it is follows from the target alone, but for local servers, where it is the first that this machine has.
-/// One that is configured and fails is an error and never the next one's turn: a wrong API key must not silently become
-/// a container.
+/// The target alone decides which one it is. For local servers it is the first that this machine has. A configured
+/// provider that fails is an error and not followed by the next one: a wrong API key must not silently become a
+/// container.
 pub(crate) enum Provider {
-    Url(Url),
+    Url(UrlProvider),
     #[cfg(feature = "cloud")]
-    Cloud(Box<Cloud>),
-    Local(Box<Local>),
+    Cloud(Box<CloudProvider>),
+    Local(Box<LocalProvider>),
 }
 
 impl Provider {
-    /// Fails only for what can be told without a request: an endpoint that is no URL, a cargo feature that is off.
+    /// Returns the provider of a target. Fails only for reasons that need no request: an endpoint that is not a URL, or
+    /// a cargo feature that is off.
     pub(crate) fn chain(target: &Target) -> Result<Self> {
         match target {
-            Target::Url(target) => Ok(Self::Url(Url::new(target.clone()))),
+            Target::Url(target) => Ok(Self::Url(UrlProvider::new(target.clone()))),
             #[cfg(feature = "cloud")]
-            Target::Cloud(target) => Ok(Self::Cloud(Box::new(Cloud::new((**target).clone())?))),
+            Target::Cloud(target) => Ok(Self::Cloud(Box::new(CloudProvider::new((**target).clone())?))),
             #[cfg(not(feature = "cloud"))]
             Target::Cloud(target) => {
                 Err(Error::new(Kind::Setting, format!("cannot use {} of CrateDB Cloud", target.cluster))
                     .because("cratedb-test was built without its feature `cloud`")
                     .hint("add `cloud` to the features of cratedb-test in Cargo.toml"))
             }
-            Target::Local(target) => Ok(Self::Local(Box::new(Local::new(target.clone())))),
+            Target::Local(target) => Ok(Self::Local(Box::new(LocalProvider::new(target.clone())))),
         }
     }
 
@@ -51,13 +52,13 @@ impl Provider {
         }
     }
 
-    /// After a killed keeper: what the journal's last intent names, if it is there.
+    /// Returns the cluster of a killed keeper that the journal's last intent names, if it can be used.
     ///
-    /// A Cloud cluster that runs is adopted and comes back; an operation in flight is awaited first. A local server is
-    /// removed and never comes back, since nobody knows any more what its tests left in it.
+    /// A Cloud cluster that runs is taken over, after an operation in flight has ended. A local server is removed,
+    /// since nothing tells what its tests left in it.
     pub(crate) async fn recover(
         &self,
-        held: &serde_json::Value,
+        held: &Held,
         deadline: Instant,
         progress: &Progress,
     ) -> Result<Option<Resource>> {
@@ -69,14 +70,9 @@ impl Provider {
         }
     }
 
-    /// Lets go of what `held` names; the words of a resource and those of an intent are both good. Doing it again does
-    /// no harm.
-    pub(crate) async fn release(
-        &self,
-        held: &serde_json::Value,
-        on_exit: OnExit,
-        progress: &Progress,
-    ) -> Result<Released> {
+    /// Releases the cluster that `held` names, which is the record of a resource or of an intent. It may be called
+    /// again.
+    pub(crate) async fn release(&self, held: &Held, on_exit: OnExit, progress: &Progress) -> Result<Released> {
         match self {
             Self::Url(url) => Ok(url.release()),
             #[cfg(feature = "cloud")]
@@ -85,14 +81,14 @@ impl Provider {
         }
     }
 
-    /// Called once, at the keeper's end, with everything let go of.
+    /// Is called once, at the keeper's end and after the release.
     pub(crate) fn afterwards(&self) {
         if let Self::Local(local) = self {
             local.afterwards();
         }
     }
 
-    /// Credentials as fresh as they can be had: a new JWT on Cloud, the same ones elsewhere.
+    /// Returns fresh credentials: a new JWT on Cloud, the same ones elsewhere.
     pub(crate) async fn credentials(&self, resource: &Resource) -> Result<Credentials> {
         match self {
             #[cfg(feature = "cloud")]

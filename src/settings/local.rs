@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{Wanted, key, project_of};
 use crate::environment::{Sources, http_url, unreadable};
 use crate::error::{Error, Kind, Result};
-use crate::provider::{JvmCache, LocalKind, LocalTarget, Origin, Target};
+use crate::provider::{JvmCache, LocalKind, LocalTarget, Origin, Target, split_image};
 use crate::secret::Secret;
 use crate::version::Release;
 
@@ -70,11 +70,7 @@ fn image(sources: &Sources, wanted: Option<Release>, version: Release) -> String
     match (sources.get("CRATEDB_TEST_IMAGE"), wanted) {
         (None, _) => format!("crate:{version}"),
         (Some(image), None) => image,
-        // A colon before a slash belongs to the port of a registry.
-        (Some(image), Some(wanted)) => match image.rsplit_once(':') {
-            Some((name, tag)) if !tag.contains('/') => format!("{name}:{wanted}"),
-            _ => format!("{image}:{wanted}"),
-        },
+        (Some(image), Some(wanted)) => format!("{}:{wanted}", split_image(&image).0),
     }
 }
 

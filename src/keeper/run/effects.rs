@@ -9,7 +9,7 @@ use crate::keeper::machine::{AttemptId, ClientId, CutReason, Effect, FailReason,
 use crate::keeper::protocol::{FromClient, Ready};
 use crate::keeper::report::unix_millis;
 use crate::keeper::{cleaner::Cleaner, clients::Asked, work};
-use crate::provider::{Intents, NotAcquired, OnExit, Ours, Released, Resource};
+use crate::provider::{Held, Intents, NotAcquired, OnExit, Ours, Released, Resource};
 use crate::sql::{Credentials, Wallet};
 use crate::user;
 
@@ -85,7 +85,7 @@ impl Keeper {
         }
     }
 
-    pub(super) fn held(&self) -> Option<serde_json::Value> {
+    pub(super) fn held(&self) -> Option<Held> {
         let resource = self.resource.as_ref().map(|resource| resource.held.clone());
         resource.or_else(|| self.with_journal(|journal| Ok(journal.record.held.clone())).ok().flatten())
     }

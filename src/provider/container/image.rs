@@ -1,4 +1,4 @@
-//! Pulling an image: with whose credentials, how far it is, and why it can't be had.
+//! An image: its name, and pulling it with credentials, progress, and a reason if it fails.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -11,20 +11,23 @@ use futures_util::StreamExt as _;
 
 use super::engine::{Engine, EngineError, plain, status};
 use crate::error::{Error, Kind, Result};
-use crate::provider::Progress;
+use crate::provider::{Progress, split_image};
 
-/// People read it; an engine reports several times as often for each layer.
+/// The pause between progress reports, which people read. An engine reports each layer several times as often.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// A helper that wants to ask somebody would wait for ever: nobody sees what it shows.
+/// The limit for a credential helper. One that asks for a password would wait for ever, since its question is not
+/// shown.
 const HELPER: Duration = Duration::from_secs(20);
 
 impl Engine {
-    /// Pulls an image and gives its id. A killed keeper leaves nothing but layers, which the engine uses at the next try.
+    /// Pulls an image and returns its id. A killed keeper leaves nothing but layers, which the engine uses the next
+    /// time.
     pub(super) async fn pull(&self, image: &str, deadline: Instant, progress: &Progress) -> Result<String> {
         progress.step(format!("pulling image {image}, which is not on this machine yet"));
+        let (name, tag) = name_and_tag(image);
         let platform = std::env::var("DOCKER_DEFAULT_PLATFORM").unwrap_or_default();
-        let options = CreateImageOptionsBuilder::new().from_image(&with_tag(image)).platform(&platform).build();
+        let options = CreateImageOptionsBuilder::new().from_image(&format!("{name}:{tag}")).platform(&platform).build();
         let credentials = credentials(image).await;
         let mut layers = Layers::default();
         let mut told = String::new();
@@ -66,7 +69,7 @@ impl Engine {
     }
 }
 
-/// What is known of an image's layers.
+/// The progress of an image's layers.
 #[derive(Debug, Default)]
 struct Layers {
     all: HashMap<String, Layer>,
@@ -74,7 +77,7 @@ struct Layers {
 
 #[derive(Debug, Default)]
 struct Layer {
-    /// Bytes that are here, and all of them once that is known.
+    /// Bytes that have come, and all bytes once their number is known.
     here: i64,
     total: i64,
     done: bool,
@@ -83,7 +86,7 @@ struct Layer {
 impl Layers {
     fn take(&mut self, info: &CreateImageInfo) {
         let (Some(id), Some(status)) = (&info.id, &info.status) else { return };
-        // The first line has the tag in the place of a layer.
+        // The first line has the tag in place of a layer.
         if status.starts_with("Pulling from") {
             return;
         }
@@ -110,15 +113,13 @@ impl std::fmt::Display for Layers {
     }
 }
 
-/// Without a tag, an engine would pull all of them.
-fn with_tag(image: &str) -> String {
-    match image.rsplit_once(['/', '\\']).map_or(image, |(_, last)| last).contains([':', '@']) {
-        true => image.to_owned(),
-        false => format!("{image}:latest"),
-    }
+/// Returns the name and the tag of an image. Without a tag, an engine would pull all of them.
+pub(super) fn name_and_tag(image: &str) -> (&str, &str) {
+    let (name, tag) = split_image(image);
+    (name, tag.unwrap_or("latest"))
 }
 
-/// The name under which `docker login` keeps the credentials of an image's registry.
+/// Returns the name under which `docker login` keeps the credentials of an image's registry.
 fn registry(image: &str) -> &str {
     const HUB: &str = "https://index.docker.io/v1/";
     match image.split_once('/') {
@@ -127,7 +128,7 @@ fn registry(image: &str) -> &str {
     }
 }
 
-/// What `docker login` left for the image's registry; most images need nothing.
+/// Returns the credentials that `docker login` left for the image's registry. Most images need none.
 async fn credentials(image: &str) -> Option<DockerCredentials> {
     let server = registry(image).to_owned();
     let asked = {
@@ -160,7 +161,7 @@ async fn credentials(image: &str) -> Option<DockerCredentials> {
     }
 }
 
-/// Why an image can't be had, and what helps.
+/// Returns the error of a failed pull, with what helps.
 fn refused(image: &str, failed: String, error: &EngineError) -> Error {
     let said = plain(error);
     let (why, helps) = reason(image, status(error), &said);
@@ -171,7 +172,8 @@ fn refused(image: &str, failed: String, error: &EngineError) -> Error {
         .hint("CRATEDB_TEST_IMAGE names another image")
 }
 
-/// By what engines and registries say: there is no other sign, since every failure comes with the same status.
+/// Returns the reason and a hint by what engines and registries say. There is no other sign, since all failures have
+/// the same status.
 fn reason(image: &str, status: Option<u16>, said: &str) -> (&'static str, String) {
     let lower = said.to_lowercase();
     let any = |words: &[&str]| words.iter().any(|word| lower.contains(word));
@@ -226,15 +228,25 @@ mod tests {
     #[test]
     fn an_image_without_a_tag_is_the_latest_and_not_all() {
         let cases = [
-            ("crate", "crate:latest"),
-            ("crate:6.4.3", "crate:6.4.3"),
-            ("localhost:5000/crate", "localhost:5000/crate:latest"),
-            ("localhost:5000/crate:6.4", "localhost:5000/crate:6.4"),
-            ("crate@sha256:ab", "crate@sha256:ab"),
+            ("crate", ("crate", "latest")),
+            ("crate:6.4.3", ("crate", "6.4.3")),
+            ("localhost:5000/crate", ("localhost:5000/crate", "latest")),
+            ("localhost:5000/crate:6.4", ("localhost:5000/crate", "6.4")),
+            // Joined by a colon again, wherever both are sent.
+            ("crate@sha256:ab", ("crate@sha256", "ab")),
         ];
         for (image, expected) in cases {
-            assert_eq!(with_tag(image), expected);
+            assert_eq!(name_and_tag(image), expected);
         }
+    }
+
+    #[test]
+    fn an_image_has_a_name_and_a_tag() {
+        assert_eq!(name_and_tag("crate:6.4.3"), ("crate", "6.4.3"));
+        assert_eq!(name_and_tag("crate"), ("crate", "latest"));
+        assert_eq!(name_and_tag("localhost:5000/crate"), ("localhost:5000/crate", "latest"));
+        assert_eq!(name_and_tag("localhost:5000/crate:6.4"), ("localhost:5000/crate", "6.4"));
+        assert_eq!(name_and_tag("crate@sha256:ab"), ("crate@sha256", "ab"));
     }
 
     #[test]

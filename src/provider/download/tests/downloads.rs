@@ -1,4 +1,4 @@
-//! The way from the mirror into the cache: all that can happen to it.
+//! Downloads into the cache, all that can interrupt them, and the digests that archives must have.
 
 use super::*;
 
@@ -151,7 +151,7 @@ async fn what_is_no_release_of_that_version_is_refused_and_not_kept() {
 #[tokio::test]
 async fn plain_http_is_not_believed_and_not_followed() {
     let mut bench = Bench::new();
-    // Documentation addresses: nobody is asked.
+    // An address for documentation, to which no request is sent.
     bench.origin.mirror = Some(Secret::new("http://192.0.2.1/cratedb/"));
     says(bench.fails().await, &["cannot use http://192.0.2.1/", "plain http", "CRATEDB_TEST_SHA256", "https"]);
     let bench = Bench::serving(b"");
@@ -221,7 +221,7 @@ async fn the_newest_patch_is_what_the_mirror_has_else_what_is_here_else_what_was
 #[tokio::test]
 async fn when_nobody_waits_any_more_it_ends_and_keeps_what_has_come() {
     let mut bench = Bench::serving(&packed("6.4.3", SIZE));
-    bench.releases.patience.stall = Duration::from_secs(60);
+    bench.downloads.limits.stall = Duration::from_secs(60);
     bench.server.next(&[Odd::Stall(100_000)]);
     let (wanted, hears) = watch::channel(true);
     bench.progress = bench.progress.clone().while_wanted(hears);
@@ -242,16 +242,16 @@ async fn when_nobody_waits_any_more_it_ends_and_keeps_what_has_come() {
 #[tokio::test]
 async fn the_deadline_is_kept() {
     let mut bench = Bench::serving(&packed("6.4.3", SIZE));
-    bench.releases.patience.stall = Duration::from_secs(60);
+    bench.downloads.limits.stall = Duration::from_secs(60);
     bench.server.next(&[Odd::Stall(100_000)]);
     let deadline = Instant::now() + Duration::from_millis(300);
     let wanted = "6.4.3".parse().unwrap();
-    let error = bench.releases.obtain(wanted, &bench.origin, deadline, &bench.progress).await.err().unwrap();
+    let error = bench.downloads.obtain(wanted, &bench.origin, deadline, &bench.progress).await.err().unwrap();
     assert!(error.is_timeout(), "{error}");
     says(error, &["gave up waiting for the download of http://"]);
 }
 
-/// A file system of 512 KiB, where this user may make one.
+/// The test needs a file system of 512 KiB, and does nothing if this user can't mount one.
 #[tokio::test]
 async fn a_full_disk_is_told_before_and_while_it_fills() {
     let dir = open_dir();
@@ -270,9 +270,74 @@ async fn a_full_disk_is_told_before_and_while_it_fills() {
     bench.server.next(&[Odd::NoLength]);
     let meanwhile = bench.fails().await;
     let left = bench.part();
-    // Lazily: a lock's file stays open until this process ends.
+    // Lazily, since a lock's file stays open until this process ends.
     assert!(run("umount", &["-l"]));
     says(before, &["there is no room for CrateDB 6.4.3 in ", "MiB are needed", "cache prune", "XDG_CACHE_HOME"]);
     says(meanwhile, &["cannot write ", "No space left"]);
     assert_eq!(left, 0, "what fills the disk is removed");
+}
+
+fn trust_of(obtained: &Installation) -> Trust {
+    obtained.record.as_ref().unwrap().trust
+}
+
+#[tokio::test]
+async fn a_digest_that_a_setting_names_is_the_only_one() {
+    let archive = packed("6.4.3", 1000);
+    let mut bench = Bench::serving(&archive);
+    bench.origin.digests = vec!["0".repeat(64)];
+    // The mirror agrees with itself.
+    bench.server.has(&format!("{}.sha256", archive_of("6.4.3")), sha256(&archive).as_bytes());
+    says(bench.fails().await, &["its SHA-256 is ", &sha256(&archive), "CRATEDB_TEST_SHA256 has 000"]);
+    assert!(!bench.file(".tar.gz.part").exists() && !bench.file(".json").exists());
+    bench.origin.digests.push(sha256(&archive));
+    assert_eq!(trust_of(&bench.gets().await), Trust::Pinned);
+}
+
+#[tokio::test]
+async fn the_digest_beside_the_archive_has_to_fit() {
+    let archive = packed("6.4.3", 1000);
+    let bench = Bench::serving(&archive);
+    let beside = format!("{}.sha256", archive_of("6.4.3"));
+    for (text, why) in [("0".repeat(64), "beside it has 000"), ("<html>".into(), "does not begin with a SHA-256")] {
+        bench.server.has(&beside, text.as_bytes());
+        says(bench.fails().await, &[why]);
+    }
+    bench.server.has(&beside, format!("{}  crate-6.4.3.tar.gz\n", sha256(&archive).to_uppercase()).as_bytes());
+    assert_eq!(trust_of(&bench.gets().await), Trust::Beside);
+}
+
+#[tokio::test]
+async fn what_was_seen_first_is_what_comes_later() {
+    let (first, other) = (packed("6.4.3", 1000), packed("6.4.3", 1001));
+    let mut bench = Bench::serving(&first);
+    assert_eq!(trust_of(&bench.gets().await), Trust::FirstUse);
+    fs::remove_dir_all(bench.file("")).unwrap();
+    bench.server.has(&archive_of("6.4.3"), &other);
+    // The mirror agrees with itself.
+    bench.server.has(&format!("{}.sha256", archive_of("6.4.3")), sha256(&other).as_bytes());
+    let record = bench.file(".json").display().to_string();
+    says(bench.fails().await, &["an earlier download of this release had ", &sha256(&first), "remove ", &record]);
+    bench.server.has(&archive_of("6.4.3"), &first);
+    assert_eq!(trust_of(&bench.gets().await), Trust::Remembered);
+
+    fs::remove_dir_all(bench.file("")).unwrap();
+    bench.server.has(&archive_of("6.4.3"), &other);
+    bench.origin.digests = vec![sha256(&other)];
+    assert_eq!(trust_of(&bench.gets().await), Trust::Pinned, "a setting is a choice");
+}
+
+#[tokio::test]
+async fn an_archive_that_was_put_there_is_judged_by_the_same_rules() {
+    let archive = packed("6.4.3", 1000);
+    let mut bench = Bench::new();
+    fs::create_dir_all(bench.file("").parent().unwrap()).unwrap();
+    fs::write(bench.file(".tar.gz"), &archive).unwrap();
+    bench.origin.digests = vec!["0".repeat(64)];
+    says(bench.fails().await, &["CRATEDB_TEST_SHA256 has 000"]);
+    bench.origin.digests.clear();
+    fs::write(bench.file(".tar.gz.sha256"), "1".repeat(64)).unwrap();
+    says(bench.fails().await, &["beside it has 111"]);
+    fs::write(bench.file(".tar.gz.sha256"), sha256(&archive)).unwrap();
+    assert_eq!(trust_of(&bench.gets().await), Trust::Beside);
 }

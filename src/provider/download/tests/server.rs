@@ -1,34 +1,34 @@
-//! A mirror that does what it is told: serves parts, cuts, stalls, lies about sizes.
+//! A mirror that does what a test tells it: serves ranges, cuts connections, stalls, and sends wrong sizes.
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-/// How an answer differs from what a good server sends.
+/// An answer that differs from that of a good server.
 #[derive(Clone, Debug)]
 pub(super) enum Odd {
     /// Closes after so many bytes of the body.
     Cut(usize),
     /// Sends so many bytes of the body, and then nothing.
     Stall(usize),
-    /// Does not even answer.
+    /// Does not answer.
     Silence,
     Status(u16),
-    /// Says neither how long it is nor what it is a part of.
+    /// Sends neither a length nor a range.
     NoLength,
-    /// A redirection.
+    /// Redirects to this address.
     To(String),
 }
 
 #[derive(Default)]
 struct State {
     files: HashMap<String, Vec<u8>>,
-    /// For the next requests of an archive, in order; then it is good.
+    /// The reactions to the next requests for an archive, in order. After these all answers are good.
     odd: VecDeque<Odd>,
     no_ranges: bool,
     tag: Option<String>,
-    /// Path, and the range if one was asked for.
+    /// The path of each request, and its range if it asks for one.
     requests: Vec<(String, Option<String>)>,
     /// Connections that stall, kept open.
     open: Vec<TcpStream>,
@@ -72,7 +72,7 @@ impl Server {
         self.state.lock().unwrap().tag = tag.map(str::to_owned);
     }
 
-    /// The ranges that were asked for of archives.
+    /// Returns the ranges that requests for archives asked for.
     pub(super) fn ranges(&self) -> Vec<Option<String>> {
         let requests = &self.state.lock().unwrap().requests;
         requests.iter().filter(|(path, _)| path.ends_with(".tar.gz")).map(|(_, range)| range.clone()).collect()
@@ -107,7 +107,7 @@ impl Server {
             Some(Odd::Cut(length) | Odd::Stall(length)) => &body[..(*length).min(body.len())],
             _ => &body,
         };
-        // Whoever asked may have gone.
+        // The client may have gone.
         let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(sent));
         if matches!(odd, Some(Odd::Stall(_))) {
             keep(stream);

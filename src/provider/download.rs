@@ -1,15 +1,14 @@
-//! A release of CrateDB from the cache of this machine, which is downloaded if it is not there.
+//! An installation of CrateDB from the cache of this machine, downloaded if the cache lacks it.
 //!
-//! All projects of a user share the cache, so a release is made under a lock, and whoever uses one shares that lock until
-//! its process ends. An installation is complete or not there: it is unpacked beside its place and renamed. How it is
-//! believed to be the vendor's is the business of `trust`.
+//! All projects of a user share the cache. A process makes an installation under a lock, and each process that uses one
+//! shares that lock until it ends. An installation is complete or absent: it is unpacked beside its place and renamed.
+//! The module `trust` decides whether an archive is the vendor's.
 
 mod cache;
+mod content;
 mod fetch;
-mod keep;
+
 mod mirror;
-mod newest;
-mod platform;
 mod trust;
 mod unpack;
 
@@ -19,16 +18,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-pub(crate) use self::cache::Record;
-use self::cache::{Caches, Files};
-use self::fetch::{Coming, Fetch, Patience};
-pub(crate) use self::keep::{Entry, EntryKind, Removal, entries, remove};
-use self::mirror::{Location, Mirror};
-use self::newest::Said;
-use self::platform::Platform;
-use self::trust::Known;
-use self::unpack::Failed;
-use super::process::home;
+pub(crate) use self::cache::ArchiveRecord;
+use self::cache::{Caches, InstallationFiles};
+pub(crate) use self::content::{CacheEntry, EntryKind, Removal, entries, remove};
+use self::fetch::{Fetch, FetchLimits, Transferred};
+use self::mirror::{Location, Mirror, PatchSource, Platform};
+use self::trust::ExpectedDigests;
+use self::unpack::UnpackError;
+use super::process::installation;
 use super::{Origin, Progress};
 use crate::error::{Error, Kind, Result};
 use crate::host::{Lock, Locks};
@@ -36,56 +33,56 @@ use crate::version::{Release, Version};
 use crate::wait::{self, Look};
 
 const MIB: u64 = 1 << 20;
-/// What an installation takes, in sizes of its archive, at most.
+/// The maximum size of an installation, as a multiple of its archive's.
 const UNPACKED: u64 = 3;
 
-/// Where releases are looked for, and how patiently.
+/// The caches of installations, and the limits for fetching them.
 #[derive(Clone, Debug)]
-pub(crate) struct Releases {
+pub(crate) struct Downloads {
     caches: Caches,
-    patience: Patience,
+    limits: FetchLimits,
 }
 
-/// A release that can be used as long as this process lives.
+/// An installation that can be used as long as this process lives.
 #[derive(Clone, Debug)]
-pub(crate) struct Obtained {
+pub(crate) struct Installation {
     pub(crate) dir: PathBuf,
     pub(crate) version: Version,
-    /// What is known of its archive; nothing if the installation was put there as it is.
-    pub(crate) record: Option<Record>,
-    /// It was not there before.
+    /// The record of its archive. None if the installation was put there without one.
+    pub(crate) record: Option<ArchiveRecord>,
+    /// Set if this process has made it.
     pub(crate) new: bool,
 }
 
-/// What somebody may do with a release.
-enum Claim {
-    /// It is there, and nobody removes it as long as this process lives.
+/// The result of waiting for the lock of an installation.
+enum Claimed {
+    /// The installation exists, and no process removes it as long as this process lives.
     Use,
-    /// It is not there, and nobody else makes it meanwhile.
+    /// The installation is missing, and no other process makes it while this lock is held.
     Make(Lock),
 }
 
-/// Why an archive did not become an installation.
-enum Unusable {
-    /// Another archive may.
+/// The reason that an archive did not become an installation.
+enum InstallError {
+    /// The archive is unusable. Another one may be usable.
     Archive(Error),
     Machine(Error),
 }
 
-impl Releases {
+impl Downloads {
     pub(crate) fn of_this_machine() -> Self {
-        Self { caches: Caches::of_this_machine(), patience: Patience::USUAL }
+        Self { caches: Caches::of_this_machine(), limits: FetchLimits::USUAL }
     }
 
-    /// The release, downloaded from `origin` if it is not in a cache. Ends early if nobody waits for it any more; what was
-    /// downloaded by then is kept, and the next one goes on from there.
+    /// Returns the installation, downloaded from `origin` if no cache has it. Ends early when no client waits for it
+    /// any more. The part that was downloaded is kept, and the next download continues from there.
     pub(crate) async fn obtain(
         &self,
         wanted: Release,
         origin: &Origin,
         deadline: Instant,
         progress: &Progress,
-    ) -> Result<Obtained> {
+    ) -> Result<Installation> {
         tokio::select! {
             obtained = self.obtain_wanted(wanted, origin, deadline, progress) => obtained,
             () = progress.unwanted() => {
@@ -101,7 +98,7 @@ impl Releases {
         origin: &Origin,
         deadline: Instant,
         progress: &Progress,
-    ) -> Result<Obtained> {
+    ) -> Result<Installation> {
         let platform = Platform::of_this_machine()?;
         let mirror = Mirror::of(origin)?;
         let version = self.version(wanted, &mirror, platform, progress).await?;
@@ -114,16 +111,16 @@ impl Releases {
             }
         };
         let new = match claim(&files, version, deadline, progress).await? {
-            Claim::Use => false,
-            Claim::Make(held) => {
-                let making = Making { version, files: &files, origin, held: Arc::new(held), deadline, progress };
-                making.make(&mirror.archive(platform, version), self.patience).await?;
+            Claimed::Use => false,
+            Claimed::Make(held) => {
+                let making = InstallJob { version, files: &files, origin, held: Arc::new(held), deadline, progress };
+                making.make(&mirror.archive(platform, version), self.limits).await?;
                 keep_using(&files, making.held.clone());
                 true
             }
         };
         files.touch();
-        Ok(Obtained { dir: files.dir(), version, record: files.known(), new })
+        Ok(Installation { dir: files.dir(), version, record: files.known(), new })
     }
 
     async fn version(
@@ -137,7 +134,7 @@ impl Releases {
             Some(_) => None,
             None => self.listed(&mirror.index(platform)).await,
         };
-        let found = newest::newest(wanted, index.as_deref(), &self.caches.versions(platform));
+        let found = mirror::newest(wanted, index.as_deref(), &self.caches.versions(platform));
         let Some((version, said)) = found else {
             return Err(Error::new(Kind::Provider, format!("cannot tell which release CrateDB {wanted} is"))
                 .because(match index {
@@ -147,10 +144,10 @@ impl Releases {
                 .hint("name all three numbers, as in 6.4.3"));
         };
         match said {
-            Said::Wanted => {}
-            Said::Mirror => progress.step(format!("CrateDB {wanted} is {version}, the newest at the mirror")),
-            Said::Cache => progress.step(format!("CrateDB {wanted} is {version}, the newest in the cache")),
-            Said::Table => progress.step(format!(
+            PatchSource::Wanted => {}
+            PatchSource::Mirror => progress.step(format!("CrateDB {wanted} is {version}, the newest at the mirror")),
+            PatchSource::Cache => progress.step(format!("CrateDB {wanted} is {version}, the newest in the cache")),
+            PatchSource::Table => progress.step(format!(
                 "CrateDB {wanted} is {version}, the newest when cratedb-test {} was released",
                 env!("CARGO_PKG_VERSION")
             )),
@@ -158,40 +155,41 @@ impl Releases {
         Ok(version)
     }
 
-    /// What a mirror has, if it says so soon and nobody on the way could say it in its place.
+    /// Returns the versions that a mirror lists. Returns none if it does not answer soon, or if its answer could be
+    /// forged on the way.
     async fn listed(&self, index: &Location) -> Option<Vec<Version>> {
         if !index.is_authentic() {
             return None;
         }
         let page = match index {
-            Location::Http(url) => Fetch::new(url, self.patience).ok()?.index(url).await?,
+            Location::Http(url) => Fetch::new(url, self.limits).ok()?.index(url).await?,
             Location::File(dir) => {
                 let names = fs::read_dir(dir).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
                 names.collect::<Vec<_>>().join("\n")
             }
         };
-        Some(newest::named_in(&page))
+        Some(mirror::named_in(&page))
     }
 }
 
-/// Waits until a release is there, or until nobody else makes it.
-async fn claim(files: &Files, version: Version, deadline: Instant, progress: &Progress) -> Result<Claim> {
+/// Waits until an installation exists, or until no other process makes it.
+async fn claim(files: &InstallationFiles, version: Version, deadline: Instant, progress: &Progress) -> Result<Claimed> {
     let look = || async {
         let mut locks = Locks::take();
         match locks.try_share(&files.lock()) {
             Ok(Some(held)) if files.is_installed() => {
-                // Until this process ends.
+                // Kept until this process ends.
                 std::mem::forget(held);
-                return Ok(Look::Ready(Claim::Use));
+                return Ok(Look::Ready(Claimed::Use));
             }
             Ok(_) => {}
-            // A cache that can only be read is one from which nobody removes anything.
-            Err(_) if files.is_installed() => return Ok(Look::Ready(Claim::Use)),
+            // No process removes anything from a read-only cache.
+            Err(_) if files.is_installed() => return Ok(Look::Ready(Claimed::Use)),
             Err(error) => return Err(error),
         }
         if let Some(held) = locks.try_lock(&files.lock())? {
             held.write(&std::process::id().to_string());
-            return Ok(Look::Ready(Claim::Make(held)));
+            return Ok(Look::Ready(Claimed::Make(held)));
         }
         Ok(Look::NotYet(match locks.holder(&files.lock())? {
             Some(process) if process > 0 => {
@@ -204,29 +202,29 @@ async fn claim(files: &Files, version: Version, deadline: Instant, progress: &Pr
     wait::until(&format!("CrateDB {version} in {}", files.dir().display()), wait::NEIGHBOUR, deadline, told, look).await
 }
 
-/// Shares the lock from here on: who waits for the release may use it, and nobody may remove it.
-fn keep_using(files: &Files, held: Arc<Lock>) {
-    // Until this process ends: dropped, it would let go of what is shared, too.
+/// Shares the lock from here on, so that waiting processes can use the installation and none can remove it.
+fn keep_using(files: &InstallationFiles, held: Arc<Lock>) {
+    // Kept until this process ends. Dropping it would release the shared lock, too.
     std::mem::forget(held);
     if let Ok(shared) = Locks::take().try_share(&files.lock()) {
         std::mem::forget(shared);
     }
 }
 
-/// A release on its way into the cache.
-struct Making<'a> {
+/// An installation on its way into the cache.
+struct InstallJob<'a> {
     version: Version,
-    files: &'a Files,
+    files: &'a InstallationFiles,
     origin: &'a Origin,
-    /// Until the last thread that writes there has ended.
+    /// Held until the last thread that writes to the cache has ended.
     held: Arc<Lock>,
     deadline: Instant,
     progress: &'a Progress,
 }
 
-impl Making<'_> {
-    async fn make(&self, at: &Location, patience: Patience) -> Result<()> {
-        let mut known = Known {
+impl InstallJob<'_> {
+    async fn make(&self, at: &Location, limits: FetchLimits) -> Result<()> {
+        let mut known = ExpectedDigests {
             pinned: self.origin.digests.clone(),
             remembered: self.files.known().map(|record| record.sha256),
             beside: None,
@@ -240,7 +238,7 @@ impl Making<'_> {
                         "set CRATEDB_TEST_SHA256 to the SHA-256 of the archive, or CRATEDB_TEST_MIRROR to an https address",
                     ));
                 }
-                let fetch = Fetch::new(url, patience)?;
+                let fetch = Fetch::new(url, limits)?;
                 self.download(&fetch, at, &mut known).await.map_err(|error| self.with_other_ways(error))
             }
             Location::File(path) => {
@@ -256,17 +254,18 @@ impl Making<'_> {
                     known.beside = Some(self.digest_at(&Location::File(beside), &text)?);
                 }
                 self.install(path, at, &known).await.map_err(|unusable| match unusable {
-                    Unusable::Archive(error) | Unusable::Machine(error) => error,
+                    InstallError::Archive(error) | InstallError::Machine(error) => error,
                 })
             }
         }
     }
 
-    async fn download(&self, fetch: &Fetch, at: &Location, known: &mut Known) -> Result<()> {
+    async fn download(&self, fetch: &Fetch, at: &Location, known: &mut ExpectedDigests) -> Result<()> {
         let (part, what) = (self.files.part(), format!("CrateDB {}", self.version));
-        let room =
-            |coming: Coming| self.room(coming.total.unwrap_or(0).saturating_sub(coming.at), coming.total.unwrap_or(0));
-        // Once: a mirror that has a wrong file and cuts connections would be asked for it for ever.
+        let room = |coming: Transferred| {
+            self.room(coming.total.unwrap_or(0).saturating_sub(coming.at), coming.total.unwrap_or(0))
+        };
+        // Once only. Otherwise a mirror that has a wrong file and cuts connections would be asked for ever.
         let mut again = true;
         loop {
             let resumed = fetch.file(&part, &what, self.deadline, self.progress, room).await?;
@@ -281,56 +280,56 @@ impl Making<'_> {
                     fetch::forget(&part);
                     return Ok(());
                 }
-                Err(Unusable::Archive(why)) => {
+                Err(InstallError::Archive(why)) => {
                     fetch::forget(&part);
                     if !(resumed && std::mem::take(&mut again)) {
                         return Err(why);
                     }
-                    // The two parts may have been of different files.
+                    // The two parts may be of different files.
                     self.progress.step(format!("downloading {what} from the beginning, since {why}"));
                 }
-                // It may be used once there is room.
-                Err(Unusable::Machine(error)) => return Err(error),
+                // The archive may be usable once there is room.
+                Err(InstallError::Machine(error)) => return Err(error),
             }
         }
     }
 
-    /// From an archive that is there to an installation in its place.
-    async fn install(&self, archive: &Path, from: &Location, known: &Known) -> Result<(), Unusable> {
-        let archive_of = |why: String| Unusable::Archive(self.failed(from).because(why));
+    /// Checks an archive and makes it the installation.
+    async fn install(&self, archive: &Path, from: &Location, known: &ExpectedDigests) -> Result<(), InstallError> {
+        let archive_of = |why: String| InstallError::Archive(self.failed(from).because(why));
         let machine = |error: std::io::Error| {
             let place = self.files.dir();
-            Unusable::Machine(
+            InstallError::Machine(
                 Error::new(Kind::Provider, format!("cannot install CrateDB {} in {}", self.version, place.display()))
                     .because(error),
             )
         };
         self.progress.step(format!("checking and unpacking CrateDB {}", self.version));
         let path = archive.to_owned();
-        let digest = self.blocking(move |stop| trust::digest_of(&path, stop)).await.map_err(Unusable::Machine)?;
-        let Some(digest) = digest.map_err(machine)? else { return Err(Unusable::Machine(self.stopped())) };
+        let digest = self.blocking(move |stop| trust::digest_of(&path, stop)).await.map_err(InstallError::Machine)?;
+        let Some(digest) = digest.map_err(machine)? else { return Err(InstallError::Machine(self.stopped())) };
         let trust = known.judge(&digest).map_err(|why| match &known.remembered {
-            Some(_) if known.pinned.is_empty() => Unusable::Archive(self.failed(from).because(why).hint(format!(
+            Some(_) if known.pinned.is_empty() => InstallError::Archive(self.failed(from).because(why).hint(format!(
                 "if the vendor replaced it, set CRATEDB_TEST_SHA256, or remove {}",
                 self.files.record().display()
             ))),
             _ => archive_of(why),
         })?;
         let size = fs::metadata(archive).map_err(machine)?.len();
-        let record = Record { from: from.to_string(), sha256: digest.clone(), trust, size };
+        let record = ArchiveRecord { from: from.to_string(), sha256: digest.clone(), trust, size };
         let (path, files, version) = (archive.to_owned(), self.files.clone(), self.version);
         let placed = self.blocking(move |stop| place(&path, &files, version, &record, stop));
-        match placed.await.map_err(Unusable::Machine)? {
+        match placed.await.map_err(InstallError::Machine)? {
             Ok(()) => {}
-            Err(Failed::Archive(why)) => return Err(archive_of(why)),
-            Err(Failed::Machine(error)) => return Err(machine(error)),
-            Err(Failed::Stopped) => return Err(Unusable::Machine(self.stopped())),
+            Err(UnpackError::Archive(why)) => return Err(archive_of(why)),
+            Err(UnpackError::Machine(error)) => return Err(machine(error)),
+            Err(UnpackError::Stopped) => return Err(InstallError::Machine(self.stopped())),
         }
         self.progress.step(format!("CrateDB {} is there: SHA-256 {digest}, {trust}", self.version));
         Ok(())
     }
 
-    /// Work that would keep this thread from everything else. It ends soon after nobody waits for it.
+    /// Runs blocking work on another thread. The work stops soon after this future is dropped.
     async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&AtomicBool) -> T + Send + 'static) -> Result<T> {
         let stop = StopOnDrop(Arc::new(AtomicBool::new(false)));
         let (flag, held) = (stop.0.clone(), self.held.clone());
@@ -395,24 +394,30 @@ impl Drop for StopOnDrop {
     }
 }
 
-/// Unpacks beside the place and renames, once all of it is on the disk.
-fn place(archive: &Path, files: &Files, version: Version, record: &Record, stop: &AtomicBool) -> Result<(), Failed> {
+/// Unpacks beside the installation's place, syncs, and renames.
+fn place(
+    archive: &Path,
+    files: &InstallationFiles,
+    version: Version,
+    record: &ArchiveRecord,
+    stop: &AtomicBool,
+) -> Result<(), UnpackError> {
     let (unpacked, dir) = (files.unpacked(), files.dir());
-    // What a killed process left: nobody else is at it while the lock is held.
+    // Left by a killed process. No other one writes there while the lock is held.
     remove_all(&unpacked)?;
     let done = (|| {
         unpack::unpack(archive, &unpacked, stop)?;
         if !unpacked.join("bin/crate").is_file() {
-            return Err(Failed::Archive("it has no bin/crate".to_owned()));
+            return Err(UnpackError::Archive("it has no bin/crate".to_owned()));
         }
-        match home::version(&unpacked) {
+        match installation::version(&unpacked) {
             Some(found) if found == version => {}
-            Some(found) => return Err(Failed::Archive(format!("it holds CrateDB {found}"))),
-            None => return Err(Failed::Archive("its lib/ does not tell which version it is".to_owned())),
+            Some(found) => return Err(UnpackError::Archive(format!("it holds CrateDB {found}"))),
+            None => return Err(UnpackError::Archive("its lib/ does not tell which version it is".to_owned())),
         }
         let new = files.record().with_extension("json.new");
         fs::write(&new, serde_json::to_vec_pretty(record).unwrap_or_default())?;
-        // With the record, which an empty file would not be.
+        // This syncs the record, too, which might otherwise be empty after a crash.
         sync(&unpacked)?;
         remove_all(&dir)?;
         fs::rename(new, files.record())?;
@@ -425,6 +430,13 @@ fn place(archive: &Path, files: &Files, version: Version, record: &Record, stop:
     done
 }
 
+/// Returns the path whose file name has `suffix` in addition.
+fn suffixed(path: &Path, suffix: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(suffix);
+    path.into()
+}
+
 fn remove_all(dir: &Path) -> std::io::Result<()> {
     match fs::remove_dir_all(dir) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
@@ -432,7 +444,7 @@ fn remove_all(dir: &Path) -> std::io::Result<()> {
     }
 }
 
-/// One call for hundreds of files.
+/// Syncs the file system, which is one call for hundreds of files.
 #[cfg(target_os = "linux")]
 fn sync(dir: &Path) -> std::io::Result<()> {
     Ok(rustix::fs::syncfs(fs::File::open(dir)?)?)

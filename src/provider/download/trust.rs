@@ -1,8 +1,8 @@
-//! Why an archive is believed to be the vendor's: its SHA-256, and who said which one it has to be.
+//! Trust in an archive: its SHA-256 digest, and the source that says which digest it must have.
 //!
-//! In this order: digests that a setting names; the digest that this cache remembers of the same release; the one in
-//! `<archive>.sha256` beside it; else the first one that is seen, which is remembered. OpenPGP signatures, which the vendor
-//! publishes as `<archive>.asc`, are not checked.
+//! The sources, in this order: digests of a setting; the digest that this cache remembers of the same version; the file
+//! `<archive>.sha256` beside it; else the first digest that is seen, which is remembered. OpenPGP signatures, which the
+//! vendor publishes as `<archive>.asc`, are not checked.
 
 use std::fmt;
 use std::fs::File;
@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ring::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 
-/// Who said which digest an archive has.
+/// The source of an archive's expected digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Trust {
@@ -23,25 +23,25 @@ pub(crate) enum Trust {
     Remembered,
     /// The file beside the archive.
     Beside,
-    /// Nobody, but nobody on the way could change it.
+    /// No source, but the archive could not be forged on the way.
     FirstUse,
 }
 
-/// What is known of a release before its archive is there.
+/// The digests that are expected before the archive has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Known {
+pub(super) struct ExpectedDigests {
     pub(super) pinned: Vec<String>,
     pub(super) remembered: Option<String>,
     pub(super) beside: Option<String>,
 }
 
-impl Known {
-    /// Whether anybody but the archive's own source says which digest it has.
+impl ExpectedDigests {
+    /// Returns whether a source other than the archive's server names the digest.
     pub(super) fn is_enough(&self) -> bool {
         !self.pinned.is_empty() || self.remembered.is_some()
     }
 
-    /// Judges an archive by its digest; the error says what was expected and who said so.
+    /// Judges an archive by its digest. The error names the expected digest and its source.
     pub(super) fn judge(&self, digest: &str) -> Result<Trust, String> {
         if !self.pinned.is_empty() {
             return match self.pinned.iter().any(|pinned| pinned == digest) {
@@ -76,14 +76,14 @@ impl fmt::Display for Trust {
     }
 }
 
-/// The digest in a file as `sha256sum` writes it, or alone.
+/// Returns the digest in a file as `sha256sum` writes it, or alone.
 pub(super) fn digest_in(text: &str) -> Option<String> {
     let digest = text.split_whitespace().next()?;
     let is_one = digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
     is_one.then(|| digest.to_ascii_lowercase())
 }
 
-/// SHA-256 of a file in hexadecimal digits; none if `stop` ended it.
+/// Returns the SHA-256 of a file in hexadecimal digits, or none if `stop` ended it.
 pub(super) fn digest_of(file: &Path, stop: &AtomicBool) -> io::Result<Option<String>> {
     let (mut file, mut context) = (File::open(file)?, Context::new(&SHA256));
     let mut buffer = vec![0; 256 << 10];
@@ -103,9 +103,9 @@ pub(super) fn digest_of(file: &Path, stop: &AtomicBool) -> io::Result<Option<Str
 mod tests {
     use super::*;
 
-    fn known(pinned: &[&str], remembered: Option<&str>, beside: Option<&str>) -> Known {
+    fn known(pinned: &[&str], remembered: Option<&str>, beside: Option<&str>) -> ExpectedDigests {
         let own = |text: &str| text.to_owned();
-        Known {
+        ExpectedDigests {
             pinned: pinned.iter().copied().map(own).collect(),
             remembered: remembered.map(own),
             beside: beside.map(own),

@@ -9,7 +9,7 @@ use tar::Header;
 
 use super::*;
 
-/// What is packed: a name, a kind, a mode, and the content or where it leads.
+/// An entry: a name, a kind, a mode, and the content or the target of a link.
 type Packed<'a> = (&'a str, EntryType, u32, &'a str);
 
 /// Written by hand, since the library refuses to pack what it would refuse to unpack.
@@ -50,21 +50,21 @@ impl Bench {
         self.dir.path().join("into")
     }
 
-    fn unpack(&self, archive: &[u8]) -> Result<(), Failed> {
+    fn unpack(&self, archive: &[u8]) -> Result<(), UnpackError> {
         self.unpack_unless(archive, &AtomicBool::new(false))
     }
 
-    fn unpack_unless(&self, archive: &[u8], stop: &AtomicBool) -> Result<(), Failed> {
+    fn unpack_unless(&self, archive: &[u8], stop: &AtomicBool) -> Result<(), UnpackError> {
         let path = self.dir.path().join("a.tar.gz");
         fs::write(&path, archive).unwrap();
         unpack(&path, &self.target(), stop)
     }
 
-    /// Why it is refused; nothing may be outside.
+    /// Returns the reason for which an archive is refused. Nothing may be written outside.
     #[track_caller]
     fn refuses(entries: &[Packed<'_>]) -> String {
         let bench = Self::new();
-        let Err(Failed::Archive(why)) = bench.unpack(&packed(entries)) else { panic!("{entries:?} is unpacked") };
+        let Err(UnpackError::Archive(why)) = bench.unpack(&packed(entries)) else { panic!("{entries:?} is unpacked") };
         let mut names: Vec<_> =
             fs::read_dir(bench.dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         names.sort();
@@ -161,7 +161,7 @@ fn what_is_damaged_is_no_release_wherever_the_damage_is() {
     let mut other = whole.clone();
     other[whole.len() - 8] ^= 1;
     for damaged in [&whole[..whole.len() / 2], &whole[..whole.len() - 4], &flipped, &other, b"<html>", b""] {
-        let Err(Failed::Archive(why)) = Bench::new().unpack(damaged) else { panic!("{} bytes", damaged.len()) };
+        let Err(UnpackError::Archive(why)) = Bench::new().unpack(damaged) else { panic!("{} bytes", damaged.len()) };
         assert!(why.starts_with("it is damaged: "), "{why}");
     }
 }
@@ -169,7 +169,7 @@ fn what_is_damaged_is_no_release_wherever_the_damage_is() {
 #[test]
 fn it_stops_when_nobody_wants_it() {
     let archive = packed(&[("crate/a", FILE, 0o644, "x")]);
-    assert!(matches!(Bench::new().unpack_unless(&archive, &AtomicBool::new(true)), Err(Failed::Stopped)));
+    assert!(matches!(Bench::new().unpack_unless(&archive, &AtomicBool::new(true)), Err(UnpackError::Stopped)));
 }
 
 /// A file system of 64 KiB, where this user may make one.
@@ -188,6 +188,6 @@ fn a_full_disk_is_the_trouble_of_the_machine() {
     fs::write(&path, archive).unwrap();
     let failed = unpack(&path, &small.join("into"), &AtomicBool::new(false));
     std::process::Command::new("umount").arg(&small).status().unwrap();
-    let Err(Failed::Machine(error)) = failed else { panic!("{failed:?}") };
+    let Err(UnpackError::Machine(error)) = failed else { panic!("{failed:?}") };
     assert_eq!(error.kind(), io::ErrorKind::StorageFull);
 }

@@ -1,26 +1,32 @@
-//! Where a server's data is while it lives: in memory if there is room, else on disk.
+//! The directory of a server: chosen in memory or on disk, made, and removed with all processes that belong to it.
 
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
-use super::user::User;
+use rustix::process::{Pid, Signal};
+
+use super::command::{MARK, ServerUser};
 use crate::error::{Error, Kind, Result};
+use crate::host::process::Identity;
+use crate::host::{make_with_mode, user_cache};
 use crate::provider::memory;
+use crate::wait::{self, Look};
 
-/// Directories of ours, which may be removed, are recognised by this and sixteen hexadecimal digits.
+/// The harness's directories, which may be removed, have a name of this prefix and sixteen hexadecimal digits.
 const PREFIX: &str = "cratedb-test-";
 const MIB: u64 = 1 << 20;
-/// Of a file system in memory, and of the machine's memory: for the data, the server itself and the tests.
+/// The bytes that must be free in a file system in memory, and in the machine's memory, for the data, one server and
+/// the tests.
 const MEMORY_FREE: u64 = 1024 * MIB;
 const MACHINE_FREE: u64 = 3 * 1024 * MIB;
-/// What each further node takes of the machine's memory: its heap, and what a JVM needs beside it.
-const NODE: u64 = 640 * MIB;
-/// An empty server needs a few; with less than this it fails at the first tests.
+/// The bytes that must be free on disk. An empty server needs a few MiB, but with less than this it fails at the first
+/// tests.
 const DISK_FREE: u64 = 256 * MIB;
 
-/// Log lines to standard output only, where the keeper finds them; a file beside it would double them.
+/// Logs to standard output only, where the keeper finds the lines. A log file would double them.
 const LOGGING: &str = "status = error
 rootLogger.level = info
 rootLogger.appenderRef.console.ref = console
@@ -30,42 +36,39 @@ appender.console.layout.type = PatternLayout
 appender.console.layout.pattern = [%d{ISO8601}][%-5p][%-25c{1.}] %marker%m%n
 ";
 
-/// Directories in which a server's own directory may be made.
+/// The directories in which a server's own directory may be made.
 #[derive(Clone, Debug)]
-pub(super) struct Bases {
+pub(super) struct DataDirs {
     pub(super) memory: PathBuf,
-    /// In the order in which they are tried.
+    /// Directories on disk, in the order in which they are tried.
     pub(super) disk: Vec<PathBuf>,
 }
 
 /// The directory of one node.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct NodeDir {
     pub(super) dir: PathBuf,
-    /// Where a node of several reads the addresses of others, again and again. Opened before the other user owns the
-    /// directory, so that nothing is ever written by a path that is that user's.
+    /// The file in which the node reads the addresses of other nodes, again and again. It is opened before the other
+    /// user owns the directory, so that this process never writes through a path of that user.
     seeds: fs::File,
 }
 
-impl Bases {
+impl DataDirs {
     pub(super) fn of_this_machine() -> Self {
-        let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let cache = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")));
-        let cache = cache.map(|cache| cache.join("cratedb-test"));
+        let cache = user_cache().map(|cache| cache.join("cratedb-test"));
         Self {
             memory: "/dev/shm".into(),
             disk: cache.into_iter().chain(["/var/tmp".into(), std::env::temp_dir()]).collect(),
         }
     }
 
-    /// A name for a new directory, where there is room for it. Nothing is made but the cache's own directory.
-    pub(super) fn choose(&self, user: &User, nodes: u32) -> Result<PathBuf> {
+    /// Chooses a new directory where there is room for it. Makes nothing but the cache's own directory.
+    pub(super) fn choose(&self, user: &ServerUser, nodes: u32) -> Result<PathBuf> {
         let name = format!("{PREFIX}{:016x}", fastrand::u64(..));
         let memory = memory::available();
         enough(memory, nodes)?;
-        let others = u64::from(nodes.saturating_sub(1)) * NODE;
         if free_in_memory(&self.memory).is_some_and(|free| free >= MEMORY_FREE)
-            && memory.is_none_or(|free| free >= MACHINE_FREE + others)
+            && memory.is_none_or(|free| free >= MACHINE_FREE + memory::need(nodes) - memory::need(1))
             && usable(&self.memory, user).is_ok()
         {
             return Ok(self.memory.join(name));
@@ -88,9 +91,10 @@ impl Bases {
     }
 }
 
-impl Place {
-    /// Makes the directory of a cluster, and in it what each of its nodes wants to find. One node has it for itself.
-    pub(super) fn make(dir: &Path, user: &User, nodes: u32) -> Result<Vec<Self>> {
+impl NodeDir {
+    /// Makes the directory of a cluster with the files that its nodes expect. Several nodes have a directory each in
+    /// it.
+    pub(super) fn make(dir: &Path, user: &ServerUser, nodes: u32) -> Result<Vec<Self>> {
         let made = || match nodes {
             1 => Ok(vec![Self::make_one(dir, user)?]),
             _ => {
@@ -106,7 +110,7 @@ impl Place {
         })
     }
 
-    fn make_one(dir: &Path, user: &User) -> io::Result<Self> {
+    fn make_one(dir: &Path, user: &ServerUser) -> io::Result<Self> {
         let write = |path: PathBuf, text: &str| {
             let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
             file.write_all(text.as_bytes())?;
@@ -120,18 +124,19 @@ impl Place {
         write(dir.join("conf/crate.yml"), "")?;
         write(dir.join("conf/log4j2.properties"), LOGGING)?;
         let seeds = write(dir.join("conf/unicast_hosts.txt"), "")?;
-        // Last: from here on the other user may change what is in it.
+        // Last, since from here on the other user may change what is in it.
         user.own(dir)?;
         Ok(Self { dir: dir.to_owned(), seeds })
     }
 
-    /// Tells the node where another one is. One write, so nobody reads half an address.
+    /// Tells the node the address of another one. It is one write, so that no node reads half an address.
     pub(super) fn introduce(&self, address: &str) -> io::Result<()> {
         (&self.seeds).write_all(format!("{address}\n").as_bytes())
     }
 }
 
-/// Says so if there is no room left in `dir`: the server's own words about it may not have fitted into its log.
+/// Adds to an error that there is no room left in `dir`, if so. The server's own message may not have fitted into its
+/// log.
 pub(super) fn full(dir: &Path, error: Error) -> Error {
     match rustix::fs::statvfs(dir) {
         Ok(stat) if stat.f_bavail.saturating_mul(stat.f_frsize) < MIB => {
@@ -141,7 +146,7 @@ pub(super) fn full(dir: &Path, error: Error) -> Error {
     }
 }
 
-/// Whether a directory, from a journal, is one that was made here.
+/// Returns whether a directory that a journal names has the name of one that the harness makes.
 pub(super) fn is_ours(dir: &Path) -> bool {
     let name = dir.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let digits = name.strip_prefix(PREFIX).unwrap_or_default();
@@ -152,9 +157,10 @@ fn make_dir(dir: &Path) -> io::Result<()> {
     fs::DirBuilder::new().mode(0o700).create(dir)
 }
 
-/// One node is tried in any case; several at once would make the kernel choose whom to kill.
+/// Refuses several nodes that do not fit in memory, since the kernel would choose which process to kill. A single node
+/// is always tried.
 fn enough(available: Option<u64>, nodes: u32) -> Result<()> {
-    let needed = u64::from(nodes) * NODE;
+    let needed = memory::need(nodes);
     match available {
         Some(free) if nodes > 1 && free < needed => {
             Err(Error::new(Kind::Provider, format!("cannot start {nodes} nodes of CrateDB"))
@@ -165,15 +171,17 @@ fn enough(available: Option<u64>, nodes: u32) -> Result<()> {
     }
 }
 
-/// Whether the server's user can have a directory in `base`, or why not.
-fn usable(base: &Path, user: &User) -> Result<(), String> {
-    // The start script hands settings to a shell once more.
+/// Checks that the server's user can have a directory in `base`. The error says why not.
+fn usable(base: &Path, user: &ServerUser) -> Result<(), String> {
+    // The start script passes settings through a shell once more.
     let text = base.to_str().ok_or("its path is not UTF-8")?;
     if let Some(odd) = text.chars().find(|c| matches!(c, '$' | '`' | '"' | '\\' | '\n')) {
         return Err(format!("its path has a {odd:?}, which the start script of CrateDB would not keep"));
     }
     if !base.exists() {
-        make_base(base, user).map_err(|error| error.to_string())?;
+        // Another user has to pass through the new directories.
+        let mode = if user.is_other() { 0o711 } else { 0o700 };
+        make_with_mode(base, mode).map_err(|error| error.to_string())?;
     }
     let stat = rustix::fs::statvfs(base).map_err(|error| error.to_string())?;
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
@@ -188,18 +196,7 @@ fn usable(base: &Path, user: &User) -> Result<(), String> {
     }
 }
 
-/// Another user has to get through what is made; whatever was there keeps its mode.
-fn make_base(base: &Path, user: &User) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let missing: Vec<&Path> = base.ancestors().take_while(|dir| !dir.exists()).collect();
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(base)?;
-    match user.is_other() {
-        true => missing.iter().try_for_each(|dir| fs::set_permissions(dir, fs::Permissions::from_mode(0o711))),
-        false => Ok(()),
-    }
-}
-
-/// What is free in a file system that is in memory; none for any other.
+/// Returns what is free in a file system in memory, or none if it is no such file system.
 #[cfg(target_os = "linux")]
 fn free_in_memory(dir: &Path) -> Option<u64> {
     let stat = rustix::fs::statfs(dir).ok().filter(|stat| stat.f_type == libc::TMPFS_MAGIC as rustix::fs::FsWord)?;
@@ -211,26 +208,108 @@ fn free_in_memory(_: &Path) -> Option<u64> {
     None
 }
 
+/// Kills all processes of the server in `dir`, then deletes `dir`. It is no error if they are gone.
+///
+/// It sends SIGKILL at once, since nothing of the server is worth keeping and an orderly shutdown takes time.
+pub(super) async fn remove(dir: &Path, servers: &[Identity], deadline: Instant) -> Result<()> {
+    let failed = |cause: String| {
+        Error::new(Kind::Provider, format!("cannot remove the server in {}", dir.display())).because(cause)
+    };
+    if !is_ours(dir) {
+        return Err(failed("this is no directory that a server was given".to_owned()));
+    }
+    let (end, deletion) =
+        (format!("the end of the server in {}", dir.display()), format!("the deletion of {}", dir.display()));
+    let gone = wait::until(
+        &end,
+        wait::LOCAL,
+        deadline,
+        |_| (),
+        || async {
+            let left = kill(dir, servers);
+            Ok(if left.is_empty() { Look::Ready(()) } else { Look::NotYet(format!("processes {left:?} live")) })
+        },
+    );
+    gone.await.map_err(|error| failed(error.to_string()))?;
+    let deleted = wait::until(
+        &deletion,
+        wait::LOCAL,
+        deadline,
+        |_| (),
+        || async {
+            let target = dir.to_owned();
+            let deleted = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(target)).await;
+            Ok(match deleted.map_err(io::Error::other).flatten() {
+                Ok(()) => Look::Ready(()),
+                Err(error) if error.kind() == io::ErrorKind::NotFound && !dir.exists() => Look::Ready(()),
+                // The last thread of a killed process may still write. People have to see to anything else.
+                Err(error) => Look::NotYet(error.to_string()),
+            })
+        },
+    );
+    deleted.await.map_err(|error| failed(error.to_string()).hint(format!("rm -rf {} removes it", dir.display())))
+}
+
+/// Kills the processes that are alive, and returns their ids.
+fn kill(dir: &Path, servers: &[Identity]) -> Vec<u32> {
+    let mut left = Vec::new();
+    for server in servers.iter().filter(|server| server.is_alive()) {
+        if let Some(pid) = Pid::from_raw(i32::try_from(server.pid).unwrap_or_default()) {
+            let _ = rustix::process::kill_process_group(pid, Signal::KILL);
+            left.push(server.pid);
+        }
+    }
+    left.extend(kill_marked(dir));
+    left
+}
+
+/// Kills every process that carries the server's mark, whatever its group, also if the journal does not know its id.
+#[cfg(target_os = "linux")]
+fn kill_marked(dir: &Path) -> Vec<u32> {
+    use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
+    let mark = format!("{}={}", MARK, dir.display()).into_bytes();
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+    let marked = |pid: u32| {
+        // The environment of a zombie is empty.
+        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|entry| entry == mark)
+    };
+    let killed = |pid: u32| {
+        // Opened before the check, so that the checked process is killed and not a later one with the same id.
+        let raw = Pid::from_raw(i32::try_from(pid).ok()?)?;
+        let process = pidfd_open(raw, PidfdFlags::empty());
+        if !marked(pid) {
+            return None;
+        }
+        let _ = match process {
+            Ok(process) => pidfd_send_signal(process, Signal::KILL),
+            Err(_) => rustix::process::kill_process(raw, Signal::KILL),
+        };
+        Some(pid)
+    };
+    pids.filter(|pid| *pid != std::process::id() && marked(*pid)).filter_map(killed).collect()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn kill_marked(_: &Path) -> Vec<u32> {
+    Vec::new()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::provider::process::user;
-
-    /// Open to everybody, since these tests may run as root and servers never do.
-    fn open_dir() -> tempfile::TempDir {
-        use std::os::unix::fs::PermissionsExt as _;
-        let dir = tempfile::tempdir().unwrap();
-        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        dir
-    }
+    use crate::provider::bench::open_dir;
 
     #[test]
     fn without_room_in_memory_the_first_usable_place_on_disk_is_taken() {
-        let (dir, user) = (open_dir(), user::find());
+        let (dir, user) = (open_dir(), ServerUser::find());
         let file = dir.path().join("file");
         fs::write(&file, "").unwrap();
-        let bases =
-            Bases { memory: "/nowhere".into(), disk: vec![file.join("x"), "/odd/$HOME".into(), dir.path().join("c")] };
+        let bases = DataDirs {
+            memory: "/nowhere".into(),
+            disk: vec![file.join("x"), "/odd/$HOME".into(), dir.path().join("c")],
+        };
         let chosen = bases.choose(&user, 1).unwrap();
         assert_eq!(chosen.parent().unwrap(), dir.path().join("c"));
         assert!(is_ours(&chosen) && !chosen.exists() && !bases.is_memory(&chosen), "{}", chosen.display());
@@ -242,8 +321,8 @@ mod tests {
         let file = dir.path().join("file");
         fs::write(&file, "").unwrap();
         let bases =
-            Bases { memory: "/nowhere".into(), disk: vec![file.join("x"), "/odd/$HOME".into(), "/proc".into()] };
-        let text = bases.choose(&user::find(), 1).unwrap_err().to_string();
+            DataDirs { memory: "/nowhere".into(), disk: vec![file.join("x"), "/odd/$HOME".into(), "/proc".into()] };
+        let text = bases.choose(&ServerUser::find(), 1).unwrap_err().to_string();
         for part in ["cannot make a data directory", "Not a directory", "'$'", "only 0 MiB are free", "XDG_CACHE_HOME"]
         {
             assert!(text.contains(part), "{part} is missing in:\n{text}");
@@ -253,10 +332,10 @@ mod tests {
     #[test]
     fn several_nodes_are_refused_where_memory_is_short_and_one_never_is() {
         let text = enough(Some(1000 * MIB), 3).unwrap_err().to_string();
-        for part in ["cannot start 3 nodes", "need 1920 MiB", "1000 MiB are available"] {
+        for part in ["cannot start 3 nodes", "need 2052 MiB", "1000 MiB are available"] {
             assert!(text.contains(part), "{part} is missing in:\n{text}");
         }
-        assert!(enough(Some(0), 1).is_ok() && enough(Some(1920 * MIB), 3).is_ok() && enough(None, 9).is_ok());
+        assert!(enough(Some(0), 1).is_ok() && enough(Some(2052 * MIB), 3).is_ok() && enough(None, 9).is_ok());
     }
 
     #[test]

@@ -1,63 +1,63 @@
-//! Where releases are kept, under which names, and who uses them.
+//! The caches of installations: their files, and whether they can be trusted and used.
 //!
-//! `<base>/cratedb-test/releases/<version>-<platform>/` is an installation. Beside it, with the same beginning: `.lock`,
-//! shared by whoever uses it and held alone by whoever makes or removes it; `.json`, what is known of its archive;
-//! `.tar.gz`, an archive that somebody put there; `.tar.gz.part`, one whose download was not finished; `.tmp`, what is being
-//! unpacked.
+//! `<base>/cratedb-test/releases/<version>-<platform>/` is an installation. The files beside it begin with the same
+//! name. `.lock` is shared by processes that use it and held alone by one that makes or removes it. `.json` describes
+//! its archive. `.tar.gz` is an archive that a person put there. `.tar.gz.part` is an unfinished download. `.tmp` is
+//! being unpacked.
 
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::platform::Platform;
+use super::mirror::Platform;
+use super::suffixed;
 use super::trust::Trust;
 use crate::error::{Error, Kind, Result};
+use crate::host::{make_with_mode, user_cache};
 use crate::provider::jvm;
-use crate::provider::process::home;
+use crate::provider::process::installation;
 use crate::version::Version;
 
-/// The directories that are tried, in this order.
+/// The cache directories, in the order in which they are tried.
 #[derive(Clone, Debug)]
 pub(super) struct Caches(pub(super) Vec<PathBuf>);
 
-/// The files of one release in one cache.
+/// The files of one installation in one cache.
 #[derive(Clone, Debug)]
-pub(super) struct Files {
+pub(super) struct InstallationFiles {
     stem: PathBuf,
     version: Version,
 }
 
-/// What is known of a release's archive.
+/// The record of an archive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Record {
-    /// Without credentials.
+pub(crate) struct ArchiveRecord {
+    /// The address or path without credentials.
     pub(crate) from: String,
     pub(crate) sha256: String,
     pub(crate) trust: Trust,
-    /// Bytes of the archive.
+    /// The size of the archive in bytes.
     pub(crate) size: u64,
 }
 
 impl Caches {
-    /// The user's cache; else a directory below `/var/tmp` that belongs to this user alone, where that one can't be
-    /// written or, for tests that run as root, not be reached by the server's user.
+    /// Returns the user's cache, then a directory of the user's own in `/var/tmp`. The second one is for a cache that
+    /// can't be written, or that the server's user can't reach if tests run as root.
     pub(super) fn of_this_machine() -> Self {
-        let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let cache = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")));
         let user = rustix::process::geteuid().as_raw();
         let other = PathBuf::from(format!("/var/tmp/cratedb-test-{user}"));
-        Self(cache.map(|cache| cache.join("cratedb-test")).into_iter().chain([other]).collect())
+        Self(user_cache().map(|cache| cache.join("cratedb-test")).into_iter().chain([other]).collect())
     }
 
-    /// The directories of releases, be they there or not.
+    /// Returns the directories of installations, which may not exist.
     pub(super) fn releases(&self) -> impl Iterator<Item = PathBuf> {
         self.0.iter().map(|cache| cache.join("releases"))
     }
 
-    /// All versions that can be used.
+    /// Returns all versions that can be used.
     pub(super) fn versions(&self, platform: Platform) -> Vec<Version> {
         let suffix = format!("-{platform}");
         let names = self.releases().filter_map(|dir| fs::read_dir(dir).ok()).flatten();
@@ -66,19 +66,19 @@ impl Caches {
         versions.filter(|version| self.installed(*version, platform).is_some()).collect()
     }
 
-    /// The first that has a release which the server's user can read.
-    pub(super) fn installed(&self, version: Version, platform: Platform) -> Option<Files> {
+    /// Returns the first installation that the server's user can read.
+    pub(super) fn installed(&self, version: Version, platform: Platform) -> Option<InstallationFiles> {
         let all = self.releases().filter(|dir| trusted(dir, true).is_ok());
-        all.map(|dir| Files::of(&dir, version, platform))
+        all.map(|dir| InstallationFiles::of(&dir, version, platform))
             .find(|files| is_own(&files.dir()) && files.is_installed() && closed_to_server(&files.dir()).is_none())
     }
 
-    /// The first that can be used for a release that is not here yet, and why those before it can't.
-    pub(super) fn choose(&self, version: Version, platform: Platform) -> Result<(Files, Vec<String>)> {
+    /// Returns the first place for a missing installation, and why the caches before it can't be used.
+    pub(super) fn choose(&self, version: Version, platform: Platform) -> Result<(InstallationFiles, Vec<String>)> {
         let mut refused = Vec::new();
         for dir in self.releases() {
             match usable(&dir) {
-                Ok(()) => return Ok((Files::of(&dir, version, platform), refused)),
+                Ok(()) => return Ok((InstallationFiles::of(&dir, version, platform), refused)),
                 Err(why) => refused.push(format!("{}: {why}", dir.display())),
             }
         }
@@ -89,18 +89,16 @@ impl Caches {
     }
 }
 
-impl Files {
+impl InstallationFiles {
     pub(super) fn of(releases: &Path, version: Version, platform: Platform) -> Self {
         Self { stem: releases.join(format!("{version}-{platform}")), version }
     }
 
     fn with(&self, suffix: &str) -> PathBuf {
-        let mut path = self.stem.clone().into_os_string();
-        path.push(suffix);
-        path.into()
+        suffixed(&self.stem, suffix)
     }
 
-    /// The installation.
+    /// Returns the directory of the installation.
     pub(super) fn dir(&self) -> PathBuf {
         self.stem.clone()
     }
@@ -113,7 +111,7 @@ impl Files {
         self.with(".json")
     }
 
-    /// Where people put an archive by hand.
+    /// Returns the path at which people put an archive by hand.
     pub(super) fn archive(&self) -> PathBuf {
         self.with(".tar.gz")
     }
@@ -126,31 +124,31 @@ impl Files {
         self.with(".tmp")
     }
 
-    /// Whether what lies there is a release of that version.
+    /// Returns whether the directory has an installation of this version.
     pub(super) fn is_installed(&self) -> bool {
         let dir = self.dir();
-        dir.join("bin/crate").is_file() && home::version(&dir) == Some(self.version)
+        dir.join("bin/crate").is_file() && installation::version(&dir) == Some(self.version)
     }
 
-    pub(super) fn known(&self) -> Option<Record> {
+    pub(super) fn known(&self) -> Option<ArchiveRecord> {
         serde_json::from_slice(&fs::read(self.record()).ok()?).ok()
     }
 
-    /// It was used now: what was not used for long is removed first.
+    /// Marks the installation as used now, since what was not used for long is removed first.
     pub(super) fn touch(&self) {
         jvm::touch(&self.lock());
     }
 }
 
-/// Whether what is run from there was put there by this user or by root: a link could lead anywhere.
+/// Returns whether this user or root made the directory of a program. A link could lead anywhere.
 fn is_own(path: &Path) -> bool {
     let user = rustix::process::geteuid().as_raw();
     let by_us = |meta: &fs::Metadata| meta.uid() == user || meta.uid() == 0;
     fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir() && by_us(&meta) && meta.mode() & 0o002 == 0)
 }
 
-/// Why what is in a directory of a cache may be somebody else's: others can put something there. Where it is only read,
-/// root may have put it there.
+/// Checks that no other user can put files into a directory of a cache. With `root_too`, root may own it, which is
+/// enough for reading.
 pub(super) fn trusted(dir: &Path, root_too: bool) -> Result<(), String> {
     let user = rustix::process::geteuid().as_raw();
     for dir in [dir.parent().unwrap_or(dir), dir] {
@@ -168,9 +166,11 @@ pub(super) fn trusted(dir: &Path, root_too: bool) -> Result<(), String> {
     Ok(())
 }
 
-/// Makes `releases` if need be, or says why it can't be used.
+/// Makes `releases` if need be. The error says why it can't be used.
 fn usable(releases: &Path) -> Result<(), String> {
-    make(releases).map_err(|error| error.to_string())?;
+    // The server's user must be able to enter.
+    let mode = if rustix::process::geteuid().is_root() { 0o755 } else { 0o700 };
+    make_with_mode(releases, mode).map_err(|error| error.to_string())?;
     rustix::fs::access(releases, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK)
         .map_err(|error| io::Error::from(error).to_string())?;
     trusted(releases, false)?;
@@ -180,15 +180,7 @@ fn usable(releases: &Path) -> Result<(), String> {
     }
 }
 
-/// What is made may be entered by the server's user; what was there keeps its mode.
-fn make(dir: &Path) -> io::Result<()> {
-    let missing: Vec<&Path> = dir.ancestors().take_while(|dir| !dir.exists()).collect();
-    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    let mode = if rustix::process::geteuid().is_root() { 0o755 } else { 0o700 };
-    missing.iter().try_for_each(|dir| fs::set_permissions(dir, fs::Permissions::from_mode(mode)))
-}
-
-/// The directory that keeps the server's user out, which is another one if this one is root.
+/// Returns the directory that keeps out the server's user, which is another user if this one is root.
 fn closed_to_server(dir: &Path) -> Option<PathBuf> {
     if !rustix::process::geteuid().is_root() {
         return None;
@@ -200,7 +192,10 @@ fn closed_to_server(dir: &Path) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
+    use crate::provider::bench::open_dir;
 
     const VERSION: Version = Version { major: 6, minor: 4, patch: 3 };
 
@@ -208,13 +203,7 @@ mod tests {
         Platform::of_this_machine().unwrap()
     }
 
-    fn open_dir() -> tempfile::TempDir {
-        let dir = tempfile::tempdir().unwrap();
-        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        dir
-    }
-
-    fn install(files: &Files, version: &str) {
+    fn install(files: &InstallationFiles, version: &str) {
         for dir in ["bin", "lib"] {
             fs::create_dir_all(files.dir().join(dir)).unwrap();
         }
@@ -256,7 +245,7 @@ mod tests {
         use std::os::unix::fs::symlink;
         let dir = open_dir();
         let (caches, real) = (Caches(vec![dir.path().join("c")]), dir.path().join("elsewhere"));
-        let files = Files::of(&dir.path().join("c/releases"), VERSION, platform());
+        let files = InstallationFiles::of(&dir.path().join("c/releases"), VERSION, platform());
         install(&files, "6.4.3");
         assert!(caches.installed(VERSION, platform()).is_some());
         let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
@@ -279,7 +268,7 @@ mod tests {
     fn only_complete_releases_of_their_version_are_installed() {
         let dir = open_dir();
         let caches = Caches(vec![dir.path().join("none"), dir.path().to_owned()]);
-        let files = Files::of(&dir.path().join("releases"), VERSION, platform());
+        let files = InstallationFiles::of(&dir.path().join("releases"), VERSION, platform());
         assert!(caches.installed(VERSION, platform()).is_none());
         install(&files, "6.4.2");
         assert!(caches.installed(VERSION, platform()).is_none());

@@ -1,4 +1,4 @@
-//! From an archive to an installation: nothing outside its directory, readable by all, and complete or not there.
+//! Unpacking an archive to an installation that is inside its directory, readable by all users, and complete.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read};
@@ -9,22 +9,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use flate2::read::GzDecoder;
 use tar::{Archive, Entry, EntryType};
 
-/// A release has less than one; an archive that claims more is none.
+/// The maximum size of an installation in bytes. Real ones have less than 1 GiB.
 const LARGEST: u64 = 8 << 30;
 const MOST_ENTRIES: usize = 200_000;
 
-/// What an archive holds in place of a release, or why it can't be read or written.
+/// The reason that an archive was not unpacked.
 #[derive(Debug)]
-pub(super) enum Failed {
-    /// The archive is not what it should be.
+pub(super) enum UnpackError {
+    /// The archive is not an installation of CrateDB.
     Archive(String),
-    /// This machine can't have it: no space, no permission.
+    /// This machine lacks space or a permission.
     Machine(io::Error),
-    /// Nobody wants it any more.
+    /// `stop` ended it.
     Stopped,
 }
 
-impl From<io::Error> for Failed {
+impl From<io::Error> for UnpackError {
     fn from(error: io::Error) -> Self {
         Self::Machine(error)
     }
@@ -32,29 +32,30 @@ impl From<io::Error> for Failed {
 
 /// Unpacks what is below the archive's one directory into the new directory `into`. `stop` ends it early.
 ///
-/// Everybody may read it then, whatever the archive and the umask say: the server may be another user's.
-pub(super) fn unpack(archive: &Path, into: &Path, stop: &AtomicBool) -> Result<(), Failed> {
+/// All users can read the result, whatever the modes in the archive and the umask, since the server may run as another
+/// user.
+pub(super) fn unpack(archive: &Path, into: &Path, stop: &AtomicBool) -> Result<(), UnpackError> {
     let mut archive = Archive::new(GzDecoder::new(File::open(archive)?));
     make_dir(into)?;
     let mut tree = Tree { root: into, links: Vec::new() };
     let mut room = LARGEST;
     for (count, entry) in archive.entries().map_err(damaged)?.enumerate() {
         if stop.load(Ordering::Relaxed) {
-            return Err(Failed::Stopped);
+            return Err(UnpackError::Stopped);
         }
         let entry = entry.map_err(damaged)?;
         room = room.checked_sub(entry.size()).filter(|_| count < MOST_ENTRIES).ok_or_else(|| {
-            Failed::Archive(format!("it holds more than {MOST_ENTRIES} files or {} GiB", LARGEST >> 30))
+            UnpackError::Archive(format!("it holds more than {MOST_ENTRIES} files or {} GiB", LARGEST >> 30))
         })?;
         tree.take(entry, stop)?;
     }
-    // What follows the last entry is padding, and the checksum that says whether all of it was as it was packed.
+    // Padding follows the last entry, and the checksum of the whole archive.
     io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(damaged)?;
     tree.check_links()
 }
 
-fn damaged(error: io::Error) -> Failed {
-    Failed::Archive(format!("it is damaged: {error}"))
+fn damaged(error: io::Error) -> UnpackError {
+    UnpackError::Archive(format!("it is damaged: {error}"))
 }
 
 struct Tree<'a> {
@@ -63,7 +64,7 @@ struct Tree<'a> {
 }
 
 impl Tree<'_> {
-    fn take<R: Read>(&mut self, mut entry: Entry<'_, R>, stop: &AtomicBool) -> Result<(), Failed> {
+    fn take<R: Read>(&mut self, mut entry: Entry<'_, R>, stop: &AtomicBool) -> Result<(), UnpackError> {
         let named = entry.path().map_err(damaged)?.into_owned();
         let kind = entry.header().entry_type();
         if matches!(kind, EntryType::XGlobalHeader) {
@@ -111,7 +112,7 @@ impl Tree<'_> {
     }
 
     /// Makes the directories above `inside`. Nothing is written through a link, wherever it leads.
-    fn parents(&self, inside: &Path, named: &Path) -> Result<(), Failed> {
+    fn parents(&self, inside: &Path, named: &Path) -> Result<(), UnpackError> {
         let mut dir = self.root.to_owned();
         let parts: Vec<Component<'_>> = inside.components().collect();
         for part in parts.iter().take(parts.len().saturating_sub(1)) {
@@ -121,7 +122,7 @@ impl Tree<'_> {
         Ok(())
     }
 
-    fn dir(&self, path: &Path, named: &Path) -> Result<(), Failed> {
+    fn dir(&self, path: &Path, named: &Path) -> Result<(), UnpackError> {
         match fs::symlink_metadata(path) {
             Ok(meta) if meta.is_dir() => Ok(()),
             Ok(_) => Err(refused(named, "goes through what is no directory")),
@@ -130,8 +131,8 @@ impl Tree<'_> {
         }
     }
 
-    /// Where a link leads can only be told once everything is there.
-    fn check_links(&self) -> Result<(), Failed> {
+    /// Checks where links lead, which is known only once all entries are unpacked.
+    fn check_links(&self) -> Result<(), UnpackError> {
         let root = fs::canonicalize(self.root)?;
         for link in &self.links {
             if !fs::canonicalize(link).is_ok_and(|target| target.starts_with(&root)) {
@@ -148,8 +149,8 @@ fn make_dir(path: &Path) -> io::Result<()> {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755))
 }
 
-/// An archive may hold a file twice; the last one counts.
-fn new_place(path: &Path, named: &Path) -> Result<(), Failed> {
+/// Removes an earlier entry of the same name, since the last one counts.
+fn new_place(path: &Path, named: &Path) -> Result<(), UnpackError> {
     match fs::symlink_metadata(path) {
         Ok(meta) if meta.is_dir() => Err(refused(named, "takes the place of a directory")),
         Ok(_) => Ok(fs::remove_file(path)?),
@@ -158,14 +159,14 @@ fn new_place(path: &Path, named: &Path) -> Result<(), Failed> {
     }
 }
 
-fn write(from: &mut impl Read, size: u64, path: &Path, mode: u32, stop: &AtomicBool) -> Result<(), Failed> {
+fn write(from: &mut impl Read, size: u64, path: &Path, mode: u32, stop: &AtomicBool) -> Result<(), UnpackError> {
     let mode = if mode & 0o111 == 0 { 0o644 } else { 0o755 };
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
     let mut buffer = vec![0; 256 << 10];
     let mut left = size;
     loop {
         if stop.load(Ordering::Relaxed) {
-            return Err(Failed::Stopped);
+            return Err(UnpackError::Stopped);
         }
         match from.read(&mut buffer).map_err(damaged)? {
             0 => break,
@@ -181,8 +182,8 @@ fn write(from: &mut impl Read, size: u64, path: &Path, mode: u32, stop: &AtomicB
     Ok(file.set_permissions(fs::Permissions::from_mode(mode))?)
 }
 
-/// A path without the archive's one directory; none for that directory itself.
-fn inside(named: &Path) -> Result<Option<PathBuf>, Failed> {
+/// Returns a path without the archive's one directory, or none for that directory itself.
+fn inside(named: &Path) -> Result<Option<PathBuf>, UnpackError> {
     let mut parts = Vec::new();
     for part in named.components() {
         match part {
@@ -195,12 +196,12 @@ fn inside(named: &Path) -> Result<Option<PathBuf>, Failed> {
     Ok((!rest.as_os_str().is_empty()).then_some(rest))
 }
 
-fn inside_of_link(target: &Path, named: &Path) -> Result<PathBuf, Failed> {
+fn inside_of_link(target: &Path, named: &Path) -> Result<PathBuf, UnpackError> {
     inside(target)?.ok_or_else(|| refused(named, "is a link to a directory"))
 }
 
-fn refused(named: &Path, why: &str) -> Failed {
-    Failed::Archive(format!("`{}` in it {why}", named.display()))
+fn refused(named: &Path, why: &str) -> UnpackError {
+    UnpackError::Archive(format!("`{}` in it {why}", named.display()))
 }
 
 #[cfg(test)]

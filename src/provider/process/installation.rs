@@ -1,18 +1,18 @@
-//! An installation: which version it has, and whether a server can be started from there, by the user that will run it.
+//! An installation: its version, and whether the server's user can start a server from it.
 
 use std::fs;
 use std::path::Path;
 
-use super::user::User;
+use super::command::ServerUser;
 use crate::error::{Error, Kind, Result};
 use crate::version::Version;
 
-/// What every release has. The runtime in `jdk/` is its start script's business.
+/// Parts of every installation. The start script checks the runtime in `jdk/`.
 const PARTS: [&str; 2] = ["bin/crate", "lib"];
-/// Looks with the eyes of whoever runs the server; permissions of the keeper say nothing if it is root.
+/// A check that runs as the server's user, since a keeper that is root could read everything.
 const LOOK: &str = r#"cd "$0" && [ -x bin/crate ] && [ -r bin/crate ] && ls lib >/dev/null"#;
 
-/// The version of the installation in `home`, from the names of its archives. None if they don't tell.
+/// Returns the version of the installation in `home` by the names of its archives, or none if they do not tell.
 pub(crate) fn version(home: &Path) -> Option<Version> {
     let names = fs::read_dir(home.join("lib")).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     let version = |name: String| {
@@ -22,8 +22,9 @@ pub(crate) fn version(home: &Path) -> Option<Version> {
     names.filter_map(version).max()
 }
 
-/// `named` is whether `CRATEDB_HOME` names it; else it is a release that was downloaded.
-pub(super) async fn check(home: &Path, named: bool, user: &User) -> Result<()> {
+/// Checks that `user` can start a server from `home`. `named` is whether `CRATEDB_HOME` names it. Otherwise it was
+/// downloaded.
+pub(super) async fn check(home: &Path, named: bool, user: &ServerUser) -> Result<()> {
     let unusable = || match named {
         true => Error::new(Kind::Setting, format!("cannot use CRATEDB_HOME=`{}`", home.display())),
         false => Error::new(Kind::Provider, format!("cannot use the downloaded release in {}", home.display())),

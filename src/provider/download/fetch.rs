@@ -1,4 +1,4 @@
-//! A file by HTTP: resumed where an earlier try ended, given up when nothing comes any more.
+//! A download by HTTP: resumed where an earlier try ended, and given up when nothing comes any more.
 
 mod answer;
 
@@ -15,32 +15,33 @@ use reqwest::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use self::answer::{Asked, Verdict};
+use self::answer::{RangeAnswer, RangeRequest};
 use super::mirror::{is_authentic, shown};
+use super::suffixed;
 use crate::error::{Error, Kind, Result};
 use crate::provider::Progress;
 use crate::sql::connections;
 use crate::wait::{self, Look, Schedule};
 
-/// What a listing or a digest may be long.
+/// The maximum size of a listing or a digest in bytes.
 const SMALL: usize = 4 << 20;
 const REDIRECTS: usize = 5;
 const MIB: u64 = 1 << 20;
 
-/// How long to wait for what, and how often to try.
+/// Time limits of requests, and how often they are repeated.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Patience {
+pub(super) struct FetchLimits {
     pub(super) connect: Duration,
-    /// Without a single byte.
+    /// The limit for a pause within an answer.
     pub(super) stall: Duration,
-    /// For a listing: it only tells more than is known anyway.
+    /// The limit for a listing, which is optional.
     pub(super) index: Duration,
     pub(super) again: Schedule,
-    /// Tries in turn that brought nothing.
+    /// The number of tries in a row that may bring nothing.
     pub(super) tries: u32,
 }
 
-impl Patience {
+impl FetchLimits {
     pub(super) const USUAL: Self = Self {
         connect: Duration::from_secs(10),
         stall: Duration::from_secs(30),
@@ -50,32 +51,32 @@ impl Patience {
     };
 }
 
-/// A connection to one server.
+/// The client for one file and those beside it.
 pub(super) struct Fetch {
     http: reqwest::Client,
     url: Url,
-    patience: Patience,
+    limits: FetchLimits,
 }
 
-/// Kept beside a partial file: what it is a part of.
+/// The description of a partial file's source, kept beside it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Origin {
+pub(super) struct PartSource {
     url: String,
     /// A strong entity tag, else the time of the last modification.
     validator: Option<String>,
     total: Option<u64>,
 }
 
-/// Why a try ended without the whole file.
-enum Ended {
-    /// Another one may bring it.
+/// The reason that a try ended without the whole file.
+enum TryError {
+    /// Another try may succeed.
     Again(String),
-    /// The same, but who is not there is seldom there a moment later.
+    /// The server is unreachable. Another try may succeed, but seldom does, and counts double.
     Unreachable(String),
     ForGood(Error),
 }
 
-impl Ended {
+impl TryError {
     fn of(error: &reqwest::Error) -> Self {
         if error.is_redirect() {
             return Self::ForGood(
@@ -90,13 +91,13 @@ impl Ended {
 }
 
 impl Fetch {
-    pub(super) fn new(url: &Url, patience: Patience) -> Result<Self> {
+    pub(super) fn new(url: &Url, limits: FetchLimits) -> Result<Self> {
         let safe = is_authentic(url);
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("cratedb-test/", env!("CARGO_PKG_VERSION")))
             .redirect(Policy::custom(move |attempt| followed(attempt, safe)))
-            .connect_timeout(patience.connect)
-            .read_timeout(patience.stall)
+            .connect_timeout(limits.connect)
+            .read_timeout(limits.stall)
             .tls_backend_preconfigured(connections::tls_for(url)?);
         if connections::is_loopback(url) {
             builder = builder.no_proxy();
@@ -105,12 +106,12 @@ impl Fetch {
             Error::new(Kind::Transport, format!("cannot make an HTTP client for {}", shown(url)))
                 .because_of(&error.without_url())
         })?;
-        Ok(Self { http, url: url.clone(), patience })
+        Ok(Self { http, url: url.clone(), limits })
     }
 
-    /// What a listing says; none if it can't be had soon.
+    /// Returns a listing, or none if it does not come soon.
     pub(super) async fn index(&self, url: &Url) -> Option<String> {
-        tokio::time::timeout(self.patience.index, async {
+        tokio::time::timeout(self.limits.index, async {
             let response = self.http.get(url.clone()).send().await.ok()?;
             if !response.status().is_success() {
                 return None;
@@ -121,19 +122,19 @@ impl Fetch {
         .ok()?
     }
 
-    /// A small file; none if there is none.
+    /// Returns a small file, or none if the server has no such file.
     pub(super) async fn small(&self, url: &Url, deadline: Instant) -> Result<Option<String>> {
         let tries = AtomicU32::new(0);
         let look = || async {
             let answered = async {
-                let response = self.http.get(url.clone()).send().await.map_err(|error| Ended::of(&error))?;
+                let response = self.http.get(url.clone()).send().await.map_err(|error| TryError::of(&error))?;
                 match response.status() {
                     StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::FORBIDDEN => Ok(None),
                     status if status.is_success() => text_of(response).await.map(Some),
-                    status if answer::is_passing(status) => Err(Ended::Again(format!("the answer is {status}"))),
+                    status if answer::is_passing(status) => Err(TryError::Again(format!("the answer is {status}"))),
                     status => {
                         let error = Error::new(Kind::Provider, format!("cannot download {}", shown(url)));
-                        Err(Ended::ForGood(error.because(format!("the answer is {status}"))))
+                        Err(TryError::ForGood(error.because(format!("the answer is {status}"))))
                     }
                 }
             };
@@ -141,137 +142,138 @@ impl Fetch {
                 Error::new(Kind::Transport, format!("cannot download {}", shown(url)))
             })
         };
-        wait::until(&shown(url), self.patience.again, deadline, |_| (), look).await
+        wait::until(&shown(url), self.limits.again, deadline, |_| (), look).await
     }
 
-    /// Brings the whole file to `part`; whether some of it was there already. Cut off, it leaves what has come.
+    /// Downloads the whole file to `part`. Returns whether some of it existed already. If the future is dropped, what
+    /// has come stays.
     ///
-    /// `room` is asked once the size is known.
+    /// `room` is called once the size is known.
     pub(super) async fn file(
         &self,
         part: &Path,
         what: &str,
         deadline: Instant,
         progress: &Progress,
-        room: impl Fn(Coming) -> Result<()>,
+        room: impl Fn(Transferred) -> Result<()>,
     ) -> Result<bool> {
-        let (tries, resumed) = (AtomicU32::new(0), AtomicBool::new(false));
-        let telling = Mutex::new(Telling::new(format!("downloading {what} from {}", shown(&self.url))));
+        let url = shown(&self.url);
+        let report = Mutex::new(TransferReport { what: format!("downloading {what} from {url}"), last: None });
+        let transfer = Transfer { fetch: self, part, progress, room, report, resumed: AtomicBool::new(false) };
+        let tries = AtomicU32::new(0);
         let look = || async {
             let before = length(part);
-            let ended = self.once(part, progress, &telling, &room, &resumed).await;
+            let ended = transfer.once().await;
             if length(part) > before {
                 tries.store(0, Relaxed);
             }
-            self.looked(ended, &tries, || Error::new(Kind::Transport, format!("cannot download {}", shown(&self.url))))
+            self.looked(ended, &tries, || Error::new(Kind::Transport, format!("cannot download {url}")))
         };
-        let awaited = format!("the download of {}", shown(&self.url));
         let told = |status: &str| progress.step(format!("downloading {what}: {status}; trying again"));
-        wait::until(&awaited, self.patience.again, deadline, told, look).await?;
-        Ok(resumed.load(Relaxed))
+        wait::until(&format!("the download of {url}"), self.limits.again, deadline, told, look).await?;
+        Ok(transfer.resumed.load(Relaxed))
     }
 
-    fn looked<T>(&self, ended: Result<T, Ended>, tries: &AtomicU32, failed: impl Fn() -> Error) -> Result<Look<T>> {
-        let cost = if matches!(ended, Err(Ended::Unreachable(_))) { self.patience.tries.div_ceil(2) } else { 1 };
+    fn looked<T>(&self, ended: Result<T, TryError>, tries: &AtomicU32, failed: impl Fn() -> Error) -> Result<Look<T>> {
+        let cost = if matches!(ended, Err(TryError::Unreachable(_))) { self.limits.tries.div_ceil(2) } else { 1 };
         match ended {
             Ok(value) => Ok(Look::Ready(value)),
-            Err(Ended::ForGood(error)) => Err(error),
-            Err(Ended::Again(why) | Ended::Unreachable(why)) => {
-                match tries.fetch_add(cost, Relaxed) + cost < self.patience.tries {
+            Err(TryError::ForGood(error)) => Err(error),
+            Err(TryError::Again(why) | TryError::Unreachable(why)) => {
+                match tries.fetch_add(cost, Relaxed) + cost < self.limits.tries {
                     true => Ok(Look::NotYet(why)),
                     false => Err(failed().because(why)),
                 }
             }
         }
     }
+}
 
-    /// One request, and as much of the file as it brings.
-    async fn once(
-        &self,
-        part: &Path,
-        progress: &Progress,
-        telling: &Mutex<Telling>,
-        room: &impl Fn(Coming) -> Result<()>,
-        resumed: &AtomicBool,
-    ) -> Result<(), Ended> {
-        let asked = Asked::of(length(part), origin_of(part).filter(|origin| origin.url == shown(&self.url)));
-        let mut request = self.http.get(self.url.clone()).header(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+/// One file on its way to `part`.
+struct Transfer<'a, R> {
+    fetch: &'a Fetch,
+    part: &'a Path,
+    progress: &'a Progress,
+    room: R,
+    report: Mutex<TransferReport>,
+    /// Set if some of the part was there before.
+    resumed: AtomicBool,
+}
+
+impl<R: Fn(Transferred) -> Result<()>> Transfer<'_, R> {
+    /// Sends one request, and writes what its answer brings.
+    async fn once(&self) -> Result<(), TryError> {
+        let (Fetch { http, url, .. }, part) = (self.fetch, self.part);
+        let asked = RangeRequest::of(length(part), source_of(part).filter(|source| source.url == shown(url)));
+        let mut request = http.get(url.clone()).header(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         if let Some((offset, validator)) = asked.range() {
             request = request.header(RANGE, format!("bytes={offset}-")).header(IF_RANGE, validator);
         }
-        let response = request.send().await.map_err(|error| Ended::of(&error))?;
-        let (offset, total) = match answer::judge(&asked, response.status(), response.headers()) {
-            Verdict::Whole => {
-                resumed.store(true, Relaxed);
+        let response = request.send().await.map_err(|error| TryError::of(&error))?;
+        let coming = match answer::judge(&asked, response.status(), response.headers()) {
+            RangeAnswer::Whole => {
+                self.resumed.store(true, Relaxed);
                 return Ok(());
             }
-            Verdict::From { offset, total } => (offset, total),
-            Verdict::Useless(why) => {
+            RangeAnswer::From { offset, total } => Transferred { at: offset, total },
+            RangeAnswer::Useless(why) => {
                 forget(part);
-                return Err(Ended::Again(why));
+                return Err(TryError::Again(why));
             }
-            Verdict::Again(why) => return Err(Ended::Again(why)),
-            Verdict::Refused(why) => {
-                let error = Error::new(Kind::Provider, format!("cannot download {}", shown(&self.url)));
-                return Err(Ended::ForGood(error.because(why)));
+            RangeAnswer::Again(why) => return Err(TryError::Again(why)),
+            RangeAnswer::Refused(why) => {
+                let error = Error::new(Kind::Provider, format!("cannot download {}", shown(url)));
+                return Err(TryError::ForGood(error.because(why)));
             }
         };
-        resumed.store(offset > 0, Relaxed);
-        let coming = Coming { at: offset, total };
-        room(coming).map_err(Ended::ForGood)?;
-        let mut file = self.opened(part, coming, &response).map_err(|error| not_written(part, error))?;
-        self.receive(response, &mut file, coming, part, progress, telling).await
+        self.resumed.store(coming.at > 0, Relaxed);
+        (self.room)(coming).map_err(TryError::ForGood)?;
+        let file = self.opened(coming, &response).map_err(|error| not_written(part, error))?;
+        self.receive(response, file, coming).await
     }
 
-    fn opened(&self, part: &Path, coming: Coming, response: &Response) -> io::Result<File> {
+    fn opened(&self, coming: Transferred, response: &Response) -> io::Result<File> {
+        let part = self.part;
         if coming.at > 0 {
             return OpenOptions::new().append(true).open(part);
         }
-        let origin =
-            Origin { url: shown(&self.url), validator: answer::validator(response.headers()), total: coming.total };
-        // The old part must not be taken for a part of the new file, whatever happens in between.
+        let validator = answer::validator(response.headers());
+        let source = PartSource { url: shown(&self.fetch.url), validator, total: coming.total };
+        // First, so that the old part is never taken for a part of the new file.
         forget(part);
         let file = OpenOptions::new().append(true).create(true).open(part)?;
-        fs::write(beside(part), serde_json::to_vec(&origin).unwrap_or_default())?;
+        fs::write(beside(part), serde_json::to_vec(&source).unwrap_or_default())?;
         Ok(file)
     }
 
-    async fn receive(
-        &self,
-        mut response: Response,
-        file: &mut File,
-        mut coming: Coming,
-        part: &Path,
-        progress: &Progress,
-        telling: &Mutex<Telling>,
-    ) -> Result<(), Ended> {
+    async fn receive(&self, mut response: Response, mut file: File, mut coming: Transferred) -> Result<(), TryError> {
         loop {
-            telling.lock().unwrap_or_else(PoisonError::into_inner).at(coming, progress);
+            self.report.lock().unwrap_or_else(PoisonError::into_inner).at(coming, self.progress);
             match response.chunk().await {
                 Ok(Some(bytes)) => {
-                    file.write_all(&bytes).map_err(|error| not_written(part, error))?;
+                    file.write_all(&bytes).map_err(|error| not_written(self.part, error))?;
                     coming.at += bytes.len() as u64;
                 }
                 Ok(None) => break,
-                Err(error) => return Err(Ended::Again(format!("{} after {}", plain(&error), coming.shown()))),
+                Err(error) => return Err(TryError::Again(format!("{} after {}", plain(&error), coming.shown()))),
             }
         }
         match coming.total {
-            Some(total) if total != coming.at => Err(Ended::Again(format!("it ended after {}", coming.shown()))),
+            Some(total) if total != coming.at => Err(TryError::Again(format!("it ended after {}", coming.shown()))),
             _ => Ok(()),
         }
     }
 }
 
-/// How much has come.
+/// The bytes of a file that have come.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Coming {
+pub(super) struct Transferred {
     pub(super) at: u64,
-    /// Of the whole file, if the server says so.
+    /// The size of the whole file, if the server says it.
     pub(super) total: Option<u64>,
 }
 
-impl Coming {
+impl Transferred {
     fn shown(self) -> String {
         match self.total {
             Some(total) if total >= MIB => format!("{} of {} MiB", self.at / MIB, total / MIB),
@@ -285,22 +287,18 @@ impl Coming {
     }
 }
 
-/// Tells how far it is: not more often than each second, and not for nothing.
-struct Telling {
+/// Reports progress at most once a second, and every 10 s if little has come.
+struct TransferReport {
     what: String,
     last: Option<(Instant, u64)>,
 }
 
-impl Telling {
+impl TransferReport {
     const OFTEN: Duration = Duration::from_secs(1);
     const SELDOM: Duration = Duration::from_secs(10);
 
-    fn new(what: String) -> Self {
-        Self { what, last: None }
-    }
-
-    fn at(&mut self, coming: Coming, progress: &Progress) {
-        // In twentieths; without a known size each 16 MiB count as one.
+    fn at(&mut self, coming: Transferred, progress: &Progress) {
+        // Each 5 % are a step. If the size is unknown, each 16 MiB are one.
         let step = coming.percent().map_or(coming.at / (16 * MIB), |percent| percent / 5);
         let due = self
             .last
@@ -313,7 +311,7 @@ impl Telling {
     }
 }
 
-/// From TLS only to TLS; else whoever is on the way could say what comes.
+/// Follows redirections from TLS to TLS only. Otherwise the content could be forged on the way.
 fn followed(attempt: Attempt<'_>, safe: bool) -> reqwest::redirect::Action {
     if attempt.previous().len() > REDIRECTS {
         return attempt.error(format!("more than {REDIRECTS} redirections"));
@@ -325,9 +323,9 @@ fn followed(attempt: Attempt<'_>, safe: bool) -> reqwest::redirect::Action {
     attempt.follow()
 }
 
-async fn text_of(mut response: Response) -> Result<String, Ended> {
+async fn text_of(mut response: Response) -> Result<String, TryError> {
     let mut bytes = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| Ended::of(&error))? {
+    while let Some(chunk) = response.chunk().await.map_err(|error| TryError::of(&error))? {
         bytes.extend_from_slice(&chunk);
         if bytes.len() > SMALL {
             break;
@@ -341,30 +339,28 @@ fn length(part: &Path) -> u64 {
 }
 
 fn beside(part: &Path) -> PathBuf {
-    let mut name = part.to_owned().into_os_string();
-    name.push(".json");
-    name.into()
+    suffixed(part, ".json")
 }
 
-fn origin_of(part: &Path) -> Option<Origin> {
+fn source_of(part: &Path) -> Option<PartSource> {
     serde_json::from_slice(&fs::read(beside(part)).ok()?).ok()
 }
 
-/// Removes a partial file. What it was a part of goes first: without that the file is a part of nothing.
+/// Removes a partial file. Its description goes first, since a part without it is never continued.
 pub(super) fn forget(part: &Path) {
     let _ = fs::remove_file(beside(part));
     let _ = fs::remove_file(part);
 }
 
-/// A full disk is not made better by what fills it.
-fn not_written(part: &Path, error: io::Error) -> Ended {
+/// Returns the error of a failed write. On a full disk it also removes the part, which takes the space.
+fn not_written(part: &Path, error: io::Error) -> TryError {
     if error.kind() == io::ErrorKind::StorageFull {
         forget(part);
     }
-    Ended::ForGood(Error::new(Kind::Provider, format!("cannot write {}", part.display())).because(error))
+    TryError::ForGood(Error::new(Kind::Provider, format!("cannot write {}", part.display())).because(error))
 }
 
-/// The innermost causes of a failed request, without the address, which may hold a password.
+/// Returns the innermost cause of a failed request, without the address, which may contain a password.
 fn plain(error: &reqwest::Error) -> String {
     use std::error::Error as _;
     if error.is_timeout() {

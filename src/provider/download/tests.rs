@@ -1,10 +1,8 @@
-//! Releases from a mirror of our own, which behaves or doesn't; and two processes that want the same one.
+//! Downloads from a mirror that behaves or does not, and two processes that want the same installation.
 
-mod digests;
+mod caches;
 mod downloads;
-mod keeping;
 mod server;
-mod sharing;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
@@ -16,9 +14,10 @@ use tokio::sync::{mpsc, watch};
 use self::server::{Odd, Server};
 use super::trust::Trust;
 use super::*;
+use crate::provider::bench::{drained, open_dir, says};
 use crate::secret::Secret;
 
-const QUICK: Patience = Patience {
+const QUICK: FetchLimits = FetchLimits {
     connect: Duration::from_secs(2),
     stall: Duration::from_millis(300),
     index: Duration::from_millis(500),
@@ -29,7 +28,7 @@ const QUICK: Patience = Patience {
 struct Bench {
     dir: tempfile::TempDir,
     server: Server,
-    releases: Releases,
+    downloads: Downloads,
     origin: Origin,
     progress: Progress,
     steps: mpsc::UnboundedReceiver<String>,
@@ -45,7 +44,7 @@ impl Bench {
         let server = Server::start();
         let (sender, steps) = mpsc::unbounded_channel();
         Self {
-            releases: Releases { caches: Caches(vec![cache]), patience: QUICK },
+            downloads: Downloads { caches: Caches(vec![cache]), limits: QUICK },
             origin: Origin { mirror: Some(Secret::new(server.url.clone())), digests: Vec::new() },
             progress: Progress::new(sender),
             server,
@@ -54,33 +53,33 @@ impl Bench {
         }
     }
 
-    /// A mirror that has this as 6.4.3.
+    /// Starts a mirror that has `archive` as 6.4.3.
     fn serving(archive: &[u8]) -> Self {
         let bench = Self::new();
         bench.server.has(&archive_of("6.4.3"), archive);
         bench
     }
 
-    async fn obtain(&self, wanted: &str) -> Result<Obtained> {
+    async fn obtain(&self, wanted: &str) -> Result<Installation> {
         let deadline = Instant::now() + Duration::from_secs(30);
-        self.releases.obtain(wanted.parse().unwrap(), &self.origin, deadline, &self.progress).await
+        self.downloads.obtain(wanted.parse().unwrap(), &self.origin, deadline, &self.progress).await
     }
 
-    async fn gets(&self) -> Obtained {
+    async fn gets(&self) -> Installation {
         self.obtain("6.4.3").await.unwrap()
     }
 
-    /// What fails installs nothing.
+    /// Returns the error of a download that must install nothing.
     async fn fails(&self) -> String {
         let error = self.obtain("6.4.3").await.err().unwrap();
         assert!(!self.file("").exists() && !self.file(".tmp").exists());
         error.to_string()
     }
 
-    /// Of 6.4.3 in the cache.
+    /// Returns a file of 6.4.3 in the cache.
     fn file(&self, suffix: &str) -> PathBuf {
         let platform = Platform::of_this_machine().unwrap();
-        self.releases.caches.0[0].join(format!("releases/6.4.3-{platform}{suffix}"))
+        self.downloads.caches.0[0].join(format!("releases/6.4.3-{platform}{suffix}"))
     }
 
     fn part(&self) -> u64 {
@@ -88,27 +87,16 @@ impl Bench {
     }
 
     fn steps(&mut self) -> String {
-        let mut all = Vec::new();
-        while let Ok(step) = self.steps.try_recv() {
-            all.push(step);
-        }
-        all.join("\n")
+        drained(&mut self.steps)
     }
 }
 
-/// Open to everybody, since these tests may run as root and servers never do.
-fn open_dir() -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    dir
-}
-
-/// Below a mirror.
+/// Returns the path of an archive below a mirror.
 fn archive_of(version: &str) -> String {
     format!("{}/crate-{version}.tar.gz", Platform::of_this_machine().unwrap())
 }
 
-/// What is packed as a release: a program, a version, and `size` bytes that no packer makes smaller.
+/// Packs an installation: a program, a version, and `size` bytes that can't be compressed.
 fn packed(version: &str, size: usize) -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(size as u64);
     let ballast: Vec<u8> = std::iter::repeat_with(|| random.u8(..)).take(size).collect();
@@ -134,12 +122,4 @@ fn sha256(bytes: &[u8]) -> String {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), bytes).unwrap();
     trust::digest_of(file.path(), &AtomicBool::new(false)).unwrap().unwrap()
-}
-
-#[track_caller]
-fn says(text: impl ToString, parts: &[&str]) {
-    let text = text.to_string();
-    for part in parts {
-        assert!(text.contains(part), "`{part}` is missing in:\n{text}");
-    }
 }

@@ -1,4 +1,4 @@
-//! What lies in the caches of this machine, for people: listed, and removed if nobody uses it.
+//! The content of the caches of this machine: listed for people, and removed if no process uses it.
 
 use std::fs;
 use std::io;
@@ -11,25 +11,25 @@ use crate::host::Locks;
 use crate::provider::jvm;
 use crate::version::Version;
 
-/// What something in a cache is.
+/// The kind of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EntryKind {
     /// An installation.
     Release,
-    /// An archive that somebody put there.
+    /// An archive that a person put there.
     Archive,
-    /// What a download or an installation left that was not finished.
+    /// The rest of an unfinished download or installation.
     Partial,
     /// A cache of a Java virtual machine.
     Jvm,
 }
 
-/// Something in a cache.
+/// A file or directory in a cache.
 #[derive(Clone, Debug)]
-pub(crate) struct Entry {
+pub(crate) struct CacheEntry {
     pub(crate) kind: EntryKind,
     pub(crate) path: PathBuf,
-    /// Bytes that it takes.
+    /// The bytes that it takes on the disk.
     pub(crate) size: u64,
     pub(crate) used: SystemTime,
     pub(crate) in_use: bool,
@@ -37,13 +37,13 @@ pub(crate) struct Entry {
 }
 
 #[cfg(test)]
-impl Entry {
+impl CacheEntry {
     pub(super) fn lock_path(&self) -> &Path {
         &self.lock
     }
 }
 
-/// What became of an entry.
+/// The result of removing an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Removal {
     Removed,
@@ -51,10 +51,10 @@ pub(crate) enum Removal {
     Failed(String),
 }
 
-/// Everything, in the order of its names.
-pub(crate) fn entries() -> Result<Vec<Entry>> {
+/// Returns all entries in the order of their names.
+pub(crate) fn entries() -> Result<Vec<CacheEntry>> {
     let Caches(mut all) = Caches::of_this_machine();
-    // Those of JVMs may be at another place if root's home is closed to others.
+    // JVM caches may be at another place if root's home is closed to other users.
     for root in jvm::roots() {
         let cache = root.parent().unwrap_or(&root).to_owned();
         if !all.contains(&cache) {
@@ -64,12 +64,12 @@ pub(crate) fn entries() -> Result<Vec<Entry>> {
     entries_of(&Caches(all))
 }
 
-pub(super) fn entries_of(caches: &Caches) -> Result<Vec<Entry>> {
+pub(super) fn entries_of(caches: &Caches) -> Result<Vec<CacheEntry>> {
     let mut found = Vec::new();
     for cache in &caches.0 {
         for dir in ["releases", "jvm"] {
             let place = cache.join(dir);
-            // What others may have put there is none of ours to remove.
+            // Other users may have put files there, which are not the harness's to remove.
             if trusted(&place, false).is_err() {
                 continue;
             }
@@ -89,12 +89,12 @@ pub(super) fn entries_of(caches: &Caches) -> Result<Vec<Entry>> {
     Ok(found)
 }
 
-/// A link is none.
+/// Returns whether `path` is a directory and no link to one.
 fn is_dir(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir())
 }
 
-/// Where a cache is made has another name, and the lock of what it will be.
+/// Returns the kind of a directory of JVM caches, and the beginning that its name shares with its lock.
 fn kind_in_jvm(name: &str) -> (EntryKind, &str) {
     match name.strip_suffix(".work").or_else(|| name.strip_suffix(".tmp")) {
         Some(stem) => (EntryKind::Partial, stem),
@@ -109,8 +109,8 @@ fn paths_in(dir: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// By its name, with the beginning that it shares with its lock. Locks and records are not listed: they are small, and a
-/// record is what the next download is compared with.
+/// Returns the kind of a file by its name, and the beginning that the name shares with its lock. Locks and records are
+/// not listed. They are small, and the next download is compared with the record.
 fn kind_in_releases(name: &str, is_dir: bool) -> Option<(EntryKind, &str)> {
     match (is_dir, name) {
         (true, name) => {
@@ -118,7 +118,7 @@ fn kind_in_releases(name: &str, is_dir: bool) -> Option<(EntryKind, &str)> {
                 Some(stem) => (EntryKind::Partial, stem),
                 None => (EntryKind::Release, name),
             };
-            // As all installations are named: `<version>-<platform>`.
+            // All installations are named `<version>-<platform>`.
             let is_ours = stem.split_once('-').is_some_and(|(version, _)| version.parse::<Version>().is_ok());
             is_ours.then_some((kind, stem))
         }
@@ -129,7 +129,7 @@ fn kind_in_releases(name: &str, is_dir: bool) -> Option<(EntryKind, &str)> {
     }
 }
 
-fn entry(kind: EntryKind, path: PathBuf, lock: PathBuf) -> Result<Entry> {
+fn entry(kind: EntryKind, path: PathBuf, lock: PathBuf) -> Result<CacheEntry> {
     let touched = |path: &Path| fs::metadata(path).and_then(|meta| meta.modified()).ok();
     let signs = match kind {
         EntryKind::Release => [touched(&lock), touched(&path)],
@@ -137,14 +137,14 @@ fn entry(kind: EntryKind, path: PathBuf, lock: PathBuf) -> Result<Entry> {
     };
     let used = signs.into_iter().flatten().max().unwrap_or(SystemTime::UNIX_EPOCH);
     let in_use = Locks::take().holder(&lock)?.is_some() || runs_from(&path);
-    Ok(Entry { kind, size: size_of(&path), used, in_use, path, lock })
+    Ok(CacheEntry { kind, size: size_of(&path), used, in_use, path, lock })
 }
 
-/// Removes it, unless somebody uses it.
-pub(crate) fn remove(entry: &Entry) -> Removal {
+/// Removes an entry unless a process uses it.
+pub(crate) fn remove(entry: &CacheEntry) -> Removal {
     let failed = |error: &dyn std::fmt::Display| Removal::Failed(error.to_string());
     let mut locks = Locks::take();
-    // Without a lock's file nobody has it.
+    // Without a lock's file no process has the lock.
     let _held = match entry.lock.exists().then(|| locks.try_lock(&entry.lock)) {
         None => None,
         Some(Ok(Some(held))) => Some(held),
@@ -156,13 +156,13 @@ pub(crate) fn remove(entry: &Entry) -> Removal {
     }
     match removed(&entry.path) {
         Ok(()) => Removal::Removed,
-        // Somebody was faster.
+        // Another process has removed it.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Removal::Removed,
         Err(error) => failed(&error),
     }
 }
 
-/// Half of an installation must not look like one: it gets another name first.
+/// Removes a file or directory. An installation is renamed first, so that half of one never looks like a whole one.
 fn removed(path: &Path) -> io::Result<()> {
     if !is_dir(path) {
         if path.extension().is_some_and(|extension| extension == "part") {
@@ -174,22 +174,21 @@ fn removed(path: &Path) -> io::Result<()> {
     if path.extension().is_some_and(|extension| extension == "tmp" || extension == "work") {
         return super::remove_all(path);
     }
-    let mut other = path.to_owned().into_os_string();
-    other.push(".tmp");
-    super::remove_all(Path::new(&other))?;
+    let other = super::suffixed(path, ".tmp");
+    super::remove_all(&other)?;
     fs::rename(path, &other)?;
     fs::remove_dir_all(other)
 }
 
-/// Whether a process runs a program from there: a server may outlive who started it.
+/// Returns whether a process runs a program from `dir`. A server may outlive its keeper, which held the lock.
 fn runs_from(dir: &Path) -> bool {
-    // As the kernel names it.
+    // The kernel names programs by their real paths.
     let dir = fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
     let all = fs::read_dir("/proc").into_iter().flatten().filter_map(std::result::Result::ok);
     all.filter_map(|process| fs::read_link(process.path().join("exe")).ok()).any(|program| program.starts_with(&dir))
 }
 
-/// What it takes on the disk.
+/// Returns the bytes that a file or directory takes on the disk.
 fn size_of(path: &Path) -> u64 {
     use std::os::unix::fs::MetadataExt as _;
     let own = fs::symlink_metadata(path).map_or(0, |meta| meta.blocks() * 512);
