@@ -7,8 +7,6 @@
 // No provider alone uses all that they share.
 #![cfg_attr(not(all(feature = "cloud", feature = "container", feature = "process")), allow(dead_code))]
 
-#[cfg(test)]
-mod bench;
 mod chain;
 #[cfg(feature = "cloud")]
 mod cloud;
@@ -17,13 +15,13 @@ mod container;
 #[cfg(feature = "process")]
 pub(crate) mod download;
 mod held;
-#[cfg(any(feature = "process", feature = "container"))]
-#[cfg_attr(not(feature = "process"), allow(dead_code))]
 mod jvm;
 mod local;
 mod memory;
 #[cfg(feature = "process")]
 mod process;
+#[cfg(test)]
+mod tests;
 mod url;
 
 use std::path::{Path, PathBuf};
@@ -36,7 +34,6 @@ pub(crate) use self::chain::Provider;
 #[cfg(feature = "container")]
 pub(crate) use self::container::{Leftover, sweep as sweep_containers};
 pub(crate) use self::held::Held;
-#[cfg(any(feature = "process", feature = "container"))]
 pub(crate) use self::jvm::{STEP as TRAINING_STEP, run as run_training};
 pub(crate) use crate::environment::CloudTarget;
 use crate::error::{Error, Result};
@@ -315,7 +312,6 @@ impl Intents {
 pub(crate) type Acquired = Result<Resource, NotAcquired>;
 
 /// For whoever sweeps: see the providers of this machine. Blocks.
-#[cfg(any(feature = "process", feature = "container"))]
 pub(crate) fn clear_trainings(dry_run: bool) -> Vec<(String, Option<Result<()>>)> {
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(local::clear_trainings(dry_run)),

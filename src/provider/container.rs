@@ -12,7 +12,6 @@ mod image;
 mod labels;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 pub(super) use self::cache::train;
@@ -21,7 +20,7 @@ use self::engine::ContainerState;
 pub(super) use self::engine::Engine;
 pub(crate) use self::labels::{Leftover, sweep};
 use super::held::HeldContainers;
-use super::jvm::Training;
+use super::jvm::TrainingSlot;
 use super::local::{self, REMOVAL};
 use super::{Acquired, Held, Intents, LocalTarget, NotAcquired, OnExit, Progress, Released, Resource};
 use crate::error::{Error, Kind, Result};
@@ -33,7 +32,7 @@ use crate::wait::{self, Look};
 pub(super) struct ContainerProvider {
     target: LocalTarget,
     /// The cache that the last start lacked, to be made.
-    training: Mutex<Option<Training>>,
+    pub(super) training: TrainingSlot,
     /// The directory of caches, for tests.
     caches: Option<PathBuf>,
 }
@@ -106,17 +105,12 @@ impl HeldContainers {
 
 impl ContainerProvider {
     pub(super) fn new(target: LocalTarget) -> Self {
-        Self { target, training: Mutex::default(), caches: None }
+        Self { target, training: TrainingSlot::default(), caches: None }
     }
 
     #[cfg(test)]
     fn in_caches(target: LocalTarget, caches: &Path) -> Self {
         Self { caches: Some(caches.to_owned()), ..Self::new(target) }
-    }
-
-    /// Takes the cache that the last start lacked, if it is to be made.
-    pub(super) fn training(&self) -> Option<Training> {
-        self.training.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     pub(super) async fn acquire(
@@ -170,7 +164,7 @@ impl ContainerProvider {
         let (Some(training), Some(file)) = (&training, file) else {
             let resource = self.run(start, &CacheMount::None).await?;
             let due = self.due(engine, &held.name, training).await;
-            *self.training.lock().unwrap_or_else(PoisonError::into_inner) = due;
+            self.training.put(due);
             return Ok(resource);
         };
         training.cache.used();
@@ -308,11 +302,7 @@ async fn with_log(error: Error, held: &HeldContainers, engine: &Engine) -> Error
     for name in held.containers() {
         let lines = engine.log(&name, LINES).await;
         let whose = if held.nodes == 1 { "its log".to_owned() } else { format!("the log of container {name}") };
-        error = match lines.is_empty() {
-            true => error.hint(format!("{whose} is empty")),
-            false => error.hint(format!("the end of {whose}:")),
-        };
-        error = lines.into_iter().fold(error, |error, line| error.hint(format!("| {line}")));
+        error = local::quoting(error, &whose, lines);
     }
     error
 }

@@ -28,7 +28,7 @@ use self::unpack::UnpackError;
 use super::process::installation;
 use super::{Origin, Progress};
 use crate::error::{Error, Kind, Result};
-use crate::host::{Lock, Locks};
+use crate::host::{Lock, Locks, free_space};
 use crate::version::{Release, Version};
 use crate::wait::{self, Look};
 
@@ -363,10 +363,10 @@ impl InstallJob<'_> {
     fn room(&self, coming: u64, archive: u64) -> Result<()> {
         let base = self.files.lock();
         let base = base.parent().unwrap_or(&base);
-        let stat = rustix::fs::statvfs(base).map_err(|error| {
+        let free = free_space(base).map_err(|error| {
             Error::new(Kind::Provider, format!("cannot see what is free in {}", base.display())).because(error)
         })?;
-        let (free, needed) = (stat.f_bavail.saturating_mul(stat.f_frsize), coming + UNPACKED * archive);
+        let needed = coming + UNPACKED * archive;
         if free >= needed {
             return Ok(());
         }

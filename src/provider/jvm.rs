@@ -13,9 +13,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub(super) use self::training::{CacheLock, TrainingSubject, left_below, practise};
+pub(super) use self::training::{CacheLock, TrainingSlot, TrainingSubject, left_below, practise};
 pub(crate) use self::training::{STEP, Training, run};
-use crate::host::{fnv64, make_with_mode, user_cache};
+use crate::host::{closed_to_others, fnv64, make_with_mode, paths_in, user_cache};
 
 /// The flags for a server that lives for minutes. The JVM spends no time on what pays off later, and leaves nothing
 /// outside the server's directory.
@@ -68,8 +68,7 @@ pub(super) fn roots() -> Vec<PathBuf> {
 
 /// Returns the first root, or with `for_others` the first one that other users can enter.
 pub(super) fn root(for_others: bool) -> Option<PathBuf> {
-    let open = |dir: &Path| fs::metadata(dir).map_or(true, |meta| meta.permissions().mode() & 0o001 != 0);
-    roots().into_iter().find(|root| !for_others || root.ancestors().all(open))
+    roots().into_iter().find(|root| !for_others || closed_to_others(root).is_none())
 }
 
 /// Marks a file as used now, since what was not used for long is removed first. It uses the path, because closing any
@@ -150,8 +149,8 @@ impl AotCache {
     }
 
     fn discard_older(&self, about: &CacheManifest) {
-        let Some(all) = self.dir.parent().and_then(|root| fs::read_dir(root).ok()) else { return };
-        let others = all.filter_map(|entry| Some(Self { dir: entry.ok()?.path() })).filter(|other| other != self);
+        let all = self.dir.parent().into_iter().flat_map(paths_in);
+        let others = all.map(|dir| Self { dir }).filter(|other| other != self);
         let same = |other: &CacheManifest| other.home == about.home && other.flags == about.flags;
         others.filter(|other| other.about().as_ref().is_some_and(same)).for_each(|other| other.discard());
     }

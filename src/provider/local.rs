@@ -3,28 +3,21 @@
 
 #[cfg(feature = "process")]
 use std::path::Path;
-#[cfg(any(feature = "process", feature = "container"))]
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-#[cfg(any(feature = "process", feature = "container"))]
 use super::Ours;
 #[cfg(feature = "container")]
 use super::container::{self, ContainerProvider, Engine};
 #[cfg(feature = "process")]
 use super::download::Downloads;
-#[cfg(any(feature = "process", feature = "container"))]
-use super::jvm::{CacheLock, Training, TrainingSubject};
+use super::jvm::{self, CacheLock, Training, TrainingSlot};
 use super::memory::Memory;
 #[cfg(feature = "process")]
 use super::process::{self, ProcessProvider};
 use super::{Acquired, Held, Intents, LocalKind, LocalTarget, NotAcquired, OnExit, Progress, Released, Resource};
 use crate::error::{Error, Kind, Result};
-#[cfg(any(feature = "process", feature = "container"))]
 use crate::sql::{Client, Credentials, Wallet};
-#[cfg(any(feature = "process", feature = "container"))]
 use crate::version::Version;
-#[cfg(any(feature = "process", feature = "container"))]
 use crate::wait::{self, Look};
 
 /// The settings of every server that tests start. Each one exists in all versions from 5.10 on: a server does not start
@@ -59,8 +52,7 @@ pub(crate) struct LocalProvider {
     target: LocalTarget,
     memory: Memory,
     /// The JVM's cache that the started server lacks. It is made when the server is no longer needed.
-    #[cfg(any(feature = "process", feature = "container"))]
-    training: Mutex<Option<Training>>,
+    training: TrainingSlot,
     #[cfg(feature = "process")]
     downloads: Downloads,
 }
@@ -70,8 +62,7 @@ impl LocalProvider {
         Self {
             target,
             memory: Memory::default(),
-            #[cfg(any(feature = "process", feature = "container"))]
-            training: Mutex::default(),
+            training: TrainingSlot::default(),
             #[cfg(feature = "process")]
             downloads: Downloads::of_this_machine(),
         }
@@ -88,7 +79,6 @@ impl LocalProvider {
     }
 
     async fn start(&self, deadline: Instant, progress: &Progress, intents: &Intents) -> Acquired {
-        #[cfg(any(feature = "process", feature = "container"))]
         for (name, cleared) in clear_trainings(false).await {
             if let Some(Err(error)) = cleared {
                 tracing::warn!(%error, name, "what a killed trainer left stays");
@@ -118,7 +108,6 @@ impl LocalProvider {
 
     /// Waits for memory, since servers of several versions start at the same time. A download needs none and comes
     /// first.
-    #[cfg(any(feature = "process", feature = "container"))]
     async fn has_memory(&self, deadline: Instant, progress: &Progress) -> Result<(), NotAcquired> {
         self.memory.reserve(&self.target, deadline, progress).await.map_err(NotAcquired::nothing)
     }
@@ -167,23 +156,18 @@ impl LocalProvider {
         self.has_memory(deadline, progress).await?;
         let process = ProcessProvider::new(home, &self.target);
         let acquired = process.acquire(deadline, progress, intents).await;
-        *self.training.lock().unwrap_or_else(PoisonError::into_inner) = process.training();
+        self.training.put(process.training.take());
         acquired
     }
 
     /// Starts what is worth doing after the release. Nothing waits for it, and nothing depends on it.
-    #[cfg(any(feature = "process", feature = "container"))]
     pub(super) fn afterwards(&self) {
-        let due = self.training.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(training) = due
+        if let Some(training) = self.training.take()
             && let Err(error) = training.start()
         {
             tracing::warn!(%error, "no cache is made");
         }
     }
-
-    #[cfg(not(any(feature = "process", feature = "container")))]
-    pub(super) fn afterwards(&self) {}
 
     #[cfg(not(feature = "process"))]
     async fn acquire_process(&self, home: &str, _: Instant, _: &Progress, _: &Intents) -> Acquired {
@@ -204,7 +188,7 @@ impl LocalProvider {
         }
         let container = ContainerProvider::new(self.target.clone());
         let acquired = container.acquire(&engine, deadline, progress, intents).await;
-        *self.training.lock().unwrap_or_else(PoisonError::into_inner) = container.training();
+        self.training.put(container.training.take());
         Ok(acquired)
     }
 
@@ -256,7 +240,6 @@ async fn remove(held: &Held, deadline: Instant, progress: &Progress) -> Result<(
 }
 
 /// Describes a server that was started and answers.
-#[cfg(any(feature = "process", feature = "container"))]
 pub(super) fn resource(name: String, http_url: String, pg_port: Option<u16>, version: Version, held: Held) -> Resource {
     let pg_url = pg_port.and_then(|port| super::url::pg_url(&http_url, port, None, None));
     Resource {
@@ -274,8 +257,15 @@ pub(super) fn resource(name: String, http_url: String, pg_port: Option<u16>, ver
     }
 }
 
+/// Adds the last lines of a server's log to an error.
+pub(super) fn quoting(error: Error, log: &str, lines: Vec<String>) -> Error {
+    if lines.is_empty() {
+        return error.hint(format!("{log} is empty"));
+    }
+    lines.into_iter().fold(error.hint(format!("the end of {log}:")), |error, line| error.hint(format!("| {line}")))
+}
+
 /// Waits until `nodes` nodes are one healthy cluster.
-#[cfg(any(feature = "process", feature = "container"))]
 pub(super) async fn nodes_joined(
     url: &str,
     wallet: &Wallet,
@@ -307,7 +297,6 @@ pub(super) async fn nodes_joined(
 }
 
 /// Makes a cache for the JVM. The trainer's process calls this.
-#[cfg(any(feature = "process", feature = "container"))]
 pub(super) async fn train(training: &Training) -> Result<()> {
     let Some(mut lock) = training.begin()? else {
         tracing::info!("another trainer makes it, or has made it");
@@ -316,9 +305,9 @@ pub(super) async fn train(training: &Training) -> Result<()> {
     clear(&mut lock).await?;
     match &training.subject {
         #[cfg(feature = "process")]
-        TrainingSubject::Process { home } => process::train(training, home, &mut lock).await,
+        jvm::TrainingSubject::Process { home } => process::train(training, home, &mut lock).await,
         #[cfg(feature = "container")]
-        TrainingSubject::Container { image, engine } => container::train(training, image, engine, &mut lock).await,
+        jvm::TrainingSubject::Container { image, engine } => container::train(training, image, engine, &mut lock).await,
         #[cfg(not(all(feature = "process", feature = "container")))]
         _ => Err(without("container", "cannot make a cache for the JVM")),
     }
@@ -326,10 +315,9 @@ pub(super) async fn train(training: &Training) -> Result<()> {
 
 /// Removes what killed trainers left: servers, which are dead, and their data. Returns the name of each and how its
 /// removal ended. With `dry_run` nothing is removed.
-#[cfg(any(feature = "process", feature = "container"))]
 pub(super) async fn clear_trainings(dry_run: bool) -> Vec<(String, Option<Result<()>>)> {
     let mut all = Vec::new();
-    for mut lock in super::jvm::roots().iter().flat_map(|root| super::jvm::left_below(root)) {
+    for mut lock in jvm::roots().iter().flat_map(|root| jvm::left_below(root)) {
         let name = match &lock.left {
             Some(Held::Process(held)) => format!("process {}", held.name),
             Some(Held::Container(held)) => format!("container {}", held.name),
@@ -341,7 +329,6 @@ pub(super) async fn clear_trainings(dry_run: bool) -> Vec<(String, Option<Result
     all
 }
 
-#[cfg(any(feature = "process", feature = "container"))]
 async fn clear(lock: &mut CacheLock) -> Result<()> {
     if let Some(held) = &lock.left {
         tracing::info!(%held, "a trainer was killed; removing what it left");

@@ -12,7 +12,6 @@ mod log;
 mod nodes;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 pub(super) use self::cache::train;
@@ -21,7 +20,7 @@ use self::directory::{DataDirs, NodeDir};
 use self::log::Log;
 use self::nodes::{Nodes, Trouble};
 use super::held::HeldProcesses;
-use super::jvm::{AotCache, Training};
+use super::jvm::{AotCache, TrainingSlot};
 use super::local::{self, REMOVAL};
 use super::{Acquired, Held, Intents, JvmCache, LocalTarget, NotAcquired, OnExit, Progress, Released, Resource};
 use crate::error::{Error, Kind, Result};
@@ -39,7 +38,7 @@ pub(super) struct ProcessProvider {
     /// The directory of JVM caches, if it is not the usual one.
     caches: Option<PathBuf>,
     /// The cache to be made when the server is no longer needed.
-    training: Mutex<Option<Training>>,
+    pub(super) training: TrainingSlot,
 }
 
 /// The parameters of one start, and the record of what it has started.
@@ -78,13 +77,8 @@ impl ProcessProvider {
             nodes: target.nodes,
             jvm_cache: target.jvm_cache,
             caches: None,
-            training: Mutex::default(),
+            training: TrainingSlot::default(),
         }
-    }
-
-    /// Takes the cache that the last start lacked, if it is to be made.
-    pub(super) fn training(&self) -> Option<Training> {
-        self.training.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     pub(super) async fn acquire(&self, deadline: Instant, progress: &Progress, intents: &Intents) -> Acquired {
@@ -100,7 +94,7 @@ impl ProcessProvider {
         match self.start_somehow(cache, &mut start).await {
             Ok(resource) => {
                 let due = training.filter(|training| self.jvm_cache == JvmCache::Make && training.is_due());
-                *self.training.lock().unwrap_or_else(PoisonError::into_inner) = due;
+                self.training.put(due);
                 Ok(resource)
             }
             // Removed here and not by a release, since nothing of it is usable. The error quotes its log.

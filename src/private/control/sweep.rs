@@ -73,7 +73,6 @@ pub fn sweep(dry_run: bool, forget: Option<&str>) -> Result<Vec<Swept>> {
 }
 
 /// What killed makers of JVM caches left. They have no journal: a lock beside each cache says what was started for it.
-#[cfg(any(feature = "process", feature = "container"))]
 fn of_trainers(dry_run: bool) -> Vec<Swept> {
     let one = |(name, cleared): (String, Option<Result<()>>)| {
         let (outcome, detail) = match cleared {
@@ -90,11 +89,6 @@ fn of_trainers(dry_run: bool) -> Vec<Swept> {
         }
     };
     crate::provider::clear_trainings(dry_run).into_iter().map(one).collect()
-}
-
-#[cfg(not(any(feature = "process", feature = "container")))]
-fn of_trainers(_: bool) -> Vec<Swept> {
-    Vec::new()
 }
 
 /// Lets go, once, of what a killed keeper of this key owes, with the settings of those who held it: the words of a

@@ -17,7 +17,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver};
 use super::HeldCluster;
 use crate::environment::{ClusterAddress, DeployPolicy, Login};
 use crate::error::{Error, Result};
-use crate::provider::bench::{answers, as_journalled, json, says};
+use crate::provider::tests::{answers, as_journalled, json, says};
 use crate::provider::{
     Acquired, CloudTarget, Held, Intents, OnExit, Ours, Progress, Provider, Released, Resource, Target,
 };

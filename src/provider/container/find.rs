@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::host::paths_in;
 use crate::provider::held::EngineAddress;
 
 /// A place that is asked for an engine.
@@ -151,10 +152,9 @@ fn current_context(config: &Path) -> Option<String> {
 ///
 /// The name of a context's directory is a digest of the context's name. There are few, so all of them are read.
 fn address_of_context(config: &Path, name: &str) -> Result<EngineAddress, String> {
-    let dirs = std::fs::read_dir(config.join("contexts/meta")).into_iter().flatten().flatten();
     let read =
         |dir: PathBuf| json_in(&dir.join("meta.json")).filter(|meta| meta["Name"] == name).map(|meta| (dir, meta));
-    let Some((dir, meta)) = dirs.map(|entry| entry.path()).find_map(read) else {
+    let Some((dir, meta)) = paths_in(&config.join("contexts/meta")).find_map(read) else {
         let there = config.display();
         return Err(format!("there is no context `{name}` in {there}; `docker context ls` shows those that there are"));
     };

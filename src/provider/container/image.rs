@@ -119,9 +119,11 @@ pub(super) fn name_and_tag(image: &str) -> (&str, &str) {
     (name, tag.unwrap_or("latest"))
 }
 
+/// The name under which `docker login` keeps the credentials of Docker Hub.
+const HUB: &str = "https://index.docker.io/v1/";
+
 /// Returns the name under which `docker login` keeps the credentials of an image's registry.
 fn registry(image: &str) -> &str {
-    const HUB: &str = "https://index.docker.io/v1/";
     match image.split_once('/') {
         Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => host,
         _ => HUB,
@@ -178,11 +180,11 @@ fn reason(image: &str, status: Option<u16>, said: &str) -> (&'static str, String
     let lower = said.to_lowercase();
     let any = |words: &[&str]| words.iter().any(|word| lower.contains(word));
     let pull = format!("`docker pull {image}` may tell more");
+    let login = match registry(image) {
+        HUB => "docker login".to_owned(),
+        host => format!("docker login {host}"),
+    };
     if status == Some(429) || any(&["toomanyrequests", "too many requests", "rate limit"]) {
-        let login = match registry(image) {
-            host if host.starts_with("https:") => "docker login".to_owned(),
-            host => format!("docker login {host}"),
-        };
         return (
             "the registry lets in no more requests from here for now",
             format!("`{login}` raises the limit of most registries; a mirror has none"),
@@ -209,11 +211,9 @@ fn reason(image: &str, status: Option<u16>, said: &str) -> (&'static str, String
         return ("the registry has no image of that name and tag", pull);
     }
     if any(&["denied", "unauthorized", "authentication required", "no basic auth", "does not exist"]) {
-        let host = registry(image);
-        let host = if host.starts_with("https:") { "" } else { host };
         return (
             "the registry has no such image, or shows it to nobody without credentials",
-            format!("`docker login {host}`").replace(" `", "`") + ", if the name is right",
+            format!("`{login}`, if the name is right"),
         );
     }
     ("the engine failed", pull)

@@ -3,6 +3,7 @@
 //! It has no dependencies and uses nothing of this crate, so that integration tests can include the file by its path.
 
 use std::fs::File;
+use std::hash::{DefaultHasher, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -124,7 +125,9 @@ fn import(binary: &Path, tag: &str) {
     let _ = (std::fs::remove_dir_all(&root), std::fs::remove_file(&archive));
 }
 
-/// Returns the FNV-1a hash of a build, which is enough to tell it from another one.
+/// Returns a hash that tells a build from another one.
 fn hash(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+    let mut hasher = DefaultHasher::new();
+    hasher.write(bytes);
+    hasher.finish()
 }

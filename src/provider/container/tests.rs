@@ -10,7 +10,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver};
 use super::ContainerProvider;
 use super::engine::Engine;
 use super::standin::{self, docker};
-use crate::provider::bench::{answers, as_journalled, drained, json, says};
+use crate::provider::tests::{answers, as_journalled, drained, json, says};
 use crate::provider::{Acquired, Intents, LocalTarget, OnExit, Ours, Progress, Provider, Released, Resource, Target};
 use crate::sql::{Client, Wallet};
 

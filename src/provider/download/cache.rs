@@ -6,7 +6,6 @@
 //! being unpacked.
 
 use std::fs;
-use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -16,7 +15,7 @@ use super::mirror::Platform;
 use super::suffixed;
 use super::trust::Trust;
 use crate::error::{Error, Kind, Result};
-use crate::host::{make_with_mode, user_cache};
+use crate::host::{closed_to_others, make_with_mode, paths_in, user_cache, writable};
 use crate::provider::jvm;
 use crate::provider::process::installation;
 use crate::version::Version;
@@ -60,9 +59,8 @@ impl Caches {
     /// Returns all versions that can be used.
     pub(super) fn versions(&self, platform: Platform) -> Vec<Version> {
         let suffix = format!("-{platform}");
-        let names = self.releases().filter_map(|dir| fs::read_dir(dir).ok()).flatten();
-        let names = names.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        let versions = names.filter_map(|name| name.strip_suffix(&suffix)?.parse().ok());
+        let paths = self.releases().flat_map(|dir| paths_in(&dir));
+        let versions = paths.filter_map(|path| path.file_name()?.to_str()?.strip_suffix(&suffix)?.parse().ok());
         versions.filter(|version| self.installed(*version, platform).is_some()).collect()
     }
 
@@ -171,8 +169,7 @@ fn usable(releases: &Path) -> Result<(), String> {
     // The server's user must be able to enter.
     let mode = if rustix::process::geteuid().is_root() { 0o755 } else { 0o700 };
     make_with_mode(releases, mode).map_err(|error| error.to_string())?;
-    rustix::fs::access(releases, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK)
-        .map_err(|error| io::Error::from(error).to_string())?;
+    writable(releases).map_err(|error| error.to_string())?;
     trusted(releases, false)?;
     match closed_to_server(releases) {
         Some(closed) => Err(format!("{} is closed to others, and root's servers run as nobody", closed.display())),
@@ -185,9 +182,7 @@ fn closed_to_server(dir: &Path) -> Option<PathBuf> {
     if !rustix::process::geteuid().is_root() {
         return None;
     }
-    let dir = fs::canonicalize(dir).ok()?;
-    let closed = |dir: &&Path| fs::metadata(dir).is_ok_and(|meta| meta.mode() & 0o001 == 0);
-    dir.ancestors().find(closed).map(Path::to_owned)
+    closed_to_others(&fs::canonicalize(dir).ok()?).map(Path::to_owned)
 }
 
 #[cfg(test)]
@@ -195,7 +190,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
-    use crate::provider::bench::open_dir;
+    use crate::provider::tests::open_dir;
 
     const VERSION: Version = Version { major: 6, minor: 4, patch: 3 };
 

@@ -1,5 +1,6 @@
 //! The content of the caches of this machine: listed for people, and removed if no process uses it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use std::time::SystemTime;
 
 use super::cache::{Caches, trusted};
 use crate::error::Result;
-use crate::host::Locks;
+use crate::host::{Locks, paths_in};
 use crate::provider::jvm;
 use crate::version::Version;
 
@@ -73,7 +74,7 @@ pub(super) fn entries_of(caches: &Caches) -> Result<Vec<CacheEntry>> {
             if trusted(&place, false).is_err() {
                 continue;
             }
-            for path in paths_in(&place) {
+            for path in paths_in(&place).collect::<BTreeSet<_>>() {
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
                 let known = match dir {
                     "jvm" => is_dir(&path).then(|| kind_in_jvm(&name)),
@@ -100,13 +101,6 @@ fn kind_in_jvm(name: &str) -> (EntryKind, &str) {
         Some(stem) => (EntryKind::Partial, stem),
         None => (EntryKind::Jvm, name),
     }
-}
-
-fn paths_in(dir: &Path) -> Vec<PathBuf> {
-    let mut paths: Vec<PathBuf> =
-        fs::read_dir(dir).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())).collect();
-    paths.sort();
-    paths
 }
 
 /// Returns the kind of a file by its name, and the beginning that the name shares with its lock. Locks and records are
@@ -192,5 +186,5 @@ fn runs_from(dir: &Path) -> bool {
 fn size_of(path: &Path) -> u64 {
     use std::os::unix::fs::MetadataExt as _;
     let own = fs::symlink_metadata(path).map_or(0, |meta| meta.blocks() * 512);
-    own + if is_dir(path) { paths_in(path).iter().map(|path| size_of(path)).sum() } else { 0 }
+    own + if is_dir(path) { paths_in(path).map(|path| size_of(&path)).sum() } else { 0 }
 }

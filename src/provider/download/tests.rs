@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use self::server::{Odd, Server};
 use super::trust::Trust;
 use super::*;
-use crate::provider::bench::{drained, open_dir, says};
+use crate::provider::tests::{drained, open_dir, says};
 use crate::secret::Secret;
 
 const QUICK: FetchLimits = FetchLimits {

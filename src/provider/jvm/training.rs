@@ -9,13 +9,14 @@ use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 use super::{AotCache, CacheManifest};
 use crate::error::{Error, Kind, Result};
-use crate::host::{Lock, Locks, Places, make_with_mode, own_program};
+use crate::host::{Lock, Locks, Places, free_space, make_with_mode, own_program, paths_in};
 use crate::keeper::{VARIABLE, exit};
 use crate::probe::{self, Patience};
 use crate::provider::Held;
@@ -66,6 +67,20 @@ pub(in crate::provider) enum TrainingSubject {
     },
 }
 
+/// The cache that the last start lacked, until it is taken to be made.
+#[derive(Default)]
+pub(in crate::provider) struct TrainingSlot(Mutex<Option<Training>>);
+
+impl TrainingSlot {
+    pub(in crate::provider) fn put(&self, training: Option<Training>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = training;
+    }
+
+    pub(in crate::provider) fn take(&self) -> Option<Training> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
 /// The exclusive right to make one cache, with a record of what was started for it.
 pub(in crate::provider) struct CacheLock {
     lock: Lock,
@@ -107,8 +122,7 @@ impl Training {
         };
         let root = self.cache.dir.parent().ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
         make_with_mode(root, 0o755).map_err(failed)?;
-        let stat = rustix::fs::statvfs(root).map_err(|error| failed(error.into()))?;
-        let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+        let free = free_space(root).map_err(failed)?;
         if free < ROOM {
             let why = format!("only {} MiB are free, {} MiB are needed", free >> 20, ROOM >> 20);
             return Err(failed(io::Error::other(why)));
@@ -147,8 +161,7 @@ impl CacheLock {
 
 /// Returns the locks below `root` whose trainers were killed, each with the right to remove what it had started.
 pub(in crate::provider) fn left_below(root: &Path) -> Vec<CacheLock> {
-    let entries = fs::read_dir(root).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
-    let locks = entries.filter(|path| path.extension().is_some_and(|kind| kind == "lock"));
+    let locks = paths_in(root).filter(|path| path.extension().is_some_and(|kind| kind == "lock"));
     // Most are empty, and owe nothing.
     let owing = locks.filter(|path| fs::metadata(path).is_ok_and(|meta| meta.len() > 0));
     owing.filter_map(|path: PathBuf| CacheLock::take(&path).ok().flatten()).filter(|lock| lock.left.is_some()).collect()

@@ -14,6 +14,7 @@ use super::directory::{self, DataDirs, NodeDir};
 use super::log::Log;
 use super::{ProcessProvider, REMOVAL};
 use crate::error::{Error, Kind, Result};
+use crate::host::paths_in;
 use crate::provider::JvmCache;
 use crate::provider::held::{Held, HeldProcesses};
 use crate::provider::jvm::{self, AotCache, CacheLock, CacheManifest, Training, TrainingSubject};
@@ -36,7 +37,7 @@ impl ProcessProvider {
         let home = fs::canonicalize(&self.home).ok()?;
         let jdk = jvm::runtime_in(&fs::read_to_string(home.join("jdk/release")).ok()?)?;
         let parts = [home.display().to_string(), jdk.clone(), jvm::FLAGS.to_owned()];
-        let cache = AotCache::of(&root, &[parts.to_vec(), files_of(&home)?].concat());
+        let cache = AotCache::of(&root, &[parts.to_vec(), files_of(&home)].concat());
         let about =
             CacheManifest { home: home.display().to_string(), jdk, flags: jvm::FLAGS.to_owned(), size: 0, made: 0 };
         Some(Training { cache, about, subject: TrainingSubject::Process { home: self.home.clone() } })
@@ -44,12 +45,11 @@ impl ProcessProvider {
 }
 
 /// Identifies the files of the class path, each of which a JVM compares with its cache, and the script that sets flags.
-fn files_of(home: &Path) -> Option<Vec<String>> {
-    let jars = fs::read_dir(home.join("lib")).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
-    let jars = jars.filter(|path| path.extension().is_some_and(|kind| kind == "jar"));
+fn files_of(home: &Path) -> Vec<String> {
+    let jars = paths_in(&home.join("lib")).filter(|path| path.extension().is_some_and(|kind| kind == "jar"));
     let mut all: Vec<String> = jars.chain([home.join("bin/crate")]).filter_map(|path| identity_of(&path)).collect();
     all.sort();
-    Some(all)
+    all
 }
 
 fn identity_of(path: &Path) -> Option<String> {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal};
 use super::command::{MARK, ServerUser};
 use crate::error::{Error, Kind, Result};
 use crate::host::process::Identity;
-use crate::host::{make_with_mode, user_cache};
+use crate::host::{closed_to_others, free_space, make_with_mode, user_cache, writable};
 use crate::provider::memory;
 use crate::wait::{self, Look};
 
@@ -138,10 +138,8 @@ impl NodeDir {
 /// Adds to an error that there is no room left in `dir`, if so. The server's own message may not have fitted into its
 /// log.
 pub(super) fn full(dir: &Path, error: Error) -> Error {
-    match rustix::fs::statvfs(dir) {
-        Ok(stat) if stat.f_bavail.saturating_mul(stat.f_frsize) < MIB => {
-            error.hint(format!("no space is left where its data is, in {}", dir.display()))
-        }
+    match free_space(dir) {
+        Ok(..MIB) => error.hint(format!("no space is left where its data is, in {}", dir.display())),
         _ => error,
     }
 }
@@ -183,14 +181,12 @@ fn usable(base: &Path, user: &ServerUser) -> Result<(), String> {
         let mode = if user.is_other() { 0o711 } else { 0o700 };
         make_with_mode(base, mode).map_err(|error| error.to_string())?;
     }
-    let stat = rustix::fs::statvfs(base).map_err(|error| error.to_string())?;
-    let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+    let free = free_space(base).map_err(|error| error.to_string())?;
     if free < DISK_FREE {
         return Err(format!("only {} MiB are free, {} MiB are needed", free / MIB, DISK_FREE / MIB));
     }
-    rustix::fs::access(base, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).map_err(|e| e.to_string())?;
-    let closed = |dir: &&Path| fs::metadata(dir).is_ok_and(|meta| meta.mode() & 0o001 == 0);
-    match base.ancestors().find(closed) {
+    writable(base).map_err(|error| error.to_string())?;
+    match closed_to_others(base) {
         Some(closed) if user.is_other() => Err(format!("{} is closed to others{}", closed.display(), user.as_whom())),
         _ => Ok(()),
     }
@@ -267,7 +263,7 @@ fn kill(dir: &Path, servers: &[Identity]) -> Vec<u32> {
 #[cfg(target_os = "linux")]
 fn kill_marked(dir: &Path) -> Vec<u32> {
     use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
-    let mark = format!("{}={}", MARK, dir.display()).into_bytes();
+    let mark = format!("{MARK}={}", dir.display()).into_bytes();
     let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
     let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
     let marked = |pid: u32| {
@@ -299,7 +295,7 @@ fn kill_marked(_: &Path) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::provider::bench::open_dir;
+    use crate::provider::tests::open_dir;
 
     #[test]
     fn without_room_in_memory_the_first_usable_place_on_disk_is_taken() {

@@ -1,10 +1,11 @@
 //! An installation: its version, and whether the server's user can start a server from it.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::command::ServerUser;
 use crate::error::{Error, Kind, Result};
+use crate::host::paths_in;
 use crate::version::Version;
 
 /// Parts of every installation. The start script checks the runtime in `jdk/`.
@@ -14,12 +15,12 @@ const LOOK: &str = r#"cd "$0" && [ -x bin/crate ] && [ -r bin/crate ] && ls lib 
 
 /// Returns the version of the installation in `home` by the names of its archives, or none if they do not tell.
 pub(crate) fn version(home: &Path) -> Option<Version> {
-    let names = fs::read_dir(home.join("lib")).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let version = |name: String| {
+    let version = |path: PathBuf| {
+        let name = path.file_name()?.to_str()?;
         let rest = ["crate-app-", "crate-server-"].iter().find_map(|prefix| name.strip_prefix(prefix))?;
         rest.strip_suffix(".jar")?.parse().ok()
     };
-    names.filter_map(version).max()
+    paths_in(&home.join("lib")).filter_map(version).max()
 }
 
 /// Checks that `user` can start a server from `home`. `named` is whether `CRATEDB_HOME` names it. Otherwise it was

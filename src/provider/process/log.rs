@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::directory::NodeDir;
 use crate::error::Error;
-use crate::provider::jvm;
+use crate::provider::{jvm, local};
 
 /// The name of the file in the server's directory.
 pub(super) const FILE: &str = "server.log";
@@ -65,11 +65,7 @@ impl Log {
     }
 
     pub(super) fn at_the_end_of(&self, error: Error) -> Error {
-        let lines = self.tail();
-        if lines.is_empty() {
-            return error.hint("its log is empty");
-        }
-        lines.into_iter().fold(error.hint("the end of its log:"), |error, line| error.hint(format!("| {line}")))
+        local::quoting(error, "its log", self.tail())
     }
 
     /// Returns what is wrong with the Java runtime, if the log ends with such an error.

@@ -15,8 +15,9 @@ use serde_json::Value;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use super::*;
-use crate::provider::bench::{answers, as_journalled, drained, json, says};
+use crate::provider::Ours;
 use crate::provider::container::standin;
+use crate::provider::tests::{answers, as_journalled, drained, json, says};
 use crate::sql::{Client, Wallet};
 
 struct Bench {

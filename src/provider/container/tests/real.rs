@@ -73,7 +73,7 @@ async fn a_cache_is_made_after_a_session_and_used_from_then_on() {
     let first = container();
     let resource = bench.acquire_with(&first, &engine).await;
     bench.release(&resource.held, OnExit::Auto).await;
-    let training = first.training().expect("nothing stands against a cache");
+    let training = first.training.take().expect("nothing stands against a cache");
     let mut lease = training.begin().unwrap().unwrap();
     let TrainingSubject::Container { image, engine: address } = &training.subject else { panic!() };
     super::super::train(&training, image, address, &mut lease).await.unwrap();
@@ -88,7 +88,7 @@ async fn a_cache_is_made_after_a_session_and_used_from_then_on() {
     says(java, &["-XX:AOTCache=/cratedb-test/crate.aot", "\"ReadOnly\":true"]);
     assert_eq!(crate::provider::jvm::refusal(&log), None);
     assert!(training.cache.file().is_some(), "it was taken, so it stays");
-    assert!(second.training().is_none(), "it is there");
+    assert!(second.training.take().is_none(), "it is there");
     let rest: Vec<_> = std::fs::read_dir(caches.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert!(rest.iter().all(|path| path.extension().is_none_or(|kind| kind == "lock")), "{rest:?}");
 }

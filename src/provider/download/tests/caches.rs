@@ -19,7 +19,7 @@ async fn inner() {
             println!("\nstep: {step}");
         }
     });
-    let releases = Downloads {
+    let downloads = Downloads {
         caches: Caches(vec![cache.into()]),
         limits: FetchLimits { stall: Duration::from_secs(60), ..QUICK },
     };

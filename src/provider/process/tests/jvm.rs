@@ -7,7 +7,7 @@ impl Bench {
     async fn start_and_end(&self) -> Option<Training> {
         let resource = self.acquire().await.unwrap();
         answers(&resource).await;
-        let training = self.process.training();
+        let training = self.process.training.take();
         self.release(&resource.held, OnExit::Auto).await;
         training
     }
@@ -45,7 +45,7 @@ async fn a_cache_is_made_after_the_first_session_and_used_from_then_on() {
     assert_eq!(fs::read_to_string(bench.file()).unwrap(), "a cache\n");
     let resource = bench.acquire().await.unwrap();
     says(log_of(&resource), &["the cache is used"]);
-    assert_eq!(bench.process.training(), None, "it is there");
+    assert_eq!(bench.process.training.take(), None, "it is there");
     bench.release(&resource.held, OnExit::Auto).await;
 }
 

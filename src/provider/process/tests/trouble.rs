@@ -58,7 +58,7 @@ async fn a_disk_that_is_too_full_for_a_cache_leaves_the_server_alone() {
     small.fill();
     bench.process.caches = Some(small.0.clone());
     let resource = bench.acquire().await.unwrap();
-    let training = bench.process.training().unwrap();
+    let training = bench.process.training.take().unwrap();
     says(training.begin().err().unwrap(), &["MiB are free, 512 MiB are needed"]);
     bench.release(&resource.held, OnExit::Auto).await;
 }
