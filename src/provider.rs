@@ -1,10 +1,10 @@
-//! What makes a cluster available and lets go of it again; used by the keeper only, on the keeper's own runtime.
+//! Providers, which make a cluster available and release it. Only the keeper uses them, on its own runtime.
 //!
-//! A provider knows nothing of tests, sessions or leases. It is given a [`Target`] and answers with a [`Resource`]; what
-//! it needs to find that resource again, after a crash and in another process, is [`Resource::held`], the same words that
-//! it wrote to the journal through [`Intents`] before it touched anything.
+//! A provider knows nothing of tests, sessions or leases. It takes a [`Target`] and returns a [`Resource`]. To find that
+//! resource again, after a crash and in another process, it needs [`Resource::held`]. It wrote the same record to the
+//! journal through [`Intents`] before it made or woke anything.
 
-// No provider alone uses all that they share.
+// No single provider uses all that they share.
 #![cfg_attr(not(all(feature = "cloud", feature = "container", feature = "process")), allow(dead_code))]
 
 mod chain;
@@ -123,36 +123,36 @@ pub(crate) enum JvmCache {
 pub(crate) struct Resource {
     /// `url`, `cloud`, `container` or `process`.
     pub(crate) provider: String,
-    /// For people: "cluster `ci` (e1e3…)", "container cratedb-test-1a2b3c4d", a URL.
+    /// The name for people: "cluster `ci` (e1e3…)", "container cratedb-test-1a2b3c4d", a URL.
     pub(crate) name: String,
-    /// Without a slash at the end and without credentials.
+    /// The address without a slash at the end and without credentials.
     pub(crate) http_url: String,
-    /// `postgres://user:password@host:port`, maybe with a query; the path, which is the schema, is not set.
+    /// `postgres://user:password@host:port`, maybe with a query. It has no path, which would be the schema.
     pub(crate) pg_url: Option<Secret>,
-    /// The user of `pg_url`, if it was made with this resource: somebody has to drop it.
+    /// The user of `pg_url`, if it was made with this resource. The keeper has to drop it.
     pub(crate) user: Option<String>,
-    /// Why there is no `pg_url`, and what would give one.
+    /// The reason that there is no `pg_url`, and what would give one.
     pub(crate) pg_hint: Option<String>,
     pub(crate) credentials: Credentials,
     pub(crate) version: Version,
     pub(crate) ours: Ours,
-    /// A page where people can look at it.
+    /// A page on which people can see it.
     pub(crate) console: Option<String>,
-    /// What `release`, `recover` and `credentials` need; no secrets. The last intent holds the same.
+    /// The record for `release`, `recover` and `credentials`. The last intent is equal to it.
     pub(crate) held: Held,
 }
 
-/// What the harness did to make the resource available, and so what it owes.
+/// The way in which the harness made the resource available, and so what it owes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Ours {
-    /// Found running.
+    /// It was found running.
     No,
-    /// Found suspended.
+    /// It was found suspended.
     Resumed,
-    /// Did not exist.
+    /// It did not exist.
     Deployed,
-    /// A local server.
+    /// It is a local server.
     Started,
 }
 
@@ -169,7 +169,7 @@ pub(crate) enum OnExit {
     Delete,
 }
 
-/// How a release ended.
+/// The result of a release.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Released {
     Suspended,
@@ -177,64 +177,20 @@ pub(crate) enum Released {
     Removed,
     /// A Cloud cluster is gone, with its data.
     Deleted,
-    /// Left as it is; the line says what, why and, if it may cost something, how to end it.
+    /// Left as it is. The line says what, why and, if it may cost money, how to end it.
     Left(String),
 }
 
-/// Why there is no resource.
+/// The reason that there is no resource.
 #[derive(Debug)]
 pub(crate) struct NotAcquired {
     pub(crate) error: Error,
-    /// Something of ours may be running, so the last intent must be released.
+    /// Set if a cluster may be running, so that the last intent must be released.
     pub(crate) maybe_up: bool,
 }
 
-#[cfg(feature = "container")]
-impl LocalTarget {
-    /// Of a server that belongs to no project: it makes the cache of an image's JVM.
-    pub(crate) fn for_training(image: &str) -> Self {
-        Self {
-            kind: LocalKind::Container,
-            image: image.to_owned(),
-            version: None,
-            nodes: 1,
-            project: String::new(),
-            key: "cache of the JVM".to_owned(),
-            home: None,
-            origin: Origin::default(),
-            jvm_cache: JvmCache::Off,
-            outlives: false,
-            lacking: Vec::new(),
-        }
-    }
-}
-
-#[cfg(test)]
-impl LocalTarget {
-    /// With what settings say by default.
-    pub(crate) fn of_image(image: &str) -> Self {
-        Self {
-            kind: LocalKind::Auto,
-            image: image.to_owned(),
-            version: "6.4.3".parse().ok(),
-            nodes: 1,
-            project: "/home/ada/project".to_owned(),
-            key: "local:ada".to_owned(),
-            home: None,
-            // Where nobody answers.
-            origin: Origin { mirror: Some(Secret::new("http://127.0.0.1:1/")), digests: Vec::new() },
-            jvm_cache: JvmCache::Off,
-            outlives: false,
-            lacking: vec![
-                "url: CRATEDB_CLUSTER_URL is not set".to_owned(),
-                "cloud: neither CRATEDB_CLUSTER_ID nor CRATEDB_CLUSTER_NAME is set".to_owned(),
-            ],
-        }
-    }
-}
-
 impl NotAcquired {
-    /// Nothing was touched, or what was touched is down for certain.
+    /// Returns the error of an acquisition after which no cluster can be up.
     pub(crate) fn nothing(error: Error) -> Self {
         Self { error, maybe_up: false }
     }
@@ -244,7 +200,7 @@ impl NotAcquired {
     }
 }
 
-/// What is being waited for: to the people who wait, and to the log.
+/// Reports what an acquisition waits for, to the people who wait and to the log.
 #[derive(Clone)]
 pub(crate) struct Progress {
     steps: tokio::sync::mpsc::UnboundedSender<String>,
@@ -256,12 +212,12 @@ impl Progress {
         Self { steps, wanted: None }
     }
 
-    /// The same with somebody who says whether anybody still waits.
+    /// Adds a channel that tells whether a client still waits.
     pub(crate) fn while_wanted(self, wanted: watch::Receiver<bool>) -> Self {
         Self { wanted: Some(wanted), ..self }
     }
 
-    /// Ends when nobody waits any more: what takes minutes and costs nothing to stop need not go on then.
+    /// Returns when no client waits any more. Work that takes minutes and can be stopped at no cost ends then.
     pub(crate) async fn unwanted(&self) {
         if let Some(mut wanted) = self.wanted.clone()
             && wanted.wait_for(|wanted| !wanted).await.is_ok()
@@ -271,16 +227,16 @@ impl Progress {
         std::future::pending().await
     }
 
-    /// One step, a fragment such as "resuming cluster `ci`". Nobody listening is no error.
+    /// Reports one step, a fragment such as "resuming cluster `ci`". It is no error if no one listens.
     pub(crate) fn step(&self, text: impl Into<String>) {
         let _ = self.steps.send(text.into());
     }
 }
 
-/// The provider's words in the journal.
+/// Writes the provider's intents to the journal.
 ///
-/// Written, and on disk, before every call that can create or wake something: no intent, no call. Each one replaces the
-/// one before.
+/// Each call that can create or wake a cluster is preceded by an intent that is on disk. An intent replaces the one
+/// before.
 #[derive(Clone)]
 pub(crate) struct Intents {
     write: Arc<dyn Fn(Held) -> Result<()> + Send + Sync>,
@@ -292,7 +248,7 @@ impl Intents {
         Self { write, journal: None }
     }
 
-    /// Says which file they are written to, for those who find what was made and want to know who is responsible.
+    /// Names the file of the journal, for labels that tell who is responsible for a container.
     pub(crate) fn kept_in(self, journal: PathBuf) -> Self {
         Self { journal: Some(journal), ..self }
     }
@@ -302,27 +258,27 @@ impl Intents {
         self.journal.as_deref()
     }
 
-    /// Returns once `held` would survive a crash of this machine.
+    /// Writes `held`, and returns once it would survive a crash of this machine.
     pub(crate) fn write(&self, held: Held) -> Result<()> {
         (self.write)(held)
     }
 }
 
-/// Names the one signature all providers share; see [`Provider`].
+/// The result of an acquisition.
 pub(crate) type Acquired = Result<Resource, NotAcquired>;
 
-/// For whoever sweeps: see the providers of this machine. Blocks.
+/// Removes what killed trainers left on this machine. Blocks. Returns the name of each server and how its removal ended.
 pub(crate) fn clear_trainings(dry_run: bool) -> Vec<(String, Option<Result<()>>)> {
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(local::clear_trainings(dry_run)),
         Err(error) => {
-            tracing::warn!(%error, "nobody looks for what trainers left");
+            tracing::warn!(%error, "what killed trainers left is not looked for");
             Vec::new()
         }
     }
 }
 
-/// Takes the name of an image apart: its name, and its tag if it has one.
+/// Splits an image into its name and its tag, if it has one.
 pub(crate) fn split_image(image: &str) -> (&str, Option<&str>) {
     match image.rsplit_once(':') {
         // A colon before a slash belongs to the port of a registry.

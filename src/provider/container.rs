@@ -198,7 +198,7 @@ impl ContainerProvider {
             let cluster = command::ClusterSpec {
                 image: &self.target.image,
                 names: &names,
-                labels: labels::of(&self.target, Identity::own().ok().as_ref(), journal),
+                labels: labels::of(Some(&self.target), Identity::own().ok().as_ref(), journal),
                 address,
                 memory: engine.memory().await,
                 cache,

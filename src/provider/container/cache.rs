@@ -15,9 +15,9 @@ use super::engine::{ContainerState, Engine};
 use super::{ContainerProvider, REMOVAL, labels};
 use crate::error::{Error, Kind, Result};
 use crate::host::process::Identity;
+use crate::provider::JvmCache;
 use crate::provider::held::{EngineAddress, Held, HeldContainers};
 use crate::provider::jvm::{self, CacheLock, CacheManifest, Training, TrainingSubject};
-use crate::provider::{JvmCache, LocalTarget};
 use crate::wait::{self, Look};
 
 /// The limit for a process of the lowest priority on a busy machine. Half a minute is usual.
@@ -94,7 +94,7 @@ async fn write(engine: &Engine, held: &HeldContainers, image: &str, dir: &Path, 
     let cluster = command::ClusterSpec {
         image,
         names: &names,
-        labels: labels::of(&LocalTarget::for_training(image), Identity::own().ok().as_ref(), None),
+        labels: labels::of(None, Identity::own().ok().as_ref(), None),
         address,
         memory: engine.memory().await,
         cache: &CacheMount::Make(dir.to_owned()),

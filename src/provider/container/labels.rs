@@ -44,11 +44,17 @@ pub(super) enum Fate {
     OutOfSight,
 }
 
-pub(super) fn of(target: &LocalTarget, keeper: Option<&Identity>, journal: Option<&Path>) -> HashMap<String, String> {
+/// Returns the labels of a container. A trainer's has no target.
+pub(super) fn of(
+    target: Option<&LocalTarget>,
+    keeper: Option<&Identity>,
+    journal: Option<&Path>,
+) -> HashMap<String, String> {
+    let (key, project) = target.map_or(("cache of the JVM", ""), |target| (&target.key, &target.project));
     let deadline = SystemTime::now() + LIFETIME;
     let mut labels = vec![
-        ("key", target.key.clone()),
-        ("project", target.project.clone()),
+        ("key", key.to_owned()),
+        ("project", project.to_owned()),
         ("user", user().to_string()),
         ("host", host()),
         ("deadline", humantime::format_rfc3339_seconds(deadline).to_string()),
@@ -62,7 +68,7 @@ pub(super) fn of(target: &LocalTarget, keeper: Option<&Identity>, journal: Optio
     if let Some(journal) = journal {
         labels.push(("journal", journal.display().to_string()));
     }
-    if target.outlives {
+    if target.is_some_and(|target| target.outlives) {
         labels.push(("kept", "true".to_owned()));
     }
     labels.into_iter().map(|(name, value)| (format!("{PREFIX}{name}"), value)).collect()
@@ -205,7 +211,7 @@ mod tests {
     }
 
     fn made_by(keeper: &Identity) -> HashMap<String, String> {
-        of(&LocalTarget::of_image("crate:6.4.3"), Some(keeper), None)
+        of(Some(&LocalTarget::of_image("crate:6.4.3")), Some(keeper), None)
     }
 
     /// Returns the decision of another process on this machine, which `change` alters.
@@ -259,7 +265,7 @@ mod tests {
     #[test]
     fn what_was_to_stay_stays() {
         let target = LocalTarget { outlives: true, ..LocalTarget::of_image("crate:6.4.3") };
-        assert_eq!(seen(&of(&target, Some(&Identity { pid: 41, ..keeper() }), None), |_, _| ()), Fate::Kept);
+        assert_eq!(seen(&of(Some(&target), Some(&Identity { pid: 41, ..keeper() }), None), |_, _| ()), Fate::Kept);
     }
 
     #[test]
@@ -275,6 +281,6 @@ mod tests {
             labels.insert(format!("{PREFIX}{name}"), value.to_owned());
             assert_eq!(seen(&labels, |_, _| ()), Fate::NotOurs, "with {name}={value}");
         }
-        assert_eq!(seen(&of(&LocalTarget::of_image("crate"), None, None), |_, _| ()), Fate::NotOurs);
+        assert_eq!(seen(&of(Some(&LocalTarget::of_image("crate")), None, None), |_, _| ()), Fate::NotOurs);
     }
 }

@@ -11,7 +11,7 @@ use crate::host::process::Identity;
 /// Runs a container as if `keeper` had started it.
 fn started_by(image: &str, keeper: &Identity, change: impl FnOnce(&mut HashMap<String, String>)) -> String {
     let name = format!("cratedb-test-{:08x}", fastrand::u32(..));
-    let mut all = labels::of(&LocalTarget::of_image(image), Some(keeper), Some(Path::new("/nowhere/journal")));
+    let mut all = labels::of(Some(&LocalTarget::of_image(image)), Some(keeper), Some(Path::new("/nowhere/journal")));
     change(&mut all);
     let all: Vec<String> = all.into_iter().map(|(name, value)| format!("--label={name}={value}")).collect();
     let mut arguments = vec!["run", "--detach", "--name", &name];
