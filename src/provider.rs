@@ -1,8 +1,8 @@
 //! Providers, which make a cluster available and release it. Only the keeper uses them, on its own runtime.
 //!
-//! A provider knows nothing of tests, sessions or leases. It takes a [`Target`] and returns a [`Resource`]. To find that
-//! resource again, after a crash and in another process, it needs [`Resource::held`]. It wrote the same record to the
-//! journal through [`Intents`] before it made or woke anything.
+//! A provider knows nothing of tests, sessions or leases. It takes a [`Target`](crate::target::Target) and returns a
+//! [`Resource`]. To find that resource again, after a crash and in another process, it needs [`Resource::held`]. It
+//! wrote the same record to the journal through [`Intents`] before it made or woke anything.
 
 // No single provider uses all that they share.
 #![cfg_attr(not(all(feature = "cloud", feature = "container", feature = "process")), allow(dead_code))]
@@ -35,88 +35,10 @@ pub(crate) use self::chain::Provider;
 pub(crate) use self::container::{Leftover, sweep as sweep_containers};
 pub(crate) use self::held::Held;
 pub(crate) use self::jvm::{STEP as TRAINING_STEP, run as run_training};
-pub(crate) use crate::environment::CloudTarget;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 use crate::sql::Credentials;
-use crate::version::{Release, Version};
-
-/// Where the cluster comes from: made by settings, sent to the keeper by the first test of a session.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Target {
-    /// A server that somebody else looks after.
-    Url(UrlTarget),
-    /// A cluster of CrateDB Cloud.
-    Cloud(Box<CloudTarget>),
-    /// Nothing is configured: whatever this machine can start.
-    Local(LocalTarget),
-}
-
-/// `CRATEDB_CLUSTER_URL` and who connects there.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct UrlTarget {
-    /// Without credentials and without a path.
-    pub(crate) url: String,
-    pub(crate) username: Option<String>,
-    pub(crate) password: Option<Secret>,
-}
-
-/// A cluster on this machine.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct LocalTarget {
-    pub(crate) kind: LocalKind,
-    /// Name and tag of the container image.
-    pub(crate) image: String,
-    /// What is asked for. None where `home` decides.
-    pub(crate) version: Option<Release>,
-    pub(crate) nodes: u32,
-    /// Directory of the `Cargo.lock`, for people who look at labels.
-    pub(crate) project: String,
-    /// Key of the session, for people who look at labels.
-    pub(crate) key: String,
-    /// `CRATEDB_HOME`, absolute: the server is a process of that installation, unless another version is asked for.
-    pub(crate) home: Option<String>,
-    pub(crate) origin: Origin,
-    pub(crate) jvm_cache: JvmCache,
-    /// The server may stay after its keeper's end (`CRATEDB_TEST_ON_EXIT=keep`).
-    pub(crate) outlives: bool,
-    /// Why neither `url` nor `cloud` was chosen: one line each, starting with the provider's name, as in
-    /// `url: CRATEDB_CLUSTER_URL is not set`. Shown if this machine can't start a server either.
-    pub(crate) lacking: Vec<String>,
-}
-
-/// Which servers of this machine may be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum LocalKind {
-    /// A process of the installation that is named; else a container if an engine answers; else a process of a release
-    /// that is downloaded.
-    Auto,
-    Container,
-    Process,
-}
-
-/// Where releases come from.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Origin {
-    /// `CRATEDB_TEST_MIRROR`: in place of the vendor. An http(s) address, which may hold a password, or an absolute path.
-    pub(crate) mirror: Option<Secret>,
-    /// `CRATEDB_TEST_SHA256`, 64 hexadecimal digits each: no other archive is used. Empty for any.
-    pub(crate) digests: Vec<String>,
-}
-
-/// `CRATEDB_TEST_JVM_CACHE`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum JvmCache {
-    /// Neither used nor made.
-    Off,
-    /// Used if it is there.
-    Use,
-    /// And made after a session, if it is not.
-    Make,
-}
+use crate::version::Version;
 
 /// A cluster that answers SQL.
 #[derive(Clone, Debug)]
@@ -154,19 +76,6 @@ pub(crate) enum Ours {
     Deployed,
     /// It is a local server.
     Started,
-}
-
-/// `CRATEDB_TEST_ON_EXIT`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum OnExit {
-    /// Undo what was done: suspend what was resumed or deployed, remove what was started.
-    Auto,
-    /// Suspend, also what was found running.
-    Suspend,
-    Keep,
-    /// Delete what was deployed; for everything else the same as `Auto`.
-    Delete,
 }
 
 /// The result of a release.
@@ -267,7 +176,8 @@ impl Intents {
 /// The result of an acquisition.
 pub(crate) type Acquired = Result<Resource, NotAcquired>;
 
-/// Removes what killed trainers left on this machine. Blocks. Returns the name of each server and how its removal ended.
+/// Removes what killed trainers left on this machine. Blocks. Returns the name of each server and how its removal
+/// ended.
 pub(crate) fn clear_trainings(dry_run: bool) -> Vec<(String, Option<Result<()>>)> {
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(local::clear_trainings(dry_run)),
@@ -275,14 +185,5 @@ pub(crate) fn clear_trainings(dry_run: bool) -> Vec<(String, Option<Result<()>>)
             tracing::warn!(%error, "what killed trainers left is not looked for");
             Vec::new()
         }
-    }
-}
-
-/// Splits an image into its name and its tag, if it has one.
-pub(crate) fn split_image(image: &str) -> (&str, Option<&str>) {
-    match image.rsplit_once(':') {
-        // A colon before a slash belongs to the port of a registry.
-        Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
-        _ => (image, None),
     }
 }

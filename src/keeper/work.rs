@@ -8,8 +8,9 @@ use tokio::sync::watch;
 
 use super::run::Input;
 use crate::error::{Error, Result};
-use crate::provider::{Held, Intents, NotAcquired, OnExit, Progress, Provider, Released, Resource};
+use crate::provider::{Held, Intents, NotAcquired, Progress, Provider, Released, Resource};
 use crate::sql::{Credentials, Renewer};
+use crate::target::OnExit;
 
 /// How a call ended.
 #[derive(Debug)]

@@ -6,11 +6,12 @@ use std::time::Instant;
 use super::cloud::CloudProvider;
 use super::local::LocalProvider;
 use super::url::UrlProvider;
-use super::{Acquired, Held, Intents, OnExit, Progress, Released, Resource, Target};
+use super::{Acquired, Held, Intents, Progress, Released, Resource};
 use crate::error::Result;
 #[cfg(not(feature = "cloud"))]
 use crate::error::{Error, Kind};
 use crate::sql::Credentials;
+use crate::target::{OnExit, Target};
 
 /// The provider of a session.
 ///

@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 use super::held::HeldCluster;
-use super::{Acquired, CloudTarget, Held, Intents, NotAcquired, OnExit, Ours, Progress, Released, Resource};
+use super::{Acquired, Held, Intents, NotAcquired, Ours, Progress, Released, Resource};
 use crate::cloud::Client;
 use crate::cloud::lifecycle::{Found, Gone, Hooks, Intent, LetGo, Lifecycle, May, Run, Touch, named};
 use crate::cloud::model::Cluster;
@@ -17,6 +17,7 @@ use crate::cloud::operation::Known;
 use crate::error::{Error, Kind, Result};
 use crate::probe::{self, Patience};
 use crate::sql::{Credentials, Wallet};
+use crate::target::{CloudTarget, OnExit};
 use crate::wait::{self, Look};
 
 /// The deadline of one release. Suspensions take minutes. One that takes longer than this is an error, and the keeper

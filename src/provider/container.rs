@@ -22,11 +22,12 @@ pub(crate) use self::labels::{Leftover, sweep};
 use super::held::HeldContainers;
 use super::jvm::TrainingSlot;
 use super::local::{self, REMOVAL};
-use super::{Acquired, Held, Intents, LocalTarget, NotAcquired, OnExit, Progress, Released, Resource};
+use super::{Acquired, Held, Intents, NotAcquired, Progress, Released, Resource};
 use crate::error::{Error, Kind, Result};
 use crate::host::process::Identity;
 use crate::probe::{self, Patience};
 use crate::sql::{Credentials, Wallet};
+use crate::target::{LocalTarget, OnExit};
 use crate::wait::{self, Look};
 
 pub(super) struct ContainerProvider {

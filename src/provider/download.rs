@@ -25,10 +25,11 @@ use self::fetch::{Fetch, FetchLimits, Transferred};
 use self::mirror::{Location, Mirror, PatchSource, Platform};
 use self::trust::ExpectedDigests;
 use self::unpack::UnpackError;
+use super::Progress;
 use super::process::installation;
-use super::{Origin, Progress};
 use crate::error::{Error, Kind, Result};
 use crate::host::{Lock, Locks, free_space};
+use crate::target::Origin;
 use crate::version::{Release, Version};
 use crate::wait::{self, Look};
 

@@ -14,9 +14,10 @@ use super::jvm::{self, CacheLock, Training, TrainingSlot};
 use super::memory::Memory;
 #[cfg(feature = "process")]
 use super::process::{self, ProcessProvider};
-use super::{Acquired, Held, Intents, LocalKind, LocalTarget, NotAcquired, OnExit, Progress, Released, Resource};
+use super::{Acquired, Held, Intents, NotAcquired, Progress, Released, Resource};
 use crate::error::{Error, Kind, Result};
 use crate::sql::{Client, Credentials, Wallet};
+use crate::target::{LocalKind, LocalTarget, OnExit};
 use crate::version::Version;
 use crate::wait::{self, Look};
 
@@ -364,7 +365,8 @@ mod tests {
     use std::sync::Arc;
     use std::time::{Duration, Instant};
 
-    use crate::provider::{Intents, LocalTarget, Progress, Provider, Target};
+    use crate::provider::{Intents, Progress, Provider};
+    use crate::target::{LocalTarget, Target};
 
     const INNER: &str = "CRATEDB_TEST_INNER_CASE";
     const BEGIN: &str = "<<<";

@@ -11,9 +11,10 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use super::{LocalTarget, Progress};
+use super::Progress;
 use crate::error::Result;
 use crate::host::{Lock, Locks, Places};
+use crate::target::LocalTarget;
 use crate::wait::{self, Look};
 
 const MIB: u64 = 1 << 20;

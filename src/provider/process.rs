@@ -22,9 +22,10 @@ use self::nodes::{Nodes, Trouble};
 use super::held::HeldProcesses;
 use super::jvm::{AotCache, TrainingSlot};
 use super::local::{self, REMOVAL};
-use super::{Acquired, Held, Intents, JvmCache, LocalTarget, NotAcquired, OnExit, Progress, Released, Resource};
+use super::{Acquired, Held, Intents, NotAcquired, Progress, Released, Resource};
 use crate::error::{Error, Kind, Result};
 use crate::host::process::Identity;
+use crate::target::{JvmCache, LocalTarget, OnExit};
 
 pub(super) struct ProcessProvider {
     home: PathBuf,

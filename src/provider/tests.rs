@@ -7,8 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::{Held, JvmCache, LocalKind, LocalTarget, Origin, Resource};
-use crate::secret::Secret;
+use super::{Held, Resource};
 use crate::sql::{Client, Wallet};
 
 /// Asserts that a text has all of these parts.
@@ -47,27 +46,4 @@ pub(super) fn open_dir() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
     dir
-}
-
-impl LocalTarget {
-    /// Returns a target with the default settings.
-    pub(crate) fn of_image(image: &str) -> Self {
-        Self {
-            kind: LocalKind::Auto,
-            image: image.to_owned(),
-            version: "6.4.3".parse().ok(),
-            nodes: 1,
-            project: "/home/ada/project".to_owned(),
-            key: "local:ada".to_owned(),
-            home: None,
-            // No server answers there.
-            origin: Origin { mirror: Some(Secret::new("http://127.0.0.1:1/")), digests: Vec::new() },
-            jvm_cache: JvmCache::Off,
-            outlives: false,
-            lacking: vec![
-                "url: CRATEDB_CLUSTER_URL is not set".to_owned(),
-                "cloud: neither CRATEDB_CLUSTER_ID nor CRATEDB_CLUSTER_NAME is set".to_owned(),
-            ],
-        }
-    }
 }

@@ -4,11 +4,12 @@ use std::time::Instant;
 
 use serde::Deserialize;
 
-use super::{Acquired, Held, NotAcquired, Ours, Progress, Released, Resource, UrlTarget};
+use super::{Acquired, Held, NotAcquired, Ours, Progress, Released, Resource};
 use crate::error::Result;
 use crate::probe::{self, Patience};
 use crate::secret::Secret;
 use crate::sql::{Client, Credentials, Wallet};
+use crate::target::UrlTarget;
 
 pub(crate) struct UrlProvider {
     target: UrlTarget,
@@ -104,7 +105,8 @@ mod tests {
     use cratedb_cloud_simulator::{ClusterOptions, Options, Simulator};
 
     use super::*;
-    use crate::provider::{Intents, OnExit, Provider, Target};
+    use crate::provider::{Intents, Provider};
+    use crate::target::{OnExit, Target};
 
     /// A simulated cluster is as good a server as any.
     async fn server(options: &[(&str, &str)]) -> (Simulator, String) {

@@ -15,14 +15,13 @@ use serde_json::Value;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use super::HeldCluster;
-use crate::environment::{ClusterAddress, DeployPolicy, Login};
 use crate::error::{Error, Result};
 use crate::provider::tests::{answers, as_journalled, json, says};
-use crate::provider::{
-    Acquired, CloudTarget, Held, Intents, OnExit, Ours, Progress, Provider, Released, Resource, Target,
-};
+use crate::provider::{Acquired, Held, Intents, Ours, Progress, Provider, Released, Resource};
 use crate::secret::Secret;
 use crate::sql::Credentials;
+use crate::target::{CloudTarget, OnExit, Target};
+use crate::target::{ClusterAddress, DeployPolicy, Login};
 
 const SECRET: &str = "hunter2-is-no-good-secret";
 

@@ -15,9 +15,9 @@ use super::engine::{ContainerState, Engine};
 use super::{ContainerProvider, REMOVAL, labels};
 use crate::error::{Error, Kind, Result};
 use crate::host::process::Identity;
-use crate::provider::JvmCache;
 use crate::provider::held::{EngineAddress, Held, HeldContainers};
 use crate::provider::jvm::{self, CacheLock, CacheManifest, Training, TrainingSubject};
+use crate::target::JvmCache;
 use crate::wait::{self, Look};
 
 /// The limit for a process of the lowest priority on a busy machine. Half a minute is usual.

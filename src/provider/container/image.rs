@@ -11,7 +11,8 @@ use futures_util::StreamExt as _;
 
 use super::engine::{Engine, EngineError, plain, status};
 use crate::error::{Error, Kind, Result};
-use crate::provider::{Progress, split_image};
+use crate::provider::Progress;
+use crate::target::split_image;
 
 /// The pause between progress reports, which people read. An engine reports each layer several times as often.
 const PAUSE: Duration = Duration::from_secs(1);

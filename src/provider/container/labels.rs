@@ -8,7 +8,7 @@ use super::REMOVAL;
 use super::engine::{Engine, LabelledContainer};
 use crate::error::{Error, Result};
 use crate::host::process::Identity;
-use crate::provider::LocalTarget;
+use crate::target::LocalTarget;
 
 /// The label of all containers of the harness. Its value is the session's key.
 pub(super) const KEY: &str = "io.crate.cratedb-test.key";

@@ -11,8 +11,9 @@ use super::ContainerProvider;
 use super::engine::Engine;
 use super::standin::{self, docker};
 use crate::provider::tests::{answers, as_journalled, drained, json, says};
-use crate::provider::{Acquired, Intents, LocalTarget, OnExit, Ours, Progress, Provider, Released, Resource, Target};
+use crate::provider::{Acquired, Intents, Ours, Progress, Provider, Released, Resource};
 use crate::sql::{Client, Wallet};
+use crate::target::{LocalTarget, OnExit, Target};
 
 mod leaving;
 mod pulling;

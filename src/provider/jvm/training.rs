@@ -17,12 +17,12 @@ use serde::{Deserialize, Serialize};
 use super::{AotCache, CacheManifest};
 use crate::error::{Error, Kind, Result};
 use crate::host::{Lock, Locks, Places, free_space, make_with_mode, own_program, paths_in};
-use crate::keeper::{VARIABLE, exit};
 use crate::probe::{self, Patience};
 use crate::provider::Held;
 use crate::provider::held::EngineAddress;
 use crate::sql::{Client, Credentials, Wallet};
 use crate::version::Capabilities;
+use crate::wire::{VARIABLE, exit};
 
 /// The free space that a new cache needs, in bytes. It is twice the size of a cache.
 const ROOM: u64 = 512 << 20;

@@ -15,9 +15,9 @@ use super::log::Log;
 use super::{ProcessProvider, REMOVAL};
 use crate::error::{Error, Kind, Result};
 use crate::host::paths_in;
-use crate::provider::JvmCache;
 use crate::provider::held::{Held, HeldProcesses};
 use crate::provider::jvm::{self, AotCache, CacheLock, CacheManifest, Training, TrainingSubject};
+use crate::target::JvmCache;
 use crate::wait::{self, Look};
 
 /// The limit for a process of the lowest priority on a busy machine. Half a minute is usual.

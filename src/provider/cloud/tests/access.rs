@@ -5,9 +5,9 @@ use cratedb_cloud_simulator::Fault;
 use super::super::postgres::SessionUser;
 use super::*;
 use crate::cloud::ProfileFile;
-use crate::environment::ProfileName;
 use crate::sql::test_server::{Reaction, TestServer};
 use crate::sql::{Client, Wallet};
+use crate::target::ProfileName;
 use crate::user;
 use crate::wait::{self, Look};
 

@@ -5,9 +5,10 @@ use std::path::Path;
 use std::process::Command;
 
 use super::*;
+use crate::provider::Resource;
 use crate::provider::held::EngineAddress;
 use crate::provider::jvm::TrainingSubject;
-use crate::provider::{JvmCache, Resource};
+use crate::target::JvmCache;
 
 const IMAGE: &str = "crate:6.4.3";
 
