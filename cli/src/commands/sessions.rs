@@ -55,7 +55,7 @@ fn status(context: &Context, wanted: &Status) -> Result<Document, Failure> {
 
 /// Whether the cluster may run on although it should not.
 fn is_owed(finished: &control::Finished) -> bool {
-    matches!(finished.outcome.as_str(), "owed" | "unknown")
+    finished.outcome.is_owed()
 }
 
 /// Fails if a cluster is still owed.

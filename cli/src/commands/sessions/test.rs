@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitStatus;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use cratedb_test::private::control::{self, Finished, Held};
+use cratedb_test::private::control::{self, ClusterOutcome, Finished, HeldSession};
 use serde_json::json;
 use signal_hook::consts::SIGINT;
 
@@ -22,7 +22,7 @@ const SESSION: &str = "CRATEDB_TEST_SESSION";
 /// What `test` waits for.
 enum Event {
     Signal(Arrived),
-    Acquired(cratedb_test::Result<Held>),
+    Acquired(cratedb_test::Result<HeldSession>),
     Ended(io::Result<ExitStatus>),
     Released(cratedb_test::Result<Finished>),
     /// What was waited for will not come: its thread panicked, and said so.
@@ -37,7 +37,7 @@ struct Events {
 
 /// What became of the cluster, in the words of [`Finished`].
 struct Released {
-    outcome: String,
+    outcome: ClusterOutcome,
     detail: String,
     /// It may run on although nobody needs it.
     is_owed: bool,
@@ -96,7 +96,7 @@ impl Events {
 }
 
 /// Waits for the cluster. A signal ends the wait; the keeper sees that this process is gone.
-fn acquired(context: &Context, session: &str, events: &Events) -> Result<Held, Failure> {
+fn acquired(context: &Context, session: &str, events: &Events) -> Result<HeldSession, Failure> {
     let directory = std::env::current_dir()
         .map_err(|error| Failure::failed(format!("cannot tell the working directory: {error}")))?;
     let (name, progress) = (session.to_owned(), context.progress.clone());
@@ -127,7 +127,7 @@ fn lost(doing: &str) -> Failure {
 }
 
 /// Runs the command to its end; gives its exit code.
-fn ran(context: &Context, test: &Test, held: &Held, events: &Events) -> Result<u8, Failure> {
+fn ran(context: &Context, test: &Test, held: &HeldSession, events: &Events) -> Result<u8, Failure> {
     let aside = context.terminal.output == Output::Json;
     let mut child = match child::start(&test.command, held.environment(), aside) {
         Ok(child) => child,
@@ -157,7 +157,7 @@ fn ran(context: &Context, test: &Test, held: &Held, events: &Events) -> Result<u
 
 /// Ends the session and waits for what comes of it. The second signal ends the wait, and the keeper goes on without it;
 /// the first may be the one that ended the command, seen late.
-fn released(context: &Context, held: Held, events: &Events) -> Released {
+fn released(context: &Context, held: HeldSession, events: &Events) -> Released {
     let progress = context.terminal.progress();
     progress.say("letting go of the cluster");
     events.when_done(move || Event::Released(held.release(Some(PATIENCE))));
@@ -186,12 +186,12 @@ fn released(context: &Context, held: Held, events: &Events) -> Released {
         Some(Err(error)) => {
             let detail = error.to_string();
             context.terminal.complain(&detail);
-            Released { outcome: "unknown".to_owned(), detail, is_owed: true }
+            Released { outcome: ClusterOutcome::Unknown, detail, is_owed: true }
         }
         None => {
             let detail = "interrupted: the cluster is let go of without anybody watching; `cargo cratedb status` tells how far it is";
             context.terminal.note(detail);
-            Released { outcome: "releasing".to_owned(), detail: detail.to_owned(), is_owed: false }
+            Released { outcome: ClusterOutcome::Releasing, detail: detail.to_owned(), is_owed: false }
         }
     }
 }
