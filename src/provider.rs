@@ -1,13 +1,12 @@
 //! Providers, which make a cluster available and release it. Only the keeper uses them, on its own runtime.
 //!
-//! A provider knows nothing of tests, sessions or leases. It takes a [`Target`](crate::target::Target) and returns a
+//! A provider knows nothing of tests, sessions or leases. It takes a [`Target`] and returns a
 //! [`Resource`]. To find that resource again, after a crash and in another process, it needs [`Resource::held`]. It
 //! wrote the same record to the journal through [`Intents`] before it made or woke anything.
 
 // No single provider uses all that they share.
-#![cfg_attr(not(all(feature = "cloud", feature = "container", feature = "process")), allow(dead_code))]
+#![cfg_attr(not(all(feature = "cloud", feature = "container", feature = "process")), allow(dead_code, unused_variables))]
 
-mod chain;
 #[cfg(feature = "cloud")]
 mod cloud;
 #[cfg(feature = "container")]
@@ -26,19 +25,112 @@ mod url;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-pub(crate) use self::chain::Provider;
+#[cfg(feature = "cloud")]
+use self::cloud::CloudProvider;
 #[cfg(feature = "container")]
 pub(crate) use self::container::{Leftover, sweep as sweep_containers};
 pub(crate) use self::held::Held;
 pub(crate) use self::jvm::{STEP as TRAINING_STEP, run as run_training};
+use self::local::LocalProvider;
+use self::url::UrlProvider;
+#[cfg(not(feature = "cloud"))]
+use crate::error::Kind;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 use crate::sql::Credentials;
+use crate::target::{OnExit, Target};
 use crate::version::Version;
+
+/// The provider of a session.
+///
+/// The target alone decides which one it is. For local servers it is the first that this machine has. A configured
+/// provider that fails is an error and not followed by the next one: a wrong API key must not silently become a
+/// container.
+pub(crate) enum Provider {
+    Url(UrlProvider),
+    #[cfg(feature = "cloud")]
+    Cloud(Box<CloudProvider>),
+    Local(Box<LocalProvider>),
+}
+
+impl Provider {
+    /// Returns the provider of a target. Fails only for reasons that need no request: an endpoint that is not a URL, or
+    /// a cargo feature that is off.
+    pub(crate) fn chain(target: &Target) -> Result<Self> {
+        match target {
+            Target::Url(target) => Ok(Self::Url(UrlProvider::new(target.clone()))),
+            #[cfg(feature = "cloud")]
+            Target::Cloud(target) => Ok(Self::Cloud(Box::new(CloudProvider::new((**target).clone())?))),
+            #[cfg(not(feature = "cloud"))]
+            Target::Cloud(target) => {
+                Err(Error::new(Kind::Setting, format!("cannot use {} of CrateDB Cloud", target.cluster))
+                    .because("cratedb-test was built without its feature `cloud`")
+                    .hint("add `cloud` to the features of cratedb-test in Cargo.toml"))
+            }
+            Target::Local(target) => Ok(Self::Local(Box::new(LocalProvider::new(target.clone())))),
+        }
+    }
+
+    /// Makes the cluster available. Ends by `deadline` in every case.
+    pub(crate) async fn acquire(&self, deadline: Instant, progress: &Progress, intents: &Intents) -> Acquired {
+        match self {
+            Self::Url(url) => url.acquire(deadline, progress).await,
+            #[cfg(feature = "cloud")]
+            Self::Cloud(cloud) => cloud.acquire(deadline, progress, intents).await,
+            Self::Local(local) => local.acquire(deadline, progress, intents).await,
+        }
+    }
+
+    /// Returns the cluster of a killed keeper that the journal's last intent names, if it can be used.
+    ///
+    /// A Cloud cluster that runs is taken over, after an operation in flight has ended. A local server is removed,
+    /// since nothing tells what its tests left in it.
+    pub(crate) async fn recover(
+        &self,
+        held: &Held,
+        deadline: Instant,
+        progress: &Progress,
+    ) -> Result<Option<Resource>> {
+        match self {
+            Self::Url(_) => Ok(None),
+            #[cfg(feature = "cloud")]
+            Self::Cloud(cloud) => cloud.recover(held, deadline, progress).await,
+            Self::Local(local) => local.recover(held, deadline, progress).await,
+        }
+    }
+
+    /// Releases the cluster that `held` names, which is the record of a resource or of an intent. It may be called
+    /// again.
+    pub(crate) async fn release(&self, held: &Held, on_exit: OnExit, progress: &Progress) -> Result<Released> {
+        match self {
+            Self::Url(url) => Ok(url.release()),
+            #[cfg(feature = "cloud")]
+            Self::Cloud(cloud) => cloud.release(held, on_exit, progress).await,
+            Self::Local(local) => local.release(held, on_exit, progress).await,
+        }
+    }
+
+    /// Is called once, at the keeper's end and after the release.
+    pub(crate) fn afterwards(&self) {
+        if let Self::Local(local) = self {
+            local.afterwards();
+        }
+    }
+
+    /// Returns fresh credentials: a new JWT on Cloud, the same ones elsewhere.
+    pub(crate) async fn credentials(&self, resource: &Resource) -> Result<Credentials> {
+        match self {
+            #[cfg(feature = "cloud")]
+            Self::Cloud(cloud) => cloud.credentials(&resource.held).await,
+            _ => Ok(resource.credentials.clone()),
+        }
+    }
+}
 
 /// A cluster that answers SQL.
 #[derive(Clone, Debug)]
@@ -162,7 +254,7 @@ impl Intents {
         Self { journal: Some(journal), ..self }
     }
 
-    #[cfg_attr(not(feature = "container"), allow(dead_code))]
+    #[cfg_attr(not(feature = "container"), allow(dead_code, unused_variables))]
     pub(crate) fn journal(&self) -> Option<&Path> {
         self.journal.as_deref()
     }

@@ -132,7 +132,7 @@ pub fn fetch_release(
 
 fn shown(entry: &CacheEntry) -> Cached {
     let kind = match entry.kind {
-        EntryKind::Release => "release",
+        EntryKind::Installation => "release",
         EntryKind::Archive => "archive",
         EntryKind::Partial => "partial",
         EntryKind::Jvm => "jvm cache",

@@ -127,7 +127,7 @@ impl ContainerProvider {
         // Nothing has been created as long as there is no image.
         let image = tokio::select! {
             image = self.image(engine, deadline, progress) => image,
-            () = progress.unwanted() => Err(self.failed().because("nobody waits for it any more")),
+            () = progress.unwanted() => Err(self.failed().because("no client waits for it any more")),
         };
         let image = image.map_err(NotAcquired::nothing)?;
         let start = ContainerStart { held: &held, engine, journal: intents.journal(), deadline, progress };

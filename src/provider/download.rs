@@ -84,44 +84,38 @@ impl Downloads {
         deadline: Instant,
         progress: &Progress,
     ) -> Result<Installation> {
+        let obtained = async {
+            let platform = Platform::of_this_machine()?;
+            let mirror = Mirror::of(origin)?;
+            let version = self.version(wanted, &mirror, platform, progress).await?;
+            let files = match self.caches.installed(version, platform) {
+                Some(files) => files,
+                None => {
+                    let (files, refused) = self.caches.choose(version, platform)?;
+                    refused.iter().for_each(|why| progress.step(format!("a cache can't be used: {why}")));
+                    files
+                }
+            };
+            let new = match claim(&files, version, deadline, progress).await? {
+                Claimed::Use => false,
+                Claimed::Make(held) => {
+                    let making =
+                        InstallJob { version, files: &files, origin, held: Arc::new(held), deadline, progress };
+                    making.make(&mirror.archive(platform, version), self.limits).await?;
+                    keep_using(&files, making.held.clone());
+                    true
+                }
+            };
+            files.touch();
+            Ok::<_, Error>(Installation { dir: files.dir(), version, record: files.known(), new })
+        };
         tokio::select! {
-            obtained = self.obtain_wanted(wanted, origin, deadline, progress) => obtained,
+            obtained = obtained => obtained,
             () = progress.unwanted() => {
                 Err(Error::new(Kind::Session, format!("CrateDB {wanted} was not made available"))
-                    .because("nobody waits for it any more"))
+                    .because("no client waits for it any more"))
             }
         }
-    }
-
-    async fn obtain_wanted(
-        &self,
-        wanted: Release,
-        origin: &Origin,
-        deadline: Instant,
-        progress: &Progress,
-    ) -> Result<Installation> {
-        let platform = Platform::of_this_machine()?;
-        let mirror = Mirror::of(origin)?;
-        let version = self.version(wanted, &mirror, platform, progress).await?;
-        let files = match self.caches.installed(version, platform) {
-            Some(files) => files,
-            None => {
-                let (files, refused) = self.caches.choose(version, platform)?;
-                refused.iter().for_each(|why| progress.step(format!("a cache can't be used: {why}")));
-                files
-            }
-        };
-        let new = match claim(&files, version, deadline, progress).await? {
-            Claimed::Use => false,
-            Claimed::Make(held) => {
-                let making = InstallJob { version, files: &files, origin, held: Arc::new(held), deadline, progress };
-                making.make(&mirror.archive(platform, version), self.limits).await?;
-                keep_using(&files, making.held.clone());
-                true
-            }
-        };
-        files.touch();
-        Ok(Installation { dir: files.dir(), version, record: files.known(), new })
     }
 
     async fn version(
@@ -235,7 +229,7 @@ impl InstallJob<'_> {
         match at {
             Location::Http(url) => {
                 if !at.is_authentic() && !known.is_enough() {
-                    return Err(self.failed(at).because("whoever is on the way can change what comes over plain http").hint(
+                    return Err(self.failed(at).because("what comes over plain http can be changed on the way").hint(
                         "set CRATEDB_TEST_SHA256 to the SHA-256 of the archive, or CRATEDB_TEST_MIRROR to an https address",
                     ));
                 }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub(super) use self::training::{CacheLock, TrainingSlot, TrainingSubject, left_below, practise};
+pub(super) use self::training::{CacheLock, TrainingSlot, TrainingSubject, left_below, not_made, practise};
 pub(crate) use self::training::{STEP, Training, run};
 use crate::host::{closed_to_others, fnv64, make_with_mode, paths_in, user_cache};
 
@@ -80,6 +80,13 @@ pub(super) fn touch(path: &Path) {
     let _ = rustix::fs::utimensat(rustix::fs::CWD, path, &times, rustix::fs::AtFlags::empty());
 }
 
+impl CacheManifest {
+    /// Returns the manifest of a cache that is not made yet.
+    pub(super) fn of(home: String, jdk: String) -> Self {
+        Self { home, jdk, flags: FLAGS.to_owned(), size: 0, made: 0 }
+    }
+}
+
 impl AotCache {
     /// Marks the cache as used by a server.
     pub(super) fn used(&self) {
@@ -138,7 +145,7 @@ impl AotCache {
         let _ = fs::remove_file(self.beside("failed"));
         let part = self.dir.join(format!("{FILE}.part"));
         let size = copy(made, &part, file_mode)?;
-        let about = CacheManifest { size, ..about };
+        let about = CacheManifest { size, made: time::OffsetDateTime::now_utc().unix_timestamp(), ..about };
         fs::rename(&part, self.dir.join(FILE))?;
         let text = serde_json::to_vec_pretty(&about)?;
         let part = self.dir.join(format!("{MANIFEST}.part"));

@@ -11,14 +11,13 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::command::{self, CACHE, CacheMount};
-use super::engine::{ContainerState, Engine};
+use super::engine::Engine;
 use super::{ContainerProvider, REMOVAL, labels};
 use crate::error::{Error, Kind, Result};
 use crate::host::process::Identity;
 use crate::provider::held::{EngineAddress, Held, HeldContainers};
-use crate::provider::jvm::{self, CacheLock, CacheManifest, Training, TrainingSubject};
+use crate::provider::jvm::{self, CacheLock, CacheManifest, Training, TrainingSubject, not_made as failed};
 use crate::target::JvmCache;
-use crate::wait::{self, Look};
 
 /// The limit for a process of the lowest priority on a busy machine. Half a minute is usual.
 const LIMIT: Duration = Duration::from_secs(10 * 60);
@@ -35,7 +34,7 @@ impl ContainerProvider {
         let root = self.caches.clone().or_else(|| jvm::root(false))?;
         let name = self.target.image.clone();
         let cache = jvm::AotCache::of(&root, &[name.clone(), image.to_owned(), jvm::FLAGS.to_owned()]);
-        let about = CacheManifest { home: name, jdk: String::new(), flags: jvm::FLAGS.to_owned(), size: 0, made: 0 };
+        let about = CacheManifest::of(name, String::new());
         let subject = TrainingSubject::Container { image: image.to_owned(), engine: engine.address.clone() };
         Some(Training { cache, about, subject })
     }
@@ -70,8 +69,8 @@ pub(in crate::provider) async fn train(
     let made = async {
         open_dir(&dir).map_err(|error| failed().because(error))?;
         write(&engine, &held, image, &dir, Instant::now() + LIMIT).await?;
-        let about = CacheManifest { made: time::OffsetDateTime::now_utc().unix_timestamp(), ..training.about.clone() };
-        training.cache.publish(&dir.join(CACHE), about, true).map_err(|error| failed().because(error))
+        let published = training.cache.publish(&dir.join(CACHE), training.about.clone(), true);
+        published.map_err(|error| failed().because(error))
     };
     let made = made.await;
     let removed = held.remove_at(&engine, Instant::now() + REMOVAL).await;
@@ -109,21 +108,12 @@ async fn write(engine: &Engine, held: &HeldContainers, image: &str, dir: &Path, 
         }
         engine.stop(&held.name).await?;
         // The JVM writes the cache when it ends.
-        let looked = || async {
-            Ok(match engine.look(&held.name).await? {
-                ContainerState::Running(_) => Look::NotYet("it still runs".to_owned()),
-                ContainerState::Ended(_) | ContainerState::Gone => Look::Ready(()),
-            })
-        };
-        wait::until("the end of the server", wait::SERVER, deadline, |_| (), looked).await?;
+        let ended = tokio::time::timeout_at(deadline.into(), super::ended(held, engine, deadline)).await;
+        ended.map_err(|_| Error::new(Kind::Timeout, "gave up waiting for the end of the server"))?;
         if dir.join(CACHE).is_file() { Ok(()) } else { Err(failed().because("the JVM wrote none")) }
     };
     match written.await {
         Ok(()) => Ok(()),
         Err(error) => Err(super::with_log(error, held, engine).await),
     }
-}
-
-fn failed() -> Error {
-    Error::new(Kind::Provider, "cannot make a cache for the JVM")
 }

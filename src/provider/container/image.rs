@@ -213,7 +213,7 @@ fn reason(image: &str, status: Option<u16>, said: &str) -> (&'static str, String
     }
     if any(&["denied", "unauthorized", "authentication required", "no basic auth", "does not exist"]) {
         return (
-            "the registry has no such image, or shows it to nobody without credentials",
+            "the registry has no such image, or does not show it without credentials",
             format!("`{login}`, if the name is right"),
         );
     }

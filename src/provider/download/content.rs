@@ -16,7 +16,7 @@ use crate::version::Version;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EntryKind {
     /// An installation.
-    Release,
+    Installation,
     /// An archive that a person put there.
     Archive,
     /// The rest of an unfinished download or installation.
@@ -110,7 +110,7 @@ fn kind_in_releases(name: &str, is_dir: bool) -> Option<(EntryKind, &str)> {
         (true, name) => {
             let (kind, stem) = match name.strip_suffix(".tmp") {
                 Some(stem) => (EntryKind::Partial, stem),
-                None => (EntryKind::Release, name),
+                None => (EntryKind::Installation, name),
             };
             // All installations are named `<version>-<platform>`.
             let is_ours = stem.split_once('-').is_some_and(|(version, _)| version.parse::<Version>().is_ok());
@@ -126,7 +126,7 @@ fn kind_in_releases(name: &str, is_dir: bool) -> Option<(EntryKind, &str)> {
 fn entry(kind: EntryKind, path: PathBuf, lock: PathBuf) -> Result<CacheEntry> {
     let touched = |path: &Path| fs::metadata(path).and_then(|meta| meta.modified()).ok();
     let signs = match kind {
-        EntryKind::Release => [touched(&lock), touched(&path)],
+        EntryKind::Installation => [touched(&lock), touched(&path)],
         _ => [touched(&path), touched(&path.join("about.json"))],
     };
     let used = signs.into_iter().flatten().max().unwrap_or(SystemTime::UNIX_EPOCH);

@@ -8,7 +8,7 @@ use super::*;
 use crate::provider::Held;
 
 fn about(home: &str) -> CacheManifest {
-    CacheManifest { home: home.into(), jdk: "25.0.3+9-LTS".into(), flags: FLAGS.into(), size: 0, made: 1 }
+    CacheManifest::of(home.to_owned(), "25.0.3+9-LTS".to_owned())
 }
 
 fn cache(root: &Path, what: &str) -> AotCache {
@@ -149,7 +149,7 @@ fn after_a_failure_nothing_is_tried_until_a_cache_was_made_or_a_day_has_passed()
     let dir = tempfile::tempdir().unwrap();
     let training = training(dir.path());
     assert!(training.is_due());
-    training.failed(&crate::error::Error::new(crate::error::Kind::Provider, "no luck"));
+    training.note_failure(&crate::error::Error::new(crate::error::Kind::Provider, "no luck"));
     assert!(!training.is_due());
     let note = training.cache.beside("failed");
     assert_eq!(fs::read_to_string(&note).unwrap(), "no luck\n");

@@ -132,7 +132,7 @@ impl Training {
     }
 
     /// Notes a failure, so that it is not repeated after each session.
-    pub(in crate::provider) fn failed(&self, error: &Error) {
+    pub(in crate::provider) fn note_failure(&self, error: &Error) {
         if let Err(error) = fs::write(self.cache.beside("failed"), format!("{error}\n")) {
             tracing::warn!(%error, "a failure can't be remembered");
         }
@@ -180,6 +180,11 @@ pub(in crate::provider) async fn practise(url: &str, deadline: Instant) -> Resul
     Ok(())
 }
 
+/// Returns the error of a cache that was not made.
+pub(in crate::provider) fn not_made() -> Error {
+    Error::new(Kind::Provider, "cannot make a cache for the JVM")
+}
+
 /// Gives this process the lowest priority, also where the kernel groups processes by session.
 pub(in crate::provider) fn give_way() {
     let _ = rustix::process::nice(19);
@@ -201,7 +206,7 @@ pub(crate) fn run(words: &str) -> i32 {
             tracing::warn!(%error, "no cache was made");
             // The machine may be less busy the next time.
             if !error.is_timeout() {
-                training.failed(&error);
+                training.note_failure(&error);
             }
         }
     }

@@ -16,7 +16,7 @@ use super::{ProcessProvider, REMOVAL};
 use crate::error::{Error, Kind, Result};
 use crate::host::paths_in;
 use crate::provider::held::{Held, HeldProcesses};
-use crate::provider::jvm::{self, AotCache, CacheLock, CacheManifest, Training, TrainingSubject};
+use crate::provider::jvm::{self, AotCache, CacheLock, CacheManifest, Training, TrainingSubject, not_made as failed};
 use crate::target::JvmCache;
 use crate::wait::{self, Look};
 
@@ -38,8 +38,7 @@ impl ProcessProvider {
         let jdk = jvm::runtime_in(&fs::read_to_string(home.join("jdk/release")).ok()?)?;
         let parts = [home.display().to_string(), jdk.clone(), jvm::FLAGS.to_owned()];
         let cache = AotCache::of(&root, &[parts.to_vec(), files_of(&home)].concat());
-        let about =
-            CacheManifest { home: home.display().to_string(), jdk, flags: jvm::FLAGS.to_owned(), size: 0, made: 0 };
+        let about = CacheManifest::of(home.display().to_string(), jdk);
         Some(Training { cache, about, subject: TrainingSubject::Process { home: self.home.clone() } })
     }
 }
@@ -65,8 +64,8 @@ pub(in crate::provider) async fn train(training: &Training, home: &Path, lock: &
     tracing::info!(home = %home.display(), dir = %dir.display(), "a server learns for the cache of its JVM");
     let start = Start { home, dir: &dir, user: &user, outlives: false, nodes: 1, jvm: "" };
     let made = write(start, Instant::now() + LIMIT).await.and_then(|place| {
-        let about = CacheManifest { made: time::OffsetDateTime::now_utc().unix_timestamp(), ..training.about.clone() };
-        training.cache.publish(&place.dir.join(CACHE), about, user.is_other()).map_err(|error| failed().because(error))
+        let published = training.cache.publish(&place.dir.join(CACHE), training.about.clone(), user.is_other());
+        published.map_err(|error| failed().because(error))
     });
     directory::remove(&dir, &[], Instant::now() + REMOVAL).await?;
     lock.settle();
@@ -82,7 +81,10 @@ async fn write(start: Start<'_>, deadline: Instant) -> Result<NodeDir> {
         let mut server = Start { jvm: &jvm, ..start }.spawn(1, &place).map_err(|error| failed().because(error))?;
         tokio::select! {
             used = use_it(&log, deadline) => used?,
-            ended = server.wait() => return Err(failed().because(format!("the server ended ({})", how(ended)))),
+            ended = server.wait() => {
+                let status = ended.map_err(|error| failed().because(error))?;
+                return Err(failed().because(format!("the server ended ({status})")));
+            }
         }
         stop(&server);
         // The JVM writes its notes when it ends.
@@ -119,12 +121,4 @@ async fn ended(child: &mut Child, deadline: Instant) -> Result<ExitStatus> {
     ended
         .map_err(|_| Error::new(Kind::Timeout, format!("the JVM's cache was not done after {} s", LIMIT.as_secs())))?
         .map_err(|error| failed().because(error))
-}
-
-fn how(ended: std::io::Result<ExitStatus>) -> String {
-    ended.map_or_else(|error| error.to_string(), |status| status.to_string())
-}
-
-fn failed() -> Error {
-    Error::new(Kind::Provider, "cannot make a cache for the JVM")
 }

@@ -104,7 +104,7 @@ fn what_somebody_uses_is_not_removed() {
         assert_eq!(all.len(), 1, "{all:?}");
         all.remove(0)
     };
-    assert_eq!((entry().kind, entry().in_use), (EntryKind::Release, true));
+    assert_eq!((entry().kind, entry().in_use), (EntryKind::Installation, true));
     assert_eq!(remove(&entry()), Removal::InUse);
     assert!(bench.file("").join("bin/crate").exists());
     drop(other);
@@ -139,7 +139,7 @@ async fn everything_is_listed_by_what_it_is_and_removed() {
     assert_eq!(
         listed(),
         [
-            (EntryKind::Release, "6.4.2-x".to_owned()),
+            (EntryKind::Installation, "6.4.2-x".to_owned()),
             (EntryKind::Archive, "6.4.2-x.tar.gz".to_owned()),
             (EntryKind::Partial, "6.4.2-x.tmp".to_owned()),
             (EntryKind::Partial, format!("6.4.3-{platform}.tar.gz.part")),

@@ -232,7 +232,7 @@ async fn when_nobody_waits_any_more_it_ends_and_keeps_what_has_come() {
     };
     let began = Instant::now();
     let (text, ()) = tokio::join!(bench.fails(), leaves);
-    says(text, &["nobody waits for it any more"]);
+    says(text, &["no client waits for it any more"]);
     assert!(began.elapsed() < Duration::from_secs(20));
     wanted.send(true).unwrap();
     bench.gets().await;
