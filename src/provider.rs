@@ -5,7 +5,10 @@
 //! wrote the same record to the journal through [`Intents`] before it made or woke anything.
 
 // No single provider uses all that they share.
-#![cfg_attr(not(all(feature = "cloud", feature = "container", feature = "process")), allow(dead_code, unused_variables))]
+#![cfg_attr(
+    not(all(feature = "cloud", feature = "container", feature = "process")),
+    allow(dead_code, unused_variables)
+)]
 
 #[cfg(feature = "cloud")]
 mod cloud;
