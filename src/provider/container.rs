@@ -11,6 +11,7 @@ mod find;
 mod image;
 mod labels;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -80,6 +81,20 @@ impl HeldContainers {
         let others = futures_util::future::join_all(others).await;
         let first = engine.remove(&self.name, deadline).await;
         others.into_iter().chain([first]).collect()
+    }
+
+    /// Starts all containers, and returns the host at which their ports are found.
+    async fn start(
+        &self,
+        engine: &Engine,
+        image: &str,
+        labels: HashMap<String, String>,
+        cache: &CacheMount,
+    ) -> Result<String> {
+        let (address, host) = engine.reachable().await;
+        let (names, memory) = (self.containers(), engine.memory().await);
+        let cluster = command::ClusterSpec { image, names: &names, labels, address, memory, cache };
+        cluster.start(engine).await.map(|()| host)
     }
 
     /// Returns the ports of this machine for HTTP and PostgreSQL of the first container.
@@ -193,19 +208,8 @@ impl ContainerProvider {
 
     async fn run(&self, start: ContainerStart<'_>, cache: &CacheMount) -> Result<Resource> {
         let ContainerStart { held, engine, journal, deadline, progress } = start;
-        let started = async {
-            let (address, host) = engine.reachable().await;
-            let names = held.containers();
-            let cluster = command::ClusterSpec {
-                image: &self.target.image,
-                names: &names,
-                labels: labels::of(Some(&self.target), Identity::own().ok().as_ref(), journal),
-                address,
-                memory: engine.memory().await,
-                cache,
-            };
-            cluster.start(engine).await.map(|()| host)
-        };
+        let labels = labels::of(Some(&self.target), Identity::own().ok().as_ref(), journal);
+        let started = held.start(engine, &self.target.image, labels, cache);
         let host = match tokio::time::timeout_at(deadline.into(), started).await {
             Ok(started) => started.map_err(|error| self.not_started(&error))?,
             Err(_) => return Err(self.too_late("the engine was still starting it")),

@@ -63,13 +63,6 @@ enum Claimed {
     Make(Lock),
 }
 
-/// The reason that an archive did not become an installation.
-enum InstallError {
-    /// The archive is unusable. Another one may be usable.
-    Archive(Error),
-    Machine(Error),
-}
-
 impl Downloads {
     pub(crate) fn of_this_machine() -> Self {
         Self { caches: Caches::of_this_machine(), limits: FetchLimits::USUAL }
@@ -248,9 +241,7 @@ impl InstallJob<'_> {
                 {
                     known.beside = Some(self.digest_at(&Location::File(beside), &text)?);
                 }
-                self.install(path, at, &known).await.map_err(|unusable| match unusable {
-                    InstallError::Archive(error) | InstallError::Machine(error) => error,
-                })
+                self.install(path, at, &known).await?
             }
         }
     }
@@ -270,12 +261,13 @@ impl InstallJob<'_> {
             {
                 known.beside = Some(self.digest_at(&beside, &text)?);
             }
-            match self.install(&part, at, known).await {
+            // If the machine fails, the archive stays: it may be usable once there is room.
+            match self.install(&part, at, known).await? {
                 Ok(()) => {
                     fetch::forget(&part);
                     return Ok(());
                 }
-                Err(InstallError::Archive(why)) => {
+                Err(why) => {
                     fetch::forget(&part);
                     if !(resumed && std::mem::take(&mut again)) {
                         return Err(why);
@@ -283,45 +275,43 @@ impl InstallJob<'_> {
                     // The two parts may be of different files.
                     self.progress.step(format!("downloading {what} from the beginning, since {why}"));
                 }
-                // The archive may be usable once there is room.
-                Err(InstallError::Machine(error)) => return Err(error),
             }
         }
     }
 
-    /// Checks an archive and makes it the installation.
-    async fn install(&self, archive: &Path, from: &Location, known: &ExpectedDigests) -> Result<(), InstallError> {
-        let archive_of = |why: String| InstallError::Archive(self.failed(from).because(why));
+    /// Checks an archive and makes it the installation. The inner error is that of an unusable archive.
+    async fn install(&self, archive: &Path, from: &Location, known: &ExpectedDigests) -> Result<Result<()>> {
+        let unusable = |why: String| self.failed(from).because(why);
         let machine = |error: std::io::Error| {
             let place = self.files.dir();
-            InstallError::Machine(
-                Error::new(Kind::Provider, format!("cannot install CrateDB {} in {}", self.version, place.display()))
-                    .because(error),
-            )
+            Error::new(Kind::Provider, format!("cannot install CrateDB {} in {}", self.version, place.display()))
+                .because(error)
         };
         self.progress.step(format!("checking and unpacking CrateDB {}", self.version));
         let path = archive.to_owned();
-        let digest = self.blocking(move |stop| trust::digest_of(&path, stop)).await.map_err(InstallError::Machine)?;
-        let Some(digest) = digest.map_err(machine)? else { return Err(InstallError::Machine(self.stopped())) };
-        let trust = known.judge(&digest).map_err(|why| match &known.remembered {
-            Some(_) if known.pinned.is_empty() => InstallError::Archive(self.failed(from).because(why).hint(format!(
-                "if the vendor replaced it, set CRATEDB_TEST_SHA256, or remove {}",
-                self.files.record().display()
-            ))),
-            _ => archive_of(why),
-        })?;
+        let digest = self.blocking(move |stop| trust::digest_of(&path, stop)).await?.map_err(machine)?;
+        let Some(digest) = digest else { return Err(self.stopped()) };
+        let trust = match known.judge(&digest) {
+            Ok(trust) => trust,
+            Err(why) if known.pinned.is_empty() && known.remembered.is_some() => {
+                let record = self.files.record();
+                let hint =
+                    format!("if the vendor replaced it, set CRATEDB_TEST_SHA256, or remove {}", record.display());
+                return Ok(Err(unusable(why).hint(hint)));
+            }
+            Err(why) => return Ok(Err(unusable(why))),
+        };
         let size = fs::metadata(archive).map_err(machine)?.len();
         let record = ArchiveRecord { from: from.to_string(), sha256: digest.clone(), trust, size };
         let (path, files, version) = (archive.to_owned(), self.files.clone(), self.version);
-        let placed = self.blocking(move |stop| place(&path, &files, version, &record, stop));
-        match placed.await.map_err(InstallError::Machine)? {
+        match self.blocking(move |stop| place(&path, &files, version, &record, stop)).await? {
             Ok(()) => {}
-            Err(UnpackError::Archive(why)) => return Err(archive_of(why)),
+            Err(UnpackError::Archive(why)) => return Ok(Err(unusable(why))),
             Err(UnpackError::Machine(error)) => return Err(machine(error)),
-            Err(UnpackError::Stopped) => return Err(InstallError::Machine(self.stopped())),
+            Err(UnpackError::Stopped) => return Err(self.stopped()),
         }
         self.progress.step(format!("CrateDB {} is there: SHA-256 {digest}, {trust}", self.version));
-        Ok(())
+        Ok(Ok(()))
     }
 
     /// Runs blocking work on another thread. The work stops soon after this future is dropped.

@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::command::{self, CACHE, CacheMount};
+use super::command::{CACHE, CacheMount};
 use super::engine::Engine;
 use super::{ContainerProvider, REMOVAL, labels};
 use crate::error::{Error, Kind, Result};
@@ -88,18 +88,9 @@ fn open_dir(dir: &Path) -> io::Result<()> {
 }
 
 async fn write(engine: &Engine, held: &HeldContainers, image: &str, dir: &Path, deadline: Instant) -> Result<()> {
-    let (address, host) = engine.reachable().await;
-    let names = held.containers();
-    let cluster = command::ClusterSpec {
-        image,
-        names: &names,
-        labels: labels::of(None, Identity::own().ok().as_ref(), None),
-        address,
-        memory: engine.memory().await,
-        cache: &CacheMount::Make(dir.to_owned()),
-    };
     let written = async {
-        cluster.start(engine).await?;
+        let labels = labels::of(None, Identity::own().ok().as_ref(), None);
+        let host = held.start(engine, image, labels, &CacheMount::Make(dir.to_owned())).await?;
         let (port, _) = held.ports(engine).await?;
         let url = format!("http://{host}:{port}");
         tokio::select! {
