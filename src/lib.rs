@@ -221,17 +221,23 @@ pub use cratedb_test_macros::cratedb_cluster;
 pub use cratedb_test_macros::test;
 pub use error::{Error, Result};
 #[cfg(any(feature = "harness", feature = "cloud"))]
-pub use eventually::{Eventually, eventually};
+pub use eventually::eventually;
 #[cfg(feature = "harness")]
-pub use extract::{Environment, FromCluster};
-#[cfg(any(feature = "harness", feature = "cloud"))]
-pub use query::Query;
-#[doc(hidden)]
-#[cfg(any(feature = "harness", feature = "cloud"))]
-pub use query::Table;
+pub use extract::FromCluster;
 #[cfg(feature = "harness")]
-pub use session::{Session, SessionBuilder};
+pub use session::Session;
 pub use version::Version;
+
+/// Types that functions return and that code seldom names.
+#[cfg(any(feature = "harness", feature = "cloud"))]
+pub mod types {
+    pub use crate::eventually::Eventually;
+    #[cfg(feature = "harness")]
+    pub use crate::extract::Environment;
+    pub use crate::query::{Query, Table};
+    #[cfg(feature = "harness")]
+    pub use crate::session::SessionBuilder;
+}
 
 /// The code in the README compiles.
 #[cfg(all(doctest, feature = "rstest"))]

@@ -212,14 +212,6 @@ impl ProfileFile {
         self.set(&name, "organization-id", organization_id.map_or(Value::Null, Value::from));
     }
 
-    /// Keeps the login of a client, as answers may have replaced it, in the current profile. Not on disk until
-    /// [`save`](Self::save). Nothing happens if the client uses an API key.
-    pub fn set_login(&mut self, client: &super::Client, organization_id: Option<&str>) {
-        if let Some(token) = client.session_token() {
-            self.set_session(token.expose(), organization_id);
-        }
-    }
-
     /// Forgets the login of the current profile. Not on disk until [`save`](Self::save).
     pub fn clear_session(&mut self) {
         let name = self.current().name;
