@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 pub(super) use self::cache::train;
-use self::command::{ServerUser, Start};
+use self::command::{ServerCommand, ServerUser};
 use self::directory::{DataDirs, NodeDir};
 use self::log::Log;
 use self::nodes::{Nodes, Trouble};
@@ -147,7 +147,8 @@ impl ProcessProvider {
         let data = if self.bases.is_memory(&held.dir) { "in memory" } else { "on disk" };
         let what = if self.nodes == 1 { "CrateDB".to_owned() } else { format!("{} nodes of CrateDB", self.nodes) };
         progress.step(format!("starting {what} from {}, with its data {data}", self.home.display()));
-        let command = Start { home: &self.home, dir: &held.dir, user, outlives: self.outlives, nodes: self.nodes, jvm };
+        let command =
+            ServerCommand { home: &self.home, dir: &held.dir, user, outlives: self.outlives, nodes: self.nodes, jvm };
         let mut nodes = Nodes::spawn(&command, places, &held.name).map_err(|error| self.not_spawned(user, &error))?;
         let mut identities = nodes.identities().into_iter();
         (held.server, held.others) = (identities.next(), identities.collect());

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal};
 use tokio::process::Child;
 
-use super::command::{ServerUser, Start};
+use super::command::{ServerCommand, ServerUser};
 use super::directory::{self, DataDirs, NodeDir};
 use super::log::Log;
 use super::{ProcessProvider, REMOVAL};
@@ -62,7 +62,7 @@ pub(in crate::provider) async fn train(training: &Training, home: &Path, lock: &
     let dir = DataDirs::of_this_machine().choose(&user, 1)?;
     lock.intends(&Held::Process(HeldProcesses::planned(&dir, false)));
     tracing::info!(home = %home.display(), dir = %dir.display(), "a server learns for the cache of its JVM");
-    let start = Start { home, dir: &dir, user: &user, outlives: false, nodes: 1, jvm: "" };
+    let start = ServerCommand { home, dir: &dir, user: &user, outlives: false, nodes: 1, jvm: "" };
     let made = write(start, Instant::now() + LIMIT).await.and_then(|place| {
         let published = training.cache.publish(&place.dir.join(CACHE), training.about.clone(), user.is_other());
         published.map_err(|error| failed().because(error))
@@ -73,12 +73,13 @@ pub(in crate::provider) async fn train(training: &Training, home: &Path, lock: &
 }
 
 /// Writes the cache into the directory of a server that runs for this alone, and returns that directory.
-async fn write(start: Start<'_>, deadline: Instant) -> Result<NodeDir> {
+async fn write(start: ServerCommand<'_>, deadline: Instant) -> Result<NodeDir> {
     let place = NodeDir::make(start.dir, start.user, 1)?.remove(0);
     let log = Log::of(&place);
     let written = async {
         let jvm = format!("-XX:AOTMode=record -XX:AOTConfiguration={NOTES}");
-        let mut server = Start { jvm: &jvm, ..start }.spawn(1, &place).map_err(|error| failed().because(error))?;
+        let mut server =
+            ServerCommand { jvm: &jvm, ..start }.spawn(1, &place).map_err(|error| failed().because(error))?;
         tokio::select! {
             used = use_it(&log, deadline) => used?,
             ended = server.wait() => {
@@ -90,7 +91,8 @@ async fn write(start: Start<'_>, deadline: Instant) -> Result<NodeDir> {
         // The JVM writes its notes when it ends.
         ended(&mut server, deadline).await?;
         let jvm = format!("-XX:AOTMode=create -XX:AOTConfiguration={NOTES} -XX:AOTCache={CACHE}");
-        let mut writer = Start { jvm: &jvm, ..start }.spawn_jvm(&place).map_err(|error| failed().because(error))?;
+        let mut writer =
+            ServerCommand { jvm: &jvm, ..start }.spawn_jvm(&place).map_err(|error| failed().because(error))?;
         let status = ended(&mut writer, deadline).await?;
         match status.success() && place.dir.join(CACHE).is_file() {
             true => Ok(()),

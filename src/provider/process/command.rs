@@ -22,7 +22,7 @@ const SETTINGS: [&str; 5] =
 
 /// The parameters by which the nodes of one cluster are started.
 #[derive(Clone, Copy)]
-pub(super) struct Start<'a> {
+pub(super) struct ServerCommand<'a> {
     pub(super) home: &'a Path,
     /// The cluster's directory, by which all of it is found. It contains those of its nodes, or is that of the only
     /// one.
@@ -41,7 +41,7 @@ pub(super) fn node_name(number: u32, nodes: u32) -> String {
     if nodes == 1 { "cratedb-test".to_owned() } else { format!("node-{number}") }
 }
 
-impl Start<'_> {
+impl ServerCommand<'_> {
     /// Starts `bin/crate` as node `number`, counted from 1. The script becomes the server.
     pub(super) fn spawn(&self, number: u32, place: &NodeDir) -> io::Result<Child> {
         let mut command = self.command(place)?;

@@ -8,7 +8,7 @@ use std::time::Instant;
 use tokio::process::Child;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::command::{Start, node_name};
+use super::command::{ServerCommand, node_name};
 use super::directory::NodeDir;
 use super::log::{Addresses, Log};
 use crate::error::{Error, Kind, Result};
@@ -55,7 +55,7 @@ pub(super) enum Trouble {
 
 impl Nodes {
     /// Starts all nodes at once.
-    pub(super) fn spawn(start: &Start<'_>, places: Vec<NodeDir>, name: &str) -> io::Result<Self> {
+    pub(super) fn spawn(start: &ServerCommand<'_>, places: Vec<NodeDir>, name: &str) -> io::Result<Self> {
         let (sender, ends) = unbounded_channel();
         let logs = places.iter().map(Log::of).collect();
         let mut pids = Vec::new();
