@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::globals::Globals;
 use super::machine::Word;
 use crate::error::{Error, Kind, Result};
+use crate::host::fnv64;
 use crate::host::process::Identity;
 use crate::provider::Held;
 use crate::wire::Policy;
@@ -251,9 +252,9 @@ fn parse(bytes: &[u8]) -> Option<(Stamp, Vec<u8>)> {
     Some((stamp, json.to_vec()))
 }
 
-/// FNV-1a: finds torn writes, which is all it is for.
+/// Returns the checksum of a record, which finds torn writes.
 fn checksum(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
+    fnv64(bytes.iter().copied())
 }
 
 #[cfg(test)]
