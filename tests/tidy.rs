@@ -1,5 +1,8 @@
 //! The papers say what the code says: versions, settings, first examples, and what every file owes its reader.
 
+#[path = "tidy/layers.rs"]
+mod layers;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
