@@ -8,11 +8,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Everything that is written for people, beside the crate's own page.
-const PAPERS: [&str; 18] = [
+const PAPERS: [&str; 19] = [
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "cli/README.md",
+    "macros/README.md",
     "simulator/README.md",
     "docs/benchmarks.md",
     "docs/settings.md",
