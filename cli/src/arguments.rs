@@ -23,7 +23,7 @@ const CARGO_WORD: &str = "cratedb";
 /// The longest time that an option takes: ten years. The time of day plus more than that overflows on some systems.
 const LONGEST: Duration = Duration::from_secs(10 * 31_557_600);
 
-/// What the main help says of sessions: exit codes and an example.
+/// The parts of the main help about sessions: exit codes and an example.
 #[cfg(all(unix, feature = "sessions"))]
 const ABOUT_SESSIONS: [&str; 2] = [
     "

@@ -15,7 +15,7 @@ use crate::interrupt::asked_to_end;
 use crate::progress::Progress;
 use crate::terminal::Terminal;
 
-/// How long a deadline with a better message may be late.
+/// The time for which this deadline gives way to one with a better message.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// The context of one command.
@@ -26,7 +26,7 @@ pub(crate) struct Context {
     pub(crate) progress: Progress,
     /// The operation that continues in CrateDB Cloud after an interruption.
     ongoing: OnceCell<String>,
-    /// Whether the work has a deadline of its own, whose message says more.
+    /// Set if the work has a deadline of its own, whose message says more.
     has_deadline: Cell<bool>,
 }
 

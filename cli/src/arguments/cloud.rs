@@ -249,7 +249,7 @@ pub(crate) enum SnapshotsCommand {
 
 #[derive(Args, Debug)]
 pub(crate) struct ListSnapshots {
-    /// How far to look back, at most 14d: CrateDB Cloud lists no more at once.
+    /// The period to look back, at most 14d: CrateDB Cloud lists no more at once.
     #[arg(long, value_name = "TIME", default_value = "2d", value_parser = duration)]
     pub(crate) since: Duration,
 }
@@ -268,7 +268,7 @@ pub(crate) struct Restore {
     /// The repository; looked up among the snapshots of the last 14 days if not given.
     #[arg(long, value_name = "NAME")]
     pub(crate) repository: Option<String>,
-    /// What to restore.
+    /// The parts to restore.
     #[arg(long = "type", value_enum, default_value_t = RestoreScope::Tables)]
     pub(crate) scope: RestoreScope,
     /// A table to restore; all tables of the snapshot if none is given. May be given several times.

@@ -130,7 +130,7 @@ fn what_stands_after_the_dashes_belongs_to_the_command() {
     assert_eq!(test.command.len(), 6);
 }
 
-/// Where there are no sessions, their commands are parsed whatever follows them, so that a line says why.
+/// Without sessions, their commands are still parsed with any arguments, so that an error can say why they are missing.
 #[cfg(not(all(unix, feature = "sessions")))]
 #[test]
 fn session_commands_are_known_but_hidden() {

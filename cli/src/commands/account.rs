@@ -15,7 +15,7 @@ use crate::failure::{Code, Failure};
 use crate::output::{Document, People};
 use listener::Listener;
 
-/// How long a login may take: enough to find a password and a second factor.
+/// The time that a login may take: enough to find a password and a second factor.
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
 /// Stands for a session in clients that only find out which endpoint the settings name.

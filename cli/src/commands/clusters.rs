@@ -52,7 +52,7 @@ pub(super) async fn start(context: &Context, start: &Start) -> Result<Document, 
         true => builder.deploy(false),
         false => builder,
     })?;
-    context.goes_on("what has begun");
+    context.goes_on("the operation");
     answers(context, &cluster.start().await?)
 }
 
@@ -80,7 +80,7 @@ fn answers(context: &Context, cluster: &Cluster) -> Result<Document, Failure> {
 
 pub(super) async fn stop(context: &Context) -> Result<Document, Failure> {
     let cluster = context.cluster()?;
-    context.goes_on("what has begun");
+    context.goes_on("the operation");
     let now = cluster.stop().await?;
     context.note_done(&format!("cluster `{}` is suspended", now.name));
     shown(&now)

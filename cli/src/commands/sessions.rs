@@ -17,7 +17,7 @@ use crate::context::Context;
 use crate::failure::{Code, Failure};
 use crate::output::{Document, People};
 
-/// How long a keeper tries to release a cluster before it leaves the debt to its journal.
+/// The time for which a keeper tries to release a cluster before it leaves the debt to its journal.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 /// The variables that say which cluster. If an option names one, only its variable may be set.

@@ -15,8 +15,8 @@ const LINES: TableStyle = TableStyle::new()
     .header_separator(LineStyle::none().fill('-').junction('+'))
     .content_lines(ContentLineStyle::none().junction('|'));
 
-/// Draws rows below a line of column names, aligned by the width of characters on a terminal. With a width, the cells of a
-/// wider table are wrapped.
+/// Draws rows below a line of column names, aligned by the width of characters on a terminal. With a width, the cells
+/// of a wider table are wrapped.
 pub(super) fn table(rows: &Rows, width: Option<u16>, colors: bool) -> String {
     if rows.columns.is_empty() {
         return String::new();
@@ -75,8 +75,8 @@ fn harmless(text: &str) -> String {
     harmless
 }
 
-/// Writes rows as CSV after RFC 4180, below a line of column names. NULL is an empty field. Lines end with a newline alone,
-/// as other programs expect it.
+/// Writes rows as CSV after RFC 4180, below a line of column names. NULL is an empty field. Lines end with a newline
+/// alone, as other programs expect it.
 pub(super) fn csv(rows: &Rows) -> String {
     let names = rows.columns.iter().map(|Column { name, .. }| quoted(name));
     let mut text = line(names);

@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Cell, Column, Document, People, Rows};
 
-/// How long the download of a few hundred MiB may take.
+/// The time that the download of a few hundred MiB may take.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 const MIB: u64 = 1 << 20;
 

@@ -40,8 +40,8 @@ pub(super) fn catch(mut told: impl FnMut(Arrived) + Send + 'static) -> io::Resul
     Ok(())
 }
 
-/// Returns whether a terminal sent a signal to all processes in its foreground. Keys do that, whereas a hang-up is sent to
-/// the leader of the session alone.
+/// Returns whether a terminal sent a signal to all processes in its foreground. Keys do that, whereas a hang-up is sent
+/// to the leader of the session alone.
 fn is_from_terminal(origin: &Origin) -> bool {
     // Linux names the kernel as the cause. A missing process proves nothing there: a sender outside this process's
     // container has none either. Other systems name no cause, and have no such containers.

@@ -34,11 +34,11 @@ struct Events {
     receiver: Receiver<Event>,
 }
 
-/// How the release of the cluster ended, in the words of [`Finished`].
+/// The outcome of releasing the cluster, in the words of [`Finished`].
 struct Released {
     outcome: String,
     detail: String,
-    /// Whether the cluster may still be running although it should not.
+    /// The cluster may still be running although it should not.
     is_owed: bool,
 }
 
