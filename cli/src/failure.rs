@@ -45,11 +45,6 @@ impl Failure {
         self
     }
 
-    /// Replaces the exit code.
-    pub(crate) fn with(self, code: Code) -> Self {
-        Self { code, ..self }
-    }
-
     /// Returns the one JSON document of a command that failed.
     pub(crate) fn json(&self) -> serde_json::Value {
         json!({ "error": { "message": self.text, "exit_code": self.code as u8, "status": self.status } })

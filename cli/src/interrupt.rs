@@ -32,11 +32,18 @@ pub(crate) async fn asked_to_end() -> Code {
     }
 }
 
-/// Waits for Ctrl-C.
-#[cfg(not(unix))]
+/// Waits for Ctrl-C, Ctrl-Break or the end of the console.
+#[cfg(windows)]
 pub(crate) async fn asked_to_end() -> Code {
-    match tokio::signal::ctrl_c().await {
-        Ok(()) => Code::Interrupted,
-        Err(_) => std::future::pending().await,
+    use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close};
+
+    // Without a handler, the system ends the process.
+    let (Ok(mut interrupt), Ok(mut stop), Ok(mut close)) = (ctrl_c(), ctrl_break(), ctrl_close()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => Code::Interrupted,
+        _ = stop.recv() => Code::Interrupted,
+        _ = close.recv() => Code::Terminated,
     }
 }

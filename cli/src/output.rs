@@ -19,6 +19,7 @@ pub(crate) struct Document {
     /// Already JSON, so that numbers keep all their digits.
     json: String,
     people: People,
+    /// The exit code of the process.
     pub(crate) code: u8,
 }
 
@@ -44,7 +45,7 @@ pub(crate) struct Rows {
 #[derive(Debug)]
 pub(crate) struct Column {
     pub(crate) name: String,
-    /// Numbers stand on the right.
+    /// Align the values to the right, as numbers are.
     pub(crate) right: bool,
 }
 
@@ -70,7 +71,7 @@ impl Document {
         Self { code, ..self }
     }
 
-    /// Sets the exit code of a failure if the result tells of one.
+    /// Sets the exit code to that of a failure, if `failed`.
     pub(crate) fn failed_if(self, failed: bool) -> Self {
         if failed { self.exit_code(Code::Failed as u8) } else { self }
     }

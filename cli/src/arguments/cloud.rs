@@ -48,9 +48,8 @@ Examples:
   cargo cratedb stop --cluster-name ci";
 
 pub(super) const DEPLOY_EXAMPLES: &str = "\
-An option that is left out is chosen where there is only one choice. Where there are several, an error lists them. \
-The password of the database user comes from CRATEDB_PASSWORD. Without it, a random one is set and not shown: `query` \
-needs none.
+An option that is left out takes the only choice. Where there are several, an error lists them. The password of the \
+database user comes from CRATEDB_PASSWORD. Without it, a random one is set and not shown: `query` needs none.
 
 Examples:
   cargo cratedb deploy --cluster-name ci
@@ -62,8 +61,8 @@ Examples:
   cargo cratedb delete --cluster-id e1e38d92-0000-4000-8000-000000000001 --yes";
 
 pub(super) const QUERY_EXAMPLES: &str = "\
-A statement that is not given is read from stdin. In csv, NULL is an empty field and an empty text is \"\". Times are \
-ISO 8601 in table and csv. json has columns (name, type), rows with values as CrateDB writes them, rowcount and seconds.
+Without an argument and --file, the statement is read from stdin. In csv, NULL is an empty field and an empty text is \"\". \
+Times are ISO 8601 in table and csv. json has columns (name, type), rows with values as CrateDB writes them, rowcount and seconds.
 
 Examples:
   cargo cratedb query --cluster-name ci 'SELECT * FROM sys.summits LIMIT 3'

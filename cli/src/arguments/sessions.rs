@@ -14,8 +14,8 @@ Examples:
   cargo cratedb status --output json | jq -r '.[].key'";
 
 const FINISH_EXAMPLES: &str = "\
-This is for runs whose end can't be seen, such as the first process of a container: there, run it after the tests, with \
---wait. --timeout says how long --wait waits. The exit code is 1 if the cluster could not be released.
+This is for runs whose end can't be seen, such as the first process of a container: there, run it after the tests, \
+with --wait. --timeout says how long --wait waits. The exit code is 1 if the cluster could not be released.
 
 Examples:
   cargo cratedb finish

@@ -82,8 +82,11 @@ fn lines<T: Display>(all: &[T]) -> People {
 /// Turns an error into a failure. An unknown key or session is not a wrong usage, which is what the library calls it.
 fn failure(error: cratedb_test::Error) -> Failure {
     let unknown = control::is_unknown(&error);
-    let failure = Failure::from(error);
-    if unknown { failure.with(Code::NotFound) } else { failure }
+    let mut failure = Failure::from(error);
+    if unknown {
+        failure.code = Code::NotFound;
+    }
+    failure
 }
 
 fn status(context: &Context, wanted: &Status) -> Result<Document, Failure> {
