@@ -8,6 +8,8 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
+#[cfg(not(all(unix, feature = "sessions")))]
+use clap::error::{ContextKind, ContextValue};
 use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub(crate) use cloud::{
@@ -176,13 +178,6 @@ pub(crate) enum Command {
     #[cfg(all(unix, feature = "sessions"))]
     #[command(flatten)]
     Session(SessionCommand),
-    /// Explain why there are no session commands.
-    #[cfg(not(all(unix, feature = "sessions")))]
-    #[command(name = "test", aliases = ["status", "finish", "sweep", "kept", "log", "cache"], hide = true)]
-    WithoutSessions {
-        #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
-        ignored: Vec<OsString>,
-    },
     /// Print the completion script for a shell.
     #[command(after_help = cloud::COMPLETIONS_EXAMPLES)]
     Completions(Completions),
@@ -242,11 +237,27 @@ fn given(value: &Option<String>) -> Option<String> {
 pub(crate) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
     let arguments = without_cargo(arguments.into_iter().collect());
     let mut command = Cli::command().color(help_colors(&arguments));
-    let matches = command.try_get_matches_from_mut(&arguments)?;
+    let matches = command.try_get_matches_from_mut(&arguments);
+    #[cfg(not(all(unix, feature = "sessions")))]
+    let matches = matches.map_err(|error| without_sessions(error, &mut command));
+    let matches = matches?;
     let cli = Cli::from_arg_matches(&matches)?;
     let name = matches.subcommand_name().unwrap_or_default();
     check(&cli, name).map_err(|(kind, text)| command.error(kind, text))?;
     Ok(cli)
+}
+
+/// Replaces the error about a command that is missing here, which would not say why.
+#[cfg(not(all(unix, feature = "sessions")))]
+fn without_sessions(error: clap::Error, command: &mut clap::Command) -> clap::Error {
+    let known = ["test", "status", "finish", "sweep", "kept", "log", "cache"];
+    let why = if cfg!(unix) { "which the feature `sessions` of this package adds" } else { "which need Unix" };
+    match error.get(ContextKind::InvalidSubcommand) {
+        Some(ContextValue::String(name)) if known.contains(&name.as_str()) => {
+            command.error(ErrorKind::InvalidSubcommand, format!("`{name}` is one of the commands for tests, {why}"))
+        }
+        _ => error,
+    }
 }
 
 /// Makes the checks that clap can't: it does not compare global options that stand at different levels.

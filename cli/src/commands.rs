@@ -38,8 +38,6 @@ pub(crate) fn run(cli: Cli, terminal: &Terminal) -> Result<u8, Failure> {
         Command::Snapshots(snapshots) => context.wait(data::snapshots(context, snapshots)),
         #[cfg(all(unix, feature = "sessions"))]
         Command::Session(command) => sessions::run(context, command),
-        #[cfg(not(all(unix, feature = "sessions")))]
-        Command::WithoutSessions { .. } => Err(without_sessions()),
     }?;
     document.print(terminal)?;
     Ok(document.code)
@@ -53,13 +51,4 @@ fn completions(completions: &Completions) -> Result<Document, Failure> {
     let script = String::from_utf8_lossy(&script).into_owned();
     let document = json!({ "shell": completions.shell.to_string(), "script": script });
     Document::new(&document, People::Text(script))
-}
-
-#[cfg(not(all(unix, feature = "sessions")))]
-fn without_sessions() -> Failure {
-    let failure = Failure::usage("this cargo-cratedb has no commands for test sessions and their cache");
-    match cfg!(unix) {
-        true => failure.hint("`cargo install cargo-cratedb` with its default features has them"),
-        false => failure.hint("they need Unix; those for CrateDB Cloud are here"),
-    }
 }
