@@ -1,7 +1,7 @@
-//! Where the browser brings the session of a login: a small HTTP server that takes one request for what it wants.
+//! The HTTP server to which the browser brings the session at the end of a login.
 //!
-//! Anybody's page can make a browser send requests to a port of this machine, so what is not the end of a login is answered
-//! and ignored: other methods and hosts, pictures and scripts of other pages, requests without a token or with several.
+//! Any web page can make a browser send requests to a port of this machine. A request that does not end a login is
+//! answered and ignored: another method or host, an image or script of another page, no token, several tokens.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -14,16 +14,16 @@ use tokio::task::JoinSet;
 
 use crate::failure::Failure;
 
-/// Browsers open connections in advance and say nothing on them for a while.
+/// Limits one connection, since browsers open some in advance and send nothing on them for a while.
 const CONNECTION_LIMIT: Duration = Duration::from_secs(10);
-/// Cookies are allowed to be this long, several of them.
+/// Enough for the headers of a browser with several long cookies.
 const LONGEST_HEAD: usize = 64 * 1024;
 
 const WELCOME: &str = "<!doctype html><meta charset=utf-8><title>cargo cratedb</title>\
 <script>history.replaceState(null, \"\", \"/\")</script>\
-<h1>You are logged in.</h1><p>This window can be closed; go on in the terminal.</p>";
+<h1>You are logged in.</h1><p>You can close this window and continue in the terminal.</p>";
 
-/// A listener on localhost, which is one address or two.
+/// A listener on localhost, which has one address or two.
 #[derive(Debug)]
 pub(super) struct Listener {
     sockets: Vec<TcpListener>,
@@ -37,14 +37,14 @@ impl Listener {
         let port = sockets[0].local_addr().map_or(port, |address| address.port());
         match bound(Ipv6Addr::LOCALHOST.into(), port).await {
             Ok(socket) => sockets.push(socket),
-            // Somebody else would get what the browser sends there.
+            // Another program would receive what the browser sends there.
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(refused(port, &error)),
             Err(_) => {}
         }
         Ok(Self { sockets })
     }
 
-    /// Waits for the token; for ever, if none comes.
+    /// Waits for the token, forever if none comes.
     pub(super) async fn token(self) -> String {
         let (found, mut tokens) = mpsc::channel(1);
         let mut tasks = JoinSet::new();
@@ -54,7 +54,7 @@ impl Listener {
         drop(found);
         match tokens.recv().await {
             Some(token) => token,
-            // The sockets are served for as long as somebody waits.
+            // Unreachable: the tasks that serve the sockets hold senders and do not end.
             None => std::future::pending().await,
         }
     }
@@ -65,8 +65,8 @@ async fn bound(ip: IpAddr, port: u16) -> io::Result<TcpListener> {
 }
 
 fn refused(port: u16, error: &io::Error) -> Failure {
-    Failure::failed(format!("cannot listen on localhost:{port}, where the browser brings the session: {error}"))
-        .hint("end the other login (`cargo cratedb login`, `croud login`), or whatever else listens there")
+    Failure::failed(format!("cannot listen on localhost:{port}, to which the browser brings the session: {error}"))
+        .hint("end the other login (`cargo cratedb login`, `croud login`), or the program that listens there")
 }
 
 async fn serve(socket: TcpListener, found: mpsc::Sender<String>) {
@@ -80,7 +80,7 @@ async fn serve(socket: TcpListener, found: mpsc::Sender<String>) {
                     let _ = tokio::time::timeout(CONNECTION_LIMIT, answer(stream, &found)).await;
                 });
             }
-            // Too many open files, for example: it passes.
+            // Too many open files, for example, which passes.
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
     }
@@ -97,7 +97,7 @@ async fn answer(mut stream: TcpStream, found: &mpsc::Sender<String>) -> io::Resu
         "HTTP/1.1 {status}\r\ncontent-type: text/html; charset=utf-8\r\ncontent-length: {length}\r\n\
          cache-control: no-store\r\nreferrer-policy: no-referrer\r\nconnection: close\r\n\r\n{body}"
     );
-    // Whether or not the browser waits for its page: a token counts.
+    // A token counts even if the browser does not wait for the page.
     let written = stream.write_all(answer.as_bytes()).await;
     let _ = stream.shutdown().await;
     if let Ok(token) = judged {
@@ -106,7 +106,7 @@ async fn answer(mut stream: TcpStream, found: &mpsc::Sender<String>) -> io::Resu
     written
 }
 
-/// All up to the empty line; what comes after it is nobody's business.
+/// Reads a request up to the empty line after its headers.
 async fn head(stream: &mut TcpStream) -> io::Result<String> {
     let mut bytes = Vec::new();
     let mut part = [0; 4096];
@@ -119,7 +119,7 @@ async fn head(stream: &mut TcpStream) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// How a request is answered that is not the end of a login.
+/// The answer to a request that does not end a login.
 #[derive(Debug, PartialEq, Eq)]
 struct Ignored {
     status: &'static str,
@@ -134,18 +134,18 @@ fn judge(head: &str) -> Result<String, Ignored> {
         pairs.find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.trim())
     };
     if method != "GET" {
-        return Err(Ignored { status: "405 Method Not Allowed", why: "only GET is of use here" });
+        return Err(Ignored { status: "405 Method Not Allowed", why: "only GET is accepted here" });
     }
     if !header("host").is_some_and(is_here) {
         return Err(Ignored { status: "421 Misdirected Request", why: "this is not that host" });
     }
-    // Browsers say what a request is for. The end of a login is a page, never a picture or a script of another one.
+    // Browsers say what a request is for. A login ends with a page, never with an image or a script of another page.
     if header("sec-fetch-dest").is_some_and(|dest| dest != "document") {
-        return Err(Ignored { status: "403 Forbidden", why: "this is a page of its own, nothing for others to load" });
+        return Err(Ignored { status: "403 Forbidden", why: "other pages cannot load this one" });
     }
     token(target).ok_or(Ignored {
         status: "400 Bad Request",
-        why: "this is not the end of a login: it brings no token, or more than one",
+        why: "this does not end a login: it has no token, or more than one",
     })
 }
 
@@ -157,7 +157,7 @@ fn is_here(host: &str) -> bool {
     matches!(name, "localhost" | "127.0.0.1" | "[::1]")
 }
 
-/// The one token in the query, if it can be what it has to be later: the value of a cookie.
+/// Returns the one token in the query, if it can be the value of a cookie, as which it is sent later.
 fn token(target: &str) -> Option<String> {
     let (_, query) = target.split_once('?')?;
     let query = query.split('#').next().unwrap_or_default();
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn other_pages_can_not_log_somebody_in() {
+    fn other_pages_cannot_log_in() {
         let get = "GET /?token=abc HTTP/1.1";
         assert_eq!(judged(get, &format!("{HERE}\r\nSec-Fetch-Dest: image")), Err("403"));
         assert_eq!(judged(get, &format!("{HERE}\r\nsec-fetch-dest: document")), Ok("abc".into()));

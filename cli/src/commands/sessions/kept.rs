@@ -22,7 +22,7 @@ pub(super) async fn run(context: &Context, wanted: &arguments::Kept) -> Result<D
 }
 
 async fn list(context: &Context, cluster: &ManagedCluster) -> Result<Document, Failure> {
-    context.progress.say_in_passing("looking for schemas of tests");
+    context.progress.say_in_passing("listing schemas of tests");
     let all = control::kept(cluster).await?;
     if all.is_empty() {
         context.terminal.note("no test left a schema on this cluster");
@@ -33,8 +33,8 @@ async fn list(context: &Context, cluster: &ManagedCluster) -> Result<Document, F
         [
             one.schema.clone(),
             one.test.clone(),
-            told(one.since),
-            told(one.until),
+            date(one.since),
+            date(one.until),
             one.tables.to_string(),
             one.used_by.clone().unwrap_or_default(),
         ]
@@ -45,7 +45,7 @@ async fn list(context: &Context, cluster: &ManagedCluster) -> Result<Document, F
     Document::new(&all, People::Rows(Rows { columns, rows }))
 }
 
-/// Those that are named, or all in which no test of this machine runs.
+/// Returns the schemas that are named, or all in which no test of this machine runs.
 async fn chosen(
     context: &Context,
     cluster: &ManagedCluster,
@@ -53,9 +53,9 @@ async fn chosen(
     all: bool,
 ) -> Result<Vec<String>, Failure> {
     match (names.is_empty(), all) {
-        (true, false) => Err(Failure::usage("which schema is to be dropped?")
-            .hint("--drop NAME drops one of those that `cargo cratedb kept` lists, --drop --all drops them all")),
-        (false, true) => Err(Failure::usage("--all drops all schemas of tests, so it takes no name")),
+        (true, false) => Err(Failure::usage("--drop names no schema")
+            .hint("--drop NAME drops one of those that `cargo cratedb kept` lists; --drop --all drops all of them")),
+        (false, true) => Err(Failure::usage("--drop with --all takes no name: it drops all schemas of tests")),
         (_, true) => {
             let (used, free): (Vec<Kept>, Vec<Kept>) =
                 control::kept(cluster).await?.into_iter().partition(|one| one.used_by.is_some());
@@ -87,8 +87,8 @@ async fn drop_all(context: &Context, cluster: &ManagedCluster, names: Vec<String
     Document::new(&json!({ "dropped": names }), People::Text(String::new()))
 }
 
-/// A time for people.
-fn told(seconds: i64) -> String {
+/// Formats a time for people.
+fn date(seconds: i64) -> String {
     let Ok(time) = OffsetDateTime::from_unix_timestamp(seconds) else { return String::new() };
     format!("{} {:02}:{:02} UTC", time.date(), time.hour(), time.minute())
 }

@@ -1,4 +1,4 @@
-//! Tables for people: aligned by what characters take on a terminal, and harmless there.
+//! Rows as a table for people, and as comma-separated values.
 
 use anstyle::Style;
 use comfy_table::{Attribute, CellAlignment, ContentArrangement, ContentLineStyle, LineStyle, Table, TableStyle};
@@ -9,14 +9,15 @@ use super::{Column, Rows};
 const NULL: &str = "NULL";
 const BOLD: Style = Style::new().bold();
 
-/// Lines between names and columns only, of characters that every terminal has.
+/// Lines below the names and between columns only, of characters that every terminal has.
 const LINES: TableStyle = TableStyle::new()
     .header_lines(ContentLineStyle::none().junction('|'))
     .header_separator(LineStyle::none().fill('-').junction('+'))
     .content_lines(ContentLineStyle::none().junction('|'));
 
-/// Rows below a line of column names. With a width, cells of a table that is wider are wrapped.
-pub(super) fn drawn(rows: &Rows, width: Option<u16>, colors: bool) -> String {
+/// Draws rows below a line of column names, aligned by the width of characters on a terminal. With a width, the cells
+/// of a wider table are wrapped.
+pub(super) fn table(rows: &Rows, width: Option<u16>, colors: bool) -> String {
     if rows.columns.is_empty() {
         return String::new();
     }
@@ -50,7 +51,7 @@ fn empty(width: Option<u16>, colors: bool) -> Table {
     table
 }
 
-/// One line for each fact that has a value, the names in a column of their own.
+/// Writes one line for each fact that has a value, with the names in a column of their own.
 pub(super) fn facts(facts: &[(&'static str, String)], colors: bool) -> String {
     let known = || facts.iter().filter(|(_, value)| !value.is_empty());
     let widest = known().map(|(name, _)| name.len()).max().unwrap_or_default();
@@ -61,7 +62,7 @@ pub(super) fn facts(facts: &[(&'static str, String)], colors: bool) -> String {
     known().map(|(fact, value)| format!("{}  {}\n", name(fact), harmless(value))).collect()
 }
 
-/// A text that does nothing to a terminal: what is stored in a table may come from anybody.
+/// Escapes what could control a terminal: the rows of a table may come from anyone.
 fn harmless(text: &str) -> String {
     let bidi = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let mut harmless = String::with_capacity(text.len());
@@ -72,6 +73,31 @@ fn harmless(text: &str) -> String {
         }
     }
     harmless
+}
+
+/// Writes rows as CSV after RFC 4180, below a line of column names. NULL is an empty field. Lines end with a newline
+/// alone, as other programs expect it.
+pub(super) fn csv(rows: &Rows) -> String {
+    let names = rows.columns.iter().map(|Column { name, .. }| quoted(name));
+    let mut text = line(names);
+    for row in &rows.rows {
+        text += &line(row.iter().map(|cell| match cell {
+            Cell::Null => String::new(),
+            Cell::Text(text) => quoted(text),
+        }));
+    }
+    text
+}
+
+fn line(fields: impl Iterator<Item = String>) -> String {
+    fields.collect::<Vec<_>>().join(",") + "\n"
+}
+
+/// Quotes a text where needed. An empty text is quoted, to tell it from NULL. Libraries write both alike, so this is by
+/// hand.
+fn quoted(text: &str) -> String {
+    let plain = !text.is_empty() && !text.contains(['"', ',', '\r', '\n']) && text.trim() == text;
+    if plain { text.to_owned() } else { format!("\"{}\"", text.replace('"', "\"\"")) }
 }
 
 #[cfg(test)]
@@ -92,7 +118,7 @@ mod tests {
     #[test]
     fn columns_are_aligned_by_what_characters_take() {
         assert_eq!(
-            drawn(&rows(), None, false),
+            table(&rows(), None, false),
             " mountain       | height\n\
              ----------------+--------\n \
               Mont Blanc     |   4808\n \
@@ -103,15 +129,15 @@ mod tests {
 
     #[test]
     fn a_table_that_is_too_wide_is_wrapped_and_one_that_fits_is_not() {
-        let widest = |width| drawn(&rows(), Some(width), false).lines().map(|line| line.chars().count()).max();
-        assert!(widest(20) <= Some(20), "{}", drawn(&rows(), Some(20), false));
-        assert_eq!(drawn(&rows(), Some(200), false), drawn(&rows(), None, false));
+        let widest = |width| table(&rows(), Some(width), false).lines().map(|line| line.chars().count()).max();
+        assert!(widest(20) <= Some(20), "{}", table(&rows(), Some(20), false));
+        assert_eq!(table(&rows(), Some(200), false), table(&rows(), None, false));
     }
 
     #[test]
     fn colours_are_there_only_when_wanted() {
-        assert!(!drawn(&rows(), None, false).contains('\u{1b}'));
-        assert!(drawn(&rows(), None, true).contains("\u{1b}["));
+        assert!(!table(&rows(), None, false).contains('\u{1b}'));
+        assert!(table(&rows(), None, true).contains("\u{1b}["));
         assert!(facts(&[("a", "b".into())], true).contains("\u{1b}["));
     }
 
@@ -123,6 +149,19 @@ mod tests {
 
     #[test]
     fn without_columns_there_is_no_table() {
-        assert_eq!(drawn(&Rows::default(), None, false), "");
+        assert_eq!(table(&Rows::default(), None, false), "");
+    }
+
+    #[test]
+    fn quotes_what_needs_it_and_tells_null_from_nothing() {
+        let rows = Rows {
+            columns: vec![Column::left("a"), Column::left("b, c")],
+            rows: vec![
+                vec![Cell::Null, "".into()],
+                vec!["say \"hi\"".into(), "two\nlines".into()],
+                vec![" x".into(), "日本".into()],
+            ],
+        };
+        assert_eq!(csv(&rows), "a,\"b, c\"\n,\"\"\n\"say \"\"hi\"\"\",\"two\nlines\"\n\" x\",日本\n");
     }
 }

@@ -1,8 +1,8 @@
-//! Opening an address in the browser: BROWSER's, or the system's own.
+//! Opens an address in a browser: the one that BROWSER names, or the system's own.
 
 use std::process::{Command, Stdio};
 
-/// Whether some program took the address. What becomes of it there, nobody knows.
+/// Returns whether a program was started with the address. Whether it shows the page can't be known.
 pub(super) fn open(url: &str) -> bool {
     let chosen = std::env::var("BROWSER").unwrap_or_default();
     let commands = match chosen.trim().is_empty() {
@@ -12,9 +12,9 @@ pub(super) fn open(url: &str) -> bool {
     commands.into_iter().any(|words| start(&words))
 }
 
-/// BROWSER is a list of commands; `%s` stands for the address, which else comes last.
+/// Parses BROWSER, a list of commands. `%s` stands for the address, which otherwise is the last argument.
 fn from_variable(value: &str, url: &str) -> Vec<Vec<String>> {
-    // On Windows colons are in paths.
+    // Paths on Windows contain colons.
     let separator = if cfg!(windows) { ';' } else { ':' };
     let command = |command: &str| {
         let mut words: Vec<String> =
@@ -42,7 +42,7 @@ fn system(url: &str) -> Vec<String> {
 fn start(words: &[String]) -> bool {
     let Some((program, arguments)) = words.split_first() else { return false };
     let mut command = Command::new(program);
-    // What browsers print is not for this terminal.
+    // Browsers print messages that are of no use on this terminal.
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().is_ok()
 }
