@@ -4,13 +4,13 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind, Result};
 use crate::sql::connections::Limits;
-use crate::sql::{Client, Wallet};
+use crate::sql::{SqlClient, Wallet};
 use crate::version::Version;
 use crate::wait::{self, Look};
 
 /// What is waited for before a server counts as ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Patience {
+pub(crate) enum Readiness {
     /// A server of somebody else: it is there or it isn't. One that says that it starts is waited for.
     Answering,
     /// A server that was just woken or started: refused connections mean "not yet".
@@ -31,28 +31,28 @@ const LIMITS: Limits = Limits { connect: Duration::from_secs(5), silence: Durati
 pub(crate) async fn answers_sql(
     url: &str,
     wallet: &Wallet,
-    patience: Patience,
+    patience: Readiness,
     deadline: Instant,
     told: impl Fn(String),
 ) -> Result<Version> {
-    wait_for(url, wallet, patience, patience != Patience::Empty, deadline, told).await
+    wait_for(url, wallet, patience, patience != Readiness::Empty, deadline, told).await
 }
 
 /// Waits until `url` answers SQL; for whoever has no schemas to keep apart.
 #[cfg(feature = "cloud")]
 pub(crate) async fn answers(url: &str, wallet: &Wallet, deadline: Instant, told: impl Fn(String)) -> Result<Version> {
-    wait_for(url, wallet, Patience::Starting, false, deadline, told).await
+    wait_for(url, wallet, Readiness::Starting, false, deadline, told).await
 }
 
 async fn wait_for(
     url: &str,
     wallet: &Wallet,
-    patience: Patience,
+    patience: Readiness,
     keep_apart: bool,
     deadline: Instant,
     told: impl Fn(String),
 ) -> Result<Version> {
-    let schedule = if patience == Patience::Empty { wait::LOCAL } else { wait::SERVER };
+    let schedule = if patience == Readiness::Empty { wait::LOCAL } else { wait::SERVER };
     wait::until(
         &format!("SQL at {url}"),
         schedule,
@@ -69,9 +69,9 @@ async fn wait_for(
     .await
 }
 
-async fn look(url: &str, wallet: &Wallet, patience: Patience, keep_apart: bool) -> Result<Look<Version>> {
+async fn look(url: &str, wallet: &Wallet, patience: Readiness, keep_apart: bool) -> Result<Look<Version>> {
     // With a schema already here: a proxy that mixes sessions keeps the one of the first request for all that follow.
-    let client = Client::with_limits(url, Some(SCHEMAS[0]), wallet.clone(), LIMITS)?;
+    let client = SqlClient::with_limits(url, Some(SCHEMAS[0]), wallet.clone(), LIMITS)?;
     let version = client.version().await?;
     if let Some(why) = unfit(&client, patience).await? {
         return Ok(Look::NotYet(why));
@@ -83,7 +83,7 @@ async fn look(url: &str, wallet: &Wallet, patience: Patience, keep_apart: bool) 
 }
 
 /// Why a server that answers can't be used yet: since 6.2 it does so before it has recovered what it knew.
-async fn unfit(client: &Client, patience: Patience) -> Result<Option<String>> {
+async fn unfit(client: &SqlClient, patience: Readiness) -> Result<Option<String>> {
     /// Before 6.0 there is no such table, and a server that has not recovered says 503; or the user may not read it.
     const NOTHING_TO_LEARN: [i32; 3] = [4010, 4011, 4041];
     let health: Result<Vec<(String, Option<String>)>> =
@@ -91,7 +91,7 @@ async fn unfit(client: &Client, patience: Patience) -> Result<Option<String>> {
     let told = |(health, description): (String, Option<String>)| {
         let description = description.unwrap_or_default();
         // Others' data may be yellow or red for ever, which is no reason not to test there.
-        let unfit = description.contains("not recovered") || patience == Patience::Empty && health != "GREEN";
+        let unfit = description.contains("not recovered") || patience == Readiness::Empty && health != "GREEN";
         unfit.then(|| format!("the cluster is {health} {description}").trim_end().to_owned())
     };
     match health {
@@ -102,22 +102,22 @@ async fn unfit(client: &Client, patience: Patience) -> Result<Option<String>> {
 }
 
 /// Whether time heals an error.
-fn is_passing(error: &Error, patience: Patience) -> bool {
+fn is_passing(error: &Error, patience: Readiness) -> bool {
     // Before 6.2 a server without a master says 500. 404 is what a load balancer says of a host that it doesn't know yet.
     match error.status() {
         Some(429 | 502..=504) => true,
-        Some(500 | 404) => patience != Patience::Answering && error.code().is_none_or(|code| code == 5000),
+        Some(500 | 404) => patience != Readiness::Answering && error.code().is_none_or(|code| code == 5000),
         // In the moment between its sockets and its first cluster state, a real 6.4.3 answers `GET /` with a Java exception.
-        Some(400) => patience == Patience::Empty && error.code().is_none(),
+        Some(400) => patience == Readiness::Empty && error.code().is_none(),
         Some(_) => false,
-        None => patience != Patience::Answering && (error.is_transport() || error.is_timeout()),
+        None => patience != Readiness::Answering && (error.is_transport() || error.is_timeout()),
     }
 }
 
 const SCHEMAS: [&str; 2] = ["cratedb_test_probe_a", "cratedb_test_probe_b"];
 
 async fn sessions_are_kept_apart(url: &str, wallet: &Wallet) -> Result<()> {
-    let clients = SCHEMAS.map(|schema| Client::with_limits(url, Some(schema), wallet.clone(), LIMITS));
+    let clients = SCHEMAS.map(|schema| SqlClient::with_limits(url, Some(schema), wallet.clone(), LIMITS));
     // Three rounds, since a proxy with several upstream connections of its own may meet the right one by chance.
     for _ in 0..3 {
         for (client, asked) in clients.iter().zip(SCHEMAS) {
@@ -163,10 +163,10 @@ mod tests {
     #[test]
     fn what_a_server_says_while_it_starts_passes_and_a_refusal_does_not() {
         for (status, code) in [(503, None), (500, Some(5000)), (400, None)] {
-            assert!(is_passing(&answered(status, code), Patience::Empty), "{status} {code:?}");
+            assert!(is_passing(&answered(status, code), Readiness::Empty), "{status} {code:?}");
         }
-        assert!(!is_passing(&answered(400, Some(4000)), Patience::Empty));
-        assert!(!is_passing(&answered(401, None), Patience::Empty));
-        assert!(!is_passing(&answered(400, None), Patience::Starting));
+        assert!(!is_passing(&answered(400, Some(4000)), Readiness::Empty));
+        assert!(!is_passing(&answered(401, None), Readiness::Empty));
+        assert!(!is_passing(&answered(400, None), Readiness::Starting));
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::cluster::Cluster;
 use crate::error::{Error, Kind, Result};
-use crate::sql::{self, Client, Statement};
+use crate::sql::{self, SqlClient, Statement};
 
 /// A file that the attribute names.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +54,7 @@ fn named(source: &str, path: &str) -> String {
 }
 
 /// Executes the statements of a file, one after another.
-pub(crate) async fn execute(client: &Client, name: &str, text: &str) -> Result<()> {
+pub(crate) async fn execute(client: &SqlClient, name: &str, text: &str) -> Result<()> {
     let statements = sql::split(text);
     for index in 0..statements.len() {
         execute_one(client, name, text, &statements, index).await?;
@@ -64,7 +64,7 @@ pub(crate) async fn execute(client: &Client, name: &str, text: &str) -> Result<(
 
 /// Executes one of the statements of a file.
 pub(crate) async fn execute_one(
-    client: &Client,
+    client: &SqlClient,
     name: &str,
     text: &str,
     statements: &[&str],
@@ -92,8 +92,8 @@ mod tests {
     use crate::sql::test_server::{Reaction, TestServer};
     use crate::sql::{Credentials, Wallet};
 
-    fn client(server: &TestServer) -> Client {
-        Client::new(&server.url(), Some("s"), Wallet::new(Credentials::None)).unwrap()
+    fn client(server: &TestServer) -> SqlClient {
+        SqlClient::new(&server.url(), Some("s"), Wallet::new(Credentials::None)).unwrap()
     }
 
     #[tokio::test]

@@ -44,14 +44,14 @@ impl FromStr for Version {
 
 /// Which version of CrateDB is asked for: `6.4.3`, or `6.4` for its newest patch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Release {
+pub(crate) struct RequestedVersion {
     pub(crate) major: u32,
     pub(crate) minor: u32,
     /// None for the newest one.
     pub(crate) patch: Option<u32>,
 }
 
-impl Release {
+impl RequestedVersion {
     /// What is accepted, for messages.
     pub(crate) const FORMS: &str = "6.4.3, or 6.4 for its newest patch";
 
@@ -62,7 +62,7 @@ impl Release {
     }
 }
 
-impl FromStr for Release {
+impl FromStr for RequestedVersion {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
@@ -80,20 +80,20 @@ impl FromStr for Release {
     }
 }
 
-impl fmt::Display for Release {
+impl fmt::Display for RequestedVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.major, self.minor)?;
         self.patch.map_or(Ok(()), |patch| write!(f, ".{patch}"))
     }
 }
 
-impl Serialize for Release {
+impl Serialize for RequestedVersion {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
-impl<'de> Deserialize<'de> for Release {
+impl<'de> Deserialize<'de> for RequestedVersion {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
@@ -164,14 +164,14 @@ mod tests {
 
     #[test]
     fn that_are_asked_for_may_leave_the_patch_open() {
-        let release = |text: &str| text.parse::<Release>().unwrap();
+        let release = |text: &str| text.parse::<RequestedVersion>().unwrap();
         assert!(release("5.10").includes(version("5.10.16")) && release("5.10.16").includes(version("5.10.16")));
         assert!(!release("5.10").includes(version("5.1.0")) && !release("5.10.1").includes(version("5.10.16")));
         for text in ["5.10", "6.4.3"] {
             assert_eq!(release(text).to_string(), text);
         }
         for text in ["", "6", "6.", "6.4.", "6.4.3.1", "6.04", "+6.4", "latest", "6.4.3-nightly"] {
-            let error = text.parse::<Release>().unwrap_err().to_string();
+            let error = text.parse::<RequestedVersion>().unwrap_err().to_string();
             assert!(error.contains(&format!("`{text}`")) && error.contains("6.4 for"), "{error}");
         }
     }

@@ -18,9 +18,9 @@ use std::time::{Duration, Instant};
 
 pub(crate) use change::Change;
 pub(crate) use deploy::is_taken;
-pub(crate) use find::Found;
+pub(crate) use find::NameLookup;
 pub(crate) use plan::ADMIN;
-pub(crate) use release::{Gone, LetGo};
+pub(crate) use release::{Stopped, StopRequest};
 
 use tokio::sync::OwnedMutexGuard;
 
@@ -131,12 +131,12 @@ impl Lifecycle {
     async fn pass(&self, run: &Run<'_>) -> Result<Look<Cluster>> {
         let found = match self.find(run).await? {
             // Somebody else in this process may have deployed it since.
-            Found::None { .. } if self.takes_turn(run).await? => self.find(run).await?,
+            NameLookup::None { .. } if self.takes_turn(run).await? => self.find(run).await?,
             found => found,
         };
         let cluster = match found {
-            Found::One(cluster) => *cluster,
-            Found::None { others } => return self.absent(&others, run).await,
+            NameLookup::One(cluster) => *cluster,
+            NameLookup::None { others } => return self.absent(&others, run).await,
         };
         if run.may == May::Deploy && run.touch().is_none() {
             return Err(is_taken(&cluster));

@@ -15,7 +15,7 @@ use crate::cloud::lifecycle::{Found, Gone, Hooks, Intent, LetGo, Lifecycle, May,
 use crate::cloud::model::Cluster;
 use crate::cloud::operation::Known;
 use crate::error::{Error, Kind, Result};
-use crate::probe::{self, Patience};
+use crate::probe::{self, Readiness};
 use crate::sql::{Credentials, Wallet};
 use crate::target::{CloudTarget, OnExit};
 use crate::wait::{self, Look};
@@ -151,7 +151,7 @@ impl CloudProvider {
         let http_url = self.lifecycle.http_url(&cluster)?.to_owned();
         progress.step(format!("connecting to {}", named(&cluster)));
         let wallet = self.wallet(&cluster).await?;
-        let patience = Patience::Starting;
+        let patience = Readiness::Starting;
         let version = probe::answers_sql(&http_url, &wallet, patience, deadline, |text| progress.step(text))
             .await
             .map_err(|error| error.hint(format!("{} is running, says CrateDB Cloud", named(&cluster))))?;

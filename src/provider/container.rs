@@ -26,7 +26,7 @@ use super::local::{self, REMOVAL};
 use super::{Acquired, Held, Intents, NotAcquired, Progress, Released, Resource};
 use crate::error::{Error, Kind, Result};
 use crate::host::process::Identity;
-use crate::probe::{self, Patience};
+use crate::probe::{self, Readiness};
 use crate::sql::{Credentials, Wallet};
 use crate::target::{LocalTarget, OnExit};
 use crate::wait::{self, Look};
@@ -234,7 +234,7 @@ impl ContainerProvider {
         let http_url = format!("http://{host}:{port}");
         let wallet = Wallet::new(Credentials::None);
         let told = |text| progress.step(text);
-        let version = probe::answers_sql(&http_url, &wallet, Patience::Empty, deadline, told).await?;
+        let version = probe::answers_sql(&http_url, &wallet, Readiness::Empty, deadline, told).await?;
         if held.nodes > 1 {
             local::nodes_joined(&http_url, &wallet, held.nodes, deadline, progress).await?;
         }

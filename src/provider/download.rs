@@ -30,7 +30,7 @@ use super::process::installation;
 use crate::error::{Error, Kind, Result};
 use crate::host::{Lock, Locks, free_space};
 use crate::target::Origin;
-use crate::version::{Release, Version};
+use crate::version::{RequestedVersion, Version};
 use crate::wait::{self, Look};
 
 const MIB: u64 = 1 << 20;
@@ -72,7 +72,7 @@ impl Downloads {
     /// any more. The part that was downloaded is kept, and the next download continues from there.
     pub(crate) async fn obtain(
         &self,
-        wanted: Release,
+        wanted: RequestedVersion,
         origin: &Origin,
         deadline: Instant,
         progress: &Progress,
@@ -113,7 +113,7 @@ impl Downloads {
 
     async fn version(
         &self,
-        wanted: Release,
+        wanted: RequestedVersion,
         mirror: &Mirror,
         platform: Platform,
         progress: &Progress,

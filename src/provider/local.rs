@@ -16,7 +16,7 @@ use super::memory::Memory;
 use super::process::{self, ProcessProvider};
 use super::{Acquired, Held, Intents, NotAcquired, Progress, Released, Resource};
 use crate::error::{Error, Kind, Result};
-use crate::sql::{Client, Credentials, Wallet};
+use crate::sql::{SqlClient, Credentials, Wallet};
 use crate::target::{LocalKind, LocalTarget, OnExit};
 use crate::version::Version;
 use crate::wait::{self, Look};
@@ -274,7 +274,7 @@ pub(super) async fn nodes_joined(
     deadline: Instant,
     progress: &Progress,
 ) -> Result<()> {
-    let client = Client::new(url, None, wallet.clone())?;
+    let client = SqlClient::new(url, None, wallet.clone())?;
     let look = || async {
         let counted = client.rows::<(i64,)>("SELECT count(*) FROM sys.nodes").await;
         let here = match counted {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{Held, Resource};
-use crate::sql::{Client, Wallet};
+use crate::sql::{SqlClient, Wallet};
 
 /// Asserts that a text has all of these parts.
 #[track_caller]
@@ -21,7 +21,7 @@ pub(super) fn says(text: impl ToString, parts: &[&str]) {
 
 /// Asserts that the cluster answers with the credentials of the resource.
 pub(super) async fn answers(resource: &Resource) {
-    let client = Client::new(&resource.http_url, None, Wallet::new(resource.credentials.clone())).unwrap();
+    let client = SqlClient::new(&resource.http_url, None, Wallet::new(resource.credentials.clone())).unwrap();
     let rows: Vec<(i64,)> = client.rows("SELECT 1").await.unwrap();
     assert_eq!(rows, [(1,)]);
 }

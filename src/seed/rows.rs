@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::unreadable;
 use crate::error::{Error, Result};
-use crate::sql::{self, Client};
+use crate::sql::{self, SqlClient};
 
 /// One request inserts so much at most; the server takes 100 MB.
 const ROWS: usize = 1000;
@@ -101,7 +101,7 @@ fn malformed(error: &csv::Error, line: usize) -> Unreadable {
 
 /// Inserts all rows; those in a row that have the same columns go together.
 pub(super) async fn insert(
-    client: &Client,
+    client: &SqlClient,
     name: &str,
     table: &str,
     rows: impl Iterator<Item = Result<Row, Unreadable>>,
@@ -141,7 +141,7 @@ impl Batch {
         self.rows.push(row.values);
     }
 
-    async fn send(self, client: &Client, name: &str, table: &str) -> Result<()> {
+    async fn send(self, client: &SqlClient, name: &str, table: &str) -> Result<()> {
         let (Some(first), Some(last)) = (self.lines.first(), self.lines.last()) else { return Ok(()) };
         let failed = |error: Error| {
             let rows_are_named = error.to_string().contains(" row ");

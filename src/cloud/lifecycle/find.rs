@@ -12,14 +12,14 @@ use crate::target::ClusterAddress;
 use crate::wait::{self, Look};
 
 /// What is there under a name.
-pub(crate) enum Found {
+pub(crate) enum NameLookup {
     One(Box<Cluster>),
     None { others: Vec<Cluster> },
 }
 
 impl Lifecycle {
     /// The cluster as it is now. An id that is nobody's is an error, a name that is nobody's is not.
-    pub(crate) async fn find(&self, run: &Run<'_>) -> Result<Found> {
+    pub(crate) async fn find(&self, run: &Run<'_>) -> Result<NameLookup> {
         let known = run.state().id.clone();
         let cluster = match (known, &self.target.cluster) {
             (Some(id), _) => self.client.cluster(&id).await?,
@@ -27,7 +27,7 @@ impl Lifecycle {
             (None, ClusterAddress::Name(name)) => return self.by_name(name).await,
             (None, ClusterAddress::Url(url)) => self.by_url(url).await?,
         };
-        Ok(Found::One(Box::new(cluster)))
+        Ok(NameLookup::One(Box::new(cluster)))
     }
 
     /// The cluster as it is now, which has to exist.
@@ -36,8 +36,8 @@ impl Lifecycle {
             ClusterAddress::Id(id) => self.by_id(id).await,
             ClusterAddress::Url(url) => self.by_url(url).await,
             ClusterAddress::Name(name) => match self.by_name(name).await? {
-                Found::One(cluster) => Ok(*cluster),
-                Found::None { others } => Err(Error::new(Kind::Missing, format!("no cluster is named `{name}`"))
+                NameLookup::One(cluster) => Ok(*cluster),
+                NameLookup::None { others } => Err(Error::new(Kind::Missing, format!("no cluster is named `{name}`"))
                     .because(which_exist(&others))
                     .hint("check CRATEDB_CLUSTER_NAME")),
             },
@@ -74,7 +74,7 @@ impl Lifecycle {
     }
 
     /// Names need not be unique.
-    pub(crate) async fn by_name(&self, name: &str) -> Result<Found> {
+    pub(crate) async fn by_name(&self, name: &str) -> Result<NameLookup> {
         let (mut found, others): (Vec<_>, Vec<_>) =
             self.client.clusters().await?.into_iter().partition(|cluster| cluster.name == name);
         if found.len() > 1 {
@@ -84,14 +84,14 @@ impl Lifecycle {
                 .hint("set CRATEDB_CLUSTER_ID to one of them"));
         }
         Ok(match found.pop() {
-            Some(cluster) => Found::One(Box::new(cluster)),
-            None => Found::None { others },
+            Some(cluster) => NameLookup::One(Box::new(cluster)),
+            None => NameLookup::None { others },
         })
     }
 
     /// Like [`by_name`](Self::by_name), where a deployment may have been asked for a moment ago: nobody has the name only
     /// once such a cluster had the time to be listed. An API in trouble doesn't end the wait.
-    pub(crate) async fn by_name_at_last(&self, name: &str, deadline: Instant) -> Result<Found> {
+    pub(crate) async fn by_name_at_last(&self, name: &str, deadline: Instant) -> Result<NameLookup> {
         let listed = Instant::now() + LISTED;
         let awaited = format!("cluster `{name}` to be listed, if it was deployed");
         wait::until(
@@ -102,7 +102,7 @@ impl Lifecycle {
             || async {
                 match self.by_name(name).await {
                     Err(error) if passing(&error) => Ok(Look::not_yet(&error)),
-                    Ok(Found::None { .. }) if Instant::now() < listed => Ok(Look::NotYet("not listed yet".to_owned())),
+                    Ok(NameLookup::None { .. }) if Instant::now() < listed => Ok(Look::NotYet("not listed yet".to_owned())),
                     found => found.map(Look::Ready),
                 }
             },

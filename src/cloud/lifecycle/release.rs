@@ -15,7 +15,7 @@ const FLAG: Duration = Duration::from_secs(30);
 
 /// How letting go ended.
 #[derive(Clone, Debug)]
-pub(crate) enum Gone {
+pub(crate) enum Stopped {
     Suspended,
     Deleted,
     /// Its product can't be suspended; with what the service said.
@@ -25,7 +25,7 @@ pub(crate) enum Gone {
 }
 
 /// A cluster to suspend or to delete, and what is needed at every pass.
-pub(crate) struct LetGo<'a> {
+pub(crate) struct StopRequest<'a> {
     pub(crate) id: String,
     /// For people.
     pub(crate) named: String,
@@ -39,9 +39,9 @@ pub(crate) struct LetGo<'a> {
     pub(crate) writes: AtomicUsize,
 }
 
-impl LetGo<'_> {
+impl StopRequest<'_> {
     /// A write of which nothing is known: the next pass looks what became of it, but not for ever.
-    fn lost(&self, error: Error) -> Result<Look<Gone>> {
+    fn lost(&self, error: Error) -> Result<Look<Stopped>> {
         let again = self.writes.load(Ordering::Relaxed) < WRITES;
         if again { Ok(Look::not_yet(&error)) } else { Err(error) }
     }
@@ -53,19 +53,19 @@ impl LetGo<'_> {
 
 impl Lifecycle {
     /// Suspends or deletes a cluster, and waits for the end of it. Doing it again does no harm.
-    pub(crate) async fn let_go(&self, wanted: &LetGo<'_>) -> Result<Gone> {
+    pub(crate) async fn suspend_or_delete(&self, wanted: &StopRequest<'_>) -> Result<Stopped> {
         let doing = wanted.doing();
         wanted.hooks.step(doing.clone());
-        wait::until(&doing, wait::OPERATION, wanted.deadline, |_| (), || self.let_go_once(wanted)).await
+        wait::until(&doing, wait::OPERATION, wanted.deadline, |_| (), || self.suspend_or_delete_once(wanted)).await
     }
 
     /// One pass; every one but a hurried first looks before it asks.
-    async fn let_go_once(&self, wanted: &LetGo<'_>) -> Result<Look<Gone>> {
+    async fn suspend_or_delete_once(&self, wanted: &StopRequest<'_>) -> Result<Look<Stopped>> {
         let mut known = wanted.known.clone();
         if wanted.writes.fetch_add(1, Ordering::Relaxed) > 0 || !wanted.at_once {
             let now = match self.now(wanted).await? {
                 Look::Ready(Some(now)) => now,
-                Look::Ready(None) => return Ok(Look::Ready(Gone::Deleted)),
+                Look::Ready(None) => return Ok(Look::Ready(Stopped::Deleted)),
                 Look::NotYet(status) => return Ok(Look::NotYet(status)),
             };
             if let Some(kind) = now.busy() {
@@ -73,13 +73,13 @@ impl Lifecycle {
                 return Ok(Look::NotYet(format!("operation {kind} has ended")));
             }
             if now.suspended && !wanted.delete {
-                return Ok(Look::Ready(Gone::Suspended));
+                return Ok(Look::Ready(Stopped::Suspended));
             }
             known = now.last_async_operation.as_ref().map(Known::from);
         }
         if wanted.delete {
             return match self.client.delete_cluster(&wanted.id).await {
-                Ok(()) => Ok(Look::Ready(Gone::Deleted)),
+                Ok(()) => Ok(Look::Ready(Stopped::Deleted)),
                 Err(error) => self.refused(wanted, error).await,
             };
         }
@@ -90,7 +90,7 @@ impl Lifecycle {
     }
 
     /// The cluster, or none if somebody deleted it.
-    async fn now(&self, wanted: &LetGo<'_>) -> Result<Look<Option<Cluster>>> {
+    async fn now(&self, wanted: &StopRequest<'_>) -> Result<Look<Option<Cluster>>> {
         match self.client.cluster(&wanted.id).await {
             Ok(now) => Ok(Look::Ready(Some(now))),
             Err(error) if error.status() == Some(404) => Ok(Look::Ready(None)),
@@ -99,9 +99,9 @@ impl Lifecycle {
         }
     }
 
-    async fn suspended(&self, wanted: &LetGo<'_>, answer: &Cluster, known: Option<&Known>) -> Result<Look<Gone>> {
+    async fn suspended(&self, wanted: &StopRequest<'_>, answer: &Cluster, known: Option<&Known>) -> Result<Look<Stopped>> {
         if answer.suspended && answer.busy().is_none() {
-            return Ok(Look::Ready(Gone::Suspended));
+            return Ok(Look::Ready(Stopped::Suspended));
         }
         let cluster = Cluster { id: wanted.id.clone(), ..Cluster::default() };
         let which = Which::started("SUSPEND", answer, known);
@@ -110,7 +110,7 @@ impl Lifecycle {
         match self.client.follow(&cluster, &which, &doing, |now| now.suspended, wanted.deadline, told).await? {
             Ended::Failed(error) => {
                 match self.now(wanted).await? {
-                    Look::Ready(Some(now)) if now.suspended => Ok(Look::Ready(Gone::Suspended)),
+                    Look::Ready(Some(now)) if now.suspended => Ok(Look::Ready(Stopped::Suspended)),
                     _ => Err(error
                         .hint(format!("the cluster may be running still; suspend it at {}", self.client.endpoint()))),
                 }
@@ -119,12 +119,12 @@ impl Lifecycle {
             Ended::Succeeded => {
                 let deadline = wanted.deadline.min(Instant::now() + FLAG);
                 let flag = self.until(&cluster, &doing, deadline, |now| match now.suspended {
-                    true => Look::Ready(Look::Ready(Gone::Suspended)),
+                    true => Look::Ready(Look::Ready(Stopped::Suspended)),
                     false => Look::NotYet("suspended, says the operation; running, says the cluster".to_owned()),
                 });
                 match flag.await {
                     Err(error) if error.is_timeout() => Ok(Look::not_yet(&error)),
-                    Err(error) if error.status() == Some(404) => Ok(Look::Ready(Gone::Deleted)),
+                    Err(error) if error.status() == Some(404) => Ok(Look::Ready(Stopped::Deleted)),
                     done => done,
                 }
             }
@@ -132,9 +132,9 @@ impl Lifecycle {
     }
 
     /// What a refusal means depends on how the cluster is.
-    async fn refused(&self, wanted: &LetGo<'_>, error: Error) -> Result<Look<Gone>> {
+    async fn refused(&self, wanted: &StopRequest<'_>, error: Error) -> Result<Look<Stopped>> {
         if error.status() == Some(404) {
-            return Ok(Look::Ready(Gone::Deleted));
+            return Ok(Look::Ready(Stopped::Deleted));
         }
         if is_conflict(&error) {
             return Ok(Look::not_yet(&error));
@@ -147,10 +147,10 @@ impl Lifecycle {
             return Err(error.hint(hint));
         }
         match self.now(wanted).await? {
-            Look::Ready(None) => Ok(Look::Ready(Gone::Deleted)),
-            Look::Ready(Some(now)) if now.suspended => Ok(Look::Ready(Gone::Suspended)),
-            Look::Ready(Some(now)) if now.allow_suspend == Some(false) => Ok(Look::Ready(Gone::NotAllowed(error))),
-            Look::Ready(Some(now)) if now.never_deployed().is_some() => Ok(Look::Ready(Gone::NeverDeployed(error))),
+            Look::Ready(None) => Ok(Look::Ready(Stopped::Deleted)),
+            Look::Ready(Some(now)) if now.suspended => Ok(Look::Ready(Stopped::Suspended)),
+            Look::Ready(Some(now)) if now.allow_suspend == Some(false) => Ok(Look::Ready(Stopped::NotAllowed(error))),
+            Look::Ready(Some(now)) if now.never_deployed().is_some() => Ok(Look::Ready(Stopped::NeverDeployed(error))),
             _ => Err(error.hint(hint)),
         }
     }

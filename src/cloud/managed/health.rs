@@ -10,7 +10,7 @@ use crate::cloud::lifecycle::named;
 use crate::cloud::model::HealthStatus;
 use crate::environment::Server;
 use crate::error::{Error, Result};
-use crate::sql::Client;
+use crate::sql::SqlClient;
 
 /// A cluster that answers these small questions at all does so at once.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -147,7 +147,7 @@ impl Inner {
     }
 }
 
-async fn asked(client: &Client) -> Result<SqlHealth> {
+async fn asked(client: &SqlClient) -> Result<SqlHealth> {
     let version = client.version().await?.to_string();
     let nodes: Vec<(u64,)> = client.rows("SELECT count(*) FROM sys.nodes").await?;
     let tables: Vec<(String, String, String, u64, u64)> = client

@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Instant;
 
 use super::Inner;
-use crate::cloud::lifecycle::{Change, Found, Gone, LetGo, May, Run, is_taken, named};
+use crate::cloud::lifecycle::{Change, NameLookup, Stopped, StopRequest, May, Run, is_taken, named};
 use crate::cloud::model::{Cluster, Operation};
 use crate::cloud::operation::{Known, passing};
 use crate::error::{Error, Kind, Result};
@@ -28,7 +28,7 @@ impl Inner {
                 .because("a new cluster gets its id and its URL from the service")
                 .hint("give it a name: cluster_name(…), or CRATEDB_CLUSTER_NAME"));
         };
-        if let Found::One(cluster) = self.lifecycle.by_name(name).await? {
+        if let NameLookup::One(cluster) = self.lifecycle.by_name(name).await? {
             return Err(is_taken(&cluster));
         }
         self.forget_connection();
@@ -52,31 +52,31 @@ impl Inner {
     }
 
     pub(super) async fn suspend(&self) -> Result<Cluster> {
-        match self.let_go(false, self.deadline()).await? {
-            (_, Gone::Suspended) => self.lifecycle.look().await,
-            (cluster, Gone::Deleted) => {
+        match self.suspend_or_delete(false, self.deadline()).await? {
+            (_, Stopped::Suspended) => self.lifecycle.look().await,
+            (cluster, Stopped::Deleted) => {
                 Err(Error::new(Kind::Missing, format!("cannot suspend {}", named(&cluster)))
                     .because("somebody deleted it"))
             }
-            (_, Gone::NotAllowed(error)) => Err(error.hint("its product can't be suspended (allow_suspend is false)")),
-            (_, Gone::NeverDeployed(error)) => Err(error.hint("its deployment failed; delete it")),
+            (_, Stopped::NotAllowed(error)) => Err(error.hint("its product can't be suspended (allow_suspend is false)")),
+            (_, Stopped::NeverDeployed(error)) => Err(error.hint("its deployment failed; delete it")),
         }
     }
 
     pub(super) async fn delete(&self) -> Result<()> {
-        let (cluster, gone) = self.let_go(true, self.deadline()).await?;
+        let (cluster, gone) = self.suspend_or_delete(true, self.deadline()).await?;
         self.forget_connection();
-        debug_assert!(matches!(gone, Gone::Deleted));
+        debug_assert!(matches!(gone, Stopped::Deleted));
         self.told(format!("{} is deleted", named(&cluster)));
         Ok(())
     }
 
-    pub(super) async fn let_go(&self, delete: bool, deadline: Instant) -> Result<(Cluster, Gone)> {
+    pub(super) async fn suspend_or_delete(&self, delete: bool, deadline: Instant) -> Result<(Cluster, Stopped)> {
         let cluster = self.look_patiently(deadline).await?;
         if cluster.suspended && cluster.busy().is_none() && !delete {
-            return Ok((cluster, Gone::Suspended));
+            return Ok((cluster, Stopped::Suspended));
         }
-        let wanted = LetGo {
+        let wanted = StopRequest {
             id: cluster.id.clone(),
             named: named(&cluster),
             delete,
@@ -87,7 +87,7 @@ impl Inner {
             hooks: self,
             writes: AtomicUsize::new(0),
         };
-        let gone = self.lifecycle.let_go(&wanted).await.map_err(|error| self.lifecycle.with_place(error))?;
+        let gone = self.lifecycle.suspend_or_delete(&wanted).await.map_err(|error| self.lifecycle.with_place(error))?;
         Ok((cluster, gone))
     }
 

@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::builder::START_TIMEOUT;
 use super::{Inner, ManagedCluster};
 use crate::background::{self, caught};
-use crate::cloud::lifecycle::{Gone, May, Run};
+use crate::cloud::lifecycle::{Stopped, May, Run};
 use crate::error::{Error, Result};
 
 impl ManagedCluster {
@@ -93,14 +93,14 @@ impl Inner {
 
     async fn stop_at_end(&self) -> Result<()> {
         // However short the time for a start is: a suspension that is not asked for is paid for.
-        match self.let_go(false, self.deadline().max(Instant::now() + START_TIMEOUT)).await? {
-            (_, Gone::NotAllowed(error)) => {
+        match self.suspend_or_delete(false, self.deadline().max(Instant::now() + START_TIMEOUT)).await? {
+            (_, Stopped::NotAllowed(error)) => {
                 let why = error.message().unwrap_or("its product can't be suspended").to_owned();
                 self.told(format!("{} is left running: {why}", self.lifecycle.target.cluster));
                 Ok(())
             }
-            (_, Gone::NeverDeployed(error)) => Err(error),
-            (_, Gone::Suspended | Gone::Deleted) => Ok(()),
+            (_, Stopped::NeverDeployed(error)) => Err(error),
+            (_, Stopped::Suspended | Stopped::Deleted) => Ok(()),
         }
     }
 }

@@ -16,13 +16,13 @@ use crate::sql::{self, Answer, Credentials, Wallet};
 /// The way to a cluster's SQL.
 #[derive(Clone)]
 pub(super) struct Connection {
-    client: sql::Client,
+    client: sql::SqlClient,
     /// None on a URL where there is no token to be had.
     token: Option<Token>,
 }
 
 impl Connection {
-    pub(super) fn client(&self) -> &sql::Client {
+    pub(super) fn client(&self) -> &sql::SqlClient {
         &self.client
     }
 }
@@ -30,7 +30,7 @@ impl Connection {
 impl ManagedCluster {
     /// A client for statements of the harness's own; for the background thread.
     #[cfg(feature = "harness")]
-    pub(crate) async fn sql_client(&self) -> Result<sql::Client> {
+    pub(crate) async fn sql_client(&self) -> Result<sql::SqlClient> {
         Ok(self.0.connect().await?.client)
     }
 
@@ -82,12 +82,12 @@ impl Inner {
             }
             (None, _) => Credentials::None,
         };
-        Ok(Connection { client: sql::Client::new(&server.url, None, Wallet::new(credentials))?, token: None })
+        Ok(Connection { client: sql::SqlClient::new(&server.url, None, Wallet::new(credentials))?, token: None })
     }
 
     fn connection_to(&self, cluster: &Cluster) -> Result<Connection> {
         let token = store::token(&self.lifecycle.client, &cluster.id);
-        let client = sql::Client::new(self.lifecycle.http_url(cluster)?, None, token.wallet().clone())?;
+        let client = sql::SqlClient::new(self.lifecycle.http_url(cluster)?, None, token.wallet().clone())?;
         Ok(Connection { client, token: Some(token) })
     }
 

@@ -8,7 +8,7 @@ use crate::cloud::model::Cluster;
 use crate::error::{Error, Kind, Result};
 use crate::provider::{Progress, url};
 use crate::secret::Secret;
-use crate::sql::{self, Client, Wallet, code};
+use crate::sql::{self, SqlClient, Wallet, code};
 use crate::user;
 
 /// The limit for making a user, for which everything else waits.
@@ -89,7 +89,7 @@ pub(super) struct SessionUser {
 
 impl SessionUser {
     pub(super) async fn make(name: &str, http_url: &str, wallet: &Wallet) -> Result<Self> {
-        let client = Client::new(http_url, None, wallet.clone())?;
+        let client = SqlClient::new(http_url, None, wallet.clone())?;
         let password = Secret::random()?;
         // As an argument, since `sys.jobs_log` shows statements and not their arguments.
         let args = [sql::bind(password.expose())
@@ -109,7 +109,7 @@ impl SessionUser {
 }
 
 /// Grants all privileges, or all but administration if the cluster's own user can't grant that.
-async fn grant(client: &Client, name: &str) -> Result<()> {
+async fn grant(client: &SqlClient, name: &str) -> Result<()> {
     match client.send(&format!("GRANT ALL PRIVILEGES TO {name}"), &[]).await {
         Err(error) if error.code() == Some(code::MISSING_PRIVILEGE) => {
             client.send(&format!("GRANT DQL, DML, DDL TO {name}"), &[]).await.map(drop)

@@ -9,7 +9,7 @@ use super::suffixed;
 use crate::error::{Error, Kind, Result};
 use crate::sql::connections::is_loopback;
 use crate::target::Origin;
-use crate::version::{Release, Version};
+use crate::version::{RequestedVersion, Version};
 
 const VENDOR: &str = "https://cdn.crate.io/downloads/releases/cratedb/";
 
@@ -151,7 +151,7 @@ pub(super) enum PatchSource {
 }
 
 /// Returns the newest patch of `wanted`. `index` is what the mirror lists, if it does.
-pub(super) fn newest(wanted: Release, index: Option<&[Version]>, cached: &[Version]) -> Option<(Version, PatchSource)> {
+pub(super) fn newest(wanted: RequestedVersion, index: Option<&[Version]>, cached: &[Version]) -> Option<(Version, PatchSource)> {
     let of = |versions: &[Version]| versions.iter().copied().filter(|version| wanted.includes(*version)).max();
     let (major, minor) = (wanted.major, wanted.minor);
     wanted
@@ -166,7 +166,7 @@ pub(super) fn newest(wanted: Release, index: Option<&[Version]>, cached: &[Versi
 pub(super) fn named_in(page: &str) -> Vec<Version> {
     let words = page.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_')));
     let version = |word: &str| {
-        let release: Release = word.strip_prefix("crate-")?.strip_suffix(".tar.gz")?.parse().ok()?;
+        let release: RequestedVersion = word.strip_prefix("crate-")?.strip_suffix(".tar.gz")?.parse().ok()?;
         Some(Version { major: release.major, minor: release.minor, patch: release.patch? })
     };
     words.filter_map(version).collect()

@@ -17,10 +17,10 @@ use serde::{Deserialize, Serialize};
 use super::{AotCache, CacheManifest};
 use crate::error::{Error, Kind, Result};
 use crate::host::{Lock, Locks, Places, free_space, make_with_mode, own_program, paths_in};
-use crate::probe::{self, Patience};
+use crate::probe::{self, Readiness};
 use crate::provider::Held;
 use crate::provider::held::EngineAddress;
-use crate::sql::{Client, Credentials, Wallet};
+use crate::sql::{SqlClient, Credentials, Wallet};
 use crate::version::Capabilities;
 use crate::wire::{VARIABLE, exit};
 
@@ -170,8 +170,8 @@ pub(in crate::provider) fn left_below(root: &Path) -> Vec<CacheLock> {
 /// Waits until the server at `url` answers, and uses it as tests do. Its JVM notes meanwhile which classes it loads.
 pub(in crate::provider) async fn practise(url: &str, deadline: Instant) -> Result<()> {
     let wallet = Wallet::new(Credentials::None);
-    let version = probe::answers_sql(url, &wallet, Patience::Empty, deadline, |_| ()).await?;
-    let client = Client::new(url, Some("training"), wallet)?;
+    let version = probe::answers_sql(url, &wallet, Readiness::Empty, deadline, |_| ()).await?;
+    let client = SqlClient::new(url, Some("training"), wallet)?;
     let able = Capabilities::of(version).drop_schema_cascade;
     let last = if able { "DROP SCHEMA training CASCADE" } else { "DROP TABLE training.t" };
     for stmt in STATEMENTS.into_iter().chain([last]) {

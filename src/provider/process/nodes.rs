@@ -13,7 +13,7 @@ use super::directory::NodeDir;
 use super::log::{Addresses, Log};
 use crate::error::{Error, Kind, Result};
 use crate::host::process::Identity;
-use crate::probe::{self, Patience};
+use crate::probe::{self, Readiness};
 use crate::provider::{Progress, local};
 use crate::sql::{Credentials, Wallet};
 use crate::version::Version;
@@ -139,7 +139,7 @@ async fn ready(
     let http_url = format!("http://{http}");
     let wallet = Wallet::new(Credentials::None);
     let told = |text| progress.step(text);
-    let version = probe::answers_sql(&http_url, &wallet, Patience::Empty, deadline, told).await?;
+    let version = probe::answers_sql(&http_url, &wallet, Readiness::Empty, deadline, told).await?;
     if places.len() > 1 {
         local::nodes_joined(&http_url, &wallet, places.len() as u32, deadline, progress).await?;
     }

@@ -18,7 +18,7 @@ use super::*;
 use crate::provider::Ours;
 use crate::provider::container::standin;
 use crate::provider::tests::{answers, as_journalled, drained, json, says};
-use crate::sql::{Client, Wallet};
+use crate::sql::{SqlClient, Wallet};
 
 struct Bench {
     process: ProcessProvider,

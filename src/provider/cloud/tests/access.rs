@@ -6,7 +6,7 @@ use super::super::postgres::SessionUser;
 use super::*;
 use crate::cloud::ProfileFile;
 use crate::sql::test_server::{Reaction, TestServer};
-use crate::sql::{Client, Wallet};
+use crate::sql::{SqlClient, Wallet};
 use crate::target::ProfileName;
 use crate::user;
 use crate::wait::{self, Look};
@@ -73,7 +73,7 @@ fn login(resource: &Resource) -> (String, String) {
 
 /// Returns the users that the harness has made in the cluster.
 async fn made(resource: &Resource) -> Vec<String> {
-    let client = Client::new(&resource.http_url, None, Wallet::new(resource.credentials.clone())).unwrap();
+    let client = SqlClient::new(&resource.http_url, None, Wallet::new(resource.credentials.clone())).unwrap();
     let rows: Vec<(String,)> = client.rows("SELECT name FROM sys.users").await.unwrap();
     rows.into_iter().map(|(name,)| name).filter(|name| user::is_ours(name)).collect()
 }
@@ -96,7 +96,7 @@ async fn without_one_each_acquisition_makes_a_user_who_may_do_everything() {
     let (username, password) = login(&resource);
     assert_eq!((resource.user.as_ref(), made(&resource).await), (Some(&username), vec![username.clone()]));
     let basic = Credentials::Basic { username: username.clone(), password: Secret::new(&password) };
-    let client = Client::new(&resource.http_url, None, Wallet::new(basic)).unwrap();
+    let client = SqlClient::new(&resource.http_url, None, Wallet::new(basic)).unwrap();
     for stmt in ["CREATE TABLE s.t (id INT)", "INSERT INTO s.t VALUES (1)", "SET GLOBAL \"stats.enabled\" = true"] {
         client.send(stmt, &[]).await.unwrap();
     }
@@ -228,7 +228,7 @@ async fn a_token_that_expired_meanwhile_is_renewed() {
     let provider = bench.provider();
     let resource = bench.acquire_with(&provider).await.unwrap();
     bench.cloud().revoke_tokens();
-    let client = Client::new(&resource.http_url, None, Wallet::new(resource.credentials.clone())).unwrap();
+    let client = SqlClient::new(&resource.http_url, None, Wallet::new(resource.credentials.clone())).unwrap();
     says(client.send("SELECT 1", &[]).await.unwrap_err(), &["the token was refused"]);
     // The simulator's tokens of one second are equal.
     let fresh = wait::until(
