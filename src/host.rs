@@ -6,8 +6,8 @@ mod directories;
 mod hash;
 mod lock;
 mod places;
+pub(crate) mod platform;
 pub(crate) mod process;
-mod program;
 
 use std::io::Write as _;
 
@@ -15,7 +15,7 @@ pub(crate) use self::directories::{make_with_mode, user_cache};
 pub(crate) use self::hash::fnv64;
 pub(crate) use self::lock::{Lock, Locks};
 pub(crate) use self::places::{DIR_VARIABLE, KeyFiles, Places};
-pub(crate) use self::program::{initial_environment, own_program};
+pub(crate) use self::platform::{initial_environment, own_program};
 
 /// Writes a line past libtest, which captures only what the print macros write.
 pub(crate) fn say(text: &str) {

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use super::hash::short_hash;
-use super::program::initial_environment;
+use super::platform::{home, initial_environment};
 use crate::error::{Error, Kind, Result};
 
 /// The variable that moves all files, read from the process's initial environment: tests change variables, and a keeper
@@ -51,6 +51,7 @@ impl Places {
             }
             None => {
                 let runtime = PathBuf::from(format!("/tmp/cratedb-test-{user}"));
+                // Not `$HOME`: tests change variables, and a keeper must find its journal again.
                 let state = home(user).map_or_else(|| runtime.clone(), |home| home.join(".local/state/cratedb-test"));
                 Self { runtime, state }
             }
@@ -124,13 +125,6 @@ fn make_own(dir: &Path, user: u32) -> Result<()> {
         return Err(refuse(format!("others may write to it (mode {:o})", meta.mode() & 0o7777)));
     }
     Ok(())
-}
-
-/// The home that the user database names, not `$HOME`: tests change variables, and a keeper must find its journal again.
-fn home(user: u32) -> Option<PathBuf> {
-    let users = fs::read_to_string("/etc/passwd").ok()?;
-    let own = users.lines().find(|line| line.split(':').nth(2) == Some(user.to_string().as_str()))?;
-    own.split(':').nth(5).filter(|home| home.starts_with('/')).map(PathBuf::from)
 }
 
 #[cfg(test)]
