@@ -211,8 +211,7 @@ mod tests {
         let (here, there) = UnixStream::pair().unwrap();
         drop(there);
         assert_eq!(send(&here, b"abc"), Err(rustix::io::Errno::PIPE));
-        let mut space = [std::mem::MaybeUninit::uninit(); 0];
-        let mut none = SendAncillaryBuffer::new(&mut space);
+        let mut none = SendAncillaryBuffer::default();
         assert_eq!(send_with_ancillary(&here, b"abc", &mut none), Err(rustix::io::Errno::PIPE));
     }
 

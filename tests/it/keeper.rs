@@ -83,9 +83,8 @@ fn a_signal_to_the_keeper_releases_at_once_and_the_run_says_why() {
 fn the_keeper_holds_nothing_of_its_parent_and_rests() {
     let halted = Halted::at("middle", Runner::Cargo);
     let keeper = halted.cloud.keeper();
-    let proc = |what: &str| format!("/proc/{keeper}/{what}");
-    assert_eq!(std::fs::read_link(proc("cwd")).unwrap().to_str(), Some("/"));
-    let environment = String::from_utf8_lossy(&std::fs::read(proc("environ")).unwrap()).into_owned();
+    assert_eq!(processes::directory(keeper).to_str(), Some("/"));
+    let environment = processes::environment(keeper).join(" ");
     for leaked in ["MAKEFLAGS", "CARGO_", "NEXTEST", "CRATEDB_CLOUD", "DEATH"] {
         assert!(!environment.contains(leaked), "{leaked} in {environment:?}");
     }

@@ -8,7 +8,7 @@ use rustix::net::SocketAddrUnix;
 ///
 /// macOS declares `SO_ACCEPTCONN`, but does not answer it, and has no `SO_DOMAIN`. A socket that was bound and never
 /// listened looks the same, but is no program's standard input.
-pub(super) fn is_unix_listener<Fd: AsFd>(socket: Fd) -> bool {
+pub(crate) fn is_unix_listener<Fd: AsFd>(socket: Fd) -> bool {
     let bound = rustix::net::getsockname(&socket).and_then(SocketAddrUnix::try_from);
     bound.is_ok_and(|address| address.path_bytes().is_some_and(|path| !path.is_empty()))
         && matches!(rustix::net::getpeername(&socket), Err(rustix::io::Errno::NOTCONN))
