@@ -148,13 +148,13 @@ mod tests {
         assert_eq!((own.pid, own.parent), (std::process::id(), std::os::unix::process::parent_id()));
         let mut sleeper = Sleeper::start();
         let pid = sleeper.0.id();
-        // Between fork and exec a child has its parent's name.
+        // Until it is executed, it has its parent's name and arguments, and for a moment none.
         let deadline = Instant::now() + Duration::from_secs(10);
-        while look(pid).unwrap().name != "sleep" {
-            assert!(Instant::now() < deadline, "{:?}", look(pid));
+        while command(pid).as_deref() != Some("sleep 60") {
+            assert!(Instant::now() < deadline, "{:?}", command(pid));
         }
+        assert_eq!(look(pid).unwrap().name, "sleep");
         assert!(look(pid).unwrap().start >= own.start && !is_zombie(pid) && !is_traced());
-        assert_eq!(command(pid).as_deref(), Some("sleep 60"));
         assert!(environment(pid).split(|byte| *byte == 0).any(|entry| entry == b"CRATEDB_TEST_MARK=seen"));
         sleeper.0.kill().unwrap();
         while !is_zombie(pid) {

@@ -205,8 +205,10 @@ fn two_hundred_and_fifty_six_processes_at_once_start_one_keeper() {
     cloud.ends_with(1, 1);
 }
 
-/// Something that waits for everything below it (a container's init, a CI agent) waits for the keeper too.
+/// Something that waits for everything below it (a container's init, a CI agent) waits for the keeper too. On macOS only
+/// launchd does.
 #[test]
+#[cfg(target_os = "linux")]
 fn under_a_process_that_waits_for_all_the_end_is_ten_seconds_without_a_test() {
     let (consumer, cloud) = (Consumer::of("odd", Runner::Cargo), TestCloud::suspended());
     let mut build = clean(Command::new("cargo"));
