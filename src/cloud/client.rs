@@ -16,9 +16,10 @@ use super::builder::ClientBuilder;
 use super::path::Path;
 use super::refusal;
 use crate::background;
-use crate::environment::{Access, Login};
+use crate::environment::Access;
 use crate::error::{Error, Kind, Result};
 use crate::sql::connections;
+use crate::target::Login;
 
 /// A server that doesn't take a connection in this time won't take it at all.
 const CONNECT: Duration = Duration::from_secs(5);

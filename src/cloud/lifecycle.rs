@@ -27,8 +27,8 @@ use tokio::sync::OwnedMutexGuard;
 use super::client::Client;
 use super::model::{Cluster, Operation, OperationFilter};
 use super::operation::LISTED;
-use crate::environment::CloudTarget;
 use crate::error::{Error, Kind, Result};
+use crate::target::CloudTarget;
 use crate::wait::{self, Look};
 
 /// The time that one step is given to say by itself that time is up, before it is cut off.

@@ -14,12 +14,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{exit, run};
+use super::run;
 use crate::host::platform::{is_unix_listener, name_thread};
 use crate::host::{Places, own_program};
+use crate::wire::{VARIABLE, exit};
 
-/// Makes a keeper of the process in which it stands: `1:<hash>` or `2:<hash>` for the two steps.
-pub(crate) const VARIABLE: &str = "CRATEDB_TEST_KEEPER";
 /// What `ps` shows.
 const PROCESS_NAME: &str = "cratedb-keeper";
 

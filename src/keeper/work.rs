@@ -9,8 +9,9 @@ use tokio::sync::watch;
 
 use super::run::Input;
 use crate::error::{Error, Result};
-use crate::provider::{Intents, NotAcquired, OnExit, Progress, Provider, Released, Resource};
+use crate::provider::{Intents, NotAcquired, Progress, Provider, Released, Resource};
 use crate::sql::{Credentials, Renewer};
+use crate::target::OnExit;
 
 /// How a call ended.
 #[derive(Debug)]

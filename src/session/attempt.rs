@@ -14,12 +14,12 @@ use crate::background;
 use crate::cluster::{Cluster, Grant, OnDrop, Trace};
 use crate::error::{Error, Kind, Result};
 use crate::host::say;
-use crate::keeper::{AttemptId, Mode, Open, Ready};
 use crate::migrations::Set;
 use crate::schema;
 use crate::settings::{KeepSchema, Wanted};
 use crate::sql::Credentials;
 use crate::user;
+use crate::wire::{AttemptId, Mode, Open, Ready};
 
 /// What the attribute knows about a test.
 #[derive(Clone, Copy, Debug)]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind, Result};
 use crate::host::{DIR_VARIABLE, KeyFiles, Locks, initial_environment, own_program};
-use crate::keeper::{Holder, VARIABLE, exit};
+use crate::wire::{Holder, VARIABLE, exit};
 
 /// How long to pause while a keeper that ends still holds its lock.
 const PAUSE: Duration = Duration::from_millis(5);

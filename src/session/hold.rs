@@ -8,8 +8,8 @@ use crate::background;
 use crate::error::Result;
 use crate::host::process::{self, Identity};
 use crate::host::{KeyFiles, Places};
-use crate::keeper::Ready;
 use crate::settings::Settings;
+use crate::wire::Ready;
 
 /// This process as the holder of an explicit session. Dropping it gives up this process's part: the session
 /// ends unless others hold it too.

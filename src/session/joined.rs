@@ -11,9 +11,9 @@ use super::link::Link;
 use crate::error::{Error, Kind, Result};
 use crate::host::Places;
 use crate::host::process;
-use crate::keeper::Ready;
 use crate::settings::{Settings, Wanted};
 use crate::sql::Client;
+use crate::wire::Ready;
 
 type Slot = Arc<OnceCell<Result<Link>>>;
 type Slots<K> = Mutex<Option<HashMap<K, Slot>>>;

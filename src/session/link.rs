@@ -19,10 +19,11 @@ use crate::error::{Error, Kind, Result};
 use crate::host::KeyFiles;
 use crate::host::process::{Ancestry, Identity};
 use crate::host::say;
-use crate::keeper::{AttemptId, FromClient, FromKeeper, Known, Mode, Open, PROTOCOL, Ready, encode};
-use crate::migrations::{Set, Wanted};
+use crate::migrations::Set;
 use crate::settings::Settings;
 use crate::sql::{Credentials, Wallet};
+use crate::wire::MigrationSet;
+use crate::wire::{AttemptId, FromClient, FromKeeper, KnownSetup, Mode, Open, PROTOCOL, Ready, encode};
 
 /// How much longer than the keeper a client waits for what the keeper itself limits.
 const MARGIN: Duration = Duration::from_secs(30);
@@ -71,7 +72,7 @@ struct State {
     /// Set-ups that this process asks for.
     claims: HashMap<String, set_up::Claim>,
     /// Set-ups that it does, or knows to be done.
-    set_ups: BTreeMap<String, Known>,
+    set_ups: BTreeMap<String, KnownSetup>,
     /// The last renewal that failed.
     not_renewed: Option<Error>,
 }
@@ -260,7 +261,7 @@ impl Link {
     /// The keeper does not answer: who it is, so that somebody can look.
     fn silent(&self, what: &str, limit: Duration) -> Error {
         let holder = std::fs::read_to_string(&self.0.files.lifetime).unwrap_or_default();
-        let pid = serde_json::from_str::<crate::keeper::Holder>(&holder).map_or(0, |holder| holder.pid);
+        let pid = serde_json::from_str::<crate::wire::Holder>(&holder).map_or(0, |holder| holder.pid);
         Error::new(Kind::Timeout, format!("{what} for {}", humantime::format_duration(limit)))
             .because(format!("the keeper (process {pid}) did not answer"))
             .hint(format!("its log is {}; if it is stopped, continue or end it", self.0.files.log.display()))
@@ -340,7 +341,7 @@ impl Link {
         let wanted = open.migrations.take();
         state.open.insert(id, open);
         let _ = granted.send(Ok(schema));
-        if let (true, Some(set), Some(Wanted { checksum, .. })) = (wants, set, wanted) {
+        if let (true, Some(set), Some(MigrationSet { checksum, .. })) = (wants, set, wanted) {
             state.write(&FromClient::Migrations { checksum, files: set.sent() });
         }
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind, Result};
 use crate::host::KeyFiles;
-use crate::keeper::{Decoder, FromClient, FromKeeper, PROTOCOL, Snapshot, encode};
+use crate::wire::{Decoder, FromClient, FromKeeper, PROTOCOL, Snapshot, encode};
 
 use super::birth;
 use crate::host::process::Identity;

@@ -7,8 +7,8 @@ use super::{Intent, Lifecycle, May, Run, Touch, named};
 use crate::cloud::is_conflict;
 use crate::cloud::model::Cluster;
 use crate::cloud::operation::{Ended, Known, Which, passing};
-use crate::environment::{ClusterAddress, DeployPolicy};
 use crate::error::{Error, Kind, Result};
+use crate::target::{ClusterAddress, DeployPolicy};
 use crate::wait::Look;
 
 /// A cluster is there under the name of one that is to be made.

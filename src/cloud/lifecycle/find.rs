@@ -7,8 +7,8 @@ use url::Url;
 use super::{Hooks, Lifecycle, Run, named};
 use crate::cloud::model::Cluster;
 use crate::cloud::operation::{LISTED, Which, passing};
-use crate::environment::ClusterAddress;
 use crate::error::{Error, Kind, Result};
+use crate::target::ClusterAddress;
 use crate::wait::{self, Look};
 
 /// What is there under a name.

@@ -7,11 +7,11 @@ use super::{Callback, Inner, ManagedCluster};
 use crate::cloud::client::{Client, Home};
 use crate::cloud::lifecycle::Lifecycle;
 use crate::environment::{
-    Access, Address, CLOUD_ENDPOINT, ClusterAddress, DeployPolicy, Given, Login, Server, Sources, address,
-    cloud_target, filled, server,
+    Access, Address, CLOUD_ENDPOINT, Given, Server, Sources, address, cloud_target, filled, server,
 };
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
+use crate::target::{ClusterAddress, DeployPolicy, Login};
 
 /// Deployments and scalings take minutes.
 pub(super) const START_TIMEOUT: Duration = Duration::from_secs(15 * 60);

@@ -7,8 +7,8 @@ use super::Inner;
 use crate::cloud::lifecycle::{Change, Found, Gone, LetGo, May, Run, is_taken, named};
 use crate::cloud::model::{Cluster, Operation};
 use crate::cloud::operation::{Known, passing};
-use crate::environment::ClusterAddress;
 use crate::error::{Error, Kind, Result};
+use crate::target::ClusterAddress;
 use crate::wait::{self, Look};
 
 impl Inner {

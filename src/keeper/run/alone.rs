@@ -11,9 +11,9 @@ use super::{Event, Keeper};
 use crate::error::Result;
 use crate::host::KeyFiles;
 use crate::host::{Lock, Locks};
-use crate::keeper::Holder;
 use crate::keeper::journal::Journal;
-use crate::keeper::protocol::PROTOCOL;
+use crate::wire::Holder;
+use crate::wire::PROTOCOL;
 
 type Inode = (u64, u64);
 

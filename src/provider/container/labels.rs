@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::host::process::Identity;
-use crate::provider::LocalTarget;
+use crate::target::LocalTarget;
 
 /// All of ours have it; its value is the session's key.
 pub(super) const KEY: &str = "io.crate.cratedb-test.key";

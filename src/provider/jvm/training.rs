@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::{About, Cache};
 use crate::error::{Error, Kind, Result};
 use crate::host::{Lock, Locks, Places, own_program};
-use crate::keeper::{VARIABLE, exit};
+use crate::wire::{VARIABLE, exit};
 
 /// What a new cache needs on the disk, twice over.
 const ROOM: u64 = 512 << 20;

@@ -11,10 +11,10 @@ use super::super::{birth, speaker::Speaker};
 use super::{Link, MARGIN};
 use crate::error::{Error, Kind, Result};
 use crate::host::platform;
-use crate::keeper::{Decoder, FromClient, FromKeeper, Hello, PROTOCOL, Ready, encode, send_with_descriptors};
 use crate::session::speaker;
 use crate::sql::Wallet;
 use crate::wait::deadline_in;
+use crate::wire::{Decoder, FromClient, FromKeeper, Hello, PROTOCOL, Ready, encode, send_with_descriptors};
 
 /// Before the next try, when a keeper ended just as we came; doubled each time, up to `PAUSES` times.
 const PAUSE: Duration = Duration::from_millis(5);

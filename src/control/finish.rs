@@ -9,9 +9,10 @@ use super::status::{Lying, lying, of_settings, unknown};
 use crate::error::{Error, Kind, Result};
 use crate::host::KeyFiles;
 use crate::host::process::Identity;
-use crate::keeper::{FromKeeper, Journal, Left, Phase, Snapshot, Word};
+use crate::keeper::{Journal, Left, Word};
 use crate::session::{Heard, Observer};
 use crate::wait::deadline_in;
+use crate::wire::{FromKeeper, Phase, Snapshot};
 
 /// What became of one key.
 #[derive(Clone, Debug, Serialize)]

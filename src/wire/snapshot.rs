@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::words::{Mode, Policy};
 use crate::host::process::Identity;
-use crate::keeper::machine::{Mode, Policy};
 
 /// Everything about one keeper that people may want to know. No secrets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
