@@ -1,7 +1,11 @@
 //! Processes of macOS, from `ps`, `lsof` and libproc.
 
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use rustix::event::kqueue::{Event, EventFilter, EventFlags, ProcessEvents, kevent_timespec, kqueue};
+use rustix::process::Pid;
 
 fn output(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output().unwrap();
@@ -57,6 +61,17 @@ pub fn name(pid: u32) -> Option<String> {
 /// Returns true for a process that is gone, and for a zombie.
 pub fn is_dead(pid: u32) -> bool {
     row(pid).is_none_or(|row| row.dead)
+}
+
+/// Returns a descriptor that becomes readable when the process ends.
+pub fn watch(pid: Pid) -> OwnedFd {
+    let queue = kqueue().unwrap();
+    let end = EventFilter::Proc { pid, flags: ProcessEvents::EXIT };
+    let mut none: [Event; 0] = [];
+    // SAFETY: the event refers to no descriptor. Without room for events, the call returns at once.
+    unsafe { kevent_timespec(&queue, &[Event::new(end, EventFlags::ADD, std::ptr::null_mut())], &mut none, None) }
+        .unwrap();
+    queue
 }
 
 pub fn environment(pid: u32) -> Vec<String> {
