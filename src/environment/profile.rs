@@ -119,13 +119,14 @@ impl ProfileFile {
     /// Where the file of this user is, whether it exists or not; none without a home directory.
     pub(crate) fn default_path() -> Option<PathBuf> {
         let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let directory = if cfg!(windows) {
-            let local = set("LOCALAPPDATA").or_else(|| Some(set("USERPROFILE")?.join("AppData").join("Local")))?;
-            local.join("Crate")
-        } else {
-            // macOS's own place, unless somebody says otherwise: so do the newer releases of what `croud` uses.
-            let own = if cfg!(target_os = "macos") { "Library/Application Support" } else { ".config" };
-            set("XDG_CONFIG_HOME").or_else(|| Some(set("HOME")?.join(own)))?
+        let directory = match std::env::consts::OS {
+            "windows" => {
+                let local = set("LOCALAPPDATA").or_else(|| Some(set("USERPROFILE")?.join("AppData").join("Local")))?;
+                local.join("Crate")
+            }
+            // macOS's own place, unless the variable says otherwise: so do the newer releases of what `croud` uses.
+            "macos" => set("XDG_CONFIG_HOME").or_else(|| Some(set("HOME")?.join("Library/Application Support")))?,
+            _ => set("XDG_CONFIG_HOME").or_else(|| Some(set("HOME")?.join(".config")))?,
         };
         Some(directory.join("Crate").join(FILE_NAME))
     }
