@@ -7,10 +7,11 @@ pub(crate) mod query;
 pub(crate) mod source;
 
 use super::ast::{Ast, Name, Window};
+use super::context::Context;
 use super::error::{Result, SqlError, invalid, no_column, no_relation, refuse, unsupported};
-use super::expr::{Env, Expr, Function, Kind, Sub, subquery};
+use super::exec::{Env, subquery};
 use super::operators::{self, arithmetic, coerce, common, comparison, negate};
-use super::session::Context;
+use super::plan::{Compute, Expr, Function, Kind, Nulls, Sub};
 use super::types::{Field, NUMERIC, Object, Policy, TEXT, Type};
 use super::value::Value;
 use super::{exec, functions};
@@ -151,7 +152,7 @@ impl<'a> Analyser<'a> {
             return Ok(expr);
         }
         if let Kind::Call(f, _) = &expr.kind
-            && functions::is_volatile(f.name)
+            && f.nulls == Nulls::Volatile
         {
             return Ok(expr);
         }
@@ -192,7 +193,7 @@ impl<'a> Analyser<'a> {
                 let bound = |b: &Option<Box<Ast>>, default| b.as_ref().map_or(Ok(default), |b| self.expr(b));
                 let from = bound(from, Expr::literal(Value::Int(1), Type::Integer))?;
                 let to = bound(to, Expr::literal(Value::Int(i32::MAX.into()), Type::Integer))?;
-                functions::resolve("array_slice", vec![self.expr(base)?, from, to])
+                functions::scalar("array_slice", vec![self.expr(base)?, from, to])
             }
             Ast::Call(call) => self.call(call),
             Ast::Negate(inner) => match &**inner {
@@ -246,7 +247,7 @@ impl<'a> Analyser<'a> {
             }
             Ast::Object(fields) => self.object(fields),
             Ast::Extract(field, value) => functions::dates::extract(field, self.expr(value)?),
-            Ast::Special(name) => functions::resolve(name, vec![]),
+            Ast::Special(name) => functions::scalar(name, vec![]),
             Ast::Subquery(query) => self.subquery(query, Sub::Scalar),
             Ast::Exists(query) => self.subquery(query, Sub::Exists),
             Ast::ArrayQuery(query) => self.subquery(query, Sub::Array),
@@ -324,9 +325,11 @@ impl<'a> Analyser<'a> {
             return Err(refuse("LIKE with ESCAPE"));
         }
         let args = vec![text(self.expr(value)?)?, text(self.expr(pattern)?)?];
-        let run: fn(&Context, Vec<Value>) -> Result<Value> =
-            if fold { |_, v| like_values(&v, true) } else { |_, v| like_values(&v, false) };
-        let function = Function { name: if fold { "ilike" } else { "like" }, run, strict: true };
+        let (name, compute): (_, Compute) = match fold {
+            true => ("ilike", |_, v| like_values(&v, true)),
+            false => ("like", |_, v| like_values(&v, false)),
+        };
+        let function = Function { name, compute, nulls: Nulls::Strict };
         Ok(Expr::new(Kind::Call(function, args), Type::Boolean))
     }
 
@@ -423,7 +426,8 @@ impl<'a> Analyser<'a> {
         }
         let value = subquery(exec::run(&plan, self.context, None)?, sub)?;
         // Not a literal, or it would be converted like one.
-        let unfolded = Function { name: "subquery", run: |_, mut v| Ok(v.pop().unwrap_or(Value::Null)), strict: false };
+        let compute: Compute = |_, mut v| Ok(v.pop().unwrap_or(Value::Null));
+        let unfolded = Function { name: "subquery", compute, nulls: Nulls::Volatile };
         if value == Value::Array(vec![]) {
             return Ok(Expr::literal(value, ty));
         }

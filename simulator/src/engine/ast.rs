@@ -1,6 +1,6 @@
 //! What the parser makes of a statement.
 
-use super::keep;
+use super::persist;
 use super::types::Type;
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ pub(crate) enum Ast {
     Bool(bool),
     /// A number without fraction, as decimal digits.
     Int(String),
-    Double(#[serde(with = "keep::double")] f64),
+    Double(#[serde(with = "persist::double")] f64),
     /// A number with a fraction of more digits than a double takes.
     Numeric(String),
     Text(String),
@@ -29,7 +29,7 @@ pub(crate) enum Ast {
     Negate(Box<Ast>),
     Not(Box<Ast>),
     /// Arithmetic, comparison, bit and logical operators.
-    Binary(#[serde(deserialize_with = "keep::word")] keep::Word, Box<Ast>, Box<Ast>),
+    Binary(#[serde(deserialize_with = "persist::word")] persist::Word, Box<Ast>, Box<Ast>),
     IsNull(Box<Ast>, bool),
     Between(Box<Ast>, Box<Ast>, Box<Ast>),
     In(Box<Ast>, Vec<Ast>),
@@ -42,8 +42,8 @@ pub(crate) enum Ast {
     },
     /// `value op ANY|ALL (array)`.
     Quantified {
-        #[serde(deserialize_with = "keep::word")]
-        op: keep::Word,
+        #[serde(deserialize_with = "persist::word")]
+        op: persist::Word,
         all: bool,
         value: Box<Ast>,
         array: Box<Ast>,
@@ -63,7 +63,7 @@ pub(crate) enum Ast {
     Object(Vec<(String, Ast)>),
     Extract(String, Box<Ast>),
     /// `CURRENT_TIMESTAMP` and its like, lower case.
-    Special(#[serde(deserialize_with = "keep::word")] keep::Word),
+    Special(#[serde(deserialize_with = "persist::word")] persist::Word),
     Subquery(Box<Query>),
     Exists(Box<Query>),
     ArrayQuery(Box<Query>),
@@ -135,7 +135,7 @@ pub(crate) enum Body {
         all: bool,
     },
     /// `EXCEPT` and `INTERSECT`, which parse and are not supported.
-    Unsupported(#[serde(deserialize_with = "keep::word")] keep::Word),
+    Unsupported(#[serde(deserialize_with = "persist::word")] persist::Word),
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

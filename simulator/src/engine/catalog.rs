@@ -8,13 +8,13 @@ mod shards;
 mod summits;
 mod sys;
 
+use super::context::Context;
 use super::error::{Result, refuse};
-use super::exec::Row;
-use super::session::Context;
 use super::state::{RESERVED, Relation};
 use super::store::Definition;
 use super::types::{TEXT, Type};
 use super::users::sees;
+use super::value::Row;
 use super::value::Value;
 
 pub(crate) use settings::SETTINGS;

@@ -6,16 +6,16 @@ mod view;
 pub(crate) use alter::alter;
 pub(crate) use view::{create_view, drop_view};
 
-use super::Outcome;
 use super::analyse::{Analyser, Column as Named, Scope};
 use super::ast::{Ast, ColumnDef, CreateTable, Name, Query};
+use super::context::Outcome;
+use super::context::{Context, Run};
 use super::error::{Result, SqlError, inaccessible, invalid, no_relation, no_schema, refuse};
 use super::operators::stored;
-use super::session::{Context, Run};
 use super::state::{READ_ONLY, RESERVED, Relation, State, split};
 use super::store::{Column, Definition, Table};
 use super::types::{Object, Type};
-use super::value::Value;
+use super::value::{Row, Value};
 use super::{analyse, catalog, exec, users};
 use std::collections::BTreeMap;
 
@@ -211,7 +211,7 @@ pub(crate) fn create_table(state: &mut State, run: &Run, create: &CreateTable) -
     Ok(Outcome::Count(count))
 }
 
-fn define(context: &Context, create: &CreateTable, schema: &str, name: &str) -> Result<(Definition, Vec<exec::Row>)> {
+fn define(context: &Context, create: &CreateTable, schema: &str, name: &str) -> Result<(Definition, Vec<Row>)> {
     let mut definition = Definition {
         schema: schema.into(),
         name: name.into(),
@@ -325,7 +325,7 @@ fn copy(context: &Context, definition: &mut Definition, like: &Name, defaults: b
     Ok(())
 }
 
-fn from_query(context: &Context, definition: &mut Definition, query: &Query) -> Result<Vec<exec::Row>> {
+fn from_query(context: &Context, definition: &mut Definition, query: &Query) -> Result<Vec<Row>> {
     let plan = analyse::query::plan(context, query)?;
     let mut last = 0;
     for (name, ty) in &plan.columns {

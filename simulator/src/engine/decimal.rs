@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 /// `digits × 10^-scale`
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Decimal {
-    #[serde(with = "super::keep::digits")]
+    #[serde(with = "super::persist::digits")]
     pub(crate) digits: i128,
     pub(crate) scale: i32,
 }

@@ -9,12 +9,13 @@ use super::Outcome;
 use super::analyse::{Analyser, Column, Scope};
 use super::ast::{Ast, Body, ColumnDef, Insert, Item, Name};
 use super::cast::guess;
+use super::context::{Context, Run};
 use super::error::{Result, SqlError, inaccessible, invalid, no_column, refuse, unsupported};
 use super::exec;
-use super::expr::{Env, Expr};
+use super::exec::Env;
 use super::operators::stored;
+use super::plan::Expr;
 use super::print::output_name;
-use super::session::{Context, Run};
 use super::state::{Relation, State};
 use super::store::{Definition, Document};
 use super::types::Type;
@@ -103,7 +104,7 @@ pub(crate) fn returning(
             }
         }
     }
-    if exprs.iter().any(|e| e.any(&mut |e| matches!(e.kind, super::expr::Kind::Param(_)))) {
+    if exprs.iter().any(|e| e.any(&mut |e| matches!(e.kind, super::plan::Kind::Param(_)))) {
         return Err(refuse("a parameter in RETURNING"));
     }
     Ok(Some(Returning { columns, exprs, system: used.get() }))
@@ -263,7 +264,7 @@ fn plan(context: &Context, insert: &Insert) -> Result<Plan> {
         let hidden = definition.columns.iter().enumerate().any(|(i, c)| c.default.is_some() && !columns.contains(&i));
         let only_keys = returning.as_ref().is_some_and(|r| {
             r.exprs.iter().all(
-                |e| matches!(e.kind, super::expr::Kind::Column { index, .. } if definition.primary.contains(&index)),
+                |e| matches!(e.kind, super::plan::Kind::Column { index, .. } if definition.primary.contains(&index)),
             )
         });
         if hidden && !only_keys {

@@ -1,118 +1,19 @@
-//! Plans of queries and how they are run.
+//! Runs plans.
 
+mod eval;
 mod join;
 mod window;
 
+use super::context::Context;
 use super::error::{Result, refuse};
-use super::expr::{Env, Expr};
-use super::functions::sets::SetFunction;
-use super::session::Context;
+use super::plan::{Aggregate, Body, Expr, Group, Join, Key, Output, Over, Plan, Select, Source, TableFunction};
 use super::store::{Document, Table};
 use super::types::Type;
-use super::value::Value;
-use std::cell::Cell;
+use super::value::{Row, Value};
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
-use std::rc::Rc;
 
-pub(crate) type Row = Vec<Value>;
-
-/// Rows one statement may handle; beyond, it is refused.
-const BUDGET: u64 = 1_000_000;
-
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Plan {
-    pub(crate) columns: Vec<(String, Type)>,
-    pub(crate) body: Body,
-    pub(crate) order: Vec<Key>,
-    pub(crate) limit: Option<usize>,
-    pub(crate) offset: usize,
-}
-
-/// What rows are ordered by: an output, shown or hidden behind the shown ones.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Key {
-    pub(crate) index: usize,
-    pub(crate) descending: bool,
-    pub(crate) nulls_first: bool,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Body {
-    Select(Box<Select>),
-    Values(Vec<Vec<Expr>>),
-    Union { left: Box<Plan>, right: Box<Plan>, all: bool },
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Select {
-    pub(crate) source: Source,
-    pub(crate) filter: Option<Expr>,
-    pub(crate) group: Option<Group>,
-    pub(crate) having: Option<Expr>,
-    pub(crate) windows: Vec<WindowCall>,
-    pub(crate) outputs: Vec<Output>,
-    pub(crate) distinct: bool,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Output {
-    One(Expr),
-    /// A table function in the select list: as many rows as it gives.
-    Set(SetFunction, Vec<Expr>),
-}
-
-/// Rows of a group become keys, then aggregates.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Group {
-    pub(crate) keys: Vec<Expr>,
-    pub(crate) aggregates: Vec<Aggregate>,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Aggregate {
-    pub(crate) name: &'static str,
-    pub(crate) args: Vec<Expr>,
-    pub(crate) distinct: bool,
-    pub(crate) filter: Option<Expr>,
-    pub(crate) ty: Type,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct WindowCall {
-    /// `row_number` and its like, or an aggregate.
-    pub(crate) call: Aggregate,
-    pub(crate) partition: Vec<Expr>,
-    pub(crate) order: Vec<(Expr, bool, bool)>,
-    /// Rows before and after the current one; none is all. No frame: up to the current row and its peers.
-    pub(crate) frame: Option<(Option<usize>, Option<usize>)>,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Source {
-    /// One row without columns.
-    Nothing,
-    Table {
-        schema: String,
-        name: String,
-        system: Rc<Cell<bool>>,
-        keys: Option<Vec<Vec<u8>>>,
-    },
-    Rows(Rc<Vec<Row>>),
-    Query(Box<Plan>),
-    Function(SetFunction, Vec<Expr>),
-    Join(Box<Join>),
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Join {
-    pub(crate) left: Source,
-    pub(crate) right: Source,
-    pub(crate) widths: (usize, usize),
-    pub(crate) on: Option<Expr>,
-    /// Whether rows without partner are kept, left and right.
-    pub(crate) outer: (bool, bool),
-}
+pub(crate) use eval::{Env, subquery};
 
 /// The rows of a plan. `outer` is the row of the query around it, if it is a subquery.
 pub(crate) fn run(plan: &Plan, context: &Context, outer: Option<&Env>) -> Result<Vec<Row>> {
@@ -138,13 +39,6 @@ pub(crate) fn run(plan: &Plan, context: &Context, outer: Option<&Env>) -> Result
             row
         })
         .collect())
-}
-
-/// Counts a row against the budget of its statement.
-pub(crate) fn spend(context: &Context, rows: usize) -> Result<()> {
-    let spent = context.spent.get() + rows as u64;
-    context.spent.set(spent);
-    if spent > BUDGET { Err(refuse("a statement over this many rows")) } else { Ok(()) }
 }
 
 pub(crate) fn compare_values(a: &Value, b: &Value, descending: bool, nulls_first: bool) -> Ordering {
@@ -198,7 +92,7 @@ fn run_select(select: &Select, context: &Context, outer: Option<&Env>) -> Result
     }
     let mut out = Vec::with_capacity(rows.len());
     for row in &rows {
-        spend(context, 1)?;
+        context.spend(1)?;
         output(&select.outputs, &Env { row, outer, context }, &mut out)?;
     }
     Ok(if select.distinct { distinct(out) } else { out })
@@ -222,13 +116,19 @@ fn keep(rows: Vec<Row>, filter: &Expr, context: &Context, outer: Option<&Env>) -
     Ok(out)
 }
 
+fn rows_of(function: TableFunction, args: Vec<Value>, context: &Context) -> Result<Vec<Row>> {
+    let rows = (function.rows)(args)?;
+    context.spend(rows.len())?;
+    Ok(rows)
+}
+
 /// Appends the outputs of one row; table functions among them make several.
 fn output(outputs: &[Output], env: &Env, out: &mut Vec<Row>) -> Result<()> {
     let mut sets = vec![];
     for set in outputs {
         if let Output::Set(function, args) = set {
             let args = args.iter().map(|arg| arg.eval(env)).collect::<Result<Vec<_>>>()?;
-            sets.push(function.rows(env.context, args)?);
+            sets.push(rows_of(*function, args, env.context)?);
         }
     }
     let times = if sets.is_empty() { 1 } else { sets.iter().map(Vec::len).max().unwrap_or(0) };
@@ -252,7 +152,7 @@ pub(crate) fn scan(source: &Source, context: &Context, outer: Option<&Env>) -> R
         Source::Function(function, args) => {
             let env = Env { row: &[], outer, context };
             let args = args.iter().map(|arg| arg.eval(&env)).collect::<Result<Vec<_>>>()?;
-            function.rows(context, args)?
+            rows_of(*function, args, context)?
         }
         Source::Table { schema, name, system, keys } => {
             let table = context.state.table(schema, name).ok_or_else(|| refuse("a table that vanished"))?;
@@ -263,7 +163,7 @@ pub(crate) fn scan(source: &Source, context: &Context, outer: Option<&Env>) -> R
             }
         }
     };
-    spend(context, rows.len())?;
+    context.spend(rows.len())?;
     Ok(rows)
 }
 
@@ -329,7 +229,7 @@ pub(crate) fn accumulate(call: &Aggregate, rows: &[&Row], context: &Context, out
     let mut values = vec![];
     let mut seen = HashSet::new();
     for row in rows {
-        spend(context, 1)?;
+        context.spend(1)?;
         let env = Env { row, outer, context };
         if let Some(filter) = &call.filter
             && filter.eval(&env)? != Value::Bool(true)
@@ -341,5 +241,8 @@ pub(crate) fn accumulate(call: &Aggregate, rows: &[&Row], context: &Context, out
             values.push(args);
         }
     }
-    super::aggregates::finish(call, values)
+    match call.function.over {
+        Over::Group(compute) => compute(values, &call.ty),
+        Over::Window(_) => Err(refuse("a window function without a window")),
+    }
 }

@@ -1,10 +1,10 @@
 //! Operators: the types they take and what they give.
 
 use super::cast::{self, implicit};
+use super::context::Parameter;
 use super::decimal::Decimal;
 use super::error::{Result, SqlError, invalid, no_function, refuse};
-use super::expr::{Expr, Function, Kind, Parameter};
-use super::session::Context;
+use super::plan::{Compute, Expr, Function, Kind, Nulls};
 use super::time::Interval;
 use super::types::{NUMERIC, TEXT, Type};
 use super::value::Value;
@@ -207,7 +207,7 @@ fn common_number(a: &Type, b: &Type) -> Result<Type> {
 
 fn time_arithmetic(op: &'static str, a: Expr, b: Expr) -> Result<Expr> {
     let stamp = |ty: &Type| matches!(ty, Type::Timestamp | Type::TimestampTz);
-    let (run, ty): (Run, Type) = match (op, &a.ty, &b.ty) {
+    let (compute, ty): (Compute, Type) = match (op, &a.ty, &b.ty) {
         ("+", x, Type::Interval) if stamp(x) => (|_, v| moved(&v[0], &v[1], false), x.clone()),
         ("+", Type::Interval, x) if stamp(x) => (|_, v| moved(&v[1], &v[0], false), x.clone()),
         ("-", x, Type::Interval) if stamp(x) => (|_, v| moved(&v[0], &v[1], true), x.clone()),
@@ -215,7 +215,7 @@ fn time_arithmetic(op: &'static str, a: Expr, b: Expr) -> Result<Expr> {
         ("+", x, y) if stamp(x) && y.is_integer() => (|_, v| add_millis(&v[0], &v[1]), x.clone()),
         _ => return Err(refuse(format!("{} {op} {}", a.ty.name(), b.ty.name()))),
     };
-    Ok(Expr::new(Kind::Call(Function { name: op, run, strict: true }, vec![a, b]), ty))
+    Ok(Expr::new(Kind::Call(Function { name: op, compute, nulls: Nulls::Strict }, vec![a, b]), ty))
 }
 
 fn moved(at: &Value, by: &Value, back: bool) -> Result<Value> {
@@ -248,10 +248,8 @@ fn overflow(of: &str) -> SqlError {
     invalid(format!("{of} overflow"))
 }
 
-type Run = fn(&Context, Vec<Value>) -> Result<Value>;
-
 fn arithmetic_function(op: &'static str, ty: &Type) -> Result<Function> {
-    let run: Run = match (op, ty) {
+    let compute: Compute = match (op, ty) {
         ("^", _) => |_, v| doubles(&v, f64::powf),
         ("&", _) => |_, v| integers(&v, i64::MIN, |a, b| Some(a & b)),
         ("|", _) => |_, v| integers(&v, i64::MIN, |a, b| Some(a | b)),
@@ -278,7 +276,7 @@ fn arithmetic_function(op: &'static str, ty: &Type) -> Result<Function> {
         },
         _ => return Err(refuse(format!("{op} over {}", ty.name()))),
     };
-    Ok(Function { name: op, run, strict: true })
+    Ok(Function { name: op, compute, nulls: Nulls::Strict })
 }
 
 fn divide(a: i64, b: i64) -> Option<i64> {
@@ -329,7 +327,7 @@ pub(crate) fn negate(e: Expr) -> Result<Expr> {
     if !ty.is_number() {
         return Err(refuse(format!("- before {}", ty.name())));
     }
-    let run: Run = |_, v| {
+    let compute: Compute = |_, v| {
         Ok(match &v[0] {
             Value::Int(i) => Value::Int(i.checked_neg().ok_or_else(|| refuse("minus this number"))?),
             Value::Double(d) => Value::Double(-d),
@@ -338,7 +336,7 @@ pub(crate) fn negate(e: Expr) -> Result<Expr> {
             _ => Value::Null,
         })
     };
-    Ok(Expr::new(Kind::Call(Function { name: "- ", run, strict: true }, vec![e]), ty))
+    Ok(Expr::new(Kind::Call(Function { name: "- ", compute, nulls: Nulls::Strict }, vec![e]), ty))
 }
 
 /// The type that holds all of these, and the expressions in it: results of CASE, elements of an array.

@@ -1,18 +1,28 @@
 //! Runs statements: one, or one per row of arguments.
 
 use super::ast::{Ast, Body as QueryBody, Item, Query, Source, Statement};
+use super::context::{Outcome, Run};
 use super::dml::Missing;
 use super::error::{Result, SqlError, invalid, no_function, refuse, syntax, unsupported};
 use super::exec;
-use super::http::Body;
+use super::instance::{Engine, EngineOptions};
 use super::json::Json;
-use super::session::{Run, Session};
+use super::session::Session;
 use super::state::State;
 use super::store::Definition;
 use super::types::{TEXT, Type};
 use super::value::Value;
-use super::{Engine, EngineOptions, Outcome, analyse, catalog, ddl, dml, parse, print, users};
+use super::{analyse, catalog, ddl, dml, parse, print, users};
 use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The parsed body of a request.
+pub(super) struct Body {
+    pub(super) stmt: String,
+    pub(super) args: Vec<Json>,
+    pub(super) bulk: Vec<Vec<Json>>,
+    /// `bulk_args` was given, be it empty.
+    pub(super) is_bulk: bool,
+}
 
 /// Longer statements are errors.
 pub(super) const LONGEST: usize = 262_144;

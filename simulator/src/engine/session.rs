@@ -1,15 +1,8 @@
-//! Sessions: the user, the search path, settings, and what a statement runs with.
+//! Sessions: the user, the search path and the settings.
 
-use super::EngineOptions;
-use super::analyse::query::CommonTables;
 use super::error::{Result, invalid, refuse};
-use super::expr::Parameter;
-use super::state::State;
-use super::types::Type;
 use super::value::Value;
-use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::rc::Rc;
 
 /// One client's session.
 #[derive(Clone, Debug)]
@@ -17,89 +10,6 @@ pub(crate) struct Session {
     pub(crate) user: String,
     pub(crate) path: Vec<String>,
     pub(crate) settings: BTreeMap<&'static str, String>,
-}
-
-/// What one statement is analysed and run with.
-pub(crate) struct Context<'a> {
-    pub(crate) state: &'a State,
-    pub(crate) session: &'a Session,
-    pub(crate) options: &'a EngineOptions,
-    /// Milliseconds since the epoch, the same for all of the statement.
-    pub(crate) now: i64,
-    pub(crate) args: &'a [(Value, Type)],
-    /// Instead of `args`, while a statement is described.
-    pub(crate) parameters: Option<&'a Parameters>,
-    /// Rows handled so far.
-    pub(crate) spent: Cell<u64>,
-    /// Queries around the one being analysed.
-    pub(crate) depth: Cell<usize>,
-    /// Whether `sys.summits`, of which only a part is here, may be read.
-    pub(crate) summits: Cell<bool>,
-    /// Queries of WITH, innermost last.
-    pub(crate) common: CommonTables,
-}
-
-/// The parameters of a statement that is described.
-#[derive(Debug, Default)]
-pub(crate) struct Parameters {
-    /// What the client says of them; undefined where it doesn't.
-    pub(crate) hints: Vec<Type>,
-    /// Those met, by number.
-    pub(crate) met: RefCell<BTreeMap<usize, Rc<Parameter>>>,
-}
-
-impl Parameters {
-    pub(crate) fn get(&self, number: usize) -> Rc<Parameter> {
-        let new = || {
-            let ty = self.hints.get(number - 1).cloned().unwrap_or(Type::Undefined);
-            Rc::new(Parameter { number, ty: RefCell::new(ty), untyped: Cell::new(false) })
-        };
-        self.met.borrow_mut().entry(number).or_insert_with(new).clone()
-    }
-}
-
-/// What every context of a statement shares.
-pub(crate) struct Run<'a> {
-    pub(crate) session: &'a Session,
-    pub(crate) options: &'a EngineOptions,
-    pub(crate) now: i64,
-    pub(crate) args: &'a [(Value, Type)],
-    /// Only while a statement is described.
-    pub(crate) parameters: Option<&'a Parameters>,
-}
-
-impl Run<'_> {
-    pub(crate) fn context<'b>(&'b self, state: &'b State) -> Context<'b> {
-        Context {
-            state,
-            session: self.session,
-            options: self.options,
-            now: self.now,
-            args: self.args,
-            parameters: self.parameters,
-            spent: Cell::new(0),
-            depth: Cell::new(0),
-            summits: Cell::new(false),
-            common: CommonTables::default(),
-        }
-    }
-}
-
-impl<'a> Context<'a> {
-    pub(crate) fn with_session<'b>(&'b self, session: &'b Session) -> Context<'b> {
-        Context {
-            state: self.state,
-            session,
-            options: self.options,
-            now: self.now,
-            args: &[],
-            parameters: None,
-            spent: Cell::new(self.spent.get()),
-            depth: Cell::new(self.depth.get()),
-            summits: Cell::new(false),
-            common: CommonTables::default(),
-        }
-    }
 }
 
 /// Settings this engine shows: name, default.

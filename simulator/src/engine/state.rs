@@ -2,7 +2,7 @@
 
 use super::ast::{Name, Query};
 use super::error::{Result, invalid, no_relation, no_schema, unsupported};
-use super::keep;
+use super::persist;
 use super::store::Table;
 use super::types::Type;
 use serde::{Deserialize, Serialize};
@@ -27,10 +27,10 @@ pub(crate) enum Relation {
 /// What was granted to or denied a user on something.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Privilege {
-    #[serde(deserialize_with = "keep::word")]
-    pub(crate) kind: keep::Word,
-    #[serde(deserialize_with = "keep::word")]
-    pub(crate) class: keep::Word,
+    #[serde(deserialize_with = "persist::word")]
+    pub(crate) kind: persist::Word,
+    #[serde(deserialize_with = "persist::word")]
+    pub(crate) class: persist::Word,
     pub(crate) ident: Option<String>,
     pub(crate) granted: bool,
 }

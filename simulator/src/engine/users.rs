@@ -1,8 +1,8 @@
 //! Users and what they may do.
 
 use super::ast::{Grant, Name};
+use super::context::Context;
 use super::error::{Result, SqlError, invalid, no_relation, no_schema, refuse, unsupported};
-use super::session::Context;
 use super::state::{Privilege, State, User, split};
 
 fn missing(kind: &str, user: &str) -> SqlError {

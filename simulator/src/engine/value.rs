@@ -2,7 +2,7 @@
 
 use super::decimal::Decimal;
 use super::json::{Json, write_text};
-use super::keep;
+use super::persist;
 use super::time::Interval;
 use super::types::{TEXT, Type};
 use serde::{Deserialize, Serialize};
@@ -15,8 +15,8 @@ pub(crate) enum Value {
     Bool(bool),
     /// All integers and timestamps.
     Int(i64),
-    Real(#[serde(with = "keep::real")] f32),
-    Double(#[serde(with = "keep::double")] f64),
+    Real(#[serde(with = "persist::real")] f32),
+    Double(#[serde(with = "persist::double")] f64),
     Numeric(Decimal),
     /// Text and everything that is shown as text.
     Text(String),
@@ -24,6 +24,9 @@ pub(crate) enum Value {
     Array(Vec<Value>),
     Object(Vec<(String, Value)>),
 }
+
+/// The values of one row.
+pub(crate) type Row = Vec<Value>;
 
 impl Value {
     pub(crate) fn text(text: impl Into<String>) -> Value {
@@ -256,6 +259,11 @@ fn java_digits(d: f64, scientific: String) -> String {
     let padded = format!("{digits:0<whole$}");
     let fraction = if padded.len() > whole { &padded[whole..] } else { "0" };
     format!("{sign}{}.{fraction}", &padded[..whole])
+}
+
+/// A value as JSON says it; none where that isn't JSON or nothing the engine has.
+pub(crate) fn json_value(text: &str) -> Option<Value> {
+    Value::of_json(&super::json::parse(text).ok()?).map(|found| found.0)
 }
 
 #[cfg(test)]

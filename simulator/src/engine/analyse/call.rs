@@ -3,11 +3,10 @@
 use super::{Allow, Analyser};
 use crate::engine::ast::{Call, Following};
 use crate::engine::error::{Result, invalid, no_function, refuse, unsupported};
-use crate::engine::exec::{Aggregate, WindowCall};
-use crate::engine::expr::{Expr, Kind};
-use crate::engine::operators::coerce;
+use crate::engine::functions::{self, Is};
+use crate::engine::plan::{Aggregate, WindowCall};
+use crate::engine::plan::{Expr, Kind};
 use crate::engine::types::{TEXT, Type};
-use crate::engine::{aggregates, functions};
 
 impl Analyser<'_> {
     pub(super) fn call(&self, call: &Call) -> Result<Expr> {
@@ -20,22 +19,22 @@ impl Analyser<'_> {
         if call.over.is_some() {
             return self.window_call(name, call);
         }
-        if aggregates::is_aggregate(name) {
-            if self.allow != Allow::Aggregates {
+        match functions::kind(name) {
+            Some(Is::Aggregate) if self.allow != Allow::Aggregates => {
                 return Err(unsupported(format!("{name} can't be handled here")));
             }
-            let aggregate = self.aggregate(name, call)?;
-            let ty = aggregate.ty.clone();
-            return Ok(Expr::new(Kind::Aggregate(Box::new(aggregate)), ty));
-        }
-        if ["row_number", "rank", "dense_rank", "lag", "lead", "first_value", "last_value", "nth_value"].contains(&name)
-        {
-            return Err(unsupported("FunctionInfo.Type WINDOW not handled"));
+            Some(Is::Aggregate) => {
+                let aggregate = self.aggregate(name, call)?;
+                let ty = aggregate.ty.clone();
+                return Ok(Expr::new(Kind::Aggregate(Box::new(aggregate)), ty));
+            }
+            Some(Is::Window) => return Err(unsupported("FunctionInfo.Type WINDOW not handled")),
+            _ => {}
         }
         if call.star || call.distinct || call.filter.is_some() {
             return Err(refuse(format!("{name} like this")));
         }
-        functions::resolve(name, self.list(&call.args)?)
+        functions::scalar(name, self.list(&call.args)?)
     }
 
     fn aggregate(&self, name: &str, call: &Call) -> Result<Aggregate> {
@@ -56,9 +55,9 @@ impl Analyser<'_> {
             }
         }
         let types: Vec<Type> = args.iter().map(|a| a.ty.clone()).collect();
-        let (name, ty) = aggregates::resolve(name, &types)?;
+        let (function, ty) = functions::aggregate(name, &types)?;
         let filter = call.filter.as_ref().map(|f| inner.condition(f)).transpose()?;
-        Ok(Aggregate { name, args, distinct: call.distinct, filter, ty })
+        Ok(Aggregate { function, args, distinct: call.distinct, filter, ty })
     }
 
     fn window_call(&self, name: &str, call: &Call) -> Result<Expr> {
@@ -73,30 +72,12 @@ impl Analyser<'_> {
             None => window,
         };
         let inner = Analyser { allow: Allow::Nothing, ..*self };
-        let args = inner.list(&call.args)?;
-        let plain = |name, args: Vec<Expr>, ty| Aggregate { name, args, distinct: false, filter: None, ty };
-        let aggregate = match (name, args.len()) {
-            ("row_number", 0) => plain("row_number", args, Type::Integer),
-            ("rank", 0) => plain("rank", args, Type::Integer),
-            ("dense_rank", 0) => plain("dense_rank", args, Type::Integer),
-            ("first_value" | "last_value", 1) => {
-                let ty = args[0].ty.clone();
-                plain(if name == "first_value" { "first_value" } else { "last_value" }, args, ty)
+        let aggregate = match functions::kind(name) {
+            Some(Is::Aggregate) if !call.distinct => self.aggregate(name, call)?,
+            _ => {
+                let (function, args, ty) = functions::window(name, inner.list(&call.args)?)?;
+                Aggregate { function, args, distinct: false, filter: None, ty }
             }
-            ("lag" | "lead", 1..=3) => {
-                let ty = args[0].ty.clone();
-                if args.get(1).is_some_and(|a| a.ty != Type::Integer) {
-                    return Err(refuse("this offset"));
-                }
-                let mut args = args;
-                if args.len() == 3 {
-                    let default = coerce(args.remove(2), &ty)?;
-                    args.push(default);
-                }
-                plain(if name == "lag" { "lag" } else { "lead" }, args, ty)
-            }
-            _ if aggregates::is_aggregate(name) && !call.distinct => self.aggregate(name, call)?,
-            _ => return Err(refuse(format!("the window function {name}"))),
         };
         let frame = window.frame.as_ref().map(|frame| {
             let following = match frame.following {

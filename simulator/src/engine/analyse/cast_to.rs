@@ -2,8 +2,8 @@
 
 use crate::engine::cast;
 use crate::engine::error::{Result, refuse};
-use crate::engine::expr::{Expr, Kind};
 use crate::engine::operators::coerce;
+use crate::engine::plan::{Expr, Kind};
 use crate::engine::types::Type;
 
 /// `CAST`: what CrateDB converts on request; the rest is refused.

@@ -1,6 +1,6 @@
 //! Which keys a condition names: such a query reads rows by key, refreshed or not.
 
-use crate::engine::expr::{Expr, Kind};
+use crate::engine::plan::{Expr, Kind};
 use crate::engine::value::Value;
 
 /// The encoded keys if `filter` pins every column of `primary` to given values.

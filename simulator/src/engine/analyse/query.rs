@@ -2,16 +2,15 @@
 
 use super::{Allow, Analyser, Scope, keys, source};
 use crate::engine::ast::{self, Ast, Item, Order, Query};
+use crate::engine::context::Context;
 use crate::engine::error::{Result, invalid, refuse, unsupported};
-use crate::engine::exec::{Aggregate, Body, Group, Key, Output, Plan, Select, Source, WindowCall};
-use crate::engine::expr::{Expr, Kind};
-use crate::engine::functions::sets::SetFunction;
+use crate::engine::functions;
 use crate::engine::operators::{coerce, common};
+use crate::engine::plan::{Aggregate, Body, Group, Key, Output, Plan, Select, Source, WindowCall};
+use crate::engine::plan::{Expr, Kind};
 use crate::engine::print::output_name;
-use crate::engine::session::Context;
 use crate::engine::types::{Policy, Type};
 use crate::engine::value::Value;
-use std::cell::RefCell;
 
 /// Queries in queries, views in views: deeper is refused.
 const DEPTH: usize = 20;
@@ -299,11 +298,11 @@ impl Selecting<'_> {
                     None => output_name(ast),
                 };
                 if let Ast::Call(call) = ast
-                    && let Some(set) = SetFunction::named(&call.name)
+                    && let Some(set) = functions::table(&call.name)
                     && call.over.is_none()
                 {
                     let args: Vec<Expr> = call.args.iter().map(|a| self.analyser().expr(a)).collect::<Result<_>>()?;
-                    let (set, args, types) = set.resolve(args)?;
+                    let (set, args, types) = set(args)?;
                     let [(_, ty)] = types.as_slice() else {
                         return Err(refuse("a table function of several columns here"));
                     };
@@ -421,6 +420,3 @@ impl Selecting<'_> {
 pub(crate) fn keys_of(filter: Option<&Expr>, primary: &[usize]) -> Option<Vec<Vec<u8>>> {
     keys::of(filter?, primary)
 }
-
-/// Common tables by name, those of inner queries last.
-pub(crate) type CommonTables = RefCell<Vec<(String, Query)>>;

@@ -4,11 +4,13 @@ use super::query::plan_in;
 use super::{Analyser, Column, Scope, keys};
 use crate::engine::ast::{self, Join as Kinds, On};
 use crate::engine::catalog;
+use crate::engine::context::Context;
 use crate::engine::error::{Result, SqlError, invalid, no_function, refuse};
-use crate::engine::exec::{Join, Plan, SYSTEM, Source};
-use crate::engine::expr::Expr;
-use crate::engine::functions::sets::SetFunction;
-use crate::engine::session::{Context, Session};
+use crate::engine::exec::SYSTEM;
+use crate::engine::functions;
+use crate::engine::plan::Expr;
+use crate::engine::plan::{Join, Plan, Source};
+use crate::engine::session::Session;
 use crate::engine::state::Relation;
 use crate::engine::users;
 use std::cell::Cell;
@@ -133,14 +135,14 @@ fn function(
     args: &[ast::Ast],
     outer: Option<&Scope>,
 ) -> Result<(Source, Vec<Column>)> {
-    let Some(set) = SetFunction::named(name) else {
+    let Some(set) = functions::table(name) else {
         return Err(if name.len() > 1 { no_function("Unknown function") } else { refuse("this function in FROM") });
     };
     let scope = Scope::new(vec![], outer);
     let analyser = Analyser::new(context, &scope);
     let args: Vec<Expr> = args.iter().map(|arg| analyser.expr(arg)).collect::<Result<_>>()?;
-    let (set, args, columns) = set.resolve(args)?;
-    let relation = set.name();
+    let (set, args, columns) = set(args)?;
+    let relation = set.name;
     let columns = columns.into_iter().map(|(n, ty)| column(&[relation], &n, ty)).collect();
     Ok((Source::Function(set, args), columns))
 }

@@ -1,8 +1,8 @@
 //! `information_schema.columns`: columns of tables, inner ones too.
 
 use super::{PARTIAL, Table, definitions, partial, texts};
+use crate::engine::context::Context;
 use crate::engine::print::expression;
-use crate::engine::session::Context;
 use crate::engine::state::Relation;
 use crate::engine::store::Definition;
 use crate::engine::types::{Field, Object, Policy, TEXT, Type};

@@ -4,7 +4,7 @@
 use serde_json::json;
 
 use super::{Table, shape};
-use crate::engine::session::Context;
+use crate::engine::context::Context;
 
 const COLUMNS: &str = "attributes OBJECT, cluster_state_version BIGINT, \
     connections(http(open BIGINT, total BIGINT), psql(open BIGINT, total BIGINT), transport(open BIGINT, total BIGINT)), \

@@ -4,8 +4,8 @@
 use serde_json::json;
 
 use super::{Table, definitions, partial, shape};
-use crate::engine::exec::Row;
-use crate::engine::session::Context;
+use crate::engine::context::Context;
+use crate::engine::value::Row;
 use crate::engine::value::Value;
 
 const SHARDS: &str = "closed BOOLEAN, id INTEGER, node(id TEXT, name TEXT), orphan_partition BOOLEAN, partition_ident TEXT, \

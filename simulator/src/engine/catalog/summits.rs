@@ -1,8 +1,8 @@
 //! `sys.summits`: some of the mountains CrateDB lists. Queries whose answer needs all of them are refused elsewhere.
 
 use super::Table;
-use crate::engine::exec::Row;
 use crate::engine::types::{TEXT, Type};
+use crate::engine::value::Row;
 use crate::engine::value::Value;
 
 /// Name, height, prominence (0: not said), longitude, latitude, country, year of the first ascent (0: not said).

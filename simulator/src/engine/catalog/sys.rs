@@ -2,8 +2,8 @@
 
 use super::shape::{self, object};
 use super::{Table, definitions, nodes, partial, settings, shards, summits, texts};
+use crate::engine::context::Context;
 use crate::engine::error::{Result, refuse};
-use crate::engine::session::Context;
 use crate::engine::types::{TEXT, Type};
 use crate::engine::value::Value;
 

@@ -1,11 +1,11 @@
 //! ALTER TABLE.
 
 use super::{apply_options, check_expressions, inaccessible, new_column, number, option_values, relation_exists};
-use crate::engine::Outcome;
 use crate::engine::ast::{Alter, Ast, Check, ColumnDef, Name};
 use crate::engine::catalog;
+use crate::engine::context::Outcome;
+use crate::engine::context::Run;
 use crate::engine::error::{Result, invalid, no_column, refuse, unsupported};
-use crate::engine::session::Run;
 use crate::engine::state::{Relation, State};
 use crate::engine::store::{Definition, Table};
 use crate::engine::types::{Field, Policy, Type};

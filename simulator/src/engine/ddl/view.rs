@@ -1,11 +1,11 @@
 //! CREATE VIEW and DROP VIEW.
 
 use super::{new_name, relation_exists};
-use crate::engine::Outcome;
 use crate::engine::analyse;
 use crate::engine::ast::{self, Name, Query, Source};
+use crate::engine::context::Outcome;
+use crate::engine::context::{Context, Run};
 use crate::engine::error::{Result, SqlError, refuse, unsupported};
-use crate::engine::session::{Context, Run};
 use crate::engine::state::{Relation, State, View, split};
 use crate::engine::users;
 

@@ -1,15 +1,17 @@
 //! UPDATE and DELETE.
 
 use super::row::{assigned, assignments, complete, store_update};
-use super::{Outcome, Returning, begin, end, outcome, returning, scope_columns, target};
+use super::{Returning, begin, end, outcome, returning, scope_columns, target};
 use crate::engine::analyse::keys::unsure;
 use crate::engine::analyse::query::keys_of;
 use crate::engine::analyse::{Analyser, Scope};
 use crate::engine::ast::{Ast, Item, Name};
+use crate::engine::context::Outcome;
+use crate::engine::context::{Context, Run};
 use crate::engine::error::{Result, SqlError, refuse};
+use crate::engine::exec::Env;
 use crate::engine::exec::row_of;
-use crate::engine::expr::{Env, Expr, Kind};
-use crate::engine::session::{Context, Run};
+use crate::engine::plan::{Expr, Kind};
 use crate::engine::state::State;
 use crate::engine::store::{Definition, Document};
 use crate::engine::types::Type;

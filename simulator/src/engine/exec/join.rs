@@ -1,7 +1,7 @@
 //! Joins, by nested loops; equal keys are looked up in a table.
 
-use super::{Context, Join, Result, Row, row_key, scan, spend};
-use crate::engine::expr::{Env, Expr, Kind};
+use super::{Context, Env, Join, Result, Row, row_key, scan};
+use crate::engine::plan::{Expr, Kind};
 use crate::engine::value::Value;
 use std::collections::HashMap;
 
@@ -31,7 +31,7 @@ pub(super) fn run(join: &Join, context: &Context, outer: Option<&Env>) -> Result
         } else {
             places.get(&key_of(row, &mut pairs.iter().map(|p| p.0))).unwrap_or(&none)
         };
-        spend(context, candidates.len())?;
+        context.spend(candidates.len())?;
         let before = out.len();
         for &i in candidates {
             let both: Row = row.iter().chain(&right[i]).cloned().collect();

@@ -1,7 +1,7 @@
 //! Window functions: one more value at the end of every row.
 
-use super::{Context, Result, Row, WindowCall, accumulate, compare_values, row_key, spend};
-use crate::engine::expr::Env;
+use super::{Context, Env, Result, Row, accumulate, compare_values, row_key};
+use crate::engine::plan::{Over, Place, WindowCall};
 use crate::engine::value::Value;
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -54,32 +54,23 @@ fn value(
         }
         None => (0, (place..=last).rev().find(|other| peers(place, *other)).unwrap_or(place)),
     };
-    spend(context, end - start + 1)?;
-    let arg = |i: usize, at: usize| match call.call.args.get(i) {
-        Some(arg) => arg.eval(&Env { row: &rows[members[at]], outer, context }),
-        None => Ok(Value::Null),
-    };
-    let first_peer = (0..=place).find(|other| peers(place, *other)).unwrap_or(place);
-    match call.call.name {
-        "row_number" => Ok(Value::Int(place as i64 + 1)),
-        "rank" => Ok(Value::Int(first_peer as i64 + 1)),
-        "dense_rank" => Ok(Value::Int((1..=place).filter(|i| !peers(i - 1, *i)).count() as i64 + 1)),
-        "first_value" => arg(0, start),
-        "last_value" => arg(0, end),
-        name @ ("lag" | "lead") => {
-            let offset = if call.call.args.len() > 1 { arg(1, place)? } else { Value::Int(1) };
-            let Value::Int(offset @ 0..=1_000_000) = offset else { return Err(super::refuse("this offset")) };
-            let offset = offset as usize;
-            let at =
-                if name == "lag" { place.checked_sub(offset) } else { Some(place + offset).filter(|at| *at <= last) };
-            match at {
-                Some(at) => arg(0, at),
-                None => arg(2, place),
-            }
-        }
-        _ => {
+    context.spend(end - start + 1)?;
+    match call.call.function.over {
+        Over::Group(_) => {
             let frame: Vec<&Row> = members[start..=end].iter().map(|i| &rows[*i]).collect();
             accumulate(&call.call, &frame, context, outer)
         }
+        Over::Window(compute) => compute(&Place {
+            row: place,
+            first_peer: (0..=place).find(|other| peers(place, *other)).unwrap_or(place),
+            changes: (1..=place).filter(|i| !peers(i - 1, *i)).count(),
+            frame: (start, end),
+            last,
+            argument: &|i, at| match call.call.args.get(i) {
+                Some(arg) => arg.eval(&Env { row: &rows[members[at]], outer, context }),
+                None => Ok(Value::Null),
+            },
+            arguments: call.call.args.len(),
+        }),
     }
 }

@@ -1,11 +1,21 @@
-//! Statements whose parameters get their values later: what they take and give is known before they run.
+//! Connections and their sessions, and statements that are prepared before their parameters have values.
 
 use super::ast::{Ignored, Statement};
+use super::context::{Outcome, Parameters, Run};
 use super::error::{Result, SqlError, invalid, refuse};
-use super::session::{Parameters, Run};
+use super::instance::Engine;
+use super::session::Session;
 use super::types::Type;
 use super::value::Value;
-use super::{Connection, Engine, Outcome, analyse, dml, http, parse, run, users};
+use super::{analyse, dml, parse, run, users};
+use std::sync::Arc;
+
+/// One TCP connection.
+#[derive(Debug)]
+pub struct Connection {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) session: Option<Session>,
+}
 
 /// A statement that was read and analysed.
 #[derive(Clone, Debug)]
@@ -63,10 +73,32 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// A new connection, which is a session of its own.
+    pub fn connect(self: &Arc<Self>) -> Connection {
+        Connection { engine: self.clone(), session: None }
+    }
+}
+
 impl Connection {
-    /// Begins a session as this user.
+    pub(crate) fn version(&self) -> &str {
+        self.engine.version()
+    }
+
+    pub(crate) fn is_to(&self, engine: &Arc<Engine>) -> bool {
+        Arc::ptr_eq(&self.engine, engine)
+    }
+
+    /// Begins a session as this user, unless it is the session's user. The schema counts only when a session begins.
     pub(crate) fn open(&mut self, user: &str, schema: Option<&str>) {
-        http::open_session(self, user, schema);
+        if self.session.as_ref().is_some_and(|s| s.user == user) {
+            return;
+        }
+        let mut session = Session::new(user, schema);
+        if let Some(path) = self.engine.state().users.get(user).and_then(|u| u.search_path.clone()) {
+            session.path = path;
+        }
+        self.session = Some(session);
     }
 
     /// As `SET search_path` does, but before the first statement.

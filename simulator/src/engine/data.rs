@@ -1,20 +1,91 @@
-//! Copies of a cluster's data: what a snapshot keeps and a restore brings back.
+//! All the data of an engine: as it is kept in a file, and as copies that snapshots hold and restores bring back.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use super::Engine;
-use super::state::{Relation, State, User};
-use super::store::Table;
+use super::instance::{Engine, EngineOptions};
+use super::persist::intern;
+use super::state::{Relation, State, User, View};
+use super::store::{Kept, Table};
 use super::value::Value;
 use crate::state::snapshots::{Restore, Tables};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Everything of one engine, or of one snapshot.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Data {
+    tables: Vec<(String, String, Kept)>,
+    views: Vec<(String, String, View)>,
+    schemas: BTreeSet<String>,
+    users: BTreeMap<String, User>,
+    settings: Vec<(String, Value)>,
+}
+
+type Relations = BTreeMap<String, BTreeMap<String, Relation>>;
+
+impl Data {
+    fn of(
+        relations: &Relations,
+        schemas: &BTreeSet<String>,
+        users: &BTreeMap<String, User>,
+        settings: &BTreeMap<&'static str, Value>,
+    ) -> Self {
+        let mut data = Self { schemas: schemas.clone(), users: users.clone(), ..Self::default() };
+        data.settings = settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        for (schema, all) in relations {
+            for (name, relation) in all {
+                let (schema, name) = (schema.clone(), name.clone());
+                match relation {
+                    Relation::Table(table) => data.tables.push((schema, name, table.keep())),
+                    Relation::View(view) => data.views.push((schema, name, (**view).clone())),
+                }
+            }
+        }
+        data
+    }
+
+    fn into_state(self) -> State {
+        let mut state = State { schemas: self.schemas, users: self.users, ..State::default() };
+        state.settings = self.settings.into_iter().map(|(name, value)| (intern(&name), value)).collect();
+        for (schema, name, kept) in self.tables {
+            state.add(&schema, &name, Relation::Table(Box::new(Table::of(kept))));
+        }
+        for (schema, name, view) in self.views {
+            state.add(&schema, &name, Relation::View(Box::new(view)));
+        }
+        state
+    }
+}
+
+impl Engine {
+    pub(crate) fn keep(&self) -> Data {
+        let state = self.state();
+        Data::of(&state.relations, &state.schemas, &state.users, &state.settings)
+    }
+
+    /// An engine with what was kept of another one.
+    pub(crate) fn with(options: EngineOptions, data: Data) -> Arc<Self> {
+        Self::of(options, data.into_state())
+    }
+}
+
+impl Copy {
+    pub(crate) fn keep(&self) -> Data {
+        Data::of(&self.relations, &self.schemas, &self.users, &self.settings)
+    }
+
+    pub(crate) fn of(data: Data) -> Self {
+        let State { relations, schemas, users, settings, .. } = data.into_state();
+        Self { relations, schemas, users, settings }
+    }
+}
 
 /// Everything that was there at a moment, refreshed or not.
 #[derive(Debug)]
 pub(crate) struct Copy {
-    pub(super) relations: BTreeMap<String, BTreeMap<String, Relation>>,
-    pub(super) schemas: BTreeSet<String>,
-    pub(super) users: BTreeMap<String, User>,
-    pub(super) settings: BTreeMap<&'static str, Value>,
+    relations: BTreeMap<String, BTreeMap<String, Relation>>,
+    schemas: BTreeSet<String>,
+    users: BTreeMap<String, User>,
+    settings: BTreeMap<&'static str, Value>,
 }
 
 /// A backup flushes first, so that searches in what is restored see all of it.
