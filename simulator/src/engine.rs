@@ -1,8 +1,9 @@
 //! The embedded SQL engine: an in-memory stand-in for a documented part of CrateDB's SQL over HTTP.
 //!
-//! It answers as CrateDB does or refuses: a refusal's message contains `not supported by the embedded engine`, and a refused
-//! statement changes nothing. What is read is a whitelist grammar, so that nothing is understood half. Writes are visible to
-//! look-ups by primary key at once and to everything else after `REFRESH TABLE`; there is no refresh by time.
+//! It answers as CrateDB does, or refuses: the message of a refusal contains `not supported by the embedded engine`,
+//! and a refused statement changes nothing. The grammar is a whitelist, so that no statement is understood in part.
+//! Writes are visible to look-ups by primary key at once and to everything else after `REFRESH TABLE`; there is no
+//! refresh by time.
 
 mod analyse;
 mod ast;

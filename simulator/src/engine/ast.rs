@@ -1,4 +1,4 @@
-//! What the parser makes of a statement.
+//! The syntax tree of a statement.
 
 use super::persist;
 use super::types::Type;
@@ -17,7 +17,7 @@ pub(crate) enum Ast {
     /// A number with a fraction of more digits than a double takes.
     Numeric(String),
     Text(String),
-    /// `E'…'`: as written, and what it means.
+    /// `E'…'`: as written, and its value.
     Escaped(String, String),
     Bits(String),
     Interval(String),
@@ -25,7 +25,7 @@ pub(crate) enum Ast {
     Column(Name),
     Subscript(Box<Ast>, Box<Ast>),
     Slice(Box<Ast>, Option<Box<Ast>>, Option<Box<Ast>>),
-    Call(Box<Call>),
+    Call(Box<FunctionCall>),
     Negate(Box<Ast>),
     Not(Box<Ast>),
     /// Arithmetic, comparison, bit and logical operators.
@@ -70,7 +70,7 @@ pub(crate) enum Ast {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Call {
+pub(crate) struct FunctionCall {
     pub(crate) name: Name,
     pub(crate) args: Vec<Ast>,
     pub(crate) star: bool,
@@ -102,7 +102,7 @@ pub(crate) enum Following {
     Unbounded,
 }
 
-/// A type as it was written, and what it is.
+/// A type: its text and its meaning.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct TypeName {
     pub(crate) text: String,
@@ -119,19 +119,19 @@ pub(crate) struct Order {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Query {
     pub(crate) with: Vec<(String, Query)>,
-    pub(crate) body: Body,
+    pub(crate) body: QueryBody,
     pub(crate) order: Vec<Order>,
     pub(crate) limit: Option<Ast>,
     pub(crate) offset: Option<Ast>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) enum Body {
+pub(crate) enum QueryBody {
     Select(Box<Select>),
     Values(Vec<Vec<Ast>>),
     Union {
-        left: Box<Body>,
-        right: Box<Body>,
+        left: Box<QueryBody>,
+        right: Box<QueryBody>,
         all: bool,
     },
     /// `EXCEPT` and `INTERSECT`, which parse and are not supported.
@@ -142,7 +142,7 @@ pub(crate) enum Body {
 pub(crate) struct Select {
     pub(crate) distinct: bool,
     pub(crate) items: Vec<Item>,
-    pub(crate) from: Option<Source>,
+    pub(crate) from: Option<FromItem>,
     pub(crate) filter: Option<Ast>,
     pub(crate) group: Vec<Ast>,
     pub(crate) having: Option<Ast>,
@@ -157,12 +157,12 @@ pub(crate) enum Item {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) enum Source {
+pub(crate) enum FromItem {
     Relation(Name),
     Function(Name, Vec<Ast>),
     Query(Box<Query>),
-    Alias(Box<Source>, String, Vec<String>),
-    Join { left: Box<Source>, right: Box<Source>, kind: Join, on: Option<On> },
+    Alias(Box<FromItem>, String, Vec<String>),
+    Join { left: Box<FromItem>, right: Box<FromItem>, kind: JoinKind, on: Option<On> },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -173,7 +173,7 @@ pub(crate) enum On {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) enum Join {
+pub(crate) enum JoinKind {
     Cross,
     Inner,
     Left,
@@ -191,7 +191,7 @@ pub(crate) struct ColumnDef {
     pub(crate) generated: Option<Ast>,
 }
 
-/// A CHECK: its name if it has one, the predicate, and the column it stands at.
+/// A CHECK: its name if it has one, the predicate, and its column.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Check {
     pub(crate) name: Option<String>,
@@ -230,12 +230,12 @@ pub(crate) struct Insert {
     pub(crate) table: Name,
     pub(crate) columns: Vec<String>,
     pub(crate) query: Query,
-    pub(crate) conflict: Option<Conflict>,
+    pub(crate) conflict: Option<OnConflict>,
     pub(crate) returning: Option<Vec<Item>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Conflict {
+pub(crate) struct OnConflict {
     pub(crate) target: Vec<String>,
     /// None is DO NOTHING.
     pub(crate) set: Option<Vec<(Ast, Ast)>>,
@@ -253,7 +253,7 @@ pub(crate) struct Grant {
     pub(crate) users: Vec<String>,
 }
 
-/// What the statements without effect are to a session that has prepared statements.
+/// Statements without effect on data, by their meaning for a session that has prepared statements.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Ignored {
     Begin,
@@ -311,7 +311,7 @@ pub(crate) enum Statement {
     },
     DropUser(String, bool),
     Grant(Grant),
-    /// Drops something this engine never has: code and text when it must exist.
+    /// Drops an object of a kind that this engine never has: code and text of the error if it must exist.
     DropAbsent {
         if_exists: bool,
         code: u32,

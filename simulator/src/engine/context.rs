@@ -4,22 +4,22 @@ use super::ast::Query;
 use super::error::{Result, refuse};
 use super::instance::EngineOptions;
 use super::session::Session;
-use super::state::State;
+use super::state::EngineState;
 use super::types::Type;
 use super::value::{Row, Value};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// Rows one statement may handle; beyond, it is refused.
+/// The largest number of rows that one statement may handle.
 const BUDGET: u64 = 1_000_000;
 
-/// What one statement is analysed and run with.
+/// The context of one statement.
 pub(crate) struct Context<'a> {
-    pub(crate) state: &'a State,
+    pub(crate) state: &'a EngineState,
     pub(crate) session: &'a Session,
     pub(crate) options: &'a EngineOptions,
-    /// Milliseconds since the epoch, the same for all of the statement.
+    /// Milliseconds since the epoch, the same for the whole statement.
     pub(crate) now: i64,
     pub(crate) args: &'a [(Value, Type)],
     /// Instead of `args`, while a statement is described.
@@ -28,7 +28,7 @@ pub(crate) struct Context<'a> {
     pub(crate) spent: Cell<u64>,
     /// Queries around the one being analysed.
     pub(crate) depth: Cell<usize>,
-    /// Whether `sys.summits`, of which only a part is here, may be read.
+    /// True if `sys.summits`, of which only a part is here, may be read.
     pub(crate) summits: Cell<bool>,
     /// Queries of WITH, innermost last.
     pub(crate) common: RefCell<Vec<(String, Query)>>,
@@ -37,9 +37,9 @@ pub(crate) struct Context<'a> {
 /// The parameters of a statement that is described.
 #[derive(Debug, Default)]
 pub(crate) struct Parameters {
-    /// What the client says of them; undefined where it doesn't.
+    /// The client's types; undefined if it names none.
     pub(crate) hints: Vec<Type>,
-    /// Those met, by number.
+    /// The parameters found so far, by number.
     pub(crate) met: RefCell<BTreeMap<usize, Rc<Parameter>>>,
 }
 
@@ -53,7 +53,7 @@ impl Parameters {
     }
 }
 
-/// What every context of a statement shares.
+/// The parts that all contexts of a statement share.
 pub(crate) struct Run<'a> {
     pub(crate) session: &'a Session,
     pub(crate) options: &'a EngineOptions,
@@ -64,7 +64,7 @@ pub(crate) struct Run<'a> {
 }
 
 impl Run<'_> {
-    pub(crate) fn context<'b>(&'b self, state: &'b State) -> Context<'b> {
+    pub(crate) fn context<'b>(&'b self, state: &'b EngineState) -> Context<'b> {
         Context {
             state,
             session: self.session,
@@ -104,18 +104,18 @@ impl<'a> Context<'a> {
     }
 }
 
-/// What is known of a parameter before it has a value.
+/// A parameter before it has a value.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Parameter {
     /// Counted from 1.
     pub(crate) number: usize,
-    /// As the client says, or as the first place says that needs one.
+    /// The client's type, or the type that its first place needs.
     pub(crate) ty: RefCell<Type>,
-    /// Whether CrateDB too leaves it without a type where it stands.
+    /// True if CrateDB leaves it without a type as well.
     pub(crate) untyped: Cell<bool>,
 }
 
-/// What a statement gives.
+/// The result of a statement.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     Rows {

@@ -1,9 +1,9 @@
-//! All the data of an engine: as it is kept in a file, and as copies that snapshots hold and restores bring back.
+//! All the data of an engine: in the form of the file, and as copies for snapshots and restores.
 
 use super::instance::{Engine, EngineOptions};
 use super::persist::intern;
-use super::state::{Relation, State, User, View};
-use super::store::{Kept, Table};
+use super::state::{EngineState, Relation, User, View};
+use super::store::{KeptTable, Table};
 use super::value::Value;
 use crate::state::snapshots::{Restore, Tables};
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// Everything of one engine, or of one snapshot.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Data {
-    tables: Vec<(String, String, Kept)>,
+    tables: Vec<(String, String, KeptTable)>,
     views: Vec<(String, String, View)>,
     schemas: BTreeSet<String>,
     users: BTreeMap<String, User>,
@@ -43,8 +43,8 @@ impl Data {
         data
     }
 
-    fn into_state(self) -> State {
-        let mut state = State { schemas: self.schemas, users: self.users, ..State::default() };
+    fn into_state(self) -> EngineState {
+        let mut state = EngineState { schemas: self.schemas, users: self.users, ..EngineState::default() };
         state.settings = self.settings.into_iter().map(|(name, value)| (intern(&name), value)).collect();
         for (schema, name, kept) in self.tables {
             state.add(&schema, &name, Relation::Table(Box::new(Table::of(kept))));
@@ -62,7 +62,7 @@ impl Engine {
         Data::of(&state.relations, &state.schemas, &state.users, &state.settings)
     }
 
-    /// An engine with what was kept of another one.
+    /// Makes an engine with the kept data of another one.
     pub(crate) fn with(options: EngineOptions, data: Data) -> Arc<Self> {
         Self::of(options, data.into_state())
     }
@@ -74,12 +74,12 @@ impl Copy {
     }
 
     pub(crate) fn of(data: Data) -> Self {
-        let State { relations, schemas, users, settings, .. } = data.into_state();
+        let EngineState { relations, schemas, users, settings, .. } = data.into_state();
         Self { relations, schemas, users, settings }
     }
 }
 
-/// Everything that was there at a moment, refreshed or not.
+/// All data at one moment, refreshed or not.
 #[derive(Debug)]
 pub(crate) struct Copy {
     relations: BTreeMap<String, BTreeMap<String, Relation>>,
@@ -88,7 +88,7 @@ pub(crate) struct Copy {
     settings: BTreeMap<&'static str, Value>,
 }
 
-/// A backup flushes first, so that searches in what is restored see all of it.
+/// Copies a table. A backup flushes first, so that searches in restored tables see all rows.
 fn copied(table: &Table) -> Table {
     let mut copy = table.snapshot();
     copy.refresh();
@@ -103,7 +103,7 @@ fn copied_relation(relation: &Relation) -> Relation {
 }
 
 impl Engine {
-    /// A copy of everything.
+    /// Copies everything.
     pub(crate) fn copy(&self) -> Copy {
         let state = self.state();
         let copied = |relations: &BTreeMap<String, Relation>| {
@@ -117,7 +117,7 @@ impl Engine {
         }
     }
 
-    /// Brings back what is wanted of a copy, all or nothing. Relations that are there are not replaced.
+    /// Restores parts of a copy, all or nothing. Existing relations are not replaced.
     pub(crate) fn restore(&self, copy: &Copy, wanted: &Restore) -> Result<(), String> {
         let found = copy.wanted(wanted)?;
         let mut state = self.state();
@@ -137,7 +137,7 @@ impl Engine {
 }
 
 impl Copy {
-    /// Full names of its tables.
+    /// Returns the full names of its tables.
     pub(crate) fn tables(&self) -> Vec<String> {
         let all =
             self.relations.iter().flat_map(|(schema, all)| all.iter().map(move |(name, one)| (schema, name, one)));
@@ -165,8 +165,8 @@ impl Copy {
         Ok(found.map(|(schema, name, one)| (schema.clone(), name.clone(), copied_relation(one))).collect())
     }
 
-    /// Users that are there stay as they are.
-    fn restore_cluster(&self, state: &mut State, wanted: &Restore) {
+    /// Restores users and settings. Existing users stay as they are.
+    fn restore_cluster(&self, state: &mut EngineState, wanted: &Restore) {
         if wanted.users {
             for (name, user) in &self.users {
                 state.users.entry(name.clone()).or_insert_with(|| user.clone());

@@ -6,7 +6,7 @@ mod window;
 
 use super::context::Context;
 use super::error::{Result, refuse};
-use super::plan::{Aggregate, Body, Expr, Group, Join, Key, Output, Over, Plan, Select, Source, TableFunction};
+use super::plan::{Aggregate, Expr, Group, Join, Key, Output, Over, Plan, PlanBody, SelectPlan, Source, TableFunction};
 use super::store::{Document, Table};
 use super::types::Type;
 use super::value::{Row, Value};
@@ -15,15 +15,15 @@ use std::collections::{HashMap, HashSet};
 
 pub(crate) use eval::{Env, subquery};
 
-/// The rows of a plan. `outer` is the row of the query around it, if it is a subquery.
+/// Returns the rows of a plan. `outer` is the row of the query around it, if it is a subquery.
 pub(crate) fn run(plan: &Plan, context: &Context, outer: Option<&Env>) -> Result<Vec<Row>> {
     let mut rows = match &plan.body {
-        Body::Select(select) => run_select(select, context, outer)?,
-        Body::Values(rows) => {
+        PlanBody::Select(select) => run_select(select, context, outer)?,
+        PlanBody::Values(rows) => {
             let env = Env { row: &[], outer, context };
             rows.iter().map(|row| row.iter().map(|e| e.eval(&env)).collect()).collect::<Result<_>>()?
         }
-        Body::Union { left, right, all } => {
+        PlanBody::Union { left, right, all } => {
             let mut rows = run(left, context, outer)?;
             rows.extend(run(right, context, outer)?);
             if *all { rows } else { distinct(rows) }
@@ -72,7 +72,7 @@ fn distinct(rows: Vec<Row>) -> Vec<Row> {
     rows.into_iter().filter(|row| seen.insert(row_key(row))).collect()
 }
 
-fn run_select(select: &Select, context: &Context, outer: Option<&Env>) -> Result<Vec<Row>> {
+fn run_select(select: &SelectPlan, context: &Context, outer: Option<&Env>) -> Result<Vec<Row>> {
     let mut rows = scan(&select.source, context, outer)?;
     if let Some(filter) = &select.filter {
         rows = keep(rows, filter, context, outer)?;
@@ -122,7 +122,7 @@ fn rows_of(function: TableFunction, args: Vec<Value>, context: &Context) -> Resu
     Ok(rows)
 }
 
-/// Appends the outputs of one row; table functions among them make several.
+/// Appends the outputs of one row. Table functions among them make several rows.
 fn output(outputs: &[Output], env: &Env, out: &mut Vec<Row>) -> Result<()> {
     let mut sets = vec![];
     for set in outputs {
@@ -167,7 +167,7 @@ pub(crate) fn scan(source: &Source, context: &Context, outer: Option<&Env>) -> R
     Ok(rows)
 }
 
-/// Names and types of the columns behind a table's own.
+/// Names and types of the columns after a table's own.
 pub(crate) const SYSTEM: [(&str, Type); 4] = [
     ("_seq_no", Type::BigInt),
     ("_primary_term", Type::BigInt),
@@ -175,14 +175,14 @@ pub(crate) const SYSTEM: [(&str, Type); 4] = [
     ("_doc", Type::Object(super::types::Object { policy: super::types::Policy::Dynamic, fields: vec![] })),
 ];
 
-/// A document's values, with those of system columns behind if `system`.
+/// Returns a document's values, followed by those of system columns if `system`.
 ///
-/// The version of a key that was deleted before isn't known; `version` says whether that matters.
+/// The version of a key that was deleted before isn't known. `version` says whether that matters.
 pub(crate) fn row_of(table: &Table, document: &Document, system: bool, version: bool) -> Result<Row> {
     let mut row = document.values.clone();
     if system {
         if table.definition.shards != 1 {
-            // Sequence numbers count per shard, and where a row goes isn't imitated.
+            // Sequence numbers count per shard, and the shard of a row isn't imitated.
             return Err(refuse("a system column of a table with more than one shard"));
         }
         if version && document.version == 0 {
@@ -224,7 +224,7 @@ fn aggregate(group: &Group, rows: &[Row], context: &Context, outer: Option<&Env>
     Ok(out)
 }
 
-/// One aggregate over the rows of a group.
+/// Computes one aggregate over the rows of a group.
 pub(crate) fn accumulate(call: &Aggregate, rows: &[&Row], context: &Context, outer: Option<&Env>) -> Result<Value> {
     let mut values = vec![];
     let mut seen = HashSet::new();

@@ -1,4 +1,4 @@
-//! Functions: the table of those that CrateDB has, and how a call finds its place there.
+//! Functions: finds the function of a call in the table, and analyses its arguments.
 
 mod aggregates;
 mod arrays;
@@ -11,20 +11,20 @@ mod windows;
 
 use super::error::{Result, SqlError, no_function, refuse};
 use super::operators::{coerce, common, comparison};
-use super::plan::{Aggregator, Compute, Expr, Function, Kind, Nulls, Over, Place, TableFunction};
+use super::plan::{Aggregator, Compute, Expr, Function, Kind, Nulls, Over, RowPlace, TableFunction};
 use super::types::{TEXT, Type};
 use super::value::{Row, Value};
 use table::FUNCTIONS;
 
-/// What a function is. One of CrateDB's that this engine doesn't have has no form, and calls of it are refused.
+/// A function of CrateDB. If this engine doesn't have it, it has no form, and its calls are refused.
 enum What {
     Scalar(&'static [Form]),
     Aggregate(&'static [(AggregateType, fn(Vec<Row>, &Type) -> Result<Value>)]),
-    Window(&'static [(AnalyseWindow, fn(&Place) -> Result<Value>)]),
+    Window(&'static [(AnalyseWindow, fn(&RowPlace) -> Result<Value>)]),
     Table(AnalyseTable, fn(Vec<Value>) -> Result<Vec<Row>>),
 }
 
-/// One way to call a scalar function. The first form that takes the number of arguments is meant.
+/// One way to call a scalar function. The first form with the right number of arguments counts.
 enum Form {
     /// Null if any argument is null.
     Strict(&'static [Arg], Gives, Compute),
@@ -32,18 +32,18 @@ enum Form {
     Lax(&'static [Arg], Gives, Compute),
     /// Gives another value each time.
     Volatile(Gives, Compute),
-    /// With at least and at most so many arguments, analysed by this.
+    /// Takes from `.0` to `.1` arguments, and is analysed by a function of its own.
     Own(usize, usize, fn(&'static str, Vec<Expr>) -> Result<Expr>),
     /// Another name for that function.
     As(&'static str),
-    /// CrateDB has no other forms either.
+    /// CrateDB has no other forms either, so other calls are errors.
     NothingElse,
 }
 
-/// What an argument has to be.
+/// The kind of an argument.
 #[derive(Clone, Copy)]
 enum Arg {
-    /// A text, or what CrateDB makes one by itself.
+    /// A text, or a value that CrateDB converts to a text by itself.
     Text,
     /// An integer or null.
     Integer,
@@ -186,17 +186,17 @@ fn wrong_arguments(name: &str) -> SqlError {
     no_function(format!("Invalid arguments in: {name}"))
 }
 
-/// A call that gives null if any argument is.
+/// Makes a call that gives null if any argument is null.
 fn strict(name: &'static str, compute: Compute, args: Vec<Expr>, ty: Type) -> Result<Expr> {
     Ok(Expr::new(Kind::Call(Function { name, compute, nulls: Nulls::Strict }, args), ty))
 }
 
-/// A call that sees nulls.
+/// Makes a call that sees nulls.
 fn lax(name: &'static str, compute: Compute, args: Vec<Expr>, ty: Type) -> Result<Expr> {
     Ok(Expr::new(Kind::Call(Function { name, compute, nulls: Nulls::Seen }, args), ty))
 }
 
-/// The arguments as the form takes them, and the type of the result.
+/// Returns the arguments as the form takes them, and the type of the result.
 fn fit(name: &'static str, args: Vec<Expr>, kinds: &[Arg], gives: Gives) -> Result<(Vec<Expr>, Type)> {
     let fitted: Vec<Expr> =
         kinds.iter().enumerate().map(|(at, kind)| kind.take(name, &args, at)).collect::<Result<_>>()?;
@@ -220,7 +220,7 @@ fn unfit(name: &str) -> SqlError {
     refuse(format!("{name} like this"))
 }
 
-/// The type of an array's elements.
+/// Returns the type of an array's elements.
 fn element(array: &Expr) -> Option<Type> {
     match &array.ty {
         Type::Array(of) if **of != Type::Undefined => Some((**of).clone()),
@@ -229,7 +229,7 @@ fn element(array: &Expr) -> Option<Type> {
 }
 
 impl Arg {
-    /// The argument at this place, converted if need be.
+    /// Returns the argument at this place, converted if necessary.
     fn take(self, name: &str, args: &[Expr], at: usize) -> Result<Expr> {
         let arg = args[at].clone();
         let over = |arg: &Expr| Err(refuse(format!("{name} over {}", arg.ty.name())));
@@ -264,7 +264,7 @@ impl Arg {
     }
 }
 
-/// An argument as a text; numbers become text as CrateDB does it by itself.
+/// Returns an argument as a text. CrateDB converts numbers by itself.
 fn text(name: &str, arg: Expr) -> Result<Expr> {
     match &arg.ty {
         Type::Text(_) => Ok(arg),
@@ -291,7 +291,7 @@ fn nullif(_: &'static str, mut args: Vec<Expr>) -> Result<Expr> {
     Ok(Expr::new(Kind::Case(vec![(equal, Expr::literal(Value::Null, ty.clone()))], Box::new(a)), ty))
 }
 
-/// `greatest` and `least`.
+/// Analyses `greatest` and `least`.
 fn extreme(name: &'static str, args: Vec<Expr>) -> Result<Expr> {
     let (args, ty) = common(args)?;
     let ordered = ty.is_number() || ty.is_text() || ty.is_time();
@@ -305,7 +305,7 @@ fn extreme(name: &'static str, args: Vec<Expr>) -> Result<Expr> {
     lax(name, compute, args, ty)
 }
 
-/// The greatest or the least of some values, without nulls.
+/// Returns the greatest or the least of some values, without nulls.
 fn most<'a>(values: impl Iterator<Item = &'a Value>, greatest: bool) -> Value {
     let better = |order: std::cmp::Ordering| if greatest { order.is_gt() } else { order.is_lt() };
     let best = |a: &'a Value, b: &'a Value| if better(b.compare(a)) { b } else { a };
@@ -335,7 +335,7 @@ fn current_schemas(name: &'static str, args: Vec<Expr>) -> Result<Expr> {
     lax(name, compute, vec![], Type::array(TEXT))
 }
 
-/// Twenty characters that no other id has.
+/// Makes an id of twenty characters.
 fn random_id() -> String {
     use std::hash::{BuildHasher, RandomState};
     const LETTERS: &[u8; 64] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
@@ -352,7 +352,7 @@ fn random_id() -> String {
 mod tests {
     use super::*;
 
-    /// Names in order are found by binary search, and none stands there twice: with forms and without.
+    /// The table is searched by bisection. No name is there twice, so none has forms and is listed as missing.
     #[test]
     fn every_name_of_the_table_stands_in_its_place_once() {
         for pair in FUNCTIONS.windows(2) {
@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn a_function_of_cratedb_that_is_not_here_is_refused_and_one_of_nobody_is_unknown() {
+    fn a_function_of_cratedb_that_is_not_here_is_refused_and_another_is_unknown() {
         assert!(scalar("geohash", vec![]).unwrap_err().is_refusal());
         assert!(aggregate("topk", &[]).unwrap_err().is_refusal());
         assert!(!scalar("no_such", vec![]).unwrap_err().is_refusal());

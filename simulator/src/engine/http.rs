@@ -4,7 +4,7 @@ use super::connection::Connection;
 use super::context::Outcome;
 use super::error::{SqlError, invalid, refuse};
 use super::json::{self, Json};
-use super::run::Body;
+use super::run::SqlRequest;
 use super::types::Type;
 use super::value::Value;
 use super::{run, users};
@@ -38,7 +38,7 @@ pub struct Answer {
     pub content_type: &'static str,
     /// The body.
     pub body: Vec<u8>,
-    /// Whether the server closes the connection after this.
+    /// True if the server closes the connection after this.
     pub close: bool,
 }
 
@@ -104,7 +104,7 @@ fn sql(connection: &mut Connection, body: &[u8], types: bool) -> Answer {
     Answer { status: 200, content_type: JSON, body: out.into_bytes(), close: false }
 }
 
-fn read(text: &str) -> Result<Body, SqlError> {
+fn read(text: &str) -> Result<SqlRequest, SqlError> {
     let source = |text: &str| SqlError::new(5000, "SQLParseSourceException", text);
     if text.is_empty() {
         return Err(invalid("Missing request body"));
@@ -122,7 +122,7 @@ fn read(text: &str) -> Result<Body, SqlError> {
             }
         },
     };
-    let mut body = Body { stmt: String::new(), args: vec![], bulk: vec![], is_bulk: false };
+    let mut body = SqlRequest { stmt: String::new(), args: vec![], bulk: vec![], is_bulk: false };
     let mut has_stmt = false;
     for (key, value) in fields {
         match (key.as_str(), value) {

@@ -1,9 +1,9 @@
 //! One cluster's engine: its options and its state.
 
-use super::state::State;
+use super::state::EngineState;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What an engine calls itself.
+/// The names, the version and the addresses of an engine.
 #[derive(Clone, Debug)]
 pub struct EngineOptions {
     /// CrateDB's version, as `6.4.3`. Statements that this version doesn't know are errors.
@@ -16,12 +16,12 @@ pub struct EngineOptions {
     pub node_name: String,
     /// `sys.nodes.rest_url`: host and port.
     pub http_address: String,
-    /// `sys.nodes.port['psql']`; none where the PostgreSQL protocol isn't served.
+    /// `sys.nodes.port['psql']`; none if the PostgreSQL protocol isn't served.
     pub psql_port: Option<u16>,
 }
 
 impl EngineOptions {
-    /// Whether the version is at least `major.minor`; one that isn't a number is the newest.
+    /// Returns whether the version is at least `major.minor`. One that isn't a number is the newest.
     pub(crate) fn at_least(&self, major: u32, minor: u32) -> bool {
         let mut parts = self.version.split('.').map(|p| p.parse::<u32>().unwrap_or(u32::MAX));
         (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) >= (major, minor)
@@ -32,16 +32,16 @@ impl EngineOptions {
 #[derive(Debug)]
 pub struct Engine {
     pub(crate) options: EngineOptions,
-    state: Mutex<State>,
+    state: Mutex<EngineState>,
 }
 
 impl Engine {
-    /// An empty cluster.
+    /// Makes an empty cluster.
     pub fn new(options: EngineOptions) -> Arc<Engine> {
-        Self::of(options, State::default())
+        Self::of(options, EngineState::default())
     }
 
-    pub(crate) fn of(options: EngineOptions, state: State) -> Arc<Engine> {
+    pub(crate) fn of(options: EngineOptions, state: EngineState) -> Arc<Engine> {
         Arc::new(Engine { options, state: Mutex::new(state) })
     }
 
@@ -49,23 +49,23 @@ impl Engine {
         &self.options.version
     }
 
-    /// The same data in an engine of another version; this one has none any more.
+    /// Moves the data into an engine of another version. This one is empty then.
     pub(crate) fn upgraded(&self, version: &str) -> Arc<Engine> {
         let options = EngineOptions { version: version.into(), ..self.options.clone() };
         Self::of(options, std::mem::take(&mut *self.state()))
     }
 
-    /// Another node has joined: it stands in `sys.nodes` from now on.
+    /// Adds a node that has joined to `sys.nodes`.
     pub(crate) fn join(&self, name: &str, http_address: &str) {
         self.state().peers.insert(name.to_owned(), http_address.to_owned());
     }
 
-    /// A node that had joined is gone.
+    /// Removes a node that has left.
     pub(crate) fn leave(&self, name: &str) {
         self.state().peers.remove(name);
     }
 
-    pub(crate) fn state(&self) -> std::sync::MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> std::sync::MutexGuard<'_, EngineState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,10 +4,10 @@ use serde::{Deserialize, Deserializer};
 use std::collections::HashSet;
 use std::sync::Mutex;
 
-/// A word of the grammar. Behind a name, since derived code takes a reference for one into what it reads.
+/// A word of the grammar. An alias, since derived code would borrow a `&str` from its input.
 pub(crate) type Word = &'static str;
 
-/// Words of the grammar are constants in the code. There are few, and each is leaked once.
+/// Returns the constant for a word of the grammar. There are few, and each is leaked once.
 pub(crate) fn intern(word: &str) -> &'static str {
     static KNOWN: Mutex<Option<HashSet<&'static str>>> = Mutex::new(None);
     let mut known = KNOWN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -44,7 +44,7 @@ macro_rules! bits {
 bits!(double, f64, u64);
 bits!(real, f32, u32);
 
-/// Wider than the numbers of most readers of JSON.
+/// As a text: most readers of JSON have smaller numbers.
 pub(crate) mod digits {
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serializer};

@@ -10,13 +10,13 @@ use std::rc::Rc;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Plan {
     pub(crate) columns: Vec<(String, Type)>,
-    pub(crate) body: Body,
+    pub(crate) body: PlanBody,
     pub(crate) order: Vec<Key>,
     pub(crate) limit: Option<usize>,
     pub(crate) offset: usize,
 }
 
-/// What rows are ordered by: an output, shown or hidden behind the shown ones.
+/// A key of the order of rows: an output, shown or hidden after the shown ones.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Key {
     pub(crate) index: usize,
@@ -25,14 +25,14 @@ pub(crate) struct Key {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Body {
-    Select(Box<Select>),
+pub(crate) enum PlanBody {
+    Select(Box<SelectPlan>),
     Values(Vec<Vec<Expr>>),
     Union { left: Box<Plan>, right: Box<Plan>, all: bool },
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Select {
+pub(crate) struct SelectPlan {
     pub(crate) source: Source,
     pub(crate) filter: Option<Expr>,
     pub(crate) group: Option<Group>,
@@ -49,7 +49,7 @@ pub(crate) enum Output {
     Set(TableFunction, Vec<Expr>),
 }
 
-/// Rows of a group become keys, then aggregates.
+/// A group gives a row of its keys, then its aggregates.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Group {
     pub(crate) keys: Vec<Expr>,
@@ -97,7 +97,7 @@ pub(crate) struct Join {
     pub(crate) right: Source,
     pub(crate) widths: (usize, usize),
     pub(crate) on: Option<Expr>,
-    /// Whether rows without partner are kept, left and right.
+    /// True if rows without a partner are kept, left and right.
     pub(crate) outer: (bool, bool),
 }
 
@@ -107,7 +107,7 @@ pub(crate) struct Expr {
     pub(crate) ty: Type,
 }
 
-/// How a function computes its value.
+/// Computes the value of a function.
 pub(crate) type Compute = fn(&Context, Vec<Value>) -> Result<Value>;
 
 /// A scalar function. Two are the same if their names are.
@@ -165,15 +165,15 @@ pub(crate) enum Over {
     /// From the arguments of each row of a group, and the type of the result.
     Group(fn(Vec<Row>, &Type) -> Result<Value>),
     /// From the place of a row in its window.
-    Window(fn(&Place) -> Result<Value>),
+    Window(fn(&RowPlace) -> Result<Value>),
 }
 
 /// The place of a row in its partition, as window functions see it. Rows are counted from 0.
-pub(crate) struct Place<'a> {
+pub(crate) struct RowPlace<'a> {
     pub(crate) row: usize,
-    /// The first row that the ORDER BY of the window doesn't tell from this one.
+    /// The first row that the window's ORDER BY counts as equal.
     pub(crate) first_peer: usize,
-    /// Rows up to this one that differ from the row before them.
+    /// The number of rows up to this one that differ from the row before them.
     pub(crate) changes: usize,
     /// First and last row of the frame.
     pub(crate) frame: (usize, usize),
@@ -244,7 +244,7 @@ impl Expr {
         }
     }
 
-    /// The parameter this is, if nobody said its type yet.
+    /// Returns the parameter, if this is one without a type.
     pub(crate) fn as_open(&self) -> Option<&Parameter> {
         match &self.kind {
             Kind::Param(parameter) if *parameter.ty.borrow() == Type::Undefined => Some(parameter),
@@ -272,12 +272,12 @@ impl Expr {
         }
     }
 
-    /// Whether `test` holds for this expression or anything in it.
+    /// Returns whether `test` holds for this expression or a part of it.
     pub(crate) fn any(&self, test: &mut dyn FnMut(&Expr) -> bool) -> bool {
         test(self) || self.children().into_iter().any(|child| child.any(test))
     }
 
-    /// The expression with parts replaced: `change` says by what, or None to go on inside.
+    /// Returns the expression with parts replaced by the results of `change`. For None it goes on inside the part.
     pub(crate) fn map(&self, change: &mut dyn FnMut(&Expr) -> Result<Option<Expr>>) -> Result<Expr> {
         if let Some(changed) = change(self)? {
             return Ok(changed);

@@ -12,7 +12,7 @@ pub(crate) struct Session {
     pub(crate) settings: BTreeMap<&'static str, String>,
 }
 
-/// Settings this engine shows: name, default.
+/// Settings that this engine shows: name, default.
 const SETTINGS: [(&str, &str); 11] = [
     ("application_name", ""),
     ("client_encoding", "UTF8"),
@@ -38,7 +38,7 @@ impl Session {
         Session { user: user.into(), path: vec![schema.unwrap_or("doc").into()], settings: BTreeMap::new() }
     }
 
-    /// Where unqualified new tables go, and what `current_schema` says.
+    /// Returns the schema of unqualified new tables, which is `current_schema`.
     pub(crate) fn schema(&self) -> &str {
         self.path.first().map_or("doc", String::as_str)
     }
@@ -61,7 +61,7 @@ impl Session {
             return Ok(());
         }
         let Some((known, _)) = SETTINGS.iter().find(|s| s.0 == name) else {
-            // Unknown names are accepted and forgotten.
+            // Unknown names are accepted without effect.
             return if is_known_elsewhere(name) { Err(refuse(format!("SET {name}"))) } else { Ok(()) };
         };
         let [text] = texts.as_slice() else {
@@ -88,7 +88,7 @@ impl Session {
         Ok(())
     }
 
-    /// The value SHOW gives; None is null.
+    /// Returns the value that SHOW gives.
     pub(crate) fn show(&self, name: &str) -> Result<Value> {
         if name == "search_path" {
             return Ok(Value::Text(self.path.join(", ")));
@@ -109,13 +109,13 @@ impl Session {
         })
     }
 
-    /// Unknown keys of objects give null instead of an error.
+    /// Returns whether unknown keys of objects give null instead of an error.
     pub(crate) fn forgives_unknown_keys(&self) -> bool {
         self.settings.get("error_on_unknown_object_key").is_some_and(|v| v == "false")
     }
 }
 
-/// `5s`, `0`: the forms whose display is known.
+/// Reads `5s` and `0`, the forms whose display is known.
 fn timeout(text: &str) -> Result<String> {
     match text.strip_suffix('s').unwrap_or("x").parse::<u8>() {
         Ok(seconds) if seconds < 60 => Ok(format!("{seconds}s")),

@@ -1,15 +1,16 @@
-//! Analysis of calls: functions, aggregates, window functions.
+//! Analysis of calls (functions, aggregates, window functions) and of casts.
 
 use super::{Allow, Analyser};
-use crate::engine::ast::{Call, Following};
+use crate::engine::ast::{Following, FunctionCall};
+use crate::engine::cast;
 use crate::engine::error::{Result, invalid, no_function, refuse, unsupported};
 use crate::engine::functions::{self, Is};
-use crate::engine::plan::{Aggregate, WindowCall};
-use crate::engine::plan::{Expr, Kind};
+use crate::engine::operators::coerce;
+use crate::engine::plan::{Aggregate, Expr, Kind, WindowCall};
 use crate::engine::types::{TEXT, Type};
 
 impl Analyser<'_> {
-    pub(super) fn call(&self, call: &Call) -> Result<Expr> {
+    pub(super) fn call(&self, call: &FunctionCall) -> Result<Expr> {
         let name = match call.name.as_slice() {
             [name] => name.as_str(),
             [schema, name] if schema == "pg_catalog" && name.starts_with("current_") => name.as_str(),
@@ -37,7 +38,7 @@ impl Analyser<'_> {
         functions::scalar(name, self.list(&call.args)?)
     }
 
-    fn aggregate(&self, name: &str, call: &Call) -> Result<Aggregate> {
+    fn aggregate(&self, name: &str, call: &FunctionCall) -> Result<Aggregate> {
         let inner = Analyser { allow: Allow::Nothing, ..*self };
         let mut args = inner.list(&call.args)?;
         if call.star && name != "count" {
@@ -60,7 +61,7 @@ impl Analyser<'_> {
         Ok(Aggregate { function, args, distinct: call.distinct, filter, ty })
     }
 
-    fn window_call(&self, name: &str, call: &Call) -> Result<Expr> {
+    fn window_call(&self, name: &str, call: &FunctionCall) -> Result<Expr> {
         if self.allow != Allow::Aggregates {
             return Err(invalid("Window functions are not allowed in WHERE"));
         }
@@ -95,4 +96,48 @@ impl Analyser<'_> {
         let partition = inner.list(&window.partition)?;
         Ok(Expr::new(Kind::Window(Box::new(WindowCall { call: aggregate, partition, order, frame })), ty))
     }
+}
+
+/// Analyses `CAST`: the conversions that CrateDB makes on request. The rest is refused.
+pub(super) fn coerce_explicitly(value: Expr, to: Type, lenient: bool) -> Result<Expr> {
+    if let Kind::Param(_) = &value.kind {
+        return coerce(value, &to);
+    }
+    let known = match (&value.ty, &to) {
+        (Type::Undefined, _) => true,
+        (a, b) if a.same_family(b) => {
+            !matches!(b, Type::Object(_) | Type::Numeric(_)) || *a == *b || matches!(b, Type::Numeric(_))
+        }
+        (a, b) if a.is_number() && b.is_number() => true,
+        (a, Type::Boolean) if a.is_integer() || a.is_text() => true,
+        (Type::Text(_), b) => !matches!(
+            b,
+            Type::Array(_) | Type::Vector(_) | Type::Bit(_) | Type::Char(_) | Type::Regclass | Type::TimeTz
+        ),
+        (a, Type::Text(_)) => {
+            a.is_number()
+                || a.is_time()
+                || matches!(a, Type::Boolean | Type::Object(_) | Type::Interval | Type::Uuid | Type::Ip)
+        }
+        (a, b) if a.is_time() && b.is_time() => *b != Type::Date,
+        (a, b) if a.is_integer() && b.is_time() => *b != Type::Date,
+        (Type::Double, Type::Timestamp | Type::TimestampTz) => true,
+        (a, Type::BigInt) => a.is_time(),
+        (Type::Array(a), Type::Array(b)) => {
+            (a.is_number() && (b.is_number() || b.is_text()))
+                || (a.is_text() && (b.is_number() || b.is_text()))
+                || **a == Type::Undefined
+        }
+        _ => false,
+    };
+    if !known {
+        return Err(refuse(format!("a cast of {} to {}", value.ty.name(), to.name())));
+    }
+    if let (Some(v), false) = (value.as_literal(), lenient)
+        && let Type::Object(_) = to
+    {
+        let converted = cast::cast(v, &value.ty, &to)?;
+        return Ok(Expr::literal(converted, to));
+    }
+    Ok(Expr::new(Kind::Cast(Box::new(value), lenient), to))
 }

@@ -8,7 +8,7 @@ use crate::engine::types::Type;
 use crate::engine::value::Value;
 use crate::engine::{cast, operators};
 
-/// The rows an expression can see.
+/// The rows that an expression can see.
 #[derive(Clone, Copy)]
 pub(crate) struct Env<'a> {
     pub(crate) row: &'a [Value],
@@ -96,7 +96,7 @@ fn column(env: &Env, depth: usize, index: usize) -> Result<Value> {
     env.row.get(index).cloned().ok_or_else(|| refuse("this column reference"))
 }
 
-/// An element of an object; of an array of objects, the array of their elements.
+/// Returns an element of an object; of an array of objects, the array of their elements.
 pub(crate) fn element(value: &Value, key: &str) -> Value {
     match value {
         Value::Object(_) => value.get(key).cloned().unwrap_or(Value::Null),
@@ -105,7 +105,7 @@ pub(crate) fn element(value: &Value, key: &str) -> Value {
     }
 }
 
-/// An explicit cast to a type with length shortens instead of failing.
+/// Shortens a value to the length of its type, as an explicit cast does.
 fn shorten(value: Value, ty: &Type) -> Result<Value> {
     match (value, ty) {
         (Value::Text(t), Type::Text(Some(n))) => Ok(Value::Text(t.chars().take(*n as usize).collect())),
@@ -114,7 +114,7 @@ fn shorten(value: Value, ty: &Type) -> Result<Value> {
     }
 }
 
-/// AND (deciding value false) and OR (deciding value true); a null leaves it open.
+/// Computes AND (deciding value false) and OR (deciding value true).
 fn logical(a: Value, b: impl FnOnce() -> Result<Value>, decides: bool) -> Result<Value> {
     if a == Value::Bool(decides) {
         return Ok(a);
@@ -137,7 +137,7 @@ fn quantified(op: &str, all: bool, value: &Value, array: Value) -> Result<Value>
     Ok(out)
 }
 
-/// The value of a subquery in an expression.
+/// Returns the value of a subquery in an expression.
 pub(crate) fn subquery(mut rows: Vec<Vec<Value>>, sub: Sub) -> Result<Value> {
     match sub {
         Sub::Exists => Ok(Value::Bool(!rows.is_empty())),

@@ -56,7 +56,7 @@ pub(super) fn run(join: &Join, context: &Context, outer: Option<&Env>) -> Result
     Ok(out)
 }
 
-/// The columns, left and right, that the condition wants equal. It is still evaluated: null equals nothing.
+/// Collects the columns, left and right, that the condition wants equal. It is still evaluated: null equals nothing.
 fn equal_columns(on: &Expr, width: usize, out: &mut Vec<(usize, usize)>) {
     match &on.kind {
         Kind::And(a, b) => [a, b].into_iter().for_each(|e| equal_columns(e, width, out)),

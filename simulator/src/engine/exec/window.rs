@@ -1,7 +1,7 @@
 //! Window functions: one more value at the end of every row.
 
 use super::{Context, Env, Result, Row, accumulate, compare_values, row_key};
-use crate::engine::plan::{Over, Place, WindowCall};
+use crate::engine::plan::{Over, RowPlace, WindowCall};
 use crate::engine::value::Value;
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -60,7 +60,7 @@ fn value(
             let frame: Vec<&Row> = members[start..=end].iter().map(|i| &rows[*i]).collect();
             accumulate(&call.call, &frame, context, outer)
         }
-        Over::Window(compute) => compute(&Place {
+        Over::Window(compute) => compute(&RowPlace {
             row: place,
             first_peer: (0..=place).find(|other| peers(place, *other)).unwrap_or(place),
             changes: (1..=place).filter(|i| !peers(i - 1, *i)).count(),

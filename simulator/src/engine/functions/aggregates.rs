@@ -15,7 +15,7 @@ fn unfit(name: &str) -> SqlError {
     refuse(format!("the aggregate {name} like this"))
 }
 
-/// The first argument of each row, without nulls.
+/// Returns the first argument of each row, without nulls.
 fn values(rows: Vec<Row>) -> Vec<Value> {
     rows.into_iter().filter_map(|mut row| row.drain(..).next()).filter(|v| !v.is_null()).collect()
 }
@@ -76,7 +76,7 @@ pub(super) fn sum(rows: Vec<Row>, ty: &Type) -> Result<Value> {
     }
 }
 
-/// Kahan's summation.
+/// Adds up by Kahan's algorithm.
 fn sum_doubles(values: &[Value]) -> f64 {
     let (mut total, mut lost) = (0.0, 0.0);
     for value in values {
@@ -160,7 +160,7 @@ pub(super) fn of_distinct(name: &str, args: &[Type]) -> Result<Type> {
     }
 }
 
-/// Exact for few values only.
+/// Counts exactly, which equals CrateDB's estimate for few values only.
 pub(super) fn hyperloglog_distinct(rows: Vec<Row>, _: &Type) -> Result<Value> {
     let key = |value: &Value| {
         let mut key = vec![];
@@ -180,7 +180,7 @@ pub(super) fn of_percentile(name: &str, args: &[Type]) -> Result<Type> {
     }
 }
 
-/// Only the median of an odd number of values, which no interpolation touches.
+/// Computes only the median of an odd number of values, which needs no interpolation.
 pub(super) fn percentile(rows: Vec<Row>, _: &Type) -> Result<Value> {
     let fraction = rows.first().and_then(|row| row.get(1).cloned());
     let mut values = values(rows);

@@ -79,12 +79,12 @@ pub(super) fn slice(_: &Context, v: Vec<Value>) -> Result<Value> {
     }
 }
 
-/// `array_cat` of two arrays, of which the first has a type.
+/// Analyses `array_cat` of two arrays, of which the first has a type.
 pub(super) fn cat_typed(name: &'static str, args: Vec<Expr>) -> Result<Expr> {
     if super::element(&args[0]).is_some() { cat(name, args) } else { Err(unfit(name)) }
 }
 
-/// Both arrays in a row; null counts as empty only inside of CrateDB, so it is refused.
+/// Concatenates two arrays. Null counts as empty inside CrateDB only, so it is refused.
 pub(super) fn cat(name: &'static str, args: Vec<Expr>) -> Result<Expr> {
     let ty = if args[0].ty == Type::array(Type::Undefined) { args[1].ty.clone() } else { args[0].ty.clone() };
     let compute: Compute = |_, v| match (&v[0], &v[1]) {

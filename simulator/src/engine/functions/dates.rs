@@ -40,7 +40,7 @@ pub(super) fn trunc(name: &'static str, args: Vec<Expr>) -> Result<Expr> {
     strict(name, compute, args, Type::TimestampTz)
 }
 
-/// A pattern, if it isn't the usual one, and a time.
+/// Analyses `date_format`: a pattern, which may be left out, and a time.
 pub(super) fn format(name: &'static str, mut args: Vec<Expr>) -> Result<Expr> {
     let Some(stamp) = args.pop() else { return Err(unfit(name)) };
     is_stamp(name, &stamp)?;

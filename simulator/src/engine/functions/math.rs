@@ -20,7 +20,7 @@ pub(super) fn double(d: f64) -> Result<Value> {
     Ok(Value::Double(d))
 }
 
-/// Rounds half up, as Java's `Math.round`, into a bigint.
+/// Returns a bigint, if the number is small enough to be exact.
 pub(super) fn long(d: f64) -> Result<Value> {
     if d.abs() < 9e15 { Ok(Value::Int(d as i64)) } else { Err(refuse("rounding a number this large")) }
 }

@@ -98,7 +98,7 @@ pub(super) fn string_to_array(_: &Context, v: Vec<Value>) -> Result<Value> {
     }
 }
 
-/// The separator, then values; nulls among them are left out.
+/// Analyses `concat_ws`: the separator, then values. Nulls among them are left out.
 pub(super) fn concat_ws(name: &'static str, args: Vec<Expr>) -> Result<Expr> {
     let compute: Compute = |_, v| {
         if v[0].is_null() {
@@ -123,7 +123,7 @@ pub(super) fn substr(name: &'static str, mut args: Vec<Expr>) -> Result<Expr> {
 
 fn part(_: &Context, v: Vec<Value>) -> Result<Value> {
     let chars: Vec<char> = t(&v[0]).chars().collect();
-    // The first character is 1; what lies before it counts as the first here.
+    // The first character is 1; a start before it counts as 1.
     let start = i(&v[1]);
     if start < 1 && v.len() == 3 && i(&v[2]) > chars.len() as i64 {
         return Err(refuse("this substring"));
@@ -190,7 +190,7 @@ pub(super) fn concat(name: &'static str, args: Vec<Expr>) -> Result<Expr> {
     lax(name, compute, texts(name, args)?, TEXT)
 }
 
-/// Two objects as one; the right one wins.
+/// Merges two objects; the right one wins.
 fn merge(name: &'static str, args: Vec<Expr>) -> Result<Expr> {
     let compute: Compute = |_, v| {
         let (Value::Object(a), Value::Object(b)) = (&v[0], &v[1]) else { return Ok(Value::Null) };

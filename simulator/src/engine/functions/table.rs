@@ -7,8 +7,8 @@ use super::*;
 use crate::engine::context::Context;
 use crate::engine::time::DAY;
 
-/// By name, in order. A name without forms is a function that CrateDB has and this engine doesn't, or a word that CrateDB
-/// doesn't take for an unknown function.
+/// Functions in the order of their names. One without forms is refused: CrateDB has it and this engine doesn't, or it
+/// is a word that CrateDB doesn't report as an unknown function.
 pub(super) static FUNCTIONS: &[(&str, What)] = &[
     ("_pg_expandarray", What::Scalar(&[])),
     ("abs", What::Scalar(&[Form::Own(1, 1, math::abs), Form::NothingElse])),
@@ -403,7 +403,7 @@ pub(super) static FUNCTIONS: &[(&str, What)] = &[
     ("xxhash64", What::Scalar(&[])),
 ];
 
-/// A text that is known when the call is analysed.
+/// Makes a literal of a text that is known at analysis.
 fn given(value: impl Into<String>) -> Expr {
     Expr::literal(Value::text(value), TEXT)
 }
