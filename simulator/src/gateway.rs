@@ -6,7 +6,7 @@
 
 pub(crate) mod inside;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
@@ -36,7 +36,8 @@ use crate::store::engines::Facts;
 pub(crate) struct Gateways {
     pub(crate) store: Arc<Store>,
     pub(crate) tokens: Arc<Tokens>,
-    /// Those that were opened, by cluster; clusters that are gone may be among them.
+    /// Those that were opened, by cluster; clusters that are gone may be among them. The lock is taken while the state is
+    /// locked, so never the other way round.
     open: Mutex<HashMap<String, Arc<Gateway>>>,
 }
 
@@ -47,7 +48,8 @@ impl Gateways {
 
     /// Returns the gateway of a cluster that is there.
     pub(crate) fn get(&self, cluster: &str) -> Option<Arc<Gateway>> {
-        self.open.lock().unwrap().get(cluster).filter(|gateway| !Plane::is_gone(&***gateway)).cloned()
+        let gateway = self.open.lock().unwrap().get(cluster).cloned();
+        gateway.filter(|gateway| !Plane::is_gone(&**gateway))
     }
 
     /// Returns the port of the PostgreSQL protocol of a cluster that is there.
@@ -63,13 +65,13 @@ impl Gateways {
             EngineKind::Real(_) => None,
         };
         let port = psql.as_ref().and_then(|psql| psql.local_addr().ok()).map(|address| address.port());
-        self.store.engines.set_port(cluster, port);
+        self.store.engines.open(cluster, port);
         let gateway = Arc::new(Gateway::new(self.store.clone(), self.tokens.clone(), cluster, port));
-        {
-            let mut open = self.open.lock().unwrap();
-            open.retain(|_, gateway| !Plane::is_gone(&**gateway));
-            open.insert(cluster.into(), gateway.clone());
-        }
+        let there: HashSet<_> = self.store.look(|state| state.clusters().iter().map(|one| one.id.clone()).collect());
+        let mut open = self.open.lock().unwrap();
+        open.retain(|id, _| there.contains(id));
+        open.insert(cluster.into(), gateway.clone());
+        drop(open);
         if let Some(psql) = psql {
             tokio::spawn(postgres::serve(psql, gateway.clone(), self.store.changes()));
         }

@@ -287,7 +287,7 @@ async fn respond<P: Plane>(
 }
 
 fn answered(reply: Option<Reply>) -> io::Result<hyper::Response<Full<Bytes>>> {
-    reply.map(response).ok_or_else(|| io::Error::other("closed without an answer, as told"))
+    reply.map(response).ok_or_else(|| io::Error::other("closed without an answer, by a fault"))
 }
 
 fn describe<P: Plane>(

@@ -90,8 +90,7 @@ impl Store {
 
     fn kept(&self) -> Kept {
         let state = self.lock().clone();
-        self.engines.forget(&state);
-        let (engines, snapshots) = (self.engines.keep(), self.engines.keep_snapshots());
+        let (engines, snapshots) = (self.engines.keep(&state), self.engines.keep_snapshots());
         Kept::new(self.traffic.clock.ahead(), state, engines, snapshots, &self.files.lock().unwrap())
     }
 

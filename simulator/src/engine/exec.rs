@@ -1,12 +1,13 @@
-//! Runs plans.
+//! Runs plans: scans, filters, joins, groups, window functions.
 
 mod eval;
-mod join;
-mod window;
 
 use super::context::Context;
 use super::error::{Result, refuse};
-use super::plan::{Aggregate, Expr, Group, Join, Key, Output, Over, Plan, PlanBody, SelectPlan, Source, TableFunction};
+use super::plan::{
+    Aggregate, Expr, Group, Join, Key, Kind, Output, Over, Plan, PlanBody, RowPlace, SelectPlan, Source, TableFunction,
+    WindowCall,
+};
 use super::store::{Document, Table};
 use super::types::Type;
 use super::value::{Row, Value};
@@ -88,7 +89,7 @@ fn run_select(select: &SelectPlan, context: &Context, outer: Option<&Env>) -> Re
         }
     }
     for call in &select.windows {
-        window::append(call, &mut rows, context, outer)?;
+        append_window(call, &mut rows, context, outer)?;
     }
     let mut out = Vec::with_capacity(rows.len());
     for row in &rows {
@@ -148,7 +149,7 @@ pub(crate) fn scan(source: &Source, context: &Context, outer: Option<&Env>) -> R
         Source::Nothing => vec![vec![]],
         Source::Rows(rows) => rows.to_vec(),
         Source::Query(plan) => run(plan, context, outer)?,
-        Source::Join(join) => return join::run(join, context, outer),
+        Source::Join(join) => return run_join(join, context, outer),
         Source::Function(function, args) => {
             let env = Env { row: &[], outer, context };
             let args = args.iter().map(|arg| arg.eval(&env)).collect::<Result<Vec<_>>>()?;
@@ -244,5 +245,144 @@ pub(crate) fn accumulate(call: &Aggregate, rows: &[&Row], context: &Context, out
     match call.function.over {
         Over::Group(compute) => compute(values, &call.ty),
         Over::Window(_) => Err(refuse("a window function without a window")),
+    }
+}
+
+/// Joins by nested loops; rows with equal keys are looked up in a table.
+fn run_join(join: &Join, context: &Context, outer: Option<&Env>) -> Result<Vec<Row>> {
+    let left = scan(&join.left, context, outer)?;
+    let right = scan(&join.right, context, outer)?;
+    let mut pairs = vec![];
+    if let Some(on) = &join.on {
+        equal_columns(on, join.widths.0, &mut pairs);
+    }
+    let key_of = |row: &Row, columns: &mut dyn Iterator<Item = usize>| {
+        row_key(&columns.map(|c| row[c].clone()).collect::<Row>())
+    };
+    let mut places: HashMap<Vec<u8>, Vec<usize>> = HashMap::new();
+    if !pairs.is_empty() {
+        for (i, row) in right.iter().enumerate() {
+            places.entry(key_of(row, &mut pairs.iter().map(|p| p.1))).or_default().push(i);
+        }
+    }
+    let all: Vec<usize> = (0..right.len()).collect();
+    let none = vec![];
+    let mut matched = vec![false; right.len()];
+    let mut out = vec![];
+    for row in &left {
+        let candidates = if pairs.is_empty() {
+            &all
+        } else {
+            places.get(&key_of(row, &mut pairs.iter().map(|p| p.0))).unwrap_or(&none)
+        };
+        context.spend(candidates.len())?;
+        let before = out.len();
+        for &i in candidates {
+            let both: Row = row.iter().chain(&right[i]).cloned().collect();
+            let fits = match &join.on {
+                Some(on) => on.eval(&Env { row: &both, outer, context })? == Value::Bool(true),
+                None => true,
+            };
+            if fits {
+                matched[i] = true;
+                out.push(both);
+            }
+        }
+        if out.len() == before && join.outer.0 {
+            out.push(row.iter().cloned().chain(std::iter::repeat_n(Value::Null, join.widths.1)).collect());
+        }
+    }
+    if join.outer.1 {
+        for (row, _) in right.iter().zip(&matched).filter(|(_, matched)| !**matched) {
+            out.push(std::iter::repeat_n(Value::Null, join.widths.0).chain(row.iter().cloned()).collect());
+        }
+    }
+    Ok(out)
+}
+
+/// Collects the columns, left and right, that the condition wants equal. It is still evaluated: null equals nothing.
+fn equal_columns(on: &Expr, width: usize, out: &mut Vec<(usize, usize)>) {
+    match &on.kind {
+        Kind::And(a, b) => [a, b].into_iter().for_each(|e| equal_columns(e, width, out)),
+        Kind::Compare("=", a, b) => {
+            if let (Kind::Column { depth: 0, index: a }, Kind::Column { depth: 0, index: b }) = (&a.kind, &b.kind) {
+                match (*a < width, *b < width) {
+                    (true, false) => out.push((*a, b - width)),
+                    (false, true) => out.push((*b, a - width)),
+                    _ => {}
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Computes a window function: one more value at the end of every row.
+fn append_window(call: &WindowCall, rows: &mut [Row], context: &Context, outer: Option<&Env>) -> Result<()> {
+    let mut partitions: Vec<Vec<usize>> = vec![];
+    let mut places: HashMap<Vec<u8>, usize> = HashMap::new();
+    let mut keys: Vec<Row> = vec![];
+    for (i, row) in rows.iter().enumerate() {
+        let env = Env { row, outer, context };
+        let partition: Row = call.partition.iter().map(|p| p.eval(&env)).collect::<Result<_>>()?;
+        keys.push(call.order.iter().map(|o| o.0.eval(&env)).collect::<Result<_>>()?);
+        let place = *places.entry(row_key(&partition)).or_insert_with(|| {
+            partitions.push(vec![]);
+            partitions.len() - 1
+        });
+        partitions[place].push(i);
+    }
+    let compare = |a: usize, b: usize| {
+        let each = call.order.iter().enumerate().map(|(k, o)| compare_values(&keys[a][k], &keys[b][k], o.1, o.2));
+        each.fold(Ordering::Equal, Ordering::then)
+    };
+    let mut values = vec![Value::Null; rows.len()];
+    for mut members in partitions {
+        members.sort_by(|a, b| compare(*a, *b));
+        let peers = |a: usize, b: usize| compare(members[a], members[b]).is_eq();
+        for place in 0..members.len() {
+            values[members[place]] = window_value(call, rows, &members, place, &peers, context, outer)?;
+        }
+    }
+    for (row, value) in rows.iter_mut().zip(values) {
+        row.push(value);
+    }
+    Ok(())
+}
+
+fn window_value(
+    call: &WindowCall,
+    rows: &[Row],
+    members: &[usize],
+    place: usize,
+    peers: &dyn Fn(usize, usize) -> bool,
+    context: &Context,
+    outer: Option<&Env>,
+) -> Result<Value> {
+    let last = members.len() - 1;
+    let (start, end) = match call.frame {
+        Some((before, after)) => {
+            (before.map_or(0, |n| place.saturating_sub(n)), after.map_or(last, |n| (place + n).min(last)))
+        }
+        None => (0, (place..=last).rev().find(|other| peers(place, *other)).unwrap_or(place)),
+    };
+    context.spend(end - start + 1)?;
+    match call.call.function.over {
+        Over::Group(_) => {
+            let frame: Vec<&Row> = members[start..=end].iter().map(|i| &rows[*i]).collect();
+            accumulate(&call.call, &frame, context, outer)
+        }
+        Over::Window(compute) => compute(&RowPlace {
+            row: place,
+            first_peer: (0..=place).find(|other| peers(place, *other)).unwrap_or(place),
+            changes: (1..=place).filter(|i| !peers(i - 1, *i)).count(),
+            frame: (start, end),
+            last,
+            argument: &|i, at| match call.call.args.get(i) {
+                Some(arg) => arg.eval(&Env { row: &rows[members[at]], outer, context }),
+                None => Ok(Value::Null),
+            },
+            arguments: call.call.args.len(),
+        }),
     }
 }

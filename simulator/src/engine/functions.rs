@@ -7,7 +7,6 @@ mod math;
 mod sets;
 mod strings;
 mod table;
-mod windows;
 
 use super::error::{Result, SqlError, no_function, refuse};
 use super::operators::{coerce, common, comparison};
@@ -19,8 +18,8 @@ use table::FUNCTIONS;
 /// A function of CrateDB. If this engine doesn't have it, it has no form, and its calls are refused.
 enum What {
     Scalar(&'static [Form]),
-    Aggregate(&'static [(AggregateType, fn(Vec<Row>, &Type) -> Result<Value>)]),
-    Window(&'static [(AnalyseWindow, fn(&RowPlace) -> Result<Value>)]),
+    Aggregate(&'static [(AggregateType, Accumulate)]),
+    Window(&'static [(AnalyseWindow, PlaceValue)]),
     Table(AnalyseTable, fn(Vec<Value>) -> Result<Vec<Row>>),
 }
 
@@ -90,8 +89,12 @@ enum Gives {
 }
 
 type AggregateType = fn(&str, &[Type]) -> Result<Type>;
+type PlaceValue = fn(&RowPlace) -> Result<Value>;
+type Accumulate = fn(Vec<Row>, &Type) -> Result<Value>;
 type AnalyseWindow = fn(Vec<Expr>) -> Result<(Vec<Expr>, Type)>;
-type Columns = Vec<(String, Type)>;
+pub(crate) type Columns = Vec<(String, Type)>;
+/// The function, its converted arguments and the columns it gives.
+pub(crate) type TableCall = (TableFunction, Vec<Expr>, Columns);
 type AnalyseTable = fn(Vec<Expr>) -> Result<(Vec<Expr>, Columns)>;
 
 /// The kinds of functions that are analysed in ways of their own.
@@ -172,8 +175,8 @@ pub(crate) fn window(name: &str, args: Vec<Expr>) -> Result<(Aggregator, Vec<Exp
     }
 }
 
-/// Returns the analysis of calls of a table function: the function, its converted arguments and the columns it gives.
-pub(crate) fn table(name: &[String]) -> Option<impl Fn(Vec<Expr>) -> Result<(TableFunction, Vec<Expr>, Columns)>> {
+/// Returns the analysis of calls of a table function, if there is one of this name.
+pub(crate) fn table(name: &[String]) -> Option<impl Fn(Vec<Expr>) -> Result<TableCall>> {
     let [name] = name else { return None };
     let (name, What::Table(analyse, rows)) = find(name)? else { return None };
     Some(move |args| {

@@ -53,6 +53,9 @@ impl Facts {
 /// The engine of one cluster. Its data outlives suspensions, as disks do.
 #[derive(Debug, Default)]
 struct EngineSlot {
+    /// True if the cluster has a data plane in this run.
+    is_open: bool,
+    /// The port at which it speaks the PostgreSQL protocol.
     psql_port: Option<u16>,
     /// Made when it is first needed.
     engine: Option<Arc<Engine>>,
@@ -78,9 +81,11 @@ impl Engines {
         }
     }
 
-    /// Sets the port at which a cluster speaks the PostgreSQL protocol.
-    pub(crate) fn set_port(&self, cluster: &str, psql_port: Option<u16>) {
-        self.slots.lock().unwrap().entry(cluster.into()).or_default().psql_port = psql_port;
+    /// Opens the place for the engine of a cluster, which speaks the PostgreSQL protocol at this port.
+    pub(crate) fn open(&self, cluster: &str, psql_port: Option<u16>) {
+        let mut slots = self.slots.lock().unwrap();
+        let slot = slots.entry(cluster.into()).or_default();
+        (slot.is_open, slot.psql_port) = (true, psql_port);
     }
 
     /// Returns the embedded engine of a cluster, unless a real server stands behind the clusters. It is made when it is
@@ -90,7 +95,7 @@ impl Engines {
             return None;
         }
         let mut slots = self.slots.lock().unwrap();
-        let slot = slots.entry(facts.id.clone()).or_default();
+        let slot = slots.get_mut(&facts.id).filter(|slot| slot.is_open)?;
         let options = || facts.options(slot.psql_port);
         let current = match (slot.engine.take(), slot.kept.take()) {
             // The facts may be older than the engine by now: nothing is ever downgraded.
@@ -107,11 +112,15 @@ impl Engines {
         self.slots.lock().unwrap().retain(|id, _| state.find(id).is_some());
     }
 
-    /// Returns the data of engines to keep. Those that were not used in this run are kept as they were.
-    pub(super) fn keep(&self) -> HashMap<String, Data> {
-        let slots = self.slots.lock().unwrap();
-        let data = |slot: &EngineSlot| slot.engine.as_ref().map(|engine| engine.keep()).or_else(|| slot.kept.clone());
-        slots.iter().filter_map(|(id, slot)| Some((id.clone(), data(slot)?))).collect()
+    /// Returns the data of the engines of these clusters. Those that were not used in this run are kept as they were.
+    pub(super) fn keep(&self, state: &State) -> HashMap<String, Data> {
+        let slots: Vec<_> = {
+            let slots = self.slots.lock().unwrap();
+            let there = slots.iter().filter(|(id, _)| state.find(id).is_some());
+            there.map(|(id, slot)| (id.clone(), slot.engine.clone(), slot.kept.clone())).collect()
+        };
+        let data = |engine: Option<Arc<Engine>>, kept| engine.map(|engine| engine.keep()).or(kept);
+        slots.into_iter().filter_map(|(id, engine, kept)| Some((id, data(engine, kept)?))).collect()
     }
 
     pub(super) fn keep_snapshots(&self) -> HashMap<String, Data> {

@@ -29,7 +29,7 @@ async fn follow(url: &str) -> Result<Bytes, String> {
             Found::Elsewhere(next) => url = next,
         }
     }
-    Err("The address leads from one place to the next without an end.".into())
+    Err("The address redirects too often.".into())
 }
 
 enum Found {
