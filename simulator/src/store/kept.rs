@@ -56,7 +56,7 @@ impl Kept {
     pub(crate) fn read(path: &Path) -> io::Result<Option<Self>> {
         let cannot = |why: &dyn std::fmt::Display| {
             let path = path.display();
-            io::Error::other(format!("cannot read the state in `{path}`: {why}; move the file away to start afresh"))
+            io::Error::other(format!("cannot read the state in `{path}`: {why}; move it away to start afresh"))
         };
         let text = match fs::read(path) {
             Ok(text) => text,
