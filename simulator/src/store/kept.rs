@@ -17,14 +17,14 @@ use tokio::sync::Notify;
 use crate::engine::Data;
 use crate::state::{Micros, State};
 
-/// What is written; other numbers are refused.
+/// The version that is written; others are refused.
 const VERSION: u32 = 1;
 
 /// Everything that is kept. Passwords are in it, so only its owner may read the file.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Kept {
     version: u32,
-    /// How far the clock is ahead.
+    /// The offset of the clock.
     pub(crate) ahead: Micros,
     pub(crate) state: State,
     /// Data of the embedded engines, by cluster.
@@ -52,11 +52,11 @@ impl Kept {
         self.files.iter().filter_map(decoded).collect()
     }
 
-    /// What is in a file, if there is one.
+    /// Reads a file, if there is one.
     pub(crate) fn read(path: &Path) -> io::Result<Option<Self>> {
         let cannot = |why: &dyn std::fmt::Display| {
             let path = path.display();
-            io::Error::other(format!("cannot go on with the state in `{path}`: {why}; move it away to begin anew"))
+            io::Error::other(format!("cannot read the state in `{path}`: {why}; move it away to start afresh"))
         };
         let text = match fs::read(path) {
             Ok(text) => text,
@@ -74,7 +74,7 @@ impl Kept {
         serde_json::from_slice(&text).map(Some).map_err(|error| cannot(&error))
     }
 
-    /// Replaces a file as a whole: whoever reads it finds the old state or the new one.
+    /// Replaces a file as a whole, so that a reader finds either the old state or the new one.
     pub(crate) fn write(&self, path: &Path) -> io::Result<()> {
         let cannot = |error: io::Error| {
             io::Error::new(error.kind(), format!("cannot keep the state in `{}`: {error}", path.display()))
@@ -92,20 +92,20 @@ impl Kept {
 }
 
 fn write_new(path: &Path, text: &[u8]) -> io::Result<()> {
-    // One that is left of a process that died has this process's number by chance.
+    // A process that died may have left a file with the number of this process.
     let _ = fs::remove_file(path);
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(text)?;
     file.sync_all()
 }
 
-/// Where a simulator is kept, and whether it must be written.
+/// The file of a simulator, and whether it must be written.
 #[derive(Debug)]
 pub(crate) struct Keeper {
     path: Option<PathBuf>,
     woken: Notify,
     failed: AtomicBool,
-    /// One writer at a time: an older state must not come after a newer one.
+    /// One writer at a time: an older state must not replace a newer one.
     writing: Mutex<()>,
 }
 
@@ -130,7 +130,7 @@ impl Keeper {
         !self.failed.swap(true, Ordering::Relaxed)
     }
 
-    /// Writes what there is to keep; false if there is nowhere to write it.
+    /// Writes the file. Returns false if there is none.
     pub(crate) fn write(&self, kept: impl FnOnce() -> Kept) -> io::Result<bool> {
         let Some(path) = &self.path else { return Ok(false) };
         let _one = self.writing.lock().unwrap_or_else(PoisonError::into_inner);

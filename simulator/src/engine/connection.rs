@@ -1,24 +1,34 @@
-//! Statements whose parameters get their values later: what they take and give is known before they run.
+//! Connections and their sessions, and statements that are prepared before their parameters have values.
 
 use super::ast::{Ignored, Statement};
+use super::context::{Outcome, Parameters, Run};
 use super::error::{Result, SqlError, invalid, refuse};
-use super::session::{Parameters, Run};
+use super::instance::Engine;
+use super::session::Session;
 use super::types::Type;
 use super::value::Value;
-use super::{Connection, Engine, Outcome, analyse, dml, http, parse, run, users};
+use super::{analyse, dml, parse, run, users};
+use std::sync::Arc;
 
-/// A statement that was read and analysed.
+/// One TCP connection.
+#[derive(Debug)]
+pub struct Connection {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) session: Option<Session>,
+}
+
+/// A statement that was parsed and analysed.
 #[derive(Clone, Debug)]
 pub(crate) struct Prepared {
     statement: Statement,
-    /// Types of the parameters; undefined where nothing says.
+    /// Types of the parameters; undefined if unknown.
     pub(crate) parameters: Vec<Type>,
-    /// Names and types of what it gives; none if it gives a count.
+    /// Names and types of its columns; none if it gives a count.
     pub(crate) columns: Option<Vec<(String, Type)>>,
 }
 
 impl Prepared {
-    /// Whether CrateDB puts its execution off until the end of a batch.
+    /// Returns whether CrateDB delays its execution until the end of a batch.
     pub(crate) fn is_write(&self) -> bool {
         !matches!(
             self.statement,
@@ -35,12 +45,12 @@ impl Prepared {
         )
     }
 
-    /// Whether it is one that takes rows of arguments.
+    /// Returns whether it takes rows of arguments.
     pub(crate) fn takes_rows(&self) -> bool {
         matches!(self.statement, Statement::Insert(_) | Statement::Update { .. } | Statement::Delete { .. })
     }
 
-    /// What it is to a session, if it has no effect on data.
+    /// Returns its meaning for a session, if it has no effect on data.
     pub(crate) fn ignored(&self) -> Option<Ignored> {
         match self.statement {
             Statement::Ignored(ignored) => Some(ignored),
@@ -50,12 +60,12 @@ impl Prepared {
 }
 
 impl Engine {
-    /// Whether somebody of this name can connect.
+    /// Returns whether there is a user of this name.
     pub(crate) fn has_user(&self, name: &str) -> bool {
         users::is_superuser(name) || self.state().users.contains_key(name)
     }
 
-    /// Whether this is the password of a user who has one.
+    /// Returns whether this is the password of a user who has one.
     pub(crate) fn knows(&self, name: &str, password: &str) -> bool {
         let state = self.state();
         let known = state.users.get(name).and_then(|user| user.password.as_ref());
@@ -63,13 +73,35 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// Opens a new connection, which is a session of its own.
+    pub fn connect(self: &Arc<Self>) -> Connection {
+        Connection { engine: self.clone(), session: None }
+    }
+}
+
 impl Connection {
-    /// Begins a session as this user.
-    pub(crate) fn open(&mut self, user: &str, schema: Option<&str>) {
-        http::open_session(self, user, schema);
+    pub(crate) fn version(&self) -> &str {
+        self.engine.version()
     }
 
-    /// As `SET search_path` does, but before the first statement.
+    pub(crate) fn is_to(&self, engine: &Arc<Engine>) -> bool {
+        Arc::ptr_eq(&self.engine, engine)
+    }
+
+    /// Begins a session as this user, unless it is the session's user. The schema counts only when a session begins.
+    pub(crate) fn open(&mut self, user: &str, schema: Option<&str>) {
+        if self.session.as_ref().is_some_and(|s| s.user == user) {
+            return;
+        }
+        let mut session = Session::new(user, schema);
+        if let Some(path) = self.engine.state().users.get(user).and_then(|u| u.search_path.clone()) {
+            session.path = path;
+        }
+        self.session = Some(session);
+    }
+
+    /// Sets a setting as `SET` does, but before the first statement.
     pub(crate) fn set(&mut self, name: &str, value: &str) -> Result<()> {
         match &mut self.session {
             Some(session) => session.set(name, &[Value::text(value)]),
@@ -77,7 +109,7 @@ impl Connection {
         }
     }
 
-    /// The value SHOW gives.
+    /// Returns the value that SHOW gives.
     pub(crate) fn show(&self, name: &str) -> Option<String> {
         match self.session.as_ref()?.show(name) {
             Ok(Value::Text(text)) => Some(text),
@@ -85,7 +117,7 @@ impl Connection {
         }
     }
 
-    /// Reads statements that are separated by `;`.
+    /// Parses statements that are separated by `;`.
     pub(crate) fn read(&self, text: &str) -> Result<Vec<Statement>> {
         check_length(text)?;
         let statements = parse::statements(text)?;
@@ -93,14 +125,14 @@ impl Connection {
         Ok(statements)
     }
 
-    /// Reads one statement; `hints` are the types the client says its parameters have.
+    /// Parses one statement. `hints` are the client's types of the parameters.
     pub(crate) fn prepare(&self, text: &str, hints: &[Type]) -> Result<Prepared> {
         check_length(text)?;
         let statement = run::read(&self.engine, text)?;
         self.describe(statement, hints, parse::parameters(text)?)
     }
 
-    /// Analyses a statement with so many parameters.
+    /// Analyses a statement with this number of parameters.
     pub(crate) fn describe(&self, statement: Statement, hints: &[Type], parameters: usize) -> Result<Prepared> {
         let Some(session) = &self.session else { return Err(refuse("no session")) };
         let open = Parameters { hints: hints.to_vec(), ..Parameters::default() };
@@ -122,7 +154,7 @@ impl Connection {
                     dml::check_update(&context, table, &[], filter.as_ref())?;
                     None
                 }
-                // No columns are something else than no rows.
+                // An empty list of columns differs from a count.
                 Statement::Nothing => Some(vec![]),
                 _ if parameters > 0 => return Err(refuse("a parameter in this statement")),
                 _ => None,
@@ -158,7 +190,7 @@ impl Connection {
         if same { Ok(outcome) } else { Err(refuse("a result whose types follow from its parameters' values")) }
     }
 
-    /// Runs a statement once for each row of values: what is wrong with one row is that row's failure.
+    /// Runs a statement once for each row of values. An error of one row fails only that row.
     pub(crate) fn execute_rows(&self, prepared: &Prepared, rows: &[Vec<Value>]) -> Result<Vec<Result<i64, SqlError>>> {
         let rows = rows.iter().map(|row| arguments(prepared, row)).collect::<Result<Vec<_>>>()?;
         let Some(session) = &self.session else { return Err(refuse("no session")) };
@@ -177,7 +209,7 @@ fn arguments(prepared: &Prepared, values: &[Value]) -> Result<Vec<(Value, Type)>
     Ok(values.iter().cloned().zip(prepared.parameters.iter().cloned()).collect())
 }
 
-/// The types of so many parameters. One that has none where CrateDB would find one is refused.
+/// Returns the types of this number of parameters. A parameter without a type is refused where CrateDB would find one.
 fn types(open: &Parameters, count: usize) -> Result<Vec<Type>> {
     let met = open.met.borrow();
     if let Some((number, _)) = met.last_key_value().filter(|(number, _)| **number > count) {

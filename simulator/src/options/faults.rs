@@ -2,20 +2,16 @@
 
 use std::fmt::Write;
 use std::str::FromStr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 
+use super::BadOption;
 use crate::fault::Fault;
-use crate::gateway::Gateway;
-use crate::options::BadOption;
-use crate::shared::Shared;
-use crate::state::faults::Plan;
-use crate::state::operation::Effect;
-use crate::state::{Pace, State};
+use crate::state::Pace;
+use crate::state::faults::FaultPlan;
 
-/// Something that goes wrong: of the transport, or of one cluster.
+/// A fault: of the transport, or of one cluster.
 ///
 /// ```
 /// use cratedb_cloud_simulator::FaultOptions;
@@ -25,19 +21,19 @@ use crate::state::{Pace, State};
 /// # Ok::<(), cratedb_cloud_simulator::BadOption>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct FaultOptions(Kind);
+pub struct FaultOptions(pub(crate) Target);
 
 #[derive(Clone, Debug)]
-enum Kind {
+pub(crate) enum Target {
     Transport(Fault),
     Cluster { cluster: String, trouble: Trouble },
 }
 
-/// What happens to a cluster.
+/// A fault of a cluster.
 #[derive(Clone, Debug)]
-enum Trouble {
-    Operation(Plan),
-    Job(Plan),
+pub(crate) enum Trouble {
+    Operation(FaultPlan),
+    Job(FaultPlan),
     Foreign(String, Pace),
     FrozenHealth,
     NotReadyFor(Duration),
@@ -45,7 +41,7 @@ enum Trouble {
     MixedConnections,
 }
 
-/// These take everything that follows, commas too.
+/// The values of these names are the rest of the text, with commas.
 const TO_THE_END: [&str; 3] = ["fail", "fail_job", "body"];
 const TRANSPORT: &str = "method=, path=, status=, body=, conflict, hang, drop, delay=, after=, times=";
 const CLUSTER: &str = "fail=MESSAGE, hold, lose, hide, fail_job=MESSAGE, hold_job, foreign=TYPE (with time=), \
@@ -71,7 +67,7 @@ impl FromStr for FaultOptions {
 }
 
 impl FaultOptions {
-    /// From an object with the same names.
+    /// Reads an object with the same names.
     pub(crate) fn from_json(body: &Value) -> Result<Self, BadOption> {
         let Some(object) = body.as_object() else {
             return Err(BadOption::text(&format!(
@@ -85,62 +81,14 @@ impl FaultOptions {
     fn of(pairs: Pairs) -> Result<Self, BadOption> {
         let cluster = pairs.iter().position(|(name, _)| name == "cluster");
         Ok(Self(match cluster {
-            None => Kind::Transport(transport(&pairs)?),
+            None => Target::Transport(transport(&pairs)?),
             Some(at) => {
                 let mut pairs = pairs;
                 let (_, cluster) = pairs.remove(at);
-                Kind::Cluster { cluster, trouble: trouble(&pairs)? }
+                Target::Cluster { cluster, trouble: trouble(&pairs)? }
             }
         }))
     }
-
-    /// Sets it; an error if there is no such cluster, or if that is busy.
-    pub(crate) fn apply(&self, shared: &Arc<Shared>) -> Result<(), String> {
-        let (cluster, trouble) = match &self.0 {
-            Kind::Transport(fault) => {
-                shared.faults().add(fault.clone());
-                return Ok(());
-            }
-            Kind::Cluster { cluster, trouble } => (cluster.as_str(), trouble),
-        };
-        match trouble {
-            // The cluster may be one that is not deployed yet.
-            Trouble::Operation(plan) => shared.change(|state, _| state.plan(cluster, plan.clone())),
-            Trouble::Job(plan) => shared.change(|state, _| state.plan_job(cluster, plan.clone())),
-            Trouble::Foreign(kind, pace) => {
-                let effect = Effect::Foreign(kind.clone());
-                known(shared, cluster)?;
-                if !shared.change(|state, now| state.foreign(now, cluster, effect, *pace)) {
-                    return Err(format!("cluster `{cluster}` is busy"));
-                }
-            }
-            Trouble::FrozenHealth => {
-                known(shared, cluster)?;
-                shared.change(|state, now| state.freeze_health(now, cluster, true));
-            }
-            Trouble::NotReadyFor(time) => gateway(shared, cluster)?.switch(|switches| switches.not_ready_for = *time),
-            Trouble::NotReadyRequests(n) => {
-                gateway(shared, cluster)?.switch(|switches| switches.not_ready_requests = *n)
-            }
-            Trouble::MixedConnections => gateway(shared, cluster)?.switch(|switches| switches.mixing = true),
-        }
-        Ok(())
-    }
-}
-
-/// The id of a cluster by id or name, or which there are.
-pub(crate) fn known(shared: &Shared, cluster: &str) -> Result<String, String> {
-    let found = |state: &State| state.find(cluster).map(|one| one.id.clone());
-    shared.look(found).ok_or_else(|| {
-        let names =
-            shared.look(|state| state.clusters().iter().map(|one| format!("`{}`", one.name)).collect::<Vec<_>>());
-        format!("there is no cluster `{cluster}`; there are [{}]", names.join(", "))
-    })
-}
-
-fn gateway(shared: &Shared, cluster: &str) -> Result<Arc<Gateway>, String> {
-    let id = known(shared, cluster)?;
-    shared.gateway(&id).ok_or_else(|| format!("cluster `{cluster}` is gone"))
 }
 
 fn transport(pairs: &Pairs) -> Result<Fault, BadOption> {
@@ -185,14 +133,14 @@ fn trouble(pairs: &Pairs) -> Result<Trouble, BadOption> {
     let [(name, value)] = others[..] else {
         return Err(BadOption::text(&format!("a fault of a cluster is one of: {CLUSTER}")));
     };
-    let plan = |plan: Plan| Ok(Trouble::Operation(plan));
+    let plan = |plan: FaultPlan| Ok(Trouble::Operation(plan));
     match name.as_str() {
-        "fail" => plan(Plan { failure: Some(value.clone()), ..Plan::default() }),
-        "hold" => plan(Plan { held: true, ..Plan::default() }),
-        "lose" => plan(Plan { lost: true, ..Plan::default() }),
-        "hide" => plan(Plan { hidden: true, ..Plan::default() }),
-        "fail_job" => Ok(Trouble::Job(Plan { failure: Some(value.clone()), ..Plan::default() })),
-        "hold_job" => Ok(Trouble::Job(Plan { held: true, ..Plan::default() })),
+        "fail" => plan(FaultPlan { failure: Some(value.clone()), ..FaultPlan::default() }),
+        "hold" => plan(FaultPlan { held: true, ..FaultPlan::default() }),
+        "lose" => plan(FaultPlan { lost: true, ..FaultPlan::default() }),
+        "hide" => plan(FaultPlan { hidden: true, ..FaultPlan::default() }),
+        "fail_job" => Ok(Trouble::Job(FaultPlan { failure: Some(value.clone()), ..FaultPlan::default() })),
+        "hold_job" => Ok(Trouble::Job(FaultPlan { held: true, ..FaultPlan::default() })),
         "foreign" => Ok(Trouble::Foreign(value.clone(), time.map_or(Pace::Explicit, Pace::Auto))),
         "freeze_health" => Ok(Trouble::FrozenHealth),
         "not_ready" => Ok(Trouble::NotReadyFor(duration("not_ready", value)?)),
@@ -219,7 +167,7 @@ fn number(name: &str, text: &str, range: std::ops::RangeInclusive<u32>) -> Resul
     read.ok_or_else(|| BadOption::new(name, text, &accepted))
 }
 
-/// A time with its unit, as everywhere on the command line.
+/// Reads a duration with its unit, as everywhere on the command line.
 pub(crate) fn duration(name: &str, text: &str) -> Result<Duration, BadOption> {
     let bare = text.parse::<f64>().is_ok();
     let read = humantime::parse_duration(text).ok().filter(|_| !bare);
@@ -238,7 +186,7 @@ mod tests {
     #[test]
     fn a_message_may_have_commas_and_equals_signs() {
         let FaultOptions(kind) = "cluster=ci,fail=no capacity, sorry: a=b".parse().unwrap();
-        let Kind::Cluster { cluster, trouble: Trouble::Operation(plan) } = kind else { panic!("{kind:?}") };
+        let Target::Cluster { cluster, trouble: Trouble::Operation(plan) } = kind else { panic!("{kind:?}") };
         assert_eq!((cluster.as_str(), plan.failure.as_deref()), ("ci", Some("no capacity, sorry: a=b")));
     }
 

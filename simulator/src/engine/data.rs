@@ -1,23 +1,94 @@
-//! Copies of a cluster's data: what a snapshot keeps and a restore brings back.
+//! All the data of an engine: in the form of the file, and as copies for snapshots and restores.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use super::Engine;
-use super::state::{Relation, State, User};
-use super::store::Table;
+use super::instance::{Engine, EngineOptions};
+use super::persist::intern;
+use super::state::{EngineState, Relation, User, View};
+use super::store::{KeptTable, Table};
 use super::value::Value;
 use crate::state::snapshots::{Restore, Tables};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-/// Everything that was there at a moment, refreshed or not.
-#[derive(Debug)]
-pub(crate) struct Copy {
-    pub(super) relations: BTreeMap<String, BTreeMap<String, Relation>>,
-    pub(super) schemas: BTreeSet<String>,
-    pub(super) users: BTreeMap<String, User>,
-    pub(super) settings: BTreeMap<&'static str, Value>,
+/// Everything of one engine, or of one snapshot.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Data {
+    tables: Vec<(String, String, KeptTable)>,
+    views: Vec<(String, String, View)>,
+    schemas: BTreeSet<String>,
+    users: BTreeMap<String, User>,
+    settings: Vec<(String, Value)>,
 }
 
-/// A backup flushes first, so that searches in what is restored see all of it.
+type Relations = BTreeMap<String, BTreeMap<String, Relation>>;
+
+impl Data {
+    fn of(
+        relations: &Relations,
+        schemas: &BTreeSet<String>,
+        users: &BTreeMap<String, User>,
+        settings: &BTreeMap<&'static str, Value>,
+    ) -> Self {
+        let mut data = Self { schemas: schemas.clone(), users: users.clone(), ..Self::default() };
+        data.settings = settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        for (schema, all) in relations {
+            for (name, relation) in all {
+                let (schema, name) = (schema.clone(), name.clone());
+                match relation {
+                    Relation::Table(table) => data.tables.push((schema, name, table.keep())),
+                    Relation::View(view) => data.views.push((schema, name, (**view).clone())),
+                }
+            }
+        }
+        data
+    }
+
+    fn into_state(self) -> EngineState {
+        let mut state = EngineState { schemas: self.schemas, users: self.users, ..EngineState::default() };
+        state.settings = self.settings.into_iter().map(|(name, value)| (intern(&name), value)).collect();
+        for (schema, name, kept) in self.tables {
+            state.add(&schema, &name, Relation::Table(Box::new(Table::of(kept))));
+        }
+        for (schema, name, view) in self.views {
+            state.add(&schema, &name, Relation::View(Box::new(view)));
+        }
+        state
+    }
+}
+
+impl Engine {
+    pub(crate) fn keep(&self) -> Data {
+        let state = self.state();
+        Data::of(&state.relations, &state.schemas, &state.users, &state.settings)
+    }
+
+    /// Makes an engine with the kept data of another one.
+    pub(crate) fn with(options: EngineOptions, data: Data) -> Arc<Self> {
+        Self::of(options, data.into_state())
+    }
+}
+
+impl Copy {
+    pub(crate) fn keep(&self) -> Data {
+        Data::of(&self.relations, &self.schemas, &self.users, &self.settings)
+    }
+
+    pub(crate) fn of(data: Data) -> Self {
+        let EngineState { relations, schemas, users, settings, .. } = data.into_state();
+        Self { relations, schemas, users, settings }
+    }
+}
+
+/// All data at one moment, refreshed or not.
+#[derive(Debug)]
+pub(crate) struct Copy {
+    relations: BTreeMap<String, BTreeMap<String, Relation>>,
+    schemas: BTreeSet<String>,
+    users: BTreeMap<String, User>,
+    settings: BTreeMap<&'static str, Value>,
+}
+
+/// Copies a table. A backup flushes first, so that searches in restored tables see all rows.
 fn copied(table: &Table) -> Table {
     let mut copy = table.snapshot();
     copy.refresh();
@@ -32,7 +103,7 @@ fn copied_relation(relation: &Relation) -> Relation {
 }
 
 impl Engine {
-    /// A copy of everything.
+    /// Copies everything.
     pub(crate) fn copy(&self) -> Copy {
         let state = self.state();
         let copied = |relations: &BTreeMap<String, Relation>| {
@@ -46,7 +117,7 @@ impl Engine {
         }
     }
 
-    /// Brings back what is wanted of a copy, all or nothing. Relations that are there are not replaced.
+    /// Restores parts of a copy, all or nothing. Existing relations are not replaced.
     pub(crate) fn restore(&self, copy: &Copy, wanted: &Restore) -> Result<(), String> {
         let found = copy.wanted(wanted)?;
         let mut state = self.state();
@@ -66,7 +137,7 @@ impl Engine {
 }
 
 impl Copy {
-    /// Full names of its tables.
+    /// Returns the full names of its tables.
     pub(crate) fn tables(&self) -> Vec<String> {
         let all =
             self.relations.iter().flat_map(|(schema, all)| all.iter().map(move |(name, one)| (schema, name, one)));
@@ -94,8 +165,8 @@ impl Copy {
         Ok(found.map(|(schema, name, one)| (schema.clone(), name.clone(), copied_relation(one))).collect())
     }
 
-    /// Users that are there stay as they are.
-    fn restore_cluster(&self, state: &mut State, wanted: &Restore) {
+    /// Restores users and settings. Existing users stay as they are.
+    fn restore_cluster(&self, state: &mut EngineState, wanted: &Restore) {
         if wanted.users {
             for (name, user) in &self.users {
                 state.users.entry(name.clone()).or_insert_with(|| user.clone());
