@@ -1,6 +1,6 @@
 //! `list`, `info`, `start`, `stop`, and how a cluster is shown.
 
-use cratedb_test::cloud::model::Cluster;
+use cratedb_test::cloud::model::ClusterInfo;
 
 use crate::arguments::{List, Start};
 use crate::context::Context;
@@ -23,7 +23,7 @@ pub(super) async fn list(context: &Context, list: &List) -> Result<Document, Fai
     Document::new(&clusters, People::Rows(Rows { columns, rows: clusters.iter().map(row).collect() }))
 }
 
-fn row(cluster: &Cluster) -> Vec<Cell> {
+fn row(cluster: &ClusterInfo) -> Vec<Cell> {
     let text = |text: &String| Cell::Text(text.clone());
     vec![
         text(&cluster.name),
@@ -63,7 +63,7 @@ pub(super) async fn stop(context: &Context) -> Result<Document, Failure> {
 }
 
 /// A cluster as a result.
-pub(super) fn shown(cluster: &Cluster) -> Result<Document, Failure> {
+pub(super) fn shown(cluster: &ClusterInfo) -> Result<Document, Failure> {
     let last = cluster.last_async_operation.as_ref();
     let facts = vec![
         ("name", cluster.name.clone()),
@@ -83,7 +83,7 @@ pub(super) fn shown(cluster: &Cluster) -> Result<Document, Failure> {
 }
 
 /// What a cluster is doing, in one or two words.
-pub(super) fn state(cluster: &Cluster) -> String {
+pub(super) fn state(cluster: &ClusterInfo) -> String {
     match (cluster.busy(), cluster.suspended) {
         // Suspending and resuming are the same operation; the flag flips at its end.
         (Some("SUSPEND"), true) => "resuming".to_owned(),
@@ -96,7 +96,7 @@ pub(super) fn state(cluster: &Cluster) -> String {
 }
 
 /// What the service says of a cluster that runs. It trails the operations by up to a minute.
-fn health(cluster: &Cluster) -> &str {
+fn health(cluster: &ClusterInfo) -> &str {
     match (cluster.suspended, cluster.health.status.as_str()) {
         (true, _) | (_, "SUSPENDED") => "",
         (false, health) => health,
