@@ -88,7 +88,6 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// Reports whether this is the background thread.
-#[cfg_attr(not(feature = "harness"), allow(dead_code))]
 pub(crate) fn is_background() -> bool {
     IS_BACKGROUND.get()
 }

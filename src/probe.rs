@@ -15,6 +15,8 @@ pub(crate) enum Patience {
     Answering,
     /// A server that was just resumed or started: a refused connection means "not yet".
     Starting,
+    /// The same for a caller that needs no separate schemas.
+    StartingForOne,
     /// The same for a server without data, which is certain to become green.
     Empty,
 }
@@ -22,12 +24,11 @@ pub(crate) enum Patience {
 /// A server that is ready answers these small queries at once. One that doesn't is asked again on a new connection.
 const LIMITS: HttpLimits = HttpLimits { connect: Duration::from_secs(5), silence: Duration::from_secs(10) };
 
-/// Waits until `url` answers SQL, and returns its version. For tests.
+/// Waits until `url` answers SQL, and returns its version.
 ///
 /// The schema of a test comes from a header that CrateDB reads once for each connection. So this asks for the current
 /// schema on two connections in turn: a proxy that shares its own connections between clients would give tests each
 /// other's tables, and is refused here. A server that was just started on this machine has no proxy.
-#[cfg(feature = "harness")]
 pub(crate) async fn answers_sql(
     url: &str,
     wallet: &Wallet,
@@ -35,38 +36,20 @@ pub(crate) async fn answers_sql(
     deadline: Instant,
     told: impl Fn(String),
 ) -> Result<Version> {
-    wait_for(url, wallet, patience, patience != Patience::Empty, deadline, told).await
-}
-
-/// Waits until `url` answers SQL. For callers that don't need separate schemas.
-#[cfg(feature = "cloud")]
-pub(crate) async fn answers(url: &str, wallet: &Wallet, deadline: Instant, told: impl Fn(String)) -> Result<Version> {
-    wait_for(url, wallet, Patience::Starting, false, deadline, told).await
-}
-
-async fn wait_for(
-    url: &str,
-    wallet: &Wallet,
-    patience: Patience,
-    keep_apart: bool,
-    deadline: Instant,
-    told: impl Fn(String),
-) -> Result<Version> {
     let schedule = if patience == Patience::Empty { wait::LOCAL } else { wait::SERVER };
-    let look =
-        || async { wait::tolerate(|error| is_passing(error, patience), look(url, wallet, patience, keep_apart).await) };
+    let look = || async { wait::tolerate(|error| is_passing(error, patience), look(url, wallet, patience).await) };
     let told = |status: &str| told(format!("waiting for SQL at {url}: {status}"));
     wait::until(&format!("SQL at {url}"), schedule, deadline, told, look).await
 }
 
-async fn look(url: &str, wallet: &Wallet, patience: Patience, keep_apart: bool) -> Result<Look<Version>> {
+async fn look(url: &str, wallet: &Wallet, patience: Patience) -> Result<Look<Version>> {
     // With a schema from the start: a proxy that mixes sessions keeps that of the first request for all that follow.
     let client = SqlClient::with_limits(url, Some(SCHEMAS[0]), wallet.clone(), LIMITS)?;
     let version = client.version().await?;
     if let Some(why) = unfit(&client, patience).await? {
         return Ok(Look::NotYet(why));
     }
-    if keep_apart {
+    if matches!(patience, Patience::Answering | Patience::Starting) {
         sessions_are_kept_apart(url, wallet).await?;
     }
     Ok(Look::Ready(version))

@@ -23,7 +23,5 @@ pub(crate) use cell::RawObject;
 pub(crate) use client::SqlClient as Client;
 pub(crate) use client::{SqlClient, quoted, refresh};
 pub(crate) use failure::{Statement, code, excerpt};
-pub(crate) use lexer::split;
-#[cfg(feature = "harness")]
-pub(crate) use lexer::{Token, tokens, without_leading_comments, without_texts};
+pub(crate) use lexer::{Token, split, tokens, without_leading_comments, without_texts};
 pub(crate) use wallet::{Credentials, Renewal, Renewer, Wallet};

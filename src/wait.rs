@@ -1,8 +1,5 @@
 //! Polls until something is ready or a deadline passes. The error says what was seen last.
 
-// Each provider uses other parts of this.
-#![cfg_attr(not(all(feature = "cloud", feature = "container", feature = "process")), allow(dead_code))]
-
 use std::future::Future;
 use std::time::{Duration, Instant};
 

@@ -75,15 +75,35 @@ impl Auth {
     /// Takes over the token from an answer to a request that used `used`. Does nothing for API keys: `croud` takes over
     /// the token there too, and from then on no longer uses the key.
     pub(super) fn hear(&self, used: Option<&Secret>, headers: &HeaderMap) {
-        if let (Self::Session(session), Some(used), Some(fresh)) = (self, used, session_cookie(headers)) {
-            session.replace(used, fresh);
+        let (Self::Session(session), Some(used), Some(fresh)) = (self, used, session_cookie(headers)) else { return };
+        let mut tokens = session.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        // A late answer to a request with an older token must not undo the last replacement.
+        if tokens.current != *used || fresh == *used {
+            return;
+        }
+        tokens.adopt(fresh.clone());
+        if let Some(profile) = &session.profile {
+            // A token that can't be stored is still good for this process.
+            if let Err(error) = keep(profile, used, &fresh) {
+                tracing::warn!("the new token of the login is not kept: {error}");
+            }
         }
     }
 
     /// Reports whether another process has replaced the token, in which case the request is worth another attempt.
     pub(super) fn reload(&self, used: Option<&Secret>) -> bool {
-        match (self, used) {
-            (Self::Session(session), Some(used)) => session.reload(used),
+        let (Self::Session(session), Some(used)) = (self, used) else { return false };
+        let mut tokens = session.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        if tokens.current != *used {
+            return true;
+        }
+        let Some(profile) = &session.profile else { return false };
+        let on_disk = ProfileFile::load(&profile.file).ok().and_then(|file| file.profile(&profile.name));
+        match on_disk.as_ref().and_then(|profile| profile.token()) {
+            Some(token) if token != used && !tokens.earlier.contains(token) => {
+                tokens.adopt(token.clone());
+                true
+            }
             _ => false,
         }
     }
@@ -130,37 +150,6 @@ impl Auth {
 impl LoginCookie {
     fn current(&self) -> Secret {
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner).current.clone()
-    }
-
-    fn replace(&self, used: &Secret, fresh: Secret) {
-        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        // A late answer to a request with an older token must not undo the last replacement.
-        if tokens.current != *used || fresh == *used {
-            return;
-        }
-        tokens.adopt(fresh.clone());
-        if let Some(profile) = &self.profile {
-            // A token that can't be stored is still good for this process.
-            if let Err(error) = keep(profile, used, &fresh) {
-                tracing::warn!("the new token of the login is not kept: {error}");
-            }
-        }
-    }
-
-    fn reload(&self, used: &Secret) -> bool {
-        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        if tokens.current != *used {
-            return true;
-        }
-        let Some(profile) = &self.profile else { return false };
-        let on_disk = ProfileFile::load(&profile.file).ok().and_then(|file| file.profile(&profile.name));
-        match on_disk.as_ref().and_then(|profile| profile.token()) {
-            Some(token) if token != used && !tokens.earlier.contains(token) => {
-                tokens.adopt(token.clone());
-                true
-            }
-            _ => false,
-        }
     }
 }
 

@@ -134,19 +134,11 @@ impl ProfileFile {
 
     /// Returns the content that `croud` assumes for a missing file.
     fn empty(path: PathBuf) -> Self {
-        let mut profile = Mapping::new();
-        for name in ["auth-token", "key", "secret"] {
-            profile.insert(name.into(), Value::Null);
-        }
-        profile.insert("endpoint".into(), CLOUD_ENDPOINT.into());
-        profile.insert("region".into(), "_any_".into());
-        let mut profiles = Mapping::new();
-        profiles.insert(DEFAULT_PROFILE.into(), profile.into());
-        let mut content = Mapping::new();
-        content.insert("default-format".into(), "table".into());
-        content.insert("current-profile".into(), DEFAULT_PROFILE.into());
-        content.insert("profiles".into(), profiles.into());
-        Self { path, content }
+        let text = format!(
+            "default-format: table\ncurrent-profile: {DEFAULT_PROFILE}\nprofiles: {{ {DEFAULT_PROFILE}: \
+             {{ auth-token: null, key: null, secret: null, endpoint: '{CLOUD_ENDPOINT}', region: _any_ }} }}"
+        );
+        Self { path, content: yaml_serde::from_str(&text).expect("valid YAML") }
     }
 
     /// Checks the parts that everything else here relies on.
@@ -211,7 +203,7 @@ impl ProfileFile {
     pub fn set_session(&mut self, token: &str, organization_id: Option<&str>) {
         let name = self.current().name;
         self.set(&name, "auth-token", token.into());
-        self.set(&name, "organization-id", organization_id.map_or(Value::Null, Value::from));
+        self.set_organization(organization_id);
     }
 
     /// Sets the login of a client in the current profile, including a token that an answer replaced. Does nothing if

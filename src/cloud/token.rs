@@ -22,13 +22,8 @@ const AGAIN: i64 = 30;
 /// Expired entries are removed once there are so many entries.
 const MANY: usize = 64;
 
-/// Endpoint, user and cluster: a token of one must never be used for another.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct TokenKey {
-    endpoint: String,
-    principal: String,
-    cluster: String,
-}
+/// The tokens by endpoint, user and cluster: a token of one must never be used for another.
+type ClusterTokens = HashMap<(String, String, String), ClusterToken>;
 
 /// The token of one cluster for one user.
 #[derive(Clone)]
@@ -44,12 +39,8 @@ struct TokenInner {
 
 /// Returns the token of a cluster for this client's user, which is requested at its first use.
 pub(super) fn token(client: &Client, cluster: &str) -> ClusterToken {
-    static TOKENS: LazyLock<Mutex<HashMap<TokenKey, ClusterToken>>> = LazyLock::new(Mutex::default);
-    let key = TokenKey {
-        endpoint: client.endpoint().to_owned(),
-        principal: client.principal().to_owned(),
-        cluster: cluster.to_owned(),
-    };
+    static TOKENS: LazyLock<Mutex<ClusterTokens>> = LazyLock::new(Mutex::default);
+    let key = (client.endpoint().to_owned(), client.principal().to_owned(), cluster.to_owned());
     let mut tokens = TOKENS.lock().unwrap_or_else(PoisonError::into_inner);
     if tokens.len() > MANY {
         tokens.retain(|_, token| token.is_good_for(Duration::ZERO));

@@ -73,6 +73,10 @@ impl Answer {
 
     /// Returns all cells as they were written.
     pub(crate) fn cells(&self, statement: Statement<'_>) -> Result<Vec<Vec<Box<RawValue>>>> {
+        self.parsed(statement)
+    }
+
+    fn parsed<'a, T: Deserialize<'a>>(&'a self, statement: Statement<'_>) -> Result<T> {
         serde_json::from_str(self.rows.get()).map_err(|error| {
             statement.failed(Kind::Decode).because("the rows of the answer can't be read").because_of(&error)
         })
@@ -99,9 +103,7 @@ impl Answer {
                 .because("it was executed, and it is of a kind that returns no rows")
                 .hint("use `execute` for it"));
         }
-        let rows: Vec<Vec<&RawValue>> = serde_json::from_str(self.rows.get()).map_err(|error| {
-            statement.failed(Kind::Decode).because("the rows of the answer can't be read").because_of(&error)
-        })?;
+        let rows: Vec<Vec<&RawValue>> = self.parsed(statement)?;
         let mut values = Vec::with_capacity(rows.len());
         for (index, cells) in rows.iter().enumerate() {
             let value = Row::new(&self.columns, cells).and_then(&read);
@@ -246,12 +248,6 @@ struct BulkResult {
     error_message: Option<String>,
 }
 
-impl BulkAnswer {
-    pub(crate) fn read(body: &[u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice(body)
-    }
-}
-
 /// Returns the row counts, or an error that names the rows that failed.
 pub(crate) fn counts(answer: BulkAnswer, statement: Statement<'_>, sent: usize, status: u16) -> Result<Vec<u64>> {
     let results = answer.results;
@@ -314,7 +310,7 @@ mod tests {
         assert_eq!(names, ["INTEGER", "ARRAY(TEXT)", "ARRAY(ARRAY(INTEGER))", "type 77", "of unknown type"]);
     }
     fn counts_of(json: &str, sent: usize) -> Result<Vec<u64>> {
-        counts(BulkAnswer::read(json.as_bytes()).unwrap(), Statement::new("INSERT INTO t VALUES (?)"), sent, 200)
+        counts(serde_json::from_str(json).unwrap(), Statement::new("INSERT INTO t VALUES (?)"), sent, 200)
     }
 
     #[test]

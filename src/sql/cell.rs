@@ -52,10 +52,6 @@ impl<'de> Cell<'de> {
         self.is_number() && !self.json.contains(['.', 'e', 'E'])
     }
 
-    fn string(self) -> Result<String, Error> {
-        self.parsed()
-    }
-
     fn parsed<T: de::Deserialize<'de>>(self) -> Result<T, Error> {
         serde_json::from_str(self.json).map_err(Error::custom)
     }
@@ -68,7 +64,7 @@ impl<'de> Cell<'de> {
             b't' => Unexpected::Bool(true),
             b'f' => Unexpected::Bool(false),
             b'"' => {
-                text = self.string()?;
+                text = self.parsed::<String>()?;
                 return Err(Error::invalid_type(Unexpected::Str(&excerpt(&text, VALUE_CHARS)), expected));
             }
             b'[' => Unexpected::Seq,
@@ -128,7 +124,7 @@ impl<'de> Cell<'de> {
     fn text(self) -> Result<Option<Cow<'de, str>>, Error> {
         let writing = self.kind.writing();
         if self.first() == b'"' {
-            return self.string().map(|text| Some(text.into()));
+            return self.parsed::<String>().map(|text| Some(text.into()));
         }
         if !self.is_number() {
             return Ok(None);
@@ -197,7 +193,7 @@ impl<'de> Deserializer<'de> for Cell<'de> {
         match self.first() {
             b'n' => visitor.visit_unit(),
             b't' | b'f' => self.deserialize_bool(visitor),
-            b'"' => visitor.visit_string(self.string()?),
+            b'"' => visitor.visit_string(self.parsed()?),
             b'[' => self.visit_elements(visitor),
             b'{' => visitor.visit_map(self.parsed::<RawObject<'de>>()?.entries()),
             _ if self.kind.writing() == Writing::Numeric => visitor.visit_str(self.json),
@@ -342,7 +338,7 @@ impl<'de> Deserializer<'de> for Cell<'de> {
         visitor: V,
     ) -> Result<V::Value, Error> {
         match self.first() {
-            b'"' => visitor.visit_enum(self.string()?.into_deserializer()),
+            b'"' => visitor.visit_enum(self.parsed::<String>()?.into_deserializer()),
             b'{' => visitor.visit_enum(self.variant()?),
             _ => self.mismatch(&visitor),
         }

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::answer::{self, Answer, BulkAnswer};
+use super::answer::{self, Answer};
 use super::bind::bind;
 use super::connections::{self, HttpLimits};
 use super::failure::{self, Statement, code};
@@ -111,7 +111,7 @@ impl SqlClient {
             }
             reply => reply?,
         };
-        let answer = BulkAnswer::read(&reply.body).map_err(|error| self.unreadable(&reply, statement, &error))?;
+        let answer = serde_json::from_slice(&reply.body).map_err(|error| self.unreadable(&reply, statement, &error))?;
         answer::counts(answer, statement, rows.len(), reply.status)
     }
 

@@ -22,7 +22,6 @@ pub(crate) mod code {
     pub(crate) const RELATION_UNKNOWN: i32 = 4041;
     /// `ProcessClusterEventTimeoutException`: it waited for 30 s behind more urgent tasks of the server and was not
     /// begun.
-    #[cfg_attr(not(feature = "harness"), allow(dead_code))]
     pub(crate) const NOT_ITS_TURN: i32 = 5034;
 }
 
@@ -94,7 +93,7 @@ pub(crate) fn no_answer(cause: reqwest::Error, statement: Statement<'_>, address
     if cause.is_connect() {
         let error = match kind {
             Kind::Timeout => error.because(format!("no connection to {address} within {}", in_words(limits.connect))),
-            _ => error.because(format!("no connection to {address}")).because_of(&root(&cause)),
+            _ => error.because(format!("no connection to {address}")).because(root(&cause)),
         };
         return error.hint("is the server running, and is this its HTTP address?");
     }
@@ -104,7 +103,7 @@ pub(crate) fn no_answer(cause: reqwest::Error, statement: Statement<'_>, address
             .hint("it may still be executing the statement: `SELECT id, stmt FROM sys.jobs` on the server tells"),
         _ => {
             let error = error.because(format!("the connection to {address} broke before the answer was complete"));
-            let error = error.because_of(&root(&cause));
+            let error = error.because(root(&cause));
             if statement.only_reads() {
                 error
             } else {
@@ -119,17 +118,13 @@ fn in_words(time: std::time::Duration) -> impl std::fmt::Display {
 }
 
 /// Returns the innermost cause: what the operating system or the TLS library reported, without the layers above it.
-fn root(error: &reqwest::Error) -> RootCause {
+fn root(error: &reqwest::Error) -> String {
     let mut cause: &(dyn std::error::Error + 'static) = error;
     while let Some(next) = cause.source() {
         cause = next;
     }
-    RootCause(cause.to_string())
+    cause.to_string()
 }
-
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct RootCause(String);
 
 #[derive(Deserialize)]
 struct ErrorBody {

@@ -45,7 +45,6 @@ fn statement_end(text: &str) -> usize {
 }
 
 /// Returns a statement without its texts, which may hold secrets, and without comments.
-#[cfg(feature = "harness")]
 pub(crate) fn without_texts(statement: &str) -> String {
     let shown = |(piece, part)| match piece {
         Piece::Text => "'…'",
@@ -56,7 +55,6 @@ pub(crate) fn without_texts(statement: &str) -> String {
 }
 
 /// A token of a statement, as far as they matter for the names that it uses.
-#[cfg(feature = "harness")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Token<'a> {
     /// A keyword, or a name without quotes.
@@ -68,7 +66,6 @@ pub(crate) enum Token<'a> {
     Sign(char),
 }
 
-#[cfg(feature = "harness")]
 impl Token<'_> {
     pub(crate) fn is(&self, keyword: &str) -> bool {
         matches!(self, Self::Word(word) if word.eq_ignore_ascii_case(keyword))
@@ -89,7 +86,6 @@ impl Token<'_> {
 }
 
 /// Returns all tokens of a text, without comments and blanks.
-#[cfg(feature = "harness")]
 pub(crate) fn tokens(text: &str) -> Vec<Token<'_>> {
     let mut tokens = Vec::new();
     let mut rest = text;
@@ -286,7 +282,6 @@ mod tests {
         assert_eq!(split("SELECT 1 /* a; b"), ["SELECT 1 /* a", "b"]);
     }
 
-    #[cfg(feature = "harness")]
     #[test]
     fn names_values_and_signs_are_told_apart() {
         use super::Token::*;
@@ -314,7 +309,6 @@ mod tests {
         assert_eq!(tokens(text), expected);
     }
 
-    #[cfg(feature = "harness")]
     #[test]
     fn a_word_that_ends_in_e_begins_no_string() {
         use super::Token::*;
@@ -357,7 +351,6 @@ mod tests {
             prop_assert!(split(rest).is_empty());
         }
 
-        #[cfg(feature = "harness")]
         #[test]
         fn any_text_has_tokens(text in "[ae.'\"`$\\\\;/*\n ß1-]{0,40}") {
             tokens(&text);

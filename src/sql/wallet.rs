@@ -40,12 +40,7 @@ struct WalletInner {
     current: RwLock<Credentials>,
     renewer: Option<Renewer>,
     /// Locked while a renewal is under way; keeps the last one that failed.
-    renewing: Mutex<Option<FailedRenewal>>,
-}
-
-struct FailedRenewal {
-    at: Instant,
-    error: Error,
+    renewing: Mutex<Option<(Instant, Error)>>,
 }
 
 impl Wallet {
@@ -79,8 +74,8 @@ impl Wallet {
         if current != *refused {
             return Ok(current);
         }
-        if let Some(failure) = last_failure.as_ref().filter(|failure| failure.at >= asked) {
-            return Err(failure.error.clone());
+        if let Some((_, error)) = last_failure.as_ref().filter(|(at, _)| *at >= asked) {
+            return Err(error.clone());
         }
         let Some(renewer) = &self.0.renewer else {
             return Err(
@@ -93,7 +88,7 @@ impl Wallet {
                 Ok(renewed)
             }
             Err(error) => {
-                *last_failure = Some(FailedRenewal { at: Instant::now(), error: error.clone() });
+                *last_failure = Some((Instant::now(), error.clone()));
                 Err(error)
             }
         }
