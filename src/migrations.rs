@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::cluster::Cluster;
 use crate::error::Result;
 use crate::keeper;
-use crate::sql::Client;
+use crate::sql::SqlClient;
 use crate::{seed, sql};
 
 /// The files of one directory, as the attribute found them.
@@ -93,7 +93,7 @@ impl Set {
         Ok(())
     }
 
-    async fn execute(&self, client: &Client) -> Result<()> {
+    async fn execute(&self, client: &SqlClient) -> Result<()> {
         for (name, text) in self.files {
             seed::execute(client, &self.path(name), seed::without_mark(text)).await?;
         }

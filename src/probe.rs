@@ -10,14 +10,14 @@ use crate::wait::{self, Look};
 
 /// The state in which a server counts as ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Patience {
+pub(crate) enum Readiness {
     /// A server that others run: it answers or it doesn't. If it says that it is starting, it is waited for.
     Answering,
     /// A server that was just resumed or started: a refused connection means "not yet".
     Starting,
-    /// The same for a caller that needs no separate schemas.
+    /// Like `Starting`, for a caller that needs no separate schemas.
     StartingForOne,
-    /// The same for a server without data, which is certain to become green.
+    /// Like `Starting`, for a server without data, which is certain to become green.
     Empty,
 }
 
@@ -32,31 +32,31 @@ const LIMITS: HttpLimits = HttpLimits { connect: Duration::from_secs(5), silence
 pub(crate) async fn answers_sql(
     url: &str,
     wallet: &Wallet,
-    patience: Patience,
+    patience: Readiness,
     deadline: Instant,
     told: impl Fn(String),
 ) -> Result<Version> {
-    let schedule = if patience == Patience::Empty { wait::LOCAL } else { wait::SERVER };
+    let schedule = if patience == Readiness::Empty { wait::LOCAL } else { wait::SERVER };
     let look = || async { wait::tolerate(|error| is_passing(error, patience), look(url, wallet, patience).await) };
     let told = |status: &str| told(format!("waiting for SQL at {url}: {status}"));
     wait::until(&format!("SQL at {url}"), schedule, deadline, told, look).await
 }
 
-async fn look(url: &str, wallet: &Wallet, patience: Patience) -> Result<Look<Version>> {
+async fn look(url: &str, wallet: &Wallet, patience: Readiness) -> Result<Look<Version>> {
     // With a schema from the start: a proxy that mixes sessions keeps that of the first request for all that follow.
     let client = SqlClient::with_limits(url, Some(SCHEMAS[0]), wallet.clone(), LIMITS)?;
     let version = client.version().await?;
     if let Some(why) = unfit(&client, patience).await? {
         return Ok(Look::NotYet(why));
     }
-    if matches!(patience, Patience::Answering | Patience::Starting) {
+    if matches!(patience, Readiness::Answering | Readiness::Starting) {
         sessions_are_kept_apart(url, wallet).await?;
     }
     Ok(Look::Ready(version))
 }
 
 /// Returns why a server that answers can't be used yet. Since 6.2 a server answers before it has recovered its state.
-async fn unfit(client: &SqlClient, patience: Patience) -> Result<Option<String>> {
+async fn unfit(client: &SqlClient, patience: Readiness) -> Result<Option<String>> {
     /// Before 6.0 this table does not exist, but a server that has not recovered answers 503. Or the user may not read
     /// it.
     const NOTHING_TO_LEARN: [i32; 3] = [code::NOT_AUTHORISED, code::MISSING_PRIVILEGE, code::RELATION_UNKNOWN];
@@ -65,7 +65,7 @@ async fn unfit(client: &SqlClient, patience: Patience) -> Result<Option<String>>
     let told = |(health, description): (String, Option<String>)| {
         let description = description.unwrap_or_default();
         // On a server that others use, data may be yellow or red for ever. Tests can run there all the same.
-        let unfit = description.contains("not recovered") || patience == Patience::Empty && health != "GREEN";
+        let unfit = description.contains("not recovered") || patience == Readiness::Empty && health != "GREEN";
         unfit.then(|| format!("the cluster is {health} {description}").trim_end().to_owned())
     };
     match health {
@@ -76,16 +76,16 @@ async fn unfit(client: &SqlClient, patience: Patience) -> Result<Option<String>>
 }
 
 /// Reports whether an error may pass with time.
-fn is_passing(error: &Error, patience: Patience) -> bool {
+fn is_passing(error: &Error, patience: Readiness) -> bool {
     // Before 6.2 a server without a master answers 500. A load balancer answers 404 for a host that it doesn't know
     // yet.
     match error.status() {
         Some(429 | 502..=504) => true,
-        Some(500 | 404) => patience != Patience::Answering && error.code().is_none_or(|code| code == 5000),
+        Some(500 | 404) => patience != Readiness::Answering && error.code().is_none_or(|code| code == 5000),
         // Between opening its sockets and its first cluster state, a real 6.4.3 answers `GET /` with a Java exception.
-        Some(400) => patience == Patience::Empty && error.code().is_none(),
+        Some(400) => patience == Readiness::Empty && error.code().is_none(),
         Some(_) => false,
-        None => patience != Patience::Answering && (error.is_transport() || error.is_timeout()),
+        None => patience != Readiness::Answering && (error.is_transport() || error.is_timeout()),
     }
 }
 
@@ -138,10 +138,10 @@ mod tests {
     #[test]
     fn what_a_server_says_while_it_starts_passes_and_a_refusal_does_not() {
         for (status, code) in [(503, None), (500, Some(5000)), (400, None)] {
-            assert!(is_passing(&answered(status, code), Patience::Empty), "{status} {code:?}");
+            assert!(is_passing(&answered(status, code), Readiness::Empty), "{status} {code:?}");
         }
-        assert!(!is_passing(&answered(400, Some(4000)), Patience::Empty));
-        assert!(!is_passing(&answered(401, None), Patience::Empty));
-        assert!(!is_passing(&answered(400, None), Patience::Starting));
+        assert!(!is_passing(&answered(400, Some(4000)), Readiness::Empty));
+        assert!(!is_passing(&answered(401, None), Readiness::Empty));
+        assert!(!is_passing(&answered(400, None), Readiness::Starting));
     }
 }

@@ -38,7 +38,7 @@ pub(crate) use crate::environment::CloudTarget;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 use crate::sql::Credentials;
-use crate::version::{Release, Version};
+use crate::version::{RequestedVersion, Version};
 
 /// Where the cluster comes from: made by settings, sent to the keeper by the first test of a session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -68,7 +68,7 @@ pub(crate) struct LocalTarget {
     /// Name and tag of the container image.
     pub(crate) image: String,
     /// What is asked for. None where `home` decides.
-    pub(crate) version: Option<Release>,
+    pub(crate) version: Option<RequestedVersion>,
     pub(crate) nodes: u32,
     /// Directory of the `Cargo.lock`, for people who look at labels.
     pub(crate) project: String,

@@ -220,7 +220,7 @@ impl Query {
 
 enum Way {
     #[cfg(feature = "harness")]
-    Client(sql::Client, std::sync::Arc<crate::cluster::Trace>),
+    Client(sql::SqlClient, std::sync::Arc<crate::cluster::Trace>),
     #[cfg(feature = "cloud")]
     Cloud(ManagedCluster),
 }

@@ -16,7 +16,7 @@ use crate::keeper::{Named, Policy, Spec};
 #[cfg(feature = "process")]
 use crate::provider::Origin;
 use crate::provider::{LocalKind, OnExit, Target, UrlTarget};
-use crate::version::Release;
+use crate::version::RequestedVersion;
 
 pub(crate) use self::key::target_of_key;
 
@@ -31,7 +31,7 @@ pub(crate) enum KeepSchema {
 /// What a test says of the cluster that it needs; it beats the settings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Wanted {
-    pub(crate) version: Option<Release>,
+    pub(crate) version: Option<RequestedVersion>,
     pub(crate) nodes: Option<u32>,
 }
 

@@ -19,8 +19,6 @@ mod wallet;
 pub(crate) use answer::Answer;
 pub(crate) use bind::{bind, bind_row};
 pub(crate) use cell::RawObject;
-#[cfg(feature = "harness")]
-pub(crate) use client::SqlClient as Client;
 pub(crate) use client::{SqlClient, quoted, refresh};
 pub(crate) use failure::{Statement, code, excerpt};
 pub(crate) use lexer::{Token, split, tokens, without_leading_comments, without_texts};

@@ -44,14 +44,14 @@ impl FromStr for Version {
 
 /// A version of CrateDB that is requested: `6.4.3`, or `6.4` for its newest patch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Release {
+pub(crate) struct RequestedVersion {
     pub(crate) major: u32,
     pub(crate) minor: u32,
     /// None for the newest patch.
     pub(crate) patch: Option<u32>,
 }
 
-impl Release {
+impl RequestedVersion {
     /// The accepted forms, for messages.
     pub(crate) const FORMS: &str = "6.4.3, or 6.4 for its newest patch";
 
@@ -62,7 +62,7 @@ impl Release {
     }
 }
 
-impl FromStr for Release {
+impl FromStr for RequestedVersion {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
@@ -80,7 +80,7 @@ impl FromStr for Release {
     }
 }
 
-impl fmt::Display for Release {
+impl fmt::Display for RequestedVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.major, self.minor)?;
         self.patch.map_or(Ok(()), |patch| write!(f, ".{patch}"))
@@ -109,7 +109,7 @@ macro_rules! serialized_as_text {
     )*};
 }
 
-serialized_as_text! { Version Release }
+serialized_as_text! { Version RequestedVersion }
 
 /// The abilities of a server of a version. Any behaviour that differs between versions is decided here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,14 +158,14 @@ mod tests {
 
     #[test]
     fn that_are_asked_for_may_leave_the_patch_open() {
-        let release = |text: &str| text.parse::<Release>().unwrap();
+        let release = |text: &str| text.parse::<RequestedVersion>().unwrap();
         assert!(release("5.10").includes(version("5.10.16")) && release("5.10.16").includes(version("5.10.16")));
         assert!(!release("5.10").includes(version("5.1.0")) && !release("5.10.1").includes(version("5.10.16")));
         for text in ["5.10", "6.4.3"] {
             assert_eq!(release(text).to_string(), text);
         }
         for text in ["", "6", "6.", "6.4.", "6.4.3.1", "6.04", "+6.4", "latest", "6.4.3-nightly"] {
-            let error = text.parse::<Release>().unwrap_err().to_string();
+            let error = text.parse::<RequestedVersion>().unwrap_err().to_string();
             assert!(error.contains(&format!("`{text}`")) && error.contains("6.4 for"), "{error}");
         }
     }

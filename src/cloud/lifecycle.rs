@@ -11,7 +11,7 @@ mod start;
 
 use std::time::Instant;
 
-pub(crate) use change::{Change, Gone, LetGo};
+pub(crate) use change::{Change, StopRequest, Stopped};
 pub(crate) use plan::ADMIN;
 pub(crate) use start::{Intent, May, Run, Touch, is_taken};
 use url::Url;
@@ -42,7 +42,7 @@ pub(crate) trait Hooks: Send + Sync {
 }
 
 /// The result of looking up a name.
-pub(crate) enum Found {
+pub(crate) enum NameLookup {
     One(Box<ClusterInfo>),
     None { others: Vec<ClusterInfo> },
 }
@@ -64,7 +64,7 @@ impl Lifecycle {
     }
 
     /// Finds the cluster as it is now. An unknown id is an error, an unknown name is not.
-    pub(crate) async fn find(&self, run: &Run<'_>) -> Result<Found> {
+    pub(crate) async fn find(&self, run: &Run<'_>) -> Result<NameLookup> {
         let known = run.id();
         let cluster = match (known, &self.target.cluster) {
             (Some(id), _) => self.client.cluster(&id).await?,
@@ -72,7 +72,7 @@ impl Lifecycle {
             (None, ClusterAddress::Name(name)) => return self.by_name(name).await,
             (None, ClusterAddress::Url(url)) => self.by_url(url).await?,
         };
-        Ok(Found::One(Box::new(cluster)))
+        Ok(NameLookup::One(Box::new(cluster)))
     }
 
     /// Returns the cluster as it is now. It has to exist.
@@ -81,8 +81,8 @@ impl Lifecycle {
             ClusterAddress::Id(id) => self.by_id(id).await,
             ClusterAddress::Url(url) => self.by_url(url).await,
             ClusterAddress::Name(name) => match self.by_name(name).await? {
-                Found::One(cluster) => Ok(*cluster),
-                Found::None { others } => Err(Error::new(Kind::Missing, format!("no cluster is named `{name}`"))
+                NameLookup::One(cluster) => Ok(*cluster),
+                NameLookup::None { others } => Err(Error::new(Kind::Missing, format!("no cluster is named `{name}`"))
                     .because(which_exist(&others))
                     .hint("check CRATEDB_CLUSTER_NAME")),
             },
@@ -119,7 +119,7 @@ impl Lifecycle {
     }
 
     /// Finds the only cluster with a name. Names need not be unique.
-    pub(crate) async fn by_name(&self, name: &str) -> Result<Found> {
+    pub(crate) async fn by_name(&self, name: &str) -> Result<NameLookup> {
         let (mut found, others): (Vec<_>, Vec<_>) =
             self.client.clusters().await?.into_iter().partition(|cluster| cluster.name == name);
         if found.len() > 1 {
@@ -129,19 +129,19 @@ impl Lifecycle {
                 .hint("set CRATEDB_CLUSTER_ID to one of them"));
         }
         Ok(match found.pop() {
-            Some(cluster) => Found::One(Box::new(cluster)),
-            None => Found::None { others },
+            Some(cluster) => NameLookup::One(Box::new(cluster)),
+            None => NameLookup::None { others },
         })
     }
 
     /// Like [`by_name`](Self::by_name) where a deployment may just have been requested: an unknown name is believed
     /// only after such a cluster had the time to be listed. Trouble with the API doesn't end the wait.
-    pub(crate) async fn by_name_at_last(&self, name: &str, deadline: Instant) -> Result<Found> {
+    pub(crate) async fn by_name_at_last(&self, name: &str, deadline: Instant) -> Result<NameLookup> {
         let listed = Instant::now() + LISTED;
         let awaited = format!("cluster `{name}` to be listed, if it was deployed");
         let look = || async {
             let found = self.by_name(name).await.map(|found| match found {
-                Found::None { .. } if Instant::now() < listed => Look::NotYet("not listed yet".to_owned()),
+                NameLookup::None { .. } if Instant::now() < listed => Look::NotYet("not listed yet".to_owned()),
                 found => Look::Ready(found),
             });
             wait::tolerate(passing, found)

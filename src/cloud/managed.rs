@@ -17,7 +17,7 @@ pub use health::{Health, SqlHealth, TableHealth};
 
 use self::connection::Connection;
 use super::client::Client;
-use super::lifecycle::{Change, Found, Gone, Hooks, Intent, LetGo, Lifecycle, May, Run, is_taken, named};
+use super::lifecycle::{Change, Hooks, Intent, Lifecycle, May, NameLookup, Run, StopRequest, Stopped, is_taken, named};
 use super::model::{
     ClusterInfo, ExportJob, ImportJob, JobProgress, Jwt, NewExportJob, NewImportJob, Operation, Restore, Status,
     UploadedFile,
@@ -137,7 +137,7 @@ impl ManagedCluster {
                     .because("a new cluster gets its id and its URL from the service")
                     .hint("give it a name: cluster_name(…), or CRATEDB_CLUSTER_NAME"));
             };
-            if let Found::One(cluster) = inner.lifecycle.by_name(name).await? {
+            if let NameLookup::One(cluster) = inner.lifecycle.by_name(name).await? {
                 return Err(is_taken(&cluster));
             }
             inner.forget_connection();
@@ -163,16 +163,16 @@ impl ManagedCluster {
     /// When there is no such cluster, when its product can't be suspended, and when the operation fails.
     pub async fn suspend(&self) -> Result<ClusterInfo> {
         let suspend = |inner: Arc<ManagedInner>| async move {
-            match inner.let_go(false, inner.deadline()).await? {
-                (_, Gone::Suspended) => inner.lifecycle.look().await,
-                (cluster, Gone::Deleted) => {
+            match inner.suspend_or_delete(false, inner.deadline()).await? {
+                (_, Stopped::Suspended) => inner.lifecycle.look().await,
+                (cluster, Stopped::Deleted) => {
                     Err(Error::new(Kind::Missing, format!("cannot suspend {}", named(&cluster)))
-                        .because("somebody deleted it"))
+                        .because("it was deleted meanwhile"))
                 }
-                (_, Gone::NotAllowed(error)) => {
+                (_, Stopped::NotAllowed(error)) => {
                     Err(error.hint("its product can't be suspended (allow_suspend is false)"))
                 }
-                (_, Gone::NeverDeployed(error)) => Err(error.hint("its deployment failed; delete it")),
+                (_, Stopped::NeverDeployed(error)) => Err(error.hint("its deployment failed; delete it")),
             }
         };
         self.work(suspend).await
@@ -194,9 +194,9 @@ impl ManagedCluster {
     /// When there is no such cluster, and when it is protected from deletion.
     pub async fn delete(&self) -> Result<()> {
         let delete = |inner: Arc<ManagedInner>| async move {
-            let (cluster, gone) = inner.let_go(true, inner.deadline()).await?;
+            let (cluster, gone) = inner.suspend_or_delete(true, inner.deadline()).await?;
             inner.forget_connection();
-            debug_assert!(matches!(gone, Gone::Deleted));
+            debug_assert!(matches!(gone, Stopped::Deleted));
             inner.step(format!("{} is deleted", named(&cluster)));
             Ok(())
         };
@@ -475,12 +475,12 @@ impl ManagedInner {
         (outcome, run.may_have_touched())
     }
 
-    async fn let_go(&self, delete: bool, deadline: Instant) -> Result<(ClusterInfo, Gone)> {
+    async fn suspend_or_delete(&self, delete: bool, deadline: Instant) -> Result<(ClusterInfo, Stopped)> {
         let cluster = self.look_patiently(deadline).await?;
         if cluster.suspended && cluster.busy().is_none() && !delete {
-            return Ok((cluster, Gone::Suspended));
+            return Ok((cluster, Stopped::Suspended));
         }
-        let wanted = LetGo {
+        let wanted = StopRequest {
             id: cluster.id.clone(),
             named: named(&cluster),
             delete,
@@ -491,7 +491,7 @@ impl ManagedInner {
             hooks: self,
             writes: AtomicUsize::new(0),
         };
-        let gone = self.lifecycle.let_go(&wanted).await.map_err(|error| self.lifecycle.with_place(error))?;
+        let gone = self.lifecycle.suspend_or_delete(&wanted).await.map_err(|error| self.lifecycle.with_place(error))?;
         Ok((cluster, gone))
     }
 

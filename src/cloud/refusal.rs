@@ -98,9 +98,8 @@ pub(super) fn error(endpoint: &str, request: &str, status: StatusCode, text: Ref
         });
     match status {
         StatusCode::UNAUTHORIZED if session => error.hint(super::LOG_IN_AGAIN),
-        StatusCode::UNAUTHORIZED => error.hint(
-            "check CRATEDB_CLOUD_API_KEY and CRATEDB_CLOUD_API_SECRET; a key that nobody uses for 90 days expires",
-        ),
+        StatusCode::UNAUTHORIZED => error
+            .hint("check CRATEDB_CLOUD_API_KEY and CRATEDB_CLOUD_API_SECRET; a key that is unused for 90 days expires"),
         StatusCode::FORBIDDEN if session => error.hint("look at the role of the user who is logged in"),
         StatusCode::FORBIDDEN => error.hint("an API key may do what its owner may do: check the owner's role"),
         status if status.is_redirection() && session => error.hint(super::LOG_IN_AGAIN),

@@ -12,8 +12,7 @@ use crate::error::Result;
 use crate::sql::{Credentials, Wallet};
 
 /// A token is renewed this long before it expires, so that it does not expire on the way to the server. A token that
-/// lives hardly longer than that is used for nine tenths of its life. Otherwise every statement would request another
-/// one.
+/// lives hardly longer than that is used for a tenth of its life. Otherwise every statement would request another one.
 const MARGIN: Duration = Duration::from_secs(5 * 60);
 
 /// Seconds until the next attempt after an early renewal that failed, while the token is still good.

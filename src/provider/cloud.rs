@@ -16,7 +16,7 @@ use crate::cloud::Client;
 use crate::cloud::lifecycle::{Hooks, Intent, Lifecycle, May, Run, Touch, named};
 use crate::cloud::model::ClusterInfo;
 use crate::error::{Error, Kind, Result};
-use crate::probe::{self, Patience};
+use crate::probe::{self, Readiness};
 use crate::sql::{Credentials, Wallet};
 
 pub(crate) struct Cloud {
@@ -113,7 +113,7 @@ impl Cloud {
         let http_url = self.lifecycle.http_url(&cluster)?.to_owned();
         progress.step(format!("connecting to {}", named(&cluster)));
         let wallet = self.wallet(&cluster).await?;
-        let patience = Patience::Starting;
+        let patience = Readiness::Starting;
         let version = probe::answers_sql(&http_url, &wallet, patience, deadline, |text| progress.step(text))
             .await
             .map_err(|error| error.hint(format!("{} is running, says CrateDB Cloud", named(&cluster))))?;

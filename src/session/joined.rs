@@ -12,7 +12,7 @@ use super::process;
 use crate::error::{Error, Kind, Result};
 use crate::keeper::{Places, Ready};
 use crate::settings::{Settings, Wanted};
-use crate::sql::Client;
+use crate::sql::SqlClient;
 
 type Slot = Arc<OnceCell<Result<Link>>>;
 type Slots<K> = Mutex<Option<HashMap<K, Slot>>>;
@@ -57,7 +57,7 @@ async fn join(settings: Settings) -> Result<Link> {
 
 /// How many nodes the cluster has, if it tells.
 async fn nodes(link: &Link, ready: &Ready) -> Option<u32> {
-    let client = Client::new(&ready.http_url, None, link.wallet().ok()?.clone()).ok()?;
+    let client = SqlClient::new(&ready.http_url, None, link.wallet().ok()?.clone()).ok()?;
     let rows: Vec<(u32,)> = client.rows("SELECT count(*) FROM sys.nodes").await.ok()?;
     rows.first().map(|(nodes,)| *nodes)
 }

@@ -27,14 +27,14 @@ pub(crate) struct Change<'a> {
 }
 
 /// A cluster to suspend or to delete.
-pub(crate) struct LetGo<'a> {
+pub(crate) struct StopRequest<'a> {
     pub(crate) id: String,
     /// Names the cluster to the user.
     pub(crate) named: String,
     pub(crate) delete: bool,
     /// The newest operation that is known.
     pub(crate) known: Option<LastOperation>,
-    /// Whether the first pass sends the request without looking, since the cluster costs money until then.
+    /// True if the first pass sends the request without looking, since the cluster costs money until then.
     pub(crate) at_once: bool,
     pub(crate) deadline: Instant,
     pub(crate) hooks: &'a dyn Hooks,
@@ -43,7 +43,7 @@ pub(crate) struct LetGo<'a> {
 
 /// The outcome of suspending or deleting a cluster.
 #[derive(Clone, Debug)]
-pub(crate) enum Gone {
+pub(crate) enum Stopped {
     Suspended,
     Deleted,
     /// The product can't be suspended; with the service's refusal.
@@ -52,9 +52,9 @@ pub(crate) enum Gone {
     NeverDeployed(Error),
 }
 
-impl LetGo<'_> {
+impl StopRequest<'_> {
     /// Handles a write whose answer was lost: the next pass looks what became of it. Gives up after [`WRITES`] of them.
-    fn lost(&self, error: Error) -> Result<Look<Gone>> {
+    fn lost(&self, error: Error) -> Result<Look<Stopped>> {
         let again = self.writes.load(Ordering::Relaxed) < WRITES;
         if again { Ok(Look::not_yet(&error)) } else { Err(error) }
     }
@@ -151,19 +151,19 @@ impl Lifecycle {
     }
 
     /// Suspends or deletes a cluster, and waits for the end. Doing it again does no harm.
-    pub(crate) async fn let_go(&self, wanted: &LetGo<'_>) -> Result<Gone> {
+    pub(crate) async fn suspend_or_delete(&self, wanted: &StopRequest<'_>) -> Result<Stopped> {
         let doing = wanted.doing();
         wanted.hooks.step(doing.clone());
-        wait::until(&doing, wait::OPERATION, wanted.deadline, |_| (), || self.let_go_once(wanted)).await
+        wait::until(&doing, wait::OPERATION, wanted.deadline, |_| (), || self.suspend_or_delete_once(wanted)).await
     }
 
     /// Makes one pass. Every pass but a hurried first one looks before it sends a request.
-    async fn let_go_once(&self, wanted: &LetGo<'_>) -> Result<Look<Gone>> {
+    async fn suspend_or_delete_once(&self, wanted: &StopRequest<'_>) -> Result<Look<Stopped>> {
         let mut known = wanted.known.clone();
         if wanted.writes.fetch_add(1, Ordering::Relaxed) > 0 || !wanted.at_once {
             let now = match self.now(wanted).await? {
                 Look::Ready(Some(now)) => now,
-                Look::Ready(None) => return Ok(Look::Ready(Gone::Deleted)),
+                Look::Ready(None) => return Ok(Look::Ready(Stopped::Deleted)),
                 Look::NotYet(status) => return Ok(Look::NotYet(status)),
             };
             if let Some(kind) = now.busy() {
@@ -171,7 +171,7 @@ impl Lifecycle {
                 return Ok(Look::NotYet(format!("operation {kind} has ended")));
             }
             if now.suspended && !wanted.delete {
-                return Ok(Look::Ready(Gone::Suspended));
+                return Ok(Look::Ready(Stopped::Suspended));
             }
             known = now.last_operation();
         }
@@ -180,14 +180,14 @@ impl Lifecycle {
             false => self.client.set_suspended(&wanted.id, true).await.map(Some),
         };
         match done {
-            Ok(None) => Ok(Look::Ready(Gone::Deleted)),
+            Ok(None) => Ok(Look::Ready(Stopped::Deleted)),
             Ok(Some(answer)) => self.suspended(wanted, &answer, known.as_ref()).await,
             Err(error) => self.refused(wanted, error).await,
         }
     }
 
     /// Returns the cluster, or none if it was deleted.
-    async fn now(&self, wanted: &LetGo<'_>) -> Result<Look<Option<ClusterInfo>>> {
+    async fn now(&self, wanted: &StopRequest<'_>) -> Result<Look<Option<ClusterInfo>>> {
         match self.client.cluster(&wanted.id).await {
             Err(error) if error.status() == Some(404) => Ok(Look::Ready(None)),
             now => wait::tolerate(passing, now.map(|now| Look::Ready(Some(now)))),
@@ -196,12 +196,12 @@ impl Lifecycle {
 
     async fn suspended(
         &self,
-        wanted: &LetGo<'_>,
+        wanted: &StopRequest<'_>,
         answer: &ClusterInfo,
         known: Option<&LastOperation>,
-    ) -> Result<Look<Gone>> {
+    ) -> Result<Look<Stopped>> {
         if answer.suspended && answer.busy().is_none() {
-            return Ok(Look::Ready(Gone::Suspended));
+            return Ok(Look::Ready(Stopped::Suspended));
         }
         let cluster = ClusterInfo { id: wanted.id.clone(), ..ClusterInfo::default() };
         let which = Which::started("SUSPEND", answer, known);
@@ -209,7 +209,7 @@ impl Lifecycle {
         let told = |status: &str| wanted.hooks.step(format!("{doing}: {status}"));
         match self.client.follow(&cluster, &which, &doing, |now| now.suspended, wanted.deadline, told).await? {
             OperationEnd::Failed(error) => match self.now(wanted).await? {
-                Look::Ready(Some(now)) if now.suspended => Ok(Look::Ready(Gone::Suspended)),
+                Look::Ready(Some(now)) if now.suspended => Ok(Look::Ready(Stopped::Suspended)),
                 _ => {
                     let hint = format!("the cluster may be running still; suspend it at {}", self.client.endpoint());
                     Err(error.hint(hint))
@@ -219,12 +219,12 @@ impl Lifecycle {
             OperationEnd::Succeeded => {
                 let deadline = wanted.deadline.min(Instant::now() + FLAG);
                 let flag = self.until(&cluster, &doing, deadline, |now| match now.suspended {
-                    true => Look::Ready(Look::Ready(Gone::Suspended)),
+                    true => Look::Ready(Look::Ready(Stopped::Suspended)),
                     false => Look::NotYet("suspended, says the operation; running, says the cluster".to_owned()),
                 });
                 match flag.await {
                     Err(error) if error.is_timeout() => Ok(Look::not_yet(&error)),
-                    Err(error) if error.status() == Some(404) => Ok(Look::Ready(Gone::Deleted)),
+                    Err(error) if error.status() == Some(404) => Ok(Look::Ready(Stopped::Deleted)),
                     done => done,
                 }
             }
@@ -232,9 +232,9 @@ impl Lifecycle {
     }
 
     /// Interprets a refusal, which depends on the state of the cluster.
-    async fn refused(&self, wanted: &LetGo<'_>, error: Error) -> Result<Look<Gone>> {
+    async fn refused(&self, wanted: &StopRequest<'_>, error: Error) -> Result<Look<Stopped>> {
         if error.status() == Some(404) {
-            return Ok(Look::Ready(Gone::Deleted));
+            return Ok(Look::Ready(Stopped::Deleted));
         }
         if is_conflict(&error) {
             return Ok(Look::not_yet(&error));
@@ -247,10 +247,10 @@ impl Lifecycle {
             return Err(error.hint(hint));
         }
         match self.now(wanted).await? {
-            Look::Ready(None) => Ok(Look::Ready(Gone::Deleted)),
-            Look::Ready(Some(now)) if now.suspended => Ok(Look::Ready(Gone::Suspended)),
-            Look::Ready(Some(now)) if now.allow_suspend == Some(false) => Ok(Look::Ready(Gone::NotAllowed(error))),
-            Look::Ready(Some(now)) if now.never_deployed().is_some() => Ok(Look::Ready(Gone::NeverDeployed(error))),
+            Look::Ready(None) => Ok(Look::Ready(Stopped::Deleted)),
+            Look::Ready(Some(now)) if now.suspended => Ok(Look::Ready(Stopped::Suspended)),
+            Look::Ready(Some(now)) if now.allow_suspend == Some(false) => Ok(Look::Ready(Stopped::NotAllowed(error))),
+            Look::Ready(Some(now)) if now.never_deployed().is_some() => Ok(Look::Ready(Stopped::NeverDeployed(error))),
             _ => Err(error.hint(hint)),
         }
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::OwnedMutexGuard;
 
-use super::{Found, Hooks, Lifecycle, WRITES, named, which_exist};
+use super::{Hooks, Lifecycle, NameLookup, WRITES, named, which_exist};
 use crate::cloud::is_conflict;
 use crate::cloud::model::{ClusterInfo, Operation, OperationFilter};
 use crate::cloud::operation::{LISTED, LastOperation, OperationEnd, Which, passing};
@@ -48,7 +48,7 @@ pub(crate) struct Run<'a> {
     pub(crate) deadline: Instant,
     pub(crate) hooks: &'a dyn Hooks,
     may: May,
-    /// Whether a request was sent that may leave a cluster running.
+    /// True once a request was sent that may leave a cluster running.
     touched: AtomicBool,
     state: Mutex<RunState>,
 }
@@ -91,12 +91,12 @@ impl Lifecycle {
     async fn pass(&self, run: &Run<'_>) -> Result<Look<ClusterInfo>> {
         let found = match self.find(run).await? {
             // Another call of this process may have deployed it since.
-            Found::None { .. } if self.takes_turn(run).await? => self.find(run).await?,
+            NameLookup::None { .. } if self.takes_turn(run).await? => self.find(run).await?,
             found => found,
         };
         let cluster = match found {
-            Found::One(cluster) => *cluster,
-            Found::None { others } => return self.absent(&others, run).await,
+            NameLookup::One(cluster) => *cluster,
+            NameLookup::None { others } => return self.absent(&others, run).await,
         };
         if run.may == May::Deploy && run.touch().is_none() {
             return Err(is_taken(&cluster));

@@ -10,7 +10,7 @@ use crate::cloud::lifecycle::{Hooks as _, named};
 use crate::cloud::model::ClusterInfo;
 use crate::cloud::token::{ClusterToken, token};
 use crate::error::{Error, Result};
-use crate::probe::{self, Patience};
+use crate::probe::{self, Readiness};
 use crate::sql::{Answer, Credentials, SqlClient, Wallet};
 
 /// A client for a cluster's SQL and the token that it uses.
@@ -96,7 +96,7 @@ impl ManagedInner {
         let token = token(&self.lifecycle.client, &cluster.id);
         token.renew_in_time().await?;
         let url = self.lifecycle.http_url(cluster)?;
-        let patience = Patience::StartingForOne;
+        let patience = Readiness::StartingForOne;
         let answers = probe::answers_sql(url, token.wallet(), patience, deadline, |text| self.step(text)).await;
         answers.map_err(|error| error.hint(format!("{} is running, says CrateDB Cloud", named(cluster))))?;
         *self.connection.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);

@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::builder::START_TIMEOUT;
 use super::{ManagedCluster, ManagedInner};
 use crate::background::{self, caught};
-use crate::cloud::lifecycle::{Gone, Hooks as _, May};
+use crate::cloud::lifecycle::{Hooks as _, May, Stopped};
 use crate::error::{Error, Result};
 
 impl ManagedCluster {
@@ -79,14 +79,14 @@ impl ManagedCluster {
 impl ManagedInner {
     async fn stop_at_end(&self) -> Result<()> {
         // Even if the start timeout is short: a cluster that is not suspended costs money.
-        match self.let_go(false, self.deadline().max(Instant::now() + START_TIMEOUT)).await? {
-            (_, Gone::NotAllowed(error)) => {
+        match self.suspend_or_delete(false, self.deadline().max(Instant::now() + START_TIMEOUT)).await? {
+            (_, Stopped::NotAllowed(error)) => {
                 let why = error.message().unwrap_or("its product can't be suspended").to_owned();
                 self.step(format!("{} is left running: {why}", self.lifecycle.target.cluster));
                 Ok(())
             }
-            (_, Gone::NeverDeployed(error)) => Err(error),
-            (_, Gone::Suspended | Gone::Deleted) => Ok(()),
+            (_, Stopped::NeverDeployed(error)) => Err(error),
+            (_, Stopped::Suspended | Stopped::Deleted) => Ok(()),
         }
     }
 }

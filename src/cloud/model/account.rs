@@ -114,7 +114,7 @@ model! {
         pub plan: Option<String>,
         /// The offer with that provider.
         pub offer: Option<String>,
-        /// How it is billed.
+        /// The billing model.
         pub billing_model: Option<String>,
         /// The promotion that applies.
         pub promotion: Value,

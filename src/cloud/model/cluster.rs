@@ -68,7 +68,7 @@ model! {
     pub struct Cidr {
         /// Such as `198.51.100.0/24`.
         pub cidr: String,
-        /// What the range stands for.
+        /// The purpose of the range.
         pub description: Option<String>,
     }
 

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::held::Held;
 use super::{Cloud, Told};
-use crate::cloud::lifecycle::{Found, named};
+use crate::cloud::lifecycle::{NameLookup, named};
 use crate::cloud::model::ClusterInfo;
 use crate::error::Result;
 use crate::provider::{Progress, Resource};
@@ -49,8 +49,8 @@ impl Cloud {
     async fn again(&self, held: &Held, deadline: Instant) -> Result<Option<ClusterInfo>> {
         let Some(id) = &held.id else {
             return Ok(match self.lifecycle.by_name_at_last(&held.name, deadline).await? {
-                Found::One(cluster) => Some(*cluster),
-                Found::None { .. } => None,
+                NameLookup::One(cluster) => Some(*cluster),
+                NameLookup::None { .. } => None,
             });
         };
         match self.client().cluster(id).await {

@@ -8,7 +8,7 @@ use crate::cloud::model::ClusterInfo;
 use crate::error::{Error, Kind, Result};
 use crate::provider::{Progress, url};
 use crate::secret::Secret;
-use crate::sql::{self, Client, Wallet, code};
+use crate::sql::{self, SqlClient, Wallet, code};
 use crate::user;
 
 /// Everything else waits for it.
@@ -88,7 +88,7 @@ pub(super) struct SessionUser {
 
 impl SessionUser {
     pub(super) async fn make(name: &str, http_url: &str, wallet: &Wallet) -> Result<Self> {
-        let client = Client::new(http_url, None, wallet.clone())?;
+        let client = SqlClient::new(http_url, None, wallet.clone())?;
         let password = Secret::random()?;
         // As an argument: statements are shown to whoever may read `sys.jobs_log`, their arguments are not.
         let args = [sql::bind(password.expose())
@@ -108,7 +108,7 @@ impl SessionUser {
 }
 
 /// Everything, or all but administration where the cluster's own user has not got that to give.
-async fn grant(client: &Client, name: &str) -> Result<()> {
+async fn grant(client: &SqlClient, name: &str) -> Result<()> {
     match client.send(&format!("GRANT ALL PRIVILEGES TO {name}"), &[]).await {
         Err(error) if error.code() == Some(code::MISSING_PRIVILEGE) => {
             client.send(&format!("GRANT DQL, DML, DDL TO {name}"), &[]).await.map(drop)

@@ -20,7 +20,7 @@ use crate::environment::{ClusterAddress, DeployPolicy, Login};
 use crate::error::{Error, Result};
 use crate::provider::{Acquired, CloudTarget, Intents, OnExit, Ours, Progress, Provider, Released, Resource, Target};
 use crate::secret::Secret;
-use crate::sql::{Client, Credentials, Wallet};
+use crate::sql::{Credentials, SqlClient, Wallet};
 
 const SECRET: &str = "hunter2-is-no-good-secret";
 
@@ -175,7 +175,7 @@ fn says(text: impl ToString, parts: &[&str]) {
 
 /// The cluster answers with the credentials that the resource has.
 async fn answers(resource: &Resource) {
-    let client = Client::new(&resource.http_url, None, Wallet::new(resource.credentials.clone())).unwrap();
+    let client = SqlClient::new(&resource.http_url, None, Wallet::new(resource.credentials.clone())).unwrap();
     let rows: Vec<(i64,)> = client.rows("SELECT 1").await.unwrap();
     assert_eq!(rows, [(1,)]);
 }
