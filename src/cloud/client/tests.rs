@@ -136,7 +136,7 @@ async fn never_repeats_a_write() {
 
 #[tokio::test]
 async fn a_read_that_is_refused_is_not_repeated() {
-    let server = Script::new(vec![json("404 Not NameLookup", r#"{"message": "Resource not found."}"#)]);
+    let server = Script::new(vec![json("404 Not Found", r#"{"message": "Resource not found."}"#)]);
     let error = server.client().cluster("c1").await.unwrap_err();
     assert_eq!((error.status(), error.message()), (Some(404), Some("Resource not found.")));
     assert_eq!(server.requests().len(), 1);
