@@ -5,14 +5,12 @@ mod access;
 mod address;
 mod given;
 mod sources;
-mod target;
 mod values;
 
-pub(crate) use access::{Access, Login, ProfileName, no_credentials};
+pub(crate) use access::{Access, no_credentials};
 pub(crate) use address::{Address, Server, address, server};
-pub(crate) use given::{Given, filled};
+pub(crate) use given::{Given, cloud_target, filled};
 pub(crate) use sources::Sources;
-pub(crate) use target::{CloudTarget, ClusterAddress, DeployPolicy, cloud_target};
 pub(crate) use values::{http_url, percent_decoded, unreadable};
 
 /// Where CrateDB Cloud is, unless something else is said.

@@ -5,7 +5,7 @@ use std::fmt::{Debug, Display};
 use std::future::{Future, poll_fn};
 use std::panic::Location;
 use std::pin::pin;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 
@@ -165,9 +165,7 @@ pub(crate) async fn until<T, F: Future<Output = Result<Look<T>>>>(
     limit: Duration,
     look: impl FnMut() -> F,
 ) -> Result<T> {
-    /// Longer limits are cut to this, since the clock can't add them to the time of day.
-    const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
-    let deadline = Instant::now() + limit.min(LONGEST);
+    let deadline = wait::deadline_in(limit);
     wait::until(&format!("{awaited} at {at}"), wait::SERVER, deadline, |_| (), look).await
 }
 

@@ -163,6 +163,8 @@ pub mod blocking;
 pub mod cloud;
 #[cfg(feature = "harness")]
 mod cluster;
+#[cfg(feature = "harness")]
+mod control;
 #[cfg(any(feature = "harness", feature = "cloud"))]
 mod environment;
 mod error;
@@ -172,6 +174,8 @@ mod eventually;
 mod extract;
 #[cfg(feature = "rstest")]
 pub mod fixture;
+#[cfg(feature = "harness")]
+mod host;
 #[cfg(feature = "harness")]
 mod keeper;
 #[cfg(feature = "harness")]
@@ -195,10 +199,14 @@ mod session;
 #[cfg(feature = "harness")]
 mod settings;
 mod sql;
+#[cfg(any(feature = "harness", feature = "cloud"))]
+mod target;
 #[cfg(feature = "harness")]
 mod user;
 mod version;
 mod wait;
+#[cfg(feature = "harness")]
+mod wire;
 
 #[cfg(feature = "cloud")]
 pub use cloud::ManagedCluster;

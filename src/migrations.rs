@@ -8,12 +8,10 @@ mod reach;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use serde::{Deserialize, Serialize};
-
 use crate::cluster::Cluster;
 use crate::error::Result;
-use crate::keeper;
 use crate::sql::SqlClient;
+use crate::wire::{self, MigrationFile, MigrationSet};
 use crate::{seed, sql};
 
 /// The files of one directory, as the attribute found them.
@@ -25,35 +23,18 @@ pub(crate) struct Set {
     pub(crate) files: &'static [(&'static str, &'static str)],
 }
 
-/// A file on its way to the keeper.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct File {
-    pub(crate) name: String,
-    pub(crate) text: String,
-}
-
-/// What a test says of its migrations when it begins.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Wanted {
-    /// Of names and texts, in hexadecimal digits.
-    pub(crate) checksum: String,
-    /// Why no schema can be made ready for it, for people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) apart: Option<String>,
-}
-
 impl Set {
     /// The same for all tests that name the directory; looked at once per process.
-    pub(crate) fn wanted(&self) -> Wanted {
-        static KNOWN: Mutex<Option<HashMap<Set, Wanted>>> = Mutex::new(None);
+    pub(crate) fn wanted(&self) -> MigrationSet {
+        static KNOWN: Mutex<Option<HashMap<Set, MigrationSet>>> = Mutex::new(None);
         let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
         known.get_or_insert_default().entry(*self).or_insert_with(|| self.look()).clone()
     }
 
-    fn look(&self) -> Wanted {
+    fn look(&self) -> MigrationSet {
         let checksum = checksum(self.files.iter().copied());
         let told = |why: String| format!("the migrations in `{}` are applied in each test: {why}", self.directory);
-        Wanted { apart: self.beyond().or_else(|| self.too_long(&checksum)).map(told), checksum }
+        MigrationSet { apart: self.beyond().or_else(|| self.too_long(&checksum)).map(told), checksum }
     }
 
     /// The first statement that may reach beyond its schema.
@@ -71,15 +52,15 @@ impl Set {
     fn too_long(&self, checksum: &str) -> Option<String> {
         let bytes: usize = self.files.iter().map(|(name, text)| name.len() + text.len()).sum();
         // JSON writes a byte as six at most.
-        let surely = bytes * 6 + self.files.len() * 64 < keeper::MAX_FRAME / 2;
+        let surely = bytes * 6 + self.files.len() * 64 < wire::MAX_FRAME / 2;
         let frame =
-            || keeper::encode(&keeper::FromClient::Migrations { checksum: checksum.to_owned(), files: self.sent() });
+            || wire::encode(&wire::FromClient::Migrations { checksum: checksum.to_owned(), files: self.sent() });
         (!surely && frame().is_err()).then(|| format!("they are {bytes} bytes, more than 1 MiB as JSON"))
     }
 
     /// The files, for the keeper.
-    pub(crate) fn sent(&self) -> Vec<File> {
-        let file = |(name, text): &(&str, &str)| File { name: (*name).to_owned(), text: (*text).to_owned() };
+    pub(crate) fn sent(&self) -> Vec<MigrationFile> {
+        let file = |(name, text): &(&str, &str)| MigrationFile { name: (*name).to_owned(), text: (*text).to_owned() };
         self.files.iter().map(file).collect()
     }
 

@@ -1,13 +1,18 @@
 //! All that expansions of the attribute may name. Nobody else should: it changes without notice.
 
 mod by_name;
-pub mod control;
+
 mod description;
 mod failure;
 mod parameters;
 mod prepare;
 mod registry;
 mod running;
+
+/// What the command line needs of sessions and of the cache.
+pub mod control {
+    pub use crate::control::*;
+}
 
 use std::future::poll_fn;
 use std::pin::pin;

@@ -34,88 +34,11 @@ pub(crate) use self::chain::Provider;
 pub(crate) use self::container::{Leftover, sweep as sweep_containers};
 #[cfg(any(feature = "process", feature = "container"))]
 pub(crate) use self::jvm::{STEP as TRAINING_STEP, run as run_training};
-pub(crate) use crate::environment::CloudTarget;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 use crate::sql::Credentials;
-use crate::version::{RequestedVersion, Version};
-
-/// Where the cluster comes from: made by settings, sent to the keeper by the first test of a session.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Target {
-    /// A server that somebody else looks after.
-    Url(UrlTarget),
-    /// A cluster of CrateDB Cloud.
-    Cloud(Box<CloudTarget>),
-    /// Nothing is configured: whatever this machine can start.
-    Local(LocalTarget),
-}
-
-/// `CRATEDB_CLUSTER_URL` and who connects there.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct UrlTarget {
-    /// Without credentials and without a path.
-    pub(crate) url: String,
-    pub(crate) username: Option<String>,
-    pub(crate) password: Option<Secret>,
-}
-
-/// A cluster on this machine.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct LocalTarget {
-    pub(crate) kind: LocalKind,
-    /// Name and tag of the container image.
-    pub(crate) image: String,
-    /// What is asked for. None where `home` decides.
-    pub(crate) version: Option<RequestedVersion>,
-    pub(crate) nodes: u32,
-    /// Directory of the `Cargo.lock`, for people who look at labels.
-    pub(crate) project: String,
-    /// Key of the session, for people who look at labels.
-    pub(crate) key: String,
-    /// `CRATEDB_HOME`, absolute: the server is a process of that installation, unless another version is asked for.
-    pub(crate) home: Option<String>,
-    pub(crate) origin: Origin,
-    pub(crate) jvm_cache: JvmCache,
-    /// The server may stay after its keeper's end (`CRATEDB_TEST_ON_EXIT=keep`).
-    pub(crate) outlives: bool,
-    /// Why neither `url` nor `cloud` was chosen: one line each, starting with the provider's name, as in
-    /// `url: CRATEDB_CLUSTER_URL is not set`. Shown if this machine can't start a server either.
-    pub(crate) lacking: Vec<String>,
-}
-
-/// Which servers of this machine may be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum LocalKind {
-    /// A process of the installation that is named; else a container if an engine answers; else a process of a release
-    /// that is downloaded.
-    Auto,
-    Container,
-    Process,
-}
-
-/// Where releases come from.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Origin {
-    /// `CRATEDB_TEST_MIRROR`: in place of the vendor. An http(s) address, which may hold a password, or an absolute path.
-    pub(crate) mirror: Option<Secret>,
-    /// `CRATEDB_TEST_SHA256`, 64 hexadecimal digits each: no other archive is used. Empty for any.
-    pub(crate) digests: Vec<String>,
-}
-
-/// `CRATEDB_TEST_JVM_CACHE`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum JvmCache {
-    /// Neither used nor made.
-    Off,
-    /// Used if it is there.
-    Use,
-    /// And made after a session, if it is not.
-    Make,
-}
+use crate::target::{CloudTarget, JvmCache, LocalKind, LocalTarget, OnExit, Origin, Target, UrlTarget};
+use crate::version::Version;
 
 /// A cluster that answers SQL.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -155,19 +78,6 @@ pub(crate) enum Ours {
     Started,
 }
 
-/// `CRATEDB_TEST_ON_EXIT`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum OnExit {
-    /// Undo what was done: suspend what was resumed or deployed, remove what was started.
-    Auto,
-    /// Suspend, also what was found running.
-    Suspend,
-    Keep,
-    /// Delete what was deployed; for everything else the same as `Auto`.
-    Delete,
-}
-
 /// How a release ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Released {
@@ -186,50 +96,6 @@ pub(crate) struct NotAcquired {
     pub(crate) error: Error,
     /// Something of ours may be running, so the last intent must be released.
     pub(crate) maybe_up: bool,
-}
-
-#[cfg(feature = "container")]
-impl LocalTarget {
-    /// Of a server that belongs to no project: it makes the cache of an image's JVM.
-    pub(crate) fn for_training(image: &str) -> Self {
-        Self {
-            kind: LocalKind::Container,
-            image: image.to_owned(),
-            version: None,
-            nodes: 1,
-            project: String::new(),
-            key: "cache of the JVM".to_owned(),
-            home: None,
-            origin: Origin::default(),
-            jvm_cache: JvmCache::Off,
-            outlives: false,
-            lacking: Vec::new(),
-        }
-    }
-}
-
-#[cfg(test)]
-impl LocalTarget {
-    /// With what settings say by default.
-    pub(crate) fn of_image(image: &str) -> Self {
-        Self {
-            kind: LocalKind::Auto,
-            image: image.to_owned(),
-            version: "6.4.3".parse().ok(),
-            nodes: 1,
-            project: "/home/ada/project".to_owned(),
-            key: "local:ada".to_owned(),
-            home: None,
-            // Where nobody answers.
-            origin: Origin { mirror: Some(Secret::new("http://127.0.0.1:1/")), digests: Vec::new() },
-            jvm_cache: JvmCache::Off,
-            outlives: false,
-            lacking: vec![
-                "url: CRATEDB_CLUSTER_URL is not set".to_owned(),
-                "cloud: neither CRATEDB_CLUSTER_ID nor CRATEDB_CLUSTER_NAME is set".to_owned(),
-            ],
-        }
-    }
 }
 
 impl NotAcquired {

@@ -9,11 +9,9 @@ mod link;
 mod observer;
 mod once;
 mod place;
-pub(crate) mod process;
 mod speaker;
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 pub(crate) use self::attempt::{Attempt, TestInfo, current_attempts, current_cluster, enter};
 pub(crate) use self::birth::reach;
@@ -23,7 +21,6 @@ use self::link::Link;
 pub(crate) use self::observer::{Heard, Observer};
 use self::place::Place;
 pub(crate) use self::place::Within;
-pub(crate) use self::speaker::say;
 use crate::background;
 use crate::cluster::Cluster;
 use crate::error::Result;
@@ -90,26 +87,7 @@ impl Session {
     }
 }
 
-/// The end of a time that begins now. Settings may name more years than a clock can count.
-pub(crate) fn deadline_in(time: Duration) -> Instant {
-    /// Ten years: for ever.
-    const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
-    Instant::now() + time.min(LONGEST)
-}
-
 /// Where the calling thread stands, for [`Session::cluster_within`].
 pub(crate) fn surrounding_attempt() -> Place {
     Place::look()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_beyond_any_clock_is_no_panic() {
-        let year = Duration::from_secs(365 * 24 * 60 * 60);
-        assert!(deadline_in(Duration::MAX) > Instant::now() + year);
-        assert!(deadline_in(Duration::from_secs(5)) < Instant::now() + year);
-    }
 }

@@ -8,15 +8,14 @@ mod tests;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::environment::{
-    Access, Address, ClusterAddress, Given, Sources, address, cloud_target as cloud, server, unreadable,
-};
+use crate::environment::{Access, Address, Given, Sources, address, cloud_target as cloud, server, unreadable};
 use crate::error::{Error, Kind, Result};
-use crate::keeper::{Named, Policy, Spec};
+use crate::target::ClusterAddress;
 #[cfg(feature = "process")]
-use crate::provider::Origin;
-use crate::provider::{LocalKind, OnExit, Target, UrlTarget};
+use crate::target::Origin;
+use crate::target::{LocalKind, OnExit, Target, UrlTarget};
 use crate::version::RequestedVersion;
+use crate::wire::{Named, Policy, Spec};
 
 pub(crate) use self::key::target_of_key;
 

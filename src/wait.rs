@@ -108,6 +108,13 @@ impl Schedule {
     }
 }
 
+/// Returns the end of a time that begins now. A longer time than a clock can count is cut.
+pub(crate) fn deadline_in(time: Duration) -> Instant {
+    /// Ten years.
+    const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+    Instant::now() + time.min(LONGEST)
+}
+
 fn out_of_time(awaited: &str, started: Instant, seen: Option<&str>) -> Error {
     let waited = humantime::format_duration(rounded(started.elapsed()));
     Error::new(Kind::Timeout, format!("gave up waiting for {awaited} after {waited}")).because(match seen {
@@ -188,5 +195,12 @@ mod tests {
         let failed = || ready(Err::<Look<()>, _>(Error::new(Kind::Cloud, "operation failed")));
         let error = until("it", QUICK, deadline, |_| (), failed).await.unwrap_err();
         assert_eq!(error.to_string(), "operation failed");
+    }
+
+    #[test]
+    fn a_time_beyond_any_clock_is_no_panic() {
+        let year = Duration::from_secs(365 * 24 * 60 * 60);
+        assert!(deadline_in(Duration::MAX) > Instant::now() + year);
+        assert!(deadline_in(Duration::from_secs(5)) < Instant::now() + year);
     }
 }

@@ -7,9 +7,9 @@ use reqwest::RequestBuilder;
 use reqwest::header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
 
 use super::profile::ProfileFile;
-use crate::environment::{Login, ProfileName};
 use crate::error::{Error, Result};
 use crate::secret::Secret;
+use crate::target::{Login, ProfileName};
 
 /// The name of the cookie of a login.
 const COOKIE_NAME: &str = "session";

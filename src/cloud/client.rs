@@ -16,10 +16,11 @@ use super::auth::Auth;
 use super::operation::passing;
 use super::refusal::{self, RefusalText};
 use crate::background;
-use crate::environment::{Access, Given, Login, Sources, filled};
+use crate::environment::{Access, Given, Sources, filled};
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
 use crate::sql::connections;
+use crate::target::Login;
 
 /// A server that doesn't accept a connection in this time won't accept it at all.
 const CONNECT: Duration = Duration::from_secs(5);

@@ -19,8 +19,8 @@ use url::Url;
 use super::client::Client;
 use super::model::ClusterInfo;
 use super::operation::{LISTED, Which, passing};
-use crate::environment::{CloudTarget, ClusterAddress};
 use crate::error::{Error, Kind, Result};
+use crate::target::{CloudTarget, ClusterAddress};
 use crate::wait::{self, Look};
 
 /// A write whose answer was lost is sent this often, each time after a look at the cluster.

@@ -25,10 +25,11 @@ use super::model::{
 use super::operation::{OperationEnd, Which, failure, passing};
 use super::token;
 use crate::background;
-use crate::environment::{ClusterAddress, Server};
+use crate::environment::Server;
 use crate::error::{Error, Kind, Result};
 use crate::query::{Query, Whom};
 use crate::sql::connections::{self, HttpLimits};
+use crate::target::ClusterAddress;
 use crate::wait::{self, Look};
 
 /// A cluster of CrateDB Cloud by its name, its id or its URL: started, queried and stopped.
@@ -52,9 +53,6 @@ use crate::wait::{self, Look};
 /// suspended in every case, use [`run`](Self::run).
 #[derive(Clone)]
 pub struct ManagedCluster(Arc<ManagedInner>);
-
-/// Longer timeouts are cut to this, since the clock can't add them to the time of day.
-const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 /// Time limit for the upload of a file. Larger files should be imported from an address that the service can reach.
 const UPLOAD: Duration = Duration::from_secs(60 * 60);
@@ -455,7 +453,7 @@ impl ManagedCluster {
 impl ManagedInner {
     /// Returns the deadline of an operation that begins now.
     fn deadline(&self) -> Instant {
-        Instant::now() + self.start_timeout.min(LONGEST)
+        wait::deadline_in(self.start_timeout)
     }
 
     /// Makes the cluster run and answer SQL. Also reports whether a request was sent that may leave it running.

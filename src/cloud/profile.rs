@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use yaml_serde::{Mapping, Value};
 
 use super::CLOUD_ENDPOINT;
-use crate::environment::{Login, ProfileName};
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
+use crate::target::{Login, ProfileName};
 
 /// The profile of a file that does not exist yet, named as `croud` names it.
 const DEFAULT_PROFILE: &str = "cratedb.cloud";

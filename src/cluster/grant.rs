@@ -49,7 +49,7 @@ impl Grant {
     /// Says what a statement will not do, once per test.
     pub(crate) fn warn_of(&self, stmt: &str) {
         if let Some(text) = self.trace.warning(stmt) {
-            crate::session::say(&format!("`{}`: {text}", self.test));
+            crate::host::say(&format!("`{}`: {text}", self.test));
         }
     }
 }

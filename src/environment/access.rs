@@ -1,16 +1,14 @@
 //! Whose credentials are used, and with which Cloud API: an API key of code, of the environment or of `.env`, else the
 //! login in `croud`'s profile file.
 
-use std::path::PathBuf;
 use std::time::Duration;
-
-use serde::{Deserialize, Serialize};
 
 use super::given::Given;
 use super::sources::Sources;
 use super::{CLOUD_ENDPOINT, values};
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
+use crate::target::Login;
 
 /// How long one answer of the API may take unless something else is said.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -28,48 +26,6 @@ pub(crate) struct Access {
     pub(crate) timeout: Duration,
     /// Where the credentials come from, for people, such as `the environment`.
     pub(crate) origin: String,
-}
-
-/// What proves to the Cloud API who is asking.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Login {
-    ApiKey {
-        key: String,
-        secret: Secret,
-    },
-    /// The cookie of a login. Answers may replace it.
-    Session {
-        token: Secret,
-        /// Where a replaced one is kept.
-        profile: Option<ProfileName>,
-    },
-    /// Nothing: a server that needs none, or a cluster that is only asked for SQL.
-    Nobody,
-}
-
-/// A profile of a profile file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct ProfileName {
-    pub(crate) file: PathBuf,
-    pub(crate) name: String,
-    pub(crate) organization_id: Option<String>,
-}
-
-impl Login {
-    /// Who asks, as a text without secrets that stays the same while a session's cookie is replaced: a part of the key of
-    /// a keeper.
-    pub(crate) fn fingerprint(&self) -> String {
-        match self {
-            Self::ApiKey { key, .. } => key.clone(),
-            Self::Session { profile: Some(profile), .. } => {
-                format!("login:{}:{}", profile.name, profile.organization_id.as_deref().unwrap_or("-"))
-                    .replace('|', "_")
-            }
-            Self::Session { profile: None, .. } => "login".to_owned(),
-            Self::Nobody => String::new(),
-        }
-    }
 }
 
 impl Access {

@@ -2,10 +2,10 @@
 
 use super::given::Given;
 use super::sources::Sources;
-use super::target::ClusterAddress;
 use super::values;
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
+use crate::target::ClusterAddress;
 
 /// One of the three ways to say which cluster.
 #[derive(Clone, Debug)]

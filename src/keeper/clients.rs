@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::os::fd::OwnedFd;
 
 use super::connection::Outbox;
-use super::machine::{AttemptId, ClientId, Join, Machine, Mode, RunnerId, SessionId};
-use super::protocol::{FromKeeper, Hello, Named, Open};
+use super::machine::{ClientId, Join, Machine, RunnerId, SessionId};
 use super::report::Report;
 use super::watch;
-use crate::session::process::Identity;
+use crate::host::process::Identity;
+use crate::wire::{AttemptId, Mode};
+use crate::wire::{FromKeeper, Hello, Named, Open};
 
 /// Names of sessions that are over: whoever asks for one wants to know what became of its cluster.
 const REMEMBERED: usize = 64;

@@ -9,11 +9,10 @@ use tokio::net::UnixStream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::machine::ClientId;
-use super::protocol::{
-    Decoder, FromClient, FromKeeper, Greeting, MAX_DESCRIPTORS, PROTOCOL, encode, receive_with_descriptors,
-};
 use super::run::Input;
-use crate::session::process::Identity;
+use crate::host::process::Identity;
+use crate::wire::MAX_DESCRIPTORS;
+use crate::wire::{Decoder, FromClient, FromKeeper, Greeting, PROTOCOL, encode, receive_with_descriptors};
 
 /// A client that does not say who it is must not keep the keeper.
 const HANDSHAKE: Duration = Duration::from_secs(10);

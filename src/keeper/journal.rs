@@ -11,9 +11,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::globals::Globals;
-use super::machine::{Policy, Word};
+use super::machine::Word;
 use crate::error::{Error, Kind, Result};
-use crate::session::process::Identity;
+use crate::host::process::Identity;
+use crate::wire::Policy;
 
 /// Of one slot. Two runners and a cluster id take 1 KiB.
 const SLOT: usize = 32 * 1024;

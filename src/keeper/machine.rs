@@ -18,12 +18,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aftermath::Aftermath;
 use backlog::Backlog;
-pub(crate) use event::{
-    AttemptId, ClientId, CutReason, Effect, Event, FailReason, Join, LookId, Millis, Mode, Policy, RefuseReason,
-    RunnerId, SessionId, Word,
-};
+pub(crate) use event::{ClientId, Effect, Event, FailReason, Join, LookId, RefuseReason, RunnerId, SessionId, Word};
 use grants::Grants;
 use sessions::{Lease, Session};
+
+use crate::wire::{AttemptId, Millis, Mode, Policy};
 
 /// Waits and limits of the machine, in milliseconds.
 #[derive(Clone, Debug)]

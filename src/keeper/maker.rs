@@ -6,9 +6,10 @@ use tokio::sync::watch;
 
 use super::prepared::Made;
 use crate::error::Result;
-use crate::migrations::{self, File};
+use crate::migrations;
 use crate::seed;
 use crate::sql::{self, SqlClient};
+use crate::wire::MigrationFile;
 
 /// What the makers are told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,7 +32,7 @@ pub(super) struct Maker {
     /// Of the schema.
     pub(super) client: SqlClient,
     pub(super) schema: String,
-    pub(super) files: Arc<[File]>,
+    pub(super) files: Arc<[MigrationFile]>,
     pub(super) phase: watch::Receiver<Phase>,
     /// How many shards one of these schemas has, if that is known.
     pub(super) shards: Option<u64>,
@@ -76,7 +77,7 @@ impl Maker {
     async fn apply(&mut self) -> Result<bool> {
         let files = self.files.clone();
         let mut writes = false;
-        for File { name, text } in files.iter() {
+        for MigrationFile { name, text } in files.iter() {
             let text = seed::without_mark(text);
             let statements = sql::split(text);
             for index in 0..statements.len() {
@@ -113,7 +114,7 @@ mod tests {
     fn maker(server: &TestServer, texts: &[&str]) -> (Maker, watch::Sender<Phase>) {
         let (sender, phase) = watch::channel(Phase::Go);
         let client = SqlClient::new(&server.url(), Some("s"), Wallet::new(Credentials::None)).unwrap();
-        let files = texts.iter().map(|text| File { name: String::new(), text: (*text).to_owned() }).collect();
+        let files = texts.iter().map(|text| MigrationFile { name: String::new(), text: (*text).to_owned() }).collect();
         (Maker { client, schema: "s".into(), files, phase, shards: None }, sender)
     }
 

@@ -5,7 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::machine::{AttemptId, ClientId, Millis};
+use super::machine::ClientId;
+use crate::wire::{AttemptId, Millis};
 
 /// Numbers of schemas, and times.
 #[derive(Clone, Debug)]

@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::machine::{ClientId, SessionId};
-use super::protocol::{Known, Verdict};
 use crate::error::Error;
+use crate::wire::{KnownSetup, Verdict};
 
 /// What to say to whom, in this order.
 #[derive(Clone, Debug)]
@@ -64,7 +64,7 @@ impl SetUps {
     }
 
     /// What a process knows of the time of a keeper that was killed. Whoever was first is believed.
-    pub(super) fn recall(&mut self, client: ClientId, session: SessionId, known: Known) {
+    pub(super) fn recall(&mut self, client: ClientId, session: SessionId, known: KnownSetup) {
         let state = match known.done {
             true => State::Done(known.schema),
             false => State::Claimed([Claim { client, schema: known.schema }].into()),

@@ -5,7 +5,6 @@
 //! second and exits: so the keeper is nobody's child, and a birth that fails has an exit status.
 
 use std::env;
-use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -17,27 +16,18 @@ use std::time::{Duration, Instant};
 
 use rustix::net::{AddressFamily, sockopt};
 
-use super::files::Places;
-use super::{exit, run};
+use super::run;
+use crate::host::{Places, own_program};
+use crate::wire::{VARIABLE, exit};
 
-/// Makes a keeper of the process in which it stands: `1:<hash>` or `2:<hash>` for the two steps.
-pub(crate) const VARIABLE: &str = "CRATEDB_TEST_KEEPER";
 /// What `ps` shows.
 const PROCESS_NAME: &str = "cratedb-keeper";
-
-/// The test binary, whatever became of its file.
-pub(crate) fn own_program() -> OsString {
-    if cfg!(target_os = "linux") {
-        return "/proc/self/exe".into();
-    }
-    env::current_exe().map_or_else(|_| env::args_os().next().unwrap_or_default(), Into::into)
-}
 
 // SAFETY: runs before `main` with priority `early`, where the C runtime is up; without the variable it reads one id and
 // stores it. With it, it never returns, so nothing of the program's own start-up is missing later.
 #[ctor::ctor(unsafe, priority = early)]
 fn take_over() {
-    crate::session::process::remember_parent();
+    crate::host::process::remember_parent();
     // A variable that leaked into an ordinary environment must not swallow a test run.
     if let Some(value) = env::var_os(VARIABLE)
         && is_listener()

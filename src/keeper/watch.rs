@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use crate::session::process::Identity;
+use crate::host::process::Identity;
 
 /// How often a process without a descriptor is looked at.
 const LOOK: Duration = Duration::from_millis(100);
@@ -43,7 +43,7 @@ mod tests {
         let pid = rustix::process::Pid::from_raw(child.id() as i32).unwrap();
         let descriptor = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).unwrap();
         let own = Identity::own().unwrap();
-        let start = crate::session::process::start_of(child.id()).unwrap();
+        let start = crate::host::process::start_of(child.id()).unwrap();
         let identity = Identity { pid: child.id(), start, name: "sleep".into(), ..own };
         (child, identity, descriptor)
     }

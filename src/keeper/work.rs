@@ -9,8 +9,9 @@ use tokio::sync::watch;
 
 use super::run::Input;
 use crate::error::{Error, Result};
-use crate::provider::{Intents, NotAcquired, OnExit, Progress, Provider, Released, Resource};
+use crate::provider::{Intents, NotAcquired, Progress, Provider, Released, Resource};
 use crate::sql::{Credentials, Renewer};
+use crate::target::OnExit;
 
 /// How a call ended.
 #[derive(Debug)]
@@ -115,7 +116,7 @@ pub(super) fn renewal(expires: i64) -> Instant {
     let now = time::OffsetDateTime::now_utc().unix_timestamp();
     let left = Duration::from_secs(u64::try_from(expires - now).unwrap_or(0));
     let wait = if left > 2 * BEFORE { left - BEFORE } else { left / 2 };
-    crate::session::deadline_in(wait.max(LEAST))
+    crate::wait::deadline_in(wait.max(LEAST))
 }
 
 /// No call without its intent: what is answered if the journal could not be written.

@@ -28,8 +28,8 @@ pub(crate) use self::left::{Leftover, sweep};
 use super::jvm::Training;
 use super::{Acquired, Intents, LocalTarget, NotAcquired, OnExit, Ours, Progress, Released, Resource};
 use crate::error::{Error, Kind, Result};
+use crate::host::process::Identity;
 use crate::probe::{self, Readiness};
-use crate::session::process::Identity;
 use crate::sql::{Credentials, Wallet};
 use crate::wait::{self, Look};
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{LocalTarget, Progress};
 use crate::error::Result;
-use crate::keeper::{HeldLock, Locks, Places};
+use crate::host::{Lock, Locks, Places};
 use crate::wait::{self, Look};
 
 const MIB: u64 = 1 << 20;
@@ -66,7 +66,7 @@ fn decide(need: u64, available: Option<u64>, others: &[Reservation]) -> Decision
 pub(super) struct Memory(Mutex<Option<Turn>>);
 
 struct Turn {
-    file: HeldLock,
+    file: Lock,
     reservation: Reservation,
 }
 

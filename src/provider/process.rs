@@ -29,7 +29,7 @@ use self::user::User;
 use super::jvm::{Cache, Training};
 use super::{Acquired, Intents, JvmCache, LocalTarget, NotAcquired, OnExit, Ours, Progress, Released, Resource};
 use crate::error::{Error, Kind, Result};
-use crate::session::process::Identity;
+use crate::host::process::Identity;
 use crate::sql::Credentials;
 
 /// Killing a server and deleting its data takes milliseconds; a machine that needs longer is in trouble.

@@ -31,7 +31,7 @@ use self::unpack::Failed;
 use super::process::home;
 use super::{Origin, Progress};
 use crate::error::{Error, Kind, Result};
-use crate::keeper::{HeldLock, Locks};
+use crate::host::{Lock, Locks};
 use crate::version::{RequestedVersion, Version};
 use crate::wait::{self, Look};
 
@@ -62,7 +62,7 @@ enum Claim {
     /// It is there, and nobody removes it as long as this process lives.
     Use,
     /// It is not there, and nobody else makes it meanwhile.
-    Make(HeldLock),
+    Make(Lock),
 }
 
 /// Why an archive did not become an installation.
@@ -205,7 +205,7 @@ async fn claim(files: &Files, version: Version, deadline: Instant, progress: &Pr
 }
 
 /// Shares the lock from here on: who waits for the release may use it, and nobody may remove it.
-fn keep_using(files: &Files, held: Arc<HeldLock>) {
+fn keep_using(files: &Files, held: Arc<Lock>) {
     // Until this process ends: dropped, it would let go of what is shared, too.
     std::mem::forget(held);
     if let Ok(shared) = Locks::take().try_share(&files.lock()) {
@@ -219,7 +219,7 @@ struct Making<'a> {
     files: &'a Files,
     origin: &'a Origin,
     /// Until the last thread that writes there has ended.
-    held: Arc<HeldLock>,
+    held: Arc<Lock>,
     deadline: Instant,
     progress: &'a Progress,
 }

@@ -7,18 +7,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
+use super::Session;
 use super::link::Link;
 use super::place::{self, Within};
-use super::{Session, speaker};
 use crate::background;
 use crate::cluster::{Cluster, Grant, OnDrop, Trace};
 use crate::error::{Error, Kind, Result};
-use crate::keeper::{AttemptId, Mode, Open, Ready};
+use crate::host::say;
 use crate::migrations::Set;
 use crate::schema;
 use crate::settings::{KeepSchema, Wanted};
 use crate::sql::Credentials;
 use crate::user;
+use crate::wire::{AttemptId, Mode, Open, Ready};
 
 /// What the attribute knows about a test.
 #[derive(Clone, Copy, Debug)]
@@ -120,7 +121,7 @@ impl Lease {
         // The thread that reads the answer must not wait for it; then the keeper puts back all the same.
         if self.exclusive && used && !background::is_background() {
             if let Some(text) = self.link.end_alone(self.id, passed, used, keep) {
-                speaker::say(&text);
+                say(&text);
             }
         } else {
             self.link.end(self.id, passed, used, keep);

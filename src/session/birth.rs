@@ -7,7 +7,8 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind, Result};
-use crate::keeper::{DIR_VARIABLE, Holder, KeyFiles, Locks, VARIABLE, exit, initial_environment, own_program};
+use crate::host::{DIR_VARIABLE, KeyFiles, Locks, initial_environment, own_program};
+use crate::wire::{Holder, VARIABLE, exit};
 
 /// How long to pause while a keeper that ends still holds its lock.
 const PAUSE: Duration = Duration::from_millis(5);

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use super::link::Link;
-use super::process::{self, Identity};
 use super::speaker::Listener;
 use crate::background;
 use crate::error::Result;
-use crate::keeper::{KeyFiles, Places, Ready};
+use crate::host::process::{self, Identity};
+use crate::host::{KeyFiles, Places};
 use crate::settings::Settings;
+use crate::wire::Ready;
 
 /// This process as the holder of an explicit session. Dropping it gives up this process's part: the session
 /// ends unless others hold it too.

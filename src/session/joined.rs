@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::OnceCell;
 
 use super::link::Link;
-use super::process;
 use crate::error::{Error, Kind, Result};
-use crate::keeper::{Places, Ready};
+use crate::host::Places;
+use crate::host::process;
 use crate::settings::{Settings, Wanted};
 use crate::sql::SqlClient;
+use crate::wire::Ready;
 
 type Slot = Arc<OnceCell<Result<Link>>>;
 type Slots<K> = Mutex<Option<HashMap<K, Slot>>>;

@@ -14,13 +14,16 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
 
-use super::process::{Ancestry, Identity};
 use super::speaker::{self, Listener};
 use crate::error::{Error, Kind, Result};
-use crate::keeper::{AttemptId, FromClient, FromKeeper, KeyFiles, Known, Mode, Open, PROTOCOL, Ready, encode};
-use crate::migrations::{Set, Wanted};
+use crate::host::KeyFiles;
+use crate::host::process::{Ancestry, Identity};
+use crate::host::say;
+use crate::migrations::Set;
 use crate::settings::Settings;
 use crate::sql::{Credentials, Wallet};
+use crate::wire::MigrationSet;
+use crate::wire::{AttemptId, FromClient, FromKeeper, KnownSetup, Mode, Open, PROTOCOL, Ready, encode};
 
 /// How much longer than the keeper a client waits for what the keeper itself limits.
 const MARGIN: Duration = Duration::from_secs(30);
@@ -69,7 +72,7 @@ struct State {
     /// Set-ups that this process asks for.
     claims: HashMap<String, set_up::Claim>,
     /// Set-ups that it does, or knows to be done.
-    set_ups: BTreeMap<String, Known>,
+    set_ups: BTreeMap<String, KnownSetup>,
     /// The last renewal that failed.
     not_renewed: Option<Error>,
 }
@@ -172,7 +175,7 @@ impl Link {
                     asked.answered = true;
                     return answer.unwrap_or_else(|_| Err(Error::new(Kind::Session, "the connection to the keeper is over")));
                 }
-                _ = shown.tick() => speaker::say(&format!("`{test}` waits for its turn on the cluster")),
+                _ = shown.tick() => say(&format!("`{test}` waits for its turn on the cluster")),
                 () = &mut deadline => {
                     return Err(self.silent(&format!("`{test}` waited for its turn"), limit));
                 }
@@ -258,7 +261,7 @@ impl Link {
     /// The keeper does not answer: who it is, so that somebody can look.
     fn silent(&self, what: &str, limit: Duration) -> Error {
         let holder = std::fs::read_to_string(&self.0.files.lifetime).unwrap_or_default();
-        let pid = serde_json::from_str::<crate::keeper::Holder>(&holder).map_or(0, |holder| holder.pid);
+        let pid = serde_json::from_str::<crate::wire::Holder>(&holder).map_or(0, |holder| holder.pid);
         Error::new(Kind::Timeout, format!("{what} for {}", humantime::format_duration(limit)))
             .because(format!("the keeper (process {pid}) did not answer"))
             .hint(format!("its log is {}; if it is stopped, continue or end it", self.0.files.log.display()))
@@ -338,7 +341,7 @@ impl Link {
         let wanted = open.migrations.take();
         state.open.insert(id, open);
         let _ = granted.send(Ok(schema));
-        if let (true, Some(set), Some(Wanted { checksum, .. })) = (wants, set, wanted) {
+        if let (true, Some(set), Some(MigrationSet { checksum, .. })) = (wants, set, wanted) {
             state.write(&FromClient::Migrations { checksum, files: set.sent() });
         }
     }

@@ -5,10 +5,11 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind, Result};
-use crate::keeper::{Decoder, FromClient, FromKeeper, KeyFiles, PROTOCOL, Snapshot, encode};
+use crate::host::KeyFiles;
+use crate::wire::{Decoder, FromClient, FromKeeper, PROTOCOL, Snapshot, encode};
 
 use super::birth;
-use super::process::Identity;
+use crate::host::process::Identity;
 
 /// How long a keeper may take for a word about itself; a stopped one takes for ever.
 const PATIENCE: Duration = Duration::from_secs(5);

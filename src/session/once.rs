@@ -12,7 +12,7 @@ use super::link::Link;
 use crate::background;
 use crate::cluster::Cluster;
 use crate::error::{Error, Kind, Result};
-use crate::keeper::{SetUpOutcome, Verdict};
+use crate::wire::{SetupOutcome, Verdict};
 use crate::{schema, sql};
 
 /// Of a name: it stands in messages and in the schema's name.
@@ -119,7 +119,7 @@ async fn enter(link: Link, name: String) -> Result<Entered> {
             match shared(&link, &name, own) {
                 Ok(cluster) => Ok(Entered::Ours(worker(cluster))),
                 Err(error) => {
-                    link.set_up_ended(&name, SetUpOutcome::GivenUp);
+                    link.set_up_ended(&name, SetupOutcome::GivenUp);
                     Err(error)
                 }
             }
@@ -159,8 +159,8 @@ impl Worker {
         self.link.set_up_ended(
             &self.name,
             match &outcome {
-                Ok(_) => SetUpOutcome::Done,
-                Err(error) => SetUpOutcome::Failed { error: error.clone() },
+                Ok(_) => SetupOutcome::Done,
+                Err(error) => SetupOutcome::Failed { error: error.clone() },
             },
         );
         *self.slot = Some(outcome.clone());
@@ -177,7 +177,7 @@ impl Drop for Worker {
             let error = self.failed().because("it panicked");
             let _ = self.end(Err(error));
         } else {
-            self.link.set_up_ended(&self.name, SetUpOutcome::GivenUp);
+            self.link.set_up_ended(&self.name, SetupOutcome::GivenUp);
         }
     }
 }

@@ -14,7 +14,7 @@ use tokio::runtime::{self, Handle};
 use super::link::{Link, LinkNumber};
 use crate::cluster::Cluster;
 use crate::error::{Error, Kind, Result};
-use crate::keeper::AttemptId;
+use crate::wire::AttemptId;
 
 /// The runtimes in which exclusive attempts run.
 static RUNTIMES: Mutex<Vec<(runtime::Id, Within)>> = Mutex::new(Vec::new());

@@ -1,19 +1,14 @@
 //! Shows people what is being waited for: one process of a session speaks.
 
-use std::io::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use crate::host::say;
 
 /// Shorter waits are not worth a line.
 pub(super) const SILENCE: Duration = Duration::from_millis(500);
 /// How often a long wait is shown again.
 pub(super) const AGAIN: Duration = Duration::from_secs(10);
-
-/// Writes a line past libtest, which captures only what the print macros write.
-pub(crate) fn say(text: &str) {
-    // In one write, so that lines of several processes don't mix. A closed descriptor is no reason to fail a test.
-    let _ = std::io::stderr().write_all(format!("cratedb-test: {text}\n").as_bytes());
-}
 
 /// Somebody who shows things to people in a way of their own.
 pub(super) type Listener = Arc<dyn Fn(&str) + Send + Sync>;

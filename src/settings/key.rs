@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use super::{cloud_target, project_of, url_target};
-use crate::environment::{ClusterAddress, Sources};
+use crate::environment::Sources;
 use crate::error::{Error, Kind, Result};
-use crate::provider::{JvmCache, LocalKind, LocalTarget, Origin, Target};
+use crate::target::ClusterAddress;
+use crate::target::{JvmCache, LocalKind, LocalTarget, Origin, Target};
 
 const KINDS: [(&str, LocalKind); 3] =
     [("auto", LocalKind::Auto), ("container", LocalKind::Container), ("process", LocalKind::Process)];

@@ -5,8 +5,8 @@ use std::path::Path;
 use super::{Wanted, key, project_of};
 use crate::environment::{Sources, http_url, unreadable};
 use crate::error::{Error, Kind, Result};
-use crate::provider::{JvmCache, LocalKind, LocalTarget, Origin, Target};
 use crate::secret::Secret;
+use crate::target::{JvmCache, LocalKind, LocalTarget, Origin, Target};
 use crate::version::RequestedVersion;
 
 /// What local servers run unless something says otherwise: the newest release when this crate was released.

@@ -19,7 +19,7 @@ fn wanting(variables: &[(&str, &str)], wanted: Wanted) -> Result<Settings> {
 }
 
 /// The cluster of this machine that tests get.
-fn local(variables: &[(&str, &str)], wanted: Wanted) -> crate::provider::LocalTarget {
+fn local(variables: &[(&str, &str)], wanted: Wanted) -> crate::target::LocalTarget {
     match wanting(variables, wanted).unwrap().spec.target {
         Target::Local(target) => target,
         other => panic!("{other:?}"),
@@ -258,7 +258,7 @@ fn a_key_leads_back_to_its_target() {
             let mut target = local(variables, wanted);
             let Target::Local(again) = target_of_key(dir.path(), &target.key).unwrap() else { panic!() };
             target.lacking.clear();
-            target.jvm_cache = crate::provider::JvmCache::Use;
+            target.jvm_cache = crate::target::JvmCache::Use;
             assert_eq!(again, target);
         }
     }
@@ -358,7 +358,7 @@ fn a_login_for_another_endpoint_is_an_error() {
 #[test]
 fn releases_come_from_the_vendor_unless_a_mirror_is_named_and_digests_may_be_pinned() {
     let origin = |variables: &[(&str, &str)]| local(variables, Wanted::default()).origin;
-    assert_eq!(origin(&[]), crate::provider::Origin::default());
+    assert_eq!(origin(&[]), crate::target::Origin::default());
     for (given, read) in [
         ("https://ada:geheim@mirror.example/x", "https://ada:geheim@mirror.example/x"),
         ("/srv/crate", "/srv/crate"),

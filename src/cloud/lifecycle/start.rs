@@ -11,8 +11,8 @@ use super::{Hooks, Lifecycle, NameLookup, WRITES, named, which_exist};
 use crate::cloud::is_conflict;
 use crate::cloud::model::{ClusterInfo, Operation, OperationFilter};
 use crate::cloud::operation::{LISTED, LastOperation, OperationEnd, Which, passing};
-use crate::environment::{ClusterAddress, DeployPolicy};
 use crate::error::{Error, Kind, Result};
+use crate::target::{ClusterAddress, DeployPolicy};
 use crate::wait::{self, Look};
 
 /// A step gets this long after the deadline to report the timeout itself, before it is cut off.

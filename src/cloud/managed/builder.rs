@@ -7,11 +7,10 @@ use super::{Callback, ManagedCluster, ManagedInner};
 use crate::cloud::CLOUD_ENDPOINT;
 use crate::cloud::client::{Client, Home, filled_key};
 use crate::cloud::lifecycle::Lifecycle;
-use crate::environment::{
-    Access, Address, ClusterAddress, DeployPolicy, Given, Login, Server, Sources, address, cloud_target, filled, server,
-};
+use crate::environment::{Access, Address, Given, Server, Sources, address, cloud_target, filled, server};
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
+use crate::target::{ClusterAddress, DeployPolicy, Login};
 
 /// The default. Deployments and scalings take minutes.
 pub(super) const START_TIMEOUT: Duration = Duration::from_secs(15 * 60);

@@ -2,7 +2,8 @@
 //! anybody else is granted anything.
 
 use super::grants::Key;
-use super::{Effect, LookId, Machine, Millis, State};
+use super::{Effect, LookId, Machine, State};
+use crate::wire::Millis;
 
 /// Where this is. At any time it concerns one attempt: nobody is granted anything before it is over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

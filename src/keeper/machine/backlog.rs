@@ -4,7 +4,8 @@
 //! `TransportDropSchema` and `TransportCreateTable`, 6.4). Tests that make tables without a pause keep it from dropping at
 //! all, and every change takes it longer the more there is. So those who would make more wait for a while.
 
-use super::{Machine, Millis};
+use super::Machine;
+use crate::wire::Millis;
 
 /// From so many schemas that wait to be dropped on, attempts are held up, until there are no more than a few.
 pub(super) const MANY: usize = 12;

@@ -1,8 +1,9 @@
 //! What follows from the machine's state without a new event: the one place where states move by themselves.
 
-use crate::provider::OnExit;
+use crate::target::OnExit;
 
-use super::{ClientId, CutReason, Effect, FailReason, Machine, Millis, RefuseReason, State, Word};
+use super::{ClientId, Effect, FailReason, Machine, RefuseReason, State, Word};
+use crate::wire::{CutReason, Millis};
 
 impl Machine {
     /// Moves on until nothing more follows. Every path ends: each step leaves a state that it does not come back to

@@ -10,7 +10,7 @@ use self::drops::Drops;
 use self::named::{Explicit, IDLE};
 
 use super::*;
-use crate::provider::OnExit;
+use crate::target::OnExit;
 
 /// What is true outside the machine.
 struct World {

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::{AttemptId, ClientId, Millis, Mode};
+use super::ClientId;
+use crate::wire::{AttemptId, Millis, Mode};
 
 pub(super) type Key = (ClientId, AttemptId);
 

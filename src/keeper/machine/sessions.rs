@@ -2,9 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{
-    ClientId, CutReason, Effect, FailReason, Join, Machine, Millis, Policy, RefuseReason, RunnerId, SessionId, State,
-};
+use super::{ClientId, Effect, FailReason, Join, Machine, RefuseReason, RunnerId, SessionId, State};
+use crate::wire::{CutReason, Millis, Policy};
 
 #[derive(Clone, Debug)]
 pub(super) struct Lease {

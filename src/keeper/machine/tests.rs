@@ -5,6 +5,7 @@ mod backlog;
 mod explicit;
 
 use super::*;
+use crate::wire::CutReason;
 
 const RUN: SessionId = SessionId(1);
 const OTHER_RUN: SessionId = SessionId(2);
@@ -101,7 +102,7 @@ fn leaves_a_cluster_that_was_found_running() {
 #[test]
 fn suspends_what_was_found_running_if_told_to() {
     let mut machine = new(Word::Clean);
-    let policy = Policy { on_exit: crate::provider::OnExit::Suspend, ..Policy::default() };
+    let policy = Policy { on_exit: crate::target::OnExit::Suspend, ..Policy::default() };
     machine.on(0, Event::Join(A, Join { policy, ..join(RUN, CARGO) }));
     machine.on(5, Event::Acquired { ours: false });
     machine.on(10, Event::Leave(A));

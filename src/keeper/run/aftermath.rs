@@ -2,12 +2,14 @@
 
 use tokio::task::AbortHandle;
 
-use super::{Event, FromKeeper, Input, Keeper};
+use super::{Event, Input, Keeper};
 use crate::error::Result;
 use crate::keeper::globals::{self, Globals};
 use crate::keeper::journal::Exclusive;
-use crate::keeper::machine::{AttemptId, ClientId, LookId};
+use crate::keeper::machine::{ClientId, LookId};
 use crate::keeper::restorer::{self, Restored};
+use crate::wire::AttemptId;
+use crate::wire::FromKeeper;
 
 /// Of a record of what there was before. A larger one, of a cluster with very many users, stays in memory: the journal's
 /// next intent has to fit beside it.

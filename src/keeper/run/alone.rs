@@ -9,11 +9,11 @@ use tokio::net::UnixListener;
 
 use super::{Event, Keeper};
 use crate::error::Result;
-use crate::keeper::Holder;
-use crate::keeper::files::KeyFiles;
+use crate::host::KeyFiles;
+use crate::host::{Lock, Locks};
 use crate::keeper::journal::Journal;
-use crate::keeper::lock::{Held, Locks};
-use crate::keeper::protocol::PROTOCOL;
+use crate::wire::Holder;
+use crate::wire::PROTOCOL;
 
 type Inode = (u64, u64);
 
@@ -131,7 +131,7 @@ pub(super) fn hold_journal(files: &KeyFiles) -> bool {
 }
 
 /// Says in the lock where its holder is found, and never lets go of it.
-fn keep_lifetime(held: Held, files: &KeyFiles) {
+fn keep_lifetime(held: Lock, files: &KeyFiles) {
     let holder = Holder {
         pid: std::process::id(),
         protocol: PROTOCOL,

@@ -3,11 +3,12 @@
 use std::time::Instant;
 
 use super::effects::lives_on;
-use super::{DROPS, Event, FromKeeper, Keeper, Last};
+use super::{DROPS, Event, Keeper, Last};
 use crate::error::Result;
-use crate::keeper::exit;
 use crate::keeper::machine::State;
 use crate::user;
+use crate::wire::FromKeeper;
+use crate::wire::exit;
 
 /// So many names are remembered for the next acquisition; the others are dropped once they are old.
 const UNDROPPED: usize = 200;

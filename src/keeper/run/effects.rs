@@ -3,15 +3,19 @@
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Event, FromKeeper, Keeper, Last, Outcome};
+use super::{Event, Keeper, Last};
 use crate::error::{Error, Kind, Result};
-use crate::keeper::machine::{AttemptId, ClientId, CutReason, Effect, FailReason, Mode, RefuseReason, Word};
-use crate::keeper::protocol::{FromClient, Ready};
+use crate::keeper::machine::{ClientId, Effect, FailReason, RefuseReason, Word};
 use crate::keeper::report::unix_millis;
+use crate::keeper::work::Outcome;
 use crate::keeper::{cleaner::Cleaner, clients::Asked, work};
-use crate::provider::{Intents, NotAcquired, OnExit, Ours, Released, Resource};
+use crate::provider::{Intents, NotAcquired, Ours, Released, Resource};
 use crate::sql::{Credentials, Wallet};
+use crate::target::OnExit;
 use crate::user;
+use crate::wire::FromKeeper;
+use crate::wire::{AttemptId, CutReason, Mode};
+use crate::wire::{FromClient, Ready};
 
 impl Keeper {
     /// Gives the machine an event, and does what it says until nothing more follows.
@@ -101,7 +105,7 @@ impl Keeper {
 
     fn deadline(&self) -> Instant {
         let limit = self.machine.policy().start_timeout;
-        crate::session::deadline_in(Duration::from_millis(limit))
+        crate::wait::deadline_in(Duration::from_millis(limit))
     }
 
     fn acquire(&mut self) {

@@ -1,12 +1,14 @@
 //! Those who only look: what they are told, and what they may end.
 
-use super::{ClientId, Event, FromKeeper, Keeper, Outbox, State};
+use super::{ClientId, Event, Keeper, Outbox, State};
 use crate::error::{Error, Kind};
+use crate::host::process::Identity;
 use crate::keeper::clients::About;
-use crate::keeper::machine::{Millis, RunnerId, SessionId};
-use crate::keeper::protocol::{Named, Phase, SessionState, Snapshot, Turn};
-use crate::provider::Target;
-use crate::session::process::Identity;
+use crate::keeper::machine::{RunnerId, SessionId};
+use crate::target::Target;
+use crate::wire::FromKeeper;
+use crate::wire::Millis;
+use crate::wire::{Named, Phase, SessionState, Snapshot, Turn};
 
 /// Somebody who wants no cluster.
 pub(super) struct Observer {

@@ -7,12 +7,15 @@ use std::time::SystemTime;
 use tokio::sync::watch;
 
 use super::effects::lives_on;
-use super::{FromKeeper, Input, Keeper};
-use crate::keeper::machine::{AttemptId, ClientId, Millis, SessionId, State};
+use super::{Input, Keeper};
+use crate::keeper::machine::{ClientId, SessionId, State};
 use crate::keeper::maker::{Maker, Phase};
 use crate::keeper::prepared::{Made, Prepared, Turn};
-use crate::migrations::{self, File};
+use crate::migrations;
 use crate::schema;
+use crate::wire::FromKeeper;
+use crate::wire::MigrationFile;
+use crate::wire::{AttemptId, Millis};
 
 /// In place of a test's name in those of schemas that no test has yet.
 const SLUG: &str = "migrated";
@@ -22,7 +25,7 @@ const SLUG: &str = "migrated";
 pub(super) struct Stock {
     prepared: Prepared,
     /// By checksum.
-    texts: BTreeMap<String, Arc<[File]>>,
+    texts: BTreeMap<String, Arc<[MigrationFile]>>,
     /// How many shards one schema of a set has.
     shards: BTreeMap<String, u64>,
     phase: watch::Sender<Phase>,
@@ -98,7 +101,7 @@ impl Keeper {
     }
 
     /// The text that a client was asked for.
-    pub(super) fn learn(&mut self, checksum: String, files: Vec<File>) {
+    pub(super) fn learn(&mut self, checksum: String, files: Vec<MigrationFile>) {
         let own = migrations::checksum(files.iter().map(|file| (&*file.name, &*file.text)));
         if own != checksum {
             return tracing::warn!(checksum, own, "migrations that are not what they are said to be");

@@ -1,8 +1,9 @@
 //! One line per session: when it is over where others go on, with the release where it was the last.
 
-use super::{FromKeeper, Keeper, State};
+use super::{Keeper, State};
 use crate::keeper::machine::SessionId;
 use crate::keeper::report::unix_millis;
+use crate::wire::FromKeeper;
 
 impl Keeper {
     /// A session that is over while the cluster stays has its line at once.

@@ -1,9 +1,10 @@
 //! The loop's side of set-ups that are done once per session: messages in and out, and their schemas.
 
-use super::{FromKeeper, Keeper, State};
+use super::{Keeper, State};
 use crate::keeper::machine::{ClientId, Effect};
-use crate::keeper::protocol::Outcome;
 use crate::keeper::setups::{Ended, Tell};
+use crate::wire::FromKeeper;
+use crate::wire::SetupOutcome;
 
 impl Keeper {
     pub(super) fn claim_set_up(&mut self, id: ClientId, name: &str, schema: String) {
@@ -12,12 +13,12 @@ impl Keeper {
         self.tell_of_set_ups(tell.into_iter().collect());
     }
 
-    pub(super) fn set_up_ended(&mut self, id: ClientId, name: &str, outcome: Outcome) {
+    pub(super) fn set_up_ended(&mut self, id: ClientId, name: &str, outcome: SetupOutcome) {
         let Some(session) = self.clients.get_mut(id).map(|client| client.session) else { return };
         let ended = match outcome {
-            Outcome::Done => Ended::Done,
-            Outcome::Failed { error } => Ended::Failed(error),
-            Outcome::GivenUp => Ended::GivenUp,
+            SetupOutcome::Done => Ended::Done,
+            SetupOutcome::Failed { error } => Ended::Failed(error),
+            SetupOutcome::GivenUp => Ended::GivenUp,
         };
         tracing::info!(name, ?ended, "a set-up ended");
         let (tells, left) = self.set_ups.ended(id, session, name, ended);

@@ -95,7 +95,7 @@ fn sessions_and_names_are_apart() {
 
 #[test]
 fn after_a_killed_keeper_those_who_know_are_believed() {
-    let known = |done, schema: &str| Known { name: "x".into(), schema: schema.into(), done };
+    let known = |done, schema: &str| KnownSetup { name: "x".into(), schema: schema.into(), done };
     let mut all = SetUps::default();
     all.recall(A, RUN, known(false, "a"));
     all.recall(B, RUN, known(true, "b"));

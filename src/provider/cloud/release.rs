@@ -7,7 +7,8 @@ use super::held::Held;
 use super::{Cloud, Told};
 use crate::cloud::lifecycle::{NameLookup, StopRequest, Stopped};
 use crate::error::Result;
-use crate::provider::{OnExit, Ours, Progress, Released};
+use crate::provider::{Ours, Progress, Released};
+use crate::target::OnExit;
 
 /// For one release. Suspensions take minutes; what takes longer than this is an error, and the keeper tries again.
 const LIMIT: Duration = Duration::from_secs(15 * 60);

@@ -16,11 +16,12 @@ use cratedb_cloud_simulator::{Cloud as Simulated, ClusterOptions, Options, Reque
 use serde_json::Value;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
-use crate::environment::{ClusterAddress, DeployPolicy, Login};
 use crate::error::{Error, Result};
-use crate::provider::{Acquired, CloudTarget, Intents, OnExit, Ours, Progress, Provider, Released, Resource, Target};
+use crate::provider::{Acquired, Intents, Ours, Progress, Provider, Released, Resource};
 use crate::secret::Secret;
 use crate::sql::{Credentials, SqlClient, Wallet};
+use crate::target::{CloudTarget, OnExit, Target};
+use crate::target::{ClusterAddress, DeployPolicy, Login};
 
 const SECRET: &str = "hunter2-is-no-good-secret";
 

@@ -13,9 +13,10 @@ use super::engine::{Engine, State};
 use super::find::Address;
 use super::{Container, Held, REMOVAL, labels};
 use crate::error::{Error, Kind, Result};
+use crate::host::process::Identity;
+use crate::provider::Progress;
 use crate::provider::jvm::{self, About, Lease, Training};
-use crate::provider::{JvmCache, LocalTarget, Progress};
-use crate::session::process::Identity;
+use crate::target::{JvmCache, LocalTarget};
 use crate::wait::{self, Look};
 
 /// Out of everybody's way, on a machine that is busy. Half a minute is usual.

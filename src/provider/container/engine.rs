@@ -334,7 +334,7 @@ fn is_beside(_: &Path) -> bool {
 fn here() -> find::Places {
     let home = std::env::home_dir().unwrap_or_default();
     // As it was given: see `announce`.
-    let variable = |name: &str| crate::keeper::initial_environment(name).and_then(|value| value.into_string().ok());
+    let variable = |name: &str| crate::host::initial_environment(name).and_then(|value| value.into_string().ok());
     Surroundings { variable: &variable, home: &home, user: labels::user(), root: Path::new("/") }.places()
 }
 

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::provider::LocalTarget;
-use crate::session::process::Identity;
+use crate::host::process::Identity;
+use crate::target::LocalTarget;
 
 /// All of ours have it; its value is the session's key.
 pub(super) const KEY: &str = "io.crate.cratedb-test.key";

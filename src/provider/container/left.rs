@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::engine::{Engine, Found};
 use super::labels::{self, Fate, Observer};
 use crate::error::{Error, Result};
-use crate::session::process::Identity;
+use crate::host::process::Identity;
 
 /// Of one container.
 const REMOVAL: Duration = Duration::from_secs(60);

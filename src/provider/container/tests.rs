@@ -9,8 +9,9 @@ use tokio::sync::mpsc::{self, UnboundedReceiver};
 use super::Container;
 use super::engine::Engine;
 use super::standin::{self, docker};
-use crate::provider::{Acquired, Intents, LocalTarget, OnExit, Ours, Progress, Provider, Released, Resource, Target};
+use crate::provider::{Acquired, Intents, Ours, Progress, Provider, Released, Resource};
 use crate::sql::{SqlClient, Wallet};
+use crate::target::{LocalTarget, OnExit, Target};
 
 mod leaving;
 mod podman;

@@ -16,7 +16,8 @@ use serde_json::Value;
 
 use super::{About, Cache};
 use crate::error::{Error, Kind, Result};
-use crate::keeper::{HeldLock, Locks, Places, VARIABLE, exit, own_program};
+use crate::host::{Lock, Locks, Places, own_program};
+use crate::wire::{VARIABLE, exit};
 
 /// What a new cache needs on the disk, twice over.
 const ROOM: u64 = 512 << 20;
@@ -37,7 +38,7 @@ pub(crate) struct Training {
 
 /// The right to make one cache, and the record of what was started for it.
 pub(in crate::provider) struct Lease {
-    lock: HeldLock,
+    lock: Lock,
     /// What a trainer that was killed had started.
     pub(in crate::provider) left: Option<Value>,
 }

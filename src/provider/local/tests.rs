@@ -6,7 +6,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::provider::{Intents, LocalTarget, Progress, Provider, Target};
+use crate::provider::{Intents, Progress, Provider};
+use crate::target::{LocalTarget, Target};
 
 const INNER: &str = "CRATEDB_TEST_INNER_CASE";
 const BEGIN: &str = "<<<";

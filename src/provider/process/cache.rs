@@ -6,8 +6,8 @@ use std::path::Path;
 
 use super::Process;
 use super::user::User;
-use crate::provider::JvmCache;
 use crate::provider::jvm::{self, About, Cache, Training};
+use crate::target::JvmCache;
 
 impl Process {
     /// The cache, there or not; none where no JVM of this installation could use one, or it is switched off.

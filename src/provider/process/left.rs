@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal};
 
 use super::place;
 use crate::error::{Error, Kind, Result};
-use crate::session::process::Identity;
+use crate::host::process::Identity;
 use crate::wait::{self, Look};
 
 /// Kills what belongs to the server of `dir`, then deletes `dir`. What is gone is no error.

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use super::cache::{Caches, trusted};
 use crate::error::Result;
-use crate::keeper::Locks;
+use crate::host::Locks;
 use crate::provider::jvm;
 use crate::version::Version;
 

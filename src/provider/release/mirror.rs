@@ -7,8 +7,8 @@ use url::Url;
 
 use super::platform::Platform;
 use crate::error::{Error, Kind, Result};
-use crate::provider::Origin;
 use crate::sql::connections::is_loopback;
+use crate::target::Origin;
 use crate::version::Version;
 
 const VENDOR: &str = "https://cdn.crate.io/downloads/releases/cratedb/";

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use cratedb_cloud_simulator::{ClusterOptions, Options, Simulator};
 
 use super::*;
-use crate::provider::{Intents, OnExit, Provider, Target};
+use crate::provider::{Intents, Provider};
+use crate::target::{OnExit, Target};
 
 /// A simulated cluster is as good a server as any.
 async fn server(options: &[(&str, &str)]) -> (Simulator, String) {

@@ -11,11 +11,11 @@ use tokio::io::AsyncReadExt as _;
 use super::super::{birth, speaker::Speaker};
 use super::{Link, MARGIN};
 use crate::error::{Error, Kind, Result};
-use crate::keeper::{Decoder, FromClient, FromKeeper, Hello, PROTOCOL, Ready, encode, send_with_descriptors};
-use crate::session::deadline_in;
-use crate::session::process::Identity;
+use crate::host::process::Identity;
 use crate::session::speaker;
 use crate::sql::Wallet;
+use crate::wait::deadline_in;
+use crate::wire::{Decoder, FromClient, FromKeeper, Hello, PROTOCOL, Ready, encode, send_with_descriptors};
 
 /// Before the next try, when a keeper ended just as we came; doubled each time, up to `PAUSES` times.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -263,7 +263,7 @@ fn own_binary() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::process::by_name;
+    use crate::host::process::by_name;
 
     /// A keeper of another version that waits for this run.
     fn of_another_version(socket: &std::path::Path) -> std::thread::JoinHandle<()> {
@@ -282,7 +282,7 @@ mod tests {
     async fn a_keeper_of_another_version_that_waits_for_this_run_is_not_waited_for() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join(".env"), "CRATEDB_CLUSTER_URL=http://127.0.0.1:9\n").unwrap();
-        let places = crate::keeper::Places { runtime: dir.path().to_owned(), state: dir.path().to_owned() };
+        let places = crate::host::Places { runtime: dir.path().to_owned(), state: dir.path().to_owned() };
         let settings = crate::settings::Settings::load(dir.path(), Default::default()).unwrap();
         let files = places.key(&settings.spec.key);
         let keeper = of_another_version(&files.socket);

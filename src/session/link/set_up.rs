@@ -4,7 +4,8 @@ use tokio::sync::oneshot;
 
 use super::{Link, MARGIN, speaker};
 use crate::error::{Error, Kind, Result};
-use crate::keeper::{FromClient, Known, SetUpOutcome, Verdict};
+use crate::host::say;
+use crate::wire::{FromClient, KnownSetup, SetupOutcome, Verdict};
 
 /// A question that is not answered yet.
 pub(super) struct Claim {
@@ -35,7 +36,7 @@ impl Link {
                     Some(error) => error.clone(),
                     None => Error::new(Kind::Session, "the connection to the keeper is over"),
                 })?,
-                _ = shown.tick() => speaker::say(&format!("waiting for the set-up `{name}`, which another test does")),
+                _ = shown.tick() => say(&format!("waiting for the set-up `{name}`, which another test does")),
                 () = &mut deadline => return Err(self.too_long(name)),
             }
         };
@@ -46,16 +47,16 @@ impl Link {
             Verdict::Failed { .. } => None,
         };
         if let Some((schema, done)) = known {
-            self.state().set_ups.insert(name.to_owned(), Known { name: name.to_owned(), schema, done });
+            self.state().set_ups.insert(name.to_owned(), KnownSetup { name: name.to_owned(), schema, done });
         }
         Ok(verdict)
     }
 
     /// Says how the set-up ended that this process was given.
-    pub(in crate::session) fn set_up_ended(&self, name: &str, outcome: SetUpOutcome) {
+    pub(in crate::session) fn set_up_ended(&self, name: &str, outcome: SetupOutcome) {
         let mut state = self.state();
         match outcome {
-            SetUpOutcome::Done => {
+            SetupOutcome::Done => {
                 if let Some(known) = state.set_ups.get_mut(name) {
                     known.done = true;
                 }
@@ -103,7 +104,7 @@ impl Drop for Asked<'_> {
     fn drop(&mut self) {
         if !self.answered {
             self.link.state().claims.remove(self.name);
-            self.link.set_up_ended(self.name, SetUpOutcome::GivenUp);
+            self.link.set_up_ended(self.name, SetupOutcome::GivenUp);
         }
     }
 }

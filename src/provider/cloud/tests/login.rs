@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::cloud::ProfileFile;
-use crate::environment::ProfileName;
+use crate::target::ProfileName;
 
 /// A bench whose provider has the login of a profile file.
 async fn bench() -> (Bench, tempfile::TempDir) {

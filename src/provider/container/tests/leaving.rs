@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use super::super::{labels, left};
 use super::*;
-use crate::session::process::Identity;
+use crate::host::process::Identity;
 
 /// A container that runs, as if a keeper had started it.
 fn started_by(image: &str, keeper: &Identity, change: impl FnOnce(&mut HashMap<String, String>)) -> String {

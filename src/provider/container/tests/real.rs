@@ -1,7 +1,8 @@
 //! A real CrateDB in containers: where the engine has the image of one. It is never pulled for a test.
 
 use super::*;
-use crate::provider::{JvmCache, Resource};
+use crate::provider::Resource;
+use crate::target::JvmCache;
 
 const IMAGE: &str = "crate:6.4.3";
 

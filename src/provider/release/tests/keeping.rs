@@ -65,7 +65,7 @@ async fn the_lock_of_a_cache_that_is_made_is_that_of_the_cache() {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir_all(dir.path().join("c/jvm/4567cdef.work")).unwrap();
     let lock = dir.path().join("c/jvm/4567cdef.lock");
-    let held = crate::keeper::Locks::take().try_lock(&lock).unwrap();
+    let held = crate::host::Locks::take().try_lock(&lock).unwrap();
     assert!(held.is_some());
     let all = keep::entries_of(&Caches(vec![dir.path().join("c")])).unwrap();
     assert_eq!(all[0].lock_path(), lock);

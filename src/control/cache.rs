@@ -115,7 +115,7 @@ pub fn fetch_release(
         };
         let obtained = async move {
             let progress = Progress::new(steps);
-            Releases::of_this_machine().obtain(wanted, &origin, crate::session::deadline_in(limit), &progress).await
+            Releases::of_this_machine().obtain(wanted, &origin, crate::wait::deadline_in(limit), &progress).await
         };
         let (obtained, ()) = tokio::join!(obtained, told);
         let obtained = obtained?;

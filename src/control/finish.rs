@@ -7,9 +7,12 @@ use serde::Serialize;
 
 use super::status::{Lying, lying, of_settings, unknown};
 use crate::error::{Error, Kind, Result};
-use crate::keeper::{FromKeeper, Journal, KeyFiles, Left, Phase, Snapshot, Word};
-use crate::session::process::Identity;
-use crate::session::{Heard, Observer, deadline_in};
+use crate::host::KeyFiles;
+use crate::host::process::Identity;
+use crate::keeper::{Journal, Left, Word};
+use crate::session::{Heard, Observer};
+use crate::wait::deadline_in;
+use crate::wire::{FromKeeper, Phase, Snapshot};
 
 /// What became of one key.
 #[derive(Clone, Debug, Serialize)]

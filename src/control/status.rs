@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::error::{Error, Kind, Result};
-use crate::keeper::{
-    Journal, KeyFiles, Left, Locks, Mode, Phase, Places, Policy, Record, SessionState, Snapshot, Turn, Word,
-};
-use crate::provider::OnExit;
+use crate::host::process::{Identity, command_of};
+use crate::host::{KeyFiles, Locks, Places};
+use crate::keeper::{Journal, Left, Record, Word};
 use crate::session::Observer;
-use crate::session::process::{Identity, command_of};
 use crate::settings::Settings;
+use crate::target::OnExit;
+use crate::wire::{Mode, Phase, Policy, SessionState, Snapshot, Turn};
 
 /// One key: a cluster as settings name it, and what becomes of it.
 #[derive(Clone, Debug, Serialize)]

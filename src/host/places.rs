@@ -1,11 +1,12 @@
 //! Where keepers leave their sockets, locks, journals and logs, and how a key becomes a file name.
 
-use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
+use super::hash::short_hash;
+use super::program::initial_environment;
 use crate::error::{Error, Kind, Result};
 
 /// The variable that moves all files, read from the process's initial environment: tests change variables, and a keeper
@@ -64,7 +65,7 @@ impl Places {
     }
 
     pub(crate) fn key(&self, key: &str) -> KeyFiles {
-        self.hashed(&hash(key))
+        self.hashed(&short_hash(key))
     }
 
     /// The files of a key whose hash is known.
@@ -132,34 +133,9 @@ fn home(user: u32) -> Option<PathBuf> {
     own.split(':').nth(5).filter(|home| home.starts_with('/')).map(PathBuf::from)
 }
 
-/// A variable as it was when the process started.
-pub(crate) fn initial_environment(name: &str) -> Option<OsString> {
-    use std::os::unix::ffi::OsStringExt as _;
-    let Ok(environment) = fs::read("/proc/self/environ") else { return std::env::var_os(name) };
-    let prefix = format!("{name}=").into_bytes();
-    let entry = environment.split(|byte| *byte == 0).find(|entry| entry.starts_with(&prefix))?;
-    Some(OsString::from_vec(entry[prefix.len()..].to_vec()))
-}
-
-/// FNV-1a with 128 bits: the same in every build and every version, which std's hasher does not promise. It need not
-/// withstand an attacker: the directory belongs to one user.
-fn hash(key: &str) -> String {
-    const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
-    const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
-    let full = key.bytes().fold(OFFSET, |hash, byte| (hash ^ u128::from(byte)).wrapping_mul(PRIME));
-    format!("{:016x}", (full >> 64) as u64 ^ full as u64)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_key_has_the_same_files_for_ever() {
-        // Frozen: another hash would lose what a killed keeper of an older version left.
-        assert_eq!(hash(""), "0eda065b652ec4cf");
-        assert_ne!(hash("a"), hash("b"));
-    }
 
     #[test]
     fn a_directory_is_made_private_and_anothers_is_refused() {
@@ -189,11 +165,5 @@ mod tests {
             std::os::unix::net::UnixListener::bind(dir.join("0123456789abcdef.sock")).is_ok()
         };
         assert!(bind(deep(limit)) && !bind(deep(limit + 1)));
-    }
-
-    #[test]
-    fn the_initial_environment_does_not_change() {
-        assert_eq!(initial_environment("PATH"), std::env::var_os("PATH"));
-        assert_eq!(initial_environment("CRATEDB_TEST_NOT_SET_BY_ANYBODY"), None);
     }
 }

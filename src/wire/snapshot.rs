@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::keeper::machine::{Mode, Policy};
-use crate::session::process::Identity;
+use super::words::{Mode, Policy};
+use crate::host::process::Identity;
 
 /// Everything about one keeper that people may want to know. No secrets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

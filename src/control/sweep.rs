@@ -13,13 +13,13 @@ use serde::Serialize;
 use super::finish::await_end;
 use super::status::{Lying, lying, unknown, working_directory};
 use crate::error::{Error, Kind, Result};
-use crate::keeper::{
-    FromClient, FromKeeper, Hello, Journal, KeyFiles, Left, Locks, PROTOCOL, Phase, Policy, Record, Spec, Word, encode,
-};
-use crate::provider::Target;
-use crate::session::process::by_name;
+use crate::host::process::by_name;
+use crate::host::{KeyFiles, Locks};
+use crate::keeper::{Journal, Left, Record, Word};
 use crate::session::{Heard, Observer, reach};
 use crate::settings::target_of_key;
+use crate::target::Target;
+use crate::wire::{FromClient, FromKeeper, Hello, PROTOCOL, Phase, Policy, Spec, encode};
 
 /// How long the birth of a keeper may take.
 const BIRTH: Duration = Duration::from_secs(30);

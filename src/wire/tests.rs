@@ -1,7 +1,13 @@
 //! The protocol's frames: frozen, whole again after any cut, and refused where they can't be right.
 
+use std::os::fd::AsFd as _;
+
 use super::*;
-use crate::provider::{OnExit, UrlTarget};
+
+use crate::error::{Error, Kind};
+use crate::host::process::Identity;
+use crate::sql::Credentials;
+use crate::target::{OnExit, Target, UrlTarget};
 
 /// One line a message, as version 1 writes it.
 const GOLDEN: &str = include_str!("golden-v1.ndjson");
@@ -48,18 +54,18 @@ fn from_client() -> Vec<FromClient> {
         FromClient::End { id: AttemptId(3), passed: true, used: true, keep: false },
         FromClient::Begin {
             attempt: Open {
-                migrations: Some(Wanted { checksum: "e3b0".into(), apart: Some("they name a schema".into()) }),
+                migrations: Some(MigrationSet { checksum: "e3b0".into(), apart: Some("they name a schema".into()) }),
                 ..open()
             },
             parent: None,
         },
         FromClient::Migrations {
             checksum: "e3b0".into(),
-            files: vec![File { name: "1_a.sql".into(), text: "CREATE TABLE a (id INT)".into() }],
+            files: vec![MigrationFile { name: "1_a.sql".into(), text: "CREATE TABLE a (id INT)".into() }],
         },
         FromClient::SetUp { name: "x".into(), schema: "cratedb_test_hrfjq_abcdefgh_x".into() },
-        FromClient::SetUpEnded { name: "x".into(), outcome: Outcome::Done },
-        FromClient::SetUpEnded { name: "x".into(), outcome: Outcome::GivenUp },
+        FromClient::SetUpEnded { name: "x".into(), outcome: SetupOutcome::Done },
+        FromClient::SetUpEnded { name: "x".into(), outcome: SetupOutcome::GivenUp },
         FromClient::Renew,
         FromClient::Status { protocol: 1, watch: true },
         FromClient::Finish { protocol: 1, session: Some("nightly".into()), holder: None, now: true },

@@ -1,35 +1,17 @@
-//! What a test process and its keeper say to each other, and how: one Unix stream, a length, then JSON.
-//!
-//! Frozen by the golden file beside this one. `type` and `protocol` of the first frame never change, so that a client
-//! and a keeper of different versions understand that they don't understand each other.
+//! The messages of test processes and keepers.
 
-mod state;
-
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-
-use rustix::io::Errno;
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
-};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::state::{Phase, SessionState, Snapshot, Turn};
-use super::machine::{AttemptId, CutReason, Millis, Mode, Policy};
-use crate::error::{Error, Kind, Result};
-use crate::migrations::{File, Wanted};
-use crate::provider::Target;
-use crate::session::process::Identity;
+use super::snapshot::Snapshot;
+use super::words::{AttemptId, CutReason, Millis, Mode, Policy};
+use crate::error::Error;
+use crate::host::process::Identity;
 use crate::sql::Credentials;
+use crate::target::Target;
 use crate::version::Version;
 
 /// Of this protocol. A client of another one waits for this keeper's end and starts its own.
 pub(crate) const PROTOCOL: u32 = 1;
-/// Of one frame.
-pub(crate) const MAX_FRAME: usize = 1 << 20;
-/// Process descriptors in one message: the client's own and those of its runners.
-pub(crate) const MAX_DESCRIPTORS: usize = 16;
-
 /// The first frame, as every version of this crate sends and understands it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Greeting {
@@ -54,7 +36,7 @@ pub(crate) enum FromClient {
     /// The migrations of a checksum, for a keeper that asked for them.
     Migrations {
         checksum: String,
-        files: Vec<File>,
+        files: Vec<MigrationFile>,
     },
     /// Needs a set-up that is done once per session, and would do it in this schema.
     SetUp {
@@ -64,7 +46,7 @@ pub(crate) enum FromClient {
     /// Did it, or not.
     SetUpEnded {
         name: String,
-        outcome: Outcome,
+        outcome: SetupOutcome,
     },
     /// The credentials were refused: get new ones.
     Renew,
@@ -114,12 +96,12 @@ pub(crate) struct Hello {
     pub(crate) session: Option<Named>,
     /// What this process knows of set-ups that a killed keeper gave away.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) set_ups: Vec<Known>,
+    pub(crate) set_ups: Vec<KnownSetup>,
 }
 
 /// A set-up that this process does or knows to be done.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Known {
+pub(crate) struct KnownSetup {
     pub(crate) name: String,
     pub(crate) schema: String,
     pub(crate) done: bool,
@@ -128,7 +110,7 @@ pub(crate) struct Known {
 /// How a set-up ended.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Outcome {
+pub(crate) enum SetupOutcome {
     Done,
     Failed {
         error: Error,
@@ -162,7 +144,24 @@ pub(crate) struct Open {
     pub(crate) keep_if_lost: bool,
     /// What has to be applied to the schema first. The keeper may have another one to which it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) migrations: Option<Wanted>,
+    pub(crate) migrations: Option<MigrationSet>,
+}
+
+/// A file on its way to the keeper.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct MigrationFile {
+    pub(crate) name: String,
+    pub(crate) text: String,
+}
+
+/// What a test says of its migrations when it begins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct MigrationSet {
+    /// Of names and texts, in hexadecimal digits.
+    pub(crate) checksum: String,
+    /// Why no schema can be made ready for it, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) apart: Option<String>,
 }
 
 /// All settings that reach a keeper: never by environment.
@@ -270,94 +269,3 @@ pub(crate) struct Ready {
     /// Whether the data is still there after the session, so that a failed test's schema is worth keeping.
     pub(crate) lives_on: bool,
 }
-
-/// A frame, ready to be written.
-pub(crate) fn encode(message: &impl Serialize) -> Result<Vec<u8>> {
-    let mut bytes = vec![0; 4];
-    serde_json::to_writer(&mut bytes, message).map_err(|error| {
-        Error::new(Kind::Session, "cannot encode a message of the keeper's protocol").because(error)
-    })?;
-    let length = bytes.len() - 4;
-    if length > MAX_FRAME {
-        return Err(Error::new(Kind::Session, format!("a message of {length} bytes is too long for the keeper")));
-    }
-    bytes[..4].copy_from_slice(&(length as u32).to_le_bytes());
-    Ok(bytes)
-}
-
-/// Puts frames together again from what arrives in pieces.
-#[derive(Debug, Default)]
-pub(crate) struct Decoder(Vec<u8>);
-
-impl Decoder {
-    pub(crate) fn push(&mut self, bytes: &[u8]) {
-        self.0.extend_from_slice(bytes);
-    }
-
-    /// The next whole frame, if there is one.
-    pub(crate) fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>> {
-        let Some(frame) = self.frame()? else { return Ok(None) };
-        let message = serde_json::from_slice(&frame).map_err(|error| {
-            // The frame itself may hold a secret, so it is not shown.
-            Error::new(Kind::Session, "cannot read a message of the keeper's protocol").because(error)
-        })?;
-        Ok(Some(message))
-    }
-
-    /// The next whole frame as bytes.
-    pub(crate) fn frame(&mut self) -> Result<Option<Vec<u8>>> {
-        let Some(header) = self.0.first_chunk::<4>() else { return Ok(None) };
-        let length = u32::from_le_bytes(*header) as usize;
-        if length > MAX_FRAME {
-            return Err(Error::new(Kind::Session, format!("a message of {length} bytes on the keeper's socket")));
-        }
-        if self.0.len() < 4 + length {
-            return Ok(None);
-        }
-        let rest = self.0.split_off(4 + length);
-        let frame = std::mem::replace(&mut self.0, rest).split_off(4);
-        Ok(Some(frame))
-    }
-}
-
-/// Sends the first bytes of a connection with descriptors beside them; how many bytes went.
-pub(crate) fn send_with_descriptors(
-    socket: impl AsFd,
-    bytes: &[u8],
-    descriptors: &[BorrowedFd<'_>],
-) -> std::io::Result<usize> {
-    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
-    let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    let descriptors = &descriptors[..descriptors.len().min(MAX_DESCRIPTORS)];
-    if !descriptors.is_empty() {
-        ancillary.push(SendAncillaryMessage::ScmRights(descriptors));
-    }
-    let slices = [std::io::IoSlice::new(bytes)];
-    loop {
-        match rustix::net::sendmsg(&socket, &slices, &mut ancillary, SendFlags::NOSIGNAL) {
-            Err(Errno::INTR) => {}
-            sent => return Ok(sent?),
-        }
-    }
-}
-
-/// Receives bytes and the descriptors beside them. No bytes: the other side closed.
-pub(crate) fn receive_with_descriptors(
-    socket: impl AsFd,
-    buffer: &mut [u8],
-    descriptors: &mut Vec<OwnedFd>,
-) -> std::io::Result<usize> {
-    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
-    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let mut slices = [std::io::IoSliceMut::new(buffer)];
-    let received = rustix::net::recvmsg(&socket, &mut slices, &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
-    for message in ancillary.drain() {
-        if let RecvAncillaryMessage::ScmRights(received) = message {
-            descriptors.extend(received);
-        }
-    }
-    Ok(received.bytes)
-}
-
-#[cfg(test)]
-mod tests;

@@ -26,7 +26,7 @@ static FILES: Mutex<Option<HashMap<PathBuf, &'static File>>> = Mutex::new(None);
 pub(crate) struct Locks(MutexGuard<'static, Option<HashMap<PathBuf, &'static File>>>);
 
 /// A lock that is held until dropped.
-pub(crate) struct Held(&'static File);
+pub(crate) struct Lock(&'static File);
 
 impl Locks {
     /// Waits for the other threads of this process.
@@ -56,17 +56,17 @@ impl Locks {
     }
 
     /// The same for the file that lies there now: somebody removed the one that is known.
-    pub(crate) fn try_lock_again(&mut self, path: &Path) -> Result<Option<Held>> {
+    pub(crate) fn try_lock_again(&mut self, path: &Path) -> Result<Option<Lock>> {
         // Its descriptor stays open, like all.
         self.0.get_or_insert_with(HashMap::new).remove(path);
         self.try_lock(path)
     }
 
     /// The lock, if nobody else has it now.
-    pub(crate) fn try_lock(&mut self, path: &Path) -> Result<Option<Held>> {
+    pub(crate) fn try_lock(&mut self, path: &Path) -> Result<Option<Lock>> {
         let file = self.file(path)?;
         match fcntl_lock(file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Held(file))),
+            Ok(()) => Ok(Some(Lock(file))),
             Err(rustix::io::Errno::AGAIN | rustix::io::Errno::ACCESS | rustix::io::Errno::INTR) => Ok(None),
             Err(error) => Err(Error::new(Kind::Session, format!("cannot lock {}", path.display())).because(error)),
         }
@@ -75,17 +75,17 @@ impl Locks {
     /// The lock together with all others who only share it, if nobody has it alone now. Who has it alone shares it from
     /// here on.
     #[cfg(feature = "process")]
-    pub(crate) fn try_share(&mut self, path: &Path) -> Result<Option<Held>> {
+    pub(crate) fn try_share(&mut self, path: &Path) -> Result<Option<Lock>> {
         let file = self.file(path)?;
         match fcntl_lock(file, FlockOperation::NonBlockingLockShared) {
-            Ok(()) => Ok(Some(Held(file))),
+            Ok(()) => Ok(Some(Lock(file))),
             Err(rustix::io::Errno::AGAIN | rustix::io::Errno::ACCESS | rustix::io::Errno::INTR) => Ok(None),
             Err(error) => Err(Error::new(Kind::Session, format!("cannot lock {}", path.display())).because(error)),
         }
     }
 
     /// The lock, waited for until `deadline`; the error names who has it.
-    pub(crate) fn lock(&mut self, path: &Path, deadline: Instant) -> Result<Held> {
+    pub(crate) fn lock(&mut self, path: &Path, deadline: Instant) -> Result<Lock> {
         let began = Instant::now();
         loop {
             if let Some(held) = self.try_lock(path)? {
@@ -126,7 +126,7 @@ impl Locks {
     }
 }
 
-impl Held {
+impl Lock {
     /// Replaces the file's content: who holds it, and what others need to know.
     pub(crate) fn write(&self, text: &str) {
         let mut file = self.0;
@@ -135,7 +135,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for Lock {
     fn drop(&mut self) {
         let _ = fcntl_lock(self.0, FlockOperation::Unlock);
     }
@@ -161,7 +161,7 @@ mod tests {
     fn hold_elsewhere(path: &Path) -> std::process::Child {
         use std::io::BufRead as _;
         let mut child = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "keeper::lock::tests::holder", "--nocapture"])
+            .args(["--exact", "host::lock::tests::holder", "--nocapture"])
             .env(HOLD, path)
             .stdin(std::process::Stdio::piped())
             .stdout(std::process::Stdio::piped())

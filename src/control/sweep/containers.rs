@@ -4,7 +4,8 @@ use std::path::Path;
 
 use super::Swept;
 use crate::background;
-use crate::keeper::{Journal, Left, Places, Word};
+use crate::host::Places;
+use crate::keeper::{Journal, Left, Word};
 use crate::provider::{self, Leftover};
 
 /// Removes those of dead keepers, at every engine of this machine that answers; one line for each.
