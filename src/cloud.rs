@@ -50,8 +50,11 @@
 //! | [`start`](ManagedCluster::start) | deploys (by name) | resumes | waits, looks again | nothing to do |
 //! | [`deploy`](ManagedCluster::deploy) | deploys (by name) | error | error | error |
 //! | [`resume`](ManagedCluster::resume) | error | resumes | waits, looks again | nothing to do |
-//! | [`stop`](ManagedCluster::stop), [`suspend`](ManagedCluster::suspend) | error | nothing to do | waits, looks again | suspends |
+//! | [`stop`], [`suspend`] | error | nothing to do | waits, looks again | suspends |
 //! | [`delete`](ManagedCluster::delete) | error | deletes | deletes, or waits if refused | deletes |
+//!
+//! [`stop`]: ManagedCluster::stop
+//! [`suspend`]: ManagedCluster::suspend
 //!
 //! - A call that brings a cluster up returns only when SQL is answered: an operation may end before the server answers.
 //! - An operation is followed by its id, so that an older one of the same type is never mistaken for it. Its messages

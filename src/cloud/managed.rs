@@ -326,7 +326,8 @@ impl ManagedCluster {
     /// use cratedb_test::cloud::model::NewImportJob;
     ///
     /// # async fn example(cluster: cratedb_test::ManagedCluster) -> cratedb_test::Result<()> {
-    /// let job = NewImportJob::from_url("https://example.org/weather.csv.gz", "csv", "weather").gzip().create_table(true);
+    /// let source = "https://example.org/weather.csv.gz";
+    /// let job = NewImportJob::from_url(source, "csv", "weather").gzip().create_table(true);
     /// println!("{:?} records", cluster.import(&job).await?.progress.records);
     /// # Ok(())
     /// # }

@@ -232,7 +232,8 @@ model! {
 /// ```
 /// use cratedb_test::cloud::model::NewImportJob;
 ///
-/// let import = NewImportJob::from_url("https://example.org/weather.csv.gz", "csv", "weather").gzip().create_table(true);
+/// let source = "https://example.org/weather.csv.gz";
+/// let import = NewImportJob::from_url(source, "csv", "weather").gzip().create_table(true);
 /// assert_eq!(import.kind, "url");
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
