@@ -1,5 +1,5 @@
-//! Runs this test program again with an environment and a working directory of its own, since a process can't change them
-//! for one test.
+//! Runs this test program again with an environment and a working directory of its own, since a process can't change
+//! them for one test.
 
 use std::collections::HashMap;
 use std::path::Path;
