@@ -223,3 +223,31 @@ impl<F> Eventually<F> {
         background::block_on(within(Some(background::handle()), until(awaited, at, limit, judged)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn without_async_it_is_the_same() {
+        let mut count = 0;
+        let look = || {
+            count += 1;
+            if count < 3 { Err("no such table") } else { Ok(count) }
+        };
+        assert_eq!(eventually(look).equals(4).unwrap(), 4);
+        let line = line!() + 1;
+        let error =
+            eventually(|| Ok::<_, String>(2)).within(Duration::from_millis(60)).meets(|value| *value > 3).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains(&format!("the condition at {}:{line}:", file!())), "{text}");
+        assert!(text.ends_with("last status: 2"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn without_async_it_works_inside_a_runtime_too() {
+        assert_eq!(eventually(|| Ok::<_, String>(1)).ok().unwrap(), 1);
+    }
+}

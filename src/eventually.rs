@@ -185,7 +185,6 @@ mod tests {
     use std::future::{pending, ready};
 
     use super::*;
-    use crate::blocking;
 
     const SHORT: Duration = Duration::from_millis(60);
 
@@ -236,25 +235,5 @@ mod tests {
         let own = runtime.handle().id();
         let look = || async move { Ok::<_, String>(Handle::current().id()) };
         assert_eq!(runtime.block_on(eventually(look).ok()).unwrap(), own);
-    }
-
-    #[test]
-    fn without_async_it_is_the_same() {
-        let mut count = 0;
-        let look = || {
-            count += 1;
-            if count < 3 { Err("no such table") } else { Ok(count) }
-        };
-        assert_eq!(blocking::eventually(look).equals(4).unwrap(), 4);
-        let line = line!() + 1;
-        let error = blocking::eventually(|| Ok::<_, String>(2)).within(SHORT).meets(|value| *value > 3).unwrap_err();
-        let text = error.to_string();
-        assert!(text.contains(&format!("the condition at {}:{line}:", file!())), "{text}");
-        assert!(text.ends_with("last status: 2"), "{text}");
-    }
-
-    #[tokio::test]
-    async fn without_async_it_works_inside_a_runtime_too() {
-        assert_eq!(blocking::eventually(|| Ok::<_, String>(1)).ok().unwrap(), 1);
     }
 }
