@@ -264,3 +264,12 @@ fn the_code_map_names_every_directory_of_the_sources() {
         }
     }
 }
+
+/// A difference between systems has one place. Of tests in `src/`, too: what they need of a system is in the same place.
+#[test]
+fn only_the_platform_module_asks_for_the_system() {
+    let asking =
+        files_below(&["src"]).into_iter().filter(|path| fs::read_to_string(path).unwrap().contains("target_os"));
+    let asking: Vec<_> = asking.map(|path| path.strip_prefix(root()).unwrap().display().to_string()).collect();
+    assert!(asking.iter().all(|path| path.starts_with("src/host/platform")), "{asking:?}");
+}

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use cratedb_cloud_simulator::Options;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use crate::Scale;
 use crate::project::{Project, start};
@@ -75,7 +75,7 @@ impl<'a> Ending<'a> {
         let mut run = start(&self.plan(runner, "halted"), &self.dir.path().join("log"));
         let test = self.halted(&mut run);
         let (runner, test) = (Pid::from_child(&run), Pid::from_raw(test).unwrap());
-        let watched = [runner, test].map(|pid| pidfd_open(pid, PidfdFlags::empty()).unwrap());
+        let watched = [runner, test].map(processes::watch);
         let sent = now();
         kill_process_group(runner, Signal::KILL).unwrap();
         // nextest gives every test its own process group.

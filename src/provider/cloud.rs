@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use super::held::HeldCluster;
 use super::{Acquired, Held, Intents, NotAcquired, Ours, Progress, Released, Resource};
 use crate::cloud::Client;
-use crate::cloud::lifecycle::{Found, Gone, Hooks, Intent, LetGo, Lifecycle, May, Run, Touch, named};
-use crate::cloud::model::Cluster;
-use crate::cloud::operation::Known;
+use crate::cloud::lifecycle::{Hooks, Intent, Lifecycle, May, NameLookup, Run, StopRequest, Stopped, Touch, named};
+use crate::cloud::model::ClusterInfo;
+use crate::cloud::operation::LastOperation;
 use crate::error::{Error, Kind, Result};
 use crate::probe::{self, Readiness};
 use crate::sql::{Credentials, Wallet};
@@ -78,13 +78,13 @@ impl From<Touch> for Ours {
 }
 
 impl HeldCluster {
-    fn of(cluster: &Cluster, ours: Ours) -> Self {
+    fn of(cluster: &ClusterInfo, ours: Ours) -> Self {
         Self {
             id: Some(cluster.id.clone()),
             name: cluster.name.clone(),
             ours,
             allow_suspend: cluster.allow_suspend,
-            known: cluster.last_async_operation.as_ref().map(Known::from),
+            known: cluster.last_async_operation.as_ref().map(LastOperation::from),
         }
     }
 
@@ -147,7 +147,13 @@ impl CloudProvider {
     }
 
     /// Connects to a running cluster and describes it as a resource.
-    async fn resource(&self, cluster: Cluster, ours: Ours, deadline: Instant, progress: &Progress) -> Result<Resource> {
+    async fn resource(
+        &self,
+        cluster: ClusterInfo,
+        ours: Ours,
+        deadline: Instant,
+        progress: &Progress,
+    ) -> Result<Resource> {
         let http_url = self.lifecycle.http_url(&cluster)?.to_owned();
         progress.step(format!("connecting to {}", named(&cluster)));
         let wallet = self.wallet(&cluster).await?;
@@ -172,7 +178,7 @@ impl CloudProvider {
     }
 
     /// Returns a wallet with a JWT that it can renew, since the cluster may take longer to answer than a JWT lasts.
-    async fn wallet(&self, cluster: &Cluster) -> Result<Wallet> {
+    async fn wallet(&self, cluster: &ClusterInfo) -> Result<Wallet> {
         let (client, id) = (self.client().clone(), cluster.id.clone());
         let first = fresh(&client, &id).await?;
         Ok(Wallet::new(first).with_renewer(std::sync::Arc::new(move || {
@@ -204,7 +210,7 @@ impl CloudProvider {
         held: &HeldCluster,
         deadline: Instant,
         progress: &Progress,
-    ) -> Result<Look<Option<Cluster>>> {
+    ) -> Result<Look<Option<ClusterInfo>>> {
         let Some(cluster) = self.again(held, deadline).await? else { return Ok(Look::Ready(None)) };
         if let Some(kind) = cluster.busy() {
             self.lifecycle.sit_out(&cluster, kind, deadline, &Told(progress)).await?;
@@ -217,11 +223,11 @@ impl CloudProvider {
         Ok(Look::Ready((!cluster.suspended).then_some(cluster)))
     }
 
-    async fn again(&self, held: &HeldCluster, deadline: Instant) -> Result<Option<Cluster>> {
+    async fn again(&self, held: &HeldCluster, deadline: Instant) -> Result<Option<ClusterInfo>> {
         let Some(id) = &held.id else {
             return Ok(match self.lifecycle.by_name_at_last(&held.name, deadline).await? {
-                Found::One(cluster) => Some(*cluster),
-                Found::None { .. } => None,
+                NameLookup::One(cluster) => Some(*cluster),
+                NameLookup::None { .. } => None,
             });
         };
         match self.client().cluster(id).await {
@@ -239,7 +245,7 @@ impl CloudProvider {
         };
         let deadline = Instant::now() + RELEASE;
         let Some(id) = self.id(held, deadline).await? else { return Ok(Released::Deleted) };
-        let wanted = LetGo {
+        let wanted = StopRequest {
             id,
             named: held.describe(),
             delete,
@@ -249,11 +255,11 @@ impl CloudProvider {
             hooks: &Told(progress),
             writes: AtomicUsize::new(0),
         };
-        Ok(match self.lifecycle.let_go(&wanted).await? {
-            Gone::Suspended => Released::Suspended,
-            Gone::Deleted => Released::Deleted,
-            Gone::NotAllowed(_) => Released::Left(self.not_allowed(held)),
-            Gone::NeverDeployed(_) => Released::Left(self.left(held, "its deployment failed")),
+        Ok(match self.lifecycle.suspend_or_delete(&wanted).await? {
+            Stopped::Suspended => Released::Suspended,
+            Stopped::Deleted => Released::Deleted,
+            Stopped::NotAllowed(_) => Released::Left(self.not_allowed(held)),
+            Stopped::NeverDeployed(_) => Released::Left(self.left(held, "its deployment failed")),
         })
     }
 
@@ -283,8 +289,8 @@ impl CloudProvider {
         match &held.id {
             Some(id) => Ok(Some(id.clone())),
             None => match self.lifecycle.by_name_at_last(&held.name, deadline).await? {
-                Found::One(cluster) => Ok(Some(cluster.id)),
-                Found::None { .. } => Ok(None),
+                NameLookup::One(cluster) => Ok(Some(cluster.id)),
+                NameLookup::None { .. } => Ok(None),
             },
         }
     }

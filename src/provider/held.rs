@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[cfg(feature = "cloud")]
 use super::Ours;
 #[cfg(feature = "cloud")]
-use crate::cloud::operation::Known;
+use crate::cloud::operation::LastOperation;
 use crate::error::{Error, Kind};
 use crate::host::process::Identity;
 
@@ -42,7 +42,7 @@ pub(crate) struct HeldCluster {
     pub(super) allow_suspend: Option<bool>,
     /// The newest operation before the call that the intent announces, or at the end of the acquisition.
     #[serde(default)]
-    pub(super) known: Option<Known>,
+    pub(super) known: Option<LastOperation>,
 }
 
 /// A cluster in containers.

@@ -16,7 +16,7 @@ use super::memory::Memory;
 use super::process::{self, ProcessProvider};
 use super::{Acquired, Held, Intents, NotAcquired, Progress, Released, Resource};
 use crate::error::{Error, Kind, Result};
-use crate::sql::{SqlClient, Credentials, Wallet};
+use crate::sql::{Credentials, SqlClient, Wallet};
 use crate::target::{LocalKind, LocalTarget, OnExit};
 use crate::version::Version;
 use crate::wait::{self, Look};

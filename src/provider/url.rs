@@ -8,7 +8,7 @@ use super::{Acquired, Held, NotAcquired, Ours, Progress, Released, Resource};
 use crate::error::Result;
 use crate::probe::{self, Readiness};
 use crate::secret::Secret;
-use crate::sql::{SqlClient, Credentials, Wallet};
+use crate::sql::{Credentials, SqlClient, Wallet};
 use crate::target::UrlTarget;
 
 pub(crate) struct UrlProvider {

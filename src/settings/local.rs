@@ -6,7 +6,7 @@ use super::{Wanted, key, project_of};
 use crate::environment::{Sources, http_url, unreadable};
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
-use crate::target::{JvmCache, LocalKind, LocalTarget, Origin, Target, split_image};
+use crate::target::{JvmCache, LocalKind, LocalTarget, Origin, Target};
 use crate::version::RequestedVersion;
 
 /// What local servers run unless something says otherwise: the newest release when this crate was released.
@@ -70,7 +70,11 @@ fn image(sources: &Sources, wanted: Option<RequestedVersion>, version: Requested
     match (sources.get("CRATEDB_TEST_IMAGE"), wanted) {
         (None, _) => format!("crate:{version}"),
         (Some(image), None) => image,
-        (Some(image), Some(wanted)) => format!("{}:{wanted}", split_image(&image).0),
+        // A colon before a slash belongs to the port of a registry.
+        (Some(image), Some(wanted)) => match image.rsplit_once(':') {
+            Some((name, tag)) if !tag.contains('/') => format!("{name}:{wanted}"),
+            _ => format!("{image}:{wanted}"),
+        },
     }
 }
 

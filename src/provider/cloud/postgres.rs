@@ -4,7 +4,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::CloudProvider;
 use crate::cloud::lifecycle::{ADMIN, named};
-use crate::cloud::model::Cluster;
+use crate::cloud::model::ClusterInfo;
 use crate::error::{Error, Kind, Result};
 use crate::provider::{Progress, url};
 use crate::secret::Secret;
@@ -30,7 +30,7 @@ impl CloudProvider {
     /// optional.
     pub(super) async fn postgres(
         &self,
-        cluster: &Cluster,
+        cluster: &ClusterInfo,
         http_url: &str,
         wallet: &Wallet,
         deadline: Instant,
@@ -72,7 +72,7 @@ impl CloudProvider {
         }
     }
 
-    fn username<'a>(&'a self, cluster: &'a Cluster) -> &'a str {
+    fn username<'a>(&'a self, cluster: &'a ClusterInfo) -> &'a str {
         match &self.target().username {
             Some(username) => username,
             None if cluster.username.is_empty() => ADMIN,

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use super::cache::{Caches, trusted};
 use crate::error::Result;
-use crate::host::{Locks, paths_in};
+use crate::host::{Locks, paths_in, platform};
 use crate::provider::jvm;
 use crate::version::Version;
 
@@ -178,8 +178,7 @@ fn removed(path: &Path) -> io::Result<()> {
 fn runs_from(dir: &Path) -> bool {
     // The kernel names programs by their real paths.
     let dir = fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
-    let all = fs::read_dir("/proc").into_iter().flatten().filter_map(std::result::Result::ok);
-    all.filter_map(|process| fs::read_link(process.path().join("exe")).ok()).any(|program| program.starts_with(&dir))
+    platform::pids().into_iter().filter_map(platform::program).any(|program| program.starts_with(&dir))
 }
 
 /// Returns the bytes that a file or directory takes on the disk.

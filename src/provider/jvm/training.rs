@@ -20,7 +20,7 @@ use crate::host::{Lock, Locks, Places, free_space, make_with_mode, own_program, 
 use crate::probe::{self, Readiness};
 use crate::provider::Held;
 use crate::provider::held::EngineAddress;
-use crate::sql::{SqlClient, Credentials, Wallet};
+use crate::sql::{Credentials, SqlClient, Wallet};
 use crate::version::Capabilities;
 use crate::wire::{VARIABLE, exit};
 
@@ -188,7 +188,7 @@ pub(in crate::provider) fn not_made() -> Error {
 /// Gives this process the lowest priority, also where the kernel groups processes by session.
 pub(in crate::provider) fn give_way() {
     let _ = rustix::process::nice(19);
-    #[cfg(target_os = "linux")]
+    // Linux only.
     let _ = fs::write("/proc/self/autogroup", "19");
 }
 

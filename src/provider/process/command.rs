@@ -11,6 +11,7 @@ use tokio::process::Child;
 
 use super::directory::NodeDir;
 use super::log::FILE;
+use crate::host::platform;
 use crate::provider::{jvm, local};
 
 /// The variable that names the server's directory to the server and to all processes that it starts.
@@ -153,23 +154,13 @@ impl ServerUser {
     }
 }
 
-#[cfg(target_os = "linux")]
+/// Asks the kernel to kill the server with the keeper, where it can.
 fn die_with_this_process(command: &mut Command) {
     let keeper = rustix::process::getpid();
-    // SAFETY: two plain system calls, allowed between fork and exec. They follow the change of the user, which would
-    // undo the first.
-    unsafe {
-        command.pre_exec(move || {
-            rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
-            // The keeper may have died before the signal was asked for.
-            if rustix::process::getppid() == Some(keeper) { Ok(()) } else { Err(io::ErrorKind::Interrupted.into()) }
-        });
-    }
+    // SAFETY: plain system calls, allowed between fork and exec. They follow the change of the user, which would undo
+    // the first.
+    unsafe { command.pre_exec(move || platform::die_with(keeper)) };
 }
-
-/// Does nothing: without such a signal, the next run ends what a killed keeper leaves.
-#[cfg(not(target_os = "linux"))]
-fn die_with_this_process(_: &mut Command) {}
 
 #[cfg(test)]
 mod tests {

@@ -10,6 +10,8 @@ use rustix::process::{Pid, Signal};
 
 use super::command::{MARK, ServerUser};
 use crate::error::{Error, Kind, Result};
+use crate::host::platform;
+use crate::host::platform::free_in_memory;
 use crate::host::process::Identity;
 use crate::host::{closed_to_others, free_space, make_with_mode, user_cache, writable};
 use crate::provider::memory;
@@ -192,18 +194,6 @@ fn usable(base: &Path, user: &ServerUser) -> Result<(), String> {
     }
 }
 
-/// Returns what is free in a file system in memory, or none if it is no such file system.
-#[cfg(target_os = "linux")]
-fn free_in_memory(dir: &Path) -> Option<u64> {
-    let stat = rustix::fs::statfs(dir).ok().filter(|stat| stat.f_type == libc::TMPFS_MAGIC as rustix::fs::FsWord)?;
-    Some(stat.f_bavail.saturating_mul(u64::try_from(stat.f_bsize).ok()?))
-}
-
-#[cfg(not(target_os = "linux"))]
-fn free_in_memory(_: &Path) -> Option<u64> {
-    None
-}
-
 /// Kills all processes of the server in `dir`, then deletes `dir`. It is no error if they are gone.
 ///
 /// It sends SIGKILL at once, since nothing of the server is worth keeping and an orderly shutdown takes time.
@@ -260,36 +250,11 @@ fn kill(dir: &Path, servers: &[Identity]) -> Vec<u32> {
 }
 
 /// Kills every process that carries the server's mark, whatever its group, also if the journal does not know its id.
-#[cfg(target_os = "linux")]
 fn kill_marked(dir: &Path) -> Vec<u32> {
-    use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
     let mark = format!("{MARK}={}", dir.display()).into_bytes();
-    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
-    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
-    let marked = |pid: u32| {
-        // The environment of a zombie is empty.
-        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        environment.split(|byte| *byte == 0).any(|entry| entry == mark)
-    };
-    let killed = |pid: u32| {
-        // Opened before the check, so that the checked process is killed and not a later one with the same id.
-        let raw = Pid::from_raw(i32::try_from(pid).ok()?)?;
-        let process = pidfd_open(raw, PidfdFlags::empty());
-        if !marked(pid) {
-            return None;
-        }
-        let _ = match process {
-            Ok(process) => pidfd_send_signal(process, Signal::KILL),
-            Err(_) => rustix::process::kill_process(raw, Signal::KILL),
-        };
-        Some(pid)
-    };
-    pids.filter(|pid| *pid != std::process::id() && marked(*pid)).filter_map(killed).collect()
-}
-
-#[cfg(not(target_os = "linux"))]
-fn kill_marked(_: &Path) -> Vec<u32> {
-    Vec::new()
+    let marked = |pid: u32| platform::environment(pid).split(|byte| *byte == 0).any(|entry| entry == mark);
+    let others = platform::pids().into_iter().filter(|pid| *pid != std::process::id());
+    others.filter(|pid| marked(*pid) && platform::kill_if(*pid, || marked(*pid))).collect()
 }
 
 #[cfg(test)]
