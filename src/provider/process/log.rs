@@ -54,7 +54,7 @@ impl Log {
         let read = || -> std::io::Result<String> {
             let mut file = fs::File::open(&self.0)?;
             let length = file.metadata()?.len();
-            file.seek(SeekFrom::ServerCommand(length.saturating_sub(TAIL)))?;
+            file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
             let mut tail = Vec::new();
             file.take(TAIL).read_to_end(&mut tail)?;
             Ok(String::from_utf8_lossy(&tail).into_owned())
