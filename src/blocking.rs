@@ -239,8 +239,8 @@ mod tests {
         };
         assert_eq!(eventually(look).equals(4).unwrap(), 4);
         let line = line!() + 1;
-        let error =
-            eventually(|| Ok::<_, String>(2)).within(Duration::from_millis(60)).meets(|value| *value > 3).unwrap_err();
+        let never = eventually(|| Ok::<_, String>(2)).within(Duration::from_millis(60));
+        let error = never.meets(|value| *value > 3).unwrap_err();
         let text = error.to_string();
         assert!(text.contains(&format!("the condition at {}:{line}:", file!())), "{text}");
         assert!(text.ends_with("last status: 2"), "{text}");
