@@ -2,7 +2,6 @@
 //!
 //! Test processes and keepers use this module, which knows nothing of either.
 
-mod directories;
 mod hash;
 mod lock;
 mod places;
@@ -11,10 +10,9 @@ pub(crate) mod process;
 
 use std::io::Write as _;
 
-pub(crate) use self::directories::{make_with_mode, user_cache};
 pub(crate) use self::hash::fnv64;
 pub(crate) use self::lock::{Lock, Locks};
-pub(crate) use self::places::{DIR_VARIABLE, KeyFiles, Places};
+pub(crate) use self::places::{DIR_VARIABLE, KeyFiles, Places, make_with_mode, user_cache};
 pub(crate) use self::platform::{initial_environment, own_program};
 
 /// Writes a line to standard error, past libtest, which captures only what the print macros write.

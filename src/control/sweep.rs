@@ -1,8 +1,5 @@
 //! Repairing what killed keepers left, key by key; what can't be repaired here is said and stops nothing.
 
-#[cfg(feature = "container")]
-mod containers;
-
 use std::fmt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -67,7 +64,7 @@ pub fn sweep(dry_run: bool, forget: Option<&str>) -> Result<Vec<Swept>> {
     // In this order: what the journals name is gone when containers are looked at.
     let swept = all.iter().filter_map(one).chain(of_trainers(dry_run));
     #[cfg(feature = "container")]
-    let swept = swept.collect::<Vec<_>>().into_iter().chain(containers::sweep(dry_run));
+    let swept = swept.collect::<Vec<_>>().into_iter().chain(of_containers(dry_run));
     Ok(swept.collect())
 }
 
@@ -94,6 +91,43 @@ fn of_trainers(dry_run: bool) -> Vec<Swept> {
 #[cfg(not(any(feature = "process", feature = "container")))]
 fn of_trainers(_: bool) -> Vec<Swept> {
     Vec::new()
+}
+
+/// Removes those of dead keepers, at every engine of this machine that answers; one line for each.
+#[cfg(feature = "container")]
+fn of_containers(dry_run: bool) -> Vec<Swept> {
+    match crate::background::wait(crate::provider::sweep_containers(dry_run, container_is_owed)) {
+        Ok(found) => found.into_iter().map(of_container).collect(),
+        Err(error) => vec![Swept {
+            key: "containers".to_owned(),
+            hash: String::new(),
+            owed: "unknown".to_owned(),
+            outcome: "failed".to_owned(),
+            detail: error.to_string(),
+        }],
+    }
+}
+
+/// Whether a journal names a container: then whoever repairs that says what became of it. The further containers of a
+/// cluster are named after its first.
+#[cfg(feature = "container")]
+fn container_is_owed(journal: &Path, name: &str) -> bool {
+    let Ok(Left::Record(record)) = Journal::look(journal) else { return false };
+    let Some(first) = record.held.as_ref().and_then(|held| held["name"].as_str()) else { return false };
+    let rest = name.strip_prefix(first);
+    record.word != Word::Clean && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+}
+
+#[cfg(feature = "container")]
+fn of_container(left: crate::provider::Leftover) -> Swept {
+    let (outcome, detail) = match left.removed {
+        None => ("would repair", left.why.to_owned()),
+        Some(Ok(())) => ("repaired", format!("removed: {}", left.why)),
+        Some(Err(error)) => ("failed", error.to_string()),
+    };
+    let hash = crate::host::Places::find().map(|places| places.key(&left.key).hash).unwrap_or_default();
+    let owed = format!("container {}, which no journal names", left.name);
+    Swept { key: left.key, hash, owed, outcome: outcome.to_owned(), detail }
 }
 
 /// Lets go, once, of what a killed keeper of this key owes, with the settings of those who held it: the words of a
