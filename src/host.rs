@@ -17,6 +17,7 @@ pub(crate) use self::platform::{initial_environment, own_program};
 
 /// Writes a line to standard error. libtest does not capture it, as it does the output of the print macros.
 pub(crate) fn say(text: &str) {
-    // One write, so that lines of several processes don't mix. Errors are ignored: a closed descriptor must not fail a test.
+    // One write, so that lines of several processes don't mix. Errors are ignored: a closed descriptor must not fail a
+    // test.
     let _ = std::io::stderr().write_all(format!("cratedb-test: {text}\n").as_bytes());
 }

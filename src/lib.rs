@@ -224,8 +224,8 @@ pub use cluster::Cluster;
 #[cfg(feature = "harness")]
 #[doc = include_str!("cratedb_cluster.md")]
 pub use cratedb_test_macros::cratedb_cluster;
-/// The same as [`cratedb_cluster`](macro@cratedb_cluster), under a name that `#[rstest]` recognises as a test attribute:
-/// `#[rstest] … #[cratedb_test::test]`.
+/// The same as [`cratedb_cluster`](macro@cratedb_cluster), under a name that `#[rstest]` recognises as that of a test
+/// attribute: `#[rstest] … #[cratedb_test::test]`.
 #[cfg(feature = "harness")]
 pub use cratedb_test_macros::test;
 pub use error::{Error, Result};

@@ -21,11 +21,11 @@ use crate::sql::{self, Answer, Statement};
 ///
 /// - a tuple by position, and then its arity must be the number of columns;
 /// - a struct or a map by column name (columns that a struct doesn't name are ignored);
-/// - any other type from the only column. To read one ARRAY column, write `(Vec<i32>,)` or use [`scalar`](Self::scalar):
-///   `Vec<i32>` is a whole row.
+/// - any other type from the only column. To read one ARRAY column, write `(Vec<i32>,)` or use
+///   [`scalar`](Self::scalar): `Vec<i32>` is a whole row.
 ///
-/// No value changes silently: integers keep all 64 bits, and an integer that does not fit into a smaller type is an error.
-/// So is NULL for a type that is not an `Option`. Every error names the row, the column and its type.
+/// No value changes silently: integers keep all 64 bits, and an integer that does not fit into a smaller type is an
+/// error. So is NULL for a type that is not an `Option`. Every error names the row, the column and its type.
 ///
 /// | CrateDB | Rust |
 /// |---|---|
@@ -38,8 +38,8 @@ use crate::sql::{self, Answer, Statement};
 /// | TEXT | `String`, `char`, an enum of unit variants |
 ///
 /// If no column has the name of a field, serde silently makes an `Option` field `None` and a field with
-/// `#[serde(default)]` its default. `serde_json::Value` and other self-describing targets (`#[serde(flatten)]`, untagged enums) get
-/// timestamps as numbers, NUMERIC, NaN and infinities as strings.
+/// `#[serde(default)]` its default. `serde_json::Value` and other self-describing targets (`#[serde(flatten)]`,
+/// untagged enums) get timestamps as numbers, NUMERIC, NaN and infinities as strings.
 ///
 /// # Arguments
 ///
@@ -56,8 +56,8 @@ pub struct Query {
 
 /// Executes the statements of queries: a test's cluster or a managed one.
 pub(crate) trait Executor: fmt::Debug + Send + Sync {
-    /// Begins to execute a statement. Errors that need no request are returned at once. The future runs on the background
-    /// thread.
+    /// Begins to execute a statement. Errors that need no request are returned at once. The future runs on the
+    /// background thread.
     fn execute(self: Arc<Self>, stmt: Arc<str>, args: Vec<Box<RawValue>>) -> Result<Execution>;
 }
 
@@ -83,11 +83,11 @@ impl Query {
 
     /// Adds the value of the next placeholder, `?` or `$1`, `$2`, ….
     ///
-    /// Any value that implements serde's `Serialize` can be bound. A sequence or a tuple is one ARRAY, a struct or a map is
-    /// one OBJECT, a unit variant of an enum is its name, and `None` is NULL. A time is milliseconds since the epoch or
-    /// ISO 8601. NaN and infinities keep their value. Integers of more than 64 bits are sent as text, which CrateDB reads
-    /// into a NUMERIC. A value that CrateDB has no type for (bytes, an enum variant with data) makes the query fail when it
-    /// is executed, with an error that names the parameter.
+    /// Any value that implements serde's `Serialize` can be bound. A sequence or a tuple is one ARRAY, a struct or a
+    /// map is one OBJECT, a unit variant of an enum is its name, and `None` is NULL. A time is milliseconds since the
+    /// epoch or ISO 8601. NaN and infinities keep their value. Integers of more than 64 bits are sent as text, which
+    /// CrateDB reads into a NUMERIC. A value that CrateDB has no type for (bytes, an enum variant with data) makes the
+    /// query fail when it is executed, with an error that names the parameter.
     ///
     /// ```no_run
     /// # async fn example(cluster: cratedb_test::Cluster) -> cratedb_test::Result<()> {
@@ -112,8 +112,8 @@ impl Query {
         self
     }
 
-    /// Executes the statement and returns how many rows it affected or returned. The number is 0 if CrateDB does not tell
-    /// it, as for `ALTER TABLE`.
+    /// Executes the statement and returns how many rows it affected or returned. The number is 0 if CrateDB does not
+    /// tell it, as for `ALTER TABLE`.
     ///
     /// An `INSERT` of several rows skips those with an existing key, without an error. Compare the count.
     ///

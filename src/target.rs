@@ -50,8 +50,8 @@ pub(crate) struct LocalTarget {
     pub(crate) jvm_cache: JvmCache,
     /// True if the server may outlive its keeper (`CRATEDB_TEST_ON_EXIT=keep`).
     pub(crate) outlives: bool,
-    /// The reasons why neither `url` nor `cloud` was chosen, one line each, such as `url: CRATEDB_CLUSTER_URL is not set`.
-    /// They are shown if this machine can't start a server either.
+    /// The reasons why neither `url` nor `cloud` was chosen, one line each, such as `url: CRATEDB_CLUSTER_URL is not
+    /// set`. They are shown if this machine can't start a server either.
     pub(crate) lacking: Vec<String>,
 }
 
@@ -69,8 +69,8 @@ pub(crate) enum LocalKind {
 /// The source of releases.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Origin {
-    /// `CRATEDB_TEST_MIRROR`, which replaces the vendor's server: an absolute path, or an http(s) address that may contain
-    /// a password.
+    /// `CRATEDB_TEST_MIRROR`, which replaces the vendor's server: an absolute path, or an http(s) address that may
+    /// contain a password.
     pub(crate) mirror: Option<Secret>,
     /// `CRATEDB_TEST_SHA256`, 64 hexadecimal digits each. Other archives are refused. Empty accepts any archive.
     pub(crate) digests: Vec<String>,

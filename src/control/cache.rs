@@ -64,8 +64,8 @@ pub fn cached() -> Result<Vec<Cached>> {
     Ok(release::entries()?.iter().map(shown).collect())
 }
 
-/// Removes the entries that were not used for `unused`, or all entries if that is `None`. Entries in use and the records of
-/// known digests are kept. With `dry_run`, nothing is removed, and the outcomes say what would be.
+/// Removes the entries that were not used for `unused`, or all entries if that is `None`. Entries in use and the
+/// records of known digests are kept. With `dry_run`, nothing is removed, and the outcomes say what would be.
 ///
 /// # Errors
 ///
@@ -88,8 +88,8 @@ pub fn prune_cache(unused: Option<Duration>, dry_run: bool) -> Result<Vec<Pruned
     Ok(release::entries()?.iter().filter(|entry| old(entry)).map(one).collect())
 }
 
-/// Downloads a release into the cache if it is missing. `version` is `6.4.3`, or `6.4` for its newest patch. The settings
-/// are those of tests in `manifest_dir`.
+/// Downloads a release into the cache if it is missing. `version` is `6.4.3`, or `6.4` for its newest patch. The
+/// settings are those of tests in `manifest_dir`.
 ///
 /// # Errors
 ///

@@ -26,18 +26,19 @@ pub struct Finished {
     /// The processes and sessions that still hold the cluster.
     pub held_by: Vec<String>,
     /// The state of the cluster: `suspended`, `removed`, `deleted`, `left`, `owed` (the release failed), `held` (by
-    /// others), `warm` (kept for the next run), `releasing` (not waited for), `nothing` (there was no cluster) or `unknown`.
+    /// others), `warm` (kept for the next run), `releasing` (not waited for), `nothing` (there was no cluster) or
+    /// `unknown`.
     pub outcome: String,
     /// Details of the outcome, for display.
     pub detail: String,
 }
 
-/// Ends explicit sessions, and the time for which a cluster is kept warm. `selector` is the name of a session, a key or its
-/// hash. By default it is the session that the settings of the working directory name, else their key.
+/// Ends explicit sessions, and the time for which a cluster is kept warm. `selector` is the name of a session, a key or
+/// its hash. By default it is the session that the settings of the working directory name, else their key.
 ///
-/// A session that a live process holds ends only if it is named. Runs have no names, so the run of a live `cargo` is never
-/// ended. The result is empty if there was nothing to end. With `wait`, the function returns once each cluster is released,
-/// kept warm or held by others.
+/// A session that a live process holds ends only if it is named. Runs have no names, so the run of a live `cargo` is
+/// never ended. The result is empty if there was nothing to end. With `wait`, the function returns once each cluster is
+/// released, kept warm or held by others.
 ///
 /// # Errors
 ///

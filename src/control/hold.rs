@@ -11,8 +11,8 @@ use crate::error::Result;
 use crate::session::Hold;
 use crate::settings::{Settings, Wanted};
 
-/// An explicit session that this process holds. The process leaves it when this is dropped or the process ends. The session
-/// ends when its last holder leaves.
+/// An explicit session that this process holds. The process leaves it when this is dropped or the process ends. The
+/// session ends when its last holder leaves.
 pub struct HeldSession(Hold);
 
 /// Joins the explicit session `session` with this process as its runner, and waits for the cluster. Progress goes to
@@ -40,8 +40,8 @@ pub fn hold_with(
 }
 
 impl HeldSession {
-    /// Returns the variables that make a process part of this session. They contain no secrets: the process must have the
-    /// same settings as this one, and access to the keeper's directories (a container needs them mounted).
+    /// Returns the variables that make a process part of this session. They contain no secrets: the process must have
+    /// the same settings as this one, and access to the keeper's directories (a container needs them mounted).
     pub fn environment(&self) -> Vec<(String, String)> {
         /// Processes that outlive the command must not keep the cluster for long.
         const IDLE: &str = "10s";
@@ -69,8 +69,8 @@ impl HeldSession {
         Some(self.0.ready().ok()?.http_url.clone())
     }
 
-    /// Leaves the session, which ends unless other processes hold it. With `wait`, returns once the cluster is released,
-    /// kept warm or held by others.
+    /// Leaves the session, which ends unless other processes hold it. With `wait`, returns once the cluster is
+    /// released, kept warm or held by others.
     ///
     /// # Errors
     ///

@@ -55,8 +55,8 @@ pub async fn kept(cluster: &ManagedCluster) -> Result<Vec<Kept>> {
 ///
 /// # Errors
 ///
-/// When the name is not one that the harness makes, when a test of this machine runs in the schema, and when the cluster
-/// refuses.
+/// When the name is not one that the harness makes, when a test of this machine runs in the schema, and when the
+/// cluster refuses.
 pub async fn drop_kept(cluster: &ManagedCluster, name: &str) -> Result<()> {
     let (cluster, name) = (cluster.clone(), name.to_owned());
     background::run(async move {

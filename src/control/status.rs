@@ -116,13 +116,13 @@ pub fn keys() -> Result<Vec<KeyStatus>> {
     Ok(lying()?.iter().map(Lying::status).collect())
 }
 
-/// Returns the path of the log of a key's keeper. `selector` is a key, its hash or the name of a session. By default it is
-/// the key of the settings of the working directory.
+/// Returns the path of the log of a key's keeper. `selector` is a key, its hash or the name of a session. By default it
+/// is the key of the settings of the working directory.
 ///
 /// # Errors
 ///
-/// When the selector names no key, when the settings can't be read, and when there is no log. In that case, the error names
-/// the expected path.
+/// When the selector names no key, when the settings can't be read, and when there is no log. In that case, the error
+/// names the expected path.
 pub fn log_path(selector: Option<&str>) -> Result<PathBuf> {
     let log = match selector {
         None => of_settings()?.1.log,

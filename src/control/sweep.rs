@@ -32,19 +32,19 @@ pub struct Swept {
     pub hash: String,
     /// A description of what its journal said was still to be released.
     pub owed: String,
-    /// `repaired`, `would repair`, `forgotten`, `would forget`, `held` (by a live keeper), `skipped` (it can't be repaired
-    /// here) or `failed`.
+    /// `repaired`, `would repair`, `forgotten`, `would forget`, `held` (by a live keeper), `skipped` (it can't be
+    /// repaired here) or `failed`.
     pub outcome: String,
     /// Details of the outcome, for display: what was released, or why that failed.
     pub detail: String,
 }
 
 /// Releases what the journals of dead keepers owe, with the credentials that the working directory provides. With
-/// `dry_run`, nothing is changed, and the outcomes say what would be. `forget` is a key or its hash: the debt of its journal
-/// is deleted and returned, and nothing else is done.
+/// `dry_run`, nothing is changed, and the outcomes say what would be. `forget` is a key or its hash: the debt of its
+/// journal is deleted and returned, and nothing else is done.
 ///
-/// The result omits keys that owe nothing, and keys with a live keeper unless that fails to release the cluster or does not
-/// answer. Containers of dead keepers that no journal names are also removed, with one entry each.
+/// The result omits keys that owe nothing, and keys with a live keeper unless that fails to release the cluster or does
+/// not answer. Containers of dead keepers that no journal names are also removed, with one entry each.
 ///
 /// # Errors
 ///
@@ -68,7 +68,8 @@ pub fn sweep(dry_run: bool, forget: Option<&str>) -> Result<Vec<Swept>> {
     Ok(swept.collect())
 }
 
-/// Removes what killed makers of JVM caches left. They have no journal: a lock beside each cache names what they started.
+/// Removes what killed makers of JVM caches left. They have no journal: a lock beside each cache names what they
+/// started.
 #[cfg(any(feature = "process", feature = "container"))]
 fn of_trainers(dry_run: bool) -> Vec<Swept> {
     let one = |(name, cleared): (String, Option<Result<()>>)| {
@@ -131,8 +132,8 @@ fn of_container(left: crate::provider::Leftover) -> Swept {
     Swept { key: left.key, hash, owed, outcome: outcome.to_owned(), detail }
 }
 
-/// Tries once to release what a killed keeper of this key owes, with the settings of its holder. Returns the outcome and its
-/// details, or `None` if nothing is owed or a keeper is working on it.
+/// Tries once to release what a killed keeper of this key owes, with the settings of its holder. Returns the outcome
+/// and its details, or `None` if nothing is owed or a keeper is working on it.
 pub(super) fn repair_once(files: &KeyFiles, target: &Target, wait: Duration) -> Result<Option<(String, String)>> {
     let lying = Lying::look(files.clone());
     match &lying.left {

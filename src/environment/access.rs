@@ -29,8 +29,8 @@ pub(crate) struct Access {
 }
 
 impl Access {
-    /// Returns the credentials of the highest source that has any. If none has, [`Error::is_not_allowed`] is true of the
-    /// error.
+    /// Returns the credentials of the highest source that has any. If none has, [`Error::is_not_allowed`] is true of
+    /// the error.
     pub(crate) fn find(given: &Given, sources: &Sources) -> Result<Self> {
         let wanted = given.endpoint.clone().or_else(|| sources.get("CRATEDB_CLOUD_ENDPOINT"));
         let wanted = wanted.map(|text| endpoint(&text)).transpose()?;
@@ -70,7 +70,7 @@ impl Access {
             }
         }
         match profile(given, sources)? {
-            Some(found) => found.for_endpoint(wanted, timeout),
+            Some(found) => found.of_profile(wanted, timeout),
             None => Err(no_credentials(false, false)),
         }
     }
@@ -93,8 +93,8 @@ fn endpoint_is_trusted(sources: &Sources, wanted: Option<&str>) -> Result<()> {
     }
 }
 
-/// Returns the endpoint without a slash at its end. Credentials in it are refused, since errors, the log and the journal
-/// show the endpoint.
+/// Returns the endpoint without a slash at its end. Credentials in it are refused, since errors, the log and the
+/// journal show the endpoint.
 fn endpoint(text: &str) -> Result<String> {
     let url = http_url("CRATEDB_CLOUD_ENDPOINT", text)?;
     if !url.username().is_empty() || url.password().is_some() {
@@ -126,35 +126,30 @@ fn half_a_key(secret_missing: bool) -> Error {
         .hint("`api_key` takes the key and its secret; leave it out to take those of the environment")
 }
 
-/// The credentials of a profile, which are valid for its own endpoint only.
-struct FromProfile {
-    access: Access,
-    words: String,
-}
-
-impl FromProfile {
-    fn for_endpoint(self, wanted: Option<String>, timeout: Duration) -> Result<Access> {
+impl Access {
+    /// Completes the credentials of a profile, which are valid for its own endpoint only.
+    fn of_profile(self, wanted: Option<String>, timeout: Duration) -> Result<Self> {
         match wanted {
-            Some(wanted) if wanted != self.access.endpoint => Err(Error::new(
+            Some(wanted) if wanted != self.endpoint => Err(Error::new(
                 Kind::Login,
                 format!("cannot ask CrateDB Cloud at {wanted}"),
             )
             .because(format!(
                 "CRATEDB_CLOUD_API_KEY and CRATEDB_CLOUD_API_SECRET are not set, and {} is for {}: its credentials are sent \
                  nowhere else",
-                self.words, self.access.endpoint
+                self.origin, self.endpoint
             ))
             .hint(
                 "set both variables; or unset CRATEDB_CLOUD_ENDPOINT; or log in there: \
                  cargo cratedb login --idp {cognito|azuread|github|google}",
             )),
-            _ => Ok(Access { timeout, ..self.access }),
+            _ => Ok(Self { timeout, ..self }),
         }
     }
 }
 
 #[cfg(feature = "cloud")]
-fn profile(given: &Given, sources: &Sources) -> Result<Option<FromProfile>> {
+fn profile(given: &Given, sources: &Sources) -> Result<Option<Access>> {
     use super::profile::ProfileFile;
 
     let file = match (&given.profile_file, sources.profile_file()) {
@@ -164,21 +159,17 @@ fn profile(given: &Given, sources: &Sources) -> Result<Option<FromProfile>> {
     };
     let current = file.current();
     let Some(login) = current.login(file.path()) else { return Ok(None) };
-    let words = format!("profile `{}` in {}", current.name(), file.path().display());
-    Ok(Some(FromProfile {
-        access: Access {
-            endpoint: endpoint(current.endpoint())?,
-            login,
-            organization_id: current.organization_id().map(str::to_owned),
-            region: current.region().map(str::to_owned),
-            timeout: TIMEOUT,
-            origin: words.clone(),
-        },
-        words,
+    Ok(Some(Access {
+        endpoint: endpoint(current.endpoint())?,
+        login,
+        organization_id: current.organization_id().map(str::to_owned),
+        region: current.region().map(str::to_owned),
+        timeout: TIMEOUT,
+        origin: format!("profile `{}` in {}", current.name(), file.path().display()),
     }))
 }
 
 #[cfg(not(feature = "cloud"))]
-fn profile(_: &Given, _: &Sources) -> Result<Option<FromProfile>> {
+fn profile(_: &Given, _: &Sources) -> Result<Option<Access>> {
     Ok(None)
 }

@@ -131,8 +131,8 @@ pub(crate) struct Server {
     pub(crate) password: Option<Secret>,
 }
 
-/// Reads a cluster's URL. If it has a user name, the password comes from the URL too: a password from another source may
-/// belong to another user.
+/// Reads a cluster's URL. If it has a user name, the password comes from the URL too: a password from another source
+/// may belong to another user.
 pub(crate) fn server(text: &str, given: &Given, sources: &Sources) -> Result<Server> {
     let mut url = http_url("CRATEDB_CLUSTER_URL", text)?;
     let (username, password) = if url.username().is_empty() {

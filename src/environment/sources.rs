@@ -190,8 +190,9 @@ fn read_file(path: &Path) -> Result<HashMap<String, String>> {
     Ok(map.into_iter().filter(|(name, _)| is_ours(name)).collect())
 }
 
-/// Returns the number of lines of the first entry, which is more than one if a quoted value spans lines, or `None` if the
-/// entry can't be read. A quote that another program's line leaves open ends before the next variable of this crate.
+/// Returns the number of lines of the first entry, which is more than one if a quoted value spans lines, or `None` if
+/// the entry can't be read. A quote that another program's line leaves open ends before the next variable of this
+/// crate.
 fn readable_until(before: &str, lines: &[&str]) -> Option<usize> {
     let mut tried = before.to_owned();
     for (count, line) in lines.iter().enumerate() {
