@@ -1,4 +1,5 @@
-//! The attribute among other attributes, and under other names: every order that works, and every test that must fail.
+//! Tests the attribute together with others and under other names: every order that works, and every test that must
+//! fail.
 
 use std::collections::BTreeSet;
 
@@ -67,7 +68,7 @@ fn a_test_that_leaves_its_process_leaves_the_session() {
     for runner in runners() {
         let cloud = TestCloud::suspended();
         ignored(runner, &cloud, "alone").args(&["never_returns"]).run().passed();
-        // Nobody else asked for the cluster.
+        // No other test asked for the cluster.
         cloud.ends_with(1, 1);
     }
 }

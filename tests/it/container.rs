@@ -1,4 +1,4 @@
-//! A container for a project that has nothing configured: started once per session, gone with its volumes afterwards.
+//! Tests the container of a project without configuration: it starts once per session and is removed with its volumes.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener};
@@ -118,7 +118,7 @@ fn two_checkouts_get_a_container_each() {
     }
 }
 
-/// Stands before the engine's socket, and keeps the first request that would remove something.
+/// A proxy for the engine's socket that holds back the first request to remove something.
 struct Gate {
     path: PathBuf,
     removals: Arc<AtomicUsize>,
@@ -155,7 +155,7 @@ fn forward(mut client: UnixStream, removals: &AtomicUsize) -> io::Result<()> {
     loop {
         let count = client.read(&mut buffer)?;
         if buffer[..count].starts_with(b"DELETE ") && removals.fetch_add(1, Ordering::Relaxed) == 0 {
-            // Never answered; who sent it is killed.
+            // It is never answered: the process that sent it is killed.
             io::copy(&mut client, &mut io::sink())?;
             return engine.shutdown(Shutdown::Both);
         }

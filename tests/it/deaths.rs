@@ -1,4 +1,4 @@
-//! Suspended however the run ends: eleven deaths at three moments.
+//! Tests that the cluster is suspended however the run ends: eleven deaths at three moments.
 
 use rustix::process::Signal;
 
@@ -9,7 +9,7 @@ use crate::support::consumer::Consumer;
 use crate::support::processes;
 use crate::support::run::{Plan, Run, Runner, runners};
 
-/// Deaths that a test process dies by itself.
+/// The deaths that a test process causes itself.
 const OWN: [&str; 5] = ["fail", "panic", "exit", "abort", "kill"];
 
 struct Scene {
@@ -32,7 +32,7 @@ impl Scene {
         self.meet.path().join(name)
     }
 
-    /// Once the cluster resumes, whoever waits for this dies.
+    /// Tests that wait for this file die once the cluster resumes.
     fn now_while_it_resumes(&self) {
         self.cloud.wait_for_counts(1, 0);
         std::fs::write(self.path("now"), "x").unwrap();

@@ -1,4 +1,5 @@
-//! Sessions with a name: what belongs to them, what ends them, and what the command line sees and repairs.
+//! Tests explicit sessions: which processes belong to them, what ends them, and what the command line shows and
+//! repairs.
 
 mod repair;
 
@@ -168,7 +169,7 @@ fn namespace() -> Command {
     inside
 }
 
-/// Whether there can be any here; says why not.
+/// Returns true if this machine can make such namespaces; otherwise says why not.
 fn namespaces() -> bool {
     let output = namespace().arg("true").output().unwrap();
     if !output.status.success() {

@@ -1,4 +1,4 @@
-//! A local process for a project that names an installation: started once per session, gone with its data afterwards.
+//! Tests the local process of a project that names an installation: it starts once per session and ends with its data.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -199,7 +199,7 @@ pub fn keeper_dies(nodes: usize) {
     }
 }
 
-/// Everybody is killed at once; the server is dead then, and its data is left.
+/// All processes are killed at once. The server dies with them, and its data is left.
 fn everybody_dies(scene: &Scene, consumer: &Consumer) {
     let mut run = scene.halted(consumer, Runner::Nextest);
     let keeper = Pid::from_raw(i32::try_from(scene.keeper()).unwrap()).unwrap();
@@ -309,7 +309,7 @@ fn an_installation_that_does_not_exist_is_an_error_and_no_container() {
     }
 }
 
-/// Nothing of the server's own is left outside its directory.
+/// The server leaves no files outside its directory.
 fn leftovers() -> Vec<PathBuf> {
     let files = std::fs::read_dir("/tmp/hsperfdata_nobody").into_iter().flatten();
     files.map(|entry| entry.unwrap().path()).collect()

@@ -1,4 +1,5 @@
-//! Tests that ask for versions of CrateDB and numbers of nodes: each cluster starts once per session, under its name.
+//! Tests requests for versions of CrateDB and numbers of nodes: each cluster starts once per session, under its own
+//! name.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
@@ -79,7 +80,7 @@ fn a_server_of_another_version_than_its_image_says_is_refused() {
     }
 }
 
-/// A stand-in that somebody else looks after.
+/// A stand-in that the harness does not manage.
 struct Server {
     process: Child,
     url: String,

@@ -10,7 +10,7 @@ use super::processes;
 use super::wait_for;
 
 pub const CLUSTER: &str = "ci-tests";
-/// Greped for in everything that is printed or left on the disk.
+/// A secret that must not be in any output nor in any file that is left.
 pub const SECRET: &str = "geheim-und-lang-genug-fuer-alle";
 
 pub struct TestCloud {
