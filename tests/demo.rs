@@ -25,7 +25,7 @@ fn the_demo_resumes_once_shares_and_suspends() {
     assert!(suspended.starts_with("suspended ") && suspended.ends_with(" the end"), "{told}");
 }
 
-/// How many tests libtest says that it ran.
+/// Returns the number of tests that libtest reports.
 fn count_of(out: &str) -> usize {
     let running =
         out.lines().filter_map(|line| line.strip_prefix("running ")?.split(' ').next()?.parse::<usize>().ok());

@@ -24,7 +24,7 @@ const FAILING: [&str; 9] = [
     "registered_twice",
 ];
 
-/// How many tests passed: libtest says so for every binary, nextest once.
+/// Returns how many tests passed. libtest reports this for every binary, nextest once.
 fn passed(finished: &Finished, runner: Runner) -> usize {
     let mark = if runner == Runner::Cargo { "test result: ok. " } else { "tests run: " };
     let after = finished.output.lines().filter_map(|line| Some(line.split_once(mark)?.1));

@@ -196,7 +196,7 @@ fn runner_dies_at(moment: &str) {
                 _ => drop(run.wait_for_file(&scene.path("here"))),
             }
             match signal {
-                // As a terminal does: everybody in the foreground gets it.
+                // As a terminal does: all processes in the foreground get it.
                 Signal::INT => run.signal_group(signal),
                 _ => run.signal(signal),
             }
@@ -236,7 +236,7 @@ fn test_processes_that_die_leave_nothing() {
     }
 }
 
-/// What is in it is lost with the tests that made it; a container, unlike a Cloud cluster, costs nothing to make anew.
+/// Its data is lost with the tests that made it. A container, unlike a Cloud cluster, costs nothing to replace.
 #[test]
 fn after_the_death_of_the_keeper_the_tests_that_come_later_get_a_new_container() {
     for runner in runners() {
@@ -279,7 +279,7 @@ fn everybody_dies(scene: &Scene, consumer: &Consumer, runner: Runner) -> Vec<Str
     left
 }
 
-/// What a sweep does from the directory of another project, with a state directory of its own.
+/// Sweeps from the directory of another project, which has its own state directory.
 fn sweep(elsewhere: &Consumer, words: &[&str]) -> String {
     let state = tempfile::Builder::new().prefix("ct").tempdir_in("/tmp").unwrap();
     let mut sweep = clean(Command::new(target_dir().join("debug/explicit_control")));

@@ -75,7 +75,7 @@ fn test_processes_that_die_in_the_last_test() {
 
 fn kill_the_runner(run: &mut Run, signal: Signal) {
     match signal {
-        // As a terminal does: everybody in the foreground gets it.
+        // As a terminal does: all processes in the foreground get it.
         Signal::INT => run.signal_group(signal),
         _ => run.signal(signal),
     }
@@ -135,7 +135,7 @@ fn ctrl_c_while_the_cluster_resumes_ends_the_operation_and_then_suspends() {
     }
 }
 
-/// What was killed together with its keeper is repaired by the next run.
+/// The next run repairs a run that was killed together with its keeper.
 #[test]
 fn after_the_death_of_everybody_the_next_run_repairs_it() {
     for runner in runners() {

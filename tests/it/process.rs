@@ -138,7 +138,7 @@ pub fn runner_dies_at(moment: &str, nodes: usize) {
                 _ => drop(run.wait_for_file(&scene.path("here"))),
             }
             match signal {
-                // As a terminal does: everybody in the foreground gets it.
+                // As a terminal does: all processes in the foreground get it.
                 Signal::INT => run.signal_group(signal),
                 _ => run.signal(signal),
             }
@@ -182,7 +182,7 @@ pub fn test_processes_die(nodes: usize) {
     }
 }
 
-/// What is in it is lost with the tests that made it; a process, unlike a Cloud cluster, costs nothing to make anew.
+/// Its data is lost with the tests that made it. A process, unlike a Cloud cluster, costs nothing to replace.
 #[test]
 fn after_the_death_of_the_keeper_the_tests_that_come_later_get_a_new_server() {
     keeper_dies(1);

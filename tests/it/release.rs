@@ -29,7 +29,7 @@ impl Scene {
         Self { mirror: Mirror::with_stand_in(), dir, cache }
     }
 
-    /// Of all tests.
+    /// Plans a run of all tests.
     fn plan(&self, consumer: &Consumer, runner: Runner) -> Plan {
         self.plan_of_some(consumer, runner).args(&["--tests"])
     }

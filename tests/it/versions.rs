@@ -14,7 +14,7 @@ fn engine() -> Option<TestEngine> {
     TestEngine::with_versions(&[("5.10", "5.10.16"), ("6.4", "6.4.3"), ("6.3", "5.9.1")])
 }
 
-/// Of tests in the default version.
+/// Plans a run of the tests in the default version.
 fn plan(consumer: &Consumer, runner: Runner, engine: &TestEngine) -> Plan {
     Plan::new(consumer, runner).engine(engine).env("CRATEDB_TEST_IMAGE", engine.image_of("6.4"))
 }

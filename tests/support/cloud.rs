@@ -49,7 +49,7 @@ impl TestCloud {
         .into()
     }
 
-    /// How often the cluster was asked to resume and to suspend.
+    /// Counts the requests to resume and to suspend the cluster.
     pub fn counts(&self) -> (usize, usize) {
         let requests = self.simulator.requests();
         let resumes = requests.iter().filter(|request| request.is_resume()).count();

@@ -25,7 +25,7 @@ pub struct TestEngine {
     events: Events,
 }
 
-/// What the engine did since the test began.
+/// The events of the engine since the test began.
 struct Events {
     follower: Child,
     seen: Arc<Mutex<Vec<Value>>>,

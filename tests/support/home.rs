@@ -97,7 +97,7 @@ impl TestHome {
         .into()
     }
 
-    /// How many servers were started, as the keepers' log has it.
+    /// Counts the servers that were started, according to the keepers' log.
     pub fn made(&self) -> usize {
         let started = format!("CrateDB from {}", self.home.display());
         self.log().lines().filter(|line| line.contains("starting ") && line.contains(&started)).count()

@@ -35,7 +35,7 @@ pub fn runners() -> Vec<Runner> {
     vec![Runner::Cargo, Runner::Nextest]
 }
 
-/// What a run is started with.
+/// The options of a run.
 pub struct Plan {
     runner: Runner,
     dir: PathBuf,

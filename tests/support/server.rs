@@ -21,7 +21,7 @@ pub fn home() -> Option<PathBuf> {
 /// The server refuses to run as root.
 const NOBODY: u32 = 65_534;
 
-/// How a server is started.
+/// The options of a server.
 #[derive(Clone, Debug, Default)]
 pub struct Start {
     /// `key=value`.
