@@ -21,3 +21,5 @@ pub use hold::{HeldSession, hold, hold_with};
 pub use kept::{Kept, drop_kept, kept};
 pub use status::{KeyStatus, Policies, Process, SessionStatus, TestStatus, is_unknown, keys, log_path};
 pub use sweep::{Swept, sweep};
+
+pub use crate::wire::ClusterOutcome;

@@ -10,6 +10,7 @@ use super::sweep::repair_once;
 use crate::error::Result;
 use crate::session::Hold;
 use crate::settings::{Settings, Wanted};
+use crate::wire::ClusterOutcome;
 
 /// An explicit session that this process holds. The process leaves it when this is dropped or the process ends. The
 /// session ends when its last holder leaves.
@@ -81,7 +82,7 @@ impl HeldSession {
         self.0.close();
         let mut finished = finish_key(&files, &key, Some(self.session()), Some(self.0.process()), wait)?;
         // The keeper was killed, and no other process is known to repair what it left.
-        if let Some(wait) = wait.filter(|_| finished.outcome == "owed")
+        if let Some(wait) = wait.filter(|_| finished.outcome == ClusterOutcome::Owed)
             && let Some(end) = repair_once(&files, &self.0.settings().spec.target, wait)?
         {
             (finished.outcome, finished.detail) = end;

@@ -16,7 +16,7 @@ use crate::keeper::{Journal, Left, Record, Word};
 use crate::session::{Heard, Observer, reach};
 use crate::settings::target_of_key;
 use crate::target::Target;
-use crate::wire::{FromClient, FromKeeper, Hello, PROTOCOL, Phase, Policy, Spec, encode};
+use crate::wire::{ClusterOutcome, FromClient, FromKeeper, Hello, PROTOCOL, Phase, Policy, Spec, encode};
 
 /// The time limit for the start of a keeper.
 const BIRTH: Duration = Duration::from_secs(30);
@@ -70,7 +70,6 @@ pub fn sweep(dry_run: bool, forget: Option<&str>) -> Result<Vec<Swept>> {
 
 /// Removes what killed makers of JVM caches left. They have no journal: a lock beside each cache names what they
 /// started.
-#[cfg(any(feature = "process", feature = "container"))]
 fn of_trainers(dry_run: bool) -> Vec<Swept> {
     let one = |(name, cleared): (String, Option<Result<()>>)| {
         let (outcome, detail) = match cleared {
@@ -87,11 +86,6 @@ fn of_trainers(dry_run: bool) -> Vec<Swept> {
         }
     };
     crate::provider::clear_trainings(dry_run).into_iter().map(one).collect()
-}
-
-#[cfg(not(any(feature = "process", feature = "container")))]
-fn of_trainers(_: bool) -> Vec<Swept> {
-    Vec::new()
 }
 
 /// Removes containers of dead keepers that no journal names, at every engine of this machine that answers. Their labels
@@ -115,7 +109,7 @@ fn of_containers(dry_run: bool) -> Vec<Swept> {
 #[cfg(feature = "container")]
 fn container_is_owed(journal: &Path, name: &str) -> bool {
     let Ok(Left::Record(record)) = Journal::look(journal) else { return false };
-    let Some(first) = record.held.as_ref().and_then(|held| held["name"].as_str()) else { return false };
+    let Some(first) = record.held.as_ref().and_then(crate::provider::Held::name) else { return false };
     let rest = name.strip_prefix(first);
     record.word != Word::Clean && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
@@ -134,7 +128,11 @@ fn of_container(left: crate::provider::Leftover) -> Swept {
 
 /// Tries once to release what a killed keeper of this key owes, with the settings of its holder. Returns the outcome
 /// and its details, or `None` if nothing is owed or a keeper is working on it.
-pub(super) fn repair_once(files: &KeyFiles, target: &Target, wait: Duration) -> Result<Option<(String, String)>> {
+pub(super) fn repair_once(
+    files: &KeyFiles,
+    target: &Target,
+    wait: Duration,
+) -> Result<Option<(ClusterOutcome, String)>> {
     let lying = Lying::look(files.clone());
     match &lying.left {
         Ok(Left::Record(record)) if record.word != Word::Clean && record.held.is_some() && !lying.is_busy() => {
@@ -153,7 +151,7 @@ fn sweep_one(lying: &Lying, owed: String, dir: &Path, dry_run: bool) -> Swept {
             Err(error) => ("failed", error.to_string()),
         },
         Ok(Plan::Repair(target, record)) => match repair(lying, *target, &record, REPAIR) {
-            Ok((outcome, detail)) => told(&outcome, detail),
+            Ok((outcome, detail)) => told(outcome, detail),
             Err(error) => ("failed", error.to_string()),
         },
     };
@@ -165,11 +163,11 @@ fn swept(lying: &Lying, owed: String, outcome: &str, detail: String) -> Swept {
 }
 
 /// Translates the outcome of a release into that of a sweep.
-fn told(outcome: &str, detail: String) -> (&'static str, String) {
-    let detail = if detail.is_empty() { outcome.to_owned() } else { format!("{outcome}: {detail}") };
+fn told(outcome: ClusterOutcome, detail: String) -> (&'static str, String) {
+    let detail = if detail.is_empty() { outcome.to_string() } else { format!("{outcome}: {detail}") };
     match outcome {
-        "owed" | "unknown" => ("failed", detail),
-        "held" | "warm" => ("held", detail),
+        outcome if outcome.is_owed() => ("failed", detail),
+        ClusterOutcome::Held | ClusterOutcome::Warm => ("held", detail),
         _ => ("repaired", detail),
     }
 }
@@ -195,7 +193,7 @@ fn plan(lying: &Lying, dir: &Path) -> Result<Plan> {
 /// Starts a keeper that releases what its predecessor left, and returns the outcome and its details.
 ///
 /// The only client claims to belong to a run that is over. A keeper makes no cluster available for such a client.
-fn repair(lying: &Lying, target: Target, record: &Record, wait: Duration) -> Result<(String, String)> {
+fn repair(lying: &Lying, target: Target, record: &Record, wait: Duration) -> Result<(ClusterOutcome, String)> {
     let client = reach(&lying.files, Instant::now() + BIRTH)?;
     let gone = || {
         Error::new(Kind::Session, "the keeper that should repair it ended at once")

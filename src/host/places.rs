@@ -1,8 +1,8 @@
-//! The directories of sockets, locks, journals, logs and caches, and the names of a keeper's files in them.
+//! The directories of sockets, locks, journals and logs, and the names of a keeper's files in them.
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use super::hash::short_hash;
@@ -129,20 +129,6 @@ fn make_own(dir: &Path, user: u32) -> Result<()> {
     Ok(())
 }
 
-/// Returns the user's cache directory, `$XDG_CACHE_HOME` or `$HOME/.cache`; none if neither is an absolute path.
-pub(crate) fn user_cache() -> Option<PathBuf> {
-    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))
-}
-
-/// Makes `dir` and its missing parents with `mode`. Directories that exist keep theirs.
-pub(crate) fn make_with_mode(dir: &Path, mode: u32) -> io::Result<()> {
-    let missing: Vec<&Path> = dir.ancestors().take_while(|dir| !dir.exists()).collect();
-    // Private first: between the two steps no other user may enter.
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    missing.iter().try_for_each(|dir| fs::set_permissions(dir, fs::Permissions::from_mode(mode)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,17 +161,5 @@ mod tests {
             std::os::unix::net::UnixListener::bind(dir.join("0123456789abcdef.sock")).is_ok()
         };
         assert!(bind(deep(limit)) && !bind(deep(limit + 1)));
-    }
-
-    #[test]
-    fn new_directories_get_the_mode_and_old_ones_keep_theirs() {
-        let dir = tempfile::tempdir().unwrap();
-        let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
-        let before = mode(dir.path());
-        let deep = dir.path().join("a/b");
-        make_with_mode(&deep, 0o711).unwrap();
-        assert_eq!((mode(&deep), mode(deep.parent().unwrap()), mode(dir.path())), (0o711, 0o711, before));
-        make_with_mode(&deep, 0o755).unwrap();
-        assert_eq!(mode(&deep), 0o711);
     }
 }

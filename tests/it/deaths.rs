@@ -32,7 +32,7 @@ impl Scene {
         self.meet.path().join(name)
     }
 
-    /// Tests that wait for this file die once the cluster resumes.
+    /// Lets the tests that wait for this die once the cluster resumes.
     fn now_while_it_resumes(&self) {
         self.cloud.wait_for_counts(1, 0);
         std::fs::write(self.path("now"), "x").unwrap();

@@ -49,7 +49,7 @@ impl TestHome {
         made
     }
 
-    /// Makes it readable for the user `nobody`: these tests may run as root, and servers never do.
+    /// Makes an installation that the user `nobody` can read: these tests may run as root, and servers never do.
     fn with(write: impl FnOnce(&Path)) -> Self {
         let files = tempfile::tempdir().unwrap();
         let home = files.path().to_owned();

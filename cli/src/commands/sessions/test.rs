@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitStatus;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use cratedb_test::private::control::{self, Finished, HeldSession};
+use cratedb_test::private::control::{self, ClusterOutcome, Finished, HeldSession};
 use serde_json::json;
 use signal_hook::consts::SIGINT;
 
@@ -36,7 +36,7 @@ struct Events {
 
 /// The outcome of releasing the cluster, in the words of [`Finished`].
 struct Released {
-    outcome: String,
+    outcome: ClusterOutcome,
     detail: String,
     /// The cluster may still be running although it should not.
     is_owed: bool,
@@ -184,12 +184,12 @@ fn released(context: &Context, held: HeldSession, events: &Events) -> Released {
         Some(Err(error)) => {
             let detail = error.to_string();
             context.terminal.complain(&detail);
-            Released { outcome: "unknown".to_owned(), detail, is_owed: true }
+            Released { outcome: ClusterOutcome::Unknown, detail, is_owed: true }
         }
         None => {
             let detail = "interrupted: the keeper releases the cluster; `cargo cratedb status` shows its progress";
             context.terminal.note(detail);
-            Released { outcome: "releasing".to_owned(), detail: detail.to_owned(), is_owed: false }
+            Released { outcome: ClusterOutcome::Releasing, detail: detail.to_owned(), is_owed: false }
         }
     }
 }
