@@ -1,8 +1,8 @@
-//! What the command line needs of sessions: who holds what, holding and ending sessions by name, repairing what killed
-//! keepers left; and of the cache. Hidden like everything here: it changes without notice.
+//! The functions of the command line: show, hold and end sessions, repair what killed keepers left, and manage the
+//! cache. The module is hidden and may change without notice.
 //!
-//! All functions that are not async block; none of those must be called on the runtime of an async program. An unknown selector is an error of which
-//! [`is_unknown`] is true.
+//! Functions that are not async block, so they must not be called on the runtime of an async program. For an unknown
+//! selector they return an error for which [`is_unknown`] is true.
 
 #[cfg(feature = "process")]
 mod cache;

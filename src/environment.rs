@@ -1,21 +1,18 @@
-//! What the environment says: where settings come from, which forms they have, and which cluster and whose credentials
-//! they mean. Shared by tests, which add policies of their own, and by programs that use the SDK.
+//! Reads which cluster and which credentials to use from code, the environment, `.env` files and `croud`'s profile file.
+//!
+//! The harness, which has further settings, and the SDK share this module.
 
 mod access;
-mod address;
 mod given;
 #[cfg(feature = "cloud")]
 mod profile;
 mod sources;
-mod values;
 
 pub(crate) use access::{Access, no_credentials};
-pub(crate) use address::{Address, Server, address, server};
-pub(crate) use given::{Given, cloud_target, filled};
+pub(crate) use given::{Address, Given, Server, address, cloud_target, filled, server};
 #[cfg(feature = "cloud")]
 pub use profile::{Profile, ProfileFile};
-pub(crate) use sources::Sources;
-pub(crate) use values::{http_url, percent_decoded, unreadable};
+pub(crate) use sources::{Sources, http_url, percent_decoded, unreadable};
 
-/// Where CrateDB Cloud is, unless something else is said.
+/// The default endpoint of CrateDB Cloud.
 pub(crate) const CLOUD_ENDPOINT: &str = "https://console.cratedb.cloud";

@@ -1,6 +1,6 @@
-//! The machine as both programs need it: processes, locks, directories, and a line for the person at the terminal.
+//! The machine: processes, locks, directories, and messages on standard error.
 //!
-//! Test processes and keepers use this module, which knows nothing of either.
+//! Test processes and keepers share this module, which depends on neither.
 
 mod directories;
 mod hash;
@@ -18,8 +18,9 @@ pub(crate) use self::lock::{Lock, Locks};
 pub(crate) use self::places::{DIR_VARIABLE, KeyFiles, Places};
 pub(crate) use self::platform::{initial_environment, own_program};
 
-/// Writes a line to standard error, past libtest, which captures only what the print macros write.
+/// Writes a line to standard error. libtest does not capture it, as it does the output of the print macros.
 pub(crate) fn say(text: &str) {
-    // One write, so that lines of several processes don't mix. A closed descriptor is no reason to fail a test.
+    // One write, so that lines of several processes don't mix. Errors are ignored: a closed descriptor must not fail a
+    // test.
     let _ = std::io::stderr().write_all(format!("cratedb-test: {text}\n").as_bytes());
 }

@@ -149,7 +149,7 @@
 //!
 //! 1.94. Raising it is a minor release.
 
-// What a smaller set of features leaves without a user; the full set is checked.
+// With fewer features, some code is unused. It is checked with all features.
 #![cfg_attr(
     not(all(feature = "harness", feature = "cloud", feature = "container", feature = "process", feature = "rstest")),
     allow(dead_code, unused_imports, rustdoc::broken_intra_doc_links)
@@ -224,8 +224,8 @@ pub use cluster::Cluster;
 #[cfg(feature = "harness")]
 #[doc = include_str!("cratedb_cluster.md")]
 pub use cratedb_test_macros::cratedb_cluster;
-/// The same as [`cratedb_cluster`](macro@cratedb_cluster), under a name that `#[rstest]` takes for a test attribute:
-/// `#[rstest] … #[cratedb_test::test]`.
+/// The same as [`cratedb_cluster`](macro@cratedb_cluster), under a name that `#[rstest]` recognises as that of a test
+/// attribute: `#[rstest] … #[cratedb_test::test]`.
 #[cfg(feature = "harness")]
 pub use cratedb_test_macros::test;
 pub use error::{Error, Result};

@@ -17,29 +17,29 @@ use crate::sql::{self, Answer, Statement};
 ///
 /// # Rows
 ///
-/// A row is read into whatever implements serde's `Deserialize`:
+/// A row is read into a type that implements serde's `Deserialize`:
 ///
 /// - a tuple by position, and then its arity must be the number of columns;
 /// - a struct or a map by column name (columns that a struct doesn't name are ignored);
-/// - any other type from the only column. To read one ARRAY column, write `(Vec<i32>,)` or use [`scalar`](Self::scalar):
-///   `Vec<i32>` is a whole row.
+/// - any other type from the only column. To read one ARRAY column, write `(Vec<i32>,)` or use
+///   [`scalar`](Self::scalar): `Vec<i32>` is a whole row.
 ///
-/// Nothing is lost on the way: integers keep all 64 bits, an integer that a smaller type can't hold is an error, and so is
-/// NULL for what is no `Option`. Every error names the row, the column and its type.
+/// No value changes silently: integers keep all 64 bits, and an integer that does not fit into a smaller type is an
+/// error. So is NULL for a type that is not an `Option`. Every error names the row, the column and its type.
 ///
 /// | CrateDB | Rust |
 /// |---|---|
 /// | SMALLINT, INTEGER, BIGINT | any integer that holds the value; `f64` if it is exact |
 /// | DOUBLE PRECISION, REAL | `f64`, `f32` (rounded to the nearest), NaN and infinities included |
-/// | NUMERIC | `String`, or a decimal type that reads itself from a string, such as `rust_decimal::Decimal`; `f64` (rounded) |
-/// | TIMESTAMP, DATE | `i64`: milliseconds since the epoch. Types that read themselves from a string (`jiff::Timestamp`, `chrono::DateTime<Utc>`, `String`) get RFC 3339; a TIMESTAMP WITHOUT TIME ZONE has no `Z`. `time::OffsetDateTime` needs `#[serde(with = "time::serde::rfc3339")]` |
+/// | NUMERIC | `String`, or a decimal type that deserializes from a string, such as `rust_decimal::Decimal`; `f64` (rounded) |
+/// | TIMESTAMP, DATE | `i64`: milliseconds since the epoch. Types that deserialize from a string (`jiff::Timestamp`, `chrono::DateTime<Utc>`, `String`) get RFC 3339; a TIMESTAMP WITHOUT TIME ZONE has no `Z`. `time::OffsetDateTime` needs `#[serde(with = "time::serde::rfc3339")]` |
 /// | OBJECT | a struct, a map, `serde_json::Value` |
 /// | ARRAY, GEO_POINT, FLOAT_VECTOR | `Vec<T>`, a tuple, an array |
 /// | TEXT | `String`, `char`, an enum of unit variants |
 ///
-/// A field of type `Option` or with `#[serde(default)]` that no column has the name of is silently `None` or its default:
-/// serde does that. `serde_json::Value` and other self-describing targets (`#[serde(flatten)]`, untagged enums) get
-/// timestamps as numbers, NUMERIC, NaN and infinities as strings.
+/// If no column has the name of a field, serde silently makes an `Option` field `None` and a field with
+/// `#[serde(default)]` its default. `serde_json::Value` and other self-describing targets (`#[serde(flatten)]`,
+/// untagged enums) get timestamps as numbers, NUMERIC, NaN and infinities as strings.
 ///
 /// # Arguments
 ///
@@ -56,23 +56,23 @@ pub struct Query {
 
 /// Executes the statements of queries: a test's cluster or a managed one.
 pub(crate) trait Executor: fmt::Debug + Send + Sync {
-    /// Begins to execute a statement: what can be refused without sending it is refused now. The future runs on the
+    /// Begins to execute a statement. Errors that need no request are returned at once. The future runs on the
     /// background thread.
     fn execute(self: Arc<Self>, stmt: Arc<str>, args: Vec<Box<RawValue>>) -> Result<Execution>;
 }
 
-/// A statement on its way.
+/// The execution of a statement.
 pub(crate) type Execution = Pin<Box<dyn Future<Output = Result<Answer>> + Send>>;
 
-/// The answer to a statement as it came, for programs that show answers whose columns they don't know.
+/// An answer without conversion, for programs that show answers whose columns they don't know.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Table {
-    /// Names and types, the latter as CrateDB's documentation writes them.
+    /// The names and types of the columns. Types are written as in CrateDB's documentation.
     pub columns: Vec<(String, String)>,
-    /// Cells as they were written; numbers keep all their digits.
+    /// The cells as JSON text. Numbers keep all their digits.
     pub rows: Vec<Vec<Box<RawValue>>>,
-    /// How many rows were affected or returned, where CrateDB knows.
+    /// The number of rows that were affected or returned, if CrateDB tells it.
     pub rowcount: Option<u64>,
 }
 
@@ -83,10 +83,11 @@ impl Query {
 
     /// Adds the value of the next placeholder, `?` or `$1`, `$2`, ….
     ///
-    /// Anything that implements serde's `Serialize` can be bound: a sequence or a tuple is one ARRAY, a struct or a map one
-    /// OBJECT, an enum's unit variant its name, `None` is NULL. A time is milliseconds since the epoch or ISO 8601. Floats that JSON has no number for arrive as what they are,
-    /// and integers of more than 64 bits as text, which CrateDB reads into a NUMERIC. A value that CrateDB has no type for
-    /// (bytes, an enum variant with data) makes the query fail when it is executed, with an error that names the parameter.
+    /// Any value that implements serde's `Serialize` can be bound. A sequence or a tuple is one ARRAY, a struct or a
+    /// map is one OBJECT, a unit variant of an enum is its name, and `None` is NULL. A time is milliseconds since the
+    /// epoch or ISO 8601. NaN and infinities keep their value. Integers of more than 64 bits are sent as text, which
+    /// CrateDB reads into a NUMERIC. A value that CrateDB has no type for (bytes, an enum variant with data) makes the
+    /// query fail when it is executed, with an error that names the parameter.
     ///
     /// ```no_run
     /// # async fn example(cluster: cratedb_test::Cluster) -> cratedb_test::Result<()> {
@@ -111,10 +112,10 @@ impl Query {
         self
     }
 
-    /// Executes the statement and returns how many rows it affected, or returned; 0 where CrateDB doesn't know, as for
-    /// `ALTER TABLE`.
+    /// Executes the statement and returns how many rows it affected or returned. The number is 0 if CrateDB does not
+    /// tell it, as for `ALTER TABLE`.
     ///
-    /// An `INSERT` of several rows drops those with a key that exists, without an error: compare the count.
+    /// An `INSERT` of several rows skips those with an existing key, without an error. Compare the count.
     ///
     /// ```no_run
     /// # async fn example(cluster: cratedb_test::Cluster) -> cratedb_test::Result<()> {
@@ -127,7 +128,7 @@ impl Query {
         Ok(background::run(self.work()?).await?.count())
     }
 
-    /// All rows.
+    /// Executes the statement and returns all rows.
     ///
     /// ```no_run
     /// # async fn example(cluster: cratedb_test::Cluster) -> cratedb_test::Result<()> {
@@ -139,7 +140,7 @@ impl Query {
         background::run(self.work()?).await?.all()
     }
 
-    /// The only row; none or several are an error.
+    /// Executes the statement and returns its only row. It is an error if there is none or more than one.
     ///
     /// ```no_run
     /// #[derive(serde::Deserialize)]
@@ -157,7 +158,7 @@ impl Query {
         background::run(self.work()?).await?.one()
     }
 
-    /// The only row, or `None` if there is none; several are an error.
+    /// Executes the statement and returns its only row, or `None` if there is none. More than one row is an error.
     ///
     /// ```no_run
     /// # async fn example(cluster: cratedb_test::Cluster) -> cratedb_test::Result<()> {
@@ -169,7 +170,7 @@ impl Query {
         background::run(self.work()?).await?.optional()
     }
 
-    /// The only column of the only row.
+    /// Executes the statement and returns the only column of the only row.
     ///
     /// ```no_run
     /// # async fn example(cluster: cratedb_test::Cluster) -> cratedb_test::Result<()> {
@@ -182,7 +183,7 @@ impl Query {
         background::run(self.work()?).await?.scalar()
     }
 
-    /// Executes the statement and returns its answer as it came, also if that has no rows.
+    /// Executes the statement and returns the answer without conversion, also if it has no rows.
     ///
     /// ```no_run
     /// # async fn example(cluster: cratedb_test::Cluster) -> cratedb_test::Result<()> {
@@ -208,7 +209,7 @@ impl Query {
     }
 }
 
-/// An answer, and the statement for errors about it. Rows are read on the thread of the caller: they need not be `Send`.
+/// An answer, and the statement for errors about it. Rows are read on the caller's thread, so they need not be `Send`.
 pub(crate) struct Answered {
     answer: Answer,
     stmt: Arc<str>,
@@ -221,7 +222,7 @@ impl Answered {
 
     pub(crate) fn table(&self) -> Result<Table> {
         let columns = self.answer.columns();
-        // A statement that returns none answers one row with nothing in it.
+        // For a statement without result columns, CrateDB returns one empty row.
         let rows = if columns.is_empty() { Vec::new() } else { self.answer.cells(self.statement())? };
         Ok(Table { columns, rows, rowcount: self.answer.known_count() })
     }

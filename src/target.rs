@@ -1,4 +1,4 @@
-//! Which cluster is meant, and how it is let go of: plain data, made by settings and sent to the keeper.
+//! The cluster that is meant, and how it is released: plain data, made from settings and sent to the keeper.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -9,19 +9,19 @@ use serde::{Deserialize, Serialize};
 use crate::secret::Secret;
 use crate::version::RequestedVersion;
 
-/// Where the cluster comes from: made by settings, sent to the keeper by the first test of a session.
+/// The source of the cluster. The first test of a session sends it to the keeper.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Target {
-    /// A server that somebody else looks after.
+    /// A server that others manage.
     Url(UrlTarget),
     /// A cluster of CrateDB Cloud.
     Cloud(Box<CloudTarget>),
-    /// Nothing is configured: whatever this machine can start.
+    /// A server that this machine can start, used if nothing else is configured.
     Local(LocalTarget),
 }
 
-/// `CRATEDB_CLUSTER_URL` and who connects there.
+/// `CRATEDB_CLUSTER_URL` and the user who connects to it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct UrlTarget {
     /// Without credentials and without a path.
@@ -36,41 +36,43 @@ pub(crate) struct LocalTarget {
     pub(crate) kind: LocalKind,
     /// Name and tag of the container image.
     pub(crate) image: String,
-    /// What is asked for. None where `home` decides.
+    /// The requested version, or `None` if `home` decides.
     pub(crate) version: Option<RequestedVersion>,
     pub(crate) nodes: u32,
-    /// Directory of the `Cargo.lock`, for people who look at labels.
+    /// The directory of the `Cargo.lock`, shown in labels.
     pub(crate) project: String,
-    /// Key of the session, for people who look at labels.
+    /// The key of the session, shown in labels.
     pub(crate) key: String,
-    /// `CRATEDB_HOME`, absolute: the server is a process of that installation, unless another version is asked for.
+    /// `CRATEDB_HOME` as an absolute path. The server is a process of that installation, unless another version is
+    /// requested.
     pub(crate) home: Option<String>,
     pub(crate) origin: Origin,
     pub(crate) jvm_cache: JvmCache,
-    /// The server may stay after its keeper's end (`CRATEDB_TEST_ON_EXIT=keep`).
+    /// True if the server may outlive its keeper (`CRATEDB_TEST_ON_EXIT=keep`).
     pub(crate) outlives: bool,
-    /// Why neither `url` nor `cloud` was chosen: one line each, starting with the provider's name, as in
-    /// `url: CRATEDB_CLUSTER_URL is not set`. Shown if this machine can't start a server either.
+    /// The reasons why neither `url` nor `cloud` was chosen, one line each, such as `url: CRATEDB_CLUSTER_URL is not
+    /// set`. They are shown if this machine can't start a server either.
     pub(crate) lacking: Vec<String>,
 }
 
-/// Which servers of this machine may be used.
+/// The kinds of local servers that may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum LocalKind {
-    /// A process of the installation that is named; else a container if an engine answers; else a process of a release
-    /// that is downloaded.
+    /// A process of the named installation, else a container if an engine answers, else a process of a downloaded
+    /// release.
     Auto,
     Container,
     Process,
 }
 
-/// Where releases come from.
+/// The source of releases.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Origin {
-    /// `CRATEDB_TEST_MIRROR`: in place of the vendor. An http(s) address, which may hold a password, or an absolute path.
+    /// `CRATEDB_TEST_MIRROR`, which replaces the vendor's server: an absolute path, or an http(s) address that may
+    /// contain a password.
     pub(crate) mirror: Option<Secret>,
-    /// `CRATEDB_TEST_SHA256`, 64 hexadecimal digits each: no other archive is used. Empty for any.
+    /// `CRATEDB_TEST_SHA256`, 64 hexadecimal digits each. Other archives are refused. Empty accepts any archive.
     pub(crate) digests: Vec<String>,
 }
 
@@ -78,11 +80,11 @@ pub(crate) struct Origin {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum JvmCache {
-    /// Neither used nor made.
+    /// The cache is neither used nor made.
     Off,
-    /// Used if it is there.
+    /// The cache is used if it exists.
     Use,
-    /// And made after a session, if it is not.
+    /// The cache is used if it exists, else made after a session.
     Make,
 }
 
@@ -90,16 +92,16 @@ pub(crate) enum JvmCache {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum OnExit {
-    /// Undo what was done: suspend what was resumed or deployed, remove what was started.
+    /// Suspend what the harness resumed or deployed, and remove what it started.
     Auto,
-    /// Suspend, also what was found running.
+    /// Suspend the cluster, even if it was running before.
     Suspend,
     Keep,
-    /// Delete what was deployed; for everything else the same as `Auto`.
+    /// Delete what the harness deployed. Everything else as with `Auto`.
     Delete,
 }
 
-/// A cluster of CrateDB Cloud, and what is needed to deploy it if it does not exist.
+/// A cluster of CrateDB Cloud, and the settings to deploy it if it does not exist.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct CloudTarget {
     pub(crate) endpoint: String,
@@ -110,34 +112,34 @@ pub(crate) struct CloudTarget {
     pub(crate) region: Option<String>,
     pub(crate) subscription_id: Option<String>,
     pub(crate) product: String,
-    /// The number of nodes minus one; the product's least if absent.
+    /// The number of nodes minus one. The default is the product's minimum.
     pub(crate) product_unit: Option<u32>,
     pub(crate) tier: String,
-    /// CrateDB's version for a deployment; the newest one of the channel if absent.
+    /// The version of CrateDB for a deployment. The default is the newest of the channel.
     pub(crate) version: Option<String>,
     pub(crate) channel: String,
     pub(crate) deploy: DeployPolicy,
-    /// How long one answer of the API may take.
+    /// The time limit for one answer of the API.
     pub(crate) timeout: Duration,
-    /// The database user for PostgreSQL connections, and `admin` of a cluster that is deployed.
+    /// The user for PostgreSQL connections, and the admin of a deployed cluster.
     pub(crate) username: Option<String>,
     pub(crate) password: Option<Secret>,
 }
 
-/// Which cluster of CrateDB Cloud is meant.
+/// The id, name or URL of a cluster of CrateDB Cloud.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ClusterAddress {
-    /// `CRATEDB_CLUSTER_ID`: must exist.
+    /// `CRATEDB_CLUSTER_ID`. The cluster must exist.
     Id(String),
-    /// `CRATEDB_CLUSTER_NAME`: deployed if it does not exist.
+    /// `CRATEDB_CLUSTER_NAME`. The cluster is deployed if it does not exist.
     Name(String),
-    /// `CRATEDB_CLUSTER_URL`: the one whose URL has this host and port. Programs only; for tests a URL is a server that
-    /// somebody else looks after.
+    /// `CRATEDB_CLUSTER_URL`: the cluster whose URL has this host and port. For programs only: for tests, a URL names a
+    /// server that others manage.
     Url(String),
 }
 
-/// `CRATEDB_CLOUD_DEPLOY`: whether a cluster that does not exist may be made.
+/// `CRATEDB_CLOUD_DEPLOY`, which allows or forbids to deploy a cluster that does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum DeployPolicy {
@@ -155,7 +157,7 @@ impl fmt::Display for ClusterAddress {
     }
 }
 
-/// What proves to the Cloud API who is asking.
+/// Credentials for the Cloud API.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Login {
@@ -163,13 +165,13 @@ pub(crate) enum Login {
         key: String,
         secret: Secret,
     },
-    /// The cookie of a login. Answers may replace it.
+    /// The cookie of a login, which answers may replace.
     Session {
         token: Secret,
-        /// Where a replaced one is kept.
+        /// The profile in which a replaced cookie is stored.
         profile: Option<ProfileName>,
     },
-    /// Nothing: a server that needs none, or a cluster that is only asked for SQL.
+    /// No credentials, for a server that needs none, or for a cluster that only executes SQL.
     Nobody,
 }
 
@@ -182,8 +184,8 @@ pub(crate) struct ProfileName {
 }
 
 impl Login {
-    /// Who asks, as a text without secrets that stays the same while a session's cookie is replaced: a part of the key of
-    /// a keeper.
+    /// Returns a text without secrets that identifies the user, as a part of the keeper's key. It stays the same when a
+    /// session's cookie is replaced.
     pub(crate) fn fingerprint(&self) -> String {
         match self {
             Self::ApiKey { key, .. } => key.clone(),
@@ -208,7 +210,7 @@ pub(crate) fn split_image(image: &str) -> (&str, Option<&str>) {
 
 #[cfg(test)]
 impl LocalTarget {
-    /// With what settings say by default.
+    /// Returns a server with the default settings.
     pub(crate) fn of_image(image: &str) -> Self {
         Self {
             kind: LocalKind::Auto,
@@ -218,7 +220,7 @@ impl LocalTarget {
             project: "/home/ada/project".to_owned(),
             key: "local:ada".to_owned(),
             home: None,
-            // Where nobody answers.
+            // Nothing listens on this port.
             origin: Origin { mirror: Some(Secret::new("http://127.0.0.1:1/")), digests: Vec::new() },
             jvm_cache: JvmCache::Off,
             outlives: false,

@@ -1,9 +1,9 @@
-//! The first minute: `cargo demo` as a newcomer runs it.
+//! Tests `cargo demo` as a new user runs it.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// What is left of an environment that knows nothing of this project. The last three say where Rust is installed.
+/// The variables that a new user has. The last three say where Rust is installed.
 const KEPT: [&str; 5] = ["HOME", "PATH", "CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN"];
 
 #[test]
@@ -25,14 +25,14 @@ fn the_demo_resumes_once_shares_and_suspends() {
     assert!(suspended.starts_with("suspended ") && suspended.ends_with(" the end"), "{told}");
 }
 
-/// How many tests libtest says that it ran.
+/// Returns the number of tests that libtest reports.
 fn count_of(out: &str) -> usize {
     let running =
         out.lines().filter_map(|line| line.strip_prefix("running ")?.split(' ').next()?.parse::<usize>().ok());
     running.sum()
 }
 
-/// The README shows what the demo prints; the times are nobody's promise.
+/// The README shows what the demo prints, except for the times.
 #[test]
 fn the_readme_shows_the_lines_of_the_demo() {
     let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();

@@ -1,4 +1,4 @@
-//! The attribute's compile errors, case by case as rustc prints them.
+//! Compares the attribute's compile errors with those that rustc printed before.
 
 use std::env;
 use std::io::Write;

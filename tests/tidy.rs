@@ -1,4 +1,4 @@
-//! The papers say what the code says: versions, settings, first examples, and what every file owes its reader.
+//! Checks that the documentation agrees with the code, and that the sources keep their rules of layout and prose.
 
 #[path = "tidy/layers.rs"]
 mod layers;
@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Everything that is written for people, beside the crate's own page.
+/// The documentation, apart from the crate's own page.
 const PAPERS: [&str; 19] = [
     "README.md",
     "ARCHITECTURE.md",
@@ -50,7 +50,7 @@ fn crate_doc() -> String {
     lines.map(|line| line.strip_prefix(' ').unwrap_or(line)).collect::<Vec<_>>().join("\n")
 }
 
-/// The words in a text that look like variables of ours.
+/// Returns the words in a text that look like variables of this project.
 fn variables(text: &str) -> BTreeSet<String> {
     let word = |c: char| !(c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
     let ours = |name: &&str| name.starts_with("CRATEDB_") && !name.ends_with('_');
@@ -249,7 +249,7 @@ fn papers_name_the_actor() {
     all_pass(PAPERS.map(|path| root().join(path)), prose::vague_lines);
 }
 
-/// What the code map names must be there, and every directory must be named.
+/// The code map must name every directory and file at the top of the sources.
 #[test]
 fn the_code_map_names_every_directory_of_the_sources() {
     let map = read("ARCHITECTURE.md");
@@ -265,7 +265,8 @@ fn the_code_map_names_every_directory_of_the_sources() {
     }
 }
 
-/// A difference between systems has one place. Of tests in `src/`, too: what they need of a system is in the same place.
+/// A difference between systems has one place. Of tests in `src/`, too: what they need of a system is in the same
+/// place.
 #[test]
 fn only_the_platform_module_asks_for_the_system() {
     let asking =

@@ -23,7 +23,7 @@ use project::{Build, Project};
 use support::run::{Runner, runners};
 use table::Table;
 
-/// How many samples are taken.
+/// The numbers of samples.
 #[derive(Clone, Copy, Debug)]
 pub struct Scale {
     /// Fresh processes, at most two hundred.

@@ -1,4 +1,4 @@
-//! The cache of this user's machine: releases of CrateDB and what makes them start faster.
+//! Lists, fills and prunes the user's cache, which has releases of CrateDB and caches of their JVM.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -11,66 +11,65 @@ use crate::provider::Progress;
 use crate::provider::download::{self, CacheEntry, Downloads, EntryKind, Removal};
 use crate::settings::Settings;
 
-/// Something in the cache.
+/// An entry of the cache.
 #[derive(Clone, Debug, Serialize)]
 pub struct Cached {
-    /// `release`, `archive` (put there by hand), `partial` (of a download or an installation that was not finished) or
-    /// `jvm cache`.
+    /// `release`, `archive` (placed there by hand), `partial` (an unfinished download or installation) or `jvm cache`.
     pub kind: String,
-    /// `6.4.3-x64_linux`; the last part of the path.
+    /// The last part of the path, such as `6.4.3-x64_linux`.
     pub name: String,
-    /// Where it is.
+    /// The path of the entry.
     pub path: PathBuf,
-    /// Bytes that it takes on the disk.
+    /// The bytes that it takes on disk.
     pub size: u64,
-    /// When it was used the last time, as in `2026-11-23T15:00:00Z`.
+    /// The time of its last use, as in `2026-11-23T15:00:00Z`.
     pub last_used: String,
-    /// Some process uses it now.
+    /// True if a process uses it now.
     pub in_use: bool,
 }
 
-/// What became of something in the cache.
+/// The outcome of pruning one entry of the cache.
 #[derive(Clone, Debug, Serialize)]
 pub struct Pruned {
-    /// What it is, or was.
+    /// The entry as it was before.
     #[serde(flatten)]
     pub cached: Cached,
-    /// `removed`, `would remove`, `in use` (and so left) or `failed`.
+    /// `removed`, `would remove`, `in use` (and therefore kept) or `failed`.
     pub outcome: String,
-    /// Why it failed.
+    /// The reason for a failure.
     pub detail: String,
 }
 
-/// A release that is in the cache.
+/// A release in the cache.
 #[derive(Clone, Debug, Serialize)]
 pub struct Fetched {
-    /// All three numbers.
+    /// The version with all three numbers.
     pub version: String,
     /// Its directory, for `CRATEDB_HOME`.
     pub path: PathBuf,
-    /// It was not there before.
+    /// True if it was not in the cache before.
     pub new: bool,
-    /// SHA-256 of its archive, if that is known.
+    /// The SHA-256 digest of its archive, if known.
     pub sha256: Option<String>,
-    /// Who said which digest it has to be.
+    /// The source of the digest with which the archive was compared.
     pub trust: Option<String>,
 }
 
-/// Everything in the cache, in the order of names.
+/// Lists the entries of the cache by name.
 ///
 /// # Errors
 ///
-/// When a lock can't be looked at.
+/// When a lock can't be examined.
 pub fn cached() -> Result<Vec<Cached>> {
     Ok(download::entries()?.iter().map(shown).collect())
 }
 
-/// Removes what was not used for `unused`, or everything; what some process uses is left. `dry_run` only says what would be
-/// done. What is known of the digests of releases is kept.
+/// Removes the entries that were not used for `unused`, or all entries if that is `None`. Entries in use and the
+/// records of known digests are kept. With `dry_run`, nothing is removed, and the outcomes say what would be.
 ///
 /// # Errors
 ///
-/// When a lock can't be looked at. What can't be removed is its own outcome.
+/// When a lock can't be examined. A failed removal is the outcome of its entry.
 pub fn prune_cache(unused: Option<Duration>, dry_run: bool) -> Result<Vec<Pruned>> {
     let now = SystemTime::now();
     let old =
@@ -90,12 +89,12 @@ pub fn prune_cache(unused: Option<Duration>, dry_run: bool) -> Result<Vec<Pruned
     Ok(download::entries()?.iter().filter(|entry| old(entry)).map(one).collect())
 }
 
-/// Puts a release into the cache, if it is not there: `6.4.3`, or `6.4` for its newest patch. The settings are those of
-/// tests in `manifest_dir`.
+/// Downloads a release into the cache if it is missing. `version` is `6.4.3`, or `6.4` for its newest patch. The
+/// settings are those of tests in `manifest_dir`.
 ///
 /// # Errors
 ///
-/// When the version or a setting can't be read, and when the release can't be had within `limit`.
+/// When the version or a setting can't be read, and when the release can't be obtained within `limit`.
 pub fn fetch_release(
     manifest_dir: &Path,
     version: &str,

@@ -1,4 +1,4 @@
-//! Ending sessions by name, and what keeps a cluster warm.
+//! Ends explicit sessions, and the time for which a cluster is kept warm.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,34 +14,35 @@ use crate::session::{Heard, Observer};
 use crate::wait::deadline_in;
 use crate::wire::{ClusterOutcome, FromKeeper, Phase, Snapshot};
 
-/// What became of one key.
+/// The result of ending the sessions of one key.
 #[derive(Clone, Debug, Serialize)]
 pub struct Finished {
-    /// The key in clear.
+    /// The key as text.
     pub key: String,
-    /// Names its files, and selects it.
+    /// The hash of the key, which names its files and selects it.
     pub hash: String,
-    /// Explicit sessions that were ended.
+    /// The explicit sessions that were ended.
     pub sessions: Vec<String>,
-    /// Who still holds the cluster.
+    /// The processes and sessions that still hold the cluster.
     pub held_by: Vec<String>,
-    /// What became of the cluster: `suspended`, `removed`, `deleted`, `left`, `owed` (the release failed), `held` (by
-    /// others), `warm` (kept for the next run), `releasing` (not waited for), `nothing` (was there), `unknown`.
+    /// The state of the cluster: `suspended`, `removed`, `deleted`, `left`, `owed` (the release failed), `held` (by
+    /// others), `warm` (kept for the next run), `releasing` (not waited for), `nothing` (there was no cluster) or
+    /// `unknown`.
     pub outcome: ClusterOutcome,
-    /// More about the outcome, for people.
+    /// Details of the outcome, for display.
     pub detail: String,
 }
 
-/// Ends explicit sessions, and the time for which a cluster is kept warm. `selector` is a session's name, or a key or its
-/// hash; without one, it is the session that the settings of the working directory name, else their key.
+/// Ends explicit sessions, and the time for which a cluster is kept warm. `selector` is the name of a session, a key or
+/// its hash. By default it is the session that the settings of the working directory name, else their key.
 ///
-/// A session that a live process holds, and the run of a live `cargo`, end only if they are named; and only explicit
-/// sessions have names. An empty answer: nothing is there to be ended. With `wait`, returns once each cluster is let go
-/// of, kept warm or held by others.
+/// A session that a live process holds ends only if it is named. Runs have no names, so the run of a live `cargo` is
+/// never ended. The result is empty if there was nothing to end. With `wait`, the function returns once each cluster is
+/// released, kept warm or held by others.
 ///
 /// # Errors
 ///
-/// When the selector names nothing, when only live processes hold the key (the error names them), and when letting go
+/// When the selector names nothing, when only live processes hold the key (the error names them), and when the release
 /// takes longer than `wait`.
 pub fn finish(selector: Option<&str>, wait: Option<Duration>) -> Result<Vec<Finished>> {
     let (named, on): (Option<String>, Vec<Lying>) = match selector {
@@ -73,7 +74,7 @@ pub fn finish(selector: Option<&str>, wait: Option<Duration>) -> Result<Vec<Fini
     Ok(all)
 }
 
-/// The same for one key. A `holder` gives up its own part of the session only.
+/// Ends the sessions of one key. With a `holder`, only that process leaves the session.
 pub(super) fn finish_key(
     files: &KeyFiles,
     key: &str,
@@ -90,12 +91,12 @@ pub(super) fn finish_key(
         detail: "no keeper lives".to_owned(),
     };
     let Some(mut observer) = Observer::of(files)? else { return Ok(finished.without_keeper(files)) };
-    // Before anything ends, or the last word could be missed.
+    // Subscribes before anything ends, or the last message could be missed.
     let Some(before) = observer.status(true)? else { return Ok(finished.without_keeper(files)) };
     let Some((sessions, held_by)) = observer.finish(session, holder)? else {
         return Ok(finished.without_keeper(files));
     };
-    // Who held the session lets go of it: others may go on, and somebody may have ended it before.
+    // A holder may leave while others stay, and after another process has ended the session.
     let was_over = session.is_some_and(|name| before.ended.iter().any(|ended| ended == name));
     if holder.is_none() && !was_over && sessions.is_empty() && !held_by.is_empty() {
         let what = session.map_or_else(|| "this key".to_owned(), |name| format!("the session `{name}`"));
@@ -109,7 +110,7 @@ pub(super) fn finish_key(
         None if before.phase == Phase::Owed => {
             (ClusterOutcome::Owed, "the release failed; the keeper tries again, for ten minutes".to_owned())
         }
-        // What failed before is tried again; how that ends is the answer.
+        // A release that failed before is tried again, and the result of that is returned.
         None => (ClusterOutcome::Releasing, String::new()),
         Some(wait) => await_end(&mut observer, files, wait)?,
     };
@@ -118,7 +119,7 @@ pub(super) fn finish_key(
 }
 
 impl Finished {
-    /// No keeper lives. If the last one was killed, the cluster may run.
+    /// Completes the result for a key without a live keeper. If the last one was killed, the cluster may be running.
     fn without_keeper(mut self, files: &KeyFiles) -> Self {
         let nothing = match Journal::look(&files.journal) {
             Ok(Left::Record(record)) => record.word == Word::Clean,
@@ -132,7 +133,7 @@ impl Finished {
     }
 }
 
-/// Waits until the cluster is let go of, or will not be: in which words.
+/// Waits until the cluster is released, or the keeper decides not to release it. Returns the outcome and its details.
 pub(super) fn await_end(observer: &mut Observer, files: &KeyFiles, wait: Duration) -> Result<(ClusterOutcome, String)> {
     let deadline = deadline_in(wait);
     let (mut released, mut step) = (None, String::new());
@@ -162,17 +163,17 @@ pub(super) fn await_end(observer: &mut Observer, files: &KeyFiles, wait: Duratio
     }
 }
 
-/// What a keeper that does not end is doing instead.
+/// Returns the outcome for a keeper that does not release the cluster: it is kept warm, or held by others.
 fn settled(snapshot: &Snapshot) -> Option<(ClusterOutcome, String)> {
     let alive = snapshot.sessions.iter().any(|session| !session.over);
     match snapshot.phase {
         Phase::Warm => Some((ClusterOutcome::Warm, "kept for the next run (CRATEDB_TEST_KEEP_WARM)".to_owned())),
-        Phase::Up | Phase::Acquiring if alive => Some((ClusterOutcome::Held, "somebody else uses it".to_owned())),
+        Phase::Up | Phase::Acquiring if alive => Some((ClusterOutcome::Held, "another session uses it".to_owned())),
         _ => None,
     }
 }
 
-/// The keeper is gone and did not say how its release went.
+/// Reads the outcome from the journal of a keeper that ended without reporting it.
 fn end_of(files: &KeyFiles) -> (ClusterOutcome, String) {
     match Journal::look(&files.journal) {
         Ok(Left::Record(record)) if record.word == Word::Clean => {

@@ -1,4 +1,4 @@
-//! Holding an explicit session: the cluster is there before the command that needs it, and is let go of after it.
+//! Holds an explicit session, so that a cluster is available while a command runs and is released afterwards.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,21 +12,21 @@ use crate::session::Hold;
 use crate::settings::{Settings, Wanted};
 use crate::wire::ClusterOutcome;
 
-/// An explicit session that this process holds. Dropping it gives up this process's part, and so does the end of this
-/// process; the session ends with the last part.
+/// An explicit session that this process holds. The process leaves it when this is dropped or the process ends. The
+/// session ends when its last holder leaves.
 pub struct HeldSession(Hold);
 
-/// Joins as the explicit session `session` with this process as its runner, and waits for the cluster. What is waited for
-/// goes to standard error, as in tests.
+/// Joins the explicit session `session` with this process as its runner, and waits for the cluster. Progress goes to
+/// standard error, as in tests.
 ///
 /// # Errors
 ///
-/// When the name or a setting can't be read, and when no cluster can be had.
+/// When the name or a setting can't be read, and when no cluster can be acquired.
 pub fn hold(manifest_dir: &Path, session: &str) -> Result<HeldSession> {
     Ok(HeldSession(Hold::new(Settings::load(manifest_dir, Wanted::default())?.in_session(session)?, None)?))
 }
 
-/// The same; what is waited for, and what people should know, goes to `on_progress` instead.
+/// Does the same as [`hold`], with progress and notes going to `on_progress` instead.
 ///
 /// # Errors
 ///
@@ -41,10 +41,10 @@ pub fn hold_with(
 }
 
 impl HeldSession {
-    /// The variables that make a process part of this session. No secrets: such a process finds the keeper by the same
-    /// settings as this one, and by the keeper's directories where it runs (a container needs them mounted).
+    /// Returns the variables that make a process part of this session. They contain no secrets: the process must have
+    /// the same settings as this one, and access to the keeper's directories (a container needs them mounted).
     pub fn environment(&self) -> Vec<(String, String)> {
-        /// What the command leaves behind must not keep a cluster for long once nobody holds the session.
+        /// Processes that outlive the command must not keep the cluster for long.
         const IDLE: &str = "10s";
         vec![
             ("CRATEDB_TEST_SESSION".to_owned(), self.session().to_owned()),
@@ -52,12 +52,12 @@ impl HeldSession {
         ]
     }
 
-    /// The name of the session.
+    /// Returns the name of the session.
     pub fn session(&self) -> &str {
         self.0.settings().session.as_ref().map_or("", |named| &named.name)
     }
 
-    /// The cluster, for people: its name, address and version.
+    /// Describes the cluster by its name, version and address.
     pub fn describe(&self) -> String {
         match self.0.ready() {
             Ok(ready) => format!("{}, CrateDB {}, at {}", ready.name, ready.version, ready.http_url),
@@ -65,22 +65,23 @@ impl HeldSession {
         }
     }
 
-    /// The HTTP address of the cluster, without credentials.
+    /// Returns the HTTP address of the cluster, without credentials.
     pub fn http_url(&self) -> Option<String> {
         Some(self.0.ready().ok()?.http_url.clone())
     }
 
-    /// Gives up this process's part, which ends the session unless others hold it too; with `wait`, returns once the cluster is let go of, kept warm or held by others.
+    /// Leaves the session, which ends unless other processes hold it. With `wait`, returns once the cluster is
+    /// released, kept warm or held by others.
     ///
     /// # Errors
     ///
-    /// When that takes longer than `wait`.
+    /// When the release takes longer than `wait`.
     pub fn release(self, wait: Option<Duration>) -> Result<Finished> {
         let (files, key) = (self.0.files().clone(), self.0.settings().spec.key.clone());
-        // It must not come back if the keeper dies: to let go is all that is wanted from here on.
+        // Closed first, so that this process does not start another keeper if this one dies.
         self.0.close();
         let mut finished = finish_key(&files, &key, Some(self.session()), Some(self.0.process()), wait)?;
-        // Its keeper was killed: nobody else is there who would know.
+        // The keeper was killed, and no other process is known to repair what it left.
         if let Some(wait) = wait.filter(|_| finished.outcome == ClusterOutcome::Owed)
             && let Some(end) = repair_once(&files, &self.0.settings().spec.target, wait)?
         {

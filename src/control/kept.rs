@@ -1,4 +1,4 @@
-//! Schemas that tests left on a cluster: those that were kept, and those of tests that run.
+//! Lists and drops the schemas of tests on a cluster: those that were kept, and those in use.
 
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -12,27 +12,27 @@ use crate::error::{Error, Kind, Result};
 use crate::version::Capabilities;
 use crate::{keeper, schema};
 
-/// One schema whose name says that a test made it.
+/// A schema whose name has the form of tests' schemas.
 #[derive(Clone, Debug, Serialize)]
 pub struct Kept {
-    /// Its name.
+    /// The name of the schema.
     pub schema: String,
-    /// The test's name, as far as the schema's name has it.
+    /// The part of the test's name that the schema's name contains.
     pub test: String,
-    /// Unix seconds: when the test began.
+    /// The time at which the test began, in Unix seconds.
     pub since: i64,
-    /// Unix seconds: from when on the next run on this cluster drops it.
+    /// The time from which on the next run on this cluster drops the schema, in Unix seconds.
     pub until: i64,
-    /// Tables and views in it.
+    /// The number of tables and views.
     pub tables: u64,
-    /// The test that runs in it now, if it is one of a keeper of this machine.
+    /// The test that runs in it now, if its keeper is on this machine.
     pub used_by: Option<String>,
 }
 
 const TABLES: &str = "SELECT table_schema, count(*) FROM information_schema.tables \
                       WHERE table_schema LIKE 'cratedb_test_%' GROUP BY table_schema";
 
-/// The schemas of tests on a cluster, the oldest first.
+/// Lists the schemas of tests on a cluster, oldest first.
 ///
 /// # Errors
 ///
@@ -51,12 +51,12 @@ pub async fn kept(cluster: &ManagedCluster) -> Result<Vec<Kept>> {
     .await
 }
 
-/// Drops one of them with all that is in it; nothing happens if it is gone already.
+/// Drops a schema of a test with its content. It is no error if the schema does not exist.
 ///
 /// # Errors
 ///
-/// When the name is not one that the harness makes, when a test of this machine runs in the schema, and when the cluster
-/// refuses.
+/// When the name is not one that the harness makes, when a test of this machine runs in the schema, and when the
+/// cluster refuses.
 pub async fn drop_kept(cluster: &ManagedCluster, name: &str) -> Result<()> {
     let (cluster, name) = (cluster.clone(), name.to_owned());
     background::run(async move {
@@ -91,7 +91,7 @@ impl Kept {
     }
 }
 
-/// The schemas in which tests of this machine run, with their tests.
+/// Maps the schemas in which tests of this machine run to these tests.
 async fn used() -> Result<BTreeMap<String, String>> {
     let asked = tokio::task::spawn_blocking(keys).await;
     let keys = asked.unwrap_or_else(|error| Err(Error::new(Kind::Session, "cannot ask the keepers").because(error)))?;

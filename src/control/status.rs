@@ -1,10 +1,11 @@
-//! Every key that ever had a keeper here: what its keeper says, or its journal where the keeper is dead.
+//! Shows the state of every key that ever had a keeper here, from its keeper or, if that is dead, from its journal.
 
-mod display;
-
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Serialize;
+use time::OffsetDateTime;
 
 use crate::error::{Error, Kind, Result};
 use crate::host::process::{Identity, command_of};
@@ -15,38 +16,38 @@ use crate::settings::Settings;
 use crate::target::OnExit;
 use crate::wire::{Mode, Phase, Policy, SessionState, Snapshot, Turn};
 
-/// One key: a cluster as settings name it, and what becomes of it.
+/// The state of one key, which stands for a cluster as settings name it.
 #[derive(Clone, Debug, Serialize)]
 pub struct KeyStatus {
-    /// The key in clear; empty where the journal can't be read.
+    /// The key as text, or empty if the journal can't be read.
     pub key: String,
-    /// Names its files, and selects it.
+    /// The hash of the key, which names its files and selects it.
     pub hash: String,
     /// `url`, `cloud`, `local`, or empty.
     pub provider: String,
-    /// The cluster's or container's name, if one is known.
+    /// The name of the cluster or container, if known.
     pub resource: Option<String>,
-    /// What is going on, in plain words.
+    /// A description of the phase.
     pub phase: String,
-    /// Process id of the keeper, if one lives.
+    /// The process id of the live keeper.
     pub keeper: Option<u32>,
-    /// Whether the keeper that lives answered.
+    /// True if the live keeper answered.
     pub answers: bool,
-    /// Whether something is or may be up that has to be let go of.
+    /// True if a cluster is or may be up that has to be released.
     pub owes: bool,
-    /// Unix seconds: when this was said (a live keeper) or written (a journal).
+    /// The time of the keeper's answer or of the journal's last record, in Unix seconds.
     pub at: i64,
-    /// Who holds it, or waits for it.
+    /// The sessions that hold the cluster or wait for it.
     pub sessions: Vec<SessionStatus>,
-    /// Unix seconds: when it is let go of at the latest, as far as that is known.
+    /// The latest time of the release, in Unix seconds, if known.
     pub until: Option<i64>,
-    /// What decides when and how it is let go of.
+    /// The settings that decide when and how the cluster is released.
     pub policies: Option<Policies>,
-    /// Why something of this can't be known.
+    /// The reason why a part of this is unknown.
     pub problem: Option<String>,
-    /// The keeper's log.
+    /// The path of the keeper's log.
     pub log: PathBuf,
-    /// What survives the keeper.
+    /// The path of the journal, which survives the keeper.
     pub journal: PathBuf,
 }
 
@@ -55,47 +56,47 @@ pub struct KeyStatus {
 pub struct SessionStatus {
     /// The name of an explicit session.
     pub name: Option<String>,
-    /// The processes whose life is the session: every `cargo` above its tests, or the holder of an explicit one.
+    /// The processes that keep the session alive: every `cargo` above its tests, or the holder of an explicit session.
     pub runners: Vec<Process>,
-    /// Processes that are connected.
+    /// The number of connected processes.
     pub processes: usize,
-    /// Unix seconds.
+    /// The time at which it began, in Unix seconds.
     pub since: i64,
-    /// What ends it, in plain words.
+    /// A description of what ends it.
     pub ends: String,
-    /// Unix seconds: when it ends if nothing happens until then.
+    /// The time at which it ends if nothing happens before, in Unix seconds.
     pub until: Option<i64>,
-    /// Tests that run or wait for their turn.
+    /// The tests that run or wait for their turn.
     pub tests: Vec<TestStatus>,
 }
 
-/// A process, with its command where that can be seen.
+/// A process, with its command if that is visible.
 #[derive(Clone, Debug, Serialize)]
 pub struct Process {
-    /// Its number.
+    /// The process id.
     pub pid: u32,
-    /// Name and arguments, or the name alone.
+    /// The name and arguments, or the name alone.
     pub command: String,
 }
 
 /// One attempt of a test.
 #[derive(Clone, Debug, Serialize)]
 pub struct TestStatus {
-    /// Module and name.
+    /// The module and name of the test.
     pub test: String,
-    /// Where its tables are.
+    /// The schema of the test.
     pub schema: String,
-    /// Whether it wants the cluster for itself.
+    /// True if it needs the cluster for itself.
     pub exclusive: bool,
-    /// Whether it runs; if not, it waits for its turn.
+    /// True if it runs, false if it waits for its turn.
     pub runs: bool,
-    /// Unix seconds: since when it runs or waits.
+    /// The time since which it runs or waits, in Unix seconds.
     pub since: i64,
-    /// The process it belongs to.
+    /// The id of its process.
     pub pid: u32,
 }
 
-/// The settings that decide when and how a cluster is let go of.
+/// The settings that decide when and how a cluster is released.
 #[derive(Clone, Debug, Serialize)]
 pub struct Policies {
     /// `CRATEDB_TEST_ON_EXIT`.
@@ -106,22 +107,22 @@ pub struct Policies {
     pub max_lifetime_ms: u64,
 }
 
-/// All keys of this user's state directory.
+/// Lists the keys in the user's state directory.
 ///
 /// # Errors
 ///
-/// When the directory can't be used. What is wrong with one key is told with that key.
+/// When the directory can't be used. A problem with one key is part of its status.
 pub fn keys() -> Result<Vec<KeyStatus>> {
     Ok(lying()?.iter().map(Lying::status).collect())
 }
 
-/// The log of a key's keeper: `selector` is a key, its hash, or the name of a session; without one, the key of the
-/// settings of the working directory.
+/// Returns the path of the log of a key's keeper. `selector` is a key, its hash or the name of a session. By default it
+/// is the key of the settings of the working directory.
 ///
 /// # Errors
 ///
-/// When the selector names no key, when the settings can't be read, and when there is no log; the error says where it
-/// would be.
+/// When the selector names no key, when the settings can't be read, and when there is no log. In that case, the error
+/// names the expected path.
 pub fn log_path(selector: Option<&str>) -> Result<PathBuf> {
     let log = match selector {
         None => of_settings()?.1.log,
@@ -139,7 +140,7 @@ pub fn log_path(selector: Option<&str>) -> Result<PathBuf> {
     }
 }
 
-/// Whether an error of this module says that there is no such key or session.
+/// Returns true for an error of this module that says that there is no such key or session.
 pub fn is_unknown(error: &Error) -> bool {
     error.kind() == Kind::Usage
 }
@@ -149,7 +150,7 @@ pub(super) fn unknown(selector: &str) -> Error {
         .hint("`cargo cratedb status` lists them")
 }
 
-/// The settings of the working directory, and the files of their key.
+/// Loads the settings of the working directory, and returns them with the files of their key.
 pub(super) fn of_settings() -> Result<(Settings, KeyFiles)> {
     let dir = working_directory()?;
     let settings = Settings::load(&dir, Default::default())?;
@@ -162,10 +163,10 @@ pub(super) fn working_directory() -> Result<PathBuf> {
         .map_err(|error| Error::new(Kind::Setting, "cannot read the settings of the working directory").because(error))
 }
 
-/// A key as its files and its keeper show it.
+/// The state of a key, read from its files and its keeper.
 pub(super) struct Lying {
     pub(super) files: KeyFiles,
-    /// In clear; empty where nobody knows it any more.
+    /// The key as text, or empty if neither the keeper nor the journal tells it.
     pub(super) key: String,
     pub(super) left: Result<Left>,
     /// The process that holds the lifetime lock.
@@ -173,7 +174,7 @@ pub(super) struct Lying {
     snapshot: Result<Option<Snapshot>>,
 }
 
-/// Everything that lies in the state directory.
+/// Reads the state of every key in the state directory.
 pub(super) fn lying() -> Result<Vec<Lying>> {
     let places = Places::find()?;
     let fail = |error: std::io::Error| {
@@ -190,7 +191,7 @@ pub(super) fn lying() -> Result<Vec<Lying>> {
     Ok(all)
 }
 
-/// Journals are named by the hash of their key, 16 hexadecimal digits.
+/// Returns the hash in the name of a journal, which is 16 hexadecimal digits.
 fn hash_of(path: &Path) -> Option<String> {
     let hash = path.file_stem()?.to_str()?;
     let named = hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -216,7 +217,7 @@ impl Lying {
         Self { files, key, left, keeper, snapshot }
     }
 
-    /// Whether a selector means this key: the key, its hash or the beginning of its hash.
+    /// Returns true if a selector means this key: the key itself, its hash or the first 4 or more digits of its hash.
     pub(super) fn is(&self, selector: &str) -> bool {
         let hash = selector.len() >= 4 && self.files.hash.starts_with(selector);
         hash || !selector.is_empty() && self.key == selector
@@ -228,12 +229,12 @@ impl Lying {
         living || snapshot.ended.iter().any(|ended| ended == name)
     }
 
-    /// Whether a keeper lives, whatever it says.
+    /// Returns true if a keeper lives, also if it does not answer.
     pub(super) fn is_kept(&self) -> bool {
         self.keeper.is_some() || matches!(self.snapshot, Ok(Some(_)))
     }
 
-    /// Whether a keeper lives that knows what it does.
+    /// Returns true if a keeper lives and is past its start.
     pub(super) fn is_busy(&self) -> bool {
         match &self.snapshot {
             Ok(Some(snapshot)) => snapshot.phase != Phase::Starting,
@@ -242,7 +243,7 @@ impl Lying {
         }
     }
 
-    /// Why a keeper that lives does not let go of what is owed, for people.
+    /// Explains why a live keeper does not release what is owed.
     pub(super) fn trouble(&self) -> Option<String> {
         let log = self.files.log.display();
         match &self.snapshot {
@@ -286,7 +287,7 @@ impl Lying {
         status
     }
 
-    /// What the journal owes, in plain words.
+    /// Describes what the journal says is still to be released.
     pub(super) fn owed(&self) -> Option<String> {
         match &self.left {
             Ok(Left::Record(record)) => owed(record),
@@ -308,7 +309,7 @@ impl Lying {
         }
     }
 
-    /// Why something can't be known.
+    /// Explains why a part of the state is unknown.
     pub(super) fn problem(&self) -> Option<String> {
         match (&self.snapshot, &self.left) {
             (Err(error), _) | (_, Err(error)) => Some(error.to_string()),
@@ -324,7 +325,7 @@ impl Lying {
     }
 }
 
-/// What is owed, in plain words.
+/// Describes what is still to be released.
 fn owed(record: &Record) -> Option<String> {
     let what = named(record).map_or_else(|| "something".to_owned(), |name| format!("`{name}`"));
     Some(match record.word {
@@ -336,13 +337,13 @@ fn owed(record: &Record) -> Option<String> {
     })
 }
 
-/// What the provider called it in the journal.
+/// Returns the name of the resource in the journal.
 fn named(record: &Record) -> Option<String> {
     record.held.as_ref()?.name().map(str::to_owned)
 }
 
 impl KeyStatus {
-    /// What the keeper says is newer than its journal.
+    /// Replaces the state from the journal by the keeper's, which is newer.
     fn live(&mut self, snapshot: &Snapshot) {
         self.answers = true;
         self.keeper = self.keeper.filter(|pid| *pid != 0).or(Some(snapshot.pid));
@@ -352,7 +353,7 @@ impl KeyStatus {
         self.resource = snapshot.resource.clone().or(self.resource.take());
         self.phase = phase(snapshot);
         self.owes = snapshot.owes;
-        self.at = time::OffsetDateTime::now_utc().unix_timestamp();
+        self.at = OffsetDateTime::now_utc().unix_timestamp();
         self.sessions = snapshot.sessions.iter().map(SessionStatus::from).collect();
         self.until = snapshot.until;
         self.policies = Some(snapshot.policy.into());
@@ -414,4 +415,80 @@ impl From<Policy> for Policies {
         };
         Self { on_exit: on_exit.to_owned(), keep_warm_ms: policy.keep_warm, max_lifetime_ms: policy.max_lifetime }
     }
+}
+
+impl fmt::Display for KeyStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = if self.key.is_empty() { "unknown key" } else { &self.key };
+        writeln!(f, "{key} [{}]", self.hash)?;
+        if let Some(resource) = &self.resource {
+            writeln!(f, "  {}: {resource}", if self.provider.is_empty() { "resource" } else { &self.provider })?;
+        }
+        write!(f, "  state: {}", self.phase)?;
+        if let Some(until) = self.until {
+            write!(f, ", at the latest until {}", clock(until))?;
+        }
+        if let Some(pid) = self.keeper.filter(|pid| *pid != 0) {
+            write!(f, " (keeper: process {pid})")?;
+        }
+        if let Some(problem) = &self.problem {
+            write!(f, "\n  problem: {problem}")?;
+        }
+        for session in &self.sessions {
+            write!(f, "\n{session}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for SessionStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => write!(f, "  session `{name}`")?,
+            None => f.write_str("  test run")?,
+        }
+        write!(f, " since {}, {} connected; ends with {}", clock(self.since), processes(self.processes), self.ends)?;
+        if let Some(until) = self.until {
+            write!(f, " (at {})", clock(until))?;
+        }
+        for runner in &self.runners {
+            write!(f, "\n    {} (process {})", runner.command, runner.pid)?;
+        }
+        for test in &self.tests {
+            write!(f, "\n    {test}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for TestStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match (self.runs, self.exclusive) {
+            (true, false) => "runs",
+            (true, true) => "runs alone",
+            (false, false) => "waits",
+            (false, true) => "waits to run alone",
+        };
+        let since = OffsetDateTime::now_utc().unix_timestamp().saturating_sub(self.since);
+        let since = Duration::from_secs(u64::try_from(since).unwrap_or(0));
+        write!(f, "`{}` {what} for {} in process {}", self.test, humantime::format_duration(since), self.pid)
+    }
+}
+
+fn processes(count: usize) -> String {
+    if count == 1 { "1 process".to_owned() } else { format!("{count} processes") }
+}
+
+/// Formats a time in UTC, since the local time zone is unknown.
+fn clock(at: i64) -> String {
+    let Ok(at) = OffsetDateTime::from_unix_timestamp(at) else { return at.to_string() };
+    format!(
+        "{:04}-{:02}-{:02} {:02}:{:02}:{:02} UTC",
+        at.year(),
+        u8::from(at.month()),
+        at.day(),
+        at.hour(),
+        at.minute(),
+        at.second()
+    )
 }

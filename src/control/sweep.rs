@@ -1,7 +1,4 @@
-//! Repairing what killed keepers left, key by key; what can't be repaired here is said and stops nothing.
-
-#[cfg(feature = "container")]
-mod containers;
+//! Repairs what killed keepers left, key by key. A key that can't be repaired here does not stop the others.
 
 use std::fmt;
 use std::os::unix::net::UnixStream;
@@ -21,37 +18,37 @@ use crate::settings::target_of_key;
 use crate::target::Target;
 use crate::wire::{ClusterOutcome, FromClient, FromKeeper, Hello, PROTOCOL, Phase, Policy, Spec, encode};
 
-/// How long the birth of a keeper may take.
+/// The time limit for the start of a keeper.
 const BIRTH: Duration = Duration::from_secs(30);
-/// How long a repair may take: an operation that is under way, then a suspension.
+/// The time limit for a repair, which may wait for an operation that is under way and then for a suspension.
 const REPAIR: Duration = Duration::from_secs(30 * 60);
 
-/// What became of one key.
+/// The result of sweeping one key.
 #[derive(Clone, Debug, Serialize)]
 pub struct Swept {
-    /// The key in clear; empty where the journal can't be read.
+    /// The key as text, or empty if the journal can't be read.
     pub key: String,
-    /// Names its files, and selects it.
+    /// The hash of the key, which names its files and selects it.
     pub hash: String,
-    /// What its journal owed.
+    /// A description of what its journal said was still to be released.
     pub owed: String,
-    /// `repaired`, `would repair`, `forgotten`, `would forget`, `held` (by a live keeper), `skipped` (can't be repaired
-    /// here) or `failed`.
+    /// `repaired`, `would repair`, `forgotten`, `would forget`, `held` (by a live keeper), `skipped` (it can't be
+    /// repaired here) or `failed`.
     pub outcome: String,
-    /// More about the outcome, for people: what was let go of, or why it can't be.
+    /// Details of the outcome, for display: what was released, or why that failed.
     pub detail: String,
 }
 
-/// Lets go of what the journals of dead keepers owe, with the credentials that are at hand in the working directory.
-/// `dry_run` only says what would be done. `forget`, a key or its hash, drops what that key's journal owes, saying what it
-/// was, and nothing else is done.
+/// Releases what the journals of dead keepers owe, with the credentials that the working directory provides. With
+/// `dry_run`, nothing is changed, and the outcomes say what would be. `forget` is a key or its hash: the debt of its
+/// journal is deleted and returned, and nothing else is done.
 ///
-/// Keys that owe nothing are not in the answer, and neither are those whose keeper lives, unless it fails to let go or does
-/// not answer. Containers of dead keepers that no journal names are removed, too, and have a line each.
+/// The result omits keys that owe nothing, and keys with a live keeper unless that fails to release the cluster or does
+/// not answer. Containers of dead keepers that no journal names are also removed, with one entry each.
 ///
 /// # Errors
 ///
-/// When the state directory can't be used, and when `forget` names no key. What is wrong with one key is its outcome.
+/// When the state directory can't be used, and when `forget` names no key. A problem with one key is its outcome.
 pub fn sweep(dry_run: bool, forget: Option<&str>) -> Result<Vec<Swept>> {
     let all = lying()?;
     if let Some(selector) = forget {
@@ -64,14 +61,15 @@ pub fn sweep(dry_run: bool, forget: Option<&str>) -> Result<Vec<Swept>> {
         true => lying.trouble().map(|why| swept(lying, lying.owed().unwrap_or_default(), "failed", why)),
         false => Some(sweep_one(lying, lying.owed()?, &dir, dry_run)),
     };
-    // In this order: what the journals name is gone when containers are looked at.
+    // Containers come last, so that those that journals name are gone by then.
     let swept = all.iter().filter_map(one).chain(of_trainers(dry_run));
     #[cfg(feature = "container")]
-    let swept = swept.collect::<Vec<_>>().into_iter().chain(containers::sweep(dry_run));
+    let swept = swept.collect::<Vec<_>>().into_iter().chain(of_containers(dry_run));
     Ok(swept.collect())
 }
 
-/// What killed makers of JVM caches left. They have no journal: a lock beside each cache says what was started for it.
+/// Removes what killed makers of JVM caches left. They have no journal: a lock beside each cache names what they
+/// started.
 fn of_trainers(dry_run: bool) -> Vec<Swept> {
     let one = |(name, cleared): (String, Option<Result<()>>)| {
         let (outcome, detail) = match cleared {
@@ -90,8 +88,46 @@ fn of_trainers(dry_run: bool) -> Vec<Swept> {
     crate::provider::clear_trainings(dry_run).into_iter().map(one).collect()
 }
 
-/// Lets go, once, of what a killed keeper of this key owes, with the settings of those who held it: the words of a
-/// release. None if nothing is owed, or somebody is at it.
+/// Removes containers of dead keepers that no journal names, at every engine of this machine that answers. Their labels
+/// say which keeper they belonged to.
+#[cfg(feature = "container")]
+fn of_containers(dry_run: bool) -> Vec<Swept> {
+    match crate::background::wait(crate::provider::sweep_containers(dry_run, container_is_owed)) {
+        Ok(found) => found.into_iter().map(of_container).collect(),
+        Err(error) => vec![Swept {
+            key: "containers".to_owned(),
+            hash: String::new(),
+            owed: "unknown".to_owned(),
+            outcome: "failed".to_owned(),
+            detail: error.to_string(),
+        }],
+    }
+}
+
+/// Returns true if a journal names a container, which is then repaired with its key. The names of a cluster's further
+/// containers begin with that of the first.
+#[cfg(feature = "container")]
+fn container_is_owed(journal: &Path, name: &str) -> bool {
+    let Ok(Left::Record(record)) = Journal::look(journal) else { return false };
+    let Some(first) = record.held.as_ref().and_then(crate::provider::Held::name) else { return false };
+    let rest = name.strip_prefix(first);
+    record.word != Word::Clean && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+}
+
+#[cfg(feature = "container")]
+fn of_container(left: crate::provider::Leftover) -> Swept {
+    let (outcome, detail) = match left.removed {
+        None => ("would repair", left.why.to_owned()),
+        Some(Ok(())) => ("repaired", format!("removed: {}", left.why)),
+        Some(Err(error)) => ("failed", error.to_string()),
+    };
+    let hash = crate::host::Places::find().map(|places| places.key(&left.key).hash).unwrap_or_default();
+    let owed = format!("container {}, which no journal names", left.name);
+    Swept { key: left.key, hash, owed, outcome: outcome.to_owned(), detail }
+}
+
+/// Tries once to release what a killed keeper of this key owes, with the settings of its holder. Returns the outcome
+/// and its details, or `None` if nothing is owed or a keeper is working on it.
 pub(super) fn repair_once(
     files: &KeyFiles,
     target: &Target,
@@ -126,7 +162,7 @@ fn swept(lying: &Lying, owed: String, outcome: &str, detail: String) -> Swept {
     Swept { key: lying.key.clone(), hash: lying.files.hash.clone(), owed, outcome: outcome.to_owned(), detail }
 }
 
-/// How a repair ended, in the words of this module.
+/// Translates the outcome of a release into that of a sweep.
 fn told(outcome: ClusterOutcome, detail: String) -> (&'static str, String) {
     let detail = if detail.is_empty() { outcome.to_string() } else { format!("{outcome}: {detail}") };
     match outcome {
@@ -137,12 +173,12 @@ fn told(outcome: ClusterOutcome, detail: String) -> (&'static str, String) {
 }
 
 enum Plan {
-    /// Nothing was touched, so only the journal has to say so.
+    /// Nothing was touched, so only the journal has to be corrected.
     Forget,
     Repair(Box<Target>, Box<Record>),
 }
 
-/// What can be done about a key, or why nothing can.
+/// Decides how to repair a key. The error says why it can't be repaired.
 fn plan(lying: &Lying, dir: &Path) -> Result<Plan> {
     let skip = |why: String| Error::new(Kind::Session, "its journal can't be used").because(why);
     match &lying.left {
@@ -154,9 +190,9 @@ fn plan(lying: &Lying, dir: &Path) -> Result<Plan> {
     }
 }
 
-/// Starts a keeper that looks at what its predecessor left and lets go of it; how that ended.
+/// Starts a keeper that releases what its predecessor left, and returns the outcome and its details.
 ///
-/// Its one client belongs to a run that is over: to such a one no keeper gives a cluster that is not up already.
+/// The only client claims to belong to a run that is over. A keeper makes no cluster available for such a client.
 fn repair(lying: &Lying, target: Target, record: &Record, wait: Duration) -> Result<(ClusterOutcome, String)> {
     let client = reach(&lying.files, Instant::now() + BIRTH)?;
     let gone = || {
@@ -166,7 +202,7 @@ fn repair(lying: &Lying, target: Target, record: &Record, wait: Duration) -> Res
     let mut observer = Observer::of(&lying.files)?.ok_or_else(gone)?;
     observer.status(true)?.ok_or_else(gone)?;
     greet(&client, spec(&lying.key, target, record))?;
-    // Whoever is connected keeps what is found; only the question was needed.
+    // A connected client would keep the cluster up, so it disconnects once the keeper has begun.
     let deadline = Instant::now() + BIRTH;
     while let Heard::Message(message) = observer.next(deadline)? {
         if matches!(*message, FromKeeper::State(snapshot) if snapshot.phase != Phase::Starting) {
@@ -177,7 +213,7 @@ fn repair(lying: &Lying, target: Target, record: &Record, wait: Duration) -> Res
     await_end(&mut observer, &lying.files, wait)
 }
 
-/// What a keeper needs to let go: the policy of those whose session it was, and no time to keep anything warm.
+/// Returns the settings for a keeper that only releases: the policy of the last session, without keeping anything warm.
 fn spec(key: &str, target: Target, record: &Record) -> Spec {
     let policy = Policy { keep_warm: 0, ..record.policy.unwrap_or_default() };
     Spec { key: key.to_owned(), target, policy, report: None, log: "info".to_owned(), notes: Vec::new() }
@@ -185,7 +221,7 @@ fn spec(key: &str, target: Target, record: &Record) -> Spec {
 
 fn greet(client: &UnixStream, spec: Spec) -> Result<()> {
     use std::io::Write as _;
-    // No runner: whoever sweeps lives, and nobody must take that for a run that goes on.
+    // Without this process as a runner: it is alive, and the keeper would wait for its end.
     let process = by_name(false);
     let hello = FromClient::Hello(Box::new(Hello {
         protocol: PROTOCOL,
@@ -204,7 +240,7 @@ fn greet(client: &UnixStream, spec: Spec) -> Result<()> {
     client.write_all(&frame).map_err(|error| Error::new(Kind::Session, "cannot talk to the keeper").because(error))
 }
 
-/// Drops what a journal owes.
+/// Deletes the debt of a journal, and returns what it was.
 fn drop_debt(lying: &Lying, dry_run: bool) -> Swept {
     let owed = lying.owed().unwrap_or_else(|| "nothing".to_owned());
     if lying.is_kept() {
@@ -228,7 +264,7 @@ fn drop_debt(lying: &Lying, dry_run: bool) -> Swept {
     }
 }
 
-/// Makes a journal say that nothing is owed, unless a keeper has come to it.
+/// Records in a journal that nothing is owed, unless a keeper has started meanwhile.
 fn write_clean(files: &KeyFiles) -> Result<()> {
     let mut locks = Locks::take();
     let _birth = locks.lock(&files.birth, Instant::now() + BIRTH)?;
@@ -237,7 +273,7 @@ fn write_clean(files: &KeyFiles) -> Result<()> {
     };
     match Journal::look(&files.journal)? {
         Left::Record(_) | Left::Nothing => {}
-        // No code could read it: as if there had never been one.
+        // It can't be read, so it is replaced by a new one.
         Left::Foreign { .. } | Left::Damaged => {
             std::fs::OpenOptions::new().write(true).truncate(true).open(&files.journal).map_err(|error| {
                 Error::new(Kind::Session, format!("cannot empty {}", files.journal.display())).because(error)

@@ -1,35 +1,36 @@
-//! Whose credentials are used, and with which Cloud API: an API key of code, of the environment or of `.env`, else the
-//! login in `croud`'s profile file.
+//! Finds the Cloud API and the credentials for it: an API key from code, the environment or `.env`, else the login in
+//! `croud`'s profile file.
 
 use std::time::Duration;
 
 use super::given::Given;
 use super::sources::Sources;
-use super::{CLOUD_ENDPOINT, values};
+use super::{CLOUD_ENDPOINT, http_url};
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
 use crate::target::Login;
 
-/// How long one answer of the API may take unless something else is said.
+/// The default time limit for one answer of the API.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Where the API is and who asks.
+/// The address of the API and the credentials for it.
 #[derive(Clone, Debug)]
 pub(crate) struct Access {
     /// Without a slash at the end.
     pub(crate) endpoint: String,
     pub(crate) login: Login,
-    /// The organization that the login belongs to, as the profile file says.
+    /// The organization of the login, from the profile file.
     pub(crate) organization_id: Option<String>,
-    /// What a profile says about the header `X-Region`.
+    /// The value of the header `X-Region`, from the profile.
     pub(crate) region: Option<String>,
     pub(crate) timeout: Duration,
-    /// Where the credentials come from, for people, such as `the environment`.
+    /// A description of where the credentials come from, such as `the environment`.
     pub(crate) origin: String,
 }
 
 impl Access {
-    /// Credentials of the highest source that has any. None at all is an error that [`Error::is_not_allowed`] knows.
+    /// Returns the credentials of the highest source that has any. If none has, [`Error::is_not_allowed`] is true of
+    /// the error.
     pub(crate) fn find(given: &Given, sources: &Sources) -> Result<Self> {
         let wanted = given.endpoint.clone().or_else(|| sources.get("CRATEDB_CLOUD_ENDPOINT"));
         let wanted = wanted.map(|text| endpoint(&text)).transpose()?;
@@ -64,18 +65,19 @@ impl Access {
                     return Ok(here(Login::ApiKey { key, secret: Secret::new(secret) }, origin));
                 }
                 (None, None) => {}
-                // Half of them means them: the profile must not take their place.
+                // One of the two shows that a key is wanted: the profile must not take its place.
                 (key, secret) => return Err(no_credentials(key.is_some(), secret.is_some())),
             }
         }
         match profile(given, sources)? {
-            Some(found) => found.for_endpoint(wanted, timeout),
+            Some(found) => found.of_profile(wanted, timeout),
             None => Err(no_credentials(false, false)),
         }
     }
 }
 
-/// A key of the environment is not sent where a file says: whoever wrote the `.env` of a directory would get it.
+/// Refuses to send the secret of a higher source to an endpoint that only a lower one names. Otherwise the author of a
+/// directory's `.env` could obtain the secret of the environment.
 fn endpoint_is_trusted(sources: &Sources, wanted: Option<&str>) -> Result<()> {
     let place = |name: &str| sources.each().enumerate().find(|(_, source)| source.get(name).is_some());
     match (place("CRATEDB_CLOUD_ENDPOINT"), place("CRATEDB_CLOUD_API_SECRET"), wanted) {
@@ -91,9 +93,10 @@ fn endpoint_is_trusted(sources: &Sources, wanted: Option<&str>) -> Result<()> {
     }
 }
 
-/// The endpoint without a slash at its end. It stands in errors, in the log and in the journal.
+/// Returns the endpoint without a slash at its end. Credentials in it are refused, since errors, the log and the
+/// journal show the endpoint.
 fn endpoint(text: &str) -> Result<String> {
-    let url = values::http_url("CRATEDB_CLOUD_ENDPOINT", text)?;
+    let url = http_url("CRATEDB_CLOUD_ENDPOINT", text)?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(Error::new(Kind::Setting, "cannot read CRATEDB_CLOUD_ENDPOINT")
             .because("it holds credentials")
@@ -102,7 +105,7 @@ fn endpoint(text: &str) -> Result<String> {
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
-/// What is missing, by name, and what helps.
+/// Returns the error that names the missing variables and says how to get credentials.
 pub(crate) fn no_credentials(key: bool, secret: bool) -> Error {
     let lacking = match (key, secret) {
         (false, false) => "CRATEDB_CLOUD_API_KEY and CRATEDB_CLOUD_API_SECRET are not set, and nobody is logged in",
@@ -115,7 +118,7 @@ pub(crate) fn no_credentials(key: bool, secret: bool) -> Error {
     )
 }
 
-/// Code meant a key: nobody else's credentials may take its place.
+/// Returns the error for half a key in code. Credentials of other sources must not take its place.
 fn half_a_key(secret_missing: bool) -> Error {
     let lacking = if secret_missing { "the secret" } else { "the key" };
     Error::new(Kind::Setting, "cannot ask CrateDB Cloud with the API key that code gives")
@@ -123,35 +126,30 @@ fn half_a_key(secret_missing: bool) -> Error {
         .hint("`api_key` takes the key and its secret; leave it out to take those of the environment")
 }
 
-/// Credentials of a profile, which are for its own endpoint only.
-struct FromProfile {
-    access: Access,
-    words: String,
-}
-
-impl FromProfile {
-    fn for_endpoint(self, wanted: Option<String>, timeout: Duration) -> Result<Access> {
+impl Access {
+    /// Completes the credentials of a profile, which are valid for its own endpoint only.
+    fn of_profile(self, wanted: Option<String>, timeout: Duration) -> Result<Self> {
         match wanted {
-            Some(wanted) if wanted != self.access.endpoint => Err(Error::new(
+            Some(wanted) if wanted != self.endpoint => Err(Error::new(
                 Kind::Login,
                 format!("cannot ask CrateDB Cloud at {wanted}"),
             )
             .because(format!(
                 "CRATEDB_CLOUD_API_KEY and CRATEDB_CLOUD_API_SECRET are not set, and {} is for {}: its credentials are sent \
                  nowhere else",
-                self.words, self.access.endpoint
+                self.origin, self.endpoint
             ))
             .hint(
                 "set both variables; or unset CRATEDB_CLOUD_ENDPOINT; or log in there: \
                  cargo cratedb login --idp {cognito|azuread|github|google}",
             )),
-            _ => Ok(Access { timeout, ..self.access }),
+            _ => Ok(Self { timeout, ..self }),
         }
     }
 }
 
 #[cfg(feature = "cloud")]
-fn profile(given: &Given, sources: &Sources) -> Result<Option<FromProfile>> {
+fn profile(given: &Given, sources: &Sources) -> Result<Option<Access>> {
     use super::profile::ProfileFile;
 
     let file = match (&given.profile_file, sources.profile_file()) {
@@ -161,21 +159,17 @@ fn profile(given: &Given, sources: &Sources) -> Result<Option<FromProfile>> {
     };
     let current = file.current();
     let Some(login) = current.login(file.path()) else { return Ok(None) };
-    let words = format!("profile `{}` in {}", current.name(), file.path().display());
-    Ok(Some(FromProfile {
-        access: Access {
-            endpoint: endpoint(current.endpoint())?,
-            login,
-            organization_id: current.organization_id().map(str::to_owned),
-            region: current.region().map(str::to_owned),
-            timeout: TIMEOUT,
-            origin: words.clone(),
-        },
-        words,
+    Ok(Some(Access {
+        endpoint: endpoint(current.endpoint())?,
+        login,
+        organization_id: current.organization_id().map(str::to_owned),
+        region: current.region().map(str::to_owned),
+        timeout: TIMEOUT,
+        origin: format!("profile `{}` in {}", current.name(), file.path().display()),
     }))
 }
 
 #[cfg(not(feature = "cloud"))]
-fn profile(_: &Given, _: &Sources) -> Result<Option<FromProfile>> {
+fn profile(_: &Given, _: &Sources) -> Result<Option<Access>> {
     Ok(None)
 }

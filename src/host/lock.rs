@@ -29,7 +29,7 @@ pub(crate) struct Locks(MutexGuard<'static, Option<HashMap<PathBuf, &'static Fil
 pub(crate) struct Lock(&'static File);
 
 impl Locks {
-    /// Waits for the other threads of this process.
+    /// Takes the mutex of this process, which other threads may hold.
     pub(crate) fn take() -> Self {
         Self(FILES.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -55,7 +55,7 @@ impl Locks {
         Ok(file)
     }
 
-    /// Does the same with the file that lies there now, after the known one was removed.
+    /// Takes the lock of a new file at this path, after the known file was removed.
     pub(crate) fn try_lock_again(&mut self, path: &Path) -> Result<Option<Lock>> {
         // The old file's descriptor stays open, as all do.
         self.0.get_or_insert_with(HashMap::new).remove(path);
@@ -67,8 +67,8 @@ impl Locks {
         self.attempt(path, FlockOperation::NonBlockingLockExclusive)
     }
 
-    /// Takes the lock together with all processes that only share it, if none has it exclusively now. A process that has
-    /// it exclusively shares it from then on.
+    /// Takes the lock as a shared one, if no other process has it exclusively now. An exclusive lock of this process
+    /// becomes a shared one.
     #[cfg(feature = "process")]
     pub(crate) fn try_share(&mut self, path: &Path) -> Result<Option<Lock>> {
         self.attempt(path, FlockOperation::NonBlockingLockShared)
@@ -146,7 +146,7 @@ mod tests {
 
     const HOLD: &str = "CRATEDB_TEST_LOCK_TO_HOLD";
 
-    /// Not a test of its own: a process that holds a lock for the test below, since a lock excludes only other processes.
+    /// Holds a lock for the test below, in a process of its own, since a lock excludes only other processes.
     #[test]
     fn holder() {
         if let Some(path) = std::env::var_os(HOLD) {

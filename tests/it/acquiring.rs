@@ -1,4 +1,4 @@
-//! What goes wrong before there is a cluster, and what people read then: what, where, why and what to do.
+//! Tests the errors that users see when no cluster can be acquired: each says what failed, where, why and what helps.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Attacks that once succeeded.
+//! Repeats attacks that once succeeded.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -205,7 +205,7 @@ fn a_directory_that_is_open_to_others_is_refused_and_left_as_it_is() {
     cloud.ends_with(1, 1);
 }
 
-/// As a cleaner of temporary files does, which finds no journal there.
+/// Deletes files as a cleaner of temporary files does. The journal is elsewhere.
 #[test]
 fn a_keeper_whose_socket_and_locks_are_removed_stays_the_only_one() {
     let (consumer, cloud, meeting) = (attacked(), TestCloud::suspended(), Meeting::new());
@@ -221,7 +221,7 @@ fn a_keeper_whose_socket_and_locks_are_removed_stays_the_only_one() {
     assert_eq!(cloud.log().matches("a keeper was born").count(), 1, "{}", cloud.log());
 }
 
-/// As above, but for a cleaner that finds everything; and somebody comes before the keeper sees it.
+/// The same with a cleaner that finds all files, and with a client that comes before the keeper notices it.
 #[test]
 fn of_two_keepers_of_one_cluster_the_one_without_a_journal_ends() {
     let (consumer, cloud, meeting) = (attacked(), TestCloud::suspended(), Meeting::new());

@@ -1,4 +1,5 @@
-//! The attribute among other attributes, and under other names: every order that works, and every test that must fail.
+//! Tests the attribute together with others and under other names: every order that works, and every test that must
+//! fail.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +24,7 @@ const FAILING: [&str; 9] = [
     "registered_twice",
 ];
 
-/// How many tests passed: libtest says so for every binary, nextest once.
+/// Returns how many tests passed. libtest reports this for every binary, nextest once.
 fn passed(finished: &Finished, runner: Runner) -> usize {
     let mark = if runner == Runner::Cargo { "test result: ok. " } else { "tests run: " };
     let after = finished.output.lines().filter_map(|line| Some(line.split_once(mark)?.1));
@@ -67,7 +68,7 @@ fn a_test_that_leaves_its_process_leaves_the_session() {
     for runner in runners() {
         let cloud = TestCloud::suspended();
         ignored(runner, &cloud, "alone").args(&["never_returns"]).run().passed();
-        // Nobody else asked for the cluster.
+        // No other test asked for the cluster.
         cloud.ends_with(1, 1);
     }
 }

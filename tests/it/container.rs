@@ -1,4 +1,4 @@
-//! A container for a project that has nothing configured: started once per session, gone with its volumes afterwards.
+//! Tests the container of a project without configuration: it starts once per session and is removed with its volumes.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener};
@@ -118,7 +118,7 @@ fn two_checkouts_get_a_container_each() {
     }
 }
 
-/// Stands before the engine's socket, and keeps the first request that would remove something.
+/// A proxy for the engine's socket that holds back the first request to remove something.
 struct Gate {
     path: PathBuf,
     removals: Arc<AtomicUsize>,
@@ -155,7 +155,7 @@ fn forward(mut client: UnixStream, removals: &AtomicUsize) -> io::Result<()> {
     loop {
         let count = client.read(&mut buffer)?;
         if buffer[..count].starts_with(b"DELETE ") && removals.fetch_add(1, Ordering::Relaxed) == 0 {
-            // Never answered; who sent it is killed.
+            // It is never answered: the process that sent it is killed.
             io::copy(&mut client, &mut io::sink())?;
             return engine.shutdown(Shutdown::Both);
         }
@@ -196,7 +196,7 @@ fn runner_dies_at(moment: &str) {
                 _ => drop(run.wait_for_file(&scene.path("here"))),
             }
             match signal {
-                // As a terminal does: everybody in the foreground gets it.
+                // As a terminal does: all processes in the foreground get it.
                 Signal::INT => run.signal_group(signal),
                 _ => run.signal(signal),
             }
@@ -236,7 +236,7 @@ fn test_processes_that_die_leave_nothing() {
     }
 }
 
-/// What is in it is lost with the tests that made it; a container, unlike a Cloud cluster, costs nothing to make anew.
+/// Its data is lost with the tests that made it. A container, unlike a Cloud cluster, costs nothing to replace.
 #[test]
 fn after_the_death_of_the_keeper_the_tests_that_come_later_get_a_new_container() {
     for runner in runners() {
@@ -279,7 +279,7 @@ fn everybody_dies(scene: &Scene, consumer: &Consumer, runner: Runner) -> Vec<Str
     left
 }
 
-/// What a sweep does from the directory of another project, with a state directory of its own.
+/// Sweeps from the directory of another project, which has its own state directory.
 fn sweep(elsewhere: &Consumer, words: &[&str]) -> String {
     let state = tempfile::Builder::new().prefix("ct").tempdir_in("/tmp").unwrap();
     let mut sweep = clean(Command::new(target_dir().join("debug/explicit_control")));

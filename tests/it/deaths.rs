@@ -1,4 +1,4 @@
-//! Suspended however the run ends: eleven deaths at three moments.
+//! Tests that the cluster is suspended however the run ends: eleven deaths at three moments.
 
 use rustix::process::Signal;
 
@@ -9,7 +9,7 @@ use crate::support::consumer::Consumer;
 use crate::support::processes;
 use crate::support::run::{Plan, Run, Runner, runners};
 
-/// Deaths that a test process dies by itself.
+/// The deaths that a test process causes itself.
 const OWN: [&str; 5] = ["fail", "panic", "exit", "abort", "kill"];
 
 struct Scene {
@@ -32,7 +32,7 @@ impl Scene {
         self.meet.path().join(name)
     }
 
-    /// Once the cluster resumes, whoever waits for this dies.
+    /// Lets the tests that wait for this die once the cluster resumes.
     fn now_while_it_resumes(&self) {
         self.cloud.wait_for_counts(1, 0);
         std::fs::write(self.path("now"), "x").unwrap();
@@ -75,7 +75,7 @@ fn test_processes_that_die_in_the_last_test() {
 
 fn kill_the_runner(run: &mut Run, signal: Signal) {
     match signal {
-        // As a terminal does: everybody in the foreground gets it.
+        // As a terminal does: all processes in the foreground get it.
         Signal::INT => run.signal_group(signal),
         _ => run.signal(signal),
     }
@@ -135,7 +135,7 @@ fn ctrl_c_while_the_cluster_resumes_ends_the_operation_and_then_suspends() {
     }
 }
 
-/// What was killed together with its keeper is repaired by the next run.
+/// The next run repairs a run that was killed together with its keeper.
 #[test]
 fn after_the_death_of_everybody_the_next_run_repairs_it() {
     for runner in runners() {

@@ -1,4 +1,4 @@
-//! What an exclusive test changes outside its schema is put back before anybody else begins, however it ends.
+//! Tests that changes of an exclusive test outside its schema are undone before another test begins, however it ends.
 
 use std::path::PathBuf;
 
@@ -135,7 +135,7 @@ fn a_suspended_cluster_is_clean_when_it_sleeps_again() {
     let only = ["--", "tests::b_changes", "--test-threads=1"];
     scene.plan(&consumer, Runner::Cargo).env("DEATH", "kill").args(&only).run().failed();
     scene.cloud.ends_with(1, 1);
-    // Another session wakes it and looks; its own look is what it would be put back to.
+    // Another session resumes it and takes a record of its own, which it would restore.
     let again = scene.plan(&consumer, Runner::Cargo).env("CHANGES", "SELECT 1").args(&only).run().passed();
     again.never_says("changed the cluster");
     scene.cloud.ends_with(2, 2);
@@ -153,7 +153,7 @@ fn a_killed_keeper_s_successor_puts_it_back() {
         let first = scene.cloud.keeper();
         kill_process(Pid::from_raw(i32::try_from(first).unwrap()).unwrap(), Signal::KILL).unwrap();
         if then == "die" {
-            // Everybody goes at once; the next run finds what is noted.
+            // All processes are killed at once. The next run finds the record.
             run.signal_group(Signal::KILL);
             run.wait();
             scene.plan(&consumer, Runner::Cargo).env("CHANGES", "SELECT 1").in_order().run().passed();

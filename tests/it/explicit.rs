@@ -1,4 +1,5 @@
-//! Sessions with a name: what belongs to them, what ends them, and what the command line sees and repairs.
+//! Tests explicit sessions: which processes belong to them, what ends them, and what the command line shows and
+//! repairs.
 
 mod repair;
 
@@ -25,7 +26,7 @@ fn program(consumer: &Consumer, cloud: &TestCloud, name: &str) -> Command {
     command
 }
 
-/// What the command line says, as its JSON; and what it says to people.
+/// The output of the command line, as JSON and as text.
 struct Said {
     values: Vec<Value>,
     code: Option<i32>,
@@ -168,7 +169,7 @@ fn namespace() -> Command {
     inside
 }
 
-/// Whether there can be any here; says why not.
+/// Returns true if this machine can make such namespaces; otherwise says why not.
 fn namespaces() -> bool {
     let output = namespace().arg("true").output().unwrap();
     if !output.status.success() {
@@ -178,7 +179,7 @@ fn namespaces() -> bool {
     output.status.success()
 }
 
-/// What it says, if all goes well.
+/// Returns its output if it succeeds.
 #[track_caller]
 fn told(mut inside: Command) -> String {
     let output = inside.stdin(Stdio::null()).output().unwrap();
@@ -231,7 +232,7 @@ fn process_one_as_the_test_is_told_only_where_the_keeper_ends_with_it() {
     cloud.ends_with(2, 2);
 }
 
-/// What kills the keeper together with the run also stands above it, which need not be said as well.
+/// The process that takes the keeper down with the run is also its ancestor. One warning is enough.
 #[test]
 fn process_one_as_the_runner_is_told_once() {
     if !namespaces() {

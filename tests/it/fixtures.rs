@@ -1,4 +1,4 @@
-//! Tests with tables and rows from files beside them: the files become part of the binary, and errors name their place.
+//! Tests tables and rows from files: the files become part of the binary, and errors name the file and line.
 
 use crate::support::cloud::TestCloud;
 use crate::support::consumer::Consumer;

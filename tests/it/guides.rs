@@ -1,5 +1,5 @@
-//! The guides in `docs/`: every Rust block on them runs, as a reader who follows them would run it. The tests of `cli/`
-//! and of the simulator run their commands.
+//! Runs every Rust block of the guides in `docs/`, as a reader who follows them would. The tests of `cli/` and of the
+//! simulator run the commands.
 
 mod page;
 

@@ -1,4 +1,4 @@
-//! Tests don't see each other; and those that must be alone are.
+//! Tests that tests do not see each other, and that exclusive ones run alone.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::support::consumer::Consumer;
 use crate::support::run::{Plan, Runner, runners};
 use crate::support::server::ask;
 
-/// What is left in a cluster that lives on, but for the schemas that every server has.
+/// Returns the schemas that are left in a cluster that outlives its runs, without those of every server.
 pub fn schemas(cloud: &TestCloud) -> Vec<String> {
     let url = cloud.simulator.cloud().cluster(CLUSTER).url;
     let rows = ask(&url, "SELECT schema_name FROM information_schema.schemata");

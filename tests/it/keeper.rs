@@ -1,4 +1,4 @@
-//! The keeper itself: what it holds, what it survives and what survives it.
+//! Tests the keeper itself: which resources it holds, what it survives and what survives it.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -89,7 +89,7 @@ fn the_keeper_holds_nothing_of_its_parent_and_rests() {
         assert!(!environment.contains(leaked), "{leaked} in {environment:?}");
     }
     // Own: the null device, the log, the journal, the lock, its socket, its clients and their processes, epoll and the
-    // like. A pipe or a terminal would be somebody else's; a pair of them is the runtime's own.
+    // like. A pipe or a terminal would be inherited; a pair of them is the runtime's own.
     let (runner, own) = (processes::descriptors(halted.run.id()), processes::descriptors(keeper));
     let inherited: Vec<&String> =
         own.iter().filter(|path| runner.contains(path) && !path.starts_with("anon_inode")).collect();
@@ -180,7 +180,7 @@ fn a_low_descriptor_limit_does_not_limit_the_keeper() {
         return;
     }
     let (small, cloud) = (Consumer::of("workspace", Runner::Cargo), TestCloud::suspended());
-    // Born with few descriptors: the build is done, and one test process needs no more.
+    // Started with few descriptors: the build is done, and one test process needs no more.
     let mut first = clean(Command::new("sh"));
     first.args(["-c", "ulimit -Sn 40; exec cargo test -p b --lib"]).current_dir(&small.dir).envs(cloud.environment());
     let output = first.env("CRATEDB_TEST_KEEP_WARM", "1h").output().unwrap();
@@ -205,8 +205,8 @@ fn two_hundred_and_fifty_six_processes_at_once_start_one_keeper() {
     cloud.ends_with(1, 1);
 }
 
-/// Something that waits for everything below it (a container's init, a CI agent) waits for the keeper too. On macOS only
-/// launchd does.
+/// Something that waits for everything below it (a container's init, a CI agent) waits for the keeper too. On macOS
+/// only launchd does.
 #[test]
 #[cfg(target_os = "linux")]
 fn under_a_process_that_waits_for_all_the_end_is_ten_seconds_without_a_test() {

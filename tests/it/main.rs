@@ -1,5 +1,5 @@
-//! The harness as its users meet it: small projects, run with the real `cargo test` and the real `cargo nextest run`,
-//! judged by what the simulator was asked and by what is left in the process table.
+//! Tests the harness as users run it: small projects under the real `cargo test` and `cargo nextest run`. The requests
+//! to the simulator and the process table show whether they behave.
 
 #![allow(unreachable_pub)] // the modules of a test binary have no outside
 

@@ -1,4 +1,4 @@
-//! Tests with migrations: schemas are made ahead, nobody gets one twice or half made, and none is left.
+//! Tests migrations: schemas are made ahead, no test gets a used or unfinished one, and none is left.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -25,7 +25,7 @@ fn schemas(cloud: &TestCloud) -> Vec<String> {
     column(cloud, "SELECT schema_name FROM information_schema.schemata WHERE schema_name LIKE 'cratedb_test_%'")
 }
 
-/// What makers have finished, as far as anybody can see.
+/// Returns the schemas that makers have finished, as far as can be seen from outside.
 fn complete(cloud: &TestCloud) -> Vec<String> {
     column(
         cloud,
@@ -81,7 +81,7 @@ fn many_at_once_leave_nothing_on_a_cluster_that_is_suspended() {
         had(&path);
         cloud.simulator.cloud().foreign_resume(CLUSTER, Pace::Auto(Duration::ZERO));
         wait_for("the cluster", || {
-            // Operations move when somebody asks.
+            // Operations advance when they are asked for.
             cloud.simulator.cloud().settle();
             if cloud.simulator.cloud().cluster(CLUSTER).running { Ok(()) } else { Err("suspended") }
         });
@@ -181,7 +181,7 @@ fn what_a_killed_keeper_made_is_dropped_by_the_next_and_not_what_a_test_has() {
             held.kill_the_keeper();
             held
         };
-        // The test is still there, so the next keeper is born at once.
+        // The test is still there, so the next keeper starts at once.
         wait_for("the next keeper's work", || match schemas(&cloud) {
             one if one == [schema.clone()] => Ok(()),
             more => Err((more, cloud.log())),

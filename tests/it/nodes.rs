@@ -1,4 +1,4 @@
-//! Clusters of three processes: started together, and gone together however a run ends.
+//! Tests clusters of three processes, which start together and end together however a run ends.
 
 use crate::process::{self, Scene, victims};
 use crate::support::consumer::Consumer;

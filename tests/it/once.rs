@@ -1,4 +1,4 @@
-//! Once per run, whatever the run consists of; and not at all where no test wants a cluster.
+//! Tests that a run acquires its cluster once, whatever it consists of, and not at all if no test needs one.
 
 use std::time::{Duration, Instant};
 
@@ -42,7 +42,7 @@ fn a_hundred_nextest_processes_share_one_resume_and_one_suspend_and_none_leaks()
     cloud.ends_with(1, 1);
 }
 
-/// Whoever reads the run's output reads to its end: a keeper that held it would hold the reader too.
+/// Reads the output to its end. A keeper that kept it open would block the reader.
 #[test]
 fn a_pipe_behind_the_run_ends_with_the_run() {
     let (consumer, cloud) = (Consumer::of("workspace", Runner::Cargo), TestCloud::suspended());

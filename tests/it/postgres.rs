@@ -1,4 +1,4 @@
-//! PostgreSQL drivers as parameters of tests: on the stand-in, on a real server, on the simulated Cloud.
+//! Tests PostgreSQL drivers as parameters, on the stand-in, on a real server and on the simulated Cloud.
 
 use cratedb_cloud_simulator::{ClusterOptions, Fault, Options};
 
@@ -37,14 +37,14 @@ fn unmodified_drivers_meet_the_simulated_cloud_with_the_users_password() {
     cloud.ends_with(1, 1);
 }
 
-/// What the users of ours are on a cluster that everybody may ask.
+/// Lists the users that the harness made on a cluster without authentication.
 fn users(cloud: &TestCloud) -> Vec<String> {
     let answer = ask(&cloud.simulator.cloud().cluster(CLUSTER).url, "SELECT name FROM sys.users");
     let names = answer["rows"].as_array().unwrap().iter().map(|row| row[0].as_str().unwrap().to_owned());
     names.filter(|name| name.starts_with("cratedb_test_user_")).collect()
 }
 
-/// Where its data can be looked at after the end.
+/// The directory of its data, which can be read after its end.
 fn running() -> TestCloud {
     TestCloud::with(Options::default().cluster(ClusterOptions::running(CLUSTER).with("auth", "off").unwrap()))
 }
@@ -82,7 +82,7 @@ fn what_a_killed_keeper_had_made_stays_while_its_tests_go_on() {
     assert_eq!(users(&cloud), Vec::<String>::new(), "the keeper's log:\n{}", cloud.log());
 }
 
-/// What the journal that was written last says.
+/// Reads the journal that was written last.
 fn journal(cloud: &TestCloud) -> serde_json::Value {
     let bytes = std::fs::read(cloud.file("journal").unwrap()).unwrap();
     let slots = bytes.chunks(bytes.len() / 2).filter_map(|slot| {

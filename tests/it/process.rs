@@ -1,4 +1,4 @@
-//! A local process for a project that names an installation: started once per session, gone with its data afterwards.
+//! Tests the local process of a project that names an installation: it starts once per session and ends with its data.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -138,7 +138,7 @@ pub fn runner_dies_at(moment: &str, nodes: usize) {
                 _ => drop(run.wait_for_file(&scene.path("here"))),
             }
             match signal {
-                // As a terminal does: everybody in the foreground gets it.
+                // As a terminal does: all processes in the foreground get it.
                 Signal::INT => run.signal_group(signal),
                 _ => run.signal(signal),
             }
@@ -182,7 +182,7 @@ pub fn test_processes_die(nodes: usize) {
     }
 }
 
-/// What is in it is lost with the tests that made it; a process, unlike a Cloud cluster, costs nothing to make anew.
+/// Its data is lost with the tests that made it. A process, unlike a Cloud cluster, costs nothing to replace.
 #[test]
 fn after_the_death_of_the_keeper_the_tests_that_come_later_get_a_new_server() {
     keeper_dies(1);
@@ -199,7 +199,7 @@ pub fn keeper_dies(nodes: usize) {
     }
 }
 
-/// Everybody is killed at once; the server is dead then, and its data is left.
+/// All processes are killed at once. The server dies with them, and its data is left.
 fn everybody_dies(scene: &Scene, consumer: &Consumer) {
     let mut run = scene.halted(consumer, Runner::Nextest);
     let keeper = Pid::from_raw(i32::try_from(scene.keeper()).unwrap()).unwrap();
@@ -309,7 +309,7 @@ fn an_installation_that_does_not_exist_is_an_error_and_no_container() {
     }
 }
 
-/// Nothing of the server's own is left outside its directory.
+/// The server leaves no files outside its directory.
 fn leftovers() -> Vec<PathBuf> {
     let files = std::fs::read_dir("/tmp/hsperfdata_nobody").into_iter().flatten();
     files.map(|entry| entry.unwrap().path()).collect()

@@ -1,4 +1,5 @@
-//! A release that is not on this machine: downloaded once for all runs, with the stand-in behind a mirror of our own.
+//! Tests a release that is not on this machine: it is downloaded once for all runs, from a mirror that serves the
+//! stand-in.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -28,7 +29,7 @@ impl Scene {
         Self { mirror: Mirror::with_stand_in(), dir, cache }
     }
 
-    /// Of all tests.
+    /// Plans a run of all tests.
     fn plan(&self, consumer: &Consumer, runner: Runner) -> Plan {
         self.plan_of_some(consumer, runner).args(&["--tests"])
     }
@@ -145,7 +146,7 @@ fn the_version_of_an_installation_that_is_named_decides_whether_it_is_used() {
         let plan = Plan::new(&Consumer::of("basic", Runner::Cargo), Runner::Cargo).args(&["--tests"]).home(&home);
         plan.env("CRATEDB_VERSION", version)
     };
-    // A setting is no wish of a test: what is named is used.
+    // A setting is not a request of a test: the named installation is used.
     plan("5.10").run().passed().says("CRATEDB_VERSION is ignored");
     home.ends_with(1);
 }

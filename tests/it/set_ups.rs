@@ -1,4 +1,4 @@
-//! What is prepared once per session: by one process, for all, and again only if that one dies.
+//! Tests set-ups, which one process runs per session for all others, and another one only if the first dies.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! The JVM's cache: made behind the back of a run, by a process whose death leaves nothing for long.
+//! Tests that the JVM's cache is made in the background, by a process whose death leaves nothing for long.
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,4 +1,5 @@
-//! Tests that ask for versions of CrateDB and numbers of nodes: each cluster starts once per session, under its name.
+//! Tests requests for versions of CrateDB and numbers of nodes: each cluster starts once per session, under its own
+//! name.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
@@ -13,7 +14,7 @@ fn engine() -> Option<TestEngine> {
     TestEngine::with_versions(&[("5.10", "5.10.16"), ("6.4", "6.4.3"), ("6.3", "5.9.1")])
 }
 
-/// Of tests in the default version.
+/// Plans a run of the tests in the default version.
 fn plan(consumer: &Consumer, runner: Runner, engine: &TestEngine) -> Plan {
     Plan::new(consumer, runner).engine(engine).env("CRATEDB_TEST_IMAGE", engine.image_of("6.4"))
 }
@@ -79,7 +80,7 @@ fn a_server_of_another_version_than_its_image_says_is_refused() {
     }
 }
 
-/// A stand-in that somebody else looks after.
+/// A stand-in that the harness does not manage.
 struct Server {
     process: Child,
     url: String,

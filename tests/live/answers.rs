@@ -10,7 +10,7 @@ use crate::support::server;
 
 const FILES: [&str; 2] = ["cratedb-6.4.3-answers.ndjson", "cratedb-6.4.3-more-answers.ndjson"];
 
-/// Whoever answers HTTP there. A connection is a session, so each one is a socket of its own.
+/// A server that answers over HTTP. A connection is a session, so each client has a socket of its own.
 struct Http {
     address: String,
 }

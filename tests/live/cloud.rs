@@ -12,7 +12,7 @@ use crate::support::server::{Server, home};
 use crate::support::wait_for;
 
 const CLUSTER_ID: &str = "5f1d1c3e-0000-4000-8000-00000000c1a5";
-/// A real server behind a suspended cluster; none where there is none, with the reason on descriptor 2.
+/// Returns a real server behind a suspended cluster, or `None` with the reason on descriptor 2.
 fn real_cloud(token_lifetime: Duration) -> Option<(Server, TestCloud)> {
     let home = home()?;
     // The server must know where the keys are before the simulator knows where the server is.

@@ -1,4 +1,4 @@
-//! A real server in a container, where the engine has its image: once per session, and gone with everything afterwards.
+//! Tests a real server in a container, if the engine has its image: it starts once per session and leaves nothing.
 
 use crate::support::consumer::Consumer;
 use crate::support::engine::TestEngine;

@@ -1,5 +1,5 @@
-//! Against a real CrateDB: what a stand-in can only promise. Each test says why it was skipped where there is none:
-//! `CRATEDB_HOME` names an installation; an image `crate:6.4.3` is used where the container engine has it.
+//! Tests against a real CrateDB what a stand-in can only imitate. `CRATEDB_HOME` names an installation, and the image
+//! `crate:6.4.3` is used if the container engine has it. Without a server, each test says why it is skipped.
 //!
 //! Tests that a stand-in can take as well stand beside it in `tests/it`: those with `real` in their name. So
 //! `CRATEDB_HOME=… cargo test --no-fail-fast --test live --test it` runs all of them.

@@ -10,7 +10,7 @@ use super::processes;
 use super::wait_for;
 
 pub const CLUSTER: &str = "ci-tests";
-/// Greped for in everything that is printed or left on the disk.
+/// A secret that must not be in any output nor in any file that is left.
 pub const SECRET: &str = "geheim-und-lang-genug-fuer-alle";
 
 pub struct TestCloud {
@@ -49,7 +49,7 @@ impl TestCloud {
         .into()
     }
 
-    /// How often the cluster was asked to resume and to suspend.
+    /// Counts the requests to resume and to suspend the cluster.
     pub fn counts(&self) -> (usize, usize) {
         let requests = self.simulator.requests();
         let resumes = requests.iter().filter(|request| request.is_resume()).count();

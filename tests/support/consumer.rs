@@ -32,7 +32,7 @@ impl Consumer {
         Self::built(name, name, runner, &["--features", features])
     }
 
-    /// The same under another directory name, as if somebody had cloned the project twice.
+    /// The same under another directory name, as if the project had been cloned twice.
     pub fn checkout(name: &str, directory: &str, runner: Runner) -> Self {
         Self::built(name, directory, runner, &[])
     }
@@ -104,11 +104,11 @@ pub fn clean(mut command: Command) -> Command {
     // Debug information of a hundred small binaries is only slow to link.
     command.env("CARGO_PROFILE_DEV_DEBUG", "0");
     command.env("CRATEDB_TEST_OUTER", std::process::id().to_string());
-    // A login of whoever runs these tests is none of their business.
+    // The tests must not use the login of the user who runs them.
     command.env("XDG_CONFIG_HOME", target_dir().join("no-config"));
     // No test downloads anything from the vendor.
     command.env("CRATEDB_TEST_MIRROR", "http://127.0.0.1:1/");
-    // Whoever started these tests in the background may have ignored Ctrl-C for all of them.
+    // A shell that starts these tests in the background may have set Ctrl-C to be ignored.
     // SAFETY: a plain system call, allowed between fork and exec.
     unsafe {
         command.pre_exec(|| {

@@ -1,4 +1,4 @@
-//! The container engine of this machine: an image of the stand-in, and what becomes of containers made from it.
+//! The container engine of this machine, with an image of the stand-in and a view of the containers made from it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{BufRead as _, BufReader};
@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::standin::{self, docker};
 use super::{processes, wait_for};
 
-/// What the harness puts on every container.
+/// The label that the harness puts on every container.
 const LABEL: &str = "io.crate.cratedb-test.project";
 
 /// One test's view of the engine: containers of an image with a unique name, so that tests don't see each other's.
@@ -25,7 +25,7 @@ pub struct TestEngine {
     events: Events,
 }
 
-/// What the engine did since the test began.
+/// The events of the engine since the test began.
 struct Events {
     follower: Child,
     seen: Arc<Mutex<Vec<Value>>>,
@@ -72,7 +72,7 @@ impl TestEngine {
     /// The same with images that claim to be these versions of CrateDB: the tag, and what the server says.
     pub fn with_versions(versions: &[(&str, &str)]) -> Option<Self> {
         let mut engine = Self::with_stand_in()?;
-        // Of the original, whose containers nobody counts.
+        // Made from the original image, whose containers are not counted.
         let container = docker(&["create", &standin::image()?]).unwrap();
         let name = engine.image.replace(':', "-");
         let images = versions.iter().map(|(tag, version)| {

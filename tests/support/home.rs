@@ -1,5 +1,5 @@
-//! An installation of CrateDB for the process provider: the stand-in as `bin/crate`, or a real one; and what becomes of
-//! servers started from it.
+//! An installation of CrateDB for the process provider, either the stand-in as `bin/crate` or a real one, and a view of
+//! the servers started from it.
 
 use std::collections::HashMap;
 use std::fs;
@@ -49,7 +49,7 @@ impl TestHome {
         made
     }
 
-    /// Whoever is nobody can read it: these tests may run as root, and servers never do.
+    /// Makes an installation that the user `nobody` can read: these tests may run as root, and servers never do.
     fn with(write: impl FnOnce(&Path)) -> Self {
         let files = tempfile::tempdir().unwrap();
         let home = files.path().to_owned();
@@ -97,7 +97,7 @@ impl TestHome {
         .into()
     }
 
-    /// How many servers were started, as the keepers' log has it.
+    /// Counts the servers that were started, according to the keepers' log.
     pub fn made(&self) -> usize {
         let started = format!("CrateDB from {}", self.home.display());
         self.log().lines().filter(|line| line.contains("starting ") && line.contains(&started)).count()
@@ -120,7 +120,7 @@ impl TestHome {
         processes::marked("CRATEDB_TEST_SERVER").into_iter().filter(|(_, dir)| self.is_ours(dir)).collect()
     }
 
-    /// Whether the keepers of this test made that directory: their logs name it.
+    /// Returns true if the keepers of this test made that directory, according to their logs.
     fn is_ours(&self, dir: &Path) -> bool {
         const LENGTH: usize = "cratedb-test-0123456789abcdef".len();
         let name = dir.file_name().unwrap().to_string_lossy();
@@ -137,7 +137,7 @@ impl TestHome {
         paths.filter(|path| named(path) && self.is_ours(path)).collect()
     }
 
-    /// Waits until everybody is gone, and compares how many servers that took; nothing of them may be left.
+    /// Waits until all keepers and servers are gone, compares the number of servers, and checks that nothing is left.
     #[track_caller]
     pub fn ends_with(&self, made: usize) {
         wait_for("the keeper's end", || match processes::keepers(self.dir.path()) {

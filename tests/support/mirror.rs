@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use super::standin;
 
-/// What a mirror was asked for, and how it answers.
+/// The requests to a mirror, and how it answers.
 pub struct Mirror {
     pub url: String,
     state: Arc<Mutex<State>>,
@@ -45,7 +45,7 @@ impl Mirror {
         self.state.lock().unwrap().stall = true;
     }
 
-    /// Where each answer began that was asked for.
+    /// Returns the requested start of each answer.
     pub fn asked(&self) -> Vec<usize> {
         self.state.lock().unwrap().asked.clone()
     }

@@ -1,4 +1,4 @@
-//! What every test here needs: a consumer project, a runner, a simulated Cloud, and conditions with deadlines.
+//! The shared parts of these tests: consumer projects, runners, a simulated Cloud, and conditions with deadlines.
 
 pub mod cloud;
 pub mod consumer;

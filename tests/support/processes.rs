@@ -1,4 +1,4 @@
-//! The process table: whose keepers live, and what they hold.
+//! The process table: which keepers live, and what they hold.
 
 #[cfg(target_os = "linux")]
 #[path = "processes/linux.rs"]

@@ -35,7 +35,7 @@ pub fn runners() -> Vec<Runner> {
     vec![Runner::Cargo, Runner::Nextest]
 }
 
-/// What a run is started with.
+/// The options of a run.
 pub struct Plan {
     runner: Runner,
     dir: PathBuf,
@@ -176,7 +176,7 @@ impl Run {
         text
     }
 
-    /// The runner's end; what it left behind may still hold its output.
+    /// Waits for the runner's end. Processes that it left may still have its output open.
     pub fn wait(&mut self) -> ExitStatus {
         let mut status = None;
         wait_for("the runner's end", || {

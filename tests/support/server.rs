@@ -1,4 +1,4 @@
-//! A real CrateDB of a test's own, started without the harness.
+//! A real CrateDB for one test, started without the harness.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::{skip, wait_for};
 
-/// Where the real one is; none where there is none, with the reason on descriptor 2.
+/// Returns the directory of the real installation, or `None` with the reason on descriptor 2.
 pub fn home() -> Option<PathBuf> {
     let home = std::env::var_os("CRATEDB_HOME").map(PathBuf::from);
     if home.is_none() {
@@ -21,14 +21,14 @@ pub fn home() -> Option<PathBuf> {
 /// The server refuses to run as root.
 const NOBODY: u32 = 65_534;
 
-/// How a server is started.
+/// The options of a server.
 #[derive(Clone, Debug, Default)]
 pub struct Start {
     /// `key=value`.
     pub settings: Vec<String>,
     /// In place of nothing, which leaves the start script its own.
     pub java_options: Option<String>,
-    /// Where its data is; the system's temporary directory if that is not said.
+    /// The directory of its data. The default is the system's temporary directory.
     pub base: Option<PathBuf>,
 }
 
@@ -40,7 +40,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// With host-based authentication: tokens signed by whoever answers at `issuer`, `crate` by trust.
+    /// Sets up host-based authentication: tokens signed by the server at `issuer`, and `crate` by trust.
     #[allow(dead_code)] // not every test binary has a Cloud before its server
     pub fn with_tokens(home: &Path, issuer: &str, audience: &str) -> Self {
         let settings = [
@@ -62,7 +62,7 @@ impl Server {
         server
     }
 
-    /// Everybody is whoever they say.
+    /// Trusts every user name.
     pub fn open(home: &Path) -> Self {
         Self::start(home, &Start { settings: vec!["auth.host_based.enabled=false".into()], ..Start::default() })
     }

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
-/// The modules of `src/`, the lowest first. A module may name those of lower layers and none of its own or of a higher one.
+/// The modules of `src/`, the lowest first. A module may name those of lower layers and none of its own or of a higher
+/// one.
 const LAYERS: &[&[&str]] = &[
     &["error"],
     &["background", "host", "schema", "secret", "version", "wait"],

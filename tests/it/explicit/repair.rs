@@ -1,8 +1,8 @@
-//! What killed, failing and silent keepers owe: who tells of it and who repairs it.
+//! Tests that the debts of killed, failing and silent keepers are reported and repaired.
 
 use super::*;
 
-/// Everybody is dead, and the cluster runs on.
+/// All processes are dead, and the cluster is still running.
 pub(super) fn left_behind(consumer: &Consumer, cloud: &TestCloud) {
     in_session(consumer, Runner::Cargo, cloud).run().passed();
     processes::kill_and_wait(cloud.keeper());

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::page::blocks;
 
-/// Stands for whatever is there: within a line, or alone for any number of lines.
+/// Matches any text within a line, or any number of lines if it is alone on one.
 const ANYTHING: char = '…';
 
 /// A command and the lines that stand below it.
@@ -14,7 +14,7 @@ pub(crate) struct Step {
     pub(crate) printed: Vec<String>,
 }
 
-/// What a page says at a prompt.
+/// The commands of a page.
 pub(crate) fn steps(page: &Path) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     for line in blocks(page, "console").iter().flat_map(|block| block.lines()) {
@@ -28,7 +28,7 @@ pub(crate) fn steps(page: &Path) -> Vec<Step> {
 }
 
 impl Step {
-    /// Whether a command printed what is shown. Where nothing is shown, anything will do.
+    /// Returns true if a command printed what the page shows. If the page shows nothing, any output fits.
     #[track_caller]
     pub(crate) fn shows(&self, out: &str, told: &str) {
         let shown: Vec<&str> = self.printed.iter().map(String::as_str).collect();
@@ -38,7 +38,7 @@ impl Step {
     }
 }
 
-/// Whether lines are as a page shows them.
+/// Returns true if lines are as a page shows them.
 fn fits(shown: &[&str], lines: &[&str]) -> bool {
     match (shown, lines) {
         ([], lines) => lines.is_empty(),

@@ -1,4 +1,4 @@
-//! What only `#[rstest]` understands, without it.
+//! Attributes of `#[rstest]` without it.
 
 use cratedb_test::{Cluster, cratedb_cluster};
 

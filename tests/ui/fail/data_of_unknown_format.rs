@@ -1,4 +1,4 @@
-//! Rows in a form that nobody reads.
+//! Rows in an unknown format.
 
 use cratedb_test::cratedb_cluster;
 

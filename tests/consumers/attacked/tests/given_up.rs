@@ -1,16 +1,16 @@
-//! Attempts that nobody waits for any more.
+//! Attempts for which no test waits any more.
 
 use std::sync::mpsc;
 use std::time::Duration;
 
 use cratedb_test::{Cluster, Result, Session, blocking, cratedb_cluster};
 
-/// While an exclusive test has the cluster, somebody asks for a second one and gives up.
+/// While an exclusive test has the cluster, a task asks for a second one and gives up.
 #[cratedb_cluster(exclusive)]
 fn a_turn_that_is_given_up(cluster: &blocking::Cluster) -> Result<()> {
     cluster.execute("CREATE TABLE t (id INT)")?;
     let (given_up, waits) = mpsc::channel();
-    // A thread with a name may be another test's, as far as anybody can tell.
+    // A thread with a name may belong to another test.
     let other = std::thread::Builder::new().name("another_test".into());
     let spawned = other.spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

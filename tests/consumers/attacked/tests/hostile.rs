@@ -1,4 +1,4 @@
-//! Tests that spoil what a keeper's birth uses, before the first attach.
+//! Tests that spoil what a keeper's start uses, before the first attach.
 
 use cratedb_test::{Result, blocking::Session};
 

@@ -21,7 +21,7 @@ async fn from_a_blocking_thread() -> Result<()> {
     task.await.unwrap()
 }
 
-/// Nobody can tell whose such a thread is, unless the process has only this test.
+/// The test of such a thread is unknown, unless the process has only one test.
 #[cratedb_cluster(exclusive)]
 fn from_a_thread() -> Result<()> {
     let thread = std::thread::spawn(|| blocking::Session::current()?.cluster("second"));

@@ -1,4 +1,4 @@
-//! What the test files of this project share: their numbers, and where samples go.
+//! Shared by the test files of this project: the number of tests, and the file for samples.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -19,11 +19,11 @@ pub fn sample(what: &str, took: Duration) {
 ///
 /// # Panics
 ///
-/// If nobody says so for two minutes.
+/// If that takes longer than two minutes.
 pub fn halt(name: &str) {
     let dir = PathBuf::from(std::env::var_os("BENCH_DIR").expect("BENCH_DIR"));
     let here = dir.join(format!("here.{name}"));
-    // In one step: whoever looks finds all of it.
+    // In one step, so that readers find all of it.
     std::fs::write(dir.join(format!("new.{name}")), std::process::id().to_string()).expect("a file");
     std::fs::rename(dir.join(format!("new.{name}")), here).expect("a file");
     let deadline = Instant::now() + Duration::from_secs(120);

@@ -1,5 +1,5 @@
-//! The same two hundred tests without a harness: a server that somebody started, a client of one's own, a schema of
-//! one's own, and nobody who cleans up.
+//! The same two hundred tests without a harness: with a hand-started server, their own client and their own schema, and
+//! without cleaning up.
 
 use serde_json::{Value, json};
 

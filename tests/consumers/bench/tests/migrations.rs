@@ -8,7 +8,7 @@ use cratedb_test::blocking::Cluster;
 
 thread_local!(static BEGAN: Cell<Option<Instant>> = const { Cell::new(None) });
 
-/// What a test does with its tables; then it does something else for as long as `BENCH_BODY` says, in milliseconds.
+/// Uses the tables of a test, and then waits for the number of milliseconds in `BENCH_BODY`.
 fn body(what: &str, cluster: &Cluster) {
     bench::sample(what, BEGAN.get().unwrap().elapsed());
     cluster.execute("INSERT INTO t01 (id, name) VALUES (1, 'a')").unwrap();

@@ -1,4 +1,4 @@
-//! What the tests of this project do with the clusters they get.
+//! The bodies of the tests of this project.
 //!
 //! All of them use one table name, so that each of them also tests that it is alone in its schema.
 
@@ -8,7 +8,7 @@ use cratedb_test::{blocking, Cluster, FromCluster, Result};
 ///
 /// # Errors
 ///
-/// What the server answers.
+/// The error of the server.
 ///
 /// # Panics
 ///
@@ -26,7 +26,7 @@ pub async fn sees_only_its_own_rows(cluster: &Cluster) -> Result<()> {
 ///
 /// # Errors
 ///
-/// What the server answers.
+/// The error of the server.
 ///
 /// # Panics
 ///
@@ -42,7 +42,7 @@ pub fn sees_only_its_own_rows_blocking(cluster: &blocking::Cluster) -> Result<()
 
 /// A parameter type of the user: a table that is there when the test begins.
 pub struct Readings {
-    /// Where the table is.
+    /// The cluster with the table.
     pub cluster: Cluster,
     /// Its name.
     pub table: &'static str,

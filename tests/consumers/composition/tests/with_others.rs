@@ -28,7 +28,7 @@ async fn below_a_runtime(cluster: Cluster) -> Result<()> {
 
 #[cratedb_cluster]
 async fn on_our_own_runtime(cluster: Cluster) -> Result<()> {
-    // It has timers: this one rings, since nobody sends.
+    // The runtime has timers: this one expires, since no message is sent.
     let (_sender, mut receiver) = tokio::sync::mpsc::channel::<()>(1);
     assert!(tokio::time::timeout(std::time::Duration::from_millis(1), receiver.recv()).await.is_err());
     tokio::spawn(async move { sees_only_its_own_rows(&cluster).await }).await.unwrap()

@@ -1,4 +1,5 @@
-//! Tests that die when and how `DEATH` says: `<moment>:<death>`, with files in `DEATH_DIR` to meet the one who asked.
+//! Tests that die when and how `DEATH` says: `<moment>:<death>`, with files in `DEATH_DIR` to synchronise with the
+//! observer.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

@@ -1,6 +1,6 @@
 //! Tests that change what a schema does not isolate, and others that must not see it.
 
-/// Everything global that the tests look at: settings, users, and whatever `LOOK` selects.
+/// Returns the global state that the tests compare: settings, users, and the result of the query in `LOOK`.
 #[cfg(test)]
 fn seen(cluster: &cratedb_test::blocking::Cluster) -> String {
     let mut all = Vec::new();
@@ -17,7 +17,7 @@ mod tests {
     use cratedb_test::blocking::{Cluster, eventually};
     use cratedb_test::cratedb_cluster;
 
-    /// What was seen at first, by whoever came first; everybody else must see the same.
+    /// The state that the first test saw. All others must see the same.
     fn sees_the_same(cluster: &Cluster) {
         let path = std::path::PathBuf::from(std::env::var_os("FIRST").expect("FIRST"));
         let seen = super::seen(cluster);

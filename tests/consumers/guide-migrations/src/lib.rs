@@ -1,1 +1,1 @@
-//! Stands for the project of whoever follows the guide; its migrations and its tests are the blocks of the page.
+//! Stands for the project of a reader who follows the guide. Its migrations and tests are the blocks of the page.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cratedb_test::{Cluster, Result, cratedb_cluster, eventually};
 
-/// One line for the one who judges: whether the schema was made ahead, and its name.
+/// Prints one line for the observer: if the schema was made ahead, and its name.
 fn note(schema: &str) {
     let Some(path) = std::env::var_os("OUT") else { return };
     let ahead = if schema.ends_with("_migrated") { "ahead" } else { "own" };
@@ -13,7 +13,7 @@ fn note(schema: &str) {
     file.write_all(format!("{ahead} {schema}\n").as_bytes()).unwrap();
 }
 
-/// Waits until there is a schema for the next test, complete but for what nobody can see: that its maker has said so.
+/// Waits until there is a complete schema for the next test. The maker's own confirmation can't be seen from here.
 async fn next_is_ready(cluster: &Cluster) -> Result<()> {
     let complete = "SELECT count(*) FROM information_schema.tables WHERE table_name = 'placed' AND table_schema LIKE '%_migrated' AND table_schema <> ?";
     let made = || cluster.query(complete).bind(cluster.schema()).scalar::<i64>();

@@ -1,6 +1,6 @@
 //! A crate that hands `cratedb-test` on under a path of its own.
 
-/// What tests need.
+/// The re-exports for tests.
 pub mod facade {
     /// Further down.
     pub mod deep {

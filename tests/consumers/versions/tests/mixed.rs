@@ -1,4 +1,4 @@
-//! Clusters beside each other: what belongs to which, and whom an exclusive test excludes.
+//! Several clusters at once: which one a test gets, and which tests an exclusive one excludes.
 
 use cratedb_test::fixture::cluster;
 use cratedb_test::{Cluster, Result, Session, blocking, cratedb_cluster};

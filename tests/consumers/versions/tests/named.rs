@@ -1,4 +1,4 @@
-//! Several wishes that one server fulfils.
+//! Several requests that one server satisfies.
 
 use cratedb_test::{Cluster, Result, Session, cratedb_cluster};
 

@@ -1,4 +1,4 @@
-//! Tests that nobody can run as they want.
+//! Tests with requests that can't be satisfied.
 
 use cratedb_test::cratedb_cluster;
 
