@@ -1,38 +1,41 @@
-//! What a keeper owes, on disk before it happens: the only thing that survives a killed keeper.
+//! The journal: what a keeper owes, on disk before it happens. Nothing else survives a killed keeper.
 //!
-//! One file of fixed size with two slots, written in turn, so that a crash in the middle of a write leaves the
-//! other slot whole. The space is allocated before the first intent: a disk that fills up later can't stop a record.
+//! It is one file of fixed size with two slots, which are written in turn, so that a crash in the middle of a write
+//! leaves the other slot whole. The space is allocated before the first intent: a disk that fills up later can't stop a
+//! record.
 
 use std::fs::{File, OpenOptions};
 use std::io::Read as _;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
 use super::globals::Globals;
 use super::machine::Word;
+use super::unix_seconds;
 use crate::error::{Error, Kind, Result};
-use crate::host::process::Identity;
+use crate::host::{fnv64, process::Identity};
 use crate::wire::Policy;
 
-/// Of one slot. Two runners and a cluster id take 1 KiB.
+/// The bytes of one slot. Two runners and a cluster id take 1 KiB.
 const SLOT: usize = 32 * 1024;
-/// Length and checksum, as text, before the JSON.
+/// The bytes before the JSON: its length and checksum as text.
 const HEADER: usize = 32;
-/// Changes when a record can't be read by older code any more.
+/// The version of the format. It changes when older code can't read a record any more.
 const VERSION: u32 = 1;
 
-/// The last thing that was said. No secrets: what needs them gets them from the next client.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// The last entry. It has no secrets: a keeper gets those from its next client.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Record {
     pub(crate) version: u32,
-    /// Counts up; the slot with the larger number holds.
+    /// Counts up: the slot with the larger number is the valid one.
     pub(crate) sequence: u64,
     pub(crate) word: Word,
-    /// The key in clear, for whoever looks at the file.
+    /// The key in clear, for people who look at the file.
     pub(crate) key: String,
-    /// What the provider wrote: names and labels chosen, ids.
+    /// The names, labels and ids that the provider chose or found.
     pub(crate) held: Option<serde_json::Value>,
     pub(crate) policy: Option<Policy>,
     pub(crate) runners: Vec<Identity>,
@@ -40,16 +43,16 @@ pub(crate) struct Record {
     #[serde(default)]
     pub(crate) undropped: Vec<String>,
     /// Schemas that were made ahead and that no test has.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) prepared: Vec<String>,
-    /// The exclusive attempt whose changes are not put back yet, and what there was before it.
+    #[serde(rename = "prepared", default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) premade: Vec<String>,
+    /// The exclusive attempt whose changes are not restored yet, and the state before it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) exclusive: Option<Exclusive>,
     /// Unix seconds.
     pub(crate) at: i64,
 }
 
-/// What an exclusive attempt may have changed outside its schema is the difference to this.
+/// The state before an exclusive attempt: the attempt may have changed, outside its schema, whatever differs from it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Exclusive {
     pub(crate) test: String,
@@ -58,23 +61,11 @@ pub(crate) struct Exclusive {
 
 impl Record {
     fn new(key: &str) -> Self {
-        Self {
-            version: VERSION,
-            sequence: 0,
-            word: Word::Clean,
-            key: key.to_owned(),
-            held: None,
-            policy: None,
-            runners: Vec::new(),
-            undropped: Vec::new(),
-            prepared: Vec::new(),
-            exclusive: None,
-            at: 0,
-        }
+        Self { version: VERSION, key: key.to_owned(), ..Self::default() }
     }
 }
 
-/// What every format has, so that none is taken for a torn write.
+/// The fields that every format has, so that no other format is taken for a torn write.
 #[derive(Debug, Deserialize)]
 struct Stamp {
     version: u32,
@@ -82,8 +73,8 @@ struct Stamp {
     word: String,
 }
 
-/// The record of a slot that is whole. One of another format says nothing that could be repaired here: it may only be
-/// forgotten if nothing is owed.
+/// Reads the record of a slot that is whole. What another format owes can't be repaired here, so such a record is an
+/// error unless it says that nothing is owed.
 fn understood(stamp: &Stamp, json: &[u8], key: &str) -> std::result::Result<Record, String> {
     if stamp.version == VERSION {
         return serde_json::from_slice(json).map_err(|error| error.to_string());
@@ -97,19 +88,19 @@ fn understood(stamp: &Stamp, json: &[u8], key: &str) -> std::result::Result<Reco
     ))
 }
 
-/// What lies at the place of a journal, for somebody who only looks.
+/// The content of a journal's file, for a program that only looks.
 #[derive(Debug)]
 pub(crate) enum Left {
-    /// No keeper ever wrote there.
+    /// No keeper ever wrote to it.
     Nothing,
     Record(Box<Record>),
-    /// Of another format, and it owes something: its version, word and key, as far as they can be read.
+    /// It is of another format, and something is owed: its version, word and key, as far as they can be read.
     Foreign {
         version: u32,
         word: String,
         key: String,
     },
-    /// Something is there, but nothing of it can be read.
+    /// It has content that can't be read.
     Damaged,
 }
 
@@ -121,7 +112,7 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Opens the journal of `key`, with what a predecessor wrote last.
+    /// Opens the journal of `key`, with the record that a predecessor wrote last.
     pub(crate) fn open(path: &Path, key: &str) -> Result<Self> {
         let fail = |error: std::io::Error| cannot("open", path).because(error);
         let file = OpenOptions::new()
@@ -138,12 +129,7 @@ impl Journal {
                 .because(error)
                 .hint("nothing is started without a journal; make room on that disk or set CRATEDB_TEST_DIR")
         })?;
-        let mut newest: Option<(Stamp, Vec<u8>)> = None;
-        for slot in 0..2 {
-            let read = read_slot(&file, slot).map_err(fail)?;
-            newest = newest.into_iter().chain(read).max_by_key(|(stamp, _)| stamp.sequence);
-        }
-        let record = match newest {
+        let record = match newest(&file).map_err(fail)? {
             Some((stamp, json)) => understood(&stamp, &json, key).map_err(|cause| {
                 cannot("use", path)
                     .because(cause)
@@ -159,12 +145,7 @@ impl Journal {
         let fail = |error: std::io::Error| cannot("read", path).because(error);
         let file =
             OpenOptions::new().read(true).custom_flags(libc::O_CLOEXEC | libc::O_NOFOLLOW).open(path).map_err(fail)?;
-        let mut newest: Option<(Stamp, Vec<u8>)> = None;
-        for slot in 0..2 {
-            let read = read_slot(&file, slot).map_err(fail)?;
-            newest = newest.into_iter().chain(read).max_by_key(|(stamp, _)| stamp.sequence);
-        }
-        let Some((stamp, json)) = newest else {
+        let Some((stamp, json)) = newest(&file).map_err(fail)? else {
             let mut bytes = Vec::new();
             (&file).read_to_end(&mut bytes).map_err(fail)?;
             return Ok(if bytes.iter().all(|byte| *byte == 0) { Left::Nothing } else { Left::Damaged });
@@ -180,24 +161,24 @@ impl Journal {
         })
     }
 
-    /// Changes the record and returns once it would survive a crash of this machine: for intents.
+    /// Changes the record and returns once it would survive a crash of this machine. Intents are written so.
     pub(crate) fn write_synced(&mut self, change: impl FnOnce(&mut Record)) -> Result<()> {
         self.write(change)?;
         self.file.sync_data().map_err(|error| cannot("write", &self.path).because(error))
     }
 
-    /// Changes the record; it survives the death of this process. Enough for everything but an intent: whatever older
-    /// record a crash of the machine brings back, its reader looks at the cluster before it believes it.
+    /// Changes the record, which then survives the death of this process. That is enough for everything but an intent:
+    /// if a crash of the machine brings an older record back, its reader looks at the cluster before it believes it.
     pub(crate) fn write(&mut self, change: impl FnOnce(&mut Record)) -> Result<()> {
         let mut record = self.record.clone();
         change(&mut record);
         record.sequence += 1;
-        record.at = time::OffsetDateTime::now_utc().unix_timestamp();
+        record.at = unix_seconds();
         let json = serde_json::to_vec(&record).map_err(|error| cannot("write", &self.path).because(error))?;
         if json.len() > SLOT - HEADER {
             return Err(cannot("write", &self.path).because(format!("a record of {} bytes is too long", json.len())));
         }
-        let mut bytes = format!("{:08x} {:016x}", json.len(), checksum(&json)).into_bytes();
+        let mut bytes = format!("{:08x} {:016x}", json.len(), fnv64(json.iter().copied())).into_bytes();
         bytes.resize(HEADER, b' ');
         bytes[HEADER - 1] = b'\n';
         bytes.extend(&json);
@@ -209,11 +190,60 @@ impl Journal {
     }
 }
 
+/// The journal as the loop and its tasks share it, or the error that kept it from being opened.
+#[derive(Clone)]
+pub(super) struct SharedJournal(Arc<Mutex<Result<Journal>>>);
+
+impl SharedJournal {
+    pub(super) fn open(path: &Path) -> Self {
+        let journal = Journal::open(path, "").inspect_err(|error| tracing::error!(%error, "there is no journal"));
+        Self(Arc::new(Mutex::new(journal)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Result<Journal>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn with<T>(&self, work: impl FnOnce(&mut Journal) -> Result<T>) -> Result<T> {
+        match &mut *self.lock() {
+            Ok(journal) => work(journal),
+            Err(error) => Err(error.clone()),
+        }
+    }
+
+    /// Returns something of the record; without a journal, its default.
+    pub(super) fn read<T: Default>(&self, of: impl FnOnce(&Record) -> T) -> T {
+        self.with(|journal| Ok(of(&journal.record))).unwrap_or_default()
+    }
+
+    /// Changes the record, unless it says the same already. Returns false if that failed, which the log says.
+    pub(super) fn note(&self, what: &str, change: impl FnOnce(&mut Record)) -> bool {
+        let noted = self.with(|journal| {
+            let mut record = journal.record.clone();
+            change(&mut record);
+            if record == journal.record { Ok(()) } else { journal.write(|known| *known = record) }
+        });
+        noted.inspect_err(|error| tracing::warn!(%error, "not written down: {what}")).is_ok()
+    }
+
+    /// Writes the record into the file that is at the path now.
+    pub(super) fn write_again(&self, path: &Path) -> Result<()> {
+        let mut journal = self.lock();
+        let Ok(known) = &*journal else { return Ok(()) };
+        let record = known.record.clone();
+        let mut again = Journal::open(path, "")?;
+        again.write_synced(|new| *new = record)?;
+        tracing::warn!("the journal was removed; it is written again");
+        *journal = Ok(again);
+        Ok(())
+    }
+}
+
 fn cannot(what: &str, path: &Path) -> Error {
     Error::new(Kind::Session, format!("cannot {what} the journal {}", path.display()))
 }
 
-/// Reserves both slots. Where the file system can't, zeros do.
+/// Reserves both slots. If the file system can't, zeros are written.
 fn allocate(file: &File) -> std::io::Result<()> {
     let size = 2 * SLOT as u64;
     if file.metadata()?.len() >= size {
@@ -227,7 +257,13 @@ fn allocate(file: &File) -> std::io::Result<()> {
     file.sync_all()
 }
 
-/// A slot that is empty or torn is none.
+/// Reads the slot that was written last, if one is whole.
+fn newest(file: &File) -> std::io::Result<Option<(Stamp, Vec<u8>)>> {
+    let slots = [read_slot(file, 0)?, read_slot(file, 1)?];
+    Ok(slots.into_iter().flatten().max_by_key(|(stamp, _)| stamp.sequence))
+}
+
+/// Reads one slot; `None` if it is empty or torn.
 fn read_slot(file: &File, slot: u64) -> std::io::Result<Option<(Stamp, Vec<u8>)>> {
     let mut bytes = vec![0; SLOT];
     let mut read = 0;
@@ -246,13 +282,8 @@ fn parse(bytes: &[u8]) -> Option<(Stamp, Vec<u8>)> {
     let length = usize::from_str_radix(words.next()?, 16).ok()?;
     let sum = u64::from_str_radix(words.next()?, 16).ok()?;
     let json = bytes.get(HEADER..HEADER.checked_add(length)?)?;
-    let stamp = (checksum(json) == sum).then(|| serde_json::from_slice(json).ok())??;
+    let stamp = (fnv64(json.iter().copied()) == sum).then(|| serde_json::from_slice(json).ok())??;
     Some((stamp, json.to_vec()))
-}
-
-/// FNV-1a: finds torn writes, which is all it is for.
-fn checksum(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }
 
 #[cfg(test)]
@@ -287,10 +318,10 @@ mod tests {
         assert_eq!(Journal::open(&path, "k").unwrap().record.word, Word::MaybeUp);
     }
 
-    /// Writes a record of a later format, whose fields nobody here knows.
+    /// Writes a record of a later format, with unknown fields.
     fn write_foreign(journal: &Journal, word: &str) {
         let json = format!(r#"{{"version":2,"sequence":41,"word":"{word}","held":["somewhere else"]}}"#);
-        let header = format!("{:08x} {:016x}", json.len(), checksum(json.as_bytes()));
+        let header = format!("{:08x} {:016x}", json.len(), fnv64(json.bytes()));
         let bytes = format!("{header:<31}\n{json}");
         journal.file.write_all_at(bytes.as_bytes(), SLOT as u64).unwrap();
     }
