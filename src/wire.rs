@@ -18,8 +18,9 @@ pub(crate) use self::frame::{
     Decoder, MAX_DESCRIPTORS, MAX_FRAME, encode, receive_with_descriptors, send_with_descriptors,
 };
 pub(crate) use self::message::{
-    AttemptId, CutReason, FromClient, FromKeeper, Greeting, Hello, KnownSetup, MigrationFile, MigrationSet, Millis,
-    Mode, Named, Open, PROTOCOL, Phase, Policy, Ready, SessionState, SetupOutcome, Snapshot, Spec, Turn, Verdict,
+    AttemptId, CutReason, FromClient, FromKeeper, Greeting, Hello, KeeperSnapshot, KnownSetup, MigrationFile,
+    MigrationSet, Millis, Mode, Named, Open, PROTOCOL, Phase, Policy, Ready, SessionState, SetupOutcome, Spec, Turn,
+    Verdict,
 };
 
 /// The variable that makes a keeper of the process in which it is set: `1:<hash>` or `2:<hash>` for the two steps.

@@ -12,7 +12,7 @@ use crate::host::process::Identity;
 use crate::keeper::{Journal, Left, Word};
 use crate::session::{Heard, Observer};
 use crate::wait::deadline_in;
-use crate::wire::{FromKeeper, Phase, Snapshot};
+use crate::wire::{FromKeeper, KeeperSnapshot, Phase};
 
 /// What became of one key.
 #[derive(Clone, Debug, Serialize)]
@@ -161,7 +161,7 @@ pub(super) fn await_end(observer: &mut Observer, files: &KeyFiles, wait: Duratio
 }
 
 /// What a keeper that does not end is doing instead.
-fn settled(snapshot: &Snapshot) -> Option<(String, String)> {
+fn settled(snapshot: &KeeperSnapshot) -> Option<(String, String)> {
     let alive = snapshot.sessions.iter().any(|session| !session.over);
     match snapshot.phase {
         Phase::Warm => Some(("warm".to_owned(), "kept for the next run (CRATEDB_TEST_KEEP_WARM)".to_owned())),

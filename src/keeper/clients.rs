@@ -57,7 +57,7 @@ pub(super) struct Watch<T> {
 }
 
 /// The facts of a session that people want to know.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct SessionFacts {
     pub(super) explicit: Option<Named>,
     pub(super) runners: BTreeMap<RunnerId, Identity>,
@@ -151,11 +151,8 @@ impl Clients {
     /// Notes what a client says of its session. Returns true if it is the first one.
     fn enter(&mut self, session: SessionId, hello: &Hello, runners: &[(RunnerId, bool)]) -> bool {
         let first = !self.sessions.contains_key(&session);
-        let facts = self.sessions.entry(session).or_insert_with(|| SessionFacts {
-            explicit: None,
-            runners: BTreeMap::new(),
-            since: unix_seconds(),
-        });
+        let new = || SessionFacts { since: unix_seconds(), ..SessionFacts::default() };
+        let facts = self.sessions.entry(session).or_insert_with(new);
         facts.explicit.clone_from(&hello.session);
         facts.runners.extend(runners.iter().map(|(id, _)| *id).zip(hello.runners.iter().cloned()));
         let name = hello.session.as_ref().map(|named| named.name.clone());

@@ -53,32 +53,27 @@ pub(super) async fn serve(stream: UnixStream, client: ClientId, inputs: Inputs) 
 }
 
 async fn read(stream: &UnixStream, client: ClientId, outbox: Outbox, inputs: &Inputs) -> Result<(), &'static str> {
-    let mut decoder = Decoder::default();
-    let mut descriptors = Vec::new();
-    let greeting = tokio::time::timeout(HANDSHAKE, first_frame(stream, &mut decoder, &mut descriptors));
+    let (mut decoder, mut descriptors) = (Decoder::default(), Vec::new());
+    let greeting = tokio::time::timeout(HANDSHAKE, next_frame(stream, &mut decoder, &mut descriptors));
     let Some(first) = greeting.await.map_err(|_| "it did not say who it is")?? else { return Ok(()) };
     let protocol = serde_json::from_slice::<Greeting>(&first).map_err(|_| "it did not greet")?.protocol;
     if protocol != PROTOCOL {
         inputs.send(Input::Foreign(runners_of(&first), outbox));
         return Ok(());
     }
-    let input = match serde_json::from_slice(&first) {
-        Ok(FromClient::Hello(hello)) => Input::Hello(client, hello, descriptors, outbox),
+    match serde_json::from_slice(&first) {
+        Ok(FromClient::Hello(hello)) => inputs.send(Input::Hello(client, hello, descriptors, outbox)),
         Ok(question @ (FromClient::Status { .. } | FromClient::Finish { .. })) => {
             inputs.send(Input::Observer(client, outbox));
-            Input::Message(client, question)
+            inputs.send(Input::Message(client, question));
         }
         _ => return Err("its greeting is no hello"),
-    };
-    inputs.send(input);
-    loop {
-        while let Some(message) = decoder.next().map_err(|_| "it sent what is no message")? {
-            inputs.send(Input::Message(client, message));
-        }
-        if !more(stream, &mut decoder, &mut Vec::new()).await? {
-            return Ok(());
-        }
     }
+    while let Some(frame) = next_frame(stream, &mut decoder, &mut Vec::new()).await? {
+        let message = serde_json::from_slice(&frame).map_err(|_| "it sent what is no message")?;
+        inputs.send(Input::Message(client, message));
+    }
+    Ok(())
 }
 
 /// Returns the runners in a hello of another version, if it names them as this one does.
@@ -90,39 +85,27 @@ fn runners_of(hello: &[u8]) -> Vec<Identity> {
     serde_json::from_slice::<Runners>(hello).map(|hello| hello.runners).unwrap_or_default()
 }
 
-async fn first_frame(
+/// Reads the next frame, with the descriptors beside it. Returns `None` at the end.
+async fn next_frame(
     stream: &UnixStream,
     decoder: &mut Decoder,
     descriptors: &mut Vec<OwnedFd>,
 ) -> Result<Option<Vec<u8>>, &'static str> {
-    loop {
-        if let Some(frame) = decoder.frame().map_err(|_| "its first frame is too long")? {
-            return Ok(Some(frame));
-        }
-        if !more(stream, decoder, descriptors).await? || descriptors.len() > MAX_DESCRIPTORS {
-            return Ok(None);
-        }
-    }
-}
-
-/// Reads what is there. Returns false at the end.
-async fn more(
-    stream: &UnixStream,
-    decoder: &mut Decoder,
-    descriptors: &mut Vec<OwnedFd>,
-) -> Result<bool, &'static str> {
     let mut buffer = [0; 8192];
     loop {
+        if let Some(frame) = decoder.frame().map_err(|_| "it sent a frame that is too long")? {
+            return Ok(Some(frame));
+        }
         stream.readable().await.map_err(|_| "its socket broke")?;
         match stream.try_io(Interest::READABLE, || receive_with_descriptors(stream, &mut buffer, descriptors)) {
-            Ok(0) => return Ok(false),
-            Ok(count) => {
-                decoder.push(&buffer[..count]);
-                return Ok(true);
-            }
+            Ok(0) => return Ok(None),
+            Ok(count) => decoder.push(&buffer[..count]),
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
             // A reset is an end like any other: the process is gone.
-            Err(_) => return Ok(false),
+            Err(_) => return Ok(None),
+        }
+        if descriptors.len() > MAX_DESCRIPTORS {
+            return Ok(None);
         }
     }
 }

@@ -93,13 +93,10 @@ fn understood(stamp: &Stamp, json: &[u8], key: &str) -> std::result::Result<Reco
 pub(crate) enum Left {
     /// No keeper ever wrote to it.
     Nothing,
+    /// It has a record.
     Record(Box<Record>),
     /// It is of another format, and something is owed: its version, word and key, as far as they can be read.
-    Foreign {
-        version: u32,
-        word: String,
-        key: String,
-    },
+    Foreign { version: u32, word: String, key: String },
     /// It has content that can't be read.
     Damaged,
 }
@@ -129,11 +126,12 @@ impl Journal {
                 .because(error)
                 .hint("nothing is started without a journal; make room on that disk or set CRATEDB_TEST_DIR")
         })?;
-        let record = match newest(&file).map_err(fail)? {
-            Some((stamp, json)) => understood(&stamp, &json, key).map_err(|cause| {
+        let slots = read(&file).map_err(fail)?;
+        let record = match newest(&slots) {
+            Some((stamp, json)) => understood(&stamp, json, key).map_err(|cause| {
                 cannot("use", path)
                     .because(cause)
-                    .hint("run the tests once with that version, which lets go of what it holds; or let go of it by hand and remove the file")
+                    .hint("run the tests once with that version, which releases what it holds; or release it by hand and remove the file")
             })?,
             None => Record::new(key),
         };
@@ -145,16 +143,15 @@ impl Journal {
         let fail = |error: std::io::Error| cannot("read", path).because(error);
         let file =
             OpenOptions::new().read(true).custom_flags(libc::O_CLOEXEC | libc::O_NOFOLLOW).open(path).map_err(fail)?;
-        let Some((stamp, json)) = newest(&file).map_err(fail)? else {
-            let mut bytes = Vec::new();
-            (&file).read_to_end(&mut bytes).map_err(fail)?;
-            return Ok(if bytes.iter().all(|byte| *byte == 0) { Left::Nothing } else { Left::Damaged });
+        let slots = read(&file).map_err(fail)?;
+        let Some((stamp, json)) = newest(&slots) else {
+            return Ok(if slots.iter().all(|byte| *byte == 0) { Left::Nothing } else { Left::Damaged });
         };
         let key = || {
-            let value: Option<serde_json::Value> = serde_json::from_slice(&json).ok();
+            let value: Option<serde_json::Value> = serde_json::from_slice(json).ok();
             value.and_then(|value| Some(value["key"].as_str()?.to_owned())).unwrap_or_default()
         };
-        Ok(match understood(&stamp, &json, "") {
+        Ok(match understood(&stamp, json, "") {
             Ok(record) => Left::Record(Box::new(record)),
             Err(_) if stamp.version == VERSION => Left::Damaged,
             Err(_) => Left::Foreign { version: stamp.version, key: key(), word: stamp.word },
@@ -257,33 +254,26 @@ fn allocate(file: &File) -> std::io::Result<()> {
     file.sync_all()
 }
 
-/// Reads the slot that was written last, if one is whole.
-fn newest(file: &File) -> std::io::Result<Option<(Stamp, Vec<u8>)>> {
-    let slots = [read_slot(file, 0)?, read_slot(file, 1)?];
-    Ok(slots.into_iter().flatten().max_by_key(|(stamp, _)| stamp.sequence))
+/// Reads both slots.
+fn read(mut file: &File) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(2 * SLOT);
+    file.read_to_end(&mut bytes).map(|_| bytes)
 }
 
-/// Reads one slot; `None` if it is empty or torn.
-fn read_slot(file: &File, slot: u64) -> std::io::Result<Option<(Stamp, Vec<u8>)>> {
-    let mut bytes = vec![0; SLOT];
-    let mut read = 0;
-    while read < SLOT {
-        match file.read_at(&mut bytes[read..], slot * SLOT as u64 + read as u64)? {
-            0 => break,
-            count => read += count,
-        }
-    }
-    Ok(parse(&bytes[..read]))
+/// Returns the slot that was written last, if one is whole.
+fn newest(slots: &[u8]) -> Option<(Stamp, &[u8])> {
+    slots.chunks(SLOT).filter_map(parse).max_by_key(|(stamp, _)| stamp.sequence)
 }
 
-fn parse(bytes: &[u8]) -> Option<(Stamp, Vec<u8>)> {
+/// Returns what a slot says; `None` if it is empty or torn.
+fn parse(bytes: &[u8]) -> Option<(Stamp, &[u8])> {
     let header = std::str::from_utf8(bytes.get(..HEADER)?).ok()?;
     let mut words = header.split_ascii_whitespace();
     let length = usize::from_str_radix(words.next()?, 16).ok()?;
     let sum = u64::from_str_radix(words.next()?, 16).ok()?;
     let json = bytes.get(HEADER..HEADER.checked_add(length)?)?;
     let stamp = (fnv64(json.iter().copied()) == sum).then(|| serde_json::from_slice(json).ok())??;
-    Some((stamp, json.to_vec()))
+    Some((stamp, json))
 }
 
 #[cfg(test)]

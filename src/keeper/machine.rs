@@ -72,30 +72,24 @@ impl Default for MachineLimits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MachineState {
     /// New: it waits for the first client, whatever the journal says.
-    Recovering {
-        until: Millis,
-    },
+    Recovering { until: Millis },
     /// The provider looks for what a killed predecessor left.
     Probing,
+    /// There is no cluster.
     Down,
+    /// The provider acquires the cluster.
     Acquiring,
+    /// The cluster is there for tests.
     Up,
     /// The cluster is kept warm after the last session.
-    Warm {
-        until: Millis,
-    },
-    Releasing {
-        since: Millis,
-        tries: u32,
-    },
+    Warm { until: Millis },
+    /// The provider releases the cluster.
+    Releasing { since: Millis, tries: u32 },
     /// A release failed and will be tried again.
-    Owed {
-        since: Millis,
-        tries: u32,
-        at: Millis,
-    },
+    Owed { since: Millis, tries: u32, at: Millis },
     /// An acquisition failed, and the sessions in `told` know it.
     Failed,
+    /// The keeper ends.
     Gone,
 }
 

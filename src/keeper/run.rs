@@ -46,36 +46,33 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// All that can happen to a keeper.
 #[derive(Debug)]
 pub(super) enum Input {
+    /// A client said hello, and sent descriptors of processes.
     Hello(ClientId, Box<Hello>, Vec<OwnedFd>, Outbox),
     /// A client connected that wants no cluster.
     Observer(ClientId, Outbox),
     /// A client connected that speaks another protocol, with the runners above it.
     Foreign(Vec<process::Identity>, Outbox),
+    /// A client sent a message.
     Message(ClientId, FromClient),
+    /// A client closed its socket, or died.
     Gone(ClientId),
+    /// A runner died.
     RunnerGone(RunnerId),
+    /// A call of the provider says what it waits for.
     Progress(String),
+    /// A call of the provider ended.
     Call(CallOutcome),
     /// A schema or a user was dropped, or was not.
-    Cleaned {
-        name: String,
-        outcome: Result<()>,
-    },
+    Cleaned { name: String, outcome: Result<()> },
+    /// These schemas and users were left by dead runs.
     LeftOvers(Vec<String>),
-    Premade {
-        checksum: String,
-        schema: String,
-        outcome: PremadeOutcome,
-        shards: Option<u64>,
-    },
-    Looked {
-        id: LookId,
-        outcome: Result<Box<Globals>>,
-    },
-    Restored {
-        id: LookId,
-        outcome: Result<Restored>,
-    },
+    /// A maker of a premade schema ended.
+    Premade { checksum: String, schema: String, outcome: PremadeOutcome, shards: Option<u64> },
+    /// A look before an exclusive attempt ended.
+    Looked { id: LookId, outcome: Result<Box<Globals>> },
+    /// A repair after an exclusive attempt ended.
+    Restored { id: LookId, outcome: Result<Restored> },
+    /// The keeper was told to stop by a signal.
     Term,
 }
 
@@ -252,16 +249,16 @@ impl Keeper {
         let at = |millis| self.born.checked_add(Duration::from_millis(millis));
         let machine = self.machine.deadline().and_then(at);
         // While a test is alone, nothing is dropped, and waking for it would be spinning.
-        let premade = self.premade.deadline().filter(|_| !self.machine.is_exclusive()).and_then(at);
-        [machine, premade, self.drops.deadline(), self.supply.renew_at()].into_iter().flatten().min()
+        let premade = self.premade.core.deadline().filter(|_| !self.machine.is_exclusive()).and_then(at);
+        [machine, premade, self.drops.then.map(|(at, _)| at), self.supply.renew_at].into_iter().flatten().min()
     }
 
     fn wake(&mut self) {
         let now = Instant::now();
-        if self.drops.deadline().is_some_and(|at| now >= at) {
+        if self.drops.then.is_some_and(|(at, _)| now >= at) {
             self.drops_done();
         }
-        if self.supply.renew_at().is_some_and(|at| now >= at) {
+        if self.supply.renew_at.is_some_and(|at| now >= at) {
             self.supply.renew();
         }
         self.feed(Event::Due);
@@ -329,7 +326,7 @@ impl Keeper {
     }
 
     fn hello(&mut self, id: ClientId, hello: &Hello, descriptors: Vec<OwnedFd>, outbox: Outbox) {
-        if !self.supply.has_spec() {
+        if self.supply.spec.is_none() {
             self.filter.set(&hello.spec.log);
         }
         self.supply.adopt(&hello.spec, self.machine.state(), &self.inputs);

@@ -70,34 +70,20 @@ pub(crate) struct Greeting {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(crate) enum FromClient {
+    /// The first message of a client that wants the cluster.
     Hello(Box<Hello>),
-    Begin {
-        attempt: Open,
-        parent: Option<AttemptId>,
-    },
-    End {
-        id: AttemptId,
-        passed: bool,
-        used: bool,
-        keep: bool,
-    },
+    /// A test wants its turn. `parent` is the attempt inside which it begins.
+    Begin { attempt: Open, parent: Option<AttemptId> },
+    /// An attempt ended. Its schema is dropped if it was `used` and is not to be kept.
+    End { id: AttemptId, passed: bool, used: bool, keep: bool },
     /// The migrations of a checksum, for a keeper that wanted them.
-    Migrations {
-        checksum: String,
-        files: Vec<MigrationFile>,
-    },
+    Migrations { checksum: String, files: Vec<MigrationFile> },
     /// Claims a setup that is done once per session. The client would do it in this schema.
     #[serde(rename = "set_up")]
-    Setup {
-        name: String,
-        schema: String,
-    },
+    Setup { name: String, schema: String },
     /// The client did a setup, or did not.
     #[serde(rename = "set_up_ended")]
-    SetupEnded {
-        name: String,
-        outcome: SetupOutcome,
-    },
+    SetupEnded { name: String, outcome: SetupOutcome },
     /// The credentials were refused, and the client needs new ones.
     Renew,
     /// Asks who holds what. It may be the first message, of an observer, which wants no cluster.
@@ -161,10 +147,10 @@ pub(crate) struct KnownSetup {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum SetupOutcome {
+    /// It is done.
     Done,
-    Failed {
-        error: Error,
-    },
+    /// It failed, for all clients of the session.
+    Failed { error: Error },
     /// It is not known whether it would have worked. Another client may try.
     GivenUp,
 }
@@ -176,12 +162,9 @@ pub(crate) enum Verdict {
     /// Do it, in the schema that you named.
     Yours,
     /// It is done, in this schema.
-    Done {
-        schema: String,
-    },
-    Failed {
-        error: Error,
-    },
+    Done { schema: String },
+    /// It failed, with this error for all clients.
+    Failed { error: Error },
 }
 
 /// An attempt that a client begins, or that was open when a keeper was killed.
@@ -243,18 +226,14 @@ pub(crate) enum FromKeeper {
         same_run: bool,
     },
     /// Says what is being waited for. A client shows it to people if it is to `speak`.
-    Progress {
-        text: String,
-        speak: bool,
-    },
+    Progress { text: String, speak: bool },
     /// A line for people.
-    Notice {
-        text: String,
-    },
+    Notice { text: String },
+    /// The cluster is there.
     Ready(Box<Ready>),
-    Fail {
-        error: Error,
-    },
+    /// There will be no cluster.
+    Fail { error: Error },
+    /// It is the turn of an attempt.
     Granted {
         id: AttemptId,
         /// A premade schema, which takes the place of the attempt's own.
@@ -264,46 +243,26 @@ pub(crate) enum FromKeeper {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         wants: bool,
     },
-    Refused {
-        id: AttemptId,
-        error: Error,
-    },
+    /// An attempt gets no turn.
+    Refused { id: AttemptId, error: Error },
     /// Everything that an exclusive attempt had changed outside its schema is restored, as far as that is possible. The
     /// text says what people should know of it.
-    Aftermath {
-        id: AttemptId,
-        text: Option<String>,
-    },
+    Aftermath { id: AttemptId, text: Option<String> },
     /// The answer to a claim. It may take as long as another process needs for the setup.
     #[serde(rename = "set_up")]
-    Setup {
-        name: String,
-        verdict: Verdict,
-    },
-    Credentials {
-        credentials: Credentials,
-    },
+    Setup { name: String, verdict: Verdict },
+    /// New credentials, in place of all earlier ones.
+    Credentials { credentials: Credentials },
     /// The credentials could not be renewed.
-    NotRenewed {
-        error: Error,
-    },
+    NotRenewed { error: Error },
     /// Precedes every deliberate close; without it a client attaches again.
-    Cut {
-        reason: CutReason,
-        text: String,
-    },
+    Cut { reason: CutReason, text: String },
     /// The answer to `Status`.
-    State(Box<Snapshot>),
+    State(Box<KeeperSnapshot>),
     /// The answer to `Finish`: which sessions ended, and what still holds the cluster.
-    Finished {
-        sessions: Vec<String>,
-        held_by: Vec<String>,
-    },
+    Finished { sessions: Vec<String>, held_by: Vec<String> },
     /// Says how a release ended, in the words of the report, to observers that watch.
-    Released {
-        outcome: String,
-        detail: String,
-    },
+    Released { outcome: String, detail: String },
 }
 
 /// The cluster, as tests need it.
@@ -324,7 +283,7 @@ pub(crate) struct Ready {
 
 /// Everything about one keeper that people may want to know. It has no secrets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Snapshot {
+pub(crate) struct KeeperSnapshot {
     pub(crate) pid: u32,
     pub(crate) key: String,
     pub(crate) phase: Phase,

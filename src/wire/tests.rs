@@ -119,7 +119,7 @@ fn from_keeper() -> Vec<FromKeeper> {
     ]
 }
 
-fn snapshot() -> Snapshot {
+fn snapshot() -> KeeperSnapshot {
     let turn = Turn {
         test: "m::t".into(),
         schema: "cratedb_test_hrfjq_abcdefgh_t".into(),
@@ -138,7 +138,7 @@ fn snapshot() -> Snapshot {
         until: None,
         turns: vec![turn],
     };
-    Snapshot {
+    KeeperSnapshot {
         pid: 12,
         key: "url|http://localhost:4200".into(),
         phase: Phase::Up,

@@ -63,40 +63,28 @@ pub(crate) struct Join {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
+    /// A client said hello.
     Join(ClientId, Join),
     /// The socket closed, or the process that opened it died.
     Leave(ClientId),
+    /// A runner died.
     RunnerGone(RunnerId),
     /// The provider looked for what the journal names.
-    Probed {
-        up: bool,
-    },
+    Probed { up: bool },
     /// The provider could not look for it; the loop has the error.
     NotProbed,
-    Acquired {
-        ours: bool,
-    },
-    NotAcquired {
-        maybe_up: bool,
-    },
-    Released {
-        ok: bool,
-    },
-    Begin {
-        client: ClientId,
-        attempt: AttemptId,
-        mode: Mode,
-        parent: Option<AttemptId>,
-    },
-    End {
-        client: ClientId,
-        attempt: AttemptId,
-    },
+    /// The acquisition succeeded; `ours` says whether this keeper has to release the cluster.
+    Acquired { ours: bool },
+    /// The acquisition failed, but something of it may be up.
+    NotAcquired { maybe_up: bool },
+    /// The release ended.
+    Released { ok: bool },
+    /// A client wants a turn for an attempt, which may be inside another one.
+    Begin { client: ClientId, attempt: AttemptId, mode: Mode, parent: Option<AttemptId> },
+    /// An attempt ended.
+    End { client: ClientId, attempt: AttemptId },
     /// The state before an exclusive attempt was looked at, or could not be.
-    Looked {
-        id: LookId,
-        ok: bool,
-    },
+    Looked { id: LookId, ok: bool },
     /// The changes of an exclusive attempt were restored, as far as they could be.
     Restored(LookId),
     /// The number of schemas that wait to be dropped has changed.

@@ -58,7 +58,7 @@ impl Keeper {
         self.aftermath.end();
         let test = self.clients.get_mut(client).and_then(|client| client.attempts.get(&attempt));
         self.aftermath.next = Some(test.map_or_else(String::new, |known| known.open.test.clone()));
-        let Some(sql) = self.drops.cleaner().map(|cleaner| cleaner.client().clone()) else {
+        let Some(sql) = self.drops.cleaner.as_ref().map(|cleaner| cleaner.client().clone()) else {
             return self.events.push_back(Event::Looked { id, ok: false });
         };
         let look = async move { Input::Looked { id, outcome: look(&sql).await.map(Box::new) } };
@@ -80,7 +80,7 @@ impl Keeper {
 
     pub(super) fn restore(&mut self, id: LookId) {
         self.aftermath.end();
-        let sql = self.drops.cleaner().map(|cleaner| cleaner.client().clone());
+        let sql = self.drops.cleaner.as_ref().map(|cleaner| cleaner.client().clone());
         let (Some(sql), Some(exclusive)) = (sql, self.aftermath.exclusive.clone()) else {
             self.tell_aftermath(None);
             return self.events.push_back(Event::Restored(id));

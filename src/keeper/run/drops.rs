@@ -32,8 +32,8 @@ pub(super) enum Last {
 /// The loop's knowledge of names that are being dropped, or could not be.
 #[derive(Default)]
 pub(super) struct Drops {
-    cleaner: Option<Cleaner>,
-    in_flight: Vec<String>,
+    pub(super) cleaner: Option<Cleaner>,
+    pub(super) in_flight: Vec<String>,
     /// The machine knows of so many of them.
     told: usize,
     /// Names that could not be dropped, and will not be in this session.
@@ -43,7 +43,7 @@ pub(super) struct Drops {
     /// Users for PostgreSQL drivers, of this keeper or of killed ones. They are dropped at the end.
     users: Vec<String>,
     /// The step that waits for drops, and until when at most.
-    then: Option<(Instant, Last)>,
+    pub(super) then: Option<(Instant, Last)>,
 }
 
 impl Drops {
@@ -54,37 +54,15 @@ impl Drops {
         self.failed.clear();
     }
 
-    pub(super) fn cleaner(&self) -> Option<&Cleaner> {
-        self.cleaner.as_ref()
-    }
-
-    /// Returns how many names wait to be dropped.
-    pub(super) fn count(&self) -> usize {
-        self.in_flight.len()
-    }
-
-    /// Returns that number if it is another one than the last time.
+    /// Returns how many names wait to be dropped, if that is another number than the last time.
     pub(super) fn news(&mut self) -> Option<usize> {
-        let count = self.count();
+        let count = self.in_flight.len();
         (std::mem::replace(&mut self.told, count) != count).then_some(count)
     }
 
-    /// Counts names as being dropped that others drop.
-    pub(super) fn count_in(&mut self, names: impl IntoIterator<Item = String>) {
-        self.in_flight.extend(names);
-    }
-
-    pub(super) fn count_out(&mut self, name: &str) {
+    /// Notes that a name is not being dropped any more.
+    pub(super) fn end(&mut self, name: &str) {
         self.in_flight.retain(|known| known != name);
-    }
-
-    /// Returns whether a release or the end waits for drops.
-    pub(super) fn is_awaited(&self) -> bool {
-        self.then.is_some()
-    }
-
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        self.then.map(|(at, _)| at)
     }
 }
 
@@ -129,7 +107,7 @@ impl Keeper {
     }
 
     pub(super) fn cleaned(&mut self, name: &str, outcome: Result<()>) {
-        self.drops.count_out(name);
+        self.drops.end(name);
         match outcome {
             Ok(()) => self.forget_premade(name),
             Err(error) => {
@@ -147,7 +125,7 @@ impl Keeper {
     }
 
     pub(super) fn drops_done_if_all(&mut self) {
-        if self.drops.is_awaited() && self.drops.in_flight.is_empty() && !self.aftermath.is_under_way() {
+        if self.drops.then.is_some() && self.drops.in_flight.is_empty() && !self.aftermath.is_under_way() {
             self.drops_done();
         }
     }

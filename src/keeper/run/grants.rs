@@ -94,7 +94,7 @@ impl Keeper {
 
     /// Tells a client that there will be no cluster.
     pub(super) fn fail(&mut self, id: ClientId, reason: FailReason) {
-        let error = match (reason, self.supply.failure()) {
+        let error = match (reason, &self.supply.failure) {
             (FailReason::NotAcquired, Some(error)) => error.clone(),
             (FailReason::NotAcquired, None) => Error::new(Kind::Session, "the cluster was not acquired"),
             (FailReason::RunOver, _) => self.run_over(id),

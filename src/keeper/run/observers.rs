@@ -7,18 +7,18 @@ use crate::host::process::Identity;
 use crate::keeper::clients::SessionFacts;
 use crate::keeper::machine::{ClientId, Event, MachineState, RunnerId, SessionId};
 use crate::keeper::unix_seconds;
-use crate::wire::{FromKeeper, Millis, Phase, SessionState, Snapshot, Turn};
+use crate::wire::{FromKeeper, KeeperSnapshot, Millis, Phase, SessionState, Turn};
 
 /// A connection of a process that wants no cluster.
 pub(super) struct ConnectedObserver {
     outbox: Outbox,
     watches: bool,
     /// The last answer it was sent.
-    told: Option<Snapshot>,
+    told: Option<KeeperSnapshot>,
 }
 
 impl ConnectedObserver {
-    fn tell(&mut self, snapshot: Snapshot) {
+    fn tell(&mut self, snapshot: KeeperSnapshot) {
         self.told = Some(snapshot.clone());
         self.outbox.send(&FromKeeper::State(Box::new(snapshot)));
     }
@@ -133,11 +133,15 @@ impl Keeper {
         facts.runners.iter().filter(|(id, _)| self.machine.runs(**id)).map(|(_, process)| process.clone()).collect()
     }
 
-    fn snapshot(&self) -> Snapshot {
+    fn snapshot(&self) -> KeeperSnapshot {
         let state = self.machine.state();
-        Snapshot {
+        KeeperSnapshot {
             pid: std::process::id(),
-            key: self.supply.key().unwrap_or_else(|| self.journal.read(|record| record.key.clone())),
+            key: self
+                .supply
+                .spec
+                .as_ref()
+                .map_or_else(|| self.journal.read(|record| record.key.clone()), |spec| spec.key.clone()),
             phase: phase(state),
             owes: self.machine.owes()
                 || !matches!(
@@ -146,7 +150,7 @@ impl Keeper {
                 ),
             until: self.machine.until().map(|at| self.unix(at)),
             provider: self.supply.provider(),
-            resource: self.supply.name().map(str::to_owned),
+            resource: self.supply.resource.as_ref().map(|resource| resource.name.clone()),
             step: self.last_progress.clone(),
             policy: *self.machine.policy(),
             sessions: self.clients.sessions().map(|(id, facts)| self.session(id, facts)).collect(),

@@ -23,7 +23,7 @@ const ROOM: &str = "SELECT (SELECT count(*) FROM sys.shards), (SELECT count(*) F
 /// The loop's knowledge of premade schemas, beside what [`Premade`] decides.
 #[derive(Default)]
 pub(super) struct PremadeTasks {
-    premade: Premade,
+    pub(super) core: Premade,
     /// By checksum.
     texts: BTreeMap<String, Arc<[MigrationFile]>>,
     /// The number of shards that one schema of a set has, by checksum.
@@ -40,18 +40,14 @@ impl PremadeTasks {
     pub(super) fn of_a_predecessor(names: Vec<String>) -> Self {
         Self { names: names.into_iter().collect(), ..Self::default() }
     }
-
-    pub(super) fn deadline(&self) -> Option<Millis> {
-        self.premade.deadline()
-    }
 }
 
 impl Keeper {
     /// The cluster is there. What was made before, by this keeper or by a killed one, is of no use any more.
     pub(super) fn open_premade(&mut self) {
-        let _ = self.premade.premade.close();
+        let _ = self.premade.core.close();
         self.premade.order = watch::Sender::default();
-        self.premade.premade.open();
+        self.premade.core.open();
         let old: Vec<String> = self.premade.names.iter().cloned().collect();
         old.into_iter().for_each(|schema| self.remove(schema));
     }
@@ -71,7 +67,7 @@ impl Keeper {
             }
             return Handout::default();
         }
-        let mut handout = self.premade.premade.begin(now, id, attempt, &wanted.checksum);
+        let mut handout = self.premade.core.begin(now, id, attempt, &wanted.checksum);
         if let Some(schema) = &handout.schema {
             self.premade.names.remove(schema);
         }
@@ -89,7 +85,7 @@ impl Keeper {
             return tracing::warn!(checksum, own, "migrations that are not what they are said to be");
         }
         tracing::info!(checksum, files = files.len(), "migrations were sent");
-        if self.premade.premade.knows(&checksum) {
+        if self.premade.core.knows(&checksum) {
             self.premade.texts.insert(checksum, files.into());
         }
         self.premake();
@@ -97,12 +93,12 @@ impl Keeper {
 
     pub(super) fn premade_ended(&mut self, client: ClientId, attempt: AttemptId) {
         let now = self.now();
-        self.premade.premade.end(now, client, attempt);
+        self.premade.core.end(now, client, attempt);
     }
 
     pub(super) fn premade_left(&mut self, client: ClientId) {
         let now = self.now();
-        self.premade.premade.leave(now, client);
+        self.premade.core.leave(now, client);
     }
 
     /// Makes what should be there and drops what should not. Does nothing while a test is alone on the cluster.
@@ -116,26 +112,26 @@ impl Keeper {
         if alone {
             return;
         }
-        for schema in self.premade.premade.expired(now) {
+        for schema in self.premade.core.expired(now) {
             self.remove(schema);
         }
         if self.machine.state() != MachineState::Up {
             return;
         }
-        self.premade.premade.dropping(self.drops.count());
+        self.premade.core.dropping(self.drops.in_flight.len());
         let name = || schema::name(SLUG, SystemTime::now());
-        while let Some((checksum, schema)) = self.premade.premade.next(now, name) {
+        while let Some((checksum, schema)) = self.premade.core.next(now, name) {
             self.make(checksum, schema);
         }
     }
 
     fn make(&mut self, checksum: String, schema: String) {
-        let client = self.drops.cleaner().and_then(|cleaner| cleaner.within(&schema).ok());
+        let client = self.drops.cleaner.as_ref().and_then(|cleaner| cleaner.within(&schema).ok());
         let files = self.premade.texts.get(&checksum).cloned();
         self.premade.names.insert(schema.clone());
         let (Some(client), Some(files), true) = (client, files, self.note_premade()) else {
             self.premade.names.remove(&schema);
-            let _ = self.premade.premade.made(self.now(), &schema, PremadeOutcome::Failed);
+            let _ = self.premade.core.made(self.now(), &schema, PremadeOutcome::Failed);
             return;
         };
         let (order, shards) = (self.premade.order.subscribe(), self.premade.shards.get(&checksum).copied());
@@ -152,16 +148,16 @@ impl Keeper {
         if let Some(shards) = shards {
             self.premade.shards.insert(checksum, shards);
         }
-        if self.premade.premade.made(self.now(), &schema, outcome) {
+        if self.premade.core.made(self.now(), &schema, outcome) {
             // Also while a release waits for it, where it is counted already; but not on a server that ends with its
             // data.
-            let awaited = self.drops.is_awaited() && self.supply.lives_on() == Some(true);
-            match self.drops.cleaner() {
+            let awaited = self.drops.then.is_some() && self.supply.lives_on() == Some(true);
+            match &self.drops.cleaner {
                 Some(cleaner) if awaited => cleaner.remove(schema),
                 _ => self.remove(schema),
             }
         } else if outcome == PremadeOutcome::Full {
-            self.drops.count_out(&schema);
+            self.drops.end(&schema);
             self.forget_premade(&schema);
         }
         self.premake();
@@ -179,7 +175,7 @@ impl Keeper {
     /// made counts as being dropped from now on.
     pub(super) fn close_premade(&mut self) {
         self.premade.order.send_replace(MakerOrder::Stop);
-        let (ready, making) = self.premade.premade.close();
+        let (ready, making) = self.premade.core.close();
         match self.supply.lives_on() {
             // What others noted of a cluster that was not here stays.
             None => {}
@@ -188,9 +184,9 @@ impl Keeper {
                 self.note_premade();
             }
             Some(true) => {
-                if let Some(cleaner) = self.drops.cleaner() {
+                if let Some(cleaner) = &self.drops.cleaner {
                     ready.iter().for_each(|schema| cleaner.remove(schema.clone()));
-                    self.drops.count_in(ready.into_iter().chain(making));
+                    self.drops.in_flight.extend(ready.into_iter().chain(making));
                 }
             }
         }

@@ -113,9 +113,9 @@ impl Keeper {
 
     /// Writes the lines that are left, as the last thing that a keeper does.
     pub(super) fn write_reports(&mut self) {
-        let (outcome, detail) = match self.supply.name() {
+        let (outcome, detail) = match &self.supply.resource {
             Some(_) => ("found running", String::new()),
-            None => ("failed", self.supply.failure().map(ToString::to_string).unwrap_or_default()),
+            None => ("failed", self.supply.failure.as_ref().map(ToString::to_string).unwrap_or_default()),
         };
         for report in self.clients.reports.values_mut() {
             if report.outcome.is_empty() {

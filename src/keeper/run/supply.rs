@@ -90,22 +90,18 @@ impl Calls {
 /// The loop's knowledge of the cluster and of the way to it.
 #[derive(Default)]
 pub(super) struct Supply {
-    spec: Option<Spec>,
+    pub(super) spec: Option<Spec>,
     calls: Option<Calls>,
-    resource: Option<Resource>,
+    pub(super) resource: Option<Resource>,
     /// The reason why there is no cluster, for every client that asks.
-    failure: Option<Error>,
+    pub(super) failure: Option<Error>,
     /// The intent could not be written: the call that follows must not be made.
     no_intent: Option<Error>,
-    renew_at: Option<Instant>,
+    pub(super) renew_at: Option<Instant>,
     renewing: bool,
 }
 
 impl Supply {
-    pub(super) fn has_spec(&self) -> bool {
-        self.spec.is_some()
-    }
-
     /// Takes over the settings of a client, as far as the state of the machine allows.
     pub(super) fn adopt(&mut self, spec: &Spec, state: MachineState, inputs: &Inputs) {
         let changed = self.spec.as_ref().is_none_or(|known| known.target != spec.target);
@@ -127,11 +123,6 @@ impl Supply {
         }
     }
 
-    /// Returns the key of the target, once a client has named it.
-    pub(super) fn key(&self) -> Option<String> {
-        self.spec.as_ref().map(|spec| spec.key.clone())
-    }
-
     /// Returns the name of the provider: of the cluster's, or of the first that will be asked.
     pub(super) fn provider(&self) -> Option<String> {
         let wanted = |spec: &Spec| match &spec.target {
@@ -142,15 +133,6 @@ impl Supply {
         };
         let provider = self.resource.as_ref().map(|resource| resource.provider.clone());
         provider.or_else(|| self.spec.as_ref().map(|spec| wanted(spec).to_owned()))
-    }
-
-    /// Returns the name of the cluster, for people.
-    pub(super) fn name(&self) -> Option<&str> {
-        self.resource.as_ref().map(|resource| resource.name.as_str())
-    }
-
-    pub(super) fn failure(&self) -> Option<&Error> {
-        self.failure.as_ref()
     }
 
     /// Returns whether the data of the cluster survives its release; `None` without a cluster, of whose data nothing is
@@ -171,10 +153,6 @@ impl Supply {
         if let Some(calls) = &self.calls {
             calls.provider.afterwards();
         }
-    }
-
-    pub(super) fn renew_at(&self) -> Option<Instant> {
-        self.renew_at
     }
 
     /// Begins to renew the credentials.
@@ -208,7 +186,7 @@ impl Keeper {
     /// Writes a word of the machine into the journal, with what is known of the cluster.
     pub(super) fn write(&mut self, word: Word) {
         let (policy, runners) = (*self.machine.policy(), self.clients.runners());
-        let key = self.supply.key();
+        let key = self.supply.spec.as_ref().map(|spec| spec.key.clone());
         let held = self.supply.resource.as_ref().map(|resource| resource.held.clone());
         let written = self.journal.with(|journal| {
             let change = |record: &mut Record| {
@@ -264,9 +242,11 @@ impl Keeper {
                 return calls.acquire(self.deadline(), intents);
             }
             (Some(error), _) => error,
-            (None, None) => {
-                self.supply.failure.clone().unwrap_or_else(|| Error::new(Kind::Session, "nobody said what to acquire"))
-            }
+            (None, None) => self
+                .supply
+                .failure
+                .clone()
+                .unwrap_or_else(|| Error::new(Kind::Session, "no client named a cluster to acquire")),
         };
         let event = self.not_acquired(NotAcquired { error: failure, maybe_up: false });
         self.events.push_back(event);
