@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use crate::background;
 use crate::error::{Kind, Result};
 use crate::private::RunningTest;
-use crate::query::{Query, Whom};
+use crate::query::{Execution, Executor, Query};
 use crate::sql::{self, Answer, Client, Statement};
 use crate::version::Version;
 
@@ -110,7 +110,7 @@ impl Cluster {
     /// # }
     /// ```
     pub fn query(&self, stmt: impl Into<String>) -> Query {
-        Query::new(Whom::Test(self.clone()), stmt.into())
+        Query::new(self.0.clone(), stmt.into())
     }
 
     /// Executes a statement without arguments; short for `query(stmt).execute()`.
@@ -240,6 +240,27 @@ impl Cluster {
     }
 }
 
+impl Executor for Inner {
+    fn execute(self: Arc<Self>, stmt: Arc<str>, args: Vec<Box<RawValue>>) -> Result<Execution> {
+        // Now: a test that is over is an error at once, and the schema counts as used.
+        self.grant.note_use()?;
+        self.grant.warn_of(&stmt);
+        Ok(Box::pin(async move { self.grant.trace.follow(&stmt, Answer::count, self.client.send(&stmt, &args)).await }))
+    }
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Grant { http_url, schema, version, test, .. } = &self.grant;
+        f.debug_struct("Cluster")
+            .field("test", test)
+            .field("schema", schema)
+            .field("http_url", http_url)
+            .field("server_version", &format_args!("{version}"))
+            .finish_non_exhaustive()
+    }
+}
+
 /// What is to be done on the background thread: one place for the async and the blocking API.
 impl Cluster {
     pub(crate) fn batch_work(&self, text: String) -> Result<impl Future<Output = Result<()>> + Send + use<>> {
@@ -289,13 +310,7 @@ pub(crate) fn bind_rows(stmt: &str, rows: impl IntoIterator<Item = impl Serializ
 
 impl fmt::Debug for Cluster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Grant { http_url, schema, version, test, .. } = self.grant();
-        f.debug_struct("Cluster")
-            .field("test", test)
-            .field("schema", schema)
-            .field("http_url", http_url)
-            .field("server_version", &format_args!("{version}"))
-            .finish_non_exhaustive()
+        self.0.fmt(f)
     }
 }
 

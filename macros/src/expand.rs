@@ -1,7 +1,7 @@
-//! A test without mistakes becomes a `#[test]` that keeps the user's function whole inside.
+//! The expansion of a test without mistakes: a `#[test]` with the user's whole function inside.
 //!
-//! The expansion uses no name that the user could have: every path is absolute, what it binds begins with
-//! `__cratedb_test`, and the only items are the user's own function and its tests.
+//! The expansion uses no name that the user could have. Every path is absolute, its bindings begin with
+//! `__cratedb_test`, and its only items are the user's function and its tests.
 
 use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
@@ -14,7 +14,7 @@ use crate::options::{KeepSchema, Options};
 use crate::parameter::Parameter;
 use crate::returns::Returns;
 
-/// Expands a function that `check` had nothing against.
+/// Expands a function that `check` accepted.
 pub(crate) fn test(function: &Function, options: &Options) -> TokenStream {
     let name = &function.signature.ident;
     if options.versions.is_empty() {
@@ -30,11 +30,11 @@ pub(crate) fn test(function: &Function, options: &Options) -> TokenStream {
     quote!(#kept #(#tests)*)
 }
 
-/// One test of those that a function becomes.
+/// One of the tests that a function becomes.
 struct Variant<'a> {
     name: Ident,
     version: Option<&'a str>,
-    /// The user's function, unless it stands beside the test.
+    /// The user's function, unless it is beside the test.
     inner: Option<TokenStream>,
 }
 
@@ -52,7 +52,7 @@ fn registered(function: &Function, variant: &Variant<'_>, options: &Options) -> 
         _ => Some(&signature.output),
     };
     let Variant { name, inner, .. } = variant;
-    // What `expect` expects is in the function itself.
+    // `expect` belongs to the function, where the lint fires.
     let attributes = attributes.iter().filter(|attribute| inner.is_some() || !ends_in(attribute, &["expect"]));
     let last_step = last_step(&options.krate(), panics, run(function, variant, options, runner));
     quote! {
@@ -65,17 +65,17 @@ fn registered(function: &Function, variant: &Variant<'_>, options: &Options) -> 
     }
 }
 
-/// Attributes that mean the function and not the test.
+/// Attributes that apply to the function rather than to the test.
 const OF_THE_FUNCTION: [&str; 7] = ["cfg", "doc", "allow", "warn", "deny", "forbid", "expect"];
 
-/// Which function of `private` runs the test.
+/// The function of `private` that runs the test.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Runner {
     /// A sync test.
     Sync,
     /// An async test, on a runtime that is made for it.
     Async,
-    /// An async test, on the runtime of an attribute that stands below ours.
+    /// An async test, on the runtime of an attribute below ours.
     Awaited,
 }
 
@@ -93,18 +93,18 @@ impl Runner {
     }
 }
 
-/// The user's function as it was written, but for its attributes, which stay outside.
+/// Returns the user's function as it was written, without its attributes, which stay outside.
 fn inner_function(function: &Function) -> TokenStream {
     let Function { signature, body, .. } = function;
     quote! {
-        // The user may like these lints; a test takes its parameters as the harness makes them.
+        // The user may have turned on these lints, but a test takes its parameters as the harness makes them.
         #[allow(clippy::needless_pass_by_value, clippy::unused_async)]
         #signature #body
     }
 }
 
-/// The same beside the tests that call it, under its own name and with what compilers and readers look for. It is there
-/// where tests are.
+/// Returns the user's function for a place beside the tests that call it, with the attributes that compilers and
+/// readers look for. It exists only where tests are compiled.
 fn kept_function(function: &Function) -> TokenStream {
     let Function { attributes, visibility, signature, body } = function;
     let attributes = attributes.iter().filter(|attribute| ends_in(attribute, &OF_THE_FUNCTION));
@@ -116,7 +116,8 @@ fn kept_function(function: &Function) -> TokenStream {
     }
 }
 
-/// A harness error is a value until here: as a panic, `#[should_panic]` would take it for success.
+/// Turns a harness error, which is a value until here, into a failure. `#[should_panic]` would take a panic for
+/// success.
 fn last_step(krate: &TokenStream, panics: bool, outcome: TokenStream) -> TokenStream {
     if panics {
         quote_spanned!(Span::mixed_site()=> #krate::private::report(#outcome);)
@@ -125,7 +126,7 @@ fn last_step(krate: &TokenStream, panics: bool, outcome: TokenStream) -> TokenSt
     }
 }
 
-/// The call that begins the attempt, runs the function in it and ends it.
+/// Returns the call that begins the attempt, runs the function in it and ends it.
 fn run(function: &Function, variant: &Variant<'_>, options: &Options, runner: Runner) -> TokenStream {
     let krate = options.krate();
     let test = description(function, variant, options);
@@ -139,7 +140,8 @@ fn run(function: &Function, variant: &Variant<'_>, options: &Options, runner: Ru
     }
 }
 
-/// What the harness must know of the test, and what only the user's crate knows of itself. What is as usual is left out.
+/// Returns the facts about the test that the harness needs, some of which only the user's crate knows. Those that have
+/// their usual value are left out.
 fn description(function: &Function, variant: &Variant<'_>, options: &Options) -> TokenStream {
     let (krate, span) = (options.krate(), Span::mixed_site());
     let name = variant.name.unraw().to_string();
@@ -183,7 +185,7 @@ fn description(function: &Function, variant: &Variant<'_>, options: &Options) ->
     }
 }
 
-/// The closure that prepares the schema, makes the parameters and calls the user's function with them.
+/// Returns the closure that prepares the schema, makes the parameters and calls the user's function with them.
 fn body(function: &Function, options: &Options, runner: Runner) -> TokenStream {
     let (span, krate) = (Span::mixed_site(), &options.krate());
     let context = Ident::new("__cratedb_test_context", span);
@@ -199,7 +201,7 @@ fn body(function: &Function, options: &Options, runner: Runner) -> TokenStream {
     let preparations = preparations(options, &context, runner);
     let name = &function.signature.ident;
     let call = quote_spanned!(span=> #name(#(#arguments),*) #awaited);
-    // Code after a call that never returns would be unreachable, and rustc would say so to the user.
+    // Code after a call that never returns would be unreachable, and rustc would warn the user about it.
     let (value, result) = match Returns::new(&function.signature.output) {
         Returns::Never => (quote_spanned!(span=> ()), call),
         _ => (quote_spanned!(span=> _), quote_spanned!(span=> #krate::private::Outcome::Ok(#call))),
@@ -213,7 +215,7 @@ fn body(function: &Function, options: &Options, runner: Runner) -> TokenStream {
     }
 }
 
-/// In this order: what makes the tables, statements, rows.
+/// Returns the preparation of the schema: first the set-up function, then statements, then rows.
 fn preparations(options: &Options, context: &Ident, runner: Runner) -> TokenStream {
     let krate = &options.krate();
     let call = |name: &str, span: Span, arguments: TokenStream| {
@@ -226,7 +228,7 @@ fn preparations(options: &Options, context: &Ident, runner: Runner) -> TokenStre
         Runner::Awaited => ("set_up_awaited", "seed"),
     };
     let setup = options.setup.as_ref().map(|path| {
-        // On the path, which is at fault if it is no set-up.
+        // Its tokens lie on the path, which is at fault if it names no set-up function.
         call(set_up, Span::mixed_site().located_at(path.span()), path.to_token_stream())
     });
     let mut files = options.sql.iter().chain(&options.data).map(|file| file.seed(krate)).peekable();
@@ -237,7 +239,7 @@ fn preparations(options: &Options, context: &Ident, runner: Runner) -> TokenStre
     quote!(#setup #seeded)
 }
 
-/// The closure that tells a value that means failure, without taking it.
+/// Returns the closure that recognises a value that means failure, without consuming it.
 fn failed(function: &Function, krate: &TokenStream) -> TokenStream {
     let span = Span::mixed_site();
     match Returns::new(&function.signature.output) {

@@ -37,7 +37,7 @@ impl Observer {
     }
 
     pub(crate) fn over(stream: UnixStream) -> Result<Self> {
-        super::link::check_peer(user_behind(&stream))?;
+        super::link::check_peer(crate::host::platform::peer_user(&stream))?;
         Ok(Self { stream, decoder: Decoder::default() })
     }
 
@@ -119,22 +119,6 @@ impl Observer {
                 },
             }
         }
-    }
-}
-
-#[cfg(target_os = "linux")]
-fn user_behind(stream: &UnixStream) -> std::io::Result<u32> {
-    Ok(rustix::net::sockopt::socket_peercred(stream)?.uid.as_raw())
-}
-
-#[cfg(not(target_os = "linux"))]
-fn user_behind(stream: &UnixStream) -> std::io::Result<u32> {
-    use std::os::fd::AsRawFd as _;
-    let (mut user, mut group) = (0, 0);
-    // SAFETY: both are written, and nothing else is touched.
-    match unsafe { libc::getpeereid(stream.as_raw_fd(), &raw mut user, &raw mut group) } {
-        0 => Ok(user),
-        _ => Err(std::io::Error::last_os_error()),
     }
 }
 

@@ -5,13 +5,12 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::io::AsyncReadExt as _;
 
 use super::super::{birth, speaker::Speaker};
 use super::{Link, MARGIN};
 use crate::error::{Error, Kind, Result};
-use crate::host::process::Identity;
+use crate::host::platform;
 use crate::session::speaker;
 use crate::sql::Wallet;
 use crate::wait::deadline_in;
@@ -153,7 +152,7 @@ impl Link {
             setups: set_ups,
         })))?;
         let processes = std::iter::once(&self.0.ancestry.own).chain(&self.0.ancestry.runners);
-        let descriptors: Vec<OwnedFd> = processes.map_while(descriptor_of).collect();
+        let descriptors: Vec<OwnedFd> = processes.map_while(|process| platform::handle(process.pid)).collect();
         let complete = descriptors.len() == self.0.ancestry.runners.len() + 1;
         let borrowed: Vec<_> = descriptors.iter().map(OwnedFd::as_fd).filter(|_| complete).collect();
         socket.set_nonblocking(true).map_err(broken)?;
@@ -235,12 +234,6 @@ impl Link {
         // Whoever waits for new credentials asked a keeper that is dead.
         self.0.renewed.notify_waiters();
     }
-}
-
-/// The process as a descriptor, if it is still the one that was meant.
-fn descriptor_of(process: &Identity) -> Option<OwnedFd> {
-    let pid = Pid::from_raw(i32::try_from(process.pid).ok()?)?;
-    pidfd_open(pid, PidfdFlags::empty()).ok()
 }
 
 /// Only this user's keeper: the socket's directory belongs to it, and so must who listens there.
