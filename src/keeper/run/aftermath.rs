@@ -151,9 +151,10 @@ impl Keeper {
             tracing::warn!(text, "aftermath");
         }
         let awaited = self.aftermath.awaited.take();
-        match awaited.and_then(|(client, id)| Some((self.clients.get_mut(client)?, id))) {
-            Some((client, id)) => client.outbox.send(&FromKeeper::Aftermath { id, text }),
-            None => text.into_iter().for_each(|text| drop(self.clients.notify_any(text))),
+        if let Some((client, id)) = awaited.and_then(|(client, id)| Some((self.clients.get_mut(client)?, id))) {
+            client.outbox.send(&FromKeeper::Aftermath { id, text });
+        } else if let Some(text) = text {
+            self.clients.notify_any(text);
         }
     }
 

@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::keeper::machine::{ClientId, MachineState, SessionId};
 use crate::keeper::premade::{Handout, Premade, PremadeOutcome};
 use crate::sql::{self, Client};
-use crate::wire::{AttemptId, MigrationFile, Millis};
+use crate::wire::{AttemptId, MigrationFile};
 use crate::{migrations, schema, seed};
 
 /// Stands in place of a test's name in the names of premade schemas.
