@@ -15,7 +15,7 @@ use crate::background;
 use crate::error::{Kind, Result};
 use crate::private::RunningTest;
 use crate::query::{Execution, Executor, Query};
-use crate::sql::{self, Answer, Client, Statement};
+use crate::sql::{self, Answer, SqlClient, Statement};
 use crate::version::Version;
 
 pub(crate) use grant::{Grant, OnDrop};
@@ -43,7 +43,7 @@ pub(crate) use trace::Trace;
 pub struct Cluster(Arc<Inner>);
 
 struct Inner {
-    client: Client,
+    client: SqlClient,
     grant: Grant,
 }
 
@@ -72,7 +72,7 @@ impl Cluster {
 
     /// The handle of one attempt. Nothing is sent.
     pub(crate) fn new(grant: Grant) -> Result<Self> {
-        let client = Client::new(&grant.http_url, Some(&grant.schema), grant.wallet.clone())?;
+        let client = SqlClient::new(&grant.http_url, Some(&grant.schema), grant.wallet.clone())?;
         Ok(Self(Arc::new(Inner { client, grant })))
     }
 
@@ -81,7 +81,7 @@ impl Cluster {
     }
 
     /// The client, for something that is sent now; an error if the test is over.
-    pub(crate) fn client(&self) -> Result<&Client> {
+    pub(crate) fn client(&self) -> Result<&SqlClient> {
         self.0.grant.note_use()?;
         Ok(&self.0.client)
     }

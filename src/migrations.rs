@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::cluster::Cluster;
 use crate::error::Result;
-use crate::sql::Client;
+use crate::sql::SqlClient;
 use crate::wire::{self, MigrationFile, MigrationSet};
 use crate::{seed, sql};
 
@@ -74,7 +74,7 @@ impl Set {
         Ok(())
     }
 
-    async fn execute(&self, client: &Client) -> Result<()> {
+    async fn execute(&self, client: &SqlClient) -> Result<()> {
         for (name, text) in self.files {
             seed::execute(client, &self.path(name), seed::without_mark(text)).await?;
         }

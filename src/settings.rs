@@ -14,7 +14,7 @@ use crate::target::ClusterAddress;
 #[cfg(feature = "process")]
 use crate::target::Origin;
 use crate::target::{LocalKind, OnExit, Target, UrlTarget};
-use crate::version::Release;
+use crate::version::RequestedVersion;
 use crate::wire::{Named, Policy, Spec};
 
 pub(crate) use self::key::target_of_key;
@@ -30,7 +30,7 @@ pub(crate) enum KeepSchema {
 /// What a test says of the cluster that it needs; it beats the settings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Wanted {
-    pub(crate) version: Option<Release>,
+    pub(crate) version: Option<RequestedVersion>,
     pub(crate) nodes: Option<u32>,
 }
 

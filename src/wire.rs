@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::frame::{
     Decoder, MAX_DESCRIPTORS, MAX_FRAME, encode, receive_with_descriptors, send_with_descriptors,
 };
+pub use self::message::ClusterOutcome;
 pub(crate) use self::message::{
     AttemptId, CutReason, FromClient, FromKeeper, Greeting, Hello, KeeperSnapshot, KnownSetup, MigrationFile,
     MigrationSet, Millis, Mode, Named, Open, PROTOCOL, Phase, Policy, Ready, SessionState, SetupOutcome, Spec, Turn,

@@ -17,6 +17,7 @@ use super::machine::Word;
 use super::unix_seconds;
 use crate::error::{Error, Kind, Result};
 use crate::host::{fnv64, process::Identity};
+use crate::provider::Held;
 use crate::wire::Policy;
 
 /// The bytes of one slot. Two runners and a cluster id take 1 KiB.
@@ -36,7 +37,7 @@ pub(crate) struct Record {
     /// The key in clear, for people who look at the file.
     pub(crate) key: String,
     /// The names, labels and ids that the provider chose or found.
-    pub(crate) held: Option<serde_json::Value>,
+    pub(crate) held: Option<Held>,
     pub(crate) policy: Option<Policy>,
     pub(crate) runners: Vec<Identity>,
     /// Schemas that a release did not wait for.
@@ -349,7 +350,7 @@ mod tests {
         let (_dir, path) = journal();
         let mut journal = Journal::open(&path, "k").unwrap();
         journal.write(|record| record.word = Word::Up).unwrap();
-        let error = journal.write(|record| record.held = Some("x".repeat(SLOT).into())).unwrap_err();
+        let error = journal.write(|record| record.held = Some(Held::Unreadable("x".repeat(SLOT).into()))).unwrap_err();
         assert!(error.to_string().contains("too long"), "{error}");
         assert_eq!(Journal::open(&path, "k").unwrap().record.word, Word::Up);
     }

@@ -8,26 +8,26 @@ use crate::background;
 use crate::cluster::Cluster;
 use crate::error::{Error, Kind};
 use crate::extract::FromCluster;
-use crate::seed::{self, Content, File};
+use crate::seed::{self, Content, SeedFile};
 
 /// A file that the attribute names, with what is in it.
 #[derive(Clone, Copy)]
-pub struct Seed(File);
+pub struct Seed(SeedFile);
 
 impl Seed {
     /// Statements.
     pub const fn sql(path: &'static str, text: &'static str) -> Self {
-        Self(File { path, text, content: Content::Sql })
+        Self(SeedFile { path, text, content: Content::Sql })
     }
 
     /// Rows as JSON objects.
     pub const fn ndjson(path: &'static str, text: &'static str, table: &'static str) -> Self {
-        Self(File { path, text, content: Content::Ndjson(table) })
+        Self(SeedFile { path, text, content: Content::Ndjson(table) })
     }
 
     /// Rows as comma-separated values.
     pub const fn csv(path: &'static str, text: &'static str, table: &'static str) -> Self {
-        Self(File { path, text, content: Content::Csv(table) })
+        Self(SeedFile { path, text, content: Content::Csv(table) })
     }
 }
 
@@ -47,7 +47,7 @@ fn planted(
     files: &[Seed],
 ) -> impl Future<Output = Outcome<()>> + Send + use<> {
     let (cluster, test) = (context.cluster.clone(), context.test.clone());
-    let files: Vec<File> = files.iter().map(|seed| seed.0).collect();
+    let files: Vec<SeedFile> = files.iter().map(|seed| seed.0).collect();
     async move {
         let planted = seed::plant(&cluster, source, &files).await;
         planted.map_err(|error| error.hint(format!("the test `{test}` was not run")))

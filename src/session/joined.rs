@@ -12,7 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::host::Places;
 use crate::host::process;
 use crate::settings::{Settings, Wanted};
-use crate::sql::Client;
+use crate::sql::SqlClient;
 use crate::wire::Ready;
 
 type Slot = Arc<OnceCell<Result<Link>>>;
@@ -58,7 +58,7 @@ async fn join(settings: Settings) -> Result<Link> {
 
 /// How many nodes the cluster has, if it tells.
 async fn nodes(link: &Link, ready: &Ready) -> Option<u32> {
-    let client = Client::new(&ready.http_url, None, link.wallet().ok()?.clone()).ok()?;
+    let client = SqlClient::new(&ready.http_url, None, link.wallet().ok()?.clone()).ok()?;
     let rows: Vec<(u32,)> = client.rows("SELECT count(*) FROM sys.nodes").await.ok()?;
     rows.first().map(|(nodes,)| *nodes)
 }

@@ -7,10 +7,10 @@ use crate::environment::{Sources, http_url, unreadable};
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
 use crate::target::{JvmCache, LocalKind, LocalTarget, Origin, Target};
-use crate::version::Release;
+use crate::version::RequestedVersion;
 
 /// What local servers run unless something says otherwise: the newest release when this crate was released.
-const VERSION: Release = Release { major: 6, minor: 4, patch: Some(3) };
+const VERSION: RequestedVersion = RequestedVersion { major: 6, minor: 4, patch: Some(3) };
 
 pub(super) fn target(
     sources: &Sources,
@@ -66,7 +66,7 @@ fn ignored(sources: &Sources, wanted: Wanted, notes: &mut Vec<String>) {
 }
 
 /// A test that wants a version gets it under the name of the image that is set, too.
-fn image(sources: &Sources, wanted: Option<Release>, version: Release) -> String {
+fn image(sources: &Sources, wanted: Option<RequestedVersion>, version: RequestedVersion) -> String {
     match (sources.get("CRATEDB_TEST_IMAGE"), wanted) {
         (None, _) => format!("crate:{version}"),
         (Some(image), None) => image,
@@ -118,7 +118,7 @@ fn jvm_cache(sources: &Sources) -> Result<JvmCache> {
 }
 
 fn unreadable_version(text: &str) -> crate::error::Error {
-    let accepted = format!("accepted for servers of this machine: {}", Release::FORMS);
+    let accepted = format!("accepted for servers of this machine: {}", RequestedVersion::FORMS);
     crate::environment::unreadable("CRATEDB_VERSION", text)
         .hint(accepted)
         .hint("CRATEDB_TEST_IMAGE names an image with any other tag")

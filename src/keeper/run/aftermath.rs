@@ -10,7 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::keeper::globals::{self, Globals, RestorePlan, RestoreStep, Restored, Thing};
 use crate::keeper::journal::Exclusive;
 use crate::keeper::machine::{ClientId, LookId};
-use crate::sql::Client;
+use crate::sql::SqlClient;
 use crate::user;
 use crate::wire::{AttemptId, FromKeeper};
 
@@ -177,14 +177,14 @@ impl Keeper {
 }
 
 /// Looks at everything that a schema does not isolate and that can be listed, in as many statements at once.
-async fn look(client: &Client) -> Result<Globals> {
+async fn look(client: &SqlClient) -> Result<Globals> {
     let (own, listed, granted) = tokio::join!(cluster(client), things(client), granted(client));
     let (cluster, settings) = own?;
     Ok(Globals { cluster, settings, things: listed?, granted: granted? })
 }
 
 /// Restores what differs from `before`.
-async fn restore(client: &Client, before: &Globals) -> Result<Restored> {
+async fn restore(client: &SqlClient, before: &Globals) -> Result<Restored> {
     let after = look(client).await?;
     let RestorePlan { reset, revokes, drops, lost } = globals::diff(before, &after);
     let mut restored = Restored::default();
@@ -206,7 +206,7 @@ async fn restore(client: &Client, before: &Globals) -> Result<Restored> {
     Ok(restored)
 }
 
-async fn set_back(client: &Client, before: &Globals, reset: &RestoreStep, restored: &mut Restored) -> Result<()> {
+async fn set_back(client: &SqlClient, before: &Globals, reset: &RestoreStep, restored: &mut Restored) -> Result<()> {
     let mut refusals: BTreeMap<String, String> = BTreeMap::new();
     settings_step(client, reset, &mut refusals).await;
     let left = globals::settings_left(before, &now(client).await?);
@@ -227,7 +227,7 @@ async fn set_back(client: &Client, before: &Globals, reset: &RestoreStep, restor
 
 /// Changes all settings at once, or one by one if the server refuses that. It does so twice, since settings that depend
 /// on each other may have to change in another order.
-async fn settings_step(client: &Client, step: &RestoreStep, refusals: &mut BTreeMap<String, String>) {
+async fn settings_step(client: &SqlClient, step: &RestoreStep, refusals: &mut BTreeMap<String, String>) {
     if execute(client, step).await.is_ok() {
         return;
     }
@@ -244,7 +244,7 @@ async fn settings_step(client: &Client, step: &RestoreStep, refusals: &mut BTree
     }
 }
 
-async fn execute(client: &Client, step: &RestoreStep) -> Result<()> {
+async fn execute(client: &SqlClient, step: &RestoreStep) -> Result<()> {
     let outcome = client.send(&step.statement, &[]).await.map(drop);
     match &outcome {
         Ok(()) => tracing::info!(statement = step.statement, "put back"),
@@ -263,18 +263,18 @@ fn told(error: &Error) -> String {
     text.lines().next().unwrap_or_default().to_owned()
 }
 
-async fn now(client: &Client) -> Result<Globals> {
+async fn now(client: &SqlClient) -> Result<Globals> {
     let (cluster, settings) = cluster(client).await?;
     Ok(Globals { cluster, settings, ..Globals::default() })
 }
 
-async fn cluster(client: &Client) -> Result<(String, BTreeMap<String, Value>)> {
+async fn cluster(client: &SqlClient) -> Result<(String, BTreeMap<String, Value>)> {
     let rows = client.rows::<(String, Value)>("SELECT id, settings FROM sys.cluster").await?;
     let (id, settings) = rows.into_iter().next().ok_or_else(|| Error::new(Kind::Session, "`sys.cluster` is empty"))?;
     Ok((id, globals::flatten(&settings)))
 }
 
-async fn things(client: &Client) -> Result<BTreeMap<Thing, BTreeSet<String>>> {
+async fn things(client: &SqlClient) -> Result<BTreeMap<Thing, BTreeSet<String>>> {
     let mut lists = JoinSet::new();
     for kind in Thing::ALL {
         let client = client.clone();
@@ -291,7 +291,7 @@ async fn things(client: &Client) -> Result<BTreeMap<Thing, BTreeSet<String>>> {
     Ok(all)
 }
 
-async fn granted(client: &Client) -> Result<Vec<(String, String)>> {
+async fn granted(client: &SqlClient) -> Result<Vec<(String, String)>> {
     const LIST: &str =
         "SELECT name, granted_roles['role'] FROM sys.users UNION ALL SELECT name, granted_roles['role'] FROM sys.roles";
     let rows = listed(client.rows::<(String, Option<Vec<String>>)>(LIST).await)?.unwrap_or_default();
@@ -358,8 +358,8 @@ mod tests {
         })
     }
 
-    fn client(server: &TestServer) -> Client {
-        Client::new(&server.url(), None, Wallet::new(Credentials::None)).unwrap()
+    fn client(server: &TestServer) -> SqlClient {
+        SqlClient::new(&server.url(), None, Wallet::new(Credentials::None)).unwrap()
     }
 
     fn before(enabled: bool, users: &[&str]) -> Globals {

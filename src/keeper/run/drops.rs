@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use super::{Event, Input, Inputs, Keeper};
 use crate::error::Result;
 use crate::keeper::machine::MachineState;
-use crate::sql::{Client, Wallet, code, quoted};
+use crate::sql::{SqlClient, Wallet, code, quoted};
 use crate::version::{Capabilities, Version};
 use crate::wire::exit;
 use crate::{schema, user};
@@ -177,7 +177,7 @@ impl Keeper {
 /// Drops names on one cluster, in the background and many at once.
 #[derive(Clone)]
 pub(super) struct Cleaner {
-    client: Client,
+    client: SqlClient,
     url: String,
     wallet: Wallet,
     able: Capabilities,
@@ -187,19 +187,19 @@ pub(super) struct Cleaner {
 
 impl Cleaner {
     pub(super) fn new(url: &str, version: Version, wallet: Wallet, inputs: Inputs) -> Result<Self> {
-        let client = Client::new(url, None, wallet.clone())?;
+        let client = SqlClient::new(url, None, wallet.clone())?;
         let (able, permits) = (Capabilities::of(version), Arc::new(Semaphore::new(AT_ONCE)));
         Ok(Self { client, url: url.to_owned(), wallet, able, permits, inputs })
     }
 
     /// Returns the client for statements of the keeper that concern no schema.
-    pub(super) fn client(&self) -> &Client {
+    pub(super) fn client(&self) -> &SqlClient {
         &self.client
     }
 
     /// Returns a client for statements whose names mean what is in `schema`.
-    pub(super) fn within(&self, schema: &str) -> Result<Client> {
-        Client::new(&self.url, Some(schema), self.wallet.clone())
+    pub(super) fn within(&self, schema: &str) -> Result<SqlClient> {
+        SqlClient::new(&self.url, Some(schema), self.wallet.clone())
     }
 
     /// Begins to drop the schema or user of this name. [`Input::Cleaned`] says how it went.
@@ -253,7 +253,7 @@ impl Cleaner {
 }
 
 /// Drops a schema with all that is in it. A schema that was never made is no error.
-pub(crate) async fn drop_schema(client: &Client, able: Capabilities, schema: &str) -> Result<()> {
+pub(crate) async fn drop_schema(client: &SqlClient, able: Capabilities, schema: &str) -> Result<()> {
     let own = quoted(schema);
     if able.drop_schema_cascade {
         client.send(&format!("DROP SCHEMA IF EXISTS {own} CASCADE"), &[]).await?;
@@ -285,7 +285,7 @@ pub(crate) async fn drop_schema(client: &Client, able: Capabilities, schema: &st
 
 /// Drops the functions of a schema. `specific_name` is the name with its types in parentheses, as `DROP FUNCTION` wants
 /// them.
-async fn drop_functions(client: &Client, schema: &str) -> Result<()> {
+async fn drop_functions(client: &SqlClient, schema: &str) -> Result<()> {
     let list = format!(
         "SELECT routine_name, specific_name FROM information_schema.routines WHERE routine_schema = {} AND routine_type = 'FUNCTION'",
         literal(schema)

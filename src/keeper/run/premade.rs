@@ -10,7 +10,7 @@ use super::{Input, Keeper};
 use crate::error::Result;
 use crate::keeper::machine::{ClientId, MachineState, SessionId};
 use crate::keeper::premade::{Handout, Premade, PremadeOutcome};
-use crate::sql::{self, Client};
+use crate::sql::{self, SqlClient};
 use crate::wire::{AttemptId, MigrationFile};
 use crate::{migrations, schema, seed};
 
@@ -214,7 +214,7 @@ enum MakerOrder {
 #[derive(Clone)]
 struct PremadeMaker {
     /// A client whose default schema is the new one.
-    client: Client,
+    client: SqlClient,
     schema: String,
     files: Arc<[MigrationFile]>,
     order: watch::Receiver<MakerOrder>,
@@ -297,7 +297,7 @@ mod tests {
 
     fn maker(server: &TestServer, texts: &[&str]) -> (PremadeMaker, watch::Sender<MakerOrder>) {
         let (sender, order) = watch::channel(MakerOrder::Go);
-        let client = Client::new(&server.url(), Some("s"), Wallet::new(Credentials::None)).unwrap();
+        let client = SqlClient::new(&server.url(), Some("s"), Wallet::new(Credentials::None)).unwrap();
         let files = texts.iter().map(|text| MigrationFile { name: String::new(), text: (*text).to_owned() }).collect();
         (PremadeMaker { client, schema: "s".into(), files, order, shards: None }, sender)
     }

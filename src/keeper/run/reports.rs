@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::{Keeper, MachineState};
 use crate::keeper::machine::SessionId;
 use crate::keeper::unix_millis;
-use crate::wire::FromKeeper;
+use crate::wire::{ClusterOutcome, FromKeeper};
 
 /// The line of one session.
 #[derive(Debug, Default, Serialize)]
@@ -35,7 +35,7 @@ pub(in crate::keeper) struct Report {
     released_at_ms: Option<u64>,
     /// The fate of the cluster: `suspended`, `removed`, `deleted`, `left`, `found running`, `failed`, `owed`; where the
     /// session was not the last one `shared`, and `warm` where the cluster waits for the next one.
-    outcome: String,
+    outcome: Option<ClusterOutcome>,
     /// More about the outcome, for people.
     detail: String,
     /// True once people were told which cluster it is.
@@ -79,8 +79,8 @@ impl Keeper {
             return;
         }
         let outcome = match self.machine.state() {
-            MachineState::Warm { .. } => "warm",
-            MachineState::Up if self.clients.sessions().next().is_some() => "shared",
+            MachineState::Warm { .. } => ClusterOutcome::Warm,
+            MachineState::Up if self.clients.sessions().next().is_some() => ClusterOutcome::Shared,
             // What becomes of the cluster now is what became of this session.
             _ => return,
         };
@@ -89,17 +89,17 @@ impl Keeper {
         }
     }
 
-    fn report(&mut self, session: SessionId, outcome: &str) {
+    fn report(&mut self, session: SessionId, outcome: ClusterOutcome) {
         if let Some(mut report) = self.clients.reports.remove(&session) {
-            report.outcome = outcome.to_owned();
+            report.outcome = Some(outcome);
             report.write();
         }
     }
 
     /// Reports how a release ended, for all whose session is over, and to observers that watch.
-    pub(super) fn report_release(&mut self, outcome: &str, detail: &str, ok: bool) {
+    pub(super) fn report_release(&mut self, outcome: ClusterOutcome, detail: &str, ok: bool) {
         for report in self.clients.reports.values_mut() {
-            (report.outcome, report.detail) = (outcome.to_owned(), detail.to_owned());
+            (report.outcome, report.detail) = (Some(outcome), detail.to_owned());
             report.released_at_ms = ok.then(unix_millis);
         }
         if ok {
@@ -108,18 +108,18 @@ impl Keeper {
                 self.clients.reports.keys().filter(|id| !self.machine.has(**id)).copied().collect();
             over.into_iter().for_each(|session| self.report(session, outcome));
         }
-        self.tell_watching(&FromKeeper::Released { outcome: outcome.to_owned(), detail: detail.to_owned() });
+        self.tell_watching(&FromKeeper::Released { outcome, detail: detail.to_owned() });
     }
 
     /// Writes the lines that are left, as the last thing that a keeper does.
     pub(super) fn write_reports(&mut self) {
         let (outcome, detail) = match &self.supply.resource {
-            Some(_) => ("found running", String::new()),
-            None => ("failed", self.supply.failure.as_ref().map(ToString::to_string).unwrap_or_default()),
+            Some(_) => (ClusterOutcome::FoundRunning, String::new()),
+            None => (ClusterOutcome::Failed, self.supply.failure.as_ref().map(ToString::to_string).unwrap_or_default()),
         };
         for report in self.clients.reports.values_mut() {
-            if report.outcome.is_empty() {
-                (report.outcome, report.detail) = (outcome.into(), detail.clone());
+            if report.outcome.is_none() {
+                (report.outcome, report.detail) = (Some(outcome), detail.clone());
             }
             report.write();
         }

@@ -11,10 +11,10 @@ use super::{Input, Inputs, Keeper};
 use crate::error::{Error, Kind, Result};
 use crate::keeper::machine::{ClientId, Event, MachineState, Word};
 use crate::keeper::{Record, unix_millis, unix_seconds};
-use crate::provider::{Intents, NotAcquired, Ours, Progress, Provider, Released, Resource};
+use crate::provider::{Held, Intents, NotAcquired, Ours, Progress, Provider, Released, Resource};
 use crate::sql::{Credentials, Renewer, Wallet};
 use crate::target::{OnExit, Target};
-use crate::wire::{FromKeeper, Ready, Spec};
+use crate::wire::{ClusterOutcome, FromKeeper, Ready, Spec};
 
 /// The outcome of a call of the provider.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl Calls {
         });
     }
 
-    fn recover(&self, held: serde_json::Value, deadline: Instant) {
+    fn recover(&self, held: Held, deadline: Instant) {
         let (provider, progress) = (self.provider.clone(), self.progress());
         self.inputs.spawn(async move {
             let outcome = provider.recover(&held, deadline, &progress).await;
@@ -54,7 +54,7 @@ impl Calls {
         });
     }
 
-    fn release(&self, held: serde_json::Value, on_exit: OnExit) {
+    fn release(&self, held: Held, on_exit: OnExit) {
         let (provider, progress) = (self.provider.clone(), self.progress());
         self.inputs.spawn(async move {
             Input::Call(CallOutcome::Released(provider.release(&held, on_exit, &progress).await))
@@ -209,7 +209,7 @@ impl Keeper {
         }
     }
 
-    fn held(&self) -> Option<serde_json::Value> {
+    fn held(&self) -> Option<Held> {
         let resource = self.supply.resource.as_ref().map(|resource| resource.held.clone());
         resource.or_else(|| self.journal.read(|record| record.held.clone()))
     }
@@ -235,9 +235,8 @@ impl Keeper {
         let failure = match (self.supply.no_intent.take(), &self.supply.calls) {
             (None, Some(calls)) => {
                 let journal = self.journal.clone();
-                let write = move |held: serde_json::Value| {
-                    journal.with(|journal| journal.write_synced(|record| record.held = Some(held)))
-                };
+                let write =
+                    move |held: Held| journal.with(|journal| journal.write_synced(|record| record.held = Some(held)));
                 let intents = Intents::new(Arc::new(write)).kept_in(self.files.journal.clone());
                 return calls.acquire(self.deadline(), intents);
             }
@@ -363,13 +362,13 @@ impl Keeper {
 
     fn released(&mut self, outcome: Result<Released>) -> Event {
         let (word, detail) = match &outcome {
-            Ok(Released::Suspended) => ("suspended", String::new()),
-            Ok(Released::Removed) => ("removed", String::new()),
-            Ok(Released::Deleted) => ("deleted", String::new()),
-            Ok(Released::Left(line)) => ("left", line.clone()),
-            Err(error) => ("owed", error.to_string()),
+            Ok(Released::Suspended) => (ClusterOutcome::Suspended, String::new()),
+            Ok(Released::Removed) => (ClusterOutcome::Removed, String::new()),
+            Ok(Released::Deleted) => (ClusterOutcome::Deleted, String::new()),
+            Ok(Released::Left(line)) => (ClusterOutcome::Left, line.clone()),
+            Err(error) => (ClusterOutcome::Owed, error.to_string()),
         };
-        tracing::info!(outcome = word, detail, "released");
+        tracing::info!(outcome = %word, detail, "released");
         self.report_release(word, &detail, outcome.is_ok());
         if outcome.is_ok() {
             // With what came since the request.

@@ -1,0 +1,133 @@
+//! The connection to a cluster's SQL: its address and its credentials.
+
+use std::sync::PoisonError;
+use std::time::Instant;
+
+use serde_json::value::RawValue;
+
+use super::{ManagedCluster, ManagedInner};
+use crate::cloud::lifecycle::{Hooks as _, named};
+use crate::cloud::model::ClusterInfo;
+use crate::cloud::token::{ClusterToken, token};
+use crate::error::{Error, Result};
+use crate::probe::{self, Readiness};
+use crate::sql::{Answer, Credentials, SqlClient, Wallet};
+
+/// A client for a cluster's SQL and the token that it uses.
+#[derive(Clone)]
+pub(super) struct Connection {
+    pub(super) client: SqlClient,
+    /// None for a server that the account does not have.
+    token: Option<ClusterToken>,
+}
+
+impl ManagedCluster {
+    /// Returns a client for the harness's own statements. Call it on the background thread.
+    #[cfg(feature = "harness")]
+    pub(crate) async fn sql_client(&self) -> Result<SqlClient> {
+        Ok(self.0.connect().await?.client)
+    }
+
+    /// Executes one statement. Call it on the background thread.
+    pub(crate) async fn send(&self, stmt: &str, args: &[Box<RawValue>]) -> Result<Answer> {
+        let connection = self.0.connect().await?;
+        match connection.client.send(stmt, args).await {
+            Err(error) if is_nobody_there(&error) => Err(self.0.explained(error).await),
+            answer => answer,
+        }
+    }
+}
+
+impl ManagedInner {
+    /// Returns a connection whose token is good for some time.
+    pub(super) async fn connect(&self) -> Result<Connection> {
+        let known = self.connection.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(connection) = known {
+            let Some(token) = &connection.token else { return Ok(connection) };
+            match token.renew_in_time().await {
+                // The cluster was deleted, and perhaps created again under its name.
+                Err(error) if error.status() == Some(404) => self.forget_connection(),
+                renewed => return renewed.map(|()| connection),
+            }
+        }
+        let connection = self.find_connection().await?;
+        if let Some(token) = &connection.token {
+            token.renew_in_time().await?;
+        }
+        *self.connection.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection.clone());
+        Ok(connection)
+    }
+
+    async fn find_connection(&self) -> Result<Connection> {
+        let Some(server) = &self.server else {
+            return self.connection_to(&self.lifecycle.look().await?);
+        };
+        if self.lifecycle.client.missing().is_none() {
+            match self.lifecycle.look().await {
+                // The token goes to the address that the service reports, not to the one that was given.
+                Ok(cluster) => return self.connection_to(&cluster),
+                Err(error) if error.is_not_found() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let credentials = match (&server.username, &server.password) {
+            (Some(username), password) => {
+                Credentials::Basic { username: username.clone(), password: password.clone().unwrap_or_default() }
+            }
+            (None, _) => Credentials::None,
+        };
+        Ok(Connection { client: SqlClient::new(&server.url, None, Wallet::new(credentials))?, token: None })
+    }
+
+    fn connection_to(&self, cluster: &ClusterInfo) -> Result<Connection> {
+        let token = token(&self.lifecycle.client, &cluster.id);
+        let client = SqlClient::new(self.lifecycle.http_url(cluster)?, None, token.wallet().clone())?;
+        Ok(Connection { client, token: Some(token) })
+    }
+
+    pub(super) fn forget_connection(&self) {
+        *self.connection.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Waits until a running cluster answers SQL. Its host name and its load balancer may need longer than its
+    /// operation.
+    pub(super) async fn until_it_answers(&self, cluster: &ClusterInfo, deadline: Instant) -> Result<()> {
+        let connection = self.connection_to(cluster)?;
+        let token = token(&self.lifecycle.client, &cluster.id);
+        token.renew_in_time().await?;
+        let url = self.lifecycle.http_url(cluster)?;
+        let patience = Readiness::StartingForOne;
+        let answers = probe::answers_sql(url, token.wallet(), patience, deadline, |text| self.step(text)).await;
+        answers.map_err(|error| error.hint(format!("{} is running, says CrateDB Cloud", named(cluster))))?;
+        *self.connection.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
+        Ok(())
+    }
+
+    /// Adds to an error why the cluster does not answer, if CrateDB Cloud knows.
+    async fn explained(&self, error: Error) -> Error {
+        if self.lifecycle.client.missing().is_some() {
+            return error;
+        }
+        match self.lifecycle.look().await {
+            Ok(cluster) => match cluster.busy() {
+                Some(kind) => {
+                    error.hint(format!("{} is busy with operation {kind}: `start` waits for it", named(&cluster)))
+                }
+                None if cluster.suspended => {
+                    error.hint(format!("{} is suspended: `start` resumes it", named(&cluster)))
+                }
+                None => error,
+            },
+            Err(look) if look.is_not_found() => {
+                self.forget_connection();
+                error.hint(look.first_line())
+            }
+            Err(_) => error,
+        }
+    }
+}
+
+/// Reports whether the answer did not come from CrateDB.
+fn is_nobody_there(error: &Error) -> bool {
+    error.code().is_none() && (error.is_transport() || matches!(error.status(), Some(404 | 502..=504)))
+}
