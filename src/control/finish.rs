@@ -12,7 +12,7 @@ use crate::host::process::Identity;
 use crate::keeper::{Journal, Left, Word};
 use crate::session::{Heard, Observer};
 use crate::wait::deadline_in;
-use crate::wire::{ClusterOutcome, FromKeeper, Phase, Snapshot};
+use crate::wire::{ClusterOutcome, FromKeeper, KeeperSnapshot, Phase};
 
 /// The result of ending the sessions of one key.
 #[derive(Clone, Debug, Serialize)]
@@ -164,7 +164,7 @@ pub(super) fn await_end(observer: &mut Observer, files: &KeyFiles, wait: Duratio
 }
 
 /// Returns the outcome for a keeper that does not release the cluster: it is kept warm, or held by others.
-fn settled(snapshot: &Snapshot) -> Option<(ClusterOutcome, String)> {
+fn settled(snapshot: &KeeperSnapshot) -> Option<(ClusterOutcome, String)> {
     let alive = snapshot.sessions.iter().any(|session| !session.over);
     match snapshot.phase {
         Phase::Warm => Some((ClusterOutcome::Warm, "kept for the next run (CRATEDB_TEST_KEEP_WARM)".to_owned())),

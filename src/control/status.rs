@@ -14,7 +14,7 @@ use crate::keeper::{Journal, Left, Record, Word};
 use crate::session::Observer;
 use crate::settings::Settings;
 use crate::target::OnExit;
-use crate::wire::{Mode, Phase, Policy, SessionState, Snapshot, Turn};
+use crate::wire::{KeeperSnapshot, Mode, Phase, Policy, SessionState, Turn};
 
 /// The state of one key, which stands for a cluster as settings name it.
 #[derive(Clone, Debug, Serialize)]
@@ -171,7 +171,7 @@ pub(super) struct Lying {
     pub(super) left: Result<Left>,
     /// The process that holds the lifetime lock.
     pub(super) keeper: Option<u32>,
-    snapshot: Result<Option<Snapshot>>,
+    snapshot: Result<Option<KeeperSnapshot>>,
 }
 
 /// Reads the state of every key in the state directory.
@@ -344,7 +344,7 @@ fn named(record: &Record) -> Option<String> {
 
 impl KeyStatus {
     /// Replaces the state from the journal by the keeper's, which is newer.
-    fn live(&mut self, snapshot: &Snapshot) {
+    fn live(&mut self, snapshot: &KeeperSnapshot) {
         self.answers = true;
         self.keeper = self.keeper.filter(|pid| *pid != 0).or(Some(snapshot.pid));
         if let Some(provider) = &snapshot.provider {
@@ -360,7 +360,7 @@ impl KeyStatus {
     }
 }
 
-fn phase(snapshot: &Snapshot) -> String {
+fn phase(snapshot: &KeeperSnapshot) -> String {
     let words = match snapshot.phase {
         Phase::Starting => "its keeper has just begun",
         Phase::Looking => "looking at what a killed keeper left",

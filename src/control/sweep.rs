@@ -233,7 +233,7 @@ fn greet(client: &UnixStream, spec: Spec) -> Result<()> {
         open: Vec::new(),
         binary: "sweep".to_owned(),
         session: None,
-        set_ups: Vec::new(),
+        setups: Vec::new(),
     }));
     let frame = encode(&hello)?;
     let mut client = client;

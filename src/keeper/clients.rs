@@ -1,67 +1,71 @@
-//! Who is connected, and under which numbers the machine knows runs and runners.
+//! The clients that are connected, and the numbers under which the machine knows their sessions and runners.
 
 use std::collections::{BTreeMap, HashMap};
 use std::os::fd::OwnedFd;
 
 use super::connection::Outbox;
 use super::machine::{ClientId, Join, Machine, RunnerId, SessionId};
-use super::report::Report;
-use super::watch;
+use super::run::Report;
+use super::{unix_seconds, watch};
 use crate::host::process::Identity;
-use crate::wire::{AttemptId, Mode};
-use crate::wire::{FromKeeper, Hello, Named, Open};
+use crate::wire::{AttemptId, FromKeeper, Hello, Named, Open};
 
-/// Names of sessions that are over: whoever asks for one wants to know what became of its cluster.
+/// The number of sessions that are over whose names are remembered: a client that asks for one wants to know what
+/// became of its cluster.
 const REMEMBERED: usize = 64;
 
 #[derive(Debug)]
-pub(super) struct Client {
+pub(super) struct ConnectedClient {
     pub(super) outbox: Outbox,
     pub(super) session: SessionId,
     pub(super) process: Identity,
     pub(super) ready: bool,
     /// Granted or waiting.
-    pub(super) attempts: BTreeMap<AttemptId, Asked>,
+    pub(super) attempts: BTreeMap<AttemptId, ClientAttempt>,
 }
 
-/// An attempt that somebody asked for.
+/// An attempt for which a client wants, or has, a turn.
 #[derive(Debug)]
-pub(super) struct Asked {
+pub(super) struct ClientAttempt {
     pub(super) open: Open,
     pub(super) granted: bool,
-    /// Its schema was made ahead, so that there is something to drop.
-    pub(super) prepared: bool,
-    /// Unix seconds, of the question or of the grant.
+    /// Its schema is a premade one, so that there is something to drop.
+    pub(super) premade: bool,
+    /// When the client asked, or when the attempt was granted; Unix seconds.
     pub(super) since: i64,
 }
 
-impl Asked {
+impl ClientAttempt {
     pub(super) fn new(open: Open, granted: bool) -> Self {
-        Self { open, granted, prepared: false, since: now() }
+        Self { open, granted, premade: false, since: unix_seconds() }
     }
 
-    pub(super) fn grant(&mut self) {
-        (self.granted, self.since) = (true, now());
+    /// Notes the grant, with a premade schema that takes the place of the client's own.
+    pub(super) fn grant(&mut self, premade: Option<String>) {
+        (self.granted, self.since) = (true, unix_seconds());
+        if let Some(schema) = premade {
+            (self.open.schema, self.premade) = (schema, true);
+        }
     }
 }
 
-/// A process whose death somebody has to wait for.
+/// A process whose death the keeper waits for.
 pub(super) struct Watch<T> {
     pub(super) of: T,
     pub(super) process: Identity,
     pub(super) descriptor: Option<OwnedFd>,
 }
 
-/// What people want to know of a session.
-#[derive(Debug)]
-pub(super) struct About {
+/// The facts of a session that people want to know.
+#[derive(Debug, Default)]
+pub(super) struct SessionFacts {
     pub(super) explicit: Option<Named>,
     pub(super) runners: BTreeMap<RunnerId, Identity>,
     /// Unix seconds.
     pub(super) since: i64,
 }
 
-/// What a session is recognised by.
+/// The sign by which a session is recognised.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Sign {
     /// Its outermost runner: a test that runs `cargo test` is part of its own run.
@@ -71,28 +75,28 @@ enum Sign {
 
 #[derive(Debug, Default)]
 pub(super) struct Clients {
-    connected: BTreeMap<ClientId, Client>,
+    connected: BTreeMap<ClientId, ConnectedClient>,
     runners: HashMap<Identity, RunnerId>,
-    sessions: HashMap<Sign, SessionId>,
+    numbers: HashMap<Sign, SessionId>,
     last_session: u64,
-    about: BTreeMap<SessionId, About>,
+    sessions: BTreeMap<SessionId, SessionFacts>,
     pub(super) reports: BTreeMap<SessionId, Report>,
     /// Names of explicit sessions that are over.
     ended: Vec<String>,
 }
 
-/// What a hello comes to.
+/// The consequences of a hello.
 pub(super) struct Joined {
     pub(super) join: Join,
     pub(super) own: Watch<ClientId>,
-    /// Processes that are watched from now on.
+    /// Runners that are watched from now on.
     pub(super) runners: Vec<Watch<RunnerId>>,
-    /// The first of its session.
+    /// The client is the first of its session.
     pub(super) first: bool,
 }
 
 impl Clients {
-    /// Takes a client in. What the machine has to know, and which processes are watched from now on.
+    /// Takes a client in. Returns what the machine has to know, and which processes are watched from now on.
     pub(super) fn join(
         &mut self,
         id: ClientId,
@@ -101,7 +105,7 @@ impl Clients {
         outbox: Outbox,
         machine: &Machine,
     ) -> Joined {
-        // Without one for each, the system has none.
+        // Unless there is one for each process, the system has none.
         let complete = descriptors.len() == hello.runners.len() + 1;
         let mut descriptors = if complete { descriptors } else { Vec::new() }.into_iter();
         let own = Watch { of: id, process: hello.own.clone(), descriptor: descriptors.next() };
@@ -119,9 +123,10 @@ impl Clients {
         }
         let session = self.session_of(hello, machine);
         let first = self.enter(session, hello, &runners);
-        let open: Vec<(AttemptId, Mode)> = hello.open.iter().map(|open| (open.id, open.mode)).collect();
-        let attempts = hello.open.iter().map(|open| (open.id, Asked::new(open.clone(), true))).collect();
-        self.connected.insert(id, Client { outbox, session, process: hello.own.clone(), ready: false, attempts });
+        let open = hello.open.iter().map(|open| (open.id, open.mode)).collect();
+        let attempts = hello.open.iter().map(|open| (open.id, ClientAttempt::new(open.clone(), true))).collect();
+        let client = ConnectedClient { outbox, session, process: hello.own.clone(), ready: false, attempts };
+        self.connected.insert(id, client);
         let explicit = hello.session.as_ref().map(|named| named.idle);
         let join = Join { session, runners, policy: hello.spec.policy, orphan: hello.orphan, open, explicit };
         Joined { join, own, runners: watches, first }
@@ -132,27 +137,24 @@ impl Clients {
             Some(named) => Sign::Name(named.name.clone()),
             None => Sign::Runner(hello.runners.last().unwrap_or(&hello.own).clone()),
         };
-        let known = self.sessions.get(&sign).copied();
+        let known = self.numbers.get(&sign).copied();
         // A name means another session after the end of the one before.
         let known = known.filter(|id| hello.session.is_none() || machine.takes(*id, !hello.runners.is_empty()));
         known.unwrap_or_else(|| {
             self.last_session += 1;
             let id = SessionId(self.last_session);
-            self.sessions.insert(sign, id);
+            self.numbers.insert(sign, id);
             id
         })
     }
 
-    /// Notes what a newcomer says of its session; whether it is the first one.
+    /// Notes what a client says of its session. Returns true if it is the first one.
     fn enter(&mut self, session: SessionId, hello: &Hello, runners: &[(RunnerId, bool)]) -> bool {
-        let first = !self.about.contains_key(&session);
-        let about = self.about.entry(session).or_insert_with(|| About {
-            explicit: None,
-            runners: BTreeMap::new(),
-            since: now(),
-        });
-        about.explicit.clone_from(&hello.session);
-        about.runners.extend(runners.iter().map(|(id, _)| *id).zip(hello.runners.iter().cloned()));
+        let first = !self.sessions.contains_key(&session);
+        let new = || SessionFacts { since: unix_seconds(), ..SessionFacts::default() };
+        let facts = self.sessions.entry(session).or_insert_with(new);
+        facts.explicit.clone_from(&hello.session);
+        facts.runners.extend(runners.iter().map(|(id, _)| *id).zip(hello.runners.iter().cloned()));
         let name = hello.session.as_ref().map(|named| named.name.clone());
         let path = hello.spec.report.clone();
         let report = self.reports.entry(session).or_insert_with(|| Report::new(session.0, name, path));
@@ -160,11 +162,11 @@ impl Clients {
         first
     }
 
-    pub(super) fn get_mut(&mut self, id: ClientId) -> Option<&mut Client> {
+    pub(super) fn get_mut(&mut self, id: ClientId) -> Option<&mut ConnectedClient> {
         self.connected.get_mut(&id)
     }
 
-    pub(super) fn remove(&mut self, id: ClientId) -> Option<Client> {
+    pub(super) fn remove(&mut self, id: ClientId) -> Option<ConnectedClient> {
         self.connected.remove(&id)
     }
 
@@ -178,56 +180,59 @@ impl Clients {
         }
     }
 
-    /// To everybody who has the cluster.
+    /// Tells people something through one client.
+    pub(super) fn notify(&self, id: ClientId, text: impl Into<String>) {
+        self.send(id, &FromKeeper::Notice { text: text.into() });
+    }
+
+    /// Tells people something that concerns all clients, through any one of them. Returns false if there is none.
+    pub(super) fn notify_any(&self, text: String) -> bool {
+        let any = self.connected.values().next();
+        any.inspect(|client| client.outbox.send(&FromKeeper::Notice { text })).is_some()
+    }
+
+    /// Sends a message to every client that has the cluster.
     pub(super) fn broadcast(&self, message: &FromKeeper) {
         for client in self.connected.values().filter(|client| client.ready) {
             client.outbox.send(message);
         }
     }
 
-    /// Any client, for what concerns all.
-    pub(super) fn anybody(&self) -> Option<&Client> {
-        self.connected.values().next()
-    }
-
-    pub(super) fn of_session(&self, session: SessionId) -> impl Iterator<Item = &Client> {
+    pub(super) fn of_session(&self, session: SessionId) -> impl Iterator<Item = &ConnectedClient> {
         self.connected.values().filter(move |client| client.session == session)
     }
 
-    pub(super) fn sessions(&self) -> impl Iterator<Item = (SessionId, &About)> {
-        self.about.iter().map(|(id, about)| (*id, about))
+    pub(super) fn sessions(&self) -> impl Iterator<Item = (SessionId, &SessionFacts)> {
+        self.sessions.iter().map(|(id, facts)| (*id, facts))
     }
 
-    /// Forgets that a process holds an explicit session; its number.
+    /// Forgets that a process holds an explicit session. Returns the number of the process, if it held it.
     pub(super) fn let_go(&mut self, session: SessionId, holder: &Identity) -> Option<RunnerId> {
         let runner = *self.runners.get(holder)?;
-        self.about.get_mut(&session)?.runners.remove(&runner).map(|_| runner)
+        self.sessions.get_mut(&session)?.runners.remove(&runner).map(|_| runner)
     }
 
-    /// Whether anybody ever held an explicit session, as far as is known.
+    /// Returns whether any process ever held an explicit session, as far as is known.
     pub(super) fn had_holders(&self, session: SessionId) -> bool {
-        self.about.get(&session).is_some_and(|about| !about.runners.is_empty())
+        self.sessions.get(&session).is_some_and(|facts| !facts.runners.is_empty())
     }
 
-    /// The explicit session to which a client belongs.
+    /// Returns the explicit session to which a client belongs.
     pub(super) fn explicit(&self, client: ClientId) -> Option<&Named> {
-        self.about.get(&self.connected.get(&client)?.session)?.explicit.as_ref()
+        self.sessions.get(&self.connected.get(&client)?.session)?.explicit.as_ref()
     }
 
-    /// What a name means now.
+    /// Returns the session that a name means now.
     pub(super) fn named(&self, name: &str) -> Option<SessionId> {
-        self.sessions.get(&Sign::Name(name.to_owned())).copied()
+        self.numbers.get(&Sign::Name(name.to_owned())).copied()
     }
 
-    /// Forgets what is over; whose numbers these were.
+    /// Forgets the sessions that are over, and returns them.
     pub(super) fn forget_ended(&mut self, machine: &Machine) -> Vec<SessionId> {
-        let ended: Vec<SessionId> = self.about.keys().filter(|id| !machine.has(**id)).copied().collect();
-        for id in &ended {
-            let about = self.about.remove(id);
-            if let Some(named) = about.and_then(|about| about.explicit) {
-                self.ended.retain(|name| *name != named.name);
-                self.ended.push(named.name);
-            }
+        let ended: Vec<SessionId> = self.sessions.keys().filter(|id| !machine.has(**id)).copied().collect();
+        for named in ended.iter().filter_map(|id| self.sessions.remove(id)?.explicit) {
+            self.ended.retain(|name| *name != named.name);
+            self.ended.push(named.name);
         }
         self.ended.drain(..self.ended.len().saturating_sub(REMEMBERED));
         ended
@@ -237,13 +242,13 @@ impl Clients {
         &self.ended
     }
 
-    /// Whether one of these processes is a runner that lives.
+    /// Returns whether one of these processes is a runner that lives.
     pub(super) fn runs_under(&self, processes: &[Identity], machine: &Machine) -> bool {
-        let known = processes.iter().filter_map(|process| self.runners.get(process));
-        known.into_iter().any(|runner| machine.runs(*runner))
+        let mut known = processes.iter().filter_map(|process| self.runners.get(process));
+        known.any(|runner| machine.runs(*runner))
     }
 
-    /// Who runs: the tests that hold the cluster, for an error.
+    /// Describes the tests that hold the cluster, for an error.
     pub(super) fn describe(&self, holders: &[(ClientId, AttemptId)]) -> String {
         let one = |(client, attempt): &(ClientId, AttemptId)| {
             let client = self.connected.get(client)?;
@@ -255,13 +260,9 @@ impl Clients {
         format!("{}{more}", names.join(", "))
     }
 
-    /// The runners, for the journal.
+    /// Returns the runners, for the journal.
     pub(super) fn runners(&self) -> Vec<Identity> {
-        // More than a few are for display only.
+        // They are for display only, so a few suffice.
         self.runners.keys().take(16).cloned().collect()
     }
-}
-
-fn now() -> i64 {
-    time::OffsetDateTime::now_utc().unix_timestamp()
 }

@@ -1,6 +1,6 @@
-//! What a schema does not isolate: what there was before an exclusive attempt, what there is after it, and what puts it back.
+//! The state of a cluster that a schema does not isolate, and the plan that restores it after an exclusive attempt.
 //!
-//! Pure: `restorer` asks the server and executes the plan.
+//! Pure: `run/aftermath.rs` asks the server and executes the plan.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -14,21 +14,22 @@ use crate::user;
 #[cfg(test)]
 mod tests;
 
-/// Everything outside schemas that can be listed and put back. No secrets: of a user or a repository only the name.
+/// Everything outside schemas that can be listed and restored. It has no secrets: of users and repositories only the
+/// names.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Globals {
-    /// The server's own id: what was seen of one cluster says nothing about another.
+    /// The cluster's own id: a look at one cluster says nothing about another.
     pub(crate) cluster: String,
     /// Effective values by full name.
     pub(crate) settings: BTreeMap<String, Value>,
-    /// By kind; a kind that the server does not list, or not for us, is missing and left alone.
+    /// Names by kind. A kind that the server does not list, or not for the keeper's user, is missing and left alone.
     pub(crate) things: BTreeMap<Thing, BTreeSet<String>>,
-    /// Roles and who has them. Needed of the present only.
+    /// Roles, each with a user or role that has it. Only the present ones are needed.
     #[serde(skip)]
     pub(crate) granted: Vec<(String, String)>,
 }
 
-/// What is made and dropped by name, in the order in which it can be dropped.
+/// The kinds of things that are made and dropped by name, in the order in which they can be dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Thing {
@@ -43,24 +44,18 @@ pub(crate) enum Thing {
 }
 
 impl Thing {
-    pub(crate) const ALL: [Self; 8] = [
-        Self::Subscription,
-        Self::Publication,
-        Self::ForeignServer,
-        Self::Analyzer,
-        Self::Repository,
-        Self::BlobTable,
-        Self::User,
-        Self::Role,
-    ];
+    pub(crate) const ALL: [Self; 8] = {
+        use Thing::{Analyzer, BlobTable, ForeignServer, Publication, Repository, Role, Subscription, User};
+        [Subscription, Publication, ForeignServer, Analyzer, Repository, BlobTable, User, Role]
+    };
 
-    /// The statement that lists the names.
+    /// Returns the statement that lists the names.
     pub(crate) fn list(self) -> &'static str {
         match self {
             Self::Subscription => "SELECT subname FROM pg_catalog.pg_subscription",
             Self::Publication => "SELECT pubname FROM pg_catalog.pg_publication",
             Self::ForeignServer => "SELECT foreign_server_name FROM information_schema.foreign_servers",
-            // Those that are built in have no definition.
+            // Built-in ones have no definition.
             Self::Analyzer => {
                 "SELECT routine_name FROM information_schema.routines \
                  WHERE routine_type = 'ANALYZER' AND routine_definition IS NOT NULL"
@@ -73,17 +68,13 @@ impl Thing {
     }
 
     fn drop(self, name: &str) -> String {
-        let name = quoted(name);
+        let (kind, name) = (self.to_string().to_uppercase(), quoted(name));
         match self {
-            Self::Subscription => format!("DROP SUBSCRIPTION IF EXISTS {name}"),
-            Self::Publication => format!("DROP PUBLICATION IF EXISTS {name}"),
             // With its tables and user mappings, which can't be without it.
             Self::ForeignServer => format!("DROP SERVER IF EXISTS {name} CASCADE"),
-            Self::Analyzer => format!("DROP ANALYZER {name}"),
-            Self::Repository => format!("DROP REPOSITORY {name}"),
-            Self::BlobTable => format!("DROP BLOB TABLE IF EXISTS {name}"),
-            Self::User => format!("DROP USER IF EXISTS {name}"),
-            Self::Role => format!("DROP ROLE IF EXISTS {name}"),
+            // CrateDB has no IF EXISTS for these.
+            Self::Analyzer | Self::Repository => format!("DROP {kind} {name}"),
+            _ => format!("DROP {kind} IF EXISTS {name}"),
         }
     }
 }
@@ -103,39 +94,39 @@ impl fmt::Display for Thing {
     }
 }
 
-/// One statement that puts something back.
+/// One statement that restores something.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Step {
-    /// For people: what is put back by it.
+pub(crate) struct RestoreStep {
+    /// The thing that it restores, for people.
     pub(crate) what: String,
     pub(crate) statement: String,
-    /// The same in smaller statements, if it is refused as a whole: settings that watch each other change together,
-    /// and one that can't be changed must not keep the others.
-    pub(crate) parts: Vec<Step>,
+    /// Smaller statements that do the same, in case the server refuses this one. Settings that depend on each other
+    /// change together, but one that can't be changed must not keep the others from changing.
+    pub(crate) parts: Vec<RestoreStep>,
 }
 
-impl Step {
+impl RestoreStep {
     fn one(what: String, statement: String) -> Self {
         Self { what, statement, parts: Vec::new() }
     }
 }
 
-/// What has to be done about the difference between two looks at one cluster.
+/// The statements that undo the difference between two looks at one cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Plan {
-    /// Changed settings to what they are where nobody sets them; see [`settings_left`] for what comes next.
-    pub(crate) reset: Option<Step>,
-    /// Roles that have to be taken from who stays before they can be dropped.
-    pub(crate) revokes: Vec<Step>,
-    pub(crate) drops: Vec<Step>,
-    /// What there was and is no more. Nobody can bring it back.
+pub(crate) struct RestorePlan {
+    /// Sets changed settings to their defaults; [`settings_left`] has the step after it.
+    pub(crate) reset: Option<RestoreStep>,
+    /// Takes roles from users and roles that stay, so that the roles can be dropped.
+    pub(crate) revokes: Vec<RestoreStep>,
+    pub(crate) drops: Vec<RestoreStep>,
+    /// Things that were there and are not any more. They can't be brought back.
     pub(crate) lost: Vec<String>,
 }
 
-/// What puts `after` back to `before`: changed settings are reset, what was made is dropped, what was dropped is named.
-/// Nothing that was there before is ever dropped.
-pub(crate) fn diff(before: &Globals, after: &Globals) -> Plan {
-    let mut plan = Plan::default();
+/// Plans how `after` becomes `before` again: changed settings are reset, things that were made are dropped, and things
+/// that were dropped are named. Nothing that was there before is ever dropped.
+pub(crate) fn diff(before: &Globals, after: &Globals) -> RestorePlan {
+    let mut plan = RestorePlan::default();
     if before.cluster != after.cluster {
         return plan;
     }
@@ -147,14 +138,15 @@ pub(crate) fn diff(before: &Globals, after: &Globals) -> Plan {
         if kind == Thing::Role {
             plan.revokes = revokes(&made, before, after);
         }
-        plan.drops.extend(made.iter().map(|name| Step::one(format!("{kind} {}", quoted(name)), kind.drop(name))));
+        plan.drops
+            .extend(made.iter().map(|name| RestoreStep::one(format!("{kind} {}", quoted(name)), kind.drop(name))));
         plan.lost.extend(then.difference(now).map(|name| format!("{kind} {}", quoted(name))));
     }
     plan
 }
 
-/// What still differs after the reset, since it had been set before: its old value. `after` was seen after the reset.
-pub(crate) fn settings_left(before: &Globals, after: &Globals) -> Option<Step> {
+/// Returns the step that gives settings their old values where the reset did not. `after` was seen after the reset.
+pub(crate) fn settings_left(before: &Globals, after: &Globals) -> Option<RestoreStep> {
     if before.cluster != after.cluster {
         return None;
     }
@@ -162,7 +154,7 @@ pub(crate) fn settings_left(before: &Globals, after: &Globals) -> Option<Step> {
     together("SET GLOBAL ", changed(before, after).into_iter().filter_map(set))
 }
 
-/// Whether a setting has its value again.
+/// Returns whether a setting has its value again.
 pub(crate) fn is_back(before: &Globals, after: &Globals, name: &str) -> bool {
     before.settings.get(name) == after.settings.get(name)
 }
@@ -172,21 +164,22 @@ fn changed<'a>(before: &'a Globals, after: &'a Globals) -> Vec<&'a str> {
     names.into_iter().filter(|name| !is_back(before, after, name)).map(String::as_str).collect()
 }
 
-/// One statement of several assignments, which can be taken apart.
-fn together<'a>(verb: &str, items: impl Iterator<Item = (&'a str, String)>) -> Option<Step> {
+/// Joins several assignments to one statement, with the single ones as its parts.
+fn together<'a>(verb: &str, items: impl Iterator<Item = (&'a str, String)>) -> Option<RestoreStep> {
     let items: Vec<(&str, String)> = items.collect();
     let (names, texts): (Vec<&str>, Vec<&str>) = items.iter().map(|(name, text)| (*name, text.as_str())).unzip();
-    let part = |(name, text): &(&str, String)| Step::one((*name).to_owned(), format!("{verb}{text}"));
-    (!items.is_empty()).then(|| Step {
+    let part = |(name, text): &(&str, String)| RestoreStep::one((*name).to_owned(), format!("{verb}{text}"));
+    (!items.is_empty()).then(|| RestoreStep {
         what: names.join(", "),
         statement: format!("{verb}{}", texts.join(", ")),
         parts: items.iter().map(part).collect(),
     })
 }
 
-/// A role that somebody has can't be dropped. Users who go too are gone by then.
-fn revokes(made: &[&String], before: &Globals, after: &Globals) -> Vec<Step> {
-    // Ours are in no list, and stay until the end of the session.
+/// Returns the steps that take new roles from users and roles that stay, without which the roles can't be dropped. New
+/// users are gone by then.
+fn revokes(made: &[&String], before: &Globals, after: &Globals) -> Vec<RestoreStep> {
+    // The keeper's own users are in no list, and stay until the end of the session.
     let had =
         |name: &String| user::is_ours(name) || before.things.get(&Thing::User).is_none_or(|users| users.contains(name));
     let is_role = |name: &String| after.things.get(&Thing::Role).is_some_and(|roles| roles.contains(name));
@@ -194,12 +187,12 @@ fn revokes(made: &[&String], before: &Globals, after: &Globals) -> Vec<Step> {
     of_made
         .map(|(role, who)| {
             let what = format!("role {} of {}", quoted(role), quoted(who));
-            Step::one(what, format!("REVOKE {} FROM {}", quoted(role), quoted(who)))
+            RestoreStep::one(what, format!("REVOKE {} FROM {}", quoted(role), quoted(who)))
         })
         .collect()
 }
 
-/// The settings of `sys.cluster`, by their full names.
+/// Returns the settings of `sys.cluster` by their full names.
 pub(crate) fn flatten(settings: &Value) -> BTreeMap<String, Value> {
     fn into(all: &mut BTreeMap<String, Value>, path: &str, value: &Value) {
         match value {
@@ -224,27 +217,31 @@ pub(crate) fn flatten(settings: &Value) -> BTreeMap<String, Value> {
     }
     let mut all = BTreeMap::new();
     into(&mut all, "", settings);
-    // What only a restart changes is no test's doing, and can't be reset.
+    // Only a restart changes these: no test did it, and they can't be reset.
     all.retain(|name, _| !name.starts_with("gateway."));
     all
 }
 
-/// One line about what became of what a test had changed; none if it changed nothing.
-pub(crate) fn sentence(test: &str, done: &[String], dropped: &[String], not: &[String]) -> Option<String> {
-    let mut parts = Vec::new();
-    if !done.is_empty() {
-        parts.push(format!("set back {}", done.join(", ")));
-    }
-    if !dropped.is_empty() {
-        parts.push(format!("dropped {}", dropped.join(", ")));
-    }
-    if !not.is_empty() {
-        parts.push(format!("NOT put back: {}", not.join(", ")));
-    }
+/// The outcome of a repair.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Restored {
+    /// Settings that have their value again.
+    pub(super) set_back: Vec<String>,
+    pub(super) dropped: Vec<String>,
+    /// Changes that can't be undone or that the server refused to undo, each with the reason.
+    pub(super) not: Vec<String>,
+}
+
+/// Says in one line what a repair did after `test`; `None` if the test had changed nothing.
+pub(super) fn sentence(test: &str, restored: &Restored) -> Option<String> {
+    let Restored { set_back, dropped, not } = restored;
+    let part = |verb: &str, names: &[String]| (!names.is_empty()).then(|| format!("{verb} {}", names.join(", ")));
+    let parts = [part("set back", set_back), part("dropped", dropped), part("NOT put back:", not)];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
     (!parts.is_empty()).then(|| format!("`{test}` changed the cluster outside its schema: {}", parts.join("; ")))
 }
 
-/// A value as `SET GLOBAL` takes it; none for what has no form there.
+/// Writes a value as `SET GLOBAL` takes it; `None` if it has no such form.
 fn literal(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(format!("'{}'", text.replace('\'', "''"))),

@@ -1,40 +1,42 @@
-//! What a keeper owes, on disk before it happens: the only thing that survives a killed keeper.
+//! The journal: what a keeper owes, on disk before it happens. Nothing else survives a killed keeper.
 //!
-//! One file of fixed size with two slots, written in turn, so that a crash in the middle of a write leaves the
-//! other slot whole. The space is allocated before the first intent: a disk that fills up later can't stop a record.
+//! It is one file of fixed size with two slots, which are written in turn, so that a crash in the middle of a write
+//! leaves the other slot whole. The space is allocated before the first intent: a disk that fills up later can't stop a
+//! record.
 
 use std::fs::{File, OpenOptions};
 use std::io::Read as _;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
 use super::globals::Globals;
 use super::machine::Word;
+use super::unix_seconds;
 use crate::error::{Error, Kind, Result};
-use crate::host::fnv64;
-use crate::host::process::Identity;
+use crate::host::{fnv64, process::Identity};
 use crate::provider::Held;
 use crate::wire::Policy;
 
-/// Of one slot. Two runners and a cluster id take 1 KiB.
+/// The bytes of one slot. Two runners and a cluster id take 1 KiB.
 const SLOT: usize = 32 * 1024;
-/// Length and checksum, as text, before the JSON.
+/// The bytes before the JSON: its length and checksum as text.
 const HEADER: usize = 32;
-/// Changes when a record can't be read by older code any more.
+/// The version of the format. It changes when older code can't read a record any more.
 const VERSION: u32 = 1;
 
-/// The last thing that was said. No secrets: what needs them gets them from the next client.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// The last entry. It has no secrets: a keeper gets those from its next client.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Record {
     pub(crate) version: u32,
-    /// Counts up; the slot with the larger number holds.
+    /// Counts up: the slot with the larger number is the valid one.
     pub(crate) sequence: u64,
     pub(crate) word: Word,
-    /// The key in clear, for whoever looks at the file.
+    /// The key in clear, for people who look at the file.
     pub(crate) key: String,
-    /// What the provider wrote: names and labels chosen, ids.
+    /// The names, labels and ids that the provider chose or found.
     pub(crate) held: Option<Held>,
     pub(crate) policy: Option<Policy>,
     pub(crate) runners: Vec<Identity>,
@@ -42,16 +44,16 @@ pub(crate) struct Record {
     #[serde(default)]
     pub(crate) undropped: Vec<String>,
     /// Schemas that were made ahead and that no test has.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) prepared: Vec<String>,
-    /// The exclusive attempt whose changes are not put back yet, and what there was before it.
+    #[serde(rename = "prepared", default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) premade: Vec<String>,
+    /// The exclusive attempt whose changes are not restored yet, and the state before it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) exclusive: Option<Exclusive>,
     /// Unix seconds.
     pub(crate) at: i64,
 }
 
-/// What an exclusive attempt may have changed outside its schema is the difference to this.
+/// The state before an exclusive attempt: the attempt may have changed, outside its schema, whatever differs from it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Exclusive {
     pub(crate) test: String,
@@ -60,23 +62,11 @@ pub(crate) struct Exclusive {
 
 impl Record {
     fn new(key: &str) -> Self {
-        Self {
-            version: VERSION,
-            sequence: 0,
-            word: Word::Clean,
-            key: key.to_owned(),
-            held: None,
-            policy: None,
-            runners: Vec::new(),
-            undropped: Vec::new(),
-            prepared: Vec::new(),
-            exclusive: None,
-            at: 0,
-        }
+        Self { version: VERSION, key: key.to_owned(), ..Self::default() }
     }
 }
 
-/// What every format has, so that none is taken for a torn write.
+/// The fields that every format has, so that no other format is taken for a torn write.
 #[derive(Debug, Deserialize)]
 struct Stamp {
     version: u32,
@@ -84,8 +74,8 @@ struct Stamp {
     word: String,
 }
 
-/// The record of a slot that is whole. One of another format says nothing that could be repaired here: it may only be
-/// forgotten if nothing is owed.
+/// Reads the record of a slot that is whole. What another format owes can't be repaired here, so such a record is an
+/// error unless it says that nothing is owed.
 fn understood(stamp: &Stamp, json: &[u8], key: &str) -> std::result::Result<Record, String> {
     if stamp.version == VERSION {
         return serde_json::from_slice(json).map_err(|error| error.to_string());
@@ -99,19 +89,16 @@ fn understood(stamp: &Stamp, json: &[u8], key: &str) -> std::result::Result<Reco
     ))
 }
 
-/// What lies at the place of a journal, for somebody who only looks.
+/// The content of a journal's file, for a program that only looks.
 #[derive(Debug)]
 pub(crate) enum Left {
-    /// No keeper ever wrote there.
+    /// No keeper ever wrote to it.
     Nothing,
+    /// It has a record.
     Record(Box<Record>),
-    /// Of another format, and it owes something: its version, word and key, as far as they can be read.
-    Foreign {
-        version: u32,
-        word: String,
-        key: String,
-    },
-    /// Something is there, but nothing of it can be read.
+    /// It is of another format, and something is owed: its version, word and key, as far as they can be read.
+    Foreign { version: u32, word: String, key: String },
+    /// It has content that can't be read.
     Damaged,
 }
 
@@ -123,7 +110,7 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Opens the journal of `key`, with what a predecessor wrote last.
+    /// Opens the journal of `key`, with the record that a predecessor wrote last.
     pub(crate) fn open(path: &Path, key: &str) -> Result<Self> {
         let fail = |error: std::io::Error| cannot("open", path).because(error);
         let file = OpenOptions::new()
@@ -140,16 +127,12 @@ impl Journal {
                 .because(error)
                 .hint("nothing is started without a journal; make room on that disk or set CRATEDB_TEST_DIR")
         })?;
-        let mut newest: Option<(Stamp, Vec<u8>)> = None;
-        for slot in 0..2 {
-            let read = read_slot(&file, slot).map_err(fail)?;
-            newest = newest.into_iter().chain(read).max_by_key(|(stamp, _)| stamp.sequence);
-        }
-        let record = match newest {
-            Some((stamp, json)) => understood(&stamp, &json, key).map_err(|cause| {
+        let slots = read(&file).map_err(fail)?;
+        let record = match newest(&slots) {
+            Some((stamp, json)) => understood(&stamp, json, key).map_err(|cause| {
                 cannot("use", path)
                     .because(cause)
-                    .hint("run the tests once with that version, which lets go of what it holds; or let go of it by hand and remove the file")
+                    .hint("run the tests once with that version, which releases what it holds; or release it by hand and remove the file")
             })?,
             None => Record::new(key),
         };
@@ -161,45 +144,39 @@ impl Journal {
         let fail = |error: std::io::Error| cannot("read", path).because(error);
         let file =
             OpenOptions::new().read(true).custom_flags(libc::O_CLOEXEC | libc::O_NOFOLLOW).open(path).map_err(fail)?;
-        let mut newest: Option<(Stamp, Vec<u8>)> = None;
-        for slot in 0..2 {
-            let read = read_slot(&file, slot).map_err(fail)?;
-            newest = newest.into_iter().chain(read).max_by_key(|(stamp, _)| stamp.sequence);
-        }
-        let Some((stamp, json)) = newest else {
-            let mut bytes = Vec::new();
-            (&file).read_to_end(&mut bytes).map_err(fail)?;
-            return Ok(if bytes.iter().all(|byte| *byte == 0) { Left::Nothing } else { Left::Damaged });
+        let slots = read(&file).map_err(fail)?;
+        let Some((stamp, json)) = newest(&slots) else {
+            return Ok(if slots.iter().all(|byte| *byte == 0) { Left::Nothing } else { Left::Damaged });
         };
         let key = || {
-            let value: Option<serde_json::Value> = serde_json::from_slice(&json).ok();
+            let value: Option<serde_json::Value> = serde_json::from_slice(json).ok();
             value.and_then(|value| Some(value["key"].as_str()?.to_owned())).unwrap_or_default()
         };
-        Ok(match understood(&stamp, &json, "") {
+        Ok(match understood(&stamp, json, "") {
             Ok(record) => Left::Record(Box::new(record)),
             Err(_) if stamp.version == VERSION => Left::Damaged,
             Err(_) => Left::Foreign { version: stamp.version, key: key(), word: stamp.word },
         })
     }
 
-    /// Changes the record and returns once it would survive a crash of this machine: for intents.
+    /// Changes the record and returns once it would survive a crash of this machine. Intents are written so.
     pub(crate) fn write_synced(&mut self, change: impl FnOnce(&mut Record)) -> Result<()> {
         self.write(change)?;
         self.file.sync_data().map_err(|error| cannot("write", &self.path).because(error))
     }
 
-    /// Changes the record; it survives the death of this process. Enough for everything but an intent: whatever older
-    /// record a crash of the machine brings back, its reader looks at the cluster before it believes it.
+    /// Changes the record, which then survives the death of this process. That is enough for everything but an intent:
+    /// if a crash of the machine brings an older record back, its reader looks at the cluster before it believes it.
     pub(crate) fn write(&mut self, change: impl FnOnce(&mut Record)) -> Result<()> {
         let mut record = self.record.clone();
         change(&mut record);
         record.sequence += 1;
-        record.at = time::OffsetDateTime::now_utc().unix_timestamp();
+        record.at = unix_seconds();
         let json = serde_json::to_vec(&record).map_err(|error| cannot("write", &self.path).because(error))?;
         if json.len() > SLOT - HEADER {
             return Err(cannot("write", &self.path).because(format!("a record of {} bytes is too long", json.len())));
         }
-        let mut bytes = format!("{:08x} {:016x}", json.len(), checksum(&json)).into_bytes();
+        let mut bytes = format!("{:08x} {:016x}", json.len(), fnv64(json.iter().copied())).into_bytes();
         bytes.resize(HEADER, b' ');
         bytes[HEADER - 1] = b'\n';
         bytes.extend(&json);
@@ -211,11 +188,60 @@ impl Journal {
     }
 }
 
+/// The journal as the loop and its tasks share it, or the error that kept it from being opened.
+#[derive(Clone)]
+pub(super) struct SharedJournal(Arc<Mutex<Result<Journal>>>);
+
+impl SharedJournal {
+    pub(super) fn open(path: &Path) -> Self {
+        let journal = Journal::open(path, "").inspect_err(|error| tracing::error!(%error, "there is no journal"));
+        Self(Arc::new(Mutex::new(journal)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Result<Journal>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn with<T>(&self, work: impl FnOnce(&mut Journal) -> Result<T>) -> Result<T> {
+        match &mut *self.lock() {
+            Ok(journal) => work(journal),
+            Err(error) => Err(error.clone()),
+        }
+    }
+
+    /// Returns something of the record; without a journal, its default.
+    pub(super) fn read<T: Default>(&self, of: impl FnOnce(&Record) -> T) -> T {
+        self.with(|journal| Ok(of(&journal.record))).unwrap_or_default()
+    }
+
+    /// Changes the record, unless it says the same already. Returns false if that failed, which the log says.
+    pub(super) fn note(&self, what: &str, change: impl FnOnce(&mut Record)) -> bool {
+        let noted = self.with(|journal| {
+            let mut record = journal.record.clone();
+            change(&mut record);
+            if record == journal.record { Ok(()) } else { journal.write(|known| *known = record) }
+        });
+        noted.inspect_err(|error| tracing::warn!(%error, "not written down: {what}")).is_ok()
+    }
+
+    /// Writes the record into the file that is at the path now.
+    pub(super) fn write_again(&self, path: &Path) -> Result<()> {
+        let mut journal = self.lock();
+        let Ok(known) = &*journal else { return Ok(()) };
+        let record = known.record.clone();
+        let mut again = Journal::open(path, "")?;
+        again.write_synced(|new| *new = record)?;
+        tracing::warn!("the journal was removed; it is written again");
+        *journal = Ok(again);
+        Ok(())
+    }
+}
+
 fn cannot(what: &str, path: &Path) -> Error {
     Error::new(Kind::Session, format!("cannot {what} the journal {}", path.display()))
 }
 
-/// Reserves both slots. Where the file system can't, zeros do.
+/// Reserves both slots. If the file system can't, zeros are written.
 fn allocate(file: &File) -> std::io::Result<()> {
     let size = 2 * SLOT as u64;
     if file.metadata()?.len() >= size {
@@ -229,32 +255,26 @@ fn allocate(file: &File) -> std::io::Result<()> {
     file.sync_all()
 }
 
-/// A slot that is empty or torn is none.
-fn read_slot(file: &File, slot: u64) -> std::io::Result<Option<(Stamp, Vec<u8>)>> {
-    let mut bytes = vec![0; SLOT];
-    let mut read = 0;
-    while read < SLOT {
-        match file.read_at(&mut bytes[read..], slot * SLOT as u64 + read as u64)? {
-            0 => break,
-            count => read += count,
-        }
-    }
-    Ok(parse(&bytes[..read]))
+/// Reads both slots.
+fn read(mut file: &File) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(2 * SLOT);
+    file.read_to_end(&mut bytes).map(|_| bytes)
 }
 
-fn parse(bytes: &[u8]) -> Option<(Stamp, Vec<u8>)> {
+/// Returns the slot that was written last, if one is whole.
+fn newest(slots: &[u8]) -> Option<(Stamp, &[u8])> {
+    slots.chunks(SLOT).filter_map(parse).max_by_key(|(stamp, _)| stamp.sequence)
+}
+
+/// Returns what a slot says; `None` if it is empty or torn.
+fn parse(bytes: &[u8]) -> Option<(Stamp, &[u8])> {
     let header = std::str::from_utf8(bytes.get(..HEADER)?).ok()?;
     let mut words = header.split_ascii_whitespace();
     let length = usize::from_str_radix(words.next()?, 16).ok()?;
     let sum = u64::from_str_radix(words.next()?, 16).ok()?;
     let json = bytes.get(HEADER..HEADER.checked_add(length)?)?;
-    let stamp = (checksum(json) == sum).then(|| serde_json::from_slice(json).ok())??;
-    Some((stamp, json.to_vec()))
-}
-
-/// Returns the checksum of a record, which finds torn writes.
-fn checksum(bytes: &[u8]) -> u64 {
-    fnv64(bytes.iter().copied())
+    let stamp = (fnv64(json.iter().copied()) == sum).then(|| serde_json::from_slice(json).ok())??;
+    Some((stamp, json))
 }
 
 #[cfg(test)]
@@ -289,10 +309,10 @@ mod tests {
         assert_eq!(Journal::open(&path, "k").unwrap().record.word, Word::MaybeUp);
     }
 
-    /// Writes a record of a later format, whose fields nobody here knows.
+    /// Writes a record of a later format, with unknown fields.
     fn write_foreign(journal: &Journal, word: &str) {
         let json = format!(r#"{{"version":2,"sequence":41,"word":"{word}","held":["somewhere else"]}}"#);
-        let header = format!("{:08x} {:016x}", json.len(), checksum(json.as_bytes()));
+        let header = format!("{:08x} {:016x}", json.len(), fnv64(json.bytes()));
         let bytes = format!("{header:<31}\n{json}");
         journal.file.write_all_at(bytes.as_bytes(), SLOT as u64).unwrap();
     }

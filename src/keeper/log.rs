@@ -1,14 +1,14 @@
-//! The keeper's log: a file beside its journal, filtered by `CRATEDB_TEST_LOG`, which comes with the first client.
+//! The keeper's log: a file beside its journal. `CRATEDB_TEST_LOG` filters it, and comes with the first client.
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, Registry, reload};
 
-/// Changes the filter of the log.
+/// A handle that changes the filter of the log.
 pub(super) struct Filter(reload::Handle<Targets, Registry>);
 
-/// Only what this crate says: an HTTP library at its most talkative would write down tokens.
+/// The only crate whose lines are logged: an HTTP library at its most verbose level would log tokens.
 const OWN: &str = env!("CARGO_CRATE_NAME");
 
 /// Begins to write to standard error, which is the log file.
@@ -20,7 +20,7 @@ pub(super) fn start() -> Filter {
 }
 
 impl Filter {
-    /// A level (`debug`) or several (`cratedb_test::keeper=debug,info`), of which only ours count.
+    /// Sets a level (`debug`) or several (`cratedb_test::keeper=debug,info`), of which only those of this crate count.
     pub(super) fn set(&self, text: &str) {
         let filter = match (text.parse::<LevelFilter>(), text.parse::<Targets>()) {
             (Ok(level), _) => Targets::new().with_target(OWN, level),

@@ -1,10 +1,12 @@
-//! The keeper's decisions: when to acquire, who waits, who is granted what, when to release, what a restart must repair.
+//! Decides about the cluster: when to acquire it, which attempts are granted, when to release it, what a restart must
+//! repair.
 //!
-//! A plain state machine without I/O, clock or thread. The loop turns sockets, process deaths and timers into [`Event`]s
-//! and [`Effect`]s into calls; it decides nothing. The fuzzer in `machine/fuzz.rs` drives exactly this code.
+//! A plain state machine without I/O, clock or thread. The loop turns sockets, deaths of processes and timers into
+//! [`Event`]s and [`Effect`]s into calls. Two more pure cores decide beside it: [`premade`](super::premade) about
+//! schemas that are made ahead, and [`setups`](super::setups) about what is done once per session. The fuzzer in
+//! `machine/fuzz.rs` drives exactly this code.
 
 mod aftermath;
-mod backlog;
 mod effects;
 mod event;
 #[cfg(test)]
@@ -17,39 +19,40 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use aftermath::Aftermath;
-use backlog::Backlog;
 pub(crate) use event::{ClientId, Effect, Event, FailReason, Join, LookId, RefuseReason, RunnerId, SessionId, Word};
-use grants::Grants;
-use sessions::{Lease, Session};
+use grants::{Backlog, Grants};
+use sessions::{ClientLease, TrackedSession};
 
 use crate::wire::{AttemptId, Millis, Mode, Policy};
 
 /// Waits and limits of the machine, in milliseconds.
 #[derive(Clone, Debug)]
-pub(crate) struct Limits {
-    /// How long a new keeper waits for its first client.
+pub(crate) struct MachineLimits {
+    /// The time that a new keeper waits for its first client.
     pub(crate) first_hello: Millis,
-    /// How long a lease counts after the death of its run.
+    /// The time that a lease counts after the death of its run.
     pub(crate) orphan_lease: Millis,
-    /// After an adoption nothing new is granted for this long, so that open attempts are repeated first.
+    /// For so long after an adoption nothing new is granted, so that open attempts are repeated first.
     pub(crate) adoption_quiet: Millis,
-    /// What ends a tethered session: this long without a lease.
+    /// After so long without a lease a tethered session ends.
     pub(crate) tethered_idle: Millis,
-    /// What ends an explicit session that has no cluster, if that is less than its own idle time: long enough for all
-    /// processes of a run to be told the same failure, short enough for the next run to try afresh.
+    /// After so long without a lease an explicit session without a cluster ends, unless its own idle time is shorter.
+    /// That is long enough for all processes of a run to be told the same failure, and short enough for the next run to
+    /// try again.
     pub(crate) failed_idle: Millis,
     /// First and largest pause between attempts to release.
     pub(crate) backoff: (Millis, Millis),
-    /// How long the look before an exclusive attempt, and the repair after it, may keep others waiting.
+    /// The time that the look before an exclusive attempt may keep others waiting.
     pub(crate) look: Millis,
+    /// The time that the repair after an exclusive attempt may keep others waiting.
     pub(crate) restore: Millis,
-    /// How long schemas that wait to be dropped may keep attempts waiting.
+    /// The time that schemas that wait to be dropped may keep attempts waiting.
     pub(crate) backlog: Millis,
-    /// After this long a release that keeps failing is left to the journal.
+    /// After so long a release that keeps failing is left to the journal.
     pub(crate) owed: Millis,
 }
 
-impl Default for Limits {
+impl Default for MachineLimits {
     fn default() -> Self {
         Self {
             first_hello: 1_000,
@@ -67,62 +70,56 @@ impl Default for Limits {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
-    /// Just born: waits for the first client, whatever the journal says.
-    Recovering {
-        until: Millis,
-    },
-    /// Asks the provider what a killed predecessor left.
+pub(crate) enum MachineState {
+    /// New: it waits for the first client, whatever the journal says.
+    Recovering { until: Millis },
+    /// The provider looks for what a killed predecessor left.
     Probing,
+    /// There is no cluster.
     Down,
+    /// The provider acquires the cluster.
     Acquiring,
+    /// The cluster is there for tests.
     Up,
-    /// Kept warm after the last session.
-    Warm {
-        until: Millis,
-    },
-    Releasing {
-        since: Millis,
-        tries: u32,
-    },
+    /// The cluster is kept warm after the last session.
+    Warm { until: Millis },
+    /// The provider releases the cluster.
+    Releasing { since: Millis, tries: u32 },
     /// A release failed and will be tried again.
-    Owed {
-        since: Millis,
-        tries: u32,
-        at: Millis,
-    },
-    /// An acquisition failed; the sessions in `told` know.
+    Owed { since: Millis, tries: u32, at: Millis },
+    /// An acquisition failed, and the sessions in `told` know it.
     Failed,
+    /// The keeper ends.
     Gone,
 }
 
 /// The machine. Feed it with [`Machine::on`]; wake it with [`Event::Due`] at [`Machine::deadline`].
 #[derive(Clone, Debug)]
 pub(crate) struct Machine {
-    limits: Limits,
-    /// Of the event that is being handled.
+    limits: MachineLimits,
+    /// The time of the event that is being handled.
     now: Millis,
-    state: State,
+    state: MachineState,
     word: Word,
-    /// Whether what is up must be released by us.
+    /// This keeper must release what is up.
     ours: bool,
-    /// Alive, or dead since.
+    /// Each with whether it is alive.
     runners: BTreeMap<RunnerId, bool>,
-    leases: BTreeMap<ClientId, Lease>,
+    leases: BTreeMap<ClientId, ClientLease>,
     waiting: BTreeSet<ClientId>,
-    sessions: BTreeMap<SessionId, Session>,
-    /// Explicit sessions whose holder died: whoever comes to one belongs to a run that is over.
+    sessions: BTreeMap<SessionId, TrackedSession>,
+    /// Explicit sessions whose holder died: a client that comes to one belongs to a run that is over.
     buried: BTreeSet<SessionId>,
     told: BTreeSet<SessionId>,
-    /// Of the session that ended last, else of the one that joined last.
+    /// The policy of the session that ended last; before any ended, of the one that joined last.
     policy: Policy,
     last_begin: Millis,
     term: bool,
     tethered: bool,
     last_lease: Millis,
-    /// Tethered, and the last lease ended too short ago to call it the end.
+    /// It is tethered, and the last lease ended too recently to call it the end.
     tether_wait: bool,
-    /// Nobody wants it kept warm, until somebody joins.
+    /// The cluster is not kept warm, until the next client joins.
     cool: bool,
     grants: Grants,
     aftermath: Aftermath,
@@ -132,10 +129,10 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// A keeper that found `word` in its journal.
-    pub(crate) fn new(now: Millis, word: Word, limits: Limits) -> Self {
+    /// Creates the machine of a keeper that found `word` in its journal.
+    pub(crate) fn new(now: Millis, word: Word, limits: MachineLimits) -> Self {
         Self {
-            state: State::Recovering { until: now + limits.first_hello },
+            state: MachineState::Recovering { until: now + limits.first_hello },
             limits,
             now,
             word,
@@ -161,50 +158,51 @@ impl Machine {
         }
     }
 
-    pub(crate) fn state(&self) -> State {
+    pub(crate) fn state(&self) -> MachineState {
         self.state
     }
 
-    /// The policy that a release now would follow.
+    /// Returns the policy that a release now would follow.
     pub(crate) fn policy(&self) -> &Policy {
         &self.policy
     }
 
-    /// When it is let go of if nobody comes or begins a test.
+    /// Returns when the cluster is released if no client comes and no test begins.
     pub(crate) fn until(&self) -> Option<Millis> {
         let limit = self.last_begin.saturating_add(self.policy.max_lifetime);
         match self.state {
-            State::Up => Some(limit),
-            State::Warm { until } => Some(until.min(limit)),
+            MachineState::Up => Some(limit),
+            MachineState::Warm { until } => Some(until.min(limit)),
             _ => None,
         }
     }
 
-    /// Whether what is there, or may be, is ours to release.
+    /// Returns whether this keeper must release what is there, or may be there.
     pub(crate) fn owes(&self) -> bool {
         self.ours
     }
 
-    /// Whether anybody waits for the cluster, or is still to come.
+    /// Returns whether a client waits for the cluster, or may still come.
     pub(crate) fn is_wanted(&self) -> bool {
         !self.term && self.needed()
     }
 
-    /// Who holds the cluster now, for the error of whoever waited in vain.
+    /// Returns the attempts that hold the cluster, for the error of one that waited in vain.
     pub(crate) fn holders(&self) -> Vec<(ClientId, AttemptId)> {
         self.grants.holders().collect()
     }
 
-    /// Clients that wait for the cluster, the speaker of each session first: who waits longest speaks.
+    /// Returns the clients that wait for the cluster, each with whether it speaks for its session: the one that waits
+    /// longest does.
     pub(crate) fn waiting(&self) -> Vec<(ClientId, bool)> {
         let mut spoken = BTreeSet::new();
         let session = |client| self.leases.get(client).map(|lease| lease.session);
         self.waiting.iter().map(|client| (*client, spoken.insert(session(client)))).collect()
     }
 
-    /// Takes one event and says what to do about it, in this order.
+    /// Takes one event. Returns what to do about it, in this order.
     pub(crate) fn on(&mut self, now: Millis, event: Event) -> Vec<Effect> {
-        if self.state == State::Gone {
+        if self.state == MachineState::Gone {
             return Vec::new();
         }
         self.now = now;
@@ -233,21 +231,21 @@ impl Machine {
         std::mem::take(&mut self.effects)
     }
 
-    /// When the machine wants [`Event::Due`] next, if nothing happens before.
+    /// Returns when the machine wants [`Event::Due`] next, if nothing happens before.
     pub(crate) fn deadline(&self) -> Option<Millis> {
-        if self.state == State::Gone {
+        if self.state == MachineState::Gone {
             return None;
         }
         let of_state = match self.state {
-            State::Recovering { until } | State::Warm { until } => Some(until),
-            State::Owed { at, .. } => Some(at),
-            State::Up => Some(self.last_begin.saturating_add(self.policy.max_lifetime)),
+            MachineState::Recovering { until } | MachineState::Warm { until } => Some(until),
+            MachineState::Owed { at, .. } => Some(at),
+            MachineState::Up => Some(self.last_begin.saturating_add(self.policy.max_lifetime)),
             _ => None,
         };
         let leases = self.leases.values().filter_map(|lease| Some(lease.dead_since? + self.limits.orphan_lease));
         let tether = (self.tether_wait && self.leases.is_empty()).then(|| self.last_lease + self.limits.tethered_idle);
-        let warm_limit =
-            matches!(self.state, State::Warm { .. }).then(|| self.last_begin.saturating_add(self.policy.max_lifetime));
+        let warm_limit = matches!(self.state, MachineState::Warm { .. })
+            .then(|| self.last_begin.saturating_add(self.policy.max_lifetime));
         let idle = self.idle_ends().map(|(_, at)| at);
         let of_grants =
             self.grants.deadline().into_iter().chain(self.aftermath_deadline()).chain(self.backlog_deadline());
@@ -256,7 +254,7 @@ impl Machine {
 
     fn begin(&mut self, now: Millis, client: ClientId, attempt: AttemptId, mode: Mode, parent: Option<AttemptId>) {
         let Some(lease) = self.leases.get(&client) else { return };
-        let refuse = if lease.dead_since.is_some() && !(lease.orphan && self.somebody_alive()) {
+        let refuse = if lease.dead_since.is_some() && !(lease.orphan && self.any_session_alive()) {
             Some(RefuseReason::RunOver)
         } else if parent.is_some() && mode == Mode::Exclusive {
             Some(RefuseReason::NestedExclusive)
@@ -275,44 +273,45 @@ impl Machine {
     }
 
     fn probed(&mut self, now: Millis, up: bool) {
-        if self.state != State::Probing {
+        if self.state != MachineState::Probing {
             return;
         }
         if up {
             self.ours = true;
             self.write(Word::Up);
-            self.state = State::Up;
+            self.state = MachineState::Up;
             self.last_begin = now;
             self.up_again(now, true);
         } else {
             self.write(Word::Clean);
-            self.state = State::Down;
+            self.state = MachineState::Down;
         }
     }
 
-    /// What is owed is still owed: nobody gets the cluster, and it is released as far as the journal knows it.
+    /// The provider could not look. What is owed is still owed: no client gets the cluster, and it is released as far
+    /// as the journal knows it.
     fn not_probed(&mut self, now: Millis) {
-        if self.state == State::Probing {
+        if self.state == MachineState::Probing {
             self.ours = true;
-            self.state = State::Acquiring;
+            self.state = MachineState::Acquiring;
             self.not_acquired(now, true);
         }
     }
 
     fn acquired(&mut self, now: Millis, ours: bool) {
-        if self.state != State::Acquiring {
+        if self.state != MachineState::Acquiring {
             return;
         }
-        // Sticky: what an earlier acquisition left to be released stays ours although it is found running.
+        // What an earlier acquisition left to be released stays ours although it is found running.
         self.ours |= ours;
         self.write(if self.ours { Word::Up } else { Word::Clean });
         self.told.clear();
         self.last_begin = now;
-        self.state = State::Up;
+        self.state = MachineState::Up;
         self.up_again(now, false);
     }
 
-    /// Whoever was granted something by a killed keeper comes back first.
+    /// Lets clients that a killed keeper had granted something come back first.
     fn up_again(&mut self, now: Millis, adopted: bool) {
         self.resume_aftermath();
         if adopted || self.owes_aftermath() {
@@ -321,7 +320,7 @@ impl Machine {
     }
 
     fn not_acquired(&mut self, now: Millis, maybe_up: bool) {
-        if self.state != State::Acquiring {
+        if self.state != MachineState::Acquiring {
             return;
         }
         for client in std::mem::take(&mut self.waiting) {
@@ -333,20 +332,20 @@ impl Machine {
             self.release(now, 0);
         } else {
             self.write(Word::Clean);
-            self.state = State::Failed;
+            self.state = MachineState::Failed;
         }
     }
 
     fn released(&mut self, now: Millis, ok: bool) {
-        let State::Releasing { since, tries } = self.state else { return };
+        let MachineState::Releasing { since, tries } = self.state else { return };
         if ok {
             self.ours = false;
             self.write(Word::Clean);
-            self.state = if self.told.is_empty() { State::Down } else { State::Failed };
+            self.state = if self.told.is_empty() { MachineState::Down } else { MachineState::Failed };
             return;
         }
         let (first, largest) = self.limits.backoff;
         let pause = first.saturating_mul(1 << tries.min(16)).min(largest);
-        self.state = State::Owed { since, tries: tries + 1, at: now + pause };
+        self.state = MachineState::Owed { since, tries: tries + 1, at: now + pause };
     }
 }

@@ -2,96 +2,103 @@
 
 mod aftermath;
 mod alone;
-mod cleaning;
-mod effects;
+mod drops;
+mod grants;
 mod observers;
-mod prepared;
+mod premade;
 mod reports;
-mod setups;
+mod supply;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
-use super::cleaner::Cleaner;
 use super::clients::{Clients, Joined, Watch};
 use super::connection::{self, Outbox};
-use super::globals::Globals;
-use super::journal::Journal;
-use super::machine::{ClientId, Event, Limits, LookId, Machine, RunnerId, State, Word};
-use super::prepared::Made;
-use super::restorer::Restored;
-use super::setups::SetUps;
-use super::work::{Outcome, Work};
+use super::globals::{Globals, Restored};
+use super::journal::SharedJournal;
+use super::machine::{ClientId, Effect, Event, LookId, Machine, MachineLimits, MachineState, RunnerId};
+use super::premade::PremadeOutcome;
+use super::setups::Setups;
 use super::{log, watch};
-use crate::error::{Error, Result};
-use crate::host::KeyFiles;
-use crate::host::process;
-use crate::provider::Resource;
-use crate::wire::Millis;
-use crate::wire::exit;
-use crate::wire::{FromClient, FromKeeper, Hello, PROTOCOL, Spec};
-use aftermath::Aftermath;
+use crate::error::Result;
+use crate::host::{KeyFiles, process};
+use crate::wire::{FromClient, FromKeeper, Hello, Millis, PROTOCOL, exit};
+use aftermath::AftermathTasks;
 use alone::Alone;
-use prepared::Stock;
+use drops::{Drops, Last};
+use premade::PremadeTasks;
+use supply::{CallOutcome, Supply};
 
-/// How often the socket's path is looked at: a cleaner of temporary files may have removed it.
-const SOCKET_LOOK: Duration = Duration::from_secs(1);
-/// How long a release waits for schemas that are being dropped.
-const DROPS: Duration = Duration::from_secs(5);
-/// How long the last messages may take on their way.
+pub(crate) use drops::drop_schema;
+pub(super) use reports::Report;
+
+/// The time between two looks at the keeper's files: a cleaner of temporary files may have removed them.
+const FILES_LOOK: Duration = Duration::from_secs(1);
+/// The time that the last messages may take on their way.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// All that can happen to a keeper.
 #[derive(Debug)]
 pub(super) enum Input {
+    /// A client said hello, and sent descriptors of processes.
     Hello(ClientId, Box<Hello>, Vec<OwnedFd>, Outbox),
-    /// Somebody who wants no cluster.
+    /// A client connected that wants no cluster.
     Observer(ClientId, Outbox),
-    /// Somebody who speaks another protocol, with the runners above it.
+    /// A client connected that speaks another protocol, with the runners above it.
     Foreign(Vec<process::Identity>, Outbox),
+    /// A client sent a message.
     Message(ClientId, FromClient),
+    /// A client closed its socket, or died.
     Gone(ClientId),
+    /// A runner died.
     RunnerGone(RunnerId),
+    /// A call of the provider says what it waits for.
     Progress(String),
-    Work(Outcome),
-    /// A schema or a user.
-    Cleaned {
-        name: String,
-        outcome: Result<()>,
-    },
+    /// A call of the provider ended.
+    Call(CallOutcome),
+    /// A schema or a user was dropped, or was not.
+    Cleaned { name: String, outcome: Result<()> },
+    /// These schemas and users were left by dead runs.
     LeftOvers(Vec<String>),
-    Made {
-        checksum: String,
-        schema: String,
-        made: Made,
-        shards: Option<u64>,
-    },
-    Looked {
-        id: LookId,
-        outcome: Result<Box<Globals>>,
-    },
-    Restored {
-        id: LookId,
-        outcome: Result<Restored>,
-    },
+    /// A maker of a premade schema ended.
+    Premade { checksum: String, schema: String, outcome: PremadeOutcome, shards: Option<u64> },
+    /// A look before an exclusive attempt ended.
+    Looked { id: LookId, outcome: Result<Box<Globals>> },
+    /// A repair after an exclusive attempt ended.
+    Restored { id: LookId, outcome: Result<Restored> },
+    /// The keeper was told to stop by a signal.
     Term,
 }
 
-/// The last thing a keeper does with a cluster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Last {
-    Release,
-    Exit,
+/// The sending end of the loop's inputs, for connections and tasks.
+#[derive(Clone, Debug)]
+pub(super) struct Inputs(UnboundedSender<Input>);
+
+impl Inputs {
+    fn channel() -> (Self, UnboundedReceiver<Input>) {
+        let (sender, receiver) = unbounded_channel();
+        (Self(sender), receiver)
+    }
+
+    /// Sends an input, unless the loop has ended.
+    pub(super) fn send(&self, input: Input) {
+        let _ = self.0.send(input);
+    }
+
+    /// Starts a task whose result is an input.
+    fn spawn(&self, task: impl Future<Output = Input> + Send + 'static) -> AbortHandle {
+        let inputs = self.clone();
+        tokio::spawn(async move { inputs.send(task.await) }).abort_handle()
+    }
 }
 
-/// Runs a keeper on an inherited listener until nothing is left to do; the exit code.
+/// Runs a keeper on an inherited listener until nothing is left to do. Returns the exit code.
 pub(super) fn run(listener: OwnedFd, files: &KeyFiles) -> i32 {
     let filter = log::start();
     if !alone::hold_lifetime(files) || !alone::hold_journal(files) {
@@ -104,7 +111,10 @@ pub(super) fn run(listener: OwnedFd, files: &KeyFiles) -> i32 {
         let listener = std::os::unix::net::UnixListener::from(listener);
         let listening = listener.set_nonblocking(true).and_then(|()| UnixListener::from_std(listener));
         match listening {
-            Ok(listener) => Keeper::new(files.clone(), filter).live(listener).await,
+            Ok(listener) => {
+                let (inputs, received) = Inputs::channel();
+                Keeper::new(files.clone(), filter, inputs).live(listener, received).await
+            }
             Err(error) => {
                 tracing::error!(%error, "the socket can't be used");
                 exit::NOT_STARTED
@@ -115,105 +125,62 @@ pub(super) fn run(listener: OwnedFd, files: &KeyFiles) -> i32 {
     code
 }
 
-pub(super) type SharedJournal = Arc<Mutex<Result<Journal>>>;
-
 pub(super) struct Keeper {
     files: KeyFiles,
     filter: log::Filter,
-    machine: Machine,
     journal: SharedJournal,
     born: Instant,
-    clients: Clients,
-    observers: BTreeMap<ClientId, observers::Observer>,
-    next_client: u64,
-    inputs: UnboundedSender<Input>,
-    received: Option<UnboundedReceiver<Input>>,
+    machine: Machine,
     /// Events that follow from effects.
     events: VecDeque<Event>,
-    spec: Option<Spec>,
-    work: Option<Work>,
-    resource: Option<Resource>,
-    /// Why there is no cluster, for everybody who asks.
-    failure: Option<Error>,
-    /// The intent could not be written: the call that follows must not be made.
-    no_intent: Option<Error>,
-    cleaner: Option<Cleaner>,
-    drops_in_flight: Vec<String>,
-    /// So many of them the machine knows of.
-    dropping: usize,
-    /// What could not be dropped, and will not be in this session.
-    not_dropped: Vec<String>,
-    drop_warned: bool,
-    /// Made for PostgreSQL drivers, now or by keepers that were killed; dropped at the end.
-    users: Vec<String>,
-    aftermath: Aftermath,
-    stock: Stock,
-    set_ups: SetUps,
-    /// What waits for drops, and until when at most.
-    after_drops: Option<(Instant, Last)>,
-    renew_at: Option<Instant>,
-    renewing: bool,
-    last_progress: Option<String>,
-    /// Told to stop, or something waits for this process: it is to leave nothing behind that still works.
-    hurried: bool,
+    clients: Clients,
+    observers: BTreeMap<ClientId, observers::ConnectedObserver>,
+    last_client: u64,
     connections: JoinSet<()>,
+    inputs: Inputs,
+    supply: Supply,
+    drops: Drops,
+    aftermath: AftermathTasks,
+    premade: PremadeTasks,
+    setups: Setups,
+    last_progress: Option<String>,
+    /// Told to stop, or something waits for this process: it must leave nothing behind that still works.
+    hurried: bool,
     exit: Option<i32>,
 }
 
 impl Keeper {
-    fn new(files: KeyFiles, filter: log::Filter) -> Self {
-        let journal = Journal::open(&files.journal, "");
-        let exclusive = journal.as_ref().ok().and_then(|journal| journal.record.exclusive.clone());
-        let prepared = journal.as_ref().map(|journal| journal.record.prepared.clone()).unwrap_or_default();
-        let word = match &journal {
-            Ok(journal) => journal.record.word,
-            Err(error) => {
-                tracing::error!(%error, "there is no journal");
-                Word::Clean
-            }
-        };
-        let (inputs, received) = unbounded_channel();
+    fn new(files: KeyFiles, filter: log::Filter, inputs: Inputs) -> Self {
+        let journal = SharedJournal::open(&files.journal);
+        let (word, exclusive, premade) =
+            journal.read(|record| (record.word, record.exclusive.clone(), record.premade.clone()));
         Self {
             files,
             filter,
-            machine: Machine::new(0, word, Limits::default()).owing_aftermath(exclusive.is_some()),
-            journal: Arc::new(Mutex::new(journal)),
+            journal,
             born: Instant::now(),
+            machine: Machine::new(0, word, MachineLimits::default()).owing_aftermath(exclusive.is_some()),
+            events: VecDeque::new(),
             clients: Clients::default(),
             observers: BTreeMap::new(),
-            next_client: 0,
+            last_client: 0,
+            connections: JoinSet::new(),
             inputs,
-            received: Some(received),
-            events: VecDeque::new(),
-            spec: None,
-            work: None,
-            resource: None,
-            failure: None,
-            no_intent: None,
-            cleaner: None,
-            drops_in_flight: Vec::new(),
-            dropping: 0,
-            not_dropped: Vec::new(),
-            drop_warned: false,
-            users: Vec::new(),
-            aftermath: Aftermath::of_a_predecessor(exclusive),
-            stock: Stock::of_a_predecessor(&prepared),
-            set_ups: SetUps::default(),
-            after_drops: None,
-            renew_at: None,
-            renewing: false,
+            supply: Supply::default(),
+            drops: Drops::default(),
+            aftermath: AftermathTasks::of_a_predecessor(exclusive),
+            premade: PremadeTasks::of_a_predecessor(premade),
+            setups: Setups::default(),
             last_progress: None,
             hurried: false,
-            connections: JoinSet::new(),
             exit: None,
         }
     }
 
-    async fn live(mut self, mut listener: UnixListener) -> i32 {
-        let Some(mut received) = self.received.take() else { return exit::NOT_STARTED };
+    async fn live(mut self, mut listener: UnixListener, mut received: UnboundedReceiver<Input>) -> i32 {
         self.watch_signals();
         let mut alone = Alone::of(&self.files);
-        let mut look = tokio::time::interval(SOCKET_LOOK);
+        let mut look = tokio::time::interval(FILES_LOOK);
         let code = loop {
             if let Some(code) = self.exit {
                 break code;
@@ -238,11 +205,9 @@ impl Keeper {
         self.clients.clear();
         self.observers.clear();
         let _ = tokio::time::timeout(FAREWELL, async { while self.connections.join_next().await.is_some() {} }).await;
-        // Whoever waits for this process waits for its children, too, and whoever stopped it wants no new ones.
-        if let Some(work) = &self.work
-            && !self.hurried
-        {
-            work.afterwards();
+        // A process that waits for this one waits for its children, too; and after a signal none are wanted.
+        if !self.hurried {
+            self.supply.afterwards();
         }
         code
     }
@@ -250,12 +215,12 @@ impl Keeper {
     async fn accept(&mut self, accepted: std::io::Result<(tokio::net::UnixStream, tokio::net::unix::SocketAddr)>) {
         match accepted {
             Ok((stream, _)) => {
-                self.next_client += 1;
-                let client = ClientId(self.next_client);
+                self.last_client += 1;
+                let client = ClientId(self.last_client);
                 self.connections.spawn(connection::serve(stream, client, self.inputs.clone()));
             }
             Err(error) => {
-                // Out of descriptors, most likely; accepting at once again would spin.
+                // Most likely there are no descriptors left; accepting again at once would spin.
                 tracing::error!(%error, "a connection was not accepted");
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
@@ -268,7 +233,7 @@ impl Keeper {
             match signal(kind) {
                 Ok(mut signal) => drop(tokio::spawn(async move {
                     while signal.recv().await.is_some() {
-                        let _ = inputs.send(Input::Term);
+                        inputs.send(Input::Term);
                     }
                 })),
                 Err(error) => tracing::warn!(%error, ?kind, "a signal can't be watched"),
@@ -284,17 +249,17 @@ impl Keeper {
         let at = |millis| self.born.checked_add(Duration::from_millis(millis));
         let machine = self.machine.deadline().and_then(at);
         // While a test is alone, nothing is dropped, and waking for it would be spinning.
-        let stock = self.stock.deadline().filter(|_| !self.machine.is_exclusive()).and_then(at);
-        [machine, stock, self.after_drops.map(|(at, _)| at), self.renew_at].into_iter().flatten().min()
+        let premade = self.premade.core.deadline().filter(|_| !self.machine.is_exclusive()).and_then(at);
+        [machine, premade, self.drops.then.map(|(at, _)| at), self.supply.renew_at].into_iter().flatten().min()
     }
 
     fn wake(&mut self) {
         let now = Instant::now();
-        if self.after_drops.is_some_and(|(at, _)| now >= at) {
+        if self.drops.then.is_some_and(|(at, _)| now >= at) {
             self.drops_done();
         }
-        if self.renew_at.is_some_and(|at| now >= at) {
-            self.renew();
+        if self.supply.renew_at.is_some_and(|at| now >= at) {
+            self.supply.renew();
         }
         self.feed(Event::Due);
     }
@@ -308,9 +273,9 @@ impl Keeper {
             Input::Gone(client) => self.gone(client),
             Input::RunnerGone(runner) => self.feed(Event::RunnerGone(runner)),
             Input::Progress(text) => self.progress(text),
-            Input::Work(outcome) => self.worked(outcome),
+            Input::Call(outcome) => self.called(outcome),
             Input::Cleaned { name, outcome } => self.cleaned(&name, outcome),
-            Input::Made { checksum, schema, made, shards } => self.made(checksum, schema, made, shards),
+            Input::Premade { checksum, schema, outcome, shards } => self.made(checksum, schema, outcome, shards),
             Input::Looked { id, outcome } => self.looked(id, outcome),
             Input::Restored { id, outcome } => self.restored(id, outcome),
             Input::LeftOvers(names) => names.into_iter().for_each(|name| self.remove(name)),
@@ -322,8 +287,49 @@ impl Keeper {
         }
     }
 
+    /// Gives the machine an event, and does what it says until nothing more follows.
+    fn feed(&mut self, event: Event) {
+        self.events.extend(self.drops.news().map(Event::Dropping));
+        self.events.push_back(event);
+        while let Some(event) = self.events.pop_front() {
+            tracing::debug!(?event, state = ?self.machine.state(), "event");
+            let before = self.machine.state();
+            let effects = self.machine.on(self.now(), event);
+            self.drop_setups(before, &effects);
+            for effect in effects {
+                tracing::debug!(?effect, "effect");
+                self.apply(effect);
+            }
+        }
+        self.supply.is_wanted(self.machine.is_wanted());
+        self.premake();
+        self.report_ended();
+        self.tell_observers();
+    }
+
+    fn apply(&mut self, effect: Effect) {
+        match effect {
+            Effect::Write(word) => self.write(word),
+            Effect::Probe => self.probe(),
+            Effect::Acquire => self.acquire(),
+            Effect::Release => self.finish_drops(Last::Release),
+            Effect::Ready(client) => self.ready(client),
+            Effect::Fail(client, reason) => self.fail(client, reason),
+            Effect::Cut(client, reason) => self.cut(client, reason),
+            Effect::Granted(client, id) => self.grant(client, id),
+            Effect::Refused(client, id, reason) => self.refuse(client, id, reason),
+            Effect::Look(id, client, attempt) => self.look(id, client, attempt),
+            Effect::Restore(id) => self.restore(id),
+            Effect::Forget(id) => self.forget_look(id),
+            Effect::Exit => self.finish_drops(Last::Exit),
+        }
+    }
+
     fn hello(&mut self, id: ClientId, hello: &Hello, descriptors: Vec<OwnedFd>, outbox: Outbox) {
-        self.adopt_spec(&hello.spec);
+        if self.supply.spec.is_none() {
+            self.filter.set(&hello.spec.log);
+        }
+        self.supply.adopt(&hello.spec, self.machine.state(), &self.inputs);
         let Joined { join, own, runners, first } = self.clients.join(id, hello, descriptors, outbox, &self.machine);
         self.watch(own, Input::Gone);
         for runner in runners {
@@ -335,8 +341,8 @@ impl Keeper {
         if let Some(text) = &self.last_progress {
             self.clients.send(id, &FromKeeper::Progress { text: text.clone(), speak: false });
         }
-        for known in &hello.set_ups {
-            self.set_ups.recall(id, join.session, known.clone());
+        for known in &hello.setups {
+            self.setups.recall(id, join.session, known.clone());
         }
         self.feed(Event::Join(id, join));
         if first && hello.session.is_none() {
@@ -344,75 +350,53 @@ impl Keeper {
         }
     }
 
-    /// A runner that stands above the keeper waits for it: its death can't be what the keeper waits for.
+    /// Tells the machine if a runner that stands above the keeper waits for it: the keeper can't wait for its death.
     fn tether(&mut self, id: ClientId, hello: &Hello) {
         if !process::is_tethered(&hello.runners) {
             return;
         }
         self.hurried = true;
-        // Process 1 as the runner is above everything; what that means was said.
+        // Process 1 as the runner is above everything; what that means was said by `greet`.
         if !hello.doomed {
             let text = "the keeper can't outlive this run (something waits for it): the cluster is released when no test was connected for 10 s";
-            self.clients.send(id, &FromKeeper::Notice { text: text.into() });
+            self.clients.notify(id, text);
         }
         self.feed(Event::Tethered);
     }
 
-    /// A client of another version waits for this keeper's end, unless that can't come before its own.
+    /// Answers a client of another version. It waits for this keeper's end, unless that can't come before its own.
     fn foreign(&self, runners: &[process::Identity], outbox: &Outbox) {
         let same_run = self.clients.runs_under(runners, &self.machine);
         let version = env!("CARGO_PKG_VERSION").to_owned();
         outbox.send(&FromKeeper::Protocol { protocol: PROTOCOL, version, same_run });
     }
 
-    /// What people are told once per session.
+    /// Says what people are told once per session.
     fn greet(&mut self, id: ClientId, hello: &Hello) {
         for note in &hello.spec.notes {
-            self.clients.send(id, &FromKeeper::Notice { text: note.clone() });
+            self.clients.notify(id, note);
         }
         if hello.doomed && process::is_near(&hello.own) {
             let text = "this run is process 1 of its container: if the container ends with it, nothing is left that could suspend the cluster. \
                         Start the run under an init that waits (`sh -c 'cargo test; sleep 30'` does for a cluster that suspends in less)";
-            self.clients.send(id, &FromKeeper::Notice { text: text.into() });
+            self.clients.notify(id, text);
         }
     }
 
-    fn adopt_spec(&mut self, spec: &Spec) {
-        if self.spec.is_none() {
-            self.filter.set(&spec.log);
-        }
-        let changed = self.spec.as_ref().is_none_or(|known| known.target != spec.target);
-        // While something is there or under way, its provider stays: the credentials that got it can let go of it, those
-        // of somebody who came later may be mistyped.
-        let free = match self.machine.state() {
-            State::Recovering { .. } | State::Down | State::Failed => true,
-            State::Owed { .. } => self.resource.is_none(),
-            _ => false,
-        };
-        if self.work.is_none() || changed && free {
-            match crate::provider::Provider::chain(&spec.target) {
-                Ok(provider) => self.work = Some(Work::new(provider, self.inputs.clone())),
-                Err(error) => (self.work, self.failure) = (None, Some(error)),
-            }
-        }
-        if free || self.spec.is_none() {
-            self.spec = Some(spec.clone());
-        }
-    }
-
-    fn watch<T: Send + 'static>(&self, watch: Watch<T>, input: impl Fn(T) -> Input + Send + 'static) {
-        let inputs = self.inputs.clone();
-        tokio::spawn(async move {
+    fn watch<T: Send + 'static>(&self, watch: Watch<T>, input: impl FnOnce(T) -> Input + Send + 'static) {
+        self.inputs.spawn(async move {
             watch::end_of(watch.process, watch.descriptor).await;
-            let _ = inputs.send(input(watch.of));
+            input(watch.of)
         });
     }
 
-    fn with_journal<T>(&self, work: impl FnOnce(&mut Journal) -> Result<T>) -> Result<T> {
-        match &mut *self.journal.lock().unwrap_or_else(PoisonError::into_inner) {
-            Ok(journal) => work(journal),
-            Err(error) => Err(error.clone()),
+    fn progress(&mut self, text: String) {
+        tracing::info!(text, "progress");
+        for (client, speak) in self.machine.waiting() {
+            self.clients.send(client, &FromKeeper::Progress { text: text.clone(), speak });
         }
+        self.tell_watching(&FromKeeper::Progress { text: text.clone(), speak: true });
+        self.last_progress = Some(text);
     }
 }
 

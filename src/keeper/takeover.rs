@@ -1,8 +1,8 @@
-//! How a test binary becomes a keeper: the constructor that runs before `main`, and the two steps of a birth.
+//! Turns a test binary into a keeper: the constructor that runs before `main`, and the two steps of a keeper's start.
 //!
 //! Cargo builds no binary of a dependency, so the one program that is surely there is the test binary itself. It is
 //! started again with a variable and with a listening socket as its standard input. The first process only starts the
-//! second and exits: so the keeper is nobody's child, and a birth that fails has an exit status.
+//! second and exits. So the keeper is a child of init alone, and a start that fails has an exit status.
 
 use std::env;
 use std::fs::{File, OpenOptions};
@@ -19,11 +19,11 @@ use crate::host::platform::{is_unix_listener, name_thread};
 use crate::host::{Places, own_program};
 use crate::wire::{VARIABLE, exit};
 
-/// What `ps` shows.
+/// The name that `ps` shows.
 const PROCESS_NAME: &str = "cratedb-keeper";
 
-// SAFETY: runs before `main` with priority `early`, where the C runtime is up; without the variable it reads one id and
-// stores it. With it, it never returns, so nothing of the program's own start-up is missing later.
+// SAFETY: runs before `main` with priority `early`, where the C runtime is up. Without the variable it reads one id and
+// stores it. With it, it never returns, so that nothing of the program's own start-up is missing later.
 #[ctor::ctor(unsafe, priority = early)]
 fn take_over() {
     crate::host::process::remember_parent();
@@ -51,7 +51,7 @@ fn first_step(hash: &str) -> i32 {
     if rustix::process::setsid().is_err() {
         return exit::NOT_STARTED;
     }
-    // Tried here, where a failure still has an exit status that somebody waits for.
+    // Tried here, where a failure still has an exit status for which the client waits.
     if !Places::find().is_ok_and(|places| open_log(&places.hashed(hash).log).is_ok()) {
         return exit::NO_FILES;
     }
@@ -84,11 +84,11 @@ fn second_step(words: &str) -> i32 {
     run::run(listener, &files)
 }
 
-/// The keeper's child that outlives it; what it does is the provider's business.
+/// Runs the keeper's child that outlives it. The provider says what it does.
 fn trainer(words: &str) -> i32 {
     let _ = rustix::process::setsid();
     let Ok(null) = File::open("/dev/null") else { return exit::NOT_STARTED };
-    // The keeper's descriptors are closed on exec; nobody is to connect to this one.
+    // The keeper's descriptors are closed on exec, but for this one, to which no client is to connect.
     if rustix::stdio::dup2_stdin(&null).is_err() || rustix::process::chdir("/").is_err() {
         return exit::NOT_STARTED;
     }
@@ -100,10 +100,11 @@ fn trainer(words: &str) -> i32 {
     crate::provider::run_training(words)
 }
 
-/// Waits for the end of the first step. As long as that lives, the test and its runner stand above this process, and a
+/// Waits for the end of the first step. As long as it lives, the test and its runner stand above this process, and a
 /// client that came early would be told that they wait for it.
 fn outlive(parent: u32) {
     const LIMIT: Duration = Duration::from_secs(5);
+    // Not `wait::until`: no runtime is there yet.
     let began = Instant::now();
     while std::os::unix::process::parent_id() == parent && began.elapsed() < LIMIT {
         std::thread::sleep(Duration::from_micros(200));
@@ -111,7 +112,7 @@ fn outlive(parent: u32) {
 }
 
 fn open_log(log: &Path) -> std::io::Result<File> {
-    // A log that grew is begun again; the last run is what people look for.
+    // A log that has grown is begun again: people look for the last run.
     const LARGEST: u64 = 1 << 20;
     let grown = std::fs::metadata(log).is_ok_and(|meta| meta.len() > LARGEST);
     OpenOptions::new()
@@ -124,7 +125,7 @@ fn open_log(log: &Path) -> std::io::Result<File> {
         .open(log)
 }
 
-/// Standard input becomes nothing, output and errors become the log.
+/// Connects standard input to nothing, output and errors to the log.
 fn redirect_output(log: &Path) -> std::io::Result<()> {
     let file = open_log(log)?;
     let null = std::fs::File::open("/dev/null")?;
@@ -134,8 +135,8 @@ fn redirect_output(log: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Closes what was inherited (the runner's jobserver, pipes that somebody waits for) and gives the listener back under a
-/// descriptor of its own.
+/// Closes what was inherited, such as the runner's jobserver and pipes for whose end other processes wait, but for the
+/// listener.
 fn close_all_but(listener: std::os::fd::OwnedFd) -> std::os::fd::OwnedFd {
     let keep = listener.as_raw_fd();
     for descriptor in open_descriptors() {
@@ -155,7 +156,7 @@ fn open_descriptors() -> Vec<i32> {
     listed("/proc/self/fd").or_else(|| listed("/dev/fd")).unwrap_or_else(|| (3..1024).collect())
 }
 
-/// A runner may have ignored or blocked signals; a program's own start-up would have ignored SIGPIPE.
+/// Resets what a runner may have ignored or blocked. SIGPIPE is ignored, as a program's own start-up would have done.
 fn reset_signals() {
     // SAFETY: plain system calls on signal dispositions of a process with one thread and no handlers of its own.
     unsafe {
@@ -169,7 +170,7 @@ fn reset_signals() {
     }
 }
 
-/// Three descriptors a test process: the usual soft limit of 1024 ends at 300 of them.
+/// Raises the soft limit of descriptors. A test process takes three, so the usual 1024 would be enough for some 300.
 fn raise_descriptor_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);

@@ -308,7 +308,7 @@ impl Link {
                     let _ = told.send(text);
                 }
             }
-            FromKeeper::SetUp { name, verdict } => self.state().set_up(&name, verdict),
+            FromKeeper::Setup { name, verdict } => self.state().set_up(&name, verdict),
             FromKeeper::NotRenewed { error } => {
                 self.state().not_renewed = Some(error);
                 self.0.renewed.notify_waiters();

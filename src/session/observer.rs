@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind, Result};
 use crate::host::KeyFiles;
-use crate::wire::{Decoder, FromClient, FromKeeper, PROTOCOL, Snapshot, encode};
+use crate::wire::{Decoder, FromClient, FromKeeper, KeeperSnapshot, PROTOCOL, encode};
 
 use super::birth;
 use crate::host::process::Identity;
@@ -48,7 +48,7 @@ impl Observer {
     }
 
     /// What the keeper is doing. None if it ended before it could say so.
-    pub(crate) fn status(&mut self, watch: bool) -> Result<Option<Snapshot>> {
+    pub(crate) fn status(&mut self, watch: bool) -> Result<Option<KeeperSnapshot>> {
         // A keeper that ends just now says nothing more.
         if self.ask(&FromClient::Status { protocol: PROTOCOL, watch }).is_err() {
             return Ok(None);

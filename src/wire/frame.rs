@@ -1,4 +1,4 @@
-//! Frames on the socket: a length, then JSON; descriptors of processes go beside the first one.
+//! Frames on the socket: a length, then JSON. Descriptors of processes go beside the first one.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -10,12 +10,12 @@ use serde::de::DeserializeOwned;
 use crate::error::{Error, Kind, Result};
 use crate::host::platform;
 
-/// Of one frame.
+/// The largest frame, in bytes.
 pub(crate) const MAX_FRAME: usize = 1 << 20;
-/// Process descriptors in one message: the client's own and those of its runners.
+/// The most process descriptors of one message: the client's own and those of its runners.
 pub(crate) const MAX_DESCRIPTORS: usize = 16;
 
-/// A frame, ready to be written.
+/// Returns a message as a frame, ready to be written.
 pub(crate) fn encode(message: &impl Serialize) -> Result<Vec<u8>> {
     let mut bytes = vec![0; 4];
     serde_json::to_writer(&mut bytes, message).map_err(|error| {
@@ -29,7 +29,7 @@ pub(crate) fn encode(message: &impl Serialize) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Puts frames together again from what arrives in pieces.
+/// Joins what arrives in pieces to frames.
 #[derive(Debug, Default)]
 pub(crate) struct Decoder(Vec<u8>);
 
@@ -38,7 +38,7 @@ impl Decoder {
         self.0.extend_from_slice(bytes);
     }
 
-    /// The next whole frame, if there is one.
+    /// Returns the next message, if its frame is whole.
     pub(crate) fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>> {
         let Some(frame) = self.frame()? else { return Ok(None) };
         let message = serde_json::from_slice(&frame).map_err(|error| {
@@ -48,7 +48,7 @@ impl Decoder {
         Ok(Some(message))
     }
 
-    /// The next whole frame as bytes.
+    /// Returns the next whole frame as bytes.
     pub(crate) fn frame(&mut self) -> Result<Option<Vec<u8>>> {
         let Some(header) = self.0.first_chunk::<4>() else { return Ok(None) };
         let length = u32::from_le_bytes(*header) as usize;
@@ -64,7 +64,7 @@ impl Decoder {
     }
 }
 
-/// Sends the first bytes of a connection with descriptors beside them; how many bytes went.
+/// Sends the first bytes of a connection with descriptors beside them. Returns how many bytes went.
 pub(crate) fn send_with_descriptors(
     socket: impl AsFd,
     bytes: &[u8],
@@ -84,7 +84,7 @@ pub(crate) fn send_with_descriptors(
     }
 }
 
-/// Receives bytes and the descriptors beside them. No bytes: the other side closed.
+/// Receives bytes and the descriptors beside them. Returns 0 if the other side has closed.
 pub(crate) fn receive_with_descriptors(
     socket: impl AsFd,
     buffer: &mut [u8],

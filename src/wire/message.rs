@@ -1,18 +1,114 @@
-//! The messages of test processes and keepers.
+//! The messages of test processes and keepers, and the words in them.
+
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::snapshot::Snapshot;
-use super::words::{AttemptId, ClusterOutcome, CutReason, Millis, Mode, Policy};
 use crate::error::Error;
 use crate::host::process::Identity;
+use crate::secret::Secret;
 use crate::sql::Credentials;
-use crate::target::Target;
+use crate::target::{OnExit, Target};
 use crate::version::Version;
 
-/// Of this protocol. A client of another one waits for this keeper's end and starts its own.
+/// The version of this protocol. A client of another one waits for the end of this keeper and starts its own.
 pub(crate) const PROTOCOL: u32 = 1;
-/// The first frame, as every version of this crate sends and understands it.
+
+/// Milliseconds on the keeper's own clock, which starts when the keeper does.
+pub(crate) type Millis = u64;
+
+/// The number of an attempt. Its client chooses it, and it is unique within the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct AttemptId(pub(crate) u64);
+
+/// Shared attempts run side by side, an exclusive one runs alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Mode {
+    Shared,
+    Exclusive,
+}
+
+/// When a release is due, and how it is done: the settings of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Policy {
+    /// Milliseconds to keep the cluster after the last session.
+    pub(crate) keep_warm: Millis,
+    /// Milliseconds after the beginning of the last attempt at which the cluster is released, whatever is connected.
+    pub(crate) max_lifetime: Millis,
+    /// Milliseconds that an attempt may wait for its turn.
+    pub(crate) start_timeout: Millis,
+    /// The effect of a release, also on a cluster that was found running.
+    pub(crate) on_exit: OnExit,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { keep_warm: 0, max_lifetime: 7_200_000, start_timeout: 900_000, on_exit: OnExit::Auto }
+    }
+}
+
+/// The reason why a client is sent away. The keeper names it before every deliberate close, or the client would attach
+/// again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum CutReason {
+    /// The keeper was told to stop.
+    Terminated,
+    /// The maximum lifetime passed.
+    MaxLifetime,
+    /// The run that this process belongs to is over.
+    RunOver,
+}
+
+/// The end of a session for its cluster, in the words of reports and of the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClusterOutcome {
+    /// The cluster is suspended.
+    Suspended,
+    /// A local server is gone, with its data.
+    Removed,
+    /// A Cloud cluster is gone, with its data.
+    Deleted,
+    /// The cluster is left as it is.
+    Left,
+    /// The release failed.
+    Owed,
+    /// The cluster was found running and left alone.
+    #[serde(rename = "found running")]
+    FoundRunning,
+    /// There never was a cluster.
+    Failed,
+    /// Other sessions go on with the cluster.
+    Shared,
+    /// The cluster waits for the next session.
+    Warm,
+    /// Other processes hold the session.
+    Held,
+    /// The release is not awaited.
+    Releasing,
+    /// There was nothing to release.
+    Nothing,
+    /// It is not known.
+    Unknown,
+}
+
+impl ClusterOutcome {
+    /// Returns whether the cluster may run on although it should not.
+    pub fn is_owed(self) -> bool {
+        matches!(self, Self::Owed | Self::Unknown)
+    }
+}
+
+impl fmt::Display for ClusterOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
+/// The fields of the first frame that every version of this crate sends and understands.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Greeting {
     pub(crate) r#type: String,
@@ -22,53 +118,41 @@ pub(crate) struct Greeting {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(crate) enum FromClient {
+    /// The first message of a client that wants the cluster.
     Hello(Box<Hello>),
-    Begin {
-        attempt: Open,
-        parent: Option<AttemptId>,
-    },
-    End {
-        id: AttemptId,
-        passed: bool,
-        used: bool,
-        keep: bool,
-    },
-    /// The migrations of a checksum, for a keeper that asked for them.
-    Migrations {
-        checksum: String,
-        files: Vec<MigrationFile>,
-    },
-    /// Needs a set-up that is done once per session, and would do it in this schema.
-    SetUp {
-        name: String,
-        schema: String,
-    },
-    /// Did it, or not.
-    SetUpEnded {
-        name: String,
-        outcome: SetupOutcome,
-    },
-    /// The credentials were refused: get new ones.
+    /// A test wants its turn. `parent` is the attempt inside which it begins.
+    Begin { attempt: Open, parent: Option<AttemptId> },
+    /// An attempt ended. Its schema is dropped if it was `used` and is not to be kept.
+    End { id: AttemptId, passed: bool, used: bool, keep: bool },
+    /// The migrations of a checksum, for a keeper that wanted them.
+    Migrations { checksum: String, files: Vec<MigrationFile> },
+    /// Claims a setup that is done once per session. The client would do it in this schema.
+    #[serde(rename = "set_up")]
+    Setup { name: String, schema: String },
+    /// The client did a setup, or did not.
+    #[serde(rename = "set_up_ended")]
+    SetupEnded { name: String, outcome: SetupOutcome },
+    /// The credentials were refused, and the client needs new ones.
     Renew,
-    /// Who holds what? Also as the first message, of somebody who wants no cluster.
+    /// Asks who holds what. It may be the first message, of an observer, which wants no cluster.
     Status {
         protocol: u32,
-        /// Say it again whenever it changes, and what becomes of the cluster.
+        /// The observer wants every change, and what becomes of the cluster.
         watch: bool,
     },
-    /// Ends an explicit session, or all that nobody holds; also as the first message.
+    /// Ends an explicit session, or all without a holder. It may be the first message.
     Finish {
         protocol: u32,
         session: Option<String>,
-        /// Who held the session and gives up its own part: the session ends unless somebody else holds it too.
+        /// The process that held the session and gives up its own part: the session ends unless it has other holders.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         holder: Option<Identity>,
-        /// Nobody wants the cluster kept warm either.
+        /// The cluster is not kept warm either.
         now: bool,
     },
 }
 
-/// An explicit session: whoever knows its name belongs to it, whatever stands above its process.
+/// An explicit session: every process that knows its name belongs to it, whatever stands above the process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Named {
     pub(crate) name: String,
@@ -76,7 +160,7 @@ pub(crate) struct Named {
     pub(crate) idle: Millis,
 }
 
-/// Who comes and what it wants. Its process descriptors come beside it: its own, then those of `runners`, or none where
+/// A client introduces itself. Descriptors of processes come beside it: its own, then those of `runners`; none where
 /// the system has none.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Hello {
@@ -91,15 +175,15 @@ pub(crate) struct Hello {
     pub(crate) open: Vec<Open>,
     /// The test binary, to be counted.
     pub(crate) binary: String,
-    /// The explicit session. Its runners are who holds it, if anybody does.
+    /// The explicit session. The runners of its clients are its holders, if it has any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) session: Option<Named>,
-    /// What this process knows of set-ups that a killed keeper gave away.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) set_ups: Vec<KnownSetup>,
+    /// The setups that this process knows from a keeper that was killed.
+    #[serde(rename = "set_ups", default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) setups: Vec<KnownSetup>,
 }
 
-/// A set-up that this process does or knows to be done.
+/// A setup that this process does, or of which it knows that it is done.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct KnownSetup {
     pub(crate) name: String,
@@ -107,33 +191,31 @@ pub(crate) struct KnownSetup {
     pub(crate) done: bool,
 }
 
-/// How a set-up ended.
+/// The outcome of a setup.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum SetupOutcome {
+    /// It is done.
     Done,
-    Failed {
-        error: Error,
-    },
-    /// Somebody else may try.
+    /// It failed, for all clients of the session.
+    Failed { error: Error },
+    /// It is not known whether it would have worked. Another client may try.
     GivenUp,
 }
 
-/// What becomes of a claim.
+/// The answer to a claim.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Verdict {
     /// Do it, in the schema that you named.
     Yours,
     /// It is done, in this schema.
-    Done {
-        schema: String,
-    },
-    Failed {
-        error: Error,
-    },
+    Done { schema: String },
+    /// It failed, with this error for all clients.
+    Failed { error: Error },
 }
 
+/// An attempt that a client begins, or that was open when a keeper was killed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Open {
     pub(crate) id: AttemptId,
@@ -142,39 +224,39 @@ pub(crate) struct Open {
     pub(crate) mode: Mode,
     /// Keep the schema if the process dies before it says how the attempt ended.
     pub(crate) keep_if_lost: bool,
-    /// What has to be applied to the schema first. The keeper may have another one to which it was.
+    /// The migrations that the schema needs. The keeper may have a premade one for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) migrations: Option<MigrationSet>,
 }
 
-/// A file on its way to the keeper.
+/// A file of migrations on its way to the keeper.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct MigrationFile {
     pub(crate) name: String,
     pub(crate) text: String,
 }
 
-/// What a test says of its migrations when it begins.
+/// The migrations of a test that begins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct MigrationSet {
-    /// Of names and texts, in hexadecimal digits.
+    /// The checksum of all names and texts, in hexadecimal digits.
     pub(crate) checksum: String,
-    /// Why no schema can be made ready for it, for people.
+    /// The reason why no schema can be made ahead for them, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) apart: Option<String>,
 }
 
-/// All settings that reach a keeper: never by environment.
+/// All settings that reach a keeper. None come by its environment.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Spec {
     pub(crate) key: String,
     pub(crate) target: Target,
     pub(crate) policy: Policy,
-    /// Where to append one line per session.
+    /// The file to which one line per session is appended.
     pub(crate) report: Option<String>,
     /// The filter of the keeper's log.
     pub(crate) log: String,
-    /// What people should know about the settings.
+    /// Notes for people about the settings.
     pub(crate) notes: Vec<String>,
 }
 
@@ -184,74 +266,51 @@ pub(crate) enum FromKeeper {
     /// This keeper speaks another protocol.
     Protocol {
         protocol: u32,
-        /// Of this crate.
+        /// The version of the keeper's crate.
         #[serde(default)]
         version: String,
-        /// Runners of the one who asked hold this keeper: it does not end before they do.
+        /// Runners of the client keep this keeper: it does not end before they do.
         #[serde(default)]
         same_run: bool,
     },
-    /// What is being waited for. `speak`: this client shows it to people.
-    Progress {
-        text: String,
-        speak: bool,
-    },
-    /// For people, at once and once.
-    Notice {
-        text: String,
-    },
+    /// Says what is being waited for. A client shows it to people if it is to `speak`.
+    Progress { text: String, speak: bool },
+    /// A line for people.
+    Notice { text: String },
+    /// The cluster is there.
     Ready(Box<Ready>),
-    Fail {
-        error: Error,
-    },
+    /// There will be no cluster.
+    Fail { error: Error },
+    /// It is the turn of an attempt.
     Granted {
         id: AttemptId,
-        /// In place of its own, a schema to which its migrations were applied.
+        /// A premade schema, which takes the place of the attempt's own.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         schema: Option<String>,
-        /// The keeper does not know the text of its migrations, and could use it.
+        /// The keeper does not know the text of the migrations, and wants it.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         wants: bool,
     },
-    Refused {
-        id: AttemptId,
-        error: Error,
-    },
-    /// An exclusive attempt that ended: what it had changed outside its schema is put back, as far as that goes. With
-    /// what people should know of it.
-    Aftermath {
-        id: AttemptId,
-        text: Option<String>,
-    },
-    /// The answer to `SetUp`, which may take as long as another process needs for it.
-    SetUp {
-        name: String,
-        verdict: Verdict,
-    },
-    Credentials {
-        credentials: Credentials,
-    },
-    /// Renewing failed.
-    NotRenewed {
-        error: Error,
-    },
+    /// An attempt gets no turn.
+    Refused { id: AttemptId, error: Error },
+    /// Everything that an exclusive attempt had changed outside its schema is restored, as far as that is possible. The
+    /// text says what people should know of it.
+    Aftermath { id: AttemptId, text: Option<String> },
+    /// The answer to a claim. It may take as long as another process needs for the setup.
+    #[serde(rename = "set_up")]
+    Setup { name: String, verdict: Verdict },
+    /// New credentials, in place of all earlier ones.
+    Credentials { credentials: Credentials },
+    /// The credentials could not be renewed.
+    NotRenewed { error: Error },
     /// Precedes every deliberate close; without it a client attaches again.
-    Cut {
-        reason: CutReason,
-        text: String,
-    },
+    Cut { reason: CutReason, text: String },
     /// The answer to `Status`.
-    State(Box<Snapshot>),
-    /// The answer to `Finish`: which sessions ended, and who still holds the cluster.
-    Finished {
-        sessions: Vec<String>,
-        held_by: Vec<String>,
-    },
-    /// To those who watch: how a release ended, in the words of the report.
-    Released {
-        outcome: ClusterOutcome,
-        detail: String,
-    },
+    State(Box<KeeperSnapshot>),
+    /// The answer to `Finish`: which sessions ended, and what still holds the cluster.
+    Finished { sessions: Vec<String>, held_by: Vec<String> },
+    /// Says how a release ended, in the words of the report, to observers that watch.
+    Released { outcome: ClusterOutcome, detail: String },
 }
 
 /// The cluster, as tests need it.
@@ -261,11 +320,81 @@ pub(crate) struct Ready {
     /// For people.
     pub(crate) name: String,
     pub(crate) http_url: String,
-    pub(crate) pg_url: Option<crate::secret::Secret>,
+    pub(crate) pg_url: Option<Secret>,
     pub(crate) pg_hint: Option<String>,
     pub(crate) credentials: Credentials,
     pub(crate) version: Version,
     pub(crate) console: Option<String>,
-    /// Whether the data is still there after the session, so that a failed test's schema is worth keeping.
+    /// True if the data survives the session, so that a failed test's schema is worth keeping.
     pub(crate) lives_on: bool,
+}
+
+/// Everything about one keeper that people may want to know. It has no secrets.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct KeeperSnapshot {
+    pub(crate) pid: u32,
+    pub(crate) key: String,
+    pub(crate) phase: Phase,
+    /// True if a cluster is or may be up that this keeper has to release.
+    pub(crate) owes: bool,
+    /// When it releases the cluster if no client comes; at the latest when no test begins any more. Unix seconds.
+    pub(crate) until: Option<i64>,
+    pub(crate) provider: Option<String>,
+    /// The cluster or container, for people.
+    pub(crate) resource: Option<String>,
+    /// The last step of what is under way.
+    pub(crate) step: Option<String>,
+    /// The policy that a release now would follow.
+    pub(crate) policy: Policy,
+    pub(crate) sessions: Vec<SessionState>,
+    /// The names of the explicit sessions that ended last in this keeper's life.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) ended: Vec<String>,
+}
+
+/// The state of a keeper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Phase {
+    Starting,
+    Looking,
+    Down,
+    Acquiring,
+    Up,
+    Warm,
+    Releasing,
+    Owed,
+    Failed,
+}
+
+/// One session of a keeper.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SessionState {
+    /// The name of an explicit session.
+    pub(crate) name: Option<String>,
+    /// Its runners or holders that live.
+    pub(crate) runners: Vec<Identity>,
+    /// Unix seconds.
+    pub(crate) since: i64,
+    /// It is over: its processes that are left have up to 30 s.
+    pub(crate) over: bool,
+    /// The number of its processes that are connected.
+    pub(crate) processes: usize,
+    /// Says what ends it, for people.
+    pub(crate) ends: String,
+    /// When it ends if nothing happens; Unix seconds.
+    pub(crate) until: Option<i64>,
+    pub(crate) turns: Vec<Turn>,
+}
+
+/// An attempt that runs or waits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Turn {
+    pub(crate) test: String,
+    pub(crate) schema: String,
+    pub(crate) mode: Mode,
+    pub(crate) runs: bool,
+    /// Since when it runs or waits, as far as this keeper knows; Unix seconds.
+    pub(crate) since: i64,
+    pub(crate) pid: u32,
 }

@@ -1,4 +1,4 @@
-//! The protocol's frames: frozen, whole again after any cut, and refused where they can't be right.
+//! The frames: frozen, whole again after any cut, and refused if they can't be right.
 
 use std::os::fd::AsFd as _;
 
@@ -9,7 +9,7 @@ use crate::host::process::Identity;
 use crate::sql::Credentials;
 use crate::target::{OnExit, Target, UrlTarget};
 
-/// One line a message, as version 1 writes it.
+/// The messages as version 1 writes them, one a line.
 const GOLDEN: &str = include_str!("golden-v1.ndjson");
 
 fn identity(pid: u32, name: &str) -> Identity {
@@ -48,7 +48,7 @@ fn from_client() -> Vec<FromClient> {
             open: vec![open()],
             binary: "/target/t".into(),
             session: None,
-            set_ups: Vec::new(),
+            setups: Vec::new(),
         })),
         FromClient::Begin { attempt: open(), parent: Some(AttemptId(2)) },
         FromClient::End { id: AttemptId(3), passed: true, used: true, keep: false },
@@ -63,9 +63,9 @@ fn from_client() -> Vec<FromClient> {
             checksum: "e3b0".into(),
             files: vec![MigrationFile { name: "1_a.sql".into(), text: "CREATE TABLE a (id INT)".into() }],
         },
-        FromClient::SetUp { name: "x".into(), schema: "cratedb_test_hrfjq_abcdefgh_x".into() },
-        FromClient::SetUpEnded { name: "x".into(), outcome: SetupOutcome::Done },
-        FromClient::SetUpEnded { name: "x".into(), outcome: SetupOutcome::GivenUp },
+        FromClient::Setup { name: "x".into(), schema: "cratedb_test_hrfjq_abcdefgh_x".into() },
+        FromClient::SetupEnded { name: "x".into(), outcome: SetupOutcome::Done },
+        FromClient::SetupEnded { name: "x".into(), outcome: SetupOutcome::GivenUp },
         FromClient::Renew,
         FromClient::Status { protocol: 1, watch: true },
         FromClient::Finish { protocol: 1, session: Some("nightly".into()), holder: None, now: true },
@@ -104,12 +104,12 @@ fn from_keeper() -> Vec<FromKeeper> {
         },
         FromKeeper::Refused { id: AttemptId(3), error: error.clone() },
         FromKeeper::Aftermath { id: AttemptId(3), text: Some("put back".into()) },
-        FromKeeper::SetUp { name: "x".into(), verdict: Verdict::Yours },
-        FromKeeper::SetUp {
+        FromKeeper::Setup { name: "x".into(), verdict: Verdict::Yours },
+        FromKeeper::Setup {
             name: "x".into(),
             verdict: Verdict::Done { schema: "cratedb_test_hrfjq_abcdefgh_x".into() },
         },
-        FromKeeper::SetUp { name: "x".into(), verdict: Verdict::Failed { error: error.clone() } },
+        FromKeeper::Setup { name: "x".into(), verdict: Verdict::Failed { error: error.clone() } },
         FromKeeper::Credentials { credentials: Credentials::None },
         FromKeeper::NotRenewed { error },
         FromKeeper::Cut { reason: CutReason::MaxLifetime, text: "over".into() },
@@ -119,7 +119,7 @@ fn from_keeper() -> Vec<FromKeeper> {
     ]
 }
 
-fn snapshot() -> Snapshot {
+fn snapshot() -> KeeperSnapshot {
     let turn = Turn {
         test: "m::t".into(),
         schema: "cratedb_test_hrfjq_abcdefgh_t".into(),
@@ -138,7 +138,7 @@ fn snapshot() -> Snapshot {
         until: None,
         turns: vec![turn],
     };
-    Snapshot {
+    KeeperSnapshot {
         pid: 12,
         key: "url|http://localhost:4200".into(),
         phase: Phase::Up,
@@ -153,7 +153,7 @@ fn snapshot() -> Snapshot {
     }
 }
 
-/// Those of explicit sessions carry one more field; those without are as they always were.
+/// Hellos of explicit sessions have one more field; those without are as they always were.
 #[test]
 fn a_hello_of_an_explicit_session_says_its_name() {
     let FromClient::Hello(hello) = from_client().remove(0) else { panic!() };

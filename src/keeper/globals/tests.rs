@@ -1,4 +1,4 @@
-//! What two looks at a cluster come to.
+//! The plan that follows from two looks at a cluster.
 
 use serde_json::json;
 
@@ -16,7 +16,7 @@ fn globals(settings: Value, things: &[(Thing, &[&str])]) -> Globals {
     }
 }
 
-fn statements(plan: &Plan) -> Vec<&str> {
+fn statements(plan: &RestorePlan) -> Vec<&str> {
     let steps = plan.reset.iter().chain(&plan.revokes).chain(&plan.drops);
     steps.map(|step| step.statement.as_str()).collect()
 }
@@ -24,7 +24,7 @@ fn statements(plan: &Plan) -> Vec<&str> {
 #[test]
 fn what_did_not_change_needs_nothing() {
     let same = globals(json!({"stats": {"enabled": true}}), &[(Thing::User, &["crate", "bob"])]);
-    assert_eq!(diff(&same, &same.clone()), Plan::default());
+    assert_eq!(diff(&same, &same.clone()), RestorePlan::default());
     assert_eq!(settings_left(&same, &same.clone()), None);
 }
 
@@ -115,15 +115,15 @@ fn what_was_there_is_never_dropped_and_what_is_gone_is_named() {
 fn a_kind_that_was_not_listed_both_times_is_left_alone() {
     let listed = globals(json!({}), &[(Thing::User, &["a", "b"])]);
     let not_listed = globals(json!({}), &[]);
-    assert_eq!(diff(&not_listed, &listed), Plan::default(), "everything would look new");
-    assert_eq!(diff(&listed, &not_listed), Plan::default(), "everything would look lost");
+    assert_eq!(diff(&not_listed, &listed), RestorePlan::default(), "everything would look new");
+    assert_eq!(diff(&listed, &not_listed), RestorePlan::default(), "everything would look lost");
 }
 
 #[test]
 fn another_cluster_is_left_alone() {
     let before = globals(json!({"a": 1}), &[(Thing::User, &["a"])]);
     let after = Globals { cluster: "c2".into(), ..globals(json!({"a": 2}), &[(Thing::User, &["b"])]) };
-    assert_eq!(diff(&before, &after), Plan::default());
+    assert_eq!(diff(&before, &after), RestorePlan::default());
     assert_eq!(settings_left(&before, &after), None);
 }
 
@@ -156,8 +156,13 @@ fn survives_the_journal_but_for_what_is_of_the_present_only() {
 #[test]
 fn says_what_was_put_back_in_one_line_and_nothing_about_nothing() {
     let list = |items: &[&str]| items.iter().map(|item| (*item).to_owned()).collect::<Vec<_>>();
-    assert_eq!(sentence("t", &[], &[], &[]), None);
-    let all = sentence("m::t", &list(&["stats.enabled"]), &list(&["user \"a\""]), &list(&["user \"b\" (dropped)"]));
+    assert_eq!(sentence("t", &Restored::default()), None);
+    let restored = Restored {
+        set_back: list(&["stats.enabled"]),
+        dropped: list(&["user \"a\""]),
+        not: list(&["user \"b\" (dropped)"]),
+    };
+    let all = sentence("m::t", &restored);
     assert_eq!(
         all.unwrap(),
         "`m::t` changed the cluster outside its schema: set back stats.enabled; dropped user \"a\"; \

@@ -1,25 +1,25 @@
-//! What an exclusive attempt may change outside its schema: looked at before it is granted, put back after it and before
-//! anybody else is granted anything.
+//! The aftermath of an exclusive attempt: a look at what it may change outside its schema before it is granted, and a
+//! repair after it, before anything else is granted.
 
-use super::grants::Key;
-use super::{Effect, LookId, Machine, State};
+use super::grants::AttemptKey;
+use super::{Effect, LookId, Machine, MachineState};
 use crate::wire::Millis;
 
-/// Where this is. At any time it concerns one attempt: nobody is granted anything before it is over.
+/// The step of it that is due. At any time it concerns one attempt: nothing is granted before it is over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Aftermath {
     #[default]
     Nothing,
-    /// The attempt at the front of the queue is next; what there is before it is being looked at.
-    Looking { id: LookId, key: Key, until: Millis },
-    /// It was seen; what the attempt changes has to be put back when it is over.
+    /// The attempt at the front of the queue is next, and the state before it is being looked at.
+    Looking { id: LookId, key: AttemptKey, until: Millis },
+    /// The look succeeded: what the attempt changes has to be restored when it is over.
     Owed,
-    /// It is being put back.
+    /// The repair is under way.
     Restoring { id: LookId, until: Millis },
 }
 
 impl Machine {
-    /// A keeper that was killed had seen what there was before an exclusive attempt.
+    /// Takes over from a killed keeper, which may have looked at the state before an exclusive attempt.
     pub(crate) fn owing_aftermath(mut self, owed: bool) -> Self {
         if owed {
             self.aftermath = Aftermath::Owed;
@@ -27,17 +27,17 @@ impl Machine {
         self
     }
 
-    /// Whether something has to be put back that is not yet.
+    /// Returns whether something still has to be restored.
     pub(crate) fn owes_aftermath(&self) -> bool {
         matches!(self.aftermath, Aftermath::Owed | Aftermath::Restoring { .. })
     }
 
-    /// Whether a test has the cluster for itself, or it is seen to before or after one.
+    /// Returns whether a test has the cluster for itself, or a look before or a repair after one is due.
     pub(crate) fn is_exclusive(&self) -> bool {
         self.grants.has_exclusive() || self.aftermath != Aftermath::Nothing
     }
 
-    /// Moves on as far as time and who holds the cluster allow.
+    /// Moves on as far as the time and the holders of the cluster allow.
     pub(super) fn settle_aftermath(&mut self, now: Millis) {
         self.grants.open_if(now);
         match self.aftermath {
@@ -45,7 +45,7 @@ impl Machine {
                 self.effects.push(Effect::Forget(id));
                 self.aftermath = Aftermath::Nothing;
             }
-            // Without a look nothing can be put back, which the loop says; that is no reason not to test.
+            // Without a look nothing can be restored. The loop says so; it is no reason not to test.
             Aftermath::Looking { id, key, until } if now >= until => {
                 self.effects.push(Effect::Forget(id));
                 self.grant_exclusive(key, false);
@@ -76,7 +76,7 @@ impl Machine {
         }
     }
 
-    /// The look before an exclusive attempt is over; if it failed, its loop said so.
+    /// The look before an exclusive attempt is over. If it failed, the loop has said so.
     pub(super) fn looked(&mut self, looked: LookId, ok: bool) {
         let Aftermath::Looking { id, key, .. } = self.aftermath else { return };
         if id != looked {
@@ -87,9 +87,10 @@ impl Machine {
         }
     }
 
-    /// Whether it was: somebody may have come back meanwhile with an attempt that a killed keeper had granted.
-    fn grant_exclusive(&mut self, key: Key, seen: bool) -> bool {
-        let fits = self.state == State::Up && !self.term && self.grants.next() == Some((key, true));
+    /// Grants an exclusive attempt after its look. Returns false if it does not fit any more: meanwhile a client may
+    /// have come back with an attempt that a killed keeper had granted.
+    fn grant_exclusive(&mut self, key: AttemptKey, seen: bool) -> bool {
+        let fits = self.state == MachineState::Up && !self.term && self.grants.next() == Some((key, true));
         if fits {
             self.grants.take(key);
             self.effects.push(Effect::Granted(key.0, key.1));
@@ -98,7 +99,7 @@ impl Machine {
         fits
     }
 
-    /// It was put back, or could not be, which the loop says.
+    /// The repair is over. If it failed, the loop has said so.
     pub(super) fn restored(&mut self, restored: LookId) {
         if matches!(self.aftermath, Aftermath::Restoring { id, .. } if id == restored) {
             self.aftermath = Aftermath::Nothing;
@@ -111,7 +112,7 @@ impl Machine {
         self.aftermath = Aftermath::Restoring { id, until: now.saturating_add(self.limits.restore) };
     }
 
-    /// Before the cluster is let go of: what is owed is begun, and the loop decides how long that may take.
+    /// Begins a repair that is owed before the cluster is released. The loop decides how long it may take.
     pub(super) fn hurry_aftermath(&mut self, now: Millis) {
         match self.aftermath {
             Aftermath::Owed => self.restore(now),
@@ -123,7 +124,7 @@ impl Machine {
         }
     }
 
-    /// The cluster is there again: what the end of the last time interrupted is begun again.
+    /// Begins a repair again that the last release interrupted, now that the cluster is there.
     pub(super) fn resume_aftermath(&mut self) {
         if matches!(self.aftermath, Aftermath::Restoring { .. }) {
             self.aftermath = Aftermath::Owed;
@@ -131,7 +132,7 @@ impl Machine {
     }
 
     pub(super) fn aftermath_deadline(&self) -> Option<Millis> {
-        if !matches!(self.state, State::Up | State::Warm { .. }) {
+        if !matches!(self.state, MachineState::Up | MachineState::Warm { .. }) {
             return None;
         }
         match self.aftermath {

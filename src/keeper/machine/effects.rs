@@ -1,13 +1,12 @@
-//! What follows from the machine's state without a new event: the one place where states move by themselves.
+//! The moves that follow from the machine's state without a new event. States move by themselves nowhere else.
 
+use super::{ClientId, Effect, FailReason, Machine, MachineState, RefuseReason, Word};
 use crate::target::OnExit;
-
-use super::{ClientId, Effect, FailReason, Machine, RefuseReason, State, Word};
 use crate::wire::{CutReason, Millis};
 
 impl Machine {
-    /// Moves on until nothing more follows. Every path ends: each step leaves a state that it does not come back to
-    /// without an event.
+    /// Moves on until nothing more follows. Every path ends: no step leads back, without an event, to a state that was
+    /// left.
     pub(super) fn settle(&mut self, now: Millis) {
         self.expire_leases(now);
         self.end_idle(now);
@@ -16,34 +15,34 @@ impl Machine {
         self.expire_queue(now);
         self.settle_backlog(now);
         while self.step(now) {}
-        if matches!(self.state, State::Up | State::Warm { .. }) {
+        if matches!(self.state, MachineState::Up | MachineState::Warm { .. }) {
             self.settle_aftermath(now);
         }
-        if self.state == State::Up && !self.term {
+        if self.state == MachineState::Up && !self.term {
             self.grant(now);
         }
     }
 
     fn step(&mut self, now: Millis) -> bool {
         match self.state {
-            State::Recovering { until } => self.step_recovering(now, until),
-            State::Down => self.step_down(),
-            State::Up => self.step_up(now),
-            State::Warm { until } => self.step_warm(now, until),
-            State::Failed => self.step_failed(),
-            State::Owed { since, tries, at } => self.step_owed(now, since, tries, at),
-            State::Probing | State::Acquiring | State::Releasing { .. } => self.step_busy(),
-            State::Gone => false,
+            MachineState::Recovering { until } => self.step_recovering(now, until),
+            MachineState::Down => self.step_down(),
+            MachineState::Up => self.step_up(now),
+            MachineState::Warm { until } => self.step_warm(now, until),
+            MachineState::Failed => self.step_failed(),
+            MachineState::Owed { since, tries, at } => self.step_owed(now, since, tries, at),
+            MachineState::Probing | MachineState::Acquiring | MachineState::Releasing { .. } => self.step_busy(),
+            MachineState::Gone => false,
         }
     }
 
     fn step_recovering(&mut self, now: Millis, until: Millis) -> bool {
         if !self.waiting.is_empty() {
             if self.word == Word::Clean {
-                self.state = State::Down;
+                self.state = MachineState::Down;
                 self.fail_orphans();
             } else {
-                self.state = State::Probing;
+                self.state = MachineState::Probing;
                 self.effects.push(Effect::Probe);
             }
             return true;
@@ -68,11 +67,11 @@ impl Machine {
         }
         self.write(Word::MaybeUp);
         self.effects.push(Effect::Acquire);
-        self.state = State::Acquiring;
+        self.state = MachineState::Acquiring;
         true
     }
 
-    /// While a call is under way the machine only sends away whom it can't serve any more.
+    /// Sends clients away that can't be served any more. Nothing else is done while a call is under way.
     fn step_busy(&mut self) -> bool {
         if self.term {
             self.cut_all(CutReason::Terminated);
@@ -99,7 +98,7 @@ impl Machine {
             return false;
         }
         if self.policy.keep_warm > 0 && !self.cool && self.releasable() {
-            self.state = State::Warm { until: now.saturating_add(self.policy.keep_warm) };
+            self.state = MachineState::Warm { until: now.saturating_add(self.policy.keep_warm) };
             return true;
         }
         self.let_go(now)
@@ -107,8 +106,8 @@ impl Machine {
 
     fn step_warm(&mut self, now: Millis, until: Millis) -> bool {
         if !self.waiting.is_empty() && !self.term {
-            self.state = State::Up;
-            // Coming back counts as use, or the limit could cut the one who just came.
+            self.state = MachineState::Up;
+            // Coming back counts as use, or the limit could cut the client that just came.
             self.last_begin = now;
             return true;
         }
@@ -122,10 +121,10 @@ impl Machine {
 
     fn step_failed(&mut self) -> bool {
         if self.term || !self.needed() {
-            self.state = State::Down;
+            self.state = MachineState::Down;
             return true;
         }
-        // Somebody who came while the failed acquisition was being cleaned up.
+        // Clients may have come while the failed acquisition was being cleaned up.
         let (told, news): (Vec<ClientId>, Vec<ClientId>) = self
             .waiting
             .iter()
@@ -136,7 +135,7 @@ impl Machine {
         if news.is_empty() {
             return false;
         }
-        self.state = State::Down;
+        self.state = MachineState::Down;
         true
     }
 
@@ -149,7 +148,7 @@ impl Machine {
         if !self.waiting.is_empty() {
             self.write(Word::MaybeUp);
             self.effects.push(Effect::Acquire);
-            self.state = State::Acquiring;
+            self.state = MachineState::Acquiring;
             return true;
         }
         if now >= since.saturating_add(self.limits.owed) && !self.needed() {
@@ -161,14 +160,14 @@ impl Machine {
         false
     }
 
-    /// Releases what is ours; leaves alone what is not.
+    /// Releases a cluster that is ours, and leaves alone one that is not.
     fn let_go(&mut self, now: Millis) -> bool {
         self.hurry_aftermath(now);
         if self.releasable() {
             self.release(now, 0);
             return false;
         }
-        self.state = State::Down;
+        self.state = MachineState::Down;
         true
     }
 
@@ -179,17 +178,17 @@ impl Machine {
     pub(super) fn release(&mut self, since: Millis, tries: u32) {
         self.write(Word::MaybeDown);
         self.effects.push(Effect::Release);
-        self.state = State::Releasing { since, tries };
+        self.state = MachineState::Releasing { since, tries };
     }
 
     fn exit(&mut self) -> bool {
         self.cut_all(CutReason::Terminated);
         self.effects.push(Effect::Exit);
-        self.state = State::Gone;
+        self.state = MachineState::Gone;
         true
     }
 
-    /// The word goes to the disk before anything that follows it; the same word is not written twice.
+    /// Has a word written, before anything that follows it. The same word is not written twice.
     pub(super) fn write(&mut self, word: Word) {
         if self.word != word {
             self.word = word;
@@ -203,7 +202,7 @@ impl Machine {
         }
     }
 
-    /// Nobody whose run is over may start a cluster.
+    /// Fails clients whose run is over: they may not start a cluster.
     fn fail_orphans(&mut self) {
         let dead = |client: &&ClientId| self.leases.get(client).is_none_or(|lease| lease.dead_since.is_some());
         let orphans: Vec<ClientId> = self.waiting.iter().filter(dead).copied().collect();

@@ -1,4 +1,4 @@
-//! What the machine is told and what it asks for: the closed sets of events and effects.
+//! The events that the machine is told and the effects that it asks for.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,27 +14,28 @@ macro_rules! id {
 }
 
 id! {
-    /// One connection to the keeper, in the order of arrival.
+    /// A connection to the keeper, in the order of arrival.
     ClientId
 }
 id! {
-    /// One runner process, whatever the number of clients that named it.
+    /// A runner process, whatever the number of clients that named it.
     RunnerId
 }
 id! {
-    /// One test run.
+    /// A session.
     SessionId
 }
 id! {
-    /// One look at what a schema does not isolate, or one repair of it; later ones have larger numbers.
+    /// A look at what a schema does not isolate, or a repair of it. Later ones have larger numbers.
     LookId
 }
 
-/// What the journal says about the resource.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The journal's word about the cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Word {
     /// Nothing is owed.
+    #[default]
     Clean,
     /// An acquisition was begun.
     MaybeUp,
@@ -44,76 +45,65 @@ pub(crate) enum Word {
     MaybeDown,
 }
 
-/// What a client says when it joins.
+/// The facts of a client that joins.
 #[derive(Clone, Debug)]
 pub(crate) struct Join {
     pub(crate) session: SessionId,
-    /// With whether each is alive now.
+    /// The runners above the client, each with whether it is alive now.
     pub(crate) runners: Vec<(RunnerId, bool)>,
     pub(crate) policy: Policy,
     /// The process belongs to a run that was killed before.
     pub(crate) orphan: bool,
-    /// Attempts that a killed keeper had granted.
+    /// Attempts that a killed keeper had granted to it.
     pub(crate) open: Vec<(AttemptId, Mode)>,
-    /// The session has a name: milliseconds that it lives without a lease. Its runners, if any, are those who hold it.
+    /// Set if the session has a name: how many milliseconds it lives without a lease. Its runners, if any, are its
+    /// holders.
     pub(crate) explicit: Option<Millis>,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
+    /// A client said hello.
     Join(ClientId, Join),
     /// The socket closed, or the process that opened it died.
     Leave(ClientId),
+    /// A runner died.
     RunnerGone(RunnerId),
-    /// What the journal names was looked for.
-    Probed {
-        up: bool,
-    },
-    /// It could not be looked for; the loop has the error.
+    /// The provider looked for what the journal names.
+    Probed { up: bool },
+    /// The provider could not look for it; the loop has the error.
     NotProbed,
-    Acquired {
-        ours: bool,
-    },
-    NotAcquired {
-        maybe_up: bool,
-    },
-    Released {
-        ok: bool,
-    },
-    Begin {
-        client: ClientId,
-        attempt: AttemptId,
-        mode: Mode,
-        parent: Option<AttemptId>,
-    },
-    End {
-        client: ClientId,
-        attempt: AttemptId,
-    },
-    /// What there is before an exclusive attempt was looked at, or could not be.
-    Looked {
-        id: LookId,
-        ok: bool,
-    },
-    /// What an exclusive attempt had changed was put back, as far as it could be.
+    /// The acquisition succeeded; `ours` says whether this keeper has to release the cluster.
+    Acquired { ours: bool },
+    /// The acquisition failed, but something of it may be up.
+    NotAcquired { maybe_up: bool },
+    /// The release ended.
+    Released { ok: bool },
+    /// A client wants a turn for an attempt, which may be inside another one.
+    Begin { client: ClientId, attempt: AttemptId, mode: Mode, parent: Option<AttemptId> },
+    /// An attempt ended.
+    End { client: ClientId, attempt: AttemptId },
+    /// The state before an exclusive attempt was looked at, or could not be.
+    Looked { id: LookId, ok: bool },
+    /// The changes of an exclusive attempt were restored, as far as they could be.
     Restored(LookId),
-    /// So many schemas wait to be dropped.
+    /// The number of schemas that wait to be dropped has changed.
     Dropping(usize),
-    /// A runner waits for the keeper too; its death can't be the end.
+    /// A runner waits for the keeper, too, so that its death can't be the end.
     Tethered,
-    /// Somebody ended an explicit session.
+    /// An explicit session was finished.
     Finish(SessionId),
     /// A process that held an explicit session gives up its own part and lives on.
     LetGo(SessionId, RunnerId),
-    /// Somebody wants it let go of: it is not kept warm, unless somebody joins after this.
+    /// The cluster is not to be kept warm, unless a client joins after this.
     Cool,
-    /// A signal: release now.
+    /// The keeper was told to stop by a signal.
     Term,
-    /// The deadline passed.
+    /// The deadline has passed.
     Due,
 }
 
-/// Why a client is told that there will be no cluster.
+/// The reason why a client will get no cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FailReason {
     /// The acquisition failed; the loop has the error.
@@ -122,19 +112,19 @@ pub(crate) enum FailReason {
     RunOver,
 }
 
-/// Why an attempt can't begin.
+/// The reason why an attempt can't begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RefuseReason {
     RunOver,
     /// An exclusive attempt inside another attempt would wait for itself.
     NestedExclusive,
-    /// Others held the cluster longer than the start time-out.
+    /// Other attempts held the cluster longer than the start time-out.
     TimedOut,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
-    /// Into the journal, on the disk, before anything that follows.
+    /// Write into the journal, on the disk, before anything that follows.
     Write(Word),
     Probe,
     Acquire,
@@ -144,11 +134,11 @@ pub(crate) enum Effect {
     Cut(ClientId, CutReason),
     Granted(ClientId, AttemptId),
     Refused(ClientId, AttemptId, RefuseReason),
-    /// Before this attempt, which is exclusive: look at what a schema does not isolate, and note it.
+    /// Look at what a schema does not isolate, and note it, before this exclusive attempt.
     Look(LookId, ClientId, AttemptId),
-    /// The exclusive attempt is over: put back what differs from the last look.
+    /// The exclusive attempt is over: restore what differs from the last look.
     Restore(LookId),
-    /// A look or a repair that is not waited for any more: end it, and what was seen means nothing now.
+    /// End a look or a repair that is not waited for any more. What was seen means nothing now.
     Forget(LookId),
     Exit,
 }

@@ -1,18 +1,12 @@
-//! Random histories of runs, crashes and failures against the machine that ships, with a small model of the world.
-
-mod drops;
-mod looks;
-mod named;
+//! Random histories of runs, crashes and failures against the machine as it ships, with a small model of the world.
 
 use std::collections::BTreeMap;
 
-use self::drops::Drops;
-use self::named::{Explicit, IDLE};
-
+use super::grants::{FEW, MANY};
 use super::*;
 use crate::target::OnExit;
 
-/// What is true outside the machine.
+/// The truth outside the machine.
 struct World {
     random: fastrand::Rng,
     now: Millis,
@@ -21,32 +15,32 @@ struct World {
     call: Option<Effect>,
     /// A look or a repair that is under way.
     look: Option<Effect>,
-    /// The journal names an exclusive attempt that was looked at for: what it changes has to be put back.
+    /// The journal names an exclusive attempt with a look before it: what it changes has to be restored.
     noted: bool,
-    /// An exclusive attempt was granted after a look, and what it changed is not put back or given up yet.
+    /// An exclusive attempt was granted after a look, and what it changed is not yet restored or given up.
     changed: bool,
     /// The resource runs because of us.
     running: bool,
-    /// It ran before us; we must not count on it.
+    /// It ran before this keeper, which must not count on it.
     foreign: bool,
     runners: BTreeMap<RunnerId, (SessionId, bool)>,
     /// Which session a name means now, as the loop remembers it.
     names: BTreeMap<u8, SessionId>,
-    explicit: BTreeMap<SessionId, Explicit>,
-    clients: BTreeMap<ClientId, Client>,
+    explicit: BTreeMap<SessionId, NamedModel>,
+    clients: BTreeMap<ClientId, FakeClient>,
     next: u64,
-    drops: Drops,
+    drops: DropsModel,
     term: bool,
     tethered: bool,
     limit_passed: bool,
-    /// Told that there is no cluster; the loop closes them.
+    /// Clients that were told that there is no cluster. The loop closes them.
     closing: Vec<ClientId>,
     log: Vec<String>,
 }
 
-/// Where a client comes from.
+/// The origin of a client.
 #[derive(Clone, Copy)]
-enum Origin {
+enum ClientOrigin {
     Run(RunnerId),
     /// It knows the name of a session.
     Named(u8),
@@ -55,8 +49,8 @@ enum Origin {
 }
 
 #[derive(Clone)]
-struct Client {
-    origin: Origin,
+struct FakeClient {
+    origin: ClientOrigin,
     session: SessionId,
     answered: bool,
     joined_at: Millis,
@@ -64,12 +58,30 @@ struct Client {
     asked: BTreeMap<AttemptId, Mode>,
 }
 
+/// The truth about an explicit session.
+#[derive(Clone, Default)]
+struct NamedModel {
+    holders: BTreeMap<RunnerId, bool>,
+    quiet_since: Millis,
+    ended: Option<Millis>,
+}
+
+/// The time that an explicit session lives without a lease.
+const IDLE: Millis = 60_000;
+
+#[derive(Default)]
+struct DropsModel {
+    count: usize,
+    /// Since it became large.
+    until: Option<Millis>,
+}
+
 impl World {
     fn new(seed: u64) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
         let foreign = random.u8(..) < 40;
         Self {
-            machine: Machine::new(0, Word::Clean, Limits::default()),
+            machine: Machine::new(0, Word::Clean, MachineLimits::default()),
             random,
             now: 0,
             journal: Word::Clean,
@@ -84,7 +96,7 @@ impl World {
             explicit: BTreeMap::new(),
             clients: BTreeMap::new(),
             next: 1,
-            drops: Drops::default(),
+            drops: DropsModel::default(),
             term: false,
             tethered: false,
             limit_passed: false,
@@ -103,14 +115,14 @@ impl World {
         self.log.push(format!("{} {event:?} in {before:?}", self.now));
         for effect in self.machine.on(self.now, event) {
             self.log.push(format!("    {effect:?}"));
-            if effect == Effect::Release && matches!(before, State::Up | State::Warm { .. }) {
-                self.check_nobody_wants_it();
+            if effect == Effect::Release && matches!(before, MachineState::Up | MachineState::Warm { .. }) {
+                self.check_no_session_wants_it();
             }
             self.apply(effect);
         }
         self.check();
-        // Without a cluster they live shorter, which nobody counts on.
-        if !matches!(before, State::Up | State::Warm { .. }) {
+        // Without a cluster they live shorter, on which no client counts.
+        if !matches!(before, MachineState::Up | MachineState::Warm { .. }) {
             let over: Vec<SessionId> =
                 self.explicit.keys().filter(|id| !self.machine.is_alive(**id)).copied().collect();
             over.into_iter().for_each(|id| self.ended(id));
@@ -122,8 +134,8 @@ impl World {
         }
     }
 
-    /// A client is gone; its explicit session may be without a lease now.
-    fn forget(&mut self, id: ClientId) -> Option<Client> {
+    /// Removes a client. Its explicit session may be without a lease now.
+    fn forget(&mut self, id: ClientId) -> Option<FakeClient> {
         let client = self.clients.remove(&id)?;
         if let Some(explicit) = self.explicit.get_mut(&client.session) {
             explicit.quiet_since = self.now;
@@ -140,7 +152,7 @@ impl World {
                     Effect::Acquire => assert_eq!(self.journal, Word::MaybeUp, "no intent, no call"),
                     Effect::Release => {
                         assert_eq!(self.journal, Word::MaybeDown, "no intent, no call");
-                        self.check_nobody_holds();
+                        self.check_no_client_holds();
                     }
                     _ => assert_ne!(self.journal, Word::Clean),
                 }
@@ -152,12 +164,12 @@ impl World {
                 self.closing.push(client);
             }
             Effect::Cut(client, _) => {
-                self.forget(client).expect("cut somebody who is not there");
+                self.forget(client).expect("cut a client that is not there");
             }
             Effect::Granted(client, attempt) => self.granted(client, attempt),
             Effect::Refused(client, attempt, _) => {
-                let client = self.clients.get_mut(&client).expect("refused somebody who is not there");
-                client.asked.remove(&attempt).expect("refused what nobody asked for");
+                let client = self.clients.get_mut(&client).expect("refused a client that is not there");
+                client.asked.remove(&attempt).expect("refused what was not asked for");
             }
             Effect::Look(..) | Effect::Restore(_) => self.begin_look(effect),
             Effect::Forget(_) => {
@@ -165,21 +177,21 @@ impl World {
                 (self.noted, self.changed) = (false, false);
             }
             Effect::Exit => {
-                assert!(self.clients.values().all(|client| client.answered), "exit with somebody unanswered");
+                assert!(self.clients.values().all(|client| client.answered), "exit with an unanswered client");
                 assert!(self.call.is_none(), "exit during a call");
             }
         }
     }
 
     fn answer(&mut self, client: ClientId) {
-        let client = self.clients.get_mut(&client).expect("answered somebody who is not there");
+        let client = self.clients.get_mut(&client).expect("answered a client that is not there");
         assert!(!client.answered, "a waiter got two answers");
         client.answered = true;
     }
 
     fn granted(&mut self, id: ClientId, attempt: AttemptId) {
-        let client = self.clients.get_mut(&id).expect("granted to somebody who is not there");
-        let mode = client.asked.remove(&attempt).expect("granted what nobody asked for");
+        let client = self.clients.get_mut(&id).expect("granted to a client that is not there");
+        let mode = client.asked.remove(&attempt).expect("granted what was not asked for");
         let session = client.session;
         assert!(!self.has_ended(session), "granted to an explicit session that is over");
         assert!(self.look.is_none(), "granted during {:?}", self.look);
@@ -203,19 +215,19 @@ impl World {
         self.clients.get_mut(&id).unwrap().granted.insert(attempt, (mode, false));
     }
 
-    /// Whether the run of a client goes on, or was over for less than the orphan limit.
-    fn is_fresh(&self, client: &Client) -> bool {
-        let limit = Limits::default().orphan_lease;
+    /// Returns whether the run of a client goes on, or has been over for less than the orphan limit.
+    fn is_fresh(&self, client: &FakeClient) -> bool {
+        let limit = MachineLimits::default().orphan_lease;
         if self.now < client.joined_at + limit {
             return true;
         }
         match client.origin {
-            Origin::Run(runner) => self.runners.get(&runner).is_some_and(|(_, alive)| *alive),
+            ClientOrigin::Run(runner) => self.runners.get(&runner).is_some_and(|(_, alive)| *alive),
             _ => self.explicit[&client.session].ended.is_none_or(|ended| self.now < ended + limit),
         }
     }
 
-    fn check_nobody_holds(&self) {
+    fn check_no_client_holds(&self) {
         if self.term || self.limit_passed || self.tethered {
             return;
         }
@@ -227,16 +239,16 @@ impl World {
 
     fn check(&self) {
         let state = self.machine.state();
-        if state == State::Gone {
+        if state == MachineState::Gone {
             assert_eq!(self.machine.deadline(), None, "it would spin");
         } else {
             assert!(!self.running || self.journal != Word::Clean, "something runs that no journal names");
         }
-        if matches!(state, State::Up | State::Warm { .. }) {
+        if matches!(state, MachineState::Up | MachineState::Warm { .. }) {
             assert!(self.machine.waiting.is_empty(), "a waiter is left in {state:?}");
         }
-        self.check_nobody_waits_in_vain();
-        if state == State::Up && !self.machine.ours {
+        self.check_no_attempt_waits_in_vain();
+        if state == MachineState::Up && !self.machine.ours {
             assert_eq!(self.journal, Word::Clean);
         }
     }
@@ -244,7 +256,7 @@ impl World {
     fn step(&mut self) {
         self.now += [0, 1, 7, 50, 900, 12_000][self.random.usize(..6)];
         self.due();
-        if self.machine.state() == State::Gone {
+        if self.machine.state() == MachineState::Gone {
             self.restart();
         }
         self.check_the_dead_leave();
@@ -283,10 +295,13 @@ impl World {
     }
 
     fn due(&mut self) {
-        while self.machine.state() != State::Gone && self.machine.deadline().is_some_and(|at| at <= self.now) {
+        while self.machine.state() != MachineState::Gone && self.machine.deadline().is_some_and(|at| at <= self.now) {
             let before = self.machine.deadline();
             self.feed(Event::Due);
-            assert!(self.machine.deadline() != before || self.machine.state() == State::Gone, "a deadline that stays");
+            assert!(
+                self.machine.deadline() != before || self.machine.state() == MachineState::Gone,
+                "a deadline that stays"
+            );
         }
     }
 
@@ -301,25 +316,25 @@ impl World {
             return;
         }
         let runner = keys[self.random.usize(..keys.len())];
-        self.join_as(Origin::Run(runner), Vec::new());
+        self.join_as(ClientOrigin::Run(runner), Vec::new());
     }
 
-    fn join_as(&mut self, origin: Origin, open: Vec<(AttemptId, Mode)>) {
+    fn join_as(&mut self, origin: ClientOrigin, open: Vec<(AttemptId, Mode)>) {
         let (session, runners) = match origin {
-            Origin::Run(runner) => (self.runners[&runner].0, vec![(runner, self.runners[&runner].1)]),
-            Origin::Named(name) => (self.session_of(name, false), Vec::new()),
-            Origin::Holder(name, runner) => {
+            ClientOrigin::Run(runner) => (self.runners[&runner].0, vec![(runner, self.runners[&runner].1)]),
+            ClientOrigin::Named(name) => (self.session_of(name, false), Vec::new()),
+            ClientOrigin::Holder(name, runner) => {
                 let session = self.session_of(name, true);
                 self.explicit.get_mut(&session).unwrap().holders.insert(runner, true);
                 (session, vec![(runner, true)])
             }
         };
-        let explicit = (!matches!(origin, Origin::Run(_))).then_some(IDLE);
+        let explicit = (!matches!(origin, ClientOrigin::Run(_))).then_some(IDLE);
         let client = ClientId(self.id());
         let granted = open.iter().map(|(attempt, mode)| (*attempt, (*mode, false))).collect();
         let joined_at = self.now;
         let asked = BTreeMap::new();
-        self.clients.insert(client, Client { origin, session, answered: false, joined_at, granted, asked });
+        self.clients.insert(client, FakeClient { origin, session, answered: false, joined_at, granted, asked });
         let keep_warm = if session.0 % 3 == 0 { 5_000 } else { 0 };
         let on_exit = if session.0 % 7 == 0 { OnExit::Suspend } else { OnExit::Auto };
         let policy = Policy { keep_warm, on_exit, ..Policy::default() };
@@ -349,7 +364,7 @@ impl World {
     }
 
     fn begin(&mut self) {
-        if self.machine.state() != State::Up {
+        if self.machine.state() != MachineState::Up {
             return;
         }
         let Some(client) = self.pick(true) else { return };
@@ -399,7 +414,7 @@ impl World {
         }
     }
 
-    /// The keeper is killed: what it was doing may or may not have happened, and its clients come back.
+    /// Kills the keeper. What it was doing may or may not have happened, and its clients come back.
     fn crash(&mut self) {
         match self.call.take() {
             Some(Effect::Acquire) if !self.foreign => self.running |= self.random.bool(),
@@ -411,7 +426,7 @@ impl World {
     }
 
     fn restart(&mut self) {
-        assert!(!self.running || self.journal != Word::Clean, "something runs that nobody names");
+        assert!(!self.running || self.journal != Word::Clean, "something runs that no journal names");
         let clients = std::mem::take(&mut self.clients);
         // The next keeper knows of sessions only what those who come back to it say.
         self.names.clear();
@@ -419,19 +434,19 @@ impl World {
         let is_dead = |runner| dead.values().any(|explicit| explicit.holders.get(&runner) == Some(&false));
         self.look = None;
         self.changed = self.noted;
-        self.machine = Machine::new(self.now, self.journal, Limits::default()).owing_aftermath(self.noted);
-        (self.term, self.tethered, self.drops) = (false, false, Drops::default());
+        self.machine = Machine::new(self.now, self.journal, MachineLimits::default()).owing_aftermath(self.noted);
+        (self.term, self.tethered, self.drops) = (false, false, DropsModel::default());
         for client in clients.into_values() {
             let open = client.granted.iter().map(|(attempt, (mode, _))| (*attempt, *mode)).collect();
             // A dead holder does not come back.
-            let comes = !matches!(client.origin, Origin::Holder(_, runner) if is_dead(runner));
-            if comes && self.machine.state() != State::Gone && self.random.u8(..) < 200 {
+            let comes = !matches!(client.origin, ClientOrigin::Holder(_, runner) if is_dead(runner));
+            if comes && self.machine.state() != MachineState::Gone && self.random.u8(..) < 200 {
                 self.join_as(client.origin, open);
             }
         }
     }
 
-    /// Everybody goes home; with a provider that works, the keeper ends and nothing of ours runs.
+    /// Ends all clients and runners. With a provider that works, the keeper ends and nothing of ours runs.
     fn wind_down(&mut self) {
         while let Some(client) = self.clients.keys().next().copied() {
             self.forget(client);
@@ -457,7 +472,7 @@ impl World {
                     self.running = false;
                     self.feed(Event::Released { ok: true });
                 }
-                None if self.machine.state() == State::Gone => return,
+                None if self.machine.state() == MachineState::Gone => return,
                 None => {
                     self.now = self.machine.deadline().expect("idle for ever").max(self.now);
                     self.due();
@@ -465,6 +480,184 @@ impl World {
             }
         }
         panic!("does not end");
+    }
+}
+
+impl World {
+    /// Changes how many schemas wait to be dropped.
+    fn drops_change(&mut self) {
+        self.drops.count = [0, FEW, FEW + 1, MANY - 1, MANY, MANY + 50][self.random.usize(..6)];
+        self.drops.until = match self.drops.count {
+            few if few <= FEW => None,
+            many if many >= MANY => Some(self.drops.until.unwrap_or(self.now + MachineLimits::default().backlog)),
+            _ => self.drops.until,
+        };
+        self.feed(Event::Dropping(self.drops.count));
+    }
+
+    fn is_held_up(&self) -> bool {
+        self.drops.until.is_some_and(|until| self.now < until)
+    }
+
+    /// Checks that no attempt is held up without a reason: one that fits runs.
+    fn check_no_attempt_waits_in_vain(&self) {
+        let machine = &self.machine;
+        let settled = machine.state() == MachineState::Up && !machine.term && machine.aftermath == Aftermath::Nothing;
+        if settled && let Some((key, exclusive)) = machine.grants.next() {
+            let held_up = self.is_held_up() && machine.grants.has_holders() && !exclusive;
+            assert!(held_up, "{key:?} fits and waits");
+        }
+    }
+}
+
+impl World {
+    /// Begins a look or a repair. The one before ends, as the loop ends it.
+    fn begin_look(&mut self, effect: Effect) {
+        match effect {
+            Effect::Look(..) => {
+                assert_eq!(self.machine.state(), MachineState::Up);
+                assert!(!self.changed, "a look at what is not put back yet");
+                assert!(self.clients.values().all(|client| client.granted.is_empty()), "a look beside tests");
+            }
+            _ => {
+                let exclusive = |client: &FakeClient| client.granted.values().any(|(mode, _)| *mode == Mode::Exclusive);
+                // A client that is cut may not know it yet.
+                let ends = self.term || self.limit_passed || self.tethered;
+                assert!(ends || !self.clients.values().any(exclusive), "put back under the test that changes it");
+            }
+        }
+        self.look = Some(effect);
+    }
+
+    fn finish_look(&mut self) {
+        let ok = self.random.u8(..100) < 80;
+        match self.look.take() {
+            Some(Effect::Look(id, ..)) => {
+                self.noted = ok;
+                self.feed(Event::Looked { id, ok });
+            }
+            Some(Effect::Restore(id)) => {
+                // Even if it failed: the loop has said so.
+                (self.noted, self.changed) = (false, false);
+                self.feed(Event::Restored(id));
+            }
+            _ => {}
+        }
+    }
+}
+
+impl World {
+    fn has_ended(&self, session: SessionId) -> bool {
+        self.explicit.get(&session).is_some_and(|explicit| explicit.ended.is_some())
+    }
+
+    /// Checks that an explicit session keeps the cluster until it is finished, its holder is dead, or it was idle.
+    fn check_no_session_wants_it(&self) {
+        if self.term || self.limit_passed {
+            return;
+        }
+        for (id, explicit) in self.explicit.iter().filter(|(_, explicit)| explicit.ended.is_none()) {
+            let leased = self.clients.values().any(|client| client.session == *id);
+            let held = explicit.holders.values().any(|alive| *alive);
+            assert!(!leased && !held && self.now >= explicit.quiet_since + IDLE, "released under a living {id:?}");
+        }
+    }
+
+    /// Checks that clients of sessions that are over are cut in time. The machine has heard of the time that passed.
+    fn check_the_dead_leave(&self) {
+        for client in self.clients.values().filter(|client| !matches!(client.origin, ClientOrigin::Run(_))) {
+            let late = self.explicit[&client.session].ended.map(|ended| ended.max(client.joined_at));
+            let limit = MachineLimits::default().orphan_lease;
+            assert!(
+                late.is_none_or(|late| self.now < late + limit),
+                "a client of a session that is over is still there"
+            );
+        }
+    }
+
+    fn join_named(&mut self) {
+        let name = self.random.u8(..3);
+        let origin = match self.random.u8(..4) {
+            0 => ClientOrigin::Holder(name, RunnerId(self.id())),
+            _ => ClientOrigin::Named(name),
+        };
+        self.join_as(origin, Vec::new());
+    }
+
+    /// Returns what a name means, as the loop does: the session that takes the new client, or a new one.
+    fn session_of(&mut self, name: u8, holder: bool) -> SessionId {
+        let known = self.names.get(&name).copied().filter(|id| self.machine.takes(*id, holder));
+        let id = known.unwrap_or_else(|| SessionId(self.id()));
+        self.names.insert(name, id);
+        let now = self.now;
+        self.explicit.entry(id).or_insert_with(|| NamedModel { quiet_since: now, ..NamedModel::default() });
+        id
+    }
+
+    fn ended(&mut self, session: SessionId) {
+        let now = self.now;
+        if let Some(explicit) = self.explicit.get_mut(&session) {
+            explicit.ended.get_or_insert(now);
+        }
+    }
+
+    fn finish(&mut self) {
+        let ids: Vec<SessionId> = self.names.values().copied().collect();
+        if !ids.is_empty() {
+            let id = ids[self.random.usize(..ids.len())];
+            self.ended(id);
+            self.feed(Event::Finish(id));
+        }
+    }
+
+    /// Lets a holder give up its part, as it does before its process ends: it is not connected any more.
+    fn let_go(&mut self) {
+        let held = self.explicit.iter().flat_map(|(id, explicit)| {
+            explicit.holders.iter().filter(|(_, alive)| **alive).map(move |(runner, _)| (*id, *runner))
+        });
+        let held: Vec<(SessionId, RunnerId)> = held.collect();
+        if held.is_empty() {
+            return;
+        }
+        let (session, runner) = held[self.random.usize(..held.len())];
+        let connected = self
+            .clients
+            .iter()
+            .filter(|(_, client)| matches!(client.origin, ClientOrigin::Holder(_, holder) if holder == runner));
+        let connected: Vec<ClientId> = connected.map(|(id, _)| *id).collect();
+        for client in connected {
+            self.forget(client);
+            self.feed(Event::Leave(client));
+        }
+        let Some(explicit) = self.explicit.get_mut(&session) else { return };
+        explicit.holders.remove(&runner);
+        let others = explicit.holders.values().any(|alive| *alive);
+        if !others {
+            self.ended(session);
+        }
+        let had_ended = self.has_ended(session);
+        self.feed(Event::LetGo(session, runner));
+        assert!(had_ended || self.machine.is_alive(session), "it ended under another holder");
+        assert!(others || !self.machine.is_alive(session), "it has no holder, and it lives");
+    }
+
+    fn cool(&mut self) {
+        self.feed(Event::Cool);
+        assert!(!matches!(self.machine.state(), MachineState::Warm { .. }), "still kept warm");
+    }
+
+    fn kill_holder(&mut self) {
+        let alive = |explicit: &NamedModel| explicit.holders.iter().find(|(_, alive)| **alive).map(|(id, _)| *id);
+        let Some((session, runner)) = self.explicit.iter().find_map(|(id, explicit)| Some((*id, alive(explicit)?)))
+        else {
+            return;
+        };
+        let explicit = self.explicit.get_mut(&session).unwrap();
+        explicit.holders.insert(runner, false);
+        if !explicit.holders.values().any(|alive| *alive) {
+            self.ended(session);
+        }
+        self.feed(Event::RunnerGone(runner));
     }
 }
 

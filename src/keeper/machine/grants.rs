@@ -1,24 +1,34 @@
-//! Who may run now: first come, first served; exclusive attempts alone, later shared ones behind them.
+//! The order of grants: first come, first served. An exclusive attempt runs alone, and later shared ones wait behind
+//! it.
+//!
+//! Dropping that falls behind holds shared attempts up, too. CrateDB puts `DROP SCHEMA` behind every `CREATE TABLE`
+//! that waits (priorities NORMAL and URGENT in its `TransportDropSchema` and `TransportCreateTable`, 6.4). Tests that
+//! make tables without a pause keep it from dropping at all, and every change takes it longer the more schemas there
+//! are. So attempts that would make more wait for a while.
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::ClientId;
+use super::{ClientId, Machine};
 use crate::wire::{AttemptId, Millis, Mode};
 
-pub(super) type Key = (ClientId, AttemptId);
+/// From so many schemas that wait to be dropped on, attempts are held up, until there are no more than a few.
+pub(super) const MANY: usize = 12;
+pub(super) const FEW: usize = 4;
+
+pub(super) type AttemptKey = (ClientId, AttemptId);
 
 #[derive(Clone, Debug)]
-struct Waiting {
-    key: Key,
+struct QueuedAttempt {
+    key: AttemptKey,
     mode: Mode,
     until: Millis,
 }
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Grants {
-    holders: BTreeMap<Key, Mode>,
-    queue: VecDeque<Waiting>,
-    /// Nothing new before this: open attempts of a killed keeper come first.
+    holders: BTreeMap<AttemptKey, Mode>,
+    queue: VecDeque<QueuedAttempt>,
+    /// Until then nothing new is granted: open attempts of a killed keeper come first.
     closed_until: Option<Millis>,
 }
 
@@ -31,13 +41,14 @@ impl Grants {
         self.holders.keys().any(|key| key.0 == client)
     }
 
-    /// An attempt that holds already: repeated after a restart, or nested in another.
+    /// Adds an attempt that is granted already: one that was open when a keeper was killed, or one inside another
+    /// attempt.
     pub(super) fn repeat(&mut self, client: ClientId, attempt: AttemptId, mode: Mode) {
         self.holders.insert((client, attempt), mode);
     }
 
     pub(super) fn queue(&mut self, client: ClientId, attempt: AttemptId, mode: Mode, until: Millis) {
-        self.queue.push_back(Waiting { key: (client, attempt), mode, until });
+        self.queue.push_back(QueuedAttempt { key: (client, attempt), mode, until });
     }
 
     pub(super) fn close_until(&mut self, until: Millis) {
@@ -54,7 +65,7 @@ impl Grants {
         self.queue.retain(|waiting| waiting.key.0 != client);
     }
 
-    /// Takes back what a client waits for, and says what it was.
+    /// Removes what a client waits for, and returns it.
     pub(super) fn forget_queued(&mut self, client: ClientId) -> Vec<AttemptId> {
         let (gone, rest): (VecDeque<_>, VecDeque<_>) =
             std::mem::take(&mut self.queue).into_iter().partition(|waiting| waiting.key.0 == client);
@@ -62,15 +73,15 @@ impl Grants {
         gone.into_iter().map(|waiting| waiting.key.1).collect()
     }
 
-    /// What waited too long.
-    pub(super) fn expire(&mut self, now: Millis) -> Vec<Key> {
+    /// Removes what has waited too long, and returns it.
+    pub(super) fn expire(&mut self, now: Millis) -> Vec<AttemptKey> {
         let (late, rest): (VecDeque<_>, VecDeque<_>) =
             std::mem::take(&mut self.queue).into_iter().partition(|waiting| now >= waiting.until);
         self.queue = rest;
         late.into_iter().map(|waiting| waiting.key).collect()
     }
 
-    /// Whether nothing new is granted yet.
+    /// Returns whether nothing new is granted yet.
     pub(super) fn is_closed(&self) -> bool {
         self.closed_until.is_some()
     }
@@ -83,19 +94,19 @@ impl Grants {
         self.closed_until = self.closed_until.filter(|until| now < *until);
     }
 
-    /// The front of the queue if it may begin now, and whether it is exclusive.
-    pub(super) fn next(&self) -> Option<(Key, bool)> {
+    /// Returns the front of the queue if it may begin now, and whether it is exclusive.
+    pub(super) fn next(&self) -> Option<(AttemptKey, bool)> {
         let front = self.queue.front().filter(|front| !self.is_closed() && self.fits(front.mode))?;
         Some((front.key, front.mode == Mode::Exclusive))
     }
 
-    /// Whether this one would be next if it fitted.
-    pub(super) fn is_next(&self, key: Key) -> bool {
+    /// Returns whether this attempt is at the front of the queue.
+    pub(super) fn is_next(&self, key: AttemptKey) -> bool {
         self.queue.front().is_some_and(|front| front.key == key)
     }
 
-    /// The front of the queue begins.
-    pub(super) fn take(&mut self, key: Key) {
+    /// Grants the front of the queue, if it is this attempt.
+    pub(super) fn take(&mut self, key: AttemptKey) {
         if let Some(front) = self.queue.pop_front_if(|front| front.key == key) {
             self.holders.insert(front.key, front.mode);
         }
@@ -122,8 +133,47 @@ impl Grants {
         late.into_iter().chain(opens).min()
     }
 
-    /// Holders, for the error of whoever waited in vain.
-    pub(super) fn holders(&self) -> impl Iterator<Item = Key> {
+    /// Returns the attempts that hold the cluster, for the error of one that waited in vain.
+    pub(super) fn holders(&self) -> impl Iterator<Item = AttemptKey> {
         self.holders.keys().copied()
+    }
+}
+
+/// The extent to which dropping has fallen behind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Backlog {
+    #[default]
+    Small,
+    /// Attempts run one at a time, so that there is always progress.
+    Large { until: Millis },
+    /// It does not get smaller, or a test waits for one that is held up: no attempt is held up any more.
+    GivenUp,
+}
+
+impl Machine {
+    pub(super) fn dropping(&mut self, now: Millis, count: usize) {
+        self.backlog = match self.backlog {
+            Backlog::Small if count >= MANY => Backlog::Large { until: now.saturating_add(self.limits.backlog) },
+            Backlog::Large { .. } | Backlog::GivenUp if count <= FEW => Backlog::Small,
+            as_before => as_before,
+        };
+    }
+
+    pub(super) fn settle_backlog(&mut self, now: Millis) {
+        if matches!(self.backlog, Backlog::Large { until } if now >= until) {
+            self.backlog = Backlog::GivenUp;
+        }
+    }
+
+    /// Returns whether a shared attempt has to wait although it fits.
+    pub(super) fn holds_up(&self) -> bool {
+        matches!(self.backlog, Backlog::Large { .. }) && self.grants.has_holders()
+    }
+
+    pub(super) fn backlog_deadline(&self) -> Option<Millis> {
+        match self.backlog {
+            Backlog::Large { until } => Some(until),
+            Backlog::Small | Backlog::GivenUp => None,
+        }
     }
 }

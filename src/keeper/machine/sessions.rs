@@ -1,43 +1,44 @@
-//! Sessions: who belongs to which, when one is over, and what becomes of those who still belong to it.
+//! Sessions: which clients belong to one, when it is over, and what becomes of clients that still belong to it.
 
 use std::collections::BTreeSet;
 
-use super::{ClientId, Effect, FailReason, Join, Machine, RefuseReason, RunnerId, SessionId, State};
+use super::{ClientId, Effect, FailReason, Join, Machine, MachineState, RefuseReason, RunnerId, SessionId};
 use crate::wire::{CutReason, Millis, Policy};
 
+/// The connection of one client, as long as it lasts.
 #[derive(Clone, Debug)]
-pub(super) struct Lease {
+pub(super) struct ClientLease {
     pub(super) session: SessionId,
-    /// Of an implicit session: the runners above this process.
+    /// The runners above this process, in an implicit session.
     runners: Vec<RunnerId>,
     /// The process belongs to a run that was dead before it joined.
     pub(super) orphan: bool,
     /// When the last of its runners died, or its explicit session ended.
     pub(super) dead_since: Option<Millis>,
-    /// It was told that the cluster is there.
+    /// The client was told that the cluster is there.
     pub(super) ready: bool,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Session {
+pub(super) struct TrackedSession {
     policy: Policy,
-    /// Of an explicit session: its holders.
+    /// Its runners; the holders of an explicit session.
     runners: BTreeSet<RunnerId>,
     explicit: Option<Explicit>,
 }
 
-/// What a session with a name lives by, instead of runners.
+/// The life of a session with a name, which has no runners to live by.
 #[derive(Clone, Copy, Debug)]
 struct Explicit {
-    /// How long it lives without a lease.
+    /// The time that it lives without a lease.
     idle: Millis,
     /// When its last lease ended.
     quiet_since: Millis,
-    /// Finished, idle for too long, or its holder died. It does not come back.
+    /// It was finished, was idle for too long, or its holder died. It does not come back.
     over: bool,
 }
 
-impl Session {
+impl TrackedSession {
     fn is_over(&self) -> bool {
         self.explicit.is_some_and(|explicit| explicit.over)
     }
@@ -57,9 +58,10 @@ impl Machine {
         };
         self.policy = policy;
         let dead_since = (!alive).then_some(now);
-        // An orphan of a killed run may join what others have up. What comes to a session that was ended may not.
+        // An orphan of a killed run may use the cluster of others. A client of an explicit session that has ended may
+        // not.
         let orphan = explicit.is_none() && (orphan || !alive);
-        self.leases.insert(client, Lease { session, runners, orphan, dead_since, ready: false });
+        self.leases.insert(client, ClientLease { session, runners, orphan, dead_since, ready: false });
         self.last_lease = now;
         self.cool = false;
         for (attempt, mode) in open {
@@ -71,28 +73,29 @@ impl Machine {
             self.cut(client, CutReason::Terminated);
         } else if !alive && !self.welcomes_the_dead(explicit.is_some()) {
             self.fail(client, FailReason::RunOver);
-        } else if self.state == State::Failed {
+        } else if self.state == MachineState::Failed {
             if self.told.contains(&session) {
                 self.fail(client, FailReason::NotAcquired);
             } else {
-                self.state = State::Down;
+                self.state = MachineState::Down;
             }
         }
     }
 
-    /// A killed run must not start a second session, but it may use what is there, and say whose journal this is.
+    /// Returns whether clients of a run that is over may join. A killed run must not start a second session, but it may
+    /// use the cluster that is there, and bring the credentials for what the journal owes.
     fn welcomes_the_dead(&self, explicit: bool) -> bool {
         match self.state {
-            State::Recovering { .. } => true,
-            State::Up | State::Warm { .. } => !explicit,
+            MachineState::Recovering { .. } => true,
+            MachineState::Up | MachineState::Warm { .. } => !explicit,
             _ => false,
         }
     }
 
-    /// Makes a session, or what a newcomer changes of it.
+    /// Creates the session of a client that joins, or updates it.
     fn enter(&mut self, now: Millis, id: SessionId, policy: Policy, runners: &[RunnerId], explicit: Option<Millis>) {
         let buried = self.buried.contains(&id);
-        let session = self.sessions.entry(id).or_insert_with(|| Session {
+        let session = self.sessions.entry(id).or_insert_with(|| TrackedSession {
             policy,
             runners: BTreeSet::new(),
             explicit: explicit.map(|idle| Explicit { idle, quiet_since: now, over: buried }),
@@ -102,7 +105,7 @@ impl Machine {
         if let (Some(known), Some(idle)) = (&mut session.explicit, explicit) {
             known.idle = idle;
         }
-        // A holder that died before it was heard.
+        // A holder may have died before it was heard.
         self.end_unheld();
     }
 
@@ -112,7 +115,7 @@ impl Machine {
         }
     }
 
-    /// Forgets a client and what it held; whether it was there.
+    /// Forgets a client and what it held. Returns true if it was there.
     pub(super) fn unlease(&mut self, client: ClientId) -> bool {
         self.waiting.remove(&client);
         self.grants.leave(client);
@@ -130,7 +133,7 @@ impl Machine {
         self.bury_leases(now);
     }
 
-    /// Somebody ended an explicit session.
+    /// Ends an explicit session.
     pub(super) fn finish(&mut self, now: Millis, session: SessionId) {
         if let Some(explicit) = self.sessions.get_mut(&session).and_then(|session| session.explicit.as_mut()) {
             explicit.over = true;
@@ -138,7 +141,7 @@ impl Machine {
         self.bury_leases(now);
     }
 
-    /// A holder of an explicit session wants it no more; others that hold it keep it.
+    /// Takes a holder from an explicit session, which ends unless it has others.
     pub(super) fn give_up_part(&mut self, now: Millis, session: SessionId, holder: RunnerId) {
         let Some(known) = self.sessions.get_mut(&session) else { return };
         known.runners.remove(&holder);
@@ -147,8 +150,8 @@ impl Machine {
         }
     }
 
-    /// Explicit sessions that had holders end with the last of them, and their name stays with the dead: what the holder
-    /// had started may come to it still.
+    /// Ends explicit sessions whose holders are all dead. Their names stay with the dead sessions: processes that a
+    /// holder had started may still come to them.
     fn end_unheld(&mut self) {
         for (id, session) in &mut self.sessions {
             let held = session.runners.iter().any(|runner| self.runners.get(runner) == Some(&true));
@@ -163,7 +166,7 @@ impl Machine {
         }
     }
 
-    /// Notes which leases belong to the dead, and takes back what they wait for.
+    /// Notes which leases belong to runs that are over, and refuses what they wait for.
     fn bury_leases(&mut self, now: Millis) {
         for lease in self.leases.values_mut().filter(|lease| lease.dead_since.is_none()) {
             let over = match self.sessions.get(&lease.session) {
@@ -178,17 +181,17 @@ impl Machine {
             for attempt in self.grants.forget_queued(client) {
                 self.effects.push(Effect::Refused(client, attempt, RefuseReason::RunOver));
             }
-            // Whoever still waits for the cluster would start it for a run that is over.
-            if !matches!(self.state, State::Recovering { .. } | State::Up | State::Warm { .. }) {
+            // A client that still waits for the cluster would start it for a run that is over.
+            if !matches!(self.state, MachineState::Recovering { .. } | MachineState::Up | MachineState::Warm { .. }) {
                 self.fail(client, FailReason::RunOver);
             }
         }
     }
 
-    /// When explicit sessions without a lease and without a holder end.
+    /// Returns when explicit sessions without a lease and without a holder end.
     pub(crate) fn idle_ends(&self) -> impl Iterator<Item = (SessionId, Millis)> {
-        // Where there is nothing that could be held, a name alone need not be kept for long.
-        let nothing = matches!(self.state, State::Failed | State::Down);
+        // Without a cluster that could be held, a name alone need not be kept for long.
+        let nothing = matches!(self.state, MachineState::Failed | MachineState::Down);
         self.sessions.iter().filter_map(move |(id, session)| {
             let explicit = session.explicit.filter(|explicit| !explicit.over)?;
             let held = self.any_alive(&session.runners);
@@ -202,10 +205,10 @@ impl Machine {
         ends.into_iter().for_each(|id| self.finish(now, id));
     }
 
-    /// What belongs to an explicit session that is over and holds no turn has nothing more to do here.
+    /// Cuts clients of explicit sessions that are over, once they hold no turn.
     pub(super) fn cut_finished(&mut self) {
-        let over = |lease: &Lease| self.sessions.get(&lease.session).is_some_and(Session::is_over);
-        let idle = |client: ClientId, lease: &Lease| lease.ready && over(lease) && !self.grants.holds_any(client);
+        let over = |lease: &ClientLease| self.sessions.get(&lease.session).is_some_and(TrackedSession::is_over);
+        let idle = |client: ClientId, lease: &ClientLease| lease.ready && over(lease) && !self.grants.holds_any(client);
         let all = self.leases.iter().filter(|(client, lease)| idle(**client, lease));
         let clients: Vec<ClientId> = all.map(|(client, _)| *client).collect();
         for client in clients {
@@ -213,7 +216,7 @@ impl Machine {
         }
     }
 
-    /// The policy of the session that ends last holds.
+    /// Removes sessions that are over. The policy of the one that ends last is the one that holds.
     pub(super) fn end_sessions(&mut self) {
         let ended: Vec<SessionId> =
             self.sessions.keys().filter(|id| !self.is_leased(**id) && !self.is_alive(**id)).copied().collect();
@@ -231,7 +234,7 @@ impl Machine {
         self.leases.values().any(|lease| lease.session == id)
     }
 
-    /// Whether a session may still want the cluster, though nobody of it may be connected.
+    /// Returns whether a session may still want the cluster, even if no client of it is connected.
     pub(crate) fn is_alive(&self, id: SessionId) -> bool {
         self.sessions.get(&id).is_some_and(|session| match session.explicit {
             Some(explicit) => !explicit.over,
@@ -243,12 +246,12 @@ impl Machine {
         runners.iter().any(|runner| self.runners.get(runner) == Some(&true))
     }
 
-    /// Whether anything of a session is left.
+    /// Returns whether anything of a session is left.
     pub(crate) fn has(&self, id: SessionId) -> bool {
         self.sessions.contains_key(&id)
     }
 
-    /// Whether this runner lives, as far as is known.
+    /// Returns whether this runner lives, as far as is known.
     pub(crate) fn runs(&self, runner: RunnerId) -> bool {
         self.runners.get(&runner) == Some(&true)
     }
@@ -257,25 +260,26 @@ impl Machine {
         self.tethered
     }
 
-    /// Whether somebody whose life is the session lives: a runner of an implicit one, the holder of an explicit one.
+    /// Returns whether a process lives that keeps the session alive: a runner of an implicit one, the holder of an
+    /// explicit one.
     pub(crate) fn is_held(&self, id: SessionId) -> bool {
         self.sessions.get(&id).is_some_and(|session| self.any_alive(&session.runners))
     }
 
-    /// Whether a newcomer of an explicit session belongs to the one of this number: because it lives, or because its
-    /// holder died and everybody who comes to it is a left-over, but for a new holder.
+    /// Returns whether a new client of an explicit session belongs to the one of this number: the session lives, or its
+    /// holder died, so that every client but a new holder is a left-over of it.
     pub(crate) fn takes(&self, id: SessionId, holder: bool) -> bool {
         self.is_alive(id) || (!holder && self.buried.contains(&id))
     }
 
-    /// Whether anybody may still want the cluster.
+    /// Returns whether any session may still want the cluster.
     pub(super) fn needed(&self) -> bool {
         !self.leases.is_empty() || self.tether_wait || self.sessions.keys().any(|id| self.is_alive(*id))
     }
 
-    /// Whether some run is not over, be it one that waits for this keeper.
-    pub(super) fn somebody_alive(&self) -> bool {
-        let alive = |session: &Session| match session.explicit {
+    /// Returns whether some run is not over. A run that waits for this keeper counts, too.
+    pub(super) fn any_session_alive(&self) -> bool {
+        let alive = |session: &TrackedSession| match session.explicit {
             Some(explicit) => !explicit.over,
             None => self.any_alive(&session.runners),
         };

@@ -1,7 +1,6 @@
-//! The machine, one decision a test.
+//! The decisions of the machine, one in each test.
 
 mod aftermath;
-mod backlog;
 mod explicit;
 
 use super::*;
@@ -39,10 +38,10 @@ fn begin_alone(machine: &mut Machine, now: Millis, client: ClientId, attempt: At
 }
 
 fn new(word: Word) -> Machine {
-    Machine::new(0, word, Limits::default())
+    Machine::new(0, word, MachineLimits::default())
 }
 
-/// A machine whose cluster is up for client `A` of run `RUN`.
+/// Returns a machine whose cluster is up for client `A` of run `RUN`.
 fn up(ours: bool) -> Machine {
     let mut machine = new(Word::Clean);
     assert_eq!(machine.on(0, Event::Join(A, join(RUN, CARGO))), [Effect::Write(Word::MaybeUp), Effect::Acquire]);
@@ -52,7 +51,7 @@ fn up(ours: bool) -> Machine {
 }
 
 #[test]
-fn acquires_once_for_all_who_wait() {
+fn acquires_once_for_all_clients_that_wait() {
     let mut machine = new(Word::Clean);
     machine.on(0, Event::Join(A, join(RUN, CARGO)));
     assert_eq!(machine.on(1, Event::Join(B, join(RUN, CARGO))), []);
@@ -74,7 +73,7 @@ fn one_waiter_of_each_session_speaks() {
 }
 
 #[test]
-fn releases_when_the_runner_is_dead_and_nobody_is_connected() {
+fn releases_when_the_runner_is_dead_and_no_client_is_connected() {
     let mut machine = up(true);
     assert_eq!(machine.on(10, Event::Leave(A)), [], "cargo may start the next binary");
     assert_eq!(machine.on(11, Event::RunnerGone(CARGO)), [Effect::Write(Word::MaybeDown), Effect::Release]);
@@ -130,7 +129,7 @@ fn the_policy_of_the_session_that_ends_last_holds() {
     machine.on(4, Event::RunnerGone(OTHER_CARGO));
     machine.on(5, Event::Leave(A));
     assert_eq!(machine.on(6, Event::RunnerGone(CARGO)), []);
-    assert_eq!(machine.state(), State::Warm { until: 60_006 });
+    assert_eq!(machine.state(), MachineState::Warm { until: 60_006 });
 }
 
 #[test]
@@ -150,7 +149,7 @@ fn a_warm_cluster_is_joined_by_the_next_run_and_released_when_none_comes() {
 }
 
 #[test]
-fn everybody_gone_while_acquiring_finishes_and_then_releases() {
+fn an_acquisition_that_no_client_wants_any_more_is_finished_and_then_released() {
     let mut machine = new(Word::Clean);
     machine.on(0, Event::Join(A, join(RUN, CARGO)));
     machine.on(1, Event::Leave(A));
@@ -261,14 +260,14 @@ fn what_a_killed_keeper_left_and_cannot_be_looked_at_is_released_and_not_handed_
 }
 
 #[test]
-fn a_keeper_that_nobody_greets_exits_and_keeps_the_debt() {
+fn a_keeper_without_a_client_exits_and_keeps_the_debt() {
     let mut machine = new(Word::Up);
     assert_eq!(machine.deadline(), Some(1_000));
     assert_eq!(machine.on(1_000, Event::Due), [Effect::Exit]);
 }
 
 #[test]
-fn a_signal_cuts_everybody_and_releases() {
+fn a_signal_cuts_all_clients_and_releases() {
     let mut machine = up(true);
     assert_eq!(
         machine.on(10, Event::Term),
@@ -367,4 +366,52 @@ fn tethered_ends_after_ten_seconds_without_a_lease() {
     assert_eq!(machine.on(10, Event::Leave(A)), []);
     assert_eq!(machine.deadline(), Some(10_010));
     assert_eq!(machine.on(10_010, Event::Due), [Effect::Write(Word::MaybeDown), Effect::Release]);
+}
+
+const T3: AttemptId = AttemptId(3);
+
+/// Returns a machine where one test runs, one waits, and since `10` too many schemas wait to be dropped.
+fn held_up() -> Machine {
+    let mut machine = up(true);
+    assert_eq!(machine.on(9, Event::Dropping(11)), []);
+    assert_eq!(machine.on(9, begin(A, T1, Mode::Shared)), [Effect::Granted(A, T1)]);
+    assert_eq!(machine.on(10, Event::Dropping(12)), []);
+    assert_eq!(machine.on(11, begin(A, T2, Mode::Shared)), [], "it would make more");
+    machine
+}
+
+#[test]
+fn attempts_run_one_at_a_time_until_few_are_left() {
+    let mut machine = held_up();
+    assert_eq!(machine.on(12, begin(A, T3, Mode::Shared)), []);
+    assert_eq!(machine.on(13, Event::End { client: A, attempt: T1 }), [Effect::Granted(A, T2)]);
+    assert_eq!(machine.on(14, Event::Dropping(5)), [], "it could become large again at once");
+    assert_eq!(machine.on(15, Event::Dropping(4)), [Effect::Granted(A, T3)]);
+}
+
+#[test]
+fn no_attempt_waits_longer_than_ten_seconds_for_it() {
+    let mut machine = held_up();
+    assert_eq!(machine.deadline(), Some(10_010));
+    assert_eq!(machine.on(10_010, Event::Due), [Effect::Granted(A, T2)]);
+    assert_eq!(machine.on(10_011, Event::Dropping(99)), []);
+    assert_eq!(machine.on(10_012, begin(A, T3, Mode::Shared)), [Effect::Granted(A, T3)]);
+    // Once it was small again, it may count again.
+    machine.on(10_013, Event::Dropping(0));
+    machine.on(10_014, Event::Dropping(12));
+    assert_eq!(machine.on(10_015, begin(A, AttemptId(4), Mode::Shared)), []);
+}
+
+#[test]
+fn what_a_test_begins_inside_itself_is_not_held_up() {
+    let mut machine = held_up();
+    let inside = Event::Begin { client: A, attempt: T3, mode: Mode::Shared, parent: Some(T1) };
+    assert_eq!(machine.on(12, inside), [Effect::Granted(A, T3)]);
+}
+
+#[test]
+fn an_exclusive_attempt_waits_for_the_others_only() {
+    let mut machine = up(true);
+    machine.on(10, Event::Dropping(50));
+    begin_alone(&mut machine, 11, A, T1);
 }

@@ -1,28 +1,24 @@
-//! Staying the only keeper of a key, although somebody may remove its files: a cleaner of temporary files, or people.
+//! Stays the only keeper of a key, even if a cleaner of temporary files, or a person, removes its files.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use tokio::net::UnixListener;
 
 use super::{Event, Keeper};
 use crate::error::Result;
-use crate::host::KeyFiles;
-use crate::host::{Lock, Locks};
-use crate::keeper::journal::Journal;
-use crate::wire::Holder;
-use crate::wire::PROTOCOL;
+use crate::host::{KeyFiles, Lock, Locks};
+use crate::wire::{Holder, PROTOCOL};
 
 type Inode = (u64, u64);
 
-/// The files that are ours, as they were when we took them.
+/// The files of this keeper, as they were when it took them.
 pub(super) struct Alone {
     socket: Option<Inode>,
     lifetime: Option<Inode>,
     journal: Option<Inode>,
-    /// Another keeper has the journal's place.
+    /// Another keeper has taken the place of the journal.
     displaced: bool,
 }
 
@@ -36,15 +32,17 @@ impl Alone {
         }
     }
 
-    /// Whether the socket that lies there is ours.
+    /// Returns whether the socket at the path is the one of this keeper.
     pub(super) fn has_socket(&self, files: &KeyFiles) -> bool {
         inode_of(&files.socket) == self.socket
     }
 }
 
 impl Keeper {
-    /// Puts back what is gone; a new socket if that is. The journal decides: whoever has the lock of the one that lies
-    /// there is the keeper, and another one lets go and ends, since two would let go under each other.
+    /// Restores files that are gone. Returns the new socket, if that was gone.
+    ///
+    /// The journal decides: the keeper is the process that has the lock of the journal at the path. Another keeper
+    /// releases its cluster and ends, since each of two would release the cluster under the tests of the other.
     pub(super) fn look_after_files(&mut self, alone: &mut Alone) -> Option<UnixListener> {
         if alone.displaced {
             return None;
@@ -53,19 +51,19 @@ impl Keeper {
             match self.journal_again() {
                 Ok(true) => alone.journal = inode_of(&self.files.journal),
                 Ok(false) => {
-                    tracing::error!("somebody removed the journal, and another keeper has its place; letting go");
+                    tracing::error!("the journal was removed, and another keeper has its place; releasing");
                     alone.displaced = true;
                     self.feed(Event::Term);
                     return None;
                 }
-                Err(error) => tracing::error!(%error, "somebody removed the journal"),
+                Err(error) => tracing::error!(%error, "the journal was removed"),
             }
         }
         if inode_of(&self.files.lifetime) != alone.lifetime
-            // Somebody who is about to find that the journal has its keeper may have it for a moment.
+            // A process that is about to find that the journal has its keeper may hold it for a moment.
             && let Ok(Some(held)) = Locks::take().try_lock_again(&self.files.lifetime)
         {
-            tracing::warn!("somebody removed the lock; taking it again");
+            tracing::warn!("the lock was removed; taking it again");
             keep_lifetime(held, &self.files);
             alone.lifetime = inode_of(&self.files.lifetime);
         }
@@ -77,24 +75,17 @@ impl Keeper {
         Some(again)
     }
 
-    /// Writes the record into the journal that lies there now; false if another keeper has it.
+    /// Writes the record into the journal that is at the path now. Returns false if another keeper has it.
     fn journal_again(&self) -> Result<bool> {
         let Some(held) = Locks::take().try_lock_again(&self.files.journal)? else { return Ok(false) };
         std::mem::forget(held);
-        let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
-        let Ok(known) = &*journal else { return Ok(true) };
-        let record = known.record.clone();
-        let mut again = Journal::open(&self.files.journal, "")?;
-        again.write_synced(|new| *new = record)?;
-        tracing::warn!("somebody removed the journal; it is written again");
-        *journal = Ok(again);
-        Ok(true)
+        self.journal.write_again(&self.files.journal).map(|()| true)
     }
 }
 
-/// Takes the lock that says "this resource has its keeper", for life.
+/// Takes the lock that says "this resource has its keeper", for life. Returns false if another process holds it.
 pub(super) fn hold_lifetime(files: &KeyFiles) -> bool {
-    // Whoever started this keeper looked that the lock is free; it may be looking still.
+    // The client that started this keeper looked whether the lock is free, and may still be looking.
     let deadline = Instant::now() + Duration::from_secs(1);
     match Locks::take().lock(&files.lifetime, deadline) {
         Ok(held) => {
@@ -108,10 +99,13 @@ pub(super) fn hold_lifetime(files: &KeyFiles) -> bool {
     }
 }
 
-/// Takes the journal for life too: a cleaner of temporary files may have removed the lock of a keeper that lives, and
-/// whoever looks for it by that lock alone becomes a second one. The first binds its socket again within a second.
+/// Takes the journal for life, too. Returns false if another keeper has it.
+///
+/// A cleaner of temporary files may have removed the lock of a keeper that lives; a process that knows it by that lock
+/// alone would become a second keeper. The first one binds its socket again within a second.
 pub(super) fn hold_journal(files: &KeyFiles) -> bool {
-    // A predecessor that ends lets go of the one lock a moment before the other.
+    // A predecessor that ends releases the one lock a moment before the other. Not `wait::until`: no runtime is there
+    // yet.
     let deadline = Instant::now() + Duration::from_millis(200);
     loop {
         match Locks::take().try_lock(&files.journal) {
@@ -124,13 +118,13 @@ pub(super) fn hold_journal(files: &KeyFiles) -> bool {
                 tracing::error!("another keeper lives, and its lock file is gone");
                 return false;
             }
-            // What is wrong with the journal is said when it is opened.
+            // Opening the journal says what is wrong with it.
             Err(_) => return true,
         }
     }
 }
 
-/// Says in the lock where its holder is found, and never lets go of it.
+/// Writes into the lock where its holder is found, and keeps it until the process ends.
 fn keep_lifetime(held: Lock, files: &KeyFiles) {
     let holder = Holder {
         pid: std::process::id(),
@@ -142,14 +136,14 @@ fn keep_lifetime(held: Lock, files: &KeyFiles) {
     std::mem::forget(held);
 }
 
-/// A path without a file, or with another one, is not ours any more.
+/// Returns what identifies the file at a path. Without a file, or with another one, the path is not ours any more.
 fn inode_of(path: &Path) -> Option<Inode> {
     std::fs::symlink_metadata(path).ok().map(|meta| (meta.dev(), meta.ino()))
 }
 
-/// Nobody else binds while the lifetime lock is held, so what lies at the path is nobody's.
+/// Binds the socket again. No other process binds while the lifetime lock is held, so what is at the path has no owner.
 fn bind_again(files: &KeyFiles) -> Option<UnixListener> {
-    tracing::warn!(socket = %files.socket.display(), "somebody removed the socket; binding it again");
+    tracing::warn!(socket = %files.socket.display(), "the socket was removed; binding it again");
     let _ = files.socket.parent().map(std::fs::create_dir_all);
     let _ = std::fs::remove_file(&files.socket);
     UnixListener::bind(&files.socket).inspect_err(|error| tracing::error!(%error, "it can't be bound")).ok()

@@ -1,38 +1,43 @@
-//! Those who only look: what they are told, and what they may end.
+//! Observers, which want no cluster: what they are told, and what they may end.
 
-use super::{ClientId, Event, Keeper, Outbox, State};
-use crate::error::{Error, Kind};
+use std::time::Duration;
+
+use super::{Keeper, Outbox};
 use crate::host::process::Identity;
-use crate::keeper::clients::About;
-use crate::keeper::machine::{RunnerId, SessionId};
-use crate::target::Target;
-use crate::wire::FromKeeper;
-use crate::wire::Millis;
-use crate::wire::{Named, Phase, SessionState, Snapshot, Turn};
+use crate::keeper::clients::SessionFacts;
+use crate::keeper::machine::{ClientId, Event, MachineState, RunnerId, SessionId};
+use crate::keeper::unix_seconds;
+use crate::wire::{FromKeeper, KeeperSnapshot, Millis, Phase, SessionState, Turn};
 
-/// Somebody who wants no cluster.
-pub(super) struct Observer {
+/// A connection of a process that wants no cluster.
+pub(super) struct ConnectedObserver {
     outbox: Outbox,
     watches: bool,
-    /// What it was told last.
-    told: Option<Snapshot>,
+    /// The last answer it was sent.
+    told: Option<KeeperSnapshot>,
+}
+
+impl ConnectedObserver {
+    fn tell(&mut self, snapshot: KeeperSnapshot) {
+        self.told = Some(snapshot.clone());
+        self.outbox.send(&FromKeeper::State(Box::new(snapshot)));
+    }
 }
 
 impl Keeper {
     pub(super) fn observe(&mut self, id: ClientId, outbox: Outbox) {
-        self.observers.insert(id, Observer { outbox, watches: false, told: None });
+        self.observers.insert(id, ConnectedObserver { outbox, watches: false, told: None });
     }
 
-    /// Somebody asked who holds what.
+    /// Answers an observer that asks who holds what.
     pub(super) fn status(&mut self, id: ClientId, watch: bool) {
         let snapshot = self.snapshot();
         let Some(observer) = self.observers.get_mut(&id) else { return };
         observer.watches |= watch;
-        observer.told = Some(snapshot.clone());
-        observer.outbox.send(&FromKeeper::State(Box::new(snapshot)));
+        observer.tell(snapshot);
     }
 
-    /// What changed goes to those who watch.
+    /// Sends the observers that watch what has changed.
     pub(super) fn tell_observers(&mut self) {
         if !self.observers.values().any(|observer| observer.watches) {
             return;
@@ -40,32 +45,27 @@ impl Keeper {
         let snapshot = self.snapshot();
         for observer in self.observers.values_mut().filter(|observer| observer.watches) {
             if observer.told.as_ref() != Some(&snapshot) {
-                observer.told = Some(snapshot.clone());
-                observer.outbox.send(&FromKeeper::State(Box::new(snapshot.clone())));
+                observer.tell(snapshot.clone());
             }
         }
     }
 
-    pub(super) fn tell_progress(&self, text: &str) {
-        self.tell(&FromKeeper::Progress { text: text.to_owned(), speak: true });
-    }
-
-    /// To those who watch.
-    pub(super) fn tell(&self, message: &FromKeeper) {
+    /// Sends a message to the observers that watch.
+    pub(super) fn tell_watching(&self, message: &FromKeeper) {
         for observer in self.observers.values().filter(|observer| observer.watches) {
             observer.outbox.send(message);
         }
     }
 
-    /// Ends a session by its name, or all explicit ones that nobody holds; and, if nobody is left who wants the cluster,
-    /// the time for which it is kept warm.
+    /// Ends a session by its name, or all explicit ones without a holder. With `now`, and if no session is left, it
+    /// also ends the time for which the cluster is kept warm.
     ///
-    /// A `holder` gives up its own part: a session that others hold too goes on, and so does one that it never held.
+    /// A `holder` gives up its own part: a session with other holders goes on, and so does one that it never held.
     pub(super) fn finish(&mut self, id: ClientId, session: Option<&str>, holder: Option<&Identity>, now: bool) {
         let ends: Vec<SessionId> = match session {
             Some(name) => self.clients.named(name).into_iter().collect(),
             None => {
-                let explicit = self.clients.sessions().filter(|(_, about)| about.explicit.is_some());
+                let explicit = self.clients.sessions().filter(|(_, facts)| facts.explicit.is_some());
                 explicit.map(|(id, _)| id).filter(|id| !self.machine.is_held(*id)).collect()
             }
         };
@@ -74,19 +74,19 @@ impl Keeper {
             Some(holder) => self.parts(ends, holder),
             None => (ends, Vec::new()),
         };
-        let named = |about: &About| about.explicit.as_ref().map(|named| named.name.clone());
-        let sessions: Vec<String> =
-            self.clients.sessions().filter(|(id, _)| ends.contains(id)).filter_map(|(_, about)| named(about)).collect();
-        tracing::info!(?sessions, now, "somebody finishes sessions");
-        let left = self.clients.sessions().filter(|(id, _)| !ends.contains(id) && self.machine.is_alive(*id));
-        let held_by: Vec<String> = left.map(|(id, about)| self.describe(id, about)).collect();
-        // Before the events: what they lead to may cut whoever asked.
+        let (ending, left): (Vec<_>, Vec<_>) = self.clients.sessions().partition(|(id, _)| ends.contains(id));
+        let name = |facts: &SessionFacts| facts.explicit.as_ref().map(|named| named.name.clone());
+        let sessions: Vec<String> = ending.into_iter().filter_map(|(_, facts)| name(facts)).collect();
+        tracing::info!(?sessions, now, "sessions are finished");
+        let left = left.into_iter().filter(|(id, _)| self.machine.is_alive(*id));
+        let held_by: Vec<String> = left.map(|(id, facts)| self.describe(id, facts)).collect();
+        // Before the events, which may cut the client that asked.
         let message = FromKeeper::Finished { sessions, held_by: held_by.clone() };
         match self.observers.get(&id) {
             Some(observer) => observer.outbox.send(&message),
             None => self.clients.send(id, &message),
         }
-        // First of all: those who watch must not see it warm in between.
+        // First of all: observers must not see the cluster warm in between.
         if now && held_by.is_empty() {
             self.feed(Event::Cool);
         }
@@ -94,12 +94,11 @@ impl Keeper {
         parts.into_iter().for_each(|(id, runner)| self.feed(Event::LetGo(id, runner)));
     }
 
-    /// Which of these sessions end when `holder` lets go of them, and which of them only lose it.
+    /// Returns which of these sessions end when `holder` gives up its part, and which of them only lose it.
     fn parts(&mut self, sessions: Vec<SessionId>, holder: &Identity) -> (Vec<SessionId>, Vec<(SessionId, RunnerId)>) {
         let (mut ends, mut parts) = (Vec::new(), Vec::new());
         for id in sessions {
-            let part = self.clients.let_go(id, holder);
-            match part {
+            match self.clients.let_go(id, holder) {
                 Some(runner) if self.is_held_beside(id, runner) => parts.push((id, runner)),
                 Some(_) => ends.push(id),
                 // This keeper followed a killed one, and the holder has not come back to it.
@@ -111,15 +110,15 @@ impl Keeper {
     }
 
     fn is_held_beside(&self, session: SessionId, holder: RunnerId) -> bool {
-        let about = self.clients.sessions().find(|(id, _)| *id == session);
-        about.is_some_and(|(_, about)| about.runners.keys().any(|id| *id != holder && self.machine.runs(*id)))
+        let facts = self.clients.sessions().find(|(id, _)| *id == session);
+        facts.is_some_and(|(_, facts)| facts.runners.keys().any(|id| *id != holder && self.machine.runs(*id)))
     }
 
-    /// A session, for a list of those who hold the cluster.
-    fn describe(&self, id: SessionId, about: &About) -> String {
-        let runners = self.runners_of(about);
+    /// Describes a session, for a list of what holds the cluster.
+    fn describe(&self, id: SessionId, facts: &SessionFacts) -> String {
+        let runners = self.runners_of(facts);
         let who = runners.last().map(|runner| format!("`{}` (process {})", runner.name, runner.pid));
-        match (&about.explicit, who) {
+        match (&facts.explicit, who) {
             (Some(named), Some(holder)) => format!("session `{}`, held by {holder}", named.name),
             (Some(named), None) => format!("session `{}`", named.name),
             (None, Some(runner)) => format!("the run of {runner}"),
@@ -130,56 +129,55 @@ impl Keeper {
         }
     }
 
-    fn runners_of(&self, about: &About) -> Vec<Identity> {
-        about.runners.iter().filter(|(id, _)| self.machine.runs(**id)).map(|(_, process)| process.clone()).collect()
+    fn runners_of(&self, facts: &SessionFacts) -> Vec<Identity> {
+        facts.runners.iter().filter(|(id, _)| self.machine.runs(**id)).map(|(_, process)| process.clone()).collect()
     }
 
-    fn snapshot(&self) -> Snapshot {
+    fn snapshot(&self) -> KeeperSnapshot {
         let state = self.machine.state();
-        let provider = self.resource.as_ref().map(|resource| resource.provider.clone());
-        Snapshot {
+        KeeperSnapshot {
             pid: std::process::id(),
-            key: self.spec.as_ref().map_or_else(|| self.journal_key(), |spec| spec.key.clone()),
+            key: self
+                .supply
+                .spec
+                .as_ref()
+                .map_or_else(|| self.journal.read(|record| record.key.clone()), |spec| spec.key.clone()),
             phase: phase(state),
             owes: self.machine.owes()
-                || !matches!(state, State::Recovering { .. } | State::Down | State::Up | State::Failed),
+                || !matches!(
+                    state,
+                    MachineState::Recovering { .. } | MachineState::Down | MachineState::Up | MachineState::Failed
+                ),
             until: self.machine.until().map(|at| self.unix(at)),
-            provider: provider.or_else(|| self.spec.as_ref().map(|spec| provider_of(&spec.target).to_owned())),
-            resource: self.resource.as_ref().map(|resource| resource.name.clone()),
+            provider: self.supply.provider(),
+            resource: self.supply.resource.as_ref().map(|resource| resource.name.clone()),
             step: self.last_progress.clone(),
             policy: *self.machine.policy(),
-            sessions: self.clients.sessions().map(|(id, about)| self.session(id, about)).collect(),
+            sessions: self.clients.sessions().map(|(id, facts)| self.session(id, facts)).collect(),
             ended: self.clients.ended().to_vec(),
         }
     }
 
-    fn journal_key(&self) -> String {
-        self.with_journal(|journal| Ok(journal.record.key.clone())).unwrap_or_default()
-    }
-
-    fn session(&self, id: SessionId, about: &About) -> SessionState {
-        let runners = self.runners_of(about);
-        let idle_until = self.machine.idle_ends().find(|(session, _)| *session == id).map(|(_, at)| self.unix(at));
-        let clients = self.clients.of_session(id);
+    fn session(&self, id: SessionId, facts: &SessionFacts) -> SessionState {
+        let runners = self.runners_of(facts);
+        let turns = self.clients.of_session(id).flat_map(|client| {
+            client.attempts.values().map(|attempt| Turn {
+                test: attempt.open.test.clone(),
+                schema: attempt.open.schema.clone(),
+                mode: attempt.open.mode,
+                runs: attempt.granted,
+                since: attempt.since,
+                pid: client.process.pid,
+            })
+        });
         SessionState {
-            name: about.explicit.as_ref().map(|named| named.name.clone()),
-            since: about.since,
+            name: facts.explicit.as_ref().map(|named| named.name.clone()),
+            since: facts.since,
             over: self.is_over(id),
             processes: self.clients.of_session(id).count(),
-            ends: self.ends(id, about, &runners),
-            until: idle_until,
-            turns: clients
-                .flat_map(|client| {
-                    client.attempts.values().map(|asked| Turn {
-                        test: asked.open.test.clone(),
-                        schema: asked.open.schema.clone(),
-                        mode: asked.open.mode,
-                        runs: asked.granted,
-                        since: asked.since,
-                        pid: client.process.pid,
-                    })
-                })
-                .collect(),
+            ends: self.ends(id, facts, &runners),
+            until: self.machine.idle_ends().find(|(session, _)| *session == id).map(|(_, at)| self.unix(at)),
+            turns: turns.collect(),
             runners,
         }
     }
@@ -188,15 +186,17 @@ impl Keeper {
         !self.machine.is_alive(id) && !self.machine.is_tethered()
     }
 
-    /// What ends a session, for people.
-    fn ends(&self, id: SessionId, about: &About, runners: &[Identity]) -> String {
+    /// Says what ends a session, for people.
+    fn ends(&self, id: SessionId, facts: &SessionFacts, runners: &[Identity]) -> String {
         let all = |runners: &[Identity]| {
             let names = runners.iter().map(|runner| format!("`{}` ({})", runner.name, runner.pid));
             names.collect::<Vec<_>>().join(" and ")
         };
-        match (&about.explicit, runners) {
+        match (&facts.explicit, runners) {
             _ if self.is_over(id) => "it is over; its processes have up to 30 s".to_owned(),
-            (Some(named), []) => format!("`cargo cratedb finish {}`, or {} without a test", named.name, idle(named)),
+            (Some(named), []) => {
+                format!("`cargo cratedb finish {}`, or {} without a test", named.name, idle(named.idle))
+            }
             (Some(named), holders) => {
                 format!("the end of {}, or `cargo cratedb finish {}`", all(holders), named.name)
             }
@@ -205,46 +205,27 @@ impl Keeper {
         }
     }
 
-    /// Why somebody gets no turn and no cluster any more.
-    pub(super) fn run_over(&self, id: ClientId) -> Error {
-        match self.clients.explicit(id) {
-            Some(named) => Error::new(Kind::Session, format!("the session `{}` is over", named.name))
-                .because("it was finished, or the process that held it ended"),
-            None => Error::new(Kind::Session, "the test run that this process belongs to is over")
-                .because("its runner was killed"),
-        }
-    }
-
-    /// Unix seconds of an instant of the machine.
+    /// Returns an instant of the machine in Unix seconds.
     fn unix(&self, at: Millis) -> i64 {
         let away = i64::try_from(at).unwrap_or(i64::MAX).saturating_sub_unsigned(self.now());
-        time::OffsetDateTime::now_utc().unix_timestamp().saturating_add(away.div_euclid(1000))
+        unix_seconds().saturating_add(away.div_euclid(1000))
     }
 }
 
-fn idle(named: &Named) -> humantime::FormattedDuration {
-    humantime::format_duration(std::time::Duration::from_millis(named.idle))
+fn idle(time: Millis) -> humantime::FormattedDuration {
+    humantime::format_duration(Duration::from_millis(time))
 }
 
-fn phase(state: State) -> Phase {
+fn phase(state: MachineState) -> Phase {
     match state {
-        State::Recovering { .. } => Phase::Starting,
-        State::Probing => Phase::Looking,
-        State::Down | State::Gone => Phase::Down,
-        State::Acquiring => Phase::Acquiring,
-        State::Up => Phase::Up,
-        State::Warm { .. } => Phase::Warm,
-        State::Releasing { .. } => Phase::Releasing,
-        State::Owed { .. } => Phase::Owed,
-        State::Failed => Phase::Failed,
-    }
-}
-
-fn provider_of(target: &Target) -> &'static str {
-    match target {
-        Target::Url(_) => "url",
-        Target::Cloud(_) => "cloud",
-        Target::Local(target) if target.home.is_some() => "process",
-        Target::Local(_) => "container",
+        MachineState::Recovering { .. } => Phase::Starting,
+        MachineState::Probing => Phase::Looking,
+        MachineState::Down | MachineState::Gone => Phase::Down,
+        MachineState::Acquiring => Phase::Acquiring,
+        MachineState::Up => Phase::Up,
+        MachineState::Warm { .. } => Phase::Warm,
+        MachineState::Releasing { .. } => Phase::Releasing,
+        MachineState::Owed { .. } => Phase::Owed,
+        MachineState::Failed => Phase::Failed,
     }
 }

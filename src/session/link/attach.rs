@@ -149,7 +149,7 @@ impl Link {
             open,
             binary: own_binary(),
             session: self.0.settings.session.clone(),
-            set_ups,
+            setups: set_ups,
         })))?;
         let processes = std::iter::once(&self.0.ancestry.own).chain(&self.0.ancestry.runners);
         let descriptors: Vec<OwnedFd> = processes.map_while(|process| platform::handle(process.pid)).collect();

@@ -23,7 +23,7 @@ impl Link {
                 return Err(error.clone());
             }
             state.claims.insert(name.to_owned(), Claim { schema: schema.to_owned(), answer });
-            state.write(&FromClient::SetUp { name: name.to_owned(), schema: schema.to_owned() });
+            state.write(&FromClient::Setup { name: name.to_owned(), schema: schema.to_owned() });
         }
         let mut asked = Asked { link: self, name, answered: false };
         let limit = self.0.settings.start_timeout.saturating_add(MARGIN);
@@ -64,7 +64,7 @@ impl Link {
             _ => drop(state.set_ups.remove(name)),
         }
         // Without a connection the next keeper learns by the hello that it is done, or knows nothing of it.
-        state.write(&FromClient::SetUpEnded { name: name.to_owned(), outcome });
+        state.write(&FromClient::SetupEnded { name: name.to_owned(), outcome });
     }
 
     fn too_long(&self, name: &str) -> Error {
@@ -86,7 +86,7 @@ impl super::State {
     /// Questions that a keeper that is dead did not answer.
     pub(super) fn claim_again(&mut self) {
         let ask =
-            |(name, claim): (&String, &Claim)| FromClient::SetUp { name: name.clone(), schema: claim.schema.clone() };
+            |(name, claim): (&String, &Claim)| FromClient::Setup { name: name.clone(), schema: claim.schema.clone() };
         let again: Vec<FromClient> = self.claims.iter().map(ask).collect();
         again.iter().for_each(|frame| self.write(frame));
     }

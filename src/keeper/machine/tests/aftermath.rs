@@ -1,11 +1,11 @@
-//! Around an exclusive attempt: the look before it, the repair after it, and who waits for them.
+//! The look before an exclusive attempt, the repair after it, and what waits for them.
 
 use super::*;
 
 const FIRST: LookId = LookId(1);
 const SECOND: LookId = LookId(2);
 
-/// `A` runs alone.
+/// Returns a machine where an attempt of `A` runs alone.
 fn alone() -> Machine {
     let mut machine = up(true);
     begin_alone(&mut machine, 6, A, T1);
@@ -25,7 +25,7 @@ fn shared_attempts_need_no_look() {
 }
 
 #[test]
-fn nobody_begins_before_everything_is_put_back() {
+fn no_attempt_begins_before_everything_is_restored() {
     let mut machine = alone();
     assert_eq!(machine.on(7, begin(A, T2, Mode::Shared)), []);
     assert_eq!(machine.on(8, end(A, T1)), [Effect::Restore(SECOND)]);

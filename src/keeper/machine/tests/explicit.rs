@@ -1,4 +1,4 @@
-//! Sessions with a name: what they live by and what ends them.
+//! Sessions with a name: what they live by, and what ends them.
 
 use super::*;
 
@@ -6,7 +6,7 @@ const IDLE: Millis = 600_000;
 const HOLDER: RunnerId = RunnerId(30);
 const C: ClientId = ClientId(3);
 
-/// Any process that knows the name.
+/// Returns the facts of a process that knows the name.
 fn named(session: SessionId) -> Join {
     Join { runners: vec![], explicit: Some(IDLE), ..join(session, CARGO) }
 }
@@ -15,7 +15,7 @@ fn holder(session: SessionId) -> Join {
     Join { explicit: Some(IDLE), ..join(session, HOLDER) }
 }
 
-/// A machine whose cluster is up for client `A` of the explicit session `RUN`.
+/// Returns a machine whose cluster is up for client `A` of the explicit session `RUN`.
 fn named_up(join: Join) -> Machine {
     let mut machine = new(Word::Clean);
     machine.on(0, Event::Join(A, join));
@@ -26,7 +26,7 @@ fn named_up(join: Join) -> Machine {
 const LETS_GO: [Effect; 2] = [Effect::Write(Word::MaybeDown), Effect::Release];
 
 #[test]
-fn it_lives_without_anybody_until_it_was_idle_for_its_time() {
+fn it_lives_without_a_client_until_it_was_idle_for_its_time() {
     let mut machine = named_up(named(RUN));
     assert_eq!(machine.on(10, Event::Leave(A)), []);
     assert_eq!(machine.on(500_000, Event::Join(B, named(RUN))), [Effect::Ready(B)]);
@@ -171,7 +171,7 @@ fn its_policy_holds_if_it_ends_last_unless_somebody_says_now() {
     machine.on(10, Event::Leave(A));
     let mut now = machine.clone();
     assert_eq!(machine.on(20, Event::Finish(RUN)), []);
-    assert_eq!(machine.state(), State::Warm { until: 60_020 });
+    assert_eq!(machine.state(), MachineState::Warm { until: 60_020 });
     assert_eq!(machine.on(30, Event::Cool), LETS_GO);
     assert_eq!(now.on(20, Event::Cool), []);
     assert_eq!(now.on(20, Event::Finish(RUN)), LETS_GO);
@@ -186,7 +186,7 @@ fn who_comes_after_it_was_not_wanted_warm_is_kept_warm_again() {
     machine.on(10, Event::Leave(A));
     machine.on(10, Event::Leave(B));
     assert_eq!(machine.on(20, Event::Finish(RUN)), []);
-    assert_eq!(machine.state(), State::Warm { until: 60_020 });
+    assert_eq!(machine.state(), MachineState::Warm { until: 60_020 });
 }
 
 #[test]
@@ -206,7 +206,7 @@ fn the_maximum_lifetime_holds_for_it_too() {
     let mut machine = named_up(named(RUN));
     assert_eq!(machine.on(7_200_005, Event::Due), [&[Effect::Cut(A, CutReason::MaxLifetime)], &LETS_GO[..]].concat());
     machine.on(7_200_010, Event::Released { ok: true });
-    assert_eq!(machine.state(), State::Down, "somebody of it may still come");
+    assert_eq!(machine.state(), MachineState::Down, "somebody of it may still come");
     assert_eq!(machine.on(7_210_005, Event::Due), [Effect::Exit]);
 }
 

@@ -1,44 +1,44 @@
-//! Which schemas are made ahead for tests with migrations: how many, who gets them, what is dropped again.
+//! Decides which schemas are made ahead for tests with migrations: how many, which test gets one, and what is dropped.
 //!
-//! Decisions only, as in `machine`: no I/O, no clock. A schema is made for a checksum, is handed out at most once and only
-//! when everything was applied to it, and what is not handed out is dropped.
+//! A pure core, as [`machine`](super::machine) is. A schema is made for a checksum. It is handed out at most once, and
+//! only when everything was applied to it. A schema that is not handed out is dropped.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::machine::ClientId;
 use crate::wire::{AttemptId, Millis};
 
-/// Numbers of schemas, and times.
+/// Numbers of schemas, and times in milliseconds.
 #[derive(Clone, Debug)]
-pub(super) struct Limits {
-    /// Kept ready for a set whose tests run one after another.
-    pub(super) least: usize,
-    /// Kept ready at most, of all sets together: what their tables are made of counts against a limit of the cluster.
-    pub(super) most: usize,
-    /// Made at the same time. More would take the tests' own statements the cluster's time.
-    pub(super) at_once: usize,
-    /// After so long without a test of the set nothing more is made for it.
-    pub(super) quiet: Millis,
-    /// After so long what is ready is dropped.
-    pub(super) idle: Millis,
-    /// So many failures in a row, and the set is left to its tests, which get the error.
-    pub(super) failures: u32,
-    /// Nothing is made while so many schemas wait to be dropped.
-    pub(super) dropping: usize,
-    /// How long nothing is made after the cluster had no room.
-    pub(super) full: Millis,
+struct PremadeLimits {
+    /// The number kept ready for a set whose tests run one after another.
+    least: usize,
+    /// The largest number kept ready, of all sets together: their tables count against a limit of the cluster.
+    most: usize,
+    /// The number made at the same time. More would take the cluster's time from the tests' own statements.
+    at_once: usize,
+    /// After so long without a test of the set, no more are made for it.
+    quiet: Millis,
+    /// After so long without a test of the set, those that are ready are dropped.
+    idle: Millis,
+    /// After so many failures in a row, the set is left to its tests, which get the error.
+    failures: u32,
+    /// None are made while so many schemas wait to be dropped.
+    dropping: usize,
+    /// The time for which none are made after the cluster had no room.
+    full: Millis,
 }
 
-impl Default for Limits {
+impl Default for PremadeLimits {
     fn default() -> Self {
         Self { least: 4, most: 16, at_once: 2, quiet: 10_000, idle: 60_000, failures: 2, dropping: 3, full: 5_000 }
     }
 }
 
-/// How the making of a schema ended.
+/// The outcome of making a schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Made {
-    /// Everything was applied; with whether the cluster's room for shards is known.
+pub(super) enum PremadeOutcome {
+    /// Everything was applied. `measured` says whether the cluster's room for shards is known.
     Ready { measured: bool },
     /// Nothing was made: it would have come too near the cluster's limit of shards.
     Full,
@@ -48,26 +48,27 @@ pub(super) enum Made {
     Failed,
 }
 
-/// What a test that begins is given.
+/// The answer to a test that begins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Turn {
+pub(super) struct Handout {
     /// A schema to which its migrations were applied.
     pub(super) schema: Option<String>,
-    /// The text of its migrations is not known yet.
+    /// The keeper does not know the text of its migrations yet, and wants it.
     pub(super) wants: bool,
 }
 
+/// The premade schemas of one set of migrations.
 #[derive(Clone, Debug, Default)]
-struct Set {
+struct PremadeSet {
     text: Text,
     ready: VecDeque<String>,
     making: BTreeSet<String>,
     running: BTreeSet<(ClientId, AttemptId)>,
-    /// So many of its tests ran at the same time.
+    /// The largest number of its tests that ran at the same time.
     peak: usize,
     /// When one of its tests began or ended.
     seen: Millis,
-    /// In a row.
+    /// Failures in a row.
     failures: u32,
 }
 
@@ -80,21 +81,21 @@ enum Text {
 }
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct Prepared {
-    limits: Limits,
+pub(super) struct Premade {
+    limits: PremadeLimits,
     /// By checksum.
-    sets: BTreeMap<String, Set>,
-    /// There is a cluster, and nobody lets go of it.
+    sets: BTreeMap<String, PremadeSet>,
+    /// There is a cluster, and it is not being released.
     open: bool,
     /// The cluster says how many shards it takes.
     measured: bool,
-    /// It had no room for more.
+    /// Until then the cluster counts as one without room.
     full_until: Millis,
-    /// So many schemas wait to be dropped there.
+    /// The number of schemas that wait to be dropped.
     dropping: usize,
 }
 
-impl Prepared {
+impl Premade {
     /// The cluster is there.
     pub(super) fn open(&mut self) {
         self.open = true;
@@ -102,15 +103,16 @@ impl Prepared {
         self.full_until = 0;
     }
 
-    /// The cluster is let go of; what has to be dropped. What is being made counts as dropped when its maker has ended.
-    pub(super) fn close(&mut self) -> Vec<String> {
+    /// The cluster is released. Returns the schemas that are ready, which have to be dropped, and those that are being
+    /// made, which have to be dropped when their makers have ended.
+    pub(super) fn close(&mut self) -> (Vec<String>, Vec<String>) {
         self.open = false;
-        let mut rest = Vec::new();
+        let (mut ready, mut making) = (Vec::new(), Vec::new());
         for set in self.sets.values_mut() {
-            rest.extend(set.ready.drain(..));
-            set.making.clear();
+            ready.extend(set.ready.drain(..));
+            making.extend(std::mem::take(&mut set.making));
         }
-        rest
+        (ready, making)
     }
 
     /// So many schemas wait to be dropped.
@@ -119,19 +121,19 @@ impl Prepared {
     }
 
     /// A test was granted its turn.
-    pub(super) fn begin(&mut self, now: Millis, client: ClientId, attempt: AttemptId, checksum: &str) -> Turn {
+    pub(super) fn begin(&mut self, now: Millis, client: ClientId, attempt: AttemptId, checksum: &str) -> Handout {
         let set = self.sets.entry(checksum.to_owned()).or_default();
         set.seen = now;
         set.running.insert((client, attempt));
         set.peak = set.peak.max(set.running.len());
         if !self.open {
-            return Turn::default();
+            return Handout::default();
         }
         let wants = set.text == Text::Unknown;
         if wants {
             set.text = Text::AskedOf(client);
         }
-        Turn { schema: set.ready.pop_front(), wants }
+        Handout { schema: set.ready.pop_front(), wants }
     }
 
     pub(super) fn end(&mut self, now: Millis, client: ClientId, attempt: AttemptId) {
@@ -142,7 +144,7 @@ impl Prepared {
         }
     }
 
-    /// A process is gone, and with it what it was asked for.
+    /// A client is gone, and with it the answer that it owed.
     pub(super) fn leave(&mut self, now: Millis, client: ClientId) {
         for set in self.sets.values_mut() {
             let before = set.running.len();
@@ -156,22 +158,23 @@ impl Prepared {
         }
     }
 
-    /// The text of a set has come; whether it is new.
+    /// The text of a set has come. Returns true if it is new.
     pub(super) fn knows(&mut self, checksum: &str) -> bool {
         let Some(set) = self.sets.get_mut(checksum) else { return false };
         std::mem::replace(&mut set.text, Text::Known) != Text::Known
     }
 
-    /// Whether another schema is to be made now: its set and its name.
+    /// Returns the set and the name of the next schema, if one is to be made now.
     pub(super) fn next(&mut self, now: Millis, name: impl FnOnce() -> String) -> Option<(String, String)> {
-        let (making, stock) = self.sets.values().fold((0, 0), |(making, stock), set| {
-            (making + set.making.len(), stock + set.making.len() + set.ready.len())
-        });
+        let (making, all) = self
+            .sets
+            .values()
+            .fold((0, 0), |(making, all), set| (making + set.making.len(), all + set.making.len() + set.ready.len()));
         if !self.open
             || now < self.full_until
             || self.dropping >= self.limits.dropping
             || making >= self.limits.at_once
-            || stock >= self.limits.most
+            || all >= self.limits.most
         {
             return None;
         }
@@ -182,25 +185,25 @@ impl Prepared {
         Some((checksum, name))
     }
 
-    fn lacks(&self, now: Millis, set: &Set) -> bool {
-        let Limits { least, most, quiet, failures, .. } = self.limits;
-        // Where nobody knows how much room there is, growing could take it from the tests.
+    fn lacks(&self, now: Millis, set: &PremadeSet) -> bool {
+        let PremadeLimits { least, most, quiet, failures, .. } = self.limits;
+        // If it is unknown how much room there is, more schemas could take it from the tests.
         let wanted = if self.measured { (set.peak + 2).clamp(least, most) } else { least };
         set.text == Text::Known
-            // What is being made after a failure may be the next one.
+            // After a failure, each schema that is being made may be the next one.
             && (set.failures == 0 || set.failures as usize + set.making.len() < failures as usize)
             && now < set.seen.saturating_add(quiet)
             && set.making.len() + set.ready.len() < wanted
     }
 
-    /// The making of a schema is over; whether it has to be dropped.
-    pub(super) fn made(&mut self, now: Millis, name: &str, made: Made) -> bool {
+    /// The making of a schema is over. Returns true if the schema has to be dropped.
+    pub(super) fn made(&mut self, now: Millis, name: &str, made: PremadeOutcome) -> bool {
         let Some(set) = self.sets.values_mut().find(|set| set.making.contains(name)) else {
-            return made != Made::Full;
+            return made != PremadeOutcome::Full;
         };
         set.making.remove(name);
         match made {
-            Made::Ready { measured } => {
+            PremadeOutcome::Ready { measured } => {
                 set.failures = 0;
                 self.measured = measured;
                 let wanted = now < set.seen.saturating_add(self.limits.idle);
@@ -209,29 +212,29 @@ impl Prepared {
                 }
                 !wanted
             }
-            Made::Full => {
+            PremadeOutcome::Full => {
                 self.full_until = now.saturating_add(self.limits.full);
                 false
             }
-            Made::Stopped => true,
-            Made::Failed => {
+            PremadeOutcome::Stopped => true,
+            PremadeOutcome::Failed => {
                 set.failures += 1;
                 true
             }
         }
     }
 
-    /// What nobody has wanted for long, to be dropped.
+    /// Takes the schemas of sets without a test for long. They have to be dropped.
     pub(super) fn expired(&mut self, now: Millis) -> Vec<String> {
         let idle = self.limits.idle;
         let old = self.sets.values_mut().filter(|set| now >= set.seen.saturating_add(idle));
         old.flat_map(|set| set.ready.drain(..)).collect()
     }
 
-    /// When [`Self::expired`] is to be asked next.
+    /// Returns when [`Self::expired`] is to be asked next.
     pub(super) fn deadline(&self) -> Option<Millis> {
-        let with_stock = self.sets.values().filter(|set| !set.ready.is_empty());
-        with_stock.map(|set| set.seen.saturating_add(self.limits.idle)).min()
+        let ready = self.sets.values().filter(|set| !set.ready.is_empty());
+        ready.map(|set| set.seen.saturating_add(self.limits.idle)).min()
     }
 }
 

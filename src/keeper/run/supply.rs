@@ -1,0 +1,414 @@
+//! The supply of the cluster: the calls of the provider, what they brought, and what the journal says of it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc::unbounded_channel;
+use tokio::sync::watch;
+
+use super::drops::Cleaner;
+use super::{Input, Inputs, Keeper};
+use crate::error::{Error, Kind, Result};
+use crate::keeper::machine::{ClientId, Event, MachineState, Word};
+use crate::keeper::{Record, unix_millis, unix_seconds};
+use crate::provider::{Held, Intents, NotAcquired, Ours, Progress, Provider, Released, Resource};
+use crate::sql::{Credentials, Renewer, Wallet};
+use crate::target::{OnExit, Target};
+use crate::wire::{ClusterOutcome, FromKeeper, Ready, Spec};
+
+/// The outcome of a call of the provider.
+#[derive(Debug)]
+pub(in crate::keeper) enum CallOutcome {
+    Acquired(Result<Box<Resource>, NotAcquired>),
+    Probed(Result<Option<Box<Resource>>>),
+    Released(Result<Released>),
+    Renewed(Result<Credentials>),
+}
+
+/// Starts calls of one provider, each a task whose outcome is an input of the loop.
+struct Calls {
+    provider: Arc<Provider>,
+    inputs: Inputs,
+    /// True while any client waits for the cluster.
+    wanted: watch::Sender<bool>,
+}
+
+impl Calls {
+    fn new(provider: Provider, inputs: Inputs) -> Self {
+        Self { provider: Arc::new(provider), inputs, wanted: watch::Sender::new(true) }
+    }
+
+    fn acquire(&self, deadline: Instant, intents: Intents) {
+        let (provider, progress) = (self.provider.clone(), self.progress().while_wanted(self.wanted.subscribe()));
+        self.inputs.spawn(async move {
+            let outcome = provider.acquire(deadline, &progress, &intents).await;
+            Input::Call(CallOutcome::Acquired(outcome.map(Box::new)))
+        });
+    }
+
+    fn recover(&self, held: Held, deadline: Instant) {
+        let (provider, progress) = (self.provider.clone(), self.progress());
+        self.inputs.spawn(async move {
+            let outcome = provider.recover(&held, deadline, &progress).await;
+            Input::Call(CallOutcome::Probed(outcome.map(|found| found.map(Box::new))))
+        });
+    }
+
+    fn release(&self, held: Held, on_exit: OnExit) {
+        let (provider, progress) = (self.provider.clone(), self.progress());
+        self.inputs.spawn(async move {
+            Input::Call(CallOutcome::Released(provider.release(&held, on_exit, &progress).await))
+        });
+    }
+
+    fn renew(&self, resource: Resource) {
+        let provider = self.provider.clone();
+        self.inputs.spawn(async move { Input::Call(CallOutcome::Renewed(provider.credentials(&resource).await)) });
+    }
+
+    /// Returns how the cleaner gets new credentials if its own are refused.
+    fn renewer(&self, resource: Resource) -> Renewer {
+        let provider = self.provider.clone();
+        Arc::new(move || {
+            let (provider, resource) = (provider.clone(), resource.clone());
+            Box::pin(async move { provider.credentials(&resource).await })
+        })
+    }
+
+    fn progress(&self) -> Progress {
+        let (sender, mut receiver) = unbounded_channel();
+        let inputs = self.inputs.clone();
+        tokio::spawn(async move {
+            while let Some(text) = receiver.recv().await {
+                inputs.send(Input::Progress(text));
+            }
+        });
+        Progress::new(sender)
+    }
+}
+
+/// The loop's knowledge of the cluster and of the way to it.
+#[derive(Default)]
+pub(super) struct Supply {
+    pub(super) spec: Option<Spec>,
+    calls: Option<Calls>,
+    pub(super) resource: Option<Resource>,
+    /// The reason why there is no cluster, for every client that asks.
+    pub(super) failure: Option<Error>,
+    /// The intent could not be written: the call that follows must not be made.
+    no_intent: Option<Error>,
+    pub(super) renew_at: Option<Instant>,
+    renewing: bool,
+}
+
+impl Supply {
+    /// Takes over the settings of a client, as far as the state of the machine allows.
+    pub(super) fn adopt(&mut self, spec: &Spec, state: MachineState, inputs: &Inputs) {
+        let changed = self.spec.as_ref().is_none_or(|known| known.target != spec.target);
+        // While a cluster is there or under way, its provider stays: the credentials that got it can release it, those
+        // of a later client may be mistyped.
+        let free = match state {
+            MachineState::Recovering { .. } | MachineState::Down | MachineState::Failed => true,
+            MachineState::Owed { .. } => self.resource.is_none(),
+            _ => false,
+        };
+        if self.calls.is_none() || changed && free {
+            match Provider::chain(&spec.target) {
+                Ok(provider) => self.calls = Some(Calls::new(provider, inputs.clone())),
+                Err(error) => (self.calls, self.failure) = (None, Some(error)),
+            }
+        }
+        if free || self.spec.is_none() {
+            self.spec = Some(spec.clone());
+        }
+    }
+
+    /// Returns the name of the provider: of the cluster's, or of the first that will be asked.
+    pub(super) fn provider(&self) -> Option<String> {
+        let wanted = |spec: &Spec| match &spec.target {
+            Target::Url(_) => "url",
+            Target::Cloud(_) => "cloud",
+            Target::Local(target) if target.home.is_some() => "process",
+            Target::Local(_) => "container",
+        };
+        let provider = self.resource.as_ref().map(|resource| resource.provider.clone());
+        provider.or_else(|| self.spec.as_ref().map(|spec| wanted(spec).to_owned()))
+    }
+
+    /// Returns whether the data of the cluster survives its release; `None` without a cluster, of whose data nothing is
+    /// known.
+    pub(super) fn lives_on(&self) -> Option<bool> {
+        self.resource.as_ref().map(lives_on)
+    }
+
+    /// Tells a call that is under way whether any client waits for it.
+    pub(super) fn is_wanted(&self, wanted: bool) {
+        if let Some(calls) = &self.calls {
+            calls.wanted.send_if_modified(|known| std::mem::replace(known, wanted) != wanted);
+        }
+    }
+
+    /// Lets the provider do what is left for the time after the last release.
+    pub(super) fn afterwards(&self) {
+        if let Some(calls) = &self.calls {
+            calls.provider.afterwards();
+        }
+    }
+
+    /// Begins to renew the credentials.
+    pub(super) fn renew(&mut self) {
+        self.renew_at = None;
+        let (Some(calls), Some(resource), false) = (&self.calls, &self.resource, self.renewing) else { return };
+        self.renewing = true;
+        calls.renew(resource.clone());
+    }
+
+    fn renewed(&mut self, outcome: Result<Credentials>) -> FromKeeper {
+        self.renewing = false;
+        match outcome {
+            Ok(credentials) => {
+                self.renew_at = renewal(&credentials);
+                if let Some(resource) = &mut self.resource {
+                    resource.credentials = credentials.clone();
+                }
+                FromKeeper::Credentials { credentials }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the credentials were not renewed");
+                self.renew_at = Some(Instant::now() + Duration::from_secs(10));
+                FromKeeper::NotRenewed { error }
+            }
+        }
+    }
+}
+
+impl Keeper {
+    /// Writes a word of the machine into the journal, with what is known of the cluster.
+    pub(super) fn write(&mut self, word: Word) {
+        let (policy, runners) = (*self.machine.policy(), self.clients.runners());
+        let key = self.supply.spec.as_ref().map(|spec| spec.key.clone());
+        let held = self.supply.resource.as_ref().map(|resource| resource.held.clone());
+        let written = self.journal.with(|journal| {
+            let change = |record: &mut Record| {
+                // What an earlier acquisition left stays named until it is released.
+                match word {
+                    Word::Clean => record.held = None,
+                    Word::Up => record.held = held.or(record.held.take()),
+                    Word::MaybeUp | Word::MaybeDown => {}
+                }
+                (record.word, record.policy, record.runners) = (word, Some(policy), runners);
+                record.key = key.unwrap_or_else(|| std::mem::take(&mut record.key));
+            };
+            if word == Word::MaybeUp { journal.write_synced(change) } else { journal.write(change) }
+        });
+        if let Err(error) = written {
+            tracing::error!(%error, ?word, "the journal was not written");
+            if word == Word::MaybeUp {
+                self.supply.no_intent = Some(error);
+            }
+        }
+    }
+
+    fn held(&self) -> Option<Held> {
+        let resource = self.supply.resource.as_ref().map(|resource| resource.held.clone());
+        resource.or_else(|| self.journal.read(|record| record.held.clone()))
+    }
+
+    /// Looks for what a killed keeper left.
+    pub(super) fn probe(&mut self) {
+        match (self.held(), &self.supply.calls) {
+            (Some(held), Some(calls)) => calls.recover(held, self.deadline()),
+            // No intent was written, so nothing was touched.
+            (None, _) => self.events.push_back(Event::Probed { up: false }),
+            (_, None) => self.events.push_back(Event::NotProbed),
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        let limit = self.machine.policy().start_timeout;
+        crate::wait::deadline_in(Duration::from_millis(limit))
+    }
+
+    pub(super) fn acquire(&mut self) {
+        self.last_progress = None;
+        // Without its intent in the journal, no call is made.
+        let failure = match (self.supply.no_intent.take(), &self.supply.calls) {
+            (None, Some(calls)) => {
+                let journal = self.journal.clone();
+                let write =
+                    move |held: Held| journal.with(|journal| journal.write_synced(|record| record.held = Some(held)));
+                let intents = Intents::new(Arc::new(write)).kept_in(self.files.journal.clone());
+                return calls.acquire(self.deadline(), intents);
+            }
+            (Some(error), _) => error,
+            (None, None) => self
+                .supply
+                .failure
+                .clone()
+                .unwrap_or_else(|| Error::new(Kind::Session, "no client named a cluster to acquire")),
+        };
+        let event = self.not_acquired(NotAcquired { error: failure, maybe_up: false });
+        self.events.push_back(event);
+    }
+
+    fn not_acquired(&mut self, failed: NotAcquired) -> Event {
+        tracing::error!(error = %failed.error, maybe_up = failed.maybe_up, "no cluster");
+        (self.supply.failure, self.supply.resource) = (Some(failed.error), None);
+        Event::NotAcquired { maybe_up: failed.maybe_up }
+    }
+
+    /// A call of the provider ended.
+    pub(super) fn called(&mut self, outcome: CallOutcome) {
+        let event = match outcome {
+            CallOutcome::Acquired(Ok(mut resource)) => {
+                let ours = resource.ours != Ours::No;
+                self.still_owed(&mut resource);
+                if matches!(resource.ours, Ours::Started | Ours::Deployed) {
+                    self.start_setups_over();
+                }
+                self.use_resource(*resource);
+                Event::Acquired { ours }
+            }
+            CallOutcome::Acquired(Err(failed)) => self.not_acquired(failed),
+            CallOutcome::Probed(Ok(found)) => {
+                let up = found.is_some();
+                if let Some(resource) = found {
+                    tracing::info!(resource = resource.name, "adopted what a killed keeper left");
+                    self.use_resource(*resource);
+                }
+                Event::Probed { up }
+            }
+            CallOutcome::Probed(Err(error)) => {
+                tracing::error!(%error, "what a killed keeper left can't be looked at");
+                self.supply.failure = Some(error);
+                Event::NotProbed
+            }
+            CallOutcome::Released(outcome) => self.released(outcome),
+            CallOutcome::Renewed(outcome) => {
+                let message = self.supply.renewed(outcome);
+                return self.clients.broadcast(&message);
+            }
+        };
+        self.feed(event);
+    }
+
+    /// Corrects what is said of a cluster that runs only because an earlier release failed. It was found running, but
+    /// it is ours: the journal has what is owed for it.
+    fn still_owed(&self, resource: &mut Resource) {
+        if resource.ours == Ours::No
+            && self.machine.owes()
+            && let Some(held) = self.held()
+        {
+            resource.ours = self.supply.resource.as_ref().map_or(Ours::Resumed, |before| before.ours);
+            resource.held = held;
+        }
+    }
+
+    /// The cluster is there.
+    fn use_resource(&mut self, resource: Resource) {
+        self.supply.renew_at = renewal(&resource.credentials);
+        let mut wallet = Wallet::new(resource.credentials.clone());
+        if let Some(calls) = &self.supply.calls {
+            wallet = wallet.with_renewer(calls.renewer(resource.clone()));
+        }
+        let cleaner = Cleaner::new(&resource.http_url, resource.version, wallet, self.inputs.clone());
+        let cleaner = cleaner.inspect_err(|error| tracing::warn!(%error, "schemas can't be dropped")).ok();
+        let (lives_on, user) = (lives_on(&resource), resource.user.clone());
+        tracing::info!(resource = resource.name, version = %resource.version, ours = ?resource.ours, "the cluster is there");
+        self.supply.resource = Some(resource);
+        self.drops.begin(cleaner);
+        self.open_premade();
+        if lives_on {
+            self.drop_left_overs(user);
+        }
+    }
+
+    /// Gives the cluster to a client.
+    pub(super) fn ready(&mut self, id: ClientId) {
+        let Some(resource) = &self.supply.resource else { return };
+        let Some(client) = self.clients.get_mut(id) else { return };
+        client.ready = true;
+        let (session, outbox) = (client.session, client.outbox.clone());
+        if let Some(report) = self.clients.reports.get_mut(&session) {
+            (report.provider, report.resource) = (resource.provider.clone(), resource.name.clone());
+            report.ready_after_ms.get_or_insert(unix_millis().saturating_sub(report.began_at_ms));
+            if !std::mem::replace(&mut report.told, true) {
+                outbox.send(&FromKeeper::Notice { text: choice(resource, self.machine.policy().on_exit) });
+            }
+        }
+        outbox.send(&FromKeeper::Ready(Box::new(Ready {
+            provider: resource.provider.clone(),
+            name: resource.name.clone(),
+            http_url: resource.http_url.clone(),
+            pg_url: resource.pg_url.clone(),
+            pg_hint: resource.pg_hint.clone(),
+            credentials: resource.credentials.clone(),
+            version: resource.version,
+            console: resource.console.clone(),
+            lives_on: lives_on(resource),
+        })));
+    }
+
+    /// Releases the cluster, now that nothing is waited for any more.
+    pub(super) fn release_now(&mut self) {
+        match (self.held(), &self.supply.calls) {
+            // The loop polls at once, so that the request leaves before anything is written.
+            (Some(held), Some(calls)) => calls.release(held, self.machine.policy().on_exit),
+            (None, _) => self.feed(Event::Released { ok: true }),
+            (_, None) => self.feed(Event::Released { ok: false }),
+        }
+        self.note_undropped();
+    }
+
+    fn released(&mut self, outcome: Result<Released>) -> Event {
+        let (word, detail) = match &outcome {
+            Ok(Released::Suspended) => (ClusterOutcome::Suspended, String::new()),
+            Ok(Released::Removed) => (ClusterOutcome::Removed, String::new()),
+            Ok(Released::Deleted) => (ClusterOutcome::Deleted, String::new()),
+            Ok(Released::Left(line)) => (ClusterOutcome::Left, line.clone()),
+            Err(error) => (ClusterOutcome::Owed, error.to_string()),
+        };
+        tracing::info!(outcome = %word, detail, "released");
+        self.report_release(word, &detail, outcome.is_ok());
+        if outcome.is_ok() {
+            // With what came since the request.
+            self.note_undropped();
+            self.drops.begin(None);
+            (self.supply.resource, self.supply.renew_at) = (None, None);
+        }
+        Event::Released { ok: outcome.is_ok() }
+    }
+}
+
+/// Returns when credentials are renewed: five minutes before they expire, or for short-lived ones when half of their
+/// time is left.
+fn renewal(credentials: &Credentials) -> Option<Instant> {
+    const BEFORE: Duration = Duration::from_secs(5 * 60);
+    /// Never more often: a clock that is wrong must not become a flood of requests.
+    const LEAST: Duration = Duration::from_secs(1);
+    let Credentials::Jwt { expires: Some(expires), .. } = credentials else { return None };
+    let left = Duration::from_secs(u64::try_from(expires - unix_seconds()).unwrap_or(0));
+    let wait = if left > 2 * BEFORE { left - BEFORE } else { left / 2 };
+    Some(crate::wait::deadline_in(wait.max(LEAST)))
+}
+
+/// Says which cluster is used and what becomes of it: told once per session, since a wrong choice may cost money.
+fn choice(resource: &Resource, on_exit: OnExit) -> String {
+    let fate = match (resource.ours, on_exit) {
+        (Ours::No, OnExit::Suspend) if resource.provider == "cloud" => "found running; suspended at the end",
+        (Ours::No, _) => "found running; left running",
+        (Ours::Resumed, OnExit::Keep) => "resumed; left running (CRATEDB_TEST_ON_EXIT=keep)",
+        (Ours::Resumed, _) => "resumed; suspended at the end",
+        (Ours::Deployed, OnExit::Keep) => "deployed; left running (CRATEDB_TEST_ON_EXIT=keep)",
+        (Ours::Deployed, OnExit::Delete) => "deployed; deleted at the end",
+        (Ours::Deployed, _) => "deployed; suspended at the end, if its product can be",
+        (Ours::Started, OnExit::Keep) => "started; left running (CRATEDB_TEST_ON_EXIT=keep)",
+        (Ours::Started, _) => "started; removed at the end",
+    };
+    format!("using {}, CrateDB {}: {fate}", resource.name, resource.version)
+}
+
+/// Returns whether the data survives a release.
+fn lives_on(resource: &Resource) -> bool {
+    resource.ours != Ours::Started
+}
