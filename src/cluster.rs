@@ -1,19 +1,18 @@
 //! What a test gets: a cluster, and in it a schema of its own.
 
+pub(crate) mod current;
 mod grant;
 mod trace;
 
 use std::fmt;
 use std::future::Future;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::background;
 use crate::error::{Kind, Result};
-use crate::private::RunningTest;
 use crate::query::{Query, Whom};
 use crate::sql::{self, Answer, Client, Statement};
 use crate::version::Version;
@@ -47,29 +46,7 @@ struct Inner {
     grant: Grant,
 }
 
-/// A handle that keeps nothing alive.
-pub(crate) struct WeakCluster(Weak<Inner>);
-
-impl WeakCluster {
-    pub(crate) fn upgrade(&self) -> Option<Cluster> {
-        self.0.upgrade().map(Cluster)
-    }
-
-    pub(crate) fn is_alive(&self) -> bool {
-        self.0.strong_count() > 0
-    }
-}
-
 impl Cluster {
-    /// Whether the test ended.
-    pub(crate) fn is_over(&self) -> bool {
-        self.grant().over.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn downgrade(&self) -> WeakCluster {
-        WeakCluster(Arc::downgrade(&self.0))
-    }
-
     /// The handle of one attempt. Nothing is sent.
     pub(crate) fn new(grant: Grant) -> Result<Self> {
         let client = Client::new(&grant.http_url, Some(&grant.schema), grant.wallet.clone())?;
@@ -94,7 +71,7 @@ impl Cluster {
     /// let cluster = Cluster::current().expect("called from a test with a cluster");
     /// ```
     pub fn current() -> Option<Self> {
-        crate::session::current_cluster().or_else(|| RunningTest::of_this_thread().cluster())
+        current::RunningTest::of_this_thread().cluster()
     }
 
     /// A statement to bind arguments to, and to execute.

@@ -34,9 +34,9 @@
 use rstest::fixture;
 
 use crate::cluster::Cluster;
+use crate::cluster::current::RunningTest;
 use crate::error::Result;
-use crate::private::RunningTest;
-use crate::session::{self, Session};
+use crate::session::Session;
 use crate::{background, blocking};
 
 /// The cluster of the running test, for async code.
@@ -61,10 +61,7 @@ pub fn blocking_cluster() -> blocking::Cluster {
 
 /// The cluster of the attribute's attempt, or of another fixture of this test, or of an attempt of our own.
 fn acquire() -> Result<Cluster> {
-    if let Some(cluster) = session::current_cluster() {
-        return Ok(cluster);
-    }
-    let test = RunningTest::look();
+    let test = RunningTest::of_this_process();
     if let Some(cluster) = test.cluster() {
         return Ok(cluster);
     }

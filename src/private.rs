@@ -1,7 +1,5 @@
 //! All that expansions of the attribute may name. Nobody else should: it changes without notice.
 
-mod by_name;
-
 mod description;
 mod failure;
 mod parameters;
@@ -17,13 +15,13 @@ pub mod control {
 use std::future::poll_fn;
 use std::pin::pin;
 
-pub(crate) use by_name::RunningTest;
 pub use description::{KeepSchema, Migrations, Test};
 pub use failure::{Failed, Probe};
 pub use parameters::{Context, extract, extract_awaited, extract_sync};
 pub use prepare::{Done, Seed, SetUp, Way, seed, seed_sync, set_up, set_up_awaited, set_up_sync};
 use running::Running;
 
+use crate::cluster::current;
 use crate::error::{Error, Kind, Result};
 use crate::{background, session};
 
@@ -41,7 +39,7 @@ pub fn run_sync<T>(
     let running = begin(&test)?;
     let context = running.context();
     let outcome = running.migrate().and_then(|()| {
-        let _current = session::enter(running.attempt());
+        let _current = current::enter(running.attempt().cluster());
         body(&context)
     });
     running.end(outcome, failed)
@@ -62,7 +60,7 @@ pub fn run_async<T>(
         let runtime = runtime()?;
         // An attempt that is alone on the cluster is known by its runtime too.
         let _inside = runtime.enter();
-        let _current = session::enter(running.attempt());
+        let _current = current::enter(running.attempt().cluster());
         runtime.block_on(body(&context))
     });
     running.end(outcome, failed)
@@ -75,14 +73,14 @@ pub async fn run_awaited<T>(
     failed: impl FnOnce(&T) -> bool,
 ) -> Outcome<T> {
     registry::admit(&test)?;
-    let running = Running::new(session::Attempt::begin(test.info()?, session::current_attempts()).await?, &test);
+    let running = Running::new(session::Attempt::begin(test.info()?, current::attempts_of_this_thread()).await?, &test);
     let context = running.context();
     let outcome = match background::run(running.attempt().migrate()).await {
         Ok(()) => {
             let mut body = pin!(body(&context));
             // The runtime may go on with the test in another thread, so its attempt is the current one for a poll at a time.
             poll_fn(|poll| {
-                let _current = session::enter(running.attempt());
+                let _current = current::enter(running.attempt().cluster());
                 body.as_mut().poll(poll)
             })
             .await
@@ -111,7 +109,7 @@ pub fn report<T>(outcome: Outcome<T>) {
 fn begin(test: &Test) -> Result<Running> {
     registry::admit(test)?;
     // Seen by this thread, not by the one that waits: an annotated function called inside a test is a part of it.
-    let within = session::current_attempts();
+    let within = current::attempts_of_this_thread();
     let attempt = background::wait(session::Attempt::begin(test.info()?, within))?;
     Ok(Running::new(attempt, test))
 }

@@ -8,21 +8,19 @@ mod joined;
 mod link;
 mod observer;
 mod once;
-mod place;
 mod speaker;
 
 use std::path::Path;
 
-pub(crate) use self::attempt::{Attempt, TestInfo, current_attempts, current_cluster, enter};
+pub(crate) use self::attempt::{Attempt, TestInfo};
 pub(crate) use self::birth::reach;
 pub use self::builder::SessionBuilder;
 pub(crate) use self::hold::Hold;
 use self::link::Link;
 pub(crate) use self::observer::{Heard, Observer};
-use self::place::Place;
-pub(crate) use self::place::Within;
 use crate::background;
 use crate::cluster::Cluster;
+use crate::cluster::current::Surroundings;
 use crate::error::Result;
 use crate::settings::Wanted;
 
@@ -71,11 +69,11 @@ impl Session {
     /// When the run is over, when an exclusive test held the cluster longer than `CRATEDB_TEST_START_TIMEOUT`, and at once
     /// when it is an exclusive test that asks, in a thread that can't be told to be its own.
     pub async fn cluster(&self, name: &str) -> Result<Cluster> {
-        self.cluster_within(name, surrounding_attempt()).await
+        self.cluster_within(name, Surroundings::look()).await
     }
 
-    pub(crate) async fn cluster_within(&self, name: &str, place: Place) -> Result<Cluster> {
-        let parent = place.parent(&self.link, name)?;
+    pub(crate) async fn cluster_within(&self, name: &str, surroundings: Surroundings) -> Result<Cluster> {
+        let parent = attempt::parent(surroundings, &self.link, name)?;
         let (link, name) = (self.link.clone(), name.to_owned());
         background::run(async move { attempt::unattended(link, name, parent).await }).await
     }
@@ -85,9 +83,4 @@ impl Session {
         let dir = manifest_dir.to_owned();
         background::run(async move { joined::link(dir, wanted).await }).await.map(|link| Self { link })
     }
-}
-
-/// Where the calling thread stands, for [`Session::cluster_within`].
-pub(crate) fn surrounding_attempt() -> Place {
-    Place::look()
 }

@@ -234,7 +234,7 @@ impl Session {
     /// When the run is over, or when an exclusive test held the cluster longer than `CRATEDB_TEST_START_TIMEOUT`.
     pub fn cluster(&self, name: &str) -> Result<Cluster> {
         // Asked on this thread, which knows the attempt it is in.
-        let parent = crate::session::surrounding_attempt();
+        let parent = crate::cluster::current::Surroundings::look();
         let (session, name) = (self.0.clone(), name.to_owned());
         background::wait(async move { session.cluster_within(&name, parent).await }).map(Cluster::from)
     }

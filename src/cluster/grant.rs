@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Trace;
+use super::current::LinkedAttempt;
 use crate::error::{Error, Kind, Result};
-use crate::session::Within;
 use crate::sql::Wallet;
 use crate::version::Version;
 
@@ -28,7 +28,7 @@ pub(crate) struct Grant {
     /// What it sent.
     pub(crate) trace: Arc<Trace>,
     /// Which attempt it is; none in tests of the handle alone.
-    pub(crate) attempt: Option<Within>,
+    pub(crate) attempt: Option<LinkedAttempt>,
     /// Runs when the last handle goes.
     pub(crate) on_drop: OnDrop,
 }

@@ -2,8 +2,9 @@
 
 use std::thread;
 
-use super::{Context, Outcome, RunningTest, Test};
+use super::{Context, Outcome, Test};
 use crate::background;
+use crate::cluster::current::RunningTest;
 use crate::error::Error;
 use crate::session::Attempt;
 

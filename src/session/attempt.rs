@@ -1,6 +1,5 @@
 //! One execution of one test: its turn, its schema, its end.
 
-use std::cell::RefCell;
 use std::panic::catch_unwind;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,8 +8,8 @@ use std::time::SystemTime;
 
 use super::Session;
 use super::link::Link;
-use super::place::{self, Within};
 use crate::background;
+use crate::cluster::current::{LinkedAttempt, Surroundings};
 use crate::cluster::{Cluster, Grant, OnDrop, Trace};
 use crate::error::{Error, Kind, Result};
 use crate::host::say;
@@ -60,9 +59,9 @@ struct Lease {
 impl Attempt {
     /// Joins the session, waits for the cluster and for the test's turn. No SQL. It does not wait where it is made
     /// `within` an attempt on the same cluster.
-    pub(crate) async fn begin(test: TestInfo, within: Vec<Within>) -> Result<Self> {
+    pub(crate) async fn begin(test: TestInfo, within: Vec<LinkedAttempt>) -> Result<Self> {
         let session = Session::of_package(Path::new(test.manifest_dir), test.wanted).await?;
-        let parent = place::parent_of(&within, &session.link);
+        let parent = parent_of(&within, &session.link);
         let name = format!("{}::{}", test.module, test.name);
         let mode = if test.exclusive { Mode::Exclusive } else { Mode::Shared };
         background::run(granted(session.link, name, mode, test.keep_schema, parent, test.migrations)).await
@@ -107,9 +106,7 @@ impl Lease {
             return;
         }
         self.over.store(true, Ordering::Release);
-        if self.exclusive {
-            place::forget_runtime(self.within());
-        }
+        self.within().forget_runtime();
         let used = self.used.load(Ordering::Acquire);
         let lives_on = self.link.ready().is_ok_and(|ready| ready.lives_on);
         let wanted = match self.keep {
@@ -135,8 +132,8 @@ impl Lease {
         }
     }
 
-    fn within(&self) -> Within {
-        Within { link: self.link.number(), attempt: self.id }
+    fn within(&self) -> LinkedAttempt {
+        LinkedAttempt { link: self.link.number(), id: self.id, exclusive: self.exclusive }
     }
 
     /// Where a kept schema is, until when, and how to open it.
@@ -263,32 +260,25 @@ fn pg_url(ready: &Ready, schema: &str) -> Result<String> {
     Ok(url.into())
 }
 
-thread_local!(static CURRENT: RefCell<Vec<Cluster>> = const { RefCell::new(Vec::new()) });
-
-/// The cluster of the test that runs on this thread.
-pub(crate) fn current_cluster() -> Option<Cluster> {
-    CURRENT.with_borrow(|all| all.last().cloned())
+/// Returns the attempt of which one that begins in these surroundings is a part.
+///
+/// # Errors
+///
+/// When it would wait for the test that asks for it.
+pub(super) fn parent(surroundings: Surroundings, link: &Link, name: &str) -> Result<Option<AttemptId>> {
+    let thread = match surroundings {
+        Surroundings::Inside(within) => return Ok(parent_of(&within, link)),
+        Surroundings::OneTest => return Ok(link.exclusive().map(|open| open.id)),
+        Surroundings::Elsewhere => return Ok(None),
+        Surroundings::Stray(thread) => thread,
+    };
+    let Some(open) = link.exclusive() else { return Ok(None) };
+    Err(Error::new(Kind::Usage, format!("cannot make the cluster `{name}` in a thread {thread}"))
+        .because(format!("the exclusive test `{}` of this process has the cluster, and this may be a part of it that would wait for itself", open.test))
+        .hint("ask for the cluster in the test's own thread or in a task of its runtime, and hand it to the other threads"))
 }
 
-/// The attempts in which this thread is, the innermost first. More than one where a test calls another annotated
-/// function; each may be on a cluster of its own.
-pub(crate) fn current_attempts() -> Vec<Within> {
-    CURRENT.with_borrow(|all| all.iter().rev().filter_map(|cluster| cluster.grant().attempt).collect())
-}
-
-/// Makes an attempt the current one of this thread until the guard is dropped.
-pub(crate) fn enter(attempt: &Attempt) -> Entered {
-    if attempt.lease.exclusive {
-        place::remember_runtime(attempt.lease.within());
-    }
-    CURRENT.with_borrow_mut(|all| all.push(attempt.cluster.clone()));
-    Entered
-}
-
-pub(crate) struct Entered;
-
-impl Drop for Entered {
-    fn drop(&mut self) {
-        CURRENT.with_borrow_mut(|all| all.pop());
-    }
+/// Returns the innermost attempt on the cluster of `link`. The number of an attempt on another cluster means nothing here.
+fn parent_of(within: &[LinkedAttempt], link: &Link) -> Option<AttemptId> {
+    within.iter().find(|attempt| attempt.link == link.number()).map(|attempt| attempt.id)
 }

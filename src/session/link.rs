@@ -15,6 +15,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
 
 use super::speaker::{self, Listener};
+use crate::cluster::current::LinkNumber;
 use crate::error::{Error, Kind, Result};
 use crate::host::KeyFiles;
 use crate::host::process::{Ancestry, Identity};
@@ -33,10 +34,6 @@ const AFTERMATH: Duration = Duration::from_secs(40);
 /// The connection of this process to the keeper of one key.
 #[derive(Clone)]
 pub(super) struct Link(Arc<Shared>);
-
-/// Tells the links of a process apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct LinkNumber(u64);
 
 struct Shared {
     number: LinkNumber,
@@ -98,9 +95,8 @@ impl Link {
         files: KeyFiles,
         listener: Option<Listener>,
     ) -> Result<Self> {
-        static NUMBERS: AtomicU64 = AtomicU64::new(1);
         let link = Self(Arc::new(Shared {
-            number: LinkNumber(NUMBERS.fetch_add(1, Ordering::Relaxed)),
+            number: LinkNumber::new(),
             settings,
             ancestry,
             files,
