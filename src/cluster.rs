@@ -1,32 +1,36 @@
-//! What a test gets: a cluster, and in it a schema of its own.
+//! Holds the handle that a test gets: a cluster, and in it a schema of its own.
 
 pub(crate) mod current;
-mod grant;
 mod trace;
 
+use std::any::Any;
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::background;
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
+use crate::host::say;
 use crate::query::{Query, Whom};
-use crate::sql::{self, Answer, Client, Statement};
+use crate::sql::{self, Answer, Client, Statement, Wallet};
 use crate::version::Version;
 
-pub(crate) use grant::{Grant, OnDrop};
-pub(crate) use trace::Trace;
+use self::current::LinkedAttempt;
+pub(crate) use self::trace::Trace;
 
-/// A CrateDB cluster, as one test sees it: names without a schema mean tables in a schema that belongs to this test alone.
+/// A CrateDB cluster, as one test sees it: names without a schema mean tables in a schema that belongs to this test
+/// alone.
 ///
-/// CrateDB makes the schema with its first table, and the harness drops it after the test; neither costs the test a
-/// statement. Handles are cheap to clone and may be used from any thread and any async runtime. After the test they answer
-/// with an error.
+/// CrateDB makes the schema with its first table, and the harness drops it after the test. Neither costs the test a
+/// statement. Handles are cheap to clone and may be used from any thread and any async runtime. After the test they
+/// answer with an error.
 ///
-/// Each test has connections of its own. `SET SESSION …` holds for one connection: the next statement may take another.
+/// Each test has connections of its own. `SET SESSION …` applies to one connection, and the next statement may use
+/// another.
 ///
 /// ```no_run
 /// # async fn example(cluster: cratedb_test::Cluster) -> cratedb_test::Result<()> {
@@ -39,31 +43,78 @@ pub(crate) use trace::Trace;
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct Cluster(Arc<Inner>);
+pub struct Cluster(Arc<Parts>);
 
-struct Inner {
+struct Parts {
     client: Client,
-    grant: Grant,
+    grant: Arc<Grant>,
+    /// Dropped with the last handle.
+    ending: OnceLock<Box<dyn Any + Send + Sync>>,
+}
+
+/// The schema of one attempt on a cluster, granted by the session.
+pub(crate) struct Grant {
+    pub(crate) http_url: String,
+    /// An error where the PostgreSQL protocol has no way in; it says what to do.
+    pub(crate) pg_url: Result<String>,
+    pub(crate) wallet: Wallet,
+    pub(crate) version: Version,
+    pub(crate) schema: String,
+    /// The test's name, for errors.
+    pub(crate) test: String,
+    /// SQL was sent or an address handed out: there may be something to drop.
+    pub(crate) used: AtomicBool,
+    /// The test has ended.
+    pub(crate) over: AtomicBool,
+    /// The statements that it sent.
+    pub(crate) trace: Arc<Trace>,
+    /// None in a schema that belongs to the whole session.
+    pub(crate) attempt: Option<LinkedAttempt>,
+}
+
+impl Grant {
+    /// Notes that something is sent or handed out; an error if the test is over.
+    pub(crate) fn note_use(&self) -> Result<()> {
+        if self.over.load(Ordering::Acquire) {
+            return Err(Error::new(Kind::Usage, format!("the test `{}` is over and its schema is gone", self.test))
+                .hint("a cluster belongs to the test that it was given to: don't keep one in a static or a `#[once]` fixture"));
+        }
+        self.used.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Warns that a statement has no effect, once per test.
+    pub(crate) fn warn_of(&self, stmt: &str) {
+        if let Some(text) = self.trace.warning(stmt) {
+            say(&format!("`{}`: {text}", self.test));
+        }
+    }
 }
 
 impl Cluster {
-    /// The handle of one attempt. Nothing is sent.
-    pub(crate) fn new(grant: Grant) -> Result<Self> {
+    /// Makes the first handle of an attempt. Nothing is sent.
+    pub(crate) fn new(grant: impl Into<Arc<Grant>>) -> Result<Self> {
+        let grant = grant.into();
         let client = Client::new(&grant.http_url, Some(&grant.schema), grant.wallet.clone())?;
-        Ok(Self(Arc::new(Inner { client, grant })))
+        Ok(Self(Arc::new(Parts { client, grant, ending: OnceLock::new() })))
+    }
+
+    /// Drops `ending` with the last handle.
+    pub(crate) fn end_with_last_handle(&self, ending: impl Any + Send + Sync) {
+        let _ = self.0.ending.set(Box::new(ending));
     }
 
     pub(crate) fn grant(&self) -> &Grant {
         &self.0.grant
     }
 
-    /// The client, for something that is sent now; an error if the test is over.
+    /// Returns the client, for something that is sent now; an error if the test is over.
     pub(crate) fn client(&self) -> Result<&Client> {
         self.0.grant.note_use()?;
         Ok(&self.0.client)
     }
 
-    /// The cluster of the test that runs on this thread, if one does.
+    /// Returns the cluster of the test that runs on this thread, if there is one.
     ///
     /// ```no_run
     /// use cratedb_test::Cluster;
@@ -74,7 +125,7 @@ impl Cluster {
         current::RunningTest::of_this_thread().cluster()
     }
 
-    /// A statement to bind arguments to, and to execute.
+    /// Prepares a statement, to bind arguments to and to execute.
     ///
     /// ```no_run
     /// # async fn example(cluster: cratedb_test::Cluster) -> cratedb_test::Result<()> {
@@ -102,8 +153,8 @@ impl Cluster {
         self.query(stmt).execute().await
     }
 
-    /// Executes several statements one after another, separated by semicolons, and stops at the first that fails. The error
-    /// names it and its number; what ran before it stays.
+    /// Executes several statements one after another, separated by semicolons, and stops at the first that fails. The
+    /// error names it and its number. The statements before it keep their effect.
     ///
     /// ```no_run
     /// # async fn example(cluster: cratedb_test::Cluster) -> cratedb_test::Result<()> {
@@ -120,10 +171,11 @@ impl Cluster {
         background::run(self.batch_work(statements.into())?).await
     }
 
-    /// Executes an `INSERT`, `UPDATE` or `DELETE` once for each row of arguments, in one request, and returns how many rows
-    /// each affected. A row is a tuple or a sequence of arguments, or the only argument.
+    /// Executes an `INSERT`, `UPDATE` or `DELETE` once for each row of arguments, in one request, and returns how many
+    /// rows each affected. A row is a tuple or a sequence of arguments, or the only argument.
     ///
-    /// If some rows fail, the error names them and why; the others are written all the same. A request may have 100 MB.
+    /// If some rows fail, the error names them and says why; the others are written all the same. A request may have
+    /// 100 MB.
     ///
     /// ```no_run
     /// # async fn example(cluster: cratedb_test::Cluster) -> cratedb_test::Result<()> {
@@ -144,8 +196,8 @@ impl Cluster {
 
     /// Makes everything written so far visible to every query, in all tables of this test.
     ///
-    /// CrateDB shows new rows to a query by primary key at once, to all others after a refresh, which it does by itself
-    /// about once a second.
+    /// CrateDB shows new rows at once to a query by primary key, and to all others after a refresh, which it does by
+    /// itself about once a second.
     ///
     /// ```no_run
     /// # async fn example(cluster: cratedb_test::Cluster) -> cratedb_test::Result<()> {
@@ -159,10 +211,10 @@ impl Cluster {
         background::run(self.refresh_work()?).await
     }
 
-    /// The HTTP address of the cluster, without credentials.
+    /// Returns the HTTP address of the cluster, without credentials.
     ///
-    /// Clients of your own have to send the header `Default-Schema` with [`schema`](Self::schema) on every connection, or
-    /// use qualified names.
+    /// Clients of your own have to send the header `Default-Schema` with [`schema`](Self::schema) on every connection,
+    /// or use qualified names.
     ///
     /// ```no_run
     /// # fn example(cluster: cratedb_test::Cluster) {
@@ -174,12 +226,12 @@ impl Cluster {
         &self.grant().http_url
     }
 
-    /// The address for the PostgreSQL protocol, with this test's schema as the database, which makes it the schema of names
-    /// without one. It holds the password, if there is one.
+    /// Returns the address for the PostgreSQL protocol, with this test's schema as the database: names without a schema
+    /// mean tables there. It holds the password, if there is one.
     ///
-    /// On CrateDB Cloud without `CRATEDB_PASSWORD` it is that of a user who was made for the session and goes with it.
+    /// On CrateDB Cloud without `CRATEDB_PASSWORD` it names a user that is made for the session and dropped with it.
     ///
-    /// An error where there is no way in; it says why.
+    /// It is an error where the protocol has no way in; the error says why.
     ///
     /// ```no_run
     /// # fn example(cluster: cratedb_test::Cluster) -> cratedb_test::Result<()> {
@@ -192,7 +244,7 @@ impl Cluster {
         self.grant().pg_url.as_deref().map_err(Clone::clone)
     }
 
-    /// The schema of this test.
+    /// Returns the name of this test's schema.
     ///
     /// ```no_run
     /// # fn example(cluster: cratedb_test::Cluster) {
@@ -203,7 +255,7 @@ impl Cluster {
         &self.grant().schema
     }
 
-    /// The version of the server.
+    /// Returns the version of the server.
     ///
     /// ```no_run
     /// # fn example(cluster: cratedb_test::Cluster) {
@@ -217,7 +269,7 @@ impl Cluster {
     }
 }
 
-/// What is to be done on the background thread: one place for the async and the blocking API.
+/// The work for the background thread: one place for the async and the blocking API.
 impl Cluster {
     pub(crate) fn batch_work(&self, text: String) -> Result<impl Future<Output = Result<()>> + Send + use<>> {
         let client = self.client()?.clone();
@@ -253,7 +305,7 @@ impl Cluster {
 /// The arguments of many rows.
 pub(crate) type Rows = Vec<Vec<Box<RawValue>>>;
 
-/// Binds every row; the error names the first that can't be.
+/// Binds every row; the error names the first that can't be bound.
 pub(crate) fn bind_rows(stmt: &str, rows: impl IntoIterator<Item = impl Serialize>) -> Result<Rows> {
     let bind = |(index, row)| {
         sql::bind_row(&row).map_err(|error| {

@@ -1,6 +1,6 @@
-//! A test without mistakes becomes a `#[test]` that keeps the user's function whole inside.
+//! Expands a function without mistakes to a `#[test]` that keeps the user's function whole inside.
 //!
-//! The expansion uses no name that the user could have: every path is absolute, what it binds begins with
+//! The expansion uses no name that the user could have: every path is absolute, every variable begins with
 //! `__cratedb_test`, and the only items are the user's own function and its tests.
 
 use proc_macro2::{Ident, Literal, Span, TokenStream};
@@ -14,7 +14,7 @@ use crate::options::{KeepSchema, Options};
 use crate::parameter::Parameter;
 use crate::returns::Returns;
 
-/// Expands a function that `check` had nothing against.
+/// Expands a function in which `check` found no mistake.
 pub(crate) fn test(function: &Function, options: &Options) -> TokenStream {
     let name = &function.signature.ident;
     if options.versions.is_empty() {
@@ -52,7 +52,7 @@ fn registered(function: &Function, variant: &Variant<'_>, options: &Options) -> 
         _ => Some(&signature.output),
     };
     let Variant { name, inner, .. } = variant;
-    // What `expect` expects is in the function itself.
+    // The lint that `expect` expects is in the function itself.
     let attributes = attributes.iter().filter(|attribute| inner.is_some() || !ends_in(attribute, &["expect"]));
     let last_step = last_step(&options.krate(), panics, run(function, variant, options, runner));
     quote! {
@@ -65,10 +65,10 @@ fn registered(function: &Function, variant: &Variant<'_>, options: &Options) -> 
     }
 }
 
-/// Attributes that mean the function and not the test.
+/// Attributes that belong to the function and not to the test.
 const OF_THE_FUNCTION: [&str; 7] = ["cfg", "doc", "allow", "warn", "deny", "forbid", "expect"];
 
-/// Which function of `private` runs the test.
+/// Selects the function of `private` that runs the test.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Runner {
     /// A sync test.
@@ -93,7 +93,7 @@ impl Runner {
     }
 }
 
-/// The user's function as it was written, but for its attributes, which stay outside.
+/// Returns the user's function as it was written, but for its attributes, which stay outside.
 fn inner_function(function: &Function) -> TokenStream {
     let Function { signature, body, .. } = function;
     quote! {
@@ -103,8 +103,8 @@ fn inner_function(function: &Function) -> TokenStream {
     }
 }
 
-/// The same beside the tests that call it, under its own name and with what compilers and readers look for. It is there
-/// where tests are.
+/// Returns the user's function as an item beside the tests that call it, under its own name and with the attributes that
+/// compilers and readers look for. It exists where tests are compiled.
 fn kept_function(function: &Function) -> TokenStream {
     let Function { attributes, visibility, signature, body } = function;
     let attributes = attributes.iter().filter(|attribute| ends_in(attribute, &OF_THE_FUNCTION));
@@ -116,7 +116,7 @@ fn kept_function(function: &Function) -> TokenStream {
     }
 }
 
-/// A harness error is a value until here: as a panic, `#[should_panic]` would take it for success.
+/// Returns the last step. A harness error is a value until here: as a panic, `#[should_panic]` would take it for success.
 fn last_step(krate: &TokenStream, panics: bool, outcome: TokenStream) -> TokenStream {
     if panics {
         quote_spanned!(Span::mixed_site()=> #krate::private::report(#outcome);)
@@ -125,7 +125,7 @@ fn last_step(krate: &TokenStream, panics: bool, outcome: TokenStream) -> TokenSt
     }
 }
 
-/// The call that begins the attempt, runs the function in it and ends it.
+/// Returns the call that begins the attempt, runs the function in it and ends it.
 fn run(function: &Function, variant: &Variant<'_>, options: &Options, runner: Runner) -> TokenStream {
     let krate = options.krate();
     let test = description(function, variant, options);
@@ -139,7 +139,8 @@ fn run(function: &Function, variant: &Variant<'_>, options: &Options, runner: Ru
     }
 }
 
-/// What the harness must know of the test, and what only the user's crate knows of itself. What is as usual is left out.
+/// Returns the description of the test, with the facts that only the user's crate knows of itself. Usual values are left
+/// out.
 fn description(function: &Function, variant: &Variant<'_>, options: &Options) -> TokenStream {
     let (krate, span) = (options.krate(), Span::mixed_site());
     let name = variant.name.unraw().to_string();
@@ -183,7 +184,7 @@ fn description(function: &Function, variant: &Variant<'_>, options: &Options) ->
     }
 }
 
-/// The closure that prepares the schema, makes the parameters and calls the user's function with them.
+/// Returns the closure that sets up the schema, makes the parameters and calls the user's function with them.
 fn body(function: &Function, options: &Options, runner: Runner) -> TokenStream {
     let (span, krate) = (Span::mixed_site(), &options.krate());
     let context = Ident::new("__cratedb_test_context", span);
@@ -196,48 +197,48 @@ fn body(function: &Function, options: &Options, runner: Runner) -> TokenStream {
     } else {
         Default::default()
     };
-    let preparations = preparations(options, &context, runner);
+    let setup = set_up(options, &context, runner);
     let name = &function.signature.ident;
     let call = quote_spanned!(span=> #name(#(#arguments),*) #awaited);
     // Code after a call that never returns would be unreachable, and rustc would say so to the user.
     let (value, result) = match Returns::new(&function.signature.output) {
         Returns::Never => (quote_spanned!(span=> ()), call),
-        _ => (quote_spanned!(span=> _), quote_spanned!(span=> #krate::private::Outcome::Ok(#call))),
+        _ => (quote_spanned!(span=> _), quote_spanned!(span=> #krate::private::TestResult::Ok(#call))),
     };
     quote_spanned! {span=>
-        #asyncness |#context: &#krate::private::Context| -> #krate::private::Outcome<#value> {
-            #preparations
+        #asyncness |#context: &#krate::private::Context| -> #krate::private::TestResult<#value> {
+            #setup
             #(#extractions)*
             #result
         }
     }
 }
 
-/// In this order: what makes the tables, statements, rows.
-fn preparations(options: &Options, context: &Ident, runner: Runner) -> TokenStream {
+/// Returns the calls that set up the schema, in this order: the setup, statements, rows.
+fn set_up(options: &Options, context: &Ident, runner: Runner) -> TokenStream {
     let krate = &options.krate();
     let call = |name: &str, span: Span, arguments: TokenStream| {
         let (function, awaited) = (Ident::new(name, span), runner.is_async().then(|| quote_spanned!(span=> .await)));
         quote_spanned!(span=> #krate::private::#function(#context, #arguments) #awaited ?;)
     };
-    let (set_up, seed) = match runner {
-        Runner::Sync => ("set_up_sync", "seed_sync"),
-        Runner::Async => ("set_up", "seed"),
-        Runner::Awaited => ("set_up_awaited", "seed"),
+    let (setup, seed) = match runner {
+        Runner::Sync => ("setup_sync", "seed_sync"),
+        Runner::Async => ("setup", "seed"),
+        Runner::Awaited => ("setup_awaited", "seed"),
     };
-    let setup = options.setup.as_ref().map(|path| {
-        // On the path, which is at fault if it is no set-up.
-        call(set_up, Span::mixed_site().located_at(path.span()), path.to_token_stream())
+    let set_up = options.setup.as_ref().map(|path| {
+        // On the path, which is at fault if it is no setup.
+        call(setup, Span::mixed_site().located_at(path.span()), path.to_token_stream())
     });
     let mut files = options.sql.iter().chain(&options.data).map(|file| file.seed(krate)).peekable();
     let seeded = files.peek().is_some().then(|| {
         let span = Span::mixed_site();
         call(seed, span, quote_spanned!(span=> ::core::file!(), &[#(#files),*]))
     });
-    quote!(#setup #seeded)
+    quote!(#set_up #seeded)
 }
 
-/// The closure that tells a value that means failure, without taking it.
+/// Returns the closure that tells whether a value means failure, without taking it.
 fn failed(function: &Function, krate: &TokenStream) -> TokenStream {
     let span = Span::mixed_site();
     match Returns::new(&function.signature.output) {
@@ -246,7 +247,7 @@ fn failed(function: &Function, krate: &TokenStream) -> TokenStream {
             let ty = ty.to_token_stream();
             quote_spanned! {span=>
                 |#value: &#ty| {
-                    use #krate::private::Failed as _;
+                    use #krate::private::TellsFailure as _;
                     (&&&#krate::private::Probe(#value)).__cratedb_test_failed()
                 }
             }

@@ -183,7 +183,7 @@ impl Session {
     ///
     /// When a setting can't be read and when no cluster can be had.
     pub fn current() -> Result<Self> {
-        background::wait(crate::Session::current()).map(Self)
+        background::wait(crate::Session::builder().join_work()).map(Self)
     }
 
     /// Joins the session as [`crate::Session::builder`] describes it.
@@ -202,7 +202,7 @@ impl Session {
     ///
     /// Those of [`SessionBuilder::join`](crate::SessionBuilder::join).
     pub fn join(builder: crate::SessionBuilder) -> Result<Self> {
-        background::wait(builder.join()).map(Self)
+        background::wait(builder.join_work()).map(Self)
     }
 
     /// See [`crate::Session::once`].
@@ -224,7 +224,9 @@ impl Session {
     where
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        self.0.once_blocking(name, |cluster| work(&cluster.clone().into())).map(Cluster::from)
+        background::refuse_to_wait_for_itself();
+        let work = async |cluster: &crate::Cluster| work(&cluster.clone().into());
+        background::block_on(self.0.once(name, work)).map(Cluster::from)
     }
 
     /// See [`crate::Session::cluster`].
@@ -233,9 +235,6 @@ impl Session {
     ///
     /// When the run is over, or when an exclusive test held the cluster longer than `CRATEDB_TEST_START_TIMEOUT`.
     pub fn cluster(&self, name: &str) -> Result<Cluster> {
-        // Asked on this thread, which knows the attempt it is in.
-        let parent = crate::cluster::current::Surroundings::look();
-        let (session, name) = (self.0.clone(), name.to_owned());
-        background::wait(async move { session.cluster_within(&name, parent).await }).map(Cluster::from)
+        background::wait(self.0.cluster_work(name)?).map(Cluster::from)
     }
 }

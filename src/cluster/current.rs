@@ -3,16 +3,16 @@
 //! There are three traces to follow, from the surest to the least sure:
 //!
 //! 1. A thread-local stack, for the test's own thread.
-//! 2. The test's name, for code that sees no thread-local of the attribute: a fixture of a test that has no attribute of
-//!    this crate, and a thread that stands in for the test's own under its name, as rstest's `#[timeout]` makes it for sync
-//!    tests.
+//! 2. The test's name, for code that sees no thread-local of the attribute: a fixture of a test that has no attribute
+//!    of this crate, and a thread that stands in for the test's own under its name, as rstest's `#[timeout]` makes it
+//!    for sync tests.
 //! 3. The Tokio runtime, for a task that an exclusive test spawned: it is polled outside of the test's body.
 //!
 //! The last one matters while an exclusive test runs: what it asks for itself must not wait for its own end. Where the
 //! runtime is unknown too, an error beats a wait that can't end.
 //!
-//! A process may have several clusters, each with attempts of its own numbering. An exclusive test excludes the others on
-//! its own cluster only: what it asks for on another one waits there like the request of any other test.
+//! A process may have several clusters, each with attempts of its own numbering. An exclusive test excludes the others
+//! on its own cluster only: what it asks for on another one waits there like the request of any other test.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -22,13 +22,13 @@ use std::thread::{self, ThreadId};
 
 use tokio::runtime::{self, Handle};
 
-use super::{Cluster, Inner};
+use super::{Cluster, Parts};
 use crate::wire::AttemptId;
 
 thread_local!(static STACK: RefCell<Vec<Cluster>> = const { RefCell::new(Vec::new()) });
 
 /// Clusters by the test that has them. The handles are weak, so that a cluster ends with the last handle of its test.
-static BY_TEST: Mutex<Option<HashMap<RunningTest, Weak<Inner>>>> = Mutex::new(None);
+static BY_TEST: Mutex<Option<HashMap<RunningTest, Weak<Parts>>>> = Mutex::new(None);
 
 /// The runtimes in which exclusive attempts run.
 static RUNTIMES: Mutex<Vec<(runtime::Id, LinkedAttempt)>> = Mutex::new(Vec::new());
@@ -117,7 +117,8 @@ impl RunningTest {
         }
     }
 
-    /// Returns the cluster that this thread has entered, else the one that was remembered for this test and is not over.
+    /// Returns the cluster that this thread has entered, else the one that was remembered for this test and is not
+    /// over.
     pub(crate) fn cluster(&self) -> Option<Cluster> {
         let entered = STACK.with_borrow(|stack| stack.last().cloned());
         entered.or_else(|| {
@@ -135,9 +136,9 @@ impl RunningTest {
     }
 }
 
-/// Where the calling thread stands.
+/// The place of the calling thread among tests.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Surroundings {
+pub(crate) enum Whereabouts {
     /// In these attempts, of which each is a part of the next.
     Inside(Vec<LinkedAttempt>),
     /// In a process that runs one test.
@@ -148,7 +149,7 @@ pub(crate) enum Surroundings {
     Elsewhere,
 }
 
-impl Surroundings {
+impl Whereabouts {
     /// Returns those of the calling thread.
     pub(crate) fn look() -> Self {
         let mut within = attempts_of_this_thread();
