@@ -104,17 +104,14 @@ mod managed;
 pub mod model;
 pub(crate) mod operation;
 mod path;
-mod profile;
 mod refusal;
 mod store;
 
+pub use crate::environment::{Profile, ProfileFile};
 pub use builder::ClientBuilder;
 pub use client::Client;
 pub use managed::{Health, ManagedCluster, ManagedClusterBuilder, SqlHealth, TableHealth};
-pub use profile::{Profile, ProfileFile};
 pub(crate) use refusal::is_conflict;
-
-pub(crate) use crate::environment::CLOUD_ENDPOINT;
 
 /// What helps against a cookie that the service does not take any more.
 const LOG_IN_AGAIN: &str = "log in again: cargo cratedb login --idp {cognito|azuread|github|google}";

@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use crate::background;
 use crate::error::{Error, Kind, Result};
 use crate::host::say;
-use crate::query::{Query, Whom};
+use crate::query::{Execution, Executor, Query};
 use crate::sql::{self, Answer, Client, Statement, Wallet};
 use crate::version::Version;
 
@@ -67,7 +67,7 @@ pub(crate) struct Grant {
     /// The test has ended.
     pub(crate) over: AtomicBool,
     /// The statements that it sent.
-    pub(crate) trace: Arc<Trace>,
+    pub(crate) trace: Trace,
     /// None in a schema that belongs to the whole session.
     pub(crate) attempt: Option<LinkedAttempt>,
 }
@@ -138,7 +138,7 @@ impl Cluster {
     /// # }
     /// ```
     pub fn query(&self, stmt: impl Into<String>) -> Query {
-        Query::new(Whom::Test(self.clone()), stmt.into())
+        Query::new(self.0.clone(), stmt.into())
     }
 
     /// Executes a statement without arguments; short for `query(stmt).execute()`.
@@ -269,17 +269,38 @@ impl Cluster {
     }
 }
 
+impl Executor for Parts {
+    fn execute(self: Arc<Self>, stmt: Arc<str>, args: Vec<Box<RawValue>>) -> Result<Execution> {
+        // Now: a test that is over is an error at once, and the schema counts as used.
+        self.grant.note_use()?;
+        self.grant.warn_of(&stmt);
+        Ok(Box::pin(async move { self.grant.trace.follow(&stmt, Answer::count, self.client.send(&stmt, &args)).await }))
+    }
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Grant { http_url, schema, version, test, .. } = &*self.grant;
+        f.debug_struct("Cluster")
+            .field("test", test)
+            .field("schema", schema)
+            .field("http_url", http_url)
+            .field("server_version", &format_args!("{version}"))
+            .finish_non_exhaustive()
+    }
+}
+
 /// The work for the background thread: one place for the async and the blocking API.
 impl Cluster {
     pub(crate) fn batch_work(&self, text: String) -> Result<impl Future<Output = Result<()>> + Send + use<>> {
         let client = self.client()?.clone();
         sql::split(&text).into_iter().for_each(|statement| self.grant().warn_of(statement));
-        let trace = self.grant().trace.clone();
+        let grant = self.0.grant.clone();
         Ok(async move {
             let statements = sql::split(&text);
             for (index, statement) in statements.iter().enumerate() {
                 let numbered = Statement::numbered(statement, index + 1, statements.len());
-                trace.follow(statement, Answer::count, client.send_one(numbered, &[])).await?;
+                grant.trace.follow(statement, Answer::count, client.send_one(numbered, &[])).await?;
             }
             Ok(())
         })
@@ -290,15 +311,18 @@ impl Cluster {
         stmt: String,
         rows: Rows,
     ) -> Result<impl Future<Output = Result<Vec<u64>>> + Send + use<>> {
-        let (client, trace) = (self.client()?.clone(), self.grant().trace.clone());
+        let (client, grant) = (self.client()?.clone(), self.0.grant.clone());
         let count = |counts: &Vec<u64>| counts.iter().sum();
-        Ok(async move { trace.follow(&stmt, count, client.bulk(&stmt, &rows)).await })
+        Ok(async move { grant.trace.follow(&stmt, count, client.bulk(&stmt, &rows)).await })
     }
 
     pub(crate) fn refresh_work(&self) -> Result<impl Future<Output = Result<()>> + Send + use<>> {
-        let (client, schema) = (self.client()?.clone(), self.schema().to_owned());
-        let trace = self.grant().trace.clone();
-        Ok(async move { trace.follow("REFRESH of all tables", |()| 0, sql::refresh(&client, &schema)).await })
+        let (client, grant) = (self.client()?.clone(), self.0.grant.clone());
+        let refreshed = async move {
+            let refresh = sql::refresh(&client, &grant.schema);
+            grant.trace.follow("REFRESH of all tables", |()| 0, refresh).await
+        };
+        Ok(refreshed)
     }
 }
 
@@ -318,13 +342,7 @@ pub(crate) fn bind_rows(stmt: &str, rows: impl IntoIterator<Item = impl Serializ
 
 impl fmt::Debug for Cluster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Grant { http_url, schema, version, test, .. } = self.grant();
-        f.debug_struct("Cluster")
-            .field("test", test)
-            .field("schema", schema)
-            .field("http_url", http_url)
-            .field("server_version", &format_args!("{version}"))
-            .finish_non_exhaustive()
+        self.0.fmt(f)
     }
 }
 

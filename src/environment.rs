@@ -4,12 +4,16 @@
 mod access;
 mod address;
 mod given;
+#[cfg(feature = "cloud")]
+mod profile;
 mod sources;
 mod values;
 
 pub(crate) use access::{Access, no_credentials};
 pub(crate) use address::{Address, Server, address, server};
 pub(crate) use given::{Given, cloud_target, filled};
+#[cfg(feature = "cloud")]
+pub use profile::{Profile, ProfileFile};
 pub(crate) use sources::Sources;
 pub(crate) use values::{http_url, percent_decoded, unreadable};
 

@@ -1,13 +1,13 @@
-//! The machine, as both programs need it: processes, locks, directories, and a line for the person at the terminal.
+//! The machine as both programs need it: processes, locks, directories, and a line for the person at the terminal.
 //!
-//! Test processes and keepers use this module; it knows nothing of either.
+//! Test processes and keepers use this module, which knows nothing of either.
 
 mod directories;
 mod hash;
 mod lock;
 mod places;
+pub(crate) mod platform;
 pub(crate) mod process;
-mod program;
 
 use std::io::Write as _;
 
@@ -15,10 +15,10 @@ pub(crate) use self::directories::{make_with_mode, user_cache};
 pub(crate) use self::hash::fnv64;
 pub(crate) use self::lock::{Lock, Locks};
 pub(crate) use self::places::{DIR_VARIABLE, KeyFiles, Places};
-pub(crate) use self::program::{initial_environment, own_program};
+pub(crate) use self::platform::{initial_environment, own_program};
 
-/// Writes a line past libtest, which captures only what the print macros write.
+/// Writes a line to standard error, past libtest, which captures only what the print macros write.
 pub(crate) fn say(text: &str) {
-    // In one write, so that lines of several processes don't mix. A closed descriptor is no reason to fail a test.
+    // One write, so that lines of several processes don't mix. A closed descriptor is no reason to fail a test.
     let _ = std::io::stderr().write_all(format!("cratedb-test: {text}\n").as_bytes());
 }

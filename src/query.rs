@@ -1,16 +1,15 @@
 //! A statement with its arguments, not yet executed.
 
+use std::fmt;
 use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use crate::background;
-#[cfg(feature = "cloud")]
-use crate::cloud::ManagedCluster;
-#[cfg(feature = "harness")]
-use crate::cluster::Cluster;
 use crate::error::{Error, Kind, Result};
 use crate::sql::{self, Answer, Statement};
 
@@ -48,24 +47,24 @@ use crate::sql::{self, Answer, Statement};
 #[derive(Clone, Debug)]
 #[must_use = "a query does nothing until it is executed or its rows are fetched"]
 pub struct Query {
-    whom: Whom,
+    executor: Arc<dyn Executor>,
     stmt: String,
     args: Vec<Box<RawValue>>,
     /// The first argument that could not be bound, reported when the query is executed.
     unbound: Option<Error>,
 }
 
-/// Who executes it.
-#[derive(Clone, Debug)]
-pub(crate) enum Whom {
-    #[cfg(feature = "harness")]
-    Test(Cluster),
-    #[cfg(feature = "cloud")]
-    Cloud(ManagedCluster),
+/// Executes the statements of queries: a test's cluster or a managed one.
+pub(crate) trait Executor: fmt::Debug + Send + Sync {
+    /// Begins to execute a statement: what can be refused without sending it is refused now. The future runs on the
+    /// background thread.
+    fn execute(self: Arc<Self>, stmt: Arc<str>, args: Vec<Box<RawValue>>) -> Result<Execution>;
 }
 
-/// The answer to a statement as it came: for programs that show what they don't know.
-#[doc(hidden)]
+/// A statement on its way.
+pub(crate) type Execution = Pin<Box<dyn Future<Output = Result<Answer>> + Send>>;
+
+/// The answer to a statement as it came, for programs that show answers whose columns they don't know.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Table {
@@ -78,8 +77,8 @@ pub struct Table {
 }
 
 impl Query {
-    pub(crate) fn new(whom: Whom, stmt: String) -> Self {
-        Self { whom, stmt, args: Vec::new(), unbound: None }
+    pub(crate) fn new(executor: Arc<dyn Executor>, stmt: String) -> Self {
+        Self { executor, stmt, args: Vec::new(), unbound: None }
     }
 
     /// Adds the value of the next placeholder, `?` or `$1`, `$2`, ….
@@ -183,52 +182,36 @@ impl Query {
         background::run(self.work()?).await?.scalar()
     }
 
-    /// Whatever the statement answers, also if that is no rows.
-    #[doc(hidden)]
+    /// Executes the statement and returns its answer as it came, also if that has no rows.
+    ///
+    /// ```no_run
+    /// # async fn example(cluster: cratedb_test::Cluster) -> cratedb_test::Result<()> {
+    /// let table = cluster.query("SHOW TABLES").fetch_table().await?;
+    /// for (name, type_name) in &table.columns {
+    ///     println!("{name}: {type_name}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn fetch_table(self) -> Result<Table> {
         background::run(self.work()?).await?.table()
     }
 
-    /// What is to be done on the background thread.
+    /// Returns the work that the background thread does.
     pub(crate) fn work(self) -> Result<impl Future<Output = Result<Answered>> + Send + use<>> {
-        let Self { whom, stmt, args, unbound } = self;
-        if let Some(error) = unbound {
+        if let Some(error) = self.unbound {
             return Err(error);
         }
-        let way = match whom {
-            // Now: a test that is over is an error at once, and the schema counts as used.
-            #[cfg(feature = "harness")]
-            Whom::Test(cluster) => {
-                let client = cluster.client()?.clone();
-                cluster.grant().warn_of(&stmt);
-                Way::Client(client, cluster.grant().trace.clone())
-            }
-            #[cfg(feature = "cloud")]
-            Whom::Cloud(cluster) => Way::Cloud(cluster),
-        };
-        Ok(async move {
-            let answer = match way {
-                #[cfg(feature = "harness")]
-                Way::Client(client, trace) => trace.follow(&stmt, Answer::count, client.send(&stmt, &args)).await?,
-                #[cfg(feature = "cloud")]
-                Way::Cloud(cluster) => cluster.send(&stmt, &args).await?,
-            };
-            Ok(Answered { answer, stmt })
-        })
+        let stmt: Arc<str> = self.stmt.into();
+        let execution = self.executor.execute(stmt.clone(), self.args)?;
+        Ok(async move { Ok(Answered { answer: execution.await?, stmt }) })
     }
-}
-
-enum Way {
-    #[cfg(feature = "harness")]
-    Client(sql::Client, std::sync::Arc<crate::cluster::Trace>),
-    #[cfg(feature = "cloud")]
-    Cloud(ManagedCluster),
 }
 
 /// An answer, and the statement for errors about it. Rows are read on the thread of the caller: they need not be `Send`.
 pub(crate) struct Answered {
     answer: Answer,
-    stmt: String,
+    stmt: Arc<str>,
 }
 
 impl Answered {

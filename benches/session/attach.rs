@@ -1,4 +1,4 @@
-//! What a process pays to join a session that is there, and a test to get its schema.
+//! Times how long a process takes to join an existing session, and a test to get its schema.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Two hundred trivial tests with the harness, and the same with a server and a client of one's own.
+//! Compares two hundred trivial tests with the harness to the same tests with a hand-started server and a plain client.
 
 use std::path::Path;
 
@@ -52,7 +52,8 @@ impl Both<'_> {
         plan.env("CRATEDB_TEST_DIR", self.dir.display().to_string())
     }
 
-    /// What it leaves on the server is dropped afterwards, and not timed: the harness drops while it runs.
+    /// Returns how long a run by hand takes. Its schemas are dropped afterwards, and that is not timed: the harness
+    /// drops its schemas during the run.
     fn by_hand(&self) -> f64 {
         let log = self.dir.join("output");
         let took = millis(time(&self.plan("by_hand"), &log));
@@ -60,7 +61,7 @@ impl Both<'_> {
         took
     }
 
-    /// From nothing: the keeper is started in this time, too. It is gone when this returns.
+    /// Returns how long a run with the harness takes, with the start of the keeper. The keeper has ended by then.
     fn harness(&self) -> f64 {
         let took = millis(time(&self.plan("trivial"), &self.dir.join("output")));
         wait_for("the keeper's end", || match processes::keepers(self.dir) {

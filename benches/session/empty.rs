@@ -1,4 +1,4 @@
-//! What the harness adds to a test under nextest, where every test is a process.
+//! Times what the harness adds to a test under nextest, where every test is a process.
 
 use crate::Scale;
 use crate::project::{Project, time};
@@ -8,14 +8,14 @@ use crate::support::run::Runner;
 use crate::support::wait_for;
 use crate::table::Table;
 
-/// Tests of each of the files.
+/// The number of tests in each file.
 const TESTS: f64 = 200.0;
 
 pub fn measure(project: &Project, scale: Scale, table: &mut Table) {
     let cloud = TestCloud::suspended();
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("log");
-    // The session is there before and after every run, so that its beginning and its end are no part of a test's time.
+    // The session exists before and after every run, so that its start and its end are not part of a test's time.
     let run = |file: &str| {
         let plan = project.plan(Runner::Nextest, file).args(&["-j1"]).cloud(&cloud);
         millis(time(&plan.env("CRATEDB_TEST_LOG", "info").env("CRATEDB_TEST_KEEP_WARM", "1h"), &log)) / TESTS

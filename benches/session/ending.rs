@@ -1,4 +1,4 @@
-//! How long the cluster goes on running, and costing, after the run is over.
+//! Times how long the cluster keeps running, and costing money, after the run is over.
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use cratedb_cloud_simulator::Options;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use crate::Scale;
 use crate::project::{Project, start};
@@ -58,7 +58,7 @@ impl<'a> Ending<'a> {
         }
     }
 
-    /// A run that comes to its end.
+    /// Lets a run end normally. Returns the milliseconds from its end to the suspend request.
     fn normal(&self, runner: Runner, test: &str) -> f64 {
         let (_, before) = self.cloud.counts();
         let log = self.dir.path().join("log");
@@ -68,16 +68,17 @@ impl<'a> Ending<'a> {
         self.suspended_at(before) - over
     }
 
-    /// A run that is killed with everything in it: since the signal, and since the last of it was dead.
+    /// Kills a run with all its processes. Returns the milliseconds from the signal, and from the death of the last
+    /// process, to the suspend request.
     fn killed(&self, runner: Runner) -> (f64, f64) {
         let (_, before) = self.cloud.counts();
         let mut run = start(&self.plan(runner, "halted"), &self.dir.path().join("log"));
         let test = self.halted(&mut run);
         let (runner, test) = (Pid::from_child(&run), Pid::from_raw(test).unwrap());
-        let watched = [runner, test].map(|pid| pidfd_open(pid, PidfdFlags::empty()).unwrap());
+        let watched = [runner, test].map(processes::watch);
         let sent = now();
         kill_process_group(runner, Signal::KILL).unwrap();
-        // nextest gives every test a group of its own.
+        // nextest gives every test its own process group.
         let _ = kill_process(test, Signal::KILL);
         watched.iter().for_each(wait_for_death);
         let gone = now();
@@ -86,7 +87,7 @@ impl<'a> Ending<'a> {
         (at - sent, at - gone)
     }
 
-    /// The process in which the test stands still.
+    /// Waits for the test that stands still, and returns its process id.
     fn halted(&self, run: &mut Child) -> i32 {
         let here = self.dir.path().join("here.halted");
         wait_for("the test to stand still", || match run.try_wait().unwrap() {
@@ -96,7 +97,7 @@ impl<'a> Ending<'a> {
         read_and_remove(&here).trim().parse().unwrap()
     }
 
-    /// When the next suspension was asked for. The keeper is gone when this returns.
+    /// Waits for the next suspension and the end of the keeper. Returns the time of the suspend request.
     fn suspended_at(&self, before: usize) -> f64 {
         wait_for("the suspension", || match self.cloud.counts() {
             (_, after) if after > before => Ok(()),
@@ -121,7 +122,7 @@ fn wait_for_death(process: &OwnedFd) {
     poll(&mut [PollFd::new(process, PollFlags::IN)], None).unwrap();
 }
 
-/// Milliseconds since the Unix epoch, as the simulator counts them.
+/// Returns the milliseconds since the Unix epoch, as the simulator counts them.
 fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64() * 1000.0
 }

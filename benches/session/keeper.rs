@@ -1,4 +1,4 @@
-//! What the keeper takes of the machine while tests run.
+//! Measures the memory and processor time that the keeper uses while tests run.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use crate::support::{processes, wait_for};
 use crate::table::{Table, Target};
 
 const CLIENTS: usize = 100;
-/// Of which the processor time is taken.
+/// The time over which the processor time is measured.
 const REST: Duration = Duration::from_secs(10);
 const MEMORY: Target = &[(100, 12.0)];
 
@@ -50,7 +50,7 @@ fn with_clients(project: &Project, clients: usize) -> (Samples, Samples) {
     (Samples::new(vec![memory]), Samples::new(vec![used as f64]))
 }
 
-/// In MiB.
+/// Returns the resident memory of a process in MiB.
 fn resident(pid: u32) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();

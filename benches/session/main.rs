@@ -1,9 +1,9 @@
-//! Takes the time of whole test runs: what the harness costs a process, a test and a run, and how fast it lets go.
+//! Times whole test runs: what the harness costs a process, a test and a run, and how fast it releases the cluster.
 //!
-//! `cargo bench --bench session` prints a table; `-- --quick` a rough one. `docs/benchmarks.md` says how each number is
-//! come by. Everything is measured on real runs of `tests/consumers/bench` against the simulator in this process.
+//! `cargo bench --bench session` prints a table, `-- --quick` a rough one. `docs/benchmarks.md` explains each number.
+//! All of them come from real runs of `tests/consumers/bench` against the simulator in this process.
 
-#![allow(unreachable_pub)] // the modules of a program have no outside
+#![allow(unreachable_pub)] // the modules of a program have no users outside it
 
 mod attach;
 mod by_hand;
@@ -23,7 +23,7 @@ use project::{Build, Project};
 use support::run::{Runner, runners};
 use table::Table;
 
-/// How often things are done.
+/// How many samples are taken.
 #[derive(Clone, Copy, Debug)]
 pub struct Scale {
     /// Fresh processes, at most two hundred.
@@ -39,7 +39,7 @@ const QUICK: Scale = Scale { processes: 20, ends: 10, pairs: 2 };
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    // `cargo test --benches` starts benchmarks too, and means nothing by it.
+    // `cargo test --benches` starts benchmarks too, but only to check that they start.
     if !arguments.iter().any(|argument| argument == "--bench") {
         return println!("nothing is measured without --bench: use `cargo bench --bench session`");
     }
@@ -48,7 +48,7 @@ fn main() {
     }
     let has = |name: &str| arguments.iter().any(|argument| argument == name);
     let scale = if has("--quick") { QUICK } else { FULL };
-    // Parts that are named are measured alone; nothing named means all.
+    // If parts are named, only they are measured; otherwise all are.
     let parts: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
     let wanted = |part: &str| parts.is_empty() || parts.iter().any(|name| *name == part);
 

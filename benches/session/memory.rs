@@ -1,4 +1,4 @@
-//! What it saves to have the data of a local server in memory: `CREATE TABLE`, and whole runs.
+//! Measures the time saved by keeping the data of a local server in memory: `CREATE TABLE`, and whole runs.
 
 use std::time::Instant;
 
@@ -10,7 +10,7 @@ use crate::support::server::{self, Server, Start};
 use crate::support::{processes, wait_for};
 use crate::table::Table;
 
-/// As the harness sets them; JVM flags too, so that only the place differs.
+/// The harness's own settings and JVM flags, so that only the place of the data differs.
 const SETTINGS: [&str; 2] =
     ["auth.host_based.enabled=false", "cluster.routing.allocation.node_initial_primaries_recoveries=64"];
 const JVM: &str = "-XX:TieredStopAtLevel=1 -XX:-UseG1GC -XX:+UseSerialGC";
@@ -27,7 +27,7 @@ pub fn measure(project: &Project, scale: Scale, table: &mut Table) {
     let mut tables = [const { Vec::new() }; 2];
     let mut runs = [const { Vec::new() }; 2];
     for (place, server) in servers.iter().enumerate() {
-        // The first ones warm up what later ones use.
+        // The first tables warm up what later ones use.
         make_tables(server, "warm");
         run(project, server, place);
     }

@@ -1,4 +1,4 @@
-//! What tests with ten tables wait for them: made ahead by the keeper, and made by each test.
+//! Times how long tests with ten tables wait for them: made ahead by the keeper, and created by each test.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,11 +13,11 @@ use crate::support::server::{self, Server, Start};
 use crate::support::{processes, wait_for};
 use crate::table::{Table, Target};
 
-/// As the harness sets them.
+/// The settings that the harness uses.
 const SETTINGS: [&str; 2] =
     ["auth.host_based.enabled=false", "cluster.routing.allocation.node_initial_primaries_recoveries=64"];
 const JVM: &str = "-XX:TieredStopAtLevel=1 -XX:-UseG1GC -XX:+UseSerialGC";
-/// What tests do beside their statements, in milliseconds.
+/// The duration of the tests' bodies, beside their statements, in milliseconds.
 const BODIES: [&str; 2] = ["0", "500"];
 
 fn server() -> Option<Server> {
@@ -27,7 +27,7 @@ fn server() -> Option<Server> {
     Some(Server::start(&home, &Start { settings, java_options: Some(JVM.into()), base }))
 }
 
-/// What a process's way into the session takes is mostly code that was not optimised.
+/// Measures a release build: in a debug build, joining the session spends most of its time in unoptimised code.
 pub fn measure_release(project: &Project, scale: Scale, table: &mut Table) {
     let Some(server) = server() else { return };
     run(project, &server, Runner::Cargo, "ahead", "0", true);
@@ -39,7 +39,7 @@ pub fn measure_release(project: &Project, scale: Scale, table: &mut Table) {
 pub fn measure(project: &Project, scale: Scale, table: &mut Table) {
     let Some(server) = server() else { return };
     let quick = scale.processes < 100;
-    // Both warm up what later runs use.
+    // Warms up what later runs use.
     run(project, &server, Runner::Cargo, "ahead", "0", true);
     for runner in [Runner::Cargo, Runner::Nextest] {
         for body in BODIES {
@@ -57,10 +57,10 @@ pub fn measure(project: &Project, scale: Scale, table: &mut Table) {
     }
 }
 
-/// The first of its tests, since all of them would take half an hour.
+/// Runs only the first tests, since all of them would take half an hour.
 fn in_containers(module: &Module, table: &mut Table) {
     let out = tempfile::NamedTempFile::new().unwrap();
-    // Built before, by the search for the module or by this.
+    // Builds the tests, if the search for the module did not do so.
     assert!(module.test("migrations", out.path(), &["--list"]).status.success());
     eprintln!("migrations: a container for each of 20 tests");
     let began = Instant::now();
@@ -73,7 +73,7 @@ fn in_containers(module: &Module, table: &mut Table) {
     table.row("… the whole run of 20 tests", "ms", &[], &Samples::new(vec![done.whole]));
 }
 
-/// What came of one run.
+/// The results of one run.
 struct Done {
     samples: String,
     whole: f64,
@@ -151,7 +151,7 @@ fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap()
 }
 
-/// Looked at ten times a second.
+/// Returns the largest number of shards until the run is over, looking ten times a second.
 fn most_shards(server: &Server, over: &AtomicBool) -> u64 {
     let mut most = 0;
     while !over.load(Ordering::Acquire) {

@@ -1,4 +1,4 @@
-//! The module of testcontainers for CrateDB, in a project of its own: what users had before.
+//! The testcontainers module for CrateDB, in a separate project: the usual solution without this harness.
 
 use std::process::{Command, Output};
 
@@ -9,12 +9,12 @@ const IMAGE: &str = "crate:6.4.3";
 
 pub struct Module {
     consumer: Consumer,
-    /// As it is, it does not start here.
+    /// Set if the module does not start on this machine without `discovery.type=single-node`.
     single_node: bool,
 }
 
 impl Module {
-    /// None where no engine has the image, which is said.
+    /// Finds out how the module starts here. Returns `None`, and says so, if no engine has the image.
     pub fn find() -> Option<Self> {
         let image = Command::new("docker").args(["image", "inspect", IMAGE]).output();
         if !image.is_ok_and(|output| output.status.success()) {
@@ -38,8 +38,8 @@ impl Module {
         }
     }
 
-    /// Milliseconds to a healthy cluster, or what it printed instead. The consumer measures, since the runner's own start
-    /// is no part of it.
+    /// Returns the milliseconds until the cluster is healthy, or the output if it fails. The consumer measures the
+    /// time, so that the runner's own start is not part of it.
     pub fn start(&self) -> Result<f64, String> {
         let file = tempfile::NamedTempFile::new().unwrap();
         let run = self.test("start", file.path(), &[]);
@@ -49,7 +49,7 @@ impl Module {
         }
     }
 
-    /// Runs one of its test files; samples go to `out`.
+    /// Runs one of its test files, which writes samples to `out`.
     pub fn test(&self, name: &str, out: &std::path::Path, args: &[&str]) -> Output {
         let mut command = clean(Command::new("cargo"));
         command.current_dir(&self.consumer.dir).args(["test", "--test", name, "--"]).args(args).env("BENCH_OUT", out);

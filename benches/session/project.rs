@@ -1,4 +1,4 @@
-//! The consumer project whose runs are measured, built one way.
+//! The consumer project whose runs are measured, as a debug or a release build.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -19,7 +19,7 @@ pub struct Project {
 }
 
 impl Project {
-    /// Copies and builds it, for both runners.
+    /// Copies the project and builds it for both runners.
     pub fn build(build: Build) -> Self {
         eprintln!("building the project to measure ({build:?})");
         let consumer = Consumer::of("bench", Runner::Nextest);
@@ -34,7 +34,7 @@ impl Project {
         Self { consumer, build }
     }
 
-    /// A run of one file of tests.
+    /// Plans a run of one file of tests.
     pub fn plan(&self, runner: Runner, file: &str) -> Plan {
         let plan = Plan::new(&self.consumer, runner).args(&["--test", file]);
         if self.build == Build::Release { plan.args(&["--release"]) } else { plan }
@@ -48,7 +48,7 @@ impl Project {
     }
 }
 
-/// Starts a run in a group of its own, whose output goes to a file.
+/// Starts a run in its own process group, with its output in a file.
 pub fn start(plan: &Plan, log: &Path) -> Child {
     use std::os::unix::process::CommandExt as _;
     let out = std::fs::File::create(log).unwrap();
@@ -57,7 +57,7 @@ pub fn start(plan: &Plan, log: &Path) -> Child {
     command.spawn().unwrap()
 }
 
-/// Runs to the end of the runner, and how long that took.
+/// Runs a plan to the end of its runner, and returns how long that took.
 pub fn time(plan: &Plan, log: &Path) -> Duration {
     let began = Instant::now();
     let status = start(plan, log).wait().unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// In order of size.
+/// Samples in ascending order.
 #[derive(Clone, Debug)]
 pub struct Samples(Vec<f64>);
 
@@ -13,7 +13,7 @@ impl Samples {
         Self(values)
     }
 
-    /// The smallest sample that `percent` of all don't exceed.
+    /// Returns the smallest sample that `percent` of all samples don't exceed.
     pub fn quantile(&self, percent: usize) -> f64 {
         let rank = (self.0.len() * percent).div_ceil(100).max(1);
         self.0[rank - 1]

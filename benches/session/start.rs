@@ -1,4 +1,4 @@
-//! How long a local server takes until it can be used: as it is started by default, and as the harness starts it.
+//! Times how long a local server takes to become usable: started by default, and by the harness.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::support::server::{self, Server, Start};
 use crate::support::{processes, wait_for, wait_within};
 use crate::table::Table;
 
-/// Making the cache takes a start, some statements and a slow stop.
+/// The time limit for making the cache, which takes a start, some statements and a slow stop.
 const TRAINING: Duration = Duration::from_secs(180);
 
 pub fn measure(project: &Project, scale: Scale, table: &mut Table) {
@@ -26,7 +26,7 @@ pub fn measure(project: &Project, scale: Scale, table: &mut Table) {
     compare("a container", &ours, scale, table, (module.name(), &|| module.start().expect("a container")));
 }
 
-/// In turn, so that what else the machine does hits all of them.
+/// Times all kinds of start in turn, so that other work on the machine affects all of them.
 fn compare(what: &str, ours: &Ours<'_>, scale: Scale, table: &mut Table, (default, start): (&str, &dyn Fn() -> f64)) {
     eprintln!("start: making the cache for {what}");
     ours.run("1");
@@ -47,7 +47,7 @@ fn compare(what: &str, ours: &Ours<'_>, scale: Scale, table: &mut Table, (defaul
     table.row(&format!("with the cache against {default}"), "×", &[(50, 0.5)], &Samples::new(ratios));
 }
 
-/// To a healthy cluster, data on disk.
+/// Returns the milliseconds until the cluster is healthy, with its data on disk.
 fn by_default(home: &Path) -> f64 {
     let began = Instant::now();
     let server = Server::start(home, &Start::default());
@@ -60,7 +60,7 @@ struct Ours<'a> {
     project: &'a Project,
     /// The setting that chooses the provider.
     choice: (&'static str, String),
-    /// The keeper's files and the report.
+    /// The directory of the keeper's files and the report.
     dir: tempfile::TempDir,
     caches: tempfile::TempDir,
 }
@@ -69,7 +69,7 @@ impl<'a> Ours<'a> {
     fn new(project: &'a Project, choice: (&'static str, String)) -> Self {
         let dir = || tempfile::Builder::new().prefix("ct").tempdir_in("/tmp").unwrap();
         let caches = dir();
-        // The server is somebody else's if this runs as root.
+        // If this runs as root, the server runs as another user.
         std::fs::set_permissions(caches.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         Self { project, choice, dir: dir(), caches }
     }
@@ -84,7 +84,8 @@ impl<'a> Ours<'a> {
             .env("XDG_CACHE_HOME", self.caches.path().display().to_string())
     }
 
-    /// From the first request of the session until its cluster was there, as the keeper reports it.
+    /// Returns the milliseconds from the first request of the session until its cluster is available, as the keeper
+    /// reports them.
     fn run(&self, cache: &str) -> f64 {
         let report = self.dir.path().join("report");
         let _ = std::fs::remove_file(&report);

@@ -1,6 +1,6 @@
-//! The harness of the integration tests, of which a benchmark needs the runs, the simulator and the process table.
+//! The support code of the integration tests that benchmarks use: runs, the simulator and the process table.
 
-#![allow(dead_code)] // each of the two needs only a part
+#![allow(dead_code)] // the integration tests and the benchmarks each need only a part
 
 #[path = "../../tests/support/cloud.rs"]
 pub mod cloud;
@@ -21,7 +21,7 @@ pub mod standin;
 
 use std::time::{Duration, Instant};
 
-/// Waits for a condition; panics with what was there instead.
+/// Waits for a condition. Panics with the last value that `look` returned if the wait takes too long.
 #[track_caller]
 pub fn wait_for<T: std::fmt::Debug>(what: &str, look: impl FnMut() -> Result<(), T>) {
     wait_within(Duration::from_secs(60), what, look);
@@ -36,7 +36,7 @@ pub fn wait_within<T: std::fmt::Debug>(limit: Duration, what: &str, mut look: im
     }
 }
 
-/// Says what is not measured, and why.
+/// Says why something is not measured.
 pub fn skip(_needs: &str, why: &str) {
     eprintln!("skipped: {why}");
 }

@@ -1,8 +1,8 @@
-//! The table of results, printed line by line as they come.
+//! The table of results, printed line by line as they are measured.
 
 use crate::samples::Samples;
 
-/// What a number should be: a quantile and its limit.
+/// The quantiles of a quantity that have a limit.
 pub type Target = &'static [(usize, f64)];
 
 pub struct Table;

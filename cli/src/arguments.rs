@@ -1,29 +1,46 @@
-//! What may be said on the command line.
+//! The command line: its commands, options and values, and the checks that clap can't make.
 
-mod cache;
-mod clusters;
-mod import;
+mod cloud;
+#[cfg(all(unix, feature = "sessions"))]
 mod sessions;
-mod snapshots;
-pub(crate) mod values;
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::error::ErrorKind;
+#[cfg(not(all(unix, feature = "sessions")))]
+use clap::error::{ContextKind, ContextValue};
 use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-pub(crate) use cache::{Cache, CacheCommand, Fetch, Prune};
-pub(crate) use clusters::{Completions, Delete, Deploy, List, Login, Query, Start};
-pub(crate) use import::{Import, guess};
-pub(crate) use sessions::{Finish, Kept, Log, Status, Sweep, Test};
-pub(crate) use snapshots::{ListSnapshots, Restore, Snapshots, SnapshotsCommand, What};
+pub(crate) use cloud::{
+    Completions, Compression, Delete, Deploy, Import, List, ListSnapshots, Login, Query, Restore, RestoreScope,
+    Snapshots, SnapshotsCommand, Start,
+};
+#[cfg(all(unix, feature = "sessions"))]
+pub(crate) use sessions::{Cache, CacheCommand, Fetch, Finish, Kept, Log, Prune, SessionCommand, Status, Sweep, Test};
 
-/// Cargo calls `cargo-cratedb cratedb …` for `cargo cratedb …`.
-const AS_CARGO_CALLS_IT: &str = "cratedb";
+/// Cargo runs `cargo-cratedb cratedb …` for `cargo cratedb …`.
+const CARGO_WORD: &str = "cratedb";
 
-const ABOUT_ALL: &str = "\
+/// The longest time that an option takes: ten years. The time of day plus more than that overflows on some systems.
+const LONGEST: Duration = Duration::from_secs(10 * 31_557_600);
+
+/// The parts of the main help about sessions: exit codes and an example.
+#[cfg(all(unix, feature = "sessions"))]
+const ABOUT_SESSIONS: [&str; 2] = [
+    "
+  `test -- COMMAND` returns the command's own code, or 128 + n if signal n ended it.
+  It returns 1 if the command succeeded but the cluster could not be released.",
+    "
+  cargo cratedb test -- docker compose run tests",
+];
+#[cfg(not(all(unix, feature = "sessions")))]
+const ABOUT_SESSIONS: [&str; 2] = ["", ""];
+
+fn about_all() -> String {
+    let [codes, example] = ABOUT_SESSIONS;
+    format!(
+        "\
 Exit codes:
   0    done
   1    failed
@@ -31,9 +48,7 @@ Exit codes:
   3    not logged in, or not allowed
   4    no such thing
   5    timed out
-  130  interrupted; 143 if by SIGTERM
-  `test -- COMMAND` returns the command's own code, 128 + n if signal n ended it.
-  It returns 1 if the command went well but the cluster could not be let go of.
+  130  interrupted; 143 if by SIGTERM{codes}
 
 Settings come from options, then from the environment, then from `.env` in the working directory:
   CRATEDB_CLUSTER_ID, CRATEDB_CLUSTER_NAME, CRATEDB_CLUSTER_URL   which cluster
@@ -43,9 +58,10 @@ Examples:
   cargo cratedb login --idp github
   cargo cratedb list
   cargo cratedb start --cluster-name ci
-  cargo cratedb query --cluster-name ci 'SELECT * FROM sys.summits LIMIT 3'
-  cargo cratedb test -- docker compose run tests
-  cargo cratedb stop --cluster-name ci";
+  cargo cratedb query --cluster-name ci 'SELECT * FROM sys.summits LIMIT 3'{example}
+  cargo cratedb stop --cluster-name ci"
+    )
+}
 
 /// CrateDB Cloud and test sessions from the command line.
 #[derive(Debug, Parser)]
@@ -54,7 +70,7 @@ Examples:
     bin_name = "cargo cratedb",
     version,
     max_term_width = 100,
-    after_help = ABOUT_ALL,
+    after_help = about_all(),
     subcommand_required = true,
     arg_required_else_help = true
 )]
@@ -65,7 +81,7 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// What every command takes.
+/// The options of every command.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Global {
     /// The cluster's id.
@@ -80,21 +96,21 @@ pub(crate) struct Global {
     /// The address of CrateDB Cloud.
     #[arg(long, global = true, value_name = "URL", help_heading = "Global options")]
     endpoint: Option<String>,
-    /// How results are written: json is one document, also for errors; csv is for rows.
+    /// The form of results: json is one document, also for errors; csv is for rows.
     #[arg(long, global = true, value_name = "FORM", value_enum, default_value_t = Output::Table, help_heading = "Global options")]
     pub(crate) output: Output,
-    /// No progress and no notes, only results and errors.
+    /// Print only results and errors, no progress and no notes.
     #[arg(long, short, global = true, help_heading = "Global options")]
     pub(crate) quiet: bool,
-    /// Colours: auto has them on a terminal, unless NO_COLOR is set.
+    /// When to use colours: auto means on a terminal, unless NO_COLOR is set.
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = Color::Auto, help_heading = "Global options")]
     pub(crate) color: Color,
     /// Give up after this time: 30s, 10m, 2h.
-    #[arg(long, global = true, value_name = "TIME", value_parser = values::lasting, help_heading = "Global options")]
+    #[arg(long, global = true, value_name = "TIME", value_parser = duration, help_heading = "Global options")]
     pub(crate) timeout: Option<Duration>,
 }
 
-/// How results are written.
+/// The form of results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
     Table,
@@ -110,7 +126,7 @@ pub(crate) enum Color {
     Never,
 }
 
-/// Which cluster the options name.
+/// The cluster that the options name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Address {
     Id(String),
@@ -121,126 +137,79 @@ pub(crate) enum Address {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Log in to CrateDB Cloud with the browser.
-    #[command(after_help = clusters::LOGIN_EXAMPLES)]
-    Login(clusters::Login),
+    #[command(after_help = cloud::LOGIN_EXAMPLES)]
+    Login(Login),
     /// End the login session and forget it.
-    #[command(after_help = clusters::LOGOUT_EXAMPLES)]
+    #[command(after_help = cloud::LOGOUT_EXAMPLES)]
     Logout,
-    /// Show who is asking, and with which credentials.
-    #[command(after_help = clusters::WHOAMI_EXAMPLES)]
+    /// Show the user and the credentials in use.
+    #[command(after_help = cloud::WHOAMI_EXAMPLES)]
     Whoami,
     /// List the clusters.
-    #[command(after_help = clusters::LIST_EXAMPLES)]
+    #[command(after_help = cloud::LIST_EXAMPLES)]
     List(List),
     /// Show one cluster.
-    #[command(after_help = clusters::INFO_EXAMPLES)]
+    #[command(after_help = cloud::INFO_EXAMPLES)]
     Info,
-    /// Make the cluster answer: resume it, wait for what is going on, or deploy it if there is none of that name.
-    #[command(after_help = clusters::START_EXAMPLES)]
-    Start(clusters::Start),
-    /// Suspend the cluster. What it stores is kept.
-    #[command(after_help = clusters::STOP_EXAMPLES)]
+    /// Start the cluster: resume it, wait for a running operation, or deploy it if no cluster has the name.
+    #[command(after_help = cloud::START_EXAMPLES)]
+    Start(Start),
+    /// Suspend the cluster; its data is kept.
+    #[command(after_help = cloud::STOP_EXAMPLES)]
     Stop,
     /// Deploy a new cluster and wait until it answers.
-    #[command(after_help = clusters::DEPLOY_EXAMPLES)]
+    #[command(after_help = cloud::DEPLOY_EXAMPLES)]
     Deploy(Deploy),
-    /// Delete the cluster and all that it stores.
-    #[command(after_help = clusters::DELETE_EXAMPLES)]
+    /// Delete the cluster and all its data.
+    #[command(after_help = cloud::DELETE_EXAMPLES)]
     Delete(Delete),
     /// Run a SQL statement.
-    #[command(after_help = clusters::QUERY_EXAMPLES)]
+    #[command(after_help = cloud::QUERY_EXAMPLES)]
     Query(Query),
-    /// Tell how the cluster is. Exit code 1 if it is not well.
-    #[command(after_help = clusters::HEALTH_EXAMPLES)]
+    /// Show the health of the cluster; the exit code is 1 unless it is good.
+    #[command(after_help = cloud::HEALTH_EXAMPLES)]
     Health,
-    /// Load a file or what is at a URL into a table.
-    #[command(after_help = import::EXAMPLES)]
+    /// Import a local file or a URL into a table.
+    #[command(after_help = cloud::IMPORT_EXAMPLES)]
     Import(Import),
     /// List snapshots, or restore one.
-    #[command(after_help = snapshots::EXAMPLES)]
+    #[command(after_help = cloud::SNAPSHOTS_EXAMPLES)]
     Snapshots(Snapshots),
-    /// Show the test sessions of this machine: who holds what, since when, until when.
-    #[command(after_help = sessions::STATUS_EXAMPLES)]
-    Status(Status),
-    /// End a test session now instead of when its run is over.
-    #[command(after_help = sessions::FINISH_EXAMPLES)]
-    Finish(Finish),
-    /// Release what killed sessions left.
-    #[command(after_help = sessions::SWEEP_EXAMPLES)]
-    Sweep(Sweep),
-    /// List the schemas that failed tests left on the cluster, or drop them.
-    #[command(after_help = sessions::KEPT_EXAMPLES)]
-    Kept(Kept),
-    /// Show the log of the process that holds a cluster for tests.
-    #[command(after_help = sessions::LOG_EXAMPLES)]
-    Log(Log),
-    /// Run a command within a test session: the cluster is there before it starts and is let go of after it.
-    #[command(after_help = sessions::TEST_EXAMPLES)]
-    Test(Test),
-    /// List the cache of CrateDB releases on this machine, put one there, or remove what is old.
-    #[command(after_help = cache::EXAMPLES)]
-    Cache(Cache),
-    /// Print the completions of a shell.
-    #[command(after_help = clusters::COMPLETIONS_EXAMPLES)]
-    Completions(clusters::Completions),
+    #[cfg(all(unix, feature = "sessions"))]
+    #[command(flatten)]
+    Session(SessionCommand),
+    /// Print the completion script for a shell.
+    #[command(after_help = cloud::COMPLETIONS_EXAMPLES)]
+    Completions(Completions),
 }
 
 impl Command {
-    /// The word on the command line.
-    pub(crate) fn name(&self) -> &'static str {
-        match self {
-            Self::Login(_) => "login",
-            Self::Logout => "logout",
-            Self::Whoami => "whoami",
-            Self::List(_) => "list",
-            Self::Info => "info",
-            Self::Start(_) => "start",
-            Self::Stop => "stop",
-            Self::Deploy(_) => "deploy",
-            Self::Delete(_) => "delete",
-            Self::Query(_) => "query",
-            Self::Health => "health",
-            Self::Import(_) => "import",
-            Self::Snapshots(_) => "snapshots",
-            Self::Status(_) => "status",
-            Self::Finish(_) => "finish",
-            Self::Sweep(_) => "sweep",
-            Self::Kept(_) => "kept",
-            Self::Log(_) => "log",
-            Self::Test(_) => "test",
-            Self::Cache(_) => "cache",
-            Self::Completions(_) => "completions",
-        }
-    }
-
-    /// Whether its result has rows, so that it can be CSV.
+    /// Returns whether the result has rows, so that it can be CSV.
     fn has_rows(&self) -> bool {
         match self {
             Self::List(_) | Self::Query(_) => true,
             Self::Snapshots(snapshots) => !matches!(snapshots.command, Some(SnapshotsCommand::Restore(_))),
-            Self::Cache(cache) => matches!(cache.command, None | Some(CacheCommand::List)),
+            #[cfg(all(unix, feature = "sessions"))]
+            Self::Session(SessionCommand::Cache(cache)) => matches!(cache.command, None | Some(CacheCommand::List)),
             _ => false,
         }
     }
 
-    /// Whether it is about one cluster. Naming one for the others is a mistake that should not pass unnoticed.
+    /// Returns whether the command is about one cluster. Naming one for the others is a mistake that should not pass
+    /// unnoticed.
     fn takes_a_cluster(&self) -> bool {
-        !matches!(
-            self,
-            Self::Login(_)
-                | Self::Logout
-                | Self::Whoami
-                | Self::List(_)
-                | Self::Status(_)
-                | Self::Cache(_)
-                | Self::Completions(_)
-        )
+        match self {
+            Self::Login(_) | Self::Logout | Self::Whoami | Self::List(_) | Self::Completions(_) => false,
+            #[cfg(all(unix, feature = "sessions"))]
+            Self::Session(SessionCommand::Status(_) | SessionCommand::Cache(_)) => false,
+            _ => true,
+        }
     }
 }
 
 impl Global {
-    /// The cluster that the options name. An empty value counts as not given; two that are given are a mistake, found
-    /// by [`read`].
+    /// Returns the cluster that the options name. An empty value counts as not given. Two clusters are a mistake, which
+    /// [`read`] reports.
     pub(crate) fn address(&self) -> Option<Address> {
         let (id, name, url) = (given(&self.cluster_id), given(&self.cluster_name), given(&self.cluster_url));
         id.map(Address::Id).or(name.map(Address::Name)).or(url.map(Address::Url))
@@ -264,28 +233,43 @@ fn given(value: &Option<String>) -> Option<String> {
     value.as_deref().map(str::trim).filter(|value| !value.is_empty()).map(str::to_owned)
 }
 
-/// Reads the arguments of a process; the error is to be printed, and may be the help text.
+/// Parses the arguments of a process. The error is to be printed, and may be the help text.
 pub(crate) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
     let arguments = without_cargo(arguments.into_iter().collect());
     let mut command = Cli::command().color(help_colors(&arguments));
-    let cli = command.try_get_matches_from_mut(&arguments).and_then(|matches| Cli::from_arg_matches(&matches))?;
-    check(&cli).map_err(|(kind, text)| command.error(kind, text))?;
+    let matches = command.try_get_matches_from_mut(&arguments);
+    #[cfg(not(all(unix, feature = "sessions")))]
+    let matches = matches.map_err(|error| without_sessions(error, &mut command));
+    let matches = matches?;
+    let cli = Cli::from_arg_matches(&matches)?;
+    let name = matches.subcommand_name().unwrap_or_default();
+    check(&cli, name).map_err(|(kind, text)| command.error(kind, text))?;
     Ok(cli)
 }
 
-/// What the declarations can't say: clap does not compare global options that stand at different levels.
-fn check(cli: &Cli) -> Result<(), (ErrorKind, String)> {
-    let name = cli.command.name();
+/// Replaces the error about a command that is missing here, which would not say why.
+#[cfg(not(all(unix, feature = "sessions")))]
+fn without_sessions(error: clap::Error, command: &mut clap::Command) -> clap::Error {
+    let known = ["test", "status", "finish", "sweep", "kept", "log", "cache"];
+    let why = if cfg!(unix) { "which the feature `sessions` of this package adds" } else { "which need Unix" };
+    match error.get(ContextKind::InvalidSubcommand) {
+        Some(ContextValue::String(name)) if known.contains(&name.as_str()) => {
+            command.error(ErrorKind::InvalidSubcommand, format!("`{name}` is one of the commands for tests, {why}"))
+        }
+        _ => error,
+    }
+}
+
+/// Makes the checks that clap can't: it does not compare global options that stand at different levels.
+fn check(cli: &Cli, name: &str) -> Result<(), (ErrorKind, String)> {
     match cli.global.addresses()[..] {
         [first, second, ..] => {
-            let text = format!("{first} and {second} both say which cluster; give one of them");
+            let text = format!("{first} and {second} both name a cluster; give one of them");
             return Err((ErrorKind::ArgumentConflict, text));
         }
         [option] if !cli.command.takes_a_cluster() => {
-            return Err((
-                ErrorKind::ArgumentConflict,
-                format!("`{name}` is not about one cluster: leave out {option}"),
-            ));
+            let text = format!("`{name}` is not about one cluster: leave out {option}");
+            return Err((ErrorKind::ArgumentConflict, text));
         }
         _ => {}
     }
@@ -297,13 +281,13 @@ fn check(cli: &Cli) -> Result<(), (ErrorKind, String)> {
 }
 
 fn without_cargo(mut arguments: Vec<OsString>) -> Vec<OsString> {
-    if arguments.get(1).is_some_and(|first| first == AS_CARGO_CALLS_IT) {
+    if arguments.get(1).is_some_and(|first| first == CARGO_WORD) {
         arguments.remove(1);
     }
     arguments
 }
 
-/// Help and mistakes are printed before anything is parsed, so this option is looked for by hand.
+/// Looks for `--color` by hand, since clap prints help and mistakes before anything is parsed.
 fn help_colors(arguments: &[OsString]) -> ColorChoice {
     match by_hand(arguments, "--color") {
         Some("always") => ColorChoice::Always,
@@ -312,12 +296,12 @@ fn help_colors(arguments: &[OsString]) -> ColorChoice {
     }
 }
 
-/// Whether a mistake in these arguments is to be told in JSON too.
+/// Returns whether a mistake in these arguments is to be reported in JSON too.
 pub(crate) fn want_json(arguments: impl IntoIterator<Item = OsString>) -> bool {
     by_hand(&arguments.into_iter().collect::<Vec<_>>(), "--output") == Some("json")
 }
 
-/// The value of an option among arguments that may hold mistakes; what follows `--` is another program's.
+/// Returns the value of an option among arguments that may hold mistakes. What follows `--` belongs to another program.
 fn by_hand<'a>(arguments: &'a [OsString], option: &str) -> Option<&'a str> {
     let ours = arguments.iter().take_while(|argument| *argument != "--");
     let mut ours = ours.map(|argument| argument.to_str().unwrap_or_default());
@@ -332,9 +316,16 @@ fn by_hand<'a>(arguments: &'a [OsString], option: &str) -> Option<&'a str> {
     None
 }
 
-/// Where an argument names a file: `-` and none are stdin.
-pub(crate) fn file(path: &Option<PathBuf>) -> Option<&Path> {
-    path.as_deref().filter(|path| *path != Path::new("-"))
+/// Parses a time with its unit. Zero is refused: nothing can happen in no time.
+fn duration(text: &str) -> Result<Duration, String> {
+    let bare = text.parse::<f64>().is_ok();
+    let read = humantime::parse_duration(text).ok().filter(|time| !bare && !time.is_zero() && *time <= LONGEST);
+    read.ok_or_else(|| "accepted: a number with its unit, such as 250ms, 30s, 10m, 2h; at most 10y".into())
+}
+
+/// Returns the word that stands for a value on the command line, which for these is that of the Cloud API too.
+pub(crate) fn word(value: impl ValueEnum) -> String {
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
 #[cfg(test)]

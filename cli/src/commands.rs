@@ -1,69 +1,54 @@
-//! The commands.
+//! The commands: each returns a result, which is printed here.
 
 mod account;
-#[cfg(unix)]
-mod cache;
 mod clusters;
-mod completions;
-mod delete;
-mod deploy;
-mod health;
-mod import;
-#[cfg(unix)]
-mod kept;
-mod login;
-mod query;
-#[cfg(unix)]
+mod data;
+#[cfg(all(unix, feature = "sessions"))]
 mod sessions;
-mod snapshots;
 
-use crate::arguments::{Cli, Command};
+use clap::CommandFactory;
+use serde_json::json;
+
+use crate::arguments::{Cli, Command, Completions};
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::output::Document;
+use crate::output::{Document, People};
 use crate::terminal::Terminal;
 
-/// Where CrateDB Cloud sends a browser at the end of a login.
-pub(crate) const LOGIN_PORT: u16 = 8400;
+/// The program's name in a shell. What follows `cargo cratedb` is up to cargo's own completions.
+const PROGRAM: &str = "cargo-cratedb";
 
-/// Runs a command and prints its result; gives the exit code.
+/// Runs a command, prints its result and returns the exit code.
 pub(crate) fn run(cli: Cli, terminal: &Terminal) -> Result<u8, Failure> {
     let context = &Context::new(cli.global, terminal);
     let document = match cli.command {
-        Command::Completions(completions) => completions::run(&completions),
-        Command::Login(login) => context.wait(login::login(context, &login)),
-        Command::Logout => context.wait(login::logout(context)),
+        Command::Completions(completions) => self::completions(&completions),
+        Command::Login(login) => context.wait(account::login(context, &login)),
+        Command::Logout => context.wait(account::logout(context)),
         Command::Whoami => context.wait(account::whoami(context)),
         Command::List(list) => context.wait(clusters::list(context, &list)),
         Command::Info => context.wait(clusters::info(context)),
         Command::Start(start) => context.wait(clusters::start(context, &start)),
         Command::Stop => context.wait(clusters::stop(context)),
-        Command::Deploy(deploy) => context.wait(deploy::run(context, deploy)),
-        Command::Delete(delete) => context.wait(delete::run(context, &delete)),
-        Command::Query(query) => context.wait(query::run(context, query)),
-        Command::Import(import) => context.wait(import::run(context, import)),
-        Command::Snapshots(snapshots) => context.wait(snapshots::run(context, snapshots)),
-        #[cfg(unix)]
-        Command::Kept(kept) => context.wait(kept::run(context, &kept)),
-        Command::Health => return health::run(context),
-        #[cfg(unix)]
-        Command::Cache(cache) => return cache::run(context, cache),
-        session => return sessions::run(context, session),
-    };
-    printed(document?, terminal)
-}
-
-fn printed(document: Document, terminal: &Terminal) -> Result<u8, Failure> {
+        Command::Deploy(deploy) => context.wait(clusters::deploy(context, deploy)),
+        Command::Delete(delete) => context.wait(clusters::delete(context, &delete)),
+        Command::Health => context.wait(clusters::health(context)),
+        Command::Query(query) => context.wait(data::query(context, query)),
+        Command::Import(import) => context.wait(data::import(context, import)),
+        Command::Snapshots(snapshots) => context.wait(data::snapshots(context, snapshots)),
+        #[cfg(all(unix, feature = "sessions"))]
+        Command::Session(command) => sessions::run(context, command),
+    }?;
     document.print(terminal)?;
-    Ok(0)
+    Ok(document.code)
 }
 
-/// Where there are no Unix sockets, there are no sessions, nor servers that need a cache.
-#[cfg(not(unix))]
-mod sessions {
-    use super::{Command, Context, Failure};
-
-    pub(super) fn run(_: &Context, command: Command) -> Result<u8, Failure> {
-        Err(Failure::usage(format!("`{}` is about test sessions, which need Unix", command.name())))
-    }
+/// Returns the script that a shell needs to complete the words of this program.
+fn completions(completions: &Completions) -> Result<Document, Failure> {
+    let mut script = Vec::new();
+    let mut command = Cli::command().bin_name(PROGRAM);
+    clap_complete::generate(completions.shell, &mut command, PROGRAM, &mut script);
+    let script = String::from_utf8_lossy(&script).into_owned();
+    let document = json!({ "shell": completions.shell.to_string(), "script": script });
+    Document::new(&document, People::Text(script))
 }

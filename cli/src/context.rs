@@ -1,4 +1,4 @@
-//! What a command works with: who asks, which cluster, how long, and how to wait for it.
+//! The context of a command: its options, its terminal, its cluster, and how to wait for work.
 
 use std::cell::{Cell, OnceCell};
 use std::future::Future;
@@ -15,18 +15,18 @@ use crate::interrupt::asked_to_end;
 use crate::progress::Progress;
 use crate::terminal::Terminal;
 
-/// A deadline that tells more than ours goes first.
+/// The time for which this deadline gives way to one with a better message.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// One command's work.
+/// The context of one command.
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) global: Global,
     pub(crate) terminal: Terminal,
     pub(crate) progress: Progress,
-    /// What to say that goes on after an interruption.
+    /// The operation that continues in CrateDB Cloud after an interruption.
     ongoing: OnceCell<String>,
-    /// Whether what is waited for has a deadline of its own, which tells more than this one.
+    /// Set if the work has a deadline of its own, whose message says more.
     has_deadline: Cell<bool>,
 }
 
@@ -41,7 +41,7 @@ impl Context {
         }
     }
 
-    /// The Cloud API, asked by whoever the settings say.
+    /// Returns a client of the Cloud API, with the credentials of the settings.
     pub(crate) fn client(&self) -> Result<Client, Failure> {
         let builder = Client::builder();
         let builder = match self.global.endpoint() {
@@ -51,12 +51,12 @@ impl Context {
         Ok(builder.build()?)
     }
 
-    /// The cluster of the options, else of the settings.
+    /// Returns the cluster of the options, else of the settings.
     pub(crate) fn cluster(&self) -> Result<ManagedCluster, Failure> {
         self.cluster_with(|builder| builder)
     }
 
-    /// The same with more to say about it.
+    /// Does the same with more settings.
     pub(crate) fn cluster_with(
         &self,
         more: impl FnOnce(ManagedClusterBuilder) -> ManagedClusterBuilder,
@@ -64,7 +64,7 @@ impl Context {
         let (progress, built) = (self.progress.clone(), Arc::new(AtomicBool::new(false)));
         let is_built = built.clone();
         let mut builder = ManagedCluster::builder().on_progress(move |text| {
-            // What it says before that is noted below.
+            // Earlier messages are among the notes below.
             if is_built.load(Ordering::Relaxed) {
                 progress.say(text);
             }
@@ -87,7 +87,7 @@ impl Context {
         Ok(cluster)
     }
 
-    /// Names the options too where the settings don't say which cluster is meant.
+    /// Adds the options to an error that says that no setting names a cluster.
     fn unnamed(&self, error: cratedb_test::Error) -> Failure {
         let failure = Failure::from(error);
         match self.global.address() {
@@ -98,13 +98,13 @@ impl Context {
         }
     }
 
-    /// What an interruption from now on does not end: something that has begun in the Cloud.
+    /// Names the operation in CrateDB Cloud that an interruption from now on does not end.
     pub(crate) fn goes_on(&self, what: impl Into<String>) {
         let _ = self.ongoing.set(what.into());
         self.has_a_deadline();
     }
 
-    /// What is waited for from now on looks at `--timeout` itself, and says more about it.
+    /// Tells that the work from now on heeds `--timeout` itself, with a message that says more.
     pub(crate) fn has_a_deadline(&self) {
         self.has_deadline.set(true);
     }
@@ -115,20 +115,20 @@ impl Context {
         let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
         let done = runtime.block_on(async {
             tokio::select! {
-                // In this order: whoever sees the work begin may interrupt it.
+                // In this order, so that the work does not begin before an interruption is noticed.
                 biased;
                 code = asked_to_end() => Err(self.interrupted(code)),
                 done = work => done,
                 () = self.late() => Err(self.timed_out()),
             }
         });
-        // A thread that reads an answer nobody gives must not be waited for.
+        // A thread may wait for an answer on the terminal that never comes. It must not be waited for.
         runtime.shutdown_background();
         self.progress.clear();
         done
     }
 
-    /// Waits until the command's time is up; for ever if there is no limit.
+    /// Waits until the command's time is up, forever if there is no limit.
     async fn late(&self) {
         let Some(timeout) = self.global.timeout else { return std::future::pending().await };
         tokio::time::sleep(timeout).await;
@@ -137,7 +137,7 @@ impl Context {
         }
     }
 
-    /// Says what became of the work, with the time it took if there was anything to wait for.
+    /// Notes how the work ended, with the time it took if there was anything to wait for.
     pub(crate) fn note_done(&self, text: &str) {
         match self.progress.last() {
             Some(_) => self.terminal.note(&format!("{text} after {:.1} s", self.progress.seconds())),
@@ -147,29 +147,32 @@ impl Context {
 
     fn interrupted(&self, code: Code) -> Failure {
         self.progress.clear();
-        let doing = self.progress.last().map(|last| format!(" while {last}")).unwrap_or_default();
-        self.with_ongoing(Failure::new(code, format!("interrupted{doing}")))
+        self.with_ongoing(Failure::new(code, format!("interrupted{}", self.doing())))
     }
 
     fn timed_out(&self) -> Failure {
         let time = humantime::format_duration(self.global.timeout.unwrap_or_default());
-        let doing = self.progress.last().map(|last| format!(" while {last}")).unwrap_or_default();
-        let late = Failure::new(Code::TimedOut, format!("not done within {time}{doing}"));
+        let late = Failure::new(Code::TimedOut, format!("not done within {time}{}", self.doing()));
         self.with_ongoing(late).hint("--timeout is how long a command may take")
+    }
+
+    /// Returns the last step of the work as the end of a sentence, nothing if there was none.
+    pub(crate) fn doing(&self) -> String {
+        self.progress.last().map(|last| format!(" while {last}")).unwrap_or_default()
     }
 
     fn with_ongoing(&self, failure: Failure) -> Failure {
         // Nothing was said, so nothing had begun.
         match self.ongoing.get().filter(|_| self.progress.last().is_some()) {
             Some(what) => {
-                failure.hint(format!("{what} goes on in CrateDB Cloud; `{}` tells how far it is", self.info()))
+                failure.hint(format!("{what} continues in CrateDB Cloud; `{}` shows its progress", self.info()))
             }
             None => failure,
         }
     }
 
-    /// The command that shows the same cluster.
-    pub(crate) fn info(&self) -> String {
+    /// Returns the command that shows the same cluster.
+    fn info(&self) -> String {
         let cluster = match self.global.address() {
             Some(Address::Id(id)) => format!(" --cluster-id {id}"),
             Some(Address::Name(name)) => format!(" --cluster-name {name}"),

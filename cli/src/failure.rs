@@ -1,4 +1,4 @@
-//! Why a command did not do what it was asked for, and the exit code that tells scripts.
+//! The error of a command, and the exit codes.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ pub(crate) enum Code {
     Terminated = 143,
 }
 
-/// What is told when a command fails: a sentence, and lines that say what helps.
+/// The error of a command: a sentence, and lines that say what helps.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
     pub(crate) code: Code,
@@ -26,7 +26,7 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// A failure in one sentence, without a full stop.
+    /// Makes a failure of one sentence, without a full stop.
     pub(crate) fn new(code: Code, text: impl Into<String>) -> Self {
         Self { code, text: text.into(), status: None }
     }
@@ -45,12 +45,7 @@ impl Failure {
         self
     }
 
-    /// The same with another exit code.
-    pub(crate) fn with(self, code: Code) -> Self {
-        Self { code, ..self }
-    }
-
-    /// What stands in the one JSON document of a command that failed.
+    /// Returns the one JSON document of a command that failed.
     pub(crate) fn json(&self) -> serde_json::Value {
         json!({ "error": { "message": self.text, "exit_code": self.code as u8, "status": self.status } })
     }
@@ -65,7 +60,7 @@ impl fmt::Display for Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let code = match &error {
-            // The latter also where a database says so.
+            // A database refuses with a status as well.
             error if error.is_not_allowed() || matches!(error.status(), Some(401 | 403)) => Code::NotAllowed,
             error if error.is_not_found() => Code::NotFound,
             error if error.is_timeout() => Code::TimedOut,

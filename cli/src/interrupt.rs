@@ -1,8 +1,8 @@
-//! Ctrl-C and its like while a command waits for something.
+//! Ctrl-C and other signals that interrupt a command.
 
 use crate::failure::Code;
 
-/// Whether whoever started this process had it ignore a signal, as `nohup` does: then it is none that asks it to end.
+/// Returns whether this process was started to ignore a signal, as `nohup` does. Such a signal does not ask it to end.
 #[cfg(unix)]
 pub(crate) fn is_ignored(signal: i32) -> bool {
     // SAFETY: every field of this C structure may be zero.
@@ -17,7 +17,7 @@ pub(crate) fn is_ignored(signal: i32) -> bool {
 pub(crate) async fn asked_to_end() -> Code {
     use tokio::signal::unix::{SignalKind, signal};
 
-    // Without a handler the system's own way holds: to end, or to ignore it.
+    // Without a handler, the signal ends the process or is ignored, as the system has it.
     let arrives = async |kind: SignalKind| {
         let heard = (!is_ignored(kind.as_raw_value())).then(|| signal(kind).ok()).flatten();
         match heard {
@@ -32,11 +32,18 @@ pub(crate) async fn asked_to_end() -> Code {
     }
 }
 
-/// Waits for Ctrl-C.
-#[cfg(not(unix))]
+/// Waits for Ctrl-C, Ctrl-Break or the end of the console.
+#[cfg(windows)]
 pub(crate) async fn asked_to_end() -> Code {
-    match tokio::signal::ctrl_c().await {
-        Ok(()) => Code::Interrupted,
-        Err(_) => std::future::pending().await,
+    use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close};
+
+    // Without a handler, the system ends the process.
+    let (Ok(mut interrupt), Ok(mut stop), Ok(mut close)) = (ctrl_c(), ctrl_break(), ctrl_close()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => Code::Interrupted,
+        _ = stop.recv() => Code::Interrupted,
+        _ = close.recv() => Code::Terminated,
     }
 }

@@ -7,7 +7,6 @@ mod failure;
 mod interrupt;
 mod output;
 mod progress;
-mod prompt;
 mod terminal;
 
 use crate::arguments::Cli;
@@ -18,7 +17,7 @@ fn main() {
     let code = match arguments::read(std::env::args_os()) {
         Ok(cli) => run(cli),
         Err(mistake_or_help) => {
-            // A closed stdout is no reason to fail.
+            // A closed stdout is not a failure.
             let _ = mistake_or_help.print();
             let code = mistake_or_help.exit_code();
             if code != 0 && arguments::want_json(std::env::args_os()) {
@@ -29,7 +28,7 @@ fn main() {
             code
         }
     };
-    // Not by returning: a thread that reads an answer nobody gives must not keep the process.
+    // Not by returning: a thread may still wait for an answer on the terminal, which would keep the process alive.
     std::process::exit(code);
 }
 

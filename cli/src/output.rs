@@ -1,15 +1,14 @@
-//! Results: one document, written in the form that was asked for.
+//! Results: one document, written as JSON, CSV or text for people.
 
 mod cell;
-mod csv;
-mod table;
+mod rows;
 
 use std::io::{self, Write};
 
 use serde::Serialize;
 
 use crate::arguments::Output;
-use crate::failure::Failure;
+use crate::failure::{Code, Failure};
 use crate::terminal::Terminal;
 
 pub(crate) use cell::{Cell, is_number};
@@ -20,16 +19,18 @@ pub(crate) struct Document {
     /// Already JSON, so that numbers keep all their digits.
     json: String,
     people: People,
+    /// The exit code of the process.
+    pub(crate) code: u8,
 }
 
-/// The same for people.
+/// The form of a result for people.
 #[derive(Debug)]
 pub(crate) enum People {
     /// A table, and CSV.
     Rows(Rows),
-    /// One line for each fact; those without a value are left out.
+    /// One line for each fact. Facts without a value are left out.
     Facts(Vec<(&'static str, String)>),
-    /// As it is.
+    /// Text that is printed as it is.
     Text(String),
 }
 
@@ -44,7 +45,7 @@ pub(crate) struct Rows {
 #[derive(Debug)]
 pub(crate) struct Column {
     pub(crate) name: String,
-    /// Numbers stand on the right.
+    /// Align the values to the right, as numbers are.
     pub(crate) right: bool,
 }
 
@@ -62,38 +63,48 @@ impl Document {
     pub(crate) fn new(json: &impl Serialize, people: People) -> Result<Self, Failure> {
         let json = serde_json::to_string_pretty(json)
             .map_err(|error| Failure::failed(format!("cannot write the result as JSON: {error}")))?;
-        Ok(Self { json, people })
+        Ok(Self { json, people, code: 0 })
+    }
+
+    /// Sets the exit code, which is 0 otherwise.
+    pub(crate) fn exit_code(self, code: u8) -> Self {
+        Self { code, ..self }
+    }
+
+    /// Sets the exit code to that of a failure, if `failed`.
+    pub(crate) fn failed_if(self, failed: bool) -> Self {
+        if failed { self.exit_code(Code::Failed as u8) } else { self }
     }
 
     pub(crate) fn print(&self, terminal: &Terminal) -> Result<(), Failure> {
         let text = match (terminal.output, &self.people) {
             (Output::Json, _) => format!("{}\n", self.json),
-            (Output::Csv, People::Rows(rows)) => csv::written(rows),
-            (_, People::Rows(rows)) => table::drawn(rows, terminal.width(), terminal.colors()),
-            (_, People::Facts(facts)) => table::facts(facts, terminal.colors()),
+            (Output::Csv, People::Rows(rows)) => rows::csv(rows),
+            (_, People::Rows(rows)) => rows::table(rows, terminal.width(), terminal.colors()),
+            (_, People::Facts(facts)) => rows::facts(facts, terminal.colors()),
             (_, People::Text(text)) => text.clone(),
         };
         print(&text)
     }
 }
 
-/// The one document of a command that failed.
+/// Prints the one document of a command that failed, if JSON is wanted.
 pub(crate) fn print_failure(failure: &Failure, terminal: &Terminal) {
     if terminal.output == Output::Json {
         print_json_of(failure);
     }
 }
 
-/// The same, where it is known that JSON is wanted.
+/// Prints the one JSON document of a command that failed.
 pub(crate) fn print_json_of(failure: &Failure) {
-    // That stdout is closed is no news beside what is told anyway.
+    // The failure itself matters more than an error while printing it.
     let _ = print(&format!("{:#}\n", failure.json()));
 }
 
 fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        // Whoever read it has enough, as `head` does.
+        // The reader has enough, as `head` does.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written.map_err(|error| Failure::failed(format!("cannot write to stdout: {error}"))),
     }

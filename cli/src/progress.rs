@@ -1,4 +1,4 @@
-//! What is being waited for: a line that changes on a terminal, a new line for every change elsewhere.
+//! Progress: a line that changes on a terminal, a new line for every change elsewhere.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// Smooth enough to be seen to move.
+/// Often enough for the spinner to look smooth.
 const TICK: Duration = Duration::from_millis(100);
 
-/// One wait. Clones are the same.
+/// The progress of one wait, shared by its clones.
 #[derive(Clone, Debug)]
 pub(crate) struct Progress(Arc<Inner>);
 
@@ -38,7 +38,7 @@ impl Progress {
 
     pub(crate) fn spinner() -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-        // Cut to the terminal's width: a line that wraps can't be taken back.
+        // Cut to the terminal's width, since a line that wraps can't be erased.
         if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed:>4} {wide_msg}") {
             bar.set_style(style);
         }
@@ -49,7 +49,7 @@ impl Progress {
         Self(Arc::new(Inner { began: Instant::now(), last: Mutex::default(), shown }))
     }
 
-    /// The next step. The same words again are no news.
+    /// Shows the next step, unless it is the same as the last one.
     pub(crate) fn say(&self, text: &str) {
         let mut last = self.0.last.lock().unwrap_or_else(PoisonError::into_inner);
         if *last == text {
@@ -59,7 +59,7 @@ impl Progress {
         text.clone_into(&mut last);
         match &self.0.shown {
             Shown::Not => {}
-            // In one write, so that lines of several processes don't mix.
+            // In one write, so that the lines of several processes don't mix.
             Shown::Lines => drop(io::stderr().write_all(format!("{text} ({:.1} s)\n", self.seconds()).as_bytes())),
             Shown::Spinner(bar) => {
                 bar.set_message(text.to_owned());
@@ -70,25 +70,25 @@ impl Progress {
         }
     }
 
-    /// The next step, where saying it costs no line.
+    /// Shows the next step where that takes no line of its own.
     pub(crate) fn say_in_passing(&self, text: &str) {
         if matches!(self.0.shown, Shown::Spinner(_)) {
             self.say(text);
         }
     }
 
-    /// What was said last; nothing if there was nothing to wait for.
+    /// Returns the last step, nothing if there was nothing to wait for.
     pub(crate) fn last(&self) -> Option<String> {
         let last = self.0.last.lock().unwrap_or_else(PoisonError::into_inner);
         Some(last.clone()).filter(|last| !last.is_empty())
     }
 
-    /// How long it has taken, in seconds.
+    /// Returns the time since the wait began, in seconds.
     pub(crate) fn seconds(&self) -> f64 {
         self.0.began.elapsed().as_secs_f64()
     }
 
-    /// Takes the spinner away, so that what is written next has the line for itself.
+    /// Removes the spinner, so that its line is free.
     pub(crate) fn clear(&self) {
         if let Shown::Spinner(bar) = &self.0.shown {
             bar.finish_and_clear();

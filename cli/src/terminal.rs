@@ -1,39 +1,43 @@
-//! Manners: where colours and spinners belong, what is said beside the result.
+//! The terminal: colours, spinners, notes beside the result, and questions.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal, Write};
 
 use anstyle::{AnsiColor, Style};
+use console::Term;
 
 use crate::arguments::{Color, Global, Output};
+use crate::failure::Failure;
 use crate::progress::Progress;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const DIM: Style = Style::new().dimmed();
 
-/// How this process speaks.
+/// The way in which this process writes to its streams.
 #[derive(Clone, Debug)]
 pub(crate) struct Terminal {
     pub(crate) output: Output,
     quiet: bool,
-    manners: Manners,
+    looks: Looks,
 }
 
-/// What follows from the options and from where the process runs.
+/// The looks of the output, by the options and by the place where the process runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Manners {
+struct Looks {
     /// Colours on stdout.
     color_out: bool,
     /// Colours on stderr.
     color_err: bool,
-    /// A line on stderr that changes, instead of new lines.
+    /// One line on stderr that changes, instead of new lines.
     spinner: bool,
 }
 
-/// Where the process runs.
+/// The place where the process runs.
 #[derive(Clone, Copy, Debug, Default)]
 struct Place {
     out_is_terminal: bool,
     err_is_terminal: bool,
+    /// The terminal understands escape sequences.
+    escapes: bool,
     no_color: bool,
     dumb: bool,
     ci: bool,
@@ -42,22 +46,25 @@ struct Place {
 impl Place {
     fn here() -> Self {
         let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty() && value != "false");
+        // A Windows console has to be asked to understand them. Asking for its features does so.
+        let escapes = |term: Term| !cfg!(windows) || !term.is_term() || term.features().colors_supported();
         Self {
             out_is_terminal: io::stdout().is_terminal(),
             err_is_terminal: io::stderr().is_terminal(),
+            escapes: escapes(Term::stdout()) && escapes(Term::stderr()),
             no_color: std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
             dumb: std::env::var_os("TERM").is_some_and(|term| term == "dumb"),
             ci: set("CI"),
         }
     }
 
-    fn manners(self, color: Color) -> Manners {
+    fn looks(self, color: Color) -> Looks {
         let color_on = |is_terminal: bool| match color {
             Color::Always => true,
             Color::Never => false,
-            Color::Auto => is_terminal && !self.no_color && !self.dumb,
+            Color::Auto => is_terminal && self.escapes && !self.no_color && !self.dumb,
         };
-        Manners {
+        Looks {
             color_out: color_on(self.out_is_terminal),
             color_err: color_on(self.err_is_terminal),
             spinner: self.err_is_terminal && !self.dumb && !self.ci,
@@ -67,39 +74,40 @@ impl Place {
 
 impl Terminal {
     pub(crate) fn of_process(global: &Global) -> Self {
-        Self { output: global.output, quiet: global.quiet, manners: Place::here().manners(global.color) }
+        Self { output: global.output, quiet: global.quiet, looks: Place::here().looks(global.color) }
     }
 
-    /// Whether results may be coloured.
+    /// Returns whether results may be coloured.
     pub(crate) fn colors(&self) -> bool {
-        self.manners.color_out
+        self.looks.color_out
     }
 
-    /// How wide a table may be: as the terminal is; not limited in files and pipes.
+    /// Returns the width of a table: that of the terminal, and no limit in files and pipes.
     pub(crate) fn width(&self) -> Option<u16> {
-        io::stdout().is_terminal().then(|| console::Term::stdout().size_checked()).flatten().map(|(_, columns)| columns)
+        io::stdout().is_terminal().then(|| Term::stdout().size_checked()).flatten().map(|(_, columns)| columns)
     }
 
-    /// Something beside the result that is good to know.
+    /// Writes something beside the result that is good to know.
     pub(crate) fn note(&self, text: &str) {
         if !self.quiet {
-            self.say(&self.painted(DIM, text));
+            self.tell(&self.painted(DIM, text));
         }
     }
 
-    /// Something the user has to read or the command can't go on, such as an address to open.
-    pub(crate) fn tell(&self, text: &str) {
-        self.say(text);
-    }
-
-    /// What went wrong.
+    /// Writes an error.
     pub(crate) fn complain(&self, text: &str) {
-        self.say(&format!("{} {text}", self.painted(ERROR, "error:")));
+        self.tell(&format!("{} {text}", self.painted(ERROR, "error:")));
     }
 
-    /// Shows what is being waited for, from now on.
+    /// Writes something without which the user can't continue, such as an address to open. It is one write, so that the
+    /// lines of several processes don't mix. A closed stderr is not a failure.
+    pub(crate) fn tell(&self, text: &str) {
+        let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
+    }
+
+    /// Makes the display of progress.
     pub(crate) fn progress(&self) -> Progress {
-        match (self.quiet, self.manners.spinner) {
+        match (self.quiet, self.looks.spinner) {
             (true, _) => Progress::silent(),
             (false, true) => Progress::spinner(),
             (false, false) => Progress::lines(),
@@ -107,16 +115,35 @@ impl Terminal {
     }
 
     fn painted(&self, style: Style, text: &str) -> String {
-        match self.manners.color_err {
+        match self.looks.color_err {
             true => format!("{style}{text}{style:#}"),
             false => text.to_owned(),
         }
     }
+}
 
-    /// In one write, so that lines of several processes don't mix. A closed stderr is no reason to fail.
-    fn say(&self, text: &str) {
-        let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
-    }
+/// Returns whether a user can be asked.
+pub(crate) fn is_interactive() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// Asks a question. Any answer but `y` and `yes` is no.
+pub(crate) async fn confirmed(question: String) -> Result<bool, Failure> {
+    // On a thread of its own: reading can't be interrupted, waiting for it can.
+    let answer = tokio::task::spawn_blocking(move || ask(&question)).await;
+    let answer = answer.map_err(io::Error::other).and_then(|read| read);
+    answer.map_err(|error| Failure::failed(format!("cannot read the answer: {error}")))
+}
+
+fn ask(question: &str) -> io::Result<bool> {
+    io::stderr().write_all(format!("{question} [y/N] ").as_bytes())?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer)?;
+    Ok(is_yes(&answer))
+}
+
+fn is_yes(answer: &str) -> bool {
+    matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
 }
 
 #[cfg(test)]
@@ -124,31 +151,42 @@ mod tests {
     use super::*;
 
     const TERMINAL: Place =
-        Place { out_is_terminal: true, err_is_terminal: true, no_color: false, dumb: false, ci: false };
+        Place { out_is_terminal: true, err_is_terminal: true, escapes: true, no_color: false, dumb: false, ci: false };
 
-    fn manners(place: Place, color: Color) -> [bool; 3] {
-        let Manners { color_out, color_err, spinner } = place.manners(color);
+    fn looks(place: Place, color: Color) -> [bool; 3] {
+        let Looks { color_out, color_err, spinner } = place.looks(color);
         [color_out, color_err, spinner]
     }
 
     #[test]
     fn colours_and_spinners_are_for_terminals() {
-        assert_eq!(manners(TERMINAL, Color::Auto), [true; 3]);
-        assert_eq!(manners(Place::default(), Color::Auto), [false; 3]);
-        assert_eq!(manners(Place { out_is_terminal: false, ..TERMINAL }, Color::Auto), [false, true, true]);
+        assert_eq!(looks(TERMINAL, Color::Auto), [true; 3]);
+        assert_eq!(looks(Place::default(), Color::Auto), [false; 3]);
+        assert_eq!(looks(Place { out_is_terminal: false, ..TERMINAL }, Color::Auto), [false, true, true]);
     }
 
     #[test]
     fn no_color_takes_the_colours_and_leaves_the_spinner() {
         let place = Place { no_color: true, ..TERMINAL };
-        assert_eq!(manners(place, Color::Auto), [false, false, true]);
-        assert_eq!(manners(place, Color::Always), [true; 3]);
-        assert_eq!(manners(TERMINAL, Color::Never), [false, false, true]);
+        assert_eq!(looks(place, Color::Auto), [false, false, true]);
+        assert_eq!(looks(place, Color::Always), [true; 3]);
+        assert_eq!(looks(TERMINAL, Color::Never), [false, false, true]);
     }
 
     #[test]
     fn a_dumb_terminal_and_ci_get_plain_lines() {
-        assert_eq!(manners(Place { dumb: true, ..TERMINAL }, Color::Auto), [false; 3]);
-        assert_eq!(manners(Place { ci: true, ..TERMINAL }, Color::Auto), [true, true, false]);
+        assert_eq!(looks(Place { dumb: true, ..TERMINAL }, Color::Auto), [false; 3]);
+        assert_eq!(looks(Place { escapes: false, ..TERMINAL }, Color::Auto), [false, false, true]);
+        assert_eq!(looks(Place { ci: true, ..TERMINAL }, Color::Auto), [true, true, false]);
+    }
+
+    #[test]
+    fn only_yes_is_yes() {
+        for yes in ["y\n", "YES\r\n", " yes "] {
+            assert!(is_yes(yes), "{yes:?}");
+        }
+        for no in ["", "\n", "n", "ja", "yess", "y y"] {
+            assert!(!is_yes(no), "{no:?}");
+        }
     }
 }

@@ -1,6 +1,6 @@
-//! The guide to the command line, `docs/command-line.md`, and this crate's README: every command at a prompt runs, in its
-//! order, and prints what is shown.
-#![cfg(unix)]
+//! Runs every command of `docs/command-line.md` and of this crate's README, in order, and compares its output with the
+//! output that is shown.
+#![cfg(all(unix, feature = "sessions"))]
 
 #[path = "../../tests/it/guides/page.rs"]
 mod page;
@@ -25,7 +25,7 @@ fn every_command_of_the_readme_does_what_it_shows() {
     follow_all("README.md");
 }
 
-/// A reader who has a suspended cluster `ci`, and follows a page to its end.
+/// Follows a page to its end, as a reader who has a suspended cluster `ci`.
 fn follow_all(page: &str) {
     let cluster = ClusterOptions::suspended("ci").with("product", "cr1").unwrap();
     let options = Options::default().cluster(cluster).operation_time(Duration::from_millis(50));
@@ -37,12 +37,12 @@ fn follow_all(page: &str) {
     assert!(simulator.cloud().cluster("ci").suspended);
 }
 
-/// Runs a command as a shell of the page's reader would.
+/// Runs a command as the shell of the reader would.
 fn follow(step: &Step, simulator: &Simulator, home: &Path) {
     let programs = PathBuf::from(env!("CARGO_BIN_EXE_cargo-cratedb")).parent().unwrap().display().to_string();
     let mut shell = Command::new("sh");
     shell.args(["-c", &step.command]).current_dir(home).stdin(Stdio::null()).env_clear();
-    // Cargo itself has to be found, and what rustup knows of it.
+    // Cargo and the toolchains of rustup have to be found.
     for name in ["CARGO_HOME", "RUSTUP_HOME"] {
         let usual = std::env::home_dir().unwrap().join(if name == "CARGO_HOME" { ".cargo" } else { ".rustup" });
         shell.env(name, std::env::var_os(name).unwrap_or(usual.into()));

@@ -1,4 +1,4 @@
-//! A small application: readings of weather stations, kept in CrateDB. What matters are its tests, here and in `tests/`.
+//! A small application: readings of weather stations, stored in CrateDB. See its tests, here and in `tests/`.
 
 use serde::Deserialize;
 
@@ -14,11 +14,11 @@ pub const WARMEST: &str = "SELECT id, station, celsius FROM readings WHERE stati
 /// One row of the table.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 pub struct Reading {
-    /// Unique.
+    /// The primary key.
     pub id: i32,
-    /// Where it was measured.
+    /// The station that measured it.
     pub station: String,
-    /// Not every sensor works.
+    /// The temperature, or `None` if the sensor is broken.
     pub celsius: Option<f64>,
 }
 
@@ -28,7 +28,7 @@ mod tests {
 
     use super::*;
 
-    /// The application's own statements, against a real cluster.
+    /// Runs the application's own statements against a real cluster.
     #[cratedb_cluster]
     async fn the_warmest_reading_of_a_station_is_found(cluster: Cluster) -> Result<()> {
         cluster.execute(SCHEMA).await?;
@@ -41,13 +41,13 @@ mod tests {
         Ok(())
     }
 
-    /// The same without async: every call waits for its answer.
+    /// Does the same without async: every call waits for its answer.
     #[cratedb_cluster]
     fn a_broken_sensor_stores_null(cluster: blocking::Cluster) -> Result<()> {
         cluster.execute(SCHEMA)?;
         cluster.query(STORE).bind(1).bind("Oslo").bind(None::<f64>).execute()?;
 
-        // A query by primary key sees what was written at once; all others need `refresh`.
+        // A query by primary key sees a write at once; all other queries need `refresh`.
         let reading: Reading = cluster.query("SELECT * FROM readings WHERE id = ?").bind(1).fetch_one()?;
 
         assert_eq!(reading.celsius, None);

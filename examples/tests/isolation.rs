@@ -1,10 +1,10 @@
-//! Every test has a schema of its own on the cluster that all share.
+//! Every test has its own schema on the cluster that all tests share.
 
 use std::error::Error;
 
 use cratedb_test::{Cluster, FromCluster, Result, Session, blocking, cratedb_cluster};
 
-/// Whatever implements `FromCluster` can be a parameter of a test.
+/// Any type that implements `FromCluster` can be a parameter of a test.
 struct Stock(Cluster);
 
 impl FromCluster for Stock {
@@ -25,7 +25,7 @@ impl Stock {
     }
 }
 
-/// This test and the next run at the same time, with a table of the same name.
+/// This test and the next one run at the same time, with a table of the same name.
 #[cratedb_cluster]
 async fn one_test_sees_its_own_rows(stock: Stock) -> Result<()> {
     stock.put("nail", 100).await?;
@@ -47,7 +47,7 @@ async fn parameters_of_one_test_share_its_schema(a: Cluster, b: blocking::Cluste
     Ok(())
 }
 
-/// A second cluster handle with a schema of its own, for what has to be kept apart within one test.
+/// A second handle has its own schema, for tables that have to be kept apart within one test.
 #[cratedb_cluster]
 async fn a_test_can_have_two_schemas(ours: Cluster) -> Result<()> {
     let theirs = Session::current().await?.cluster("the other tenant").await?;
@@ -64,8 +64,8 @@ async fn a_test_can_have_two_schemas(ours: Cluster) -> Result<()> {
     Ok(())
 }
 
-/// Some things belong to the cluster and not to a schema. An exclusive test has the whole cluster to itself: no other
-/// test of this run, or of any other run that shares the keeper, is running now.
+/// Some objects belong to the cluster and not to a schema. An exclusive test has the whole cluster to itself: no other
+/// test of this run, or of any other run that shares the keeper, runs at the same time.
 #[cratedb_cluster(exclusive)]
 async fn an_exclusive_test_is_alone_on_the_cluster(cluster: Cluster) -> Result<()> {
     let nodes: i64 = cluster.query("SELECT count(*) FROM sys.nodes").scalar().await?;

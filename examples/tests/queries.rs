@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 const READINGS: &str = "CREATE TABLE readings (id INT PRIMARY KEY, value DOUBLE)";
 
-/// Rows are read into tuples by position.
+/// Reads rows into tuples by position.
 #[cratedb_cluster]
 async fn inserts_are_visible_after_refresh(cluster: Cluster) -> Result<()> {
     cluster.execute(READINGS).await?;
@@ -18,7 +18,7 @@ async fn inserts_are_visible_after_refresh(cluster: Cluster) -> Result<()> {
     Ok(())
 }
 
-/// … and into structs by column name. Every CrateDB has this table of mountains.
+/// Reads rows into structs by column name. Every CrateDB has this table of mountains.
 #[cratedb_cluster]
 async fn the_highest_summit_is_mont_blanc(cluster: Cluster) -> Result<()> {
     #[derive(Debug, Deserialize)]
@@ -35,7 +35,7 @@ async fn the_highest_summit_is_mont_blanc(cluster: Cluster) -> Result<()> {
     Ok(())
 }
 
-/// Many rows in one request; the answer says how many rows each of them affected.
+/// Sends many rows in one request. The answer says how many rows each of them affected.
 #[cratedb_cluster]
 async fn a_thousand_rows_go_in_one_request(cluster: Cluster) -> Result<()> {
     cluster.execute(READINGS).await?;

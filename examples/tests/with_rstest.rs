@@ -1,12 +1,12 @@
-//! rstest: the cluster as a fixture, cases, and fixtures that build on it.
+//! The cluster as an rstest fixture: cases, and fixtures that build on it.
 //!
-//! `#[cratedb_test::test]` is the same attribute as `#[cratedb_cluster]`, under a name that rstest takes for a test's.
+//! `#[cratedb_test::test]` is the same attribute as `#[cratedb_cluster]`, under a name that rstest accepts for tests.
 
 use cratedb_test::fixture::{blocking_cluster, cluster};
 use cratedb_test::{Cluster, Result, blocking};
 use rstest::{fixture, rstest};
 
-/// Each case is a test with a schema of its own.
+/// Each case is a test with its own schema.
 #[rstest]
 #[case::a_number(7, "7")]
 #[case::a_negative_number(-1, "-1")]
@@ -35,7 +35,7 @@ fn open_orders_are_counted(#[with(10)] orders: blocking::Cluster) -> Result<()> 
     Ok(())
 }
 
-/// Without our attribute the fixture alone gives the test its schema.
+/// Without the attribute of this crate, the fixture alone gives the test its schema.
 #[rstest]
 fn a_plain_rstest_has_a_cluster_too(orders: blocking::Cluster) {
     let all: i64 = orders.query("SELECT count(*) FROM orders").scalar().unwrap();

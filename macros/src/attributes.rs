@@ -1,11 +1,11 @@
-//! What the other attributes of the function mean for the test.
+//! The other attributes of the function, and what they mean for the test.
 
 use syn::{Attribute, Meta, Path};
 
-/// Who registers the test and who runs its body.
+/// The attribute that registers the test and runs its body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Registration {
-    /// Nobody else: the expansion adds `#[test]`.
+    /// No other attribute: the expansion adds `#[test]`.
     Ours,
     /// A plain `#[test]` below, or one that behaves like it: `#[test_log::test]`.
     Plain,
@@ -13,7 +13,7 @@ pub(crate) enum Registration {
     Runtime,
 }
 
-/// Reads from the attributes below ours how the test is registered.
+/// Returns how the attributes below ours register the test.
 pub(crate) fn registration(attributes: &[Attribute]) -> Registration {
     let mut registration = Registration::Ours;
     for attribute in attributes.iter().filter(|attribute| is_test(attribute)) {
@@ -25,7 +25,7 @@ pub(crate) fn registration(attributes: &[Attribute]) -> Registration {
     registration
 }
 
-/// Whether the path is `test` or ends in `::test`.
+/// Returns whether the path is `test` or ends in `::test`.
 pub(crate) fn is_test(attribute: &Attribute) -> bool {
     ends_in(attribute, &["test"])
 }
@@ -35,7 +35,7 @@ fn is_runtime(attribute: &Attribute) -> bool {
     if path.get_ident().is_some() || path.segments.iter().any(|segment| segment.ident == "prelude") {
         return false;
     }
-    // `#[test_log::test]` is a plain test, `#[test_log::test(tokio::test)]` is what its argument is.
+    // `#[test_log::test]` is a plain test. `#[test_log::test(tokio::test)]` is of the kind of its argument.
     match &attribute.meta {
         Meta::List(list) if path.segments[0].ident == "test_log" => {
             list.parse_args::<Path>().is_ok_and(|path| path.segments.len() > 1)
@@ -44,12 +44,12 @@ fn is_runtime(attribute: &Attribute) -> bool {
     }
 }
 
-/// Whether the function is marked `#[should_panic]`.
+/// Returns whether the function is marked `#[should_panic]`.
 pub(crate) fn should_panic(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| attribute.path().is_ident("should_panic"))
 }
 
-/// Whether the last segment of the attribute's path is one of `names`.
+/// Returns whether the last segment of the attribute's path is one of `names`.
 pub(crate) fn ends_in(attribute: &Attribute, names: &[&str]) -> bool {
     let last = attribute.path().segments.last();
     last.is_some_and(|segment| names.iter().any(|name| segment.ident == name))

@@ -1,4 +1,4 @@
-//! What a test can't be or have, one rule a function, each mistake on the token at fault.
+//! The rules for tests, one in each function. Each mistake is reported on the token at fault.
 
 use quote::ToTokens;
 use syn::spanned::Spanned;
@@ -10,14 +10,14 @@ use crate::function::Function;
 use crate::options::Options;
 use crate::returns::{Returns, find_impl};
 
-/// Attributes of rstest and test_case that make parameters go away; they must be expanded before ours.
+/// Attributes of rstest and test_case that remove parameters, so they must be expanded before ours.
 const ABOVE_OURS: [&str; 4] = ["rstest", "rstest_parametrize", "test_case", "test_matrix"];
 
 /// Attributes that mean something only below `#[rstest]`.
 const OF_RSTEST: [&str; 11] =
     ["case", "values", "values_with", "with", "from", "future", "files", "default", "by_ref", "notrace", "once"];
 
-/// All rules, in the order of the source.
+/// Applies all rules, in the order of the source.
 pub(crate) fn all(function: &Function, options: &Options, errors: &mut Errors) {
     order_of_attributes(function, errors);
     given_twice(function, options, errors);
@@ -41,7 +41,7 @@ fn order_of_attributes(function: &Function, errors: &mut Errors) {
     }
 }
 
-/// One mistake however many attributes and parameters show it: the first of them is named.
+/// Reports one mistake for all attributes and parameters that need rstest, on the first of them.
 fn rstest_is_missing(function: &Function, errors: &mut Errors) {
     let inputs = function.signature.inputs.iter();
     let of_parameters = inputs.flat_map(|input| match input {
@@ -96,7 +96,7 @@ fn generics(function: &Function, errors: &mut Errors) {
     let generics = &function.signature.generics;
     // rstest 0.25 writes `fn name<>()`.
     if !generics.params.is_empty() {
-        errors.on(generics, "a test is not generic: nobody says which types it runs with; accepted: `fn name(…)`");
+        errors.on(generics, "a test is not generic: nothing chooses its types; accepted: `fn name(…)`");
     }
     if let Some(clause) = &generics.where_clause {
         errors.on(clause, "a test has no `where` clause; accepted: `fn name(…) -> … { … }`");
@@ -125,7 +125,7 @@ fn parameters(function: &Function, errors: &mut Errors) {
     }
 }
 
-/// rustc wants it so, and says it without naming a place that the user wrote.
+/// Applies a rule of rustc, whose own error names no place that the user wrote.
 fn should_panic_returns_nothing(function: &Function, errors: &mut Errors) {
     let ReturnType::Type(_, ty) = &function.signature.output else { return };
     let nothing = matches!(Returns::new(&function.signature.output), Returns::Nothing | Returns::Never);

@@ -1,4 +1,4 @@
-//! All mistakes of one attribute, gathered so that its user sees them together.
+//! The mistakes of one attribute, collected so that the user sees all of them at once.
 
 use std::fmt::Display;
 
@@ -10,7 +10,7 @@ use quote::ToTokens;
 pub(crate) struct Errors(Vec<syn::Error>);
 
 impl Errors {
-    /// Adds a mistake that all of `tokens` make.
+    /// Adds a mistake on all of `tokens`.
     pub(crate) fn on(&mut self, tokens: impl ToTokens, message: impl Display) {
         self.0.push(syn::Error::new_spanned(tokens, message));
     }
@@ -20,7 +20,7 @@ impl Errors {
         self.0.push(syn::Error::new(span, message));
     }
 
-    /// Adds what a parser of `syn` found.
+    /// Adds an error of a parser of `syn`.
     pub(crate) fn add(&mut self, error: syn::Error) {
         self.0.push(error);
     }
@@ -29,12 +29,12 @@ impl Errors {
         self.0.is_empty()
     }
 
-    /// One `compile_error!` for each mistake.
+    /// Returns one `compile_error!` for each mistake.
     pub(crate) fn into_compile_errors(self) -> TokenStream {
         self.0.iter().map(syn::Error::to_compile_error).collect()
     }
 
-    /// The texts alone.
+    /// Returns the messages.
     #[cfg(test)]
     pub(crate) fn texts(&self) -> Vec<String> {
         self.0.iter().map(ToString::to_string).collect()

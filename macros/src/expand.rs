@@ -1,7 +1,7 @@
-//! Expands a function without mistakes to a `#[test]` that keeps the user's function whole inside.
+//! The expansion of a test without mistakes: a `#[test]` with the user's whole function inside.
 //!
-//! The expansion uses no name that the user could have: every path is absolute, every variable begins with
-//! `__cratedb_test`, and the only items are the user's own function and its tests.
+//! The expansion uses no name that the user could have. Every path is absolute, its bindings begin with
+//! `__cratedb_test`, and its only items are the user's function and its tests.
 
 use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
@@ -14,7 +14,7 @@ use crate::options::{KeepSchema, Options};
 use crate::parameter::Parameter;
 use crate::returns::Returns;
 
-/// Expands a function in which `check` found no mistake.
+/// Expands a function that `check` accepted.
 pub(crate) fn test(function: &Function, options: &Options) -> TokenStream {
     let name = &function.signature.ident;
     if options.versions.is_empty() {
@@ -30,11 +30,11 @@ pub(crate) fn test(function: &Function, options: &Options) -> TokenStream {
     quote!(#kept #(#tests)*)
 }
 
-/// One test of those that a function becomes.
+/// One of the tests that a function becomes.
 struct Variant<'a> {
     name: Ident,
     version: Option<&'a str>,
-    /// The user's function, unless it stands beside the test.
+    /// The user's function, unless it is beside the test.
     inner: Option<TokenStream>,
 }
 
@@ -52,7 +52,7 @@ fn registered(function: &Function, variant: &Variant<'_>, options: &Options) -> 
         _ => Some(&signature.output),
     };
     let Variant { name, inner, .. } = variant;
-    // The lint that `expect` expects is in the function itself.
+    // `expect` belongs to the function, where the lint fires.
     let attributes = attributes.iter().filter(|attribute| inner.is_some() || !ends_in(attribute, &["expect"]));
     let last_step = last_step(&options.krate(), panics, run(function, variant, options, runner));
     quote! {
@@ -65,17 +65,17 @@ fn registered(function: &Function, variant: &Variant<'_>, options: &Options) -> 
     }
 }
 
-/// Attributes that belong to the function and not to the test.
+/// Attributes that apply to the function rather than to the test.
 const OF_THE_FUNCTION: [&str; 7] = ["cfg", "doc", "allow", "warn", "deny", "forbid", "expect"];
 
-/// Selects the function of `private` that runs the test.
+/// The function of `private` that runs the test.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Runner {
     /// A sync test.
     Sync,
     /// An async test, on a runtime that is made for it.
     Async,
-    /// An async test, on the runtime of an attribute that stands below ours.
+    /// An async test, on the runtime of an attribute below ours.
     Awaited,
 }
 
@@ -93,18 +93,18 @@ impl Runner {
     }
 }
 
-/// Returns the user's function as it was written, but for its attributes, which stay outside.
+/// Returns the user's function as it was written, without its attributes, which stay outside.
 fn inner_function(function: &Function) -> TokenStream {
     let Function { signature, body, .. } = function;
     quote! {
-        // The user may like these lints; a test takes its parameters as the harness makes them.
+        // The user may have turned on these lints, but a test takes its parameters as the harness makes them.
         #[allow(clippy::needless_pass_by_value, clippy::unused_async)]
         #signature #body
     }
 }
 
-/// Returns the user's function as an item beside the tests that call it, under its own name and with the attributes that
-/// compilers and readers look for. It exists where tests are compiled.
+/// Returns the user's function for a place beside the tests that call it, with the attributes that compilers and
+/// readers look for. It exists only where tests are compiled.
 fn kept_function(function: &Function) -> TokenStream {
     let Function { attributes, visibility, signature, body } = function;
     let attributes = attributes.iter().filter(|attribute| ends_in(attribute, &OF_THE_FUNCTION));
@@ -116,7 +116,8 @@ fn kept_function(function: &Function) -> TokenStream {
     }
 }
 
-/// Returns the last step. A harness error is a value until here: as a panic, `#[should_panic]` would take it for success.
+/// Turns a harness error, which is a value until here, into a failure. `#[should_panic]` would take a panic for
+/// success.
 fn last_step(krate: &TokenStream, panics: bool, outcome: TokenStream) -> TokenStream {
     if panics {
         quote_spanned!(Span::mixed_site()=> #krate::private::report(#outcome);)
@@ -139,8 +140,8 @@ fn run(function: &Function, variant: &Variant<'_>, options: &Options, runner: Ru
     }
 }
 
-/// Returns the description of the test, with the facts that only the user's crate knows of itself. Usual values are left
-/// out.
+/// Returns the facts about the test that the harness needs, some of which only the user's crate knows. Those that have
+/// their usual value are left out.
 fn description(function: &Function, variant: &Variant<'_>, options: &Options) -> TokenStream {
     let (krate, span) = (options.krate(), Span::mixed_site());
     let name = variant.name.unraw().to_string();
@@ -200,7 +201,7 @@ fn body(function: &Function, options: &Options, runner: Runner) -> TokenStream {
     let setup = set_up(options, &context, runner);
     let name = &function.signature.ident;
     let call = quote_spanned!(span=> #name(#(#arguments),*) #awaited);
-    // Code after a call that never returns would be unreachable, and rustc would say so to the user.
+    // Code after a call that never returns would be unreachable, and rustc would warn the user about it.
     let (value, result) = match Returns::new(&function.signature.output) {
         Returns::Never => (quote_spanned!(span=> ()), call),
         _ => (quote_spanned!(span=> _), quote_spanned!(span=> #krate::private::TestResult::Ok(#call))),
@@ -214,7 +215,7 @@ fn body(function: &Function, options: &Options, runner: Runner) -> TokenStream {
     }
 }
 
-/// Returns the calls that set up the schema, in this order: the setup, statements, rows.
+/// Returns the calls that set up the schema: first the setup function, then statements, then rows.
 fn set_up(options: &Options, context: &Ident, runner: Runner) -> TokenStream {
     let krate = &options.krate();
     let call = |name: &str, span: Span, arguments: TokenStream| {
@@ -227,7 +228,7 @@ fn set_up(options: &Options, context: &Ident, runner: Runner) -> TokenStream {
         Runner::Awaited => ("setup_awaited", "seed"),
     };
     let set_up = options.setup.as_ref().map(|path| {
-        // On the path, which is at fault if it is no setup.
+        // Its tokens lie on the path, which is at fault if it names no setup function.
         call(setup, Span::mixed_site().located_at(path.span()), path.to_token_stream())
     });
     let mut files = options.sql.iter().chain(&options.data).map(|file| file.seed(krate)).peekable();
@@ -238,7 +239,7 @@ fn set_up(options: &Options, context: &Ident, runner: Runner) -> TokenStream {
     quote!(#set_up #seeded)
 }
 
-/// Returns the closure that tells whether a value means failure, without taking it.
+/// Returns the closure that recognises a value that means failure, without consuming it.
 fn failed(function: &Function, krate: &TokenStream) -> TokenStream {
     let span = Span::mixed_site();
     match Returns::new(&function.signature.output) {

@@ -1,4 +1,4 @@
-//! What is left of an item whose attribute can't be expanded: the errors, and enough to cause no others.
+//! The expansion of an item with mistakes: the errors, and enough of the item to cause no others.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -8,13 +8,13 @@ use crate::attributes::ends_in;
 use crate::errors::Errors;
 use crate::function::Function;
 
-/// Something that is no function stays as it is.
+/// Keeps an item that is not a function as it is.
 pub(crate) fn item(item: &TokenStream, errors: Errors) -> TokenStream {
     let errors = errors.into_compile_errors();
     quote!(#item #errors)
 }
 
-/// The user's function stays, so that its body is checked and what it uses is used, but it is no test any more.
+/// Keeps the user's function, so that rustc checks its body and sees what it uses, but not as a test.
 pub(crate) fn function(function: &Function, errors: Errors) -> TokenStream {
     let Function { attributes, visibility, signature, body } = function;
     let attributes = attributes.iter().filter(|attribute| is_harmless(attribute));
@@ -28,13 +28,13 @@ pub(crate) fn function(function: &Function, errors: Errors) -> TokenStream {
     }
 }
 
-/// Whether an attribute can stay on a function that is no test any more.
+/// Returns whether an attribute can stay on a function that is no longer a test.
 fn is_harmless(attribute: &Attribute) -> bool {
     ends_in(attribute, &["cfg", "doc", "allow", "warn", "deny"])
 }
 
-/// Without the attributes of parameters, which others would have taken away, and without the qualifiers for which rustc
-/// has rules of its own, which it would report on top of ours.
+/// Removes the attributes of parameters, which other macros would have removed, and the qualifiers for which rustc has
+/// rules of its own, since it would report them in addition to ours.
 fn tolerable(signature: &Signature) -> Signature {
     let mut signature = Signature { constness: None, abi: None, ..signature.clone() };
     for input in &mut signature.inputs {

@@ -1,4 +1,4 @@
-//! The annotated function: its attributes and signature parsed, its body kept as it was written.
+//! The annotated function, with its attributes and signature parsed and its body kept as it was written.
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use quote::ToTokens;
@@ -9,7 +9,7 @@ use crate::errors::Errors;
 
 /// A function as far as this macro needs to understand it.
 ///
-/// The body is not parsed: in a half-typed one rustc finds the mistakes, and says so once.
+/// The body is not parsed. In a half-typed one, rustc finds the mistakes and reports them once.
 pub(crate) struct Function {
     pub(crate) attributes: Vec<Attribute>,
     pub(crate) visibility: Visibility,
@@ -18,7 +18,7 @@ pub(crate) struct Function {
 }
 
 impl Function {
-    /// Reads the annotated item. Nothing comes back, and an error is added, if it is no function.
+    /// Parses the annotated item. If it is not a function, it adds an error and returns nothing.
     pub(crate) fn parse(item: &TokenStream, errors: &mut Errors) -> Option<Self> {
         let item = ungrouped(item.clone());
         if let Err(error) = expect_function.parse2(item.clone()) {
@@ -51,7 +51,7 @@ impl Parse for Function {
     }
 }
 
-/// Tells functions from other items by the words before `fn`, and reads to the end.
+/// Tells functions from other items by the words before `fn`. Reads to the end.
 fn expect_function(input: ParseStream<'_>) -> syn::Result<()> {
     input.call(Attribute::parse_outer)?;
     input.parse::<Visibility>()?;
@@ -73,7 +73,7 @@ fn expect_function(input: ParseStream<'_>) -> syn::Result<()> {
     }
 }
 
-/// Takes away invisible delimiters around the whole, which `macro_rules!` puts around `$item:item` and `$body:block`.
+/// Removes invisible delimiters around the whole, which `macro_rules!` puts around `$item:item` and `$body:block`.
 fn ungrouped(tokens: TokenStream) -> TokenStream {
     let mut trees = tokens.clone().into_iter();
     match (trees.next(), trees.next()) {

@@ -1,7 +1,7 @@
 //! The attribute macro of `cratedb-test`.
 //!
-//! parse (`options`, `function`) → check (`check`) → expand (`expand`), or, when something is wrong, the errors and a
-//! stand-in for the user's function (`fallback`).
+//! It parses (`options`, `function`), checks (`check`) and expands (`expand`). If there are mistakes, the expansion is
+//! the errors and a stand-in for the user's function (`fallback`).
 
 use proc_macro2::TokenStream;
 
@@ -28,13 +28,13 @@ pub fn cratedb_cluster(arguments: proc_macro::TokenStream, item: proc_macro::Tok
     attribute(arguments.into(), item.into()).into()
 }
 
-/// The same as `#[cratedb_cluster]`, under a name that `#[rstest]` takes for a test attribute.
+/// The same as `#[cratedb_cluster]`, under a name that `#[rstest]` recognises as a test attribute.
 #[proc_macro_attribute]
 pub fn test(arguments: proc_macro::TokenStream, item: proc_macro::TokenStream) -> proc_macro::TokenStream {
     attribute(arguments.into(), item.into()).into()
 }
 
-/// What both names of the attribute do.
+/// Expands the attribute under either of its names.
 fn attribute(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let options = Options::parse(arguments, &mut errors);

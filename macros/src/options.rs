@@ -21,34 +21,34 @@ const KEEP_SCHEMA: &str = "`keep_schema = \"always\"`, `\"never\"` or `\"on-fail
 const SETUP: &str = "`setup = path::to::function`";
 const CRATE: &str = "`crate = path::to::cratedb_test`";
 
-/// All names.
+/// The names of all arguments.
 const KNOWN: [&str; 10] =
     ["exclusive", "version", "versions", "nodes", "migrations", "setup", "sql", "data", "keep_schema", "crate"];
 
-/// What stands in the parentheses of the attribute.
+/// The arguments in the parentheses of the attribute.
 #[derive(Default)]
 pub(crate) struct Options {
-    /// The test wants to be alone on the cluster.
+    /// The test has to be alone on the cluster.
     pub(crate) exclusive: bool,
-    /// Which version of CrateDB the cluster has to be of, as in `6.4` or `6.4.3`.
+    /// The version of CrateDB that the cluster has to have, such as `6.4` or `6.4.3`.
     pub(crate) version: Option<String>,
-    /// One test for each of them; if there is any, `version` is none.
+    /// The versions with a test for each. If there are any, `version` is none.
     pub(crate) versions: Vec<String>,
-    /// How many nodes the cluster has to have.
+    /// The number of nodes that the cluster has to have.
     pub(crate) nodes: Option<u32>,
-    /// What makes the tables.
+    /// The migrations that make the tables.
     pub(crate) migrations: Option<Migrations>,
-    /// What is done next.
+    /// The set-up function, which runs after the migrations.
     pub(crate) setup: Option<Path>,
-    /// Statements that are executed before the test.
+    /// Files of statements that are executed before the test.
     pub(crate) sql: Vec<File>,
-    /// Rows that are inserted after them.
+    /// Files of rows that are inserted after the statements.
     pub(crate) data: Vec<File>,
-    /// When the schema outlives the test; the session decides if it is not said.
+    /// When the schema outlives the test. If it is none, the session decides.
     pub(crate) keep_schema: Option<KeepSchema>,
-    /// Under which path the user's crate knows `cratedb_test`.
+    /// The path under which the user's crate knows `cratedb_test`.
     krate: Option<Path>,
-    /// Names met so far, to find those given twice.
+    /// The names met so far, to find those that are given twice.
     met: Vec<String>,
 }
 
@@ -61,7 +61,7 @@ pub(crate) enum KeepSchema {
 }
 
 impl Options {
-    /// Reads all arguments. What is wrong with one does not hide what is wrong with the next.
+    /// Parses all arguments. A mistake in one does not hide a mistake in the next.
     pub(crate) fn parse(arguments: TokenStream, errors: &mut Errors) -> Self {
         let mut options = Self::default();
         for part in split_at_commas(arguments, errors) {
@@ -69,7 +69,7 @@ impl Options {
                 options.part(input, errors);
                 Ok(())
             };
-            // `part` always reads its input to the end, so that `parse2` has nothing to add.
+            // `part` always reads its input to the end, so `parse2` has nothing to add.
             if let Err(error) = parser.parse2(part) {
                 errors.add(error);
             }
@@ -77,12 +77,12 @@ impl Options {
         options
     }
 
-    /// The path that stands before `::private` in the expansion.
+    /// Returns the path before `::private` in the expansion.
     pub(crate) fn krate(&self) -> TokenStream {
         self.krate.as_ref().map_or_else(|| quote!(::cratedb_test), Path::to_token_stream)
     }
 
-    /// What stands between two commas: one argument, or several where a comma was forgotten.
+    /// Parses the part between two commas: one argument, or several where a comma was forgotten.
     fn part(&mut self, input: ParseStream<'_>, errors: &mut Errors) {
         loop {
             let read = self.argument(input, errors);
@@ -111,7 +111,7 @@ impl Options {
         } else {
             self.excluded(&name, errors);
         }
-        // Also if its value is wrong: that it is given twice is a mistake of its own.
+        // Even if its value is wrong, since giving it twice is a mistake of its own.
         self.met.push(text.clone());
         match text.as_str() {
             "exclusive" => self.exclusive(input)?,
@@ -148,7 +148,7 @@ impl Options {
             "never" => Some(KeepSchema::Never),
             "on-failure" => Some(KeepSchema::OnFailure),
             other => {
-                let message = format!("`keep_schema` knows no {other:?}; accepted: {KEEP_SCHEMA}");
+                let message = format!("`keep_schema` can't be {other:?}; accepted: {KEEP_SCHEMA}");
                 return Err(syn::Error::new_spanned(value, message));
             }
         };
@@ -156,7 +156,7 @@ impl Options {
     }
 }
 
-/// The value of an argument that is a path.
+/// Parses the value of an argument that is a path.
 fn path(name: &Ident, accepted: &str, input: ParseStream<'_>) -> syn::Result<Path> {
     expect_value(name, accepted, input)?;
     if input.peek(LitStr) {

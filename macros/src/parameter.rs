@@ -1,4 +1,4 @@
-//! One parameter of a test: what is made for it, and how it is handed over.
+//! A parameter of a test: the value that is made for it, and how the function takes it.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote_spanned};
@@ -7,7 +7,7 @@ use syn::{FnArg, Pat, PatType, Type};
 
 use crate::expand::Runner;
 
-/// How the function takes what was made.
+/// The way in which the function takes the value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Taken {
     Value,
@@ -24,7 +24,7 @@ pub(crate) struct Parameter<'a> {
 }
 
 impl<'a> Parameter<'a> {
-    /// Nothing for `self`, which was refused before.
+    /// Returns nothing for `self`, which `check` refuses.
     pub(crate) fn new(index: usize, argument: &'a FnArg) -> Option<Self> {
         let FnArg::Typed(declared) = argument else { return None };
         let (made, taken) = match visible(&declared.ty) {
@@ -35,12 +35,12 @@ impl<'a> Parameter<'a> {
         Some(Self { index, declared, made, taken })
     }
 
-    /// `let … = extract::<T>(…)…?;`
+    /// Returns `let … = extract::<T>(…)…?;`.
     pub(crate) fn extraction(&self, krate: &TokenStream, context: &Ident, runner: Runner) -> TokenStream {
         let (span, made, name) = (self.span(), self.made, self.name());
         let variable = self.variable();
         let mutability = (self.taken == Taken::Exclusive).then(|| quote_spanned!(span=> mut));
-        // Every token lies on the type, else rustc reports one bad parameter three times, on three places.
+        // Every token lies on the type. Otherwise rustc reports one bad parameter three times, in three places.
         let (extract, awaited) = match runner {
             Runner::Sync => (quote_spanned!(span=> extract_sync), None),
             Runner::Async => (quote_spanned!(span=> extract), Some(quote_spanned!(span=> .await))),
@@ -51,7 +51,7 @@ impl<'a> Parameter<'a> {
         }
     }
 
-    /// What stands in the call of the user's function.
+    /// Returns the argument in the call of the user's function.
     pub(crate) fn handed_over(&self) -> TokenStream {
         let (span, variable) = (self.span(), self.variable());
         match self.taken {
@@ -61,7 +61,7 @@ impl<'a> Parameter<'a> {
         }
     }
 
-    /// A name that no constant or function of the user can have: those are not hygienic.
+    /// Returns a name that no constant or function of the user can have, since those are not hygienic.
     fn variable(&self) -> Ident {
         format_ident!("__cratedb_test_argument_{}", self.index, span = self.span())
     }
@@ -70,7 +70,7 @@ impl<'a> Parameter<'a> {
         Span::mixed_site().located_at(self.declared.ty.span())
     }
 
-    /// How error messages call the parameter.
+    /// Returns the parameter's name in error messages.
     fn name(&self) -> String {
         match &*self.declared.pat {
             Pat::Ident(pattern) => pattern.ident.to_string(),
@@ -79,7 +79,7 @@ impl<'a> Parameter<'a> {
     }
 }
 
-/// The type without parentheses and without the invisible delimiters of `macro_rules!`.
+/// Returns the type without parentheses and without the invisible delimiters of `macro_rules!`.
 pub(crate) fn visible(ty: &Type) -> &Type {
     match ty {
         Type::Group(group) => visible(&group.elem),

@@ -1,4 +1,4 @@
-//! What a test returns, as far as the expansion differs by it.
+//! The return type of a test, as far as the expansion depends on it.
 
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::ToTokens;
@@ -8,9 +8,9 @@ use crate::parameter::visible;
 
 /// The kinds of return type.
 pub(crate) enum Returns<'a> {
-    /// `()`, written or not.
+    /// The type `()`, written or not.
     Nothing,
-    /// `!`
+    /// The type `!`.
     Never,
     /// A type that can be written a second time.
     Named(&'a Type),
@@ -30,7 +30,7 @@ impl<'a> Returns<'a> {
     }
 }
 
-/// The first `impl` in a type.
+/// Returns the first `impl` in a type.
 pub(crate) fn find_impl(tokens: TokenStream) -> Option<Ident> {
     tokens.into_iter().find_map(|token| match token {
         TokenTree::Ident(word) if word == "impl" => Some(word),

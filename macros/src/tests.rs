@@ -1,4 +1,4 @@
-//! Golden expansions, and the text and number of the mistakes.
+//! Golden expansions, and the texts of all mistakes.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -6,13 +6,13 @@ use quote::quote;
 // No glob: it would make `#[test]` ambiguous.
 use super::{Errors, Function, Options, attribute, check};
 
-/// The expansion as rustfmt would like it.
+/// Returns the formatted expansion.
 fn expansion(arguments: TokenStream, item: TokenStream) -> String {
     let tokens = attribute(arguments, item);
     prettyplease::unparse(&syn::parse2(tokens).expect("the expansion is a list of items"))
 }
 
-/// The mistakes in one attribute and its function.
+/// Returns the mistakes in one attribute and its function.
 fn mistakes(arguments: TokenStream, item: TokenStream) -> Vec<String> {
     let mut errors = Errors::default();
     let options = Options::parse(arguments, &mut errors);
@@ -22,7 +22,7 @@ fn mistakes(arguments: TokenStream, item: TokenStream) -> Vec<String> {
     errors.texts()
 }
 
-/// Names a golden file and compares.
+/// Compares an expansion with a golden file.
 macro_rules! golden {
     ($name:ident, [$($arguments:tt)*] $($item:tt)*) => {
         #[test]
@@ -92,7 +92,7 @@ fn what_is_no_version_is_refused() {
     );
     for text in ["", "6", "6.", "6.4.", "6.4.3.1", "6.04", "+6.4", "latest", "6.4.3-nightly", "6,4", " 6.4"] {
         let found = mistakes(quote!(version = #text), item.clone());
-        assert!(found.len() == 1 && found[0].starts_with(&format!("{text:?} is no version")), "{text}: {found:?}");
+        assert!(found.len() == 1 && found[0].starts_with(&format!("{text:?} is not a version")), "{text}: {found:?}");
     }
     for text in ["5.10", "6.4.3", "10.0"] {
         assert_eq!(mistakes(quote!(version = #text), item.clone()), [""; 0]);

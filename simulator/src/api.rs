@@ -1,40 +1,39 @@
-//! The control plane over HTTP: who may ask, and what becomes of the answer.
+//! The control plane over HTTP: authentication, and the way from a request to its answer.
 
 pub(crate) mod control;
-mod login;
 mod routes;
-mod storage;
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use hyper::header::{AUTHORIZATION, CACHE_CONTROL, COOKIE};
+use hyper::header::{CACHE_CONTROL, COOKIE};
 use serde_json::Value;
-use tokio::net::TcpListener;
 
-use crate::http::{Exchange, Plane, Recorded, Reply};
+use crate::cloud::Cloud;
+use crate::gateway;
+use crate::http::{Exchange, Plane, Recorded, Reply, parse_query};
 use crate::jwt::Expected;
-use crate::shared::Shared;
-use crate::state::access::{Credentials, Pass};
-use crate::state::{Answer, Call, Pace};
+use crate::options::Options;
+use crate::state::access::{Configured, Credentials, Pass};
+use crate::state::{ApiAnswer, ApiCall, Pace};
+use crate::store::Store;
 use routes::{Route, route};
 
 const PREFIX: &str = "/api/v2/";
 /// Everything below is for tests: no credentials, no record, no faults.
 const CONTROL: &str = "/_simulator";
-/// Files are read and written here by whoever knows their address.
+/// Files are read and written here with a signed address.
 const STORAGE: &str = "/_storage/";
 const LOGIN: &str = "/oauth2/";
 /// The bare form, without lists after it: CrateDB caches the keys only then.
 const KEYS_LIFETIME: &str = "max-age=300";
-/// How long the answer to a new job waits for it where operations take no time: clients poll every ten seconds.
+/// Time that the answer to a new job waits for the job if operations take no time. Clients poll every ten seconds only.
 const JOB_PATIENCE: Duration = Duration::from_secs(3);
 
 /// The control plane of a simulator.
 pub(crate) struct Api {
-    shared: Arc<Shared>,
+    cloud: Cloud,
+    configured: Configured,
+    pace: Pace,
 }
 
 impl Plane for Api {
@@ -45,14 +44,14 @@ impl Plane for Api {
     async fn answer(&self, (): &mut (), exchange: &Exchange) -> Option<Reply> {
         let path = exchange.path.as_str();
         if let Some(rest) = path.strip_prefix(CONTROL) {
-            return Some(control::answer(&self.shared, exchange, rest));
+            return Some(control::answer(&self.cloud, exchange, rest));
         }
         if let Some(rest) = path.strip_prefix(STORAGE) {
-            return Some(storage::answer(&self.shared, exchange, rest));
+            return Some(answer_storage(self.store(), exchange, rest));
         }
-        // An endpoint that ends with a slash gives clients that join texts two of them.
+        // A client that joins the endpoint and a path may send two slashes.
         if let Some(rest) = path.trim_start_matches('/').strip_prefix(&LOGIN[1..]) {
-            return Some(login::answer(&self.shared, exchange, rest));
+            return Some(answer_login(&self.cloud, exchange, rest));
         }
         Some(self.answer_api(exchange, path.strip_prefix(PREFIX).unwrap_or_default()).await)
     }
@@ -69,8 +68,17 @@ impl Plane for Api {
 }
 
 impl Api {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+    pub(crate) fn new(cloud: Cloud, options: &Options) -> Self {
+        let configured = Configured { key: options.api_key.clone(), secret: options.api_secret.clone() };
+        Self { cloud, configured, pace: options.pace }
+    }
+
+    fn store(&self) -> &Store {
+        self.cloud.store()
+    }
+
+    fn hide(&self, secret: &str) {
+        self.store().traffic.record.hide(secret);
     }
 
     async fn answer_api(&self, exchange: &Exchange, path: &str) -> Reply {
@@ -79,7 +87,7 @@ impl Api {
         match pass {
             Pass::Granted => self.granted(exchange, path).await,
             Pass::Renewed(token) => self.granted(exchange, path).await.with_cookie(&token),
-            // Not JSON: `ctk` expects the text its client makes of any other body.
+            // Not JSON: `ctk` expects the text that its client makes of any other body.
             Pass::Refused => Reply::new(401, "text/html; charset=utf-8", "<html><body>Unauthorized</body></html>"),
             Pass::Stale => Reply::redirect(&format!("/?rd={}", exchange.path)),
         }
@@ -92,9 +100,11 @@ impl Api {
             Route::Deploy(organization, body) => self.deploy(organization, body).await,
             Route::Token(cluster) => self.token(&cluster),
             Route::Refresh(body) => self.refresh(&body),
-            Route::Keys => json(&Answer::ok(self.shared.tokens.key_set())).with(CACHE_CONTROL, KEYS_LIFETIME),
-            Route::NotAllowed => json(&Answer::refused(405, "The method is not allowed for the requested URL.")),
-            Route::Unknown => json(&Answer::not_found()),
+            Route::Keys => {
+                json(&ApiAnswer::ok(self.cloud.gateways().tokens.key_set())).with(CACHE_CONTROL, KEYS_LIFETIME)
+            }
+            Route::NotAllowed => json(&ApiAnswer::refused(405, "The method is not allowed for the requested URL.")),
+            Route::Unknown => json(&ApiAnswer::not_found()),
         }
     }
 
@@ -102,22 +112,21 @@ impl Api {
         let credentials = credentials(exchange);
         match &credentials {
             Credentials::None => {}
-            Credentials::Basic { secret, .. } => self.shared.record.hide(secret),
-            Credentials::Session(token) => self.shared.record.hide(token),
+            Credentials::Basic { secret, .. } => self.hide(secret),
+            Credentials::Session(token) => self.hide(token),
         }
-        let configured = &self.shared.configured;
-        let pass = self.shared.quietly(|state, now| state.admit(now, &credentials, configured));
+        let pass = self.store().quietly(|state, now| state.admit(now, &credentials, &self.configured));
         if let Pass::Renewed(token) = &pass {
-            self.shared.record.hide(token);
+            self.hide(token);
         }
         pass
     }
 
-    async fn call(&self, call: Call) -> Reply {
-        let is_job = matches!(call, Call::CreateImportJob(..) | Call::CreateExportJob(..));
+    async fn call(&self, call: ApiCall) -> Reply {
+        let is_job = matches!(call, ApiCall::CreateImportJob(..) | ApiCall::CreateExportJob(..));
         let answer = match call.is_read() {
-            true => self.shared.ask(call),
-            false => self.shared.change(|state, now| state.on(now, call)),
+            true => self.store().ask(call),
+            false => self.store().change(|state, now| state.on(now, call)),
         };
         self.hide_secrets(&answer);
         if let Some(id) = answer.body.as_ref().filter(|_| is_job).and_then(|body| body["id"].as_str()) {
@@ -126,91 +135,79 @@ impl Api {
         json(&answer)
     }
 
-    /// What an answer tells once must not turn up in the record.
-    fn hide_secrets(&self, answer: &Answer) {
+    /// Hides the secrets of an answer from the record.
+    fn hide_secrets(&self, answer: &ApiAnswer) {
         let Some(body) = &answer.body else { return };
         if let Some(secret) = body["secret"].as_str() {
-            self.shared.record.hide(secret);
+            self.hide(secret);
         }
         for url in [&body["upload_url"], &body["download_url"]] {
             if let Some((_, signature)) = url.as_str().and_then(|url| url.split_once("signature=")) {
-                self.shared.record.hide(signature);
+                self.hide(signature);
             }
         }
     }
 
-    /// So that the first poll finds it over, as it does with operations.
+    /// Waits until a job is over, so that the first poll of the client finds it so, as it does with operations.
     async fn wait_for_job(&self, id: &str) {
-        if self.shared.pace != Pace::Auto(Duration::ZERO) {
+        if self.pace != Pace::Auto(Duration::ZERO) {
             return;
         }
-        let mut changes = self.shared.changes();
+        let mut changes = self.store().changes();
         let over = async {
-            while !self.shared.look(|state| state.job(id).is_none_or(|job| job.is_over() || job.is_held())) {
+            while !self.store().look(|state| state.job(id).is_none_or(|job| job.is_over() || job.is_held())) {
                 let _ = changes.changed().await;
             }
         };
-        // Whoever loads much data polls.
+        // A client that loads much data has to poll.
         let _ = tokio::time::timeout(JOB_PATIENCE, over).await;
     }
 
     async fn deploy(&self, organization: String, body: Value) -> Reply {
-        let Ok((listener, url)) = bind_gateway().await else {
-            return json(&Answer::refused(500, "An error occured."));
+        let Ok((listener, url)) = gateway::bind().await else {
+            return json(&ApiAnswer::refused(500, "An error occured."));
         };
         if let Some(password) = body["cluster"]["password"].as_str() {
-            self.shared.record.hide(password);
+            self.hide(password);
         }
-        let answer = self.shared.change(|state, now| state.on(now, Call::Deploy { organization, body, url }));
+        let answer = self.store().change(|state, now| state.on(now, ApiCall::Deploy { organization, body, url }));
         if let (201, Some(id)) = (answer.status, answer.body.as_ref().and_then(|body| body["id"].as_str())) {
-            self.shared.open_gateway(id, listener);
+            self.cloud.gateways().open(id, listener);
         }
         json(&answer)
     }
 
     fn token(&self, id: &str) -> Reply {
-        let shared = &self.shared;
-        let issued = shared.quietly(|state, now| {
+        let tokens = &self.cloud.gateways().tokens;
+        let issued = self.store().quietly(|state, now| {
             let refresh = state.new_id();
             let cluster = state.clusters().iter().find(|cluster| cluster.id == id)?;
-            let expected = Expected { audience: id, username: &cluster.username, issuer: &shared.issuer() };
-            Some(shared.tokens.issue(now, expected, refresh))
+            let expected = Expected { audience: id, username: &cluster.username, issuer: tokens.issuer() };
+            Some(tokens.issue(now, expected, refresh))
         });
         for secret in issued.iter().flat_map(|issued| [&issued["token"], &issued["refresh"]]).filter_map(Value::as_str)
         {
-            shared.record.hide(secret);
+            self.hide(secret);
         }
-        json(&issued.map_or_else(Answer::not_found, Answer::ok))
+        json(&issued.map_or_else(ApiAnswer::not_found, ApiAnswer::ok))
     }
 
-    /// A new token for one that may have expired. Each refresh token is good once.
+    /// Answers with a new token for one that may have expired. Each refresh token is good once.
     fn refresh(&self, body: &Value) -> Reply {
         let Some(refresh) = body["refresh_token"].as_str() else {
             let problem = serde_json::json!({ "refresh_token": ["Missing data for required field."] });
-            return json(&Answer::invalid(problem));
+            return json(&ApiAnswer::invalid(problem));
         };
-        match self.shared.tokens.redeem(refresh) {
+        match self.cloud.gateways().tokens.redeem(refresh) {
             Some(cluster) => self.token(&cluster),
-            None => json(&Answer::refused(401, "Authentication required.")),
+            None => json(&ApiAnswer::refused(401, "Authentication required.")),
         }
     }
 }
 
-/// A listener for a cluster's data plane, and its URL.
-pub(crate) async fn bind_gateway() -> std::io::Result<(TcpListener, String)> {
-    bind_gateway_at("127.0.0.1:0").await
-}
-
-/// The same at an address that was used before.
-pub(crate) async fn bind_gateway_at(address: &str) -> std::io::Result<(TcpListener, String)> {
-    let listener = TcpListener::bind(address).await?;
-    let url = format!("http://{}", listener.local_addr()?);
-    Ok((listener, url))
-}
-
-/// A header that can't be read is none.
+/// Returns the credentials of a request. A header that can't be read counts as none.
 fn credentials(exchange: &Exchange) -> Credentials {
-    if let Some((key, secret)) = exchange.header(AUTHORIZATION.as_str()).and_then(basic) {
+    if let Some((key, secret)) = exchange.basic() {
         return Credentials::Basic { key, secret };
     }
     let cookies = exchange.headers.get_all(COOKIE).into_iter().filter_map(|value| value.to_str().ok());
@@ -221,24 +218,74 @@ fn credentials(exchange: &Exchange) -> Credentials {
     }
 }
 
-/// User and password of a Basic header.
-pub(crate) fn basic(header: &str) -> Option<(String, String)> {
-    let (scheme, encoded) = header.split_once(' ')?;
-    if !scheme.eq_ignore_ascii_case("basic") {
-        return None;
-    }
-    let decoded = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
-    decoded.split_once(':').map(|(user, password)| (user.to_owned(), password.to_owned()))
-}
-
-fn json(answer: &Answer) -> Reply {
+fn json(answer: &ApiAnswer) -> Reply {
     match &answer.body {
         Some(body) => Reply::new(answer.status, "application/json", body.to_string()),
         None => Reply::empty(answer.status),
     }
 }
 
-/// A body that can't be parsed is an input of the wrong type for whoever reads it.
+/// Returns the body. One that can't be parsed is null, which every call refuses as an input of the wrong type.
 fn body(exchange: &Exchange) -> Value {
     serde_json::from_slice(&exchange.body).unwrap_or(Value::Null)
+}
+
+/// The identity providers.
+const PROVIDERS: [&str; 4] = ["cognito", "azuread", "github", "google"];
+/// The address where a command line listens for its token while it logs in.
+const LISTENER: &str = "http://localhost:8400/";
+
+/// Answers what is asked below `/oauth2/`.
+fn answer_login(cloud: &Cloud, exchange: &Exchange, rest: &str) -> Reply {
+    match rest.trim_end_matches('/').split('/').collect::<Vec<_>>()[..] {
+        ["logout"] => log_out(cloud, exchange),
+        [provider, "login"] if PROVIDERS.contains(&provider) => log_in(cloud, exchange),
+        _ => json(&ApiAnswer::not_found()),
+    }
+}
+
+/// Logs in. A browser gets the cookie. One that a command line opened is redirected to it with the token.
+fn log_in(cloud: &Cloud, exchange: &Exchange) -> Reply {
+    let token = cloud.session();
+    let for_a_program = parse_query(&exchange.query).iter().any(|(name, value)| name == "cli" && value == "true");
+    match for_a_program {
+        true => Reply::redirect(&format!("{LISTENER}?token={token}")),
+        false => Reply::redirect("/").with_cookie(&token),
+    }
+}
+
+/// Logs out. Without a session this succeeds as well.
+fn log_out(cloud: &Cloud, exchange: &Exchange) -> Reply {
+    if let Credentials::Session(token) = credentials(exchange) {
+        let store = cloud.store();
+        store.traffic.record.hide(&token);
+        store.change(|state, _| state.log_out(&token));
+    }
+    Reply::new(200, "text/html; charset=utf-8", "<html><body>You have been logged out.</body></html>")
+}
+
+/// Answers what is asked below `/_storage/`.
+fn answer_storage(store: &Store, exchange: &Exchange, id: &str) -> Reply {
+    let query = parse_query(&exchange.query);
+    let signature = query.iter().find(|(name, _)| name == "signature").map_or("", |(_, value)| value.as_str());
+    store.traffic.record.hide(signature);
+    let known = store.look(|state| state.signed_file(id, signature).is_some());
+    match exchange.method.as_str() {
+        _ if !known => text(403, "The request signature does not match."),
+        "PUT" => upload(store, exchange, id),
+        "GET" | "HEAD" => match store.file_bytes(id) {
+            Some(bytes) => Reply::new(200, "application/octet-stream", bytes),
+            None => text(404, "Nothing was uploaded yet."),
+        },
+        _ => text(405, "Accepted: GET, PUT."),
+    }
+}
+
+fn upload(store: &Store, exchange: &Exchange, id: &str) -> Reply {
+    store.keep_file(id, exchange.body.clone());
+    Reply::empty(200)
+}
+
+fn text(status: u16, text: &'static str) -> Reply {
+    Reply::new(status, "text/plain; charset=utf-8", text)
 }

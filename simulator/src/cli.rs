@@ -1,8 +1,6 @@
-//! The command line: what may be said, and which command runs.
+//! The command line: its arguments and commands.
 
 mod environment;
-mod keepers;
-mod report;
 mod run;
 mod serve;
 mod standin;
@@ -16,11 +14,10 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::interference::{self, FaultOptions};
-use crate::options::{ClusterOptions, EngineKind, Options};
+use crate::options::{self, ClusterOptions, EngineKind, FaultOptions, Options};
 use crate::state::Pace;
 
-/// Exit code if a cluster still runs after a command that succeeded, and if the simulator itself can't start.
+/// Exit code if a cluster still runs after a command that succeeded, or if the simulator can't start.
 const FAILURE: u8 = 1;
 
 /// A local CrateDB Cloud: its HTTP API, and clusters that answer SQL.
@@ -35,11 +32,11 @@ struct Cli {
 enum Command {
     /// Serves until it is told to end by SIGTERM or Ctrl-C.
     Serve(Simulated),
-    /// Serves for the time of a command, sets up its environment, and afterwards waits until its clusters are suspended.
+    /// Serves while a command runs, sets up its environment, and afterwards waits until its clusters are suspended.
     Run {
         #[command(flatten)]
         simulated: Simulated,
-        /// How long clusters may take to be suspended after the command: 250ms, 30s, 0.
+        /// Time that clusters may take to be suspended after the command: 250ms, 30s, 0.
         #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
         wait: Duration,
         /// The command and its arguments.
@@ -50,52 +47,52 @@ enum Command {
     Crate(standin::CrateArgs),
 }
 
-/// What `serve` and `run` have in common.
+/// The options that `serve` and `run` share.
 #[derive(Args, Debug)]
 struct Simulated {
     /// Address of the control plane; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", value_parser = address)]
     listen: SocketAddr,
-    /// A cluster that is there from the beginning. More options of one, after commas: state=running|suspended, product=cr1,
+    /// A cluster that exists from the start. More of its options, after commas: state=running|suspended, product=cr1,
     /// version=6.4.3, allow_suspend=true|false, protected=true|false, auth=on|off, id=UUID, organization=, project=,
     /// username=, password=.
     #[arg(long, value_name = "name=NAME[,…]")]
     cluster: Vec<ClusterOptions>,
-    /// The only API key that is accepted. Any is, if not given.
+    /// The only API key that is accepted; any if not given.
     #[arg(long, value_name = "KEY")]
     api_key: Option<String>,
-    /// The only API secret that is accepted. Any is, if not given.
+    /// The only API secret that is accepted; any if not given.
     #[arg(long, value_name = "SECRET")]
     api_secret: Option<String>,
-    /// What answers SQL: `embedded`, or the address of a CrateDB such as http://127.0.0.1:4200.
+    /// The engine that answers SQL: `embedded`, or the address of a CrateDB such as http://127.0.0.1:4200.
     #[arg(long, value_name = "ENGINE", default_value = "embedded")]
     engine: EngineKind,
-    /// How long operations and jobs take: 250ms, 2s, 0; or `explicit`, if they wait for POST /_simulator/step/.
+    /// Duration of operations and jobs: 250ms, 2s, 0; or `explicit` if they wait for POST /_simulator/step/.
     #[arg(long, value_name = "TIME", default_value = "0", value_parser = pace)]
     operation_time: Pace,
-    /// Something that goes wrong. Of the transport: method=GET,path=/operations/, then status=502 (with body=TEXT), conflict,
-    /// hang, drop or delay=2s, and after=N, times=N or times=always. Of one cluster: cluster=NAME, then fail=MESSAGE, hold,
-    /// lose or hide (the next operation), fail_job=MESSAGE or hold_job (the next import or export), foreign=SCALE with
-    /// time=5s (somebody else's operation), freeze_health, not_ready=2s, not_ready_requests=3, mix_connections. The same by
-    /// HTTP: POST /_simulator/faults/.
+    /// A fault. Of the transport: method=GET,path=/operations/, then status=502 (with body=TEXT), conflict, hang, drop
+    /// or delay=2s, and after=N, times=N or times=always. Of one cluster: cluster=NAME, then fail=MESSAGE, hold, lose
+    /// or hide (the next operation), fail_job=MESSAGE or hold_job (the next import or export), foreign=SCALE with
+    /// time=5s (an operation of another client), freeze_health, not_ready=2s, not_ready_requests=3, mix_connections.
+    /// Also by HTTP: POST /_simulator/faults/.
     #[arg(long, value_name = "FAULT")]
     fault: Vec<FaultOptions>,
-    /// Keeps everything in this file, from one run to the next: clusters with their ids and, where possible, their ports.
+    /// Keeps everything in this file from one run to the next: clusters with their ids and, if possible, their ports.
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
     /// Writes every request into this file, one JSON object a line.
     #[arg(long, value_name = "FILE")]
     requests: Option<PathBuf>,
-    /// An organization, in place of the one that is there otherwise. Each has a subscription and a project.
+    /// An organization, in place of the default one. Each has a subscription and a project.
     #[arg(long, value_name = "NAME")]
     organization: Vec<String>,
-    /// A project of an organization, in place of the one that it has otherwise.
+    /// A project of an organization, in place of its default one.
     #[arg(long, value_name = "ORGANIZATION/NAME", value_parser = project)]
     project: Vec<(String, String)>,
-    /// Gives a login session a new token, by cookie, after so many requests.
+    /// Gives a login session a new token by cookie after this number of requests.
     #[arg(long, value_name = "REQUESTS", value_parser = clap::value_parser!(u32).range(1..))]
     rotate_sessions: Option<u32>,
-    /// How long database tokens are good for, in whole seconds.
+    /// Lifetime of database tokens, in whole seconds.
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]
     token_lifetime: Duration,
 }
@@ -121,8 +118,7 @@ impl Simulated {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    interference::duration("", text)
-        .map_err(|_| "accepted: a number with its unit, such as 250ms, 2s, 10m, 2h; or 0".into())
+    options::duration("", text).map_err(|_| "accepted: a number with its unit, such as 250ms, 2s, 10m, 2h; or 0".into())
 }
 
 fn pace(text: &str) -> Result<Pace, String> {
@@ -154,7 +150,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Says what went wrong; a closed stderr is no reason to die.
+/// Prints an error. A closed stderr is ignored.
 fn complain(text: &str) {
     use std::io::Write;
     let _ = writeln!(std::io::stderr(), "{text}");

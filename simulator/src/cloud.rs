@@ -1,26 +1,27 @@
-//! The handle for tests: look at clusters, move operations, make things go wrong.
+//! The handle for tests: looks at clusters, moves operations and injects faults.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::fault::Fault;
-use crate::gateway::Gateway;
-use crate::shared::Shared;
+use crate::gateway::{Gateway, Gateways};
+use crate::options::{FaultOptions, Target, Trouble};
 use crate::state::cluster::{Cluster, Presence};
-use crate::state::faults::Plan;
+use crate::state::faults::FaultPlan;
 use crate::state::operation::Effect;
 use crate::state::{Pace, State};
+use crate::store::Store;
 
-/// The clusters of a [`Simulator`](crate::Simulator), to look at and to interfere with. Cheap to clone.
+/// The clusters of a [`Simulator`](crate::Simulator), to inspect and to inject faults. Cheap to clone.
 ///
-/// Where a cluster is named, its id or its name is meant; a name that nobody has is a panic that lists those that exist.
+/// A cluster is named by its id or its name. An unknown name panics with a list of the clusters that exist.
 #[derive(Clone)]
 pub struct Cloud {
-    shared: Arc<Shared>,
+    gateways: Arc<Gateways>,
 }
 
-/// What a cluster is like at a moment.
+/// The state of a cluster at one moment.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClusterView {
@@ -30,13 +31,13 @@ pub struct ClusterView {
     pub name: String,
     /// Address of its gateway.
     pub url: String,
-    /// Port of the PostgreSQL protocol on loopback; none where a real server is behind the gateway.
+    /// Port of the PostgreSQL protocol on loopback; none if a real server is behind the gateway.
     pub psql_port: Option<u16>,
-    /// Whether it answers SQL.
+    /// True if it answers SQL.
     pub running: bool,
-    /// Whether the API says that it is suspended.
+    /// True if the API says that it is suspended.
     pub suspended: bool,
-    /// Whether the API lets it be suspended.
+    /// True if the API lets it be suspended.
     pub allow_suspend: bool,
     /// Type and status of its last operation, such as `("SUSPEND", "IN_PROGRESS")`.
     pub operation: Option<(String, &'static str)>,
@@ -47,13 +48,13 @@ pub struct ClusterView {
 }
 
 impl ClusterView {
-    pub(crate) fn of(shared: &Shared, cluster: &Cluster) -> Self {
+    fn of(gateways: &Gateways, cluster: &Cluster) -> Self {
         let last = cluster.operations.last();
         Self {
             id: cluster.id.clone(),
             name: cluster.name.clone(),
             url: cluster.url.clone(),
-            psql_port: shared.gateway(&cluster.id).and_then(|gateway| gateway.psql_port),
+            psql_port: gateways.psql_port(&cluster.id),
             running: cluster.is_running(),
             suspended: cluster.presence == Presence::Suspended,
             allow_suspend: cluster.allow_suspend,
@@ -81,7 +82,7 @@ impl fmt::Debug for ClusterView {
     }
 }
 
-/// A time limit passed in [`Cloud::wait_until`].
+/// The error of [`Cloud::wait_until`] when the time limit has passed.
 #[derive(Clone, Debug)]
 pub struct WaitedTooLong {
     limit: Duration,
@@ -101,29 +102,29 @@ impl fmt::Display for WaitedTooLong {
 impl std::error::Error for WaitedTooLong {}
 
 impl Cloud {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+    pub(crate) fn new(gateways: Arc<Gateways>) -> Self {
+        Self { gateways }
     }
 
-    /// All clusters.
+    /// Returns all clusters.
     pub fn clusters(&self) -> Vec<ClusterView> {
-        self.shared.look(|state| state.clusters().iter().map(|one| ClusterView::of(&self.shared, one)).collect())
+        self.store().look(|state| state.clusters().iter().map(|one| ClusterView::of(&self.gateways, one)).collect())
     }
 
-    /// One cluster.
+    /// Returns one cluster.
     #[track_caller]
     pub fn cluster(&self, id_or_name: &str) -> ClusterView {
-        let found = self.shared.look(|state| state.find(id_or_name).map(|one| ClusterView::of(&self.shared, one)));
+        let found = self.store().look(|state| state.find(id_or_name).map(|one| ClusterView::of(&self.gateways, one)));
         found.unwrap_or_else(|| self.unknown(id_or_name))
     }
 
-    /// Waits until the clusters fulfil a condition.
+    /// Waits until the clusters meet a condition.
     pub async fn wait_until(
         &self,
         limit: Duration,
         mut condition: impl FnMut(&[ClusterView]) -> bool,
     ) -> Result<(), WaitedTooLong> {
-        let mut changes = self.shared.changes();
+        let mut changes = self.store().changes();
         let deadline = tokio::time::Instant::now() + limit;
         loop {
             let clusters = self.clusters();
@@ -137,9 +138,9 @@ impl Cloud {
     }
 
     /// Moves every operation in flight by one status (`REGISTERED`, `SENT`, `IN_PROGRESS`, `SUCCEEDED` or `FAILED`), at
-    /// whatever pace; says how many there were.
+    /// any pace. Returns their number.
     pub fn step(&self) -> usize {
-        self.shared.change(State::step)
+        self.store().change(State::step)
     }
 
     /// Moves every operation in flight to its end.
@@ -147,162 +148,209 @@ impl Cloud {
         while self.step() > 0 {}
     }
 
-    /// The next operation of this cluster fails with this message. The cluster may be one that is not deployed yet. Plans
-    /// for one cluster queue up.
+    /// Makes the next operation of this cluster fail with this message. The cluster may be one that is not deployed
+    /// yet. Plans for one cluster queue up.
     pub fn fail_next_operation(&self, id_or_name: &str, message: &str) {
-        self.plan(id_or_name, Plan { failure: Some(message.into()), ..Plan::default() });
+        self.plan(id_or_name, FaultPlan { failure: Some(message.into()), ..FaultPlan::default() });
     }
 
-    /// The next operation of this cluster waits for [`step`](Self::step), or for [`release`](Self::release).
+    /// Makes the next operation of this cluster wait for [`step`](Self::step) or [`release`](Self::release).
     pub fn hold_next_operation(&self, id_or_name: &str) {
-        self.plan(id_or_name, Plan { held: true, ..Plan::default() });
+        self.plan(id_or_name, FaultPlan { held: true, ..FaultPlan::default() });
     }
 
-    /// The next request for an operation of this cluster is accepted, and nothing ever comes of it: no operation is listed.
+    /// Loses the next operation of this cluster: the request is accepted, but nothing happens and no operation is
+    /// listed.
     pub fn lose_next_operation(&self, id_or_name: &str) {
-        self.plan(id_or_name, Plan { lost: true, ..Plan::default() });
+        self.plan(id_or_name, FaultPlan { lost: true, ..FaultPlan::default() });
     }
 
-    /// The next operation of this cluster does its work, but nothing names it.
+    /// Hides the next operation of this cluster: it does its work, but is not listed.
     pub fn hide_next_operation(&self, id_or_name: &str) {
-        self.plan(id_or_name, Plan { hidden: true, ..Plan::default() });
+        self.plan(id_or_name, FaultPlan { hidden: true, ..FaultPlan::default() });
     }
 
-    /// The next import or export job of this cluster fails with this message.
+    /// Makes the next import or export job of this cluster fail with this message.
     pub fn fail_next_job(&self, id_or_name: &str, message: &str) {
-        let plan = Plan { failure: Some(message.into()), ..Plan::default() };
-        self.shared.change(|state, _| state.plan_job(id_or_name, plan));
+        self.plan_job(id_or_name, FaultPlan { failure: Some(message.into()), ..FaultPlan::default() });
     }
 
-    /// The next import or export job of this cluster waits for [`step`](Self::step), or for [`release`](Self::release).
+    /// Makes the next import or export job of this cluster wait for [`step`](Self::step) or [`release`](Self::release).
     pub fn hold_next_job(&self, id_or_name: &str) {
-        self.shared.change(|state, _| state.plan_job(id_or_name, Plan { held: true, ..Plan::default() }));
+        self.plan_job(id_or_name, FaultPlan { held: true, ..FaultPlan::default() });
     }
 
-    /// Lets an operation that was held go on at the simulator's own pace.
+    /// Lets a held operation go on at the simulator's own pace.
     #[track_caller]
     pub fn release(&self, id_or_name: &str) {
-        let known = self.shared.change(|state, _| state.release(id_or_name));
+        let known = self.store().change(|state, _| state.release(id_or_name));
         self.expect(known, id_or_name);
     }
 
-    /// Somebody else's operation of this type (`SCALE`, `UPGRADE`, …) is in progress, for a time or until stepped.
-    /// Everything else is refused with the conflict text meanwhile.
+    /// Starts an operation of another client, of this type (`SCALE`, `UPGRADE`, …), for a time or until it is stepped.
+    /// Meanwhile every other operation is refused with the conflict text.
     #[track_caller]
     pub fn foreign_operation(&self, id_or_name: &str, kind: &str, pace: Pace) {
         self.foreign(id_or_name, Effect::Foreign(kind.into()), pace);
     }
 
-    /// Somebody else is suspending this cluster.
+    /// Lets another client suspend this cluster.
     #[track_caller]
     pub fn foreign_suspend(&self, id_or_name: &str, pace: Pace) {
         self.foreign(id_or_name, Effect::Suspend, pace);
     }
 
-    /// Somebody else is resuming this cluster.
+    /// Lets another client resume this cluster.
     #[track_caller]
     pub fn foreign_resume(&self, id_or_name: &str, pace: Pace) {
         self.foreign(id_or_name, Effect::Resume, pace);
     }
 
-    /// `health` stays what it is now, whatever happens.
+    /// Freezes `health` at its present value.
     #[track_caller]
     pub fn freeze_health(&self, id_or_name: &str) {
-        let known = self.shared.change(|state, now| state.freeze_health(now, id_or_name, true));
+        let known = self.store().change(|state, now| state.freeze_health(now, id_or_name, true));
         self.expect(known, id_or_name);
     }
 
-    /// `health` is true again.
+    /// Lets `health` be true again.
     #[track_caller]
     pub fn thaw_health(&self, id_or_name: &str) {
-        let known = self.shared.change(|state, now| state.freeze_health(now, id_or_name, false));
+        let known = self.store().change(|state, now| state.freeze_health(now, id_or_name, false));
         self.expect(known, id_or_name);
     }
 
-    /// The next `n` requests to the gateway, while the cluster runs, are answered with 503.
+    /// Answers the next `n` requests to the gateway of the running cluster with 503.
     #[track_caller]
     pub fn sql_not_ready_requests(&self, id_or_name: &str, n: u32) {
         self.gateway(id_or_name).switch(|switches| switches.not_ready_requests = n);
     }
 
-    /// Requests to the gateway are answered with 503 until this long after the cluster began to run, each time it does.
+    /// Answers requests to the gateway with 503 for this time after each start of the cluster.
     #[track_caller]
     pub fn sql_not_ready_for(&self, id_or_name: &str, time: Duration) {
         self.gateway(id_or_name).switch(|switches| switches.not_ready_for = time);
     }
 
-    /// Whether all connections to the gateway share one database session, as behind a proxy that reuses connections.
+    /// Lets all connections to the gateway share one database session, as behind a proxy that reuses connections.
     #[track_caller]
     pub fn mix_connections(&self, id_or_name: &str, mixing: bool) {
         self.gateway(id_or_name).switch(|switches| switches.mixing = mixing);
     }
 
-    /// Every database token that was issued so far counts as expired from now on.
+    /// Expires every database token that was issued so far.
     pub fn revoke_tokens(&self) {
-        self.shared.tokens.revoke();
+        self.gateways.tokens.revoke();
     }
 
-    /// Makes a login session, and answers the token of its cookie.
+    /// Makes a login session and returns the token of its cookie.
     pub fn session(&self) -> String {
-        let token = self.shared.change(|state, _| state.log_in());
-        self.shared.record.hide(&token);
+        let token = self.store().change(|state, _| state.log_in());
+        self.store().traffic.record.hide(&token);
         token
     }
 
-    /// Every login session there is becomes stale: requests with its cookie are sent to the login.
+    /// Makes every login session stale: requests with its cookie are redirected to the login.
     pub fn expire_sessions(&self) {
-        self.shared.change(|state, _| state.expire_sessions());
+        self.store().change(|state, _| state.expire_sessions());
     }
 
-    /// Gives login sessions a new token by cookie after every so many requests, or never.
+    /// Gives login sessions a new token by cookie after each `every` requests, or never.
     pub fn rotate_sessions(&self, every: Option<u32>) {
-        self.shared.change(|state, _| state.rotate_sessions(every));
+        self.store().change(|state, _| state.rotate_sessions(every));
     }
 
-    /// Takes a backup of a cluster now; false if it doesn't run or has no embedded engine.
+    /// Takes a backup of a cluster now. Returns false if it doesn't run or has no embedded engine.
     #[track_caller]
     pub fn take_snapshot(&self, id_or_name: &str) -> bool {
         let id = self.cluster(id_or_name).id;
-        let taken = self.shared.change(|state, now| state.take_snapshot(now, &id));
-        taken.is_some_and(|taken| self.shared.look(|state| state.snapshot(&taken).is_some()))
+        let taken = self.store().change(|state, now| state.take_snapshot(now, &id));
+        taken.is_some_and(|taken| self.store().look(|state| state.snapshot(&taken).is_some()))
     }
 
-    /// Lets the simulator's clock jump ahead: operations, backups, tokens and the time-outs of the free tier follow it.
+    /// Moves the simulator's clock ahead. Operations, backups, tokens and the time-outs of the free tier follow it.
     pub fn advance_clock(&self, by: Duration) {
-        self.shared.advance_clock(by);
+        self.store().advance_clock(by);
     }
 
-    /// Sets a fault of the transport. The first one that fits and is not used up happens.
+    /// Sets a fault of the transport. The first fault that fits a request and is not used up happens.
     pub fn fault(&self, fault: Fault) {
-        self.shared.faults().add(fault);
+        self.store().traffic.faults().add(fault);
     }
 
     /// Removes all faults of the transport.
     pub fn clear_faults(&self) {
-        self.shared.faults().clear();
+        self.store().traffic.faults().clear();
     }
 
-    /// Adds an organization with one project, and answers its id: for clients that must choose.
+    /// Adds an organization with one project, for clients that must choose, and returns its id.
     pub fn add_organization(&self, name: &str) -> String {
-        self.shared.change(|state, now| state.add_organization(now, name))
+        self.store().change(|state, now| state.add_organization(now, name))
     }
 
-    /// Adds a subscription to the first organization, and answers its id: for clients that must choose.
+    /// Adds a subscription to the first organization, for clients that must choose, and returns its id.
     pub fn add_subscription(&self) -> String {
-        self.shared.change(State::add_subscription)
+        self.store().change(State::add_subscription)
     }
 
-    pub(crate) fn shared(&self) -> &Shared {
-        &self.shared
+    pub(crate) fn gateways(&self) -> &Arc<Gateways> {
+        &self.gateways
     }
 
-    fn plan(&self, id_or_name: &str, plan: Plan) {
-        self.shared.change(|state, _| state.plan(id_or_name, plan));
+    pub(crate) fn store(&self) -> &Store {
+        &self.gateways.store
+    }
+
+    /// Sets a fault. It is an error if the cluster doesn't exist or is busy.
+    pub(crate) fn apply(&self, fault: &FaultOptions) -> Result<(), String> {
+        let (cluster, trouble) = match &fault.0 {
+            Target::Transport(fault) => {
+                self.fault(fault.clone());
+                return Ok(());
+            }
+            Target::Cluster { cluster, trouble } => (cluster.as_str(), trouble),
+        };
+        // The cluster of a plan may be one that is not deployed yet.
+        if !matches!(trouble, Trouble::Operation(_) | Trouble::Job(_)) {
+            self.known(cluster)?;
+        }
+        match trouble {
+            Trouble::Operation(plan) => self.plan(cluster, plan.clone()),
+            Trouble::Job(plan) => self.plan_job(cluster, plan.clone()),
+            Trouble::Foreign(kind, pace) => {
+                let effect = Effect::Foreign(kind.clone());
+                if !self.store().change(|state, now| state.foreign(now, cluster, effect, *pace)) {
+                    return Err(format!("cluster `{cluster}` is busy"));
+                }
+            }
+            Trouble::FrozenHealth => self.freeze_health(cluster),
+            Trouble::NotReadyFor(time) => self.sql_not_ready_for(cluster, *time),
+            Trouble::NotReadyRequests(n) => self.sql_not_ready_requests(cluster, *n),
+            Trouble::MixedConnections => self.mix_connections(cluster, true),
+        }
+        Ok(())
+    }
+
+    /// Returns the id of a cluster by id or name. The error lists the clusters that exist.
+    pub(crate) fn known(&self, cluster: &str) -> Result<String, String> {
+        let found = |state: &State| state.find(cluster).map(|one| one.id.clone());
+        self.store().look(found).ok_or_else(|| {
+            let names: Vec<_> = self.clusters().iter().map(|one| format!("`{}`", one.name)).collect();
+            format!("there is no cluster `{cluster}`; there are [{}]", names.join(", "))
+        })
+    }
+
+    fn plan(&self, id_or_name: &str, plan: FaultPlan) {
+        self.store().change(|state, _| state.plan(id_or_name, plan));
+    }
+
+    fn plan_job(&self, id_or_name: &str, plan: FaultPlan) {
+        self.store().change(|state, _| state.plan_job(id_or_name, plan));
     }
 
     #[track_caller]
     fn foreign(&self, id_or_name: &str, effect: Effect, pace: Pace) {
-        if !self.shared.change(|state, now| state.foreign(now, id_or_name, effect, pace)) {
+        if !self.store().change(|state, now| state.foreign(now, id_or_name, effect, pace)) {
             let cluster = self.cluster(id_or_name);
             panic!("cluster `{}` is busy with {:?}", cluster.name, cluster.operation);
         }
@@ -311,7 +359,7 @@ impl Cloud {
     #[track_caller]
     fn gateway(&self, id_or_name: &str) -> Arc<Gateway> {
         let id = self.cluster(id_or_name).id;
-        self.shared.gateway(&id).unwrap_or_else(|| self.unknown(id_or_name))
+        self.gateways.get(&id).unwrap_or_else(|| self.unknown(id_or_name))
     }
 
     #[track_caller]

@@ -1,10 +1,10 @@
-//! Faults of the transport: what happens to the next requests that fit.
+//! Faults of the transport, which hit the next requests that fit.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// What happens to requests of a method whose path contains a text.
+/// A fault that hits requests of a method whose path contains a text.
 ///
 /// ```
 /// # use cratedb_cloud_simulator::Fault;
@@ -19,7 +19,7 @@ pub struct Fault {
     times: u32,
 }
 
-/// What happens instead of an answer, or before it.
+/// The action instead of an answer, or before it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Action {
     Answer { status: u16, body: String },
@@ -29,8 +29,8 @@ pub(crate) enum Action {
 }
 
 impl Fault {
-    /// A fault of the next request of this method (`*` for any) whose path contains this text, on either plane: answered
-    /// with status 500 until told otherwise.
+    /// Makes a fault for the next request of this method (`*` for any) whose path contains this text, on either plane.
+    /// It is answered with status 500 unless another action is chosen.
     pub fn on(method: &str, path_part: &str) -> Self {
         Self {
             method: method.to_uppercase(),
@@ -81,21 +81,21 @@ impl Fault {
         self
     }
 
-    /// Leaves the first `n` fitting requests alone.
+    /// Leaves the first `n` requests that fit alone.
     #[must_use]
     pub fn after(mut self, n: u32) -> Self {
         self.skip = n;
         self
     }
 
-    /// Happens `n` times instead of once.
+    /// Hits `n` requests instead of one.
     #[must_use]
     pub fn times(mut self, n: u32) -> Self {
         self.times = n;
         self
     }
 
-    /// Happens until [`Cloud::clear_faults`](crate::Cloud::clear_faults).
+    /// Hits every request until [`Cloud::clear_faults`](crate::Cloud::clear_faults).
     #[must_use]
     pub fn always(self) -> Self {
         self.times(u32::MAX)
@@ -129,7 +129,7 @@ fn error_body(message: &str) -> String {
 pub(crate) struct Faults(Vec<Fault>);
 
 impl Faults {
-    /// Those that are not used up.
+    /// Shows the faults that are not used up.
     pub(crate) fn show(&self) -> Value {
         self.0.iter().filter(|fault| fault.times > 0).map(Fault::show).collect()
     }
@@ -142,7 +142,8 @@ impl Faults {
         self.0.clear();
     }
 
-    /// What happens to this request: the first fault that fits and is not used up. Every fitting one counts its skips.
+    /// Returns the action for this request: of the first fault that fits and is not used up. Every fault that fits
+    /// counts its skips.
     pub(crate) fn take(&mut self, method: &str, path: &str) -> Option<Action> {
         for fault in self.0.iter_mut().filter(|fault| fault.fits(method, path)) {
             if fault.skip > 0 {

@@ -1,122 +1,146 @@
-//! The data plane of one cluster: what a load balancer with a CrateDB behind it does.
+//! The data plane of one cluster: a load balancer with a CrateDB behind it.
 //!
-//! While the cluster does not run, every request is answered with a plain 503 and the connection is closed, as an HTTP load
-//! balancer without a healthy backend does; connections that are open when the cluster is suspended are closed. A listener
-//! that comes and goes would be nearer to a TCP load balancer, but could lose its port to somebody else.
+//! While the cluster does not run, every request is answered with a plain 503 and the connection is closed, as an HTTP
+//! load balancer without a healthy backend does. Connections that are open when the cluster is suspended are closed.
+//! Closing the listener would be nearer to a TCP load balancer, but another process could take its port.
 
-mod auth;
-pub(crate) mod embedded;
 pub(crate) mod inside;
-mod psql;
-mod upstream;
 
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hyper::header::AUTHORIZATION;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, TRANSFER_ENCODING,
+    WWW_AUTHENTICATE,
+};
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
 
-use crate::engine::{Data, Engine, EngineOptions};
-use crate::http::{Exchange, Plane, Reply};
+use crate::engine::{Connection, Engine, Request};
+use crate::http::{self, Exchange, Plane, Reply};
+use crate::jwt::{Expected, Tokens};
 use crate::options::EngineKind;
-use crate::shared::Shared;
+use crate::postgres::{self, Entry};
 use crate::state::Micros;
-use crate::state::catalog::is_newer;
-use crate::state::cluster::Cluster;
-use auth::Verdict;
-use embedded::Embedded;
-use upstream::Upstream;
+use crate::store::Store;
+use crate::store::engines::Facts;
 
-/// Cloud names its nodes like this, counted from 0.
-const NODE: &str = "data-hot-0";
+/// The data planes of all clusters.
+#[derive(Debug)]
+pub(crate) struct Gateways {
+    pub(crate) store: Arc<Store>,
+    pub(crate) tokens: Arc<Tokens>,
+    /// Those that were opened, by cluster; clusters that are gone may be among them. The lock is taken while the state is
+    /// locked, so never the other way round.
+    open: Mutex<HashMap<String, Arc<Gateway>>>,
+}
+
+impl Gateways {
+    pub(crate) fn new(store: Arc<Store>, tokens: Tokens) -> Self {
+        Self { store, tokens: Arc::new(tokens), open: Mutex::default() }
+    }
+
+    /// Returns the gateway of a cluster that is there.
+    pub(crate) fn get(&self, cluster: &str) -> Option<Arc<Gateway>> {
+        let gateway = self.open.lock().unwrap().get(cluster).cloned();
+        gateway.filter(|gateway| !Plane::is_gone(&**gateway))
+    }
+
+    /// Returns the port of the PostgreSQL protocol of a cluster that is there.
+    pub(crate) fn psql_port(&self, cluster: &str) -> Option<u16> {
+        self.open.lock().unwrap().get(cluster)?.psql_port
+    }
+
+    /// Opens the data plane of a cluster on a listener that is bound already.
+    pub(crate) fn open(&self, cluster: &str, listener: TcpListener) {
+        // Without a port of its own a cluster has no PostgreSQL protocol, as one behind a real server has none.
+        let psql = match self.store.engines.kind {
+            EngineKind::Embedded => loopback().ok(),
+            EngineKind::Real(_) => None,
+        };
+        let port = psql.as_ref().and_then(|psql| psql.local_addr().ok()).map(|address| address.port());
+        self.store.engines.open(cluster, port);
+        let gateway = Arc::new(Gateway::new(self.store.clone(), self.tokens.clone(), cluster, port));
+        let there: HashSet<_> = self.store.look(|state| state.clusters().iter().map(|one| one.id.clone()).collect());
+        let mut open = self.open.lock().unwrap();
+        open.retain(|id, _| there.contains(id));
+        open.insert(cluster.into(), gateway.clone());
+        drop(open);
+        if let Some(psql) = psql {
+            tokio::spawn(postgres::serve(psql, gateway.clone(), self.store.changes()));
+        }
+        tokio::spawn(http::serve(self.store.traffic.clone(), listener, gateway, self.store.changes()));
+    }
+}
+
+/// Binds a listener on a free port without waiting.
+fn loopback() -> std::io::Result<TcpListener> {
+    let listener = std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0))?;
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
+}
+
+/// Binds a listener for a cluster's data plane; returns it and its URL.
+pub(crate) async fn bind() -> std::io::Result<(TcpListener, String)> {
+    bind_at("127.0.0.1:0").await
+}
+
+/// Binds a listener at an address that was used before; returns it and its URL.
+pub(crate) async fn bind_at(address: &str) -> std::io::Result<(TcpListener, String)> {
+    let listener = TcpListener::bind(address).await?;
+    let url = format!("http://{}", listener.local_addr()?);
+    Ok((listener, url))
+}
 
 /// The data plane of one cluster.
 #[derive(Debug)]
 pub(crate) struct Gateway {
-    shared: Arc<Shared>,
+    store: Arc<Store>,
+    tokens: Arc<Tokens>,
     cluster: String,
-    /// Where the cluster speaks the PostgreSQL protocol; the embedded engine does.
-    pub(crate) psql_port: Option<u16>,
+    /// The port of the PostgreSQL protocol, which only the embedded engine speaks.
+    psql_port: Option<u16>,
     switches: Mutex<Switches>,
-    /// Made when it is needed first.
-    embedded: Mutex<Option<Embedded>>,
-    /// The one session of all connections, if a proxy that mixes them is played.
-    mixed: tokio::sync::Mutex<Session>,
+    /// The one session of all connections, if connections are mixed.
+    mixed: tokio::sync::Mutex<Backend>,
 }
 
-/// What tests make it do.
+/// Faults that tests switch on.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Switches {
-    /// So many requests to the running cluster are answered with 503.
+    /// This number of requests to the running cluster is answered with 503.
     pub(crate) not_ready_requests: u32,
-    /// So long after it began to run, requests are answered with 503.
+    /// Requests are answered with 503 for this time after the cluster began to run.
     pub(crate) not_ready_for: Duration,
     /// All connections share one session.
     pub(crate) mixing: bool,
 }
 
-/// What one TCP connection has behind it.
+/// The database session behind one TCP connection.
 #[derive(Debug, Default)]
-pub(crate) enum Session {
-    /// Nothing was asked yet.
+pub(crate) enum Backend {
+    /// There was no request yet.
     #[default]
     Fresh,
-    Embedded(embedded::Session),
+    Embedded(Connection),
     Real(Upstream),
 }
 
-/// What is looked up of the cluster for a request.
-struct Facts {
-    running_since: Option<Micros>,
-    auth: bool,
-    name: String,
-    version: String,
-    username: String,
-    password: String,
-    url: String,
-}
-
-impl Facts {
-    fn of(cluster: &Cluster) -> Self {
-        Self {
-            running_since: cluster.running_since,
-            auth: cluster.auth,
-            name: cluster.name.clone(),
-            version: cluster.version.clone(),
-            username: cluster.username.clone(),
-            password: cluster.password.clone(),
-            url: cluster.url.clone(),
-        }
-    }
-
-    /// The engine as it was, or a new one. An upgrade makes it one of another version with the same data.
-    fn engine(&self, id: &str, psql_port: Option<u16>, before: Option<Embedded>, kept: Option<Data>) -> Embedded {
-        let options = || EngineOptions {
-            version: self.version.clone(),
-            cluster_name: self.name.clone(),
-            cluster_id: id.into(),
-            node_name: NODE.into(),
-            http_address: self.url.strip_prefix("http://").unwrap_or(&self.url).into(),
-            psql_port,
-        };
-        match (before, kept) {
-            // What was looked up may be older than the engine by now: nothing is ever downgraded.
-            (Some(before), _) if is_newer(&self.version, before.version()) => before.upgraded(&self.version),
-            (Some(before), _) => before,
-            (None, Some(data)) => Embedded::with(data, options()),
-            (None, None) => Embedded::new(options()).with_user(&self.username),
-        }
-    }
-}
-
 impl Plane for Gateway {
-    type Session = Session;
+    type Session = Backend;
 
-    fn open(&self) -> Session {
-        Session::Fresh
+    fn open(&self) -> Backend {
+        Backend::Fresh
     }
 
-    async fn answer(&self, session: &mut Session, exchange: &Exchange) -> Option<Reply> {
-        let facts = self.shared.used(|state| {
+    async fn answer(&self, session: &mut Backend, exchange: &Exchange) -> Option<Reply> {
+        let facts = self.store.used(|state| {
             state.touch(exchange.at, &self.cluster);
             state.find(&self.cluster).map(Facts::of)
         })?;
@@ -134,11 +158,11 @@ impl Plane for Gateway {
     }
 
     fn period(&self) -> Option<Micros> {
-        self.shared.look(|state| state.find(&self.cluster)?.running_since)
+        self.store.look(|state| state.find(&self.cluster)?.running_since)
     }
 
     fn is_gone(&self) -> bool {
-        self.shared.look(|state| state.find(&self.cluster).is_none())
+        self.store.look(|state| state.find(&self.cluster).is_none())
     }
 }
 
@@ -148,13 +172,13 @@ fn unavailable() -> Reply {
 }
 
 impl Gateway {
-    pub(crate) fn new(shared: Arc<Shared>, cluster: &str, psql_port: Option<u16>) -> Self {
+    fn new(store: Arc<Store>, tokens: Arc<Tokens>, cluster: &str, psql_port: Option<u16>) -> Self {
         Self {
-            shared,
+            store,
+            tokens,
             psql_port,
             cluster: cluster.into(),
             switches: Mutex::default(),
-            embedded: Mutex::default(),
             mixed: tokio::sync::Mutex::default(),
         }
     }
@@ -178,68 +202,218 @@ impl Gateway {
         now >= settled
     }
 
-    async fn forward(&self, session: &mut Session, facts: &Facts, exchange: &Exchange) -> Option<Reply> {
-        if let EngineKind::Real(address) = &self.shared.engine {
+    async fn forward(&self, session: &mut Backend, facts: &Facts, exchange: &Exchange) -> Option<Reply> {
+        if let EngineKind::Real(address) = &self.store.engines.kind {
             return self.forward_to_real(session, address, exchange).await;
         }
         let user = match self.authenticate(facts, exchange) {
             Verdict::User(user) => user,
             Verdict::Refused(reply) => return Some(reply),
         };
-        let embedded = self.embedded(facts);
-        if !matches!(session, Session::Embedded(open) if open.is_of(&embedded)) {
-            *session = Session::Embedded(embedded.connect());
+        let engine = self.engine(facts)?;
+        // An upgrade makes it another engine.
+        if !matches!(session, Backend::Embedded(open) if open.is_to(&engine)) {
+            *session = Backend::Embedded(engine.connect());
         }
-        match session {
-            Session::Embedded(session) => {
-                let reply = session.answer(user.as_deref(), exchange);
-                if exchange.method == "POST" {
-                    self.shared.data_changed();
-                }
-                Some(reply)
-            }
-            Session::Fresh | Session::Real(_) => None,
+        let Backend::Embedded(connection) = session else { return None };
+        let reply = answer(connection, user.as_deref(), exchange);
+        if exchange.method == "POST" {
+            self.store.data_changed();
         }
+        Some(reply)
     }
 
-    fn embedded(&self, facts: &Facts) -> Embedded {
-        let mut embedded = self.embedded.lock().unwrap();
-        let kept = if embedded.is_none() { self.shared.kept_engine(&self.cluster) } else { None };
-        let current = facts.engine(&self.cluster, self.psql_port, embedded.take(), kept);
-        embedded.insert(current).clone()
+    fn engine(&self, facts: &Facts) -> Option<Arc<Engine>> {
+        self.store.engines.engine(facts)
     }
 
-    /// What is to be kept of it; none if nobody used it yet.
-    pub(crate) fn keep(&self) -> Option<Data> {
-        self.embedded.lock().unwrap().as_ref().map(|embedded| embedded.engine().keep())
+    fn facts(&self) -> Option<Facts> {
+        self.store.look(|state| state.find(&self.cluster).map(Facts::of))
     }
 
-    /// The embedded engine behind it, if there is one.
-    pub(crate) fn engine(&self, cluster: &Cluster) -> Option<Arc<Engine>> {
-        match self.shared.engine {
-            EngineKind::Embedded => Some(self.embedded(&Facts::of(cluster)).engine()),
-            EngineKind::Real(_) => None,
+    /// Passes a request on. The server checks credentials itself, except for tokens that a test has revoked.
+    async fn forward_to_real(&self, session: &mut Backend, address: &str, exchange: &Exchange) -> Option<Reply> {
+        let token = exchange.header(AUTHORIZATION.as_str()).and_then(bearer);
+        if token.is_some_and(|token| self.tokens.is_revoked(token)) {
+            return Some(refuse("jwt authentication failed. Reason: the token has expired"));
         }
-    }
-
-    /// The server checks credentials itself, but for tokens that a test has revoked.
-    async fn forward_to_real(&self, session: &mut Session, address: &str, exchange: &Exchange) -> Option<Reply> {
-        let token = exchange.header(AUTHORIZATION.as_str()).and_then(auth::bearer);
-        if token.is_some_and(|token| self.shared.tokens.is_revoked(token)) {
-            return Some(auth::refuse("jwt authentication failed. Reason: the token has expired"));
-        }
-        if matches!(session, Session::Fresh) {
+        if matches!(session, Backend::Fresh) {
             match Upstream::connect(address).await {
-                Ok(upstream) => *session = Session::Real(upstream),
+                Ok(upstream) => *session = Backend::Real(upstream),
                 Err(_) => return Some(unavailable()),
             }
         }
-        let Session::Real(upstream) = session else { return None };
+        let Backend::Real(upstream) = session else { return None };
         let reply = upstream.forward(exchange).await.ok();
         if reply.is_none() {
-            // A shared session begins anew with the next client; one's own ends with the connection.
-            *session = Session::Fresh;
+            // A shared session begins anew with the next client; any other ends with its connection.
+            *session = Backend::Fresh;
         }
         reply
+    }
+}
+
+/// Answers a request by the engine as this user, whose credentials have been checked. No user is `crate`.
+pub(crate) fn answer(connection: &mut Connection, user: Option<&str>, exchange: &Exchange) -> Reply {
+    let Some(body) = exchange.decompressed() else { return unreadable() };
+    let answer = connection.handle(&Request {
+        method: &exchange.method,
+        path: &exchange.target(),
+        user,
+        default_schema: exchange.header("default-schema"),
+        body: &body,
+    });
+    Reply {
+        status: answer.status,
+        headers: vec![(CONTENT_TYPE, HeaderValue::from_static(answer.content_type))],
+        body: answer.body.into(),
+        close: answer.close,
+    }
+}
+
+fn unreadable() -> Reply {
+    let message = "this content encoding or its content is not supported by the embedded engine";
+    let error = serde_json::json!({ "error": { "message": message, "code": 4000 } });
+    Reply::new(400, "application/json", error.to_string())
+}
+
+/// The result of authentication.
+enum Verdict {
+    /// The request goes on as this user; none is the superuser `crate`.
+    User(Option<String>),
+    Refused(Reply),
+}
+
+impl Gateway {
+    fn authenticate(&self, facts: &Facts, exchange: &Exchange) -> Verdict {
+        if let Some(token) = exchange.header(AUTHORIZATION.as_str()).and_then(bearer) {
+            return self.check_token(facts, exchange, token);
+        }
+        match exchange.basic() {
+            Some((user, _)) if !facts.auth => Verdict::User(Some(user)),
+            // An empty password counts as none.
+            Some((user, password)) if !password.is_empty() => {
+                self.store.traffic.record.hide(&password);
+                match self.knows_user(facts, &user, &password) {
+                    true => Verdict::User(Some(user)),
+                    false => refused(&format!("password authentication failed for user \"{user}\"")),
+                }
+            }
+            None if !facts.auth => Verdict::User(None),
+            offered => {
+                let user = offered.map_or_else(|| "crate".into(), |(user, _)| user);
+                let host = exchange.peer.ip();
+                refused(&format!("No valid auth.host_based.config entry found for host \"{host}\", user \"{user}\""))
+            }
+        }
+    }
+
+    /// Returns whether these are the credentials of the cluster's user or of one that was made by SQL.
+    fn knows_user(&self, facts: &Facts, user: &str, password: &str) -> bool {
+        let made = || self.engine(facts).is_some_and(|engine| engine.knows(user, password));
+        user == facts.username && password == facts.password || made()
+    }
+
+    fn check_token(&self, facts: &Facts, exchange: &Exchange, token: &str) -> Verdict {
+        let issuer = self.tokens.issuer();
+        let expected = Expected { audience: &self.cluster, username: &facts.username, issuer };
+        match self.tokens.check(exchange.at, token, expected) {
+            Ok(()) => Verdict::User(Some(facts.username.clone())),
+            Err(reason) => refused(&format!("jwt authentication failed for user {}. Reason: {reason}", facts.username)),
+        }
+    }
+}
+
+/// Returns the token of a bearer header.
+fn bearer(header: &str) -> Option<&str> {
+    let (scheme, token) = header.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+fn refused(text: &str) -> Verdict {
+    Verdict::Refused(refuse(text))
+}
+
+/// Answers with plain text and a newline, and closes the connection, as CrateDB's authentication does.
+fn refuse(text: &str) -> Reply {
+    Reply::new(401, "text/plain; charset=utf-8", format!("{text}\n"))
+        .with(WWW_AUTHENTICATE, "Basic realm=\"CrateDB Authenticator\"")
+        .closing()
+}
+
+impl postgres::Server for Gateway {
+    fn period(&self) -> Option<i64> {
+        Plane::period(self)
+    }
+
+    fn is_gone(&self) -> bool {
+        Plane::is_gone(self)
+    }
+
+    /// With authentication every user needs a password. As in CrateDB, a token doesn't count as one.
+    fn entry(&self, user: &str, _: IpAddr) -> Option<Entry> {
+        let facts = self.facts()?;
+        if !self.is_ready(self.store.now(), facts.running_since) {
+            return None;
+        }
+        Some(match facts.auth {
+            true => Entry::Password,
+            false if self.engine(&facts)?.has_user(user) => Entry::Trust,
+            false => Entry::Closed(format!("trust authentication failed for user \"{user}\"")),
+        })
+    }
+
+    fn knows(&self, user: &str, password: &str) -> bool {
+        self.store.traffic.record.hide(password);
+        self.facts().is_some_and(|facts| self.knows_user(&facts, user, password))
+    }
+
+    fn connect(&self) -> Option<Connection> {
+        Some(self.engine(&self.facts()?)?.connect())
+    }
+
+    fn used(&self) {
+        self.store.used(|state| state.touch(self.store.now(), &self.cluster));
+    }
+
+    fn changed(&self) {
+        self.store.data_changed();
+    }
+}
+
+/// A connection to a real CrateDB: one for each client connection, since a connection is a session there.
+#[derive(Debug)]
+pub(crate) struct Upstream(SendRequest<Full<Bytes>>);
+
+/// Headers that belong to one connection and are not passed on.
+const HOP_BY_HOP: [HeaderName; 3] = [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING];
+
+impl Upstream {
+    async fn connect(address: &str) -> io::Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+        // Ends when the sender is dropped, with the client's connection.
+        tokio::spawn(connection);
+        Ok(Self(sender))
+    }
+
+    /// Passes a request on. After an error the session is lost, and the client's connection must end too.
+    async fn forward(&mut self, exchange: &Exchange) -> io::Result<Reply> {
+        let mut request = hyper::Request::builder().method(exchange.method.as_str()).uri(exchange.target());
+        for (name, value) in exchange.headers.iter().filter(|(name, _)| !HOP_BY_HOP.contains(name)) {
+            request = request.header(name, value);
+        }
+        let request = request.body(Full::new(exchange.body.clone())).map_err(io::Error::other)?;
+        self.0.ready().await.map_err(io::Error::other)?;
+        let (head, body) = self.0.send_request(request).await.map_err(io::Error::other)?.into_parts();
+        let close = head.headers.get(CONNECTION).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"));
+        let headers = head.headers.iter().filter(|(name, _)| !HOP_BY_HOP.contains(name));
+        Ok(Reply {
+            status: head.status.as_u16(),
+            headers: headers.map(|(name, value)| (name.clone(), value.clone())).collect(),
+            body: body.collect().await.map_err(io::Error::other)?.to_bytes(),
+            close: close || self.0.is_closed(),
+        })
     }
 }

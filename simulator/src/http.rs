@@ -1,29 +1,52 @@
-//! HTTP/1.1 of both planes: accepts connections, plays faults, keeps the record.
+//! HTTP/1.1 of both planes: accepts connections, injects faults, keeps the record.
 
 use std::future::Future;
-use std::io;
+use std::io::{self, Read};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use flate2::read::{GzDecoder, ZlibDecoder};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_TYPE, COOKIE, HeaderMap, HeaderName, HeaderValue, LOCATION, SET_COOKIE,
-    USER_AGENT,
+    AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, COOKIE, HeaderMap, HeaderName, HeaderValue, LOCATION,
+    SET_COOKIE, USER_AGENT,
 };
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex as AsyncMutex, watch};
 
-use crate::fault::Action;
-use crate::gateway::embedded::decompressed;
-use crate::requests::{Request, at_ms};
-use crate::shared::Shared;
+use crate::clock::{self, Clock};
+use crate::fault::{Action, Faults};
+use crate::requests::{Record, Request, at_ms};
 use crate::state::Micros;
+
+/// The limit that CrateDB has for a decompressed request.
+const LARGEST_BODY: u64 = 100 << 20;
+
+/// The requests of both planes: when they come, their record, and the faults that hit them.
+#[derive(Debug)]
+pub(crate) struct Traffic {
+    pub(crate) clock: Clock,
+    pub(crate) record: Record,
+    faults: Mutex<Faults>,
+}
+
+impl Traffic {
+    pub(crate) fn new(clock: Clock, record: Record) -> Self {
+        Self { clock, record, faults: Mutex::default() }
+    }
+
+    pub(crate) fn faults(&self) -> MutexGuard<'_, Faults> {
+        self.faults.lock().unwrap()
+    }
+}
 
 /// One request, read to its end.
 #[derive(Debug)]
@@ -39,19 +62,50 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    /// A header as text, if it is there and readable.
+    /// Returns a header as text, if it is there and readable.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
+
+    /// Returns path and query.
+    pub(crate) fn target(&self) -> String {
+        match self.query.is_empty() {
+            true => self.path.clone(),
+            false => format!("{}?{}", self.path, self.query),
+        }
+    }
+
+    /// Returns user and password of a Basic header.
+    pub(crate) fn basic(&self) -> Option<(String, String)> {
+        let (scheme, encoded) = self.header(AUTHORIZATION.as_str())?.split_once(' ')?;
+        if !scheme.eq_ignore_ascii_case("basic") {
+            return None;
+        }
+        let decoded = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
+        decoded.split_once(':').map(|(user, password)| (user.to_owned(), password.to_owned()))
+    }
+
+    /// Returns the body without its compression. `crate-python` compresses from 8 KiB on.
+    pub(crate) fn decompressed(&self) -> Option<Bytes> {
+        let compressed: &[u8] = &self.body;
+        let mut body = Vec::new();
+        match self.header(CONTENT_ENCODING.as_str()) {
+            None | Some("identity") => return Some(self.body.clone()),
+            Some("gzip" | "x-gzip") => GzDecoder::new(compressed).take(LARGEST_BODY).read_to_end(&mut body).ok()?,
+            Some("deflate") => ZlibDecoder::new(compressed).take(LARGEST_BODY).read_to_end(&mut body).ok()?,
+            Some(_) => return None,
+        };
+        Some(body.into())
+    }
 }
 
-/// What goes back.
+/// An answer.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) body: Bytes,
-    /// Whether the connection ends with it.
+    /// True if the connection ends with it.
     pub(crate) close: bool,
 }
 
@@ -61,7 +115,7 @@ impl Reply {
         Self { status, headers: vec![content_type], body: body.into(), close: false }
     }
 
-    /// No body and no type of one.
+    /// An answer without a body and without its type.
     pub(crate) fn empty(status: u16) -> Self {
         Self { status, headers: Vec::new(), body: Bytes::new(), close: false }
     }
@@ -71,12 +125,12 @@ impl Reply {
         self
     }
 
-    /// To somewhere else, for browsers; clients of the API never follow.
+    /// A redirection for browsers. Clients of the API never follow.
     pub(crate) fn redirect(to: &str) -> Self {
         Self::empty(302).with_text(LOCATION, to)
     }
 
-    /// With a new token for the session.
+    /// Adds a new token for the session.
     pub(crate) fn with_cookie(self, token: &str) -> Self {
         self.with_text(SET_COOKIE, &format!("session={token}; Path=/; HttpOnly"))
     }
@@ -92,26 +146,26 @@ impl Reply {
     }
 }
 
-/// What of a request goes into the record.
+/// The part of a request that goes into the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Recorded {
     Everything,
     WithoutBody,
-    /// And no fault is meant for it either.
+    /// Faults leave such requests alone, too.
     Nothing,
 }
 
-/// One of the two planes: what lives as long as a connection, and what a request gets.
+/// One of the two planes: it has a session for each connection and answers requests.
 pub(crate) trait Plane: Send + Sync + 'static {
     /// State of one TCP connection.
     type Session: Send + 'static;
 
     fn open(&self) -> Self::Session;
 
-    /// `None` closes the connection without an answer.
+    /// Answers a request; `None` closes the connection without an answer.
     fn answer(&self, session: &mut Self::Session, exchange: &Exchange) -> impl Future<Output = Option<Reply>> + Send;
 
-    /// The cluster behind it, for the record.
+    /// Returns the cluster behind it, for the record.
     fn cluster(&self) -> Option<&str> {
         None
     }
@@ -120,12 +174,12 @@ pub(crate) trait Plane: Send + Sync + 'static {
         Recorded::Everything
     }
 
-    /// Differs once the connections opened before must end.
+    /// Returns a value that differs once the connections opened before must end.
     fn period(&self) -> Option<Micros> {
         None
     }
 
-    /// Whether nobody shall be accepted any more.
+    /// Returns whether no connection is accepted any more.
     fn is_gone(&self) -> bool {
         false
     }
@@ -134,14 +188,18 @@ pub(crate) trait Plane: Send + Sync + 'static {
 /// Numbers of connections; unique in the process is enough.
 static CONNECTIONS: AtomicU64 = AtomicU64::new(1);
 
-/// Accepts connections until the plane is gone.
-pub(crate) async fn serve<P: Plane>(shared: Arc<Shared>, listener: TcpListener, plane: Arc<P>) {
-    let mut changes = shared.changes();
+/// Accepts connections until the plane is gone. `changes` says when to look whether it is.
+pub(crate) async fn serve<P: Plane>(
+    traffic: Arc<Traffic>,
+    listener: TcpListener,
+    plane: Arc<P>,
+    mut changes: watch::Receiver<u64>,
+) {
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
-                    tokio::spawn(connection(shared.clone(), stream, peer, plane.clone()));
+                    tokio::spawn(connection(traffic.clone(), stream, peer, plane.clone(), changes.clone()));
                 }
                 // Out of descriptors, most likely: give others the time to close some.
                 Err(_) => tokio::time::sleep(std::time::Duration::from_millis(10)).await,
@@ -151,20 +209,23 @@ pub(crate) async fn serve<P: Plane>(shared: Arc<Shared>, listener: TcpListener, 
     }
 }
 
-async fn connection<P: Plane>(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, plane: Arc<P>) {
+async fn connection<P: Plane>(
+    traffic: Arc<Traffic>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    plane: Arc<P>,
+    mut changes: watch::Receiver<u64>,
+) {
     // Answers are small and latency is what clients measure.
     let _ = stream.set_nodelay(true);
     let number = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
     let period = plane.period();
-    let session = Arc::new(Mutex::new(plane.open()));
-    let mut changes = shared.changes();
+    let session = Arc::new(AsyncMutex::new(plane.open()));
     let service = {
         let plane = plane.clone();
         service_fn(move |request| {
-            let (shared, plane, session) = (shared.clone(), plane.clone(), session.clone());
-            async move {
-                respond(&shared, &*plane, &session, Arrival { number, peer, at: crate::shared::now() }, request).await
-            }
+            let (traffic, plane, session) = (traffic.clone(), plane.clone(), session.clone());
+            async move { respond(&traffic, &*plane, &session, Arrival { number, peer, at: clock::now() }, request).await }
         })
     };
     let mut serving = std::pin::pin!(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
@@ -181,7 +242,7 @@ async fn connection<P: Plane>(shared: Arc<Shared>, stream: TcpStream, peer: Sock
     let _ = serving.await;
 }
 
-/// Where and when a request came in.
+/// The connection and the time of a request.
 #[derive(Clone, Copy)]
 struct Arrival {
     number: u64,
@@ -190,60 +251,61 @@ struct Arrival {
 }
 
 async fn respond<P: Plane>(
-    shared: &Shared,
+    traffic: &Traffic,
     plane: &P,
-    session: &Mutex<P::Session>,
+    session: &AsyncMutex<P::Session>,
     arrival: Arrival,
     request: hyper::Request<Incoming>,
 ) -> io::Result<hyper::Response<Full<Bytes>>> {
-    let exchange = read(shared, arrival, request).await?;
+    let exchange = read(traffic, arrival, request).await?;
     let recorded = plane.recorded(&exchange);
     if recorded == Recorded::Nothing {
         return answered(plane.answer(&mut *session.lock().await, &exchange).await);
     }
-    let mut record = describe(shared, plane, arrival, &exchange, recorded);
-    let reply = match shared.take_fault(&exchange.method, &exchange.path) {
+    let mut record = describe(traffic, plane, arrival, &exchange, recorded);
+    let action = traffic.faults().take(&exchange.method, &exchange.path);
+    let reply = match action {
         Some(Action::Hang) => {
-            shared.record.add(record);
+            traffic.record.add(record);
             return std::future::pending().await;
         }
         Some(Action::Drop) => None,
         Some(Action::Answer { status, body }) => Some(Reply::new(status, json_or_text(&body), body)),
-        // Carried out at once and answered late: whoever doesn't wait for the answer loses the answer only.
+        // Carried out at once and answered late: a client that gives up loses only the answer.
         Some(Action::Delay(delay)) => {
             let reply = plane.answer(&mut *session.lock().await, &exchange).await;
             record.status = reply.as_ref().map_or(0, |reply| reply.status);
-            shared.record.add(record);
+            traffic.record.add(record);
             tokio::time::sleep(delay).await;
             return answered(reply);
         }
         None => plane.answer(&mut *session.lock().await, &exchange).await,
     };
     record.status = reply.as_ref().map_or(0, |reply| reply.status);
-    shared.record.add(record);
+    traffic.record.add(record);
     answered(reply)
 }
 
 fn answered(reply: Option<Reply>) -> io::Result<hyper::Response<Full<Bytes>>> {
-    reply.map(response).ok_or_else(|| io::Error::other("closed without an answer, as told"))
+    reply.map(response).ok_or_else(|| io::Error::other("closed without an answer, by a fault"))
 }
 
 fn describe<P: Plane>(
-    shared: &Shared,
+    traffic: &Traffic,
     plane: &P,
     arrival: Arrival,
     exchange: &Exchange,
     recorded: Recorded,
 ) -> Request {
-    let body = || decompressed(exchange).unwrap_or_else(|| exchange.body.clone());
+    let body = || exchange.decompressed().unwrap_or_else(|| exchange.body.clone());
     let text = |name: HeaderName| exchange.header(name.as_str()).unwrap_or_default().to_owned();
     Request {
         at_ms: at_ms(arrival.at),
         method: exchange.method.clone(),
         path: exchange.path.clone(),
-        query: shared.record.query(&exchange.query),
+        query: traffic.record.query(&exchange.query),
         status: 0,
-        body: if recorded == Recorded::Everything { shared.record.body(&body()) } else { Value::Null },
+        body: if recorded == Recorded::Everything { traffic.record.body(&body()) } else { Value::Null },
         cluster: plane.cluster().map(str::to_owned),
         connection: arrival.number,
         user_agent: text(USER_AGENT),
@@ -252,7 +314,7 @@ fn describe<P: Plane>(
     }
 }
 
-/// How a client says who it is.
+/// Returns the kind of credentials of a request.
 fn scheme(exchange: &Exchange) -> &'static str {
     let scheme = exchange.header(AUTHORIZATION.as_str()).and_then(|header| header.split(' ').next());
     match scheme.map(str::to_ascii_lowercase).as_deref() {
@@ -264,11 +326,11 @@ fn scheme(exchange: &Exchange) -> &'static str {
     }
 }
 
-async fn read(shared: &Shared, arrival: Arrival, request: hyper::Request<Incoming>) -> io::Result<Exchange> {
+async fn read(traffic: &Traffic, arrival: Arrival, request: hyper::Request<Incoming>) -> io::Result<Exchange> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
     Ok(Exchange {
-        at: arrival.at + shared.clock_offset(),
+        at: arrival.at + traffic.clock.ahead(),
         method: head.method.to_string(),
         path: head.uri.path().to_owned(),
         query: head.uri.query().unwrap_or_default().to_owned(),
@@ -296,29 +358,7 @@ fn response(reply: Reply) -> hyper::Response<Full<Bytes>> {
 
 /// Splits a query into decoded pairs.
 pub(crate) fn parse_query(query: &str) -> Vec<(String, String)> {
-    let pairs = query.split('&').filter(|pair| !pair.is_empty());
-    pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).map(|(k, v)| (decode(k), decode(v))).collect()
-}
-
-/// Percent-decoding; `+` is a space.
-fn decode(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let escaped = (bytes[at] == b'%').then(|| text.get(at + 1..at + 3)).flatten();
-        match escaped.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(byte) => {
-                out.push(byte);
-                at += 3;
-            }
-            None => {
-                out.push(if bytes[at] == b'+' { b' ' } else { bytes[at] });
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
+    form_urlencoded::parse(query.as_bytes()).into_owned().collect()
 }
 
 #[cfg(test)]
@@ -334,7 +374,6 @@ mod tests {
 
     #[test]
     fn broken_escapes_are_kept() {
-        assert_eq!(decode("100%"), "100%");
-        assert_eq!(decode("%zz%41"), "%zzA");
+        assert_eq!(parse_query("100%=%zz%41"), [("100%".to_owned(), "%zzA".to_owned())]);
     }
 }

@@ -20,7 +20,7 @@ const KEY_ID: &str = "simulator-1";
 const BACKDATED_SECONDS: i64 = 5;
 const MICROS: i64 = 1_000_000;
 
-/// What a token must say to be accepted by one cluster.
+/// The claims that one cluster accepts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Expected<'a> {
     pub(crate) audience: &'a str,
@@ -37,12 +37,15 @@ pub(crate) struct Tokens {
     lifetime: Duration,
     issued: Mutex<HashSet<String>>,
     revoked: Mutex<HashSet<String>>,
-    /// For which cluster a refresh token is good.
+    /// The cluster of each refresh token.
     refreshes: Mutex<HashMap<String, String>>,
+    /// The address of the key set.
+    issuer: String,
 }
 
 impl Tokens {
-    pub(crate) fn new(lifetime: Duration) -> std::io::Result<Self> {
+    /// Makes tokens of the control plane at this address.
+    pub(crate) fn new(lifetime: Duration, base: &str) -> std::io::Result<Self> {
         let broken = |error: &dyn std::fmt::Display| std::io::Error::other(format!("the embedded test key: {error}"));
         let encoded: String = KEY
             .lines()
@@ -59,10 +62,16 @@ impl Tokens {
             issued: Mutex::default(),
             revoked: Mutex::default(),
             refreshes: Mutex::default(),
+            issuer: format!("{base}/api/v2/meta/jwk/"),
         })
     }
 
-    /// The key set, without `alg`: CrateDB up to 6.3.4 refuses every token where it is there.
+    /// Returns the issuer that tokens name.
+    pub(crate) fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// Returns the key set, without `alg`: CrateDB up to 6.3.4 refuses every token if it is there.
     pub(crate) fn key_set(&self) -> Value {
         let public: PublicKeyComponents<Vec<u8>> = self.key.public().into();
         let number = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
@@ -75,7 +84,7 @@ impl Tokens {
         }] })
     }
 
-    /// A token in the answer's shape: exactly three keys, one more crashes `ctk`.
+    /// Issues a token in the shape of the answer: exactly three keys, since one more crashes `ctk`.
     pub(crate) fn issue(&self, now: Micros, expected: Expected<'_>, refresh: String) -> Value {
         let lifetime = i64::try_from(self.lifetime.as_secs()).unwrap_or(i64::MAX / MICROS);
         let issued = now / MICROS - BACKDATED_SECONDS;
@@ -87,7 +96,7 @@ impl Tokens {
             "iat": issued,
             "nbf": issued,
             "exp": expires,
-            // Two tokens of one second differ, so that one can be revoked and the next one not.
+            // Two tokens of the same second differ, so that the first can be revoked without the second.
             "jti": self.count.fetch_add(1, Ordering::Relaxed).to_string(),
         }));
         self.issued.lock().unwrap().insert(token.clone());
@@ -95,7 +104,7 @@ impl Tokens {
         json!({ "token": token, "refresh": refresh, "expiry": stamp::utc(expires * MICROS) })
     }
 
-    /// The cluster that a refresh token is good for; it is used up.
+    /// Uses a refresh token up and returns its cluster.
     pub(crate) fn redeem(&self, refresh: &str) -> Option<String> {
         self.refreshes.lock().unwrap().remove(refresh)
     }
@@ -105,12 +114,12 @@ impl Tokens {
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let message = format!("{}.{}", part(&header), part(claims));
         let mut signature = vec![0; self.key.public().modulus_len()];
-        // Signing can only fail for want of randomness; the token is then one that nobody accepts.
+        // Signing can only fail for lack of randomness; the token is then refused everywhere.
         let _ = self.key.sign(&RSA_PKCS1_SHA256, &self.random, message.as_bytes(), &mut signature);
         format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 
-    /// Every token issued so far counts as expired from now on.
+    /// Expires every token that was issued so far.
     pub(crate) fn revoke(&self) {
         self.revoked.lock().unwrap().extend(self.issued.lock().unwrap().drain());
     }
@@ -119,7 +128,7 @@ impl Tokens {
         self.revoked.lock().unwrap().contains(token)
     }
 
-    /// Why a token is not accepted.
+    /// Checks a token; the error is the reason to refuse it.
     pub(crate) fn check(&self, now: Micros, token: &str, expected: Expected<'_>) -> Result<(), &'static str> {
         let (message, signature) = token.rsplit_once('.').ok_or("not a token of three parts")?;
         let (header, claims) = message.split_once('.').ok_or("not a token of three parts")?;
@@ -143,7 +152,7 @@ fn part(text: &str) -> Result<Value, &'static str> {
     serde_json::from_slice(&raw).map_err(|_| "a part is not JSON")
 }
 
-/// Whole seconds, no leeway.
+/// Checks the claims, in whole seconds without leeway.
 fn check_claims(now: Micros, claims: &Value, expected: Expected<'_>) -> Result<(), &'static str> {
     let now = now / MICROS;
     let audience = match &claims["aud"] {
@@ -180,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_refresh_token_is_good_once() {
-        let tokens = Tokens::new(Duration::from_secs(60)).unwrap();
+        let tokens = Tokens::new(Duration::from_secs(60), "http://here").unwrap();
         token(&tokens);
         assert_eq!(
             (tokens.redeem("r"), tokens.redeem("r"), tokens.redeem("x")),
@@ -190,7 +199,7 @@ mod tests {
 
     #[test]
     fn accepts_what_it_issued_until_it_expires_or_is_revoked() {
-        let tokens = Tokens::new(Duration::from_secs(60)).unwrap();
+        let tokens = Tokens::new(Duration::from_secs(60), "http://here").unwrap();
         let token = token(&tokens);
         assert_eq!(tokens.check(NOW, &token, EXPECTED), Ok(()));
         assert_eq!(tokens.check(NOW + 59 * MICROS, &token, EXPECTED), Ok(()));
@@ -201,7 +210,7 @@ mod tests {
 
     #[test]
     fn refuses_tokens_of_other_clusters_users_and_issuers() {
-        let tokens = Tokens::new(Duration::from_secs(60)).unwrap();
+        let tokens = Tokens::new(Duration::from_secs(60), "http://here").unwrap();
         let token = token(&tokens);
         let check = |expected| tokens.check(NOW, &token, expected);
         assert_eq!(check(Expected { audience: "cluster-2", ..EXPECTED }), Err("wrong audience"));
@@ -211,7 +220,7 @@ mod tests {
 
     #[test]
     fn refuses_forged_and_broken_tokens() {
-        let tokens = Tokens::new(Duration::from_secs(60)).unwrap();
+        let tokens = Tokens::new(Duration::from_secs(60), "http://here").unwrap();
         let token = token(&tokens);
         let (message, signature) = token.rsplit_once('.').unwrap();
         let (first, rest) = signature.split_at(1);
@@ -224,7 +233,7 @@ mod tests {
 
     #[test]
     fn the_key_set_has_one_rsa_key_without_alg() {
-        let set = Tokens::new(Duration::ZERO).unwrap().key_set();
+        let set = Tokens::new(Duration::ZERO, "http://here").unwrap().key_set();
         let key = &set["keys"][0];
         assert_eq!((&key["kty"], &key["e"], &key["alg"]), (&"RSA".into(), &"AQAB".into(), &Value::Null));
         assert!(key["n"].as_str().unwrap().len() > 340);

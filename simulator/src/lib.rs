@@ -1,7 +1,7 @@
 //! A local stand-in for CrateDB Cloud.
 //!
-//! It speaks the HTTP API of the service and gives each cluster a SQL endpoint of its own, so that whoever writes tools
-//! for CrateDB Cloud can test them offline:
+//! It speaks the HTTP API of the service and gives each cluster a SQL endpoint of its own, so that tools for CrateDB
+//! Cloud can be tested offline:
 //!
 //! ```no_run
 //! use cratedb_cloud_simulator::{ClusterOptions, Options, Simulator};
@@ -29,31 +29,29 @@
 mod api;
 #[doc(hidden)]
 pub mod cli;
+mod clock;
 mod cloud;
 pub mod engine;
 mod fault;
 mod gateway;
 mod http;
-mod interference;
 mod jwt;
-mod kept;
 mod options;
 mod postgres;
 mod requests;
-mod shared;
 mod simulator;
 mod state;
+mod store;
 mod work;
 
-/// So that the example there is run.
+/// Runs the example of the README.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
 
 pub use cloud::{Cloud, ClusterView, WaitedTooLong};
 pub use fault::Fault;
-pub use interference::FaultOptions;
-pub use options::{BadOption, ClusterOptions, EngineKind, Options};
+pub use options::{BadOption, ClusterOptions, EngineKind, FaultOptions, Options};
 pub use requests::Request;
 pub use simulator::Simulator;
 pub use state::Pace;

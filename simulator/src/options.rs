@@ -1,4 +1,6 @@
-//! How a simulator starts: what the command line's options mean, as types.
+//! The options of a simulator, as types.
+
+mod faults;
 
 use std::fmt;
 use std::io;
@@ -6,47 +8,48 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::interference::FaultOptions;
+use crate::state::account::is_project_name;
 use crate::state::catalog::{self, Product};
 use crate::state::checks::is_uuid;
 use crate::state::deploy::Given;
-use crate::state::projects::is_project_name;
 use crate::state::{Beginning, Micros, Pace, State};
+pub use faults::FaultOptions;
+pub(crate) use faults::{Target, Trouble, duration};
 
-/// How long a token is good for unless said otherwise. The real figure is not documented.
+/// Default lifetime of a token. The real one is not documented.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
 const USERNAME: &str = "admin";
 const PASSWORD: &str = "simulated-password-of-32-letters";
 
-/// How a [`Simulator`](crate::Simulator) starts.
+/// The options with which a [`Simulator`](crate::Simulator) starts.
 #[derive(Clone)]
 pub struct Options {
-    /// Where the control plane listens; port 0 takes a free one. Gateways always take free ports.
+    /// Address of the control plane; port 0 takes a free one. Gateways always take free ports.
     pub listen: SocketAddr,
-    /// Clusters that are there from the beginning.
+    /// Clusters that exist from the start.
     pub clusters: Vec<ClusterOptions>,
     /// The only API key that is accepted; any if absent.
     pub api_key: Option<String>,
     /// The only API secret that is accepted; any if absent.
     pub api_secret: Option<String>,
-    /// What answers SQL behind every gateway.
+    /// The engine behind every gateway.
     pub engine: EngineKind,
-    /// What moves operations on.
+    /// The pace of operations.
     pub pace: Pace,
-    /// Where every request is written, one JSON object a line.
+    /// The file for every request, one JSON object a line.
     pub requests: Option<PathBuf>,
-    /// How long a database token is good for.
+    /// Lifetime of a database token.
     pub token_lifetime: Duration,
     /// Names of the organizations; if there are none, there is one that is called `Simulated organization`. Each has a
     /// subscription, and a project called `simulator` unless [`projects`](Self::projects) has some of it.
     pub organizations: Vec<String>,
     /// Projects, each with the name of its organization.
     pub projects: Vec<(String, String)>,
-    /// After so many requests, a login session gets a new token in an answer's cookie.
+    /// The number of requests after which a login session gets a new token in an answer's cookie.
     pub rotate_sessions: Option<u32>,
-    /// What goes wrong from the beginning.
+    /// Faults that are set from the start.
     pub faults: Vec<FaultOptions>,
-    /// Where everything is kept from one run to the next.
+    /// The file that keeps everything from one run to the next.
     pub state: Option<PathBuf>,
 }
 
@@ -108,14 +111,14 @@ impl Options {
         self
     }
 
-    /// Operations take this long.
+    /// Sets the duration of operations.
     #[must_use]
     pub fn operation_time(mut self, time: Duration) -> Self {
         self.pace = Pace::Auto(time);
         self
     }
 
-    /// Operations wait for [`Cloud::step`](crate::Cloud::step).
+    /// Lets operations wait for [`Cloud::step`](crate::Cloud::step).
     #[must_use]
     pub fn explicit(mut self) -> Self {
         self.pace = Pace::Explicit;
@@ -124,7 +127,7 @@ impl Options {
 }
 
 impl Options {
-    /// The account as it begins: as it was kept, with what is missing of the organizations and projects that are named.
+    /// Returns the account at the start: as it was kept, plus the named organizations and projects that it lacks.
     pub(crate) fn account(&self, beginning: Beginning, kept: Option<&State>) -> io::Result<State> {
         let now = beginning.now;
         let mut state = match kept {
@@ -164,17 +167,17 @@ impl Options {
     }
 }
 
-/// What answers SQL behind the gateways.
+/// The engine behind the gateways.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EngineKind {
     /// The small engine of this crate, one for each cluster.
     Embedded,
-    /// A real CrateDB at this address (`host:port`); it checks credentials itself, and gets every client connection as a
-    /// connection of its own.
+    /// A real CrateDB at this address (`host:port`). It checks credentials itself, and gets every client connection as
+    /// a connection of its own.
     ///
-    /// For tokens it needs to know their claims: `iss` is `<control plane>/api/v2/meta/jwk/`, where it also finds the keys,
-    /// so give the control plane a fixed port; `aud` is the cluster's id, so choose that with `id`; `username` is the
-    /// cluster's, `admin` unless chosen with `username`.
+    /// To accept tokens it needs their claims. `iss` is `<control plane>/api/v2/meta/jwk/`, where it also finds the
+    /// keys, so give the control plane a fixed port. `aud` is the cluster's id, so choose that with `id`. `username` is
+    /// the cluster's, `admin` unless chosen with `username`.
     Real(String),
 }
 
@@ -196,7 +199,7 @@ impl std::str::FromStr for EngineKind {
     }
 }
 
-/// A cluster that is there from the beginning: `name=ci,state=suspended,product=cr1`.
+/// A cluster that exists from the start: `name=ci,state=suspended,product=cr1`.
 #[derive(Clone)]
 pub struct ClusterOptions {
     name: String,
@@ -245,8 +248,8 @@ impl ClusterOptions {
         Self { suspended: true, ..Self::running(name) }
     }
 
-    /// Sets one option as on the command line: `id`, `state`, `product`, `version`, `allow_suspend`, `protected`, `auth`,
-    /// `organization`, `project`, `username`, `password`.
+    /// Sets one option as on the command line: `id`, `state`, `product`, `version`, `allow_suspend`, `protected`,
+    /// `auth`, `organization`, `project`, `username`, `password`.
     pub fn with(mut self, option: &str, value: &str) -> Result<Self, BadOption> {
         let bad = |accepted: &str| BadOption::new(option, value, accepted);
         match option {
@@ -276,12 +279,12 @@ impl ClusterOptions {
         Ok(self)
     }
 
-    /// The name of the cluster.
+    /// Returns the name of the cluster.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Why it can't be put anywhere.
+    /// Returns the error if its organization or project doesn't exist.
     pub(crate) fn nowhere(&self) -> String {
         let part = |name: &str, value: &Option<String>| {
             value.iter().map(|value| format!(" {name} `{value}`")).collect::<String>()
@@ -333,7 +336,7 @@ fn choose(option: &str, value: &str, yes: &str, no: &str) -> Result<bool, BadOpt
     }
 }
 
-/// Any version of three numbers: one cluster may be older than what is offered for deploys.
+/// Accepts any version of three numbers: a cluster may be older than the versions that are offered for deploys.
 fn version_fits(version: &str) -> bool {
     let numbers = version.split('.').filter(|part| part.parse::<u32>().is_ok()).count();
     (numbers == 3 && version.split('.').count() == 3) || version.starts_with("nightly-")

@@ -1,7 +1,7 @@
 //! The PostgreSQL protocol in front of the embedded engine: connections and frames.
 //!
-//! The crate `pgwire` knows how messages are written; in which order they come and what is said in them is CrateDB's way and
-//! decided here. Each connection is served by one task, which ends with its cluster's running time.
+//! The crate `pgwire` encodes and decodes messages. Their order and contents follow CrateDB and are decided here. One
+//! task serves each connection and ends when its cluster stops running.
 
 mod door;
 mod failure;
@@ -27,14 +27,14 @@ use tokio::sync::watch;
 
 use door::Greeting;
 pub(crate) use door::{Entry, Server};
-use session::{Next, Session};
+use session::{Conversation, Next};
 
 use failure::{Failure, fatal, rejection};
 
-/// How long a client may take to say who it is.
+/// Time that a client may take for its start-up.
 const PATIENCE: Duration = Duration::from_secs(30);
 const LARGEST_GREETING: usize = 10_000;
-/// As much as a request over HTTP may have.
+/// The same as for a request over HTTP.
 const LARGEST_MESSAGE: usize = 100 << 20;
 
 const SSL_REQUEST: i32 = 80_877_103;
@@ -57,10 +57,10 @@ pub(crate) async fn serve<S: Server>(listener: TcpListener, server: Arc<S>, mut 
     }
 }
 
-/// Serves a connection until the client leaves or what it is connected to ends.
+/// Serves a connection until the client leaves or its server ends.
 async fn connection<S: Server>(stream: TcpStream, from: IpAddr, server: Arc<S>, mut changes: watch::Receiver<u64>) {
     let _ = stream.set_nodelay(true);
-    // As a load balancer without a server behind it: closed at once.
+    // Closed at once, as by a load balancer without a server behind it.
     let Some(period) = server.period() else { return };
     let mut wire = Wire { stream, read: BytesMut::new(), write: BytesMut::new() };
     let talk = async {
@@ -90,7 +90,7 @@ struct Wire {
 }
 
 impl Wire {
-    /// Waits until so many bytes are there.
+    /// Waits until this number of bytes is there.
     async fn need(&mut self, count: usize) -> io::Result<()> {
         while self.read.len() < count {
             if self.stream.read_buf(&mut self.read).await? == 0 {
@@ -100,7 +100,7 @@ impl Wire {
         Ok(())
     }
 
-    /// A length that stands `at` bytes behind the start.
+    /// Returns the length field at this offset.
     fn length(&self, at: usize) -> usize {
         (&self.read[at..]).get_i32().try_into().unwrap_or(0)
     }
@@ -118,7 +118,7 @@ impl Wire {
         self.flush().await
     }
 
-    /// One packet of the start-up: its code and all of it.
+    /// Reads a packet of the start-up: its code, and the whole packet.
     async fn packet(&mut self) -> io::Result<Option<(i32, BytesMut)>> {
         self.need(8).await?;
         let length = self.length(0);
@@ -131,7 +131,7 @@ impl Wire {
         Ok(Some(((&packet[4..]).get_i32(), packet)))
     }
 
-    /// One message: its letter and all of it.
+    /// Reads a message: its letter, and the whole message.
     async fn message(&mut self, largest: usize) -> io::Result<Option<(u8, BytesMut)>> {
         self.need(5).await?;
         let length = self.length(1);
@@ -146,14 +146,14 @@ impl Wire {
     }
 }
 
-/// Lets a client in, or says why not.
-async fn greet<S: Server>(wire: &mut Wire, from: IpAddr, server: &S) -> io::Result<Option<Session>> {
+/// Lets a client in, or answers with the reason why not.
+async fn greet<S: Server>(wire: &mut Wire, from: IpAddr, server: &S) -> io::Result<Option<Conversation>> {
     let startup = loop {
         let Some((code, packet)) = wire.packet().await? else { return Ok(None) };
         match code {
-            // Encryption is the load balancer's affair, and there is none.
+            // The load balancer would encrypt, and there is none.
             SSL_REQUEST => wire.stream.write_all(b"N").await?,
-            // No statement runs for so long that there was anything to cancel.
+            // No statement runs long enough to be cancelled.
             CANCEL_REQUEST => {
                 let _ = decoded(packet, CancelRequest::decode);
                 return Ok(None);
@@ -203,7 +203,7 @@ async fn greet<S: Server>(wire: &mut Wire, from: IpAddr, server: &S) -> io::Resu
     Ok(session)
 }
 
-/// The password of the next message.
+/// Reads a password.
 async fn password(wire: &mut Wire) -> io::Result<Option<String>> {
     let Some((b'p', message)) = wire.message(LARGEST_GREETING).await? else { return Ok(None) };
     let text = message.get(5..).and_then(|body| body.strip_suffix(&[0]));
@@ -211,7 +211,7 @@ async fn password(wire: &mut Wire) -> io::Result<Option<String>> {
 }
 
 /// Answers messages until the client leaves.
-async fn talk<S: Server>(wire: &mut Wire, mut session: Session, server: &S) -> io::Result<()> {
+async fn talk<S: Server>(wire: &mut Wire, mut session: Conversation, server: &S) -> io::Result<()> {
     let mut out = vec![];
     loop {
         let Some((letter, message)) = wire.message(LARGEST_MESSAGE).await? else { return Ok(()) };
@@ -238,7 +238,7 @@ async fn talk<S: Server>(wire: &mut Wire, mut session: Session, server: &S) -> i
     }
 }
 
-/// Decodes what is a frame by its length. Where its inside is not what it has to be, the crate panics.
+/// Decodes a frame whose length is right. The crate panics if the contents are malformed.
 fn decoded<T, E>(
     mut frame: BytesMut,
     decode: impl FnOnce(&mut BytesMut, &DecodeContext) -> Result<Option<T>, E>,
@@ -249,4 +249,29 @@ fn decoded<T, E>(
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    fn frame(letter: u8, body: &[u8]) -> BytesMut {
+        let length = u32::try_from(body.len() + 4).unwrap().to_be_bytes();
+        BytesMut::from(&[&[letter][..], &length, body].concat()[..])
+    }
+
+    #[test]
+    fn what_is_no_message_is_no_panic() {
+        for letter in *b"QPBDECHSX" {
+            for body in [&b""[..], b"\0", b"a", b"\0\0\xff\xff", b"a\0b\0\x7f\xff\x7f\xff", &[0xff; 64]] {
+                // Some of these mean something; none ends the thread.
+                let _ = decoded(frame(letter, body), PgWireFrontendMessage::decode);
+            }
+        }
+        assert!(decoded(frame(b'B', b"\0\0\0\0\0\x01\0\0\0\x10short"), PgWireFrontendMessage::decode).is_none());
+    }
+
+    #[test]
+    fn a_message_is_read_from_its_frame() {
+        let query = decoded(frame(b'Q', b"SELECT 1\0"), PgWireFrontendMessage::decode);
+        let Some(PgWireFrontendMessage::Query(query)) = query else { panic!("{query:?}") };
+        assert_eq!(query.query, "SELECT 1");
+    }
+}

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::state::Micros;
 
 const HIDDEN: &str = "***";
-/// Shorter ones would tear holes into innocent texts.
+/// Shorter ones would occur in other texts by chance.
 const SHORTEST_SECRET: usize = 6;
 
 /// One request as it came, and the status of its answer.
@@ -23,7 +23,7 @@ pub struct Request {
     pub at_ms: f64,
     /// `GET`, `POST`, …
     pub method: String,
-    /// Without the query.
+    /// The path without the query.
     pub path: String,
     /// The query as it came, without `?`; empty if there was none.
     pub query: String,
@@ -40,7 +40,7 @@ pub struct Request {
     /// `User-Agent` of the client. Not in the file.
     #[serde(skip)]
     pub user_agent: String,
-    /// How the client said who it is: `none`, `basic`, `session` (the cookie), `bearer` or `other`. Not in the file.
+    /// Kind of the client's credentials: `none`, `basic`, `session` (the cookie), `bearer` or `other`. Not in the file.
     #[serde(skip)]
     pub auth: &'static str,
     /// The header `X-Region`. Not in the file.
@@ -49,7 +49,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// Everything, also what is not in the file.
+    /// Shows everything, including fields that are not in the file.
     pub(crate) fn show(&self) -> Value {
         let mut shown = serde_json::to_value(self).unwrap_or_default();
         shown["cluster"] = self.cluster.clone().into();
@@ -60,17 +60,17 @@ impl Request {
         shown
     }
 
-    /// Whether this asked the control plane to resume a cluster.
+    /// Returns whether this asked the control plane to resume a cluster.
     pub fn is_resume(&self) -> bool {
         self.is_suspend_request(false)
     }
 
-    /// Whether this asked the control plane to suspend a cluster.
+    /// Returns whether this asked the control plane to suspend a cluster.
     pub fn is_suspend(&self) -> bool {
         self.is_suspend_request(true)
     }
 
-    /// Whether this asked the control plane to deploy a cluster.
+    /// Returns whether this asked the control plane to deploy a cluster.
     pub fn is_deploy(&self) -> bool {
         let path = self.path.trim_end_matches('/');
         self.cluster.is_none() && self.method == "POST" && path.ends_with("/clusters")
@@ -85,21 +85,21 @@ impl Request {
     }
 }
 
-/// What a server that runs for weeks keeps of its requests.
+/// The number of requests that a long-running server keeps in memory.
 const KEPT: usize = 10_000;
 
 /// Keeps the requests and writes them as they are answered.
 #[derive(Debug)]
 pub(crate) struct Record {
     kept: Mutex<VecDeque<Request>>,
-    /// Older ones than so many are forgotten.
+    /// The number of requests that are kept; older ones are dropped.
     most: usize,
     file: Option<Mutex<File>>,
     secrets: Mutex<HashSet<String>>,
 }
 
 impl Record {
-    /// `all` keeps every request, else the last ones.
+    /// Opens the record. `all` keeps every request in memory, else the last ones are kept.
     pub(crate) fn new(path: Option<&Path>, all: bool) -> io::Result<Self> {
         let open = |path: &Path| {
             File::create(path).map(Mutex::new).map_err(|error| {
@@ -111,7 +111,7 @@ impl Record {
         Ok(Self { kept: Mutex::default(), most, file: path.map(open).transpose()?, secrets: Mutex::default() })
     }
 
-    /// Replaces this text wherever it turns up from now on.
+    /// Replaces this text wherever it occurs from now on.
     pub(crate) fn hide(&self, secret: &str) {
         if secret.len() >= SHORTEST_SECRET {
             self.secrets.lock().unwrap().insert(secret.into());
@@ -122,12 +122,12 @@ impl Record {
         self.kept.lock().unwrap().iter().cloned().collect()
     }
 
-    /// Forgets those in memory.
+    /// Drops the requests in memory.
     pub(crate) fn clear(&self) {
         self.kept.lock().unwrap().clear();
     }
 
-    /// Makes a body presentable.
+    /// Returns a body without its secrets.
     pub(crate) fn body(&self, raw: &[u8]) -> Value {
         if raw.is_empty() {
             return Value::Null;
@@ -147,7 +147,7 @@ impl Record {
         replace(query, &self.secrets.lock().unwrap())
     }
 
-    /// Writes the line at once: whoever reads the file after an answer finds it there.
+    /// Adds a request. Its line is written at once, so that it is in the file before the client has the answer.
     pub(crate) fn add(&self, request: Request) {
         if let Some(file) = &self.file {
             let line = line(&request);
@@ -162,14 +162,14 @@ impl Record {
     }
 }
 
-/// The moment always has three decimals; JSON numbers would lose final zeros.
+/// Formats a line. The time always has three decimals; a JSON number would lose trailing zeros.
 fn line(request: &Request) -> String {
     let json = serde_json::to_string(request).unwrap_or_default();
     let rest = json.split_once(',').map_or("}", |(_, rest)| rest);
     format!("{{\"at_ms\":{:.3},{rest}\n", request.at_ms)
 }
 
-/// Milliseconds with three decimals: a microsecond is the finest that is kept.
+/// Converts to milliseconds with three decimals.
 pub(crate) fn at_ms(at: Micros) -> f64 {
     at as f64 / 1000.0
 }
@@ -187,7 +187,7 @@ const SECRET_NAMES: [&str; 10] = [
     "certificate",
 ];
 
-/// The string under this key, wherever it is.
+/// Finds the string under this key at any depth.
 fn find(value: &Value, name: &str) -> Option<String> {
     match value {
         Value::Object(map) => match map.get(name) {
@@ -222,12 +222,12 @@ fn redact(value: &mut Value, secrets: &HashSet<String>) {
     }
 }
 
-/// Whether a statement's arguments may be passwords.
+/// Returns whether a statement's arguments may be passwords.
 fn names_a_password(stmt: &str) -> bool {
     stmt.to_ascii_lowercase().contains("password")
 }
 
-/// Without what stands before the host and after the path.
+/// Removes credentials and query from a URL.
 fn bare_url(url: &str) -> String {
     let (path, query) = url.split_once('?').map_or((url, ""), |(path, _)| (path, "?***"));
     let shown = match path.split_once("://").map(|(scheme, rest)| (scheme, rest.split_once('/').unwrap_or((rest, ""))))

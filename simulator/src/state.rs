@@ -1,10 +1,10 @@
-//! What the control plane does next: every decision of the simulator, without I/O, clock or thread.
+//! The decisions of the control plane, without I/O, clock or thread.
 //!
-//! The HTTP layer turns requests into [`Call`]s and [`Answer`]s into responses. Time is an argument, in microseconds since
-//! the Unix epoch, so that tests and the fuzzer drive the code that ships.
+//! The HTTP layer turns requests into [`ApiCall`]s and [`ApiAnswer`]s into responses. Time is an argument, in
+//! microseconds since the Unix epoch, so that tests and the fuzzer drive the code that ships.
 
 pub(crate) mod access;
-mod account;
+pub(crate) mod account;
 pub(crate) mod catalog;
 mod change;
 pub(crate) mod checks;
@@ -21,13 +21,10 @@ mod integrations;
 pub(crate) mod jobs;
 mod metrics;
 pub(crate) mod operation;
-mod organizations;
-pub(crate) mod projects;
 mod read;
 mod restrictions;
 pub(crate) mod snapshots;
 pub(crate) mod stamp;
-mod subscriptions;
 mod suspend;
 #[cfg(test)]
 mod tests;
@@ -40,7 +37,7 @@ use serde_json::{Value, json};
 use access::Access;
 use account::Account;
 use cluster::Cluster;
-use faults::Plan;
+use faults::FaultPlan;
 use files::File;
 use integrations::Integration;
 use jobs::Job;
@@ -50,15 +47,15 @@ use snapshots::Snapshot;
 /// Microseconds since the Unix epoch.
 pub(crate) type Micros = i64;
 
-/// What the vendor's clients look for to recognise a second operation.
+/// The text by which the vendor's clients recognise a second operation.
 pub(crate) const CONFLICT: &str = "Another cluster operation is currently in progress, please try again later.";
 
-/// Query parameters in the order they came; a name may come twice.
-pub(crate) type Query = Vec<(String, String)>;
+/// Query parameters in their order; a name may come twice.
+pub(crate) type QueryPairs = Vec<(String, String)>;
 
 /// One request to the control plane, without anything of HTTP.
 #[derive(Clone, Debug)]
-pub(crate) enum Call {
+pub(crate) enum ApiCall {
     Me,
     EditMe(Value),
     ApiKeys,
@@ -81,23 +78,23 @@ pub(crate) enum Call {
     DeleteFile(String, String),
     OrganizationProjects(String),
     OrganizationSubscriptions(String),
-    OrganizationClusters(String, Query),
+    OrganizationClusters(String, QueryPairs),
     OrganizationRegions(String),
     Projects,
     CreateProject(Value),
     Project(String),
     EditProject(String, Value),
     DeleteProject(String),
-    ProjectClusters(String, Query),
-    Subscriptions(Query),
+    ProjectClusters(String, QueryPairs),
+    Subscriptions(QueryPairs),
     CreateSubscription(Value),
     Subscription(String),
     DeleteSubscription(String),
-    Products(Query),
+    Products(QueryPairs),
     Regions,
-    Clusters(Query),
+    Clusters(QueryPairs),
     Cluster(String),
-    /// The address is the gateway's, bound before the call so that the answer can name it.
+    /// The address of the gateway is bound before the call, so that the answer can name it.
     Deploy {
         organization: String,
         body: Value,
@@ -114,31 +111,31 @@ pub(crate) enum Call {
     Restrict(String, Value),
     ChangePassword(String, Value),
     RestartNode(String, String),
-    /// With whether the request came with a superuser's header.
+    /// True if the request has a superuser's header.
     Transfer(String, Value, bool),
     AvailableProducts(String),
     AvailableUpgrades(String),
-    Operations(String, Query),
+    Operations(String, QueryPairs),
     ImportJobs(String),
     CreateImportJob(String, Value),
     ImportJob(String, String),
     DeleteImportJob(String, String),
-    JobFiles(String, String, Query),
+    JobFiles(String, String, QueryPairs),
     ExportJobs(String),
     CreateExportJob(String, Value),
     ExportJob(String, String),
     DeleteExportJob(String, String),
-    Snapshots(String, Query),
+    Snapshots(String, QueryPairs),
     Restore(String, Value),
-    Metrics(String, String, Query),
+    Metrics(String, String, QueryPairs),
     Meta,
     Versions,
 }
 
-impl Call {
-    /// Whether it changes nothing. Others wake everybody who waits for a change.
+impl ApiCall {
+    /// Returns whether it changes nothing. Other calls wake those who wait for a change.
     pub(crate) fn is_read(&self) -> bool {
-        use Call::*;
+        use ApiCall::*;
         let of_the_account = matches!(
             self,
             Me | ApiKeys
@@ -179,14 +176,14 @@ impl Call {
     }
 }
 
-/// What the control plane says to a [`Call`]. No body with a 204.
+/// The answer to an [`ApiCall`]. A 204 has no body.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Answer {
+pub(crate) struct ApiAnswer {
     pub(crate) status: u16,
     pub(crate) body: Option<Value>,
 }
 
-impl Answer {
+impl ApiAnswer {
     pub(crate) fn ok(body: Value) -> Self {
         Self { status: 200, body: Some(body) }
     }
@@ -203,7 +200,7 @@ impl Answer {
         Self { status, body: Some(json!({ "success": false, "message": message })) }
     }
 
-    /// A 400 that names the fields, in the vendor's shape: a list of problems for each, nested like the body.
+    /// A 400 that names the fields in the vendor's shape: a list of problems for each, nested like the body.
     pub(crate) fn invalid(errors: Value) -> Self {
         Self { status: 400, body: Some(json!({ "success": false, "message": "Bad request", "errors": errors })) }
     }
@@ -217,7 +214,7 @@ impl Answer {
     }
 }
 
-/// Something outside of the state machine that must be done now. Whoever does it reports to the state.
+/// Work outside of the state machine that must be done now. Its result is reported to the state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Work {
     Import { job: String },
@@ -226,14 +223,14 @@ pub(crate) enum Work {
     Restore { cluster: String, operation: String },
 }
 
-/// What leaves the state machine.
+/// Work that leaves the state machine.
 #[derive(Clone, Debug, Default)]
 struct Outbox {
     events: Vec<Event>,
     works: Vec<Work>,
 }
 
-/// Something that happened to a cluster, for the timeline.
+/// An event of a cluster, for the timeline.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Event {
     pub(crate) at: Micros,
@@ -241,7 +238,7 @@ pub(crate) struct Event {
     pub(crate) what: Happening,
 }
 
-/// What happened; `Requested` when the API accepted it, the rest when an operation ended.
+/// The kind of event: `Requested` when the API accepted an operation, the rest when it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Happening {
     DeployRequested,
@@ -254,7 +251,7 @@ pub(crate) enum Happening {
     Deleted,
 }
 
-/// How a [`State`] begins.
+/// The parameters with which a [`State`] begins.
 #[derive(Clone, Debug)]
 pub(crate) struct Beginning {
     pub(crate) now: Micros,
@@ -263,7 +260,7 @@ pub(crate) struct Beginning {
     pub(crate) pace: Pace,
 }
 
-/// Everything of the account, its clusters and what is going on with them.
+/// The account, its clusters, and their operations and jobs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct State {
     account: Account,
@@ -273,18 +270,19 @@ pub(crate) struct State {
     snapshots: Vec<Snapshot>,
     files: Vec<File>,
     integrations: Vec<Integration>,
-    /// A run tells of itself only, and work under way is found again in the jobs and operations that wait for it.
+    /// Events of earlier runs are not kept, and work under way is found again by the jobs and operations that wait for
+    /// it.
     #[serde(skip)]
     outbox: Outbox,
     began: Micros,
     ids: u64,
-    /// These belong to a run and not to what is kept of it.
+    /// These belong to one run and are not kept.
     #[serde(skip, default = "usual_pace")]
     pace: Pace,
     #[serde(skip)]
-    plans: HashMap<String, Vec<Plan>>,
+    plans: HashMap<String, Vec<FaultPlan>>,
     #[serde(skip)]
-    job_plans: HashMap<String, Vec<Plan>>,
+    job_plans: HashMap<String, Vec<FaultPlan>>,
     /// `http://127.0.0.1:PORT` of the control plane.
     #[serde(skip)]
     base: String,
@@ -295,7 +293,7 @@ fn usual_pace() -> Pace {
 }
 
 impl State {
-    /// With one organization that has a project and a subscription.
+    /// Makes an account with one organization that has a project and a subscription.
     pub(crate) fn new(beginning: Beginning) -> Self {
         let now = beginning.now;
         let mut state = Self::empty(beginning);
@@ -304,7 +302,7 @@ impl State {
         state
     }
 
-    /// Without any organization.
+    /// Makes an account without an organization.
     pub(crate) fn empty(beginning: Beginning) -> Self {
         Self {
             account: Account::default(),
@@ -330,58 +328,58 @@ impl State {
         self.base = base.into();
     }
 
-    /// A cluster's database has another address now.
+    /// Sets the address of a cluster's database.
     pub(crate) fn set_url(&mut self, cluster: &str, url: String) {
         if let Some(cluster) = self.by_id_mut(cluster) {
             cluster.url = url;
         }
     }
 
-    /// The answer to one request. What is due happens first, each at its own time.
-    pub(crate) fn on(&mut self, now: Micros, call: Call) -> Answer {
+    /// Answers one request. Events that are due happen first, each at its own time.
+    pub(crate) fn on(&mut self, now: Micros, call: ApiCall) -> ApiAnswer {
         self.advance(now);
         self.write(now, &call).unwrap_or_else(|| self.read(now, &call))
     }
 
-    fn write(&mut self, now: Micros, call: &Call) -> Option<Answer> {
+    fn write(&mut self, now: Micros, call: &ApiCall) -> Option<ApiAnswer> {
         self.write_account(now, call).or_else(|| self.write_cluster(now, call)).or_else(|| self.change(now, call))
     }
 
-    fn write_account(&mut self, now: Micros, call: &Call) -> Option<Answer> {
+    fn write_account(&mut self, now: Micros, call: &ApiCall) -> Option<ApiAnswer> {
         Some(match call {
-            Call::EditMe(body) => self.edit_me(body),
-            Call::CreateApiKey => self.create_api_key(now),
-            Call::EditApiKey(key, body) => self.edit_api_key(now, key, body),
-            Call::DeleteApiKey(key) => self.delete_api_key(key),
-            Call::CreateOrganization(body) => self.create_organization(now, body),
-            Call::EditOrganization(id, body) => self.edit_organization(now, id, body),
-            Call::DeleteOrganization(id) => self.delete_organization(id),
-            Call::CreateIntegration(id, body) => self.create_integration(now, id, body),
-            Call::DeleteIntegration(id, secret) => self.delete_integration(id, secret),
-            Call::CreateFile(id, body) => self.create_file(now, id, body),
-            Call::DeleteFile(id, file) => self.delete_file(id, file),
-            Call::CreateProject(body) => self.create_project(now, body),
-            Call::EditProject(id, body) => self.edit_project(now, id, body),
-            Call::DeleteProject(id) => self.delete_project(id),
-            Call::CreateSubscription(body) => self.create_subscription(now, body),
-            Call::DeleteSubscription(id) => self.delete_subscription(now, id),
+            ApiCall::EditMe(body) => self.edit_me(body),
+            ApiCall::CreateApiKey => self.create_api_key(now),
+            ApiCall::EditApiKey(key, body) => self.edit_api_key(now, key, body),
+            ApiCall::DeleteApiKey(key) => self.delete_api_key(key),
+            ApiCall::CreateOrganization(body) => self.create_organization(now, body),
+            ApiCall::EditOrganization(id, body) => self.edit_organization(now, id, body),
+            ApiCall::DeleteOrganization(id) => self.delete_organization(id),
+            ApiCall::CreateIntegration(id, body) => self.create_integration(now, id, body),
+            ApiCall::DeleteIntegration(id, secret) => self.delete_integration(id, secret),
+            ApiCall::CreateFile(id, body) => self.create_file(now, id, body),
+            ApiCall::DeleteFile(id, file) => self.delete_file(id, file),
+            ApiCall::CreateProject(body) => self.create_project(now, body),
+            ApiCall::EditProject(id, body) => self.edit_project(now, id, body),
+            ApiCall::DeleteProject(id) => self.delete_project(id),
+            ApiCall::CreateSubscription(body) => self.create_subscription(now, body),
+            ApiCall::DeleteSubscription(id) => self.delete_subscription(now, id),
             _ => return None,
         })
     }
 
-    fn write_cluster(&mut self, now: Micros, call: &Call) -> Option<Answer> {
+    fn write_cluster(&mut self, now: Micros, call: &ApiCall) -> Option<ApiAnswer> {
         Some(match call {
-            Call::Deploy { organization, body, url } => self.deploy(now, organization, body, url.clone()),
-            Call::Delete(id) => self.delete(now, id),
-            Call::Suspend(id, body) => self.suspend(now, id, body),
-            Call::Protect(id, body) => self.protect(now, id, body),
-            Call::RestartNode(id, ordinal) => self.restart_node(now, id, ordinal),
-            Call::Transfer(id, body, sudo) => self.transfer(now, id, body, *sudo),
-            Call::CreateImportJob(id, body) => self.create_import_job(now, id, body),
-            Call::DeleteImportJob(id, job) => self.delete_job(id, job, true),
-            Call::CreateExportJob(id, body) => self.create_export_job(now, id, body),
-            Call::DeleteExportJob(id, job) => self.delete_job(id, job, false),
-            Call::Restore(id, body) => self.restore(now, id, body),
+            ApiCall::Deploy { organization, body, url } => self.deploy(now, organization, body, url.clone()),
+            ApiCall::Delete(id) => self.delete(now, id),
+            ApiCall::Suspend(id, body) => self.suspend(now, id, body),
+            ApiCall::Protect(id, body) => self.protect(now, id, body),
+            ApiCall::RestartNode(id, ordinal) => self.restart_node(now, id, ordinal),
+            ApiCall::Transfer(id, body, sudo) => self.transfer(now, id, body, *sudo),
+            ApiCall::CreateImportJob(id, body) => self.create_import_job(now, id, body),
+            ApiCall::DeleteImportJob(id, job) => self.delete_job(id, job, true),
+            ApiCall::CreateExportJob(id, body) => self.create_export_job(now, id, body),
+            ApiCall::DeleteExportJob(id, job) => self.delete_job(id, job, false),
+            ApiCall::Restore(id, body) => self.restore(now, id, body),
             _ => return None,
         })
     }
@@ -400,19 +398,19 @@ impl State {
         }
     }
 
-    /// When the next thing happens by itself.
+    /// Returns the time of the next event that happens by itself.
     pub(crate) fn next_due(&self) -> Option<Micros> {
         let by_themselves = self.clusters.iter().flat_map(|one| [one.idle_due(), one.next_backup()]).flatten();
         by_themselves.chain(self.next_move()).min()
     }
 
-    /// When the next operation or job moves by itself.
+    /// Returns the time when the next operation or job moves by itself.
     pub(crate) fn next_move(&self) -> Option<Micros> {
         let operations = self.clusters.iter().filter_map(Cluster::next_due);
         operations.chain(self.jobs.iter().filter_map(Job::next_due)).min()
     }
 
-    /// Moves every operation and job in flight by one status; says how many there were.
+    /// Moves every operation and job in flight by one status. Returns their number.
     pub(crate) fn step(&mut self, now: Micros) -> usize {
         self.advance(now);
         let outbox = &mut self.outbox;
@@ -420,7 +418,7 @@ impl State {
         moved + self.step_jobs(now)
     }
 
-    /// What must be done outside, each only once.
+    /// Returns the work to do outside, each only once.
     pub(crate) fn take_works(&mut self) -> Vec<Work> {
         std::mem::take(&mut self.outbox.works)
     }
@@ -429,7 +427,7 @@ impl State {
         &self.clusters
     }
 
-    /// The cluster with this id or, of several with this name, the first.
+    /// Returns the cluster with this id or, of several with this name, the first.
     pub(crate) fn find(&self, id_or_name: &str) -> Option<&Cluster> {
         let by_id = self.clusters.iter().find(|cluster| cluster.id == id_or_name);
         by_id.or_else(|| self.clusters.iter().find(|cluster| cluster.name == id_or_name))
@@ -448,7 +446,7 @@ impl State {
         &self.outbox.events
     }
 
-    /// A new lower-case UUID of version 4, the next of a series that the seed fixes (splitmix64).
+    /// Returns a new lower-case UUID of version 4, the next of a series that the seed fixes (splitmix64).
     pub(crate) fn new_id(&mut self) -> String {
         let mut word = || {
             self.ids = self.ids.wrapping_add(0x9e37_79b9_7f4a_7c15);

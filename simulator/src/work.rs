@@ -1,4 +1,4 @@
-//! The work of jobs: reads files, loads them into clusters, writes what is exported.
+//! The work of jobs: reads files, loads them into clusters, writes exports.
 
 mod csv;
 mod export;
@@ -14,25 +14,25 @@ use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::shared::Shared;
+use crate::gateway::Gateways;
 use crate::state::Work;
 use crate::state::jobs::Progress;
 
-/// What a file may have, compressed or not: all of it is in memory.
+/// The largest file, compressed or not: all of it is in memory.
 const LARGEST_FILE: u64 = 512 << 20;
 
-/// Does what comes, each job on its own.
-pub(crate) async fn labour(shared: Arc<Shared>, mut orders: UnboundedReceiver<Work>) {
+/// Does jobs as they come, each in a task of its own.
+pub(crate) async fn labour(gateways: Arc<Gateways>, mut orders: UnboundedReceiver<Work>) {
     while let Some(work) = orders.recv().await {
-        let shared = shared.clone();
+        let gateways = gateways.clone();
         tokio::spawn(async move {
             let (job, (progress, failure)) = match &work {
-                Work::Import { job } => (job, import::import(&shared, job).await),
-                Work::Export { job } => (job, export::export(&shared, job).await),
-                // Done at once by whoever saw it first.
+                Work::Import { job } => (job, import::import(&gateways, job).await),
+                Work::Export { job } => (job, export::export(&gateways, job).await),
+                // Done at once by the store.
                 Work::Snapshot { .. } | Work::Restore { .. } => return,
             };
-            shared.change(|state, now| {
+            gateways.store.change(|state, now| {
                 state.job_done(now, job, progress, failure);
                 state.advance(now);
             });
@@ -40,7 +40,7 @@ pub(crate) async fn labour(shared: Arc<Shared>, mut orders: UnboundedReceiver<Wo
     }
 }
 
-/// How far a job came, and why not further.
+/// The progress of a job, and the reason of its failure.
 type Done = (Progress, Option<String>);
 
 fn failed(progress: Progress, why: impl Into<String>) -> Done {

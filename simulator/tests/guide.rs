@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use prompt::{Step, steps};
 
-/// What the page's reader has: tests of a tool, here one that only looks whether the simulator is there.
+/// The reader's tests of a tool: here one that only checks that the simulator answers.
 const TEST: &str = r#"
 #[test]
 fn the_simulator_is_there() {
@@ -39,7 +39,7 @@ fn every_command_of_the_readme_does_what_it_shows() {
     running.into_iter().for_each(|step| ran(step, project.path()));
 }
 
-/// The command as a shell of the page's reader would run it.
+/// Runs the command in a shell, as a reader of the page would.
 fn shell(step: &Step, project: &Path) -> Command {
     let programs = PathBuf::from(env!("CARGO_BIN_EXE_cratedb-cloud-simulator")).parent().unwrap().display().to_string();
     let mut shell = Command::new("sh");
@@ -59,13 +59,14 @@ fn ran(step: &Step, project: &Path) {
     step.shows(&out, &told);
 }
 
-/// It runs until Ctrl-C, which comes when it has said what is shown.
+/// Runs until Ctrl-C, which is sent when the shown output is there.
 fn served(step: &Step, project: &Path) {
     let mut command = shell(step, project);
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines().take(step.printed.len());
     let said: Vec<String> = lines.map(Result::unwrap).collect();
-    // SIGTERM does the same; whoever started these tests in the background may have ignored SIGINT for all below.
+    // SIGTERM does the same. If these tests run in the background, a shell may have ignored SIGINT for all processes
+    // below.
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
     assert!(child.wait().unwrap().success(), "$ {}", step.command);
     step.shows(&said.join("\n"), "");

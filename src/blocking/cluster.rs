@@ -200,8 +200,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// Those of [`SessionBuilder::join`](crate::SessionBuilder::join).
-    pub fn join(builder: crate::SessionBuilder) -> Result<Self> {
+    /// Those of [`SessionBuilder::join`](crate::session::SessionBuilder::join).
+    pub fn join(builder: crate::session::SessionBuilder) -> Result<Self> {
         background::wait(builder.join_work()).map(Self)
     }
 

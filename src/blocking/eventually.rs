@@ -34,10 +34,10 @@ pub fn eventually<F>(look: F) -> Eventually<F> {
 /// A condition that is waited for, made by [`eventually`]. Its last three methods look.
 #[derive(Clone, Debug)]
 #[must_use = "nothing is waited for until `ok`, `equals` or `meets` is called"]
-pub struct Eventually<F>(crate::Eventually<F>);
+pub struct Eventually<F>(crate::eventually::Eventually<F>);
 
 impl<F> Eventually<F> {
-    /// How long to look at most; see [`Eventually::within`](crate::Eventually::within). A look that has begun is waited for.
+    /// How long to look at most; see [`Eventually::within`](crate::eventually::Eventually::within). A look that has begun is waited for.
     ///
     /// ```no_run
     /// # fn example(cluster: cratedb_test::blocking::Cluster) -> cratedb_test::Result<()> {
@@ -52,7 +52,7 @@ impl<F> Eventually<F> {
         Self(self.0.within(limit))
     }
 
-    /// The first value that a look succeeds with; see [`Eventually::ok`](crate::Eventually::ok).
+    /// The first value that a look succeeds with; see [`Eventually::ok`](crate::eventually::Eventually::ok).
     ///
     /// ```no_run
     /// # fn example(cluster: cratedb_test::blocking::Cluster) -> cratedb_test::Result<()> {
@@ -72,7 +72,7 @@ impl<F> Eventually<F> {
         self.look("a first success", |_| true)
     }
 
-    /// The value, once it is `expected`; see [`Eventually::equals`](crate::Eventually::equals).
+    /// The value, once it is `expected`; see [`Eventually::equals`](crate::eventually::Eventually::equals).
     ///
     /// ```no_run
     /// # fn example(cluster: cratedb_test::blocking::Cluster) -> cratedb_test::Result<()> {
@@ -93,7 +93,7 @@ impl<F> Eventually<F> {
         self.look(&awaited, |value| *value == expected)
     }
 
-    /// The value, once a condition holds for it; see [`Eventually::meets`](crate::Eventually::meets).
+    /// The value, once a condition holds for it; see [`Eventually::meets`](crate::eventually::Eventually::meets).
     ///
     /// ```no_run
     /// # fn example(cluster: cratedb_test::blocking::Cluster) -> cratedb_test::Result<()> {
@@ -117,7 +117,7 @@ impl<F> Eventually<F> {
     where
         F: FnMut() -> Result<T, E>,
     {
-        let crate::Eventually { mut look, limit, at } = self.0;
+        let crate::eventually::Eventually { mut look, limit, at } = self.0;
         background::refuse_to_wait_for_itself();
         // Timers need a runtime; what the look does belongs to the caller's, if there is one.
         let callers = Handle::try_current().ok();

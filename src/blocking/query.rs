@@ -6,13 +6,13 @@ use serde::de::DeserializeOwned;
 use crate::background;
 use crate::error::Result;
 
-/// [`cratedb_test::Query`](crate::Query) for tests that are not async. How rows are read and values are bound is told there.
+/// [`Query`](crate::query::Query) for tests that are not async. How rows are read and values are bound is told there.
 #[derive(Clone, Debug)]
 #[must_use = "a query does nothing until it is executed or its rows are fetched"]
-pub struct Query(pub(super) crate::Query);
+pub struct Query(pub(super) crate::query::Query);
 
 impl Query {
-    /// Adds the value of the next placeholder; see [`Query::bind`](crate::Query::bind).
+    /// Adds the value of the next placeholder; see [`Query::bind`](crate::query::Query::bind).
     ///
     /// ```no_run
     /// # fn example(cluster: cratedb_test::blocking::Cluster) -> cratedb_test::Result<()> {
@@ -24,7 +24,7 @@ impl Query {
         Self(self.0.bind(value))
     }
 
-    /// Executes the statement and returns how many rows it affected; see [`Query::execute`](crate::Query::execute).
+    /// Executes the statement and returns how many rows it affected; see [`Query::execute`](crate::query::Query::execute).
     ///
     /// ```no_run
     /// # fn example(cluster: cratedb_test::blocking::Cluster) -> cratedb_test::Result<()> {
@@ -36,7 +36,7 @@ impl Query {
         Ok(background::wait(self.0.work()?)?.count())
     }
 
-    /// All rows; see [`Query::fetch_all`](crate::Query::fetch_all).
+    /// All rows; see [`Query::fetch_all`](crate::query::Query::fetch_all).
     ///
     /// ```no_run
     /// # fn example(cluster: cratedb_test::blocking::Cluster) -> cratedb_test::Result<()> {
@@ -48,7 +48,7 @@ impl Query {
         background::wait(self.0.work()?)?.all()
     }
 
-    /// The only row; see [`Query::fetch_one`](crate::Query::fetch_one).
+    /// The only row; see [`Query::fetch_one`](crate::query::Query::fetch_one).
     ///
     /// ```no_run
     /// # fn example(cluster: cratedb_test::blocking::Cluster) -> cratedb_test::Result<()> {
@@ -60,7 +60,7 @@ impl Query {
         background::wait(self.0.work()?)?.one()
     }
 
-    /// The only row, or `None`; see [`Query::fetch_optional`](crate::Query::fetch_optional).
+    /// The only row, or `None`; see [`Query::fetch_optional`](crate::query::Query::fetch_optional).
     ///
     /// ```no_run
     /// # fn example(cluster: cratedb_test::blocking::Cluster) -> cratedb_test::Result<()> {
@@ -72,7 +72,7 @@ impl Query {
         background::wait(self.0.work()?)?.optional()
     }
 
-    /// The only column of the only row; see [`Query::scalar`](crate::Query::scalar).
+    /// The only column of the only row; see [`Query::scalar`](crate::query::Query::scalar).
     ///
     /// ```no_run
     /// # fn example(cluster: cratedb_test::blocking::Cluster) -> cratedb_test::Result<()> {

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use reqwest::RequestBuilder;
 use reqwest::header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
 
-use super::profile::ProfileFile;
+use crate::environment::ProfileFile;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 use crate::target::{Login, ProfileName};
@@ -196,6 +196,16 @@ fn session_cookie(headers: &HeaderMap) -> Option<Secret> {
         (name.trim() == COOKIE_NAME && !value.is_empty()).then(|| Secret::new(value))
     });
     named.next_back()
+}
+
+impl ProfileFile {
+    /// Keeps the login of a client, as answers may have replaced it, in the current profile. Not on disk until
+    /// [`save`](Self::save). Nothing happens if the client uses an API key.
+    pub fn set_login(&mut self, client: &super::Client, organization_id: Option<&str>) {
+        if let Some(token) = client.session_token() {
+            self.set_session(token.expose(), organization_id);
+        }
+    }
 }
 
 #[cfg(test)]

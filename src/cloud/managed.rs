@@ -18,10 +18,12 @@ pub use health::{Health, SqlHealth, TableHealth};
 use super::client::Client;
 use super::lifecycle::{Hooks, Intent, Lifecycle};
 use super::model::{Cluster, Jwt, Operation};
+use serde_json::value::RawValue;
+
 use crate::background;
 use crate::environment::Server;
 use crate::error::Result;
-use crate::query::{Query, Whom};
+use crate::query::{Execution, Executor, Query};
 
 /// A cluster of CrateDB Cloud by its name, its id or its URL: made available, asked, let go of.
 ///
@@ -189,7 +191,7 @@ impl ManagedCluster {
     /// # }
     /// ```
     pub fn query(&self, stmt: impl Into<String>) -> Query {
-        Query::new(Whom::Cloud(self.clone()), stmt.into())
+        Query::new(Arc::new(self.clone()), stmt.into())
     }
 
     /// Executes a statement without arguments; short for `query(stmt).execute()`.
@@ -282,6 +284,12 @@ impl Inner {
     /// When the operation that begins now has to be done.
     fn deadline(&self) -> Instant {
         Instant::now() + self.start_timeout.min(LONGEST)
+    }
+}
+
+impl Executor for ManagedCluster {
+    fn execute(self: Arc<Self>, stmt: Arc<str>, args: Vec<Box<RawValue>>) -> Result<Execution> {
+        Ok(Box::pin(async move { self.send(&stmt, &args).await }))
     }
 }
 

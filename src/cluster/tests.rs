@@ -13,7 +13,7 @@ use crate::{FromCluster, blocking};
 
 fn grant(url: &str) -> Grant {
     Grant {
-        trace: Arc::default(),
+        trace: Trace::default(),
         http_url: url.into(),
         pg_url: Err(
             Error::new(Kind::Provider, "cannot connect with the PostgreSQL protocol").because("no password is known")

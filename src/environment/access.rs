@@ -152,7 +152,7 @@ impl FromProfile {
 
 #[cfg(feature = "cloud")]
 fn profile(given: &Given, sources: &Sources) -> Result<Option<FromProfile>> {
-    use crate::cloud::ProfileFile;
+    use super::profile::ProfileFile;
 
     let file = match (&given.profile_file, sources.profile_file()) {
         (Some(path), _) => ProfileFile::load(path)?,

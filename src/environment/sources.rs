@@ -64,7 +64,7 @@ impl Sources {
 
     fn with_profile_file(self) -> Result<Self> {
         #[cfg(feature = "cloud")]
-        return Ok(Self { profile_file: crate::cloud::ProfileFile::default_path(), ..self });
+        return Ok(Self { profile_file: super::profile::ProfileFile::default_path(), ..self });
         #[cfg(not(feature = "cloud"))]
         Ok(self)
     }

@@ -1,8 +1,8 @@
-//! Locks between processes that vanish with their holder.
+//! Locks between processes, which the kernel releases when their holder dies.
 //!
-//! fcntl locks: a forked child does not inherit them, so it can't keep its dead parent's. They have two traps. They
-//! vanish when *any* descriptor of the file is closed in the process, so every lock file is opened once per process and
-//! never closed; and they don't exclude threads, so a mutex stands before them.
+//! They are fcntl locks, since a forked child does not inherit those and so can't keep its dead parent's. They have two
+//! traps. They vanish when *any* descriptor of the file is closed in the process, so every lock file is opened once per
+//! process and never closed. And they don't exclude threads, so a mutex stands before them.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
@@ -16,10 +16,10 @@ use rustix::fs::{FlockOperation, fcntl_lock};
 
 use crate::error::{Error, Kind, Result};
 
-/// How long to pause between attempts: fcntl can wait, but not with a time-out.
+/// The pause between two attempts: fcntl can wait, but not with a time-out.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// One descriptor per lock file, for ever; and the mutex of all threads.
+/// One descriptor per lock file, which is never closed, and the mutex of all threads.
 static FILES: Mutex<Option<HashMap<PathBuf, &'static File>>> = Mutex::new(None);
 
 /// All lock files of this process, under the mutex.
@@ -55,36 +55,35 @@ impl Locks {
         Ok(file)
     }
 
-    /// The same for the file that lies there now: somebody removed the one that is known.
+    /// Does the same with the file that lies there now, after the known one was removed.
     pub(crate) fn try_lock_again(&mut self, path: &Path) -> Result<Option<Lock>> {
-        // Its descriptor stays open, like all.
+        // The old file's descriptor stays open, as all do.
         self.0.get_or_insert_with(HashMap::new).remove(path);
         self.try_lock(path)
     }
 
-    /// The lock, if nobody else has it now.
+    /// Takes the lock if no other process has it now.
     pub(crate) fn try_lock(&mut self, path: &Path) -> Result<Option<Lock>> {
-        let file = self.file(path)?;
-        match fcntl_lock(file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Lock(file))),
-            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::ACCESS | rustix::io::Errno::INTR) => Ok(None),
-            Err(error) => Err(Error::new(Kind::Session, format!("cannot lock {}", path.display())).because(error)),
-        }
+        self.attempt(path, FlockOperation::NonBlockingLockExclusive)
     }
 
-    /// The lock together with all others who only share it, if nobody has it alone now. Who has it alone shares it from
-    /// here on.
+    /// Takes the lock together with all processes that only share it, if none has it exclusively now. A process that has
+    /// it exclusively shares it from then on.
     #[cfg(feature = "process")]
     pub(crate) fn try_share(&mut self, path: &Path) -> Result<Option<Lock>> {
+        self.attempt(path, FlockOperation::NonBlockingLockShared)
+    }
+
+    fn attempt(&mut self, path: &Path, operation: FlockOperation) -> Result<Option<Lock>> {
         let file = self.file(path)?;
-        match fcntl_lock(file, FlockOperation::NonBlockingLockShared) {
+        match fcntl_lock(file, operation) {
             Ok(()) => Ok(Some(Lock(file))),
             Err(rustix::io::Errno::AGAIN | rustix::io::Errno::ACCESS | rustix::io::Errno::INTR) => Ok(None),
             Err(error) => Err(Error::new(Kind::Session, format!("cannot lock {}", path.display())).because(error)),
         }
     }
 
-    /// The lock, waited for until `deadline`; the error names who has it.
+    /// Waits for the lock until `deadline`. The error names the process that holds it.
     pub(crate) fn lock(&mut self, path: &Path, deadline: Instant) -> Result<Lock> {
         let began = Instant::now();
         loop {
@@ -103,7 +102,7 @@ impl Locks {
         }
     }
 
-    /// The process that holds a lock, if another one does; 0 if it can't be seen from here.
+    /// Returns the process that holds a lock, if another one does; 0 if it can't be seen from here.
     pub(crate) fn holder(&mut self, path: &Path) -> Result<Option<u32>> {
         if !path.exists() {
             return Ok(None);
@@ -116,7 +115,7 @@ impl Locks {
         Ok(held.map(|lock| lock.pid.map_or(0, |pid| pid.as_raw_nonzero().get().unsigned_abs())))
     }
 
-    /// What the holder wrote into the file.
+    /// Returns what the holder wrote into the file.
     pub(crate) fn read(&mut self, path: &Path) -> Result<String> {
         let mut file = self.file(path)?;
         let mut text = String::new();
@@ -127,10 +126,10 @@ impl Locks {
 }
 
 impl Lock {
-    /// Replaces the file's content: who holds it, and what others need to know.
+    /// Replaces the file's content, which says who holds the lock and what others need to know.
     pub(crate) fn write(&self, text: &str) {
         let mut file = self.0;
-        // The content is for display and for finding a socket again; a full disk must not stop the lock's work.
+        // The content is for display and for finding a socket again: a full disk must not break the lock.
         let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(text.as_bytes()));
     }
 }
@@ -147,7 +146,7 @@ mod tests {
 
     const HOLD: &str = "CRATEDB_TEST_LOCK_TO_HOLD";
 
-    /// Not a test of its own: the process that holds a lock for the test below, in which alone it excludes us.
+    /// Not a test of its own: a process that holds a lock for the test below, since a lock excludes only other processes.
     #[test]
     fn holder() {
         if let Some(path) = std::env::var_os(HOLD) {

@@ -1,4 +1,4 @@
-//! Where keepers leave their sockets, locks, journals and logs, and how a key becomes a file name.
+//! The directories of sockets, locks, journals and logs, and the names of a keeper's files in them.
 
 use std::fs;
 use std::io;
@@ -6,19 +6,19 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use super::hash::short_hash;
-use super::program::initial_environment;
+use super::platform::{home, initial_environment};
 use crate::error::{Error, Kind, Result};
 
-/// The variable that moves all files, read from the process's initial environment: tests change variables, and a keeper
-/// that is looked for in two places is two keepers.
+/// The variable that moves all files. It is read from the process's initial environment: tests change variables, and
+/// processes that look for the keeper in two places start two keepers.
 pub(crate) const DIR_VARIABLE: &str = "CRATEDB_TEST_DIR";
 
 /// The two directories of all keepers of a user.
 #[derive(Clone, Debug)]
 pub(crate) struct Places {
-    /// Sockets and locks: a short path, since socket paths are limited to about 104 bytes.
+    /// Holds sockets and locks. Its path is short, since those of sockets are limited to about 104 bytes.
     pub(crate) runtime: PathBuf,
-    /// Journals, logs, reports: what should survive a cleaner of temporary files.
+    /// Holds journals, logs and reports, which should survive a cleaner of temporary files.
     pub(crate) state: PathBuf,
 }
 
@@ -27,16 +27,16 @@ pub(crate) struct Places {
 pub(crate) struct KeyFiles {
     pub(crate) hash: String,
     pub(crate) socket: PathBuf,
-    /// Held while a keeper is being born.
+    /// The lock that is held while a keeper is started.
     pub(crate) birth: PathBuf,
-    /// Held by the keeper all its life; says where its socket is.
+    /// The lock that the keeper holds all its life. Its content says where the keeper's socket is.
     pub(crate) lifetime: PathBuf,
     pub(crate) journal: PathBuf,
     pub(crate) log: PathBuf,
 }
 
 impl Places {
-    /// Finds both directories and makes them if need be, readable by nobody else.
+    /// Finds both directories, and makes the missing ones with access for this user only.
     pub(crate) fn find() -> Result<Self> {
         let user = rustix::process::getuid().as_raw();
         let places = match initial_environment(DIR_VARIABLE).filter(|dir| !dir.is_empty()) {
@@ -51,6 +51,7 @@ impl Places {
             }
             None => {
                 let runtime = PathBuf::from(format!("/tmp/cratedb-test-{user}"));
+                // Not `$HOME`: tests change variables, and a keeper must find its journal again.
                 let state = home(user).map_or_else(|| runtime.clone(), |home| home.join(".local/state/cratedb-test"));
                 Self { runtime, state }
             }
@@ -59,16 +60,17 @@ impl Places {
         make_own(&places.runtime, user)?;
         match make_own(&places.state, user) {
             Ok(()) => Ok(places),
-            // A home that can't be written (a build sandbox): beside the sockets, then.
+            // The home can't be written, as in a build sandbox: the sockets' directory is used for both.
             Err(_) => Ok(Self { state: places.runtime.clone(), ..places }),
         }
     }
 
+    /// Returns the files of a key.
     pub(crate) fn key(&self, key: &str) -> KeyFiles {
         self.hashed(&short_hash(key))
     }
 
-    /// The files of a key whose hash is known.
+    /// Returns the files of a key by its hash.
     pub(crate) fn hashed(&self, hash: &str) -> KeyFiles {
         let runtime = |kind| self.runtime.join(format!("{hash}.{kind}"));
         let state = |kind| self.state.join(format!("{hash}.{kind}"));
@@ -83,7 +85,8 @@ impl Places {
     }
 }
 
-/// The system limits the paths of sockets, and says so in words that help nobody.
+/// Refuses a directory in which a socket's path would exceed the system's limit. The system's own error is hard to
+/// understand.
 fn check_length(dir: &Path) -> Result<()> {
     // With the NUL at the end.
     let field = size_of::<libc::sockaddr_un>() - std::mem::offset_of!(libc::sockaddr_un, sun_path);
@@ -99,7 +102,7 @@ fn check_length(dir: &Path) -> Result<()> {
         .hint(format!("accepted: an absolute path of at most {limit} bytes to a directory that belongs to you")))
 }
 
-/// Makes `dir` for this user alone, or finds it so. A directory that somebody else prepared is refused.
+/// Makes `dir` for this user alone if it is missing. A directory that another user owns or may write to is refused.
 fn make_own(dir: &Path, user: u32) -> Result<()> {
     let refuse = |cause: String| {
         Error::new(Kind::Session, format!("cannot use {} for the files of the session", dir.display()))
@@ -118,19 +121,12 @@ fn make_own(dir: &Path, user: u32) -> Result<()> {
     if meta.uid() != user {
         return Err(refuse(format!("it belongs to user {}", meta.uid())));
     }
-    // Its mode is left alone, since it may be a directory of another purpose. Whoever may only read finds files without
-    // permissions for others in it.
+    // Its mode is not changed, since the directory may have other purposes. Others may list it, but not read the files,
+    // which have no permissions for them.
     if meta.mode() & 0o022 != 0 {
         return Err(refuse(format!("others may write to it (mode {:o})", meta.mode() & 0o7777)));
     }
     Ok(())
-}
-
-/// The home that the user database names, not `$HOME`: tests change variables, and a keeper must find its journal again.
-fn home(user: u32) -> Option<PathBuf> {
-    let users = fs::read_to_string("/etc/passwd").ok()?;
-    let own = users.lines().find(|line| line.split(':').nth(2) == Some(user.to_string().as_str()))?;
-    own.split(':').nth(5).filter(|home| home.starts_with('/')).map(PathBuf::from)
 }
 
 #[cfg(test)]

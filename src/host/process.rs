@@ -1,25 +1,17 @@
-//! Processes as the session sees them: who they are beyond a number that is used again, and who stands above whom.
+//! Processes as a session sees them: who they are beyond a number that is used again, and which stand above which.
 //!
-//! On Linux everything is read from `/proc`, two small files a process; elsewhere `sysinfo` is asked for one process at
-//! a time. Never a scan.
+//! Each is looked at by its number. Nothing here reads the whole process table.
 
-#[cfg(target_os = "linux")]
-#[path = "process/linux.rs"]
-mod os;
-#[cfg(not(target_os = "linux"))]
-#[path = "process/portable.rs"]
-mod os;
-#[cfg(all(test, target_os = "linux"))]
-mod portable;
-
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use serde::{Deserialize, Serialize};
 
+use super::platform::{self, Seen};
 use crate::error::{Error, Kind, Result};
 
-/// A process, recognised again although its number may be used again: for the journal and for display. Whether it lives
-/// is asked of its pidfd where there is one.
+/// A process that is recognised even if its number is used again: for the journal and for display. A pidfd, where there is
+/// one, tells more reliably whether the process lives.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Identity {
     pub(crate) pid: u32,
@@ -32,40 +24,37 @@ pub(crate) struct Identity {
     pub(crate) name: String,
 }
 
-/// One look at a process.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Seen {
-    pub(crate) pid: u32,
-    pub(crate) parent: u32,
-    pub(crate) start: u64,
-    pub(crate) name: String,
-}
-
 impl Identity {
+    /// Returns this process.
     pub(crate) fn own() -> Result<Self> {
         let pid = std::process::id();
-        let seen = os::look(pid).ok_or_else(|| unseen(pid))?;
-        Ok(Self::of(seen))
+        Self::of_pid(pid).ok_or_else(|| unseen(pid))
     }
 
-    /// A process of this namespace; none if it is gone.
-    #[cfg_attr(not(feature = "process"), allow(dead_code))]
+    /// Returns a process of this namespace; none if it is gone.
     pub(crate) fn of_pid(pid: u32) -> Option<Self> {
-        Some(Self::of(os::look(pid)?))
+        Some(Self::of(platform::look(pid)?))
     }
 
     fn of(seen: Seen) -> Self {
-        Self { pid: seen.pid, start: seen.start, namespace: os::namespace(), boot: os::boot(), name: seen.name }
+        let (namespace, boot) = (platform::namespace(), platform::boot());
+        Self { pid: seen.pid, start: seen.start, namespace, boot, name: seen.name }
     }
 
-    /// Whether its number still means this process, dead or alive.
+    /// Returns true if its number still means this process, dead or alive.
     pub(crate) fn is_still_itself(&self) -> bool {
-        os::look(self.pid).is_some_and(|seen| seen.start == self.start)
+        platform::look(self.pid).is_some_and(|seen| seen.start == self.start)
     }
 
-    /// Whether it still runs, as far as its number can tell.
+    /// Returns true if it still runs, as far as its number can tell.
     pub(crate) fn is_alive(&self) -> bool {
-        self.is_still_itself() && !os::is_zombie(self.pid)
+        self.is_still_itself() && !platform::is_zombie(self.pid)
+    }
+
+    /// Returns a descriptor that becomes readable when the process ends; none if it is dead, or can't be watched.
+    pub(crate) fn watch(&self) -> Option<OwnedFd> {
+        // The start is compared afterwards: the descriptor may mean a process that got the number since.
+        platform::watch(self.pid).ok().filter(|_| self.is_alive())
     }
 }
 
@@ -81,7 +70,7 @@ pub(crate) struct Ancestry {
     pub(crate) doomed: bool,
 }
 
-/// Reads the ancestry of this process. Not cheap (some 10 µs an ancestor): found once per process.
+/// Reads the ancestry of this process, up to the process `outer`. Takes some 10 µs an ancestor, so it is read once.
 pub(crate) fn ancestry(outer: Option<u32>) -> Result<Ancestry> {
     let own = Identity::own()?;
     let above = ancestors_of(own.pid)?;
@@ -94,12 +83,13 @@ pub(crate) fn ancestry(outer: Option<u32>) -> Result<Ancestry> {
     // The first process of a container may be the test itself.
     let doomed = match above.last() {
         Some(top) => is_doom(top),
-        None => os::look(own.pid).is_some_and(|seen| is_doom(&seen)),
+        None => platform::look(own.pid).is_some_and(|seen| is_doom(&seen)),
     };
     Ok(Ancestry { own, runners, orphan, doomed })
 }
 
-/// A process of an explicit session: what stands above it does not matter, it may even be out of sight.
+/// Returns the ancestry of a process of an explicit session. What stands above it does not matter, and may be out of
+/// sight.
 pub(crate) fn by_name(holds: bool) -> Ancestry {
     let own = Identity::own().unwrap_or_else(|_| Identity {
         pid: std::process::id(),
@@ -109,33 +99,34 @@ pub(crate) fn by_name(holds: bool) -> Ancestry {
         name: String::new(),
     });
     let runners = if holds { vec![own.clone()] } else { Vec::new() };
-    // Of who holds it: others may come from containers of their own, and the keeper need not be in one of those.
-    let doomed = holds && (own.pid == 1 && os::look(1).is_some_and(|seen| is_doom(&seen)));
+    // Only the holder's container counts: others may come from containers that the keeper is not in.
+    let doomed = holds && own.pid == 1 && platform::look(1).is_some_and(|seen| is_doom(&seen));
     Ancestry { own, runners, orphan: false, doomed }
 }
 
-/// Whether this process takes its namespace, and the keeper in it, with it when it ends.
+/// Returns true if the topmost process takes its namespace, and the keeper in it, with it when it ends.
 fn is_doom(top: &Seen) -> bool {
-    top.pid == 1 && !is_system_init(&top.name) && !os::initial_namespace()
+    top.pid == 1 && !is_system_init(&top.name) && !platform::initial_namespace()
 }
 
-/// Every `cargo` and `cargo-nextest` counts. What stands between (rustdoc, the merged doctest runner, a shell) does not:
-/// it may end before the run does.
+/// Returns true for every `cargo` and `cargo-nextest`. What stands between them (rustdoc, the merged doctest runner, a
+/// shell) may end before the run does.
 fn is_runner(seen: &Seen) -> bool {
     matches!(seen.name.as_str(), "cargo" | "cargo-nextest")
 }
 
-/// An init of a whole system outlives a test run; anything else as process 1 takes its namespace with it.
+/// Returns true for the init of a whole system, which outlives a test run. Anything else as process 1 takes its namespace
+/// with it.
 fn is_system_init(name: &str) -> bool {
     matches!(name, "systemd" | "init" | "launchd" | "openrc-init" | "runit" | "s6-svscan")
 }
 
 fn ancestors_of(pid: u32) -> Result<Vec<Seen>> {
     let mut above = Vec::new();
-    let mut next = os::look(pid).ok_or_else(|| unseen(pid))?.parent;
-    // A parent of 0 is the namespace's edge. A process that ends while we look is followed by nobody we could find.
+    let mut next = platform::look(pid).ok_or_else(|| unseen(pid))?.parent;
+    // A parent of 0 is the namespace's edge. If a process ends meanwhile, those above it can't be found.
     while next != 0 {
-        let Some(seen) = os::look(next) else {
+        let Some(seen) = platform::look(next) else {
             if above.is_empty() && next != 1 {
                 return Err(unseen(next));
             }
@@ -147,43 +138,40 @@ fn ancestors_of(pid: u32) -> Result<Vec<Seen>> {
     Ok(above)
 }
 
-/// Whether one of these runners stands above this process, or somebody traces it: then something between waits for it.
+/// Returns true if one of these runners stands above this process, or a debugger traces it: then something between waits
+/// for it.
 pub(crate) fn is_tethered(runners: &[Identity]) -> bool {
     let above = ancestors_of(std::process::id()).unwrap_or_default();
     let is_above = |runner: &Identity| is_near(runner) && above.iter().any(|seen| seen.pid == runner.pid);
-    runners.iter().any(is_above) || os::is_traced()
+    runners.iter().any(is_above) || platform::is_traced()
 }
 
-/// Whether a process has its number in the process namespace of this one: the numbers of a container say nothing here.
+/// Returns true if a process has its number in the process namespace of this one: the numbers of a container say nothing
+/// here.
 pub(crate) fn is_near(process: &Identity) -> bool {
-    process.namespace == os::namespace()
+    process.namespace == platform::namespace()
 }
 
-/// The command of a process that still lives, for people: short, since commands may be long.
+/// Returns the command of a process that still lives, for people: long ones are cut.
 pub(crate) fn command_of(process: &Identity) -> Option<String> {
     const LONGEST: usize = 100;
-    let command = process.is_still_itself().then(|| os::command(process.pid)).flatten()?;
+    let command = process.is_still_itself().then(|| platform::command(process.pid)).flatten()?;
     match command.char_indices().nth(LONGEST) {
         Some((end, _)) => Some(format!("{}…", &command[..end])),
         None => Some(command),
     }
 }
 
-#[cfg(test)]
-pub(crate) fn start_of(pid: u32) -> Option<u64> {
-    Some(os::look(pid)?.start)
-}
-
 fn unseen(pid: u32) -> Error {
     Error::new(Kind::Session, format!("cannot see process {pid}"))
-        .because("/proc is hidden or belongs to another process namespace")
-        .hint("the end of a test run can't be noticed here; mount /proc without `hidepid`, for this namespace")
+        .because(platform::UNSEEN.cause)
+        .hint(format!("the end of a test run can't be noticed here; {}", platform::UNSEEN.remedy))
 }
 
 /// The parent that the constructor saw; 0 if it did not run.
 static PARENT_AT_BIRTH: AtomicI32 = AtomicI32::new(0);
 
-/// Called by the constructor, before `main`.
+/// Stores this process's parent. The constructor calls it, before `main`.
 pub(crate) fn remember_parent() {
     PARENT_AT_BIRTH.store(parent(), Ordering::Relaxed);
 }
@@ -192,7 +180,7 @@ fn parent() -> i32 {
     rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get())
 }
 
-/// Whether the parent died since the constructor ran.
+/// Returns true if the parent died since the constructor ran.
 fn is_orphan() -> bool {
     let at_birth = PARENT_AT_BIRTH.load(Ordering::Relaxed);
     at_birth != 0 && at_birth != parent()
@@ -205,20 +193,19 @@ mod tests {
     #[test]
     fn recognises_itself_and_not_a_namesake_that_started_later() {
         let own = Identity::own().unwrap();
-        assert!(own.is_alive());
-        assert!(!Identity { start: own.start + 1, ..own }.is_alive());
+        assert!(own.is_alive() && own.watch().is_some());
+        let namesake = Identity { start: own.start + 1, ..own };
+        assert!(!namesake.is_alive() && namesake.watch().is_none());
     }
 
     #[test]
     fn a_dead_child_is_dead_although_nobody_has_waited_for_it() {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
-        let seen = os::look(child.id()).unwrap();
-        assert_eq!(seen.parent, std::process::id());
-        let child_identity = Identity::of(seen);
-        assert!(child_identity.is_alive());
+        let identity = Identity::of_pid(child.id()).unwrap();
+        assert!(identity.is_alive());
         child.kill().unwrap();
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
-        while child_identity.is_alive() {
+        while identity.is_alive() {
             assert!(std::time::Instant::now() < deadline, "still alive");
             std::thread::yield_now();
         }
@@ -235,18 +222,5 @@ mod tests {
             std::slice::from_ref(&inside.own),
             "everything above is outside, so the process is its own runner"
         );
-    }
-
-    #[test]
-    #[cfg(target_os = "linux")]
-    fn the_portable_way_sees_the_same() {
-        let own = std::process::id();
-        let (linux, portable) = (os::look(own).unwrap(), portable::look(own).unwrap());
-        assert_eq!((linux.pid, linux.parent), (portable.pid, portable.parent));
-        assert!(portable::command(own).is_some_and(|command| !command.is_empty()));
-        assert!(portable::look(u32::MAX / 2).is_none());
-        assert_eq!(portable::namespace(), 0);
-        assert!(!portable::boot().is_empty() && !portable::is_zombie(own) && !portable::is_traced());
-        assert!(portable::initial_namespace());
     }
 }

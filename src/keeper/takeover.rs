@@ -14,9 +14,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::net::{AddressFamily, sockopt};
-
 use super::run;
+use crate::host::platform::{is_unix_listener, name_thread};
 use crate::host::{Places, own_program};
 use crate::wire::{VARIABLE, exit};
 
@@ -30,7 +29,7 @@ fn take_over() {
     crate::host::process::remember_parent();
     // A variable that leaked into an ordinary environment must not swallow a test run.
     if let Some(value) = env::var_os(VARIABLE)
-        && is_listener()
+        && is_unix_listener(std::io::stdin())
         && let Some((step, hash)) = value.to_str().and_then(|value| value.split_once(':'))
     {
         let code = catch_unwind(|| match step {
@@ -41,13 +40,6 @@ fn take_over() {
         });
         leave(code.unwrap_or(exit::PANICKED));
     }
-}
-
-fn is_listener() -> bool {
-    let stdin = std::io::stdin();
-    let stdin = stdin.as_fd();
-    matches!(sockopt::socket_acceptconn(stdin), Ok(true))
-        && matches!(sockopt::socket_domain(stdin), Ok(AddressFamily::UNIX))
 }
 
 fn leave(code: i32) -> ! {
@@ -80,7 +72,7 @@ fn second_step(words: &str) -> i32 {
     let listener = close_all_but(listener);
     reset_signals();
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
-    let _ = rustix::thread::set_name(c"cratedb-keeper");
+    name_thread(c"cratedb-keeper");
     raise_descriptor_limit();
     // SAFETY: no other thread is there yet that could read the environment.
     unsafe { env::remove_var(VARIABLE) };
@@ -103,7 +95,7 @@ fn trainer(words: &str) -> i32 {
         return exit::NOT_STARTED;
     }
     reset_signals();
-    let _ = rustix::thread::set_name(c"cratedb-trainer");
+    name_thread(c"cratedb-trainer");
     // SAFETY: no other thread is there yet that could read the environment.
     unsafe { env::remove_var(VARIABLE) };
     super::log::start();

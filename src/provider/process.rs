@@ -296,5 +296,5 @@ fn name(dir: &Path) -> String {
     dir.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-#[cfg(all(test, feature = "container", target_os = "linux"))]
+#[cfg(all(test, feature = "container"))]
 mod tests;

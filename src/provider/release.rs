@@ -413,7 +413,7 @@ fn place(archive: &Path, files: &Files, version: Version, record: &Record, stop:
         let new = files.record().with_extension("json.new");
         fs::write(&new, serde_json::to_vec_pretty(record).unwrap_or_default())?;
         // With the record, which an empty file would not be.
-        sync(&unpacked)?;
+        crate::host::platform::sync(&unpacked)?;
         remove_all(&dir)?;
         fs::rename(new, files.record())?;
         fs::rename(&unpacked, &dir)?;
@@ -430,18 +430,6 @@ fn remove_all(dir: &Path) -> std::io::Result<()> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
-}
-
-/// One call for hundreds of files.
-#[cfg(target_os = "linux")]
-fn sync(dir: &Path) -> std::io::Result<()> {
-    Ok(rustix::fs::syncfs(fs::File::open(dir)?)?)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn sync(_: &Path) -> std::io::Result<()> {
-    rustix::fs::sync();
-    Ok(())
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::joined;
 use super::link::Link;
 use crate::background;
 use crate::cluster::current::{LinkedAttempt, Whereabouts};
-use crate::cluster::{Cluster, Grant};
+use crate::cluster::{Cluster, Grant, Trace};
 use crate::error::{Error, Kind, Result};
 use crate::host::say;
 use crate::migrations::Migrations;
@@ -218,7 +218,7 @@ pub(super) fn grant(link: &Link, schema: String, test: String, attempt: Option<L
         schema,
         test,
         attempt,
-        trace: Arc::default(),
+        trace: Trace::default(),
         used: AtomicBool::default(),
         over: AtomicBool::default(),
     })

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::{birth, link};
 use crate::error::{Error, Kind, Result};
-use crate::host::KeyFiles;
 use crate::host::process::Identity;
+use crate::host::{KeyFiles, platform};
 use crate::wire::{Decoder, FromClient, FromKeeper, PROTOCOL, Snapshot, encode};
 
 /// The time that a keeper may take for an answer about itself. A stopped one never answers.
@@ -36,7 +36,7 @@ impl Inquiry {
     }
 
     pub(crate) fn over(stream: UnixStream) -> Result<Self> {
-        link::check_peer(user_behind(&stream))?;
+        link::check_peer(platform::peer_user(&stream))?;
         Ok(Self { stream, decoder: Decoder::default() })
     }
 
@@ -118,22 +118,6 @@ impl Inquiry {
                 },
             }
         }
-    }
-}
-
-#[cfg(target_os = "linux")]
-fn user_behind(stream: &UnixStream) -> std::io::Result<u32> {
-    Ok(rustix::net::sockopt::socket_peercred(stream)?.uid.as_raw())
-}
-
-#[cfg(not(target_os = "linux"))]
-fn user_behind(stream: &UnixStream) -> std::io::Result<u32> {
-    use std::os::fd::AsRawFd as _;
-    let (mut user, mut group) = (0, 0);
-    // SAFETY: both are written, and nothing else is touched.
-    match unsafe { libc::getpeereid(stream.as_raw_fd(), &raw mut user, &raw mut group) } {
-        0 => Ok(user),
-        _ => Err(std::io::Error::last_os_error()),
     }
 }
 

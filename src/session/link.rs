@@ -504,7 +504,7 @@ fn write_all(socket: &UnixStream, mut bytes: &[u8]) -> std::io::Result<()> {
     /// A keeper that reads nothing for so long is stopped.
     const PATIENCE: rustix::event::Timespec = rustix::event::Timespec { tv_sec: 10, tv_nsec: 0 };
     while !bytes.is_empty() {
-        match rustix::net::send(socket, bytes, rustix::net::SendFlags::NOSIGNAL) {
+        match crate::host::platform::send(socket, bytes) {
             Ok(count) => bytes = &bytes[count..],
             Err(rustix::io::Errno::INTR) => {}
             Err(rustix::io::Errno::AGAIN) => {

@@ -238,6 +238,7 @@ fn react(reaction: Reaction, mut stream: &TcpStream) -> io::Result<bool> {
             Ok(false)
         }
         Reaction::Reset => {
+            #[cfg(unix)]
             rustix::net::sockopt::set_socket_linger(stream, Some(Duration::ZERO))?;
             Ok(false)
         }

@@ -3,13 +3,12 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
-};
+use rustix::net::{RecvAncillaryBuffer, SendAncillaryBuffer, SendAncillaryMessage};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Kind, Result};
+use crate::host::platform;
 
 /// Of one frame.
 pub(crate) const MAX_FRAME: usize = 1 << 20;
@@ -77,9 +76,8 @@ pub(crate) fn send_with_descriptors(
     if !descriptors.is_empty() {
         ancillary.push(SendAncillaryMessage::ScmRights(descriptors));
     }
-    let slices = [std::io::IoSlice::new(bytes)];
     loop {
-        match rustix::net::sendmsg(&socket, &slices, &mut ancillary, SendFlags::NOSIGNAL) {
+        match platform::send_with_ancillary(&socket, bytes, &mut ancillary) {
             Err(Errno::INTR) => {}
             sent => return Ok(sent?),
         }
@@ -94,12 +92,5 @@ pub(crate) fn receive_with_descriptors(
 ) -> std::io::Result<usize> {
     let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let mut slices = [std::io::IoSliceMut::new(buffer)];
-    let received = rustix::net::recvmsg(&socket, &mut slices, &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
-    for message in ancillary.drain() {
-        if let RecvAncillaryMessage::ScmRights(received) = message {
-            descriptors.extend(received);
-        }
-    }
-    Ok(received.bytes)
+    Ok(platform::receive_with_ancillary(socket, buffer, &mut ancillary, descriptors)?)
 }

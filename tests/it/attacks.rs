@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::support::cloud::{CLUSTER, TestCloud};
 use crate::support::consumer::Consumer;
 use crate::support::run::{Plan, Run, Runner, runners};
-use crate::support::wait_for;
+use crate::support::{processes, wait_for};
 
 fn attacked() -> Consumer {
     Consumer::of("attacked", Runner::Cargo)
@@ -155,15 +155,10 @@ fn two_protocols_in_one_run_are_an_error_and_not_a_wait() {
     let mut run = meeting.at(plan(&consumer, &cloud, "ends")).in_order().start();
     meeting.here(&mut run, "a");
     let asked = |runner: u32| {
-        let stat = std::fs::read_to_string(format!("/proc/{runner}/stat")).unwrap();
-        let start = stat.rsplit(')').next().unwrap().split_ascii_whitespace().nth(19).unwrap();
-        let namespace = std::fs::metadata("/proc/self/ns/pid").unwrap();
-        let namespace = std::os::unix::fs::MetadataExt::ino(&namespace);
-        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
-        let name = crate::support::processes::name(runner).unwrap();
+        let (start, namespace, boot) = (processes::start(runner), processes::namespace(), processes::boot());
+        let name = processes::name(runner).unwrap();
         let hello = format!(
-            r#"{{"type":"hello","protocol":77,"more":1,"runners":[{{"pid":{runner},"start":{start},"namespace":{namespace},"boot":"{}","name":"{name}"}}]}}"#,
-            boot.trim()
+            r#"{{"type":"hello","protocol":77,"more":1,"runners":[{{"pid":{runner},"start":{start},"namespace":{namespace},"boot":"{boot}","name":"{name}"}}]}}"#
         );
         let mut socket = std::os::unix::net::UnixStream::connect(cloud.file("sock").unwrap()).unwrap();
         socket.write_all(&u32::try_from(hello.len()).unwrap().to_le_bytes()).unwrap();
@@ -242,14 +237,14 @@ fn of_two_keepers_of_one_cluster_the_one_without_a_journal_ends() {
     second.env("CRATEDB_TEST_ON_EXIT", "suspend").run().passed();
     assert_eq!(cloud.log().matches("a keeper was born").count(), 2, "{}", cloud.log());
     kill(first, Signal::CONT);
-    wait_for("the first keeper's end", || match crate::support::processes::is_dead(first) {
+    wait_for("the first keeper's end", || match processes::is_dead(first) {
         true => Ok(()),
         false => Err(cloud.log()),
     });
     cloud.wait_for_counts(1, 1);
     meeting.go("a");
     run.finish();
-    let all = crate::support::processes::keepers(cloud.path());
+    let all = processes::keepers(cloud.path());
     all.into_iter().for_each(|pid| kill(pid, Signal::TERM));
     wait_for("the end of all", || match cloud.simulator.cloud().cluster(CLUSTER).running {
         false => Ok(()),

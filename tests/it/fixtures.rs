@@ -1,4 +1,4 @@
-//! Tests that find tables and rows: files beside the test become a part of the binary, and what is wrong in them is named.
+//! Tests with tables and rows from files beside them: the files become part of the binary, and errors name their place.
 
 use crate::support::cloud::TestCloud;
 use crate::support::consumer::Consumer;

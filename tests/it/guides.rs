@@ -1,5 +1,5 @@
-//! The guides in `docs/`: every Rust block on them runs, as whoever follows them would run it. Their commands are run by the
-//! tests of `cli/` and of the simulator.
+//! The guides in `docs/`: every Rust block on them runs, as a reader who follows them would run it. The tests of `cli/`
+//! and of the simulator run their commands.
 
 mod page;
 
@@ -16,7 +16,7 @@ fn guide(page: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(page)
 }
 
-/// Where the blocks of a page are written, one file each. What stands there from an earlier state of the page is removed.
+/// Writes the blocks of a page into a folder, one file each, and removes the blocks of an earlier version of the page.
 fn write(package: &str, folder: &str, blocks: &[String]) {
     let dir = target_dir().join("src").join(package).join(folder);
     let _ = fs::remove_dir_all(&dir);

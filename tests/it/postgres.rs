@@ -1,4 +1,4 @@
-//! Drivers of the PostgreSQL protocol as parameters of tests: on the stand-in, on a real server, on the simulated Cloud.
+//! PostgreSQL drivers as parameters of tests: on the stand-in, on a real server, on the simulated Cloud.
 
 use cratedb_cloud_simulator::{ClusterOptions, Fault, Options};
 

@@ -1,4 +1,4 @@
-//! Tests that want versions of CrateDB and numbers of nodes: each cluster once per session, and none under a wrong name.
+//! Tests that ask for versions of CrateDB and numbers of nodes: each cluster starts once per session, under its name.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};

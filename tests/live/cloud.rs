@@ -1,4 +1,4 @@
-//! A real CrateDB behind the simulated Cloud, which checks the tokens itself: where `CRATEDB_HOME` says that one is here.
+//! A real CrateDB behind the simulated Cloud, which checks the tokens itself: runs if `CRATEDB_HOME` is set.
 
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;

@@ -15,7 +15,7 @@ use super::{processes, wait_for};
 /// What the harness puts on every container.
 const LABEL: &str = "io.crate.cratedb-test.project";
 
-/// One test's view of the engine: containers of an image that has a name of its own, so that tests don't see each other's.
+/// One test's view of the engine: containers of an image with a unique name, so that tests don't see each other's.
 pub struct TestEngine {
     image: String,
     /// Others, which are gone with this.
@@ -143,7 +143,8 @@ impl TestEngine {
         ours.map(|(name, _)| name.to_owned()).collect()
     }
 
-    /// Waits until everybody is gone, and compares how many containers that took; none of them may be left, nor a volume.
+    /// Waits until all processes have ended, and compares how many containers the run made. None of them may be left,
+    /// nor a volume.
     #[track_caller]
     pub fn ends_with(&self, made: usize) {
         wait_for("the keeper's end", || match processes::keepers(self.dir.path()) {

@@ -32,7 +32,7 @@ fn every_command_has_examples() {
 #[test]
 fn runs_as_a_program_and_as_cargo_calls_it() {
     for line in ["cargo-cratedb info", "cargo-cratedb cratedb info", "/any/where/cargo-cratedb info"] {
-        assert_eq!(parsed(line).unwrap().command.name(), "info", "{line}");
+        assert!(matches!(parsed(line).unwrap().command, Command::Info), "{line}");
     }
 }
 
@@ -65,7 +65,7 @@ fn an_empty_value_counts_as_not_given() {
 
 #[test]
 fn a_cluster_for_a_command_that_is_about_none_is_a_mistake() {
-    for line in ["x whoami --cluster-name ci", "x --cluster-id a list", "x status --cluster-url http://a"] {
+    for line in ["x whoami --cluster-name ci", "x --cluster-id a list", "x logout --cluster-url http://a"] {
         assert!(mistake(line).contains("--cluster-"), "{line}");
     }
 }
@@ -88,23 +88,55 @@ fn mistakes_name_the_option_the_value_and_what_is_accepted() {
         ("x info --timeout 10", ["--timeout", "10", "a number with its unit"]),
         ("x info --output yaml", ["--output", "yaml", "json"]),
         ("x login --idp gitlab", ["--idp", "gitlab", "github"]),
-        ("x test --session a/b -- true", ["--session", "a/b", "letters, digits"]),
         ("x deploy --nodes 0", ["--nodes", "0", "1.."]),
     ] {
         let text = mistake(line);
         assert!(parts.iter().all(|part| text.contains(part)), "{text}");
     }
-    for line in ["x login", "x test", "x test cargo", "x query a --file b", "x completions", "x nonsense"] {
+    for line in ["x login", "x query a --file b", "x completions", "x nonsense"] {
         mistake(line);
     }
 }
 
 #[test]
+fn times_have_a_unit_and_last() {
+    assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+    assert_eq!(duration("10y"), Ok(LONGEST));
+    for bad in ["10", "0", "0s", "", "soon", "-1s", "11y", "300000000000y", "99999999999999999999y"] {
+        assert!(duration(bad).is_err_and(|text| text.starts_with("accepted: ")), "{bad}");
+    }
+}
+
+#[cfg(all(unix, feature = "sessions"))]
+#[test]
+fn mistakes_about_sessions_are_mistakes() {
+    let text = mistake("x test --session a/b -- true");
+    assert!(["--session", "a/b", "letters, digits"].iter().all(|part| text.contains(part)), "{text}");
+    for line in ["x test", "x test cargo"] {
+        mistake(line);
+    }
+    assert!(mistake("x status --cluster-url http://a").contains("--cluster-url"));
+}
+
+#[cfg(all(unix, feature = "sessions"))]
+#[test]
 fn what_stands_after_the_dashes_belongs_to_the_command() {
     let cli = parsed("x test -- cargo test --color always --cluster-name b").unwrap();
     assert_eq!((cli.global.address(), cli.global.color), (None, Color::Auto));
-    let Command::Test(test) = cli.command else { panic!("{cli:?}") };
+    let Command::Session(SessionCommand::Test(test)) = cli.command else { panic!("{cli:?}") };
     assert_eq!(test.command.len(), 6);
+}
+
+#[cfg(not(all(unix, feature = "sessions")))]
+#[test]
+fn without_sessions_their_commands_say_why_they_are_missing() {
+    for line in ["x test -- cargo test", "x status --all", "x --color never kept --drop a b", "x cache fetch 6.4"] {
+        let text = mistake(line);
+        assert!(text.contains("is one of the commands for tests, which") && text.contains("Usage:"), "{text}");
+    }
+    assert!(mistake("x statsu").contains("unrecognized subcommand"));
+    let help = Cli::command().render_help().to_string();
+    assert!(!help.contains("cratedb test") && !help.contains("\n  status"), "{help}");
 }
 
 #[test]

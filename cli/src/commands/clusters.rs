@@ -1,15 +1,18 @@
-//! `list`, `info`, `start`, `stop`, and how a cluster is shown.
+//! `list`, `info`, `start`, `stop`, `deploy`, `delete` and `health`, and how a cluster is shown.
 
+use cratedb_test::cloud::Health;
 use cratedb_test::cloud::model::Cluster;
+use serde_json::json;
 
-use crate::arguments::{List, Start};
+use crate::arguments::{Delete, Deploy, List, Start};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Cell, Column, Document, People, Rows};
+use crate::terminal;
 
 pub(super) async fn list(context: &Context, list: &List) -> Result<Document, Failure> {
     let client = context.client()?;
-    context.progress.say_in_passing("asking which clusters there are");
+    context.progress.say_in_passing("listing clusters");
     let mut clusters = match &list.project_id {
         Some(project) => client.clusters_in(project).await?,
         None => client.clusters().await?,
@@ -24,17 +27,18 @@ pub(super) async fn list(context: &Context, list: &List) -> Result<Document, Fai
 }
 
 fn row(cluster: &Cluster) -> Vec<Cell> {
-    let text = |text: &String| Cell::Text(text.clone());
-    vec![
-        text(&cluster.name),
-        state(cluster).into(),
-        health(cluster).into(),
-        text(&cluster.crate_version),
-        text(&cluster.product_name),
-        cluster.num_nodes.to_string().into(),
-        text(&cluster.id),
-        text(&cluster.url),
+    [
+        &cluster.name,
+        &state(cluster),
+        health_of(cluster),
+        &cluster.crate_version,
+        &cluster.product_name,
+        &cluster.num_nodes.to_string(),
+        &cluster.id,
+        &cluster.url,
     ]
+    .map(Cell::from)
+    .into()
 }
 
 pub(super) async fn info(context: &Context) -> Result<Document, Failure> {
@@ -48,28 +52,100 @@ pub(super) async fn start(context: &Context, start: &Start) -> Result<Document, 
         true => builder.deploy(false),
         false => builder,
     })?;
-    context.goes_on("what has begun");
-    let now = cluster.start().await?;
-    context.note_done(&format!("cluster `{}` answers at {}", now.name, now.url));
-    shown(&now)
+    context.goes_on("the operation");
+    answers(context, &cluster.start().await?)
+}
+
+pub(super) async fn deploy(context: &Context, deploy: Deploy) -> Result<Document, Failure> {
+    let cluster = context.cluster_with(|mut builder| {
+        macro_rules! told {
+            ($($option:ident)*) => {$(
+                if let Some(value) = deploy.$option {
+                    builder = builder.$option(value);
+                }
+            )*};
+        }
+        told!(product tier region organization_id project_id subscription_id version channel nodes username);
+        builder
+    })?;
+    context.goes_on("the deployment, if it has begun,");
+    answers(context, &cluster.deploy().await?)
+}
+
+/// Shows a cluster that was started.
+fn answers(context: &Context, cluster: &Cluster) -> Result<Document, Failure> {
+    context.note_done(&format!("cluster `{}` answers at {}", cluster.name, cluster.url));
+    shown(cluster)
 }
 
 pub(super) async fn stop(context: &Context) -> Result<Document, Failure> {
     let cluster = context.cluster()?;
-    context.goes_on("what has begun");
+    context.goes_on("the operation");
     let now = cluster.stop().await?;
     context.note_done(&format!("cluster `{}` is suspended", now.name));
     shown(&now)
 }
 
-/// A cluster as a result.
-pub(super) fn shown(cluster: &Cluster) -> Result<Document, Failure> {
+/// Deletes the cluster, after asking on the terminal.
+pub(super) async fn delete(context: &Context, delete: &Delete) -> Result<Document, Failure> {
+    let managed = context.cluster()?;
+    if !delete.yes && !terminal::is_interactive() {
+        return Err(Failure::usage("cannot ask whether to delete the cluster: stdin and stderr are not a terminal")
+            .hint("--yes deletes it without asking"));
+    }
+    let cluster = managed.info().await?;
+    let named = format!("cluster `{}` ({})", cluster.name, cluster.id);
+    if !delete.yes {
+        let question = format!("Delete {named}, {}, and all its data?", cluster.product_name);
+        if !terminal::confirmed(question).await? {
+            return Err(Failure::failed("nothing was deleted"));
+        }
+    }
+    managed.delete().await?;
+    context.terminal.note(&format!("{named} is deleted"));
+    Document::new(&json!({ "deleted": cluster }), People::Text(String::new()))
+}
+
+/// Shows how the cluster is. The exit code says so too, for scripts that continue only if it is well.
+pub(super) async fn health(context: &Context) -> Result<Document, Failure> {
+    let cluster = context.cluster()?;
+    context.progress.say_in_passing("checking the health of the cluster");
+    let health = cluster.health().await?;
+    Ok(Document::new(&health, People::Facts(facts(&health)))?.failed_if(!health.is_good()))
+}
+
+fn facts(health: &Health) -> Vec<(&'static str, String)> {
+    let cloud = health.cloud.as_ref();
+    let mut facts = vec![
+        ("cluster", health.cluster.clone()),
+        ("state", if health.suspended { "suspended".into() } else { String::new() }),
+        ("operation", health.operation.clone().unwrap_or_default()),
+        ("cloud says", cloud.map(|cloud| cloud.status.clone()).unwrap_or_default()),
+        ("last seen", cloud.map(|cloud| cloud.last_seen.clone()).unwrap_or_default()),
+        ("problem", health.problem.clone().unwrap_or_default()),
+    ];
+    if let Some(sql) = &health.sql {
+        let unhealthy = sql.unhealthy.iter().map(|table| format!("{} {}", table.table, table.status));
+        facts.extend([
+            ("sql says", sql.status.clone()),
+            ("version", sql.version.clone()),
+            ("nodes", sql.nodes.to_string()),
+            ("tables", sql.tables.to_string()),
+            ("underreplicated shards", sql.underreplicated_shards.to_string()),
+            ("missing shards", sql.missing_shards.to_string()),
+            ("unhealthy tables", unhealthy.collect::<Vec<_>>().join(", ")),
+        ]);
+    }
+    facts
+}
+
+fn shown(cluster: &Cluster) -> Result<Document, Failure> {
     let last = cluster.last_async_operation.as_ref();
     let facts = vec![
         ("name", cluster.name.clone()),
         ("id", cluster.id.clone()),
         ("state", state(cluster)),
-        ("health", health(cluster).to_owned()),
+        ("health", health_of(cluster).to_owned()),
         ("url", cluster.url.clone()),
         ("version", cluster.crate_version.clone()),
         ("product", format!("{} {}", cluster.product_name, cluster.product_tier).trim().to_owned()),
@@ -82,8 +158,8 @@ pub(super) fn shown(cluster: &Cluster) -> Result<Document, Failure> {
     Document::new(cluster, People::Facts(facts))
 }
 
-/// What a cluster is doing, in one or two words.
-pub(super) fn state(cluster: &Cluster) -> String {
+/// Says in one or two words what a cluster is doing.
+fn state(cluster: &Cluster) -> String {
     match (cluster.busy(), cluster.suspended) {
         // Suspending and resuming are the same operation; the flag flips at its end.
         (Some("SUSPEND"), true) => "resuming".to_owned(),
@@ -95,8 +171,8 @@ pub(super) fn state(cluster: &Cluster) -> String {
     }
 }
 
-/// What the service says of a cluster that runs. It trails the operations by up to a minute.
-fn health(cluster: &Cluster) -> &str {
+/// Returns the health that CrateDB Cloud reports for a running cluster. It lags behind operations by up to a minute.
+fn health_of(cluster: &Cluster) -> &str {
     match (cluster.suspended, cluster.health.status.as_str()) {
         (true, _) | (_, "SUSPENDED") => "",
         (false, health) => health,
@@ -105,8 +181,6 @@ fn health(cluster: &Cluster) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]

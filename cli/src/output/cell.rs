@@ -1,4 +1,4 @@
-//! One value of an answer as text: what CrateDB writes in JSON, said as people and spreadsheets read it.
+//! One value of a result as text: what CrateDB writes in JSON, in a form for people and spreadsheets.
 
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
@@ -23,13 +23,13 @@ impl From<String> for Cell {
     }
 }
 
-/// Whether values of a type stand on the right.
+/// Returns whether values of a type are aligned to the right.
 pub(crate) fn is_number(kind: &str) -> bool {
     matches!(kind, "BYTE" | "SMALLINT" | "INTEGER" | "BIGINT" | "REAL" | "DOUBLE PRECISION" | "NUMERIC")
 }
 
 impl Cell {
-    /// A value as CrateDB wrote it, of a type as it names it.
+    /// Makes a cell of a value as CrateDB wrote it, and of the name that CrateDB gives its type.
     pub(crate) fn of(raw: &RawValue, kind: &str) -> Self {
         let raw = raw.get().trim();
         if raw == "null" {
@@ -41,12 +41,12 @@ impl Cell {
     }
 }
 
-/// A JSON string without its quotes.
+/// Returns the text of a JSON string.
 fn text(raw: &str) -> Option<String> {
     raw.starts_with('"').then(|| serde_json::from_str(raw).ok()).flatten()
 }
 
-/// A moment or a time of day; none for other types, and for years that ISO 8601 has no four digits for.
+/// Formats a moment or a time of day. Returns nothing for other types, and for years of more than four digits.
 fn moment(raw: &str, kind: &str) -> Option<String> {
     match kind {
         "TIMESTAMP WITH TIME ZONE" => rfc3339(raw),
@@ -62,7 +62,7 @@ fn rfc3339(raw: &str) -> Option<String> {
     OffsetDateTime::from_unix_timestamp_nanos(milliseconds * 1_000_000).ok()?.format(&Rfc3339).ok()
 }
 
-/// `[microseconds of the day, seconds east of UTC]`.
+/// Formats `[microseconds of the day, seconds east of UTC]`.
 fn time_of_day(raw: &str) -> Option<String> {
     let (micros, offset): (u64, i64) = serde_json::from_str(raw).ok()?;
     let (seconds, fraction) = (micros / 1_000_000, micros % 1_000_000);
@@ -74,7 +74,7 @@ fn time_of_day(raw: &str) -> Option<String> {
     Some(format!("{text}{sign}{:02}:{:02}", east / 3600, east / 60 % 60))
 }
 
-/// An array whose elements are said otherwise than in JSON, as an array of texts.
+/// Formats an array, with its moments as JSON strings.
 fn elements(raw: &str, kind: &str) -> Option<String> {
     let inner = kind.strip_prefix("ARRAY(")?.strip_suffix(')')?;
     let all: Vec<&RawValue> = serde_json::from_str(raw).ok()?;

@@ -16,7 +16,7 @@ fn write_profile(world: &World, endpoint: &str, rest: &str) {
 }
 
 #[test]
-fn whoami_tells_who_asks_and_with_what() {
+fn whoami_shows_the_user_and_the_credentials() {
     let world = World::with([]);
     let done = world.cli(&["whoami"]).done().expect(0);
     let parts =
@@ -29,7 +29,7 @@ fn whoami_tells_who_asks_and_with_what() {
 }
 
 #[test]
-fn nobody_is_told_how_to_become_somebody() {
+fn without_credentials_the_error_says_how_to_get_some() {
     let world = World::with([]);
     for command in ["whoami", "list", "info"] {
         let done = world.stranger(&[command, "--output", "json"]).env("CRATEDB_CLUSTER_NAME", "ci");
@@ -55,11 +55,11 @@ fn the_profile_file_is_for_its_own_endpoint_only() {
     let done = world.stranger(&["whoami"]).without("CRATEDB_CLOUD_ENDPOINT").done().expect(0);
     assert!(done.stdout.contains("profile `local`"), "{done:?}");
     world.stranger(&["whoami", "--endpoint", other.simulator().url()]).done().expect(3);
-    assert!(other.simulator().requests().is_empty(), "the key went to somebody else");
+    assert!(other.simulator().requests().is_empty(), "the key was sent to another endpoint");
 }
 
 #[test]
-fn a_profile_file_that_is_none_is_a_mistake_without_its_content() {
+fn an_invalid_profile_file_is_a_mistake_and_its_content_is_not_shown() {
     let world = World::with([]);
     std::fs::create_dir_all(world.profile_file().parent().unwrap()).unwrap();
     std::fs::write(world.profile_file(), format!("profiles: [ {SECRET}")).unwrap();
@@ -99,7 +99,7 @@ fn an_empty_list_is_a_list_and_says_what_helps() {
 }
 
 #[test]
-fn list_of_a_project_that_is_nobodys_finds_nothing() {
+fn list_of_an_unknown_project_finds_nothing() {
     let world = World::with([ClusterOptions::running("ci")]);
     let project = world.cli(&["info", "--cluster-name", "ci", "--output", "json"]).done().expect(0).json();
     let project = project["project_id"].as_str().unwrap();
@@ -111,12 +111,12 @@ fn list_of_a_project_that_is_nobodys_finds_nothing() {
 }
 
 #[test]
-fn logout_forgets_the_session_even_if_nobody_answers() {
+fn logout_forgets_the_session_even_without_an_answer() {
     let world = World::without_cloud();
     write_profile(&world, "http://127.0.0.1:9", "    auth-token: token-of-the-tests-1\n    organization-id: x\n");
     let done = world.stranger(&["logout", "--output", "json"]).done().expect(0).says(&["logged out", "was not told"]);
     assert_eq!(done.json()["logged_out"], true);
     let file = std::fs::read_to_string(world.profile_file()).unwrap();
     assert!(!file.contains("token-of-the-tests") && file.contains("auth-token: null"), "{file}");
-    world.stranger(&["logout"]).done().expect(0).says(&["nobody was logged in"]);
+    world.stranger(&["logout"]).done().expect(0).says(&["was not logged in"]);
 }

@@ -21,7 +21,7 @@ fn info_finds_a_cluster_by_id_by_name_and_by_url() {
 }
 
 #[test]
-fn what_does_not_exist_is_told_with_what_does() {
+fn an_unknown_cluster_is_an_error_that_lists_the_known_ones() {
     let world = World::with([ClusterOptions::running("ci")]);
     for command in ["info", "stop", "health", "query"] {
         let run = |address: &[&str]| world.cli(&[&[command], address].concat()).input("SELECT 1").done();
@@ -91,7 +91,7 @@ fn quiet_says_nothing_but_the_result() {
 }
 
 #[test]
-fn an_operation_that_fails_is_a_failure_with_the_services_words() {
+fn an_operation_that_fails_is_a_failure_with_the_message_of_the_service() {
     let world = World::with([ClusterOptions::suspended("ci")]);
     // The first failure may be tried again.
     for _ in 0..3 {
@@ -119,7 +119,7 @@ fn a_cloud_that_does_not_answer_is_timed_out() {
         let run = world.cli(&[command, "--cluster-name", "ci"]).env("CRATEDB_CLOUD_TIMEOUT", "100ms");
         run.done().expect(5).says(&["100ms"]);
     }
-    // Whatever the limit of one answer is, the command has its own.
+    // The limit of one answer does not matter: the command has its own.
     world.cli(&["info", "--cluster-name", "ci", "--timeout", "100ms"]).done().expect(5).says(&["100ms"]);
 }
 
@@ -131,7 +131,7 @@ fn stop_says_why_a_product_can_not_be_suspended() {
 }
 
 #[test]
-fn an_interruption_says_what_goes_on() {
+fn an_interruption_says_what_continues() {
     let world = World::with([ClusterOptions::suspended("ci")]);
     world.cloud().hold_next_operation("ci");
     for (signal, code) in [(rustix::process::Signal::INT, 130), (rustix::process::Signal::TERM, 143)] {
@@ -144,7 +144,7 @@ fn an_interruption_says_what_goes_on() {
         });
         running.signal(signal);
         let done = running.done().expect(code);
-        let done = done.says(&["interrupted while ", "goes on", "cargo cratedb info --cluster-name ci"]);
+        let done = done.says(&["interrupted while ", "continues", "cargo cratedb info --cluster-name ci"]);
         assert_eq!(done.json()["error"]["exit_code"], code);
     }
     world.cloud().release("ci");
@@ -216,7 +216,7 @@ fn start_deploys_what_is_missing_unless_told_not_to() {
 }
 
 #[test]
-fn delete_asks_nobody_where_nobody_is() {
+fn delete_does_not_ask_without_a_terminal() {
     let world = World::with([ClusterOptions::running("ci")]);
     let done = world
         .cli(&["delete", "--cluster-name", "ci", "--output", "json"])
@@ -250,7 +250,7 @@ fn health_is_an_exit_code_too() {
 }
 
 #[test]
-fn an_operation_of_somebody_else_is_waited_for() {
+fn an_operation_that_another_client_began_is_waited_for() {
     let world = World::with([ClusterOptions::suspended("ci")]);
     world.cloud().foreign_resume("ci", Pace::Auto(Duration::from_millis(300)));
     world.cli(&["start", "--cluster-name", "ci"]).done().expect(0).says(&["somebody else"]);

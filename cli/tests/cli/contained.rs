@@ -1,4 +1,4 @@
-//! `test` around a real container: the session is outside, the tests are in there.
+//! `test` around a real container: the session is outside, the tests are inside.
 
 #[allow(dead_code)] // Only the engine is of interest here.
 #[path = "../../../src/provider/container/standin.rs"]
@@ -14,7 +14,7 @@ use crate::sessions::{ONCE, changes, test};
 use crate::support::{Done, World, eventually};
 use standin::docker;
 
-/// What a process in a container needs to know of its session and of its cluster; none of it is said twice.
+/// The variables that a process in a container needs for its session and its cluster.
 const PASSED: [&str; 6] = [
     "CRATEDB_TEST_SESSION",
     "CRATEDB_TEST_SESSION_IDLE",
@@ -24,11 +24,11 @@ const PASSED: [&str; 6] = [
     "CRATEDB_CLUSTER_NAME",
 ];
 
-/// The test program of this crate in an image of its own, with the libraries that it needs and nothing else.
+/// An image of the test program of this crate and its libraries, and nothing else.
 struct Image(String);
 
 impl Image {
-    /// None without an engine, which `CRATEDB_TEST_REQUIRE` may forbid.
+    /// Makes the image. Returns nothing without a container engine, unless `CRATEDB_TEST_REQUIRE` demands one.
     fn new() -> Option<Self> {
         if let Err(why) = docker(&["version", "--format", "{{.Server.Version}}"]) {
             let required = std::env::var("CRATEDB_TEST_REQUIRE").unwrap_or_default();
@@ -60,10 +60,10 @@ impl Image {
         Self(tag)
     }
 
-    /// A session around a container of this image, in which one test runs.
+    /// Runs one test in a container of this image, with a session around it.
     fn run(&self, world: &World, options: &[&str]) -> Done {
         let user = format!("{}:{}", rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
-        // The engine of whoever runs these tests; the others are given none.
+        // The engine that these tests were given. Other programs here get none.
         let engine = std::env::var("DOCKER_HOST").map(|host| format!("DOCKER_HOST={host}"));
         let mut words = vec!["--", "env"];
         match &engine {
@@ -98,13 +98,13 @@ fn tests_in_a_container_belong_to_the_session_around_it() {
     let done = image.run(&world, &["-e", "CRATEDB_TEST_DIR", "-v", &mounted]).expect(0);
 
     assert!(done.stdout.contains("1 passed"), "{done:#?}");
-    // Whoever finds the keeper is not told which cluster it is: that was said outside.
+    // A process that finds the keeper does not print which cluster it uses: the command line did that outside.
     assert!(!done.stderr.contains("found running") && !done.stderr.contains("can't outlive"), "{done:#?}");
     assert_eq!(changes(&world), ONCE);
     assert!(world.cloud().cluster("ci").suspended);
 }
 
-/// The page says that this is how one sees it.
+/// The guide says that this is how to recognise it.
 #[test]
 fn tests_in_a_container_without_the_keepers_directory_say_that_they_found_the_cluster_running() {
     let Some(image) = Image::new() else { return };

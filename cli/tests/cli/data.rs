@@ -160,15 +160,15 @@ fn a_local_file_is_imported() {
 #[test]
 fn a_url_is_imported_by_the_cloud_itself() {
     let world = world();
-    let url = serve_once("{\"a\": 1}\n{\"a\": 2}\n");
+    let url = serve("{\"a\": 1}\n{\"a\": 2}\n");
     let done = world.cli(&["import", "--cluster-name", "ci", &format!("{url}/data.json"), "--table", "t"]).done();
     done.expect(0).says(&["2 records imported into t"]);
     query(&world, &["REFRESH TABLE t"]).expect(0);
     assert_eq!(query(&world, &["SELECT sum(a) AS s FROM t", "--output", "csv"]).expect(0).stdout, "s\n3\n");
 }
 
-/// A web server for as many requests as come, one after another, until the test ends.
-fn serve_once(body: &'static str) -> String {
+/// Starts a web server that answers one request after another until the test ends.
+fn serve(body: &'static str) -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {

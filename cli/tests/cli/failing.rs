@@ -1,11 +1,11 @@
-//! What every command has in common: a wrong key, a wrong setting, a wrong word, and one JSON document in any case.
+//! Failures of every command: a wrong key, a wrong setting, a wrong word, and one JSON document in each case.
 
 use cratedb_cloud_simulator::ClusterOptions;
 use serde_json::Value;
 
 use crate::support::World;
 
-/// Every command that asks CrateDB Cloud, as it works.
+/// Every command that asks CrateDB Cloud, with arguments that work.
 const ASKING: [&[&str]; 11] = [
     &["whoami"],
     &["list"],
@@ -20,7 +20,7 @@ const ASKING: [&[&str]; 11] = [
     &["delete", "--cluster-name", "ci", "--yes"],
 ];
 
-/// Those that look at this machine only.
+/// The commands that look at this machine only.
 const LOCAL: [&[&str]; 5] =
     [&["status"], &["finish", "--cluster-name", "ci"], &["sweep"], &["logout"], &["completions", "zsh"]];
 
@@ -30,7 +30,7 @@ fn world() -> World {
     world
 }
 
-/// The global options stand before what belongs to another command.
+/// Puts global options before the command, since what follows `--` belongs to another program.
 fn with(command: &[&'static str], more: &[&'static str]) -> Vec<&'static str> {
     [more, command].concat()
 }
@@ -84,7 +84,7 @@ fn a_wrong_setting_is_2_for_every_command() {
 fn a_cloud_that_is_not_there_is_1_for_every_command() {
     let world = world();
     for command in ASKING {
-        // Nobody listens on the port of the protocol that throws everything away.
+        // No server listens on this port, which is that of the discard protocol.
         let run = world.cli(&with(command, &["--endpoint", "http://127.0.0.1:9", "--output", "json"]));
         let done = run.done().expect(1).says(&["http://127.0.0.1:9", "CRATEDB_CLOUD_ENDPOINT"]);
         assert_eq!(done.json()["error"]["status"], Value::Null, "{command:?}");
@@ -134,7 +134,7 @@ fn wrong_usage_is_one_json_document_too() {
 }
 
 #[test]
-fn a_time_that_nobody_can_wait_is_2() {
+fn a_time_that_is_too_long_is_2() {
     let world = world();
     let command = ["test", "--cluster-name", "ci", "--timeout", "300000000000y", "--", "true"];
     world.cli(&command).done().expect(2).says(&["--timeout", "300000000000y", "at most 10y"]);
@@ -148,7 +148,7 @@ fn two_addresses_are_2_and_named_both() {
 }
 
 #[test]
-fn a_file_that_is_none_of_ours_does_not_tell_what_is_in_it() {
+fn the_error_of_an_invalid_file_does_not_quote_it() {
     let world = world();
     world.write(".env", &format!("CRATEDB_CLOUD_API_SECRET={}\" unbalanced\n", crate::support::SECRET));
     world.stranger(&["list"]).done().expect(2).says(&[".env"]);

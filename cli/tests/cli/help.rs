@@ -1,6 +1,6 @@
-//! The help texts, as files beside this one: a change of them is seen.
+//! The help texts, compared with files, so that a change is reviewed.
 //!
-//! `CARGO_CRATEDB_BLESS=1 cargo test -p cargo-cratedb help` writes them anew.
+//! `CARGO_CRATEDB_BLESS=1 cargo test -p cargo-cratedb help` rewrites the files.
 
 use std::path::Path;
 
@@ -40,7 +40,7 @@ fn compare(name: &str, help: &str) {
 }
 
 #[test]
-fn help_is_as_it_was_last_read_by_somebody() {
+fn help_is_as_it_was_last_reviewed() {
     let world = World::without_cloud();
     compare("cargo-cratedb", &world.cli(&["--help"]).done().expect(0).stdout);
     for command in COMMANDS {

@@ -1,4 +1,4 @@
-//! `login` and `logout`, with a browser that is none.
+//! `login` and `logout`, with a stand-in for the browser.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -7,11 +7,11 @@ use std::os::unix::fs::PermissionsExt;
 
 use crate::support::{Run, Running, World, assert_no_secret, eventually};
 
-/// CrateDB Cloud knows one port only, and other tests of this workspace log in too: whoever listens there holds this lock.
+/// CrateDB Cloud sends sessions to one port only. Tests that listen there, also those of other crates, hold this lock.
 fn port_8400() -> File {
     let lock = File::create(std::env::temp_dir().join("cratedb-test-port-8400.lock")).unwrap();
     lock.lock().unwrap();
-    // Other programs of this machine may be logging in, too.
+    // Other programs of this machine may be logging in too.
     eventually("port 8400 to be free", || TcpListener::bind("127.0.0.1:8400").ok());
     lock
 }
@@ -20,7 +20,7 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// Sends one request to the program's listener; gives the answer.
+/// Sends one request to the program's listener and returns the answer.
 fn ask(port: u16, request: &str) -> String {
     let mut stream = eventually("the listener", || TcpStream::connect(("127.0.0.1", port)).ok());
     stream.write_all(request.as_bytes()).unwrap();
@@ -39,7 +39,7 @@ fn login(world: &World, port: u16, more: &[&str]) -> Running {
     world.stranger(&[&["login", "--idp", "github", "--no-browser", "--port", &port], more].concat()).start()
 }
 
-/// A program that behaves as a browser does that is logged in already.
+/// A program that behaves like a browser in which the user is logged in already.
 fn browser(world: &World) -> String {
     let path = world.home().join("browser");
     std::fs::write(&path, "#!/bin/sh\nexec curl --silent --location --output /dev/null \"$1\"\n").unwrap();
@@ -78,7 +78,7 @@ fn only_the_end_of_a_login_counts() {
     let token = world.session();
     let running = login(&world, port, &[]);
     let host = format!("Host: localhost:{port}\r\n");
-    // A connection on which nothing comes must not keep the others waiting.
+    // An idle connection must not keep the others waiting.
     let _idle = eventually("the listener", || TcpStream::connect(("127.0.0.1", port)).ok());
     for (request, status) in [
         (format!("GET /favicon.ico HTTP/1.1\r\n{host}\r\n"), "400"),
@@ -110,7 +110,7 @@ fn the_session_comes_into_a_profile_of_its_own_endpoint() {
     running.done().expect(0).says(&["is used from now on, instead of mine"]);
     let file = saved(&world);
     assert!(file.contains("token-of-the-tests-2") && file.contains(&token), "{file}");
-    // Once more: the profile is known now, and nothing is to be told.
+    // Once more: the profile is known now, so there is nothing to note.
     let running = login(&world, port, &["--quiet"]);
     bring(port, &world.session());
     running.done().expect(0);
@@ -129,11 +129,11 @@ fn a_token_that_is_not_accepted_is_not_kept() {
 }
 
 #[test]
-fn nobody_comes_and_it_is_over() {
+fn a_login_without_a_browser_times_out() {
     let world = World::with([]);
     let done = login(&world, free_port(), &["--timeout", "200ms", "--output", "json"]).done().expect(5);
     assert_eq!(done.json()["error"]["exit_code"], 5);
-    done.says(&["open this address", "nobody logged in within 200ms", "CRATEDB_CLOUD_API_KEY"]);
+    done.says(&["open this address", "no login within 200ms", "CRATEDB_CLOUD_API_KEY"]);
     assert_eq!(saved(&world), "");
 }
 
@@ -189,7 +189,7 @@ fn a_login_that_is_interrupted_leaves_the_one_before() {
     world.cloud().fault(cratedb_cloud_simulator::Fault::on("GET", "/users/me/").hang());
     let port = free_port();
     let running = login(&world, port, &[]);
-    bring(port, "a-token-of-nobody");
+    bring(port, "a-token-of-no-user");
     eventually("the question who it is", || {
         let asked = world.simulator().requests().iter().filter(|one| one.path.ends_with("/users/me/")).count();
         (asked > 1).then_some(())
@@ -200,7 +200,7 @@ fn a_login_that_is_interrupted_leaves_the_one_before() {
 }
 
 #[test]
-fn an_idp_that_is_none_is_a_mistake_that_lists_them() {
+fn a_login_without_identity_provider_is_a_mistake_that_names_the_option() {
     let done = Run::of(&World::without_cloud(), crate::support::PROGRAM, &["login"]).done().expect(2);
     done.says(&["--idp"]);
 }

@@ -1,5 +1,5 @@
-//! `cargo-cratedb` as its users meet it: the real program, against a simulator.
-#![cfg(unix)]
+//! `cargo-cratedb` as users run it: the real program, against a simulator.
+#![cfg(all(unix, feature = "sessions"))]
 
 mod account;
 mod clusters;

@@ -10,13 +10,13 @@ use serde_json::Value;
 
 use crate::support::{Run, Running, World, eventually};
 
-/// A test as users have them, for the sessions below: it is run by them, in a process of its own.
+/// A test as users write them. The tests below run it in a session, in a process of its own.
 #[cratedb_cluster]
 #[ignore = "run in sessions of other tests, by `test_process` and in the containers of contained.rs"]
 async fn joins_the_session(cluster: Cluster) -> cratedb_test::Result<()> {
     assert_eq!(cluster.query("SELECT 1 + 1").scalar::<i64>().await?, 2);
     if std::env::var_os("CONTAINED_WAITS").is_some() {
-        // For the end of its container. Not with a print macro, whose text waits for the end of the test.
+        // Tells the test that kills this container that it runs. A print macro would hold the text back until the end.
         std::io::Write::write_all(&mut std::io::stdout(), b"waits\n").unwrap();
         std::future::pending::<()>().await;
     }
@@ -27,18 +27,18 @@ fn world() -> World {
     World::with([ClusterOptions::suspended("ci")])
 }
 
-/// `test` with the cluster `ci`, and these arguments.
+/// Prepares `test` with the cluster `ci` and these arguments.
 pub(crate) fn test(world: &World, arguments: &[&str]) -> Run {
     world.cli(&[&["test", "--cluster-name", "ci"], arguments].concat())
 }
 
-/// The command for a test process of this crate.
+/// Returns the command for a test process of this crate.
 fn test_process() -> Vec<String> {
     let program = std::env::current_exe().unwrap().display().to_string();
     [&program, "--ignored", "--exact", "sessions::joins_the_session"].map(str::to_owned).into()
 }
 
-/// What was asked of the cluster: true for a suspension.
+/// Returns the requests to resume (false) and suspend (true) the cluster.
 pub(crate) fn changes(world: &World) -> Vec<bool> {
     let requests = world.simulator().requests();
     let puts = requests.iter().filter(|one| one.method == "PUT" && one.path.ends_with("/suspend/"));
@@ -55,17 +55,17 @@ fn until_suspended(world: &World) {
     });
 }
 
-/// Leaves a mark and then runs until it is told to end.
+/// A command that writes its process id to a file, then runs until it is ended.
 const MARKING: [&str; 4] = ["--", "sh", "-c", "echo $$ > mark; exec sleep 600"];
 
-/// Starts [`MARKING`] within a session.
+/// Starts [`MARKING`] in a session.
 fn running(world: &World, arguments: &[&str]) -> Running {
     let running = test(world, &[arguments, &MARKING].concat()).start();
     eventually("the command", || command(world));
     running
 }
 
-/// The process of the command that [`running`] started.
+/// Returns the process of the command that [`running`] started.
 fn command(world: &World) -> Option<Pid> {
     let mark = std::fs::read_to_string(world.home().join("mark")).ok()?;
     Pid::from_raw(mark.trim().parse().ok()?)
@@ -80,7 +80,7 @@ fn status(world: &World) -> Vec<Value> {
     world.cli(&["status", "--output", "json"]).done().expect(0).json().as_array().unwrap().clone()
 }
 
-/// Waits until no keeper of this world lives.
+/// Waits until no keeper of this world is alive.
 fn until_no_keeper(world: &World) {
     eventually("the end of the keeper", || status(world).iter().all(|key| key["keeper"].is_null()).then_some(()));
 }
@@ -180,7 +180,7 @@ fn a_signal_to_this_process_alone_is_passed_on() {
     }
 }
 
-/// As somebody outside of the container does: such a process has no id in here, and 0 stands for it.
+/// Sends a signal as a process outside the container does, which has no id in here and is given as 0.
 #[cfg(target_os = "linux")]
 fn signal_from_outside(running: &Running, signal: Signal) {
     // SAFETY: every field of this C structure may be zero.
@@ -246,7 +246,7 @@ fn the_death_of_this_process_ends_the_session() {
     running.signal(Signal::KILL);
     let ended = running.wait();
     assert_eq!(ended.signal(), Some(9));
-    // The command lives on, and holds nothing.
+    // The command stays alive and holds nothing.
     until_suspended(&world);
     end_command(&world);
     assert_eq!(changes(&world), ONCE);
@@ -288,7 +288,7 @@ fn finish_ends_a_session_by_its_name_and_waits() {
     running.done().expect(143);
 }
 
-/// Nobody may suspend anything, after so many times in which the same call was to resume.
+/// Forbids suspensions, after this many resumptions, which are the same call.
 fn forbid_to_suspend(world: &World, resumptions: u32) {
     world.cloud().fault(Fault::on("PUT", "/suspend").status(403).after(resumptions).always());
 }
@@ -340,7 +340,7 @@ fn the_log_is_shown_and_where_it_would_be() {
     assert!(document["text"].as_str().unwrap().contains("suspend"));
 }
 
-/// Kills the keeper of a session that runs, and then the session: nobody lets go of the cluster.
+/// Kills the keeper of a session that runs, then the session, so that the cluster is not released.
 fn abandon(world: &World) {
     let running = running(world, &["--session", "mine"]);
     let keeper = u32::try_from(status(world)[0]["keeper"].as_u64().unwrap()).unwrap();
@@ -351,7 +351,7 @@ fn abandon(world: &World) {
     running.wait();
     end_command(world);
     until_no_keeper(world);
-    assert_eq!(changes(world), [false], "somebody let go of it");
+    assert_eq!(changes(world), [false], "something released the cluster");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Running the program in a world of its own, and waiting for conditions with a deadline.
+//! Runs the program in a world of its own, and waits for conditions with a deadline.
 
 mod pty;
 
@@ -22,27 +22,27 @@ pub(crate) const KEY: &str = "key-of-the-tests";
 pub(crate) const SECRET: &str = "secret-of-the-tests-4711";
 pub(crate) const PASSWORD: &str = "password-of-the-tests-4711-long";
 
-/// What must never be printed, wherever a program of these tests writes.
+/// Secrets that must never be printed by any program of these tests.
 const SECRETS: [&str; 4] = [SECRET, PASSWORD, "token-of-the-tests", JWT];
 
-/// How every token for SQL begins: it is the base64 of `{"`.
+/// The beginning of every token for SQL: the base64 of `{"`.
 const JWT: &str = "eyJ";
 
-/// The same, made while the tests run.
+/// Secrets that are made while the tests run.
 static SESSIONS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_cargo-cratedb");
 
-/// Whoever started these tests in the background, or with `nohup`, may have ignored these signals for all that is started
-/// from here, and the program leaves ignored what was ignored.
+/// Stops ignoring signals. Tests that run in the background or under `nohup` may inherit ignored signals and pass them
+/// on, and the program would leave them ignored.
 fn heed_signals() {
     for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP] {
-        // SAFETY: a plain system call; no handler of ours is replaced, there is none.
+        // SAFETY: a plain system call. It replaces no handler, since these tests install none.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
 }
 
-/// A home directory of its own, and mostly a Cloud.
+/// A home directory of its own, and in most tests a Cloud.
 pub(crate) struct World {
     simulator: Option<Simulator>,
     home: TempDir,
@@ -74,7 +74,7 @@ impl World {
         self.simulator().cloud()
     }
 
-    /// A login session that the Cloud knows.
+    /// Makes a login session that the Cloud knows.
     pub(crate) fn session(&self) -> String {
         let token = self.cloud().session();
         SESSIONS.lock().unwrap_or_else(PoisonError::into_inner).push(token.clone());
@@ -85,7 +85,7 @@ impl World {
         self.home.path()
     }
 
-    /// The profile file, where the program looks for it.
+    /// Returns the path at which the program looks for the profile file.
     pub(crate) fn profile_file(&self) -> PathBuf {
         self.home().join("config/Crate/croud.yaml")
     }
@@ -95,19 +95,20 @@ impl World {
         std::fs::write(self.home().join(name), text).unwrap();
     }
 
-    /// The program, with the key of this world.
+    /// Prepares a run of the program with the key of this world.
     pub(crate) fn cli(&self, arguments: &[&str]) -> Run {
         Run::of(self, PROGRAM, arguments).with_the_key()
     }
 
-    /// The program, with nothing that says who asks.
+    /// Prepares a run of the program without credentials.
     pub(crate) fn stranger(&self, arguments: &[&str]) -> Run {
         Run::of(self, PROGRAM, arguments)
     }
 }
 
 impl Drop for World {
-    /// A keeper whose Cloud is gone would try for minutes to let go of its cluster: it may end before, or is ended.
+    /// Waits for the keeper, which would try for minutes to release its cluster once the Cloud is gone, and ends it
+    /// after a while.
     fn drop(&mut self) {
         let begun = Instant::now();
         while let Some(keeper) = self.keeper() {
@@ -120,7 +121,7 @@ impl Drop for World {
 }
 
 impl World {
-    /// A keeper of this world that lives.
+    /// Returns the keeper of this world, if it is alive.
     fn keeper(&self) -> Option<rustix::process::Pid> {
         let state = self.home().join("state");
         if !state.exists() {
@@ -153,14 +154,14 @@ impl Run {
             !strange.iter().any(|prefix| name.starts_with(prefix))
         };
         let mut environment: Vec<_> = std::env::vars_os().filter(|(name, _)| own(name)).collect();
-        // Cargo and rustup are not where the new home is.
+        // Cargo and rustup are not in the new home.
         for (name, directory) in [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")] {
             let default = || Some(PathBuf::from(std::env::var_os("HOME")?).join(directory).into_os_string());
             environment.extend(std::env::var_os(name).or_else(default).map(|home| (name.into(), home)));
         }
         let home = world.home();
         environment.push(("HOME".into(), home.into()));
-        // What a sweep finds at this machine's engine is of others.
+        // A sweep must not find the containers of others.
         environment.push(("DOCKER_HOST".into(), "unix:///nowhere/docker.sock".into()));
         environment.push(("XDG_CONFIG_HOME".into(), home.join("config").into()));
         environment.push(("CRATEDB_TEST_DIR".into(), home.join("state").into()));
@@ -172,7 +173,7 @@ impl Run {
         Self { program: program.into(), arguments, environment, directory: home.to_owned(), input: None }
     }
 
-    /// With the key of this world.
+    /// Adds the key of this world.
     pub(crate) fn with_the_key(self) -> Self {
         self.env("CRATEDB_CLOUD_API_KEY", KEY).env("CRATEDB_CLOUD_API_SECRET", SECRET)
     }
@@ -187,7 +188,7 @@ impl Run {
         self
     }
 
-    /// What it reads from stdin; nothing, if not said.
+    /// Sets the text on stdin, which is empty otherwise.
     pub(crate) fn input(mut self, text: &str) -> Self {
         self.input = Some(text.to_owned());
         self
@@ -206,7 +207,7 @@ impl Run {
         Screen::start(&self.program, &self.arguments, environment, &self.directory)
     }
 
-    /// Runs it in a terminal that is closed as soon as `ready` answers something.
+    /// Runs it in a terminal that is closed as soon as `ready` returns something.
     pub(crate) fn hung_up(self, ready: impl FnMut() -> Option<()>) -> std::process::ExitStatus {
         let environment = self.environment.into_iter().collect();
         pty::hung_up(&self.program, &self.arguments, environment, &self.directory, ready)
@@ -244,7 +245,7 @@ impl Running {
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
-    /// Waits for its end without a look at what it wrote: others may have inherited that.
+    /// Waits for its end without reading its output, since other processes may have inherited the pipes.
     pub(crate) fn wait(mut self) -> std::process::ExitStatus {
         self.child.wait().unwrap()
     }
@@ -265,7 +266,7 @@ impl Running {
     }
 }
 
-/// What a program left.
+/// The result of a run.
 #[derive(Debug)]
 pub(crate) struct Done {
     pub(crate) code: Option<i32>,
@@ -296,7 +297,7 @@ impl Done {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:#?}"))
     }
 
-    /// Asserts that stderr says all of this.
+    /// Asserts that stderr contains all of these.
     #[track_caller]
     pub(crate) fn says(self, parts: &[&str]) -> Self {
         for part in parts {
@@ -306,7 +307,7 @@ impl Done {
     }
 }
 
-/// Everything that these tests see goes through here.
+/// Asserts that no secret is in an output. All outputs of these tests pass through here.
 #[track_caller]
 pub(crate) fn assert_no_secret(text: &str) {
     let sessions = SESSIONS.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -315,7 +316,7 @@ pub(crate) fn assert_no_secret(text: &str) {
     }
 }
 
-/// Waits until `ready` answers something.
+/// Waits until `ready` returns something.
 #[track_caller]
 pub(crate) fn eventually<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
     let begun = Instant::now();

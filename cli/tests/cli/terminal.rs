@@ -15,11 +15,11 @@ fn start(world: &World) -> Run {
 }
 
 #[test]
-fn progress_is_one_line_with_the_time_that_is_taken_away_at_the_end() {
+fn progress_is_one_line_with_the_time_and_is_erased_at_the_end() {
     let world = world(Duration::from_millis(2500));
     let screen = start(&world).in_a_terminal();
     screen.until("resuming cluster `ci`");
-    // The time goes on while nothing else changes.
+    // The time advances while nothing else changes.
     screen.until_any(&[" 1s resuming cluster `ci`", " 2s resuming cluster `ci`"]);
     assert_eq!(screen.seen().matches("resuming").count(), 1, "{}", screen.seen());
     let raw = screen.raw();
@@ -39,7 +39,7 @@ fn a_terminal_in_ci_gets_plain_lines() {
 }
 
 #[test]
-fn colours_are_for_terminals_and_for_whoever_wants_them() {
+fn colours_are_for_terminals_and_for_users_who_ask_for_them() {
     let world = World::with([ClusterOptions::running("ci")]);
     let is_coloured = |run: Run| {
         let screen = run.in_a_terminal();
@@ -75,18 +75,18 @@ fn a_wide_table_is_wrapped_to_the_terminal_and_left_alone_in_a_pipe() {
 }
 
 #[test]
-fn ctrl_c_while_waiting_says_what_goes_on() {
+fn ctrl_c_while_waiting_says_what_continues() {
     let world = world(Duration::ZERO);
     world.cloud().hold_next_operation("ci");
     let mut screen = start(&world).in_a_terminal();
-    // The service has it.
+    // The service has accepted it.
     screen.until("REGISTERED");
     screen.ctrl_c();
     let (code, seen) = screen.done();
     assert_eq!(code, Some(130), "{seen}");
     assert!(seen.contains("error: interrupted while resuming cluster `ci`"), "{seen}");
-    assert!(seen.contains("goes on in CrateDB Cloud; `cargo cratedb info --cluster-name ci`"), "{seen}");
-    // And so it does.
+    assert!(seen.contains("continues in CrateDB Cloud; `cargo cratedb info --cluster-name ci`"), "{seen}");
+    // It does continue.
     world.cloud().release("ci");
     eventually("the end of the resumption", || (!world.cloud().cluster("ci").suspended).then_some(()));
 }
@@ -143,7 +143,7 @@ fn without_a_statement_a_terminal_is_not_waited_for() {
     assert!(seen.contains("there is no statement"), "{seen}");
 }
 
-/// `test` with a command that tells of Ctrl-C.
+/// `test` with a command that reports Ctrl-C.
 fn test(world: &World, on_ctrl_c: &str) -> Run {
     let script = format!("trap '{on_ctrl_c}' INT; echo running; while true; do sleep 0.05; done");
     world.cli(&["test", "--cluster-name", "ci", "--", "sh", "-c", &script])
@@ -186,13 +186,13 @@ fn only_a_second_ctrl_c_ends_the_wait_for_the_end_of_the_session() {
     screen.until("running");
     world.cloud().hold_next_operation("ci");
     screen.ctrl_c();
-    screen.until("letting go of the cluster");
+    screen.until("releasing the cluster");
     screen.ctrl_c();
     screen.until("once more");
     screen.ctrl_c();
     let (code, seen) = screen.done();
     assert_eq!(code, Some(42), "{seen}");
-    assert!(seen.contains("let go of without anybody watching"), "{seen}");
+    assert!(seen.contains("the keeper releases the cluster"), "{seen}");
     until_asked_to_suspend(&world);
     world.cloud().release("ci");
     eventually("the suspension", || world.cloud().cluster("ci").suspended.then_some(()));

@@ -1,4 +1,4 @@
-//! What the test says of its cluster: `version = "…"`, `versions("…", …)`, `nodes = …`.
+//! The arguments about the cluster: `version = "…"`, `versions("…", …)`, `nodes = …`.
 
 use proc_macro2::{Ident, TokenStream};
 use syn::parse::{ParseStream, Parser};
@@ -16,7 +16,7 @@ pub(super) const NODES: &str = "`nodes = 1` to `nodes = 9`";
 const MOST_NODES: u32 = 9;
 
 impl Options {
-    /// `version` and `versions` say the same thing in two ways.
+    /// Refuses `version` and `versions` together, which say the same thing in two ways.
     pub(super) fn excluded(&self, name: &Ident, errors: &mut Errors) {
         let other = match name.to_string().as_str() {
             "version" => "versions",
@@ -34,7 +34,7 @@ impl Options {
         Ok(())
     }
 
-    /// Each mistake in the list is a mistake of its own.
+    /// Parses the list and reports each mistake in it.
     pub(super) fn versions(&mut self, name: &Ident, input: ParseStream<'_>, errors: &mut Errors) -> syn::Result<()> {
         for entry in expect_list(name, VERSIONS, input, errors)? {
             if let Err(error) = self.one_of_versions(entry) {
@@ -70,7 +70,7 @@ impl Options {
         self.nodes = match number {
             Some(nodes @ 1..=MOST_NODES) => Some(nodes),
             _ => {
-                let message = format!("a cluster of `{literal}` nodes can't be had; accepted: {NODES}");
+                let message = format!("a cluster can't have `{literal}` nodes; accepted: {NODES}");
                 return Err(syn::Error::new_spanned(literal, message));
             }
         };
@@ -78,19 +78,19 @@ impl Options {
     }
 }
 
-/// Two or three numbers, as a string: `6.10` as a number would be `6.1`.
+/// Parses two or three numbers in a string. As a number, `6.10` would be `6.1`.
 fn release(input: ParseStream<'_>, accepted: &str) -> syn::Result<String> {
     if !input.peek(LitStr) {
         return Err(wrong_value(input, format!("a version is a string; accepted: {accepted}")));
     }
     let literal: LitStr = input.parse()?;
     let text = literal.value();
-    // Not `06`, which nobody's tags and files are called.
+    // Not `06`: tags and files of releases are never named so.
     let number = |part: &str| part.parse::<u32>().is_ok_and(|number| number.to_string() == part);
     match matches!(text.split('.').count(), 2 | 3) && text.split('.').all(number) {
         true => Ok(text),
         false => {
-            Err(syn::Error::new_spanned(literal, format!("{text:?} is no version of CrateDB; accepted: {accepted}")))
+            Err(syn::Error::new_spanned(literal, format!("{text:?} is not a version of CrateDB; accepted: {accepted}")))
         }
     }
 }

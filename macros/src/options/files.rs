@@ -1,4 +1,4 @@
-//! What the test finds in its schema: `sql("…", …)`, `data("…" => "…", …)`.
+//! The arguments about the contents of the schema: `sql("…", …)`, `data("…" => "…", …)`.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote_spanned;
@@ -12,30 +12,30 @@ use crate::errors::Errors;
 pub(super) const SQL: &str = "`sql(\"users\", \"./orders.sql\")`";
 pub(super) const DATA: &str = "`data(\"readings.ndjson\" => \"readings\", \"./stations.csv\" => \"stations\")`";
 
-/// Where files are that are called by their name alone.
+/// The folder of files that are given by their name alone.
 const FOLDER: &str = "fixtures";
 
-/// A file that becomes a part of the test binary.
+/// A file that becomes part of the test binary.
 #[derive(Clone)]
 pub(crate) struct File {
     /// Relative to the file in which the test is written.
     path: String,
     kind: Kind,
-    /// Where its name is written.
+    /// The place where its name is written.
     span: Span,
 }
 
 #[derive(Clone)]
 enum Kind {
     Sql,
-    /// One JSON object a line, and the table.
+    /// One JSON object on each line, and the table.
     Ndjson(String),
-    /// With the names of columns in the first line, and the table.
+    /// CSV with column names in the first line, and the table.
     Csv(String),
 }
 
 impl File {
-    /// A value of `private::Seed`. Every token is where the file's name is written, so that rustc shows that place if there
+    /// Returns a value of `private::Seed`. Its tokens lie on the file's name, so that rustc shows that place if there
     /// is no such file.
     pub(crate) fn seed(&self, krate: &TokenStream) -> TokenStream {
         let span = Span::mixed_site().located_at(self.span);
@@ -88,11 +88,11 @@ impl Options {
     }
 }
 
-/// `"readings.ndjson" => "readings"`
+/// Parses `"readings.ndjson" => "readings"`.
 fn rows(input: ParseStream<'_>) -> syn::Result<File> {
     let literal = text(input, "a file of rows is named by a string", DATA)?;
     if !input.peek(Token![=>]) {
-        let message = format!("into which table? accepted: {DATA}");
+        let message = format!("the file needs a table; accepted: {DATA}");
         return Err(syn::Error::new_spanned(literal, message));
     }
     input.parse::<Token![=>]>()?;
@@ -113,7 +113,7 @@ fn rows(input: ParseStream<'_>) -> syn::Result<File> {
     Ok(File { path, kind, span: literal.span() })
 }
 
-/// A string with something in it.
+/// Parses a string that is not empty.
 fn text(input: ParseStream<'_>, what: &str, accepted: &str) -> syn::Result<LitStr> {
     if !input.peek(LitStr) {
         return Err(match input.is_empty() {
@@ -128,7 +128,8 @@ fn text(input: ParseStream<'_>, what: &str, accepted: &str) -> syn::Result<LitSt
     }
 }
 
-/// A name alone is that of a script in the folder; with a slash or its ending it is a path.
+/// Returns the path of a script. A name alone is that of a script in the folder. With a slash or its ending it is a
+/// path.
 fn script(name: &str) -> String {
     match (name.contains('/'), name.ends_with(".sql")) {
         (_, true) => name.to_owned(),

@@ -1,4 +1,4 @@
-//! What makes the tables before anything else: `migrations = "migrations"`.
+//! The argument `migrations = "migrations"`, whose files make the tables.
 
 use std::path::Path;
 
@@ -13,17 +13,18 @@ use super::syntax::{expect_value, wrong_value};
 pub(super) const MIGRATIONS: &str =
     "`migrations = \"migrations\"`, a directory beside `Cargo.toml` with files such as `0001_tables.sql`";
 
-/// A directory, as it was when the attribute was expanded. Its files become a part of the test binary.
+/// A directory as it was when the attribute was expanded. Its files become part of the test binary.
 pub(crate) struct Migrations {
     directory: String,
     /// In the order of their numbers.
     files: Vec<String>,
-    /// Where the directory's name is written.
+    /// The place where the directory's name is written.
     span: Span,
 }
 
 impl Migrations {
-    /// A value of `private::Migrations`. A change of a file is a change of the crate, since rustc includes it.
+    /// Returns a value of `private::Migrations`. Since rustc includes the files, it rebuilds the crate when one
+    /// changes.
     pub(crate) fn value(&self, krate: &TokenStream) -> TokenStream {
         let span = Span::mixed_site().located_at(self.span);
         let directory = self.directory.as_str();
@@ -53,14 +54,14 @@ impl Options {
 }
 
 fn manifest_dir() -> Result<String, String> {
-    std::env::var("CARGO_MANIFEST_DIR").map_err(|_| "cargo does not say where the package is".to_owned())
+    std::env::var("CARGO_MANIFEST_DIR").map_err(|_| "cargo does not set CARGO_MANIFEST_DIR".to_owned())
 }
 
-/// The names of the files that are applied, in their order. What is no `.sql` file is none of our business, and a
-/// `.down.sql` takes back what we drop anyway.
+/// Returns the names of the files that are applied, in their order. Files that are not `.sql` are ignored, and so are
+/// those that end in `.down.sql`, which undo what the harness drops anyway.
 pub(crate) fn files(manifest: &Path, directory: &str) -> Result<Vec<String>, String> {
     if directory.trim().is_empty() || Path::new(directory).is_absolute() {
-        return Err(format!("{directory:?} is not a path that begins in the package"));
+        return Err(format!("{directory:?} is not a path relative to the package"));
     }
     let path = manifest.join(directory);
     let entries = std::fs::read_dir(&path).map_err(|error| format!("cannot list `{}`: {error}", path.display()))?;
@@ -83,7 +84,7 @@ pub(crate) fn files(manifest: &Path, directory: &str) -> Result<Vec<String>, Str
     }
 }
 
-/// `0001_tables.sql`, `20240131120000_tables.up.sql`
+/// Parses the number of a name such as `0001_tables.sql` or `20240131120000_tables.up.sql`.
 fn number(name: &str) -> Result<u64, String> {
     let (number, rest) = name.split_once('_').unwrap_or((name, ""));
     let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
@@ -145,7 +146,7 @@ mod tests {
     #[test]
     fn the_directory_is_one_of_the_package() {
         for odd in ["", " ", "/etc"] {
-            assert!(files(std::path::Path::new("/"), odd).unwrap_err().contains("begins in the package"), "{odd}");
+            assert!(files(std::path::Path::new("/"), odd).unwrap_err().contains("relative to the package"), "{odd}");
         }
         assert!(files(std::path::Path::new("/nowhere"), "m").unwrap_err().starts_with("cannot list `/nowhere/m`"));
     }

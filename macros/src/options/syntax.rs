@@ -1,4 +1,4 @@
-//! What arguments are made of: values, lists, and the commas between them.
+//! The parts of arguments: values, lists, and the commas between them.
 
 use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
 use syn::parse::ParseStream;
@@ -6,7 +6,7 @@ use syn::{Token, token};
 
 use crate::errors::Errors;
 
-/// Reads the `=` and makes sure that something follows it.
+/// Parses the `=` and makes sure that something follows it.
 pub(super) fn expect_value(name: &Ident, accepted: &str, input: ParseStream<'_>) -> syn::Result<()> {
     if input.peek(token::Paren) {
         let list: Group = input.parse()?;
@@ -19,7 +19,7 @@ pub(super) fn expect_value(name: &Ident, accepted: &str, input: ParseStream<'_>)
     Ok(())
 }
 
-/// The error on the one token that stands where the value should be.
+/// Returns an error on the token in place of the value.
 pub(super) fn wrong_value(input: ParseStream<'_>, message: String) -> syn::Error {
     match input.parse::<TokenTree>() {
         Ok(token) => syn::Error::new_spanned(token, message),
@@ -31,7 +31,7 @@ pub(super) fn skip(input: ParseStream<'_>) {
     while input.parse::<TokenTree>().is_ok() {}
 }
 
-/// Reads the parentheses of a list that has at least one entry, and gives back its entries.
+/// Parses the parentheses of a list and returns its entries, of which there has to be one.
 pub(super) fn expect_list(
     name: &Ident,
     accepted: &str,
@@ -56,7 +56,7 @@ pub(super) fn expect_list(
     }
 }
 
-/// The parts between the commas at the top level; an empty one is a mistake unless it is the last.
+/// Returns the parts between the commas at the top level. An empty part is a mistake unless it is the last.
 pub(super) fn split_at_commas(arguments: TokenStream, errors: &mut Errors) -> Vec<TokenStream> {
     let mut parts = Vec::new();
     let mut part = TokenStream::new();
@@ -76,7 +76,7 @@ pub(super) fn split_at_commas(arguments: TokenStream, errors: &mut Errors) -> Ve
     parts
 }
 
-/// Takes away the invisible delimiters that `macro_rules!` puts around what it substitutes.
+/// Removes the invisible delimiters that `macro_rules!` puts around what it substitutes.
 fn ungrouped(tokens: TokenStream) -> Vec<TokenTree> {
     let mut all = Vec::new();
     for token in tokens {

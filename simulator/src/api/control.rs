@@ -1,17 +1,14 @@
-//! What is for tests only, below `/_simulator/`: the faults and the clock, by HTTP. No credentials, no record.
-
-use std::sync::Arc;
+//! Control of the simulator for tests, below `/_simulator/`: faults and the clock. No credentials, no record.
 
 use serde_json::{Value, json};
 
 use super::body;
-use crate::cloud::ClusterView;
+use crate::cloud::{Cloud, ClusterView};
 use crate::http::{Exchange, Reply};
-use crate::interference::{FaultOptions, duration, known};
-use crate::shared::Shared;
-use crate::state::{State, stamp};
+use crate::options::{FaultOptions, duration};
+use crate::state::stamp;
 
-/// What can be asked, for whoever asks for something else.
+/// The accepted requests, for the answer to any other.
 const KNOWN: [&str; 19] = [
     "GET clusters/",
     "POST clusters/{id or name}/snapshots/",
@@ -38,12 +35,12 @@ const KNOWN: [&str; 19] = [
 type Told = Result<Value, (u16, String)>;
 
 /// Answers what is asked below `/_simulator`.
-pub(super) fn answer(shared: &Arc<Shared>, exchange: &Exchange, rest: &str) -> Reply {
+pub(super) fn answer(cloud: &Cloud, exchange: &Exchange, rest: &str) -> Reply {
     let segments: Vec<&str> = rest.trim_matches('/').split('/').collect();
     let told = match exchange.method.as_str() {
-        "GET" => read(shared, &segments),
-        "POST" => write(shared, &segments, &body(exchange)),
-        "DELETE" => delete(shared, &segments),
+        "GET" => read(cloud, &segments),
+        "POST" => write(cloud, &segments, &body(exchange)),
+        "DELETE" => delete(cloud, &segments),
         _ => None,
     };
     match told.unwrap_or_else(|| Err((404, format!("accepted below /_simulator/: {}", KNOWN.join(", "))))) {
@@ -60,20 +57,18 @@ fn bad(reason: impl ToString) -> (u16, String) {
     (400, reason.to_string())
 }
 
-fn read(shared: &Shared, segments: &[&str]) -> Option<Told> {
+fn read(cloud: &Cloud, segments: &[&str]) -> Option<Told> {
     Some(Ok(match segments {
         [""] => json!({ "paths": KNOWN }),
-        ["clusters"] => {
-            shared.look(|state| state.clusters().iter().map(|one| show(&ClusterView::of(shared, one))).collect())
-        }
-        ["faults"] => shared.faults().show(),
-        ["clock"] => clock(shared),
-        ["requests"] => shared.record.kept().iter().map(crate::requests::Request::show).collect(),
+        ["clusters"] => cloud.clusters().iter().map(show).collect(),
+        ["faults"] => cloud.store().traffic.faults().show(),
+        ["clock"] => clock(cloud),
+        ["requests"] => cloud.store().traffic.record.kept().iter().map(crate::requests::Request::show).collect(),
         _ => return None,
     }))
 }
 
-/// Without the password: whoever needs that has given it.
+/// Without the password: a test that needs it has chosen it.
 fn show(cluster: &ClusterView) -> Value {
     let operation = cluster.operation.as_ref().map(|(kind, status)| json!({ "type": kind, "status": status }));
     json!({
@@ -88,56 +83,53 @@ fn show(cluster: &ClusterView) -> Value {
     })
 }
 
-fn clock(shared: &Shared) -> Value {
-    json!({ "now": stamp::utc(shared.now()), "ahead_ms": shared.clock_offset() / 1000 })
+fn clock(cloud: &Cloud) -> Value {
+    let clock = &cloud.store().traffic.clock;
+    json!({ "now": stamp::utc(clock.now()), "ahead_ms": clock.ahead() / 1000 })
 }
 
-fn write(shared: &Arc<Shared>, segments: &[&str], body: &Value) -> Option<Told> {
+fn write(cloud: &Cloud, segments: &[&str], body: &Value) -> Option<Told> {
     Some(match segments {
-        ["clusters", cluster, what] => write_cluster(shared, cluster, what)?,
-        ["faults"] => add_fault(shared, body),
-        ["step"] => Ok(json!({ "moved": shared.change(State::step) })),
+        ["clusters", cluster, what] => write_cluster(cloud, cluster, what)?,
+        ["faults"] => add_fault(cloud, body),
+        ["step"] => Ok(json!({ "moved": cloud.step() })),
         ["settle"] => {
-            while shared.change(State::step) > 0 {}
+            cloud.settle();
             Ok(json!({}))
         }
-        ["clock"] => advance(shared, body),
+        ["clock"] => advance(cloud, body),
         ["tokens", "expire"] => {
-            shared.tokens.revoke();
+            cloud.revoke_tokens();
             Ok(json!({}))
         }
-        ["sessions"] => {
-            let token = shared.change(|state, _| state.log_in());
-            shared.record.hide(&token);
-            Ok(json!({ "token": token }))
-        }
+        ["sessions"] => Ok(json!({ "token": cloud.session() })),
         ["sessions", "expire"] => {
-            shared.change(|state, _| state.expire_sessions());
+            cloud.expire_sessions();
             Ok(json!({}))
         }
-        ["sessions", "rotate"] => rotate(shared, body),
-        ["save"] => match shared.save() {
+        ["sessions", "rotate"] => rotate(cloud, body),
+        ["save"] => match cloud.store().save() {
             Ok(true) => Ok(json!({})),
-            Ok(false) => Err(bad("there is nowhere to save to; start the simulator with --state FILE")),
+            Ok(false) => Err(bad("there is no file for the state; start the simulator with --state FILE")),
             Err(error) => Err((500, error.to_string())),
         },
         _ => return None,
     })
 }
 
-fn write_cluster(shared: &Shared, cluster: &str, what: &str) -> Option<Told> {
-    let id = match known(shared, cluster) {
+fn write_cluster(cloud: &Cloud, cluster: &str, what: &str) -> Option<Told> {
+    let id = match cloud.known(cluster) {
         Ok(id) => id,
         Err(unknown) => return Some(Err((404, unknown))),
     };
-    let freeze = |frozen: bool| shared.change(|state, now| state.freeze_health(now, &id, frozen));
+    let freeze = |frozen: bool| cloud.store().change(|state, now| state.freeze_health(now, &id, frozen));
     match what {
         "snapshots" => {
-            let taken = shared.change(|state, now| state.take_snapshot(now, &id));
-            let shown = taken.and_then(|taken| shared.look(|state| state.show_snapshot(&taken)));
+            let taken = cloud.store().change(|state, now| state.take_snapshot(now, &id));
+            let shown = taken.and_then(|taken| cloud.store().look(|state| state.show_snapshot(&taken)));
             return Some(shown.ok_or_else(|| bad(format!("cluster `{cluster}` has no data that can be copied now"))));
         }
-        "release" => shared.change(|state, _| state.release(&id)),
+        "release" => cloud.store().change(|state, _| state.release(&id)),
         "freeze-health" => freeze(true),
         "thaw-health" => freeze(false),
         _ => return None,
@@ -145,19 +137,19 @@ fn write_cluster(shared: &Shared, cluster: &str, what: &str) -> Option<Told> {
     Some(Ok(json!({})))
 }
 
-fn add_fault(shared: &Arc<Shared>, body: &Value) -> Told {
+fn add_fault(cloud: &Cloud, body: &Value) -> Told {
     let fault = FaultOptions::from_json(body).map_err(bad)?;
-    fault.apply(shared).map_err(bad)?;
-    Ok(shared.faults().show())
+    cloud.apply(&fault).map_err(bad)?;
+    Ok(cloud.store().traffic.faults().show())
 }
 
-fn advance(shared: &Shared, body: &Value) -> Told {
+fn advance(cloud: &Cloud, body: &Value) -> Told {
     let text = body["advance"].as_str().ok_or_else(|| bad("accepted: {\"advance\": \"4d\"}"))?;
-    shared.advance_clock(duration("advance", text).map_err(bad)?);
-    Ok(clock(shared))
+    cloud.advance_clock(duration("advance", text).map_err(bad)?);
+    Ok(clock(cloud))
 }
 
-fn rotate(shared: &Shared, body: &Value) -> Told {
+fn rotate(cloud: &Cloud, body: &Value) -> Told {
     let every = match &body["every"] {
         Value::Null => None,
         value => {
@@ -165,14 +157,14 @@ fn rotate(shared: &Shared, body: &Value) -> Told {
             Some(number.ok_or_else(|| bad("accepted: {\"every\": 3}, or {\"every\": null} for never"))?)
         }
     };
-    shared.change(|state, _| state.rotate_sessions(every));
+    cloud.rotate_sessions(every);
     Ok(json!({}))
 }
 
-fn delete(shared: &Shared, segments: &[&str]) -> Option<Told> {
+fn delete(cloud: &Cloud, segments: &[&str]) -> Option<Told> {
     match segments {
-        ["faults"] => shared.faults().clear(),
-        ["requests"] => shared.record.clear(),
+        ["faults"] => cloud.clear_faults(),
+        ["requests"] => cloud.store().traffic.record.clear(),
         _ => return None,
     }
     Some(Ok(json!({})))

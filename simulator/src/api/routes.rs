@@ -1,14 +1,14 @@
-//! Which method and path mean which call.
+//! Routes: the call that a method and a path mean.
 
 use serde_json::Value;
 
 use super::body;
 use crate::http::{Exchange, parse_query};
-use crate::state::{Call, Query};
+use crate::state::{ApiCall, QueryPairs};
 
-/// What a path means.
+/// The meaning of a path.
 pub(super) enum Route {
-    Call(Box<Call>),
+    Call(Box<ApiCall>),
     /// Needs a listener before the call.
     Deploy(String, Value),
     Token(String),
@@ -20,7 +20,7 @@ pub(super) enum Route {
 
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
-/// Both forms of a path are known: with a slash at its end, and without.
+/// Finds the route. A path may end with a slash.
 pub(super) fn route(exchange: &Exchange, segments: &[&str]) -> Route {
     let method = match exchange.method.as_str() {
         "HEAD" => "GET",
@@ -42,7 +42,7 @@ fn find(method: &str, segments: &[&str], exchange: &Exchange) -> Option<Route> {
     }
 }
 
-fn call(call: Call) -> Route {
+fn call(call: ApiCall) -> Route {
     Route::Call(Box::new(call))
 }
 
@@ -50,7 +50,7 @@ fn own(id: &str) -> String {
     id.to_owned()
 }
 
-fn get(segments: &[&str], query: Query) -> Option<Route> {
+fn get(segments: &[&str], query: QueryPairs) -> Option<Route> {
     match segments {
         ["clusters", id, "jwt"] => Some(Route::Token(own(id))),
         ["meta", "jwk"] => Some(Route::Keys),
@@ -59,52 +59,52 @@ fn get(segments: &[&str], query: Query) -> Option<Route> {
     }
 }
 
-fn get_account(segments: &[&str], mut query: Query) -> Option<Call> {
+fn get_account(segments: &[&str], mut query: QueryPairs) -> Option<ApiCall> {
     Some(match segments {
-        ["users", "me"] => Call::Me,
-        ["users", "me", "api-keys"] => Call::ApiKeys,
-        ["users", "me", "api-keys", key] => Call::ApiKey(own(key)),
-        ["organizations"] => Call::Organizations,
-        ["organizations", id] => Call::Organization(own(id)),
-        ["organizations", id, "projects"] => Call::OrganizationProjects(own(id)),
-        ["organizations", id, "subscriptions"] => Call::OrganizationSubscriptions(own(id)),
-        ["organizations", id, "regions"] => Call::OrganizationRegions(own(id)),
-        ["organizations", id, "clusters"] => Call::OrganizationClusters(own(id), query),
-        ["organizations", id, "quotas"] => Call::Quotas(own(id)),
-        ["organizations", id, "secrets"] => Call::Integrations(own(id)),
-        ["organizations", id, "files"] => Call::Files(own(id)),
-        ["organizations", id, "files", file] => Call::File(own(id), own(file)),
-        ["projects"] => Call::Projects,
-        ["projects", id] => Call::Project(own(id)),
-        ["projects", id, "clusters"] => Call::ProjectClusters(own(id), query),
-        ["subscriptions"] => Call::Subscriptions(query),
-        ["subscriptions", id] => Call::Subscription(own(id)),
-        ["products"] => Call::Products(query),
+        ["users", "me"] => ApiCall::Me,
+        ["users", "me", "api-keys"] => ApiCall::ApiKeys,
+        ["users", "me", "api-keys", key] => ApiCall::ApiKey(own(key)),
+        ["organizations"] => ApiCall::Organizations,
+        ["organizations", id] => ApiCall::Organization(own(id)),
+        ["organizations", id, "projects"] => ApiCall::OrganizationProjects(own(id)),
+        ["organizations", id, "subscriptions"] => ApiCall::OrganizationSubscriptions(own(id)),
+        ["organizations", id, "regions"] => ApiCall::OrganizationRegions(own(id)),
+        ["organizations", id, "clusters"] => ApiCall::OrganizationClusters(own(id), query),
+        ["organizations", id, "quotas"] => ApiCall::Quotas(own(id)),
+        ["organizations", id, "secrets"] => ApiCall::Integrations(own(id)),
+        ["organizations", id, "files"] => ApiCall::Files(own(id)),
+        ["organizations", id, "files", file] => ApiCall::File(own(id), own(file)),
+        ["projects"] => ApiCall::Projects,
+        ["projects", id] => ApiCall::Project(own(id)),
+        ["projects", id, "clusters"] => ApiCall::ProjectClusters(own(id), query),
+        ["subscriptions"] => ApiCall::Subscriptions(query),
+        ["subscriptions", id] => ApiCall::Subscription(own(id)),
+        ["products"] => ApiCall::Products(query),
         ["products", kind] => {
             query.push(("kind".into(), own(kind)));
-            Call::Products(query)
+            ApiCall::Products(query)
         }
-        ["regions"] => Call::Regions,
-        ["meta"] => Call::Meta,
-        ["meta", "cratedb-versions"] => Call::Versions,
+        ["regions"] => ApiCall::Regions,
+        ["meta"] => ApiCall::Meta,
+        ["meta", "cratedb-versions"] => ApiCall::Versions,
         _ => return None,
     })
 }
 
-fn get_cluster(segments: &[&str], query: Query) -> Option<Call> {
+fn get_cluster(segments: &[&str], query: QueryPairs) -> Option<ApiCall> {
     Some(match segments {
-        [] => Call::Clusters(query),
-        [id] => Call::Cluster(own(id)),
-        [id, "operations"] => Call::Operations(own(id), query),
-        [id, "available-products"] => Call::AvailableProducts(own(id)),
-        [id, "available-upgrades"] => Call::AvailableUpgrades(own(id)),
-        [id, "import-jobs"] => Call::ImportJobs(own(id)),
-        [id, "import-jobs", job] => Call::ImportJob(own(id), own(job)),
-        [id, "import-jobs", job, "progress"] => Call::JobFiles(own(id), own(job), query),
-        [id, "export-jobs"] => Call::ExportJobs(own(id)),
-        [id, "export-jobs", job] => Call::ExportJob(own(id), own(job)),
-        [id, "snapshots"] => Call::Snapshots(own(id), query),
-        [id, "metrics", metric] => Call::Metrics(own(id), own(metric), query),
+        [] => ApiCall::Clusters(query),
+        [id] => ApiCall::Cluster(own(id)),
+        [id, "operations"] => ApiCall::Operations(own(id), query),
+        [id, "available-products"] => ApiCall::AvailableProducts(own(id)),
+        [id, "available-upgrades"] => ApiCall::AvailableUpgrades(own(id)),
+        [id, "import-jobs"] => ApiCall::ImportJobs(own(id)),
+        [id, "import-jobs", job] => ApiCall::ImportJob(own(id), own(job)),
+        [id, "import-jobs", job, "progress"] => ApiCall::JobFiles(own(id), own(job), query),
+        [id, "export-jobs"] => ApiCall::ExportJobs(own(id)),
+        [id, "export-jobs", job] => ApiCall::ExportJob(own(id), own(job)),
+        [id, "snapshots"] => ApiCall::Snapshots(own(id), query),
+        [id, "metrics", metric] => ApiCall::Metrics(own(id), own(metric), query),
         _ => return None,
     })
 }
@@ -114,62 +114,62 @@ fn post(segments: &[&str], exchange: &Exchange) -> Option<Route> {
     Some(match segments {
         ["organizations", id, "clusters"] => Route::Deploy(own(id), body()),
         ["meta", "jwt", "refresh"] => Route::Refresh(body()),
-        ["users", "me", "api-keys"] => call(Call::CreateApiKey),
-        ["organizations"] => call(Call::CreateOrganization(body())),
-        ["organizations", id, "secrets"] => call(Call::CreateIntegration(own(id), body())),
-        ["organizations", id, "files"] => call(Call::CreateFile(own(id), body())),
-        ["projects"] => call(Call::CreateProject(body())),
-        ["subscriptions"] => call(Call::CreateSubscription(body())),
-        ["clusters", id, "import-jobs"] => call(Call::CreateImportJob(own(id), body())),
-        ["clusters", id, "export-jobs"] => call(Call::CreateExportJob(own(id), body())),
-        ["clusters", id, "snapshots", "restore"] => call(Call::Restore(own(id), body())),
+        ["users", "me", "api-keys"] => call(ApiCall::CreateApiKey),
+        ["organizations"] => call(ApiCall::CreateOrganization(body())),
+        ["organizations", id, "secrets"] => call(ApiCall::CreateIntegration(own(id), body())),
+        ["organizations", id, "files"] => call(ApiCall::CreateFile(own(id), body())),
+        ["projects"] => call(ApiCall::CreateProject(body())),
+        ["subscriptions"] => call(ApiCall::CreateSubscription(body())),
+        ["clusters", id, "import-jobs"] => call(ApiCall::CreateImportJob(own(id), body())),
+        ["clusters", id, "export-jobs"] => call(ApiCall::CreateExportJob(own(id), body())),
+        ["clusters", id, "snapshots", "restore"] => call(ApiCall::Restore(own(id), body())),
         ["clusters", id, "transfer-subscription"] => {
             let sudo = exchange.header("x-auth-sudo") == Some("1");
-            call(Call::Transfer(own(id), body(), sudo))
+            call(ApiCall::Transfer(own(id), body(), sudo))
         }
         _ => return None,
     })
 }
 
-fn put(segments: &[&str], exchange: &Exchange) -> Option<Call> {
+fn put(segments: &[&str], exchange: &Exchange) -> Option<ApiCall> {
     let body = || body(exchange);
     Some(match segments {
-        ["organizations", id] => Call::EditOrganization(own(id), body()),
-        ["clusters", id, "suspend"] => Call::Suspend(own(id), body()),
-        ["clusters", id, "scale"] => Call::Scale(own(id), body()),
-        ["clusters", id, "upgrade"] => Call::Upgrade(own(id), body()),
-        ["clusters", id, "storage"] => Call::ExpandStorage(own(id), body()),
-        ["clusters", id, "product"] => Call::ChangeProduct(own(id), body()),
-        ["clusters", id, "backup-schedule"] => Call::ChangeBackups(own(id), body()),
-        ["clusters", id, "ip-restrictions"] => Call::Restrict(own(id), body()),
-        ["clusters", id, "deletion-protection"] => Call::Protect(own(id), body()),
+        ["organizations", id] => ApiCall::EditOrganization(own(id), body()),
+        ["clusters", id, "suspend"] => ApiCall::Suspend(own(id), body()),
+        ["clusters", id, "scale"] => ApiCall::Scale(own(id), body()),
+        ["clusters", id, "upgrade"] => ApiCall::Upgrade(own(id), body()),
+        ["clusters", id, "storage"] => ApiCall::ExpandStorage(own(id), body()),
+        ["clusters", id, "product"] => ApiCall::ChangeProduct(own(id), body()),
+        ["clusters", id, "backup-schedule"] => ApiCall::ChangeBackups(own(id), body()),
+        ["clusters", id, "ip-restrictions"] => ApiCall::Restrict(own(id), body()),
+        ["clusters", id, "deletion-protection"] => ApiCall::Protect(own(id), body()),
         _ => return None,
     })
 }
 
-fn patch(segments: &[&str], exchange: &Exchange) -> Option<Call> {
+fn patch(segments: &[&str], exchange: &Exchange) -> Option<ApiCall> {
     let body = || body(exchange);
     Some(match segments {
-        ["users", "me"] => Call::EditMe(body()),
-        ["users", "me", "api-keys", key] => Call::EditApiKey(own(key), body()),
-        ["projects", id] => Call::EditProject(own(id), body()),
-        ["clusters", id] => Call::ChangePassword(own(id), body()),
+        ["users", "me"] => ApiCall::EditMe(body()),
+        ["users", "me", "api-keys", key] => ApiCall::EditApiKey(own(key), body()),
+        ["projects", id] => ApiCall::EditProject(own(id), body()),
+        ["clusters", id] => ApiCall::ChangePassword(own(id), body()),
         _ => return None,
     })
 }
 
-fn delete(segments: &[&str]) -> Option<Call> {
+fn delete(segments: &[&str]) -> Option<ApiCall> {
     Some(match segments {
-        ["users", "me", "api-keys", key] => Call::DeleteApiKey(own(key)),
-        ["organizations", id] => Call::DeleteOrganization(own(id)),
-        ["organizations", id, "secrets", secret] => Call::DeleteIntegration(own(id), own(secret)),
-        ["organizations", id, "files", file] => Call::DeleteFile(own(id), own(file)),
-        ["projects", id] => Call::DeleteProject(own(id)),
-        ["subscriptions", id] => Call::DeleteSubscription(own(id)),
-        ["clusters", id] => Call::Delete(own(id)),
-        ["clusters", id, "nodes", ordinal] => Call::RestartNode(own(id), own(ordinal)),
-        ["clusters", id, "import-jobs", job] => Call::DeleteImportJob(own(id), own(job)),
-        ["clusters", id, "export-jobs", job] => Call::DeleteExportJob(own(id), own(job)),
+        ["users", "me", "api-keys", key] => ApiCall::DeleteApiKey(own(key)),
+        ["organizations", id] => ApiCall::DeleteOrganization(own(id)),
+        ["organizations", id, "secrets", secret] => ApiCall::DeleteIntegration(own(id), own(secret)),
+        ["organizations", id, "files", file] => ApiCall::DeleteFile(own(id), own(file)),
+        ["projects", id] => ApiCall::DeleteProject(own(id)),
+        ["subscriptions", id] => ApiCall::DeleteSubscription(own(id)),
+        ["clusters", id] => ApiCall::Delete(own(id)),
+        ["clusters", id, "nodes", ordinal] => ApiCall::RestartNode(own(id), own(ordinal)),
+        ["clusters", id, "import-jobs", job] => ApiCall::DeleteImportJob(own(id), own(job)),
+        ["clusters", id, "export-jobs", job] => ApiCall::DeleteExportJob(own(id), own(job)),
         _ => return None,
     })
 }

@@ -1,15 +1,20 @@
-//! The environment of the command under `run`.
+//! The surroundings of the command under `run`: its environment, the directory of its keepers, and their report.
 
 use std::ffi::{OsStr, OsString};
-use std::path::Path;
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
 
 use crate::options::Options;
 
-/// What a client sends if any key and secret are accepted.
+/// The key and secret for the command if any are accepted.
 const ANY_KEY: &str = "simulated-key";
 const ANY_SECRET: &str = "simulated-secret";
 
-/// What says which cluster, where and as whom: it would lead to another one than the simulated.
+/// Variables that name a cluster, an endpoint or credentials, and would lead away from the simulated cluster.
 const OTHER_CLUSTERS: [&str; 7] = [
     "CRATEDB_CLUSTER_",
     "CRATEDB_CLOUD_",
@@ -20,7 +25,7 @@ const OTHER_CLUSTERS: [&str; 7] = [
     "CRATEDB_TEST_REPORT",
 ];
 
-/// What Cargo tells a program that it runs or builds; the user's own settings of Cargo have other names.
+/// Variables that Cargo sets for a program that it runs or builds. The user's own settings of Cargo have other names.
 /// Source: <https://doc.rust-lang.org/cargo/reference/environment-variables.html>.
 const CARGOS_WORDS: [&str; 8] = [
     "CARGO_MANIFEST_",
@@ -33,20 +38,21 @@ const CARGOS_WORDS: [&str; 8] = [
     "CARGO_RUSTC_CURRENT_DIR",
 ];
 
-/// Whether a variable must not reach the command: what Cargo told *this* process, and settings for other clusters.
+/// Returns whether a variable must not reach the command: it was set by Cargo for *this* process, or it names another
+/// cluster.
 pub(super) fn is_stale(name: &OsStr) -> bool {
     let name = name.to_string_lossy();
     OTHER_CLUSTERS.iter().chain(&CARGOS_WORDS).any(|stale| name.starts_with(stale))
 }
 
-/// What the command is told.
+/// Returns the variables for the command.
 pub(super) fn variables(options: &Options, endpoint: &str, report: &Path) -> Vec<(&'static str, OsString)> {
     let given = |value: &Option<String>, any: &str| value.clone().unwrap_or_else(|| any.into()).into();
     let mut variables = vec![
         ("CRATEDB_CLOUD_ENDPOINT", endpoint.into()),
         ("CRATEDB_CLOUD_API_KEY", given(&options.api_key, ANY_KEY)),
         ("CRATEDB_CLOUD_API_SECRET", given(&options.api_secret, ANY_SECRET)),
-        // This process and everything above it are no runners: the session ends with the command.
+        // Neither this process nor its ancestors are test runners: the session ends with the command.
         ("CRATEDB_TEST_OUTER", std::process::id().to_string().into()),
         ("CRATEDB_TEST_REPORT", report.into()),
     ];
@@ -54,6 +60,102 @@ pub(super) fn variables(options: &Options, endpoint: &str, report: &Path) -> Vec
         variables.push(("CRATEDB_CLUSTER_NAME", cluster.name().into()));
     }
     variables
+}
+
+/// The variable that names a keeper's directory.
+const VARIABLE: &str = "CRATEDB_TEST_DIR";
+/// The path of a socket is limited to about 104 bytes, of which a keeper's names take some.
+const LONGEST: usize = 40;
+
+/// A directory for the keepers of one run, removed when dropped.
+pub(super) struct KeeperDir(PathBuf);
+
+impl KeeperDir {
+    /// Makes a directory, unless the user chose one.
+    pub(super) fn create() -> io::Result<Option<Self>> {
+        if std::env::var_os(VARIABLE).is_some_and(|dir| !dir.is_empty()) {
+            return Ok(None);
+        }
+        let temporary = std::env::temp_dir();
+        let base = if temporary.as_os_str().len() > LONGEST { Path::new("/tmp") } else { &temporary };
+        let path = base.join(format!("cratedb-run-{}-{}", std::process::id(), crate::clock::now()));
+        fs::DirBuilder::new().mode(0o700).create(&path).map_err(|error| {
+            io::Error::new(error.kind(), format!("cannot make the directory `{}`: {error}", path.display()))
+        })?;
+        Ok(Some(Self(path)))
+    }
+
+    /// Returns the variables for the command.
+    pub(super) fn variable(&self) -> (&'static str, &Path) {
+        (VARIABLE, &self.0)
+    }
+
+    /// Keeps the directory, for a look at what went wrong, if a keeper wrote anything there.
+    pub(super) fn keep(self) -> Option<PathBuf> {
+        fs::read_dir(&self.0).ok()?.next()?.ok()?;
+        let path = self.0.clone();
+        std::mem::forget(self);
+        Some(path)
+    }
+}
+
+impl Drop for KeeperDir {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A file in the temporary directory; removed when dropped.
+pub(super) struct ReportFile(PathBuf);
+
+/// The totals over the sessions of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Totals {
+    pub(super) sessions: u64,
+    pub(super) tests: u64,
+    pub(super) binaries: u64,
+}
+
+impl ReportFile {
+    /// Makes the file with access for this user only.
+    pub(super) fn create() -> io::Result<Self> {
+        use std::os::unix::fs::OpenOptionsExt;
+        let nanos = crate::clock::now();
+        let name = format!("cratedb-test-report-{}-{nanos}.ndjson", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(|error| {
+            io::Error::new(error.kind(), format!("cannot make the report file `{}`: {error}", path.display()))
+        })?;
+        Ok(Self(path))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(super) fn totals(&self) -> Totals {
+        Totals::read(&fs::read_to_string(&self.0).unwrap_or_default())
+    }
+}
+
+impl Drop for ReportFile {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+impl Totals {
+    /// Adds up the lines. Those that are no objects are skipped, and so is an unfinished last one.
+    fn read(text: &str) -> Self {
+        let mut totals = Self::default();
+        let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+        for session in whole.filter_map(|line| serde_json::from_str::<Value>(line).ok()).filter(Value::is_object) {
+            totals.sessions += 1;
+            totals.tests += session["tests"].as_u64().unwrap_or(0);
+            totals.binaries += session["binaries"].as_u64().unwrap_or(0);
+        }
+        totals
+    }
 }
 
 #[cfg(test)]
@@ -67,5 +169,11 @@ mod tests {
         for kept in ["CARGO_HOME", "CARGO_TARGET_DIR", "CARGO_NET_OFFLINE", "CRATEDB_TEST_KEEP_WARM", "PATH", "CARGO"] {
             assert!(!stale(kept), "{kept}");
         }
+    }
+
+    #[test]
+    fn sessions_are_added_up_and_unknown_lines_are_passed_over() {
+        let text = "{\"session\":\"a\",\"tests\":12,\"binaries\":3,\"outcome\":\"suspended\"}\nhello\n{\"tests\":1}\n{\"tests\":";
+        assert_eq!(Totals::read(text), Totals { sessions: 2, tests: 13, binaries: 3 });
     }
 }

@@ -1,4 +1,4 @@
-//! `run`: a simulator for the time of a command, and until its clusters are suspended.
+//! `run`: a simulator while a command runs, and until its clusters are suspended.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -12,13 +12,12 @@ use tokio::process::{Child, Command};
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 use tokio::time::Instant;
 
-use super::keepers::KeeperDir;
-use super::report::{ReportFile, Totals};
+use super::environment::{KeeperDir, ReportFile, Totals};
 use super::timeline::{Span, Story, tell};
 use super::{FAILURE, complain, environment, runtime};
+use crate::clock::now;
 use crate::cloud::Cloud;
 use crate::options::Options;
-use crate::shared::now;
 use crate::simulator::Simulator;
 use crate::state::{Event, Happening, Micros};
 
@@ -26,11 +25,11 @@ use crate::state::{Event, Happening, Micros};
 const NOT_FOUND: u8 = 127;
 const NOT_RUNNABLE: u8 = 126;
 const SIGNALLED: i32 = 128;
-/// How often the report is looked at while it is awaited.
+/// Interval at which the report is read while `run` waits for it.
 const REPORT_INTERVAL: Duration = Duration::from_millis(20);
-/// How long a keeper may take from the end of the suspension to its report: its polls are at most 5 s apart.
+/// Time that a keeper may take from the end of the suspension to its report. Its polls are at most 5 s apart.
 const REPORT_LIMIT: Duration = Duration::from_secs(8);
-/// How the harness calls itself.
+/// The name of the harness in its `User-Agent`.
 const HARNESS: &str = "cratedb-test";
 
 pub(super) fn run(options: Options, wait: Duration, command: &[OsString]) -> ExitCode {
@@ -43,8 +42,8 @@ pub(super) fn run(options: Options, wait: Duration, command: &[OsString]) -> Exi
     }
 }
 
-/// The signals that must not end this process before its clusters are suspended. Caught for good from the first moment:
-/// dropping these does not bring the default back.
+/// The signals that must not end this process before its clusters are suspended. They stay caught: dropping these does
+/// not restore the default.
 struct Signals {
     interrupt: Stream,
     terminate: Stream,
@@ -109,7 +108,7 @@ fn not_started(command: &[OsString], error: &io::Error) -> u8 {
     if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_RUNNABLE }
 }
 
-/// Waits for the command. Ctrl-C reaches it by the terminal; SIGTERM is passed on.
+/// Waits for the command. The terminal sends it Ctrl-C; SIGTERM is passed on.
 async fn survive(child: &mut Child, mut signals: Signals) -> io::Result<ExitStatus> {
     let pid = child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
     loop {
@@ -117,7 +116,7 @@ async fn survive(child: &mut Child, mut signals: Signals) -> io::Result<ExitStat
             status = child.wait() => return status,
             _ = signals.interrupt.recv() => {}
             _ = signals.terminate.recv() => if let Some(pid) = pid {
-                // It may be gone already.
+                // It may have ended already.
                 let _ = kill_process(pid, Signal::TERM);
             },
         }
@@ -129,9 +128,9 @@ fn code(status: ExitStatus) -> u8 {
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(FAILURE)
 }
 
-/// Waits until the clusters that were resumed or deployed, and may be suspended, are; tells what became of them.
+/// Waits until the clusters that were resumed or deployed, and may be suspended, are suspended. Returns their stories.
 async fn suspended(cloud: &Cloud, deadline: Instant) -> Vec<Story> {
-    let mut changes = cloud.shared().changes();
+    let mut changes = cloud.store().changes();
     loop {
         let stories = stories(cloud);
         if !stories.iter().any(|story| story.up && story.may_be_suspended) {
@@ -144,7 +143,7 @@ async fn suspended(cloud: &Cloud, deadline: Instant) -> Vec<Story> {
 }
 
 fn stories(cloud: &Cloud) -> Vec<Story> {
-    cloud.shared().look(|state| {
+    cloud.store().look(|state| {
         let asked = |event: &&Event| matches!(event.what, Happening::DeployRequested | Happening::ResumeRequested);
         let ids: BTreeSet<_> = state.events().iter().filter(asked).map(|event| &event.cluster).collect();
         let clusters = state.clusters().iter().filter(|cluster| ids.contains(&cluster.id));
@@ -159,7 +158,8 @@ fn stories(cloud: &Cloud) -> Vec<Story> {
     })
 }
 
-/// Waits for the report of a keeper, which still has to see that its suspension succeeded. Other clients write none.
+/// Waits for the report of a keeper, which still has to see that its suspension succeeded. Other clients don't write
+/// one.
 async fn reported(simulator: &Simulator, report: &ReportFile, deadline: Instant) -> Totals {
     let from_harness = |agent: &str| agent.starts_with(HARNESS);
     let expected = simulator.requests().iter().any(|one| one.is_suspend() && from_harness(&one.user_agent));
@@ -176,7 +176,7 @@ async fn reported(simulator: &Simulator, report: &ReportFile, deadline: Instant)
 fn tell_all(simulator: &Simulator, stories: &[Story], end: Micros, totals: &Totals) {
     let requests = simulator.requests();
     let first_request = requests.iter().map(|request| (request.at_ms * 1000.0) as Micros).min();
-    let events = simulator.cloud().shared().look(|state| state.events().to_vec());
+    let events = simulator.cloud().store().look(|state| state.events().to_vec());
     for story in stories {
         tell(story, &events, Span { first_request, end }, totals).iter().for_each(|line| complain(line));
     }

@@ -20,7 +20,7 @@ pub(super) fn serve(options: Options) -> ExitCode {
 }
 
 async fn until_told(options: Options) -> std::io::Result<()> {
-    // Before the first line: whoever reads it may send a signal at once.
+    // Before the first line is printed: its reader may send a signal at once.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let simulator = Simulator::start_forgetful(options)?;
@@ -32,7 +32,7 @@ async fn until_told(options: Options) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Whoever reads this may be content with the first line and close the pipe: no reason to end.
+/// Prints the addresses. A reader may close the pipe after the first line; that is ignored.
 fn announce(simulator: &Simulator) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "listening on {}", simulator.url());

@@ -1,14 +1,14 @@
 //! `crate`: a stand-in for the program `bin/crate` and for the official image's entry point.
 //!
-//! It serves the embedded engine without authentication, so that whoever starts CrateDB as a process or a container can be
-//! tested where no CrateDB is to be had. What it can't do it refuses. Several of them join as nodes of a cluster, of which
-//! the first holds and answers everything.
+//! It serves the embedded engine without authentication, so that programs that start CrateDB as a process or a
+//! container can be tested where CrateDB can't be had. Anything else is refused. Several stand-ins join as nodes of a
+//! cluster, whose first node holds and answers everything.
 
 mod cluster;
 mod settings;
-mod version;
 
 use std::ffi::OsString;
+use std::fs;
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::ops::RangeInclusive;
@@ -20,31 +20,31 @@ use base64::Engine as _;
 use clap::Parser;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 use super::{FAILURE, complain, runtime};
-use crate::api::basic;
-use crate::engine::{Connection, EngineOptions};
-use crate::gateway::embedded::{self, Embedded};
-use crate::http::{self, Exchange, Plane, Reply};
-use crate::options::Options;
+use crate::clock::{Clock, now};
+use crate::engine::{Connection, Engine, EngineOptions};
+use crate::gateway;
+use crate::http::{self, Exchange, Plane, Reply, Traffic};
 use crate::postgres::{self, Entry};
-use crate::shared::{Shared, now};
-use crate::state::stamp;
+use crate::requests::Record;
+use crate::state::{catalog, stamp};
 use settings::Settings;
 
-/// Names under which this binary is the stand-in without being told.
+/// Names under which this binary is the stand-in.
 const NAMES: [&str; 2] = ["crate", "docker-entrypoint.sh"];
-/// As the log layout pads it.
+/// The width to which the log layout pads the logger.
 const LOGGER_WIDTH: usize = 25;
 
-/// Starts a CrateDB node that is none: the simulator's embedded engine.
+/// Starts a stand-in for a CrateDB node: the simulator's embedded engine.
 #[derive(Debug, Parser)]
 #[command(name = "crate", disable_version_flag = true)]
 pub(super) struct CrateArgs {
     /// A setting of the node.
     #[arg(short = 'C', value_name = "KEY=VALUE")]
     setting: Vec<String>,
-    /// A property of the Java virtual machine; there is none, so it has no effect.
+    /// A property of the Java virtual machine, without effect.
     #[arg(short = 'D', value_name = "KEY=VALUE")]
     property: Vec<String>,
     /// Prints the version.
@@ -52,7 +52,8 @@ pub(super) struct CrateArgs {
     version: bool,
 }
 
-/// The arguments, if this process was started under one of the stand-in's names. The image's command begins with `crate`.
+/// Returns the arguments if this process was started under one of the stand-in's names. The image's command begins with
+/// `crate`.
 pub(super) fn arguments_by_name(mut arguments: Vec<OsString>) -> Option<Vec<OsString>> {
     let name = Path::new(arguments.first()?).file_name()?.to_str()?;
     if !NAMES.contains(&name) {
@@ -66,7 +67,7 @@ pub(super) fn arguments_by_name(mut arguments: Vec<OsString>) -> Option<Vec<OsSt
 
 pub(super) fn stand_in(arguments: &CrateArgs) -> ExitCode {
     if arguments.version {
-        println!("Version: {}, Build: simulator/stand-in", version::claimed());
+        println!("Version: {}, Build: simulator/stand-in", claimed_version());
         return ExitCode::SUCCESS;
     }
     let settings = match Settings::read(&arguments.setting, std::process::id() == 1) {
@@ -94,21 +95,23 @@ async fn serve(settings: Settings) -> std::io::Result<()> {
     let (listener, bound, published) = bind(settings.host, &settings.ports).await?;
     let (transport, transport_bound, transport_published) =
         bind(settings.transport_host.unwrap_or(settings.host), &settings.transport).await?;
-    let shared = Arc::new(Shared::new(&Options::default(), format!("http://{published}"), false)?.0);
-    let engine = Embedded::new(EngineOptions {
-        version: version::claimed(),
+    let traffic = Arc::new(Traffic::new(Clock::new(0), Record::new(None, false)?));
+    // A node never ends and never has another period, so there is no change to tell.
+    let (_changed, changes) = watch::channel(0);
+    let engine = Engine::new(EngineOptions {
+        version: claimed_version(),
         cluster_name: settings.cluster_name.clone(),
         cluster_id: cluster_id(now()),
         node_name: settings.node_name.clone(),
         http_address: published.to_string(),
         psql_port: Some(psql_bound.port()),
     });
-    let joined = cluster::take_part(&settings, transport, published, engine.engine());
+    let joined = cluster::take_part(&settings, transport, published, engine.clone());
     let node = Arc::new(Node { engine, joined });
-    // In the order in which CrateDB says where it is.
+    // In the order of CrateDB's log.
     log("psql", &format!("publish_address {{{psql_published}}}, bound_addresses {{{psql_bound}}}"));
-    tokio::spawn(postgres::serve(psql, node.clone(), shared.changes()));
-    tokio::spawn(http::serve(shared, listener, node));
+    tokio::spawn(postgres::serve(psql, node.clone(), changes.clone()));
+    tokio::spawn(http::serve(traffic, listener, node, changes));
     log("o.e.h.n.Netty4HttpServerTransport", &format!("publish_address {{{published}}}, bound_addresses {{{bound}}}"));
     log(
         "o.e.t.TransportService",
@@ -124,7 +127,7 @@ async fn serve(settings: Settings) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The first free port of the range, as CrateDB does; where it is bound, and where others find it.
+/// Binds the first free port of the range, as CrateDB does. Returns the address that is bound, and the one for others.
 async fn bind(host: IpAddr, ports: &RangeInclusive<u16>) -> std::io::Result<(TcpListener, SocketAddr, SocketAddr)> {
     let mut last = None;
     for port in ports.clone() {
@@ -141,7 +144,7 @@ async fn bind(host: IpAddr, ports: &RangeInclusive<u16>) -> std::io::Result<(Tcp
     Err(std::io::Error::new(error.kind(), format!("Failed to bind to {host} on ports [{first}-{last_port}]: {error}")))
 }
 
-/// An address that others can use. Connecting a datagram socket sends nothing; it only asks for the route.
+/// Returns an address that others can use. Connecting a datagram socket sends nothing; it only asks for the route.
 fn publishable(bound: IpAddr) -> IpAddr {
     if !bound.is_unspecified() {
         return bound;
@@ -164,29 +167,29 @@ fn log(node: &str, logger: &str, message: &str) {
     let naive = stamp::naive(now());
     let (time, fraction) = naive.split_once('.').unwrap_or((&naive, "000"));
     let millis = fraction.get(..3).unwrap_or("000");
-    // A closed stdout is no reason to die.
+    // A closed stdout is ignored.
     let _ = writeln!(std::io::stdout(), "[{time},{millis}][INFO ][{logger:LOGGER_WIDTH$}] [{node}] {message}");
 }
 
 /// This node.
 struct Node {
-    engine: Embedded,
+    engine: Arc<Engine>,
     joined: cluster::Joined,
 }
 
 impl Plane for Node {
-    type Session = embedded::Session;
+    type Session = Connection;
 
-    fn open(&self) -> embedded::Session {
+    fn open(&self) -> Connection {
         self.engine.connect()
     }
 
-    async fn answer(&self, session: &mut embedded::Session, exchange: &Exchange) -> Option<Reply> {
+    async fn answer(&self, session: &mut Connection, exchange: &Exchange) -> Option<Reply> {
         if let Some(why) = self.joined.refusal() {
             return Some(Reply::new(503, "text/plain; charset=UTF-8", why));
         }
-        let user = exchange.header("authorization").and_then(basic).map(|(user, _)| user);
-        Some(session.answer(user.as_deref(), exchange))
+        let user = exchange.basic().map(|(user, _)| user);
+        Some(gateway::answer(session, user.as_deref(), exchange))
     }
 }
 
@@ -199,12 +202,12 @@ impl postgres::Server for Node {
         false
     }
 
-    /// Without authentication everybody who is there is believed.
+    /// Without authentication every user that exists is let in.
     fn entry(&self, user: &str, _: IpAddr) -> Option<Entry> {
         if let Some(why) = self.joined.refusal() {
             return Some(Entry::Closed(why.into()));
         }
-        Some(match self.engine.engine().has_user(user) {
+        Some(match self.engine.has_user(user) {
             true => Entry::Trust,
             false => Entry::Closed(format!("trust authentication failed for user \"{user}\"")),
         })
@@ -215,8 +218,25 @@ impl postgres::Server for Node {
     }
 
     fn connect(&self) -> Option<Connection> {
-        Some(self.engine.engine().connect())
+        Some(self.engine.connect())
     }
+}
+
+/// The variable with the version, for an image, whose files don't tell the version.
+const VERSION_VARIABLE: &str = "CRATE_STAND_IN_VERSION";
+
+/// Returns the version in `CRATE_STAND_IN_VERSION`, else the one in the names of the installation's archives (this
+/// program is its `bin/crate`), else the simulator's newest.
+fn claimed_version() -> String {
+    let said = std::env::var(VERSION_VARIABLE).ok().filter(|version| !version.is_empty());
+    let installed = || of_installation(std::env::current_exe().ok()?.parent()?.parent()?);
+    said.or_else(installed).unwrap_or_else(|| catalog::STABLE.to_owned())
+}
+
+fn of_installation(home: &Path) -> Option<String> {
+    let names = fs::read_dir(home.join("lib")).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let version = |name: String| Some(name.strip_prefix("crate-server-")?.strip_suffix(".jar")?.to_owned());
+    names.filter_map(version).max()
 }
 
 #[cfg(test)]
@@ -238,5 +258,17 @@ mod tests {
     fn a_setting_may_stand_apart_from_its_option() {
         let read = |arguments: &[&str]| CrateArgs::try_parse_from(arguments).unwrap().setting;
         assert_eq!(read(&["crate", "-Ca.b=1", "-C", "c=d=e"]), ["a.b=1", "c=d=e"]);
+    }
+
+    #[test]
+    fn the_names_of_archives_tell_the_version() {
+        let home = tempfile::tempdir().unwrap();
+        assert_eq!(of_installation(home.path()), None);
+        fs::create_dir(home.path().join("lib")).unwrap();
+        assert_eq!(of_installation(home.path()), None);
+        for name in ["crate-server-5.10.16.jar", "lucene-9.jar"] {
+            fs::write(home.path().join("lib").join(name), "").unwrap();
+        }
+        assert_eq!(of_installation(home.path()).as_deref(), Some("5.10.16"));
     }
 }

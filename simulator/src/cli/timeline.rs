@@ -1,11 +1,11 @@
-//! What `run` tells at the end: when clusters were resumed, who shared them, when they were suspended.
+//! The summary that `run` prints: when clusters were resumed, which tests shared them, and when they were suspended.
 
 use std::time::Duration;
 
-use super::report::Totals;
+use super::environment::Totals;
 use crate::state::{Event, Happening, Micros};
 
-/// How long it may take to notice that the command has ended, on a busy machine.
+/// Time that it may take, on a busy machine, to notice that the command has ended.
 const NOTICING: Micros = 50_000;
 
 /// One cluster that was resumed or deployed during the run.
@@ -14,11 +14,11 @@ pub(super) struct Story {
     pub(super) id: String,
     pub(super) name: String,
     pub(super) may_be_suspended: bool,
-    /// Whether it runs, or will when an operation ends.
+    /// True if it runs, or will run when an operation ends.
     pub(super) up: bool,
 }
 
-/// When the run's first request came, and when its command ended.
+/// The times of the run's first request and of its command's end.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Span {
     pub(super) first_request: Option<Micros>,
@@ -46,7 +46,7 @@ pub(super) fn tell(story: &Story, events: &[Event], span: Span, totals: &Totals)
         let (tests, binaries) = (count(totals.tests, "test"), count(totals.binaries, "binary"));
         lines.push(format!("{tests} in {binaries} shared it"));
     }
-    // What was asked for before it last began to run is not what it still runs in spite of.
+    // A suspension that was requested before the cluster last began to run doesn't count.
     let began = times(Happening::Deployed).chain(times(Happening::Resumed)).max();
     lines.extend(ending(
         story,
@@ -64,13 +64,14 @@ fn ending(story: &Story, requested: Option<Micros>, suspended: Option<Micros>, s
     if story.up {
         return Some(match requested {
             Some(_) => "still runs: it was asked to be suspended, and the operation did not succeed".into(),
-            None => "still runs: nobody asked for it to be suspended".into(),
+            None => "still runs: no suspension was requested".into(),
         });
     }
     let requested = requested.filter(|_| suspended.is_some())?;
     Some(match requested >= span.end {
         true => format!("suspended {} after the end", elapsed(span.end, requested)),
-        // The keeper sees the runner die before its parent has waited for it; the command itself asked if it is longer.
+        // The keeper sees the runner end before its parent has waited for it. If it was longer, the command itself
+        // asked.
         false if requested + NOTICING >= span.end => "suspended 0 ms after the end".into(),
         false => format!("suspended {} before the end", elapsed(requested, span.end)),
     })
@@ -80,7 +81,7 @@ fn elapsed(from: Micros, to: Micros) -> String {
     show(Duration::from_micros(u64::try_from(to - from).unwrap_or(0)))
 }
 
-/// Three digits are what one can compare at a glance.
+/// Formats a duration with three digits.
 fn show(time: Duration) -> String {
     match time.as_secs_f64() {
         seconds if seconds >= 1.0 => format!("{seconds:.2} s"),
@@ -137,7 +138,7 @@ mod tests {
     fn tells_that_a_cluster_still_runs_and_why() {
         let resumed = [event(5, Happening::ResumeRequested), event(9, Happening::Resumed)];
         let last = |story: &Story| told(story, &resumed, &Totals::default()).pop().unwrap();
-        assert_eq!(last(&story(true, true)), "still runs: nobody asked for it to be suspended");
+        assert_eq!(last(&story(true, true)), "still runs: no suspension was requested");
         let between = [
             event(1, Happening::SuspendRequested),
             event(2, Happening::Suspended),
@@ -145,7 +146,7 @@ mod tests {
             resumed[1].clone(),
         ];
         let again = told(&story(true, true), &between, &Totals::default()).pop().unwrap();
-        assert_eq!(again, "still runs: nobody asked for it to be suspended");
+        assert_eq!(again, "still runs: no suspension was requested");
         assert_eq!(last(&story(false, true)), "left running: its product cannot be suspended");
     }
 

@@ -1,26 +1,26 @@
-//! From syntax to typed expressions: names are resolved, types checked, constants folded.
+//! Analysis: syntax becomes typed expressions. Names are resolved, types checked, constants folded.
 
 mod call;
-mod cast_to;
 pub(crate) mod keys;
 pub(crate) mod query;
 pub(crate) mod source;
 
 use super::ast::{Ast, Name, Window};
+use super::context::Context;
 use super::error::{Result, SqlError, invalid, no_column, no_relation, refuse, unsupported};
-use super::expr::{Env, Expr, Function, Kind, Sub, subquery};
+use super::exec::{Env, subquery};
 use super::operators::{self, arithmetic, coerce, common, comparison, negate};
-use super::session::Context;
+use super::plan::{Compute, Expr, Function, Kind, Nulls, Sub};
 use super::types::{Field, NUMERIC, Object, Policy, TEXT, Type};
 use super::value::Value;
 use super::{exec, functions};
-use cast_to::coerce_explicitly;
+use call::coerce_explicitly;
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// A column an expression can name.
+/// A column that an expression can name.
 #[derive(Clone, Debug)]
-pub(crate) struct Column {
+pub(crate) struct NamedColumn {
     /// Schema and table, or an alias.
     pub(crate) relation: Vec<String>,
     pub(crate) name: String,
@@ -29,34 +29,34 @@ pub(crate) struct Column {
     pub(crate) system: Option<Rc<Cell<bool>>>,
 }
 
-/// What one query's expressions can name.
+/// The columns that the expressions of one query can name.
 pub(crate) struct Scope<'a> {
-    pub(crate) columns: Vec<Column>,
+    pub(crate) columns: Vec<NamedColumn>,
     pub(crate) outer: Option<&'a Scope<'a>>,
-    /// Whether anything outside was named.
+    /// True if a column of an outer query was named.
     pub(crate) escaped: Cell<bool>,
     pub(crate) windows: Vec<(String, Window)>,
 }
 
 impl<'a> Scope<'a> {
-    pub(crate) fn new(columns: Vec<Column>, outer: Option<&'a Scope<'a>>) -> Scope<'a> {
+    pub(crate) fn new(columns: Vec<NamedColumn>, outer: Option<&'a Scope<'a>>) -> Scope<'a> {
         Scope { columns, outer, escaped: Cell::new(false), windows: vec![] }
     }
 
-    /// Place and type of a column in this scope alone.
+    /// Returns place and type of a column of this scope alone.
     fn find(&self, name: &Name) -> Result<Option<(usize, Type)>> {
         let (column, relation) = name.split_last().ok_or_else(|| refuse("an empty name"))?;
         let relation = if relation.len() == 3 { &relation[1..] } else { relation };
         let mut found = None;
         for (i, candidate) in self.columns.iter().enumerate() {
-            // The proposed row of an upsert is named with its qualifier only.
+            // A column of an upsert's proposed row needs its qualifier.
             let reachable = !relation.is_empty() || candidate.relation != ["excluded"];
             if candidate.name == *column && candidate.relation.ends_with(relation) && reachable {
                 if found.is_some() {
                     return Err(SqlError::new(
                         4006,
                         "AmbiguousColumnException",
-                        format!("Column \"{column}\" is ambiguous"),
+                        format!("NamedColumn \"{column}\" is ambiguous"),
                     ));
                 }
                 if let Some(used) = &candidate.system {
@@ -98,13 +98,13 @@ impl<'a> Scope<'a> {
         Err(no_column(column))
     }
 
-    /// Whether there are columns in CrateDB that this engine doesn't have.
+    /// Returns whether CrateDB has columns here that this engine doesn't have.
     pub(crate) fn is_partial(&self) -> bool {
         self.columns.iter().any(|c| c.name == super::catalog::PARTIAL)
     }
 }
 
-/// What may stand in an expression.
+/// The calls that are allowed in an expression.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Allow {
     Nothing,
@@ -136,7 +136,7 @@ impl<'a> Analyser<'a> {
         self.fold(expr)
     }
 
-    /// Computes what depends on nothing.
+    /// Computes an expression that depends on nothing.
     fn fold(&self, expr: Expr) -> Result<Expr> {
         let foldable = !matches!(
             expr.kind,
@@ -151,13 +151,13 @@ impl<'a> Analyser<'a> {
             return Ok(expr);
         }
         if let Kind::Call(f, _) = &expr.kind
-            && functions::is_volatile(f.name)
+            && f.nulls == Nulls::Volatile
         {
             return Ok(expr);
         }
         match expr.eval(&Env { row: &[], outer: None, context: self.context }) {
             Ok(value) => Ok(Expr::literal(value, expr.ty)),
-            // CrateDB computes this when the statement runs.
+            // CrateDB computes this only when the statement runs.
             Err(e) if self.context.parameters.is_some() && e.is_arithmetic() => Ok(expr),
             Err(e) => Err(e),
         }
@@ -192,7 +192,7 @@ impl<'a> Analyser<'a> {
                 let bound = |b: &Option<Box<Ast>>, default| b.as_ref().map_or(Ok(default), |b| self.expr(b));
                 let from = bound(from, Expr::literal(Value::Int(1), Type::Integer))?;
                 let to = bound(to, Expr::literal(Value::Int(i32::MAX.into()), Type::Integer))?;
-                functions::resolve("array_slice", vec![self.expr(base)?, from, to])
+                functions::scalar("array_slice", vec![self.expr(base)?, from, to])
             }
             Ast::Call(call) => self.call(call),
             Ast::Negate(inner) => match &**inner {
@@ -246,14 +246,14 @@ impl<'a> Analyser<'a> {
             }
             Ast::Object(fields) => self.object(fields),
             Ast::Extract(field, value) => functions::dates::extract(field, self.expr(value)?),
-            Ast::Special(name) => functions::resolve(name, vec![]),
+            Ast::Special(name) => functions::scalar(name, vec![]),
             Ast::Subquery(query) => self.subquery(query, Sub::Scalar),
             Ast::Exists(query) => self.subquery(query, Sub::Exists),
             Ast::ArrayQuery(query) => self.subquery(query, Sub::Array),
         }
     }
 
-    /// A boolean expression, for WHERE, AND and the like.
+    /// Analyses a boolean expression, for WHERE, AND and the like.
     pub(crate) fn condition(&self, ast: &Ast) -> Result<Expr> {
         let expr = self.expr(ast)?;
         match &expr.ty {
@@ -324,9 +324,11 @@ impl<'a> Analyser<'a> {
             return Err(refuse("LIKE with ESCAPE"));
         }
         let args = vec![text(self.expr(value)?)?, text(self.expr(pattern)?)?];
-        let run: fn(&Context, Vec<Value>) -> Result<Value> =
-            if fold { |_, v| like_values(&v, true) } else { |_, v| like_values(&v, false) };
-        let function = Function { name: if fold { "ilike" } else { "like" }, run, strict: true };
+        let (name, compute): (_, Compute) = match fold {
+            true => ("ilike", |_, v| like_values(&v, true)),
+            false => ("like", |_, v| like_values(&v, false)),
+        };
+        let function = Function { name, compute, nulls: Nulls::Strict };
         Ok(Expr::new(Kind::Call(function, args), Type::Boolean))
     }
 
@@ -341,7 +343,7 @@ impl<'a> Analyser<'a> {
     }
 
     fn case(&self, operand: Option<&Ast>, whens: &[(Ast, Ast)], otherwise: Option<&Ast>) -> Result<Expr> {
-        // Whether CrateDB computes constants in a branch that isn't taken is not known here.
+        // It is not known whether CrateDB computes constants in a branch that isn't taken.
         let careful = |e: SqlError| if e.code == 4000 { refuse("an error inside of CASE") } else { e };
         let mut conditions = vec![];
         for (when, _) in whens {
@@ -422,8 +424,9 @@ impl<'a> Analyser<'a> {
             return Ok(Expr::new(Kind::Subquery(Box::new(plan), sub), ty));
         }
         let value = subquery(exec::run(&plan, self.context, None)?, sub)?;
-        // Not a literal, or it would be converted like one.
-        let unfolded = Function { name: "subquery", run: |_, mut v| Ok(v.pop().unwrap_or(Value::Null)), strict: false };
+        // As a literal it would be converted like one.
+        let compute: Compute = |_, mut v| Ok(v.pop().unwrap_or(Value::Null));
+        let unfolded = Function { name: "subquery", compute, nulls: Nulls::Volatile };
         if value == Value::Array(vec![]) {
             return Ok(Expr::literal(value, ty));
         }

@@ -1,6 +1,6 @@
-//! What the parser makes of a statement.
+//! The syntax tree of a statement.
 
-use super::keep;
+use super::persist;
 use super::types::Type;
 use serde::{Deserialize, Serialize};
 
@@ -13,11 +13,11 @@ pub(crate) enum Ast {
     Bool(bool),
     /// A number without fraction, as decimal digits.
     Int(String),
-    Double(#[serde(with = "keep::double")] f64),
+    Double(#[serde(with = "persist::double")] f64),
     /// A number with a fraction of more digits than a double takes.
     Numeric(String),
     Text(String),
-    /// `E'…'`: as written, and what it means.
+    /// `E'…'`: as written, and its value.
     Escaped(String, String),
     Bits(String),
     Interval(String),
@@ -25,11 +25,11 @@ pub(crate) enum Ast {
     Column(Name),
     Subscript(Box<Ast>, Box<Ast>),
     Slice(Box<Ast>, Option<Box<Ast>>, Option<Box<Ast>>),
-    Call(Box<Call>),
+    Call(Box<FunctionCall>),
     Negate(Box<Ast>),
     Not(Box<Ast>),
     /// Arithmetic, comparison, bit and logical operators.
-    Binary(#[serde(deserialize_with = "keep::word")] keep::Word, Box<Ast>, Box<Ast>),
+    Binary(#[serde(deserialize_with = "persist::word")] persist::Word, Box<Ast>, Box<Ast>),
     IsNull(Box<Ast>, bool),
     Between(Box<Ast>, Box<Ast>, Box<Ast>),
     In(Box<Ast>, Vec<Ast>),
@@ -42,8 +42,8 @@ pub(crate) enum Ast {
     },
     /// `value op ANY|ALL (array)`.
     Quantified {
-        #[serde(deserialize_with = "keep::word")]
-        op: keep::Word,
+        #[serde(deserialize_with = "persist::word")]
+        op: persist::Word,
         all: bool,
         value: Box<Ast>,
         array: Box<Ast>,
@@ -63,14 +63,14 @@ pub(crate) enum Ast {
     Object(Vec<(String, Ast)>),
     Extract(String, Box<Ast>),
     /// `CURRENT_TIMESTAMP` and its like, lower case.
-    Special(#[serde(deserialize_with = "keep::word")] keep::Word),
+    Special(#[serde(deserialize_with = "persist::word")] persist::Word),
     Subquery(Box<Query>),
     Exists(Box<Query>),
     ArrayQuery(Box<Query>),
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Call {
+pub(crate) struct FunctionCall {
     pub(crate) name: Name,
     pub(crate) args: Vec<Ast>,
     pub(crate) star: bool,
@@ -102,7 +102,7 @@ pub(crate) enum Following {
     Unbounded,
 }
 
-/// A type as it was written, and what it is.
+/// A type: its text and its meaning.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct TypeName {
     pub(crate) text: String,
@@ -119,30 +119,30 @@ pub(crate) struct Order {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Query {
     pub(crate) with: Vec<(String, Query)>,
-    pub(crate) body: Body,
+    pub(crate) body: QueryBody,
     pub(crate) order: Vec<Order>,
     pub(crate) limit: Option<Ast>,
     pub(crate) offset: Option<Ast>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) enum Body {
+pub(crate) enum QueryBody {
     Select(Box<Select>),
     Values(Vec<Vec<Ast>>),
     Union {
-        left: Box<Body>,
-        right: Box<Body>,
+        left: Box<QueryBody>,
+        right: Box<QueryBody>,
         all: bool,
     },
     /// `EXCEPT` and `INTERSECT`, which parse and are not supported.
-    Unsupported(#[serde(deserialize_with = "keep::word")] keep::Word),
+    Unsupported(#[serde(deserialize_with = "persist::word")] persist::Word),
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Select {
     pub(crate) distinct: bool,
     pub(crate) items: Vec<Item>,
-    pub(crate) from: Option<Source>,
+    pub(crate) from: Option<FromItem>,
     pub(crate) filter: Option<Ast>,
     pub(crate) group: Vec<Ast>,
     pub(crate) having: Option<Ast>,
@@ -157,12 +157,12 @@ pub(crate) enum Item {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) enum Source {
+pub(crate) enum FromItem {
     Relation(Name),
     Function(Name, Vec<Ast>),
     Query(Box<Query>),
-    Alias(Box<Source>, String, Vec<String>),
-    Join { left: Box<Source>, right: Box<Source>, kind: Join, on: Option<On> },
+    Alias(Box<FromItem>, String, Vec<String>),
+    Join { left: Box<FromItem>, right: Box<FromItem>, kind: JoinKind, on: Option<On> },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -173,7 +173,7 @@ pub(crate) enum On {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) enum Join {
+pub(crate) enum JoinKind {
     Cross,
     Inner,
     Left,
@@ -191,7 +191,7 @@ pub(crate) struct ColumnDef {
     pub(crate) generated: Option<Ast>,
 }
 
-/// A CHECK: its name if it has one, the predicate, and the column it stands at.
+/// A CHECK: its name if it has one, the predicate, and its column.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Check {
     pub(crate) name: Option<String>,
@@ -230,12 +230,12 @@ pub(crate) struct Insert {
     pub(crate) table: Name,
     pub(crate) columns: Vec<String>,
     pub(crate) query: Query,
-    pub(crate) conflict: Option<Conflict>,
+    pub(crate) conflict: Option<OnConflict>,
     pub(crate) returning: Option<Vec<Item>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Conflict {
+pub(crate) struct OnConflict {
     pub(crate) target: Vec<String>,
     /// None is DO NOTHING.
     pub(crate) set: Option<Vec<(Ast, Ast)>>,
@@ -253,7 +253,7 @@ pub(crate) struct Grant {
     pub(crate) users: Vec<String>,
 }
 
-/// What the statements without effect are to a session that has prepared statements.
+/// Statements without effect on data, by their meaning for a session that has prepared statements.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Ignored {
     Begin,
@@ -311,7 +311,7 @@ pub(crate) enum Statement {
     },
     DropUser(String, bool),
     Grant(Grant),
-    /// Drops something this engine never has: code and text when it must exist.
+    /// Drops an object of a kind that this engine never has: code and text of the error if it must exist.
     DropAbsent {
         if_exists: bool,
         code: u32,

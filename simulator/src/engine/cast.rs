@@ -13,7 +13,7 @@ fn cannot(value: &Value, to: &Type) -> SqlError {
     invalid(format!("Cannot cast value `{}` to type `{}`", shown.trim_matches('"'), to.name()))
 }
 
-/// `value` as a value of type `to`. `from` is its type now.
+/// Converts `value` from type `from` to type `to`.
 pub(crate) fn cast(value: &Value, from: &Type, to: &Type) -> Result<Value> {
     let fail = || Err(cannot(value, to));
     match (value, to) {
@@ -68,7 +68,7 @@ fn integer(value: &Value, from: &Type, to: &Type) -> Result<Value> {
     }
 }
 
-/// Without its fraction, if it fits.
+/// Returns the number without its fraction, if it fits.
 fn whole(d: f64) -> Option<i64> {
     (d.is_finite() && d.abs() < 9.2e18).then_some(d as i64)
 }
@@ -131,7 +131,7 @@ fn boolean(value: &Value, to: &Type) -> Result<Value> {
     }
 }
 
-/// What a value is as text. Only an explicit cast shortens; see [`fit`] for what is stored.
+/// Returns a value as text. Only an explicit cast shortens; [`fit`] checks values that are stored.
 fn text(value: &Value, to: &Type) -> Result<Value> {
     let text = match value {
         Value::Text(t) => t.clone(),
@@ -159,7 +159,7 @@ fn timestamp(value: &Value, from: &Type, to: &Type) -> Result<Value> {
     match millis {
         Some(m) if *to == Type::Date && m.rem_euclid(super::time::DAY) != 0 => Err(refuse("a date with a time")),
         Some(m) => Ok(Value::Int(m)),
-        // More forms of time and zone exist than are read here.
+        // CrateDB has more forms of time and zone.
         None => match value {
             Value::Text(t) if t.len() > 10 && t.get(..10).is_some_and(|d| parse_timestamp(d, true).is_some()) => {
                 Err(refuse(format!("the time '{t}'")))
@@ -169,7 +169,7 @@ fn timestamp(value: &Value, from: &Type, to: &Type) -> Result<Value> {
     }
 }
 
-/// Types that are kept as text and have a form.
+/// Checks a value of a type that is kept as text in a certain form.
 fn from_text(t: &str, from: &Type, to: &Type) -> Result<Value> {
     let value = Value::text(t);
     if from.same_family(to) && !matches!(to, Type::Object(_)) {
@@ -240,7 +240,7 @@ fn vector(items: &[Value], n: u32) -> Option<Value> {
     (numbers.len() == n as usize).then_some(Value::Array(numbers))
 }
 
-/// An object whose known elements have their types; keys a strict object doesn't know are errors.
+/// Converts the known elements of an object to their types. Unknown keys of a strict object are errors.
 fn object(value: &Value, to: &Type) -> Result<Value> {
     let (Value::Object(fields), Type::Object(object)) = (value, to) else { return Err(cannot(value, to)) };
     let cast_field = |(key, element): &(String, Value)| {
@@ -258,7 +258,7 @@ fn object(value: &Value, to: &Type) -> Result<Value> {
     fields.iter().map(cast_field).collect::<Result<_>>().map(Value::Object)
 }
 
-/// The type a value without one would get as a new column; integers are wide there.
+/// Returns the type that a value would get as a new column. Integers become bigints there.
 pub(crate) fn guess(value: &Value) -> Type {
     match value {
         Value::Null => Type::Undefined,
@@ -275,7 +275,7 @@ pub(crate) fn guess(value: &Value) -> Type {
     }
 }
 
-/// Whether CrateDB converts by itself when storing; None if this engine isn't sure.
+/// Returns whether CrateDB converts by itself when it stores; None if this is not known.
 fn convertible(from: &Type, to: &Type) -> Option<bool> {
     match (from, to) {
         (Type::Undefined, _) => Some(true),
@@ -299,7 +299,7 @@ fn convertible(from: &Type, to: &Type) -> Option<bool> {
     }
 }
 
-/// The conversion CrateDB does by itself, or the error it gives instead.
+/// Converts as CrateDB does by itself, or fails with its error.
 pub(crate) fn implicit(value: &Value, from: &Type, to: &Type) -> Result<Value> {
     if value.is_null() {
         return Ok(Value::Null);
@@ -311,7 +311,7 @@ pub(crate) fn implicit(value: &Value, from: &Type, to: &Type) -> Result<Value> {
     }
 }
 
-/// Whether a value of this type can be stored as one of that, as far as types say.
+/// Checks by the types whether a value can be stored.
 pub(crate) fn can_store(from: &Type, to: &Type) -> Result<()> {
     match convertible(from, to) {
         Some(true) => Ok(()),
@@ -320,7 +320,7 @@ pub(crate) fn can_store(from: &Type, to: &Type) -> Result<()> {
     }
 }
 
-/// Checks lengths and ranges of what is stored in a column.
+/// Checks lengths and ranges of a value that is stored in a column.
 pub(crate) fn fit(value: Value, ty: &Type) -> Result<Value> {
     let too_long =
         |t: &str, n: &u32| Err(invalid(format!("'{t}' is too long for the {} type of length: {n}", ty.name())));

@@ -8,87 +8,22 @@ mod shards;
 mod summits;
 mod sys;
 
+use super::context::Context;
 use super::error::{Result, refuse};
-use super::exec::Row;
-use super::session::Context;
-use super::state::{RESERVED, Relation};
+use super::state::{INFORMATION, RESERVED, Relation, SYS, is_builtin};
 use super::store::Definition;
 use super::types::{TEXT, Type};
 use super::users::sees;
+use super::value::Row;
 use super::value::Value;
 
 pub(crate) use settings::SETTINGS;
 pub(crate) use summits::{HIGHEST as HIGHEST_SUMMITS, LENGTH as SUMMITS};
 
-/// Named as no column can be: the table has more columns in CrateDB than here.
+/// Marks a table that has more columns in CrateDB than here. No column can have this name.
 pub(crate) const PARTIAL: &str = "\0partial";
 
-const INFORMATION: [&str; 23] = [
-    "administrable_role_authorizations",
-    "applicable_roles",
-    "character_sets",
-    "collations",
-    "columns",
-    "enabled_roles",
-    "foreign_server_options",
-    "foreign_servers",
-    "foreign_table_options",
-    "foreign_tables",
-    "key_column_usage",
-    "referential_constraints",
-    "role_table_grants",
-    "routines",
-    "schemata",
-    "sql_features",
-    "table_constraints",
-    "table_partitions",
-    "tables",
-    "user_mapping_options",
-    "user_mappings",
-    "view_column_usage",
-    "views",
-];
-const SYS: [&str; 22] = [
-    "allocations",
-    "checks",
-    "cluster",
-    "cluster_health",
-    "health",
-    "jobs",
-    "jobs_log",
-    "jobs_metrics",
-    "node_checks",
-    "nodes",
-    "operations",
-    "operations_log",
-    "privileges",
-    "repositories",
-    "roles",
-    "segments",
-    "sessions",
-    "shards",
-    "snapshot_restore",
-    "snapshots",
-    "summits",
-    "users",
-];
-const PG: &str = " pg_aggregate pg_am pg_attrdef pg_attribute pg_auth_members pg_class pg_collation pg_constraint pg_cursors pg_database \
-pg_depend pg_description pg_enum pg_event_trigger pg_hba_file_rules pg_index pg_indexes pg_language pg_locks pg_matviews pg_namespace \
-pg_operator pg_policy pg_prepared_statements pg_proc pg_publication pg_publication_tables pg_range pg_replication_slots pg_rewrite \
-pg_roles pg_sequence pg_settings pg_shdescription pg_stat_activity pg_statistic pg_stats pg_subscription pg_subscription_rel \
-pg_tables pg_tablespace pg_timezone_names pg_trigger pg_type pg_user pg_views pg_inherits pg_stat_user_tables pg_authid ";
-
-/// Whether CrateDB has such a catalog table, or may have.
-pub(crate) fn exists(schema: &str, name: &str) -> bool {
-    match schema {
-        "information_schema" => INFORMATION.contains(&name),
-        "sys" => SYS.contains(&name),
-        "pg_catalog" => PG.contains(&format!(" {name} ")),
-        _ => false,
-    }
-}
-
-pub(crate) type Table = (Vec<(&'static str, Type)>, Vec<Row>);
+pub(crate) type CatalogTable = (Vec<(&'static str, Type)>, Vec<Row>);
 
 fn texts(names: &[&'static str]) -> Vec<(&'static str, Type)> {
     names.iter().map(|n| (*n, TEXT)).collect()
@@ -99,9 +34,9 @@ fn partial(mut columns: Vec<(&'static str, Type)>) -> Vec<(&'static str, Type)> 
     columns
 }
 
-/// Columns and rows of a catalog table; None if the name is no catalog table's.
-pub(crate) fn rows(context: &Context, schema: &str, name: &str) -> Result<Option<Table>> {
-    if !exists(schema, name) {
+/// Returns columns and rows of a catalog table; None if there is no such catalog table.
+pub(crate) fn rows(context: &Context, schema: &str, name: &str) -> Result<Option<CatalogTable>> {
+    if !is_builtin(schema, name) {
         return Ok(None);
     }
     let table = match (schema, name) {
@@ -148,7 +83,7 @@ fn definitions<'a>(context: &'a Context) -> impl Iterator<Item = &'a Definition>
     })
 }
 
-fn tables(context: &Context) -> Table {
+fn tables(context: &Context) -> CatalogTable {
     let settings = super::types::Object {
         policy: super::types::Policy::Dynamic,
         fields: vec![super::types::Field { name: "refresh_interval".into(), ty: Type::BigInt, position: 0 }],
@@ -211,14 +146,14 @@ fn tables(context: &Context) -> Table {
     (partial(columns), out)
 }
 
-/// There are no user-defined functions; what else is listed isn't here.
-fn routines() -> Table {
+/// There are no user-defined functions. The other rows of CrateDB are missing here.
+fn routines() -> CatalogTable {
     let columns = texts(&["routine_schema", "routine_name", "specific_name", "routine_type", "routine_definition"]);
     let others = vec![Value::Null, Value::text(PARTIAL), Value::Null, Value::text("ANALYZER"), Value::Null];
     (partial(columns), vec![others])
 }
 
-fn schemata(context: &Context) -> Table {
+fn schemata(context: &Context) -> CatalogTable {
     let state = context.state;
     let mut names: Vec<&str> = RESERVED.to_vec();
     names.extend(state.schemas.iter().chain(state.relations.keys()).map(String::as_str));
@@ -229,7 +164,7 @@ fn schemata(context: &Context) -> Table {
     (texts(&["catalog_name", "schema_name"]), rows)
 }
 
-fn views(context: &Context) -> Table {
+fn views(context: &Context) -> CatalogTable {
     let mut columns = texts(&["table_catalog", "table_schema", "table_name"]);
     columns.push(("is_updatable", Type::Boolean));
     let rows = relations(context).filter(|r| matches!(r.2, Relation::View(_))).map(|(schema, name, _)| {
@@ -238,7 +173,7 @@ fn views(context: &Context) -> Table {
     (partial(columns), rows.collect())
 }
 
-fn constraints(context: &Context) -> Table {
+fn constraints(context: &Context) -> CatalogTable {
     let mut rows = vec![];
     for d in definitions(context) {
         let mut add = |name: String, kind: &str| {
@@ -259,7 +194,7 @@ fn constraints(context: &Context) -> Table {
     (partial(texts(&["table_schema", "table_name", "constraint_name", "constraint_type"])), rows)
 }
 
-fn key_columns(context: &Context) -> Table {
+fn key_columns(context: &Context) -> CatalogTable {
     let mut columns = texts(&["constraint_name", "table_schema", "table_name", "column_name"]);
     columns.push(("ordinal_position", Type::Integer));
     let rows = definitions(context).flat_map(|d| {

@@ -6,24 +6,24 @@ mod view;
 pub(crate) use alter::alter;
 pub(crate) use view::{create_view, drop_view};
 
-use super::Outcome;
-use super::analyse::{Analyser, Column as Named, Scope};
+use super::analyse::{Analyser, NamedColumn, Scope};
 use super::ast::{Ast, ColumnDef, CreateTable, Name, Query};
+use super::context::Outcome;
+use super::context::{Context, Run};
 use super::error::{Result, SqlError, inaccessible, invalid, no_relation, no_schema, refuse};
 use super::operators::stored;
-use super::session::{Context, Run};
-use super::state::{READ_ONLY, RESERVED, Relation, State, split};
+use super::state::{EngineState, READ_ONLY, RESERVED, Relation, is_builtin, split};
 use super::store::{Column, Definition, Table};
 use super::types::{Object, Type};
-use super::value::Value;
-use super::{analyse, catalog, exec, users};
+use super::value::{Row, Value};
+use super::{analyse, exec, users};
 use std::collections::BTreeMap;
 
 fn relation_exists(schema: &str, name: &str) -> SqlError {
     SqlError::new(4093, "RelationAlreadyExists", format!("Relation '{schema}.{name}' already exists."))
 }
 
-/// Where a new relation goes; its name must be a possible one.
+/// Returns schema and name of a new relation, if CrateDB allows the name.
 fn new_name(context: &Context, name: &Name) -> Result<(String, String)> {
     let (schema, table) = split(name)?;
     let schema = schema.unwrap_or_else(|| context.session.schema().to_owned());
@@ -60,7 +60,7 @@ fn new_name(context: &Context, name: &Name) -> Result<(String, String)> {
     Ok((schema, table))
 }
 
-/// A column's name as CrateDB allows it.
+/// Checks the name of a column.
 fn column_name(name: &str) -> Result<()> {
     let bad = |text: &str| Err(SqlError::new(4008, "InvalidColumnNameException", format!("\"{name}\" {text}")));
     if name.contains(['[', ']']) {
@@ -93,7 +93,7 @@ pub(super) fn number(ty: &mut Type, last: &mut u32) {
     }
 }
 
-/// Types a column can have here.
+/// Checks that a column can have this type here.
 fn storable(ty: &Type) -> Result<()> {
     match ty {
         Type::Undefined | Type::Interval | Type::TimeTz | Type::Regclass | Type::Date | Type::Json => {
@@ -122,7 +122,7 @@ pub(super) fn new_column(definition: ColumnDef, last: &mut u32) -> Result<Column
 /// Defaults, generated columns and checks are analysed once, for their errors.
 pub(super) fn check_expressions(context: &Context, definition: &Definition) -> Result<()> {
     let nothing = Scope::new(vec![], None);
-    let named = definition.columns.iter().filter(|c| c.generated.is_none()).map(|c| Named {
+    let named = definition.columns.iter().filter(|c| c.generated.is_none()).map(|c| NamedColumn {
         relation: vec![definition.schema.clone(), definition.name.clone()],
         name: c.name.clone(),
         ty: c.ty.clone(),
@@ -151,7 +151,7 @@ pub(super) fn check_expressions(context: &Context, definition: &Definition) -> R
     Ok(())
 }
 
-/// Values of WITH and SET: literals and arguments.
+/// Returns the values of WITH and SET: literals and arguments.
 pub(crate) fn option_values(context: &Context, options: &[(String, Ast)]) -> Result<Vec<(String, Value)>> {
     let scope = Scope::new(vec![], None);
     let value = |ast: &Ast| match Analyser::new(context, &scope).expr(ast)?.as_literal() {
@@ -188,7 +188,7 @@ pub(super) fn apply_options(definition: &mut Definition, options: Vec<(String, V
     Ok(())
 }
 
-pub(crate) fn create_table(state: &mut State, run: &Run, create: &CreateTable) -> Result<Outcome> {
+pub(crate) fn create_table(state: &mut EngineState, run: &Run, create: &CreateTable) -> Result<Outcome> {
     let context = run.context(state);
     let (schema, name) = new_name(&context, &create.name)?;
     if let Some(found) = state.relation(&schema, &name) {
@@ -211,7 +211,7 @@ pub(crate) fn create_table(state: &mut State, run: &Run, create: &CreateTable) -
     Ok(Outcome::Count(count))
 }
 
-fn define(context: &Context, create: &CreateTable, schema: &str, name: &str) -> Result<(Definition, Vec<exec::Row>)> {
+fn define(context: &Context, create: &CreateTable, schema: &str, name: &str) -> Result<(Definition, Vec<Row>)> {
     let mut definition = Definition {
         schema: schema.into(),
         name: name.into(),
@@ -300,7 +300,7 @@ fn shards(context: &Context, definition: &mut Definition, create: &CreateTable) 
     Ok(())
 }
 
-/// `LIKE`: the columns of another table.
+/// `LIKE`: takes the columns of another table.
 fn copy(context: &Context, definition: &mut Definition, like: &Name, defaults: bool, constraints: bool) -> Result<()> {
     let (schema, name) = users::resolve(context, like, "DQL")?;
     let Some(table) = context.state.table(&schema, &name) else { return Err(refuse("LIKE this relation")) };
@@ -325,7 +325,7 @@ fn copy(context: &Context, definition: &mut Definition, like: &Name, defaults: b
     Ok(())
 }
 
-fn from_query(context: &Context, definition: &mut Definition, query: &Query) -> Result<Vec<exec::Row>> {
+fn from_query(context: &Context, definition: &mut Definition, query: &Query) -> Result<Vec<Row>> {
     let plan = analyse::query::plan(context, query)?;
     let mut last = 0;
     for (name, ty) in &plan.columns {
@@ -346,14 +346,14 @@ fn from_query(context: &Context, definition: &mut Definition, query: &Query) -> 
     exec::run(&plan, context, None)
 }
 
-pub(crate) fn drop_table(state: &mut State, run: &Run, name: &Name, if_exists: bool) -> Result<Outcome> {
+pub(crate) fn drop_table(state: &mut EngineState, run: &Run, name: &Name, if_exists: bool) -> Result<Outcome> {
     let context = run.context(state);
     let found = context.state.resolve(&context.session.path, name);
     let (schema, table) = match found {
         Err(e) if if_exists && (e.code == 4041 || e.code == 4045) => return Ok(Outcome::Count(0)),
         found => found?,
     };
-    if catalog::exists(&schema, &table) {
+    if is_builtin(&schema, &table) {
         return Err(inaccessible(format!("{schema}.{table}"), "DROP"));
     }
     users::check(&context, "DDL", &schema, Some(&table))?;
@@ -365,7 +365,7 @@ pub(crate) fn drop_table(state: &mut State, run: &Run, name: &Name, if_exists: b
     Ok(Outcome::Count(1))
 }
 
-pub(crate) fn create_schema(state: &mut State, run: &Run, name: &str, if_not_exists: bool) -> Result<Outcome> {
+pub(crate) fn create_schema(state: &mut EngineState, run: &Run, name: &str, if_not_exists: bool) -> Result<Outcome> {
     users::check_cluster(&run.context(state), "DDL")?;
     if RESERVED.contains(&name) {
         return Err(invalid(format!("Schema '{name}' is reserved")));
@@ -381,7 +381,7 @@ pub(crate) fn create_schema(state: &mut State, run: &Run, name: &str, if_not_exi
 }
 
 pub(crate) fn drop_schema(
-    state: &mut State,
+    state: &mut EngineState,
     run: &Run,
     names: &[String],
     if_exists: bool,
@@ -409,14 +409,14 @@ pub(crate) fn drop_schema(
     Ok(Outcome::Count(1))
 }
 
-/// REFRESH and OPTIMIZE: the number of tables.
-pub(crate) fn refresh(state: &mut State, run: &Run, names: &[Name], optimize: bool) -> Result<Outcome> {
+/// REFRESH and OPTIMIZE; returns the number of tables.
+pub(crate) fn refresh(state: &mut EngineState, run: &Run, names: &[Name], optimize: bool) -> Result<Outcome> {
     let context = run.context(state);
     let operation = if optimize { "OPTIMIZE" } else { "REFRESH" };
     let mut found = vec![];
     for name in names {
         let (schema, table) = context.state.resolve(&context.session.path, name)?;
-        if catalog::exists(&schema, &table) {
+        if is_builtin(&schema, &table) {
             return Err(inaccessible(format!("{schema}.{table}"), operation));
         }
         users::check(&context, "DQL", &schema, Some(&table))?;

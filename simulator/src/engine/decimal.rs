@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 /// `digits × 10^-scale`
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Decimal {
-    #[serde(with = "super::keep::digits")]
+    #[serde(with = "super::persist::digits")]
     pub(crate) digits: i128,
     pub(crate) scale: i32,
 }
@@ -39,7 +39,7 @@ impl Decimal {
         Decimal::checked(sign * digits, i32::try_from(fraction.len()).ok()? - exponent)
     }
 
-    /// The same value with another scale, rounded half away from zero.
+    /// Returns the value with another scale, rounded half away from zero.
     pub(crate) fn rescale(self, scale: i32) -> Option<Decimal> {
         let shift = scale - self.scale;
         if shift >= 0 {
@@ -70,7 +70,7 @@ impl Decimal {
         Decimal::checked(self.digits.checked_mul(other.digits)?, self.scale + other.scale)
     }
 
-    /// The quotient if it has few digits; None if it doesn't end (or the divisor is 0).
+    /// Returns the quotient if it has few digits; None if it doesn't end (or the divisor is 0).
     pub(crate) fn divide_exactly(self, other: Decimal) -> Option<Decimal> {
         let (a, b, _) = self.aligned(other)?;
         if b == 0 {
@@ -86,7 +86,7 @@ impl Decimal {
         self.to_string().parse().unwrap_or(f64::NAN)
     }
 
-    /// Without the fraction, if it fits.
+    /// Returns the number without its fraction, if it fits.
     pub(crate) fn to_i64(self) -> Option<i64> {
         if self.scale <= 0 {
             return i64::try_from(self.rescale(0)?.digits).ok();
@@ -95,7 +95,7 @@ impl Decimal {
         i64::try_from(factor.map_or(0, |f| self.digits / f)).ok()
     }
 
-    /// Number of decimal digits before the point.
+    /// Returns the number of decimal digits before the point.
     pub(crate) fn whole_digits(self) -> i32 {
         self.digits.unsigned_abs().to_string().len() as i32 - self.scale
     }

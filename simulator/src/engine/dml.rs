@@ -5,17 +5,17 @@ mod row;
 
 pub(crate) use change::{Missing, check_update, delete, describe_update, update};
 
-use super::Outcome;
-use super::analyse::{Analyser, Column, Scope};
-use super::ast::{Ast, Body, ColumnDef, Insert, Item, Name};
+use super::analyse::{Analyser, NamedColumn, Scope};
+use super::ast::{Ast, ColumnDef, Insert, Item, Name, QueryBody};
 use super::cast::guess;
+use super::context::{Context, Outcome, Run};
 use super::error::{Result, SqlError, inaccessible, invalid, no_column, refuse, unsupported};
 use super::exec;
-use super::expr::{Env, Expr};
+use super::exec::Env;
 use super::operators::stored;
+use super::plan::{Expr, Kind};
 use super::print::output_name;
-use super::session::{Context, Run};
-use super::state::{Relation, State};
+use super::state::{EngineState, Relation};
 use super::store::{Definition, Document};
 use super::types::Type;
 use super::value::Value;
@@ -24,10 +24,10 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// The table a statement writes to; anything else can't be written to.
+/// Returns the table that a statement writes to. Other relations can't be written to.
 pub(crate) fn target(context: &Context, name: &Name, operation: &str, kind: &'static str) -> Result<Arc<Definition>> {
     let (schema, table) = context.state.resolve(&context.session.path, name)?;
-    if super::catalog::exists(&schema, &table) {
+    if super::state::is_builtin(&schema, &table) {
         return Err(inaccessible(format!("{schema}.{table}"), operation));
     }
     users::check(context, kind, &schema, Some(&table))?;
@@ -41,16 +41,16 @@ pub(crate) fn target(context: &Context, name: &Name, operation: &str, kind: &'st
     }
 }
 
-/// Columns of a table for its scope; the system columns share one mark.
-pub(crate) fn scope_columns(definition: &Definition, system: &Rc<Cell<bool>>) -> Vec<Column> {
+/// Returns the columns of a table for its scope. The system columns share one mark.
+pub(crate) fn scope_columns(definition: &Definition, system: &Rc<Cell<bool>>) -> Vec<NamedColumn> {
     let relation = vec![definition.schema.clone(), definition.name.clone()];
-    let own = definition.columns.iter().map(|c| Column {
+    let own = definition.columns.iter().map(|c| NamedColumn {
         relation: relation.clone(),
         name: c.name.clone(),
         ty: c.ty.clone(),
         system: None,
     });
-    let system = exec::SYSTEM.into_iter().map(|(name, ty)| Column {
+    let system = exec::SYSTEM.into_iter().map(|(name, ty)| NamedColumn {
         relation: relation.clone(),
         name: name.into(),
         ty,
@@ -59,7 +59,7 @@ pub(crate) fn scope_columns(definition: &Definition, system: &Rc<Cell<bool>>) ->
     own.chain(system).collect()
 }
 
-/// The scope of generated columns and checks.
+/// Makes the scope of generated columns and checks.
 fn begin_scope(definition: &Definition) -> Scope<'static> {
     Scope::new(scope_columns(definition, &Rc::default()), None)
 }
@@ -68,7 +68,7 @@ fn row_env<'a>(row: &'a [Value], context: &'a Context<'a>) -> Env<'a> {
     Env { row, outer: None, context }
 }
 
-/// RETURNING: names, types and expressions over the written row.
+/// Analyses RETURNING: names, types and expressions over the written row.
 pub(crate) struct Returning {
     columns: Vec<(String, Type)>,
     exprs: Vec<Expr>,
@@ -103,7 +103,7 @@ pub(crate) fn returning(
             }
         }
     }
-    if exprs.iter().any(|e| e.any(&mut |e| matches!(e.kind, super::expr::Kind::Param(_)))) {
+    if exprs.iter().any(|e| e.any(&mut |e| matches!(e.kind, Kind::Param(_)))) {
         return Err(refuse("a parameter in RETURNING"));
     }
     Ok(Some(Returning { columns, exprs, system: used.get() }))
@@ -126,9 +126,9 @@ impl Returning {
     }
 }
 
-/// The answer of a statement that wrote these.
+/// Returns the outcome of a statement that wrote these rows.
 fn outcome(
-    state: &State,
+    state: &EngineState,
     run: &Run,
     definition: &Definition,
     returning: Option<Returning>,
@@ -140,21 +140,21 @@ fn outcome(
     Ok(Outcome::Rows { columns: returning.columns, rows })
 }
 
-/// An INSERT, analysed.
-struct Plan {
+/// An analysed INSERT.
+struct InsertPlan {
     definition: Arc<Definition>,
     columns: Vec<usize>,
     /// Values and their types, in the order of `columns`.
     rows: Vec<Vec<(Value, Type)>>,
-    /// One row of VALUES: its errors are the statement's.
+    /// True for one row of VALUES: its errors fail the statement.
     single: bool,
     conflict: Option<row::Conflict>,
     returning: Option<Returning>,
     added: Vec<ColumnDef>,
 }
 
-/// Inserts; on an error that isn't its own row's, the caller rolls back.
-pub(crate) fn insert(state: &mut State, run: &Run, insert: &Insert) -> Result<Outcome> {
+/// Inserts rows. On an error that isn't of a single row, the caller rolls back.
+pub(crate) fn insert(state: &mut EngineState, run: &Run, insert: &Insert) -> Result<Outcome> {
     let plan = plan(&run.context(state), insert)?;
     let name = (plan.definition.schema.clone(), plan.definition.name.clone());
     begin(state, &name);
@@ -172,24 +172,24 @@ pub(crate) fn check_insert(context: &Context, insert: &Insert) -> Result<()> {
     Ok(())
 }
 
-/// What RETURNING gives, if it is there. The context has parameters.
+/// Returns the columns of RETURNING, if it is there. The context has parameters.
 pub(crate) fn describe_insert(context: &Context, insert: &Insert) -> Result<Option<Vec<(String, Type)>>> {
     Ok(plan(context, insert)?.returning.map(Returning::columns))
 }
 
-pub(crate) fn begin(state: &mut State, (schema, name): &(String, String)) {
+pub(crate) fn begin(state: &mut EngineState, (schema, name): &(String, String)) {
     if let Some(table) = state.table_mut(schema, name) {
         table.begin();
     }
 }
 
-pub(crate) fn end(state: &mut State, (schema, name): &(String, String), keep: bool) {
+pub(crate) fn end(state: &mut EngineState, (schema, name): &(String, String), keep: bool) {
     if let Some(table) = state.table_mut(schema, name) {
         if keep { table.commit() } else { table.roll_back() }
     }
 }
 
-fn write(state: &mut State, run: &Run, plan: Plan) -> Result<Outcome> {
+fn write(state: &mut EngineState, run: &Run, plan: InsertPlan) -> Result<Outcome> {
     row::add_columns(state, &plan.definition, &plan.added)?;
     let mut written = vec![];
     for values in &plan.rows {
@@ -205,7 +205,7 @@ fn write(state: &mut State, run: &Run, plan: Plan) -> Result<Outcome> {
     outcome(state, run, &plan.definition, plan.returning, &written)
 }
 
-fn plan(context: &Context, insert: &Insert) -> Result<Plan> {
+fn plan(context: &Context, insert: &Insert) -> Result<InsertPlan> {
     let mut definition = target(context, &insert.table, "INSERT", "DML")?;
     let mut columns = vec![];
     let mut unknown: Vec<(usize, String)> = vec![];
@@ -262,15 +262,13 @@ fn plan(context: &Context, insert: &Insert) -> Result<Plan> {
     if conflict.is_some() && returning.is_some() {
         let hidden = definition.columns.iter().enumerate().any(|(i, c)| c.default.is_some() && !columns.contains(&i));
         let only_keys = returning.as_ref().is_some_and(|r| {
-            r.exprs.iter().all(
-                |e| matches!(e.kind, super::expr::Kind::Column { index, .. } if definition.primary.contains(&index)),
-            )
+            r.exprs.iter().all(|e| matches!(e.kind, Kind::Column { index, .. } if definition.primary.contains(&index)))
         });
         if hidden && !only_keys {
             return Err(refuse("RETURNING of an upsert that leaves out columns with a default"));
         }
     }
-    Ok(Plan { definition, columns, rows, single, conflict, returning, added })
+    Ok(InsertPlan { definition, columns, rows, single, conflict, returning, added })
 }
 
 type Rows = Vec<Vec<(Value, Type)>>;
@@ -287,7 +285,7 @@ fn source(context: &Context, insert: &Insert, definition: &Definition, columns: 
     };
     let query = &insert.query;
     let plain = query.with.is_empty() && query.order.is_empty() && query.limit.is_none() && query.offset.is_none();
-    if let (Body::Values(rows), true) = (&query.body, plain) {
+    if let (QueryBody::Values(rows), true) = (&query.body, plain) {
         let scope = Scope::new(vec![], None);
         let analyser = Analyser::new(context, &scope);
         let env = Env { row: &[], outer: None, context };

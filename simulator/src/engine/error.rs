@@ -1,4 +1,4 @@
-//! What a statement can fail with, in CrateDB's shape.
+//! Errors of statements, in CrateDB's shape.
 
 /// Every refusal of this engine contains these words.
 pub(crate) const REFUSAL: &str = "not supported by the embedded engine";
@@ -17,7 +17,7 @@ impl SqlError {
         SqlError { code, message: format!("{class}[{}]", text.as_ref()) }
     }
 
-    /// The HTTP status CrateDB sends with this code.
+    /// Returns the HTTP status that CrateDB sends with this code.
     pub(crate) fn status(&self) -> u16 {
         match self.code {
             4010 | 4011 => 401,
@@ -31,7 +31,7 @@ impl SqlError {
         }
     }
 
-    /// Whether a number grew too large, or was divided by zero.
+    /// Returns whether a number grew too large or was divided by zero.
     pub(crate) fn is_arithmetic(&self) -> bool {
         self.code == 4000 && (self.message.contains("by zero") || self.message.contains(" overflow"))
     }
@@ -41,12 +41,12 @@ impl SqlError {
     }
 }
 
-/// This engine doesn't know what CrateDB would answer.
+/// Makes a refusal: CrateDB's answer is not known here.
 pub(crate) fn refuse(what: impl AsRef<str>) -> SqlError {
     SqlError::new(4004, "UnsupportedFeatureException", format!("{} is {REFUSAL}", what.as_ref()))
 }
 
-/// CrateDB's parser doesn't accept this either.
+/// Makes a syntax error: CrateDB's parser doesn't accept this either.
 pub(crate) fn syntax(text: impl AsRef<str>) -> SqlError {
     SqlError::new(4000, "ParsingException", text)
 }

@@ -1,128 +1,30 @@
-//! Plans of queries and how they are run.
+//! Runs plans: scans, filters, joins, groups, window functions.
 
-mod join;
-mod window;
+mod eval;
 
+use super::context::Context;
 use super::error::{Result, refuse};
-use super::expr::{Env, Expr};
-use super::functions::sets::SetFunction;
-use super::session::Context;
+use super::plan::{
+    Aggregate, Expr, Group, Join, Key, Kind, Output, Over, Plan, PlanBody, RowPlace, SelectPlan, Source, TableFunction,
+    WindowCall,
+};
 use super::store::{Document, Table};
 use super::types::Type;
-use super::value::Value;
-use std::cell::Cell;
+use super::value::{Row, Value};
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
-use std::rc::Rc;
 
-pub(crate) type Row = Vec<Value>;
+pub(crate) use eval::{Env, subquery};
 
-/// Rows one statement may handle; beyond, it is refused.
-const BUDGET: u64 = 1_000_000;
-
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Plan {
-    pub(crate) columns: Vec<(String, Type)>,
-    pub(crate) body: Body,
-    pub(crate) order: Vec<Key>,
-    pub(crate) limit: Option<usize>,
-    pub(crate) offset: usize,
-}
-
-/// What rows are ordered by: an output, shown or hidden behind the shown ones.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Key {
-    pub(crate) index: usize,
-    pub(crate) descending: bool,
-    pub(crate) nulls_first: bool,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Body {
-    Select(Box<Select>),
-    Values(Vec<Vec<Expr>>),
-    Union { left: Box<Plan>, right: Box<Plan>, all: bool },
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Select {
-    pub(crate) source: Source,
-    pub(crate) filter: Option<Expr>,
-    pub(crate) group: Option<Group>,
-    pub(crate) having: Option<Expr>,
-    pub(crate) windows: Vec<WindowCall>,
-    pub(crate) outputs: Vec<Output>,
-    pub(crate) distinct: bool,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Output {
-    One(Expr),
-    /// A table function in the select list: as many rows as it gives.
-    Set(SetFunction, Vec<Expr>),
-}
-
-/// Rows of a group become keys, then aggregates.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Group {
-    pub(crate) keys: Vec<Expr>,
-    pub(crate) aggregates: Vec<Aggregate>,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Aggregate {
-    pub(crate) name: &'static str,
-    pub(crate) args: Vec<Expr>,
-    pub(crate) distinct: bool,
-    pub(crate) filter: Option<Expr>,
-    pub(crate) ty: Type,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct WindowCall {
-    /// `row_number` and its like, or an aggregate.
-    pub(crate) call: Aggregate,
-    pub(crate) partition: Vec<Expr>,
-    pub(crate) order: Vec<(Expr, bool, bool)>,
-    /// Rows before and after the current one; none is all. No frame: up to the current row and its peers.
-    pub(crate) frame: Option<(Option<usize>, Option<usize>)>,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Source {
-    /// One row without columns.
-    Nothing,
-    Table {
-        schema: String,
-        name: String,
-        system: Rc<Cell<bool>>,
-        keys: Option<Vec<Vec<u8>>>,
-    },
-    Rows(Rc<Vec<Row>>),
-    Query(Box<Plan>),
-    Function(SetFunction, Vec<Expr>),
-    Join(Box<Join>),
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Join {
-    pub(crate) left: Source,
-    pub(crate) right: Source,
-    pub(crate) widths: (usize, usize),
-    pub(crate) on: Option<Expr>,
-    /// Whether rows without partner are kept, left and right.
-    pub(crate) outer: (bool, bool),
-}
-
-/// The rows of a plan. `outer` is the row of the query around it, if it is a subquery.
+/// Returns the rows of a plan. `outer` is the row of the query around it, if it is a subquery.
 pub(crate) fn run(plan: &Plan, context: &Context, outer: Option<&Env>) -> Result<Vec<Row>> {
     let mut rows = match &plan.body {
-        Body::Select(select) => run_select(select, context, outer)?,
-        Body::Values(rows) => {
+        PlanBody::Select(select) => run_select(select, context, outer)?,
+        PlanBody::Values(rows) => {
             let env = Env { row: &[], outer, context };
             rows.iter().map(|row| row.iter().map(|e| e.eval(&env)).collect()).collect::<Result<_>>()?
         }
-        Body::Union { left, right, all } => {
+        PlanBody::Union { left, right, all } => {
             let mut rows = run(left, context, outer)?;
             rows.extend(run(right, context, outer)?);
             if *all { rows } else { distinct(rows) }
@@ -138,13 +40,6 @@ pub(crate) fn run(plan: &Plan, context: &Context, outer: Option<&Env>) -> Result
             row
         })
         .collect())
-}
-
-/// Counts a row against the budget of its statement.
-pub(crate) fn spend(context: &Context, rows: usize) -> Result<()> {
-    let spent = context.spent.get() + rows as u64;
-    context.spent.set(spent);
-    if spent > BUDGET { Err(refuse("a statement over this many rows")) } else { Ok(()) }
 }
 
 pub(crate) fn compare_values(a: &Value, b: &Value, descending: bool, nulls_first: bool) -> Ordering {
@@ -178,7 +73,7 @@ fn distinct(rows: Vec<Row>) -> Vec<Row> {
     rows.into_iter().filter(|row| seen.insert(row_key(row))).collect()
 }
 
-fn run_select(select: &Select, context: &Context, outer: Option<&Env>) -> Result<Vec<Row>> {
+fn run_select(select: &SelectPlan, context: &Context, outer: Option<&Env>) -> Result<Vec<Row>> {
     let mut rows = scan(&select.source, context, outer)?;
     if let Some(filter) = &select.filter {
         rows = keep(rows, filter, context, outer)?;
@@ -194,11 +89,11 @@ fn run_select(select: &Select, context: &Context, outer: Option<&Env>) -> Result
         }
     }
     for call in &select.windows {
-        window::append(call, &mut rows, context, outer)?;
+        append_window(call, &mut rows, context, outer)?;
     }
     let mut out = Vec::with_capacity(rows.len());
     for row in &rows {
-        spend(context, 1)?;
+        context.spend(1)?;
         output(&select.outputs, &Env { row, outer, context }, &mut out)?;
     }
     Ok(if select.distinct { distinct(out) } else { out })
@@ -222,13 +117,19 @@ fn keep(rows: Vec<Row>, filter: &Expr, context: &Context, outer: Option<&Env>) -
     Ok(out)
 }
 
-/// Appends the outputs of one row; table functions among them make several.
+fn rows_of(function: TableFunction, args: Vec<Value>, context: &Context) -> Result<Vec<Row>> {
+    let rows = (function.rows)(args)?;
+    context.spend(rows.len())?;
+    Ok(rows)
+}
+
+/// Appends the outputs of one row. Table functions among them make several rows.
 fn output(outputs: &[Output], env: &Env, out: &mut Vec<Row>) -> Result<()> {
     let mut sets = vec![];
     for set in outputs {
         if let Output::Set(function, args) = set {
             let args = args.iter().map(|arg| arg.eval(env)).collect::<Result<Vec<_>>>()?;
-            sets.push(function.rows(env.context, args)?);
+            sets.push(rows_of(*function, args, env.context)?);
         }
     }
     let times = if sets.is_empty() { 1 } else { sets.iter().map(Vec::len).max().unwrap_or(0) };
@@ -248,11 +149,11 @@ pub(crate) fn scan(source: &Source, context: &Context, outer: Option<&Env>) -> R
         Source::Nothing => vec![vec![]],
         Source::Rows(rows) => rows.to_vec(),
         Source::Query(plan) => run(plan, context, outer)?,
-        Source::Join(join) => return join::run(join, context, outer),
+        Source::Join(join) => return run_join(join, context, outer),
         Source::Function(function, args) => {
             let env = Env { row: &[], outer, context };
             let args = args.iter().map(|arg| arg.eval(&env)).collect::<Result<Vec<_>>>()?;
-            function.rows(context, args)?
+            rows_of(*function, args, context)?
         }
         Source::Table { schema, name, system, keys } => {
             let table = context.state.table(schema, name).ok_or_else(|| refuse("a table that vanished"))?;
@@ -263,11 +164,11 @@ pub(crate) fn scan(source: &Source, context: &Context, outer: Option<&Env>) -> R
             }
         }
     };
-    spend(context, rows.len())?;
+    context.spend(rows.len())?;
     Ok(rows)
 }
 
-/// Names and types of the columns behind a table's own.
+/// Names and types of the columns after a table's own.
 pub(crate) const SYSTEM: [(&str, Type); 4] = [
     ("_seq_no", Type::BigInt),
     ("_primary_term", Type::BigInt),
@@ -275,14 +176,14 @@ pub(crate) const SYSTEM: [(&str, Type); 4] = [
     ("_doc", Type::Object(super::types::Object { policy: super::types::Policy::Dynamic, fields: vec![] })),
 ];
 
-/// A document's values, with those of system columns behind if `system`.
+/// Returns a document's values, followed by those of system columns if `system`.
 ///
-/// The version of a key that was deleted before isn't known; `version` says whether that matters.
+/// The version of a key that was deleted before isn't known. `version` says whether that matters.
 pub(crate) fn row_of(table: &Table, document: &Document, system: bool, version: bool) -> Result<Row> {
     let mut row = document.values.clone();
     if system {
         if table.definition.shards != 1 {
-            // Sequence numbers count per shard, and where a row goes isn't imitated.
+            // Sequence numbers count per shard, and the shard of a row isn't imitated.
             return Err(refuse("a system column of a table with more than one shard"));
         }
         if version && document.version == 0 {
@@ -324,12 +225,12 @@ fn aggregate(group: &Group, rows: &[Row], context: &Context, outer: Option<&Env>
     Ok(out)
 }
 
-/// One aggregate over the rows of a group.
+/// Computes one aggregate over the rows of a group.
 pub(crate) fn accumulate(call: &Aggregate, rows: &[&Row], context: &Context, outer: Option<&Env>) -> Result<Value> {
     let mut values = vec![];
     let mut seen = HashSet::new();
     for row in rows {
-        spend(context, 1)?;
+        context.spend(1)?;
         let env = Env { row, outer, context };
         if let Some(filter) = &call.filter
             && filter.eval(&env)? != Value::Bool(true)
@@ -341,5 +242,147 @@ pub(crate) fn accumulate(call: &Aggregate, rows: &[&Row], context: &Context, out
             values.push(args);
         }
     }
-    super::aggregates::finish(call, values)
+    match call.function.over {
+        Over::Group(compute) => compute(values, &call.ty),
+        Over::Window(_) => Err(refuse("a window function without a window")),
+    }
+}
+
+/// Joins by nested loops; rows with equal keys are looked up in a table.
+fn run_join(join: &Join, context: &Context, outer: Option<&Env>) -> Result<Vec<Row>> {
+    let left = scan(&join.left, context, outer)?;
+    let right = scan(&join.right, context, outer)?;
+    let mut pairs = vec![];
+    if let Some(on) = &join.on {
+        equal_columns(on, join.widths.0, &mut pairs);
+    }
+    let key_of = |row: &Row, columns: &mut dyn Iterator<Item = usize>| {
+        row_key(&columns.map(|c| row[c].clone()).collect::<Row>())
+    };
+    let mut places: HashMap<Vec<u8>, Vec<usize>> = HashMap::new();
+    if !pairs.is_empty() {
+        for (i, row) in right.iter().enumerate() {
+            places.entry(key_of(row, &mut pairs.iter().map(|p| p.1))).or_default().push(i);
+        }
+    }
+    let all: Vec<usize> = (0..right.len()).collect();
+    let none = vec![];
+    let mut matched = vec![false; right.len()];
+    let mut out = vec![];
+    for row in &left {
+        let candidates = if pairs.is_empty() {
+            &all
+        } else {
+            places.get(&key_of(row, &mut pairs.iter().map(|p| p.0))).unwrap_or(&none)
+        };
+        context.spend(candidates.len())?;
+        let before = out.len();
+        for &i in candidates {
+            let both: Row = row.iter().chain(&right[i]).cloned().collect();
+            let fits = match &join.on {
+                Some(on) => on.eval(&Env { row: &both, outer, context })? == Value::Bool(true),
+                None => true,
+            };
+            if fits {
+                matched[i] = true;
+                out.push(both);
+            }
+        }
+        if out.len() == before && join.outer.0 {
+            out.push(row.iter().cloned().chain(std::iter::repeat_n(Value::Null, join.widths.1)).collect());
+        }
+    }
+    if join.outer.1 {
+        for (row, _) in right.iter().zip(&matched).filter(|(_, matched)| !**matched) {
+            out.push(std::iter::repeat_n(Value::Null, join.widths.0).chain(row.iter().cloned()).collect());
+        }
+    }
+    Ok(out)
+}
+
+/// Collects the columns, left and right, that the condition wants equal. It is still evaluated: null equals nothing.
+fn equal_columns(on: &Expr, width: usize, out: &mut Vec<(usize, usize)>) {
+    match &on.kind {
+        Kind::And(a, b) => [a, b].into_iter().for_each(|e| equal_columns(e, width, out)),
+        Kind::Compare("=", a, b) => {
+            if let (Kind::Column { depth: 0, index: a }, Kind::Column { depth: 0, index: b }) = (&a.kind, &b.kind) {
+                match (*a < width, *b < width) {
+                    (true, false) => out.push((*a, b - width)),
+                    (false, true) => out.push((*b, a - width)),
+                    _ => {}
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Computes a window function: one more value at the end of every row.
+fn append_window(call: &WindowCall, rows: &mut [Row], context: &Context, outer: Option<&Env>) -> Result<()> {
+    let mut partitions: Vec<Vec<usize>> = vec![];
+    let mut places: HashMap<Vec<u8>, usize> = HashMap::new();
+    let mut keys: Vec<Row> = vec![];
+    for (i, row) in rows.iter().enumerate() {
+        let env = Env { row, outer, context };
+        let partition: Row = call.partition.iter().map(|p| p.eval(&env)).collect::<Result<_>>()?;
+        keys.push(call.order.iter().map(|o| o.0.eval(&env)).collect::<Result<_>>()?);
+        let place = *places.entry(row_key(&partition)).or_insert_with(|| {
+            partitions.push(vec![]);
+            partitions.len() - 1
+        });
+        partitions[place].push(i);
+    }
+    let compare = |a: usize, b: usize| {
+        let each = call.order.iter().enumerate().map(|(k, o)| compare_values(&keys[a][k], &keys[b][k], o.1, o.2));
+        each.fold(Ordering::Equal, Ordering::then)
+    };
+    let mut values = vec![Value::Null; rows.len()];
+    for mut members in partitions {
+        members.sort_by(|a, b| compare(*a, *b));
+        let peers = |a: usize, b: usize| compare(members[a], members[b]).is_eq();
+        for place in 0..members.len() {
+            values[members[place]] = window_value(call, rows, &members, place, &peers, context, outer)?;
+        }
+    }
+    for (row, value) in rows.iter_mut().zip(values) {
+        row.push(value);
+    }
+    Ok(())
+}
+
+fn window_value(
+    call: &WindowCall,
+    rows: &[Row],
+    members: &[usize],
+    place: usize,
+    peers: &dyn Fn(usize, usize) -> bool,
+    context: &Context,
+    outer: Option<&Env>,
+) -> Result<Value> {
+    let last = members.len() - 1;
+    let (start, end) = match call.frame {
+        Some((before, after)) => {
+            (before.map_or(0, |n| place.saturating_sub(n)), after.map_or(last, |n| (place + n).min(last)))
+        }
+        None => (0, (place..=last).rev().find(|other| peers(place, *other)).unwrap_or(place)),
+    };
+    context.spend(end - start + 1)?;
+    match call.call.function.over {
+        Over::Group(_) => {
+            let frame: Vec<&Row> = members[start..=end].iter().map(|i| &rows[*i]).collect();
+            accumulate(&call.call, &frame, context, outer)
+        }
+        Over::Window(compute) => compute(&RowPlace {
+            row: place,
+            first_peer: (0..=place).find(|other| peers(place, *other)).unwrap_or(place),
+            changes: (1..=place).filter(|i| !peers(i - 1, *i)).count(),
+            frame: (start, end),
+            last,
+            argument: &|i, at| match call.call.args.get(i) {
+                Some(arg) => arg.eval(&Env { row: &rows[members[at]], outer, context }),
+                None => Ok(Value::Null),
+            },
+            arguments: call.call.args.len(),
+        }),
+    }
 }

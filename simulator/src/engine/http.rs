@@ -1,54 +1,66 @@
 //! The HTTP shapes of requests and answers.
 
+use super::connection::Connection;
+use super::context::Outcome;
 use super::error::{SqlError, invalid, refuse};
 use super::json::{self, Json};
-use super::session::Session;
+use super::run::SqlRequest;
 use super::types::Type;
 use super::value::Value;
-use super::{Answer, Connection, Outcome, Request, run, users};
+use super::{run, users};
 use std::fmt::Write;
 use std::time::Instant;
 
 const JSON: &str = "application/json; charset=UTF-8";
 const PLAIN: &str = "text/plain; charset=UTF-8";
 
-/// A request's body, understood.
-pub(super) struct Body {
-    pub(super) stmt: String,
-    pub(super) args: Vec<Json>,
-    pub(super) bulk: Vec<Vec<Json>>,
-    /// `bulk_args` was given, be it empty.
-    pub(super) is_bulk: bool,
+/// One HTTP request.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// `POST` and so on.
+    pub method: &'a str,
+    /// Path with query.
+    pub path: &'a str,
+    /// The authenticated user; none is `crate`.
+    pub user: Option<&'a str>,
+    /// The header `Default-Schema`.
+    pub default_schema: Option<&'a str>,
+    /// The body, decompressed.
+    pub body: &'a [u8],
 }
 
-pub(super) fn handle(connection: &mut Connection, request: &Request) -> Answer {
-    let user = request.user.unwrap_or("crate");
-    if !users::is_superuser(user) && !connection.engine.state().users.contains_key(user) {
-        return Answer { close: true, ..plain(401, format!("trust authentication failed for user \"{user}\"\n")) };
-    }
-    let (path, query) = request.path.split_once('?').unwrap_or((request.path, ""));
-    if path.starts_with("/_sql") {
-        open_session(connection, user, request.default_schema);
-        let types = query.split('&').any(|flag| matches!(flag, "types" | "types=" | "types=true"));
-        return sql(connection, request.body, types);
-    }
-    match (request.method, request.path) {
-        ("GET" | "HEAD", "/" | "/admin") => about(connection),
-        ("GET" | "HEAD", _) => plain(404, format!("Requested file [{path}] was not found")),
-        (method, _) => plain(403, format!("{method} method is not allowed for [{path}]")),
-    }
+/// One HTTP answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// The header `Content-Type`.
+    pub content_type: &'static str,
+    /// The body.
+    pub body: Vec<u8>,
+    /// True if the server closes the connection after this.
+    pub close: bool,
 }
 
-/// Another user means another session; the header counts only when a session begins.
-pub(super) fn open_session(connection: &mut Connection, user: &str, schema: Option<&str>) {
-    if connection.session.as_ref().is_some_and(|s| s.user == user) {
-        return;
+impl Connection {
+    /// Answers a request as CrateDB's HTTP port does.
+    pub fn handle(&mut self, request: &Request<'_>) -> Answer {
+        let user = request.user.unwrap_or("crate");
+        if !users::is_superuser(user) && !self.engine.state().users.contains_key(user) {
+            return Answer { close: true, ..plain(401, format!("trust authentication failed for user \"{user}\"\n")) };
+        }
+        let (path, query) = request.path.split_once('?').unwrap_or((request.path, ""));
+        if path.starts_with("/_sql") {
+            self.open(user, request.default_schema);
+            let types = query.split('&').any(|flag| matches!(flag, "types" | "types=" | "types=true"));
+            return sql(self, request.body, types);
+        }
+        match (request.method, request.path) {
+            ("GET" | "HEAD", "/" | "/admin") => about(self),
+            ("GET" | "HEAD", _) => plain(404, format!("Requested file [{path}] was not found")),
+            (method, _) => plain(403, format!("{method} method is not allowed for [{path}]")),
+        }
     }
-    let mut session = Session::new(user, schema);
-    if let Some(path) = connection.engine.state().users.get(user).and_then(|u| u.search_path.clone()) {
-        session.path = path;
-    }
-    connection.session = Some(session);
 }
 
 fn plain(status: u16, text: String) -> Answer {
@@ -92,7 +104,7 @@ fn sql(connection: &mut Connection, body: &[u8], types: bool) -> Answer {
     Answer { status: 200, content_type: JSON, body: out.into_bytes(), close: false }
 }
 
-fn read(text: &str) -> Result<Body, SqlError> {
+fn read(text: &str) -> Result<SqlRequest, SqlError> {
     let source = |text: &str| SqlError::new(5000, "SQLParseSourceException", text);
     if text.is_empty() {
         return Err(invalid("Missing request body"));
@@ -110,7 +122,7 @@ fn read(text: &str) -> Result<Body, SqlError> {
             }
         },
     };
-    let mut body = Body { stmt: String::new(), args: vec![], bulk: vec![], is_bulk: false };
+    let mut body = SqlRequest { stmt: String::new(), args: vec![], bulk: vec![], is_bulk: false };
     let mut has_stmt = false;
     for (key, value) in fields {
         match (key.as_str(), value) {

@@ -16,7 +16,7 @@ pub(crate) enum Json {
 /// Deeper documents are refused, so that no input can exhaust the stack.
 const DEPTH: usize = 100;
 
-/// Reads one value from the beginning of `text`; what follows it is ignored, as the server does.
+/// Reads one value from the beginning of `text`. The rest is ignored, as the server does.
 pub(crate) fn parse(text: &str) -> Result<Json, String> {
     let mut reader = Reader { bytes: text.as_bytes(), text, at: 0 };
     reader.value(0)

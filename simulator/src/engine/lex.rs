@@ -4,11 +4,11 @@ use super::error::{Result, refuse, syntax};
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Token {
-    /// Unquoted, folded to lower case; keywords are words too.
+    /// Unquoted, folded to lower case. Keywords are words, too.
     Word(String),
     Quoted(String),
     Text(String),
-    /// `E'…'`: as written, and what it means.
+    /// `E'…'`: as written, and its value.
     Escaped(String, String),
     Bits(String),
     Number(String),
@@ -35,7 +35,7 @@ pub(crate) fn is_reserved(word: &str) -> bool {
     RESERVED.contains(&format!(" {word} "))
 }
 
-/// The tokens of `sql`, ended by `Token::End`.
+/// Returns the tokens of `sql`, ended by `Token::End`.
 pub(crate) fn tokens(sql: &str) -> Result<Vec<Token>> {
     let mut lexer = Lexer { sql, at: 0 };
     let mut out = Vec::new();
@@ -100,7 +100,7 @@ impl<'a> Lexer<'a> {
         Ok(Some(token))
     }
 
-    /// A text up to its closing `quote`; a doubled one stands for itself.
+    /// Reads a text up to its closing `quote`. A doubled one stands for itself.
     fn delimited(&mut self, open: usize, quote: char) -> Result<String> {
         self.at += open;
         let mut out = String::new();

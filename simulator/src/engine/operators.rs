@@ -1,17 +1,17 @@
-//! Operators: the types they take and what they give.
+//! Operators: the types of their operands and results.
 
 use super::cast::{self, implicit};
+use super::context::Parameter;
 use super::decimal::Decimal;
 use super::error::{Result, SqlError, invalid, no_function, refuse};
-use super::expr::{Expr, Function, Kind, Parameter};
-use super::session::Context;
+use super::plan::{Compute, Expr, Function, Kind, Nulls};
 use super::time::Interval;
 use super::types::{NUMERIC, TEXT, Type};
 use super::value::Value;
 use std::cmp::Ordering;
 use std::rc::Rc;
 
-/// A comparison of two values of one type; null if one is.
+/// Compares two values of one type; null if one is null.
 pub(crate) fn compare(op: &str, a: &Value, b: &Value) -> Value {
     if a.is_null() || b.is_null() {
         return Value::Null;
@@ -28,7 +28,7 @@ pub(crate) fn compare(op: &str, a: &Value, b: &Value) -> Value {
     })
 }
 
-/// `expr` as a value of `ty`; a literal is converted at once, with its errors.
+/// Returns `expr` as a value of `ty`. A literal is converted at once, with its errors.
 pub(crate) fn coerce(expr: Expr, ty: &Type) -> Result<Expr> {
     if let Kind::Param(parameter) = &expr.kind {
         return Ok(typed(parameter, ty));
@@ -45,7 +45,7 @@ pub(crate) fn coerce(expr: Expr, ty: &Type) -> Result<Expr> {
     Err(refuse(format!("{} where {} is expected", expr.ty.name(), ty.name())))
 }
 
-/// A parameter where a `ty` is needed: the first such place decides. Whether its value fits is seen when it has one.
+/// Types a parameter where a `ty` is needed. The first such place decides; its value is checked when it has one.
 fn typed(parameter: &Rc<Parameter>, ty: &Type) -> Expr {
     if *parameter.ty.borrow() == Type::Undefined {
         parameter.ty.replace(ty.clone());
@@ -53,7 +53,7 @@ fn typed(parameter: &Rc<Parameter>, ty: &Type) -> Expr {
     Expr::new(Kind::Param(parameter.clone()), ty.clone())
 }
 
-/// Whether `literal` can become a `ty` without losing anything; otherwise comparing would need care.
+/// Returns whether `literal` can become a `ty` without loss. Otherwise a comparison needs care.
 fn converts_exactly(literal: &Expr, ty: &Type) -> bool {
     let Some(value) = literal.as_literal() else { return false };
     match (value, ty) {
@@ -67,7 +67,7 @@ fn converts_exactly(literal: &Expr, ty: &Type) -> bool {
     }
 }
 
-/// Both sides of a comparison in one type.
+/// Converts both sides of a comparison to one type.
 pub(crate) fn unify(a: Expr, b: Expr) -> Result<(Expr, Expr)> {
     let (a_literal, b_literal) = (a.as_literal().is_some(), b.as_literal().is_some());
     let is_array = |ty: &Type| matches!(ty, Type::Array(_));
@@ -113,7 +113,7 @@ pub(crate) fn unify(a: Expr, b: Expr) -> Result<(Expr, Expr)> {
     }
 }
 
-/// A literal beside something of type `ty` becomes one of that type.
+/// Converts a literal beside an operand of type `ty` to that type.
 fn to_column(literal: Expr, ty: &Type) -> Result<Expr> {
     let fine = match (&literal.ty, ty) {
         (a, b) if a.is_number() && b.is_number() => converts_exactly(&literal, b),
@@ -130,7 +130,7 @@ fn to_column(literal: Expr, ty: &Type) -> Result<Expr> {
     if fine { coerce(literal, ty) } else { Err(refuse(format!("{} beside {}", literal.ty.name(), ty.name()))) }
 }
 
-/// A comparison operator over two expressions.
+/// Analyses a comparison.
 pub(crate) fn comparison(op: &'static str, a: Expr, b: Expr) -> Result<Expr> {
     if op.contains('~') {
         return Err(refuse("matching a regular expression"));
@@ -159,7 +159,7 @@ fn wrong_arguments(op: &str, a: &Type, b: &Type) -> SqlError {
     no_function(format!("Invalid arguments in: ({op}) with ({}, {})", a.name(), b.name()))
 }
 
-/// An arithmetic or bit operator over two expressions.
+/// Analyses an arithmetic or bit operator.
 pub(crate) fn arithmetic(op: &'static str, a: Expr, b: Expr) -> Result<Expr> {
     if a.ty.is_time() || b.ty.is_time() || a.ty == Type::Interval || b.ty == Type::Interval {
         return time_arithmetic(op, a, b);
@@ -183,7 +183,7 @@ pub(crate) fn arithmetic(op: &'static str, a: Expr, b: Expr) -> Result<Expr> {
     Ok(Expr::new(Kind::Call(arithmetic_function(op, &ty)?, vec![a, b]), ty))
 }
 
-/// The type arithmetic on two numbers has; texts and NULL follow the other side.
+/// Returns the type of arithmetic on two numbers. Texts and NULL follow the other side.
 fn common_number(a: &Type, b: &Type) -> Result<Type> {
     let unsure = || Err(refuse(format!("arithmetic on {} and {}", a.name(), b.name())));
     let soft = |ty: &Type| ty.is_text() || *ty == Type::Undefined;
@@ -207,7 +207,7 @@ fn common_number(a: &Type, b: &Type) -> Result<Type> {
 
 fn time_arithmetic(op: &'static str, a: Expr, b: Expr) -> Result<Expr> {
     let stamp = |ty: &Type| matches!(ty, Type::Timestamp | Type::TimestampTz);
-    let (run, ty): (Run, Type) = match (op, &a.ty, &b.ty) {
+    let (compute, ty): (Compute, Type) = match (op, &a.ty, &b.ty) {
         ("+", x, Type::Interval) if stamp(x) => (|_, v| moved(&v[0], &v[1], false), x.clone()),
         ("+", Type::Interval, x) if stamp(x) => (|_, v| moved(&v[1], &v[0], false), x.clone()),
         ("-", x, Type::Interval) if stamp(x) => (|_, v| moved(&v[0], &v[1], true), x.clone()),
@@ -215,7 +215,7 @@ fn time_arithmetic(op: &'static str, a: Expr, b: Expr) -> Result<Expr> {
         ("+", x, y) if stamp(x) && y.is_integer() => (|_, v| add_millis(&v[0], &v[1]), x.clone()),
         _ => return Err(refuse(format!("{} {op} {}", a.ty.name(), b.ty.name()))),
     };
-    Ok(Expr::new(Kind::Call(Function { name: op, run, strict: true }, vec![a, b]), ty))
+    Ok(Expr::new(Kind::Call(Function { name: op, compute, nulls: Nulls::Strict }, vec![a, b]), ty))
 }
 
 fn moved(at: &Value, by: &Value, back: bool) -> Result<Value> {
@@ -248,10 +248,8 @@ fn overflow(of: &str) -> SqlError {
     invalid(format!("{of} overflow"))
 }
 
-type Run = fn(&Context, Vec<Value>) -> Result<Value>;
-
 fn arithmetic_function(op: &'static str, ty: &Type) -> Result<Function> {
-    let run: Run = match (op, ty) {
+    let compute: Compute = match (op, ty) {
         ("^", _) => |_, v| doubles(&v, f64::powf),
         ("&", _) => |_, v| integers(&v, i64::MIN, |a, b| Some(a & b)),
         ("|", _) => |_, v| integers(&v, i64::MIN, |a, b| Some(a | b)),
@@ -278,7 +276,7 @@ fn arithmetic_function(op: &'static str, ty: &Type) -> Result<Function> {
         },
         _ => return Err(refuse(format!("{op} over {}", ty.name()))),
     };
-    Ok(Function { name: op, run, strict: true })
+    Ok(Function { name: op, compute, nulls: Nulls::Strict })
 }
 
 fn divide(a: i64, b: i64) -> Option<i64> {
@@ -323,13 +321,13 @@ fn decimals(v: &[Value], op: fn(Decimal, Decimal) -> Option<Decimal>) -> Result<
     }
 }
 
-/// Unary minus.
+/// Analyses unary minus.
 pub(crate) fn negate(e: Expr) -> Result<Expr> {
     let ty = e.ty.clone();
     if !ty.is_number() {
         return Err(refuse(format!("- before {}", ty.name())));
     }
-    let run: Run = |_, v| {
+    let compute: Compute = |_, v| {
         Ok(match &v[0] {
             Value::Int(i) => Value::Int(i.checked_neg().ok_or_else(|| refuse("minus this number"))?),
             Value::Double(d) => Value::Double(-d),
@@ -338,10 +336,10 @@ pub(crate) fn negate(e: Expr) -> Result<Expr> {
             _ => Value::Null,
         })
     };
-    Ok(Expr::new(Kind::Call(Function { name: "- ", run, strict: true }, vec![e]), ty))
+    Ok(Expr::new(Kind::Call(Function { name: "- ", compute, nulls: Nulls::Strict }, vec![e]), ty))
 }
 
-/// The type that holds all of these, and the expressions in it: results of CASE, elements of an array.
+/// Converts expressions to a type that holds all of them: results of CASE, elements of an array.
 pub(crate) fn common(mut all: Vec<Expr>) -> Result<(Vec<Expr>, Type)> {
     let mut ty = Type::Undefined;
     for e in &all {
@@ -365,7 +363,7 @@ pub(crate) fn common(mut all: Vec<Expr>) -> Result<(Vec<Expr>, Type)> {
     Ok((all, if ty.is_text() { TEXT } else { ty }))
 }
 
-/// LIKE: `%` and `_`, escaped by `\`.
+/// Computes LIKE: `%` and `_`, escaped by `\`.
 pub(crate) fn like(text: &str, pattern: &str, escape: Option<char>, fold: bool) -> Result<bool> {
     let lower = |s: &str| if fold { s.to_lowercase() } else { s.to_owned() };
     let (text, pattern): (Vec<char>, Vec<char>) = (lower(text).chars().collect(), lower(pattern).chars().collect());
@@ -412,7 +410,7 @@ fn matches(text: &[char], parts: &[Option<char>]) -> bool {
     }
 }
 
-/// A literal converted for storing, so that errors come before anything is done.
+/// Converts a literal for storing, so that errors come before anything is done.
 pub(crate) fn stored(expr: Expr, ty: &Type) -> Result<Expr> {
     if let Kind::Param(parameter) = &expr.kind {
         cast::can_store(&expr.ty, ty)?;

@@ -1,6 +1,7 @@
-//! Parser: what every part of the grammar shares, and the choice of statement.
+//! The parser: tools for every part of the grammar, and the choice of statement.
 //!
-//! A whitelist. What isn't known here is refused; only what CrateDB's grammar certainly rejects is a syntax error.
+//! The grammar is a whitelist. Unknown syntax is refused; it is a syntax error only if CrateDB's grammar certainly
+//! rejects it.
 
 mod ddl;
 mod expr;
@@ -12,10 +13,10 @@ use super::ast::{Name, Statement};
 use super::error::{Result, SqlError, refuse, syntax};
 use super::lex::{Token, is_reserved, tokens};
 
-/// Nested deeper, a statement is refused: no input may exhaust the stack.
+/// The deepest nesting: no input may exhaust the stack.
 const DEPTH: usize = 60;
 
-/// Words a CrateDB statement can begin with.
+/// Words with which a statement of CrateDB can begin.
 const BEGINNINGS: &str = " select deallocate fetch end with create alter kill close begin start commit analyze discard explain show \
 optimize refresh restore drop insert values delete update set reset copy grant deny revoke declare ";
 
@@ -28,7 +29,7 @@ pub(crate) struct Parser<'a> {
     params: usize,
 }
 
-/// Reads exactly one statement.
+/// Parses exactly one statement.
 pub(crate) fn statement(sql: &str) -> Result<Statement> {
     let mut parser = Parser::new(sql)?;
     match parser.peek() {
@@ -42,7 +43,7 @@ pub(crate) fn statement(sql: &str) -> Result<Statement> {
     match parser.peek() {
         Token::End => Ok(statement),
         _ if ended => Err(syntax("only one statement is accepted")),
-        // None of these continues anything that was read so far.
+        // None of these continues the statement so far.
         Token::Text(_)
         | Token::Number(_)
         | Token::Escaped(..)
@@ -53,7 +54,7 @@ pub(crate) fn statement(sql: &str) -> Result<Statement> {
     }
 }
 
-/// Reads any number of statements, separated by `;`. Parameters have no values then.
+/// Parses any number of statements, separated by `;`. Parameters have no values then.
 pub(crate) fn statements(sql: &str) -> Result<Vec<Statement>> {
     let mut parser = Parser::new(sql)?;
     let mut out = vec![];
@@ -76,7 +77,7 @@ pub(crate) fn statements(sql: &str) -> Result<Vec<Statement>> {
     Ok(out)
 }
 
-/// The highest number of a parameter in `sql`.
+/// Returns the highest number of a parameter in `sql`.
 pub(crate) fn parameters(sql: &str) -> Result<usize> {
     let tokens = tokens(sql)?;
     let unnumbered = tokens.iter().filter(|token| **token == Token::Param(0)).count();
@@ -131,7 +132,7 @@ impl Parser<'_> {
         found
     }
 
-    /// All of `words` in a row, or none.
+    /// Takes all of `words` in a row, or none.
     fn words(&mut self, words: &[&str]) -> bool {
         let found = words.iter().enumerate().all(|(i, word)| matches!(self.peek_at(i), Token::Word(w) if w == word));
         if found {
@@ -140,7 +141,7 @@ impl Parser<'_> {
         found
     }
 
-    /// What to say of a token that isn't known here: it may well be known to CrateDB.
+    /// Returns the error for an unknown token, which CrateDB may know.
     fn unexpected(&self) -> SqlError {
         match self.peek() {
             Token::End => syntax("unexpected end of the statement"),
@@ -161,7 +162,7 @@ impl Parser<'_> {
         words.iter().try_for_each(|word| self.expect_word(word))
     }
 
-    /// A name of one part.
+    /// Parses a name of one part.
     fn ident(&mut self) -> Result<String> {
         match self.peek() {
             Token::Word(word) if is_reserved(word) => Err(syntax(format!("{word} is reserved"))),
@@ -186,7 +187,7 @@ impl Parser<'_> {
         self.list(Self::name)
     }
 
-    /// One or more, separated by commas.
+    /// Parses one or more, separated by commas.
     fn list<T>(&mut self, mut item: impl FnMut(&mut Self) -> Result<T>) -> Result<Vec<T>> {
         let mut out = vec![item(self)?];
         while self.op(",") {
@@ -195,7 +196,7 @@ impl Parser<'_> {
         Ok(out)
     }
 
-    /// One or more in parentheses.
+    /// Parses one or more in parentheses.
     fn in_parens<T>(&mut self, item: impl FnMut(&mut Self) -> Result<T>) -> Result<Vec<T>> {
         self.expect_op("(")?;
         let out = self.list(item)?;

@@ -1,11 +1,11 @@
-//! How CrateDB prints an expression: the name of a column without alias, and the text of a CHECK or DEFAULT.
+//! Prints expressions as CrateDB does: names of columns without alias, and texts of CHECK and DEFAULT.
 
-use super::ast::{Ast, Body, Call, Item, Query, Source};
+use super::ast::{Ast, FromItem, FunctionCall, Item, Query, QueryBody};
 use super::error::{Result, refuse};
 use super::lex::is_reserved;
 use super::value::java_double;
 
-/// Words quoted although CrateDB doesn't reserve them would be guesses; only these characters make a name plain.
+/// Quotes a name if necessary. Only these characters make a name plain.
 pub(crate) fn quoted_if_needed(name: &str) -> String {
     let plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
@@ -21,7 +21,7 @@ fn text(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// The name of an output without alias.
+/// Returns the name of an output without alias.
 pub(crate) fn output_name(ast: &Ast) -> Result<String> {
     match ast {
         Ast::Call(call) if call.name.len() == 1 || call.name[0] == "pg_catalog" => {
@@ -31,7 +31,7 @@ pub(crate) fn output_name(ast: &Ast) -> Result<String> {
     }
 }
 
-/// The text of a default or check.
+/// Returns the text of a default or check.
 pub(crate) fn expression(ast: &Ast) -> Result<String> {
     let all = Printer { names: Names::Quoted }.print(ast)?;
     Ok(match all.strip_prefix('(').and_then(|s| s.strip_suffix(')')) {
@@ -127,12 +127,12 @@ impl Printer {
         })
     }
 
-    /// Arguments of a call print all parts of a name, whatever holds outside.
+    /// Returns the printer for arguments of a call, which print all parts of a name.
     fn full(self) -> Printer {
         if self.names == Names::Last { Printer { names: Names::Full } } else { self }
     }
 
-    fn call(self, call: &Call) -> Result<String> {
+    fn call(self, call: &FunctionCall) -> Result<String> {
         let name = call.name.concat();
         if call.name.len() != 1 || call.over.is_some() || call.filter.is_some() || quoted_if_needed(&name) != name {
             return Err(refuse("a column without alias for this call"));
@@ -170,10 +170,10 @@ impl Printer {
     }
 }
 
-/// One output, at most one plain relation: the queries whose printed form is known.
+/// Prints a query of one output and at most one plain relation. Only the printed form of these is known.
 fn simple_query(query: &Query) -> Result<String> {
     let unknown = || refuse("a column without alias for this subquery");
-    let Body::Select(select) = &query.body else { return Err(unknown()) };
+    let QueryBody::Select(select) = &query.body else { return Err(unknown()) };
     let [Item::Expr(item, None)] = select.items.as_slice() else { return Err(unknown()) };
     let plain = query.with.is_empty() && query.order.is_empty() && query.limit.is_none() && query.offset.is_none();
     if !plain || select.distinct || select.filter.is_some() || !select.group.is_empty() || select.having.is_some() {
@@ -187,7 +187,7 @@ fn simple_query(query: &Query) -> Result<String> {
     };
     match &select.from {
         None => Ok(format!("SELECT {item}")),
-        Some(Source::Relation(name)) => {
+        Some(FromItem::Relation(name)) => {
             Ok(format!("SELECT {item}FROM {}", name.iter().map(|p| quoted(p)).collect::<Vec<_>>().join(".")))
         }
         _ => Err(unknown()),

@@ -1,20 +1,30 @@
 //! Runs statements: one, or one per row of arguments.
 
-use super::ast::{Ast, Body as QueryBody, Item, Query, Source, Statement};
+use super::ast::{Ast, FromItem, Item, Query, QueryBody, Statement};
+use super::context::{Outcome, Run};
 use super::dml::Missing;
 use super::error::{Result, SqlError, invalid, no_function, refuse, syntax, unsupported};
 use super::exec;
-use super::http::Body;
+use super::instance::{Engine, EngineOptions};
 use super::json::Json;
-use super::session::{Run, Session};
-use super::state::State;
+use super::session::Session;
+use super::state::EngineState;
 use super::store::Definition;
 use super::types::{TEXT, Type};
 use super::value::Value;
-use super::{Engine, EngineOptions, Outcome, analyse, catalog, ddl, dml, parse, print, users};
+use super::{analyse, catalog, ddl, dml, parse, print, users};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Longer statements are errors.
+/// The parsed body of a request.
+pub(super) struct SqlRequest {
+    pub(super) stmt: String,
+    pub(super) args: Vec<Json>,
+    pub(super) bulk: Vec<Vec<Json>>,
+    /// True if `bulk_args` was given, even if empty.
+    pub(super) is_bulk: bool,
+}
+
+/// Longer statements are refused.
 pub(super) const LONGEST: usize = 262_144;
 
 pub(super) fn now() -> i64 {
@@ -34,7 +44,7 @@ pub(super) fn read(engine: &Engine, stmt: &str) -> Result<Statement> {
     Ok(statement)
 }
 
-/// Statements that came with a version are syntax errors before it.
+/// Checks that the version knows a statement. Before that version it is a syntax error.
 pub(super) fn version_check(options: &EngineOptions, statement: &Statement) -> Result<()> {
     let since = match statement {
         Statement::DropSchema { cascade: Some(_), .. } => (6, 3),
@@ -44,13 +54,13 @@ pub(super) fn version_check(options: &EngineOptions, statement: &Statement) -> R
     if options.at_least(since.0, since.1) { Ok(()) } else { Err(syntax("no viable alternative at this version")) }
 }
 
-/// Whether a statement takes rows of arguments.
+/// Returns whether a statement takes rows of arguments.
 pub(super) fn is_write(stmt: &str) -> bool {
     let first = stmt.split_whitespace().next().unwrap_or("").to_ascii_lowercase();
     ["insert", "update", "delete"].contains(&first.as_str())
 }
 
-pub(super) fn single(engine: &Engine, session: &mut Session, body: &Body) -> Result<Outcome> {
+pub(super) fn single(engine: &Engine, session: &mut Session, body: &SqlRequest) -> Result<Outcome> {
     let statement = read(engine, &body.stmt)?;
     execute(engine, session, &statement, &arguments(&body.args)?)
 }
@@ -77,7 +87,7 @@ pub(super) fn execute(
     statement_outcome(&mut state, &run, statement)
 }
 
-pub(super) fn statement_outcome(state: &mut State, run: &Run, statement: &Statement) -> Result<Outcome> {
+pub(super) fn statement_outcome(state: &mut EngineState, run: &Run, statement: &Statement) -> Result<Outcome> {
     match statement {
         Statement::Nothing => Ok(Outcome::Rows { columns: vec![], rows: vec![] }),
         Statement::Ignored(_) => Ok(Outcome::Count(0)),
@@ -100,7 +110,7 @@ pub(super) fn statement_outcome(state: &mut State, run: &Run, statement: &Statem
         Statement::Refresh(names) => ddl::refresh(state, run, names, false),
         Statement::Optimize(names) => ddl::refresh(state, run, names, true),
         Statement::Analyze => Ok(Outcome::Count(1)),
-        // Only a table that isn't there counts as none.
+        // Only a missing table counts as none.
         Statement::DropAbsent { if_exists: true, code, .. } => Ok(Outcome::Count(i64::from(*code != 4041))),
         Statement::DropAbsent { code, class, name, .. } => Err(SqlError::new(*code, class, name.join("."))),
         Statement::CreateUser { .. } | Statement::AlterUser { .. } | Statement::DropUser(..) | Statement::Grant(_) => {
@@ -122,10 +132,10 @@ fn one(name: &str, value: Value) -> Outcome {
     Outcome::Rows { columns: vec![(name.into(), TEXT)], rows: vec![vec![value]] }
 }
 
-/// Whether a query asks for no more summits than are here.
+/// Returns whether a query needs no more summits than there are here.
 pub(super) fn fits_summits(query: &Query) -> bool {
     let QueryBody::Select(select) = &query.body else { return false };
-    let Some(Source::Relation(name)) = &select.from else { return false };
+    let Some(FromItem::Relation(name)) = &select.from else { return false };
     if *name != ["sys", "summits"] {
         return false;
     }
@@ -140,7 +150,7 @@ pub(super) fn fits_summits(query: &Query) -> bool {
     as_they_are && few && select.items.iter().all(plain)
 }
 
-fn select(state: &State, run: &Run, query: &Query) -> Result<Outcome> {
+fn select(state: &EngineState, run: &Run, query: &Query) -> Result<Outcome> {
     let context = run.context(state);
     context.summits.set(fits_summits(query));
     let plan = analyse::query::plan(&context, query)?;
@@ -148,7 +158,7 @@ fn select(state: &State, run: &Run, query: &Query) -> Result<Outcome> {
     Ok(Outcome::Rows { columns: plan.columns, rows })
 }
 
-fn explain(state: &State, run: &Run, statement: &Statement, analyze: bool) -> Result<Outcome> {
+fn explain(state: &EngineState, run: &Run, statement: &Statement, analyze: bool) -> Result<Outcome> {
     let Statement::Query(query) = statement else {
         return match statement {
             Statement::CreateTable(_) => Err(unsupported("EXPLAIN is not supported for this statement")),
@@ -161,7 +171,7 @@ fn explain(state: &State, run: &Run, statement: &Statement, analyze: bool) -> Re
 
 fn user_options(
     run: &Run,
-    state: &State,
+    state: &EngineState,
     options: &[(String, super::ast::Ast)],
     user: &mut super::state::User,
 ) -> Result<()> {
@@ -176,7 +186,7 @@ fn user_options(
     Ok(())
 }
 
-fn user_statement(state: &mut State, run: &Run, statement: &Statement) -> Result<Outcome> {
+fn user_statement(state: &mut EngineState, run: &Run, statement: &Statement) -> Result<Outcome> {
     users::check_cluster(&run.context(state), "AL")?;
     let count = match statement {
         Statement::CreateUser { name, options } => {
@@ -198,10 +208,10 @@ fn user_statement(state: &mut State, run: &Run, statement: &Statement) -> Result
     Ok(Outcome::Count(count as i64))
 }
 
-fn global(state: &mut State, run: &Run, statement: &Statement) -> Result<Outcome> {
+fn global(state: &mut EngineState, run: &Run, statement: &Statement) -> Result<Outcome> {
     users::check_cluster(&run.context(state), "AL")?;
     let unknown = |name: &str| {
-        // Names CrateDB may know are refused.
+        // Names that CrateDB may know are refused.
         const GROUPS: [&str; 9] =
             ["stats.", "cluster.", "discovery.", "indices.", "bulk.", "gateway.", "udc.", "overload", "logger."];
         let certain = name == "cluster.name" || !GROUPS.iter().any(|g| name.starts_with(g));
@@ -250,7 +260,7 @@ fn global(state: &mut State, run: &Run, statement: &Statement) -> Result<Outcome
     Ok(Outcome::Count(1))
 }
 
-fn show_tables(state: &State, run: &Run, schema: Option<&str>, pattern: Option<&str>) -> Result<Outcome> {
+fn show_tables(state: &EngineState, run: &Run, schema: Option<&str>, pattern: Option<&str>) -> Result<Outcome> {
     let schema = schema.unwrap_or(run.session.schema());
     if super::state::READ_ONLY.contains(&schema) || !users::is_superuser(&run.session.user) {
         return Err(refuse("SHOW TABLES here"));
@@ -265,12 +275,12 @@ fn show_tables(state: &State, run: &Run, schema: Option<&str>, pattern: Option<&
     Ok(Outcome::Rows { columns: vec![("table_name".into(), TEXT)], rows })
 }
 
-fn shown_table<'a>(state: &'a State, run: &Run, name: &super::ast::Name) -> Result<&'a Definition> {
+fn shown_table<'a>(state: &'a EngineState, run: &Run, name: &super::ast::Name) -> Result<&'a Definition> {
     let (schema, table) = users::resolve(&run.context(state), name, "DQL")?;
     state.table(&schema, &table).map(|t| &*t.definition).ok_or_else(|| refuse("SHOW of this relation"))
 }
 
-fn show_columns(state: &State, run: &Run, name: &super::ast::Name) -> Result<Outcome> {
+fn show_columns(state: &EngineState, run: &Run, name: &super::ast::Name) -> Result<Outcome> {
     let table = shown_table(state, run, name)?;
     if table.columns.iter().any(|c| matches!(c.ty, Type::Object(_) | Type::Array(_))) || table.columns.len() > 1 {
         return Err(refuse("SHOW COLUMNS of several columns"));
@@ -279,8 +289,8 @@ fn show_columns(state: &State, run: &Run, name: &super::ast::Name) -> Result<Out
     Ok(Outcome::Rows { columns: vec![("column_name".into(), TEXT), ("data_type".into(), TEXT)], rows })
 }
 
-/// The one simple form whose text is known.
-fn show_create(state: &State, run: &Run, name: &super::ast::Name) -> Result<Outcome> {
+/// Prints the one simple form whose text is known.
+fn show_create(state: &EngineState, run: &Run, name: &super::ast::Name) -> Result<Outcome> {
     let t = shown_table(state, run, name)?;
     let plain = t.primary.is_empty() && t.checks.is_empty() && t.clustered_by.is_none() && t.options.is_empty();
     let columns: Vec<String> = t
@@ -309,15 +319,15 @@ fn show_create(state: &State, run: &Run, name: &super::ast::Name) -> Result<Outc
     Ok(one(&format!("SHOW CREATE TABLE {}.{}", t.schema, t.name), Value::Text(text)))
 }
 
-/// One statement for every row of arguments. What is wrong with the statement fails the request, what is wrong with a row
-/// only the row. A refusal undoes the rows before it.
-pub(super) fn bulk(engine: &Engine, session: &mut Session, body: &Body) -> Result<Vec<Result<i64>>> {
+/// Runs a statement for every row of arguments. An error of the statement fails the request, an error of a row only the
+/// row. A refusal undoes the rows before it.
+pub(super) fn bulk(engine: &Engine, session: &mut Session, body: &SqlRequest) -> Result<Vec<Result<i64>>> {
     let statement = read(engine, &body.stmt)?;
     let rows = body.bulk.iter().map(|row| arguments(row)).collect::<Result<Vec<_>>>()?;
     bulk_rows(engine, session, &statement, &rows)
 }
 
-/// The same with arguments of known types.
+/// Runs a statement for every row of arguments of known types.
 pub(super) fn bulk_rows(
     engine: &Engine,
     session: &Session,
@@ -357,7 +367,7 @@ pub(super) fn bulk_rows(
     Ok(out)
 }
 
-/// A bulk request without rows: only the table is looked at.
+/// Checks a bulk request without rows: only its table.
 pub(super) fn bulk_of_none(engine: &Engine, session: &Session, stmt: &str) -> Result<()> {
     let statement = read(engine, stmt)?;
     let (table, operation) = match &statement {
@@ -371,8 +381,8 @@ pub(super) fn bulk_of_none(engine: &Engine, session: &Session, stmt: &str) -> Re
     dml::target(&run.context(&state), table, operation, "DML").map(drop)
 }
 
-/// What can be found without doing anything.
-fn check(state: &mut State, run: &Run, statement: &Statement) -> Result<()> {
+/// Finds errors without doing anything.
+fn check(state: &mut EngineState, run: &Run, statement: &Statement) -> Result<()> {
     match statement {
         Statement::Insert(insert) => dml::check_insert(&run.context(state), insert),
         Statement::Update { table, set, filter, .. } => {
@@ -383,7 +393,7 @@ fn check(state: &mut State, run: &Run, statement: &Statement) -> Result<()> {
     }
 }
 
-fn item(state: &mut State, run: &Run, statement: &Statement) -> Result<i64> {
+fn item(state: &mut EngineState, run: &Run, statement: &Statement) -> Result<i64> {
     let (outcome, missing) = match statement {
         Statement::Insert(insert) => (dml::insert(state, run, insert)?, Missing::Fine),
         Statement::Update { table, set, filter, .. } => dml::update(state, run, (table, set, filter.as_ref()), None)?,

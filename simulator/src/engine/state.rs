@@ -2,7 +2,7 @@
 
 use super::ast::{Name, Query};
 use super::error::{Result, invalid, no_relation, no_schema, unsupported};
-use super::keep;
+use super::persist;
 use super::store::Table;
 use super::types::Type;
 use serde::{Deserialize, Serialize};
@@ -24,27 +24,27 @@ pub(crate) enum Relation {
     View(Box<View>),
 }
 
-/// What was granted to or denied a user on something.
+/// A privilege that was granted or denied to a user.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Privilege {
-    #[serde(deserialize_with = "keep::word")]
-    pub(crate) kind: keep::Word,
-    #[serde(deserialize_with = "keep::word")]
-    pub(crate) class: keep::Word,
+    #[serde(deserialize_with = "persist::word")]
+    pub(crate) kind: persist::Word,
+    #[serde(deserialize_with = "persist::word")]
+    pub(crate) class: persist::Word,
     pub(crate) ident: Option<String>,
     pub(crate) granted: bool,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct User {
-    /// The digest of the password, which the engine itself never needs.
+    /// The digest of the password.
     pub(crate) password: Option<Vec<u8>>,
     pub(crate) search_path: Option<Vec<String>>,
     pub(crate) privileges: Vec<Privilege>,
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct State {
+pub(crate) struct EngineState {
     /// By schema, then name.
     pub(crate) relations: BTreeMap<String, BTreeMap<String, Relation>>,
     /// Made by CREATE SCHEMA.
@@ -58,7 +58,75 @@ pub(crate) struct State {
 pub(crate) const READ_ONLY: [&str; 3] = ["sys", "information_schema", "pg_catalog"];
 pub(crate) const RESERVED: [&str; 5] = ["sys", "information_schema", "pg_catalog", "blob", "doc"];
 
-impl State {
+/// Tables of `information_schema`.
+pub(crate) const INFORMATION: [&str; 23] = [
+    "administrable_role_authorizations",
+    "applicable_roles",
+    "character_sets",
+    "collations",
+    "columns",
+    "enabled_roles",
+    "foreign_server_options",
+    "foreign_servers",
+    "foreign_table_options",
+    "foreign_tables",
+    "key_column_usage",
+    "referential_constraints",
+    "role_table_grants",
+    "routines",
+    "schemata",
+    "sql_features",
+    "table_constraints",
+    "table_partitions",
+    "tables",
+    "user_mapping_options",
+    "user_mappings",
+    "view_column_usage",
+    "views",
+];
+/// Tables of `sys`.
+pub(crate) const SYS: [&str; 22] = [
+    "allocations",
+    "checks",
+    "cluster",
+    "cluster_health",
+    "health",
+    "jobs",
+    "jobs_log",
+    "jobs_metrics",
+    "node_checks",
+    "nodes",
+    "operations",
+    "operations_log",
+    "privileges",
+    "repositories",
+    "roles",
+    "segments",
+    "sessions",
+    "shards",
+    "snapshot_restore",
+    "snapshots",
+    "summits",
+    "users",
+];
+/// Tables of `pg_catalog`.
+const PG: &str = " pg_aggregate pg_am pg_attrdef pg_attribute pg_auth_members pg_class pg_collation pg_constraint pg_cursors pg_database \
+pg_depend pg_description pg_enum pg_event_trigger pg_hba_file_rules pg_index pg_indexes pg_language pg_locks pg_matviews pg_namespace \
+pg_operator pg_policy pg_prepared_statements pg_proc pg_publication pg_publication_tables pg_range pg_replication_slots pg_rewrite \
+pg_roles pg_sequence pg_settings pg_shdescription pg_stat_activity pg_statistic pg_stats pg_subscription pg_subscription_rel \
+pg_tables pg_tablespace pg_timezone_names pg_trigger pg_type pg_user pg_views pg_inherits pg_stat_user_tables pg_authid ";
+
+/// Returns whether CrateDB has such a table of its own, or may have.
+pub(crate) fn is_builtin(schema: &str, name: &str) -> bool {
+    match schema {
+        "information_schema" => INFORMATION.contains(&name),
+        "sys" => SYS.contains(&name),
+        "pg_catalog" => PG.contains(&format!(" {name} ")),
+        _ => false,
+    }
+}
+
+impl EngineState {
     pub(crate) fn relation(&self, schema: &str, name: &str) -> Option<&Relation> {
         self.relations.get(schema)?.get(name)
     }
@@ -85,7 +153,7 @@ impl State {
         self.relations.entry(schema.into()).or_default().insert(name.into(), relation);
     }
 
-    /// Removes a relation; a schema nobody made explicitly goes with its last one.
+    /// Removes a relation. A schema without CREATE SCHEMA goes with its last relation.
     pub(crate) fn remove(&mut self, schema: &str, name: &str) -> Option<Relation> {
         let relations = self.relations.get_mut(schema)?;
         let out = relations.remove(name);
@@ -125,10 +193,9 @@ impl State {
         })
     }
 
-    /// Schema and name of what a statement names: the first of `path` that has it.
+    /// Returns schema and name of a relation: the first schema of `path` that has it.
     pub(crate) fn resolve(&self, path: &[String], name: &Name) -> Result<(String, String)> {
-        let has =
-            |schema: &str, name: &str| self.relation(schema, name).is_some() || super::catalog::exists(schema, name);
+        let has = |schema: &str, name: &str| self.relation(schema, name).is_some() || is_builtin(schema, name);
         match split(name)? {
             (Some(schema), table) if has(&schema, &table) => Ok((schema, table)),
             (Some(schema), table) if self.has_schema(&schema) => Err(no_relation(format!("{schema}.{table}"))),
@@ -142,7 +209,7 @@ impl State {
     }
 }
 
-/// Schema, if given, and name of a relation.
+/// Splits a name into schema, if given, and name of a relation.
 pub(crate) fn split(name: &Name) -> Result<(Option<String>, String)> {
     match name.as_slice() {
         [table] => Ok((None, table.clone())),

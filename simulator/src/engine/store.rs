@@ -1,4 +1,4 @@
-//! Tables: definitions, documents, and what a refresh makes visible.
+//! Tables: definitions, documents and refreshes.
 
 use super::ast::{Ast, Check};
 use super::error::{Result, duplicate_key};
@@ -18,7 +18,7 @@ pub(crate) struct Column {
     pub(crate) position: u32,
 }
 
-/// Everything about a table but its rows. Shared, and replaced as a whole.
+/// Everything about a table except its rows. Shared, and replaced as a whole.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Definition {
     pub(crate) schema: String,
@@ -55,7 +55,7 @@ pub(crate) struct Document {
     pub(crate) key: Vec<u8>,
     pub(crate) values: Vec<Value>,
     pub(crate) seq_no: i64,
-    /// 0 where it isn't known: a key that was deleted and inserted again.
+    /// 0 if unknown: the key was deleted and inserted again.
     pub(crate) version: i64,
     order: u64,
 }
@@ -71,7 +71,7 @@ struct Slot {
 pub(crate) struct Table {
     pub(crate) definition: Arc<Definition>,
     slots: HashMap<Vec<u8>, Slot>,
-    /// What a search sees, in the order of writing.
+    /// The documents that a search sees, in the order of writing.
     shown: BTreeMap<u64, Arc<Document>>,
     dirty: Vec<Vec<u8>>,
     writes: u64,
@@ -97,7 +97,7 @@ impl Table {
         }
     }
 
-    /// A copy to go back to.
+    /// Returns a copy for a rollback.
     pub(crate) fn snapshot(&self) -> Table {
         Table {
             definition: self.definition.clone(),
@@ -110,7 +110,7 @@ impl Table {
         }
     }
 
-    /// From here on everything can be taken back.
+    /// Begins a change that can be rolled back.
     pub(crate) fn begin(&mut self) {
         self.journal.clear();
         self.before = Some((self.definition.clone(), self.seq_no, self.dirty.len()));
@@ -135,27 +135,27 @@ impl Table {
         }
     }
 
-    /// The newest state of a row, refreshed or not.
+    /// Returns the newest state of a row, refreshed or not.
     pub(crate) fn get(&self, key: &[u8]) -> Option<&Arc<Document>> {
         self.slots.get(key)?.newest.as_ref()
     }
 
-    /// What searches see.
+    /// Returns the documents that searches see.
     pub(crate) fn visible(&self) -> impl Iterator<Item = &Arc<Document>> {
         self.shown.values()
     }
 
-    /// Whether there are writes that searches don't see yet.
+    /// Returns whether there are writes that searches don't see yet.
     pub(crate) fn is_dirty(&self) -> bool {
         !self.dirty.is_empty()
     }
 
-    /// A deletion that found nothing takes a sequence number or not; this engine doesn't know.
+    /// Notes a deletion that found nothing: it is not known whether it takes a sequence number.
     pub(crate) fn lose_count(&mut self) {
         self.counted_until = self.counted_until.min(self.seq_no);
     }
 
-    /// Whether a document's sequence number is known.
+    /// Returns whether a document's sequence number is known.
     pub(crate) fn knows_seq_no(&self, document: &Document) -> bool {
         document.seq_no < self.counted_until
     }
@@ -164,7 +164,7 @@ impl Table {
         self.slots.values().all(|slot| slot.newest.is_none())
     }
 
-    /// A key for a row of a table without primary key.
+    /// Makes a key for a row of a table without primary key.
     pub(crate) fn new_key(&self) -> Vec<u8> {
         self.writes.to_be_bytes().to_vec()
     }
@@ -190,7 +190,7 @@ impl Table {
         document
     }
 
-    /// Whether there was such a row. A deletion takes a sequence number only then.
+    /// Deletes a row. Returns whether there was one; only then the deletion takes a sequence number.
     pub(crate) fn delete(&mut self, key: &[u8]) -> bool {
         if self.get(key).is_none() {
             return false;
@@ -226,7 +226,7 @@ impl Table {
         }
     }
 
-    /// Replaces every document's values, visible and not: a column came or went.
+    /// Replaces the values of every document, visible or not, after a column was added or dropped.
     pub(crate) fn rewrite(&mut self, change: impl Fn(&mut Vec<Value>)) {
         let renew = |document: &mut Option<Arc<Document>>| {
             if let Some(document) = document {
@@ -243,7 +243,7 @@ impl Table {
 
 /// A table as it is kept in a file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Kept {
+pub(crate) struct KeptTable {
     definition: Definition,
     rows: Vec<KeptRow>,
     dirty: Vec<Vec<u8>>,
@@ -257,14 +257,14 @@ pub(crate) struct Kept {
 struct KeptRow {
     key: Vec<u8>,
     newest: Option<Document>,
-    /// Whether searches see the newest state; else they see `shown`.
+    /// True if searches see the newest state; else they see `shown`.
     refreshed: bool,
     shown: Option<Document>,
     deleted_once: bool,
 }
 
 impl Table {
-    pub(crate) fn keep(&self) -> Kept {
+    pub(crate) fn keep(&self) -> KeptTable {
         let document = |one: &Option<Arc<Document>>| one.as_deref().cloned();
         let row = |(key, slot): (&Vec<u8>, &Slot)| {
             let refreshed = match (&slot.newest, &slot.shown) {
@@ -275,7 +275,7 @@ impl Table {
             let newest = document(&slot.newest);
             KeptRow { key: key.clone(), newest, refreshed, shown, deleted_once: slot.deleted_once }
         };
-        Kept {
+        KeptTable {
             definition: (*self.definition).clone(),
             rows: self.slots.iter().map(row).collect(),
             dirty: self.dirty.clone(),
@@ -285,7 +285,7 @@ impl Table {
         }
     }
 
-    pub(crate) fn of(kept: Kept) -> Table {
+    pub(crate) fn of(kept: KeptTable) -> Table {
         let mut table = Table::new(kept.definition);
         for KeptRow { key, newest, refreshed, shown, deleted_once } in kept.rows {
             let newest = newest.map(Arc::new);

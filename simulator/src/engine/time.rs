@@ -1,6 +1,6 @@
 //! Timestamps in milliseconds since the epoch, and intervals.
 
-/// Years, months and days kept apart from the time, as calendars want it.
+/// An interval. Months and days are kept apart from the time, since their lengths differ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Interval {
     pub(crate) months: i64,
@@ -10,7 +10,7 @@ pub(crate) struct Interval {
 
 pub(crate) const DAY: i64 = 86_400_000;
 
-/// Days since the epoch of a date of the Gregorian calendar.
+/// Returns the days since the epoch of a date of the Gregorian calendar.
 pub(crate) fn days_of(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);
@@ -19,7 +19,7 @@ pub(crate) fn days_of(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
 }
 
-/// Year, month and day of `days` since the epoch.
+/// Returns year, month and day of `days` since the epoch.
 pub(crate) fn date_of(days: i64) -> (i64, i64, i64) {
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);
@@ -42,7 +42,7 @@ fn number(text: &str, digits: usize) -> Option<i64> {
     head.bytes().all(|b| b.is_ascii_digit()).then(|| head.parse().ok()).flatten()
 }
 
-/// ISO 8601 with day, optional time and zone, or milliseconds as digits. The zone counts only if `zoned`.
+/// Reads ISO 8601 with day, optional time and zone, or milliseconds as digits. The zone counts only if `zoned`.
 pub(crate) fn parse_timestamp(text: &str, zoned: bool) -> Option<i64> {
     if let Ok(millis) = text.parse::<i64>()
         && !text.starts_with('+')
@@ -88,7 +88,7 @@ fn parse_time(text: &str) -> Option<(i64, &str)> {
     Some((out, rest))
 }
 
-/// Milliseconds east of Greenwich: nothing, `Z`, `±hh`, `±hhmm`, `±hh:mm`.
+/// Reads a zone as milliseconds east of Greenwich: nothing, `Z`, `±hh`, `±hhmm`, `±hh:mm`.
 pub(crate) fn parse_zone(text: &str) -> Option<i64> {
     if text.is_empty() || text == "Z" || text == "z" {
         return Some(0);
@@ -109,7 +109,7 @@ pub(crate) fn parse_zone(text: &str) -> Option<i64> {
 }
 
 impl Interval {
-    /// `3 days 4 hours`: whole numbers with unit words.
+    /// Reads `3 days 4 hours`: whole numbers with unit words.
     pub(crate) fn parse(text: &str) -> Option<Interval> {
         let words: Vec<&str> = text.split_whitespace().collect();
         if words.is_empty() || !words.len().is_multiple_of(2) {
@@ -133,7 +133,7 @@ impl Interval {
         Some(out)
     }
 
-    /// The time between two timestamps, whole days apart from the rest.
+    /// Returns the time between two timestamps, with whole days apart from the rest.
     pub(crate) fn between(millis: i64) -> Interval {
         Interval { months: 0, days: millis / DAY, millis: millis % DAY }
     }
@@ -142,7 +142,7 @@ impl Interval {
         Interval { months: -self.months, days: -self.days, millis: -self.millis }
     }
 
-    /// `at` moved by this interval; a day that the month doesn't have becomes its last.
+    /// Returns `at` plus this interval. A day that the month doesn't have becomes its last.
     pub(crate) fn after(self, at: i64) -> Option<i64> {
         let mut days = at.div_euclid(DAY);
         if self.months != 0 {
@@ -168,7 +168,7 @@ impl std::fmt::Display for Interval {
     }
 }
 
-/// The beginning of the unit `at` lies in.
+/// Returns the beginning of the unit in which `at` lies.
 pub(crate) fn truncate(unit: &str, at: i64) -> Option<i64> {
     let days = at.div_euclid(DAY);
     let (year, month, _) = date_of(days);
@@ -187,7 +187,7 @@ pub(crate) fn truncate(unit: &str, at: i64) -> Option<i64> {
     Some(start * DAY)
 }
 
-/// A field of EXTRACT as a whole number.
+/// Returns a field of EXTRACT as a whole number.
 pub(crate) fn extract(field: &str, at: i64) -> Option<i64> {
     let days = at.div_euclid(DAY);
     let (year, month, day) = date_of(days);
@@ -201,7 +201,7 @@ pub(crate) fn extract(field: &str, at: i64) -> Option<i64> {
         "DAY_OF_WEEK" | "DOW" => weekday,
         "DAY_OF_YEAR" | "DOY" => days - days_of(year, 1, 1) + 1,
         "WEEK" => {
-            // The week belongs to the year its Thursday lies in.
+            // A week belongs to the year of its Thursday.
             let thursday = days + 4 - weekday;
             (thursday - days_of(date_of(thursday).0, 1, 1)) / 7 + 1
         }
@@ -212,7 +212,7 @@ pub(crate) fn extract(field: &str, at: i64) -> Option<i64> {
     })
 }
 
-/// MySQL's format language, the part of it that needs no names.
+/// Formats by MySQL's patterns, except those with names.
 pub(crate) fn format(pattern: &str, at: i64) -> Option<String> {
     let (year, month, day) = date_of(at.div_euclid(DAY));
     let of_day = at.rem_euclid(DAY);

@@ -73,7 +73,7 @@ impl Type {
         Type::Array(Box::new(of))
     }
 
-    /// The number CrateDB sends in `col_types`.
+    /// Returns the number that CrateDB sends in `col_types`.
     fn id(&self) -> u32 {
         match self {
             Type::Undefined => 0,
@@ -114,7 +114,7 @@ impl Type {
         }
     }
 
-    /// The name in messages and in `information_schema.columns.data_type`.
+    /// Returns the name in messages and in `information_schema.columns.data_type`.
     pub(crate) fn name(&self) -> String {
         let name = match self {
             Type::Undefined => "undefined",
@@ -162,7 +162,7 @@ impl Type {
         matches!(self, Type::Timestamp | Type::TimestampTz | Type::Date)
     }
 
-    /// How far a number type reaches; the wider one wins in an expression.
+    /// Returns the width of a number type. The wider type wins in an expression.
     pub(crate) fn width(&self) -> u32 {
         match self {
             Type::Byte => 1,
@@ -176,7 +176,7 @@ impl Type {
         }
     }
 
-    /// Smallest and largest value of an integer type.
+    /// Returns the smallest and the largest value of an integer type.
     pub(crate) fn range(&self) -> Option<(i64, i64)> {
         match self {
             Type::Byte => Some((i8::MIN.into(), i8::MAX.into())),
@@ -187,7 +187,7 @@ impl Type {
         }
     }
 
-    /// Whether both are the same but for lengths, precisions and inner columns.
+    /// Returns whether both are the same except for lengths, precisions and inner columns.
     pub(crate) fn same_family(&self, other: &Type) -> bool {
         match (self, other) {
             (Type::Array(a), Type::Array(b)) => a.same_family(b),
@@ -195,7 +195,7 @@ impl Type {
         }
     }
 
-    /// The type of a simple name, lower case.
+    /// Returns the type of a simple name, in lower case.
     pub(crate) fn simple(name: &str) -> Option<Type> {
         Some(match name {
             "boolean" => Type::Boolean,
@@ -222,7 +222,7 @@ impl Type {
         })
     }
 
-    /// Types this engine can't hold, or not everywhere: they are refused by name.
+    /// Types that this engine doesn't have, or not everywhere. They are refused by name.
     pub(crate) fn is_known_elsewhere(name: &str) -> bool {
         const OTHERS: &str = " geo_shape timetz time regproc regtype oidvector record undefined bool name float_vector object array \"char\" ";
         OTHERS.contains(&format!(" {name} "))

@@ -1,9 +1,9 @@
-//! Users and what they may do.
+//! Users and their privileges.
 
 use super::ast::{Grant, Name};
+use super::context::Context;
 use super::error::{Result, SqlError, invalid, no_relation, no_schema, refuse, unsupported};
-use super::session::Context;
-use super::state::{Privilege, State, User, split};
+use super::state::{EngineState, Privilege, User, split};
 
 fn missing(kind: &str, user: &str) -> SqlError {
     SqlError::new(4011, "MissingPrivilegeException", format!("Missing '{kind}' privilege for user '{user}'"))
@@ -14,7 +14,7 @@ fn no_role(name: &str) -> SqlError {
 }
 
 impl User {
-    /// What was said of one privilege on one thing; none if nothing was.
+    /// Returns whether one privilege on one object was granted; none if it was neither granted nor denied.
     fn on(&self, kind: Option<&str>, class: &str, ident: Option<&str>) -> Option<bool> {
         let mut matching = self
             .privileges
@@ -25,7 +25,7 @@ impl User {
         Some(matching.any(|p| p.granted))
     }
 
-    /// The innermost word counts: relation, then schema, then cluster.
+    /// Returns whether a user has a privilege. The innermost grant counts: relation, then schema, then cluster.
     fn may(&self, kind: Option<&str>, schema: Option<&str>, relation: Option<&str>) -> bool {
         let of_relation = relation
             .and_then(|ident| self.on(kind, "TABLE", Some(ident)).or_else(|| self.on(kind, "VIEW", Some(ident))));
@@ -36,7 +36,7 @@ impl User {
     }
 }
 
-/// What is kept of a password.
+/// Returns the digest of a password.
 pub(crate) fn digest(password: &str) -> Vec<u8> {
     ring::digest::digest(&ring::digest::SHA256, password.as_bytes()).as_ref().to_vec()
 }
@@ -45,12 +45,12 @@ pub(crate) fn is_superuser(name: &str) -> bool {
     name == "crate"
 }
 
-fn user<'a>(state: &'a State, name: &str) -> Option<&'a User> {
+fn user<'a>(state: &'a EngineState, name: &str) -> Option<&'a User> {
     if is_superuser(name) { None } else { state.users.get(name) }
 }
 
-/// Whether a user knows that something in this schema exists.
-pub(crate) fn sees(state: &State, name: &str, schema: &str, relation: Option<&str>) -> bool {
+/// Returns whether a user can see a schema or a relation.
+pub(crate) fn sees(state: &EngineState, name: &str, schema: &str, relation: Option<&str>) -> bool {
     let ident = relation.map(|r| format!("{schema}.{r}"));
     is_superuser(name)
         || user(state, name).is_some_and(|u| {
@@ -62,7 +62,7 @@ pub(crate) fn sees(state: &State, name: &str, schema: &str, relation: Option<&st
         })
 }
 
-/// May the session's user do this to the relation? Relations it can't see don't exist for it.
+/// Checks that the session's user may do this to the relation. Relations that it can't see don't exist for it.
 pub(crate) fn check(context: &Context, kind: &'static str, schema: &str, relation: Option<&str>) -> Result<()> {
     let name = &context.session.user;
     if is_superuser(name) || (relation.is_some() && ["information_schema", "pg_catalog"].contains(&schema)) {
@@ -81,7 +81,7 @@ pub(crate) fn check(context: &Context, kind: &'static str, schema: &str, relatio
     }
 }
 
-/// May the session's user do this to the cluster?
+/// Checks that the session's user may do this to the cluster.
 pub(crate) fn check_cluster(context: &Context, kind: &'static str) -> Result<()> {
     let name = &context.session.user;
     if is_superuser(name) || user(context.state, name).is_some_and(|u| u.may(Some(kind), None, None)) {
@@ -90,14 +90,14 @@ pub(crate) fn check_cluster(context: &Context, kind: &'static str) -> Result<()>
     Err(missing(kind, name))
 }
 
-/// Schema and name of an existing relation the user may do `kind` to.
+/// Returns schema and name of an existing relation for which the user has the privilege `kind`.
 pub(crate) fn resolve(context: &Context, name: &Name, kind: &'static str) -> Result<(String, String)> {
     let (schema, table) = context.state.resolve(&context.session.path, name)?;
     check(context, kind, &schema, Some(&table))?;
     Ok((schema, table))
 }
 
-pub(crate) fn create(state: &mut State, name: &str, user: User) -> Result<()> {
+pub(crate) fn create(state: &mut EngineState, name: &str, user: User) -> Result<()> {
     if is_superuser(name) || state.users.contains_key(name) {
         return Err(SqlError::new(4099, "RoleAlreadyExistsException", format!("Role '{name}' already exists")));
     }
@@ -105,7 +105,7 @@ pub(crate) fn create(state: &mut State, name: &str, user: User) -> Result<()> {
     Ok(())
 }
 
-pub(crate) fn drop(state: &mut State, name: &str, if_exists: bool) -> Result<u64> {
+pub(crate) fn drop(state: &mut EngineState, name: &str, if_exists: bool) -> Result<u64> {
     if is_superuser(name) {
         return Err(unsupported("Cannot drop a superuser 'crate'"));
     }
@@ -116,15 +116,15 @@ pub(crate) fn drop(state: &mut State, name: &str, if_exists: bool) -> Result<u64
     }
 }
 
-pub(crate) fn alter<'a>(state: &'a mut State, name: &str) -> Result<&'a mut User> {
+pub(crate) fn alter<'a>(state: &'a mut EngineState, name: &str) -> Result<&'a mut User> {
     if is_superuser(name) {
         return Err(refuse("altering the superuser"));
     }
     state.users.get_mut(name).ok_or_else(|| no_role(name))
 }
 
-/// GRANT, DENY, REVOKE: the number of privileges that changed.
-pub(crate) fn grant(state: &mut State, grant: &Grant, path: &[String]) -> Result<u64> {
+/// GRANT, DENY, REVOKE; returns the number of privileges that changed.
+pub(crate) fn grant(state: &mut EngineState, grant: &Grant, path: &[String]) -> Result<u64> {
     const KINDS: [&str; 4] = ["DQL", "DML", "DDL", "AL"];
     if grant.users.iter().any(|u| is_superuser(u)) {
         return Err(invalid("Cannot grant roles to crate superuser"));

@@ -1,8 +1,8 @@
-//! Values, how they compare and how they are written as JSON.
+//! Values, their order and their JSON.
 
 use super::decimal::Decimal;
 use super::json::{Json, write_text};
-use super::keep;
+use super::persist;
 use super::time::Interval;
 use super::types::{TEXT, Type};
 use serde::{Deserialize, Serialize};
@@ -15,15 +15,18 @@ pub(crate) enum Value {
     Bool(bool),
     /// All integers and timestamps.
     Int(i64),
-    Real(#[serde(with = "keep::real")] f32),
-    Double(#[serde(with = "keep::double")] f64),
+    Real(#[serde(with = "persist::real")] f32),
+    Double(#[serde(with = "persist::double")] f64),
     Numeric(Decimal),
-    /// Text and everything that is shown as text.
+    /// Texts, and types that are shown as text.
     Text(String),
     Interval(Interval),
     Array(Vec<Value>),
     Object(Vec<(String, Value)>),
 }
+
+/// The values of one row.
+pub(crate) type Row = Vec<Value>;
 
 impl Value {
     pub(crate) fn text(text: impl Into<String>) -> Value {
@@ -34,7 +37,7 @@ impl Value {
         matches!(self, Value::Null)
     }
 
-    /// An object's element.
+    /// Returns an element of an object.
     pub(crate) fn get(&self, key: &str) -> Option<&Value> {
         match self {
             Value::Object(fields) => fields.iter().find(|f| f.0 == key).map(|f| &f.1),
@@ -42,7 +45,7 @@ impl Value {
         }
     }
 
-    /// The order of two values of one type; none of them null.
+    /// Compares two values of one type, neither of them null.
     pub(crate) fn compare(&self, other: &Value) -> Ordering {
         match (self, other) {
             (Value::Bool(a), Value::Bool(b)) => a.cmp(b),
@@ -72,7 +75,7 @@ impl Value {
         }
     }
 
-    /// Equality that takes null for null, and objects whatever the order of their keys.
+    /// Returns whether two values are the same: null equals null, and the order of an object's keys doesn't matter.
     pub(crate) fn same(&self, other: &Value) -> bool {
         match (self, other) {
             (Value::Object(a), Value::Object(b)) => {
@@ -86,7 +89,7 @@ impl Value {
         }
     }
 
-    /// Appends bytes that are equal exactly for values that are the same.
+    /// Appends bytes that are equal exactly for the same values.
     pub(crate) fn key(&self, out: &mut Vec<u8>) {
         match self {
             Value::Null => out.push(0),
@@ -177,7 +180,7 @@ impl Value {
         }
     }
 
-    /// What a request's argument is, by the looks of it; None if this engine can't tell.
+    /// Returns value and type of a request's argument; None if the type is unclear.
     pub(crate) fn of_json(json: &Json) -> Option<(Value, Type)> {
         Some(match json {
             Json::Null => (Value::Null, Type::Undefined),
@@ -214,23 +217,23 @@ impl Value {
     }
 }
 
-/// The order Java gives doubles: NaN last and equal to itself, -0.0 before 0.0.
+/// Compares doubles as Java does: NaN last and equal to itself, -0.0 before 0.0.
 fn java_order(a: f64, b: f64) -> Ordering {
     let plain = |d: f64| if d.is_nan() { f64::NAN } else { d };
     plain(a).total_cmp(&plain(b))
 }
 
-/// A double as Java prints it.
+/// Formats a double as Java does.
 pub(crate) fn java_double(d: f64) -> String {
     java_digits(d, format!("{d:e}"))
 }
 
-/// A float as Java prints it.
+/// Formats a float as Java does.
 pub(crate) fn java_float(f: f32) -> String {
     java_digits(f.into(), format!("{f:e}"))
 }
 
-/// From shortest digits `m.mmme±x` to Java's form.
+/// Turns shortest digits `m.mmme±x` into Java's form.
 fn java_digits(d: f64, scientific: String) -> String {
     if d.is_nan() {
         return "NaN".into();
@@ -256,6 +259,11 @@ fn java_digits(d: f64, scientific: String) -> String {
     let padded = format!("{digits:0<whole$}");
     let fraction = if padded.len() > whole { &padded[whole..] } else { "0" };
     format!("{sign}{}.{fraction}", &padded[..whole])
+}
+
+/// Reads a value from JSON; none if it isn't JSON or has no value here.
+pub(crate) fn json_value(text: &str) -> Option<Value> {
+    Value::of_json(&super::json::parse(text).ok()?).map(|found| found.0)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! SQL from within: how the service itself reaches the database of a cluster, for its jobs.
+//! SQL from within: the connection of the service itself to the database of a cluster, for its jobs.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -8,8 +8,7 @@ use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
 use serde_json::Value;
 
-use super::Gateway;
-use super::upstream::Upstream;
+use super::{Gateway, Upstream};
 use crate::engine::{Connection, Request};
 use crate::http::{Exchange, Reply};
 use crate::jwt::Expected;
@@ -18,10 +17,10 @@ use crate::options::EngineKind;
 const PATH: &str = "/_sql";
 const UNAUTHORIZED: u16 = 401;
 
-/// A connection that no client has.
-pub(crate) struct Inside(Kind);
+/// A connection of the service itself.
+pub(crate) struct Inside(Database);
 
-enum Kind {
+enum Database {
     Embedded(Connection),
     Real { upstream: Upstream, headers: HeaderMap },
 }
@@ -29,22 +28,22 @@ enum Kind {
 impl Gateway {
     /// Connects to the database, if the cluster runs.
     pub(crate) async fn inside(&self) -> Result<Inside, String> {
-        let facts = self.shared.look(|state| state.find(&self.cluster).map(super::Facts::of));
-        let facts = facts.filter(|facts| facts.running_since.is_some()).ok_or("The cluster is not running.")?;
-        let EngineKind::Real(address) = &self.shared.engine else {
-            return Ok(Inside(Kind::Embedded(self.embedded(&facts).engine().connect())));
-        };
+        let facts = self.facts().filter(|facts| facts.running_since.is_some()).ok_or("The cluster is not running.")?;
+        if let Some(engine) = self.engine(&facts) {
+            return Ok(Inside(Database::Embedded(engine.connect())));
+        }
+        let EngineKind::Real(address) = &self.store.engines.kind else { return Err("There is no database.".into()) };
         let basic = format!("Basic {}", STANDARD.encode(format!("{}:{}", facts.username, facts.password)));
-        let issuer = self.shared.issuer();
-        let expected = Expected { audience: &self.cluster, username: &facts.username, issuer: &issuer };
-        let issued = self.shared.tokens.issue(self.shared.now(), expected, String::new());
+        let issuer = self.tokens.issuer();
+        let expected = Expected { audience: &self.cluster, username: &facts.username, issuer };
+        let issued = self.tokens.issue(self.store.now(), expected, String::new());
         let bearer = format!("Bearer {}", issued["token"].as_str().unwrap_or_default());
-        // How a server was set up can't be known: with the user's password, with tokens, or without authentication.
+        // The server may have been set up with the user's password, with tokens, or without authentication.
         let mut refusal = String::new();
         for authorization in [Some(basic), Some(bearer), None] {
             let lost = |error: std::io::Error| format!("The database cannot be reached: {error}.");
             let upstream = Upstream::connect(address).await.map_err(lost)?;
-            let mut inside = Inside(Kind::Real { upstream, headers: headers(address, authorization) });
+            let mut inside = Inside(Database::Real { upstream, headers: headers(address, authorization) });
             let (status, answer) = inside.ask(&serde_json::json!({ "stmt": "SELECT 1" })).await?;
             if status != UNAUTHORIZED {
                 return Ok(inside);
@@ -65,7 +64,7 @@ fn headers(address: &str, authorization: Option<String>) -> HeaderMap {
 }
 
 impl Inside {
-    /// The answer to a request's body, or what the database says is wrong with it.
+    /// Returns the answer to a request's body, or the error message of the database.
     pub(crate) async fn sql(&mut self, body: &Value) -> Result<Value, String> {
         let (_, answer) = self.ask(body).await?;
         match answer["error"]["message"].as_str() {
@@ -78,13 +77,13 @@ impl Inside {
     async fn ask(&mut self, body: &Value) -> Result<(u16, Value), String> {
         let body = body.to_string();
         let (status, answer) = match &mut self.0 {
-            Kind::Embedded(connection) => {
+            Database::Embedded(connection) => {
                 let body = body.as_bytes();
                 let request = Request { method: "POST", path: PATH, user: None, default_schema: None, body };
                 let answer = connection.handle(&request);
                 (answer.status, Bytes::from(answer.body))
             }
-            Kind::Real { upstream, headers } => {
+            Database::Real { upstream, headers } => {
                 let reply = forward(upstream, headers, body).await;
                 let reply = reply.map_err(|error| format!("The connection to the database was lost: {error}."))?;
                 (reply.status, reply.body)

@@ -1,4 +1,4 @@
-//! Start-up: who connects, to which schema, and with which settings.
+//! Start-up: the user, the schema and the settings of a connection.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -9,48 +9,48 @@ use pgwire::messages::startup::{
     Authentication, BackendKeyData, NegotiateProtocolVersion, ParameterStatus, SecretKey, Startup,
 };
 
-use super::session::Session;
+use super::session::Conversation;
 use crate::engine::Connection;
 
-/// How a server lets somebody in.
+/// The way a server lets a user in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Entry {
-    /// As who they say they are.
+    /// Without a password.
     Trust,
-    /// If they know the password.
+    /// With a password.
     Password,
-    /// Not at all; why.
+    /// Not at all, for this reason.
     Closed(String),
 }
 
-/// What stands behind a listener.
+/// The server behind a listener.
 pub(crate) trait Server: Send + Sync + 'static {
-    /// Differs once the connections opened before must end. None: nobody is let in now.
+    /// Returns a value that differs once the connections opened before must end. `None` lets no connection in.
     fn period(&self) -> Option<i64>;
 
-    /// Whether nobody shall be accepted any more.
+    /// Returns whether no connection is accepted any more.
     fn is_gone(&self) -> bool;
 
-    /// How this user may come in from there; none if nobody answers.
+    /// Returns the way in for this user from this address; `None` closes the connection without an answer.
     fn entry(&self, user: &str, from: IpAddr) -> Option<Entry>;
 
-    /// Whether this is the user's password.
+    /// Returns whether this is the user's password.
     fn knows(&self, user: &str, password: &str) -> bool;
 
-    /// A connection to the engine; none if there is no engine any more.
+    /// Connects to the engine; none if there is no engine any more.
     fn connect(&self) -> Option<Connection>;
 
-    /// A message came.
+    /// Called for each message.
     fn used(&self) {}
 
-    /// A statement may have changed the data.
+    /// Called when a statement may have changed the data.
     fn changed(&self) {}
 }
 
-/// Parameters of a start-up that CrateDB names as known when a client asks for a newer protocol.
+/// Parameters of a start-up that CrateDB knows when a client asks for a newer protocol.
 const KNOWN: [&str; 6] = ["user", "database", "options", "application_name", "client_encoding", "CrateDBTransport"];
 
-/// What a client says first.
+/// The start-up of a client.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Greeting {
     pub(super) user: String,
@@ -59,7 +59,7 @@ pub(super) struct Greeting {
 }
 
 impl Greeting {
-    /// Reads a start-up, and answers a client that asks for a newer protocol than there is.
+    /// Reads a start-up, and answers a client that asks for a newer protocol.
     pub(super) fn read(startup: &Startup, out: &mut Vec<Answer>) -> Greeting {
         let given: BTreeMap<&str, &str> =
             startup.parameters.iter().filter(|p| !p.1.is_empty()).map(|(k, v)| (k.as_str(), v.as_str())).collect();
@@ -72,8 +72,13 @@ impl Greeting {
         Greeting { user: text("user").unwrap_or_default(), database: text("database"), options: text("options") }
     }
 
-    /// A session of this client, who was let in. `number` tells connections apart.
-    pub(super) fn open(&self, mut engine: Connection, number: i32, out: &mut Vec<Answer>) -> Result<Session, String> {
+    /// Opens a session for this client, who was let in. `number` tells connections apart.
+    pub(super) fn open(
+        &self,
+        mut engine: Connection,
+        number: i32,
+        out: &mut Vec<Answer>,
+    ) -> Result<Conversation, String> {
         engine.open(&self.user, self.database.as_deref());
         for (key, value) in settings(self.options.as_deref().unwrap_or_default())? {
             engine.set(&key, &value).map_err(|error| error.message)?;
@@ -92,14 +97,14 @@ impl Greeting {
         ];
         let status = |(key, value): (&str, &str)| ParameterStatus::new(key.into(), value.into());
         out.extend(told.map(|told| Answer::ParameterStatus(status(told))));
-        // Nothing runs for so long that it could be cancelled: the secret need not be one.
+        // Nothing runs long enough to be cancelled, so the secret is none.
         out.push(Answer::BackendKeyData(BackendKeyData::new(number, SecretKey::I32(number))));
         out.push(Answer::ReadyForQuery(ReadyForQuery::new(TransactionStatus::Idle)));
-        Ok(Session::new(engine))
+        Ok(Conversation::new(engine))
     }
 }
 
-/// `-c key=value`, any number of times; what is no pair is passed over.
+/// Reads `-c key=value`, any number of times. Anything else is skipped.
 fn settings(options: &str) -> Result<Vec<(String, String)>, String> {
     let mut out = vec![];
     let mut words = options.split(' ').filter(|word| !word.is_empty());

@@ -20,25 +20,25 @@ impl Failure {
         Failure { state: INTERNAL, message: message.into() }
     }
 
-    /// A mistake in a connection's use.
+    /// A protocol error.
     pub(super) fn response(&self) -> ErrorResponse {
         response("ERROR", self.state, &self.message)
     }
 }
 
-/// The end of an attempt to connect.
+/// The refusal of a connection.
 pub(super) fn rejection(message: &str) -> ErrorResponse {
     let mut response = response("FATAL", INVALID_AUTHORIZATION, message);
     response.fields.push((b'R', "ClientAuthentication".into()));
     response
 }
 
-/// The end of a connection that did not say anything that can be understood.
+/// The end of a connection whose messages can't be understood.
 pub(super) fn fatal(message: &str) -> ErrorResponse {
     response("FATAL", INTERNAL, message)
 }
 
-/// Longer texts would not fit in a message.
+/// Longer texts would not fit into a message.
 const LONGEST: usize = 8000;
 
 fn response(severity: &str, state: &str, message: &str) -> ErrorResponse {
@@ -48,7 +48,7 @@ fn response(severity: &str, state: &str, message: &str) -> ErrorResponse {
 
 impl From<SqlError> for Failure {
     fn from(error: SqlError) -> Failure {
-        // Over HTTP the class stands before the text: `Class[text]`.
+        // Over HTTP the class is in front of the text: `Class[text]`.
         let (class, text) = error.message.split_once('[').unwrap_or(("", &error.message));
         let text = text.strip_suffix(']').unwrap_or(text);
         let state = match (error.code, class) {

@@ -30,7 +30,7 @@ fn read_text(text: &str, ty: &Type) -> Result<Value> {
             let found = text.parse::<i64>().ok().filter(|n| (low..=high).contains(n));
             Value::Int(found.ok_or_else(number)?)
         }
-        // Everything else is false.
+        // Any other text is false.
         Type::Boolean => Value::Bool(["1", "t", "T", "true", "TRUE"].contains(&text)),
         Type::Double | Type::Real => float(text, ty)?,
         Type::Numeric(_) => Value::Numeric(Decimal::parse(text).ok_or_else(|| refuse("this number"))?),
@@ -108,7 +108,7 @@ fn object(text: &str) -> Result<Value> {
     }
 }
 
-/// The elements of `{a,"b",NULL}`.
+/// Reads the elements of `{a,"b",NULL}`.
 fn elements(text: &str) -> Result<Vec<Option<String>>> {
     let strange = || refuse(format!("the array '{text}'"));
     let inner = text.strip_prefix('{').and_then(|t| t.strip_suffix('}')).ok_or_else(strange)?;
@@ -196,7 +196,7 @@ fn interval(bytes: &[u8]) -> Result<Value> {
     Ok(Value::Interval(Interval { months: months.into(), days: days.into(), millis: micros / 1000 }))
 }
 
-/// One dimension; the types of elements in it aren't looked at.
+/// Reads one dimension. The element type in it is ignored.
 fn array(bytes: &[u8], of: &Type) -> Result<Value> {
     let broken = |_| refuse("a binary array that ends early");
     let mut rest = bytes;
@@ -244,7 +244,7 @@ fn numeric(bytes: &[u8]) -> Result<Decimal> {
     if count == 0 {
         text.push('0');
     }
-    // The digits are a whole number of groups; the weight says where the point is.
+    // The digits are whole groups of four; the weight gives the place of the point.
     let exponent = 4 * (i32::from(weight) - i32::from(count) + 1);
     let number = if count == 0 { Decimal::parse(&text) } else { Decimal::parse(&format!("{text}e{exponent}")) };
     number.and_then(|number| number.rescale(scale.into())).ok_or_else(strange)
@@ -274,7 +274,7 @@ mod tests {
         assert_eq!(read(&[1, -1, 0x4000, 2, 2500]).as_deref(), Some("-0.25"));
         assert_eq!(read(&[1, 1, 0, 0, 1]).as_deref(), Some("10000"));
         assert_eq!(read(&[0, 0, 0, 0]).as_deref(), Some("0"));
-        // NaN, and one that ends early.
+        // NaN, or a number that ends early.
         assert_eq!(read(&[0, 0, -16384, 0]), None);
         assert_eq!(read(&[2, 0, 0, 0, 1]), None);
     }

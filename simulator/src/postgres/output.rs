@@ -7,13 +7,13 @@ use crate::engine::{Decimal, SqlError, Type, Value, java_double, java_float, ref
 
 type Result<T> = std::result::Result<T, SqlError>;
 
-/// Between 1970 and 2000, where PostgreSQL counts from.
+/// From 1970 to 2000, where PostgreSQL begins to count.
 const EPOCH_MILLIS: i64 = 946_684_800_000;
 const EPOCH_DAYS: i64 = 10_957;
-/// The first millisecond after Christ.
+/// The first millisecond of the year 1.
 const AFTER_CHRIST: i64 = -62_135_596_800_000;
 
-/// Appends the value with its length; null is a length of -1.
+/// Appends the value with its length. The length of null is -1.
 pub(super) fn write(out: &mut BytesMut, value: &Value, ty: &Type, binary: bool) -> Result<()> {
     if value.is_null() {
         out.put_i32(-1);
@@ -60,7 +60,7 @@ fn text(value: &Value, ty: &Type) -> Result<String> {
     })
 }
 
-/// Every element in quotes; only those of JSON are escaped.
+/// Writes every element in quotes. Only elements of JSON are escaped.
 fn array(items: &[Value], of: &Type) -> Result<String> {
     // CrateDB writes elements without a type as JSON.
     let escape = shape(of).oid == 114 || *of == Type::Undefined;
@@ -158,20 +158,20 @@ fn write_binary(out: &mut BytesMut, value: &Value, ty: &Type) -> Result<()> {
             out.put_f64(x);
             out.put_f64(y);
         }
-        // CrateDB's flags: a vector has no nulls, an array always says that it may.
+        // CrateDB's flags: a vector has no nulls; an array always claims that it may.
         (Value::Array(items), Type::Vector(_)) => array_binary(out, items, &Type::Real, 0)?,
         (Value::Array(_), Type::Array(of)) if **of == Type::Undefined => {
             return Err(refuse("an array of values without a type"));
         }
         (Value::Array(items), Type::Array(of)) => array_binary(out, items, of, 1)?,
-        // Without a type everything is text.
+        // A value without a type is text.
         (value, Type::Undefined) => out.put_slice(text(value, ty)?.as_bytes()),
         _ => return Err(refuse(format!("a value of type {} in binary form", ty.name()))),
     }
     Ok(())
 }
 
-/// One dimension, whose lower bound CrateDB gives as its length.
+/// Writes one dimension, whose lower bound CrateDB gives as its length.
 fn array_binary(out: &mut BytesMut, items: &[Value], of: &Type, flags: i32) -> Result<()> {
     let length = i32::try_from(items.len()).map_err(|_| refuse("an array this long"))?;
     out.put_i32(1);
@@ -217,7 +217,7 @@ fn numeric(out: &mut BytesMut, number: Decimal) -> Result<()> {
     let mut weight = groups.len() as i16 - 1;
     let mut left = scale;
     while left > 0 && fraction > 0 {
-        // The next four digits behind the point.
+        // The next four digits after the point.
         let group =
             if left >= 4 { fraction / 10u128.pow(left as u32 - 4) } else { fraction * 10u128.pow(4 - left as u32) };
         fraction = if left >= 4 { fraction % 10u128.pow(left as u32 - 4) } else { 0 };

@@ -1,4 +1,4 @@
-//! One connection after its start-up: messages in, messages out, in the order and with the states that CrateDB gives them.
+//! One connection after its start-up: messages in and out, in CrateDB's order and with its states.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -19,44 +19,44 @@ use crate::engine::{Connection, Ignored, Outcome, Prepared, Type, Value, refuse}
 
 type Result<T> = std::result::Result<T, Failure>;
 
-/// Whether the connection goes on.
+/// True if the connection goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
     Message,
     End,
 }
 
-/// What a client has open.
+/// An open portal of a client.
 #[derive(Debug)]
-pub(super) struct Session {
+pub(super) struct Conversation {
     engine: Connection,
-    statements: HashMap<String, Arc<Statement>>,
+    statements: HashMap<String, Arc<PreparedStatement>>,
     portals: HashMap<String, Portal>,
     /// Writes that wait for the end of the batch.
     deferred: Vec<Deferred>,
-    /// After a mistake nothing is done before the client synchronises.
+    /// After an error nothing is done before the client synchronises.
     ignoring: bool,
     in_transaction: bool,
 }
 
 #[derive(Debug)]
-struct Statement {
+struct PreparedStatement {
     text: String,
     prepared: Prepared,
 }
 
 #[derive(Clone, Debug)]
 struct Portal {
-    statement: Arc<Statement>,
+    statement: Arc<PreparedStatement>,
     values: Vec<Value>,
     formats: Vec<i16>,
-    state: Progress,
+    state: PortalState,
 }
 
 #[derive(Clone, Debug)]
-enum Progress {
+enum PortalState {
     Fresh,
-    /// Rows that were not asked for yet.
+    /// Rows that were not fetched yet.
     Suspended(VecDeque<Vec<Value>>),
     Done,
 }
@@ -66,13 +66,13 @@ struct Deferred {
     name: String,
     portal: Portal,
     limit: usize,
-    /// What is to be said after its own answer.
+    /// Messages to send after its own answer.
     behind: Vec<Answer>,
 }
 
-impl Session {
-    pub(super) fn new(engine: Connection) -> Session {
-        Session {
+impl Conversation {
+    pub(super) fn new(engine: Connection) -> Conversation {
+        Conversation {
             engine,
             statements: HashMap::new(),
             portals: HashMap::new(),
@@ -114,7 +114,7 @@ impl Session {
             self.ignoring = true;
             said.push(Answer::ErrorResponse(failure.response()));
         }
-        // Behind a write that waits, everything waits: answers come in the order of what they answer.
+        // After a write that waits, everything waits: answers come in the order of their requests.
         match self.deferred.last_mut() {
             Some(last) => last.behind.extend(said),
             None => out.extend(said),
@@ -125,7 +125,7 @@ impl Session {
     fn parse(&mut self, parse: Parse, out: &mut Vec<Answer>) -> Result<()> {
         let hints = parse.type_oids.iter().map(|oid| hint(*oid)).collect::<Result<Vec<_>>>()?;
         let prepared = self.engine.prepare(&parse.query, &hints)?;
-        self.statements.insert(name(parse.name), Arc::new(Statement { text: parse.query, prepared }));
+        self.statements.insert(name(parse.name), Arc::new(PreparedStatement { text: parse.query, prepared }));
         out.push(Answer::ParseComplete(ParseComplete::new()));
         Ok(())
     }
@@ -140,7 +140,7 @@ impl Session {
         if formats.len() > 1 && formats.len() < columns || formats.iter().any(|format| !(0..=1).contains(format)) {
             return Err(refuse("these result formats").into());
         }
-        let portal = Portal { statement, values, formats, state: Progress::Fresh };
+        let portal = Portal { statement, values, formats, state: PortalState::Fresh };
         self.portals.insert(name(bind.portal_name), portal);
         out.push(Answer::BindComplete(BindComplete::new()));
         Ok(())
@@ -198,7 +198,7 @@ impl Session {
         Ok(())
     }
 
-    /// Runs what a portal stands for, or goes on with its rows. A failure does not stop what follows, as in CrateDB.
+    /// Executes a portal, or goes on with its rows. As in CrateDB, a failure does not stop what follows.
     fn run(&mut self, named: &str, mut portal: Portal, limit: usize, out: &mut Vec<Answer>) {
         match self.rows_of(&mut portal, limit, out) {
             Ok(()) => {
@@ -212,10 +212,10 @@ impl Session {
 
     fn rows_of(&mut self, portal: &mut Portal, limit: usize, out: &mut Vec<Answer>) -> Result<()> {
         let statement = portal.statement.clone();
-        let mut rows = match std::mem::replace(&mut portal.state, Progress::Done) {
-            Progress::Suspended(rows) => rows,
-            Progress::Done => return Err(refuse("executing a portal again").into()),
-            Progress::Fresh => match self.engine.execute(&statement.prepared, &portal.values)? {
+        let mut rows = match std::mem::replace(&mut portal.state, PortalState::Done) {
+            PortalState::Suspended(rows) => rows,
+            PortalState::Done => return Err(refuse("executing a portal again").into()),
+            PortalState::Fresh => match self.engine.execute(&statement.prepared, &portal.values)? {
                 Outcome::Rows { rows, .. } => rows.into(),
                 Outcome::Count(count) => {
                     out.push(complete(&statement.text, counted(count)));
@@ -225,12 +225,12 @@ impl Session {
         };
         let columns = statement.prepared.columns.as_deref().unwrap_or(&[]);
         let batch = if limit == 0 { rows.len() } else { limit.min(rows.len()) };
-        // Written before they are sent: a row that can't be written leaves no half of an answer.
+        // Encoded before they are sent, so that a row that can't be encoded leaves no partial answer.
         let written = rows.drain(..batch).map(|row| data_row(&row, columns, &portal.formats));
         let written = written.collect::<Result<Vec<_>>>()?;
         out.extend(written.into_iter().map(Answer::DataRow));
         if !rows.is_empty() {
-            portal.state = Progress::Suspended(rows);
+            portal.state = PortalState::Suspended(rows);
             out.push(Answer::PortalSuspended(PortalSuspended::new()));
         } else {
             out.push(complete(&statement.text, batch as i64));
@@ -251,7 +251,8 @@ impl Session {
         ready(status, out);
     }
 
-    /// Runs the writes of a batch. Those of one statement are one request: a row that fails has a count for it, not an error.
+    /// Runs the writes of a batch. The writes of one statement are one request: a row that fails gives a count, not an
+    /// error.
     fn run_deferred(&mut self, out: &mut Vec<Answer>) {
         let mut waiting = std::mem::take(&mut self.deferred);
         let behind: Vec<Vec<Answer>> = waiting.iter_mut().map(|one| std::mem::take(&mut one.behind)).collect();
@@ -281,7 +282,7 @@ impl Session {
         }
     }
 
-    /// One answer for each of the writes, which are of one statement.
+    /// Answers each of the writes, which are of one statement.
     fn run_rows(&mut self, group: &[&Deferred]) -> Vec<Answer> {
         let statement = &group[0].portal.statement;
         let rows: Vec<Vec<Value>> = group.iter().map(|one| one.portal.values.clone()).collect();
@@ -291,7 +292,7 @@ impl Session {
         };
         for one in group {
             if let Some(kept) = self.portals.get_mut(&one.name) {
-                kept.state = Progress::Done;
+                kept.state = PortalState::Done;
             }
         }
         match done {
@@ -299,7 +300,7 @@ impl Session {
                 let count = |item: &std::result::Result<i64, _>| item.as_ref().map_or(counted(-2), |count| *count);
                 items.iter().map(|item| complete(&statement.text, count(item))).collect()
             }
-            // Everyone of them hears of it.
+            // Each of them gets the error.
             Err(failure) => group.iter().map(|_| Answer::ErrorResponse(failure.response())).collect(),
         }
     }
@@ -336,12 +337,12 @@ impl Session {
         Ok(())
     }
 
-    /// A query without parameters: any number of statements, all of which are read before the first runs.
+    /// Runs a query without parameters: any number of statements, which are all parsed before the first runs.
     fn simple(&mut self, text: &str, out: &mut Vec<Answer>) {
         if let Err(failure) = self.simple_statements(text, out) {
             out.push(Answer::ErrorResponse(failure.response()));
         }
-        // Not even BEGIN makes it say anything else.
+        // Not even BEGIN changes the state.
         ready(TransactionStatus::Idle, out);
     }
 
@@ -356,9 +357,9 @@ impl Session {
                 return Err(refuse("a parameter in a simple query").into());
             }
             let columns = prepared.columns.clone();
-            let statement = Arc::new(Statement { text: text.to_owned(), prepared });
+            let statement = Arc::new(PreparedStatement { text: text.to_owned(), prepared });
             self.statements.insert(String::new(), statement.clone());
-            let mut portal = Portal { statement, values: vec![], formats: vec![], state: Progress::Fresh };
+            let mut portal = Portal { statement, values: vec![], formats: vec![], state: PortalState::Fresh };
             if let Some(ignored) = portal.statement.prepared.ignored() {
                 self.obey(ignored);
                 out.push(complete(text, 0));
@@ -419,7 +420,7 @@ fn is_binary(formats: &[i16], column: usize) -> bool {
     format == Some(&1)
 }
 
-/// Objects of tables have no ids here: both are 0, as for a column that is no table's.
+/// Tables and columns have no ids here: both are 0, as for a column that belongs to no table.
 fn row_description(columns: &[(String, Type)], formats: &[i16]) -> RowDescription {
     let field = |(i, (name, ty)): (usize, &(String, Type))| {
         let shape = types::shape(ty);
@@ -438,12 +439,12 @@ fn data_row(row: &[Value], columns: &[(String, Type)], formats: &[i16]) -> Resul
     Ok(DataRow::new(data, count))
 }
 
-/// CrateDB counts unknown as -1 and failed as -2; clients of this protocol get one less.
+/// Returns the count for a client: CrateDB counts unknown as -1 and failed as -2, and this protocol gets one less.
 fn counted(count: i64) -> i64 {
     if count < 0 { count - 1 } else { count }
 }
 
-/// The tag is the query's first word, whatever it is.
+/// Returns the tag, which is the first word of the query.
 fn complete(query: &str, count: i64) -> Answer {
     let trimmed = query.trim_matches(|c: char| c <= ' ');
     let word = trimmed.split(' ').next().unwrap_or_default().to_uppercase();

@@ -1,17 +1,18 @@
-//! CrateDB's types as PostgreSQL's: object ids, sizes, and which type a client means by an id.
+//! CrateDB's types as PostgreSQL's: object ids, sizes, and the type for an id that a client names.
 
 use crate::engine::Type;
 
-/// What a row description says of a column's type.
+/// The type of a column in a row description.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Shape {
     pub(super) oid: u32,
-    /// Bytes of a value; negative where that varies.
+    /// Bytes of a value; negative if that varies.
     pub(super) size: i16,
     pub(super) modifier: i32,
 }
 
-/// Types as object id, size, object id of an array of it. JSON stands for objects; its arrays are JSON's.
+/// Types as object id, size, and object id of an array of it. Objects are JSON, and arrays of objects are arrays of
+/// JSON.
 const JSON: (u32, i16, u32) = (114, -1, 199);
 const UNKNOWN: u32 = 705;
 
@@ -42,7 +43,7 @@ fn scalar(ty: &Type) -> Option<(u32, i16, u32)> {
     })
 }
 
-/// How a type is described.
+/// Returns the description of a type.
 pub(super) fn shape(ty: &Type) -> Shape {
     let plain = |oid, size| Shape { oid, size, modifier: -1 };
     match ty {
@@ -58,12 +59,12 @@ pub(super) fn shape(ty: &Type) -> Shape {
     }
 }
 
-/// Whether a value of this type is written as JSON.
+/// Returns whether a value of this type is written as JSON.
 pub(super) fn is_json(ty: &Type) -> bool {
     shape(ty).oid == JSON.0
 }
 
-/// The type a client means. `Err` for ids that CrateDB doesn't know.
+/// Returns the type for an object id. `Err` for ids that CrateDB doesn't know.
 pub(super) fn of_oid(oid: u32) -> Result<Type, UnknownOid> {
     const SCALARS: [Type; 16] = [
         Type::Byte,
@@ -109,10 +110,10 @@ pub(super) fn of_oid(oid: u32) -> Result<Type, UnknownOid> {
     }
 }
 
-/// Why an object id stands for no type.
+/// The reason why an object id gives no type.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum UnknownOid {
-    /// CrateDB knows it.
+    /// CrateDB knows it, the engine doesn't.
     Elsewhere,
     Nowhere,
 }

@@ -1,13 +1,13 @@
-//! Who may ask: API keys, login sessions, and when a session's cookie changes.
+//! Access: API keys, login sessions, and changes of a session's cookie.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::account::USER_ID;
 use super::checks::Problems;
-use super::{Answer, Micros, State, stamp};
+use super::{ApiAnswer, Micros, State, stamp};
 
-/// What a request brings along.
+/// The credentials of a request.
 #[derive(Clone, Debug)]
 pub(crate) enum Credentials {
     None,
@@ -19,18 +19,18 @@ pub(crate) enum Credentials {
     Session(String),
 }
 
-/// Whether a request may go on.
+/// The decision about a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Pass {
     Granted,
-    /// Granted, and the client shall use this token from now on.
+    /// Granted. The client has to use this token from now on.
     Renewed(String),
     Refused,
-    /// A session that is over: the service sends to the login.
+    /// The session is over. The service redirects to the login.
     Stale,
 }
 
-/// The key and secret that the command line asks for; any if there are none.
+/// The key and secret that the options require; any if there are none.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Configured {
     pub(crate) key: Option<String>,
@@ -50,18 +50,18 @@ struct ApiKey {
     key: String,
     secret: String,
     active: bool,
-    /// A key that is gone is not one of the any that are accepted.
+    /// A deleted key is refused even if any other key is accepted.
     deleted: bool,
     last_used: Option<Micros>,
     created: Micros,
     modified: Micros,
 }
 
-/// A login.
+/// A login session.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Session {
+struct LoginSession {
     token: String,
-    /// The token before; good until the new one is used for the first time.
+    /// The previous token, which is valid until the new one is used for the first time.
     previous: Option<String>,
     uses: u32,
 }
@@ -70,8 +70,8 @@ struct Session {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Access {
     keys: Vec<ApiKey>,
-    sessions: Vec<Session>,
-    /// After so many requests a session gets a new token.
+    sessions: Vec<LoginSession>,
+    /// The number of requests after which a session gets a new token.
     rotate_every: Option<u32>,
 }
 
@@ -98,7 +98,7 @@ impl State {
     }
 
     fn admit_session(&mut self, token: &str) -> Pass {
-        let known = |one: &&mut Session| one.token == token || one.previous.as_deref() == Some(token);
+        let known = |one: &&mut LoginSession| one.token == token || one.previous.as_deref() == Some(token);
         let every = self.access.rotate_every;
         let fresh = format!("{}{}", self.new_id(), self.new_id()).replace('-', "");
         let Some(session) = self.access.sessions.iter_mut().find(known) else { return Pass::Stale };
@@ -115,10 +115,10 @@ impl State {
         Pass::Renewed(session.token.clone())
     }
 
-    /// A new session of the user, and its token.
+    /// Makes a session of the user and returns its token.
     pub(crate) fn log_in(&mut self) -> String {
         let token = format!("{}{}", self.new_id(), self.new_id()).replace('-', "");
-        self.access.sessions.push(Session { token: token.clone(), previous: None, uses: 0 });
+        self.access.sessions.push(LoginSession { token: token.clone(), previous: None, uses: 0 });
         token
     }
 
@@ -126,17 +126,17 @@ impl State {
         self.access.sessions.retain(|one| one.token != token && one.previous.as_deref() != Some(token));
     }
 
-    /// Every session there is becomes stale.
+    /// Makes every session stale.
     pub(crate) fn expire_sessions(&mut self) {
         self.access.sessions.clear();
     }
 
-    /// Gives sessions a new token after every so many requests, or never.
+    /// Gives sessions a new token after each `every` requests, or never.
     pub(crate) fn rotate_sessions(&mut self, every: Option<u32>) {
         self.access.rotate_every = every;
     }
 
-    /// Everything that must not be shown.
+    /// Returns everything that must not be shown.
     pub(crate) fn secrets(&self) -> Vec<String> {
         let keys = self.access.keys.iter().map(|one| one.secret.clone());
         let sessions = self.access.sessions.iter().map(|one| one.token.clone());
@@ -145,17 +145,18 @@ impl State {
         keys.chain(sessions).chain(passwords).chain(signatures).collect()
     }
 
-    pub(super) fn api_keys(&self) -> Answer {
-        Answer::ok(self.access.keys.iter().filter(|one| !one.deleted).map(ApiKey::show).collect())
+    pub(super) fn api_keys(&self) -> ApiAnswer {
+        ApiAnswer::ok(self.access.keys.iter().filter(|one| !one.deleted).map(ApiKey::show).collect())
     }
 
-    pub(super) fn api_key(&self, key: &str) -> Answer {
+    pub(super) fn api_key(&self, key: &str) -> ApiAnswer {
         let found = self.access.keys.iter().find(|one| one.key == key && !one.deleted);
-        found.map_or_else(Answer::not_found, |one| Answer::ok(one.show()))
+        found.map_or_else(ApiAnswer::not_found, |one| ApiAnswer::ok(one.show()))
     }
 
-    /// The secret is told here and never again. Flat as `croud` reads it; the vendor's document nests the key.
-    pub(super) fn create_api_key(&mut self, now: Micros) -> Answer {
+    /// Shows a new key with its secret, which is never shown again. Flat as `croud` reads it; the vendor's document
+    /// nests the key.
+    pub(super) fn create_api_key(&mut self, now: Micros) -> ApiAnswer {
         let words = [self.new_id(), self.new_id(), self.new_id()].map(|id| id.replace('-', ""));
         let [key, first, second] = words;
         let made = ApiKey {
@@ -171,26 +172,26 @@ impl State {
         shown["secret"] = made.secret.clone().into();
         shown["success"] = true.into();
         self.access.keys.push(made);
-        Answer::ok(shown)
+        ApiAnswer::ok(shown)
     }
 
-    pub(super) fn edit_api_key(&mut self, now: Micros, key: &str, body: &Value) -> Answer {
+    pub(super) fn edit_api_key(&mut self, now: Micros, key: &str, body: &Value) -> ApiAnswer {
         let known = |one: &&mut ApiKey| one.key == key && !one.deleted;
-        let Some(found) = self.access.keys.iter_mut().find(known) else { return Answer::not_found() };
+        let Some(found) = self.access.keys.iter_mut().find(known) else { return ApiAnswer::not_found() };
         let mut problems = Problems::of(body, &["active"]);
         let wanted = problems.boolean(body, "active");
         let Some(active) = wanted.filter(|_| !problems.any()) else { return problems.refuse() };
         found.active = active;
         found.modified = now;
-        Answer::ok(found.show())
+        ApiAnswer::ok(found.show())
     }
 
-    pub(super) fn delete_api_key(&mut self, key: &str) -> Answer {
+    pub(super) fn delete_api_key(&mut self, key: &str) -> ApiAnswer {
         match self.access.keys.iter_mut().find(|one| one.key == key && !one.deleted) {
-            None => Answer::not_found(),
+            None => ApiAnswer::not_found(),
             Some(found) => {
                 found.deleted = true;
-                Answer::no_content()
+                ApiAnswer::no_content()
             }
         }
     }

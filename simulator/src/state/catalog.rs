@@ -1,4 +1,4 @@
-//! What the service offers: products, regions and versions.
+//! The catalogue of the service: products, regions and versions.
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -10,9 +10,9 @@ use super::{Micros, stamp};
 pub(crate) const FREE: &str = "crfree";
 /// The subscription that goes with [`FREE`]; a literal, not the id of a subscription.
 pub(crate) const FREE_SUBSCRIPTION: &str = "free_tier";
-/// Where projects are if nothing else is said.
+/// Default region of projects.
 pub(crate) const REGION: &str = "eks1.eu-west-1.aws";
-/// The newest stable version; what clusters of the command line have if nothing else is said.
+/// The newest stable version, which is the default for clusters of the command line.
 pub(crate) const STABLE: &str = "6.4.3";
 const TESTING: &str = "6.5.0";
 const NIGHTLY: (&str, &str) = ("6.5.0", "2026-08-21-00-02");
@@ -55,7 +55,7 @@ const PRODUCTS: [Product; 9] = [
     product("cr4", 16, 55, (32, 8192), 9),
 ];
 
-/// By name: the rest is here.
+/// A product, by its name.
 impl Serialize for Product {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(self.name)
@@ -84,7 +84,7 @@ impl Product {
         PRODUCTS.iter().map(|product| product.name).collect()
     }
 
-    /// The vendor's document says so of `cr1` to `cr4` only.
+    /// The vendor's document says this of `cr1` to `cr4` only.
     pub(crate) fn can_be_suspended(&self) -> bool {
         self.name.starts_with("cr") && self.name != FREE
     }
@@ -102,7 +102,7 @@ impl Product {
         (self.storage_gib.0 * GIB, self.storage_gib.1 * GIB)
     }
 
-    /// What its clusters can be changed to: sizes of the same line, but for the free one.
+    /// Returns the products that its clusters can be changed to: sizes of the same line, except the free one.
     pub(crate) fn alternatives(&self) -> Vec<Self> {
         let line = |product: &Self| product.name.trim_end_matches(|c: char| c.is_ascii_digit());
         let fits = |other: &Self| !self.is_free() && line(other) == line(self) && other.name != self.name;
@@ -150,7 +150,7 @@ impl Product {
     }
 }
 
-/// Every product in every region.
+/// Lists every product in every region.
 pub(crate) fn products() -> Vec<Value> {
     REGIONS.iter().flat_map(|(region, _)| PRODUCTS.iter().map(|product| product.show(region))).collect()
 }
@@ -198,7 +198,7 @@ pub(crate) fn versions() -> Value {
     json!({ "crate_versions": { "stable": split(STABLE), "testing": split(TESTING), "nightly": newest } })
 }
 
-/// What a cluster can be upgraded to: the newest of its channel, if that is newer than what it has.
+/// Returns the version that a cluster can be upgraded to: the newest of its channel, if that is newer.
 pub(crate) fn upgrades(channel: &str, version: &str) -> Value {
     let all = versions();
     let newest = &all["crate_versions"][channel];
@@ -207,7 +207,7 @@ pub(crate) fn upgrades(channel: &str, version: &str) -> Value {
     json!({ "crate_versions": offered })
 }
 
-/// Whether one version comes after another. Those of a nightly channel are ordered by their text.
+/// Returns whether one version comes after another. Versions of a nightly channel are ordered by their text.
 pub(crate) fn is_newer(version: &str, than: &str) -> bool {
     let numbers = |text: &str| text.split('.').map_while(|part| part.parse::<u32>().ok()).collect::<Vec<_>>();
     match (numbers(version), numbers(than)) {
@@ -220,7 +220,7 @@ fn nightly() -> String {
     format!("nightly-{}-{}", NIGHTLY.0, NIGHTLY.1)
 }
 
-/// Whether the channel has this version.
+/// Returns whether the channel has this version.
 pub(crate) fn has_version(channel: &str, version: &str) -> bool {
     if channel == "nightly" {
         return version.starts_with("nightly-");

@@ -6,58 +6,58 @@ use serde_json::{Value, json};
 use super::checks::{Problems, check_password};
 use super::cluster::Cluster;
 use super::operation::Effect;
-use super::{Answer, CONFLICT, Call, Micros, State, catalog, restrictions};
+use super::{ApiAnswer, ApiCall, CONFLICT, Micros, State, catalog, restrictions};
 
-/// What a request asks for, and what the list of operations will tell of it.
+/// The requested change, and the details that the list of operations shows.
 type Asked = (Effect, Value);
 /// Reads one kind of request for a cluster as it is.
-type Read = fn(&Cluster, &Value) -> Result<Asked, Answer>;
+type Read = fn(&Cluster, &Value) -> Result<Asked, ApiAnswer>;
 
 impl State {
-    /// The answer to a request for a change that becomes an operation; none for other calls.
-    pub(super) fn change(&mut self, now: Micros, call: &Call) -> Option<Answer> {
+    /// Answers a request for a change that becomes an operation; none for other calls.
+    pub(super) fn change(&mut self, now: Micros, call: &ApiCall) -> Option<ApiAnswer> {
         let (id, read, body): (_, Read, _) = match call {
-            Call::Scale(id, body) => (id, scale, body),
-            Call::Upgrade(id, body) => (id, upgrade, body),
-            Call::ExpandStorage(id, body) => (id, storage, body),
-            Call::ChangeProduct(id, body) => (id, product, body),
-            Call::ChangeBackups(id, body) => (id, backups, body),
-            Call::Restrict(id, body) => (id, networks, body),
-            Call::ChangePassword(id, body) => (id, password, body),
+            ApiCall::Scale(id, body) => (id, scale, body),
+            ApiCall::Upgrade(id, body) => (id, upgrade, body),
+            ApiCall::ExpandStorage(id, body) => (id, storage, body),
+            ApiCall::ChangeProduct(id, body) => (id, product, body),
+            ApiCall::ChangeBackups(id, body) => (id, backups, body),
+            ApiCall::Restrict(id, body) => (id, networks, body),
+            ApiCall::ChangePassword(id, body) => (id, password, body),
             _ => return None,
         };
-        let Some(cluster) = self.by_id(id) else { return Some(Answer::not_found()) };
+        let Some(cluster) = self.by_id(id) else { return Some(ApiAnswer::not_found()) };
         let (effect, details) = match read(cluster, body) {
             Ok(asked) => asked,
             Err(refusal) => return Some(refusal),
         };
         if cluster.pending().is_some() {
-            return Some(Answer::refused(400, CONFLICT));
+            return Some(ApiAnswer::refused(400, CONFLICT));
         }
         self.begin_with(now, id, effect, details);
-        Some(self.by_id(id).map_or_else(Answer::not_found, |cluster| Answer::ok(cluster.show(now))))
+        Some(self.by_id(id).map_or_else(ApiAnswer::not_found, |cluster| ApiAnswer::ok(cluster.show(now))))
     }
 
-    /// The connections of the node end. Asynchronous at the service, and listed nowhere.
-    pub(super) fn restart_node(&mut self, now: Micros, id: &str, ordinal: &str) -> Answer {
+    /// Restarts a node: its connections end. Asynchronous at the service, and listed nowhere.
+    pub(super) fn restart_node(&mut self, now: Micros, id: &str, ordinal: &str) -> ApiAnswer {
         let node = ordinal.parse::<i64>().ok();
         let fits =
             |cluster: &&mut Cluster| cluster.is_running() && node.is_some_and(|n| (0..=cluster.unit).contains(&n));
         match self.by_id_mut(id).filter(fits) {
-            None => Answer::not_found(),
+            None => ApiAnswer::not_found(),
             Some(cluster) => {
                 cluster.restart(now);
                 let done = json!({ "apiVersion": "v1", "kind": "Pod", "status": "Success", "code": 200 });
-                Answer { status: 202, body: Some(done) }
+                ApiAnswer { status: 202, body: Some(done) }
             }
         }
     }
 
-    /// Only superusers may: those who ask with `X-Auth-Sudo`.
-    pub(super) fn transfer(&mut self, now: Micros, id: &str, body: &Value, sudo: bool) -> Answer {
-        let Some(cluster) = self.by_id(id) else { return Answer::not_found() };
+    /// Moves a cluster to another subscription. Only superusers may, with the header `X-Auth-Sudo`.
+    pub(super) fn transfer(&mut self, now: Micros, id: &str, body: &Value, sudo: bool) -> ApiAnswer {
+        let Some(cluster) = self.by_id(id) else { return ApiAnswer::not_found() };
         if !sudo {
-            return Answer::forbidden();
+            return ApiAnswer::forbidden();
         }
         let mut problems = Problems::of(body, &["subscription_id"]);
         let wanted = problems.text(body, "subscription_id");
@@ -67,23 +67,23 @@ impl State {
             self.check_subscription(&organization, wanted, product, &mut problems);
         }
         let (Some(wanted), false) = (wanted, problems.any()) else { return problems.refuse() };
-        let Some(cluster) = self.by_id_mut(id) else { return Answer::not_found() };
+        let Some(cluster) = self.by_id_mut(id) else { return ApiAnswer::not_found() };
         cluster.subscription_id = wanted;
         cluster.modified = now;
-        Answer::ok(cluster.show(now))
+        ApiAnswer::ok(cluster.show(now))
     }
 }
 
-fn refuse<T>(message: impl AsRef<str>) -> Result<T, Answer> {
-    Err(Answer::refused(400, message.as_ref()))
+fn refuse<T>(message: impl AsRef<str>) -> Result<T, ApiAnswer> {
+    Err(ApiAnswer::refused(400, message.as_ref()))
 }
 
-/// Suspended clusters have no nodes to change.
-fn running(cluster: &Cluster) -> Result<(), Answer> {
+/// A suspended cluster has no nodes to change.
+fn running(cluster: &Cluster) -> Result<(), ApiAnswer> {
     if cluster.is_running() { Ok(()) } else { refuse("The cluster is not running.") }
 }
 
-fn scale(cluster: &Cluster, body: &Value) -> Result<Asked, Answer> {
+fn scale(cluster: &Cluster, body: &Value) -> Result<Asked, ApiAnswer> {
     let mut problems = Problems::of(body, &["product_unit"]);
     let unit = problems.integer(body, "product_unit");
     let most = cluster.product.max_unit();
@@ -107,7 +107,7 @@ fn scale(cluster: &Cluster, body: &Value) -> Result<Asked, Answer> {
     Ok((Effect::Scale(unit), details))
 }
 
-fn upgrade(cluster: &Cluster, body: &Value) -> Result<Asked, Answer> {
+fn upgrade(cluster: &Cluster, body: &Value) -> Result<Asked, ApiAnswer> {
     let mut problems = Problems::of(body, &["crate_version"]);
     let version = problems.text(body, "crate_version");
     if let Some(version) = &version {
@@ -123,7 +123,7 @@ fn upgrade(cluster: &Cluster, body: &Value) -> Result<Asked, Answer> {
     Ok((Effect::Upgrade(version), details))
 }
 
-fn storage(cluster: &Cluster, body: &Value) -> Result<Asked, Answer> {
+fn storage(cluster: &Cluster, body: &Value) -> Result<Asked, ApiAnswer> {
     let mut problems = Problems::of(body, &["disk_size_per_node_bytes"]);
     let bytes = problems.integer(body, "disk_size_per_node_bytes");
     let most = cluster.product.disk_bytes().1;
@@ -141,7 +141,7 @@ fn storage(cluster: &Cluster, body: &Value) -> Result<Asked, Answer> {
     Ok((Effect::ExpandStorage(bytes), json!({})))
 }
 
-fn product(cluster: &Cluster, body: &Value) -> Result<Asked, Answer> {
+fn product(cluster: &Cluster, body: &Value) -> Result<Asked, ApiAnswer> {
     let mut problems = Problems::of(body, &["product_name"]);
     let name = problems.text(body, "product_name");
     if cluster.product.is_free() {
@@ -159,7 +159,7 @@ fn product(cluster: &Cluster, body: &Value) -> Result<Asked, Answer> {
 }
 
 /// Hours of the day, such as `2,4,6`; the minute stays.
-fn backups(cluster: &Cluster, body: &Value) -> Result<Asked, Answer> {
+fn backups(cluster: &Cluster, body: &Value) -> Result<Asked, ApiAnswer> {
     let mut problems = Problems::of(body, &["backup_hours"]);
     let hours = problems.name(body, "backup_hours");
     let fits = |hours: &str| hours == "*" || hours.split(',').all(|hour| is_hour(hour.trim()));
@@ -178,7 +178,7 @@ fn is_hour(text: &str) -> bool {
     text.len() <= 2 && text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u8>().is_ok_and(|hour| hour < 24)
 }
 
-fn networks(cluster: &Cluster, body: &Value) -> Result<Asked, Answer> {
+fn networks(cluster: &Cluster, body: &Value) -> Result<Asked, ApiAnswer> {
     let mut problems = Problems::of(body, &["ip_whitelist"]);
     let networks = restrictions::read(body, &mut problems);
     let (Some(networks), false) = (networks, problems.any()) else { return Err(problems.refuse()) };
@@ -189,7 +189,7 @@ fn networks(cluster: &Cluster, body: &Value) -> Result<Asked, Answer> {
     Ok((Effect::Restrict(networks), details))
 }
 
-fn password(_: &Cluster, body: &Value) -> Result<Asked, Answer> {
+fn password(_: &Cluster, body: &Value) -> Result<Asked, ApiAnswer> {
     let mut problems = Problems::of(body, &["password"]);
     let password = problems.text(body, "password");
     check_password(password.as_deref(), &mut problems);

@@ -1,8 +1,8 @@
-//! Collects what is wrong with a request's body, field by field.
+//! Collects the problems of a request's body, field by field.
 
 use serde_json::{Map, Value, json};
 
-use super::{Answer, catalog};
+use super::{ApiAnswer, catalog};
 
 const LONGEST_TEXT: usize = 512;
 
@@ -45,8 +45,8 @@ impl Problems {
         !self.fields.is_empty()
     }
 
-    pub(super) fn refuse(self) -> Answer {
-        Answer::invalid(Value::Object(self.fields))
+    pub(super) fn refuse(self) -> ApiAnswer {
+        ApiAnswer::invalid(Value::Object(self.fields))
     }
 
     /// A required, non-empty string.
@@ -78,7 +78,7 @@ impl Problems {
         }
     }
 
-    /// A string or nothing.
+    /// An optional string.
     pub(super) fn optional_text(&mut self, body: &Value, field: &str) -> Option<String> {
         match body.get(field)? {
             Value::String(text) => Some(text.clone()),
@@ -93,7 +93,7 @@ impl Problems {
         }
     }
 
-    /// A required boolean; `"true"` and `1` are none.
+    /// A required boolean; `"true"` and `1` are not accepted.
     pub(super) fn boolean(&mut self, body: &Value, field: &str) -> Option<bool> {
         match body.get(field) {
             Some(Value::Bool(value)) => Some(*value),
@@ -108,7 +108,7 @@ impl Problems {
         }
     }
 
-    /// An integer or nothing.
+    /// An optional integer.
     pub(super) fn optional_integer(&mut self, body: &Value, field: &str) -> Option<i64> {
         let value = body.get(field)?;
         if value.as_i64().is_none() {
@@ -125,7 +125,7 @@ impl Problems {
         self.optional_integer(body, field)
     }
 
-    /// A region's name, or none at all: the service then chooses.
+    /// An optional region. Without one the service chooses.
     pub(super) fn check_region(&mut self, region: &str) {
         if !region.is_empty() && !catalog::region_names().contains(&region) {
             let known = catalog::region_names().join(", ");

@@ -1,4 +1,4 @@
-//! One cluster: its fields, its operations and what an operation's end does to it.
+//! One cluster: its fields, its operations, and the effects of operations.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -8,13 +8,13 @@ use super::operation::{Effect, Moved, Operation, Pace, Status};
 use super::restrictions::Network;
 use super::{Event, Happening, Micros, Outbox, Work, stamp};
 
-/// Health while nothing is wrong is read this long before it is shown: the service probes about once a minute.
+/// The age of the health that is shown: the service probes about once a minute.
 const LAST_SEEN_AGE: Micros = 4_000_000;
 
-/// Backups are taken once a day unless something else was asked for.
+/// The default schedule of backups: once a day.
 pub(crate) const BACKUP_SCHEDULE: &str = "55 6 * * *";
 
-/// What is there of a cluster, apart from operations in flight.
+/// The presence of a cluster, apart from operations in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Presence {
     /// Deployed, and the first operation has not succeeded (yet).
@@ -35,23 +35,23 @@ pub(crate) struct Cluster {
     pub(crate) channel: String,
     pub(crate) product: Product,
     pub(crate) unit: i64,
-    /// Of each node.
+    /// Size of the disk of each node.
     pub(crate) disk_bytes: i64,
     pub(crate) username: String,
     pub(crate) password: String,
     pub(crate) url: String,
-    /// Whether SQL needs credentials.
+    /// True if SQL needs credentials.
     pub(crate) auth: bool,
     pub(crate) allow_suspend: bool,
     pub(crate) protected: bool,
     pub(crate) backup_schedule: String,
     pub(crate) ip_whitelist: Vec<Network>,
     pub(crate) presence: Presence,
-    /// Since when it has been running; readiness of SQL counts from here.
+    /// The start of its running time; readiness of SQL counts from here.
     pub(crate) running_since: Option<Micros>,
-    /// When its database was used last; what makes a free cluster idle.
+    /// The last use of its database, which decides whether a free cluster is idle.
     pub(crate) used: Micros,
-    /// Up to when the schedule of its backups was followed.
+    /// The time up to which the schedule of its backups was followed.
     pub(crate) backed_up: Micros,
     /// Oldest first.
     pub(crate) operations: Vec<Operation>,
@@ -66,7 +66,7 @@ impl Cluster {
         self.presence == Presence::Running
     }
 
-    /// The operation in flight, if there is one.
+    /// Returns the operation in flight, if there is one.
     pub(crate) fn pending(&self) -> Option<&Operation> {
         self.operations.last().filter(|operation| !operation.status.is_final())
     }
@@ -81,7 +81,7 @@ impl Cluster {
         }
     }
 
-    /// Whether an operation moved; one that waits for work outside doesn't.
+    /// Returns whether an operation moved. One that waits for work outside doesn't.
     pub(super) fn step(&mut self, now: Micros, outbox: &mut Outbox) -> Option<()> {
         self.pending()?;
         self.move_on(now, outbox)
@@ -147,7 +147,7 @@ impl Cluster {
         self.running_since = Some(at);
     }
 
-    /// Its nodes begin anew: connections that were open end.
+    /// Restarts its nodes: open connections end.
     pub(super) fn restart(&mut self, at: Micros) {
         if self.is_running() {
             self.running_since = Some(at.max(self.running_since.map_or(at, |since| since + 1)));
@@ -161,7 +161,7 @@ impl Cluster {
         self.operations.push(operation);
     }
 
-    /// Ends what was held by giving it a pace.
+    /// Gives a held operation a pace.
     pub(crate) fn set_pace(&mut self, pace: Pace) {
         if let Some(operation) = self.operations.last_mut().filter(|operation| !operation.status.is_final()) {
             operation.pace = pace;

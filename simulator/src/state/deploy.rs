@@ -1,17 +1,17 @@
-//! Deploys: what a request must say, and the cluster that comes of it. Also the clusters that are there from the beginning.
+//! Deploys: the checks of a request, and the new cluster. Also the clusters that exist from the start.
 
 use serde_json::Value;
 
+use super::account::is_project_name;
 use super::catalog::{self, Product};
 use super::checks::{Problems, check_password, is_uuid};
 use super::cluster::{BACKUP_SCHEDULE, Cluster, Presence};
 use super::operation::Effect;
-use super::projects::is_project_name;
-use super::{Answer, Event, Happening, Micros, State};
+use super::{ApiAnswer, Event, Happening, Micros, State};
 
 const NAME_LENGTH: (usize, usize) = (3, 63);
 
-/// A cluster that is there when the simulator starts.
+/// A cluster that exists when the simulator starts.
 #[derive(Clone, Debug)]
 pub(crate) struct Given {
     pub(crate) id: Option<String>,
@@ -42,7 +42,7 @@ struct Wanted {
     password: String,
 }
 
-/// Where a cluster goes.
+/// The project of a new cluster.
 enum Place {
     Existing(String),
     /// Name and region.
@@ -50,7 +50,7 @@ enum Place {
 }
 
 impl State {
-    /// Puts a cluster there whose deploy is long over.
+    /// Adds a cluster whose deploy is long over.
     pub(crate) fn give(&mut self, now: Micros, given: Given) -> String {
         let (project_id, region, organization) = self.given_place(&given).unwrap_or_default();
         let id = given.id.unwrap_or_else(|| self.new_id());
@@ -95,7 +95,7 @@ impl State {
         id
     }
 
-    /// Id and region of the project, and the organization's id.
+    /// Returns id and region of the project, and the organization's id.
     fn given_place(&self, given: &Given) -> Option<(String, String, String)> {
         let organizations = self.account.organizations.iter();
         let fits = |wanted: &Option<String>, name: &str| wanted.as_deref().is_none_or(|wanted| wanted == name);
@@ -106,14 +106,14 @@ impl State {
         places.next().map(|project| (project.id.clone(), project.region.clone(), project.organization_id.clone()))
     }
 
-    /// Whether there is the organization and the project that a given cluster names.
+    /// Returns whether the organization and the project exist that a given cluster names.
     pub(crate) fn has_place(&self, given: &Given) -> bool {
         self.given_place(given).is_some()
     }
 
-    pub(super) fn deploy(&mut self, now: Micros, organization: &str, body: &Value, url: String) -> Answer {
+    pub(super) fn deploy(&mut self, now: Micros, organization: &str, body: &Value, url: String) -> ApiAnswer {
         if self.organization(organization).is_none() {
-            return Answer::not_found();
+            return ApiAnswer::not_found();
         }
         let mut problems = Problems::of(body, &["cluster", "project", "project_id", "subscription_id"]);
         let subscription = problems.text(body, "subscription_id");
@@ -133,7 +133,7 @@ impl State {
             return problems.refuse();
         };
         if wanted.product.is_free() && self.has_free_cluster(organization) {
-            return Answer::refused(400, "The organization already has a cluster of the free tier.");
+            return ApiAnswer::refused(400, "The organization already has a cluster of the free tier.");
         }
         let project = match place {
             Place::Existing(id) => id,
@@ -142,7 +142,14 @@ impl State {
         self.add_deployed(now, wanted, project, subscription, url)
     }
 
-    fn add_deployed(&mut self, now: Micros, wanted: Wanted, project: String, paid_by: String, url: String) -> Answer {
+    fn add_deployed(
+        &mut self,
+        now: Micros,
+        wanted: Wanted,
+        project: String,
+        paid_by: String,
+        url: String,
+    ) -> ApiAnswer {
         let region = self.project(&project).map(|project| project.region.clone()).unwrap_or_default();
         let id = self.new_id();
         self.clusters.push(Cluster {
@@ -175,7 +182,7 @@ impl State {
         });
         self.outbox.events.push(Event { at: now, cluster: id.clone(), what: Happening::DeployRequested });
         self.begin(now, &id, Effect::Create);
-        self.by_id(&id).map_or_else(Answer::not_found, |cluster| Answer::created(cluster.show(now)))
+        self.by_id(&id).map_or_else(ApiAnswer::not_found, |cluster| ApiAnswer::created(cluster.show(now)))
     }
 
     fn has_free_cluster(&self, organization: &str) -> bool {
@@ -186,7 +193,7 @@ impl State {
     pub(super) fn check_subscription(&self, organization: &str, id: &str, product: Product, problems: &mut Problems) {
         let known = |one: &super::account::Subscription| one.id == id && one.organization_id == organization;
         let listed = self.account.subscriptions.iter().any(known);
-        // Whether the service refuses another one for the free product is not known; `ctk` deploys with any.
+        // It is not known whether the service refuses another one for the free product. `ctk` deploys with any.
         if listed || (product.is_free() && id == catalog::FREE_SUBSCRIPTION) {
             return;
         }

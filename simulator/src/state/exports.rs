@@ -1,22 +1,22 @@
-//! Export jobs: what a request must say, and how a job is shown.
+//! Export jobs: the checks of a request, and the JSON of a job.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::checks::Problems;
-use super::imports::{Format, Table, read_compression, read_format, read_table};
-use super::jobs::{Job, Order};
-use super::{Answer, Micros, State};
+use super::imports::{Format, TableName, read_compression, read_format, read_table};
+use super::jobs::{Job, JobOrder};
+use super::{ApiAnswer, Micros, State};
 
-/// What an export job is to do.
+/// The order of an export job.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Export {
-    pub(crate) table: Table,
+    pub(crate) table: TableName,
     pub(crate) format: Format,
     pub(crate) gzip: bool,
     /// The file it wrote.
     file: Option<String>,
-    /// The request, as far as a job shows it again.
+    /// Shows the parts of the request that a job repeats.
     shown: Value,
 }
 
@@ -31,9 +31,9 @@ impl Export {
 }
 
 impl State {
-    pub(super) fn create_export_job(&mut self, now: Micros, cluster: &str, body: &Value) -> Answer {
+    pub(super) fn create_export_job(&mut self, now: Micros, cluster: &str, body: &Value) -> ApiAnswer {
         if self.by_id(cluster).is_none() {
-            return Answer::not_found();
+            return ApiAnswer::not_found();
         }
         let mut problems = Problems::of(body, &["source", "destination", "compression"]);
         let part = |problems: &mut Problems, name: &str, known: &[&str]| {
@@ -59,39 +59,40 @@ impl State {
         if let Some(compression) = body.get("compression").filter(|value| *value != "") {
             shown["compression"] = compression.clone();
         }
-        let id = self.begin_job(now, cluster, Order::Export(Export { table, format, gzip, file: None, shown }));
-        self.job(&id).map_or_else(Answer::not_found, |job| Answer::created(self.show_export(job)))
+        let id = self.begin_job(now, cluster, JobOrder::Export(Export { table, format, gzip, file: None, shown }));
+        self.job(&id).map_or_else(ApiAnswer::not_found, |job| ApiAnswer::created(self.show_export(job)))
     }
 
-    /// The file that a job is about to write; none if the job is gone.
+    /// Makes the file that a job is about to write; none if the job is gone.
     pub(crate) fn export_file(&mut self, now: Micros, job: &str, size: u64) -> Option<String> {
         let found = self.jobs.iter().find(|one| one.id == job)?;
-        let Order::Export(export) = &found.order else { return None };
+        let JobOrder::Export(export) = &found.order else { return None };
         let organization = self.by_id(&found.cluster).and_then(|one| self.organization_of(one)).cloned()?;
         let name = export.file_name();
         let id = self.add_file(now, &organization, &name).id.clone();
         self.uploaded(now, &id, size);
         let found = self.jobs.iter_mut().find(|one| one.id == job)?;
-        if let Order::Export(export) = &mut found.order {
+        if let JobOrder::Export(export) = &mut found.order {
             export.file = Some(id.clone());
         }
         Some(id)
     }
 
     /// Newest first.
-    pub(super) fn export_jobs(&self, cluster: &str) -> Answer {
+    pub(super) fn export_jobs(&self, cluster: &str) -> ApiAnswer {
         // The vendor's document has no 404 here.
-        let mine = self.jobs.iter().rev().filter(|job| job.cluster == cluster && matches!(job.order, Order::Export(_)));
-        Answer::ok(mine.map(|job| self.show_export(job)).collect())
+        let mine =
+            self.jobs.iter().rev().filter(|job| job.cluster == cluster && matches!(job.order, JobOrder::Export(_)));
+        ApiAnswer::ok(mine.map(|job| self.show_export(job)).collect())
     }
 
-    pub(super) fn export_job(&self, cluster: &str, id: &str) -> Answer {
-        let found = self.job_of(cluster, id).filter(|job| matches!(job.order, Order::Export(_)));
-        found.map_or_else(Answer::not_found, |job| Answer::ok(self.show_export(job)))
+    pub(super) fn export_job(&self, cluster: &str, id: &str) -> ApiAnswer {
+        let found = self.job_of(cluster, id).filter(|job| matches!(job.order, JobOrder::Export(_)));
+        found.map_or_else(ApiAnswer::not_found, |job| ApiAnswer::ok(self.show_export(job)))
     }
 
     fn show_export(&self, job: &Job) -> Value {
-        let Order::Export(export) = &job.order else { return Value::Null };
+        let JobOrder::Export(export) = &job.order else { return Value::Null };
         let mut shown = export.shown.clone();
         let file = export.file.as_ref().and_then(|id| self.files.iter().find(|file| file.id == *id));
         if let Some(file) = file {

@@ -1,36 +1,36 @@
-//! What tests make the control plane do: operations that fail, hang, vanish, or belong to somebody else.
+//! Faults of the control plane: operations that fail, hang or vanish, and operations of other clients.
 
 use super::cluster::Cluster;
 use super::operation::{Effect, Operation, Pace, Status};
 use super::{Micros, State};
 
-/// What happens to the next operation of a cluster.
+/// A plan for the next operation of a cluster.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Plan {
+pub(crate) struct FaultPlan {
     /// It fails with this message.
     pub(crate) failure: Option<String>,
-    /// It stays where it is until it is stepped.
+    /// It keeps its status until it is stepped.
     pub(crate) held: bool,
-    /// It is accepted and never heard of again.
+    /// It is accepted and lost.
     pub(crate) lost: bool,
-    /// It does its work, and no list names it.
+    /// It does its work, but is not listed.
     pub(crate) hidden: bool,
 }
 
 impl State {
-    /// For the next operation of the cluster with this id or name, which may be one that is not deployed yet. Plans queue.
-    pub(crate) fn plan(&mut self, id_or_name: &str, plan: Plan) {
+    /// Plans the next operation of the cluster with this id or name, which may not be deployed yet. Plans queue up.
+    pub(crate) fn plan(&mut self, id_or_name: &str, plan: FaultPlan) {
         let name = self.find(id_or_name).map_or_else(|| id_or_name.to_owned(), |cluster| cluster.name.clone());
         self.plans.entry(name).or_default().push(plan);
     }
 
-    /// For the next import or export job of the cluster with this id or name; only failing and holding mean something.
-    pub(crate) fn plan_job(&mut self, id_or_name: &str, plan: Plan) {
+    /// Plans the next import or export job of the cluster with this id or name. It can only fail or be held.
+    pub(crate) fn plan_job(&mut self, id_or_name: &str, plan: FaultPlan) {
         let name = self.find(id_or_name).map_or_else(|| id_or_name.to_owned(), |cluster| cluster.name.clone());
         self.job_plans.entry(name).or_default().push(plan);
     }
 
-    /// An operation that somebody else began. False if the cluster is unknown or busy.
+    /// Starts an operation of another client. Returns false if the cluster is unknown or busy.
     pub(crate) fn foreign(&mut self, now: Micros, id_or_name: &str, effect: Effect, pace: Pace) -> bool {
         self.advance(now);
         let id = self.new_id();
@@ -41,7 +41,7 @@ impl State {
         true
     }
 
-    /// Lets an operation and jobs that were held go on by time.
+    /// Lets a held operation and held jobs go on by time.
     pub(crate) fn release(&mut self, id_or_name: &str) -> bool {
         let pace = self.pace;
         let found = self.find_mut(id_or_name).map(|cluster| {
@@ -54,7 +54,7 @@ impl State {
         })
     }
 
-    /// Shows the health of this moment until it is thawed.
+    /// Freezes the health that is shown, until it is thawed.
     pub(crate) fn freeze_health(&mut self, now: Micros, id_or_name: &str, frozen: bool) -> bool {
         self.advance(now);
         let freeze = |cluster: &mut Cluster| cluster.frozen_health = frozen.then(|| cluster.health(now));

@@ -1,10 +1,10 @@
-//! Files of an organization: uploads for imports, and what exports write. Their bytes are kept elsewhere.
+//! Files of an organization: uploads for imports, and the files of exports. Their bytes are kept elsewhere.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::checks::Problems;
-use super::{Answer, Micros, State, stamp};
+use super::{ApiAnswer, Micros, State, stamp};
 
 /// One file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -12,9 +12,9 @@ pub(crate) struct File {
     pub(crate) id: String,
     pub(crate) organization_id: String,
     pub(crate) name: String,
-    /// Whoever knows it may read and write the file.
+    /// It gives access to the file.
     pub(crate) signature: String,
-    /// Bytes; none until it is uploaded.
+    /// Size in bytes; none until it is uploaded.
     pub(crate) size: Option<u64>,
     created: Micros,
     modified: Micros,
@@ -36,9 +36,9 @@ impl State {
         &mut self.files[at]
     }
 
-    pub(super) fn create_file(&mut self, now: Micros, organization: &str, body: &Value) -> Answer {
+    pub(super) fn create_file(&mut self, now: Micros, organization: &str, body: &Value) -> ApiAnswer {
         if self.organization(organization).is_none() {
-            return Answer::not_found();
+            return ApiAnswer::not_found();
         }
         let mut problems = Problems::of(body, &["name", "file_size"]);
         let name = problems.name(body, "name");
@@ -47,36 +47,36 @@ impl State {
         }
         let (Some(name), false) = (name, problems.any()) else { return problems.refuse() };
         let id = self.add_file(now, organization, &name).id.clone();
-        self.file(organization, &id).map_or_else(Answer::not_found, |file| Answer::created(self.show_file(file)))
+        self.file(organization, &id).map_or_else(ApiAnswer::not_found, |file| ApiAnswer::created(self.show_file(file)))
     }
 
-    pub(super) fn list_files(&self, organization: &str) -> Answer {
+    pub(super) fn list_files(&self, organization: &str) -> ApiAnswer {
         match self.organization(organization) {
-            None => Answer::not_found(),
+            None => ApiAnswer::not_found(),
             Some(_) => {
                 let mine = self.files.iter().filter(|one| one.organization_id == organization);
-                Answer::ok(mine.map(|file| self.show_file(file)).collect())
+                ApiAnswer::ok(mine.map(|file| self.show_file(file)).collect())
             }
         }
     }
 
-    pub(super) fn get_file(&self, organization: &str, id: &str) -> Answer {
-        self.file(organization, id).map_or_else(Answer::not_found, |file| Answer::ok(self.show_file(file)))
+    pub(super) fn get_file(&self, organization: &str, id: &str) -> ApiAnswer {
+        self.file(organization, id).map_or_else(ApiAnswer::not_found, |file| ApiAnswer::ok(self.show_file(file)))
     }
 
-    pub(super) fn delete_file(&mut self, organization: &str, id: &str) -> Answer {
+    pub(super) fn delete_file(&mut self, organization: &str, id: &str) -> ApiAnswer {
         if self.file(organization, id).is_none() {
-            return Answer::not_found();
+            return ApiAnswer::not_found();
         }
         self.files.retain(|one| one.id != id);
-        Answer::no_content()
+        ApiAnswer::no_content()
     }
 
     pub(super) fn file(&self, organization: &str, id: &str) -> Option<&File> {
         self.files.iter().find(|one| one.id == id && one.organization_id == organization)
     }
 
-    /// The file that an address of the storage means, if its signature is right.
+    /// Returns the file of an address of the storage, if its signature is right.
     pub(crate) fn signed_file(&self, id: &str, signature: &str) -> Option<&File> {
         self.files.iter().find(|one| one.id == id && one.signature == signature)
     }
@@ -89,7 +89,7 @@ impl State {
         self.files.iter().any(|one| one.id == id)
     }
 
-    /// Bytes came.
+    /// Notes an upload.
     pub(crate) fn uploaded(&mut self, now: Micros, id: &str, size: u64) {
         if let Some(file) = self.files.iter_mut().find(|one| one.id == id) {
             file.size = Some(size);
@@ -97,7 +97,7 @@ impl State {
         }
     }
 
-    /// Where the bytes of a file are read and written, with the right to do so.
+    /// Returns the address for the bytes of a file, with the signature that gives access.
     fn signed_url(&self, file: &File) -> String {
         format!("{}/_storage/{}?signature={}", self.base, file.id, file.signature)
     }

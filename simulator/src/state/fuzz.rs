@@ -1,4 +1,4 @@
-//! Random histories against the rules that must hold whatever is asked in whatever order.
+//! Random histories against the rules that must hold for every order of requests.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use super::catalog::Product;
 use super::cluster::Presence;
 use super::deploy::Given;
-use super::faults::Plan;
+use super::faults::FaultPlan;
 use super::jobs::Progress;
 use super::operation::{Effect, Status};
 use super::*;
 
-/// Histories in the test suite; `SIMULATOR_FUZZ` asks for more.
+/// Number of histories in the test suite; `SIMULATOR_FUZZ` sets another one.
 const HISTORIES: u64 = 2_000;
 const STEPS: u64 = 40;
 const NAMES: [&str; 3] = ["one", "two", "free"];
@@ -31,7 +31,7 @@ impl Random {
     }
 }
 
-/// What was seen of every cluster before a step.
+/// The clusters before a step.
 type Seen = HashMap<String, (Presence, Vec<(String, Status)>, bool)>;
 
 fn see(state: &State) -> Seen {
@@ -73,16 +73,18 @@ fn begin(random: &mut Random) -> State {
     state
 }
 
-fn step(state: &mut State, now: Micros, random: &mut Random) -> Option<Answer> {
+fn step(state: &mut State, now: Micros, random: &mut Random) -> Option<ApiAnswer> {
     let name = random.pick(&NAMES);
     let id = state.find(name).map_or_else(|| "missing".into(), |cluster| cluster.id.clone());
     let call = match random.below(16) {
-        0..=3 => Call::Suspend(id, json!({ "suspended": random.below(2) == 0 })),
-        4 => Call::Cluster(id),
-        5 => Call::Operations(id, Query::new()),
-        6 if random.below(4) == 0 => Call::Delete(id),
-        6 => Call::Clusters(Query::new()),
-        7 => Call::Deploy { organization: state.first_organization(), body: deploy(state, name), url: String::new() },
+        0..=3 => ApiCall::Suspend(id, json!({ "suspended": random.below(2) == 0 })),
+        4 => ApiCall::Cluster(id),
+        5 => ApiCall::Operations(id, QueryPairs::new()),
+        6 if random.below(4) == 0 => ApiCall::Delete(id),
+        6 => ApiCall::Clusters(QueryPairs::new()),
+        7 => {
+            ApiCall::Deploy { organization: state.first_organization(), body: deploy(state, name), url: String::new() }
+        }
         8 => {
             state.plan(name, plan(random));
             return None;
@@ -113,38 +115,38 @@ fn step(state: &mut State, now: Micros, random: &mut Random) -> Option<Answer> {
 }
 
 /// A change of a cluster, valid or not.
-fn change(random: &mut Random, id: String) -> Call {
+fn change(random: &mut Random, id: String) -> ApiCall {
     let n = random.below(11) as i64 - 1;
     match random.below(9) {
-        0 => Call::Scale(id, json!({ "product_unit": n })),
-        1 => Call::Upgrade(id, json!({ "crate_version": random.pick(&["6.4.3", "6.4.2", "6.5.0", "1"]) })),
-        2 => Call::ExpandStorage(id, json!({ "disk_size_per_node_bytes": n << 36 })),
-        3 => Call::ChangeProduct(id, json!({ "product_name": random.pick(&["cr1", "cr2", "s2", "crfree"]) })),
-        4 => Call::ChangeBackups(id, json!({ "backup_hours": random.pick(&["1,2", "*", "24", ""]) })),
-        5 => Call::Restrict(id, json!({ "ip_whitelist": [{ "cidr": random.pick(&["10.0.0.0/8", "moon"]) }] })),
-        6 => Call::ChangePassword(id, json!({ "password": "x".repeat(n.max(0) as usize * 4) })),
-        7 => Call::RestartNode(id, n.to_string()),
-        _ => Call::Transfer(id, json!({ "subscription_id": "free_tier" }), n > 3),
+        0 => ApiCall::Scale(id, json!({ "product_unit": n })),
+        1 => ApiCall::Upgrade(id, json!({ "crate_version": random.pick(&["6.4.3", "6.4.2", "6.5.0", "1"]) })),
+        2 => ApiCall::ExpandStorage(id, json!({ "disk_size_per_node_bytes": n << 36 })),
+        3 => ApiCall::ChangeProduct(id, json!({ "product_name": random.pick(&["cr1", "cr2", "s2", "crfree"]) })),
+        4 => ApiCall::ChangeBackups(id, json!({ "backup_hours": random.pick(&["1,2", "*", "24", ""]) })),
+        5 => ApiCall::Restrict(id, json!({ "ip_whitelist": [{ "cidr": random.pick(&["10.0.0.0/8", "moon"]) }] })),
+        6 => ApiCall::ChangePassword(id, json!({ "password": "x".repeat(n.max(0) as usize * 4) })),
+        7 => ApiCall::RestartNode(id, n.to_string()),
+        _ => ApiCall::Transfer(id, json!({ "subscription_id": "free_tier" }), n > 3),
     }
 }
 
-/// Something about jobs and snapshots of a cluster.
-fn job(random: &mut Random, state: &State, id: String) -> Call {
+/// A request about jobs and snapshots of a cluster.
+fn job(random: &mut Random, state: &State, id: String) -> ApiCall {
     let known = state.jobs.last().map_or_else(|| "missing".into(), |job| job.id.clone());
     let import =
         json!({ "type": "url", "format": "csv", "destination": { "table": "t" }, "url": { "url": "http://x/" } });
     let export = json!({ "source": { "table": "t" }, "destination": { "format": random.pick(&["json", "xml"]) } });
     match random.below(9) {
-        0 | 1 => Call::CreateImportJob(id, import),
-        2 => Call::CreateExportJob(id, export),
-        3 => Call::ImportJob(id, known),
-        4 => Call::JobFiles(id, known, Query::new()),
-        5 => Call::DeleteImportJob(id, known),
-        6 => Call::ExportJobs(id),
-        7 => Call::Snapshots(id, Query::new()),
+        0 | 1 => ApiCall::CreateImportJob(id, import),
+        2 => ApiCall::CreateExportJob(id, export),
+        3 => ApiCall::ImportJob(id, known),
+        4 => ApiCall::JobFiles(id, known, QueryPairs::new()),
+        5 => ApiCall::DeleteImportJob(id, known),
+        6 => ApiCall::ExportJobs(id),
+        7 => ApiCall::Snapshots(id, QueryPairs::new()),
         _ => {
             let shown = state.snapshots.last().and_then(|one| state.show_snapshot(&one.id)).unwrap_or_default();
-            Call::Restore(
+            ApiCall::Restore(
                 id,
                 json!({ "repository": shown["repository"], "snapshot": shown["snapshot"], "source_cluster_id": shown["cluster_id"] }),
             )
@@ -152,29 +154,31 @@ fn job(random: &mut Random, state: &State, id: String) -> Call {
     }
 }
 
-/// Something about the account around the clusters.
-fn around(random: &mut Random, state: &State) -> Call {
+/// A request about the account around the clusters.
+fn around(random: &mut Random, state: &State) -> ApiCall {
     let organization = state.first_organization();
     let project = state.account.projects.last().map(|one| one.id.clone()).unwrap_or_default();
     let file = state.files.last().map(|one| one.id.clone()).unwrap_or_default();
     let name = random.pick(&["a", "", "-"]);
     match random.below(12) {
-        0 => Call::CreateApiKey,
-        1 => Call::ApiKeys,
-        2 => Call::CreateOrganization(json!({ "name": name })),
-        3 => Call::EditOrganization(organization, json!({ "name": name })),
-        4 => Call::DeleteOrganization(state.account.organizations.last().map(|one| one.id.clone()).unwrap_or_default()),
-        5 => Call::Quotas(organization),
-        6 => Call::EditProject(project, json!({ "name": name })),
-        7 => Call::DeleteProject(project),
-        8 => Call::CreateFile(organization, json!({ "name": name })),
-        9 => Call::DeleteFile(organization, file),
-        10 => Call::EditMe(json!({ "email": "a@b" })),
-        _ => Call::CreateProject(json!({ "name": name, "organization_id": organization })),
+        0 => ApiCall::CreateApiKey,
+        1 => ApiCall::ApiKeys,
+        2 => ApiCall::CreateOrganization(json!({ "name": name })),
+        3 => ApiCall::EditOrganization(organization, json!({ "name": name })),
+        4 => ApiCall::DeleteOrganization(
+            state.account.organizations.last().map(|one| one.id.clone()).unwrap_or_default(),
+        ),
+        5 => ApiCall::Quotas(organization),
+        6 => ApiCall::EditProject(project, json!({ "name": name })),
+        7 => ApiCall::DeleteProject(project),
+        8 => ApiCall::CreateFile(organization, json!({ "name": name })),
+        9 => ApiCall::DeleteFile(organization, file),
+        10 => ApiCall::EditMe(json!({ "email": "a@b" })),
+        _ => ApiCall::CreateProject(json!({ "name": name, "organization_id": organization })),
     }
 }
 
-/// What others do: the work that is asked for, now or never, and backups.
+/// Does the work that was ordered, or doesn't, and takes backups.
 fn work(random: &mut Random, state: &mut State, now: Micros) {
     state.advance(now);
     state.take_snapshot(now, &state.find("one").map(|one| one.id.clone()).unwrap_or_default());
@@ -199,8 +203,8 @@ fn deploy(state: &State, name: &str) -> Value {
     })
 }
 
-fn plan(random: &mut Random) -> Plan {
-    Plan {
+fn plan(random: &mut Random) -> FaultPlan {
+    FaultPlan {
         failure: (random.below(3) == 0).then(|| "planned".into()),
         held: random.below(4) == 0,
         lost: random.below(5) == 0,
@@ -208,7 +212,7 @@ fn plan(random: &mut Random) -> Plan {
     }
 }
 
-/// The same for jobs: they move as operations do, and only theirs may wait for work.
+/// Checks jobs: they move as operations do, and only they may wait for work.
 fn check_jobs(state: &State) {
     for job in &state.jobs {
         let shown = job.show(json!({}));
@@ -224,7 +228,7 @@ fn check_jobs(state: &State) {
     assert_eq!(serde_json::to_string(&again).unwrap(), kept, "what is kept is what is read");
 }
 
-/// What must hold between any two moments.
+/// Checks the rules between two moments.
 fn check(before: &Seen, state: &State, now: Micros) {
     for cluster in state.clusters() {
         let pending = cluster.operations.iter().filter(|one| !one.status.is_final()).count();
@@ -283,7 +287,7 @@ fn no_history_breaks_a_rule() {
     }
 }
 
-/// Whatever was going on, it ends: by time, or by stepping what waits for that.
+/// Checks that everything in flight ends: by time, or by steps.
 fn drain(state: &mut State, mut now: Micros, seed: u64) {
     for _ in 0..100 {
         now += 3_600_000_000;

@@ -1,16 +1,16 @@
-//! What the service does by itself to clusters of the free tier that nobody uses.
+//! Idle clusters of the free tier, which the service suspends and deletes by itself.
 
 use super::cluster::{Cluster, Presence};
 use super::operation::Effect;
 use super::{Event, Happening, Micros, State};
 
 const DAY: Micros = 24 * 3_600_000_000;
-/// A free cluster whose database nobody used for so long is suspended.
+/// Idle time after which a free cluster is suspended.
 const IDLE_UNTIL_SUSPENDED: Micros = 4 * DAY;
-/// And deleted if it was suspended for so long.
+/// Time of suspension after which it is deleted.
 const SUSPENDED_UNTIL_DELETED: Micros = 10 * DAY;
 
-/// What is due next.
+/// Returns the time of the next such event.
 enum Due {
     Suspend(Micros),
     Delete(Micros),
@@ -39,7 +39,7 @@ impl Cluster {
 }
 
 impl State {
-    /// Does what is due; whether anything was.
+    /// Does the events that are due. Returns whether there were any.
     pub(super) fn tidy(&mut self, now: Micros) -> bool {
         let due = self.clusters.iter().find_map(|cluster| {
             let due = cluster.idle()?;
@@ -61,7 +61,7 @@ impl State {
         true
     }
 
-    /// Somebody used the database of a cluster.
+    /// Notes a use of the database of a cluster.
     pub(crate) fn touch(&mut self, now: Micros, cluster: &str) {
         if let Some(cluster) = self.by_id_mut(cluster) {
             cluster.used = cluster.used.max(now);

@@ -1,59 +1,59 @@
-//! Import jobs: what a request must say, and how a job is shown.
+//! Import jobs: the checks of a request, and the JSON of a job.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::checks::{Problems, is_uuid};
-use super::jobs::{Job, Order};
-use super::{Answer, Micros, State};
+use super::jobs::{Job, JobOrder};
+use super::{ApiAnswer, Micros, State};
 
-/// What files can be read and written.
+/// The formats of files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Format {
     Csv,
     Json,
 }
 
-/// Where the data comes from.
+/// The source of the data.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) enum Source {
+pub(crate) enum ImportSource {
     Url(String),
     /// A file of the organization.
     File(String),
-    /// A bucket or container, as it was named: nothing here can read it.
+    /// A bucket or container, as it was named, which the simulator can't read.
     Elsewhere(Value),
 }
 
 /// A column that the request defines.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Column {
+pub(crate) struct ImportColumn {
     pub(crate) name: String,
     pub(crate) kind: String,
     pub(crate) extra: Option<String>,
 }
 
-/// What an import job is to do.
+/// The order of an import job.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Import {
-    pub(crate) source: Source,
+    pub(crate) source: ImportSource,
     pub(crate) format: Format,
     pub(crate) gzip: bool,
-    pub(crate) table: Table,
+    pub(crate) table: TableName,
     pub(crate) create_table: bool,
-    pub(crate) columns: Vec<Column>,
-    /// The request, as far as a job shows it again.
+    pub(crate) columns: Vec<ImportColumn>,
+    /// Shows the parts of the request that a job repeats.
     shown: Value,
 }
 
 /// A table as requests name it: `t`, `s.t`, `"s"."t"`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Table {
+pub(crate) struct TableName {
     pub(crate) schema: Option<String>,
     pub(crate) name: String,
 }
 
-impl Table {
-    /// What isn't quoted is taken as it stands: the service quotes it itself.
+impl TableName {
+    /// A name without quotes is taken as it is: the service quotes it itself.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (first, rest) = part(text)?;
         let parsed = match rest.strip_prefix('.') {
@@ -67,20 +67,20 @@ impl Table {
         Some(parsed)
     }
 
-    /// As a statement names it.
+    /// Returns the name for a statement.
     pub(crate) fn quoted(&self) -> String {
         let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
         let schema = self.schema.as_deref().map(|schema| quoted(schema) + ".");
         schema.unwrap_or_default() + &quoted(&self.name)
     }
 
-    /// As the service tells it, which is not how it can be used.
+    /// Returns the name as the service shows it, which is not valid SQL.
     fn bare(&self) -> String {
         self.schema.iter().map(|schema| format!("{schema}.")).collect::<String>() + &self.name
     }
 }
 
-/// One name and what follows it.
+/// Splits one name off.
 fn part(text: &str) -> Option<(String, &str)> {
     let Some(inner) = text.strip_prefix('"') else {
         let end = text.find('.').unwrap_or(text.len());
@@ -104,9 +104,9 @@ fn part(text: &str) -> Option<(String, &str)> {
 }
 
 impl State {
-    pub(super) fn create_import_job(&mut self, now: Micros, cluster: &str, body: &Value) -> Answer {
+    pub(super) fn create_import_job(&mut self, now: Micros, cluster: &str, body: &Value) -> ApiAnswer {
         let Some(organization) = self.by_id(cluster).map(|one| self.organization_of(one).cloned()) else {
-            return Answer::not_found();
+            return ApiAnswer::not_found();
         };
         let mut problems = Problems::of(
             body,
@@ -126,11 +126,11 @@ impl State {
         };
         let shown = shown(body, &table, create_table);
         let order = Import { source, format, gzip, table, create_table, columns, shown };
-        let id = self.begin_job(now, cluster, Order::Import(order));
-        self.job(&id).map_or_else(Answer::not_found, |job| Answer::created(self.show_import(job)))
+        let id = self.begin_job(now, cluster, JobOrder::Import(order));
+        self.job(&id).map_or_else(ApiAnswer::not_found, |job| ApiAnswer::created(self.show_import(job)))
     }
 
-    fn read_source(&self, organization: &str, body: &Value, problems: &mut Problems) -> Option<Source> {
+    fn read_source(&self, organization: &str, body: &Value, problems: &mut Problems) -> Option<ImportSource> {
         let kind = problems.text(body, "type")?;
         let known = |kind: &str| ["url", "file", "s3", "azureblob"].contains(&kind);
         if !known(&kind) {
@@ -161,14 +161,14 @@ impl State {
         source
     }
 
-    fn read_file(&self, organization: &str, place: &Value, problems: &mut Problems) -> Option<Source> {
+    fn read_file(&self, organization: &str, place: &Value, problems: &mut Problems) -> Option<ImportSource> {
         let id = problems.text(place, "id")?;
         match self.file(organization, &id) {
             None => problems.add("id", "No such file."),
             Some(file) if file.size.is_none() => problems.add("id", "The file was not uploaded yet."),
             Some(_) => {}
         }
-        Some(Source::File(id))
+        Some(ImportSource::File(id))
     }
 
     fn read_elsewhere(
@@ -177,7 +177,7 @@ impl State {
         place: &Value,
         fields: [&str; 2],
         problems: &mut Problems,
-    ) -> Option<Source> {
+    ) -> Option<ImportSource> {
         for field in fields {
             problems.name(place, field);
         }
@@ -188,37 +188,40 @@ impl State {
         } else if secret.as_deref().is_some_and(|id| !known(id)) {
             problems.add("secret_id", "No such secret.");
         }
-        Some(Source::Elsewhere(place.clone()))
+        Some(ImportSource::Elsewhere(place.clone()))
     }
 
-    /// What the file that an import reads is called.
+    /// Returns the name of the file that an import reads.
     pub(super) fn import_file(&self, import: &Import) -> String {
         let last =
             |text: &str| text.split(['?', '#']).next().and_then(|path| path.rsplit('/').next()).map(str::to_owned);
         let name = match &import.source {
-            Source::Url(url) => last(url),
-            Source::File(id) => self.files.iter().find(|file| file.id == *id).map(|file| file.name.clone()),
-            Source::Elsewhere(place) => place["file_path"].as_str().or(place["blob_name"].as_str()).and_then(last),
+            ImportSource::Url(url) => last(url),
+            ImportSource::File(id) => self.files.iter().find(|file| file.id == *id).map(|file| file.name.clone()),
+            ImportSource::Elsewhere(place) => {
+                place["file_path"].as_str().or(place["blob_name"].as_str()).and_then(last)
+            }
         };
         name.filter(|name| !name.is_empty()).unwrap_or_else(|| "data".into())
     }
 
     /// Newest first.
-    pub(super) fn import_jobs(&self, cluster: &str) -> Answer {
+    pub(super) fn import_jobs(&self, cluster: &str) -> ApiAnswer {
         // The vendor's document has no 404 here.
-        let mine = self.jobs.iter().rev().filter(|job| job.cluster == cluster && matches!(job.order, Order::Import(_)));
-        Answer::ok(mine.map(|job| self.show_import(job)).collect())
+        let mine =
+            self.jobs.iter().rev().filter(|job| job.cluster == cluster && matches!(job.order, JobOrder::Import(_)));
+        ApiAnswer::ok(mine.map(|job| self.show_import(job)).collect())
     }
 
-    pub(super) fn import_job(&self, cluster: &str, id: &str) -> Answer {
-        let found = self.job_of(cluster, id).filter(|job| matches!(job.order, Order::Import(_)));
-        found.map_or_else(Answer::not_found, |job| Answer::ok(self.show_import(job)))
+    pub(super) fn import_job(&self, cluster: &str, id: &str) -> ApiAnswer {
+        let found = self.job_of(cluster, id).filter(|job| matches!(job.order, JobOrder::Import(_)));
+        found.map_or_else(ApiAnswer::not_found, |job| ApiAnswer::ok(self.show_import(job)))
     }
 
     fn show_import(&self, job: &Job) -> Value {
-        let Order::Import(import) = &job.order else { return Value::Null };
+        let JobOrder::Import(import) = &job.order else { return Value::Null };
         let mut shown = import.shown.clone();
-        if let Source::File(id) = &import.source
+        if let ImportSource::File(id) = &import.source
             && let Some(file) = self.files.iter().find(|one| one.id == *id)
         {
             shown["file"] = json!({ "id": id, "name": file.name, "status": "UPLOADED", "file_size": file.size });
@@ -227,12 +230,12 @@ impl State {
     }
 }
 
-fn read_url(place: &Value, problems: &mut Problems) -> Option<Source> {
+fn read_url(place: &Value, problems: &mut Problems) -> Option<ImportSource> {
     let url = problems.text(place, "url")?;
     if !["http://", "https://"].iter().any(|scheme| url.len() > scheme.len() && url.starts_with(scheme)) {
         problems.add("url", "Not a valid URL.");
     }
-    Some(Source::Url(url))
+    Some(ImportSource::Url(url))
 }
 
 pub(super) fn read_format(body: &Value, problems: &mut Problems) -> Option<Format> {
@@ -245,7 +248,7 @@ pub(super) fn read_format(body: &Value, problems: &mut Problems) -> Option<Forma
     None
 }
 
-/// Whether it is gzip. Absent, null, empty and `none` mean none.
+/// Returns whether it is gzip. Absent, null, empty and `none` mean no compression.
 pub(super) fn read_compression(body: &Value, problems: &mut Problems) -> bool {
     match body.get("compression") {
         None | Some(Value::Null) => false,
@@ -258,7 +261,7 @@ pub(super) fn read_compression(body: &Value, problems: &mut Problems) -> bool {
     }
 }
 
-fn read_destination(body: &Value, problems: &mut Problems) -> Option<(Table, bool, Vec<Column>)> {
+fn read_destination(body: &Value, problems: &mut Problems) -> Option<(TableName, bool, Vec<ImportColumn>)> {
     let Some(given) = body.get("destination") else {
         problems.add("destination", "Missing data for required field.");
         return None;
@@ -271,16 +274,16 @@ fn read_destination(body: &Value, problems: &mut Problems) -> Option<(Table, boo
     Some((table?, create?, columns))
 }
 
-pub(super) fn read_table(place: &Value, problems: &mut Problems) -> Option<Table> {
+pub(super) fn read_table(place: &Value, problems: &mut Problems) -> Option<TableName> {
     let text = if place.is_object() { problems.name(place, "table")? } else { return None };
-    let table = Table::parse(&text);
+    let table = TableName::parse(&text);
     if table.is_none() {
         problems.add("table", "Not a valid name of a table.");
     }
     table
 }
 
-fn read_columns(place: &Value, problems: &mut Problems) -> Vec<Column> {
+fn read_columns(place: &Value, problems: &mut Problems) -> Vec<ImportColumn> {
     let mut all = Problems::default();
     let definition = &place["table_definition"];
     if !definition.is_null() && !definition.is_array() {
@@ -292,15 +295,15 @@ fn read_columns(place: &Value, problems: &mut Problems) -> Vec<Column> {
         let (name, kind) = (inner.text(one, "name"), inner.text(one, "type"));
         let extra = one.get("extra").filter(|extra| !extra.is_null()).and_then(|_| inner.optional_text(one, "extra"));
         all.nest(&at.to_string(), inner);
-        Some(Column { name: name?, kind: kind?, extra })
+        Some(ImportColumn { name: name?, kind: kind?, extra })
     });
     let columns = columns.collect();
     problems.nest("table_definition", all);
     columns
 }
 
-fn shown(body: &Value, table: &Table, create_table: bool) -> Value {
-    // Of the places, only the one that counts was checked.
+fn shown(body: &Value, table: &TableName, create_table: bool) -> Value {
+    // Only the source that counts was checked.
     let place = body["type"].as_str().unwrap_or_default();
     let mut shown = Map::new();
     for field in ["type", "format", "compression", "schema", place] {
@@ -321,7 +324,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Option<(String, String)> {
-        Table::parse(text).map(|table| (table.quoted(), table.bare()))
+        TableName::parse(text).map(|table| (table.quoted(), table.bare()))
     }
 
     #[test]

@@ -1,12 +1,12 @@
-//! Secrets of an organization for reading from other services. What they say is read and forgotten.
+//! Secrets of an organization for reading from other services. Their contents are dropped.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::checks::Problems;
-use super::{Answer, Micros, State, stamp};
+use super::{ApiAnswer, Micros, State, stamp};
 
-/// One secret, without what is secret about it.
+/// One secret, without its contents.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Integration {
     pub(super) id: String,
@@ -16,7 +16,7 @@ pub(super) struct Integration {
     created: Micros,
 }
 
-/// Kinds, where their data stands in a request, and what must be in it.
+/// Kinds, the key of their data in a request, and its required fields.
 const KINDS: [(&str, &str, &[&str]); 3] = [
     ("AWS", "aws_secret", &["access_key", "secret_key"]),
     ("AZURE", "azure_secret", &["connection_string"]),
@@ -24,14 +24,14 @@ const KINDS: [(&str, &str, &[&str]); 3] = [
 ];
 
 impl State {
-    pub(super) fn integrations(&self, organization: &str) -> Answer {
+    pub(super) fn integrations(&self, organization: &str) -> ApiAnswer {
         let mine = self.integrations.iter().filter(|one| one.organization_id == organization);
-        Answer::ok(mine.map(Integration::show).collect())
+        ApiAnswer::ok(mine.map(Integration::show).collect())
     }
 
-    pub(super) fn create_integration(&mut self, now: Micros, organization: &str, body: &Value) -> Answer {
+    pub(super) fn create_integration(&mut self, now: Micros, organization: &str, body: &Value) -> ApiAnswer {
         if self.organization(organization).is_none() {
-            return Answer::not_found();
+            return ApiAnswer::not_found();
         }
         let mut problems = Problems::of(body, &["name", "type", "data"]);
         let name = problems.name(body, "name");
@@ -48,13 +48,13 @@ impl State {
         let made = Integration { id: self.new_id(), organization_id: organization.into(), name, kind, created: now };
         let shown = made.show();
         self.integrations.push(made);
-        Answer::created(shown)
+        ApiAnswer::created(shown)
     }
 
-    pub(super) fn delete_integration(&mut self, organization: &str, id: &str) -> Answer {
+    pub(super) fn delete_integration(&mut self, organization: &str, id: &str) -> ApiAnswer {
         let before = self.integrations.len();
         self.integrations.retain(|one| one.id != id || one.organization_id != organization);
-        if self.integrations.len() < before { Answer::no_content() } else { Answer::not_found() }
+        if self.integrations.len() < before { ApiAnswer::no_content() } else { ApiAnswer::not_found() }
     }
 }
 

@@ -1,19 +1,19 @@
-//! Jobs that move data in or out of a cluster: how they go on, and what is told of them. The moving itself is work for
-//! others, who report here.
+//! Jobs that move data into or out of a cluster: their statuses and JSON. The data is moved outside of the state
+//! machine, and the result is reported here.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::exports::Export;
-use super::faults::Plan;
+use super::faults::FaultPlan;
 use super::imports::Import;
 use super::operation::{Effect, Moved, Operation, Pace, Status};
 use super::read::parameter;
-use super::{Answer, Micros, Outbox, Query, State, Work, stamp};
+use super::{ApiAnswer, Micros, Outbox, QueryPairs, State, Work, stamp};
 
-/// What a job is to do.
+/// The order of a job.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) enum Order {
+pub(crate) enum JobOrder {
     Import(Import),
     Export(Export),
 }
@@ -23,17 +23,17 @@ pub(crate) enum Order {
 pub(crate) struct Job {
     pub(crate) id: String,
     pub(crate) cluster: String,
-    pub(crate) order: Order,
+    pub(crate) order: JobOrder,
     pub(crate) progress: Progress,
     pub(super) operation: Operation,
 }
 
-/// How far the data has come.
+/// The progress of the data.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Progress {
     pub(crate) records: u64,
     pub(crate) failed_records: u64,
-    /// Known once the data was read.
+    /// Known after the data was read.
     pub(crate) total_records: Option<u64>,
     pub(crate) bytes: u64,
 }
@@ -58,8 +58,8 @@ impl Job {
 
     fn work(&self) -> Work {
         match &self.order {
-            Order::Import(_) => Work::Import { job: self.id.clone() },
-            Order::Export(_) => Work::Export { job: self.id.clone() },
+            JobOrder::Import(_) => Work::Import { job: self.id.clone() },
+            JobOrder::Export(_) => Work::Export { job: self.id.clone() },
         }
     }
 
@@ -77,7 +77,7 @@ impl Job {
         self.operation.status.is_final()
     }
 
-    /// Whether it waits for somebody to move it.
+    /// Returns whether it waits for a step.
     pub(crate) fn is_held(&self) -> bool {
         self.operation.pace == Pace::Explicit
     }
@@ -96,7 +96,7 @@ impl Job {
         })
     }
 
-    /// What both kinds of jobs tell.
+    /// Shows the fields of both kinds of jobs.
     pub(super) fn show(&self, mut order: Value) -> Value {
         let mut progress = self.figures();
         progress["message"] = self.operation.message().into();
@@ -109,8 +109,8 @@ impl Job {
         order
     }
 
-    /// The page of single files; a job here has one.
-    fn show_progress(&self, name: String, query: &Query) -> Value {
+    /// Shows the page of files; a job here has one.
+    fn show_progress(&self, name: String, query: &QueryPairs) -> Value {
         let file = json!({
             "name": name,
             "status": self.operation.status.word(),
@@ -136,15 +136,15 @@ impl Job {
 
 impl State {
     /// Registers a job as the plans for the cluster's jobs say.
-    pub(super) fn begin_job(&mut self, now: Micros, cluster: &str, order: Order) -> String {
+    pub(super) fn begin_job(&mut self, now: Micros, cluster: &str, order: JobOrder) -> String {
         let (id, operation) = (self.new_id(), self.new_id());
         let name = self.by_id(cluster).map(|one| one.name.clone()).unwrap_or_default();
         let plan = self.job_plans.get_mut(&name).filter(|plans| !plans.is_empty()).map(|plans| plans.remove(0));
-        let Plan { failure, held, .. } = plan.unwrap_or_default();
+        let FaultPlan { failure, held, .. } = plan.unwrap_or_default();
         let pace = if held { Pace::Explicit } else { self.pace };
         let effect = match &order {
-            Order::Import(_) => Effect::Import,
-            Order::Export(_) => Effect::Export,
+            JobOrder::Import(_) => Effect::Import,
+            JobOrder::Export(_) => Effect::Export,
         };
         let operation = Operation { failure, ..Operation::asked_for(operation, effect, pace, now) };
         let cluster = cluster.to_owned();
@@ -160,14 +160,14 @@ impl State {
         self.jobs.iter().find(|job| job.cluster == cluster && job.id == id)
     }
 
-    /// Work tells how far it is.
+    /// Notes the progress of a job's work.
     pub(crate) fn job_progress(&mut self, id: &str, progress: Progress) {
         if let Some(job) = self.jobs.iter_mut().find(|job| job.id == id) {
             job.progress = progress;
         }
     }
 
-    /// Work is done. A job that was deleted meanwhile is not missed.
+    /// Ends a job whose work is done. A job that was deleted meanwhile is ignored.
     pub(crate) fn job_done(&mut self, now: Micros, id: &str, progress: Progress, failure: Option<String>) {
         if let Some(job) = self.jobs.iter_mut().find(|job| job.id == id) {
             job.progress = progress;
@@ -186,7 +186,7 @@ impl State {
         self.jobs.iter_mut().filter_map(|job| job.step(now, outbox)).count()
     }
 
-    /// Lets jobs of a cluster that were held go on by time.
+    /// Lets held jobs of a cluster go on by time.
     pub(super) fn release_jobs(&mut self, cluster: &str) {
         let pace = self.pace;
         for job in self.jobs.iter_mut().filter(|job| job.cluster == cluster && !job.is_over()) {
@@ -194,7 +194,7 @@ impl State {
         }
     }
 
-    /// Work that was under way when the state was written begins anew.
+    /// Restarts work that was under way when the state was written.
     pub(crate) fn resume_work(&mut self) {
         let waiting = self.jobs.iter().filter(|job| job.operation.awaiting).map(Job::work);
         self.outbox.works.extend(waiting);
@@ -205,21 +205,21 @@ impl State {
         }
     }
 
-    pub(super) fn delete_job(&mut self, cluster: &str, id: &str, is_import: bool) -> Answer {
+    pub(super) fn delete_job(&mut self, cluster: &str, id: &str, is_import: bool) -> ApiAnswer {
         let mine =
-            |job: &Job| job.cluster == cluster && job.id == id && matches!(job.order, Order::Import(_)) == is_import;
+            |job: &Job| job.cluster == cluster && job.id == id && matches!(job.order, JobOrder::Import(_)) == is_import;
         let before = self.jobs.len();
         self.jobs.retain(|job| !mine(job));
-        if self.jobs.len() < before { Answer::no_content() } else { Answer::not_found() }
+        if self.jobs.len() < before { ApiAnswer::no_content() } else { ApiAnswer::not_found() }
     }
 
-    pub(super) fn job_files(&self, cluster: &str, id: &str, query: &Query) -> Answer {
-        let Some(job) = self.job_of(cluster, id) else { return Answer::not_found() };
+    pub(super) fn job_files(&self, cluster: &str, id: &str, query: &QueryPairs) -> ApiAnswer {
+        let Some(job) = self.job_of(cluster, id) else { return ApiAnswer::not_found() };
         let name = match &job.order {
-            Order::Import(import) => self.import_file(import),
-            Order::Export(export) => export.file_name(),
+            JobOrder::Import(import) => self.import_file(import),
+            JobOrder::Export(export) => export.file_name(),
         };
-        Answer::ok(job.show_progress(name, query))
+        ApiAnswer::ok(job.show_progress(name, query))
     }
 }
 
@@ -229,7 +229,7 @@ mod tests {
 
     use super::super::tests::World;
     use super::*;
-    use crate::state::Call;
+    use crate::state::ApiCall;
 
     const SECOND: Micros = 1_000_000;
 
@@ -237,14 +237,14 @@ mod tests {
         let (mut world, cluster) = World::with_cluster(false, pace);
         let body =
             json!({ "type": "url", "format": "csv", "destination": { "table": "t" }, "url": { "url": "http://x/" } });
-        let made = world.ask(Call::CreateImportJob(cluster.clone(), body));
+        let made = world.ask(ApiCall::CreateImportJob(cluster.clone(), body));
         assert_eq!(made.status, 201, "{made:?}");
         let job = made.body.unwrap()["id"].as_str().unwrap().to_owned();
         (world, cluster, job)
     }
 
     fn status(world: &mut World, cluster: &str, job: &str) -> String {
-        let shown = world.ask(Call::ImportJob(cluster.into(), job.into())).body.unwrap();
+        let shown = world.ask(ApiCall::ImportJob(cluster.into(), job.into())).body.unwrap();
         shown["status"].as_str().unwrap().to_owned()
     }
 
@@ -276,11 +276,11 @@ mod tests {
     #[test]
     fn a_planned_failure_needs_no_work() {
         let (mut world, cluster) = World::with_cluster(false, Pace::Auto(Duration::ZERO));
-        world.state.plan_job("ci", Plan { failure: Some("planned".into()), ..Plan::default() });
+        world.state.plan_job("ci", FaultPlan { failure: Some("planned".into()), ..FaultPlan::default() });
         let body = json!({ "source": { "table": "t" }, "destination": { "format": "csv" } });
-        let made = world.ask(Call::CreateExportJob(cluster.clone(), body)).body.unwrap();
+        let made = world.ask(ApiCall::CreateExportJob(cluster.clone(), body)).body.unwrap();
         let job = made["id"].as_str().unwrap().to_owned();
-        let shown = world.ask(Call::ExportJob(cluster, job)).body.unwrap();
+        let shown = world.ask(ApiCall::ExportJob(cluster, job)).body.unwrap();
         assert_eq!((&shown["status"], &shown["progress"]["message"]), (&json!("FAILED"), &json!("planned")));
         assert_eq!(world.state.take_works(), []);
     }
@@ -302,9 +302,9 @@ mod tests {
     fn a_deleted_job_is_not_missed_by_its_work() {
         let (mut world, cluster, job) = begin(Pace::Auto(Duration::ZERO));
         world.state.advance(world.now);
-        assert_eq!(world.ask(Call::DeleteExportJob(cluster.clone(), job.clone())).status, 404, "it is an import");
-        assert_eq!(world.ask(Call::DeleteImportJob(cluster.clone(), job.clone())).status, 204);
+        assert_eq!(world.ask(ApiCall::DeleteExportJob(cluster.clone(), job.clone())).status, 404, "it is an import");
+        assert_eq!(world.ask(ApiCall::DeleteImportJob(cluster.clone(), job.clone())).status, 204);
         world.state.job_done(world.now, &job, Progress::default(), None);
-        assert_eq!(world.ask(Call::ImportJobs(cluster)).body, Some(json!([])));
+        assert_eq!(world.ask(ApiCall::ImportJobs(cluster)).body, Some(json!([])));
     }
 }

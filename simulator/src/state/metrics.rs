@@ -1,14 +1,14 @@
-//! Metrics of a cluster: few points, with values that nobody measured.
+//! Metrics of a cluster: a few points with invented values.
 
 use serde_json::json;
 
 use super::read::parameter;
-use super::{Answer, Micros, Query, State, stamp};
+use super::{ApiAnswer, Micros, QueryPairs, State, stamp};
 
 const MINUTE: Micros = 60_000_000;
-/// How far back a list goes if nothing else is said.
+/// Default time span of a list.
 const USUAL_MINUTES: i64 = 60;
-/// No list has more points.
+/// The largest number of points.
 const MOST_POINTS: i64 = 120;
 
 /// Metrics and what each has at every point.
@@ -25,11 +25,11 @@ const METRICS: [(&str, f64); 8] = [
 
 impl State {
     /// The shape is that of the time series behind it; the vendor's document leaves it open.
-    pub(super) fn metrics(&self, now: Micros, cluster: &str, metric: &str, query: &Query) -> Answer {
+    pub(super) fn metrics(&self, now: Micros, cluster: &str, metric: &str, query: &QueryPairs) -> ApiAnswer {
         let known = METRICS.iter().find(|(name, _)| *name == metric);
-        let (Some(cluster), Some((name, value))) = (self.by_id(cluster), known) else { return Answer::not_found() };
+        let (Some(cluster), Some((name, value))) = (self.by_id(cluster), known) else { return ApiAnswer::not_found() };
         if !cluster.is_running() {
-            return Answer::no_content();
+            return ApiAnswer::no_content();
         }
         let date = |name: &str| parameter(query, name).and_then(stamp::parse_date);
         let end = date("end").unwrap_or(now).min(now);
@@ -42,7 +42,7 @@ impl State {
             (0..MOST_POINTS).map(|n| start.saturating_add(n * step)).take_while(|at| *at <= end).collect();
         let values: Vec<_> = points.into_iter().map(|at| json!([seconds(at), value.to_string()])).collect();
         let series = json!([{ "metric": { "__name__": name, "cluster_id": cluster.id }, "values": values }]);
-        Answer::ok(json!({ "status": "success", "data": { "resultType": "matrix", "result": series } }))
+        ApiAnswer::ok(json!({ "status": "success", "data": { "resultType": "matrix", "result": series } }))
     }
 }
 

@@ -1,4 +1,4 @@
-//! One asynchronous operation of a cluster: how it moves and what it says about itself. Jobs move in the same way.
+//! One asynchronous operation of a cluster: its statuses and its JSON. Jobs move in the same way.
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ use super::restrictions::Network;
 use super::snapshots::Restore;
 use super::stamp;
 
-/// What moves operations on.
+/// The pace of operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Pace {
-    /// Time: an operation succeeds this long after it was asked for. With zero it is over when the next request comes.
+    /// An operation succeeds this time after its request. With zero it is over when the next request comes.
     Auto(Duration),
-    /// Calls of [`Cloud::step`](crate::Cloud::step), one status each.
+    /// Each call of [`Cloud::step`](crate::Cloud::step) moves operations by one status.
     Explicit,
 }
 
-/// Where an operation is. The order is the order in which it moves.
+/// The status of an operation, in the order in which it moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Status {
     Registered,
@@ -46,7 +46,7 @@ impl Status {
     }
 }
 
-/// What an operation does to its cluster when it succeeds.
+/// The effect of an operation on its cluster when it succeeds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Effect {
     Create,
@@ -56,7 +56,7 @@ pub(crate) enum Effect {
     Scale(i64),
     /// To this version.
     Upgrade(String),
-    /// To so many bytes a node.
+    /// To this number of bytes a node.
     ExpandStorage(i64),
     ChangeProduct(Product),
     /// To this schedule.
@@ -64,15 +64,15 @@ pub(crate) enum Effect {
     Restrict(Vec<Network>),
     ChangePassword(String),
     Restore(Restore),
-    /// A job's: its own status says what became of it, the cluster stays as it is.
+    /// Belongs to a job, which has a status of its own. The cluster stays as it is.
     Import,
     Export,
-    /// Something another person asked for; the type is shown, nothing is done.
+    /// An operation of another client: its type is shown, nothing is done.
     Foreign(String),
 }
 
 impl Effect {
-    /// The type the API shows. It knows no `RESUME`.
+    /// Returns the type that the API shows. It has no `RESUME`.
     pub(crate) fn kind(&self) -> &str {
         match self {
             Self::Create => "CREATE",
@@ -91,7 +91,7 @@ impl Effect {
         }
     }
 
-    /// Whether something outside of this state machine must happen before it can be over.
+    /// Returns whether work outside of this state machine must be done before it can be over.
     pub(crate) fn needs_work(&self) -> bool {
         matches!(self, Self::Restore(_) | Self::Import | Self::Export)
     }
@@ -134,20 +134,20 @@ pub(crate) struct Operation {
     pub(crate) effect: Effect,
     pub(crate) status: Status,
     pub(crate) pace: Pace,
-    /// Why it will fail, if it will.
+    /// The reason if it will fail.
     pub(crate) failure: Option<String>,
     /// Left out of the list of operations.
     pub(crate) hidden: bool,
-    /// In progress until the work outside is reported as done.
+    /// True until the work outside is reported as done.
     pub(crate) awaiting: bool,
-    /// What the list of operations tells of it besides.
+    /// Further details in the list of operations.
     pub(crate) details: Value,
     pub(crate) created: Micros,
     pub(crate) modified: Micros,
 }
 
 impl Operation {
-    /// One that was just asked for.
+    /// Makes an operation that was just requested.
     pub(crate) fn asked_for(id: String, effect: Effect, pace: Pace, now: Micros) -> Self {
         Self {
             id,
@@ -163,7 +163,7 @@ impl Operation {
         }
     }
 
-    /// When it becomes `status` by itself.
+    /// Returns the time when it becomes `status` by itself.
     fn due(&self, status: Status) -> Option<Micros> {
         let Pace::Auto(total) = self.pace else { return None };
         let total = Micros::try_from(total.as_micros()).unwrap_or(Micros::MAX / 2);
@@ -191,15 +191,15 @@ impl Operation {
         self.due(self.next()?)
     }
 
-    /// The moment of its next status, if that is not after `now`.
+    /// Returns the time of its next status, if that is not after `now`.
     pub(crate) fn ripe(&self, now: Micros) -> Option<Micros> {
         self.next_due().filter(|due| *due <= now)
     }
 
-    /// Takes the next status, if it has one. True if work outside must begin with it.
+    /// Moves to the next status, if it has one. Returns true if work outside must begin.
     pub(crate) fn move_on(&mut self, at: Micros) -> Option<Moved> {
         self.status = self.next()?;
-        // Work may take longer than time alone would have.
+        // The work may take longer than the pace says.
         self.modified = self.modified.max(at);
         self.awaiting = self.status == Status::InProgress && self.effect.needs_work() && self.failure.is_none();
         Some(match (self.status.is_final(), self.awaiting) {
@@ -209,7 +209,7 @@ impl Operation {
         })
     }
 
-    /// The work outside is done; with a reason if it went wrong.
+    /// Notes the end of the work outside, with a reason if it failed.
     pub(crate) fn worked(&mut self, now: Micros, failure: Option<String>) {
         self.awaiting = false;
         self.failure = failure;
@@ -226,7 +226,7 @@ impl Operation {
         }
     }
 
-    /// The form of the list of operations.
+    /// Shows it as in the list of operations.
     pub(crate) fn show(&self, cluster: &str) -> Value {
         json!({
             "id": self.id,
@@ -240,7 +240,7 @@ impl Operation {
         })
     }
 
-    /// The short form inside a cluster.
+    /// Shows it as inside a cluster.
     pub(crate) fn show_short(&self) -> Value {
         json!({
             "id": self.id,
@@ -251,7 +251,7 @@ impl Operation {
     }
 }
 
-/// What became of an operation that moved.
+/// The result of a move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Moved {
     On,

@@ -1,4 +1,4 @@
-//! Which networks may reach a cluster: what a list of them must look like.
+//! The networks that may reach a cluster, and the checks of a list of them.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ pub(crate) struct Network {
     pub(crate) description: Option<String>,
 }
 
-/// Reads `ip_whitelist`; problems stand under the number of the entry.
+/// Reads `ip_whitelist`. Problems are listed under the number of the entry.
 pub(super) fn read(body: &Value, problems: &mut Problems) -> Option<Vec<Network>> {
     let Some(list) = body.get("ip_whitelist") else {
         problems.add("ip_whitelist", "Missing data for required field.");
@@ -44,7 +44,7 @@ fn read_one(at: usize, entry: &Value, all: &mut Problems) -> Option<Network> {
     Some(Network { cidr: cidr?, description: description.filter(|text| !text.is_empty()) }).filter(|_| fine)
 }
 
-/// An IPv4 or IPv6 network, or a single address.
+/// Accepts an IPv4 or IPv6 network, or a single address.
 fn is_cidr(text: &str) -> bool {
     let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
     let Ok(address) = address.parse::<std::net::IpAddr>() else { return false };
@@ -52,7 +52,7 @@ fn is_cidr(text: &str) -> bool {
     bits.is_none_or(|bits| bits.parse::<u8>().is_ok_and(|bits| bits <= most))
 }
 
-/// As an operation tells of a list.
+/// Shows a list as an operation does.
 pub(super) fn show(networks: &[Network]) -> Value {
     json!(networks)
 }

@@ -1,19 +1,19 @@
-//! Backups: when they are taken, which there are, and what of one is restored. Their data is kept elsewhere.
+//! Backups: their schedule, their list and their restores. Their data is kept elsewhere.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::checks::Problems;
 use super::cluster::Cluster;
-use super::imports::Table;
+use super::imports::TableName;
 use super::operation::Effect;
 use super::read::parameter;
-use super::{Answer, CONFLICT, Micros, Query, State, Work, stamp};
+use super::{ApiAnswer, CONFLICT, Micros, QueryPairs, State, Work, stamp};
 
 const MINUTE: Micros = 60_000_000;
 const HOUR: Micros = 60 * MINUTE;
 const DAY: Micros = 24 * HOUR;
-/// Older ones are removed, and no list is wider.
+/// Older ones are removed, and no list goes further back.
 const KEPT: Micros = 14 * DAY;
 
 /// One backup of a cluster.
@@ -29,19 +29,19 @@ pub(crate) struct Snapshot {
     created: Micros,
 }
 
-/// What a restore brings back.
+/// The parts that a restore brings back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Restore {
     /// Id of the snapshot.
     pub(crate) snapshot: String,
     pub(crate) tables: Tables,
     pub(crate) views: bool,
-    /// Users and what they may do.
+    /// Users and their privileges.
     pub(crate) users: bool,
     pub(crate) settings: bool,
 }
 
-/// Which tables.
+/// The tables to restore.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Tables {
     None,
@@ -50,7 +50,7 @@ pub(crate) enum Tables {
     These(Vec<(String, String)>),
 }
 
-/// What a kind of restore or a section brings back: tables, views, users, settings.
+/// Returns the parts of a kind of restore or a section: tables, views, users, settings.
 fn parts(word: &str) -> Option<[bool; 4]> {
     Some(match word {
         "all" => [true; 4],
@@ -58,14 +58,14 @@ fn parts(word: &str) -> Option<[bool; 4]> {
         "tables" => [true, false, false, false],
         "views" => [false, true, false, false],
         "users" | "privileges" => [false, false, true, false],
-        // There are none here to bring back.
+        // There are none here to restore.
         "analyzers" | "udfs" => [false; 4],
         _ => return None,
     })
 }
 
 impl Cluster {
-    /// When the schedule wants a backup next, after the last one it wanted. Suspended clusters are not backed up.
+    /// Returns the time of the next scheduled backup. Suspended clusters are not backed up.
     pub(super) fn next_backup(&self) -> Option<Micros> {
         let since = self.running_since?.max(self.backed_up);
         let mut words = self.backup_schedule.split(' ');
@@ -81,7 +81,7 @@ impl State {
     /// Takes the backups that are due up to now.
     pub(super) fn back_up(&mut self, now: Micros) {
         for at in 0..self.clusters.len() {
-            // A cluster that is about to be suspended for want of use gets no backups after that.
+            // A cluster that is about to be suspended as idle gets no backups after that.
             let until = self.clusters[at].idle_due().map_or(now, |idle| idle.min(now));
             while let Some(due) = self.clusters[at].next_backup().filter(|due| *due <= until) {
                 self.clusters[at].backed_up = due;
@@ -94,12 +94,12 @@ impl State {
         self.snapshots.retain(|one| one.created > now - KEPT);
     }
 
-    /// Takes a backup; the id of it, or none if the cluster does not run.
+    /// Takes a backup and returns its id, or none if the cluster does not run.
     pub(crate) fn take_snapshot(&mut self, at: Micros, cluster: &str) -> Option<String> {
         let found = self.by_id(cluster).filter(|one| one.is_running())?;
         let (project, began) = (found.project_id.clone(), found.created);
         let mut created = at;
-        // Two of one second would have one name.
+        // Two in the same second would have the same name.
         while self.snapshots.iter().any(|one| one.cluster == cluster && compact(one.created) == compact(created)) {
             created += 1_000_000;
         }
@@ -111,7 +111,7 @@ impl State {
         Some(id)
     }
 
-    /// The data was copied, or could not be: then there is no such snapshot.
+    /// Notes that the data was copied. If it could not be, the snapshot is removed.
     pub(crate) fn snapshot_taken(&mut self, id: &str, tables: Option<Vec<String>>) {
         match tables {
             None => self.snapshots.retain(|one| one.id != id),
@@ -127,10 +127,10 @@ impl State {
         self.snapshot(id).map(Snapshot::show)
     }
 
-    /// Newest first, two weeks back from the newest at most.
-    pub(super) fn list_snapshots(&self, cluster: &str, query: &Query) -> Answer {
+    /// Lists the newest first, at most two weeks back from the newest.
+    pub(super) fn list_snapshots(&self, cluster: &str, query: &QueryPairs) -> ApiAnswer {
         if self.by_id(cluster).is_none() {
-            return Answer::not_found();
+            return ApiAnswer::not_found();
         }
         let date = |name: &str| parameter(query, name).and_then(stamp::parse_date);
         let (start, end) = (date("start"), date("end"));
@@ -139,11 +139,11 @@ impl State {
         found.retain(|one| start.is_none_or(|start| one.created >= start) && end.is_none_or(|end| one.created <= end));
         found.sort_by_key(|one| std::cmp::Reverse(one.created));
         let oldest = found.first().map_or(0, |newest| newest.created - KEPT);
-        Answer::ok(found.into_iter().filter(|one| one.created >= oldest).map(Snapshot::show).collect())
+        ApiAnswer::ok(found.into_iter().filter(|one| one.created >= oldest).map(Snapshot::show).collect())
     }
 
-    pub(super) fn restore(&mut self, now: Micros, cluster: &str, body: &Value) -> Answer {
-        let Some(found) = self.by_id(cluster) else { return Answer::not_found() };
+    pub(super) fn restore(&mut self, now: Micros, cluster: &str, body: &Value) -> ApiAnswer {
+        let Some(found) = self.by_id(cluster) else { return ApiAnswer::not_found() };
         let mut problems =
             Problems::of(body, &["repository", "snapshot", "type", "tables", "sections", "source_cluster_id"]);
         let (repository, name) = (problems.name(body, "repository"), problems.name(body, "snapshot"));
@@ -154,19 +154,19 @@ impl State {
             return problems.refuse();
         };
         let fits = |one: &&Snapshot| one.cluster == source && one.repository == repository && one.name == name;
-        let Some(snapshot) = self.snapshots.iter().find(fits) else { return Answer::not_found() };
+        let Some(snapshot) = self.snapshots.iter().find(fits) else { return ApiAnswer::not_found() };
         if !found.is_running() {
-            return Answer::refused(400, "The cluster is not running.");
+            return ApiAnswer::refused(400, "The cluster is not running.");
         }
         if found.pending().is_some() {
-            return Answer::refused(400, CONFLICT);
+            return ApiAnswer::refused(400, CONFLICT);
         }
         let (shown, snapshot) = (snapshot.show(), snapshot.id.clone());
         self.begin_with(now, cluster, Effect::Restore(Restore { snapshot, ..wanted }), json!({}));
-        Answer::ok(shown)
+        ApiAnswer::ok(shown)
     }
 
-    /// What an operation is to bring back.
+    /// Returns the order of a restore.
     pub(crate) fn restore_order(&self, cluster: &str, operation: &str) -> Option<Restore> {
         let found = self.by_id(cluster)?.operations.iter().find(|one| one.id == operation)?;
         match &found.effect {
@@ -203,7 +203,7 @@ fn compact(at: Micros) -> String {
     stamp::naive(at).chars().take_while(|c| *c != '.').filter(char::is_ascii_digit).collect()
 }
 
-/// The snapshot is filled in later.
+/// The snapshot is set later.
 fn what(kind: &str, body: &Value, problems: &mut Problems) -> Restore {
     let names = texts(body, "tables", problems);
     let sections = texts(body, "sections", problems);
@@ -224,7 +224,7 @@ fn what(kind: &str, body: &Value, problems: &mut Problems) -> Restore {
         problems.add("type", "Must be one of: all, metadata, tables, sections.");
     }
     let [tables, views, users, settings] = wanted;
-    // The word `all` among the names is older than the kind.
+    // The name `all` among the tables is older than the kind.
     let all = kind != "tables" || names.is_empty() || names.iter().any(|name| name.eq_ignore_ascii_case("all"));
     let tables = match (tables, all) {
         (false, _) => Tables::None,
@@ -235,7 +235,7 @@ fn what(kind: &str, body: &Value, problems: &mut Problems) -> Restore {
 }
 
 fn table(name: &str, problems: &mut Problems) -> Option<(String, String)> {
-    let table = Table::parse(name);
+    let table = TableName::parse(name);
     if table.is_none() {
         problems.add("tables", &format!("Not a valid name of a table: {name}."));
     }
@@ -258,22 +258,26 @@ mod tests {
 
     use super::super::tests::World;
     use super::*;
-    use crate::state::{Call, Pace};
+    use crate::state::{ApiCall, Pace};
 
     #[test]
     fn backups_are_due_at_the_hours_of_the_schedule_while_the_cluster_runs() {
         let (mut world, cluster) = World::with_cluster(false, Pace::Auto(Duration::ZERO));
         let next = |world: &World| world.state.by_id(&cluster).unwrap().next_backup().map(stamp::naive);
-        // The world begins at 10:00.
+        // The test begins at 10:00.
         assert_eq!(next(&world).as_deref(), Some("2026-01-06T06:55:00.000000"));
-        world.ask(Call::ChangeBackups(cluster.clone(), json!({ "backup_hours": "2, 12" })));
+        world.ask(ApiCall::ChangeBackups(cluster.clone(), json!({ "backup_hours": "2, 12" })));
         world.state.advance(world.now);
         assert_eq!(next(&world).as_deref(), Some("2026-01-05T12:55:00.000000"));
         world.now += DAY;
         world.state.advance(world.now);
         assert_eq!((world.state.take_works().len(), world.state.snapshots.len()), (2, 2));
-        assert_eq!(world.ask(Call::Snapshots(cluster.clone(), Query::new())).body, Some(json!([])), "not copied yet");
-        world.ask(Call::Suspend(cluster.clone(), json!({ "suspended": true })));
+        assert_eq!(
+            world.ask(ApiCall::Snapshots(cluster.clone(), QueryPairs::new())).body,
+            Some(json!([])),
+            "not copied yet"
+        );
+        world.ask(ApiCall::Suspend(cluster.clone(), json!({ "suspended": true })));
         world.state.advance(world.now);
         assert_eq!(next(&world), None);
     }
@@ -284,7 +288,7 @@ mod tests {
         let ids = [(); 2].map(|()| world.state.take_snapshot(world.now, &cluster).unwrap());
         world.state.snapshot_taken(&ids[0], None);
         world.state.snapshot_taken(&ids[1], Some(vec!["doc.t".into()]));
-        let listed = world.ask(Call::Snapshots(cluster.clone(), Query::new())).body.unwrap();
+        let listed = world.ask(ApiCall::Snapshots(cluster.clone(), QueryPairs::new())).body.unwrap();
         assert_eq!((listed.as_array().unwrap().len(), &listed[0]["tables"]), (1, &json!(["doc.t"])));
         assert_eq!(listed[0]["snapshot"], "20260105100001", "names of one second differ");
     }

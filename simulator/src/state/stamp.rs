@@ -39,7 +39,7 @@ pub(crate) fn parse(text: &str) -> Option<Micros> {
     Micros::try_from(at.unix_timestamp_nanos() / 1000).ok()
 }
 
-/// Reads the same, and a date without a time, and a time without an offset, which is one in UTC.
+/// Reads the same, a date without a time, and a time without an offset, which is in UTC.
 pub(crate) fn parse_date(text: &str) -> Option<Micros> {
     // A plus sign in a query is a space unless it was escaped.
     let text = text.replace(' ', "+");

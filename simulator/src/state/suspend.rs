@@ -4,55 +4,58 @@ use serde_json::{Value, json};
 
 use super::checks::Problems;
 use super::cluster::Presence;
-use super::faults::Plan;
+use super::faults::FaultPlan;
 use super::operation::{Effect, Operation, Pace, Status};
-use super::{Answer, CONFLICT, Event, Happening, Micros, State};
+use super::{ApiAnswer, CONFLICT, Event, Happening, Micros, State};
 
 impl State {
-    /// Answers with the cluster as it was before; the flag flips when the operation succeeds.
-    pub(super) fn suspend(&mut self, now: Micros, id: &str, body: &Value) -> Answer {
-        let Some(cluster) = self.by_id(id) else { return Answer::not_found() };
+    /// Answers with the cluster as it was before. The flag flips when the operation succeeds.
+    pub(super) fn suspend(&mut self, now: Micros, id: &str, body: &Value) -> ApiAnswer {
+        let Some(cluster) = self.by_id(id) else { return ApiAnswer::not_found() };
         let mut problems = Problems::of(body, &["suspended"]);
         let wanted = problems.boolean(body, "suspended");
         let Some(suspended) = wanted.filter(|_| !problems.any()) else { return problems.refuse() };
         if suspended && !cluster.allow_suspend {
-            return Answer::refused(400, &format!("Clusters of product {} cannot be suspended.", cluster.product.name));
+            return ApiAnswer::refused(
+                400,
+                &format!("Clusters of product {} cannot be suspended.", cluster.product.name),
+            );
         }
         if cluster.pending().is_some() {
-            return Answer::refused(400, CONFLICT);
+            return ApiAnswer::refused(400, CONFLICT);
         }
         let effect = if suspended { Effect::Suspend } else { Effect::Resume };
         let what = if suspended { Happening::SuspendRequested } else { Happening::ResumeRequested };
         self.outbox.events.push(Event { at: now, cluster: id.into(), what });
         self.begin(now, id, effect);
-        self.by_id(id).map_or_else(Answer::not_found, |cluster| Answer::ok(cluster.show(now)))
+        self.by_id(id).map_or_else(ApiAnswer::not_found, |cluster| ApiAnswer::ok(cluster.show(now)))
     }
 
-    pub(super) fn protect(&mut self, now: Micros, id: &str, body: &Value) -> Answer {
-        let Some(cluster) = self.by_id_mut(id) else { return Answer::not_found() };
+    pub(super) fn protect(&mut self, now: Micros, id: &str, body: &Value) -> ApiAnswer {
+        let Some(cluster) = self.by_id_mut(id) else { return ApiAnswer::not_found() };
         let mut problems = Problems::of(body, &["deletion_protected"]);
         let wanted = problems.boolean(body, "deletion_protected");
         let Some(protected) = wanted.filter(|_| !problems.any()) else { return problems.refuse() };
         cluster.protected = protected;
         cluster.modified = now;
-        Answer::ok(cluster.show(now))
+        ApiAnswer::ok(cluster.show(now))
     }
 
-    /// From any state, also while an operation runs.
-    pub(super) fn delete(&mut self, now: Micros, id: &str) -> Answer {
+    /// Deletes a cluster from any state, even while an operation runs.
+    pub(super) fn delete(&mut self, now: Micros, id: &str) -> ApiAnswer {
         match self.by_id(id) {
-            None => Answer::not_found(),
-            Some(cluster) if cluster.protected => Answer::refused(400, "The cluster is protected against deletion."),
+            None => ApiAnswer::not_found(),
+            Some(cluster) if cluster.protected => ApiAnswer::refused(400, "The cluster is protected against deletion."),
             Some(_) => {
                 self.clusters.retain(|cluster| cluster.id != id);
                 self.forget(id);
                 self.outbox.events.push(Event { at: now, cluster: id.into(), what: Happening::Deleted });
-                Answer::no_content()
+                ApiAnswer::no_content()
             }
         }
     }
 
-    /// What goes with a cluster. Its snapshots stay: another one can be restored from them.
+    /// Removes a cluster and its jobs. Its snapshots stay, so that another cluster can be restored from them.
     pub(super) fn forget(&mut self, cluster: &str) {
         self.jobs.retain(|job| job.cluster != cluster);
     }
@@ -68,25 +71,25 @@ impl State {
         self.begin_planned(now, cluster, effect, details, plan.unwrap_or_default());
     }
 
-    /// An operation of the service's own, which no plan is meant for.
+    /// Registers an operation of the service's own, which no plan affects.
     pub(super) fn begin_own(&mut self, now: Micros, cluster: &str, effect: Effect) {
-        self.begin_planned(now, cluster, effect, json!({}), Plan::default());
+        self.begin_planned(now, cluster, effect, json!({}), FaultPlan::default());
     }
 
-    fn begin_planned(&mut self, now: Micros, cluster: &str, effect: Effect, details: Value, plan: Plan) {
+    fn begin_planned(&mut self, now: Micros, cluster: &str, effect: Effect, details: Value, plan: FaultPlan) {
         let id = self.new_id();
         let pace = if plan.held { Pace::Explicit } else { self.pace };
         let Some(cluster) = self.clusters.iter_mut().find(|one| one.id == cluster) else { return };
         if plan.lost {
             return;
         }
-        // Documented nowhere; an operation that is over at once is one of the two plausible answers.
+        // Not documented. An operation that is over at once is one of the two plausible answers.
         let nothing_to_do = match effect {
             Effect::Suspend => cluster.presence == Presence::Suspended,
             Effect::Resume => cluster.presence == Presence::Running,
             _ => false,
         };
-        // Suspending waits for a healthy cluster, and a resume needs disks that were once there.
+        // Suspension needs a healthy cluster, and a resume needs disks that once existed.
         let unborn = effect != Effect::Create && cluster.presence == Presence::Unborn;
         let failure = plan.failure.or_else(|| unborn.then(|| "The cluster was never created.".into()));
         let status = if nothing_to_do && failure.is_none() { Status::Succeeded } else { Status::Registered };

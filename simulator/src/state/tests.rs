@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::catalog::Product;
 use super::deploy::Given;
-use super::faults::Plan;
+use super::faults::FaultPlan;
 use super::operation::Effect;
 use super::*;
 
@@ -29,32 +29,32 @@ impl World {
         (world, id)
     }
 
-    pub(super) fn ask(&mut self, call: Call) -> Answer {
+    pub(super) fn ask(&mut self, call: ApiCall) -> ApiAnswer {
         self.state.on(self.now, call)
     }
 
-    fn put_suspended(&mut self, id: &str, suspended: bool) -> Answer {
-        self.ask(Call::Suspend(id.into(), json!({ "suspended": suspended })))
+    fn put_suspended(&mut self, id: &str, suspended: bool) -> ApiAnswer {
+        self.ask(ApiCall::Suspend(id.into(), json!({ "suspended": suspended })))
     }
 
     fn get(&mut self, id: &str) -> Value {
-        body(self.ask(Call::Cluster(id.into())), 200)
+        body(self.ask(ApiCall::Cluster(id.into())), 200)
     }
 
     fn operations(&mut self, id: &str, query: &[(&str, &str)]) -> Vec<Value> {
         let query = query.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
-        body(self.ask(Call::Operations(id.into(), query)), 200)["operations"].as_array().unwrap().clone()
+        body(self.ask(ApiCall::Operations(id.into(), query)), 200)["operations"].as_array().unwrap().clone()
     }
 
-    fn deploy(&mut self, cluster: Value, rest: Value) -> Answer {
+    fn deploy(&mut self, cluster: Value, rest: Value) -> ApiAnswer {
         let mut body = json!({ "cluster": cluster });
         body.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
         let organization = self.state.first_organization();
-        self.ask(Call::Deploy { organization, body, url: "http://127.0.0.1:1".into() })
+        self.ask(ApiCall::Deploy { organization, body, url: "http://127.0.0.1:1".into() })
     }
 
     fn project(&mut self) -> String {
-        body(self.ask(Call::Projects), 200)[0]["id"].as_str().unwrap().into()
+        body(self.ask(ApiCall::Projects), 200)[0]["id"].as_str().unwrap().into()
     }
 }
 
@@ -85,12 +85,12 @@ fn free_cluster() -> Value {
 }
 
 #[track_caller]
-fn body(answer: Answer, status: u16) -> Value {
+fn body(answer: ApiAnswer, status: u16) -> Value {
     assert_eq!(answer.status, status, "{answer:?}");
     answer.body.unwrap_or_default()
 }
 
-fn errors(answer: Answer) -> Value {
+fn errors(answer: ApiAnswer) -> Value {
     let body = body(answer, 400);
     assert_eq!((&body["success"], &body["message"]), (&json!(false), &json!("Bad request")));
     body["errors"].clone()
@@ -116,7 +116,7 @@ fn a_suspend_answers_with_the_old_state_and_the_flag_flips_when_the_operation_su
     let after = world.get(&id);
     assert_eq!((&after["suspended"], &after["health"]["status"]), (&json!(true), &json!("SUSPENDED")));
     assert_eq!(after["health"]["running_operation"], "");
-    // Its own moment, not that of the request that noticed.
+    // The time of the event, not that of the request that noticed.
     assert_eq!(after["last_async_operation"]["dc"]["modified"], stamp::utc(START + 2 * SECOND));
 }
 
@@ -162,7 +162,7 @@ fn asking_for_what_is_so_already_is_an_operation_that_is_over_at_once() {
 #[test]
 fn what_is_no_boolean_does_not_suspend() {
     let (mut world, id) = World::with_cluster(false, AT_ONCE);
-    let mut put = |body: Value| errors(world.ask(Call::Suspend(id.clone(), body)));
+    let mut put = |body: Value| errors(world.ask(ApiCall::Suspend(id.clone(), body)));
     assert_eq!(put(json!({})), json!({ "suspended": ["Missing data for required field."] }));
     assert_eq!(put(json!({ "suspended": "true" })), json!({ "suspended": ["Not a valid boolean."] }));
     assert_eq!(put(json!({ "suspended": true, "now": 1 })), json!({ "now": ["Unknown field."] }));
@@ -183,7 +183,7 @@ fn a_free_cluster_can_be_resumed_but_not_suspended() {
 #[test]
 fn a_failed_operation_changes_nothing_and_says_why() {
     let (mut world, id) = World::with_cluster(true, AT_ONCE);
-    world.state.plan("ci", Plan { failure: Some("no capacity".into()), ..Plan::default() });
+    world.state.plan("ci", FaultPlan { failure: Some("no capacity".into()), ..FaultPlan::default() });
     world.put_suspended(&id, false);
     let listed = world.operations(&id, &[("limit", "1")]);
     assert_eq!(
@@ -198,7 +198,7 @@ fn a_failed_operation_changes_nothing_and_says_why() {
 #[test]
 fn a_lost_operation_is_accepted_and_never_listed() {
     let (mut world, id) = World::with_cluster(true, AT_ONCE);
-    world.state.plan(&id, Plan { lost: true, ..Plan::default() });
+    world.state.plan(&id, FaultPlan { lost: true, ..FaultPlan::default() });
     body(world.put_suspended(&id, false), 200);
     assert_eq!(world.operations(&id, &[("type", "SUSPEND")]), Vec::<Value>::new());
     assert_eq!(world.get(&id)["suspended"], true);
@@ -207,7 +207,7 @@ fn a_lost_operation_is_accepted_and_never_listed() {
 #[test]
 fn a_hidden_operation_does_its_work_unseen() {
     let (mut world, id) = World::with_cluster(true, AT_ONCE);
-    world.state.plan(&id, Plan { hidden: true, ..Plan::default() });
+    world.state.plan(&id, FaultPlan { hidden: true, ..FaultPlan::default() });
     world.put_suspended(&id, false);
     let after = world.get(&id);
     assert_eq!((&after["suspended"], &after["last_async_operation"]["type"]), (&json!(false), &json!("CREATE")));
@@ -259,7 +259,7 @@ fn a_deploy_can_make_its_project() {
     let made = body(world.deploy(free_cluster(), json!({ "subscription_id": "free_tier", "project": project })), 201);
     assert_eq!(made["fqdn"], "testcluster.aks1.westeurope.azure.cratedb.net.");
     let id = made["project_id"].as_str().unwrap().to_owned();
-    let project = body(world.ask(Call::Project(id)), 200);
+    let project = body(world.ask(ApiCall::Project(id)), 200);
     assert_eq!((&project["name"], &project["backup_location"]), (&json!("testcluster"), &Value::Null));
     assert!(project.as_object().unwrap().contains_key("backup_location"));
 }
@@ -272,7 +272,7 @@ fn an_organization_has_one_free_cluster() {
     let first = body(world.deploy(free_cluster(), rest.clone()), 201);
     assert_eq!(first["allow_suspend"], false);
     assert!(body(world.deploy(free_cluster(), rest.clone()), 400)["message"].as_str().unwrap().contains("free tier"));
-    assert_eq!(world.ask(Call::Delete(first["id"].as_str().unwrap().into())), Answer::no_content());
+    assert_eq!(world.ask(ApiCall::Delete(first["id"].as_str().unwrap().into())), ApiAnswer::no_content());
     body(world.deploy(free_cluster(), rest), 201);
 }
 
@@ -316,12 +316,12 @@ fn a_deploy_needs_a_subscription_and_a_place() {
 #[test]
 fn a_protected_cluster_is_not_deleted() {
     let (mut world, id) = World::with_cluster(false, AT_ONCE);
-    let protect = |on: bool| Call::Protect(id.clone(), json!({ "deletion_protected": on }));
+    let protect = |on: bool| ApiCall::Protect(id.clone(), json!({ "deletion_protected": on }));
     assert_eq!(body(world.ask(protect(true)), 200)["deletion_protected"], true);
-    body(world.ask(Call::Delete(id.clone())), 400);
+    body(world.ask(ApiCall::Delete(id.clone())), 400);
     world.ask(protect(false));
-    assert_eq!(world.ask(Call::Delete(id.clone())), Answer::no_content());
-    assert_eq!(world.ask(Call::Cluster(id.clone())), Answer::not_found());
+    assert_eq!(world.ask(ApiCall::Delete(id.clone())), ApiAnswer::no_content());
+    assert_eq!(world.ask(ApiCall::Cluster(id.clone())), ApiAnswer::not_found());
 }
 
 #[test]
@@ -329,16 +329,16 @@ fn what_is_unknown_is_not_found() {
     let mut world = World::new(AT_ONCE);
     let id = || "00000000-0000-4000-8000-000000000000".to_owned();
     let calls = [
-        Call::Cluster(id()),
-        Call::Delete(id()),
-        Call::Suspend(id(), json!({ "suspended": true })),
-        Call::Protect(id(), json!({ "deletion_protected": true })),
-        Call::Operations(id(), Query::new()),
-        Call::Organization(id()),
-        Call::OrganizationProjects(id()),
-        Call::Deploy { organization: id(), body: json!({}), url: String::new() },
-        Call::Project(id()),
-        Call::Subscription(id()),
+        ApiCall::Cluster(id()),
+        ApiCall::Delete(id()),
+        ApiCall::Suspend(id(), json!({ "suspended": true })),
+        ApiCall::Protect(id(), json!({ "deletion_protected": true })),
+        ApiCall::Operations(id(), QueryPairs::new()),
+        ApiCall::Organization(id()),
+        ApiCall::OrganizationProjects(id()),
+        ApiCall::Deploy { organization: id(), body: json!({}), url: String::new() },
+        ApiCall::Project(id()),
+        ApiCall::Subscription(id()),
     ];
     for call in calls {
         let shown = format!("{call:?}");
@@ -352,10 +352,10 @@ fn nothing_is_listed_inside_of_what_is_unknown() {
     let (mut world, _) = World::with_cluster(false, AT_ONCE);
     let id = || "00000000-0000-4000-8000-000000000000".to_owned();
     let calls = [
-        Call::OrganizationClusters(id(), Query::new()),
-        Call::OrganizationSubscriptions(id()),
-        Call::OrganizationRegions(id()),
-        Call::ProjectClusters(id(), Query::new()),
+        ApiCall::OrganizationClusters(id(), QueryPairs::new()),
+        ApiCall::OrganizationSubscriptions(id()),
+        ApiCall::OrganizationRegions(id()),
+        ApiCall::ProjectClusters(id(), QueryPairs::new()),
     ];
     for call in calls {
         assert_eq!(body(world.ask(call), 200), json!([]));
@@ -369,7 +369,7 @@ fn operations_are_listed_newest_first_and_filtered() {
         world.now += SECOND;
         world.put_suspended(&id, suspended);
     }
-    world.state.plan(&id, Plan { failure: Some("no".into()), ..Plan::default() });
+    world.state.plan(&id, FaultPlan { failure: Some("no".into()), ..FaultPlan::default() });
     world.now += SECOND;
     world.put_suspended(&id, false);
     let count = |world: &mut World, query: &[(&str, &str)]| world.operations(&id, query).len();
@@ -383,7 +383,7 @@ fn operations_are_listed_newest_first_and_filtered() {
     let all = world.operations(&id, &[]);
     let created: Vec<_> = all.iter().map(|one| one["dc"]["created"].as_str().unwrap()).collect();
     assert!(created.windows(2).all(|pair| pair[0] >= pair[1]), "{created:?}");
-    let bad = world.ask(Call::Operations(id.clone(), vec![("limit".into(), "all".into())]));
+    let bad = world.ask(ApiCall::Operations(id.clone(), vec![("limit".into(), "all".into())]));
     assert_eq!(errors(bad), json!({ "limit": ["Not a valid integer."] }));
 }
 
@@ -393,7 +393,7 @@ fn clusters_are_filtered_by_product_project_and_subscription() {
     world.state.give(START, given("a", "cr1", false));
     world.state.give(START, given("b", "crfree", true));
     let mut count = |name: &str, value: &str| {
-        body(world.ask(Call::Clusters(vec![(name.into(), value.into())])), 200).as_array().unwrap().len()
+        body(world.ask(ApiCall::Clusters(vec![(name.into(), value.into())])), 200).as_array().unwrap().len()
     };
     assert_eq!((count("product_name", "cr1"), count("subscription_id", "free_tier")), (1, 1));
     assert_eq!((count("project_id", "elsewhere"), count("other", "x")), (0, 2));
@@ -403,7 +403,7 @@ fn clusters_are_filtered_by_product_project_and_subscription() {
 fn a_cluster_that_was_never_created_can_neither_be_suspended_nor_resumed() {
     let mut world = World::new(AT_ONCE);
     let project = world.project();
-    world.state.plan("testcluster", Plan { failure: Some("no quota".into()), ..Plan::default() });
+    world.state.plan("testcluster", FaultPlan { failure: Some("no quota".into()), ..FaultPlan::default() });
     let rest = json!({ "subscription_id": "free_tier", "project_id": project });
     let id = body(world.deploy(free_cluster(), rest), 201)["id"].as_str().unwrap().to_owned();
     assert_eq!(world.operations(&id, &[])[0]["feedback_data"]["message"], "no quota");

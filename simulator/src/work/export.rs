@@ -5,23 +5,25 @@ use std::borrow::Cow;
 use serde_json::{Map, Value, json};
 
 use super::{Done, csv, failed, zip};
-use crate::shared::Shared;
+use crate::gateway::Gateways;
 use crate::state::exports::Export;
 use crate::state::imports::Format;
-use crate::state::jobs::{Order, Progress};
+use crate::state::jobs::{JobOrder, Progress};
 
-/// Does one job; tells how far it came, and why not further.
-pub(super) async fn export(shared: &Shared, job: &str) -> Done {
-    let order = shared.look(|state| state.job(job).map(|job| (job.cluster.clone(), job.order.clone())));
-    let Some((cluster, Order::Export(order))) = order else { return failed(Progress::default(), "The job is gone.") };
-    match write(shared, &cluster, &order).await {
+/// Does one job.
+pub(super) async fn export(gateways: &Gateways, job: &str) -> Done {
+    let order = gateways.store.look(|state| state.job(job).map(|job| (job.cluster.clone(), job.order.clone())));
+    let Some((cluster, JobOrder::Export(order))) = order else {
+        return failed(Progress::default(), "The job is gone.");
+    };
+    match write(gateways, &cluster, &order).await {
         Ok((bytes, records)) => {
             let size = bytes.len() as u64;
             let progress = Progress { records, total_records: Some(records), bytes: size, failed_records: 0 };
-            let file = shared.change(|state, now| state.export_file(now, job, size));
+            let file = gateways.store.change(|state, now| state.export_file(now, job, size));
             if let Some(id) = file {
-                shared.hide_file(&id);
-                shared.keep_file(&id, bytes.into());
+                gateways.store.hide_file(&id);
+                gateways.store.keep_file(&id, bytes.into());
             }
             (progress, None)
         }
@@ -29,42 +31,41 @@ pub(super) async fn export(shared: &Shared, job: &str) -> Done {
     }
 }
 
-async fn write(shared: &Shared, cluster: &str, order: &Export) -> Result<(Vec<u8>, u64), String> {
-    let gateway = shared.gateway(cluster).ok_or("The cluster is gone.")?;
+async fn write(gateways: &Gateways, cluster: &str, order: &Export) -> Result<(Vec<u8>, u64), String> {
+    let gateway = gateways.get(cluster).ok_or("The cluster is gone.")?;
     let mut database = gateway.inside().await?;
     let answer = database.sql(&json!({ "stmt": format!("SELECT * FROM {}", order.table.quoted()) })).await?;
     let nothing = Vec::new();
     let columns: Vec<&str> = answer["cols"].as_array().unwrap_or(&nothing).iter().filter_map(Value::as_str).collect();
     let rows = answer["rows"].as_array().unwrap_or(&nothing);
-    let mut out = String::new();
-    match order.format {
-        Format::Csv => write_csv(&mut out, &columns, rows),
-        Format::Json => write_json(&mut out, &columns, rows),
-    }
-    let bytes = out.into_bytes();
+    let bytes = match order.format {
+        Format::Csv => as_csv(&columns, rows)?,
+        Format::Json => as_json_lines(&columns, rows),
+    };
     let bytes = if order.gzip { zip(&bytes).map_err(|error| error.to_string())? } else { bytes };
     Ok((bytes, rows.len() as u64))
 }
 
-fn write_csv(out: &mut String, columns: &[&str], rows: &[Value]) {
-    csv::write(out, columns.iter().map(|name| Cow::Borrowed(*name)));
+fn as_csv(columns: &[&str], rows: &[Value]) -> Result<Vec<u8>, String> {
+    let mut out = csv::Writer::new();
+    out.write(columns.iter().map(|name| Cow::Borrowed(*name)))?;
     for row in rows.iter().filter_map(Value::as_array) {
-        csv::write(
-            out,
-            row.iter().map(|value| match value {
-                Value::Null => Cow::Borrowed(""),
-                Value::String(text) => Cow::Borrowed(text.as_str()),
-                other => Cow::Owned(other.to_string()),
-            }),
-        );
+        out.write(row.iter().map(|value| match value {
+            Value::Null => Cow::Borrowed(""),
+            Value::String(text) => Cow::Borrowed(text.as_str()),
+            other => Cow::Owned(other.to_string()),
+        }))?;
     }
+    out.into_bytes()
 }
 
 /// One object a line.
-fn write_json(out: &mut String, columns: &[&str], rows: &[Value]) {
+fn as_json_lines(columns: &[&str], rows: &[Value]) -> Vec<u8> {
+    let mut out = String::new();
     for row in rows.iter().filter_map(Value::as_array) {
         let fields = columns.iter().zip(row).map(|(name, value)| ((*name).to_owned(), value.clone()));
         out.push_str(&Value::Object(fields.collect::<Map<_, _>>()).to_string());
         out.push('\n');
     }
+    out.into_bytes()
 }

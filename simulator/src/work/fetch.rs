@@ -12,11 +12,11 @@ use tokio::net::TcpStream;
 
 use super::LARGEST_FILE;
 
-/// How long one file may take.
+/// Time that one file may take.
 const LIMIT: Duration = Duration::from_secs(120);
 const MOST_REDIRECTS: usize = 5;
 
-/// The bytes behind an address, or why there are none.
+/// Returns the bytes at an address.
 pub(super) async fn fetch(url: &str) -> Result<Bytes, String> {
     tokio::time::timeout(LIMIT, follow(url)).await.unwrap_or_else(|_| Err(format!("No answer within {LIMIT:?}.")))
 }
@@ -29,7 +29,7 @@ async fn follow(url: &str) -> Result<Bytes, String> {
             Found::Elsewhere(next) => url = next,
         }
     }
-    Err("The address leads from one place to the next without an end.".into())
+    Err("The address redirects too often.".into())
 }
 
 enum Found {
@@ -55,7 +55,7 @@ async fn get(url: &str) -> Result<Found, String> {
     Ok(Found::Bytes(body.to_bytes()))
 }
 
-/// Host with port, and path with query.
+/// Splits an address into host with port, and path with query.
 fn split(url: &str) -> Result<(String, String), String> {
     let Some(rest) = url.strip_prefix("http://") else {
         return Err("The simulator fetches files over http:// only.".into());

@@ -1,56 +1,59 @@
-//! One import job: fetches, reads, makes the table if it may, and inserts.
+//! One import job: fetches and reads a file, makes the table if it may, and inserts.
 
 use hyper::body::Bytes;
 use serde_json::{Value, json};
 
 use super::{Done, csv, failed, fetch, infer, unzip};
+use crate::gateway::Gateways;
 use crate::gateway::inside::Inside;
-use crate::shared::Shared;
-use crate::state::imports::{Format, Import, Source, Table};
-use crate::state::jobs::{Order, Progress};
+use crate::state::imports::{Format, Import, ImportSource, TableName};
+use crate::state::jobs::{JobOrder, Progress};
+use crate::store::Store;
 
-/// So many rows in one request.
+/// Number of rows in one request.
 const BATCH: usize = 500;
-/// What the database says of a row that failed.
+/// The row count of a row that failed.
 const FAILED_ROW: i64 = -2;
 
 /// Columns and rows of a file.
-struct Data {
+struct Records {
     columns: Vec<String>,
     rows: Vec<Vec<Value>>,
-    /// The same as texts, where that is what the file has.
+    /// The same as texts, if the file has texts.
     texts: Option<Vec<Vec<String>>>,
 }
 
-/// Does one job; tells how far it came, and why not further.
-pub(super) async fn import(shared: &Shared, job: &str) -> Done {
-    let order = shared.look(|state| state.job(job).map(|job| (job.cluster.clone(), job.order.clone())));
-    let Some((cluster, Order::Import(order))) = order else { return failed(Progress::default(), "The job is gone.") };
+/// Does one job.
+pub(super) async fn import(gateways: &Gateways, job: &str) -> Done {
+    let order = gateways.store.look(|state| state.job(job).map(|job| (job.cluster.clone(), job.order.clone())));
+    let Some((cluster, JobOrder::Import(order))) = order else {
+        return failed(Progress::default(), "The job is gone.");
+    };
     let mut progress = Progress::default();
-    let data = match read(shared, &order, &mut progress).await {
+    let data = match read(&gateways.store, &order, &mut progress).await {
         Ok(data) => data,
         Err(why) => return failed(progress, why),
     };
     progress.total_records = Some(data.rows.len() as u64);
-    shared.change(|state, _| state.job_progress(job, progress.clone()));
-    match load(shared, job, &cluster, &order, data, &mut progress).await {
+    gateways.store.change(|state, _| state.job_progress(job, progress.clone()));
+    match load(gateways, job, &cluster, &order, data, &mut progress).await {
         Ok(()) => (progress, None),
         Err(why) => failed(progress, why),
     }
 }
 
-async fn read(shared: &Shared, order: &Import, progress: &mut Progress) -> Result<Data, String> {
+async fn read(store: &Store, order: &Import, progress: &mut Progress) -> Result<Records, String> {
     let bytes = match &order.source {
-        Source::Url(url) => fetch::fetch(url).await?,
-        Source::File(id) => shared.file_bytes(id).ok_or("The file does not exist any more.")?,
-        Source::Elsewhere(_) => return Err("The simulator cannot reach buckets and containers.".into()),
+        ImportSource::Url(url) => fetch::fetch(url).await?,
+        ImportSource::File(id) => store.file_bytes(id).ok_or("The file does not exist any more.")?,
+        ImportSource::Elsewhere(_) => return Err("The simulator cannot reach buckets and containers.".into()),
     };
     progress.bytes = bytes.len() as u64;
     let bytes = if order.gzip { unzip(&bytes)?.into() } else { bytes };
     parse(&bytes, order.format)
 }
 
-fn parse(bytes: &Bytes, format: Format) -> Result<Data, String> {
+fn parse(bytes: &Bytes, format: Format) -> Result<Records, String> {
     let text = std::str::from_utf8(bytes).map_err(|_| "The file is not text in UTF-8.")?;
     match format {
         Format::Csv => parse_csv(text),
@@ -58,7 +61,7 @@ fn parse(bytes: &Bytes, format: Format) -> Result<Data, String> {
     }
 }
 
-fn parse_csv(text: &str) -> Result<Data, String> {
+fn parse_csv(text: &str) -> Result<Records, String> {
     let mut records = csv::read(text)?.into_iter();
     let columns = records.next().ok_or("The file is empty.")?;
     let texts: Vec<_> = records.collect();
@@ -67,11 +70,11 @@ fn parse_csv(text: &str) -> Result<Data, String> {
         return Err(format!("Record {}: {found} fields where the header has {wanted}.", at + 2));
     }
     let rows = texts.iter().map(|record| record.iter().map(|field| infer::field(field)).collect()).collect();
-    Ok(Data { columns, rows, texts: Some(texts) })
+    Ok(Records { columns, rows, texts: Some(texts) })
 }
 
 /// One object a line, or an array of them.
-fn parse_json(text: &str) -> Result<Data, String> {
+fn parse_json(text: &str) -> Result<Records, String> {
     let wrong = |at: usize| format!("Record {}: not a JSON object.", at + 1);
     let documents: Vec<Value> = if text.trim_start().starts_with('[') {
         serde_json::from_str(text).map_err(|error| format!("The file is not JSON: {error}."))?
@@ -88,18 +91,18 @@ fn parse_json(text: &str) -> Result<Data, String> {
         }
     }
     let row = |document: &Value| columns.iter().map(|name| document[name].clone()).collect();
-    Ok(Data { rows: documents.iter().map(row).collect(), columns, texts: None })
+    Ok(Records { rows: documents.iter().map(row).collect(), columns, texts: None })
 }
 
 async fn load(
-    shared: &Shared,
+    gateways: &Gateways,
     job: &str,
     cluster: &str,
     order: &Import,
-    mut data: Data,
+    mut data: Records,
     progress: &mut Progress,
 ) -> Result<(), String> {
-    let gateway = shared.gateway(cluster).ok_or("The cluster is gone.")?;
+    let gateway = gateways.get(cluster).ok_or("The cluster is gone.")?;
     let mut database = gateway.inside().await?;
     if order.create_table {
         database.sql(&json!({ "stmt": create(order, &data) })).await?;
@@ -117,7 +120,7 @@ async fn load(
                 progress.records += 1;
             }
         }
-        shared.change(|state, _| state.job_progress(job, progress.clone()));
+        gateways.store.change(|state, _| state.job_progress(job, progress.clone()));
         // The embedded engine answers without ever waiting.
         tokio::task::yield_now().await;
     }
@@ -132,8 +135,8 @@ fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// The statement that makes the table, unless it is there: as the request defines it, or from the data.
-fn create(order: &Import, data: &Data) -> String {
+/// Returns the statement that makes the table unless it is there: as the request defines it, or from the data.
+fn create(order: &Import, data: &Records) -> String {
     let defined = order.columns.iter().map(|column| {
         let extra = column.extra.iter().map(|extra| format!(" {extra}")).collect::<String>();
         format!("{} {}{extra}", quoted(&column.name), column.kind)
@@ -146,14 +149,14 @@ fn create(order: &Import, data: &Data) -> String {
     format!("CREATE TABLE IF NOT EXISTS {} ({})", order.table.quoted(), columns.join(", "))
 }
 
-fn insert(table: &Table, columns: &[String]) -> String {
+fn insert(table: &TableName, columns: &[String]) -> String {
     let names: Vec<_> = columns.iter().map(|name| quoted(name)).collect();
     let places = vec!["?"; columns.len()].join(", ");
     format!("INSERT INTO {} ({}) VALUES ({places})", table.quoted(), names.join(", "))
 }
 
-/// What goes into a column of texts goes there as it was written: `1.50` is not `1.5`.
-async fn keep_texts(database: &mut Inside, table: &Table, data: &mut Data) -> Result<(), String> {
+/// Keeps values of text columns as they were written: `1.50` is not `1.5`.
+async fn keep_texts(database: &mut Inside, table: &TableName, data: &mut Records) -> Result<(), String> {
     let Some(texts) = data.texts.take() else { return Ok(()) };
     let stmt =
         "SELECT column_name, data_type FROM information_schema.columns WHERE table_schema = ? AND table_name = ?";

@@ -6,8 +6,8 @@ use crate::state::stamp;
 
 /// Types in SQL, from narrow to wide within a family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// Nothing but nulls so far.
+pub(super) enum Guess {
+    /// Only nulls so far.
     Unknown,
     Boolean,
     Whole,
@@ -17,7 +17,7 @@ pub(super) enum Kind {
     Text,
 }
 
-impl Kind {
+impl Guess {
     pub(super) fn sql(self) -> &'static str {
         match self {
             Self::Boolean => "BOOLEAN",
@@ -56,17 +56,17 @@ fn is_moment(text: &str) -> bool {
     text.len() >= 19 && text.as_bytes()[10].eq_ignore_ascii_case(&b'T') && stamp::parse_date(text).is_some()
 }
 
-/// The SQL type that fits all values of a column.
+/// Returns the SQL type that fits all values of a column.
 pub(super) fn column<'a>(values: impl Iterator<Item = &'a Value> + Clone) -> String {
     let items = values.clone().filter_map(Value::as_array);
     if items.clone().next().is_some() && values.clone().all(|value| value.is_array() || value.is_null()) {
-        let inner = items.flatten().map(Kind::of).fold(Kind::Unknown, Kind::with);
+        let inner = items.flatten().map(Guess::of).fold(Guess::Unknown, Guess::with);
         return format!("ARRAY({})", inner.sql());
     }
-    values.map(Kind::of).fold(Kind::Unknown, Kind::with).sql().into()
+    values.map(Guess::of).fold(Guess::Unknown, Guess::with).sql().into()
 }
 
-/// What a field of a CSV file means. Nothing is null.
+/// Returns the value of a field of a CSV file. An empty field is null.
 pub(super) fn field(text: &str) -> Value {
     let bare = text.trim();
     match bare {

@@ -1,4 +1,4 @@
-//! `croud` about the account: who one is, organizations, projects, products, API keys, and what it says when it may not.
+//! `croud` about the account: the user, organizations, projects, products, API keys, and refusals.
 
 use serde_json::json;
 
@@ -6,7 +6,7 @@ use super::support::cloud::{Cloud, text};
 use super::support::program::{Home, Ran};
 use super::support::python;
 
-/// A simulator with one running cluster, and a home that leads to it.
+/// Starts a simulator with one running cluster, and makes a home whose profile names it.
 fn start() -> Option<(Cloud, Home)> {
     let environment = python::clients()?;
     let cloud = Cloud::serve(&["--cluster", "name=ci"]);

@@ -1,4 +1,4 @@
-//! `croud clusters`: whatever changes a cluster and takes a while: scale, upgrade, storage, product, networks, backups.
+//! `croud clusters`: changes of a cluster that take time: scale, upgrade, storage, product, networks, backups.
 
 use serde_json::{Value, json};
 
@@ -20,13 +20,14 @@ fn change(home: &Home, cloud: &Cloud, command: &str) -> Ran {
     home.run("croud", &arguments.collect::<Vec<_>>())
 }
 
-/// A change is a PUT, one look at its operation and one at the cluster afterwards; nothing is asked twice, so nothing waited.
+/// A change is a PUT, one look at its operation and one at the cluster afterwards. Nothing is asked twice, so nothing
+/// waited.
 struct Change {
     command: &'static str,
     path: &'static str,
     body: &'static str,
     operation: &'static str,
-    /// Where in the cluster its effect is seen, and what that is.
+    /// The field of the cluster that shows its effect, and the value there.
     effect: (&'static str, Value),
 }
 
@@ -167,7 +168,7 @@ fn an_operation_that_fails_is_told_and_no_failure() {
     assert_eq!(documents[1]["num_nodes"], 1, "it stays as it was: {ran}");
     assert_eq!(documents[1]["last_async_operation"]["status"], "FAILED");
     assert_eq!(cloud.asked()[1], "GET clusters/{ci}/operations/?type=SCALE&limit=1");
-    // That was the one that fails.
+    // This was the operation that fails.
     let again = change(&home, &cloud, "scale --unit 2").exits(0);
     assert_eq!(again.documents()[1]["num_nodes"], 3, "{again}");
 }

@@ -6,7 +6,7 @@ use super::support::python;
 
 const CONFLICT: &str = "Another cluster operation is currently in progress, please try again later.";
 
-/// A simulator with these clusters, and a home that leads to it.
+/// Starts a simulator with these clusters, and makes a home whose profile names it.
 fn start(clusters: &[&str]) -> Option<(Cloud, Home)> {
     let arguments: Vec<&str> = clusters.iter().flat_map(|cluster| ["--cluster", *cluster]).collect();
     start_with(&arguments)

@@ -18,7 +18,7 @@ fn start(arguments: &[&str]) -> Option<(Cloud, Home)> {
     Some((cloud, home))
 }
 
-/// `croud clusters <command> --cluster-id <ci> <rest>`, where the command is what stands before the first option.
+/// Runs `croud clusters <command> --cluster-id <ci> <rest>`. The command ends before the first option.
 fn clusters(home: &Home, cloud: &Cloud, command: &str) -> Ran {
     let (name, rest) =
         command.split_once(" -").map_or((command, String::new()), |(name, rest)| (name, format!("-{rest}")));
@@ -26,7 +26,7 @@ fn clusters(home: &Home, cloud: &Cloud, command: &str) -> Ran {
     home.run("croud", &arguments.chain(rest.split_whitespace()).collect::<Vec<_>>())
 }
 
-/// The rows of a statement, asked for by the toolkit's shell.
+/// Returns the rows of a statement, by the toolkit's shell.
 #[track_caller]
 fn rows(home: &Home, cloud: &Cloud, statement: &str) -> Value {
     let arguments = ["shell", "--cluster-id", cloud.id("ci"), "--format", "json", "--command", statement];
@@ -52,7 +52,7 @@ fn import_from_a_url() {
     assert!(ran.said().contains(&"Info: Done importing 3 records".to_owned()), "{ran}");
     let body =
         format!(r#"{{"destination":{{"table":"weather"}},"format":"csv","type":"url","url":{{"url":"{url}"}}}}"#);
-    // That the table is to be made is the service's default, and not sent.
+    // Making the table is the service's default, and not sent.
     let asked = [format!("POST clusters/{{ci}}/import-jobs/ {body}"), "GET clusters/{ci}/import-jobs/{id}/".into()];
     assert_eq!(cloud.asked(), asked);
     assert_eq!(web.asked(), ["/weather.csv"]);
@@ -225,7 +225,7 @@ fn export_of_a_table_that_does_not_exist() {
 fn snapshots_are_listed_and_restored() {
     let Some((cloud, home)) = start(&["--cluster", "name=ci"]) else { return };
     fill(&home, &cloud);
-    // A new cluster's first backup is made by the control interface: nobody waits for the night.
+    // The first backup of a new cluster is taken through `/_simulator/`, as the schedule takes it at night.
     let path = format!("/_simulator/clusters/{}/snapshots/", cloud.id("ci"));
     assert!(cloud.api("POST", &path, None).0 < 300);
     let listed = clusters(&home, &cloud, "snapshots list").exits(0).json();

@@ -10,7 +10,7 @@ use super::support::python::{self, Environment};
 /// Plays the browser: follows the redirects from the login page to `croud`'s own listener.
 const BROWSER: &str = "import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=30).read()";
 
-/// `croud` listens on port 8400 for the browser, which can't be chosen: one login of this machine at a time.
+/// `croud` listens for the browser on port 8400, which can't be changed: one login on this machine at a time.
 fn one_login_at_a_time() -> File {
     let path = std::env::temp_dir().join("cratedb-test-port-8400.lock");
     let lock = File::options().create(true).append(true).open(path).unwrap();
@@ -18,7 +18,7 @@ fn one_login_at_a_time() -> File {
     lock
 }
 
-/// A home with an endpoint and no credentials, where a browser is at hand.
+/// Makes a home with an endpoint, without credentials, and with a browser.
 fn home(environment: &'static Environment, cloud: &Cloud) -> Home {
     let home = Home::empty(environment);
     home.write_profile(&cloud.url, &[]);
@@ -36,7 +36,7 @@ fn login(home: &Home, idp: &str) -> Ran {
     home.run("croud", &["login", "--idp", idp])
 }
 
-/// An entry of the only profile.
+/// Returns an entry of the only profile.
 fn entry(home: &Home, name: &str) -> String {
     let text = home.profile();
     let found = text.lines().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix(": "));
@@ -69,7 +69,7 @@ fn from_login_to_logout() {
     assert_eq!(cloud.asked()[0], "GET /oauth2/logout");
     assert_eq!((entry(&home, "auth-token"), entry(&home, "organization-id")), ("null".into(), "null".into()));
 
-    // The session is over for who kept its token, too.
+    // The session is over for its old token, too.
     home.write_profile(&cloud.url, &[("auth-token", &token)]);
     let stale = home.run("croud", &["me"]).exits(1);
     assert_eq!(stale.said(), ["Error: Unauthorized.", "Info: Use `croud login` to login to CrateDB Cloud."]);
@@ -99,7 +99,7 @@ fn a_stale_session_leads_to_the_login() {
     cloud.asked();
     let ran = home.run("croud", &["clusters", "list"]).exits(1);
     assert_eq!(ran.said(), ["Error: Unauthorized.", "Info: Use `croud login` to login to CrateDB Cloud."]);
-    // The same inside of the toolkit, which ends by the library's `sys.exit`.
+    // The same inside the toolkit, which ends by the library's `sys.exit`.
     home.run("ctk", &["cluster", "info", "--cluster-name", "ci"]).exits(1);
     assert_eq!(cloud.asked(), ["GET clusters/", "GET clusters/"]);
 }
@@ -126,7 +126,7 @@ fn key_and_secret_get_no_session() {
     let home = Home::new(environment, &cloud);
     let before = home.profile();
     home.run("croud", &["me"]).exits(0);
-    // A session cookie would be written into the profile, and be used instead of the key from then on.
+    // A session cookie would be written into the profile and used instead of the key from then on.
     assert_eq!(home.profile(), before);
 }
 

@@ -21,7 +21,7 @@ fn ctk(home: &Home, arguments: &[&str]) -> Ran {
     home.run("ctk", arguments)
 }
 
-/// `ctk cluster <command> --cluster-id <ci>`.
+/// Runs `ctk cluster <command> --cluster-id <ci>`.
 fn cluster(home: &Home, cloud: &Cloud, command: &str) -> Ran {
     ctk(home, &["cluster", command, "--cluster-id", cloud.id("ci")])
 }
@@ -131,7 +131,7 @@ fn jobs_are_listed() {
     assert_eq!(yaml.stdout.trim(), "[]");
 }
 
-/// What `ctk cluster health` asks the database: its 18 elements, one statement each.
+/// The statements of `ctk cluster health`: its 18 elements, one statement each.
 const FIRST_STATEMENTS: [&str; 4] = [
     "SQL SELECT name FROM sys.cluster;",
     "SQL SELECT health, severity, description, missing_shards, underreplicated_shards FROM sys.cluster_health;",
@@ -177,7 +177,7 @@ fn health_of_a_suspended_one_is_a_failure() {
     assert_eq!(cloud.asked(), [GET, GET, JWT, "SQL / -> 503"]);
 }
 
-/// What `ping` does once the cluster runs; its `ready` is asked for twice, and looks at everything each time.
+/// The requests of `ping` once the cluster runs. It evaluates `ready` twice, which looks at everything each time.
 #[track_caller]
 fn pinged(asked: &[String]) {
     assert_eq!(asked[..3], [JWT, "SQL /", "SQL SELECT 42 AS availability_check -- ctk"]);
@@ -201,7 +201,7 @@ fn ping_asks_both_planes() {
 fn ping_resumes_and_then_believes_what_it_read_before() {
     let arguments = ["--cluster", "name=ci,state=suspended"];
     let Some((cloud, home)) = start(&arguments) else { return };
-    // The toolkit's bug 3 once more: the cluster runs and answers, and the state it judges is the one from before.
+    // The toolkit's bug 3 once more: the cluster runs and answers, but the toolkit judges the previous state.
     let ping = cluster(&home, &cloud, "ping").exits(1).json();
     assert_eq!((&ping["cloud"], &ping["database"]), (&json!(false), &json!(true)));
     let asked = cloud.asked();
@@ -216,7 +216,7 @@ fn ping_resumes_and_then_believes_what_it_read_before() {
     assert_eq!((&cluster["suspended"], &cluster["health"]["status"]), (&json!(false), &json!("GREEN")));
 }
 
-/// First who and where, then the statement, both after a look at the version.
+/// First user and place, then the statement, both after a look at the version.
 const SHELL: [&str; 3] = ["SQL /", "SQL SELECT current_user, current_schema, name FROM sys.cluster", "SQL /"];
 
 #[test]
@@ -235,12 +235,12 @@ fn shell_by_token() {
 fn shell_by_a_token_that_has_expired_ends_in_the_toolkits_eighth_bug() {
     let Some((cloud, home)) = start(&["--cluster", "name=ci", "--token-lifetime", "1s"]) else { return };
     let arguments = ["shell", "--cluster-id", cloud.id("ci"), "--command", "SELECT 1"];
-    // Whether that was in time says nothing: it is about the token that is kept.
+    // Whether that was in time doesn't matter: the test is about the token that is kept.
     ctk(&home, &arguments);
     let later = json!({ "advance": "10s" });
     assert!(cloud.api("POST", "/_simulator/clock/", Some(&later)).0 < 300);
     cloud.asked();
-    // It goes on for five minutes after the token's end, and asks for no other.
+    // It goes on for five minutes after the token's end, without a request for another.
     ctk(&home, &arguments).exits(1).says("401");
     assert_eq!(cloud.asked(), [GET, "SQL / -> 401"]);
 }

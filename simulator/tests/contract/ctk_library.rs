@@ -37,7 +37,7 @@ fn a_deploy_makes_project_and_cluster_and_ends_in_the_toolkits_second_bug() {
     for part in [r#""crate_version":"5.10.4""#, r#""product_name":"cr1""#, r#""product_tier":"default""#] {
         assert!(asked[4].contains(part), "{part}: {}", asked[4]);
     }
-    // It stays behind.
+    // It is not deleted.
     let clusters = cloud.get("/api/v2/clusters/");
     assert_eq!((&clusters[0]["name"], &clusters[0]["health"]["status"]), (&json!("new"), &json!("GREEN")));
 

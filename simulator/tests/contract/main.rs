@@ -1,7 +1,8 @@
-//! The vendor's released programs, unmodified, against the simulator's program: what they ask, what they say, how they end.
+//! The vendor's released programs, unmodified, against the simulator's program: their requests, output and exit codes.
 //!
-//! The programs come from the Python package index at pinned versions into environments below the target directory; where
-//! Python or the packages can't be had, each test says so and does nothing (`CRATEDB_TEST_REQUIRE=python` makes that a failure).
+//! The programs come from the Python package index, at pinned versions, into environments below the target directory.
+//! If Python or the packages can't be had, each test says so and does nothing (`CRATEDB_TEST_REQUIRE=python` makes that
+//! a failure).
 
 mod croud_account;
 mod croud_changes;

@@ -1,7 +1,7 @@
 //! schemathesis with the vendor's document against the paths that the simulator serves.
 //!
-//! Where the document is known to lag behind the service it is corrected before the run, by `openapi-corrections.json`; so
-//! every failure is a contradiction that nobody knows of. Corrections are preferred to ignored failures: they hide nothing else.
+//! If the document is known to lag behind the service, it is corrected before the run by `openapi-corrections.json`, so
+//! that every failure is a new contradiction. Corrections are preferred to ignored failures: they hide nothing else.
 //! The cases are the same in every run; `CRATEDB_TEST_OPENAPI_SEED=7` makes others, and ten times as many.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,8 +20,8 @@ const CORRECTIONS: &str = include_str!("openapi-corrections.json");
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance";
 const PATHS: &str = "paths";
 
-/// What the simulator serves of the document. An operation that changes a cluster has one of its own, named at the end; the
-/// text is an example of a body that is accepted, `{…}` in it what [`Account::fill`] knows.
+/// The operations of the document that the simulator serves. One that changes a cluster has a cluster of its own, named
+/// at the end. The text is an example of an accepted body; [`Account::fill`] replaces `{…}` in it.
 const SERVED: &[(&str, &str, &str)] = &[
     ("GET users/me/", "", ""),
     ("PATCH users/me/", "", r#"{"email":"grace@example.org"}"#),
@@ -104,7 +104,7 @@ const IMPORT: &str =
 const EXPORT: &str = r#"{"source":{"table":"weather"},"destination":{"format":"csv"}}"#;
 const RESTORE: &str = r#"{"repository":"{repository}","snapshot":"{snapshot}","type":"all"}"#;
 
-/// The vendor's document, or why there is none.
+/// Returns the vendor's document, or the reason why there is none.
 fn document() -> Result<Value, String> {
     let beside = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/cratedb-cloud-openapi-v1.json"));
     let path = std::env::var_os("CRATEDB_TEST_OPENAPI").map_or(beside, PathBuf::from);
@@ -115,7 +115,7 @@ fn document() -> Result<Value, String> {
     serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-/// Puts the corrections in. Each has to change something: one that the document has caught up with is to be dropped.
+/// Applies the corrections. Each has to change something: one that the document has adopted must be dropped.
 fn correct(document: &mut Value) {
     for correction in serde_json::from_str::<Vec<Value>>(CORRECTIONS).unwrap() {
         let (at, value) = (text(&correction["at"]), correction["value"].clone());
@@ -134,7 +134,7 @@ fn correct(document: &mut Value) {
     }
 }
 
-/// An account with something of everything, and the ids of it.
+/// Makes an account with at least one of every resource, and notes their ids.
 struct Account {
     cloud: Cloud,
     known: BTreeMap<&'static str, String>,
@@ -201,12 +201,12 @@ impl Account {
         self.know(what, text(&made["id"]));
     }
 
-    /// Puts ids where their names are.
+    /// Replaces names by ids.
     fn fill(&self, text: &str) -> String {
         self.known.iter().fold(text.to_owned(), |text, (name, id)| text.replace(&format!("{{{name}}}"), id))
     }
 
-    /// What stands for the parameters of a path.
+    /// Returns the values for the parameters of a path.
     fn parameters(&self, operation: &str, cluster: &str) -> Vec<(&'static str, String)> {
         let deletes = operation.starts_with("DELETE ");
         let id = |what: &'static str, victim: &'static str| self.known[if deletes { victim } else { what }].clone();
@@ -234,9 +234,9 @@ impl Account {
         all.into_iter().filter(|(name, _)| operation.contains(&format!("{{{name}}}"))).collect()
     }
 
-    /// The run's configuration: which ids the paths have.
+    /// Returns the configuration of the run: the ids in the paths.
     fn configuration(&self) -> String {
-        // Methods that a path does not have may be there in truth, and end what other cases need.
+        // A method that the document doesn't list may exist, and end resources that other cases need.
         let mut text = "[phases.coverage]\nunexpected-methods = []\n\n".to_owned();
         for (operation, cluster, _) in SERVED {
             let parameters = self.parameters(operation, cluster);
@@ -250,7 +250,7 @@ impl Account {
         text
     }
 
-    /// The document with only what is served, and with bodies that are accepted as examples.
+    /// Returns the document with only the served operations, and with accepted bodies as examples.
     #[track_caller]
     fn reduced(&self, mut document: Value) -> Value {
         let all = document[PATHS].take();
@@ -270,7 +270,7 @@ impl Account {
         document
     }
 
-    /// Operations that never succeeded: what they answer then was not looked at.
+    /// Returns the operations that never succeeded, so that their answers were not checked.
     fn never_succeeded(&self) -> Vec<&'static str> {
         let log: Vec<Value> = self.cloud.log().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let fits = |operation: &str, line: &Value| {

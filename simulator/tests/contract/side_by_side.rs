@@ -1,4 +1,5 @@
-//! The same wishes to `ctk` and to our command line: what each asks of the Cloud, request by request, as `side_by_side.md` has it.
+//! The same tasks for `ctk` and for our command line: the requests of each to the Cloud, as listed in
+//! `side_by_side.md`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,14 +11,14 @@ use super::support::python;
 
 const TABLE: &str = include_str!("side_by_side.md");
 
-/// One row: what the toolkit asks, what we ask, and why that isn't the same. Empty where one of them asks nothing.
+/// One row: the request of the toolkit, ours, and the reason for a difference. Empty if one of them asks nothing.
 struct Row {
     theirs: String,
     ours: String,
     why: String,
 }
 
-/// The rows below a heading.
+/// Returns the rows below a heading.
 #[track_caller]
 fn rows(heading: &str) -> Vec<Row> {
     let below = TABLE.split("\n## ").find_map(|part| part.strip_prefix(heading)?.strip_prefix('\n'));
@@ -31,7 +32,7 @@ fn rows(heading: &str) -> Vec<Row> {
     below.lines().filter(|line| line.starts_with("| ")).skip(1).map(cells).collect()
 }
 
-/// Both did what their columns say, and whatever differs has a reason.
+/// Checks that both did what their columns say, and that every difference has a reason.
 #[track_caller]
 fn compare(heading: &str, theirs: &[String], ours: &[String]) {
     let rows = rows(heading);
@@ -45,7 +46,7 @@ fn compare(heading: &str, theirs: &[String], ours: &[String]) {
     }
 }
 
-/// Our command line, built with the profile of this test.
+/// Builds our command line with the profile of this test, and returns its path.
 fn cargo_cratedb() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
@@ -63,7 +64,7 @@ fn cargo_cratedb() -> &'static Path {
     })
 }
 
-/// Lets one of the two do something with a simulator of its own, and answers what was asked.
+/// Lets one of the two work with a simulator of its own, and returns the requests.
 #[track_caller]
 fn asked(clusters: &[&str], act: impl FnOnce(&Cloud, Home)) -> Option<(Vec<String>, Vec<String>)> {
     let environment = python::clients()?;
@@ -74,7 +75,7 @@ fn asked(clusters: &[&str], act: impl FnOnce(&Cloud, Home)) -> Option<(Vec<Strin
     Some((cloud.asked(), cloud.heard()))
 }
 
-/// The same command to both, about the cluster `ci`, by id or by name.
+/// Gives the same command to both, about the cluster `ci`, by id or by name.
 #[track_caller]
 fn check(heading: &str, command: &str, by: &str, state: &str) {
     let address = |cloud: &Cloud| if by == "--cluster-id" { cloud.id("ci").to_owned() } else { "ci".to_owned() };

@@ -38,7 +38,7 @@ impl Engine {
     }
 }
 
-/// What a session gives in the engine as in any CrateDB, but for who asks.
+/// A session that has the same results in the engine and in any CrateDB, except for the user.
 #[track_caller]
 fn check(ran: Ran, user: &str) {
     let found = ran.exits(0).json();
@@ -149,7 +149,7 @@ fn the_shells_own_commands() {
     );
     let ran = home.run_with_input("crash", &["--hosts", &engine.url], &lines);
     let ran = ran.prints(&other.url).prints("| TRUE      | OK").prints("|     0 |");
-    // What needs statistics of nodes or their checks is refused, and says so.
+    // Statements that need statistics of nodes or their checks are refused, with a message.
     let refusals = ran.stderr.lines().filter(|line| line.starts_with("UnsupportedFeatureException[")).count();
     assert!(refusals >= 2, "{ran}");
     let text = ran.stderr.replace("not supported by the embedded engine", "");

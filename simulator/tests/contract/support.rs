@@ -1,4 +1,4 @@
-//! What every test here needs: the programs, a simulator to point them at, and what the two said to each other.
+//! Support for these tests: the programs, a simulator for them, and the requests between the two.
 
 pub(crate) mod cloud;
 pub(crate) mod program;
@@ -7,10 +7,10 @@ pub(crate) mod web;
 
 use std::time::Duration;
 
-/// Long enough for a loaded machine; nothing here waits for it unless something is broken.
+/// Long enough for a loaded machine. Tests wait this long only if something is broken.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Says why a test does nothing here; a failure where `CRATEDB_TEST_REQUIRE` names what is missing.
+/// Prints the reason why a test does nothing. Fails if `CRATEDB_TEST_REQUIRE` names the missing part.
 pub(crate) fn skip(needs: &str, why: &str) {
     use std::io::Write as _;
     let required = std::env::var("CRATEDB_TEST_REQUIRE").unwrap_or_default();

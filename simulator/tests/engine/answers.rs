@@ -6,7 +6,7 @@ use cratedb_cloud_simulator::engine::{Connection, Engine, EngineOptions, Request
 
 use crate::recorded::{Call, Names, Server, replay};
 
-/// Steps the engine answers as recorded; raise them when it learns more.
+/// Steps that the engine answers as recorded. Raise these numbers when it learns more.
 const EQUAL: usize = 1229;
 const EQUAL_MORE: usize = 34;
 
@@ -48,7 +48,7 @@ fn every_recorded_answer_is_equal_or_refused() {
     none_is_wrong("cratedb-6.4.3-answers.ndjson", EQUAL);
 }
 
-/// What was recorded later, for statements that tools send.
+/// Replays answers that were recorded later, for statements that tools send.
 #[test]
 fn every_answer_recorded_later_is_equal_or_refused() {
     none_is_wrong("cratedb-6.4.3-more-answers.ndjson", EQUAL_MORE);

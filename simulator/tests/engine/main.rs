@@ -1,4 +1,4 @@
-//! The embedded SQL engine: against recorded answers of a real CrateDB, and against what nobody would send.
+//! The embedded SQL engine, against recorded answers of a real CrateDB and against malformed statements.
 
 #![allow(unreachable_pub)] // the modules of a test binary have no outside
 

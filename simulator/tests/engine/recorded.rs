@@ -1,27 +1,28 @@
-//! Recorded answers of a real CrateDB, replayed against whoever speaks `/_sql`: how many are equal, refused or wrong.
+//! Replays recorded answers of a real CrateDB against a server with `/_sql`, and counts equal, refused and wrong
+//! answers.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// What every refusal of the embedded engine says.
+/// The words in every refusal of the embedded engine.
 const REFUSAL: &str = "not supported by the embedded engine";
 
-/// Whoever is asked.
+/// The server under test.
 pub trait Server {
     /// A session, as one connection is.
     type Connection;
 
-    /// Before a scenario; the names that its schemas and its user get.
+    /// Begins a scenario. Returns the names of its schemas and its user.
     fn begin(&mut self) -> Names;
     fn connect(&mut self) -> Self::Connection;
-    /// Status and body of an answer.
+    /// Sends a request. Returns status and body of the answer.
     fn send(&mut self, connection: &mut Self::Connection, call: &Call<'_>) -> (u16, String);
-    /// After a scenario.
+    /// Ends a scenario.
     fn end(&mut self, _names: &Names) {}
 }
 
-/// What stands for `{{schema}}`, `{{schema2}}` and `{{user}}`: twelve characters each, as when they were recorded.
+/// The values of `{{schema}}`, `{{schema2}}` and `{{user}}`: twelve characters each, as in the recording.
 pub struct Names(pub [String; 3]);
 
 /// One request.
@@ -33,13 +34,13 @@ pub struct Call<'a> {
     pub body: &'a str,
 }
 
-/// How a replay went.
+/// The result of a replay.
 #[derive(Debug, Default)]
 pub struct Tally {
     pub equal: usize,
     /// Equal, refused, or different after something that changes the state was refused; and wrong.
     pub all: usize,
-    /// What differs and why.
+    /// The differences, with their reasons.
     pub wrong: Vec<String>,
 }
 
@@ -64,7 +65,7 @@ impl Names {
     }
 }
 
-/// Replays the corpus in `file`, and prints a table.
+/// Replays the corpus in `file` and prints a table.
 pub fn replay<S: Server>(server: &mut S, file: &str) -> Tally {
     let corpus = std::fs::read_to_string(file).expect("the recorded answers are there");
     let steps: Vec<Value> =
@@ -149,7 +150,7 @@ fn is_read(stmt: &str) -> bool {
     ["(", "select", "with", "values", "show", "explain", "-"].iter().any(|w| stmt.starts_with(w))
 }
 
-/// Numbers become `{"#": text}`, so that they are compared as they were written.
+/// Turns numbers into `{"#": text}`, so that they are compared as they were written.
 fn lossless(text: &str) -> Option<Value> {
     let mut out = String::new();
     let mut chars = text.char_indices().peekable();
@@ -230,7 +231,7 @@ fn kind(v: &Value) -> &'static str {
     }
 }
 
-/// A decimal without exponent and trailing zeros, for NUMERIC.
+/// Returns a decimal without exponent and trailing zeros, for NUMERIC.
 fn decimal(n: &str) -> (String, i64) {
     let (mantissa, exponent) = n.split_once(['e', 'E']).unwrap_or((n, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
@@ -282,7 +283,7 @@ fn same_row(expected: &Value, got: &Value, types: Option<&Value>, volatile: Opti
         })
 }
 
-/// The first difference, or none.
+/// Returns the first difference, if there is one.
 fn compare(step: &Value, status: u16, got: Option<&Value>, raw: &str) -> Option<String> {
     if text(&step["status"]) != status.to_string() {
         return Some(format!("status {status} instead of {}: {raw:.300}", text(&step["status"])));

@@ -19,7 +19,7 @@ fn body(stmt: &str) -> String {
     serde_json::json!({ "stmt": stmt }).to_string()
 }
 
-/// Status and body of a statement.
+/// Runs a statement. Returns status and body.
 fn sql(connection: &mut Connection, stmt: &str) -> (u16, String) {
     post(connection, &body(stmt))
 }

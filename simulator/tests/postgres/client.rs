@@ -1,4 +1,4 @@
-//! A client that says exactly what it is told, and shows exactly what it hears.
+//! A client that sends exactly the given messages, and shows exactly the received ones.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -20,7 +20,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects without saying anything.
+    /// Connects without sending anything.
     pub fn connect(address: &str) -> Client {
         let stream = TcpStream::connect(address).unwrap_or_else(|error| panic!("{address}: {error}"));
         stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
@@ -33,13 +33,13 @@ impl Client {
         self.stream.write_all(bytes).unwrap();
     }
 
-    /// Reads bytes as they are; fewer if the server closes.
+    /// Reads bytes as they are. Fewer if the server closes.
     pub fn read_bytes(&mut self, count: usize) -> Vec<u8> {
         while self.read.len() < count && self.fill() {}
         self.read.split_to(count.min(self.read.len())).to_vec()
     }
 
-    /// Starts up with these parameters; what was said until the server waits.
+    /// Starts up with these parameters. Returns the messages until the server waits.
     pub fn greet(&mut self, parameters: &[(&str, &str)], password: Option<&str>) -> Vec<Value> {
         let mut startup = Startup::new();
         startup.parameters = parameters.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
@@ -62,7 +62,7 @@ impl Client {
         heard
     }
 
-    /// Says messages at once; what is heard until the server was ready so many times.
+    /// Sends messages at once. Returns the answers until the server was ready this number of times.
     pub fn say(&mut self, messages: &[Said], times: usize) -> Vec<Value> {
         let mut out = BytesMut::new();
         for message in messages {
@@ -81,7 +81,7 @@ impl Client {
         heard
     }
 
-    /// Whether there is more to come.
+    /// Returns whether there is more to read.
     fn fill(&mut self) -> bool {
         let mut buffer = [0; 65_536];
         match self.stream.read(&mut buffer) {
@@ -93,12 +93,12 @@ impl Client {
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                 panic!("the server is silent, and the connection goes on")
             }
-            // Reset.
+            // A reset counts as the end.
             Err(_) => false,
         }
     }
 
-    /// The next answer; none if the server closed the connection.
+    /// Returns the next answer; none if the server closed the connection.
     pub fn hear(&mut self) -> Option<Answer> {
         let mut context = DecodeContext::new(ProtocolVersion::PROTOCOL3_0);
         (context.awaiting_frontend_ssl, context.awaiting_frontend_startup) = (false, false);
@@ -112,7 +112,7 @@ impl Client {
         }
     }
 
-    /// An answer as JSON: its letter and what counts of it.
+    /// Returns an answer as JSON: its letter and the parts that count.
     pub fn shown(&mut self, answer: Answer) -> Value {
         match answer {
             Answer::Authentication(Authentication::Ok) => json!(["R", 0]),
@@ -145,7 +145,7 @@ impl Client {
     }
 }
 
-/// Cells as text where that is what they are, else as hexadecimal digits.
+/// Returns cells as text if they are text, else as hexadecimal digits.
 fn cells(row: &DataRow) -> Vec<Value> {
     let mut rest = &row.data[..];
     let mut out = vec![];

@@ -1,4 +1,4 @@
-//! What is said: simple queries, extended ones, and single messages.
+//! Conversations: simple queries, extended queries, and single messages.
 
 use bytes::Bytes;
 use pgwire::messages::PgWireFrontendMessage as Said;
@@ -26,7 +26,7 @@ pub enum Step {
     Simple {
         simple: String,
     },
-    /// Parse, describe both ways, bind, execute, synchronise.
+    /// Returns the messages to parse, describe both ways, bind, execute and synchronise.
     Extended {
         extended: String,
         #[serde(default)]
@@ -55,7 +55,7 @@ impl Conversation {
         format!("cv_{}", self.name)
     }
 
-    /// A step, for people.
+    /// Returns a step in readable form.
     pub fn shown(&self, step: usize) -> String {
         match &self.steps[step] {
             Step::Simple { simple } => format!("simple {simple:?}"),
@@ -64,7 +64,7 @@ impl Conversation {
         }
     }
 
-    /// Holds it with the server there: what was heard at each step.
+    /// Holds the conversation with a server. Returns the answers to each step.
     pub fn hold(&self, address: &str) -> Vec<Vec<Value>> {
         let schema = self.schema();
         let mut tidy = Client::connect(address);

@@ -1,4 +1,4 @@
-//! Who is let in, and when: authentication, suspension, what is no start-up.
+//! Access over the PostgreSQL protocol: authentication, suspension, malformed start-ups.
 
 use cratedb_cloud_simulator::{ClusterOptions, Options, Pace, Simulator};
 use pgwire::messages::PgWireFrontendMessage as Said;

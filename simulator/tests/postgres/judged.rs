@@ -11,13 +11,14 @@ use super::conversation::{Conversation, all};
 const REFUSAL: &str = "not supported by the embedded engine";
 const ANSWERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/postgres/answers-6.4.3.ndjson");
 
-/// Steps that are answered as recorded; raise it when the engine learns more.
+/// Steps that are answered as recorded. Raise this number when the engine learns more.
 const EQUAL: usize = 900;
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Found {
     Equal,
-    /// The same error, but at another message: mistakes in what isn't a query are seen when it runs, and of queries some before.
+    /// True for the same error at another message: errors in statements other than queries come when they run, and some
+    /// errors in queries come earlier.
     Elsewhere,
     Refused,
     Wrong,
@@ -29,7 +30,7 @@ fn recorded() -> BTreeMap<String, Vec<Vec<Value>>> {
     text.lines().map(line).collect()
 }
 
-/// What counts of an answer: of an error its severity and SQLSTATE.
+/// Returns the parts of an answer that count: of an error its severity and SQLSTATE.
 fn judged(answers: &[Value]) -> Vec<Value> {
     let short = |answer: &Value| match answer[0].as_str() {
         Some("E") => json!(["E", answer[1], answer[2]]),
@@ -38,7 +39,7 @@ fn judged(answers: &[Value]) -> Vec<Value> {
     answers.iter().map(short).collect()
 }
 
-/// Severity and SQLSTATE of what went wrong.
+/// Returns severity and SQLSTATE of an error.
 fn failure(answers: &[Value]) -> Option<Value> {
     answers.iter().find(|answer| answer[0] == "E").map(|answer| json!([answer[1], answer[2]]))
 }
@@ -47,7 +48,7 @@ fn refuses(answers: &[Value]) -> bool {
     answers.iter().any(|answer| answer[0] == "E" && answer[3].as_str().is_some_and(|text| text.contains(REFUSAL)))
 }
 
-/// Judges each step, and tells what differs.
+/// Judges each step. Returns the differences.
 fn compare(conversation: &Conversation, got: &[Vec<Value>], expected: &[Vec<Value>], told: &mut String) -> Vec<Found> {
     let mut out = vec![];
     for (i, (got, expected)) in got.iter().zip(expected).enumerate() {
@@ -101,7 +102,7 @@ fn answers_as_a_real_server_did_or_refuses() {
     assert!(count[&Found::Equal] >= EQUAL, "{count:?}");
 }
 
-/// Only where a real server is: the recording still says what it does, or is made anew.
+/// Checks the recording against a real server, or makes it anew. Does nothing without one.
 #[test]
 fn a_real_server_answers_as_recorded() {
     let Ok(address) = std::env::var("CRATEDB_PG_ADDRESS") else {

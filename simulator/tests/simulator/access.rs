@@ -11,7 +11,7 @@ fn get(simulator: &Simulator, path: &str) -> Reply {
     Connection::open(simulator.url()).get(path)
 }
 
-/// Logs in as a command line does; the token that its listener gets.
+/// Logs in as a command line does. Returns the token that its listener gets.
 fn log_in(simulator: &Simulator) -> String {
     let reply = get(simulator, "/oauth2/cognito/login?cli=true");
     assert_eq!(reply.status, 302);
@@ -23,7 +23,7 @@ fn session(simulator: &Simulator, token: &str) -> Connection {
     Connection::open(simulator.url()).with("cookie", &format!("session={token}"))
 }
 
-/// The token that an answer sets.
+/// Returns the token that an answer sets.
 fn new_token(reply: &Reply) -> Option<String> {
     let cookie = reply.header("set-cookie")?.strip_prefix("session=")?;
     cookie.split(';').next().map(str::to_owned)

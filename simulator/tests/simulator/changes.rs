@@ -1,4 +1,4 @@
-//! Changes of clusters, of the account around them, and free clusters that nobody uses.
+//! Changes of clusters and of the account around them, and idle free clusters.
 
 use cratedb_cloud_simulator::{ClusterOptions, Options, Simulator};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ fn send(api: &mut Connection, method: &str, path: &str, body: Value) -> Reply {
     api.send(method, path, Some(&body.to_string())).unwrap()
 }
 
-/// Asks for a change, and answers its operation and the cluster after it.
+/// Requests a change. Returns its operation and the cluster after it.
 fn changed(simulator: &Simulator, method: &str, rest: &str, body: Value) -> (Value, Value) {
     let id = simulator.cloud().cluster("ci").id;
     let mut api = api(simulator);

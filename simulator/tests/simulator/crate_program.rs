@@ -15,7 +15,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_cratedb-cloud-simulator");
 struct Node {
     child: Child,
     log: Lines<BufReader<ChildStdout>>,
-    /// Where it speaks PostgreSQL.
+    /// The address of the PostgreSQL protocol.
     psql: String,
 }
 
@@ -26,7 +26,7 @@ impl Drop for Node {
     }
 }
 
-/// Starts it and reads its log until it says that it has started; answers its URL, too.
+/// Starts it and reads its log until it has started. Returns its URL, too.
 fn started(mut command: Command) -> (Node, String) {
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let log = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -34,7 +34,7 @@ fn started(mut command: Command) -> (Node, String) {
     let mut url = String::new();
     loop {
         let line = node.log.next().unwrap().unwrap();
-        // As CrateDB says it: PostgreSQL first.
+        // In the order of CrateDB's log: PostgreSQL first.
         if line.contains("][INFO ][psql                     ] [n1] publish_address {") {
             assert!(url.is_empty(), "after the HTTP address: {line}");
             let address = line.split_once('{').and_then(|(_, rest)| rest.split_once('}')).unwrap().0.to_owned();

@@ -1,4 +1,4 @@
-//! The data plane of a cluster: when it answers, and to whom.
+//! The data plane of a cluster: readiness and authentication.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Imports, exports, files and snapshots: data that really moves.
+//! Imports, exports, files and snapshots, with real data.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -27,7 +27,7 @@ fn zip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// A web server that answers one request with these bytes; its address.
+/// Starts a web server that answers one request with these bytes. Returns its address.
 fn web(status: &'static str, bytes: Vec<u8>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/data.csv", listener.local_addr().unwrap());
@@ -232,7 +232,7 @@ fn a_file_is_uploaded_loaded_and_exported_again() {
     assert_eq!(anybody.get(&target).status, 403, "gone with its signature");
 }
 
-/// A body that is no text.
+/// Uploads a body that is no text.
 fn download(url: &str) -> Vec<u8> {
     let (host, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
     let mut stream = std::net::TcpStream::connect(host).unwrap();
@@ -265,7 +265,7 @@ fn an_export_of_what_is_not_there_fails() {
     );
 }
 
-/// A simulator whose clusters are the database of another one.
+/// Starts a simulator whose clusters are the database of another one.
 fn in_front_of(other: &Simulator, cluster: ClusterOptions) -> Simulator {
     let engine = other.cloud().cluster("ci").url.parse().unwrap();
     start(Options { engine, ..Options::default().cluster(cluster) })

@@ -8,18 +8,18 @@ use serde_json::{Value, json};
 
 use super::support::{Connection, api, start};
 
-/// Where the document says two things: it describes an empty string and lists only the others.
+/// Contradictions of the document with itself: it describes an empty string and lists only the others.
 const EXCEPTIONS: [(&str, &str); 1] = [("/health/running_operation", "")];
 
-/// Where the document and the programs that work with the service differ, and we follow the programs.
+/// Differences between the document and the programs that work with the service. We follow the programs.
 const LAGS: [(&str, &str); 2] = [
-    // Described as a list, and its schema is one product.
+    // Described as a list, but its schema is one product.
     ("get /api/v2/clusters/{cluster_id}/available-products/:", "is no \"object\""),
-    // `croud` reads the key flat (its `apikeys/commands.py`), the document nests it.
+    // `croud` reads the key flat (its `apikeys/commands.py`); the document nests it.
     ("post /api/v2/users/me/api-keys//key:", "is no \"object\""),
 ];
 
-/// The document, or why there is none.
+/// Returns the document, or the reason why there is none.
 fn document() -> Result<Value, String> {
     let beside = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/cratedb-cloud-openapi-v1.json"));
     let named = std::env::var_os("CRATEDB_TEST_OPENAPI").map(PathBuf::from);
@@ -31,7 +31,7 @@ fn document() -> Result<Value, String> {
     serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-/// What contradicts a schema, as lines with a path.
+/// Returns the contradictions to a schema, as lines with a path.
 fn check(root: &Value, schema: &Value, value: &Value, at: &str, problems: &mut Vec<String>) {
     if let Some(reference) = schema["$ref"].as_str() {
         let target = root.pointer(reference.trim_start_matches('#')).expect("a reference that leads somewhere");
@@ -113,7 +113,7 @@ fn answers_fit_the_vendors_document() {
 
 type Asked = (&'static str, &'static str, Option<Value>);
 
-/// What the requests are about.
+/// The resources of the requests.
 struct World<'a> {
     root: &'a Value,
     api: Connection,
@@ -140,7 +140,7 @@ impl<'a> World<'a> {
         &self.names.iter().find(|(known, _)| *known == name).unwrap_or_else(|| panic!("no {name}")).1
     }
 
-    /// Asks, and remembers what is made.
+    /// Sends a request and remembers the resources that it makes.
     fn ask(&mut self, method: &str, template: &str, body: Option<Value>) {
         let path =
             self.names.iter().fold(template.to_owned(), |path, (name, id)| path.replace(&format!("{{{name}}}"), id));
@@ -267,7 +267,7 @@ impl<'a> World<'a> {
         ]
     }
 
-    /// What was made before is looked at and deleted.
+    /// Reads and deletes the resources that were made before.
     fn requests_of_made_things(&self) -> Vec<Asked> {
         vec![
             ("get", "/api/v2/users/me/api-keys/{api_key}/", None),

@@ -1,4 +1,4 @@
-//! A gateway in front of a real server: what is passed on, and over which connections.
+//! A gateway in front of a real server: the requests and connections to it.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::support::{Connection, api, path, start};
 
-/// A server that answers every request with the number of its connection and what it was sent.
+/// A server that answers every request with the number of its connection and the request.
 fn echo() -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();

@@ -106,7 +106,7 @@ fn a_cluster_that_still_runs_makes_a_success_a_failure() {
     let options = ["--cluster", "name=demo,state=suspended", "--wait", "100ms"];
     let (code, _, err) = run(&options, "resume");
     assert_eq!(code, Some(1));
-    assert!(err.ends_with("still runs: nobody asked for it to be suspended\n"), "{err}");
+    assert!(err.ends_with("still runs: no suspension was requested\n"), "{err}");
     assert_eq!(run(&options, "resume; exit 5").0, Some(5), "the command's own failure stays");
 }
 

@@ -158,13 +158,13 @@ fn a_state_survives_the_end_of_the_program_and_its_death() {
     let first = Served::start(&arguments);
     let cluster = |served: &Served| served.api().get("/api/v2/clusters/").expect(200)[0].clone();
     let sql = |served: &Served, stmt: &str| {
-        // Its port may have been taken by somebody else meanwhile.
+        // Another process may have taken its port meanwhile.
         let url = cluster(served)["url"].as_str().unwrap().to_owned();
         Connection::open(&url).basic("admin", "simulated-password-of-32-letters").sql(stmt)
     };
     let before = cluster(&first);
     sql(&first, "CREATE TABLE at_first (a INTEGER)").expect(200);
-    // At its end at the latest.
+    // It is written at the end of the process at the latest.
     first.end(Signal::TERM);
     let second = Served::start(&arguments);
     sql(&second, "CREATE TABLE at_second (a INTEGER)").expect(200);

@@ -1,4 +1,4 @@
-//! What is below `/_simulator/`, and faults as texts.
+//! The control interface below `/_simulator/`, and faults as texts.
 
 use cratedb_cloud_simulator::{ClusterOptions, Options, Simulator};
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ fn suspended() -> Simulator {
     start(Options::default().cluster(ClusterOptions::suspended("ci")))
 }
 
-/// Without credentials.
+/// Sends a request without credentials.
 fn control(simulator: &Simulator) -> Connection {
     Connection::open(simulator.url())
 }

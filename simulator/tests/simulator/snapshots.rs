@@ -27,14 +27,14 @@ fn rows(cluster: &ClusterView, stmt: &str) -> Value {
     sql(cluster, stmt).expect(200)["rows"].clone()
 }
 
-/// Takes a snapshot; the beginning of a request that restores it.
+/// Takes a snapshot. Returns the beginning of a request that restores it.
 fn snapshot(simulator: &Simulator, cluster: &ClusterView) -> Value {
     assert!(simulator.cloud().take_snapshot("ci"));
     let listed = api(simulator).get(&path(&cluster.id, "snapshots/")).expect(200);
     json!({ "repository": listed[0]["repository"], "snapshot": listed[0]["snapshot"] })
 }
 
-/// Status and message of the operation that comes of it.
+/// Returns status and message of its operation.
 fn restore(simulator: &Simulator, cluster: &ClusterView, body: &Value) -> (String, String) {
     let mut api = api(simulator);
     let shown = api.post(&path(&cluster.id, "snapshots/restore/"), body).expect(200);

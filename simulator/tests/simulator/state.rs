@@ -1,4 +1,4 @@
-//! What is kept from one run to the next.
+//! The file of `--state`, which keeps everything from one run to the next.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -17,7 +17,7 @@ fn sql(simulator: &Simulator, stmt: &str) -> Reply {
     Connection::open(&cluster.url).basic(&cluster.username, &cluster.password).sql(stmt)
 }
 
-/// Whether somebody else was faster: ports are given to all processes of a machine.
+/// Returns whether another process has taken the port: all processes of a machine share them.
 fn is_taken(url: &str) -> bool {
     std::net::TcpListener::bind(url.strip_prefix("http://").unwrap()).is_err()
 }
@@ -110,7 +110,7 @@ fn a_taken_port_is_replaced_by_another_one() {
     let before = start(options(&file)).cloud().cluster("ci").url;
     let taken = std::net::TcpListener::bind(before.strip_prefix("http://").unwrap());
     let simulator = start(options(&file));
-    // Somebody else may have been faster than this test.
+    // Another process may have taken the port.
     assert!(taken.is_err() || simulator.cloud().cluster("ci").url != before);
     sql(&simulator, "SELECT 1").expect(200);
     assert_eq!(simulator.cloud().clusters().len(), 1);

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use cratedb_cloud_simulator::{Options, Simulator};
 use serde_json::{Value, json};
 
-/// Long enough for a loaded machine; tests end as soon as what they wait for is there.
+/// Long enough for a loaded machine. Tests end as soon as their condition is met.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// An answer.
@@ -30,7 +30,7 @@ impl Reply {
         serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
     }
 
-    /// The body of an answer that has this status.
+    /// Returns the body of an answer that has this status.
     #[track_caller]
     pub(crate) fn expect(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{self:?}");
@@ -52,7 +52,7 @@ impl Connection {
         Self { stream: BufReader::new(stream), headers: Vec::new() }
     }
 
-    /// A header of every request.
+    /// Adds a header to every request.
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.into(), value.into()));
         self
@@ -67,7 +67,7 @@ impl Connection {
         self.with("authorization", &format!("Bearer {token}"))
     }
 
-    /// Gives up waiting for answers earlier.
+    /// Sets a shorter time-out for answers.
     pub(crate) fn patience(self, limit: Duration) -> Self {
         self.stream.get_ref().set_read_timeout(Some(limit)).unwrap();
         self
@@ -124,7 +124,7 @@ impl Connection {
         self.send("POST", path, Some(&body.to_string())).unwrap()
     }
 
-    /// A statement over `_sql`.
+    /// Runs a statement over `_sql`.
     #[track_caller]
     pub(crate) fn sql(&mut self, stmt: &str) -> Reply {
         self.post("/_sql?types", &json!({ "stmt": stmt }))
@@ -136,17 +136,17 @@ pub(crate) fn start(options: Options) -> Simulator {
     Simulator::start_blocking(options).unwrap()
 }
 
-/// A connection to the control plane with some key and secret.
+/// Opens a connection to the control plane with some key and secret.
 pub(crate) fn api(simulator: &Simulator) -> Connection {
     Connection::open(simulator.url()).basic("some-key", "some-secret")
 }
 
-/// The path of a cluster's resource.
+/// Returns the path of a cluster's resource.
 pub(crate) fn path(id: &str, rest: &str) -> String {
     format!("/api/v2/clusters/{id}/{rest}")
 }
 
-/// Waits until `ready` answers something.
+/// Waits until `ready` returns something.
 #[track_caller]
 pub(crate) fn eventually<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + DEADLINE;

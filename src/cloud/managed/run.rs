@@ -175,7 +175,8 @@ impl Drop for Owed {
     }
 }
 
-#[cfg(test)]
+// The simulator needs Unix.
+#[cfg(all(test, unix))]
 mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -310,25 +310,9 @@ fn first_file(archive: &[u8]) -> Option<String> {
 
 /// Whether whoever listens at a socket is among the processes that this one can see. If it is not, this process is in a
 /// container into which the engine's socket was mounted.
-#[cfg(target_os = "linux")]
 fn is_beside(socket: &Path) -> bool {
-    // `rustix` has a number that can't be zero, and that is the one in question.
-    use std::os::fd::AsRawFd as _;
     let Ok(stream) = std::os::unix::net::UnixStream::connect(socket) else { return false };
-    let mut peer = libc::ucred { pid: 0, uid: 0, gid: 0 };
-    let mut size = libc::socklen_t::try_from(size_of_val(&peer)).expect("a small structure");
-    // SAFETY: the kernel writes at most `size` bytes into `peer`, which has as many.
-    let found = unsafe {
-        let peer = (&raw mut peer).cast();
-        libc::getsockopt(stream.as_raw_fd(), libc::SOL_SOCKET, libc::SO_PEERCRED, peer, &raw mut size)
-    };
-    found == 0 && peer.pid != 0
-}
-
-/// Elsewhere, tests don't run in containers.
-#[cfg(not(target_os = "linux"))]
-fn is_beside(_: &Path) -> bool {
-    true
+    !matches!(crate::host::platform::peer_process(&stream), Ok(0))
 }
 
 fn here() -> find::Places {

@@ -126,7 +126,7 @@ fn lease(path: &Path) -> Result<Option<Lease>> {
 /// A process that gives way: everybody else's processes come first, also where the kernel groups them by session.
 pub(in crate::provider) fn give_way() {
     let _ = rustix::process::nice(19);
-    #[cfg(target_os = "linux")]
+    // Linux only.
     let _ = fs::write("/proc/self/autogroup", "19");
 }
 

@@ -55,8 +55,9 @@ fn who_waits_is_told_for_what_and_for_whom() {
 fn the_available_memory_is_read() {
     assert_eq!(available_in("MemTotal: 9 kB\nMemAvailable:    2048 kB\n"), Some(2 << 20));
     assert_eq!(available_in("MemTotal: 9 kB\n"), None);
-    #[cfg(target_os = "linux")]
-    assert!(available().is_some_and(|bytes| bytes > MIB));
+    // Other systems don't say.
+    let says = Path::new("/proc/meminfo").exists();
+    assert!(!says || available().is_some_and(|bytes| bytes > MIB));
 }
 
 /// Keepers come, get ready and go in any order, on a machine whose servers take their memory when they are up.

@@ -12,6 +12,7 @@ use tokio::process::Child;
 use super::log::FILE;
 use super::place::Place;
 use super::user::User;
+use crate::host::platform;
 use crate::provider::{jvm, local};
 
 /// Names the server's directory, in the environment of the server and of all that it starts.
@@ -105,20 +106,9 @@ impl Start<'_> {
     }
 }
 
-#[cfg(target_os = "linux")]
 fn die_with_this_process(command: &mut Command) {
     let keeper = rustix::process::getpid();
-    // SAFETY: two plain system calls, allowed between fork and exec. They come after the change of the user, which would
-    // undo the first.
-    unsafe {
-        command.pre_exec(move || {
-            rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
-            // It may have died before the signal was asked for.
-            if rustix::process::getppid() == Some(keeper) { Ok(()) } else { Err(io::ErrorKind::Interrupted.into()) }
-        });
-    }
+    // SAFETY: plain system calls, allowed between fork and exec. They come after the change of the user, which would undo
+    // the first.
+    unsafe { command.pre_exec(move || platform::die_with(keeper)) };
 }
-
-/// Elsewhere the next run ends what a killed keeper leaves.
-#[cfg(not(target_os = "linux"))]
-fn die_with_this_process(_: &mut Command) {}

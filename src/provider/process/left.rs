@@ -8,6 +8,7 @@ use rustix::process::{Pid, Signal};
 
 use super::place;
 use crate::error::{Error, Kind, Result};
+use crate::host::platform;
 use crate::host::process::Identity;
 use crate::wait::{self, Look};
 
@@ -67,34 +68,9 @@ fn kill(dir: &Path, servers: &[Identity]) -> Vec<u32> {
 }
 
 /// Every process that carries the server's mark, whatever its group: also one of which the journal knows no number.
-#[cfg(target_os = "linux")]
 fn kill_marked(dir: &Path) -> Vec<u32> {
-    use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
     let mark = format!("{}={}", super::command::MARK, dir.display()).into_bytes();
-    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
-    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
-    let marked = |pid: u32| {
-        // Of a zombie nothing is left to read.
-        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        environment.split(|byte| *byte == 0).any(|entry| entry == mark)
-    };
-    let killed = |pid: u32| {
-        // A descriptor first, so that the process that is killed is the one that was looked at.
-        let raw = Pid::from_raw(i32::try_from(pid).ok()?)?;
-        let process = pidfd_open(raw, PidfdFlags::empty());
-        if !marked(pid) {
-            return None;
-        }
-        let _ = match process {
-            Ok(process) => pidfd_send_signal(process, Signal::KILL),
-            Err(_) => rustix::process::kill_process(raw, Signal::KILL),
-        };
-        Some(pid)
-    };
-    pids.filter(|pid| *pid != std::process::id() && marked(*pid)).filter_map(killed).collect()
-}
-
-#[cfg(not(target_os = "linux"))]
-fn kill_marked(_: &Path) -> Vec<u32> {
-    Vec::new()
+    let marked = |pid: u32| platform::environment(pid).split(|byte| *byte == 0).any(|entry| entry == mark);
+    let others = platform::pids().into_iter().filter(|pid| *pid != std::process::id());
+    others.filter(|pid| marked(*pid) && platform::kill_if(*pid, || marked(*pid))).collect()
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::user::User;
 use crate::error::{Error, Kind, Result};
+use crate::host::platform::free_in_memory;
 use crate::provider::memory;
 
 /// Directories of ours, which may be removed, are recognised by this and sixteen hexadecimal digits.
@@ -197,18 +198,6 @@ fn make_base(base: &Path, user: &User) -> io::Result<()> {
         true => missing.iter().try_for_each(|dir| fs::set_permissions(dir, fs::Permissions::from_mode(0o711))),
         false => Ok(()),
     }
-}
-
-/// What is free in a file system that is in memory; none for any other.
-#[cfg(target_os = "linux")]
-fn free_in_memory(dir: &Path) -> Option<u64> {
-    let stat = rustix::fs::statfs(dir).ok().filter(|stat| stat.f_type == libc::TMPFS_MAGIC as rustix::fs::FsWord)?;
-    Some(stat.f_bavail.saturating_mul(u64::try_from(stat.f_bsize).ok()?))
-}
-
-#[cfg(not(target_os = "linux"))]
-fn free_in_memory(_: &Path) -> Option<u64> {
-    None
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use serde_json::Value;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use super::*;
+use crate::host::platform;
 use crate::provider::container::standin;
 use crate::sql::{Client, Wallet};
 
@@ -121,12 +122,9 @@ impl Bench {
 
 /// Processes that carry a server's mark.
 fn alive(dir: &Path) -> Vec<String> {
-    let mark = format!("{}={}\0", command::MARK, dir.display());
-    let entries = fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path());
-    let marked = entries.filter(|path| {
-        fs::read(path.join("environ")).is_ok_and(|environ| String::from_utf8_lossy(&environ).contains(&mark))
-    });
-    marked.map(|path| fs::read_to_string(path.join("comm")).unwrap_or_default().trim().to_owned()).collect()
+    let mark = format!("{}={}", command::MARK, dir.display()).into_bytes();
+    let marked = |pid: &u32| platform::environment(*pid).split(|byte| *byte == 0).any(|entry| entry == mark);
+    platform::pids().into_iter().filter(marked).filter_map(|pid| Some(platform::look(pid)?.name)).collect()
 }
 
 #[track_caller]
@@ -179,7 +177,9 @@ async fn a_server_never_runs_as_root_and_its_data_is_closed_to_others() {
     let bench = Bench::with_stand_in();
     let resource = bench.acquire().await.unwrap();
     let pid = resource.held["server"]["pid"].as_u64().unwrap();
-    let (owner, dir) = (fs::metadata(format!("/proc/{pid}")).unwrap().uid(), fs::metadata(bench.dir()).unwrap());
+    let owner = std::process::Command::new("ps").args(["-o", "uid=", "-p", &pid.to_string()]).output().unwrap();
+    let owner: u32 = String::from_utf8(owner.stdout).unwrap().trim().parse().unwrap();
+    let dir = fs::metadata(bench.dir()).unwrap();
     bench.release(&resource.held, OnExit::Auto).await;
     assert_ne!(owner, 0);
     assert_eq!((dir.uid(), dir.mode() & 0o777), (owner, 0o700));

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use super::cache::{Caches, trusted};
 use crate::error::Result;
-use crate::host::Locks;
+use crate::host::{Locks, platform};
 use crate::provider::jvm;
 use crate::version::Version;
 
@@ -185,8 +185,7 @@ fn removed(path: &Path) -> io::Result<()> {
 fn runs_from(dir: &Path) -> bool {
     // As the kernel names it.
     let dir = fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
-    let all = fs::read_dir("/proc").into_iter().flatten().filter_map(std::result::Result::ok);
-    all.filter_map(|process| fs::read_link(process.path().join("exe")).ok()).any(|program| program.starts_with(&dir))
+    platform::pids().into_iter().filter_map(platform::program).any(|program| program.starts_with(&dir))
 }
 
 /// What it takes on the disk.

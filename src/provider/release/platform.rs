@@ -14,7 +14,7 @@ impl Platform {
     }
 
     /// In the words of [`std::env::consts`].
-    fn of(os: &str, arch: &str) -> Result<Self> {
+    pub(super) fn of(os: &str, arch: &str) -> Result<Self> {
         match (os, arch) {
             ("linux", "x86_64") => Ok(Self("x64_linux")),
             ("linux", "aarch64") => Ok(Self("aarch64_linux")),

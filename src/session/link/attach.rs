@@ -5,12 +5,11 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::io::AsyncReadExt as _;
 
 use super::{Link, MARGIN, write_all};
 use crate::error::{Error, Kind, Result};
-use crate::host::process::Identity;
+use crate::host::platform;
 use crate::session::birth;
 use crate::session::speaker::{self, Speaker};
 use crate::sql::Wallet;
@@ -159,7 +158,7 @@ impl Link {
             set_ups,
         })))?;
         let processes = std::iter::once(&self.0.ancestry.own).chain(&self.0.ancestry.runners);
-        let descriptors: Vec<OwnedFd> = processes.map_while(descriptor_of).collect();
+        let descriptors: Vec<OwnedFd> = processes.map_while(|process| platform::handle(process.pid)).collect();
         let complete = descriptors.len() == self.0.ancestry.runners.len() + 1;
         let borrowed: Vec<_> = descriptors.iter().map(OwnedFd::as_fd).filter(|_| complete).collect();
         socket.set_nonblocking(true).map_err(broken)?;
@@ -237,12 +236,6 @@ impl Link {
         // Those that wait for new credentials asked a keeper that is dead.
         self.0.renewed.notify_waiters();
     }
-}
-
-/// Opens a descriptor of the process, if it still lives.
-fn descriptor_of(process: &Identity) -> Option<OwnedFd> {
-    let pid = Pid::from_raw(i32::try_from(process.pid).ok()?)?;
-    pidfd_open(pid, PidfdFlags::empty()).ok()
 }
 
 /// Checks that this user's keeper listens. The socket's directory belongs to the user, and so must the listener.

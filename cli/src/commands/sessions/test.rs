@@ -1,4 +1,4 @@
-//! `test`: a session around any command.
+//! `test`: runs any command in a session.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,9 +9,8 @@ use cratedb_test::private::control::{self, Finished, Held};
 use serde_json::json;
 use signal_hook::consts::SIGINT;
 
-use super::child;
-use super::signals::{self, Arrived};
-use super::{PATIENCE, is_owed};
+use super::process::{self, Arrived};
+use super::{RELEASE_TIMEOUT, is_owed, working_directory};
 use crate::arguments::{Output, Test};
 use crate::context::Context;
 use crate::failure::{Code, Failure};
@@ -19,35 +18,35 @@ use crate::output::{Document, People};
 
 const SESSION: &str = "CRATEDB_TEST_SESSION";
 
-/// What `test` waits for.
+/// An event that `test` waits for.
 enum Event {
     Signal(Arrived),
     Acquired(cratedb_test::Result<Held>),
     Ended(io::Result<ExitStatus>),
     Released(cratedb_test::Result<Finished>),
-    /// What was waited for will not come: its thread panicked, and said so.
+    /// The event that was waited for will not come: its thread panicked.
     Lost,
 }
 
-/// What happens, in the order in which it does, and who tells of it.
+/// The queue of events.
 struct Events {
     sender: Sender<Event>,
     receiver: Receiver<Event>,
 }
 
-/// What became of the cluster, in the words of [`Finished`].
+/// The outcome of releasing the cluster, in the words of [`Finished`].
 struct Released {
     outcome: String,
     detail: String,
-    /// It may run on although nobody needs it.
+    /// The cluster may still be running although it should not.
     is_owed: bool,
 }
 
-pub(super) fn run(context: &Context, test: Test) -> Result<u8, Failure> {
+pub(super) fn run(context: &Context, test: Test) -> Result<Document, Failure> {
     let session = name(&test);
     let events = Events::with_signals()?;
     let held = acquired(context, &session, &events)?;
-    // Whatever comes of the command, the session ends after it.
+    // The session ends after the command, however that ended.
     let cluster = held.describe();
     let ran = ran(context, &test, &held, &events);
     let released = released(context, held, &events);
@@ -61,11 +60,10 @@ pub(super) fn run(context: &Context, test: Test) -> Result<u8, Failure> {
         "session": session, "cluster": cluster, "command": command, "exit_code": code,
         "cluster_outcome": released.outcome, "cluster_detail": released.detail,
     });
-    Document::new(&document, People::Text(String::new()))?.print(&context.terminal)?;
-    Ok(code)
+    Ok(Document::new(&document, People::Text(String::new()))?.exit_code(code))
 }
 
-/// The option's, the variable's, or a new one.
+/// Returns the name of the session: the option's, else the variable's, else a new one.
 fn name(test: &Test) -> String {
     let set = || std::env::var(SESSION).ok().filter(|name| !name.is_empty());
     test.session.clone().or_else(set).unwrap_or_else(|| format!("cargo-cratedb-{}", std::process::id()))
@@ -75,16 +73,16 @@ impl Events {
     fn with_signals() -> Result<Self, Failure> {
         let (sender, receiver) = channel();
         let told = sender.clone();
-        signals::catch(move |arrived| drop(told.send(Event::Signal(arrived))))
+        process::catch(move |arrived| drop(told.send(Event::Signal(arrived))))
             .map_err(|error| Failure::failed(format!("cannot catch signals: {error}")))?;
         Ok(Self { sender, receiver })
     }
 
-    /// Does something on a thread of its own, so that signals are heard meanwhile.
+    /// Does work on a thread of its own, so that signals are handled meanwhile.
     fn when_done(&self, work: impl FnOnce() -> Event + Send + 'static) {
         let sender = self.sender.clone();
         std::thread::spawn(move || {
-            // Nothing of the work is used after a panic.
+            // After a panic, nothing that the work touched is used again.
             let event = catch_unwind(AssertUnwindSafe(work)).unwrap_or(Event::Lost);
             drop(sender.send(event));
         });
@@ -95,10 +93,9 @@ impl Events {
     }
 }
 
-/// Waits for the cluster. A signal ends the wait; the keeper sees that this process is gone.
+/// Waits for the cluster. A signal ends the wait, and the keeper notices when this process is gone.
 fn acquired(context: &Context, session: &str, events: &Events) -> Result<Held, Failure> {
-    let directory = std::env::current_dir()
-        .map_err(|error| Failure::failed(format!("cannot tell the working directory: {error}")))?;
+    let directory = working_directory()?;
     let (name, progress) = (session.to_owned(), context.progress.clone());
     events.when_done(move || Event::Acquired(control::hold_with(&directory, &name, move |text| progress.say(text))));
     let event = events.next();
@@ -111,65 +108,66 @@ fn acquired(context: &Context, session: &str, events: &Events) -> Result<Held, F
         }
         Event::Signal(Arrived { signal, .. }) => {
             let code = if signal == SIGINT { Code::Interrupted } else { Code::Terminated };
-            let doing = context.progress.last().map(|last| format!(" while {last}")).unwrap_or_default();
+            let doing = context.doing();
             Err(Failure::new(code, format!("interrupted{doing}; the command was not started"))
-                .hint("what has begun in CrateDB Cloud goes on, and is undone when it is done; `cargo cratedb status` tells how far it is"))
+                .hint("an operation that has begun in CrateDB Cloud continues, and is undone after that")
+                .hint("`cargo cratedb status` shows its progress"))
         }
         Event::Lost => Err(lost("waiting for the cluster")),
-        Event::Ended(_) | Event::Released(_) => unreachable!("nothing else was begun"),
+        Event::Ended(_) | Event::Released(_) => unreachable!("no other work was begun"),
     }
 }
 
-/// A defect of this program, which must not become a wait without an end.
+/// Reports a panic of this program, which must not turn into an endless wait.
 fn lost(doing: &str) -> Failure {
     Failure::failed(format!("a panic, shown above, ended {doing}"))
-        .hint("`cargo cratedb status` tells what is left; `cargo cratedb sweep` releases it")
+        .hint("`cargo cratedb status` shows what is left; `cargo cratedb sweep` releases it")
 }
 
-/// Runs the command to its end; gives its exit code.
+/// Runs the command to its end and returns its exit code.
 fn ran(context: &Context, test: &Test, held: &Held, events: &Events) -> Result<u8, Failure> {
     let aside = context.terminal.output == Output::Json;
-    let mut child = match child::start(&test.command, held.environment(), aside) {
+    let mut child = match process::start(&test.command, held.environment(), aside) {
         Ok(child) => child,
         Err(error) => {
             let program = test.command.first().map(|program| program.to_string_lossy()).unwrap_or_default();
             context.terminal.complain(&format!("cannot run `{program}`: {error}"));
-            return Ok(child::not_started(&error));
+            return Ok(process::not_started(&error));
         }
     };
     let pid = child.id();
     events.when_done(move || Event::Ended(child.wait()));
     loop {
         match events.next() {
-            // What the terminal sends it sends to all in its foreground: the command has it.
+            // The terminal has sent it to the command too.
             Event::Signal(Arrived { from_terminal: true, .. }) => {}
-            Event::Signal(Arrived { signal, .. }) => child::signal(pid, signal),
+            Event::Signal(Arrived { signal, .. }) => process::signal(pid, signal),
             Event::Ended(status) => {
                 let status =
                     status.map_err(|error| Failure::failed(format!("cannot wait for the command: {error}")))?;
-                return Ok(child::code(status));
+                return Ok(process::code(status));
             }
             Event::Lost => return Err(lost("waiting for the command")),
-            Event::Acquired(_) | Event::Released(_) => unreachable!("nothing else was begun"),
+            Event::Acquired(_) | Event::Released(_) => unreachable!("no other work was begun"),
         }
     }
 }
 
-/// Ends the session and waits for what comes of it. The second signal ends the wait, and the keeper goes on without it;
-/// the first may be the one that ended the command, seen late.
+/// Ends the session and waits for the release of the cluster. The second signal ends the wait, and the keeper continues
+/// alone. The first one may be the signal that ended the command, seen late.
 fn released(context: &Context, held: Held, events: &Events) -> Released {
     let progress = context.terminal.progress();
-    progress.say("letting go of the cluster");
-    events.when_done(move || Event::Released(held.release(Some(PATIENCE))));
+    progress.say("releasing the cluster");
+    events.when_done(move || Event::Released(held.release(Some(RELEASE_TIMEOUT))));
     let mut impatient = false;
     let done = loop {
         match events.next() {
             Event::Released(done) => break Some(done.map_err(Failure::from)),
-            Event::Lost => break Some(Err(lost("letting go of the cluster"))),
+            Event::Lost => break Some(Err(lost("releasing the cluster"))),
             _ if impatient => break None,
             _ => {
                 impatient = true;
-                progress.say("letting go of the cluster; Ctrl-C once more leaves it to the keeper");
+                progress.say("releasing the cluster; Ctrl-C once more leaves it to the keeper");
             }
         }
     };
@@ -189,7 +187,7 @@ fn released(context: &Context, held: Held, events: &Events) -> Released {
             Released { outcome: "unknown".to_owned(), detail, is_owed: true }
         }
         None => {
-            let detail = "interrupted: the cluster is let go of without anybody watching; `cargo cratedb status` tells how far it is";
+            let detail = "interrupted: the keeper releases the cluster; `cargo cratedb status` shows its progress";
             context.terminal.note(detail);
             Released { outcome: "releasing".to_owned(), detail: detail.to_owned(), is_owed: false }
         }

@@ -1,4 +1,4 @@
-//! The program in a pseudo-terminal: what a user would see on the screen, and keys.
+//! Runs the program in a pseudo-terminal, with the screen and the keyboard of a user.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -22,7 +22,7 @@ pub(crate) struct Screen {
     reader: Option<std::thread::JoinHandle<()>>,
 }
 
-/// Runs a program that leads the session of a terminal until `ready`, and closes the terminal; gives how it ended.
+/// Runs a program that leads the session of a terminal until `ready`, closes the terminal and returns the exit status.
 pub(super) fn hung_up(
     program: &OsString,
     arguments: &[OsString],
@@ -33,7 +33,7 @@ pub(super) fn hung_up(
     let (pty, pts) = pty_process::blocking::open().unwrap();
     let command = pty_process::blocking::Command::new(program).args(arguments).env_clear().envs(environment);
     let mut child = command.current_dir(directory).spawn(pts).unwrap();
-    eventually("what the terminal is closed after", ready);
+    eventually("the moment to close the terminal", ready);
     drop(pty);
     eventually("the end of the program", || child.try_wait().unwrap())
 }
@@ -66,12 +66,12 @@ impl Screen {
         Self { child, keys, bytes, reader: Some(reader) }
     }
 
-    /// All that was written, with what moves the cursor.
+    /// Returns all that was written, with escape sequences.
     pub(crate) fn raw(&self) -> String {
         String::from_utf8_lossy(&self.bytes.lock().unwrap()).into_owned()
     }
 
-    /// What is on the screen now.
+    /// Returns the text that is on the screen now.
     pub(crate) fn seen(&self) -> String {
         let mut terminal = vt100::Parser::new(ROWS, COLUMNS, 0);
         terminal.process(&self.bytes.lock().unwrap());
@@ -102,7 +102,7 @@ impl Screen {
         self.press("\u{3}");
     }
 
-    /// Waits for its end; gives the exit code and the last screen.
+    /// Waits for the end of the program and returns its exit code and the last screen.
     #[track_caller]
     pub(crate) fn done(mut self) -> (Option<i32>, String) {
         let status: ExitStatus = eventually("the end of the program", || self.child.try_wait().unwrap());

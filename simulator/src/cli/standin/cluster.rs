@@ -1,5 +1,5 @@
-//! Several stand-ins as nodes of one cluster: each finds the first among its seeds and keeps a connection to its
-//! transport port; the first shows in `sys.nodes` who is connected. Data is on the first one alone.
+//! Several stand-ins as nodes of one cluster. Each finds the first among its seeds and keeps a connection to its
+//! transport port. The first shows the connected ones in `sys.nodes`. Only the first has data.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,18 +12,18 @@ use tokio::net::{TcpListener, TcpStream};
 use super::settings::{Seeds, Settings};
 use crate::engine::Engine;
 
-/// What a node that joins says is one line: this word, the cluster, the node, and the address of its HTTP.
+/// A node that joins sends one line: this word, the cluster, the node, and the address of its HTTP.
 const JOIN: &str = "join";
 const WELCOME: &str = "welcome\n";
 
-/// Whether this node can answer, as its HTTP sees it.
+/// The part of this node in its cluster, which decides whether it can answer.
 pub(super) struct Joined {
     leads: bool,
     joined: Arc<AtomicBool>,
 }
 
 impl Joined {
-    /// Why it can't.
+    /// Returns the reason why this node can't answer, if it can't.
     pub(super) fn refusal(&self) -> Option<&'static str> {
         match (self.leads, self.joined.load(Ordering::Relaxed)) {
             (true, _) => None,
@@ -33,7 +33,7 @@ impl Joined {
     }
 }
 
-/// Lets others join, if this is the first node, or joins it.
+/// Lets others join if this is the first node, or joins the first node.
 pub(super) fn take_part(settings: &Settings, listener: TcpListener, http: SocketAddr, engine: Arc<Engine>) -> Joined {
     let joined = Arc::new(AtomicBool::new(false));
     let cluster = settings.cluster_name.clone();
@@ -62,14 +62,14 @@ async fn welcome(listener: TcpListener, cluster: String, engine: Arc<Engine>) {
                 return;
             }
             engine.join(node, address);
-            // It says nothing more; the end of its connection is its end.
+            // It sends nothing more. The end of its connection is its end.
             let _ = stream.read(&mut [0]).await;
             engine.leave(node);
         });
     }
 }
 
-/// Until one of the file's addresses is the first node's, and again if that goes away.
+/// Tries the addresses until one is the first node's, and again if that node goes away.
 async fn seek(_open: TcpListener, seeds: Seeds, interval: Duration, hello: String, joined: Arc<AtomicBool>) {
     loop {
         for address in addresses_in(&seeds) {

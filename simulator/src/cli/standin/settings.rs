@@ -1,4 +1,4 @@
-//! The node settings that the stand-in knows. As with CrateDB, an unknown one ends the start.
+//! The node settings that the stand-in knows. As in CrateDB, an unknown one ends the start.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
@@ -41,25 +41,25 @@ const WITHOUT_EFFECT: [&str; 28] = [
     "udc.enabled",
 ];
 
-/// What the stand-in makes of the settings.
+/// The settings, as far as the stand-in uses them.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Settings {
     pub(super) cluster_name: String,
     pub(super) node_name: String,
     pub(super) host: IpAddr,
     pub(super) ports: RangeInclusive<u16>,
-    /// Where other nodes join.
+    /// The ports where other nodes join.
     pub(super) transport: RangeInclusive<u16>,
     /// `discovery.type=single-node`, or this node is the first of those that may be the first master.
     pub(super) leads: bool,
     pub(super) psql_ports: RangeInclusive<u16>,
-    /// The address for it; that of HTTP where nothing else is said.
+    /// The address for it; that of HTTP by default.
     pub(super) transport_host: Option<IpAddr>,
-    /// Where nodes are looked for, and how often.
+    /// Addresses where the first node is looked for, and the interval.
     pub(super) seeds: Option<(Seeds, Duration)>,
 }
 
-/// Who names the nodes of a cluster.
+/// The source of the nodes' addresses.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Seeds {
     /// `discovery.seed_providers=file`: this file, which is read again each time.
@@ -69,7 +69,7 @@ pub(super) enum Seeds {
 }
 
 impl Settings {
-    /// Inside an image the default is every address, as in the official one; else loopback.
+    /// Reads the settings. Inside an image the default is every address, as in the official one; else loopback.
     pub(super) fn read(given: &[String], is_image: bool) -> Result<Self, String> {
         let everywhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
         let mut settings = Self {
@@ -131,7 +131,7 @@ impl Settings {
     }
 }
 
-/// How nodes find each other, before all of it is known.
+/// The settings of discovery, while they are read.
 #[derive(Default)]
 struct Discovery {
     single: bool,
@@ -143,7 +143,7 @@ struct Discovery {
 }
 
 impl Discovery {
-    /// Whether the setting is one of these.
+    /// Returns whether the setting is one of these.
     fn set(&mut self, key: &str, value: &str) -> Result<bool, String> {
         let refused = |why: &str| Err(format!("setting [{key}] with value [{value}] {why}"));
         match key {

@@ -1,16 +1,16 @@
-//! Analysis of calls: functions, aggregates, window functions.
+//! Analysis of calls (functions, aggregates, window functions) and of casts.
 
 use super::{Allow, Analyser};
-use crate::engine::ast::{Call, Following};
+use crate::engine::ast::{Following, FunctionCall};
+use crate::engine::cast;
 use crate::engine::error::{Result, invalid, no_function, refuse, unsupported};
-use crate::engine::exec::{Aggregate, WindowCall};
-use crate::engine::expr::{Expr, Kind};
+use crate::engine::functions::{self, Is};
 use crate::engine::operators::coerce;
+use crate::engine::plan::{Aggregate, Expr, Kind, WindowCall};
 use crate::engine::types::{TEXT, Type};
-use crate::engine::{aggregates, functions};
 
 impl Analyser<'_> {
-    pub(super) fn call(&self, call: &Call) -> Result<Expr> {
+    pub(super) fn call(&self, call: &FunctionCall) -> Result<Expr> {
         let name = match call.name.as_slice() {
             [name] => name.as_str(),
             [schema, name] if schema == "pg_catalog" && name.starts_with("current_") => name.as_str(),
@@ -20,25 +20,25 @@ impl Analyser<'_> {
         if call.over.is_some() {
             return self.window_call(name, call);
         }
-        if aggregates::is_aggregate(name) {
-            if self.allow != Allow::Aggregates {
+        match functions::kind(name) {
+            Some(Is::Aggregate) if self.allow != Allow::Aggregates => {
                 return Err(unsupported(format!("{name} can't be handled here")));
             }
-            let aggregate = self.aggregate(name, call)?;
-            let ty = aggregate.ty.clone();
-            return Ok(Expr::new(Kind::Aggregate(Box::new(aggregate)), ty));
-        }
-        if ["row_number", "rank", "dense_rank", "lag", "lead", "first_value", "last_value", "nth_value"].contains(&name)
-        {
-            return Err(unsupported("FunctionInfo.Type WINDOW not handled"));
+            Some(Is::Aggregate) => {
+                let aggregate = self.aggregate(name, call)?;
+                let ty = aggregate.ty.clone();
+                return Ok(Expr::new(Kind::Aggregate(Box::new(aggregate)), ty));
+            }
+            Some(Is::Window) => return Err(unsupported("FunctionInfo.Type WINDOW not handled")),
+            _ => {}
         }
         if call.star || call.distinct || call.filter.is_some() {
             return Err(refuse(format!("{name} like this")));
         }
-        functions::resolve(name, self.list(&call.args)?)
+        functions::scalar(name, self.list(&call.args)?)
     }
 
-    fn aggregate(&self, name: &str, call: &Call) -> Result<Aggregate> {
+    fn aggregate(&self, name: &str, call: &FunctionCall) -> Result<Aggregate> {
         let inner = Analyser { allow: Allow::Nothing, ..*self };
         let mut args = inner.list(&call.args)?;
         if call.star && name != "count" {
@@ -56,12 +56,12 @@ impl Analyser<'_> {
             }
         }
         let types: Vec<Type> = args.iter().map(|a| a.ty.clone()).collect();
-        let (name, ty) = aggregates::resolve(name, &types)?;
+        let (function, ty) = functions::aggregate(name, &types)?;
         let filter = call.filter.as_ref().map(|f| inner.condition(f)).transpose()?;
-        Ok(Aggregate { name, args, distinct: call.distinct, filter, ty })
+        Ok(Aggregate { function, args, distinct: call.distinct, filter, ty })
     }
 
-    fn window_call(&self, name: &str, call: &Call) -> Result<Expr> {
+    fn window_call(&self, name: &str, call: &FunctionCall) -> Result<Expr> {
         if self.allow != Allow::Aggregates {
             return Err(invalid("Window functions are not allowed in WHERE"));
         }
@@ -73,30 +73,12 @@ impl Analyser<'_> {
             None => window,
         };
         let inner = Analyser { allow: Allow::Nothing, ..*self };
-        let args = inner.list(&call.args)?;
-        let plain = |name, args: Vec<Expr>, ty| Aggregate { name, args, distinct: false, filter: None, ty };
-        let aggregate = match (name, args.len()) {
-            ("row_number", 0) => plain("row_number", args, Type::Integer),
-            ("rank", 0) => plain("rank", args, Type::Integer),
-            ("dense_rank", 0) => plain("dense_rank", args, Type::Integer),
-            ("first_value" | "last_value", 1) => {
-                let ty = args[0].ty.clone();
-                plain(if name == "first_value" { "first_value" } else { "last_value" }, args, ty)
+        let aggregate = match functions::kind(name) {
+            Some(Is::Aggregate) if !call.distinct => self.aggregate(name, call)?,
+            _ => {
+                let (function, args, ty) = functions::window(name, inner.list(&call.args)?)?;
+                Aggregate { function, args, distinct: false, filter: None, ty }
             }
-            ("lag" | "lead", 1..=3) => {
-                let ty = args[0].ty.clone();
-                if args.get(1).is_some_and(|a| a.ty != Type::Integer) {
-                    return Err(refuse("this offset"));
-                }
-                let mut args = args;
-                if args.len() == 3 {
-                    let default = coerce(args.remove(2), &ty)?;
-                    args.push(default);
-                }
-                plain(if name == "lag" { "lag" } else { "lead" }, args, ty)
-            }
-            _ if aggregates::is_aggregate(name) && !call.distinct => self.aggregate(name, call)?,
-            _ => return Err(refuse(format!("the window function {name}"))),
         };
         let frame = window.frame.as_ref().map(|frame| {
             let following = match frame.following {
@@ -114,4 +96,48 @@ impl Analyser<'_> {
         let partition = inner.list(&window.partition)?;
         Ok(Expr::new(Kind::Window(Box::new(WindowCall { call: aggregate, partition, order, frame })), ty))
     }
+}
+
+/// Analyses `CAST`: the conversions that CrateDB makes on request. The rest is refused.
+pub(super) fn coerce_explicitly(value: Expr, to: Type, lenient: bool) -> Result<Expr> {
+    if let Kind::Param(_) = &value.kind {
+        return coerce(value, &to);
+    }
+    let known = match (&value.ty, &to) {
+        (Type::Undefined, _) => true,
+        (a, b) if a.same_family(b) => {
+            !matches!(b, Type::Object(_) | Type::Numeric(_)) || *a == *b || matches!(b, Type::Numeric(_))
+        }
+        (a, b) if a.is_number() && b.is_number() => true,
+        (a, Type::Boolean) if a.is_integer() || a.is_text() => true,
+        (Type::Text(_), b) => !matches!(
+            b,
+            Type::Array(_) | Type::Vector(_) | Type::Bit(_) | Type::Char(_) | Type::Regclass | Type::TimeTz
+        ),
+        (a, Type::Text(_)) => {
+            a.is_number()
+                || a.is_time()
+                || matches!(a, Type::Boolean | Type::Object(_) | Type::Interval | Type::Uuid | Type::Ip)
+        }
+        (a, b) if a.is_time() && b.is_time() => *b != Type::Date,
+        (a, b) if a.is_integer() && b.is_time() => *b != Type::Date,
+        (Type::Double, Type::Timestamp | Type::TimestampTz) => true,
+        (a, Type::BigInt) => a.is_time(),
+        (Type::Array(a), Type::Array(b)) => {
+            (a.is_number() && (b.is_number() || b.is_text()))
+                || (a.is_text() && (b.is_number() || b.is_text()))
+                || **a == Type::Undefined
+        }
+        _ => false,
+    };
+    if !known {
+        return Err(refuse(format!("a cast of {} to {}", value.ty.name(), to.name())));
+    }
+    if let (Some(v), false) = (value.as_literal(), lenient)
+        && let Type::Object(_) = to
+    {
+        let converted = cast::cast(v, &value.ty, &to)?;
+        return Ok(Expr::literal(converted, to));
+    }
+    Ok(Expr::new(Kind::Cast(Box::new(value), lenient), to))
 }

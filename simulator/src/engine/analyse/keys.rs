@@ -1,9 +1,9 @@
-//! Which keys a condition names: such a query reads rows by key, refreshed or not.
+//! The keys that a condition pins: such a query reads rows by key, refreshed or not.
 
-use crate::engine::expr::{Expr, Kind};
+use crate::engine::plan::{Expr, Kind};
 use crate::engine::value::Value;
 
-/// The encoded keys if `filter` pins every column of `primary` to given values.
+/// Returns the encoded keys if `filter` pins every column of `primary` to given values.
 pub(crate) fn of(filter: &Expr, primary: &[usize]) -> Option<Vec<Vec<u8>>> {
     if primary.is_empty() {
         return None;
@@ -29,7 +29,8 @@ pub(crate) fn encode<'a>(values: impl Iterator<Item = &'a Value>) -> Vec<u8> {
     key
 }
 
-/// Whether CrateDB searches or reads by key depends on what it makes of a subquery; it matters while writes are hidden.
+/// Returns whether it is unclear if CrateDB searches or reads by key, because of a subquery. It matters while writes
+/// are not refreshed.
 pub(crate) fn unsure(filter: &Expr, primary: &[usize]) -> bool {
     let is_key = |e: &Expr| matches!(e.kind, Kind::Column { depth: 0, index } if primary.contains(&index));
     filter.any(&mut |e| {
@@ -39,7 +40,7 @@ pub(crate) fn unsure(filter: &Expr, primary: &[usize]) -> bool {
 
 type Pins = Vec<Vec<Option<Value>>>;
 
-/// Alternatives of values for the key's columns; none if the condition says nothing about them.
+/// Returns alternatives of values for the key's columns; none if the condition doesn't restrict them.
 fn pinned(filter: &Expr, primary: &[usize]) -> Option<Pins> {
     match &filter.kind {
         Kind::Compare("=", a, b) => {
@@ -79,7 +80,7 @@ fn pin(column: &Expr, values: &[Value], primary: &[usize]) -> Option<Pins> {
     Some(values.iter().map(row).collect())
 }
 
-/// Two sets of pins at once; None if they contradict each other.
+/// Combines two sets of pins; None if they contradict each other.
 fn both(a: &[Option<Value>], b: &[Option<Value>]) -> Option<Vec<Option<Value>>> {
     let merge = |(x, y): (&Option<Value>, &Option<Value>)| match (x, y) {
         (Some(x), Some(y)) if !x.same(y) => None,

@@ -1,26 +1,25 @@
-//! From queries to plans.
+//! Analysis of queries: they become plans.
 
 use super::{Allow, Analyser, Scope, keys, source};
 use crate::engine::ast::{self, Ast, Item, Order, Query};
+use crate::engine::context::Context;
 use crate::engine::error::{Result, invalid, refuse, unsupported};
-use crate::engine::exec::{Aggregate, Body, Group, Key, Output, Plan, Select, Source, WindowCall};
-use crate::engine::expr::{Expr, Kind};
-use crate::engine::functions::sets::SetFunction;
+use crate::engine::functions;
 use crate::engine::operators::{coerce, common};
+use crate::engine::plan::{Aggregate, Group, Key, Output, Plan, PlanBody, SelectPlan, Source, WindowCall};
+use crate::engine::plan::{Expr, Kind};
 use crate::engine::print::output_name;
-use crate::engine::session::Context;
 use crate::engine::types::{Policy, Type};
 use crate::engine::value::Value;
-use std::cell::RefCell;
 
-/// Queries in queries, views in views: deeper is refused.
+/// The deepest nesting of queries and views; deeper is refused.
 const DEPTH: usize = 20;
 
 pub(crate) fn plan(context: &Context, query: &Query) -> Result<Plan> {
     plan_in(context, query, None).map(|p| p.0)
 }
 
-/// A plan, and whether it names anything of the queries around it.
+/// Returns the plan, and whether it names a column of the queries around it.
 pub(crate) fn plan_in(context: &Context, query: &Query, outer: Option<&Scope>) -> Result<(Plan, bool)> {
     let depth = context.depth.get();
     if depth >= DEPTH {
@@ -37,7 +36,7 @@ pub(crate) fn plan_in(context: &Context, query: &Query, outer: Option<&Scope>) -
 
 fn plan_here(context: &Context, query: &Query, outer: Option<&Scope>) -> Result<(Plan, bool)> {
     let (mut plan, correlated) = match &query.body {
-        ast::Body::Select(select) => self::select(context, select, &query.order, outer)?,
+        ast::QueryBody::Select(select) => self::select(context, select, &query.order, outer)?,
         body => {
             let (mut plan, correlated) = plain_body(context, body, outer)?;
             for order in &query.order {
@@ -54,7 +53,7 @@ fn plan_here(context: &Context, query: &Query, outer: Option<&Scope>) -> Result<
     Ok((plan, correlated))
 }
 
-/// The number of a LIMIT or OFFSET; NULL is none.
+/// Returns the number of a LIMIT or OFFSET; NULL is none.
 fn count(context: &Context, ast: Option<&Ast>) -> Result<Option<usize>> {
     let Some(ast) = ast else { return Ok(None) };
     let scope = Scope::new(vec![], None);
@@ -70,16 +69,16 @@ fn count(context: &Context, ast: Option<&Ast>) -> Result<Option<usize>> {
     }
 }
 
-fn plain_body(context: &Context, body: &ast::Body, outer: Option<&Scope>) -> Result<(Plan, bool)> {
+fn plain_body(context: &Context, body: &ast::QueryBody, outer: Option<&Scope>) -> Result<(Plan, bool)> {
     match body {
-        ast::Body::Select(select) => self::select(context, select, &[], outer),
-        ast::Body::Values(rows) => values(context, rows, outer),
-        ast::Body::Union { left, right, all } => {
+        ast::QueryBody::Select(select) => self::select(context, select, &[], outer),
+        ast::QueryBody::Values(rows) => values(context, rows, outer),
+        ast::QueryBody::Union { left, right, all } => {
             let (left, a) = plain_body(context, left, outer)?;
             let (right, b) = plain_body(context, right, outer)?;
             Ok((union(left, right, *all)?, a || b))
         }
-        ast::Body::Unsupported(name) => Err(unsupported(format!("{name} is not supported"))),
+        ast::QueryBody::Unsupported(name) => Err(unsupported(format!("{name} is not supported"))),
     }
 }
 
@@ -100,7 +99,7 @@ fn values(context: &Context, rows: &[Vec<Ast>], outer: Option<&Scope>) -> Result
             row.push(e);
         }
     }
-    let plan = Plan { columns, body: Body::Values(out), order: vec![], limit: None, offset: 0 };
+    let plan = Plan { columns, body: PlanBody::Values(out), order: vec![], limit: None, offset: 0 };
     Ok((plan, scope.escaped.get()))
 }
 
@@ -118,7 +117,7 @@ fn union(left: Plan, right: Plan, all: bool) -> Result<Plan> {
                 return Err(unsupported(text));
             }
             (a, Type::Text(_)) if a.is_number() => {
-                if let Body::Select(select) = &right.body
+                if let PlanBody::Select(select) = &right.body
                     && let Some(Output::One(e)) = select.outputs.get(i)
                     && let Some(value) = e.as_literal()
                 {
@@ -129,11 +128,11 @@ fn union(left: Plan, right: Plan, all: bool) -> Result<Plan> {
             _ => return Err(refuse("a union of different types")),
         }
     }
-    let body = Body::Union { left: Box::new(left), right: Box::new(right), all };
+    let body = PlanBody::Union { left: Box::new(left), right: Box::new(right), all };
     Ok(Plan { columns, body, order: vec![], limit: None, offset: 0 })
 }
 
-/// The output an ORDER BY or GROUP BY names by position or name.
+/// Returns the output that an ORDER BY or GROUP BY names by position or name.
 fn output_place(ast: &Ast, columns: &[(String, Type)]) -> Result<Option<usize>> {
     match ast {
         Ast::Int(n) => match n.parse::<usize>() {
@@ -202,13 +201,13 @@ fn select(context: &Context, select: &ast::Select, order: &[Order], outer: Optio
             *e = ungroup(e, &group, &mut aggregates)?;
         }
     }
-    // Behind the row stand the values of window functions.
+    // The values of window functions come after the row.
     let row_width = if system && !system_used(&scope) { width } else { scope.columns.len() };
     let windows = window_calls(&mut outputs, row_width)?;
     if !windows.is_empty() && grouped {
         return Err(refuse("window functions beside GROUP BY"));
     }
-    let body = Select {
+    let body = SelectPlan {
         source: from,
         filter,
         group: grouped.then_some(Group { keys: group, aggregates }),
@@ -217,7 +216,7 @@ fn select(context: &Context, select: &ast::Select, order: &[Order], outer: Optio
         outputs,
         distinct: select.distinct,
     };
-    let plan = Plan { columns, body: Body::Select(Box::new(body)), order, limit: None, offset: 0 };
+    let plan = Plan { columns, body: PlanBody::Select(Box::new(body)), order, limit: None, offset: 0 };
     Ok((plan, scope.escaped.get()))
 }
 
@@ -243,7 +242,7 @@ fn has_aggregate(e: &Expr) -> bool {
     e.any(&mut |e| matches!(e.kind, Kind::Aggregate(_)))
 }
 
-/// An expression over rows as one over groups: keys first, then aggregates.
+/// Turns an expression over rows into one over groups: keys first, then aggregates.
 fn ungroup(e: &Expr, keys: &[Expr], aggregates: &mut Vec<Aggregate>) -> Result<Expr> {
     e.map(&mut |e| {
         if let Some(index) = keys.iter().position(|key| key == e) {
@@ -267,7 +266,7 @@ fn ungroup(e: &Expr, keys: &[Expr], aggregates: &mut Vec<Aggregate>) -> Result<E
     })
 }
 
-/// Takes window calls out of the outputs; they become columns behind the row.
+/// Takes window calls out of the outputs. They become columns after the row.
 fn window_calls(outputs: &mut [Output], width: usize) -> Result<Vec<WindowCall>> {
     let mut calls: Vec<WindowCall> = vec![];
     for e in outputs.iter_mut().flat_map(exprs_of_mut) {
@@ -299,11 +298,11 @@ impl Selecting<'_> {
                     None => output_name(ast),
                 };
                 if let Ast::Call(call) = ast
-                    && let Some(set) = SetFunction::named(&call.name)
+                    && let Some(set) = functions::table(&call.name)
                     && call.over.is_none()
                 {
                     let args: Vec<Expr> = call.args.iter().map(|a| self.analyser().expr(a)).collect::<Result<_>>()?;
-                    let (set, args, types) = set.resolve(args)?;
+                    let (set, args, types) = set(args)?;
                     let [(_, ty)] = types.as_slice() else {
                         return Err(refuse("a table function of several columns here"));
                     };
@@ -347,7 +346,7 @@ impl Selecting<'_> {
         }
     }
 
-    /// The expression an output name stands for, unless a column of the same name means something else.
+    /// Returns the expression of an output name, unless a column of the same name means something else.
     fn by_name(&self, ast: &Ast) -> Result<Option<usize>> {
         let Some(place) = output_place(ast, &self.columns)? else { return Ok(None) };
         if let (Ast::Column(_), Output::One(e)) = (ast, &self.outputs[place])
@@ -383,7 +382,7 @@ impl Selecting<'_> {
         Ok(keys)
     }
 
-    /// Ordering keys; expressions that are no outputs become hidden ones.
+    /// Analyses ordering keys. Expressions that are no outputs become hidden outputs.
     fn order(&mut self, order: &[Order], distinct: bool) -> Result<Vec<Key>> {
         let mut keys = vec![];
         for item in order {
@@ -417,10 +416,7 @@ impl Selecting<'_> {
     }
 }
 
-/// The keys a condition pins, for statements on one table.
+/// Returns the keys that a condition pins, for statements on one table.
 pub(crate) fn keys_of(filter: Option<&Expr>, primary: &[usize]) -> Option<Vec<Vec<u8>>> {
     keys::of(filter?, primary)
 }
-
-/// Common tables by name, those of inner queries last.
-pub(crate) type CommonTables = RefCell<Vec<(String, Query)>>;

@@ -1,28 +1,34 @@
-//! From FROM to sources: tables, views, catalogs, joins, table functions.
+//! Analysis of FROM: tables, views, catalogs, joins, table functions.
 
 use super::query::plan_in;
-use super::{Analyser, Column, Scope, keys};
-use crate::engine::ast::{self, Join as Kinds, On};
+use super::{Analyser, NamedColumn, Scope, keys};
+use crate::engine::ast::{self, JoinKind, On};
 use crate::engine::catalog;
+use crate::engine::context::Context;
 use crate::engine::error::{Result, SqlError, invalid, no_function, refuse};
-use crate::engine::exec::{Join, Plan, SYSTEM, Source};
-use crate::engine::expr::Expr;
-use crate::engine::functions::sets::SetFunction;
-use crate::engine::session::{Context, Session};
+use crate::engine::exec::SYSTEM;
+use crate::engine::functions;
+use crate::engine::plan::Expr;
+use crate::engine::plan::{Join, Plan, Source};
+use crate::engine::session::Session;
 use crate::engine::state::Relation;
 use crate::engine::users;
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// A source, and the columns it gives.
-pub(super) fn plan(context: &Context, from: &ast::Source, outer: Option<&Scope>) -> Result<(Source, Vec<Column>)> {
+/// Returns a source and its columns.
+pub(super) fn plan(
+    context: &Context,
+    from: &ast::FromItem,
+    outer: Option<&Scope>,
+) -> Result<(Source, Vec<NamedColumn>)> {
     match from {
-        ast::Source::Relation(name) => relation(context, name, outer),
-        ast::Source::Query(_) => Err(refuse("a query in FROM without alias")),
-        ast::Source::Function(name, args) => function(context, name, args, outer),
-        ast::Source::Alias(inner, alias, names) => {
+        ast::FromItem::Relation(name) => relation(context, name, outer),
+        ast::FromItem::Query(_) => Err(refuse("a query in FROM without alias")),
+        ast::FromItem::Function(name, args) => function(context, name, args, outer),
+        ast::FromItem::Alias(inner, alias, names) => {
             let (source, mut columns) = match &**inner {
-                ast::Source::Query(query) => derived(plan_in(context, query, outer)?),
+                ast::FromItem::Query(query) => derived(plan_in(context, query, outer)?),
                 inner => plan(context, inner, outer)?,
             };
             let shown = columns.iter().filter(|c| c.system.is_none()).count();
@@ -40,20 +46,20 @@ pub(super) fn plan(context: &Context, from: &ast::Source, outer: Option<&Scope>)
             }
             Ok((source, columns))
         }
-        ast::Source::Join { left, right, kind, on } => join(context, (left, right), *kind, on.as_ref(), outer),
+        ast::FromItem::Join { left, right, kind, on } => join(context, (left, right), *kind, on.as_ref(), outer),
     }
 }
 
-fn column(relation: &[&str], name: &str, ty: crate::engine::types::Type) -> Column {
-    Column { relation: relation.iter().map(|r| (*r).to_owned()).collect(), name: name.into(), ty, system: None }
+fn column(relation: &[&str], name: &str, ty: crate::engine::types::Type) -> NamedColumn {
+    NamedColumn { relation: relation.iter().map(|r| (*r).to_owned()).collect(), name: name.into(), ty, system: None }
 }
 
-fn derived((plan, _): (Plan, bool)) -> (Source, Vec<Column>) {
+fn derived((plan, _): (Plan, bool)) -> (Source, Vec<NamedColumn>) {
     let columns = plan.columns.iter().map(|(name, ty)| column(&[], name, ty.clone())).collect();
     (Source::Query(Box::new(plan)), columns)
 }
 
-fn relation(context: &Context, name: &ast::Name, outer: Option<&Scope>) -> Result<(Source, Vec<Column>)> {
+fn relation(context: &Context, name: &ast::Name, outer: Option<&Scope>) -> Result<(Source, Vec<NamedColumn>)> {
     if let [single] = name.as_slice()
         && let Some(found) = common_table(context, single, outer)
     {
@@ -63,7 +69,7 @@ fn relation(context: &Context, name: &ast::Name, outer: Option<&Scope>) -> Resul
     if let Some((columns, rows)) = catalog::rows(context, &schema, &table)? {
         let columns = columns.into_iter().map(|(n, ty)| {
             let marker = (n == catalog::PARTIAL).then(Rc::default);
-            Column { system: marker, ..column(&[&schema, &table], n, ty) }
+            NamedColumn { system: marker, ..column(&[&schema, &table], n, ty) }
         });
         let columns = columns.collect();
         return Ok((Source::Rows(Rc::new(rows)), columns));
@@ -79,7 +85,7 @@ fn relation(context: &Context, name: &ast::Name, outer: Option<&Scope>) -> Resul
                 return Err(SqlError::new(4007, "OperationOnInaccessibleRelationException", text));
             }
             let used = Rc::new(Cell::new(false));
-            let mut columns: Vec<Column> =
+            let mut columns: Vec<NamedColumn> =
                 definition.columns.iter().map(|c| column(&[&schema, &table], &c.name, c.ty.clone())).collect();
             columns.extend(SYSTEM.into_iter().map(|(name, ty)| {
                 let mut ty = ty;
@@ -90,12 +96,12 @@ fn relation(context: &Context, name: &ast::Name, outer: Option<&Scope>) -> Resul
                         .map(|c| crate::engine::types::Field { name: c.name.clone(), ty: c.ty.clone(), position: 0 })
                         .collect();
                 }
-                Column { system: Some(used.clone()), ..column(&[&schema, &table], name, ty) }
+                NamedColumn { system: Some(used.clone()), ..column(&[&schema, &table], name, ty) }
             }));
             Ok((Source::Table { schema, name: table, system: used, keys: None }, columns))
         }
         Some(Relation::View(view)) => {
-            // A view is read as its owner would.
+            // A view is read as its owner.
             let session = Session { path: view.path.clone(), ..Session::new("crate", None) };
             let inner = context.with_session(&session);
             let (plan, _) = plan_in(&inner, &view.query, None)?;
@@ -109,15 +115,13 @@ fn relation(context: &Context, name: &ast::Name, outer: Option<&Scope>) -> Resul
     }
 }
 
-type Found = Result<(Source, Vec<Column>)>;
-
-fn common_table(context: &Context, name: &str, outer: Option<&Scope>) -> Option<Found> {
+fn common_table(context: &Context, name: &str, outer: Option<&Scope>) -> Option<Result<(Source, Vec<NamedColumn>)>> {
     let (place, query) = {
         let tables = context.common.borrow();
         let place = tables.iter().rposition(|t| t.0 == name)?;
         (place, tables[place].1.clone())
     };
-    // It sees only those before it.
+    // It sees only the tables before it.
     let hidden = context.common.borrow_mut().split_off(place);
     let planned = plan_in(context, &query, outer);
     context.common.borrow_mut().extend(hidden);
@@ -132,34 +136,34 @@ fn function(
     name: &ast::Name,
     args: &[ast::Ast],
     outer: Option<&Scope>,
-) -> Result<(Source, Vec<Column>)> {
-    let Some(set) = SetFunction::named(name) else {
+) -> Result<(Source, Vec<NamedColumn>)> {
+    let Some(set) = functions::table(name) else {
         return Err(if name.len() > 1 { no_function("Unknown function") } else { refuse("this function in FROM") });
     };
     let scope = Scope::new(vec![], outer);
     let analyser = Analyser::new(context, &scope);
     let args: Vec<Expr> = args.iter().map(|arg| analyser.expr(arg)).collect::<Result<_>>()?;
-    let (set, args, columns) = set.resolve(args)?;
-    let relation = set.name();
+    let (set, args, columns) = set(args)?;
+    let relation = set.name;
     let columns = columns.into_iter().map(|(n, ty)| column(&[relation], &n, ty)).collect();
     Ok((Source::Function(set, args), columns))
 }
 
 fn join(
     context: &Context,
-    (left, right): (&ast::Source, &ast::Source),
-    kind: Kinds,
+    (left, right): (&ast::FromItem, &ast::FromItem),
+    kind: JoinKind,
     on: Option<&On>,
     outer: Option<&Scope>,
-) -> Result<(Source, Vec<Column>)> {
+) -> Result<(Source, Vec<NamedColumn>)> {
     let (left, mut columns) = plan(context, left, outer)?;
     let (right, right_columns) = plan(context, right, outer)?;
     for source in [&left, &right] {
         refuse_if_dirty(context, source)?;
     }
-    // A joined table gives its own columns only; marks that there would be more go to the end.
-    let is_own = |c: &Column| c.system.is_none();
-    let marks: Vec<Column> =
+    // A joined table gives its own columns only. Marks of missing columns go to the end.
+    let is_own = |c: &NamedColumn| c.system.is_none();
+    let marks: Vec<NamedColumn> =
         columns.iter().chain(&right_columns).filter(|c| c.name == catalog::PARTIAL).cloned().collect();
     columns.retain(is_own);
     let widths = (columns.len(), right_columns.iter().filter(|c| is_own(c)).count());
@@ -182,17 +186,17 @@ fn join(
         columns = scope.columns;
     }
     let keep = match kind {
-        Kinds::Cross | Kinds::Inner => (false, false),
-        Kinds::Left => (true, false),
-        Kinds::Right => (false, true),
-        Kinds::Full => (true, true),
+        JoinKind::Cross | JoinKind::Inner => (false, false),
+        JoinKind::Left => (true, false),
+        JoinKind::Right => (false, true),
+        JoinKind::Full => (true, true),
     };
     let join = Join { left, right, widths, on: on_expr, outer: keep };
     Ok((Source::Join(Box::new(join)), columns))
 }
 
-/// The condition that `USING` stands for; the columns of both sides stay, under their own tables' names.
-fn using(names: &[String], columns: &[Column], width: usize) -> Result<ast::Ast> {
+/// Returns the condition of `USING`. The columns of both sides stay, under the names of their tables.
+fn using(names: &[String], columns: &[NamedColumn], width: usize) -> Result<ast::Ast> {
     let (left, right) = columns.split_at(width);
     let partial = columns.iter().any(|c| c.name == catalog::PARTIAL);
     let mut condition = None;
@@ -210,7 +214,7 @@ fn using(names: &[String], columns: &[Column], width: usize) -> Result<ast::Ast>
     condition.ok_or_else(|| refuse("USING without columns"))
 }
 
-fn common(name: &str, columns: &[Column], side: &str, partial: bool) -> Result<ast::Ast> {
+fn common(name: &str, columns: &[NamedColumn], side: &str, partial: bool) -> Result<ast::Ast> {
     let mut found = columns.iter().filter(|c| c.name == name);
     match (found.next(), found.next()) {
         (Some(column), None) => Ok(ast::Ast::Column([&column.relation[..], &[name.to_owned()]].concat())),
@@ -220,7 +224,7 @@ fn common(name: &str, columns: &[Column], side: &str, partial: bool) -> Result<a
     }
 }
 
-/// Whether a joined table is searched or read by key depends on CrateDB's optimizer.
+/// Refuses a table with hidden writes: CrateDB's optimizer decides whether a joined table is searched or read by key.
 fn refuse_if_dirty(context: &Context, source: &Source) -> Result<()> {
     match source {
         Source::Table { schema, name, .. } => match context.state.table(schema, name) {
@@ -233,7 +237,7 @@ fn refuse_if_dirty(context: &Context, source: &Source) -> Result<()> {
     }
 }
 
-/// A single table whose whole key the condition names is read by key.
+/// Reads a single table by key if the condition pins the whole key.
 pub(super) fn pin_keys(context: &Context, source: &mut Source, filter: &Expr) -> Result<()> {
     if let Source::Table { schema, name, keys, .. } = source
         && let Some(table) = context.state.table(schema, name)

@@ -1,14 +1,14 @@
 //! `information_schema.columns`: columns of tables, inner ones too.
 
-use super::{PARTIAL, Table, definitions, partial, texts};
+use super::{CatalogTable, PARTIAL, definitions, partial, texts};
+use crate::engine::context::Context;
 use crate::engine::print::expression;
-use crate::engine::session::Context;
 use crate::engine::state::Relation;
 use crate::engine::store::Definition;
 use crate::engine::types::{Field, Object, Policy, TEXT, Type};
 use crate::engine::value::Value;
 
-/// Path, type and position of every column of a table, by position.
+/// Returns path, type and position of every column of a table, by position.
 pub(crate) fn flat_columns(definition: &Definition) -> Vec<(Vec<String>, Type, u32)> {
     let mut out = vec![];
     for column in &definition.columns {
@@ -38,7 +38,7 @@ fn shown(path: &[String]) -> String {
     path[0].clone() + &inner
 }
 
-/// Length of a text; bits of a number type, or digits. A scale is not shown.
+/// Returns the length of a text type, or the bits or digits of a number type. A scale is not shown.
 fn sizes(ty: &Type) -> (Value, Value) {
     let number = |n: u32| (Value::Null, Value::Int(n.into()));
     match ty {
@@ -54,7 +54,7 @@ fn sizes(ty: &Type) -> (Value, Value) {
     }
 }
 
-pub(super) fn information(context: &Context) -> Table {
+pub(super) fn information(context: &Context) -> CatalogTable {
     let details = Object {
         policy: Policy::Dynamic,
         fields: vec![
@@ -121,7 +121,7 @@ pub(super) fn information(context: &Context) -> Table {
     };
     own("information_schema.schemata", &texts(&["catalog_name", "schema_name"]));
     own("sys.summits", &super::summits::columns());
-    // Columns of the other catalog tables are in CrateDB only.
+    // Columns of the other catalog tables are missing here.
     for (schema, names) in [("information_schema", &super::INFORMATION[..]), ("sys", &super::SYS[..])] {
         for name in names.iter().filter(|n| !["schemata", "summits"].contains(n)) {
             push(schema, name, &[PARTIAL.to_owned()], &TEXT, 1, true, Value::Null);

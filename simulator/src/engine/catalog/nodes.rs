@@ -1,10 +1,9 @@
-//! `sys.nodes`: the node that holds everything, and others that have joined, with figures of a machine that has little
-//! to do.
+//! `sys.nodes`: the node that holds everything, and others that have joined, with the figures of an idle machine.
 
 use serde_json::json;
 
-use super::{Table, shape};
-use crate::engine::session::Context;
+use super::{CatalogTable, shape};
+use crate::engine::context::Context;
 
 const COLUMNS: &str = "attributes OBJECT, cluster_state_version BIGINT, \
     connections(http(open BIGINT, total BIGINT), psql(open BIGINT, total BIGINT), transport(open BIGINT, total BIGINT)), \
@@ -29,7 +28,7 @@ const COLUMNS: &str = "attributes OBJECT, cluster_state_version BIGINT, \
 const POOLS: [&str; 6] = ["generic", "management", "refresh", "search", "snapshot", "write"];
 const GIB: i64 = 1 << 30;
 
-pub(super) fn table(context: &Context) -> Table {
+pub(super) fn table(context: &Context) -> CatalogTable {
     let columns = shape::columns(COLUMNS);
     let row = |shown: serde_json::Value| columns.iter().map(|(name, ty)| shape::value(ty, &shown[*name])).collect();
     let peer = |(name, address): (&String, &String)| {
@@ -46,7 +45,7 @@ fn port_of(address: &str) -> Option<i64> {
     address.rsplit(':').next()?.parse().ok()
 }
 
-/// What differs from cluster to cluster is this one's; the rest are figures such as a small machine has.
+/// Names and addresses are those of the cluster. The rest are figures of a small machine.
 fn figures(context: &Context) -> serde_json::Value {
     let (options, now) = (context.options, context.now);
     let port = port_of(&options.http_address);

@@ -1,4 +1,4 @@
-//! The settings of a cluster, whole: their types, and what a server with a heap of 512 MiB says of those nobody changed.
+//! All settings of a cluster: their types, and the defaults of a server with a heap of 512 MiB.
 
 use std::collections::BTreeMap;
 
@@ -49,7 +49,7 @@ pub(super) fn ty() -> Type {
     whole(shape::object(&shape::columns(SHAPE)))
 }
 
-/// What is in it is all there is: it may be shown whole, and other keys are mistakes.
+/// It is complete: the whole object may be shown, and other keys are errors.
 fn whole(ty: Type) -> Type {
     match ty {
         Type::Object(mut object) if !object.fields.is_empty() => {
@@ -63,7 +63,7 @@ fn whole(ty: Type) -> Type {
     }
 }
 
-/// Its value, where some were changed.
+/// Returns its value with the changed settings.
 pub(super) fn value(changed: &BTreeMap<&'static str, Value>) -> Value {
     let defaults: serde_json::Value = serde_json::from_str(DEFAULTS).expect("the defaults are JSON");
     let mut all = shape::value(&ty(), &defaults);

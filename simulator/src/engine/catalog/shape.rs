@@ -3,7 +3,7 @@
 use crate::engine::types::{Field, Object, Policy, TEXT, Type};
 use crate::engine::value::Value;
 
-/// The columns that a text names, in its order. A mistake in the text is a panic: it is part of this program.
+/// Returns the columns that a text names, in its order. A mistake in the text, which is part of this program, panics.
 pub(super) fn columns(text: &'static str) -> Vec<(&'static str, Type)> {
     let mut rest = text;
     let fields = fields(&mut rest);
@@ -64,7 +64,7 @@ fn scalar(name: &str) -> Type {
     }
 }
 
-/// A value of a type from JSON that has everything the type has; times are in milliseconds.
+/// Makes a value of a type from JSON that has every field of the type. Times are in milliseconds.
 pub(super) fn value(ty: &Type, json: &serde_json::Value) -> Value {
     use serde_json::Value as Json;
     match (ty, json) {

@@ -1,11 +1,11 @@
-//! Tables about shards, all of which are where they should be: `sys.shards`, `sys.allocations`, `sys.snapshots`,
+//! Tables about shards, which are all started: `sys.shards`, `sys.allocations`, `sys.snapshots`,
 //! `information_schema.table_partitions`.
 
 use serde_json::json;
 
-use super::{Table, definitions, partial, shape};
-use crate::engine::exec::Row;
-use crate::engine::session::Context;
+use super::{CatalogTable, definitions, partial, shape};
+use crate::engine::context::Context;
+use crate::engine::value::Row;
 use crate::engine::value::Value;
 
 const SHARDS: &str = "closed BOOLEAN, id INTEGER, node(id TEXT, name TEXT), orphan_partition BOOLEAN, partition_ident TEXT, \
@@ -23,7 +23,7 @@ const PARTITIONS: &str = "closed BOOLEAN, number_of_replicas TEXT, number_of_sha
     routing_hash_function TEXT, settings(translog(durability TEXT, flush_threshold_size BIGINT, sync_interval BIGINT)), \
     table_name TEXT, table_schema TEXT, values OBJECT";
 
-pub(super) fn shards(context: &Context) -> Table {
+pub(super) fn shards(context: &Context) -> CatalogTable {
     let options = context.options;
     let shown = |schema: &str, table: &str, closed: bool, id: i64| {
         json!({
@@ -33,7 +33,7 @@ pub(super) fn shards(context: &Context) -> Table {
             "orphan_partition": false,
             "partition_ident": "",
             "primary": true,
-            // Of a shard that began empty, which is every one here.
+            // Every shard here began empty.
             "recovery": { "size": { "percent": 0.0 }, "stage": "DONE" },
             "relocating_node": null,
             "routing_state": "STARTED",
@@ -47,11 +47,11 @@ pub(super) fn shards(context: &Context) -> Table {
         })
     };
     let (columns, rows) = table(context, SHARDS, shown);
-    // What is not here (sizes, statistics) is in CrateDB only.
+    // Sizes and statistics are missing here.
     (partial(columns), rows)
 }
 
-pub(super) fn allocations(context: &Context) -> Table {
+pub(super) fn allocations(context: &Context) -> CatalogTable {
     let options = context.options;
     let shown = |schema: &str, table: &str, _: bool, id: i64| {
         json!({
@@ -74,7 +74,7 @@ fn table(
     context: &Context,
     described: &'static str,
     shown: impl Fn(&str, &str, bool, i64) -> serde_json::Value,
-) -> Table {
+) -> CatalogTable {
     let columns = shape::columns(described);
     let row = |schema: &str, table: &str, closed: bool, id: i64| -> Row {
         let shown = shown(schema, table, closed, id);
@@ -87,11 +87,11 @@ fn table(
 }
 
 /// There are no repositories, so there are no snapshots.
-pub(super) fn snapshots() -> Table {
+pub(super) fn snapshots() -> CatalogTable {
     (partial(shape::columns(SNAPSHOTS)), vec![])
 }
 
 /// There are no partitioned tables.
-pub(super) fn partitions() -> Table {
+pub(super) fn partitions() -> CatalogTable {
     (partial(shape::columns(PARTITIONS)), vec![])
 }

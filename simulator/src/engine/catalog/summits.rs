@@ -1,17 +1,17 @@
-//! `sys.summits`: some of the mountains CrateDB lists. Queries whose answer needs all of them are refused elsewhere.
+//! `sys.summits`: some of the mountains that CrateDB lists. Analysis refuses queries that need all of them.
 
-use super::Table;
-use crate::engine::exec::Row;
+use super::CatalogTable;
 use crate::engine::types::{TEXT, Type};
+use crate::engine::value::Row;
 use crate::engine::value::Value;
 
 /// Name, height, prominence (0: not said), longitude, latitude, country, year of the first ascent (0: not said).
 type Summit = (&'static str, i64, i64, f64, f64, &'static str, i64);
 
-/// How many there are here.
+/// The number of mountains here.
 pub(crate) const LENGTH: usize = 28;
 
-/// The highest first.
+/// Returns the rows, highest first.
 const SUMMITS: [Summit; LENGTH] = [
     ("Mont Blanc", 4808, 4695, 6.86444, 45.8325, "FR/IT", 1786),
     ("Monte Rosa", 4634, 2165, 7.86694, 45.93694, "CH", 1855),
@@ -43,7 +43,7 @@ const SUMMITS: [Summit; LENGTH] = [
     ("Säntis", 2502, 0, 9.34333, 47.24944, "CH", 0),
 ];
 
-/// So many of them are CrateDB's highest, in this order.
+/// This number of them are CrateDB's highest, in this order.
 pub(crate) const HIGHEST: usize = 5;
 
 pub(super) fn columns() -> Vec<(&'static str, Type)> {
@@ -60,7 +60,7 @@ pub(super) fn columns() -> Vec<(&'static str, Type)> {
     ]
 }
 
-pub(super) fn table() -> Table {
+pub(super) fn table() -> CatalogTable {
     let said = |n: i64| if n == 0 { Value::Null } else { Value::Int(n) };
     let row = |s: &Summit| -> Row {
         let mont_blanc = |text: &str| if s.0 == "Mont Blanc" { Value::text(text) } else { Value::Null };

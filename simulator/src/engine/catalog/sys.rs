@@ -1,13 +1,13 @@
 //! `sys`: nodes, cluster, health, users.
 
 use super::shape::{self, object};
-use super::{Table, definitions, nodes, partial, settings, shards, summits, texts};
+use super::{CatalogTable, definitions, nodes, partial, settings, shards, summits, texts};
+use crate::engine::context::Context;
 use crate::engine::error::{Result, refuse};
-use crate::engine::session::Context;
 use crate::engine::types::{TEXT, Type};
 use crate::engine::value::Value;
 
-pub(super) fn rows(context: &Context, name: &str) -> Result<Table> {
+pub(super) fn rows(context: &Context, name: &str) -> Result<CatalogTable> {
     Ok(match name {
         "allocations" => shards::allocations(context),
         "nodes" => nodes::table(context),
@@ -37,7 +37,7 @@ pub(super) fn rows(context: &Context, name: &str) -> Result<Table> {
     })
 }
 
-fn cluster(context: &Context) -> Table {
+fn cluster(context: &Context) -> CatalogTable {
     let options = context.options;
     let columns = vec![
         ("id", TEXT),
@@ -56,7 +56,7 @@ fn cluster(context: &Context) -> Table {
     (partial(columns), vec![row])
 }
 
-fn health(context: &Context) -> Table {
+fn health(context: &Context) -> CatalogTable {
     let columns = shape::columns(
         "health TEXT, missing_shards BIGINT, partition_ident TEXT, severity SMALLINT, table_name TEXT, table_schema TEXT, \
          underreplicated_shards BIGINT",
@@ -68,7 +68,7 @@ fn health(context: &Context) -> Table {
     (columns, definitions(context).map(row).collect())
 }
 
-fn users(context: &Context) -> Table {
+fn users(context: &Context) -> CatalogTable {
     let columns = vec![("name", TEXT), ("superuser", Type::Boolean), ("password", TEXT)];
     let mut rows = vec![vec![Value::text("crate"), Value::Bool(true), Value::Null]];
     rows.extend(context.state.users.iter().map(|(name, user)| {
@@ -78,7 +78,7 @@ fn users(context: &Context) -> Table {
     (partial(columns), rows)
 }
 
-fn privileges(context: &Context) -> Table {
+fn privileges(context: &Context) -> CatalogTable {
     let rows = context.state.users.iter().flat_map(|(name, user)| {
         user.privileges.iter().map(move |p| {
             let ident = p.ident.as_ref().map_or(Value::Null, Value::text);

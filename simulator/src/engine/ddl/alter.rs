@@ -1,22 +1,21 @@
 //! ALTER TABLE.
 
 use super::{apply_options, check_expressions, inaccessible, new_column, number, option_values, relation_exists};
-use crate::engine::Outcome;
 use crate::engine::ast::{Alter, Ast, Check, ColumnDef, Name};
-use crate::engine::catalog;
+use crate::engine::context::Outcome;
+use crate::engine::context::Run;
 use crate::engine::error::{Result, invalid, no_column, refuse, unsupported};
-use crate::engine::session::Run;
-use crate::engine::state::{Relation, State};
+use crate::engine::state::{EngineState, Relation, is_builtin};
 use crate::engine::store::{Definition, Table};
 use crate::engine::types::{Field, Policy, Type};
 use crate::engine::users;
 use crate::engine::value::Value;
 use std::sync::Arc;
 
-pub(crate) fn alter(state: &mut State, run: &Run, name: &Name, alter: &Alter) -> Result<Outcome> {
+pub(crate) fn alter(state: &mut EngineState, run: &Run, name: &Name, alter: &Alter) -> Result<Outcome> {
     let context = run.context(state);
     let (schema, table) = context.state.resolve(&context.session.path, name)?;
-    if catalog::exists(&schema, &table) || context.state.table(&schema, &table).is_none() {
+    if is_builtin(&schema, &table) || context.state.table(&schema, &table).is_none() {
         return Err(inaccessible(format!("{schema}.{table}"), "ALTER"));
     }
     users::check(&context, "DDL", &schema, Some(&table))?;
@@ -130,7 +129,7 @@ fn mentions(ast: &Ast, column: &str) -> bool {
     crate::engine::print::expression(ast).map_or(true, |text| text.contains(&format!("\"{column}\"")))
 }
 
-/// The column's place; it must not be needed by anything else.
+/// Returns the place of a column that nothing else needs.
 fn drop_column(new: &mut Definition, column: &str) -> Result<Option<usize>> {
     let Some(index) = new.column(column) else { return Ok(None) };
     if new.primary.contains(&index) {
@@ -166,7 +165,7 @@ fn rename_column(new: &mut Definition, from: &str, to: &str) -> Result<()> {
     Ok(())
 }
 
-fn rename(state: &mut State, schema: &str, table: &str, to: &str, mut new: Definition) -> Result<Outcome> {
+fn rename(state: &mut EngineState, schema: &str, table: &str, to: &str, mut new: Definition) -> Result<Outcome> {
     if state.relation(schema, to).is_some() {
         return Err(relation_exists(schema, to));
     }

@@ -1,29 +1,29 @@
 //! CREATE VIEW and DROP VIEW.
 
 use super::{new_name, relation_exists};
-use crate::engine::Outcome;
 use crate::engine::analyse;
-use crate::engine::ast::{self, Name, Query, Source};
+use crate::engine::ast::{self, FromItem, Name, Query};
+use crate::engine::context::Outcome;
+use crate::engine::context::{Context, Run};
 use crate::engine::error::{Result, SqlError, refuse, unsupported};
-use crate::engine::session::{Context, Run};
-use crate::engine::state::{Relation, State, View, split};
+use crate::engine::state::{EngineState, Relation, View, split};
 use crate::engine::users;
 
-/// Relations a query reads, as far as it names them.
+/// Collects the relations that a query names.
 fn reads(context: &Context, query: &Query, out: &mut Vec<(String, String)>) {
-    fn source(context: &Context, from: &Source, out: &mut Vec<(String, String)>) {
+    fn source(context: &Context, from: &FromItem, out: &mut Vec<(String, String)>) {
         match from {
-            Source::Relation(name) => out.extend(context.state.resolve(&context.session.path, name)),
-            Source::Query(query) => reads(context, query, out),
-            Source::Alias(inner, ..) => source(context, inner, out),
-            Source::Join { left, right, .. } => [left, right].into_iter().for_each(|s| source(context, s, out)),
-            Source::Function(..) => {}
+            FromItem::Relation(name) => out.extend(context.state.resolve(&context.session.path, name)),
+            FromItem::Query(query) => reads(context, query, out),
+            FromItem::Alias(inner, ..) => source(context, inner, out),
+            FromItem::Join { left, right, .. } => [left, right].into_iter().for_each(|s| source(context, s, out)),
+            FromItem::Function(..) => {}
         }
     }
-    fn body(context: &Context, from: &ast::Body, out: &mut Vec<(String, String)>) {
+    fn body(context: &Context, from: &ast::QueryBody, out: &mut Vec<(String, String)>) {
         match from {
-            ast::Body::Select(select) => select.from.iter().for_each(|f| source(context, f, out)),
-            ast::Body::Union { left, right, .. } => [left, right].into_iter().for_each(|b| body(context, b, out)),
+            ast::QueryBody::Select(select) => select.from.iter().for_each(|f| source(context, f, out)),
+            ast::QueryBody::Union { left, right, .. } => [left, right].into_iter().for_each(|b| body(context, b, out)),
             _ => {}
         }
     }
@@ -31,11 +31,17 @@ fn reads(context: &Context, query: &Query, out: &mut Vec<(String, String)>) {
     body(context, &query.body, out);
 }
 
-pub(crate) fn create_view(state: &mut State, run: &Run, name: &Name, replace: bool, query: &Query) -> Result<Outcome> {
+pub(crate) fn create_view(
+    state: &mut EngineState,
+    run: &Run,
+    name: &Name,
+    replace: bool,
+    query: &Query,
+) -> Result<Outcome> {
     let context = run.context(state);
     let (schema, table) = split(name)?;
     let (schema, table) = match new_name(&context, name) {
-        // Only tables need a name that can be an index.
+        // Only tables need a name that can be the name of an index.
         Err(e) if e.code == 4002 && table.contains(',') => {
             (schema.unwrap_or_else(|| run.session.schema().into()), table)
         }
@@ -67,7 +73,7 @@ pub(crate) fn create_view(state: &mut State, run: &Run, name: &Name, replace: bo
     Ok(Outcome::Count(1))
 }
 
-pub(crate) fn drop_view(state: &mut State, run: &Run, names: &[Name], if_exists: bool) -> Result<Outcome> {
+pub(crate) fn drop_view(state: &mut EngineState, run: &Run, names: &[Name], if_exists: bool) -> Result<Outcome> {
     let context = run.context(state);
     let (mut found, mut missing) = (vec![], vec![]);
     for name in names {

@@ -1,16 +1,18 @@
 //! UPDATE and DELETE.
 
 use super::row::{assigned, assignments, complete, store_update};
-use super::{Outcome, Returning, begin, end, outcome, returning, scope_columns, target};
+use super::{Returning, begin, end, outcome, returning, scope_columns, target};
 use crate::engine::analyse::keys::unsure;
 use crate::engine::analyse::query::keys_of;
 use crate::engine::analyse::{Analyser, Scope};
 use crate::engine::ast::{Ast, Item, Name};
+use crate::engine::context::Outcome;
+use crate::engine::context::{Context, Run};
 use crate::engine::error::{Result, SqlError, refuse};
+use crate::engine::exec::Env;
 use crate::engine::exec::row_of;
-use crate::engine::expr::{Env, Expr, Kind};
-use crate::engine::session::{Context, Run};
-use crate::engine::state::State;
+use crate::engine::plan::{Expr, Kind};
+use crate::engine::state::EngineState;
 use crate::engine::store::{Definition, Document};
 use crate::engine::types::Type;
 use crate::engine::value::Value;
@@ -18,17 +20,17 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// The rows a condition picks.
+/// The rows that a condition picks.
 struct Picked {
     documents: Vec<Arc<Document>>,
-    /// Named by key: their errors are the statement's.
+    /// True if they are named by key: their errors fail the statement.
     by_key: bool,
-    /// Named by sequence number too.
+    /// True if they are named by sequence number, too.
     versioned: bool,
 }
 
 pub(crate) fn update(
-    state: &mut State,
+    state: &mut EngineState,
     run: &Run,
     (table, set, filter): (&Name, &[(Ast, Ast)], Option<&Ast>),
     items: Option<&[Item]>,
@@ -50,7 +52,7 @@ pub(crate) fn update(
 }
 
 fn write(
-    state: &mut State,
+    state: &mut EngineState,
     run: &Run,
     definition: &Arc<Definition>,
     set: &[(usize, Vec<String>, Expr)],
@@ -89,7 +91,7 @@ pub(crate) fn check_update(context: &Context, table: &Name, set: &[(Ast, Ast)], 
     Ok(())
 }
 
-/// What RETURNING gives, if it is there. The context has parameters.
+/// Returns the columns of RETURNING, if it is there. The context has parameters.
 pub(crate) fn describe_update(
     context: &Context,
     change: (&Name, &[(Ast, Ast)], Option<&Ast>),
@@ -100,7 +102,7 @@ pub(crate) fn describe_update(
     Ok(returning(context, &definition, items)?.map(Returning::columns))
 }
 
-/// How a bulk request tells that a key was not there.
+/// The result of a row of a bulk request whose key did not exist.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Missing {
     Fine,
@@ -108,7 +110,12 @@ pub(crate) enum Missing {
     Version,
 }
 
-pub(crate) fn delete(state: &mut State, run: &Run, table: &Name, filter: Option<&Ast>) -> Result<(Outcome, Missing)> {
+pub(crate) fn delete(
+    state: &mut EngineState,
+    run: &Run,
+    table: &Name,
+    filter: Option<&Ast>,
+) -> Result<(Outcome, Missing)> {
     let context = run.context(state);
     let definition = target(&context, table, "DELETE", "DML")?;
     let used = Rc::new(Cell::new(false));
@@ -165,13 +172,13 @@ fn pick(
                 continue;
             }
         }
-        // What a search found may have changed since, or be gone.
+        // A row that was found may have changed since, or be gone.
         documents.extend(table.get(&document.key).cloned());
     }
     Ok(Picked { documents, by_key, versioned })
 }
 
-/// Sequence number and primary term stand only beside the whole key, compared by `=`, and beside nothing else.
+/// Checks that sequence number and primary term are only compared by `=`, beside the whole key and nothing else.
 fn check_versions(definition: &Definition, filter: Option<&Expr>) -> Result<bool> {
     let width = definition.columns.len();
     let Some(filter) = filter else { return Ok(false) };

@@ -2,19 +2,20 @@
 
 use super::{begin_scope, row_env};
 use crate::engine::analyse::keys::encode;
-use crate::engine::analyse::{Analyser, Column as Named, Scope};
+use crate::engine::analyse::{Analyser, NamedColumn, Scope};
 use crate::engine::ast::{Ast, ColumnDef, Insert};
 use crate::engine::cast::{cast, fit, guess, implicit};
+use crate::engine::context::{Context, Run};
 use crate::engine::error::{Result, SqlError, invalid, refuse};
-use crate::engine::expr::{Env, Expr};
-use crate::engine::session::{Context, Run};
-use crate::engine::state::State;
+use crate::engine::exec::Env;
+use crate::engine::plan::Expr;
+use crate::engine::state::EngineState;
 use crate::engine::store::{Column, Definition, Document};
 use crate::engine::types::{Field, Policy, Type};
 use crate::engine::value::Value;
 use std::sync::Arc;
 
-/// An error of one row, and whether an INSERT of several just leaves the row out.
+/// An error of one row, and whether an INSERT of several rows just leaves it out.
 pub(super) struct RowError {
     pub(super) error: SqlError,
     pub(super) silent: bool,
@@ -26,7 +27,7 @@ impl From<SqlError> for RowError {
     }
 }
 
-/// What to do with a row whose key exists: the assignments, or nothing.
+/// The treatment of a row whose key exists: assignments, or nothing.
 pub(super) struct Conflict {
     set: Vec<(usize, Vec<String>, Expr)>,
 }
@@ -48,7 +49,7 @@ pub(super) fn conflict(context: &Context, definition: &Definition, insert: &Inse
     let Some(set) = &conflict.set else { return Ok(Some(Conflict { set: vec![] })) };
     let named = |relation: &str| {
         let relation = vec![relation.to_owned()];
-        definition.columns.iter().map(move |c| Named {
+        definition.columns.iter().map(move |c| NamedColumn {
             relation: relation.clone(),
             name: c.name.clone(),
             ty: c.ty.clone(),
@@ -123,7 +124,7 @@ pub(super) fn assignments(
     Ok(out)
 }
 
-/// The row after its assignments; all see the row as it was.
+/// Returns the row after its assignments, which all see the row as it was.
 pub(super) fn assigned(
     set: &[(usize, Vec<String>, Expr)],
     env: &Env,
@@ -167,7 +168,7 @@ fn set_path(target: &mut Value, path: &[String], value: Value) -> Result<()> {
 }
 
 pub(super) fn insert(
-    state: &mut State,
+    state: &mut EngineState,
     run: &Run,
     planned: &Definition,
     columns: &[usize],
@@ -212,7 +213,7 @@ pub(super) fn insert(
 }
 
 pub(super) fn store_update(
-    state: &mut State,
+    state: &mut EngineState,
     definition: &Definition,
     old: &Document,
     row: Vec<Value>,
@@ -222,7 +223,7 @@ pub(super) fn store_update(
     Ok(table.update(old, row))
 }
 
-/// Generated columns, lengths, NOT NULL and CHECK.
+/// Completes a row: generated columns, lengths, NOT NULL and CHECK.
 pub(super) fn complete(
     context: &Context,
     definition: &Definition,
@@ -255,7 +256,7 @@ pub(super) fn complete(
     Ok(row)
 }
 
-pub(super) fn add_columns(state: &mut State, definition: &Definition, added: &[ColumnDef]) -> Result<()> {
+pub(super) fn add_columns(state: &mut EngineState, definition: &Definition, added: &[ColumnDef]) -> Result<()> {
     if added.is_empty() {
         return Ok(());
     }
@@ -270,7 +271,7 @@ pub(super) fn add_columns(state: &mut State, definition: &Definition, added: &[C
     Ok(())
 }
 
-/// A column behind the others.
+/// Adds a column after the others.
 pub(super) fn push_column(definition: &mut Definition, name: &str, ty: &Type) {
     definition.last_position += 1;
     definition.columns.push(Column {
@@ -283,8 +284,8 @@ pub(super) fn push_column(definition: &mut Definition, name: &str, ty: &Type) {
     });
 }
 
-/// Elements that dynamic objects don't know yet become inner columns.
-fn absorb(state: &mut State, definition: &Definition, row: &[Value]) -> Result<()> {
+/// Adds inner columns for elements that dynamic objects don't know yet.
+fn absorb(state: &mut EngineState, definition: &Definition, row: &[Value]) -> Result<()> {
     let Some(table) = state.table_mut(&definition.schema, &definition.name) else { return Err(refuse("no table")) };
     let news = row.iter().zip(&table.definition.columns).any(|(value, column)| has_news(value, &column.ty));
     if !news {

@@ -7,7 +7,7 @@ use crate::engine::parse::Parser;
 use crate::engine::types::{Field, Object, Policy, Type};
 
 impl Parser<'_> {
-    /// A type name, with the text CrateDB prints for it.
+    /// Parses a type name, with the text that CrateDB prints for it.
     pub(super) fn type_name(&mut self) -> Result<TypeName> {
         self.deeper(|p| {
             let mut out = p.base_type()?;
@@ -171,7 +171,7 @@ impl Parser<'_> {
         Ok(predicate)
     }
 
-    /// A column after its name.
+    /// Parses a column after its name.
     pub(super) fn column(&mut self, name: String) -> Result<(ColumnDef, Vec<Check>)> {
         let ty = self.type_name()?.ty;
         let mut column = ColumnDef { name, ty, primary: false, not_null: false, default: None, generated: None };
@@ -221,7 +221,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// `(name = value, …)`
+    /// Parses `(name = value, …)`.
     pub(super) fn properties(&mut self) -> Result<Vec<(String, Ast)>> {
         let out = self.in_parens(|p| {
             let name = p.name()?.join(".");
@@ -232,7 +232,7 @@ impl Parser<'_> {
         if twice { Err(refuse("an option twice")) } else { Ok(out) }
     }
 
-    /// The value of an option: a literal, or a word, which stands for its text.
+    /// Parses the value of an option: a literal, or a word, which stands for its text.
     pub(super) fn setting(&mut self) -> Result<Ast> {
         match self.peek().clone() {
             Token::Word(w) if !["true", "false", "null", "array", "cast", "case", "interval"].contains(&w.as_str()) => {

@@ -1,6 +1,6 @@
 //! Parser of expressions: operators and predicates, by precedence.
 
-use crate::engine::ast::{Ast, Call};
+use crate::engine::ast::{Ast, FunctionCall};
 use crate::engine::error::{Result, refuse, syntax};
 use crate::engine::lex::Token;
 use crate::engine::parse::Parser;
@@ -35,7 +35,7 @@ impl Parser<'_> {
         self.predicate()
     }
 
-    /// A value, and at most one predicate on it.
+    /// Parses a value, and at most one predicate on it.
     fn predicate(&mut self) -> Result<Ast> {
         let left = self.value()?;
         if let Token::Op(op) = *self.peek()
@@ -101,7 +101,7 @@ impl Parser<'_> {
         Ok(out)
     }
 
-    /// `&&` binds loosest, then `||`, bits, sums, products, powers.
+    /// Parses operators: `&&` binds loosest, then `||`, bits, sums, products, powers.
     pub(super) fn value(&mut self) -> Result<Ast> {
         self.deeper(|p| {
             let mut left = p.concatenation()?;
@@ -142,7 +142,7 @@ impl Parser<'_> {
         self.postfix()
     }
 
-    /// A primary expression with subscripts, casts and time zones.
+    /// Parses a primary expression with subscripts, casts and time zones.
     fn postfix(&mut self) -> Result<Ast> {
         let mut out = self.primary()?;
         loop {
@@ -210,7 +210,7 @@ impl Parser<'_> {
         }
     }
 
-    /// LIMIT and OFFSET take a whole number or a parameter.
+    /// Parses the value of LIMIT and OFFSET: a whole number or a parameter.
     pub(super) fn count(&mut self) -> Result<Ast> {
         match self.peek().clone() {
             Token::Number(n) if n.bytes().all(|b| b.is_ascii_digit()) => self.primary(),
@@ -221,8 +221,8 @@ impl Parser<'_> {
     }
 }
 
-/// A plain function call.
+/// Makes a plain function call.
 pub(super) fn call(name: &str, args: Vec<Ast>) -> Ast {
     let name = vec![name.into()];
-    Ast::Call(Box::new(Call { name, args, star: false, distinct: false, filter: None, over: None }))
+    Ast::Call(Box::new(FunctionCall { name, args, star: false, distinct: false, filter: None, over: None }))
 }

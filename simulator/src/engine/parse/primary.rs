@@ -1,7 +1,7 @@
 //! Parser of literals, function calls and windows.
 
 use super::expr::call;
-use crate::engine::ast::{Ast, Call, Following, Frame, Order, Window};
+use crate::engine::ast::{Ast, Following, Frame, FunctionCall, Order, Window};
 use crate::engine::decimal::Decimal;
 use crate::engine::error::{Result, refuse, syntax};
 use crate::engine::lex::{Token, is_reserved};
@@ -143,7 +143,7 @@ impl Parser<'_> {
         Ok(Ast::Cast { value, to, lenient })
     }
 
-    /// Functions with a grammar of their own.
+    /// Parses functions with a grammar of their own.
     fn special_call(&mut self, word: &str) -> Result<Ast> {
         self.next();
         self.expect_op("(")?;
@@ -202,7 +202,7 @@ impl Parser<'_> {
         if !self.op("(") {
             return Ok(Ast::Column(name));
         }
-        let mut call = Call { name, args: vec![], star: false, distinct: false, filter: None, over: None };
+        let mut call = FunctionCall { name, args: vec![], star: false, distinct: false, filter: None, over: None };
         if self.op("*") {
             call.star = true;
             if !self.is_op(")") {
@@ -259,7 +259,7 @@ impl Parser<'_> {
         Ok(Frame { preceding, following })
     }
 
-    /// Rows on one side of the current one; none is all.
+    /// Parses the rows on one side of the current one; none is all.
     fn bound(&mut self, side: &str) -> Result<Option<usize>> {
         if self.words(&["unbounded", side]) {
             return Ok(None);

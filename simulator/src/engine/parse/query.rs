@@ -1,15 +1,15 @@
 //! Parser of queries.
 
-use crate::engine::ast::{Ast, Body, Item, Join, On, Query, Select, Source};
+use crate::engine::ast::{Ast, FromItem, Item, JoinKind, On, Query, QueryBody, Select};
 use crate::engine::error::{Result, refuse, syntax};
 use crate::engine::lex::{Token, is_reserved};
 use crate::engine::parse::Parser;
 
-/// Words that follow a relation or an item and so are no alias there, although CrateDB doesn't reserve them.
+/// Words after a relation or an item that are no alias there, although CrateDB doesn't reserve them.
 const NO_ALIAS: &str = " window returning fetch tablesample using ";
 
 impl Parser<'_> {
-    /// Whether a query begins here.
+    /// Returns whether a query begins here.
     pub(super) fn is_query(&self) -> bool {
         self.is_word("select") || self.is_word("with") || (self.is_word("values") && *self.peek_at(1) == Token::Op("("))
     }
@@ -27,11 +27,11 @@ impl Parser<'_> {
                 if !all {
                     self.word("distinct");
                 }
-                body = Body::Union { left: Box::new(body), right: Box::new(self.body()?), all };
+                body = QueryBody::Union { left: Box::new(body), right: Box::new(self.body()?), all };
             } else if self.is_word("except") || self.is_word("intersect") {
                 let name = if self.next() == Token::Word("except".into()) { "EXCEPT" } else { "INTERSECT" };
                 self.body()?;
-                body = Body::Unsupported(name);
+                body = QueryBody::Unsupported(name);
             } else {
                 break;
             }
@@ -74,15 +74,15 @@ impl Parser<'_> {
         Ok((name, query))
     }
 
-    fn body(&mut self) -> Result<Body> {
+    fn body(&mut self) -> Result<QueryBody> {
         if self.word("values") {
-            return Ok(Body::Values(self.list(|p| p.in_parens(Self::expr))?));
+            return Ok(QueryBody::Values(self.list(|p| p.in_parens(Self::expr))?));
         }
         if self.is_op("(") {
             return Err(refuse("a query in parentheses"));
         }
         self.expect_word("select")?;
-        Ok(Body::Select(Box::new(self.select()?)))
+        Ok(QueryBody::Select(Box::new(self.select()?)))
     }
 
     fn select(&mut self) -> Result<Select> {
@@ -96,7 +96,7 @@ impl Parser<'_> {
             let mut source = self.source()?;
             while self.op(",") {
                 let right = Box::new(self.source()?);
-                source = Source::Join { left: Box::new(source), right, kind: Join::Cross, on: None };
+                source = FromItem::Join { left: Box::new(source), right, kind: JoinKind::Cross, on: None };
             }
             from = Some(source);
         }
@@ -146,12 +146,12 @@ impl Parser<'_> {
         }
     }
 
-    fn source(&mut self) -> Result<Source> {
+    fn source(&mut self) -> Result<FromItem> {
         self.deeper(|p| {
             let mut left = p.source_item()?;
             while let Some(kind) = p.join()? {
                 let right = Box::new(p.source_item()?);
-                let on = if kind == Join::Cross {
+                let on = if kind == JoinKind::Cross {
                     None
                 } else if p.word("on") {
                     Some(On::Condition(p.expr()?))
@@ -163,30 +163,30 @@ impl Parser<'_> {
                 } else {
                     return Err(refuse("a join without ON and USING"));
                 };
-                left = Source::Join { left: Box::new(left), right, kind, on };
+                left = FromItem::Join { left: Box::new(left), right, kind, on };
             }
             Ok(left)
         })
     }
 
-    fn join(&mut self) -> Result<Option<Join>> {
+    fn join(&mut self) -> Result<Option<JoinKind>> {
         let kind = if self.word("cross") {
-            Join::Cross
+            JoinKind::Cross
         } else if self.word("inner") {
-            Join::Inner
+            JoinKind::Inner
         } else if self.word("left") {
             self.word("outer");
-            Join::Left
+            JoinKind::Left
         } else if self.word("right") {
             self.word("outer");
-            Join::Right
+            JoinKind::Right
         } else if self.word("full") {
             self.word("outer");
-            Join::Full
+            JoinKind::Full
         } else if self.is_word("natural") {
             return Err(refuse("NATURAL JOIN"));
         } else if self.word("join") {
-            return Ok(Some(Join::Inner));
+            return Ok(Some(JoinKind::Inner));
         } else {
             return Ok(None);
         };
@@ -194,31 +194,31 @@ impl Parser<'_> {
         Ok(Some(kind))
     }
 
-    fn source_item(&mut self) -> Result<Source> {
+    fn source_item(&mut self) -> Result<FromItem> {
         let source = if self.op("(") {
             if !self.is_query() {
                 return Err(refuse("a relation in parentheses"));
             }
             let query = self.query()?;
             self.expect_op(")")?;
-            Source::Query(Box::new(query))
+            FromItem::Query(Box::new(query))
         } else {
             let name = self.name()?;
             if self.op("(") {
                 let args = if self.is_op(")") { vec![] } else { self.list(Self::expr)? };
                 self.expect_op(")")?;
-                Source::Function(name, args)
+                FromItem::Function(name, args)
             } else {
-                Source::Relation(name)
+                FromItem::Relation(name)
             }
         };
         let Some(alias) = self.alias()? else {
             return match source {
-                Source::Query(_) if self.is_op("(") => Err(syntax("a query needs a name")),
+                FromItem::Query(_) if self.is_op("(") => Err(syntax("a query needs a name")),
                 source => Ok(source),
             };
         };
         let columns = if self.is_op("(") { self.in_parens(Self::ident)? } else { vec![] };
-        Ok(Source::Alias(Box::new(source), alias, columns))
+        Ok(FromItem::Alias(Box::new(source), alias, columns))
     }
 }

@@ -1,6 +1,6 @@
 //! Parser of statements other than queries.
 
-use crate::engine::ast::{Ast, Conflict, Grant, Ignored, Insert, Item, Name, Query, Statement};
+use crate::engine::ast::{Ast, Grant, Ignored, Insert, Item, Name, OnConflict, Query, Statement};
 use crate::engine::error::{Result, refuse, syntax};
 use crate::engine::lex::Token;
 use crate::engine::parse::Parser;
@@ -76,14 +76,14 @@ impl Parser<'_> {
         if self.is_query() { self.query() } else { Err(syntax("VALUES or a query is expected")) }
     }
 
-    fn conflict(&mut self) -> Result<Conflict> {
+    fn conflict(&mut self) -> Result<OnConflict> {
         let target = if self.is_op("(") { self.in_parens(Self::ident)? } else { vec![] };
         self.expect_word("do")?;
         if self.word("nothing") {
-            return Ok(Conflict { target, set: None });
+            return Ok(OnConflict { target, set: None });
         }
         self.expect_words(&["update", "set"])?;
-        Ok(Conflict { target, set: Some(self.assignments()?) })
+        Ok(OnConflict { target, set: Some(self.assignments()?) })
     }
 
     fn assignments(&mut self) -> Result<Vec<(Ast, Ast)>> {
@@ -181,7 +181,7 @@ impl Parser<'_> {
         }
     }
 
-    /// What this engine has no statement to make.
+    /// Kinds of objects that no statement of this engine makes.
     fn drop_absent(&mut self, kind: &str, if_exists: bool) -> Result<Statement> {
         let name = self.name()?;
         let (code, class) = match kind {
@@ -325,7 +325,7 @@ impl Parser<'_> {
                 if !["plans", "sequences", "temporary", "temp"].into_iter().any(|w| self.word(w)) {
                     return Err(self.unexpected());
                 }
-                // The search path goes back to what it was; not said by any recording.
+                // The search path would be restored, which no recording shows.
                 Ignored::Other
             }
             _ => {

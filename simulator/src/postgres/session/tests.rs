@@ -1,4 +1,4 @@
-//! Messages in, messages out, over an engine without a wire.
+//! Messages in and out, over an engine without a network.
 
 use pgwire::messages::extendedquery::{Describe, Sync};
 use pgwire::messages::simplequery::Query;
@@ -6,7 +6,7 @@ use pgwire::messages::simplequery::Query;
 use super::*;
 use crate::engine::{Engine, EngineOptions};
 
-fn session() -> Session {
+fn session() -> Conversation {
     let mut engine = Engine::new(EngineOptions {
         version: "6.4.3".into(),
         cluster_name: "c".into(),
@@ -17,10 +17,10 @@ fn session() -> Session {
     })
     .connect();
     engine.open("crate", Some("s"));
-    Session::new(engine)
+    Conversation::new(engine)
 }
 
-fn say(session: &mut Session, messages: Vec<Message>) -> String {
+fn say(session: &mut Conversation, messages: Vec<Message>) -> String {
     let mut out = vec![];
     for message in messages {
         assert_eq!(session.handle(message, &mut out), Next::Message);
@@ -28,7 +28,7 @@ fn say(session: &mut Session, messages: Vec<Message>) -> String {
     out.iter().map(letter).collect()
 }
 
-/// The letters of the protocol; of an end of a command its tag, of a state its letter.
+/// Shows messages as their letters, with the tag of a completed command and the letter of a state.
 fn letter(answer: &Answer) -> String {
     match answer {
         Answer::ParseComplete(_) => "1".into(),
@@ -87,7 +87,7 @@ fn writes_wait_for_the_end_of_their_batch_and_answers_keep_their_order() {
     let batch = vec![parse("i", "INSERT INTO t (a) VALUES ($1)"), bind("i", &["1"]), run(), bind("i", &["1"]), run()];
     assert_eq!(say(&mut session, batch), "12");
     assert_eq!(say(&mut session, vec![sync()]), "(INSERT 0 1)2(INSERT 0 -3)ZI");
-    // What waited is forgotten when the batch has a mistake.
+    // Waiting writes are dropped when the batch has an error.
     assert_eq!(say(&mut session, vec![bind("i", &["2"]), run(), parse("x", "SELEC"), sync()]), "2EZE");
     assert_eq!(say(&mut session, vec![query("REFRESH TABLE t; SELECT a FROM t")]), "(REFRESH 1)TD(REFRESH 1)ZI");
 }

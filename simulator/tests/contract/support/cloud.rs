@@ -1,4 +1,4 @@
-//! The simulator's program as a server, and what was asked of it.
+//! The simulator's program as a server, and the requests to it.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use super::DEADLINE;
 
 pub(crate) const KEY: &str = "some-key";
 pub(crate) const SECRET: &str = "some-secret-of-the-tests";
-/// The cluster's user, where a test logs in to the database.
+/// The cluster's user, for tests that log in to the database.
 pub(crate) const USER: &str = "admin";
 pub(crate) const PASSWORD: &str = "simulated-password-of-32-letters";
 
@@ -25,14 +25,14 @@ const OURS: &str = "contract-test=1";
 /// A simulator that accepts only [`KEY`] and [`SECRET`], and ends with the test.
 pub(crate) struct Cloud {
     child: Child,
-    /// Kept open: what it says is no reason to end.
+    /// Kept open, so that its output doesn't end it.
     _stdout: BufReader<ChildStdout>,
     dir: tempfile::TempDir,
     /// The control plane.
     pub(crate) url: String,
     /// The organization of the key.
     pub(crate) organization: String,
-    /// What stands for what in requests: ids and addresses by name.
+    /// Names for ids and addresses in requests.
     names: BTreeMap<String, String>,
     seen: Cell<usize>,
 }
@@ -48,7 +48,7 @@ impl Drop for Cloud {
 }
 
 impl Cloud {
-    /// Starts one with these further arguments.
+    /// Starts a simulator with these further arguments.
     #[track_caller]
     pub(crate) fn serve(arguments: &[&str]) -> Self {
         let clusters = arguments.iter().filter(|argument| argument.starts_with("name=")).count();
@@ -83,13 +83,13 @@ impl Cloud {
         cloud
     }
 
-    /// The id of a cluster, or of `org` and `project`; `<cluster>.url` is where it answers SQL.
+    /// Returns the id of a cluster, or of `org` and `project`. `<cluster>.url` is its address for SQL.
     #[track_caller]
     pub(crate) fn id(&self, name: &str) -> &str {
         self.names.get(name).unwrap_or_else(|| panic!("{name} is not among {:?}", self.names))
     }
 
-    /// A request of the test itself; it is not among those that were [`asked`](Self::asked).
+    /// Sends a request of the test itself, which is not among those in [`asked`](Self::asked).
     #[track_caller]
     pub(crate) fn api(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
         let address = self.url.strip_prefix("http://").unwrap();
@@ -119,13 +119,13 @@ impl Cloud {
         body
     }
 
-    /// A cluster as the control plane tells it.
+    /// Returns a cluster as the control plane shows it.
     #[track_caller]
     pub(crate) fn cluster(&self, name: &str) -> Value {
         self.get(&format!("/api/v2/clusters/{}/", self.id(name)))
     }
 
-    /// A login without a browser: the session's token.
+    /// Logs in without a browser. Returns the session's token.
     #[track_caller]
     pub(crate) fn session(&self) -> String {
         let (status, body) = self.api("POST", "/_simulator/sessions/", None);
@@ -133,7 +133,7 @@ impl Cloud {
         text(&body["token"])
     }
 
-    /// What was asked since this was called last, first to last, one line each, as people write it:
+    /// Returns the requests since the last call, in their order, one line each:
     ///
     /// - `PUT clusters/{ci}/suspend/ {"suspended":true}`: the prefix `/api/v2/` is left out, names of [`id`](Self::id)
     ///   stand in braces, any other UUID is `{id}`; a refusal ends in `-> 404`;
@@ -145,12 +145,12 @@ impl Cloud {
         new.filter(|line| self.is_of_the_programs(line)).map(|line| self.describe(line)).collect()
     }
 
-    /// The whole log as it is in the file.
+    /// Returns the whole log as it is in the file.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("requests")).unwrap()
     }
 
-    /// Who asked, and for which region, for each request that the test did not make itself: `basic _any_`.
+    /// Returns credentials and region of each request that the test did not make itself: `basic _any_`.
     pub(crate) fn heard(&self) -> Vec<String> {
         let all = self.get("/_simulator/requests/");
         let theirs = all.as_array().unwrap().iter().filter(|one| self.is_of_the_programs(one));
@@ -158,15 +158,16 @@ impl Cloud {
         theirs.map(|one| format!("{} {}", word(&one["auth"]), word(&one["region"]))).collect()
     }
 
-    /// Not of the test itself, and not of a stranger: somebody whose own simulator had this port before, and who knows neither
-    /// our key nor our clusters. The gateway of a suspended cluster answers 503 to everybody.
+    /// Returns whether a request is neither of the test itself nor of a stranger: a process whose own simulator had
+    /// this port before, and which knows neither our key nor our clusters. The gateway of a suspended cluster answers
+    /// 503 to all requests.
     fn is_of_the_programs(&self, line: &Value) -> bool {
         let refused = line["status"] == 401 || line["status"] == 503;
         let stranger = || refused && self.name(&text(&line["path"])).contains("{id}");
         !text(&line["query"]).contains(OURS) && !stranger()
     }
 
-    /// Whatever was asked: neither secret, nor password, nor a token of a database (JSON in base64 begins so).
+    /// Checks that the log has no secret, no password and no token of a database (JSON in base64 begins so).
     fn assert_no_secrets(&self) {
         let log = self.log();
         for secret in [SECRET, PASSWORD, "eyJ"] {
@@ -189,7 +190,7 @@ impl Cloud {
         self.name(&format!("{method} {path}{query}{body}{refusal}"))
     }
 
-    /// Puts names where ids are.
+    /// Replaces ids by names.
     pub(crate) fn name(&self, text: &str) -> String {
         let known =
             self.names.iter().fold(text.to_owned(), |text, (name, id)| text.replace(id, &format!("{{{name}}}")));
@@ -197,13 +198,13 @@ impl Cloud {
     }
 }
 
-/// The text of a value that is one.
+/// Returns the text of a value that is a text.
 #[track_caller]
 pub(crate) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned()
 }
 
-/// Puts `{id}` for UUIDs that nobody knew before.
+/// Replaces unknown UUIDs by `{id}`.
 fn unnamed(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;

@@ -1,4 +1,4 @@
-//! A home of its own for each test, programs that run in it, and what they said.
+//! A home for each test, and programs that run in it, with their output.
 
 use std::fs;
 use std::io::{Read, Write as _};
@@ -13,7 +13,7 @@ use super::DEADLINE;
 use super::cloud::{Cloud, KEY, SECRET};
 use super::python::Environment;
 
-/// Configuration, data and working directory of programs, apart from everybody else's.
+/// Configuration, data and working directory of programs, apart from those of the user.
 pub(crate) struct Home {
     dir: tempfile::TempDir,
     bin: &'static Path,
@@ -21,25 +21,25 @@ pub(crate) struct Home {
 }
 
 impl Home {
-    /// With a profile that leads to the simulator by key and secret.
+    /// Makes a home with a profile that has the simulator's address, key and secret.
     pub(crate) fn new(environment: &'static Environment, cloud: &Cloud) -> Self {
         let home = Self::empty(environment);
         home.write_profile(&cloud.url, &[("key", KEY), ("secret", SECRET), ("organization-id", &cloud.organization)]);
         home
     }
 
-    /// Without any profile.
+    /// Makes a home without a profile.
     pub(crate) fn empty(environment: &'static Environment) -> Self {
         Self { dir: tempfile::tempdir().unwrap(), bin: &environment.bin, variables: Vec::new() }
     }
 
-    /// A variable for the programs.
+    /// Sets a variable for the programs.
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.into(), value.into()));
         self
     }
 
-    /// Where tests put files; programs run there.
+    /// Returns the directory for files of tests, where programs run.
     pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }
@@ -61,7 +61,7 @@ impl Home {
         fs::write(self.profile_path(), text).unwrap();
     }
 
-    /// The profile file as it is now.
+    /// Returns the present profile file.
     pub(crate) fn profile(&self) -> String {
         fs::read_to_string(self.profile_path()).unwrap_or_default()
     }
@@ -72,13 +72,13 @@ impl Home {
         self.run_with_input(program, arguments, "")
     }
 
-    /// The same, with something on its standard input.
+    /// Runs one with this standard input.
     #[track_caller]
     pub(crate) fn run_with_input(&self, program: &str, arguments: &[&str], input: &str) -> Ran {
         finish(self.command(program, arguments), format!("{program} {}", arguments.join(" ")), input, DEADLINE)
     }
 
-    /// The same for a program that takes longer than others.
+    /// Runs one that takes longer than others.
     #[track_caller]
     pub(crate) fn run_for(&self, program: &str, arguments: &[&str], limit: Duration) -> Ran {
         finish(self.command(program, arguments), format!("{program} {}", arguments.join(" ")), "", limit)
@@ -95,7 +95,7 @@ impl Home {
         command
     }
 
-    /// Runs a script that lies beside these tests.
+    /// Runs a script from the directory of these tests.
     #[track_caller]
     pub(crate) fn run_script(&self, script: &str, arguments: &[&str]) -> Ran {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/contract").join(script);
@@ -106,7 +106,7 @@ impl Home {
 #[track_caller]
 fn finish(mut command: Command, what: String, input: &str, limit: Duration) -> Ran {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // It may not want to read it.
+    // It may end without reading it.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     let (stdout, stderr) = (collect(child.stdout.take().unwrap()), collect(child.stderr.take().unwrap()));
     let began = Instant::now();
@@ -149,7 +149,7 @@ impl Ran {
         self
     }
 
-    /// The only JSON document on its standard output.
+    /// Returns the only JSON document on its standard output.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
         let mut all = self.documents();
@@ -157,14 +157,14 @@ impl Ran {
         all.remove(0)
     }
 
-    /// The JSON documents on its standard output: `croud` writes two where it shows before and after.
+    /// Returns the JSON documents on its standard output. `croud` writes two to show before and after.
     #[track_caller]
     pub(crate) fn documents(&self) -> Vec<Value> {
         let documents = serde_json::Deserializer::from_str(&self.stdout).into_iter();
         documents.collect::<Result<_, _>>().unwrap_or_else(|error| panic!("{error} in the output of {self}"))
     }
 
-    /// What `croud` said to people: `Error: …`, `Info: …`, `Success: …`.
+    /// Returns the messages of `croud`: `Error: …`, `Info: …`, `Success: …`.
     pub(crate) fn said(&self) -> Vec<String> {
         let text = without_colours(&self.stderr);
         text.split("==> ").skip(1).map(|part| part.lines().next().unwrap_or_default().trim().to_owned()).collect()

@@ -1,4 +1,4 @@
-//! Python environments with the vendor's programs: made once below the target directory, under a lock, and reused.
+//! Python environments with the vendor's programs, made once below the target directory, under a lock, and reused.
 
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -10,22 +10,24 @@ use std::time::Duration;
 use super::skip;
 
 const OLDEST: (u32, u32) = (3, 10);
-/// So long a failure is believed: each test may be a process of its own, and none should wait for the same time-outs.
+/// Time for which a failure is remembered: each test may be a process of its own, and should not wait for the same
+/// time-outs.
 const MEMORY: Duration = Duration::from_secs(120);
 
 /// A virtual environment that has its packages.
 pub(crate) struct Environment {
-    /// Where its programs are.
+    /// Returns the path of one of its programs.
     pub(crate) bin: PathBuf,
 }
 
 struct Set {
     name: &'static str,
-    /// Requirements and constraints: what decides whether an environment is still the right one.
+    /// Requirements and constraints, which decide whether an environment is still valid.
     pins: [&'static str; 2],
 }
 
-/// `croud`, `ctk`, `crash` and the client `crate`; none where they can't be had, with the reason on descriptor 2.
+/// Returns the environment of `croud`, `ctk`, `crash` and the client `crate`; none if they can't be had, with the
+/// reason on descriptor 2.
 pub(crate) fn clients() -> Option<&'static Environment> {
     static MADE: OnceLock<Result<Environment, String>> = OnceLock::new();
     let pins = [include_str!("../requirements-clients.txt"), include_str!("../constraints-clients.txt")];
@@ -33,7 +35,7 @@ pub(crate) fn clients() -> Option<&'static Environment> {
     given(MADE.get_or_init(|| prepare(&set)))
 }
 
-/// `st`; none where it can't be had.
+/// Returns the environment of `st`; none if it can't be had.
 pub(crate) fn schemathesis() -> Option<&'static Environment> {
     static MADE: OnceLock<Result<Environment, String>> = OnceLock::new();
     let pins = [include_str!("../requirements-schemathesis.txt"), include_str!("../constraints-schemathesis.txt")];
@@ -52,7 +54,7 @@ fn prepare(set: &Set) -> Result<Environment, String> {
     fs::create_dir_all(root).map_err(io)?;
     let lock = File::create(root.join(format!("contract-{}.lock", set.name))).map_err(io)?;
     lock.lock().map_err(io)?;
-    // With its own path: programs in an environment name the interpreter by its absolute path, so a copy is worth nothing.
+    // With its own path: programs in an environment name the interpreter by its absolute path, so a copy doesn't work.
     let mut hasher = DefaultHasher::new();
     (root, &version, set.pins).hash(&mut hasher);
     let dir = root.join(format!("contract-{}-{:016x}", set.name, hasher.finish()));
@@ -74,7 +76,7 @@ fn prepare(set: &Set) -> Result<Environment, String> {
     }
 }
 
-/// The version of this machine's Python if it is new enough, and can make environments.
+/// Returns the version of this machine's Python if it is new enough and can make environments.
 fn python() -> Result<String, String> {
     let said =
         run(Command::new("python3")
@@ -101,7 +103,7 @@ fn make(dir: &Path, set: &Set) -> Result<(), String> {
     run(&mut pip).map(drop).map_err(|why| format!("the packages of requirements-{}.txt can't be had: {why}", set.name))
 }
 
-/// Its output, or its last words.
+/// Returns its output, or the end of its error output.
 fn run(command: &mut Command) -> Result<String, String> {
     let output = command.output().map_err(|error| format!("{}: {error}", command.get_program().display()))?;
     if output.status.success() {
@@ -117,7 +119,7 @@ fn recent(failed: &Path) -> Option<String> {
     if age < MEMORY { fs::read_to_string(failed).ok() } else { None }
 }
 
-/// Environments with other versions: each takes 100 MB.
+/// Removes environments with other versions: each takes 100 MB.
 fn forget_others(root: &Path, name: &str) {
     let prefix = format!("contract-{name}-");
     let ours = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix));

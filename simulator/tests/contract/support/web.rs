@@ -1,4 +1,4 @@
-//! A small HTTP server on loopback: what jobs import from.
+//! A small HTTP server on loopback, with files for imports.
 
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -40,7 +40,7 @@ impl Web {
         format!("{}{path}", self.base)
     }
 
-    /// The paths that were fetched.
+    /// Returns the paths that were fetched.
     pub(crate) fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }
@@ -64,7 +64,7 @@ impl Shelf {
     }
 }
 
-/// Method and path of the next request; nobody here sends bodies.
+/// Reads method and path of the next request, which has no body here.
 fn read(reader: &mut BufReader<TcpStream>) -> Option<(String, String)> {
     let mut first = String::new();
     reader.read_line(&mut first).ok()?;

@@ -3,6 +3,7 @@
 use std::process::Command;
 
 fn main() {
+    #[cfg(target_os = "linux")]
     // SAFETY: changes who inherits the orphans of this process, nothing else.
     unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) };
     let mut arguments = std::env::args_os().skip(1);

@@ -1,0 +1,78 @@
+//! `cache`: lists, fills and empties this machine's cache of releases.
+
+use std::time::Duration;
+
+use cratedb_test::private::control::{self, Cached};
+
+use super::{lines, working_directory};
+use crate::arguments::{Cache, CacheCommand, Fetch, Prune};
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output::{Cell, Column, Document, People, Rows};
+
+/// The time that the download of a few hundred MiB may take.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(60 * 60);
+const MIB: u64 = 1 << 20;
+
+pub(super) fn run(context: &Context, cache: Cache) -> Result<Document, Failure> {
+    match cache.command {
+        None | Some(CacheCommand::List) => list(context),
+        Some(CacheCommand::Prune(prune)) => pruned(context, &prune),
+        Some(CacheCommand::Fetch(fetch)) => fetched(context, &fetch),
+    }
+}
+
+fn list(context: &Context) -> Result<Document, Failure> {
+    let all = control::cached()?;
+    if all.is_empty() {
+        context.terminal.note("the cache is empty");
+    }
+    let columns = vec![
+        Column::left("kind"),
+        Column::left("name"),
+        Column::right("MiB"),
+        Column::left("last used"),
+        Column::left("in use"),
+        Column::left("path"),
+    ];
+    let row = |one: &Cached| -> Vec<Cell> {
+        let in_use = if one.in_use { "yes" } else { "no" };
+        [&one.kind, &one.name, &mib(one.size), &one.last_used, in_use, &one.path.display().to_string()]
+            .map(Cell::from)
+            .into()
+    };
+    Document::new(&all, People::Rows(Rows { columns, rows: all.iter().map(row).collect() }))
+}
+
+/// Removes what it can. Fails if something could not be removed.
+fn pruned(context: &Context, prune: &Prune) -> Result<Document, Failure> {
+    let all = control::prune_cache((!prune.all).then_some(prune.older_than), prune.dry_run)?;
+    if all.is_empty() {
+        context.terminal.note("there was nothing to remove");
+    }
+    let freed: u64 = all.iter().filter(|one| one.outcome == "removed").map(|one| one.cached.size).sum();
+    if freed > 0 {
+        context.terminal.note(&format!("{} MiB were freed", mib(freed)));
+    }
+    Ok(Document::new(&all, lines(&all))?.failed_if(all.iter().any(|one| one.outcome == "failed")))
+}
+
+fn fetched(context: &Context, fetch: &Fetch) -> Result<Document, Failure> {
+    let limit = context.global.timeout.unwrap_or(FETCH_TIMEOUT);
+    let progress = context.progress.clone();
+    let fetched = control::fetch_release(&working_directory()?, &fetch.version, limit, move |step| progress.say(step));
+    context.progress.clear();
+    let fetched = fetched?;
+    let facts = vec![
+        ("version", fetched.version.clone()),
+        ("path", fetched.path.display().to_string()),
+        ("downloaded", if fetched.new { "now" } else { "before" }.to_owned()),
+        ("sha256", fetched.sha256.clone().unwrap_or_default()),
+        ("trust", fetched.trust.clone().unwrap_or_default()),
+    ];
+    Document::new(&fetched, People::Facts(facts))
+}
+
+fn mib(bytes: u64) -> String {
+    bytes.div_ceil(MIB).to_string()
+}

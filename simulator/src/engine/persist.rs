@@ -1,0 +1,59 @@
+//! Serde forms of the values that derived code can't write or read back exactly.
+
+use serde::{Deserialize, Deserializer};
+use std::collections::HashSet;
+use std::sync::Mutex;
+
+/// A word of the grammar. An alias, since derived code would borrow a `&str` from its input.
+pub(crate) type Word = &'static str;
+
+/// Returns the constant for a word of the grammar. There are few, and each is leaked once.
+pub(crate) fn intern(word: &str) -> &'static str {
+    static KNOWN: Mutex<Option<HashSet<&'static str>>> = Mutex::new(None);
+    let mut known = KNOWN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let known = known.get_or_insert_default();
+    if let Some(known) = known.get(word) {
+        return known;
+    }
+    let leaked: &'static str = Box::leak(word.to_owned().into_boxed_str());
+    known.insert(leaked);
+    leaked
+}
+
+pub(crate) fn word<'de, D: Deserializer<'de>>(from: D) -> Result<&'static str, D::Error> {
+    Ok(intern(&String::deserialize(from)?))
+}
+
+/// JSON has no infinities, and decimal digits would lose the last bits.
+macro_rules! bits {
+    ($name:ident, $float:ty, $bits:ty) => {
+        pub(crate) mod $name {
+            use serde::{Deserialize, Deserializer, Serializer};
+
+            pub(crate) fn serialize<S: Serializer>(value: &$float, to: S) -> Result<S::Ok, S::Error> {
+                to.serialize_u64(value.to_bits().into())
+            }
+
+            pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<$float, D::Error> {
+                <$bits>::deserialize(from).map(<$float>::from_bits)
+            }
+        }
+    };
+}
+
+bits!(double, f64, u64);
+bits!(real, f32, u32);
+
+/// As a text: most readers of JSON have smaller numbers.
+pub(crate) mod digits {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(value: &i128, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&value.to_string())
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<i128, D::Error> {
+        String::deserialize(from)?.parse().map_err(D::Error::custom)
+    }
+}

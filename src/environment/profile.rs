@@ -1,0 +1,378 @@
+//! `croud`'s profile file, which `croud`, `ctk` and `cargo cratedb` share.
+
+use std::fmt;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use yaml_serde::{Mapping, Value};
+
+use super::CLOUD_ENDPOINT;
+use crate::error::{Error, Kind, Result};
+use crate::secret::Secret;
+use crate::target::{Login, ProfileName};
+
+/// The profile of a file that does not exist yet; `croud` calls it so too.
+const DEFAULT_PROFILE: &str = "cratedb.cloud";
+
+const FILE_NAME: &str = "croud.yaml";
+
+/// The file in which `croud`, `ctk` and `cargo cratedb` keep endpoints and logins.
+///
+/// It is written by a login, by a logout and when an answer replaces the cookie of a session; then everything else in it
+/// stays (but for comments, which `croud` does not keep either), nobody but its owner may read it, and a reader sees either
+/// the old file or the new one.
+///
+/// ```no_run
+/// use cratedb_test::cloud::ProfileFile;
+///
+/// let file = ProfileFile::find()?;
+/// println!("{} is for {}", file.current().name(), file.current().endpoint());
+/// # Ok::<(), cratedb_test::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct ProfileFile {
+    path: PathBuf,
+    content: Mapping,
+}
+
+/// One profile of a [`ProfileFile`]: an endpoint and who asks there. `Debug` hides what is secret.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    name: String,
+    endpoint: String,
+    token: Option<Secret>,
+    key: Option<String>,
+    secret: Option<Secret>,
+    region: Option<String>,
+    organization_id: Option<String>,
+}
+
+impl ProfileFile {
+    /// The file of this user, at `$XDG_CONFIG_HOME/Crate/croud.yaml` or `~/.config/Crate/croud.yaml` on Linux,
+    /// `~/Library/Application Support/Crate/croud.yaml` on macOS and `%LOCALAPPDATA%\Crate\Crate\croud.yaml` on Windows. If
+    /// there is none, one that is made by [`save`](Self::save), with a profile for CrateDB Cloud.
+    ///
+    /// # Errors
+    ///
+    /// When the file can't be read or is none of `croud`'s, and when there is no home directory.
+    pub fn find() -> Result<Self> {
+        let path = Self::default_path().ok_or_else(|| {
+            Error::new(Kind::Setting, format!("cannot find the directory of {FILE_NAME}")).because("HOME is not set")
+        })?;
+        if path.exists() { Self::load(&path) } else { Ok(Self::empty(path)) }
+    }
+
+    /// The file at a path.
+    ///
+    /// # Errors
+    ///
+    /// When the file can't be read or is none of `croud`'s.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref().to_owned();
+        let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path).because(error))?;
+        // An error of the parser may quote the text, and that may be a secret: where it is must do.
+        let content: Mapping = yaml_serde::from_str(&text).map_err(|error| {
+            let place =
+                error.location().map_or(String::new(), |at| format!(" at line {}, column {}", at.line(), at.column()));
+            unreadable(&path).because(format!("it is no YAML mapping{place}")).hint("correct it or delete it")
+        })?;
+        let file = Self { path, content };
+        file.check()?;
+        Ok(file)
+    }
+
+    /// Changes the file of this user, which is made if there is none: read, changed and written under a lock, so that of
+    /// two processes that change it at once neither loses what the other wrote. `croud` takes no such lock.
+    ///
+    /// ```no_run
+    /// use cratedb_test::cloud::ProfileFile;
+    ///
+    /// ProfileFile::update(|file| file.clear_session())?;
+    /// # Ok::<(), cratedb_test::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`find`](Self::find) and of [`save`](Self::save).
+    pub fn update<T>(change: impl FnOnce(&mut Self) -> T) -> Result<T> {
+        Self::update_at(&Self::find()?.path, change)
+    }
+
+    /// The same for the file at a path.
+    pub(crate) fn update_at<T>(path: &Path, change: impl FnOnce(&mut Self) -> T) -> Result<T> {
+        let fail =
+            |error: std::io::Error| Error::new(Kind::Setting, format!("cannot lock {}", path.display())).because(error);
+        let directory = path.parent().unwrap_or(Path::new("."));
+        make_directory(directory).map_err(fail)?;
+        let beside = directory.join(format!(".{FILE_NAME}.lock"));
+        let lock = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(beside).map_err(fail)?;
+        lock.lock().map_err(fail)?;
+        let mut file = if path.exists() { Self::load(path)? } else { Self::empty(path.to_owned()) };
+        let before = file.content.clone();
+        let changed = change(&mut file);
+        if file.content != before || !path.exists() {
+            file.save()?;
+        }
+        Ok(changed)
+    }
+
+    /// Where the file of this user is, whether it exists or not; none without a home directory.
+    pub(crate) fn default_path() -> Option<PathBuf> {
+        let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let directory = match std::env::consts::OS {
+            "windows" => {
+                let local = set("LOCALAPPDATA").or_else(|| Some(set("USERPROFILE")?.join("AppData").join("Local")))?;
+                local.join("Crate")
+            }
+            // macOS's own place, unless the variable says otherwise: so do the newer releases of what `croud` uses.
+            "macos" => set("XDG_CONFIG_HOME").or_else(|| Some(set("HOME")?.join("Library/Application Support")))?,
+            _ => set("XDG_CONFIG_HOME").or_else(|| Some(set("HOME")?.join(".config")))?,
+        };
+        Some(directory.join("Crate").join(FILE_NAME))
+    }
+
+    /// As `croud` sees a file that is not there.
+    fn empty(path: PathBuf) -> Self {
+        let mut profile = Mapping::new();
+        for name in ["auth-token", "key", "secret"] {
+            profile.insert(name.into(), Value::Null);
+        }
+        profile.insert("endpoint".into(), CLOUD_ENDPOINT.into());
+        profile.insert("region".into(), "_any_".into());
+        let mut profiles = Mapping::new();
+        profiles.insert(DEFAULT_PROFILE.into(), profile.into());
+        let mut content = Mapping::new();
+        content.insert("default-format".into(), "table".into());
+        content.insert("current-profile".into(), DEFAULT_PROFILE.into());
+        content.insert("profiles".into(), profiles.into());
+        Self { path, content }
+    }
+
+    /// What everything else here relies on.
+    fn check(&self) -> Result<()> {
+        let refuse = |cause: String| unreadable(&self.path).because(cause).hint("correct it or delete it");
+        let Some(name) = self.content.get("current-profile").and_then(Value::as_str) else {
+            return Err(refuse("it has no `current-profile`".to_owned()));
+        };
+        let profile = self.content.get("profiles").and_then(|profiles| profiles.get(name));
+        let Some(profile) = profile.and_then(Value::as_mapping) else {
+            return Err(refuse(format!("its `current-profile` is `{name}`, and there is no profile of that name")));
+        };
+        match profile.get("endpoint").and_then(Value::as_str) {
+            Some(_) => Ok(()),
+            None => Err(refuse(format!("profile `{name}` has no `endpoint`"))),
+        }
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether there is such a file on disk.
+    pub fn exists(&self) -> bool {
+        self.path.is_file()
+    }
+
+    /// The profile that is in use.
+    pub fn current(&self) -> Profile {
+        let name = self.content.get("current-profile").and_then(Value::as_str).unwrap_or(DEFAULT_PROFILE);
+        self.profile(name).expect("checked when it was read")
+    }
+
+    /// A profile by its name.
+    pub fn profile(&self, name: &str) -> Option<Profile> {
+        let profile = self.content.get("profiles")?.get(name)?;
+        let text = |key: &str| {
+            let text = profile.get(key).and_then(Value::as_str).map(str::trim)?;
+            (!text.is_empty()).then(|| text.to_owned())
+        };
+        Some(Profile {
+            name: name.to_owned(),
+            endpoint: text("endpoint")?,
+            token: text("auth-token").map(Secret::new),
+            key: text("key"),
+            secret: text("secret").map(Secret::new),
+            region: text("region"),
+            organization_id: text("organization-id"),
+        })
+    }
+
+    /// The names of all profiles.
+    pub fn names(&self) -> Vec<String> {
+        let profiles = self.content.get("profiles").and_then(Value::as_mapping);
+        let names = profiles.into_iter().flat_map(Mapping::keys);
+        names.filter_map(|name| name.as_str().map(str::to_owned)).collect()
+    }
+
+    /// Keeps the token of a login in the current profile, with the organization that it belongs to. Not on disk until
+    /// [`save`](Self::save).
+    pub fn set_session(&mut self, token: &str, organization_id: Option<&str>) {
+        let name = self.current().name;
+        self.set(&name, "auth-token", token.into());
+        self.set(&name, "organization-id", organization_id.map_or(Value::Null, Value::from));
+    }
+
+    /// Forgets the login of the current profile. Not on disk until [`save`](Self::save).
+    pub fn clear_session(&mut self) {
+        let name = self.current().name;
+        self.set(&name, "auth-token", Value::Null);
+        self.set(&name, "organization-id", Value::Null);
+    }
+
+    /// Keeps the organization of the current profile's login. Not on disk until [`save`](Self::save).
+    pub fn set_organization(&mut self, organization_id: Option<&str>) {
+        let name = self.current().name;
+        self.set(&name, "organization-id", organization_id.map_or(Value::Null, Value::from));
+    }
+
+    /// Makes a profile for an endpoint the current one, and tells its name: the current one if it is for that endpoint, else
+    /// another that is, else a new one, named after the endpoint's host and port. Not on disk until [`save`](Self::save).
+    pub fn select(&mut self, endpoint: &str) -> String {
+        let fits = |profile: &Profile| same_endpoint(&profile.endpoint, endpoint);
+        let current = self.current();
+        let others = self.names().into_iter().filter_map(|name| self.profile(&name));
+        let found = std::iter::once(current).chain(others).find(fits).map(|profile| profile.name);
+        let name = found.unwrap_or_else(|| self.add(endpoint));
+        self.content.insert("current-profile".into(), name.as_str().into());
+        name
+    }
+
+    fn add(&mut self, endpoint: &str) -> String {
+        let taken = self.names();
+        let host = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
+        let base = host.split('/').next().unwrap_or(host).to_owned();
+        let mut names = std::iter::once(base.clone()).chain((2..).map(|number| format!("{base}-{number}")));
+        let name = names.find(|name| !taken.contains(name)).unwrap_or(base);
+        let mut profile = Mapping::new();
+        profile.insert("auth-token".into(), Value::Null);
+        profile.insert("endpoint".into(), endpoint.into());
+        profile.insert("region".into(), "_any_".into());
+        if let Some(Value::Mapping(profiles)) = self.content.get_mut("profiles") {
+            profiles.insert(name.as_str().into(), profile.into());
+        }
+        name
+    }
+
+    pub(crate) fn set(&mut self, profile: &str, key: &str, value: Value) {
+        if let Some(Value::Mapping(profile)) =
+            self.content.get_mut("profiles").and_then(|profiles| profiles.get_mut(profile))
+        {
+            profile.insert(key.into(), value);
+        }
+    }
+
+    /// Writes the file: readable by its owner only, and at once, so that nobody ever reads half of it.
+    ///
+    /// # Errors
+    ///
+    /// When the file or its directory can't be written.
+    pub fn save(&self) -> Result<()> {
+        let fail = |error: std::io::Error| {
+            Error::new(Kind::Setting, format!("cannot write {}", self.path.display())).because(error)
+        };
+        let text = yaml_serde::to_string(&self.content)
+            .map_err(|_| Error::new(Kind::Setting, format!("cannot write {}", self.path.display())))?;
+        // Whoever keeps their settings elsewhere has a link here, which stays one.
+        let path = std::fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
+        let directory = path.parent().unwrap_or(Path::new("."));
+        make_directory(directory).map_err(fail)?;
+        let beside = directory.join(format!(".{FILE_NAME}.{}.{:08x}", std::process::id(), fastrand::u32(..)));
+        let written = write_new(&beside, &text).and_then(|()| std::fs::rename(&beside, &path));
+        if written.is_err() {
+            let _ = std::fs::remove_file(&beside);
+        }
+        written.map_err(fail)
+    }
+}
+
+impl Profile {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The address of the Cloud API that its credentials are for.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// The organization of its login.
+    pub fn organization_id(&self) -> Option<&str> {
+        self.organization_id.as_deref()
+    }
+
+    /// What it sends as `X-Region`.
+    pub fn region(&self) -> Option<&str> {
+        self.region.as_deref()
+    }
+
+    /// Whether somebody is logged in with it: then its API key is not used.
+    pub fn has_session(&self) -> bool {
+        self.token.is_some()
+    }
+
+    /// The API key in it, if it has one with a secret.
+    pub fn api_key(&self) -> Option<&str> {
+        self.secret.as_ref().and(self.key.as_deref())
+    }
+
+    pub(crate) fn token(&self) -> Option<&Secret> {
+        self.token.as_ref()
+    }
+
+    /// A token beats a key, as with `croud`.
+    pub(crate) fn login(&self, file: &Path) -> Option<Login> {
+        if let Some(token) = &self.token {
+            let profile = ProfileName {
+                file: file.to_owned(),
+                name: self.name.clone(),
+                organization_id: self.organization_id.clone(),
+            };
+            return Some(Login::Session { token: token.clone(), profile: Some(profile) });
+        }
+        let (key, secret) = (self.key.clone()?, self.secret.clone()?);
+        Some(Login::ApiKey { key, secret })
+    }
+}
+
+impl fmt::Debug for ProfileFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProfileFile")
+            .field("path", &self.path)
+            .field("current", &self.current())
+            .finish_non_exhaustive()
+    }
+}
+
+fn same_endpoint(one: &str, other: &str) -> bool {
+    let normal = |text: &str| url::Url::parse(text).map(|url| url.as_str().trim_end_matches('/').to_owned());
+    match (normal(one), normal(other)) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => one == other,
+    }
+}
+
+fn unreadable(path: &Path) -> Error {
+    Error::new(Kind::Setting, format!("cannot read {}", path.display()))
+}
+
+fn make_directory(path: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(path)
+}
+
+fn write_new(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests;
