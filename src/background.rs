@@ -1,8 +1,8 @@
-//! The one thread per process on which the HTTP of tests happens.
+//! The one background thread of the process, on which the HTTP requests of tests run.
 //!
 //! Every `#[tokio::test]` has a runtime of its own, and a pooled connection dies with the runtime that opened it. So
-//! connections live here, on a runtime that no test owns: a call spawns its work there and waits for it, on whatever
-//! executor it was made, or on none.
+//! connections live here, on a runtime that belongs to no test. A call spawns its work there and waits for it, on any
+//! executor or without one.
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -15,14 +15,14 @@ use std::thread;
 use tokio::runtime::{Builder, Handle};
 use tokio::task::JoinHandle;
 
-/// Short enough for the 15 bytes that Linux keeps of a thread's name.
+/// Linux keeps 15 bytes of a thread's name.
 const THREAD_NAME: &str = "cratedb-test-io";
 
 thread_local! {
     static IS_BACKGROUND: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The runtime of the background thread, which starts with the first call and ends with the process.
+/// Returns the runtime of the background thread, which starts with the first call and ends with the process.
 pub(crate) fn handle() -> Handle {
     static HANDLE: OnceLock<Handle> = OnceLock::new();
     HANDLE.get_or_init(start).clone()
@@ -41,8 +41,8 @@ fn start() -> Handle {
     handle
 }
 
-/// Runs `work` on the background thread and waits for it, from any executor or none. Dropping the future aborts the
-/// work; a panic in it is forwarded.
+/// Runs `work` on the background thread and waits for it, on any executor or without one. Dropping the future aborts
+/// the work. A panic in it is forwarded.
 pub(crate) async fn run<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
     AbortOnDrop(handle().spawn(work)).await
 }
@@ -50,8 +50,8 @@ pub(crate) async fn run<T: Send + 'static>(work: impl Future<Output = T> + Send 
 /// Runs `work` on the background thread and parks the calling thread until it is done, also inside a runtime, where
 /// tokio's own blocking calls panic. A panic in the work is forwarded.
 ///
-/// It waits on a channel, not on a `JoinHandle`: polled in a task whose budget is used up, that one hands its wake-up to
-/// a scheduler which can't run while this thread is parked.
+/// Waits on a channel, not on a `JoinHandle`: if the task's budget is used up, a `JoinHandle` hands its wake-up to a
+/// scheduler that can't run while this thread is parked.
 pub(crate) fn wait<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
     refuse_to_wait_for_itself();
     let (done, outcome) = mpsc::sync_channel(1);
@@ -65,8 +65,8 @@ pub(crate) fn wait<T: Send + 'static>(work: impl Future<Output = T> + Send + 'st
     }
 }
 
-/// Drives a future on the calling thread, also inside a runtime, where tokio's own way panics; the future need not be
-/// `Send`.
+/// Drives a future on the calling thread, also inside a runtime, where tokio's own `block_on` panics. The future need
+/// not be `Send`.
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     struct Unpark(thread::Thread);
     impl Wake for Unpark {
@@ -76,7 +76,8 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     }
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut context = Context::from_waker(&waker);
-    // In a task whose budget is used up, tokio hands the wake-up to a scheduler that can't run while this thread is parked.
+    // In a task whose budget is used up, tokio hands the wake-up to a scheduler that can't run while this thread is
+    // parked.
     let mut future = pin!(tokio::task::unconstrained(future));
     loop {
         match future.as_mut().poll(&mut context) {
@@ -86,18 +87,17 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-/// Whether this is the thread that does the work.
-#[cfg_attr(not(feature = "harness"), allow(dead_code))]
+/// Reports whether this is the background thread.
 pub(crate) fn is_background() -> bool {
     IS_BACKGROUND.get()
 }
 
-/// The thread that would have to do the work must not wait for it.
+/// Panics on the background thread, which would wait for its own work.
 pub(crate) fn refuse_to_wait_for_itself() {
     assert!(!is_background(), "cratedb-test: a blocking call on the thread {THREAD_NAME} would wait for itself");
 }
 
-/// Runs `work` where it is, and gives back a panic in it as a value.
+/// Runs `work` and returns a panic in it as a value.
 pub(crate) async fn caught<T>(work: impl Future<Output = T>) -> thread::Result<T> {
     let mut work = Box::pin(work);
     poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
@@ -115,7 +115,7 @@ impl<T> Future for AbortOnDrop<T> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
         match ready!(Pin::new(&mut self.0).poll(context)) {
             Ok(value) => Poll::Ready(value),
-            // Nobody but `drop` aborts, and the runtime is never shut down: it was a panic.
+            // Only `drop` aborts, and the runtime is never shut down, so it was a panic.
             Err(error) => resume_unwind(error.into_panic()),
         }
     }
@@ -134,7 +134,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// As small as an executor can be, and no part of tokio: what smol and `futures::executor` look like from here.
+    /// A minimal executor that is not part of tokio, like those of smol and `futures::executor`.
     pub(crate) fn foreign_block_on<T>(future: impl Future<Output = T>) -> T {
         struct Unpark(thread::Thread);
         impl Wake for Unpark {

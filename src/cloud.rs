@@ -1,4 +1,4 @@
-//! CrateDB Cloud for programs, without any test: clusters that are there when they are needed, and the whole HTTP API.
+//! CrateDB Cloud for programs that are not tests: clusters that are available on demand, and the whole HTTP API.
 //!
 //! ```no_run
 //! use cratedb_test::ManagedCluster;
@@ -12,7 +12,7 @@
 //! # }
 //! ```
 //!
-//! With the feature `cloud` alone the crate has no test harness, no constructor and no keeper, and does not need Unix:
+//! With the feature `cloud` alone, the crate has no test harness, no constructor and no keeper, and does not need Unix:
 //!
 //! ```toml
 //! [dependencies]
@@ -21,24 +21,27 @@
 //!
 //! # Which cluster
 //!
-//! By its URL, its id or its name. Code beats the environment, which beats the `.env` file of the working directory; in the
-//! highest of the three that says anything, `CRATEDB_CLUSTER_URL` beats `CRATEDB_CLUSTER_ID` beats `CRATEDB_CLUSTER_NAME`, and
-//! [`notes`](ManagedCluster::notes) names what is ignored. Two of them in code are an error. Two clusters of one name are an
-//! error too, which lists their ids. An empty text counts as not given.
+//! A cluster is named by its URL, its id or its name. Code takes precedence over the environment, which takes
+//! precedence over the `.env` file of the working directory. Within the first of the three that names a cluster,
+//! `CRATEDB_CLUSTER_URL` takes precedence over `CRATEDB_CLUSTER_ID`, and that over `CRATEDB_CLUSTER_NAME`;
+//! [`notes`](ManagedCluster::notes) lists what is ignored. Naming a cluster in two ways in code is an error. Two
+//! clusters with the same name are an error too, which lists their ids. An empty text counts as not given.
 //!
-//! A cluster that is given by its URL is found by its host among the clusters of the account; SQL is possible on others, too.
+//! A cluster that is given by its URL is looked up by its host among the clusters of the account. A server that is not
+//! among them still accepts SQL.
 //!
 //! # Whose credentials
 //!
-//! The first of these that there is:
+//! The first of these that is found is used:
 //!
 //! 1. an API key and its secret in code;
-//! 2. `CRATEDB_CLOUD_API_KEY` and `CRATEDB_CLOUD_API_SECRET`, of the environment or of `.env`;
-//! 3. the login in [`croud`'s profile file](ProfileFile), which `cargo cratedb login` and `croud login` make; in a profile, a
-//!    login beats an API key.
+//! 2. `CRATEDB_CLOUD_API_KEY` and `CRATEDB_CLOUD_API_SECRET`, from the environment or from `.env`;
+//! 3. the login in [`croud`'s profile file](ProfileFile), which `cargo cratedb login` and `croud login` create. Within
+//!    a profile, a login takes precedence over an API key.
 //!
-//! The credentials of a profile are sent to the endpoint of that profile and nowhere else. CrateDB Cloud replaces the cookie of
-//! a login now and then; the new one is kept in the profile, as `croud` does. An API key never becomes a login that way.
+//! The credentials of a profile are sent to the endpoint of that profile and nowhere else. CrateDB Cloud replaces the
+//! cookie of a login now and then; the new one is stored in the profile, as `croud` does. An API key is never replaced
+//! by a login in this way.
 //!
 //! # A cluster's life
 //!
@@ -47,23 +50,26 @@
 //! | [`start`](ManagedCluster::start) | deploys (by name) | resumes | waits, looks again | nothing to do |
 //! | [`deploy`](ManagedCluster::deploy) | deploys (by name) | error | error | error |
 //! | [`resume`](ManagedCluster::resume) | error | resumes | waits, looks again | nothing to do |
-//! | [`stop`](ManagedCluster::stop), [`suspend`](ManagedCluster::suspend) | error | nothing to do | waits, looks again | suspends |
+//! | [`stop`], [`suspend`] | error | nothing to do | waits, looks again | suspends |
 //! | [`delete`](ManagedCluster::delete) | error | deletes | deletes, or waits if refused | deletes |
 //!
-//! - What brings a cluster up ends only when SQL is answered: the operation that ended and the server that answers are two
-//!   things.
-//! - An operation is followed by its id, so that an older one of the same type is never taken for it; its words are told to
-//!   [`on_progress`](ManagedClusterBuilder::on_progress), and its failure is an error with them. An API in trouble does not end
-//!   the wait, and everything has a deadline.
-//! - Another one's operation is waited for, and then the cluster is looked at again.
-//! - [`run`](ManagedCluster::run) with [`stop_on_exit`](ManagedClusterBuilder::stop_on_exit) suspends the cluster however its
-//!   body ends.
-//! - Whatever of a deployment was not said is the only choice there is; a choice between several is an error that lists them.
+//! [`stop`]: ManagedCluster::stop
+//! [`suspend`]: ManagedCluster::suspend
 //!
-//! # Below it
+//! - A call that brings a cluster up returns only when SQL is answered: an operation may end before the server answers.
+//! - An operation is followed by its id, so that an older one of the same type is never mistaken for it. Its messages
+//!   go to [`on_progress`](ManagedClusterBuilder::on_progress), and its failure is an error that contains them. Trouble
+//!   with the API does not end the wait. Every wait has a deadline.
+//! - An operation that another program started is waited for. Then the cluster is looked at again.
+//! - [`run`](ManagedCluster::run) with [`stop_on_exit`](ManagedClusterBuilder::stop_on_exit) suspends the cluster
+//!   however its body ends.
+//! - A setting of a deployment that is not given is the only choice there is. If there are several, the error lists
+//!   them.
 //!
-//! [`Client`] has one method for each call of the HTTP API. It takes and returns [`model`]s, decides nothing and waits for no
-//! operation, which [`ManagedCluster::follow`] does:
+//! # The HTTP API
+//!
+//! [`Client`] has one method for each call of the HTTP API. It takes and returns [`model`]s. It does not wait for
+//! operations; [`ManagedCluster::follow`] does:
 //!
 //! ```no_run
 //! use cratedb_test::ManagedCluster;
@@ -81,8 +87,8 @@
 //!
 //! # Without async
 //!
-//! [`blocking::ManagedCluster`](crate::blocking::ManagedCluster) waits itself, and [`blocking::wait`](crate::blocking::wait)
-//! waits for any future of this module:
+//! [`blocking::ManagedCluster`](crate::blocking::ManagedCluster) has the same calls without async, and
+//! [`blocking::wait`](crate::blocking::wait) waits for any future of this module:
 //!
 //! ```no_run
 //! use cratedb_test::blocking;
@@ -92,26 +98,20 @@
 //! # Ok::<(), cratedb_test::Error>(())
 //! ```
 
-mod account;
+mod api;
 mod auth;
-mod builder;
-mod catalog;
 mod client;
-mod clusters;
-mod jobs;
 pub(crate) mod lifecycle;
 mod managed;
 pub mod model;
 pub(crate) mod operation;
-mod path;
 mod refusal;
-mod store;
+mod token;
 
 pub use crate::environment::{Profile, ProfileFile};
-pub use builder::ClientBuilder;
-pub use client::Client;
+pub use client::{Client, ClientBuilder};
 pub use managed::{Health, ManagedCluster, ManagedClusterBuilder, SqlHealth, TableHealth};
 pub(crate) use refusal::is_conflict;
 
-/// What helps against a cookie that the service does not take any more.
+/// The hint for a cookie that the service no longer accepts.
 const LOG_IN_AGAIN: &str = "log in again: cargo cratedb login --idp {cognito|azuread|github|google}";

@@ -16,7 +16,7 @@ use crate::background;
 use crate::error::{Error, Kind, Result};
 use crate::host::say;
 use crate::query::{Execution, Executor, Query};
-use crate::sql::{self, Answer, Client, Statement, Wallet};
+use crate::sql::{self, Answer, SqlClient, Statement, Wallet};
 use crate::version::Version;
 
 use self::current::LinkedAttempt;
@@ -46,7 +46,7 @@ pub(crate) use self::trace::Trace;
 pub struct Cluster(Arc<Parts>);
 
 struct Parts {
-    client: Client,
+    client: SqlClient,
     grant: Arc<Grant>,
     /// Dropped with the last handle.
     ending: OnceLock<Box<dyn Any + Send + Sync>>,
@@ -95,7 +95,7 @@ impl Cluster {
     /// Makes the first handle of an attempt. Nothing is sent.
     pub(crate) fn new(grant: impl Into<Arc<Grant>>) -> Result<Self> {
         let grant = grant.into();
-        let client = Client::new(&grant.http_url, Some(&grant.schema), grant.wallet.clone())?;
+        let client = SqlClient::new(&grant.http_url, Some(&grant.schema), grant.wallet.clone())?;
         Ok(Self(Arc::new(Parts { client, grant, ending: OnceLock::new() })))
     }
 
@@ -109,7 +109,7 @@ impl Cluster {
     }
 
     /// Returns the client, for something that is sent now; an error if the test is over.
-    pub(crate) fn client(&self) -> Result<&Client> {
+    pub(crate) fn client(&self) -> Result<&SqlClient> {
         self.0.grant.note_use()?;
         Ok(&self.0.client)
     }

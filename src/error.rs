@@ -1,21 +1,21 @@
-//! The one error of this crate: what was attempted, why it failed and what to do about it.
+//! The error type of this crate: what was attempted, why it failed and what helps.
 
 use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// What the functions of this crate return.
+/// The result type of this crate.
 ///
-/// The second parameter is there so that importing this type does not take `std`'s `Result` away:
-/// `Result<u8, MyError>` still means what it says.
+/// The second parameter exists so that importing this type does not hide `std`'s `Result`: `Result<u8, MyError>` still
+/// has its usual meaning.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why something failed, in one sentence or two.
+/// The reason for a failure, in one or two sentences.
 ///
-/// `Display` prints the whole chain, what was attempted first and the causes after it, then a line that says what helps.
-/// `Debug` prints the same, since tests meet errors through `unwrap` and through `-> Result`. Cloning is cheap: an
-/// acquisition that failed is reported by every test of the session.
+/// `Display` prints the whole chain, what was attempted first and then the causes, followed by a line with what helps.
+/// `Debug` prints the same, since tests show errors through `unwrap` and through `-> Result`. Cloning is cheap: a
+/// failed acquisition is reported by every test of the session.
 ///
 /// ```
 /// # use cratedb_test::Error;
@@ -27,23 +27,23 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// }
 /// ```
 #[derive(Clone, Serialize, Deserialize)]
-#[serde(from = "Inner", into = "Inner")]
-pub struct Error(Arc<Inner>);
+#[serde(from = "ErrorInner", into = "ErrorInner")]
+pub struct Error(Arc<ErrorInner>);
 
-impl From<Inner> for Error {
-    fn from(inner: Inner) -> Self {
+impl From<ErrorInner> for Error {
+    fn from(inner: ErrorInner) -> Self {
         Self(Arc::new(inner))
     }
 }
 
-impl From<Error> for Inner {
+impl From<Error> for ErrorInner {
     fn from(error: Error) -> Self {
         Arc::unwrap_or_clone(error.0)
     }
 }
 
 #[derive(Clone, Serialize, Deserialize)]
-struct Inner {
+struct ErrorInner {
     kind: Kind,
     attempted: String,
     #[serde(default)]
@@ -52,20 +52,20 @@ struct Inner {
     hints: Vec<String>,
     #[serde(default)]
     refusal: Option<Refusal>,
-    /// Of interest to whoever sent the request only.
+    /// Matters only to the sender of the request.
     #[serde(skip)]
     never_sent: bool,
 }
 
-/// Which part of the work an error comes from; what the predicates of [`Error`] answer from.
+/// The part of the work that an error comes from. The predicates of [`Error`] depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Kind {
     /// A setting that is missing or can't be read.
     Setting,
-    /// Credentials of the Cloud API that are missing or are for something else.
+    /// Credentials of the Cloud API that are missing or belong to something else.
     Login,
-    /// A cluster that is named and does not exist.
+    /// A cluster that was named and does not exist.
     Missing,
     /// The SQL server answered with an error.
     Server,
@@ -75,9 +75,9 @@ pub(crate) enum Kind {
     Transport,
     /// A deadline passed.
     Timeout,
-    /// An answer came and was not of the promised shape.
+    /// An answer did not have the expected form.
     Decode,
-    /// A provider could not make a cluster available, or could not let go of it.
+    /// A provider could not make a cluster available, or could not release it.
     Provider,
     /// The session or its keeper.
     Session,
@@ -85,33 +85,27 @@ pub(crate) enum Kind {
     Usage,
 }
 
-/// An answer that says no, as it came.
+/// An answer that refuses the request, as it was received.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Refusal {
     /// HTTP status.
     pub(crate) status: u16,
     /// CrateDB's error code; none for answers of the Cloud API and for plain text.
     pub(crate) code: Option<i32>,
-    /// The service's own words.
+    /// The service's own message.
     pub(crate) message: String,
     /// The SQL statement, or method and path of a Cloud request.
     pub(crate) request: String,
-    /// The Cloud API's `errors`: what is wrong with which field.
+    /// The Cloud API's `errors`: the problems by field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) errors: Option<serde_json::Value>,
 }
 
 impl Error {
-    /// An error that says what was attempted, as a lower-case fragment without a full stop.
+    /// Makes an error that says what was attempted, as a lower-case fragment without a full stop.
     pub(crate) fn new(kind: Kind, attempted: impl Into<String>) -> Self {
-        Self(Arc::new(Inner {
-            kind,
-            attempted: attempted.into(),
-            causes: Vec::new(),
-            hints: Vec::new(),
-            refusal: None,
-            never_sent: false,
-        }))
+        let attempted = attempted.into();
+        ErrorInner { kind, attempted, causes: Vec::new(), hints: Vec::new(), refusal: None, never_sent: false }.into()
     }
 
     /// Adds the next cause, printed after a colon.
@@ -135,7 +129,7 @@ impl Error {
         self
     }
 
-    /// The same error as a part of something larger, which is named first.
+    /// Makes the error a part of something larger, which is named first.
     pub(crate) fn during(mut self, larger: impl Into<String>) -> Self {
         let inner = Arc::make_mut(&mut self.0);
         let part = std::mem::replace(&mut inner.attempted, larger.into());
@@ -143,13 +137,13 @@ impl Error {
         self
     }
 
-    /// Adds a line that says what helps: a command, a variable.
+    /// Adds a line with what helps: a command, a variable.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         Arc::make_mut(&mut self.0).hints.push(hint.into());
         self
     }
 
-    /// Says what credentials were missing for, if that is what it says.
+    /// Replaces what was attempted, if credentials were missing for it.
     pub(crate) fn needed_to(mut self, attempted: &str) -> Self {
         if self.kind() == Kind::Login {
             Arc::make_mut(&mut self.0).attempted = attempted.to_owned();
@@ -163,7 +157,7 @@ impl Error {
         self
     }
 
-    /// Says that nobody was reached to send the request to, so that it did nothing.
+    /// Records that there was no connection to send the request on, so it did nothing.
     pub(crate) fn never_sent(mut self) -> Self {
         Arc::make_mut(&mut self.0).never_sent = true;
         self
@@ -173,7 +167,7 @@ impl Error {
         self.0.never_sent
     }
 
-    /// The same error without a secret that a service may have repeated.
+    /// Removes a secret that a service may have repeated.
     pub(crate) fn without_secret(self, secret: &str) -> Self {
         let everything = format!("{self}{:?}", self.0.refusal);
         if secret.is_empty() || !everything.contains(secret) {
@@ -192,28 +186,34 @@ impl Error {
         }
     }
 
+    /// Returns what was attempted and the causes, without the hints.
+    pub(crate) fn first_line(&self) -> String {
+        self.to_string().lines().next().unwrap_or_default().to_owned()
+    }
+
     pub(crate) fn kind(&self) -> Kind {
         self.0.kind
     }
 
-    /// CrateDB's error code, for example 4041 for an unknown table.
+    /// Returns CrateDB's error code, for example 4041 for an unknown table.
     ///
     /// Source: <https://cratedb.com/docs/crate/reference/en/latest/interfaces/http.html#error-codes>.
     pub fn code(&self) -> Option<i32> {
         self.0.refusal.as_ref()?.code
     }
 
-    /// HTTP status of the answer, if there was one that said no.
+    /// Returns the HTTP status of the answer, if the request was refused.
     pub fn status(&self) -> Option<u16> {
         Some(self.0.refusal.as_ref()?.status)
     }
 
-    /// What the service itself said, without anything of ours.
+    /// Returns the message of the service itself.
     pub fn message(&self) -> Option<&str> {
         Some(&self.0.refusal.as_ref()?.message)
     }
 
-    /// Method and path of the request that the Cloud API refused, such as `PUT /api/v2/clusters/e1e3…/suspend/`.
+    /// Returns the method and path of the request that the Cloud API refused, such as
+    /// `PUT /api/v2/clusters/e1e3…/suspend/`.
     pub fn request(&self) -> Option<&str> {
         match self.0.kind {
             Kind::Cloud => Some(&self.0.refusal.as_ref()?.request),
@@ -221,7 +221,7 @@ impl Error {
         }
     }
 
-    /// What the Cloud API found wrong with which field, as it said so: an object with the fields' names.
+    /// Returns the problems that the Cloud API found, as it reports them: an object with the names of the fields.
     ///
     /// ```
     /// # use cratedb_test::Error;
@@ -233,7 +233,7 @@ impl Error {
         self.0.refusal.as_ref()?.errors.as_ref()
     }
 
-    /// The SQL statement that CrateDB refused.
+    /// Returns the SQL statement that CrateDB refused.
     pub fn statement(&self) -> Option<&str> {
         if self.0.kind != Kind::Server {
             return None;
@@ -241,34 +241,35 @@ impl Error {
         Some(&self.0.refusal.as_ref()?.request)
     }
 
-    /// Whether a deadline passed.
+    /// Reports whether a deadline passed.
     pub fn is_timeout(&self) -> bool {
         self.0.kind == Kind::Timeout
     }
 
-    /// Whether a setting is missing or can't be read; credentials count as settings.
+    /// Reports whether a setting is missing or can't be read. Credentials count as settings.
     pub fn is_setting(&self) -> bool {
         matches!(self.0.kind, Kind::Setting | Kind::Login)
     }
 
-    /// Whether the caller used the API in a way that can't work.
+    /// Reports whether the caller used the API in a way that can't work.
     pub fn is_usage(&self) -> bool {
         self.0.kind == Kind::Usage
     }
 
-    /// Whether CrateDB Cloud has no credentials to go by, or does not let them do this: there are none, they are for another
-    /// endpoint, they are refused (401, 403), or a login has to be made again.
+    /// Reports whether CrateDB Cloud has no credentials, or does not accept them for this request: there are none, they
+    /// belong to another endpoint, they are refused (401, 403), or the login has expired.
     pub fn is_not_allowed(&self) -> bool {
         let refused = |status| matches!(status, 401 | 403) || (300..400).contains(&status);
         self.0.kind == Kind::Login || self.0.kind == Kind::Cloud && self.status().is_some_and(refused)
     }
 
-    /// Whether CrateDB Cloud has no such thing: no cluster of that name, no cluster, job or project with that id.
+    /// Reports whether CrateDB Cloud has no such thing: no cluster of that name, no cluster, job or project with that
+    /// id.
     pub fn is_not_found(&self) -> bool {
         self.0.kind == Kind::Missing || self.0.kind == Kind::Cloud && self.status() == Some(404)
     }
 
-    /// Whether no answer came at all: connection refused or reset, host not found.
+    /// Reports whether no answer came at all: connection refused or reset, host not found.
     pub fn is_transport(&self) -> bool {
         self.0.kind == Kind::Transport
     }

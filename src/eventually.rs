@@ -1,11 +1,11 @@
-//! Waits for what CrateDB shows later: looks again and again until a value is right or time is up.
+//! Waits for a state of the cluster that appears later: looks repeatedly until a value is right or time is up.
 
 use std::cell::RefCell;
 use std::fmt::{Debug, Display};
 use std::future::{Future, poll_fn};
 use std::panic::Location;
 use std::pin::pin;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 
@@ -13,23 +13,23 @@ use crate::background;
 use crate::error::Result;
 use crate::wait::{self, Look};
 
-/// Unless [`Eventually::within`] says something else.
+/// The default of [`Eventually::within`].
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Looks until a value is there that is right: for what a cluster shows later than it was written or done.
+/// Waits until a look returns the right value, for changes that a cluster shows with a delay.
 ///
-/// The look is any closure whose future answers with a `Result`. A look that fails is one that is not right yet, so a table
-/// that is made by somebody else may be waited for. Looks come quickly at first and five times a second later, for 10
-/// seconds unless [`within`](Eventually::within) says something else. Nothing is sent but what the closure sends.
+/// The look is any closure whose future returns a `Result`. A look that fails counts as not right yet, so it may wait
+/// for a table that another program creates. Looks are frequent at first and then five times a second, for 10 seconds
+/// unless [`within`](Eventually::within) changes that. Only the closure sends requests.
 ///
-/// For one's own writes [`Cluster::refresh`](crate::Cluster::refresh) is better: it needs no waiting. A look may refresh too:
-/// CrateDB does it by itself about once a second, the simulator's embedded engine never.
+/// For a test's own writes, use [`Cluster::refresh`](crate::Cluster::refresh), which needs no waiting. A look may
+/// refresh too: CrateDB refreshes tables by itself about once a second, the simulator's embedded engine never does.
 ///
 /// ```no_run
 /// # async fn example(cluster: cratedb_test::Cluster) -> cratedb_test::Result<()> {
 /// use cratedb_test::eventually;
 ///
-/// // What a service under test writes in its own time.
+/// // A service under test writes these in its own time.
 /// eventually(|| cluster.query("SELECT count(*) FROM orders").scalar::<i64>()).equals(3).await?;
 /// # Ok(())
 /// # }
@@ -37,14 +37,14 @@ const DEADLINE: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 ///
-/// When time is up: an error that names the place of the call and the last value or error that was seen. Its
+/// On timeout: the error names the place of the call and the last value or error that was seen. Its
 /// [`is_timeout`](crate::Error::is_timeout) is true.
 #[track_caller]
 pub fn eventually<F>(look: F) -> Eventually<F> {
     Eventually { look, limit: DEADLINE, at: Location::caller() }
 }
 
-/// A condition that is waited for, made by [`eventually`]. It looks when one of its last three methods is awaited.
+/// A condition to wait for, made by [`eventually`]. It starts to look when one of its last three methods is awaited.
 #[derive(Clone, Debug)]
 #[must_use = "nothing is waited for until `ok`, `equals` or `meets` is awaited"]
 pub struct Eventually<F> {
@@ -54,7 +54,7 @@ pub struct Eventually<F> {
 }
 
 impl<F> Eventually<F> {
-    /// How long to look at most; 10 seconds if nothing is said.
+    /// Sets the time limit. Default: 10 seconds.
     ///
     /// ```no_run
     /// # async fn example(cluster: cratedb_test::Cluster) -> cratedb_test::Result<()> {
@@ -69,7 +69,7 @@ impl<F> Eventually<F> {
         Self { limit, ..self }
     }
 
-    /// The first value that a look succeeds with.
+    /// Returns the first value that a look succeeds with.
     ///
     /// ```no_run
     /// # async fn example(cluster: cratedb_test::Cluster) -> cratedb_test::Result<()> {
@@ -81,7 +81,7 @@ impl<F> Eventually<F> {
     ///
     /// # Errors
     ///
-    /// When time is up.
+    /// On timeout.
     pub async fn ok<T: Debug, E: Display, Fut>(self) -> Result<T>
     where
         F: FnMut() -> Fut,
@@ -90,7 +90,7 @@ impl<F> Eventually<F> {
         self.look("a first success", |_| true).await
     }
 
-    /// The value, once it is `expected`.
+    /// Returns the value once it is `expected`.
     ///
     /// ```no_run
     /// # async fn example(cluster: cratedb_test::Cluster) -> cratedb_test::Result<()> {
@@ -102,7 +102,7 @@ impl<F> Eventually<F> {
     ///
     /// # Errors
     ///
-    /// When time is up.
+    /// On timeout.
     pub async fn equals<T: Debug + PartialEq<X>, E: Display, Fut, X: Debug>(self, expected: X) -> Result<T>
     where
         F: FnMut() -> Fut,
@@ -112,7 +112,7 @@ impl<F> Eventually<F> {
         self.look(&awaited, |value| *value == expected).await
     }
 
-    /// The value, once a condition holds for it.
+    /// Returns the value once a condition holds for it.
     ///
     /// ```no_run
     /// # async fn example(cluster: cratedb_test::Cluster) -> cratedb_test::Result<()> {
@@ -124,7 +124,7 @@ impl<F> Eventually<F> {
     ///
     /// # Errors
     ///
-    /// When time is up.
+    /// On timeout.
     pub async fn meets<T: Debug, E: Display, Fut>(self, condition: impl FnMut(&T) -> bool) -> Result<T>
     where
         F: FnMut() -> Fut,
@@ -139,7 +139,7 @@ impl<F> Eventually<F> {
         Fut: Future<Output = Result<T, E>>,
     {
         let Self { mut look, limit, at } = self;
-        // Timers need a runtime, and the caller may have none; what the look does belongs to the caller's.
+        // Timers need a runtime, and the caller may have none. The look itself runs in the caller's.
         let callers = Handle::try_current().ok();
         let right = RefCell::new(right);
         let judged = || {
@@ -165,13 +165,11 @@ pub(crate) async fn until<T, F: Future<Output = Result<Look<T>>>>(
     limit: Duration,
     look: impl FnMut() -> F,
 ) -> Result<T> {
-    /// More than any clock can count is for ever.
-    const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
-    let deadline = Instant::now() + limit.min(LONGEST);
+    let deadline = wait::deadline_in(limit);
     wait::until(&format!("{awaited} at {at}"), wait::SERVER, deadline, |_| (), look).await
 }
 
-/// Polls a future inside a runtime, whatever drives it.
+/// Polls a future inside a runtime, whatever executor drives it.
 pub(crate) async fn within<T>(runtime: Option<Handle>, future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     poll_fn(|context| {
@@ -187,7 +185,6 @@ mod tests {
     use std::future::{pending, ready};
 
     use super::*;
-    use crate::blocking;
 
     const SHORT: Duration = Duration::from_millis(60);
 
@@ -238,25 +235,5 @@ mod tests {
         let own = runtime.handle().id();
         let look = || async move { Ok::<_, String>(Handle::current().id()) };
         assert_eq!(runtime.block_on(eventually(look).ok()).unwrap(), own);
-    }
-
-    #[test]
-    fn without_async_it_is_the_same() {
-        let mut count = 0;
-        let look = || {
-            count += 1;
-            if count < 3 { Err("no such table") } else { Ok(count) }
-        };
-        assert_eq!(blocking::eventually(look).equals(4).unwrap(), 4);
-        let line = line!() + 1;
-        let error = blocking::eventually(|| Ok::<_, String>(2)).within(SHORT).meets(|value| *value > 3).unwrap_err();
-        let text = error.to_string();
-        assert!(text.contains(&format!("the condition at {}:{line}:", file!())), "{text}");
-        assert!(text.ends_with("last status: 2"), "{text}");
-    }
-
-    #[tokio::test]
-    async fn without_async_it_works_inside_a_runtime_too() {
-        assert_eq!(blocking::eventually(|| Ok::<_, String>(1)).ok().unwrap(), 1);
     }
 }

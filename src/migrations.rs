@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::cluster::Cluster;
 use crate::error::Result;
-use crate::sql::Client;
+use crate::sql::SqlClient;
 use crate::wire::{self, MigrationFile, MigrationSet};
 use crate::{seed, sql};
 
@@ -80,7 +80,7 @@ impl Migrations {
         Ok(())
     }
 
-    async fn execute(&self, client: &Client) -> Result<()> {
+    async fn execute(&self, client: &SqlClient) -> Result<()> {
         for (name, text) in self.files {
             seed::execute(client, &self.path(name), seed::without_mark(text)).await?;
         }

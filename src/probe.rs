@@ -1,97 +1,71 @@
-//! Whether a server answers SQL, which version it is, and whether something before it mixes its sessions.
+//! Finds out whether a server answers SQL, its version, and whether a proxy in front of it mixes sessions.
 
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind, Result};
-use crate::sql::connections::Limits;
-use crate::sql::{Client, Wallet};
+use crate::sql::connections::HttpLimits;
+use crate::sql::{SqlClient, Wallet, code};
 use crate::version::Version;
 use crate::wait::{self, Look};
 
-/// What is waited for before a server counts as ready.
+/// The state in which a server counts as ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Patience {
-    /// A server of somebody else: it is there or it isn't. One that says that it starts is waited for.
+pub(crate) enum Readiness {
+    /// A server that others run: it answers or it doesn't. If it says that it is starting, it is waited for.
     Answering,
-    /// A server that was just woken or started: refused connections mean "not yet".
+    /// A server that was just resumed or started: a refused connection means "not yet".
     Starting,
-    /// The same for one that holds no data yet, so that green is certain to come.
+    /// Like `Starting`, for a caller that needs no separate schemas.
+    StartingForOne,
+    /// Like `Starting`, for a server without data, which is certain to become green.
     Empty,
 }
 
-/// A server that is ready answers these small questions at once; one that doesn't is asked again on a new connection.
-const LIMITS: Limits = Limits { connect: Duration::from_secs(5), silence: Duration::from_secs(10) };
+/// A server that is ready answers these small queries at once. One that doesn't is asked again on a new connection.
+const LIMITS: HttpLimits = HttpLimits { connect: Duration::from_secs(5), silence: Duration::from_secs(10) };
 
-/// Waits until `url` answers SQL, and learns its version; for tests.
+/// Waits until `url` answers SQL, and returns its version.
 ///
-/// The tests' own schemas come from a header that CrateDB reads once for each connection. So this asks for the current
+/// The schema of a test comes from a header that CrateDB reads once for each connection. So this asks for the current
 /// schema on two connections in turn: a proxy that shares its own connections between clients would give tests each
-/// other's tables, and is refused here. Nothing stands before a server that was just started on this machine.
-#[cfg(feature = "harness")]
+/// other's tables, and is refused here. A server that was just started on this machine has no proxy.
 pub(crate) async fn answers_sql(
     url: &str,
     wallet: &Wallet,
-    patience: Patience,
+    patience: Readiness,
     deadline: Instant,
     told: impl Fn(String),
 ) -> Result<Version> {
-    wait_for(url, wallet, patience, patience != Patience::Empty, deadline, told).await
+    let schedule = if patience == Readiness::Empty { wait::LOCAL } else { wait::SERVER };
+    let look = || async { wait::tolerate(|error| is_passing(error, patience), look(url, wallet, patience).await) };
+    let told = |status: &str| told(format!("waiting for SQL at {url}: {status}"));
+    wait::until(&format!("SQL at {url}"), schedule, deadline, told, look).await
 }
 
-/// Waits until `url` answers SQL; for whoever has no schemas to keep apart.
-#[cfg(feature = "cloud")]
-pub(crate) async fn answers(url: &str, wallet: &Wallet, deadline: Instant, told: impl Fn(String)) -> Result<Version> {
-    wait_for(url, wallet, Patience::Starting, false, deadline, told).await
-}
-
-async fn wait_for(
-    url: &str,
-    wallet: &Wallet,
-    patience: Patience,
-    keep_apart: bool,
-    deadline: Instant,
-    told: impl Fn(String),
-) -> Result<Version> {
-    let schedule = if patience == Patience::Empty { wait::LOCAL } else { wait::SERVER };
-    wait::until(
-        &format!("SQL at {url}"),
-        schedule,
-        deadline,
-        |status| told(format!("waiting for SQL at {url}: {status}")),
-        || async {
-            match look(url, wallet, patience, keep_apart).await {
-                Ok(found) => Ok(found),
-                Err(error) if is_passing(&error, patience) => Ok(Look::not_yet(&error)),
-                Err(error) => Err(error),
-            }
-        },
-    )
-    .await
-}
-
-async fn look(url: &str, wallet: &Wallet, patience: Patience, keep_apart: bool) -> Result<Look<Version>> {
-    // With a schema already here: a proxy that mixes sessions keeps the one of the first request for all that follow.
-    let client = Client::with_limits(url, Some(SCHEMAS[0]), wallet.clone(), LIMITS)?;
+async fn look(url: &str, wallet: &Wallet, patience: Readiness) -> Result<Look<Version>> {
+    // With a schema from the start: a proxy that mixes sessions keeps that of the first request for all that follow.
+    let client = SqlClient::with_limits(url, Some(SCHEMAS[0]), wallet.clone(), LIMITS)?;
     let version = client.version().await?;
     if let Some(why) = unfit(&client, patience).await? {
         return Ok(Look::NotYet(why));
     }
-    if keep_apart {
+    if matches!(patience, Readiness::Answering | Readiness::Starting) {
         sessions_are_kept_apart(url, wallet).await?;
     }
     Ok(Look::Ready(version))
 }
 
-/// Why a server that answers can't be used yet: since 6.2 it does so before it has recovered what it knew.
-async fn unfit(client: &Client, patience: Patience) -> Result<Option<String>> {
-    /// Before 6.0 there is no such table, and a server that has not recovered says 503; or the user may not read it.
-    const NOTHING_TO_LEARN: [i32; 3] = [4010, 4011, 4041];
+/// Returns why a server that answers can't be used yet. Since 6.2 a server answers before it has recovered its state.
+async fn unfit(client: &SqlClient, patience: Readiness) -> Result<Option<String>> {
+    /// Before 6.0 this table does not exist, but a server that has not recovered answers 503. Or the user may not read
+    /// it.
+    const NOTHING_TO_LEARN: [i32; 3] = [code::NOT_AUTHORISED, code::MISSING_PRIVILEGE, code::RELATION_UNKNOWN];
     let health: Result<Vec<(String, Option<String>)>> =
         client.rows("SELECT health, description FROM sys.cluster_health").await;
     let told = |(health, description): (String, Option<String>)| {
         let description = description.unwrap_or_default();
-        // Others' data may be yellow or red for ever, which is no reason not to test there.
-        let unfit = description.contains("not recovered") || patience == Patience::Empty && health != "GREEN";
+        // On a server that others use, data may be yellow or red for ever. Tests can run there all the same.
+        let unfit = description.contains("not recovered") || patience == Readiness::Empty && health != "GREEN";
         unfit.then(|| format!("the cluster is {health} {description}").trim_end().to_owned())
     };
     match health {
@@ -101,23 +75,24 @@ async fn unfit(client: &Client, patience: Patience) -> Result<Option<String>> {
     }
 }
 
-/// Whether time heals an error.
-fn is_passing(error: &Error, patience: Patience) -> bool {
-    // Before 6.2 a server without a master says 500. 404 is what a load balancer says of a host that it doesn't know yet.
+/// Reports whether an error may pass with time.
+fn is_passing(error: &Error, patience: Readiness) -> bool {
+    // Before 6.2 a server without a master answers 500. A load balancer answers 404 for a host that it doesn't know
+    // yet.
     match error.status() {
         Some(429 | 502..=504) => true,
-        Some(500 | 404) => patience != Patience::Answering && error.code().is_none_or(|code| code == 5000),
-        // In the moment between its sockets and its first cluster state, a real 6.4.3 answers `GET /` with a Java exception.
-        Some(400) => patience == Patience::Empty && error.code().is_none(),
+        Some(500 | 404) => patience != Readiness::Answering && error.code().is_none_or(|code| code == 5000),
+        // Between opening its sockets and its first cluster state, a real 6.4.3 answers `GET /` with a Java exception.
+        Some(400) => patience == Readiness::Empty && error.code().is_none(),
         Some(_) => false,
-        None => patience != Patience::Answering && (error.is_transport() || error.is_timeout()),
+        None => patience != Readiness::Answering && (error.is_transport() || error.is_timeout()),
     }
 }
 
 const SCHEMAS: [&str; 2] = ["cratedb_test_probe_a", "cratedb_test_probe_b"];
 
 async fn sessions_are_kept_apart(url: &str, wallet: &Wallet) -> Result<()> {
-    let clients = SCHEMAS.map(|schema| Client::with_limits(url, Some(schema), wallet.clone(), LIMITS));
+    let clients = SCHEMAS.map(|schema| SqlClient::with_limits(url, Some(schema), wallet.clone(), LIMITS));
     // Three rounds, since a proxy with several upstream connections of its own may meet the right one by chance.
     for _ in 0..3 {
         for (client, asked) in clients.iter().zip(SCHEMAS) {
@@ -163,10 +138,10 @@ mod tests {
     #[test]
     fn what_a_server_says_while_it_starts_passes_and_a_refusal_does_not() {
         for (status, code) in [(503, None), (500, Some(5000)), (400, None)] {
-            assert!(is_passing(&answered(status, code), Patience::Empty), "{status} {code:?}");
+            assert!(is_passing(&answered(status, code), Readiness::Empty), "{status} {code:?}");
         }
-        assert!(!is_passing(&answered(400, Some(4000)), Patience::Empty));
-        assert!(!is_passing(&answered(401, None), Patience::Empty));
-        assert!(!is_passing(&answered(400, None), Patience::Starting));
+        assert!(!is_passing(&answered(400, Some(4000)), Readiness::Empty));
+        assert!(!is_passing(&answered(401, None), Readiness::Empty));
+        assert!(!is_passing(&answered(400, None), Readiness::Starting));
     }
 }

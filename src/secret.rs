@@ -8,8 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[cfg(feature = "cloud")]
 use crate::error::{Error, Kind, Result};
 
-/// A secret. `Debug` hides it. It is serialized in clear, since that is how it reaches the keeper: only the messages of
-/// the keeper's socket may hold one, never the journal, the log or an error.
+/// A secret. `Debug` hides it. It is serialized in clear text, since it has to reach the keeper: only the messages of
+/// the keeper's socket may contain a secret, never the journal, the log or an error.
 #[derive(Clone, Default)]
 pub(crate) struct Secret(SecretString);
 
@@ -18,7 +18,7 @@ impl Secret {
         Self(SecretString::from(text.into()))
     }
 
-    /// A password of 32 characters that need no quoting anywhere.
+    /// Makes a password of 32 characters that never need quoting.
     #[cfg(feature = "cloud")]
     pub(crate) fn random() -> Result<Self> {
         const CHARACTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -30,7 +30,7 @@ impl Secret {
         Ok(Self::new(bytes.iter().map(|byte| char::from(CHARACTERS[usize::from(byte % 64)])).collect::<String>()))
     }
 
-    /// The secret itself; the name makes every use stand out.
+    /// Returns the secret itself. The name makes every use stand out.
     pub(crate) fn expose(&self) -> &str {
         self.0.expose_secret()
     }

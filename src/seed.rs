@@ -1,17 +1,22 @@
-//! What a test finds in its schema: statements and rows of files that are a part of the test binary.
+//! Fills the schema of a test with the statements and rows of files that are compiled into the test binary.
 
-mod rows;
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
 
-use std::path::Path;
+use serde_json::value::RawValue;
 
 use crate::cluster::Cluster;
 use crate::error::{Error, Kind, Result};
-use crate::sql::{self, Client, Statement};
+use crate::sql::{self, RawObject, SqlClient, Statement};
+
+/// Limits for one request that inserts rows. The server accepts 100 MB.
+const ROWS: usize = 1000;
+const BYTES: usize = 4 << 20;
 
 /// A file that the attribute names.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct File {
-    /// Relative to the file in which the test is written.
+pub(crate) struct SeedFile {
+    /// Relative to the source file of the test.
     pub(crate) path: &'static str,
     pub(crate) text: &'static str,
     pub(crate) content: Content,
@@ -21,40 +26,41 @@ pub(crate) struct File {
 pub(crate) enum Content {
     /// Statements, separated by semicolons.
     Sql,
-    /// One JSON object a line, for this table.
+    /// One JSON object per line, for this table.
     Ndjson(&'static str),
-    /// Columns in the first line, for this table.
+    /// Column names in the first line, for this table.
     Csv(&'static str),
 }
 
-/// Executes and inserts what the files hold, one after another, and makes it visible. `source` is the file of the test.
-pub(crate) async fn plant(cluster: &Cluster, source: &str, files: &[File]) -> Result<()> {
+/// Executes the statements and inserts the rows of files one after another, and refreshes the schema. `source` is the
+/// source file of the test.
+pub(crate) async fn plant(cluster: &Cluster, source: &str, files: &[SeedFile]) -> Result<()> {
     let client = cluster.client()?;
     for file in files {
         let name = named(source, file.path);
         let text = without_mark(file.text);
         match file.content {
             Content::Sql => execute(client, &name, text).await?,
-            Content::Ndjson(table) => rows::insert(client, &name, table, rows::ndjson(text)).await?,
-            Content::Csv(table) => rows::insert(client, &name, table, rows::csv(text)).await?,
+            Content::Ndjson(table) => insert(client, &name, table, ndjson(text)).await?,
+            Content::Csv(table) => insert(client, &name, table, csv(text)).await?,
         }
     }
     sql::refresh(client, cluster.schema()).await
 }
 
-/// An editor of Windows may have put one there.
+/// Removes the byte order mark that an editor on Windows may have added.
 pub(crate) fn without_mark(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
-/// As people find the file from the root of their workspace.
+/// Returns the path of a file as seen from the root of the workspace.
 fn named(source: &str, path: &str) -> String {
     let dir = Path::new(source).parent().unwrap_or(Path::new(""));
-    dir.join(path).components().collect::<std::path::PathBuf>().display().to_string()
+    dir.join(path).components().collect::<PathBuf>().display().to_string()
 }
 
 /// Executes the statements of a file, one after another.
-pub(crate) async fn execute(client: &Client, name: &str, text: &str) -> Result<()> {
+pub(crate) async fn execute(client: &SqlClient, name: &str, text: &str) -> Result<()> {
     let statements = sql::split(text);
     for index in 0..statements.len() {
         execute_one(client, name, text, &statements, index).await?;
@@ -64,7 +70,7 @@ pub(crate) async fn execute(client: &Client, name: &str, text: &str) -> Result<(
 
 /// Executes one of the statements of a file.
 pub(crate) async fn execute_one(
-    client: &Client,
+    client: &SqlClient,
     name: &str,
     text: &str,
     statements: &[&str],
@@ -76,77 +82,161 @@ pub(crate) async fn execute_one(
     client.send_one(numbered, &[]).await.map(drop).map_err(failed)
 }
 
-/// The number of the line on which `part`, which lies in `text`, begins.
+/// Returns the number of the line on which `part`, which lies in `text`, begins.
 pub(crate) fn line_of(text: &str, part: &str) -> usize {
     let before = (part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize).min(text.len());
     text.as_bytes()[..before].iter().filter(|byte| **byte == b'\n').count() + 1
 }
 
-fn unreadable(name: &str, line: usize, cause: impl std::fmt::Display) -> Error {
+fn unreadable(name: &str, line: usize, cause: impl Display) -> Error {
     Error::new(Kind::Usage, format!("cannot read {name}, line {line}")).because(cause)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sql::test_server::{Reaction, TestServer};
-    use crate::sql::{Credentials, Wallet};
+/// One row: its line in the file, its columns and their values.
+#[derive(Debug)]
+struct FileRow {
+    line: usize,
+    columns: Vec<String>,
+    values: Vec<Box<RawValue>>,
+}
 
-    fn client(server: &TestServer) -> Client {
-        Client::new(&server.url(), Some("s"), Wallet::new(Credentials::None)).unwrap()
-    }
+/// A row that can't be read: its line, and why.
+#[derive(Debug)]
+struct Unreadable {
+    line: usize,
+    why: String,
+}
 
-    #[tokio::test]
-    async fn a_statement_that_fails_is_named_by_file_and_line_and_ends_the_file() {
-        let server = TestServer::start(|request| match request.stmt() {
-            bad if bad.starts_with("INSERT") => Reaction::error(400, 4000, "SQLParseException[line 2:3: no]"),
-            _ => Reaction::count(1),
-        });
-        let text = "CREATE TABLE a (x INT);\n-- then\nINSERT INTO a\n  VALUES (1;2);\nDROP TABLE a";
-        let error = execute(&client(&server), "tests/fixtures/a.sql", text).await.unwrap_err();
-        assert_eq!(
-            error.to_string().lines().next().unwrap(),
-            "cannot execute tests/fixtures/a.sql, line 3: cannot execute statement 2 of 4, `INSERT INTO a VALUES (1`: \
-             SQLParseException[line 2:3: no] (code 4000)"
-        );
-        assert_eq!((error.code(), server.stmts().len()), (Some(4000), 2));
-    }
+/// Reads one object per line and skips empty lines. A column that a row does not name gets its default.
+fn ndjson(text: &str) -> impl Iterator<Item = Result<FileRow, Unreadable>> {
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    lines.map(|(index, text)| {
+        let line = index + 1;
+        let why = |error: serde_json::Error| Unreadable { line, why: error.to_string() };
+        let RawObject(mut fields) = serde_json::from_str(text).map_err(why)?;
+        // Rows with the same columns go together, whatever their order in the file.
+        fields.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let (columns, values) = fields.into_iter().map(|(name, value)| (name, value.to_owned())).unzip();
+        Ok(FileRow { line, columns, values })
+    })
+}
 
-    #[tokio::test]
-    async fn rows_are_inserted_in_batches_and_the_one_that_fails_is_found() {
-        let server = TestServer::start(|request| {
-            let rows = request.body["bulk_args"].as_array().unwrap();
-            let item = |row: &serde_json::Value| match row[0] == "1500" {
-                true => r#"{"rowcount": -2, "error": {"code": 4000, "message": "no"}}"#,
-                false => r#"{"rowcount": 1}"#,
-            };
-            let items: Vec<&str> = rows.iter().map(item).collect();
-            Reaction::Answer {
-                status: 200,
-                content_type: "application/json",
-                body: format!(r#"{{"results": [{}]}}"#, items.join(",")),
-            }
-        });
-        let text = (1..=2500).fold("id\n".to_owned(), |text, id| format!("{text}{id}\n"));
-        let error = rows::insert(&client(&server), "a.csv", "t", rows::csv(&text)).await.unwrap_err().to_string();
-        for word in ["cannot insert a.csv, lines 1002 to 2001, into t", "row 500: no", "row 1 is line 1002"] {
-            assert!(error.contains(word), "{word} is not in: {error}");
+/// Reads values below the column names of the first line. They are sent as texts, which the server converts. An empty
+/// value is NULL.
+fn csv(text: &str) -> impl Iterator<Item = Result<FileRow, Unreadable>> {
+    let mut reader = csv::ReaderBuilder::new().from_reader(text.as_bytes());
+    let mut lines = Lines { text, at: 0, line: 1 };
+    let mut headers = Some(reader.headers().cloned());
+    let mut columns = Vec::new();
+    std::iter::from_fn(move || {
+        match headers.take() {
+            Some(Ok(names)) => columns = names.iter().map(str::to_owned).collect(),
+            Some(Err(error)) => return Some(Err(malformed(&error, 1))),
+            None => {}
         }
-        assert_eq!(server.stmts(), [r#"INSERT INTO t ("id") VALUES (?)"#; 2]);
-    }
+        let line = lines.of(reader.position().byte());
+        let mut record = csv::StringRecord::new();
+        match reader.read_record(&mut record) {
+            Ok(false) => None,
+            Ok(true) => Some(Ok(FileRow { line, columns: columns.clone(), values: record.iter().map(cell).collect() })),
+            Err(error) => Some(Err(malformed(&error, line))),
+        }
+    })
+}
 
-    #[test]
-    fn a_statement_is_found_by_its_line_and_not_by_its_words() {
-        let text = "-- SELECT 1;\n\nSELECT 1; SELECT 1;\n/* two\nlines */ SELECT\n1;\r\nSELECT ';\n';SELECT 2";
-        let lines: Vec<usize> = sql::split(text).iter().map(|statement| line_of(text, statement)).collect();
-        assert_eq!(lines, [3, 3, 5, 7, 8]);
-    }
+/// Counts lines. The reader's own number is that of the line on which the previous record ended.
+struct Lines<'a> {
+    text: &'a str,
+    at: usize,
+    line: usize,
+}
 
-    #[test]
-    fn a_file_is_called_as_people_find_it() {
-        assert_eq!(named("tests/orders.rs", "fixtures/users.sql"), "tests/fixtures/users.sql");
-        assert_eq!(named("tests/orders.rs", "./users.sql"), "tests/users.sql");
-        assert_eq!(named("crates/a/src/b/mod.rs", "../data/x.csv"), "crates/a/src/b/../data/x.csv");
-        assert_eq!(named("lib.rs", "/data/x.csv"), "/data/x.csv");
+impl Lines<'_> {
+    /// Returns the line of the first record from `byte` on.
+    fn of(&mut self, byte: u64) -> usize {
+        let bytes = self.text.as_bytes();
+        let from = usize::try_from(byte).map_or(bytes.len(), |byte| byte.clamp(self.at, bytes.len()));
+        let ends = bytes[from..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        self.line += bytes[self.at..from + ends].iter().filter(|byte| **byte == b'\n').count();
+        self.at = from + ends;
+        self.line
     }
 }
+
+fn cell(text: &str) -> Box<RawValue> {
+    let value = Some(text).filter(|text| !text.is_empty());
+    serde_json::value::to_raw_value(&value).expect("a text is JSON")
+}
+
+fn malformed(error: &csv::Error, line: usize) -> Unreadable {
+    let why = match error.kind() {
+        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+            format!("it has {len} fields, and the first line names {expected_len} columns")
+        }
+        _ => error.to_string(),
+    };
+    Unreadable { line, why }
+}
+
+/// Inserts all rows. Consecutive rows with the same columns go together.
+async fn insert(
+    client: &SqlClient,
+    name: &str,
+    table: &str,
+    rows: impl Iterator<Item = Result<FileRow, Unreadable>>,
+) -> Result<()> {
+    let mut batch = Batch::default();
+    for row in rows {
+        let row = row.map_err(|Unreadable { line, why }| unreadable(name, line, why))?;
+        if row.columns.is_empty() {
+            return Err(unreadable(name, row.line, "the row names no column"));
+        }
+        if !batch.takes(&row) {
+            std::mem::take(&mut batch).send(client, name, table).await?;
+        }
+        batch.add(row);
+    }
+    batch.send(client, name, table).await
+}
+
+/// The rows of one request.
+#[derive(Debug, Default)]
+struct Batch {
+    columns: Vec<String>,
+    lines: Vec<usize>,
+    rows: Vec<Vec<Box<RawValue>>>,
+    bytes: usize,
+}
+
+impl Batch {
+    fn takes(&self, row: &FileRow) -> bool {
+        self.rows.is_empty() || (self.columns == row.columns && self.rows.len() < ROWS && self.bytes < BYTES)
+    }
+
+    fn add(&mut self, row: FileRow) {
+        self.columns = row.columns;
+        self.lines.push(row.line);
+        self.bytes += row.values.iter().map(|value| value.get().len()).sum::<usize>();
+        self.rows.push(row.values);
+    }
+
+    async fn send(self, client: &SqlClient, name: &str, table: &str) -> Result<()> {
+        let (Some(first), Some(last)) = (self.lines.first(), self.lines.last()) else { return Ok(()) };
+        let failed = |error: Error| {
+            let rows_are_named = error.to_string().contains(" row ");
+            let error = error.during(format!("cannot insert {name}, lines {first} to {last}, into {table}"));
+            if rows_are_named { error.hint(format!("row 1 is line {first}")) } else { error }
+        };
+        client.bulk(&statement(table, &self.columns), &self.rows).await.map_err(failed).map(drop)
+    }
+}
+
+/// Column names are quoted, since files have them as they are.
+fn statement(table: &str, columns: &[String]) -> String {
+    let names: Vec<String> = columns.iter().map(|name| sql::quoted(name)).collect();
+    let marks = vec!["?"; columns.len()].join(", ");
+    format!("INSERT INTO {table} ({}) VALUES ({marks})", names.join(", "))
+}
+
+#[cfg(test)]
+mod tests;

@@ -13,11 +13,11 @@ use crate::environment::{
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
 use crate::target::{ClusterAddress, JvmCache, LocalKind, LocalTarget, OnExit, Origin, Target, UrlTarget};
-use crate::version::Release;
+use crate::version::RequestedVersion;
 use crate::wire::{Named, Policy, Spec};
 
 /// The version of local servers unless something says otherwise: the newest release when this crate was released.
-const VERSION: Release = Release { major: 6, minor: 4, patch: Some(3) };
+const VERSION: RequestedVersion = RequestedVersion { major: 6, minor: 4, patch: Some(3) };
 
 /// When the schema of an attempt outlives it: `CRATEDB_TEST_KEEP_SCHEMA`, or `keep_schema` of the attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub enum KeepSchema {
 /// The cluster that a test asks for. It takes precedence over the settings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Wanted {
-    pub(crate) version: Option<Release>,
+    pub(crate) version: Option<RequestedVersion>,
     pub(crate) nodes: Option<u32>,
 }
 
@@ -272,7 +272,7 @@ fn project_of(manifest_dir: &Path) -> PathBuf {
 }
 
 /// Returns the container image. A test that wants a version gets that tag of the image that is set.
-fn image(sources: &Sources, wanted: Option<Release>, version: Release) -> String {
+fn image(sources: &Sources, wanted: Option<RequestedVersion>, version: RequestedVersion) -> String {
     match (sources.get("CRATEDB_TEST_IMAGE"), wanted) {
         (None, _) => format!("crate:{version}"),
         (Some(image), None) => image,
@@ -324,7 +324,7 @@ fn jvm_cache(sources: &Sources) -> Result<JvmCache> {
 }
 
 fn unreadable_version(text: &str) -> Error {
-    let accepted = format!("accepted for servers of this machine: {}", Release::FORMS);
+    let accepted = format!("accepted for servers of this machine: {}", RequestedVersion::FORMS);
     unreadable("CRATEDB_VERSION", text).hint(accepted).hint("CRATEDB_TEST_IMAGE names an image with any other tag")
 }
 

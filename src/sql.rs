@@ -1,34 +1,25 @@
-//! The HTTP `_sql` client: a statement and its arguments go out, an answer with lossless cells comes back.
+//! The client for CrateDB's HTTP endpoint `_sql`: sends a statement with its arguments, returns an answer with lossless
+//! cells.
 //!
-//! One client has connections of its own, since a connection of CrateDB is a session: the schema that unqualified names
-//! mean is read from the `Default-Schema` header of a connection's first request and ignored on all later ones.
+//! Each client has connections of its own, since a connection of CrateDB is a session. The server reads the default
+//! schema from the `Default-Schema` header of a connection's first request and ignores it on all later ones.
 
 mod answer;
 mod bind;
-mod bulk;
 mod cell;
 mod client;
 pub(crate) mod connections;
 mod failure;
-mod refresh;
+mod lexer;
 mod row;
-mod split;
 #[cfg(test)]
 pub(crate) mod test_server;
-#[cfg(feature = "harness")]
-mod tokens;
-mod types;
 mod wallet;
 
 pub(crate) use answer::Answer;
 pub(crate) use bind::{bind, bind_row};
-pub(crate) use client::Client;
-#[cfg(feature = "harness")]
-pub(crate) use failure::code;
-pub(crate) use failure::{Statement, excerpt};
-pub(crate) use refresh::{quoted, refresh};
-#[cfg_attr(not(feature = "harness"), allow(unused_imports))]
-pub(crate) use split::{split, without_leading_comments, without_texts};
-#[cfg(feature = "harness")]
-pub(crate) use tokens::{Token, tokens};
+pub(crate) use cell::RawObject;
+pub(crate) use client::{SqlClient, quoted, refresh};
+pub(crate) use failure::{Statement, code, excerpt};
+pub(crate) use lexer::{Token, split, tokens, without_leading_comments, without_texts};
 pub(crate) use wallet::{Credentials, Renewal, Renewer, Wallet};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::secret::Secret;
-use crate::version::Release;
+use crate::version::RequestedVersion;
 
 /// Where the cluster comes from: made by settings, sent to the keeper by the first test of a session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,7 +37,7 @@ pub(crate) struct LocalTarget {
     /// Name and tag of the container image.
     pub(crate) image: String,
     /// What is asked for. None where `home` decides.
-    pub(crate) version: Option<Release>,
+    pub(crate) version: Option<RequestedVersion>,
     pub(crate) nodes: u32,
     /// Directory of the `Cargo.lock`, for people who look at labels.
     pub(crate) project: String,

@@ -1,4 +1,4 @@
-//! The version of a CrateDB server, and what depends on it.
+//! The version of a CrateDB server, and the behaviour that depends on it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Error, Kind, Result};
 
-/// The version of a CrateDB server. Versions are compared by number.
+/// The version of a CrateDB server. Versions are compared as numbers.
 ///
 /// ```
 /// use cratedb_test::Version;
@@ -30,7 +30,7 @@ pub struct Version {
 impl FromStr for Version {
     type Err = Error;
 
-    /// Reads `6.4.3`, also with a suffix as in `6.5.0-SNAPSHOT` or `6.5.0-nightly-20260821`.
+    /// Reads `6.4.3`, also with a suffix such as `6.5.0-SNAPSHOT` or `6.5.0-nightly-20260821`.
     fn from_str(text: &str) -> Result<Self> {
         let numbers = text.split_once(['-', '+', ' ']).map_or(text, |(numbers, _suffix)| numbers);
         let mut parts = numbers.split('.').map(|part| part.parse().ok());
@@ -42,31 +42,31 @@ impl FromStr for Version {
     }
 }
 
-/// Which version of CrateDB is asked for: `6.4.3`, or `6.4` for its newest patch.
+/// A version of CrateDB that is requested: `6.4.3`, or `6.4` for its newest patch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Release {
+pub(crate) struct RequestedVersion {
     pub(crate) major: u32,
     pub(crate) minor: u32,
-    /// None for the newest one.
+    /// None for the newest patch.
     pub(crate) patch: Option<u32>,
 }
 
-impl Release {
-    /// What is accepted, for messages.
+impl RequestedVersion {
+    /// The accepted forms, for messages.
     pub(crate) const FORMS: &str = "6.4.3, or 6.4 for its newest patch";
 
-    /// Whether a server of `version` is what is asked for.
+    /// Reports whether a server of `version` satisfies the request.
     pub(crate) fn includes(self, version: Version) -> bool {
         (self.major, self.minor) == (version.major, version.minor)
             && self.patch.is_none_or(|patch| patch == version.patch)
     }
 }
 
-impl FromStr for Release {
+impl FromStr for RequestedVersion {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        // Not `+6` nor `06`, which nobody's tags and files are called.
+        // Not `+6` nor `06`, since no tag and no file has such a name.
         let number = |part: &str| part.parse().ok().filter(|number: &u32| number.to_string() == part);
         let mut parts = text.split('.').map(number);
         match (parts.next(), parts.next(), parts.next(), parts.next()) {
@@ -80,22 +80,10 @@ impl FromStr for Release {
     }
 }
 
-impl fmt::Display for Release {
+impl fmt::Display for RequestedVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.major, self.minor)?;
         self.patch.map_or(Ok(()), |patch| write!(f, ".{patch}"))
-    }
-}
-
-impl Serialize for Release {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Release {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -105,24 +93,30 @@ impl fmt::Display for Version {
     }
 }
 
-impl Serialize for Version {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
+macro_rules! serialized_as_text {
+    ($($name:ident)*) => {$(
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    )*};
 }
 
-impl<'de> Deserialize<'de> for Version {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
+serialized_as_text! { Version RequestedVersion }
 
-/// What a server of a version can do: the one place for behaviour that differs.
+/// The abilities of a server of a version. Any behaviour that differs between versions is decided here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Capabilities {
-    /// `CREATE SCHEMA` and `DROP SCHEMA`; before, a schema lives as long as it has an object.
+    /// `CREATE SCHEMA` and `DROP SCHEMA`. In older versions a schema exists as long as it has an object.
     pub(crate) drop_schema: bool,
-    /// `DROP SCHEMA … CASCADE`; before, a schema has to be emptied object by object.
+    /// `DROP SCHEMA … CASCADE`. In older versions a schema has to be emptied object by object.
     pub(crate) drop_schema_cascade: bool,
 }
 
@@ -164,14 +158,14 @@ mod tests {
 
     #[test]
     fn that_are_asked_for_may_leave_the_patch_open() {
-        let release = |text: &str| text.parse::<Release>().unwrap();
+        let release = |text: &str| text.parse::<RequestedVersion>().unwrap();
         assert!(release("5.10").includes(version("5.10.16")) && release("5.10.16").includes(version("5.10.16")));
         assert!(!release("5.10").includes(version("5.1.0")) && !release("5.10.1").includes(version("5.10.16")));
         for text in ["5.10", "6.4.3"] {
             assert_eq!(release(text).to_string(), text);
         }
         for text in ["", "6", "6.", "6.4.", "6.4.3.1", "6.04", "+6.4", "latest", "6.4.3-nightly"] {
-            let error = text.parse::<Release>().unwrap_err().to_string();
+            let error = text.parse::<RequestedVersion>().unwrap_err().to_string();
             assert!(error.contains(&format!("`{text}`")) && error.contains("6.4 for"), "{error}");
         }
     }

@@ -1,26 +1,31 @@
-//! The only polling loop of this crate: look, pause, look again, until a deadline whose error says what was last seen.
-
-// Providers are what waits, each for something else.
-#![cfg_attr(not(all(feature = "cloud", feature = "container", feature = "process")), allow(dead_code))]
+//! Polls until something is ready or a deadline passes. The error says what was seen last.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind, Result};
 
-/// What one look found.
+/// The result of one look.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Look<T> {
-    /// It is there.
+    /// It is ready.
     Ready(T),
-    /// Not yet; the text is the status that people see while they wait and when time is up.
+    /// Not yet; the text is the status that is shown during the wait and on timeout.
     NotYet(String),
 }
 
 impl<T> Look<T> {
-    /// Not yet, for a reason that time may heal. What helps against it is left out: it would be told at every look.
+    /// Treats an error as "not yet". The hints are left out, since they would be repeated at every look.
     pub(crate) fn not_yet(error: &Error) -> Self {
-        Self::NotYet(error.to_string().lines().next().unwrap_or_default().to_owned())
+        Self::NotYet(error.first_line())
+    }
+}
+
+/// Treats an error that `heals` accepts as "not yet".
+pub(crate) fn tolerate<T>(heals: impl Fn(&Error) -> bool, found: Result<Look<T>>) -> Result<Look<T>> {
+    match found {
+        Err(error) if heals(&error) => Ok(Look::not_yet(&error)),
+        found => found,
     }
 }
 
@@ -28,8 +33,8 @@ impl<T> Look<T> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Schedule(&'static [Duration]);
 
-/// Operations of CrateDB Cloud take minutes, those of the simulator milliseconds, and each look costs the API a request:
-/// quick at first, then every five seconds.
+/// For operations of CrateDB Cloud, which take minutes (those of the simulator take milliseconds). Each look costs the
+/// API a request, so looks are frequent at first and then every five seconds.
 pub(crate) const OPERATION: Schedule = Schedule(&[
     Duration::from_millis(250),
     Duration::from_millis(250),
@@ -39,7 +44,7 @@ pub(crate) const OPERATION: Schedule = Schedule(&[
     Duration::from_secs(5),
 ]);
 
-/// A server that starts is asked often, since every test of the session waits for it and the question costs it little.
+/// For a server that starts. It is asked often, since every test of the session waits for it and the query is cheap.
 pub(crate) const SERVER: Schedule = Schedule(&[
     Duration::from_millis(20),
     Duration::from_millis(50),
@@ -47,21 +52,21 @@ pub(crate) const SERVER: Schedule = Schedule(&[
     Duration::from_millis(200),
 ]);
 
-/// Another process that does what this one wants done: it takes a minute, and looking costs nothing.
+/// For another process that does the same work. It takes a minute, and looking costs nothing.
 pub(crate) const NEIGHBOUR: Schedule = Schedule(&[Duration::from_millis(50), Duration::from_millis(200)]);
 
-/// A download that was cut is continued soon, and one that fails again and again is not hammered.
+/// For a download. One that was cut off is continued soon; one that fails repeatedly does not load the server.
 pub(crate) const DOWNLOAD: Schedule =
     Schedule(&[Duration::from_millis(500), Duration::from_secs(2), Duration::from_secs(5)]);
 
-/// What is on this machine and holds nothing yet: looking costs it nothing, and all tests wait.
+/// For an empty server on this machine. Looking costs nothing, and all tests wait.
 pub(crate) const LOCAL: Schedule = Schedule(&[Duration::from_millis(10), Duration::from_millis(25)]);
 
 /// Looks until something is ready, `look` fails for good or `deadline` passes.
 ///
-/// The first look is made at once. A look that hangs is cut off at the deadline. `changed` is told each status that
-/// differs from the one before. Use it for states of other processes and machines only: what this process does itself is
-/// awaited, not polled.
+/// The first look is made at once. A look that hangs is cut off at the deadline. `changed` is called with each status
+/// that differs from the one before. Use this only for the state of other processes and machines; await what this
+/// process does itself.
 pub(crate) async fn until<T, F>(
     awaited: &str,
     schedule: Schedule,
@@ -103,9 +108,9 @@ impl Schedule {
     }
 }
 
-/// Returns the end of a time that begins now. Settings may name more years than a clock can count.
+/// Returns the end of a time that begins now. A longer time than a clock can count is cut.
 pub(crate) fn deadline_in(time: Duration) -> Instant {
-    /// Ten years: for ever.
+    /// Ten years.
     const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
     Instant::now() + time.min(LONGEST)
 }
@@ -118,7 +123,7 @@ fn out_of_time(awaited: &str, started: Instant, seen: Option<&str>) -> Error {
     })
 }
 
-/// As exact as people want to read it.
+/// Rounds a time for display.
 fn rounded(time: Duration) -> Duration {
     match time.as_secs() {
         0 => Duration::from_millis(time.as_millis().max(1) as u64),

@@ -28,7 +28,7 @@ impl Cluster {
         &self.0
     }
 
-    /// The cluster of the test that runs on this thread, if one does.
+    /// Returns the cluster of the test that runs on this thread, if there is one.
     ///
     /// ```no_run
     /// use cratedb_test::blocking::Cluster;
@@ -39,7 +39,7 @@ impl Cluster {
         crate::Cluster::current().map(Self)
     }
 
-    /// A statement to bind arguments to, and to execute; see [`Cluster::query`](crate::Cluster::query).
+    /// Prepares a statement, to bind arguments to and to execute; see [`Cluster::query`](crate::Cluster::query).
     ///
     /// ```no_run
     /// # fn example(cluster: cratedb_test::blocking::Cluster) -> cratedb_test::Result<()> {
@@ -101,7 +101,8 @@ impl Cluster {
         background::wait(self.0.refresh_work()?)
     }
 
-    /// The HTTP address of the cluster, without credentials; see [`Cluster::http_url`](crate::Cluster::http_url).
+    /// Returns the HTTP address of the cluster, without credentials; see
+    /// [`Cluster::http_url`](crate::Cluster::http_url).
     ///
     /// ```no_run
     /// # fn example(cluster: cratedb_test::blocking::Cluster) -> cratedb_test::Result<()> {
@@ -113,7 +114,7 @@ impl Cluster {
         self.0.http_url()
     }
 
-    /// The address for the PostgreSQL protocol; see [`Cluster::pg_url`](crate::Cluster::pg_url).
+    /// Returns the address for the PostgreSQL protocol; see [`Cluster::pg_url`](crate::Cluster::pg_url).
     ///
     /// ```no_run
     /// # fn example(cluster: cratedb_test::blocking::Cluster) -> cratedb_test::Result<()> {
@@ -125,7 +126,7 @@ impl Cluster {
         self.0.pg_url()
     }
 
-    /// The schema of this test.
+    /// Returns the schema of this test.
     ///
     /// ```no_run
     /// # fn example(cluster: cratedb_test::blocking::Cluster) -> cratedb_test::Result<()> {
@@ -137,7 +138,7 @@ impl Cluster {
         self.0.schema()
     }
 
-    /// The version of the server.
+    /// Returns the version of the server.
     ///
     /// ```no_run
     /// # fn example(cluster: cratedb_test::blocking::Cluster) -> cratedb_test::Result<()> {
@@ -162,7 +163,7 @@ impl From<Cluster> for crate::Cluster {
     }
 }
 
-/// One test run, for sync code: [`crate::Session`] that parks its thread.
+/// A test run, for code that is not async; see [`crate::Session`].
 ///
 /// ```no_run
 /// use cratedb_test::blocking::Session;
@@ -177,16 +178,16 @@ impl From<Cluster> for crate::Cluster {
 pub struct Session(crate::Session);
 
 impl Session {
-    /// See [`crate::Session::current`].
+    /// Joins the session of this process; see [`crate::Session::current`].
     ///
     /// # Errors
     ///
-    /// When a setting can't be read and when no cluster can be had.
+    /// When a setting can't be read, and when no cluster is available.
     pub fn current() -> Result<Self> {
         background::wait(crate::Session::builder().join_work()).map(Self)
     }
 
-    /// Joins the session as [`crate::Session::builder`] describes it.
+    /// Joins the session that [`crate::Session::builder`] describes.
     ///
     /// ```no_run
     /// use cratedb_test::blocking::Session;
@@ -205,7 +206,7 @@ impl Session {
         background::wait(builder.join_work()).map(Self)
     }
 
-    /// See [`crate::Session::once`].
+    /// Runs `work` once per session; see [`crate::Session::once`].
     ///
     /// ```no_run
     /// use cratedb_test::blocking::{Cluster, Session};
@@ -219,7 +220,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// The error of `work`, for everybody who asks in this session.
+    /// The error of `work`, for every caller in this session.
     pub fn once<T, E>(&self, name: &str, work: impl FnOnce(&Cluster) -> Result<T, E>) -> Result<Cluster>
     where
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -229,7 +230,7 @@ impl Session {
         background::block_on(self.0.once(name, work)).map(Cluster::from)
     }
 
-    /// See [`crate::Session::cluster`].
+    /// Returns the cluster for a test of the given name; see [`crate::Session::cluster`].
     ///
     /// # Errors
     ///

@@ -1,11 +1,11 @@
-//! The SDK for programs that are not async.
+//! The SDK for CrateDB Cloud, for programs that are not async.
 
 use std::path::Path;
 
 use super::Query;
 use crate::background;
 use crate::cloud::model::{
-    Cluster, ExportJob, ImportJob, Jwt, NewExportJob, NewImportJob, Operation, Restore, UploadedFile,
+    ClusterInfo, ExportJob, ImportJob, Jwt, NewExportJob, NewImportJob, Operation, Restore, UploadedFile,
 };
 use crate::cloud::{Client, Health, ManagedClusterBuilder};
 use crate::error::Result;
@@ -24,7 +24,7 @@ use crate::error::Result;
 #[derive(Clone, Debug)]
 pub struct ManagedCluster(crate::ManagedCluster);
 
-/// One call after another, each on a clone of the handle.
+/// Calls that wait for the method of the same name.
 macro_rules! calls {
     ($($(#[$doc:meta])* $name:ident($($arg:ident: $type:ty),*) -> $result:ty;)*) => {$(
         $(#[$doc])*
@@ -33,8 +33,7 @@ macro_rules! calls {
         ///
         /// The same.
         pub fn $name(&self, $($arg: $type),*) -> Result<$result> {
-            let cluster = self.0.clone();
-            background::wait(async move { cluster.$name($($arg),*).await })
+            wait(self.0.$name($($arg),*))
         }
     )*};
 }
@@ -49,7 +48,7 @@ impl ManagedCluster {
         crate::ManagedCluster::from_env().map(Self)
     }
 
-    /// See [`crate::ManagedCluster::builder`]; what it builds is turned into this by `.into()`.
+    /// Sets up a cluster; see [`crate::ManagedCluster::builder`]. Use `.into()` to turn the result into this type.
     ///
     /// ```no_run
     /// use cratedb_test::blocking::ManagedCluster;
@@ -63,85 +62,37 @@ impl ManagedCluster {
 
     calls! {
         /// See [`crate::ManagedCluster::start`].
-        start() -> Cluster;
+        start() -> ClusterInfo;
         /// See [`crate::ManagedCluster::deploy`].
-        deploy() -> Cluster;
+        deploy() -> ClusterInfo;
         /// See [`crate::ManagedCluster::resume`].
-        resume() -> Cluster;
+        resume() -> ClusterInfo;
         /// See [`crate::ManagedCluster::suspend`].
-        suspend() -> Cluster;
+        suspend() -> ClusterInfo;
         /// See [`crate::ManagedCluster::stop`].
-        stop() -> Cluster;
+        stop() -> ClusterInfo;
         /// See [`crate::ManagedCluster::delete`].
         delete() -> ();
         /// See [`crate::ManagedCluster::info`].
-        info() -> Cluster;
+        info() -> ClusterInfo;
         /// See [`crate::ManagedCluster::health`].
         health() -> Health;
         /// See [`crate::ManagedCluster::jwt`].
         jwt() -> Jwt;
         /// See [`crate::ManagedCluster::scale`].
-        scale(nodes: u32) -> Cluster;
-    }
-
-    /// See [`crate::ManagedCluster::upgrade`].
-    ///
-    /// # Errors
-    ///
-    /// The same.
-    pub fn upgrade(&self, version: &str) -> Result<Cluster> {
-        let (cluster, version) = (self.0.clone(), version.to_owned());
-        background::wait(async move { cluster.upgrade(&version).await })
-    }
-
-    /// See [`crate::ManagedCluster::follow`].
-    ///
-    /// # Errors
-    ///
-    /// The same.
-    pub fn follow(&self, operation_id: &str) -> Result<Operation> {
-        let (cluster, id) = (self.0.clone(), operation_id.to_owned());
-        background::wait(async move { cluster.follow(&id).await })
-    }
-
-    /// See [`crate::ManagedCluster::import`].
-    ///
-    /// # Errors
-    ///
-    /// The same.
-    pub fn import(&self, job: &NewImportJob) -> Result<ImportJob> {
-        let (cluster, job) = (self.0.clone(), job.clone());
-        background::wait(async move { cluster.import(&job).await })
-    }
-
-    /// See [`crate::ManagedCluster::export`].
-    ///
-    /// # Errors
-    ///
-    /// The same.
-    pub fn export(&self, job: &NewExportJob) -> Result<ExportJob> {
-        let (cluster, job) = (self.0.clone(), job.clone());
-        background::wait(async move { cluster.export(&job).await })
-    }
-
-    /// See [`crate::ManagedCluster::upload`].
-    ///
-    /// # Errors
-    ///
-    /// The same.
-    pub fn upload(&self, path: impl AsRef<Path>) -> Result<UploadedFile> {
-        let (cluster, path) = (self.0.clone(), path.as_ref().to_owned());
-        background::wait(async move { cluster.upload(path).await })
-    }
-
-    /// See [`crate::ManagedCluster::restore`].
-    ///
-    /// # Errors
-    ///
-    /// The same.
-    pub fn restore(&self, restore: &Restore) -> Result<()> {
-        let (cluster, restore) = (self.0.clone(), restore.clone());
-        background::wait(async move { cluster.restore(&restore).await })
+        scale(nodes: u32) -> ClusterInfo;
+        /// See [`crate::ManagedCluster::upgrade`].
+        upgrade(version: &str) -> ClusterInfo;
+        /// See [`crate::ManagedCluster::follow`].
+        follow(operation_id: &str) -> Operation;
+        /// See [`crate::ManagedCluster::import`].
+        import(job: &NewImportJob) -> ImportJob;
+        /// See [`crate::ManagedCluster::export`].
+        export(job: &NewExportJob) -> ExportJob;
+        /// See [`crate::ManagedCluster::upload`].
+        upload(path: impl AsRef<Path>) -> UploadedFile;
+        /// See [`crate::ManagedCluster::restore`].
+        restore(restore: &Restore) -> ();
     }
 
     /// See [`crate::ManagedCluster::query`].
@@ -159,8 +110,8 @@ impl ManagedCluster {
     }
 
     /// Starts the cluster, calls `body` with it and, with
-    /// [`stop_on_exit`](crate::cloud::ManagedClusterBuilder::stop_on_exit), suspends it after that: whether `body` returned a
-    /// value or an error, or panicked. See [`crate::ManagedCluster::run`].
+    /// [`stop_on_exit`](crate::cloud::ManagedClusterBuilder::stop_on_exit), suspends it afterwards: whether `body`
+    /// returned a value or an error, or panicked. See [`crate::ManagedCluster::run`].
     ///
     /// ```no_run
     /// use cratedb_test::blocking::ManagedCluster;
@@ -172,13 +123,12 @@ impl ManagedCluster {
     ///
     /// # Errors
     ///
-    /// What the start or `body` failed with; what the suspension failed with, if nothing else failed.
+    /// The error of the start or of `body`, else the error of the suspension.
     pub fn run<T>(self, body: impl FnOnce(&Self) -> Result<T>) -> Result<T> {
-        let handle = self.clone();
-        self.0.run_blocking(|_| body(&handle))
+        wait(self.0.run(async |cluster| body(&Self(cluster))))
     }
 
-    /// See [`crate::ManagedCluster::client`]; [`wait`] waits for its answers.
+    /// See [`crate::ManagedCluster::client`]. Use [`wait`] for its futures.
     pub fn client(&self) -> &Client {
         self.0.client()
     }
@@ -203,8 +153,8 @@ impl From<ManagedCluster> for crate::ManagedCluster {
 
 /// Waits for a future of this crate on the calling thread, also inside an async runtime, whose thread it blocks.
 ///
-/// The futures of this crate do their work on a thread of their own, so nothing but waiting is left to do here; a future
-/// that needs a runtime of its own is not for this function.
+/// The futures of this crate do their work on a thread of their own, so this function only has to wait. It does not
+/// suit a future that needs a runtime of its own.
 ///
 /// ```no_run
 /// use cratedb_test::blocking;
@@ -229,7 +179,7 @@ mod tests {
 
     use super::*;
 
-    /// Done on the background thread, and not at the first look.
+    /// Completes on the background thread, and not at the first poll.
     async fn seven() -> u8 {
         background::run(async {
             tokio::task::yield_now().await;
@@ -248,7 +198,7 @@ mod tests {
     #[test]
     fn waits_in_a_task_whose_budget_is_used_up() {
         let (done, outcome) = mpsc::channel();
-        // A wait without an end would be one of this thread.
+        // A wait without an end would hang only this thread.
         thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             let task = poll_fn(|context| {

@@ -1,4 +1,4 @@
-//! Who asks: an API key, or the cookie of a login, which answers may replace.
+//! The credentials of the Cloud API: an API key, or the cookie of a login, which answers may replace.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Mutex, PoisonError};
@@ -14,22 +14,22 @@ use crate::target::{Login, ProfileName};
 /// The name of the cookie of a login.
 const COOKIE_NAME: &str = "session";
 
-/// What proves to the API who is asking.
+/// The credentials that the client sends.
 pub(super) enum Auth {
     Key {
         key: String,
         secret: Secret,
     },
-    Session(Session),
-    /// Requests fail with this error, without being sent.
+    Session(LoginCookie),
+    /// Requests fail with this error without being sent.
     Missing(Error),
 }
 
 /// The cookie of a login.
-pub(super) struct Session {
-    /// The one in use, and those it replaced: answers may repeat any of them.
+pub(super) struct LoginCookie {
+    /// The token in use, and those it replaced: an answer may contain any of them.
     tokens: Mutex<Tokens>,
-    /// Where a replaced one is kept.
+    /// The profile in which a new token is stored.
     profile: Option<ProfileName>,
 }
 
@@ -38,7 +38,7 @@ struct Tokens {
     earlier: Vec<Secret>,
 }
 
-/// Enough to keep them out of errors; a process that runs for weeks must not collect them for ever.
+/// Enough to keep replaced tokens out of errors, without collecting them for weeks.
 const EARLIER: usize = 4;
 
 impl Auth {
@@ -47,20 +47,20 @@ impl Auth {
             Login::ApiKey { key, secret } => Self::Key { key, secret },
             Login::Session { token, profile } => {
                 let tokens = Mutex::new(Tokens { current: token, earlier: Vec::new() });
-                Self::Session(Session { tokens, profile })
+                Self::Session(LoginCookie { tokens, profile })
             }
             Login::Nobody => Self::Missing(crate::environment::no_credentials(false, false)),
         }
     }
 
-    /// Adds the credentials; tells which token they are.
+    /// Adds the credentials to a request. Returns the token if it is a login's.
     pub(super) fn apply(&self, request: RequestBuilder) -> Result<(RequestBuilder, Option<Secret>)> {
         match self {
             Self::Key { key, secret } => Ok((request.basic_auth(key, Some(secret.expose())), None)),
             Self::Session(session) => {
                 let token = session.current();
                 let mut cookie = HeaderValue::from_str(&format!("{COOKIE_NAME}={}", token.expose())).map_err(|_| {
-                    // Its own error would show nothing, and the token must not be shown.
+                    // The header's own error would say nothing, and the token must not be shown.
                     Error::new(crate::error::Kind::Login, "cannot send the token of the login")
                         .because("it holds characters that no header can carry")
                         .hint(super::LOG_IN_AGAIN)
@@ -72,18 +72,38 @@ impl Auth {
         }
     }
 
-    /// Takes the token that an answer to a request with `used` brings. Never for API keys: `croud` takes it there too, and
-    /// from then on the key is not used any more.
+    /// Takes over the token from an answer to a request that used `used`. Does nothing for API keys: `croud` takes over
+    /// the token there too, and from then on no longer uses the key.
     pub(super) fn hear(&self, used: Option<&Secret>, headers: &HeaderMap) {
-        if let (Self::Session(session), Some(used), Some(fresh)) = (self, used, session_cookie(headers)) {
-            session.replace(used, fresh);
+        let (Self::Session(session), Some(used), Some(fresh)) = (self, used, session_cookie(headers)) else { return };
+        let mut tokens = session.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        // A late answer to a request with an older token must not undo the last replacement.
+        if tokens.current != *used || fresh == *used {
+            return;
+        }
+        tokens.adopt(fresh.clone());
+        if let Some(profile) = &session.profile {
+            // A token that can't be stored is still good for this process.
+            if let Err(error) = keep(profile, used, &fresh) {
+                tracing::warn!("the new token of the login is not kept: {error}");
+            }
         }
     }
 
-    /// Whether another process logged in or replaced the token meanwhile: then the request is worth another try.
+    /// Reports whether another process has replaced the token, in which case the request is worth another attempt.
     pub(super) fn reload(&self, used: Option<&Secret>) -> bool {
-        match (self, used) {
-            (Self::Session(session), Some(used)) => session.reload(used),
+        let (Self::Session(session), Some(used)) = (self, used) else { return false };
+        let mut tokens = session.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        if tokens.current != *used {
+            return true;
+        }
+        let Some(profile) = &session.profile else { return false };
+        let on_disk = ProfileFile::load(&profile.file).ok().and_then(|file| file.profile(&profile.name));
+        match on_disk.as_ref().and_then(|profile| profile.token()) {
+            Some(token) if token != used && !tokens.earlier.contains(token) => {
+                tokens.adopt(token.clone());
+                true
+            }
             _ => false,
         }
     }
@@ -105,7 +125,7 @@ impl Auth {
         }
     }
 
-    /// The token of a login as it is now.
+    /// Returns the current token of the login.
     pub(super) fn token(&self) -> Option<Secret> {
         match self {
             Self::Session(session) => Some(session.current()),
@@ -113,11 +133,7 @@ impl Auth {
         }
     }
 
-    pub(super) fn is_session(&self) -> bool {
-        matches!(self, Self::Session(_))
-    }
-
-    /// Whose tokens for clusters may be shared: the same key, or the same login.
+    /// Identifies the API key or the login, within which tokens for clusters may be shared.
     pub(super) fn principal(&self) -> String {
         match self {
             Self::Key { key, .. } => format!("key {key}"),
@@ -131,40 +147,9 @@ impl Auth {
     }
 }
 
-impl Session {
+impl LoginCookie {
     fn current(&self) -> Secret {
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner).current.clone()
-    }
-
-    fn replace(&self, used: &Secret, fresh: Secret) {
-        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        // The answer to a request that was sent before the last replacement must not take it back.
-        if tokens.current != *used || fresh == *used {
-            return;
-        }
-        tokens.adopt(fresh.clone());
-        if let Some(profile) = &self.profile {
-            // What can't be kept is good for this process all the same.
-            if let Err(error) = keep(profile, used, &fresh) {
-                tracing::warn!("the new token of the login is not kept: {error}");
-            }
-        }
-    }
-
-    fn reload(&self, used: &Secret) -> bool {
-        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        if tokens.current != *used {
-            return true;
-        }
-        let Some(profile) = &self.profile else { return false };
-        let on_disk = ProfileFile::load(&profile.file).ok().and_then(|file| file.profile(&profile.name));
-        match on_disk.as_ref().and_then(|profile| profile.token()) {
-            Some(token) if token != used && !tokens.earlier.contains(token) => {
-                tokens.adopt(token.clone());
-                true
-            }
-            _ => false,
-        }
     }
 }
 
@@ -177,7 +162,7 @@ impl Tokens {
     }
 }
 
-/// Writes a token to its profile, unless somebody else wrote another one there meanwhile.
+/// Stores a token in its profile, unless another process has stored a different one there since.
 fn keep(profile: &ProfileName, used: &Secret, fresh: &Secret) -> Result<()> {
     ProfileFile::update_at(&profile.file, |file| {
         let on_disk = file.profile(&profile.name).and_then(|profile| profile.token().cloned());
@@ -187,7 +172,7 @@ fn keep(profile: &ProfileName, used: &Secret, fresh: &Secret) -> Result<()> {
     })
 }
 
-/// The value of the cookie, if an answer sets it to one.
+/// Returns the value of the cookie if an answer sets one.
 fn session_cookie(headers: &HeaderMap) -> Option<Secret> {
     let values = headers.get_all(SET_COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut named = values.filter_map(|value| {

@@ -1,10 +1,11 @@
-//! Requests to the Cloud API: authentication, time limits, what is tried again and what never is.
+//! The client of the Cloud API: its settings, authentication, time limits, and which requests are sent again.
 
 use std::fmt;
-use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
 use reqwest::{Method, StatusCode};
 use serde::Serialize;
@@ -12,32 +13,31 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::auth::Auth;
-use super::builder::ClientBuilder;
-use super::path::Path;
-use super::refusal;
+use super::operation::passing;
+use super::refusal::{self, RefusalText};
 use crate::background;
-use crate::environment::Access;
+use crate::environment::{Access, Given, Sources, filled};
 use crate::error::{Error, Kind, Result};
+use crate::secret::Secret;
 use crate::sql::connections;
 use crate::target::Login;
 
-/// A server that doesn't take a connection in this time won't take it at all.
+/// A server that doesn't accept a connection in this time won't accept it at all.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// Pauses before the second and the third try of a read.
+/// Pauses before the second and the third attempt of a read.
 const AGAIN: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
 
 /// The HTTP API of CrateDB Cloud, as the owner of an API key or of a login sees it.
 ///
-/// Cheap to clone; clones share their connections. There is one method for each call of the API; they send what they are
-/// given, return what came, and decide nothing: for clusters that are to be there, see
-/// [`ManagedCluster`](crate::ManagedCluster).
+/// Cheap to clone; clones share their connections. There is one method for each call of the API. A method sends what it
+/// is given and returns the answer. To keep a cluster available, use [`ManagedCluster`](crate::ManagedCluster).
 ///
 /// - The futures can be awaited on any executor.
-/// - Reads are tried three times if the service is not to be reached or answers 429 or 5xx; writes are sent once.
-/// - Nothing waits longer than the time for one answer (30 s unless said otherwise).
-/// - A refusal keeps [status](Error::status), [method and path](Error::request), the service's own
-///   [message](Error::message) and, field by field, its [errors](Error::errors).
+/// - Reads are attempted three times if the service can't be reached or answers 429 or 5xx. Writes are sent once.
+/// - No request waits longer than the timeout for one answer, 30 s by default.
+/// - A refusal keeps the [status](Error::status), the [method and path](Error::request), the service's own
+///   [message](Error::message) and its [errors](Error::errors) by field.
 ///
 /// ```no_run
 /// use cratedb_test::cloud::Client;
@@ -51,13 +51,13 @@ const AGAIN: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct Client(Arc<Inner>);
+pub struct Client(Arc<ClientInner>);
 
-struct Inner {
+struct ClientInner {
     http: reqwest::Client,
     endpoint: Url,
     auth: Auth,
-    /// Who the first credentials were: the cookie of a session changes, its user doesn't.
+    /// Identifies the user by the first credentials: the cookie of a login changes, its user doesn't.
     principal: String,
     timeout: Duration,
     region: Option<HeaderValue>,
@@ -66,19 +66,19 @@ struct Inner {
     home: Home,
 }
 
-/// Where requests run.
+/// The runtime on which requests run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Home {
-    /// On the background thread of this process: for callers of whom nothing is known.
+    /// The background thread of this process, since nothing is known about the caller.
     Background,
-    /// On the runtime of the caller, which lives as long as the client: the keeper's.
+    /// The caller's runtime, which lives as long as the client. The keeper uses its own.
     Here,
 }
 
 impl Client {
-    /// A client with the credentials of the environment: `CRATEDB_CLOUD_API_KEY` and `CRATEDB_CLOUD_API_SECRET`, from the
-    /// environment or from the `.env` file of the working directory; else the login in
-    /// [`croud`'s profile file](crate::cloud::ProfileFile). `CRATEDB_CLOUD_ENDPOINT` and `CRATEDB_CLOUD_TIMEOUT` are read too.
+    /// Makes a client with the credentials of the environment: `CRATEDB_CLOUD_API_KEY` and `CRATEDB_CLOUD_API_SECRET`,
+    /// from the environment or from the `.env` file of the working directory, else the login in [`croud`'s profile
+    /// file](crate::cloud::ProfileFile). Also reads `CRATEDB_CLOUD_ENDPOINT` and `CRATEDB_CLOUD_TIMEOUT`.
     ///
     /// # Errors
     ///
@@ -87,7 +87,7 @@ impl Client {
         Self::builder().build()
     }
 
-    /// A client that code sets up; what code doesn't say, the environment does.
+    /// Sets up a client in code. Settings that the code leaves out come from the environment.
     ///
     /// ```
     /// use cratedb_test::cloud::Client;
@@ -100,13 +100,13 @@ impl Client {
         ClientBuilder::default()
     }
 
-    /// Sends nothing yet. Fails if the endpoint is no http(s) URL.
+    /// Sends nothing yet. Fails if the endpoint is not an http or https URL.
     pub(crate) fn new(access: Access, home: Home) -> Result<Self> {
         let auth = Auth::new(access.login.clone());
         Self::with_auth(access, auth, home)
     }
 
-    /// A client whose every request fails with `why`.
+    /// Makes a client whose every request fails with `why`.
     pub(crate) fn without_credentials(access: Access, why: Error) -> Result<Self> {
         Self::with_auth(access, Auth::Missing(why), Home::Background)
     }
@@ -136,7 +136,7 @@ impl Client {
                     .because_of(&error.without_url())
             })?;
         let region = access.region.as_deref().and_then(|region| HeaderValue::from_str(region).ok());
-        Ok(Self(Arc::new(Inner {
+        Ok(Self(Arc::new(ClientInner {
             http,
             endpoint,
             principal: auth.principal(),
@@ -149,18 +149,18 @@ impl Client {
         })))
     }
 
-    /// The address of the API, without a slash at the end.
+    /// Returns the address of the API, without a slash at the end.
     pub fn endpoint(&self) -> &str {
         self.0.endpoint.as_str().trim_end_matches('/')
     }
 
-    /// The organization that code or the profile file says the caller means; the account may have others.
+    /// Returns the organization that code or the profile file selects. The account may have others.
     pub fn organization_id(&self) -> Option<&str> {
         self.0.organization_id.as_deref()
     }
 
-    /// Whose credentials are used and where they come from, without what is secret: "API key `abc` of the environment",
-    /// "the login of profile `p` in /home/ada/.config/Crate/croud.yaml".
+    /// Describes the credentials and their source, without secrets: "API key `abc` of the environment", "the login of
+    /// profile `p` in /home/ada/.config/Crate/croud.yaml".
     pub fn credentials(&self) -> String {
         match &self.0.auth {
             Auth::Key { key, .. } => format!("API key `{key}` of {}", self.0.origin),
@@ -169,7 +169,7 @@ impl Client {
         }
     }
 
-    /// Whether there is anything to ask with.
+    /// Returns the error of every request if the client has no credentials.
     pub(crate) fn missing(&self) -> Option<&Error> {
         match &self.0.auth {
             Auth::Missing(error) => Some(error),
@@ -177,49 +177,45 @@ impl Client {
         }
     }
 
-    /// Whose tokens for clusters may be shared.
+    /// Identifies the user whose tokens for clusters may be shared.
     pub(crate) fn principal(&self) -> &str {
         &self.0.principal
     }
 
-    /// How long one answer may take.
+    /// Returns the time limit for one answer.
     pub(crate) fn timeout(&self) -> Duration {
         self.0.timeout
     }
 
-    /// Ends the login: the service forgets the session. Whatever it answers counts as done, since all that is left to do is
-    /// to forget the token, which is the business of [`ProfileFile::clear_session`](crate::cloud::ProfileFile::clear_session).
+    /// Ends the login: the service forgets the session. Any answer counts as success, since the only step left is to
+    /// forget the token, which [`ProfileFile::clear_session`](crate::cloud::ProfileFile::clear_session) does.
     ///
     /// # Errors
     ///
-    /// When the service is not to be reached.
+    /// When the service can't be reached.
     pub async fn logout(&self) -> Result<()> {
         let this = self.clone();
-        self.at_home(async move {
-            let path = Path::root("oauth2/logout");
-            this.exchange(&Method::GET, &path, &[], None, "GET /oauth2/logout").await.map(drop)
-        })
-        .await
+        let path = Path("/oauth2/logout".to_owned());
+        let work = async move { this.exchange(&Method::GET, &path, &[], None, "GET /oauth2/logout").await.map(drop) };
+        match self.0.home {
+            Home::Background => background::run(work).await,
+            Home::Here => work.await,
+        }
     }
 
-    /// A read: tried three times if the service is not to be reached or is in trouble.
+    /// Sends a read, which is attempted three times if the service can't be reached or is in trouble.
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &[&str], query: &[(&str, String)]) -> Result<T> {
-        let body = self.read(Path::of(path), query).await;
-        let (path, body) = body?;
+        let (path, body) = self.request(Method::GET, Path::of(path), query, None).await?;
         self.decode(&Method::GET, &path, &body)
     }
 
-    /// A read whose answer may be empty, which status 204 says.
-    pub(super) async fn get_optional<T: DeserializeOwned>(
-        &self,
-        path: &[&str],
-        query: &[(&str, String)],
-    ) -> Result<Option<T>> {
-        let (path, body) = self.read(Path::of(path), query).await?;
+    /// Sends a read whose answer may be empty (status 204).
+    pub(super) async fn get_optional<T: DeserializeOwned>(&self, path: &[&str]) -> Result<Option<T>> {
+        let (path, body) = self.request(Method::GET, Path::of(path), &[], None).await?;
         if body.is_empty() { Ok(None) } else { self.decode(&Method::GET, &path, &body).map(Some) }
     }
 
-    /// A write: sent once. Whether one whose answer got lost was carried out, only the state of the cluster tells.
+    /// Sends a write once. If its answer is lost, only the state of the cluster tells whether it was carried out.
     pub(super) async fn send<T: DeserializeOwned>(
         &self,
         method: Method,
@@ -229,81 +225,75 @@ impl Client {
         let json = serde_json::to_vec(body).map_err(|error| {
             Error::new(Kind::Usage, format!("cannot send {method} {}", path.join("/"))).because_of(&error)
         });
-        let (path, answer) = self.write(method.clone(), Path::of(path), Some(json?)).await?;
+        let (path, answer) = self.request(method.clone(), Path::of(path), &[], Some(json?)).await?;
         self.decode(&method, &path, &answer)
     }
 
-    /// A deletion: sent once, like every write. What is answered beside the status is not looked at.
+    /// Sends a deletion once, like every write. Only the status of the answer counts.
     pub(super) async fn delete(&self, path: &[&str]) -> Result<()> {
         self.delete_at(Path::of(path)).await
     }
 
     pub(super) async fn delete_at(&self, path: Result<Path>) -> Result<()> {
-        self.write(Method::DELETE, path, None).await.map(drop)
+        self.request(Method::DELETE, path, &[], None).await.map(drop)
     }
 
-    async fn read(&self, path: Result<Path>, query: &[(&str, String)]) -> Result<(Path, Vec<u8>)> {
+    async fn request(
+        &self,
+        method: Method,
+        path: Result<Path>,
+        query: &[(&str, String)],
+        body: Option<Vec<u8>>,
+    ) -> Result<(Path, Vec<u8>)> {
         let path = path?;
         let query: Vec<(String, String)> =
             query.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
         let this = self.clone();
-        self.at_home(async move {
+        let work = async move {
+            // Not `wait::until`: this repeats a failed request twice and waits for no state.
             for pause in AGAIN {
-                match this.once(Method::GET, &path, &query, None).await {
-                    Err(error) if heals(&error) => tokio::time::sleep(pause).await,
-                    done => return Ok((path, done?)),
+                match this.once(&method, &path, &query, body.clone()).await {
+                    Err(error) if method == Method::GET && passing(&error) => tokio::time::sleep(pause).await,
+                    answer => return Ok((path, answer?)),
                 }
             }
-            match this.once(Method::GET, &path, &query, None).await {
-                Err(error) if heals(&error) => Err(error.hint("tried 3 times; try again later")),
-                done => Ok((path, done?)),
+            match this.once(&method, &path, &query, body).await {
+                Err(error) if passing(&error) => Err(error.hint("tried 3 times; try again later")),
+                answer => Ok((path, answer?)),
             }
-        })
-        .await
-    }
-
-    async fn write(&self, method: Method, path: Result<Path>, body: Option<Vec<u8>>) -> Result<(Path, Vec<u8>)> {
-        let path = path?;
-        let this = self.clone();
-        self.at_home(async move {
-            let answer = this.once(method, &path, &[], body).await?;
-            Ok((path, answer))
-        })
-        .await
-    }
-
-    async fn at_home<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> T {
+        };
         match self.0.home {
             Home::Background => background::run(work).await,
             Home::Here => work.await,
         }
     }
 
-    /// One request and, if the cookie of a login is stale and another process has a newer one, one more: the first was
-    /// refused before anybody looked at it.
+    /// Sends one request. If the cookie of the login is stale and another process has stored a newer one, sends it once
+    /// more: the first request was refused before it was processed.
     async fn once(
         &self,
-        method: Method,
+        method: &Method,
         path: &Path,
         query: &[(String, String)],
         body: Option<Vec<u8>>,
     ) -> Result<Vec<u8>> {
         let request = format!("{method} {}", path.as_str());
-        let (answer, used) = self.exchange(&method, path, query, body.clone(), &request).await?;
+        let (answer, used) = self.exchange(method, path, query, body.clone(), &request).await?;
         let stale = answer.status == StatusCode::UNAUTHORIZED || answer.status.is_redirection();
         let answer = match stale && self.0.auth.reload(used.as_ref()) {
-            true => self.exchange(&method, path, query, body, &request).await?.0,
+            true => self.exchange(method, path, query, body, &request).await?.0,
             false => answer,
         };
         if answer.status.is_success() {
             return Ok(answer.body);
         }
-        let said = refusal::Said::read(answer.status, answer.location.as_deref(), &answer.body);
-        let said = said.without_secrets(|text| self.0.auth.clean(text));
-        Err(refusal::error(self.endpoint(), &request, answer.status, said, self.0.auth.is_session()))
+        let text = RefusalText::read(answer.status, answer.location.as_deref(), &answer.body);
+        let text = text.without_secrets(|text| self.0.auth.clean(text));
+        Err(refusal::error(self.endpoint(), &request, answer.status, text, self.0.auth.token().is_some()))
     }
 
-    pub(super) fn session_token(&self) -> Option<crate::secret::Secret> {
+    /// Returns the current token of the login, if the client uses one.
+    pub(super) fn session_token(&self) -> Option<Secret> {
         self.0.auth.token()
     }
 
@@ -314,7 +304,7 @@ impl Client {
         query: &[(String, String)],
         body: Option<Vec<u8>>,
         request: &str,
-    ) -> Result<(Answer, Option<crate::secret::Secret>)> {
+    ) -> Result<(ApiAnswer, Option<Secret>)> {
         let mut url = path.on(&self.0.endpoint);
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
@@ -330,31 +320,31 @@ impl Client {
         let unanswered = |error| self.unanswered(request, error);
         let answer = builder.send().await.map_err(unanswered)?;
         let status = answer.status();
-        // A refusal may set the cookie of a visitor whom nobody knows.
+        // A refusal may set the cookie of an anonymous visitor.
         if status.is_success() {
             self.0.auth.hear(used.as_ref(), answer.headers());
         }
         let location = answer.headers().get(LOCATION).and_then(|to| to.to_str().ok()).map(str::to_owned);
         let body = answer.bytes().await.map_err(unanswered)?.into();
-        Ok((Answer { status, location, body }, used))
+        Ok((ApiAnswer { status, location, body }, used))
     }
 
     fn decode<T: DeserializeOwned>(&self, method: &Method, path: &Path, body: &[u8]) -> Result<T> {
         serde_json::from_slice(body).map_err(|error| {
-            let strange = self.strange(method, path.as_str());
-            let strange = match path.brings_secrets() {
-                true => strange.because(format!("its {} bytes are not shown: they may hold a secret", body.len())),
-                false => {
-                    strange.because(error).because(format!("it was `{}`", self.0.auth.clean(&refusal::excerpt(body))))
-                }
+            let unexpected = self.unexpected(&format!("{method} {}", path.as_str()), "strangely");
+            let unexpected = match path.brings_secrets() {
+                true => unexpected.because(format!("its {} bytes are not shown: they may hold a secret", body.len())),
+                false => unexpected
+                    .because(error)
+                    .because(format!("it was `{}`", self.0.auth.clean(&refusal::excerpt(body)))),
             };
-            strange.hint("something between may have answered instead of the API: a proxy, a login page")
+            unexpected.hint("something between may have answered instead of the API: a proxy, a login page")
         })
     }
 
-    /// An answer that is not what was promised.
-    pub(super) fn strange(&self, method: &Method, path: &str) -> Error {
-        Error::new(Kind::Decode, format!("CrateDB Cloud at {} answered {method} {path} strangely", self.endpoint()))
+    /// Describes an answer that is not what was promised: "strangely", "without a token".
+    pub(super) fn unexpected(&self, request: &str, how: &str) -> Error {
+        Error::new(Kind::Decode, format!("CrateDB Cloud at {} answered {request} {how}", self.endpoint()))
     }
 
     fn unanswered(&self, request: &str, error: reqwest::Error) -> Error {
@@ -362,7 +352,7 @@ impl Client {
             true => (Kind::Timeout, format!(" within {}", humantime::format_duration(self.0.timeout))),
             false => (Kind::Transport, String::new()),
         };
-        // A connection that was never made took nothing along.
+        // Without a connection, nothing was sent.
         let never_sent = error.is_connect();
         let error = Error::new(kind, format!("CrateDB Cloud at {} did not answer {request}{late}", self.endpoint()))
             .because_of(&error.without_url())
@@ -371,7 +361,7 @@ impl Client {
     }
 }
 
-struct Answer {
+struct ApiAnswer {
     status: StatusCode,
     location: Option<String>,
     body: Vec<u8>,
@@ -387,7 +377,7 @@ impl fmt::Debug for Client {
 }
 
 impl Login {
-    /// A client for a provider, which runs on the keeper's own runtime.
+    /// Makes a client for a provider, which runs on the keeper's own runtime.
     pub(crate) fn client(&self, endpoint: &str, timeout: Duration) -> Result<Client> {
         let access = Access {
             endpoint: endpoint.to_owned(),
@@ -398,14 +388,6 @@ impl Login {
             origin: "the session".to_owned(),
         };
         Client::new(access, Home::Here)
-    }
-}
-
-/// Whether the same read may succeed a moment later.
-fn heals(error: &Error) -> bool {
-    match error.status() {
-        Some(status) => status == 429 || status >= 500,
-        None => error.is_transport() || error.is_timeout(),
     }
 }
 
@@ -420,6 +402,143 @@ fn endpoint(text: &str) -> Result<Url> {
         return Err(wrong("it is no http or https URL".to_owned()));
     }
     Ok(url)
+}
+
+/// The path of a call. Its segments are percent-encoded and never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Path(String);
+
+/// Everything that is not allowed to stand for itself in a segment of a path.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'@');
+
+impl Path {
+    /// Makes a path below the API's prefix that ends with a slash, as nearly every path of the API does.
+    pub(super) fn of(segments: &[&str]) -> Result<Self> {
+        Self::without_slash(segments).map(|path| Self(path.0 + "/"))
+    }
+
+    /// Makes a path below the API's prefix, without a slash at the end.
+    pub(super) fn without_slash(segments: &[&str]) -> Result<Self> {
+        let mut path = "/api/v2".to_owned();
+        for segment in segments {
+            // `.` and `..` would be another path. An empty id would turn DELETE of one thing into DELETE of all.
+            if segment.chars().all(|each| each == '.') {
+                return Err(Error::new(Kind::Usage, format!("cannot ask CrateDB Cloud for {}", segments.join("/")))
+                    .because(format!("`{segment}` is no id")));
+            }
+            path.push('/');
+            path.extend(utf8_percent_encode(segment, ENCODED));
+        }
+        Ok(Self(path))
+    }
+
+    fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Reports whether an answer to this path holds a secret: a token, the secret of a new key.
+    fn brings_secrets(&self) -> bool {
+        // The addresses of files are valid without credentials.
+        let files = self.0.contains("/files/") || self.0.contains("/export-jobs/");
+        files || ["/jwt/", "/jwt/refresh/", "/api-keys/"].iter().any(|end| self.0.ends_with(end))
+    }
+
+    /// Joins the path to the endpoint. The API is at the root of its host, but a prefix in the endpoint is kept.
+    fn on(&self, endpoint: &Url) -> Url {
+        let mut url = endpoint.clone();
+        url.set_path(&format!("{}{}", endpoint.path().trim_end_matches('/'), self.0));
+        url
+    }
+}
+
+/// Sets up a [`Client`]; made by [`Client::builder`]. Settings that are left out come from the environment. An empty
+/// text counts as left out.
+#[derive(Clone, Debug)]
+#[must_use = "nothing happens before build()"]
+pub struct ClientBuilder {
+    given: Given,
+    region: Option<String>,
+    environment: bool,
+}
+
+impl Default for ClientBuilder {
+    fn default() -> Self {
+        Self { given: Given::default(), region: None, environment: true }
+    }
+}
+
+impl ClientBuilder {
+    /// Sets the address of the API; takes precedence over `CRATEDB_CLOUD_ENDPOINT`. Default: the endpoint of the
+    /// profile whose credentials are used, else `https://console.cratedb.cloud`.
+    pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
+        self.given.endpoint = filled(endpoint);
+        self
+    }
+
+    /// Sets an API key and its secret; takes precedence over all other credentials.
+    pub fn api_key(mut self, key: impl Into<String>, secret: impl Into<String>) -> Self {
+        self.given.api_key = filled_key(key, secret);
+        self
+    }
+
+    /// Sets the token of a login. It is stored nowhere: if an answer replaces it, only this client knows the new one.
+    pub fn session(mut self, token: impl Into<String>) -> Self {
+        self.given.session = filled(token).map(Secret::new);
+        self
+    }
+
+    /// Sets the profile file to take the credentials from; `CRATEDB_CLOUD_API_KEY` is then ignored.
+    pub fn profile_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.given.profile_file = Some(path.into());
+        self
+    }
+
+    /// Sets the value of the header `X-Region`. Default: the region of the profile whose credentials are used, else
+    /// none.
+    pub fn region(mut self, region: impl Into<String>) -> Self {
+        self.region = filled(region);
+        self
+    }
+
+    /// Sets the time limit for one answer; takes precedence over `CRATEDB_CLOUD_TIMEOUT`. Default: 30 s.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.given.timeout = Some(timeout);
+        self
+    }
+
+    /// Sets the organization that [`Client::organization_id`] returns; takes precedence over
+    /// `CRATEDB_CLOUD_ORGANIZATION_ID`.
+    pub fn organization_id(mut self, id: impl Into<String>) -> Self {
+        self.given.organization_id = filled(id);
+        self
+    }
+
+    /// Sets whether the environment, `.env` and the profile file are read at all. Default: true.
+    pub fn env(mut self, environment: bool) -> Self {
+        self.environment = environment;
+        self
+    }
+
+    /// Makes the client. Nothing is sent yet.
+    ///
+    /// # Errors
+    ///
+    /// When there are no credentials, when they belong to another endpoint, and when a variable, `.env` or the profile
+    /// file can't be read.
+    pub fn build(self) -> Result<Client> {
+        let sources = if self.environment { Sources::of_program()? } else { Sources::none() };
+        let mut access = Access::find(&self.given, &sources)?;
+        let organization = self.given.organization_id.or_else(|| sources.get("CRATEDB_CLOUD_ORGANIZATION_ID"));
+        access.organization_id = organization.or(access.organization_id);
+        access.region = self.region.or(access.region);
+        Client::new(access, Home::Background)
+    }
+}
+
+/// Half of a key is kept and refused when the client is built; an empty pair counts as left out.
+pub(super) fn filled_key(key: impl Into<String>, secret: impl Into<String>) -> Option<(String, Secret)> {
+    let (key, secret) = (filled(key), filled(secret));
+    (key.is_some() || secret.is_some()).then(|| (key.unwrap_or_default(), Secret::new(secret.unwrap_or_default())))
 }
 
 #[cfg(test)]

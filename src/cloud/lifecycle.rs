@@ -1,272 +1,233 @@
-//! What happens to a cluster so that it is as somebody wants it: found, deployed, resumed, changed, suspended, deleted.
+//! Brings a cluster into the state that a caller wants: found, deployed, resumed, changed, suspended, deleted.
 //!
-//! Everything here is goal-driven: each pass looks at the cluster, does at most one thing and looks again. So it makes no
-//! difference whether an operation was ours, another machine's or one of a process that was killed. Shared by
-//! [`ManagedCluster`](crate::ManagedCluster) and by the tests' provider, which writes a journal through [`Hooks`].
+//! Everything here is driven by the goal: each pass looks at the cluster, does at most one thing and looks again. It
+//! makes no difference whether an operation was started by this process, by another machine or by a process that was
+//! killed. [`ManagedCluster`](crate::ManagedCluster) and the tests' provider share this code; the provider writes a
+//! journal through [`Hooks`].
 
 mod change;
-mod deploy;
-mod find;
 mod plan;
-mod release;
-mod resume;
-mod turn;
+mod start;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-pub(crate) use change::Change;
-pub(crate) use deploy::is_taken;
-pub(crate) use find::Found;
+pub(crate) use change::{Change, StopRequest, Stopped};
 pub(crate) use plan::ADMIN;
-pub(crate) use release::{Gone, LetGo};
-
-use tokio::sync::OwnedMutexGuard;
+pub(crate) use start::{Intent, May, Run, Touch, is_taken};
+use url::Url;
 
 use super::client::Client;
-use super::model::{Cluster, Operation, OperationFilter};
-use super::operation::LISTED;
+use super::model::ClusterInfo;
+use super::operation::{LISTED, Which, passing};
 use crate::error::{Error, Kind, Result};
-use crate::target::CloudTarget;
+use crate::target::{CloudTarget, ClusterAddress};
 use crate::wait::{self, Look};
 
-/// The time that one step is given to say by itself that time is up, before it is cut off.
-const GRACE: Duration = Duration::from_millis(100);
+/// A write whose answer was lost is sent this often, each time after a look at the cluster.
+const WRITES: usize = 3;
 
-/// How often a write whose answer got lost is sent again, each time after a look at what became of it.
-pub(crate) const WRITES: usize = 3;
-
-/// A cluster of CrateDB Cloud that somebody wants, and the way there.
+/// A cluster of CrateDB Cloud and the client that manages it.
 pub(crate) struct Lifecycle {
     pub(crate) target: CloudTarget,
     pub(crate) client: Client,
 }
 
-/// Who hears what is done, and may have to write it down before.
+/// Hears about each step, and may have to write it down first.
 pub(crate) trait Hooks: Send + Sync {
-    /// A step, for people.
+    /// Reports a step to the user.
     fn step(&self, text: String);
 
     /// Called before every request that can create or wake something; no request is sent if this fails.
     fn intend(&self, intent: &Intent<'_>) -> Result<()>;
 }
 
-/// What is about to be done.
-pub(crate) struct Intent<'a> {
-    pub(crate) name: &'a str,
-    /// None while a cluster that is about to be deployed has no id.
-    pub(crate) cluster: Option<&'a Cluster>,
-    pub(crate) touch: Touch,
-}
-
-/// What was done to make a cluster available.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Touch {
-    Resumed,
-    Deployed,
-}
-
-/// What may be done to make a cluster available.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum May {
-    /// Deploy it if it does not exist, resume it if it is suspended.
-    DeployAndResume,
-    /// The same, whatever settings say about deployments: somebody asked for one.
-    Deploy,
-    Resume,
-}
-
-/// One try to make a cluster available, and what is known in the middle of it.
-pub(crate) struct Run<'a> {
-    pub(crate) deadline: Instant,
-    pub(crate) hooks: &'a dyn Hooks,
-    pub(crate) may: May,
-    /// Something was sent that may leave a cluster running.
-    touched: AtomicBool,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    /// Once found or deployed; names are looked up only once.
-    id: Option<String>,
-    touch: Option<Touch>,
-    lost_writes: usize,
-    /// Held from before a deployment until there is a cluster, or none any more.
-    turn: Option<OwnedMutexGuard<()>>,
-    /// When the answer to a deployment got lost, and how. It is the one write that is never sent again.
-    lost_deployment: Option<(Instant, Error)>,
-    step: String,
+/// The result of looking up a name.
+pub(crate) enum NameLookup {
+    One(Box<ClusterInfo>),
+    None { others: Vec<ClusterInfo> },
 }
 
 impl Lifecycle {
-    /// Makes the cluster run. Ends by the run's deadline in every case. SQL is not tried: an operation that ended and a
-    /// server that answers are two things.
-    pub(crate) async fn make_available(&self, run: &Run<'_>) -> Result<Cluster> {
-        let awaited = format!("{} of CrateDB Cloud to run", self.target.cluster);
-        wait::until(&awaited, wait::OPERATION, run.deadline, |_| (), || self.pass(run)).await
-    }
-
-    /// Cuts off what does not end in time, and names the step that it was at.
-    pub(crate) async fn in_time<T>(&self, run: &Run<'_>, work: impl Future<Output = Result<T>>) -> Result<T> {
-        let error = match tokio::time::timeout_at((run.deadline + GRACE).into(), work).await {
-            Ok(Ok(done)) => return Ok(done),
-            Ok(Err(error)) => error,
-            Err(_) => {
-                let what = format!("{} of CrateDB Cloud was not available in time", self.target.cluster);
-                Error::new(Kind::Timeout, what).because(format!("last step: {}", run.state().step))
-            }
-        };
-        Err(self.with_place(error))
-    }
-
-    /// Whatever fails, people must know which CrateDB Cloud it was.
+    /// Adds the endpoint to an error that does not name it yet.
     pub(crate) fn with_place(&self, error: Error) -> Error {
         let place = self.client.endpoint();
         if error.to_string().contains(place) { error } else { error.hint(format!("CrateDB Cloud is {place}")) }
     }
 
-    /// Looks once and does the next thing.
-    async fn pass(&self, run: &Run<'_>) -> Result<Look<Cluster>> {
-        let found = match self.find(run).await? {
-            // Somebody else in this process may have deployed it since.
-            Found::None { .. } if self.takes_turn(run).await? => self.find(run).await?,
-            found => found,
-        };
-        let cluster = match found {
-            Found::One(cluster) => *cluster,
-            Found::None { others } => return self.absent(&others, run).await,
-        };
-        if run.may == May::Deploy && run.touch().is_none() {
-            return Err(is_taken(&cluster));
-        }
-        run.found(&cluster)?;
-        if let Some(kind) = cluster.busy() {
-            self.sit_out(&cluster, kind, run.deadline, run.hooks).await?;
-            return Ok(Look::NotYet(format!("operation {kind} of somebody else has ended")));
-        }
-        if let Some(failed) = cluster.never_deployed() {
-            return Err(self.broken(&cluster, failed).await);
-        }
-        if cluster.suspended {
-            return self.resume(&cluster, run).await;
-        }
-        Ok(Look::Ready(cluster))
-    }
-
-    /// Nobody has the name: it is deployed, unless it was already and the answer got lost.
-    async fn absent(&self, others: &[Cluster], run: &Run<'_>) -> Result<Look<Cluster>> {
-        let lost = run.state().lost_deployment.clone();
-        match lost {
-            None => self.deploy(others, run).await,
-            Some((since, _)) if since.elapsed() < LISTED => {
-                Ok(Look::NotYet("the deployment is not listed yet".to_owned()))
-            }
-            Some((_, error)) => Err(error.hint("the cluster may be deployed all the same")),
-        }
-    }
-
-    /// A cluster whose deployment failed is listed like any other and never answers.
-    async fn broken(&self, cluster: &Cluster, failed: &Operation) -> Error {
-        // The cluster has the short form of the operation, without the service's words.
-        let filter = OperationFilter::newest(10).of("CREATE");
-        let all = self.client.operations(&cluster.id, &filter).await.unwrap_or_default();
-        let full = all.iter().find(|operation| operation.id == failed.id).unwrap_or(failed);
-        Error::new(Kind::Cloud, format!("{} can't be used", named(cluster)))
-            .because(format!("its deployment failed: {}", full.told()))
-            .hint(format!("delete it at {}, or name another", self.client.endpoint()))
-    }
-
-    /// Where a cluster speaks HTTP, without a slash at the end.
-    pub(crate) fn http_url<'a>(&self, cluster: &'a Cluster) -> Result<&'a str> {
+    /// Returns the HTTP address of a cluster, without a slash at the end.
+    pub(crate) fn http_url<'a>(&self, cluster: &'a ClusterInfo) -> Result<&'a str> {
         match cluster.url.trim_end_matches('/') {
             "" => Err(Error::new(Kind::Decode, format!("cannot connect to {}", named(cluster)))
                 .because("the API does not say at which URL it is")),
             url => Ok(url),
         }
     }
+
+    /// Finds the cluster as it is now. An unknown id is an error, an unknown name is not.
+    pub(crate) async fn find(&self, run: &Run<'_>) -> Result<NameLookup> {
+        let known = run.id();
+        let cluster = match (known, &self.target.cluster) {
+            (Some(id), _) => self.client.cluster(&id).await?,
+            (None, ClusterAddress::Id(id)) => self.by_id(id).await?,
+            (None, ClusterAddress::Name(name)) => return self.by_name(name).await,
+            (None, ClusterAddress::Url(url)) => self.by_url(url).await?,
+        };
+        Ok(NameLookup::One(Box::new(cluster)))
+    }
+
+    /// Returns the cluster as it is now. It has to exist.
+    pub(crate) async fn look(&self) -> Result<ClusterInfo> {
+        match &self.target.cluster {
+            ClusterAddress::Id(id) => self.by_id(id).await,
+            ClusterAddress::Url(url) => self.by_url(url).await,
+            ClusterAddress::Name(name) => match self.by_name(name).await? {
+                NameLookup::One(cluster) => Ok(*cluster),
+                NameLookup::None { others } => Err(Error::new(Kind::Missing, format!("no cluster is named `{name}`"))
+                    .because(which_exist(&others))
+                    .hint("check CRATEDB_CLUSTER_NAME")),
+            },
+        }
+    }
+
+    /// Finds the cluster that a URL leads to by its host alone, whatever its scheme and port. The port counts only
+    /// where several clusters share a host, as in the simulator.
+    async fn by_url(&self, url: &str) -> Result<ClusterInfo> {
+        let all = self.client.clusters().await?;
+        let found: Vec<&ClusterInfo> = all.iter().filter(|cluster| same_place(&cluster.url, url)).collect();
+        match found[..] {
+            [one] => Ok(one.clone()),
+            _ => Err(Error::new(Kind::Missing, format!("no cluster of CrateDB Cloud is at {url}"))
+                .because(which_exist(&all))
+                .hint("check CRATEDB_CLUSTER_URL; a server that is no cluster of CrateDB Cloud takes SQL only")),
+        }
+    }
+
+    async fn by_id(&self, id: &str) -> Result<ClusterInfo> {
+        match self.client.cluster(id).await {
+            Err(error) if error.status() == Some(404) => {
+                let seen = match self.client.clusters().await {
+                    Ok(all) => format!("; {}", which_exist(&all)),
+                    Err(_) => String::new(),
+                };
+                Err(Error::new(Kind::Missing, format!("cluster {id} does not exist"))
+                    .because(error)
+                    .hint(format!("check CRATEDB_CLUSTER_ID{seen}"))
+                    .hint("with CRATEDB_CLUSTER_NAME instead, a cluster that does not exist is deployed"))
+            }
+            found => found,
+        }
+    }
+
+    /// Finds the only cluster with a name. Names need not be unique.
+    pub(crate) async fn by_name(&self, name: &str) -> Result<NameLookup> {
+        let (mut found, others): (Vec<_>, Vec<_>) =
+            self.client.clusters().await?.into_iter().partition(|cluster| cluster.name == name);
+        if found.len() > 1 {
+            let ids: Vec<_> = found.iter().map(|cluster| cluster.id.as_str()).collect();
+            return Err(Error::new(Kind::Setting, format!("cannot tell which cluster `{name}` is meant"))
+                .because(format!("{} clusters have that name: {}", ids.len(), ids.join(", ")))
+                .hint("set CRATEDB_CLUSTER_ID to one of them"));
+        }
+        Ok(match found.pop() {
+            Some(cluster) => NameLookup::One(Box::new(cluster)),
+            None => NameLookup::None { others },
+        })
+    }
+
+    /// Like [`by_name`](Self::by_name) where a deployment may just have been requested: an unknown name is believed
+    /// only after such a cluster had the time to be listed. Trouble with the API doesn't end the wait.
+    pub(crate) async fn by_name_at_last(&self, name: &str, deadline: Instant) -> Result<NameLookup> {
+        let listed = Instant::now() + LISTED;
+        let awaited = format!("cluster `{name}` to be listed, if it was deployed");
+        let look = || async {
+            let found = self.by_name(name).await.map(|found| match found {
+                NameLookup::None { .. } if Instant::now() < listed => Look::NotYet("not listed yet".to_owned()),
+                found => Look::Ready(found),
+            });
+            wait::tolerate(passing, found)
+        };
+        wait::until(&awaited, wait::OPERATION, deadline, |_| (), look).await
+    }
+
+    /// Waits for the end of an operation that another client started. It may fail: only the goal counts.
+    pub(crate) async fn sit_out(
+        &self,
+        cluster: &ClusterInfo,
+        kind: &str,
+        deadline: Instant,
+        hooks: &dyn Hooks,
+    ) -> Result<()> {
+        let what = format!("operation {kind} on {}", named(cluster));
+        hooks.step(format!("waiting for {what}, which another client started"));
+        let told = |status: &str| hooks.step(format!("waiting for {what}: {status}"));
+        match &cluster.last_async_operation {
+            Some(operation) if !operation.id.is_empty() => {
+                let which = Which::Id(operation.id.clone());
+                self.client.follow(cluster, &which, &what, |_| true, deadline, told).await.map(drop)
+            }
+            // Without an id to follow, the cluster itself has to do.
+            _ => {
+                let idle = |now: ClusterInfo| match now.busy() {
+                    Some(kind) => Look::NotYet(format!("{kind} is running")),
+                    None => Look::Ready(()),
+                };
+                self.until(cluster, &what, deadline, idle).await
+            }
+        }
+    }
+
+    /// Looks at a cluster until `judge` finds it ready. Trouble with the API doesn't end the wait.
+    pub(crate) async fn until<T>(
+        &self,
+        cluster: &ClusterInfo,
+        awaited: &str,
+        deadline: Instant,
+        judge: impl Fn(ClusterInfo) -> Look<T>,
+    ) -> Result<T> {
+        let look = || async { wait::tolerate(passing, self.client.cluster(&cluster.id).await.map(&judge)) };
+        wait::until(awaited, wait::OPERATION, deadline, |_| (), look).await
+    }
 }
 
-impl<'a> Run<'a> {
-    pub(crate) fn new(deadline: Instant, hooks: &'a dyn Hooks, may: May) -> Self {
-        Self { deadline, hooks, may, touched: AtomicBool::new(false), state: Mutex::default() }
-    }
-
-    /// What was done, and so is owed; nothing if the cluster ran already.
-    pub(crate) fn touch(&self) -> Option<Touch> {
-        self.state().touch
-    }
-
-    /// Whether something was sent that may leave a cluster running.
-    pub(crate) fn may_have_touched(&self) -> bool {
-        self.touched.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn step(&self, text: impl Into<String>) {
-        let text = text.into();
-        self.state().step.clone_from(&text);
-        self.hooks.step(text);
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// No intent, no call.
-    fn intend(&self, intent: &Intent<'_>) -> Result<()> {
-        self.hooks.intend(intent)?;
-        self.touched.store(true, Ordering::Relaxed);
-        Ok(())
-    }
-
-    /// What is owed from now on. What was deployed stays so, whatever happens to it later.
-    fn owe(&self, touch: Touch) -> Touch {
-        *self.state().touch.get_or_insert(touch)
-    }
-
-    /// The call was refused, so it did nothing. That says nothing about an earlier one whose answer got lost.
-    fn undone(&self) {
-        if self.touch().is_none() {
-            self.touched.store(false, Ordering::Relaxed);
-        }
-    }
-
-    /// The cluster is there. If it was deployed, its id, which is known only now, is worth an intent: with it, the cluster
-    /// is found again whatever happens to its name.
-    fn found(&self, cluster: &Cluster) -> Result<()> {
-        let first = self.state().id.replace(cluster.id.clone()).is_none();
-        self.state().turn = None;
-        if first && self.touch() == Some(Touch::Deployed) {
-            self.intend(&Intent { name: &cluster.name, cluster: Some(cluster), touch: Touch::Deployed })?;
-        }
-        Ok(())
-    }
-
-    /// A write for which there was no connection did nothing, and is tried again, but not for ever.
-    fn never_sent(&self, error: Error) -> Result<Look<Cluster>> {
-        self.undone();
-        self.lost(error)
-    }
-
-    /// The cluster was seen suspended, so nothing runs, whatever was sent.
-    fn seen_suspended(&self) {
-        self.touched.store(false, Ordering::Relaxed);
-    }
-
-    /// A write without an answer: look what became of it, but not for ever.
-    fn lost(&self, error: Error) -> Result<Look<Cluster>> {
-        let mut state = self.state();
-        state.lost_writes += 1;
-        if state.lost_writes >= WRITES {
-            let then = if self.may_have_touched() { "; the cluster may be running" } else { "" };
-            return Err(error.hint(format!("tried {WRITES} times{then}")));
-        }
-        Ok(Look::not_yet(&error))
-    }
-}
-
-/// For people: the name and the id.
-pub(crate) fn named(cluster: &Cluster) -> String {
+/// Names a cluster to the user: its name and its id.
+pub(crate) fn named(cluster: &ClusterInfo) -> String {
     format!("cluster `{}` ({})", cluster.name, cluster.id)
+}
+
+/// Lists the clusters of the account, for errors and for the line that announces a deployment.
+fn which_exist(clusters: &[ClusterInfo]) -> String {
+    if clusters.is_empty() {
+        return "the account has no cluster".to_owned();
+    }
+    let each: Vec<_> = clusters.iter().map(|cluster| format!("`{}` ({})", cluster.name, cluster.id)).collect();
+    format!("the account has {}", each.join(", "))
+}
+
+/// Reports whether two URLs lead to the same cluster.
+fn same_place(one: &str, other: &str) -> bool {
+    let (Ok(one), Ok(other)) = (Url::parse(one), Url::parse(other)) else { return false };
+    let name = |url: &Url| url.host_str().map(|host| host.trim_end_matches('.').to_ascii_lowercase());
+    let is_shared = matches!(one.host(), Some(url::Host::Ipv4(_) | url::Host::Ipv6(_)))
+        || one.host_str().is_some_and(|host| host == "localhost" || host.ends_with(".localhost"));
+    name(&one).is_some()
+        && name(&one) == name(&other)
+        && (!is_shared || one.port_or_known_default() == other.port_or_known_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_is_known_by_its_host_and_where_hosts_are_shared_by_its_port() {
+        let cluster = "https://ci.eks1.eu-west-1.aws.cratedb.net:4200";
+        for same in ["https://CI.eks1.eu-west-1.aws.cratedb.net", "http://ci.eks1.eu-west-1.aws.cratedb.net.:4200/"] {
+            assert!(same_place(cluster, same), "{same}");
+        }
+        assert!(!same_place(cluster, "https://cd.eks1.eu-west-1.aws.cratedb.net:4200"));
+        assert!(same_place("http://127.0.0.1:1234", "http://127.0.0.1:1234/"));
+        assert!(!same_place("http://127.0.0.1:1234", "http://127.0.0.1:1235"));
+        assert!(!same_place("http://localhost:1234", "http://localhost"));
+        assert!(!same_place("", ""));
+    }
 }

@@ -1,15 +1,12 @@
-//! What the Cloud API takes and answers: every field that its clients are known to use.
+//! The data that the Cloud API accepts and returns: every field that its clients are known to use.
 //!
-//! Unknown fields are ignored, missing ones and `null` become defaults: an empty text, `None`, zero. Every struct may get
-//! more fields, so none can be written as a literal; those that are sent have constructors.
+//! Unknown fields are ignored. Missing fields and `null` become defaults: an empty text, `None`, zero. Any struct may
+//! get more fields, so none can be written as a literal; those that are sent have constructors.
 
 mod account;
 mod catalog;
 mod cluster;
-mod deployment;
 mod jobs;
-mod operation;
-mod snapshot;
 
 use serde::{Deserialize, Deserializer};
 use time::OffsetDateTime;
@@ -17,38 +14,53 @@ use time::format_description::well_known::Rfc3339;
 
 pub use account::{ApiKey, Organization, Project, Quota, RoleIn, Subscription, User};
 pub use catalog::{Channels, Meta, MetaVersions, Price, Product, Region, Release, ScaleOption, Specs, Versions};
-pub use cluster::{Cidr, Cluster, Dates, HardwareSpecs, HealthStatus, Jwt};
-pub use deployment::{Deployment, NewCluster, NewProject};
+pub(crate) use cluster::Operations;
+pub use cluster::{
+    Cidr, ClusterInfo, Dates, Deployment, Feedback, HardwareSpecs, HealthStatus, Jwt, NewCluster, NewProject,
+    Operation, OperationFilter, Restore, Snapshot, Status,
+};
 pub use jobs::{
     AzureSource, Column, ExportDestination, ExportFile, ExportJob, ExportSource, FileProgress, FileSource,
     ImportDestination, ImportJob, ImportProgress, JobProgress, NewExportJob, NewImportJob, S3Source, UploadedFile,
     UrlSource,
 };
-pub(crate) use operation::Operations;
-pub use operation::{Feedback, Operation, OperationFilter, Status};
-pub use snapshot::{Restore, Snapshot};
 
-/// A struct of the API: lenient when it is read, and open for more fields.
+/// Defines structs of the API: lenient when they are read, and open for more fields. Where a list of fields follows the
+/// name, `Debug` shows only those, because the others are secrets.
 macro_rules! model {
-    ($($(#[$meta:meta])* pub struct $name:ident { $($(#[$of_field:meta])* $seen:vis $field:ident: $type:ty,)* })*) => {$(
+    ($(
+        $(#[$meta:meta])*
+        pub struct $name:ident $([$($shown:ident),*])? {
+            $($(#[$of_field:meta])* $seen:vis $field:ident: $type:ty,)*
+        }
+    )*) => {$(
         $(#[$meta])*
-        #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[derive(Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
         #[serde(default)]
         #[non_exhaustive]
         pub struct $name {
             $($(#[$of_field])* #[serde(deserialize_with = "crate::cloud::model::or_default")] $seen $field: $type,)*
         }
+
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                let mut shown = f.debug_struct(stringify!($name));
+                $($(shown.field(stringify!($shown), &self.$shown);)* return shown.finish_non_exhaustive();)?
+                #[allow(unreachable_code)]
+                shown$(.field(stringify!($field), &self.$field))*.finish()
+            }
+        }
     )*};
 }
 use model;
 
-/// A moment in any of the service's forms: with `Z`, with an offset, or with neither, which means UTC.
+/// Reads a moment in any of the service's forms: with `Z`, with an offset, or with neither, which means UTC.
 pub(crate) fn moment(text: &str) -> Option<OffsetDateTime> {
     let text = text.trim().replace(' ', "T");
     OffsetDateTime::parse(&text, &Rfc3339).or_else(|_| OffsetDateTime::parse(&format!("{text}Z"), &Rfc3339)).ok()
 }
 
-/// The service writes null where a value is missing.
+/// Reads `null`, which the service writes for missing values, as the default.
 fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(from: D) -> Result<T, D::Error> {
     Option::deserialize(from).map(Option::unwrap_or_default)
 }
@@ -56,14 +68,13 @@ fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(from: D)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cloud::model::Cluster;
 
     #[test]
     fn reads_an_empty_cluster_and_one_full_of_nulls_and_strange_fields() {
-        let empty: Cluster = serde_json::from_str("{}").unwrap();
+        let empty: ClusterInfo = serde_json::from_str("{}").unwrap();
         assert!(!empty.suspended && empty.busy().is_none() && empty.allow_suspend.is_none());
         let strange = r#"{"id": null, "health": null, "suspended": null, "last_async_operation": null, "new": [1]}"#;
-        let strange: Cluster = serde_json::from_str(strange).unwrap();
+        let strange: ClusterInfo = serde_json::from_str(strange).unwrap();
         assert_eq!(strange.id, "");
     }
 
@@ -79,7 +90,7 @@ mod tests {
 
     #[test]
     fn a_cluster_is_busy_while_its_operation_is_in_flight() {
-        let with = |status: &str| -> Cluster {
+        let with = |status: &str| -> ClusterInfo {
             serde_json::from_value(serde_json::json!({
                 "health": { "running_operation": "SCALE" },
                 "last_async_operation": { "id": "1", "type": "SUSPEND", "status": status },
@@ -93,7 +104,7 @@ mod tests {
         for status in ["SUCCEEDED", "FAILED", "PAUSED"] {
             assert_eq!(with(status).busy(), None);
         }
-        let only: Cluster = serde_json::from_str(r#"{"health": {"running_operation": "SCALE"}}"#).unwrap();
+        let only: ClusterInfo = serde_json::from_str(r#"{"health": {"running_operation": "SCALE"}}"#).unwrap();
         assert_eq!(only.busy(), Some("SCALE"));
     }
 

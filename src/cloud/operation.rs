@@ -1,61 +1,62 @@
-//! Following an operation of a cluster to its end.
+//! Follows an operation of a cluster to its end.
 
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 use super::client::Client;
-use super::model::{Cluster, Operation, OperationFilter, Status, moment};
+use super::model::{ClusterInfo, Operation, OperationFilter, Status, moment};
 use crate::error::{Error, Kind, Result};
 use crate::wait::{self, Look};
 
-/// The newest operation that was known before a request, so that the one which the request starts can be told from it.
+/// The newest operation that was known before a request. It tells an older operation from the one that the request
+/// starts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Known {
+pub(crate) struct LastOperation {
     pub(crate) id: String,
     pub(crate) created: String,
 }
 
-impl From<&Operation> for Known {
+impl From<&Operation> for LastOperation {
     fn from(operation: &Operation) -> Self {
         Self { id: operation.id.clone(), created: operation.dc.created.clone() }
     }
 }
 
-impl Known {
-    /// Whether `operation` began after this one.
+impl LastOperation {
+    /// Reports whether `operation` began after this one.
     fn is_before(&self, operation: &Operation) -> bool {
         if operation.id == self.id {
             return false;
         }
         match (moment(&self.created), moment(&operation.dc.created)) {
             (Some(known), Some(other)) => other >= known,
-            // Without dates another id must do.
+            // Without dates, a different id has to suffice.
             _ => true,
         }
     }
 }
 
-/// Which operation is meant.
+/// The operation to follow.
 #[derive(Clone, Debug)]
 pub(crate) enum Which {
     Id(String),
-    /// The newest of a type that began after what is known.
-    NewestOf(&'static str, Option<Known>),
+    /// The newest operation of a type that began after the given one.
+    NewestOf(&'static str, Option<LastOperation>),
 }
 
 impl Which {
-    /// The one that a write started, by the cluster that was its answer.
+    /// Selects the operation that a write started, given the cluster in its answer.
     ///
-    /// The answer is the cluster as it was before the request, so its newest operation may still be an old one.
-    pub(crate) fn started(kind: &'static str, answer: &Cluster, known: Option<&Known>) -> Self {
+    /// The answer shows the cluster as it was before the request, so its newest operation may still be an old one.
+    pub(crate) fn started(kind: &'static str, answer: &ClusterInfo, known: Option<&LastOperation>) -> Self {
         match &answer.last_async_operation {
             Some(operation)
                 if !operation.id.is_empty()
-                    // Somebody else's may have begun since.
+                    // Another client may have started one since.
                     && (operation.kind == kind || operation.kind.is_empty())
                     && known.is_none_or(|known| known.is_before(operation))
-                    // Without anything to compare with, only one that runs is surely the new one.
+                    // Without anything to compare it with, only a running operation is certain to be the new one.
                     && (known.is_some() || operation.status.in_flight()) =>
             {
                 Self::Id(operation.id.clone())
@@ -69,16 +70,16 @@ impl Which {
             Self::Id(id) => operations.into_iter().find(|operation| operation.id == *id),
             Self::NewestOf(kind, known) => operations
                 .into_iter()
-                // The type may be left out of an answer that was asked for one type.
+                // An answer that was filtered by type may leave the type out.
                 .filter(|operation| operation.kind == *kind || operation.kind.is_empty())
                 .filter(|operation| known.as_ref().is_none_or(|known| known.is_before(operation)))
-                // The order of the list is not documented; of equal dates the first one counts, as for other clients.
+                // The order of the list is not documented. Of equal dates the first one counts, as for other clients.
                 .rev()
                 .max_by_key(|operation| moment(&operation.dc.created)),
         }
     }
 
-    /// Enough to find one that was newest a moment ago, whatever was started since.
+    /// Lists enough operations to find one that was the newest a moment ago, whatever was started since.
     pub(crate) fn filter_of(&self) -> OperationFilter {
         let newest = OperationFilter::newest(10);
         match self {
@@ -88,34 +89,34 @@ impl Which {
     }
 }
 
-/// The service lists an operation before it answers the request for it. One that is not there after this time never comes;
-/// nor does a cluster whose deployment was asked for and not answered.
+/// The service lists an operation before it answers the request for it. An operation that is not listed after this time
+/// will never be. The same holds for a cluster whose deployment was requested and not answered.
 pub(crate) const LISTED: Duration = if cfg!(test) { Duration::from_millis(700) } else { Duration::from_secs(30) };
 
-/// How a followed operation ended.
+/// The outcome of an operation that was followed.
 #[derive(Debug)]
-pub(crate) enum Ended {
+pub(crate) enum OperationEnd {
     Succeeded,
-    /// Accepted, and nothing came of it.
+    /// The service accepted the request and did nothing.
     Lost(Error),
-    /// With the service's own words.
+    /// The error contains the service's own message.
     Failed(Error),
 }
 
 impl Client {
-    /// Waits for the end of an operation, good or bad; `told` hears each new status.
+    /// Waits for the end of an operation, good or bad. Calls `told` with each new status.
     ///
-    /// An API in trouble doesn't end the wait, since the operation goes on without it; a refusal does. An operation that
-    /// is never listed has succeeded if the idle cluster is as `goal` wants it; else it is lost.
+    /// Trouble with the API doesn't end the wait, since the operation goes on without it; a refusal does. An operation
+    /// that is never listed has succeeded if the idle cluster meets `goal`; otherwise it is lost.
     pub(crate) async fn follow(
         &self,
-        cluster: &Cluster,
+        cluster: &ClusterInfo,
         which: &Which,
         doing: &str,
-        goal: impl Fn(&Cluster) -> bool,
+        goal: impl Fn(&ClusterInfo) -> bool,
         deadline: Instant,
         told: impl FnMut(&str),
-    ) -> Result<Ended> {
+    ) -> Result<OperationEnd> {
         let lost = Instant::now() + LISTED;
         let look = async || {
             let operations = self.operations(&cluster.id, &which.filter_of()).await?;
@@ -124,53 +125,43 @@ impl Client {
             }
             let now = self.cluster(&cluster.id).await?;
             if now.busy().is_none() && goal(&now) {
-                return Ok(Look::Ready(Ended::Succeeded));
+                return Ok(Look::Ready(OperationEnd::Succeeded));
             }
             if now.busy().is_none() && Instant::now() > lost {
-                return Ok(Look::Ready(Ended::Lost(nothing_came_of(doing))));
+                let error = Error::new(Kind::Cloud, format!("{doing} failed"))
+                    .because("CrateDB Cloud took the request, but there is no operation and the cluster is as before");
+                return Ok(Look::Ready(OperationEnd::Lost(error)));
             }
             Ok(Look::NotYet("its operation is not listed yet".to_owned()))
         };
-        wait::until(&format!("the end of {doing}"), wait::OPERATION, deadline, told, || async {
-            match look().await {
-                Err(error) if passing(&error) => Ok(Look::not_yet(&error)),
-                found => found,
-            }
-        })
-        .await
+        let awaited = format!("the end of {doing}");
+        wait::until(&awaited, wait::OPERATION, deadline, told, || async { wait::tolerate(passing, look().await) }).await
     }
 }
 
-/// Whether an error is about the way to the service or its health, not about the request.
+/// Reports whether an error concerns the way to the service or its health, so that the same request may succeed later.
 pub(crate) fn passing(error: &Error) -> bool {
-    error.is_transport()
-        || (error.kind() == Kind::Timeout && error.status().is_none())
-        || error.status().is_some_and(|status| status == 429 || status >= 500)
-}
-
-fn nothing_came_of(doing: &str) -> Error {
-    Error::new(Kind::Cloud, format!("{doing} failed"))
-        .because("CrateDB Cloud took the request, but there is no operation and the cluster is as before")
+    error.is_transport() || error.is_timeout() || error.status().is_some_and(|status| status == 429 || status >= 500)
 }
 
 impl Operation {
-    fn ended(&self, what: &str) -> Look<Ended> {
+    fn ended(&self, what: &str) -> Look<OperationEnd> {
         match self.status {
-            Status::Succeeded => Look::Ready(Ended::Succeeded),
-            Status::Failed => Look::Ready(Ended::Failed(self.failure(what))),
+            Status::Succeeded => Look::Ready(OperationEnd::Succeeded),
+            Status::Failed => {
+                let error = failure(what, &self.feedback_data.message);
+                let hint = format!("operation {} of type {} ended as FAILED", self.id, self.kind);
+                Look::Ready(OperationEnd::Failed(error.hint(hint)))
+            }
             _ => Look::NotYet(self.told()),
         }
     }
+}
 
-    fn failure(&self, what: &str) -> Error {
-        let words = match self.feedback_data.message.as_str() {
-            "" => "CrateDB Cloud gave no reason",
-            words => words,
-        };
-        Error::new(Kind::Cloud, format!("{what} failed"))
-            .because(words)
-            .hint(format!("operation {} of type {} ended as FAILED", self.id, self.kind))
-    }
+/// The error for work that CrateDB Cloud reports as failed, with its own message.
+pub(super) fn failure(what: &str, message: &str) -> Error {
+    let reason = if message.is_empty() { "CrateDB Cloud gave no reason" } else { message };
+    Error::new(Kind::Cloud, format!("{what} failed")).because(reason)
 }
 
 #[cfg(test)]
@@ -185,13 +176,13 @@ mod tests {
         .unwrap()
     }
 
-    fn answer(last: Operation) -> Cluster {
-        Cluster { last_async_operation: Some(last), ..Cluster::default() }
+    fn answer(last: Operation) -> ClusterInfo {
+        ClusterInfo { last_async_operation: Some(last), ..ClusterInfo::default() }
     }
 
     #[test]
     fn the_operation_of_the_answer_counts_if_it_is_newer_than_what_was_known() {
-        let known = Known::from(&operation("a", "CREATE", 1, "SUCCEEDED"));
+        let known = LastOperation::from(&operation("a", "CREATE", 1, "SUCCEEDED"));
         let started = |last| Which::started("SUSPEND", &answer(last), Some(&known));
         assert!(matches!(started(operation("b", "SUSPEND", 2, "SUCCEEDED")), Which::Id(id) if id == "b"));
         for old in [operation("a", "CREATE", 1, "SUCCEEDED"), operation("0", "SUSPEND", 0, "SUCCEEDED")] {
@@ -201,7 +192,7 @@ mod tests {
 
     #[test]
     fn an_operation_of_another_type_is_somebody_elses() {
-        let known = Known::from(&operation("a", "CREATE", 1, "SUCCEEDED"));
+        let known = LastOperation::from(&operation("a", "CREATE", 1, "SUCCEEDED"));
         let started = Which::started("SUSPEND", &answer(operation("b", "SCALE", 2, "FAILED")), Some(&known));
         assert!(matches!(started, Which::NewestOf("SUSPEND", Some(_))));
     }
@@ -215,7 +206,7 @@ mod tests {
 
     #[test]
     fn the_newest_of_a_type_is_found_in_any_order_and_never_an_old_one() {
-        let known = Known::from(&operation("old", "SUSPEND", 3, "SUCCEEDED"));
+        let known = LastOperation::from(&operation("old", "SUSPEND", 3, "SUCCEEDED"));
         let which = Which::NewestOf("SUSPEND", Some(known));
         let list = || {
             vec![

@@ -1,4 +1,4 @@
-//! Answers of the Cloud API that say no, as errors.
+//! Turns refusals of the Cloud API into errors.
 
 use std::fmt::Write as _;
 
@@ -8,12 +8,12 @@ use serde_json::Value;
 
 use crate::error::{Error, Kind, Refusal};
 
-/// Enough of a strange answer to recognise a proxy or a login page by.
+/// Enough of an unexpected answer to recognise a proxy or a login page.
 const EXCERPT: usize = 200;
 
-/// Whether the service refused because another operation runs on the cluster.
+/// Reports whether the service refused because another operation runs on the cluster.
 ///
-/// The status of this refusal is not documented, its text is known in two wordings.
+/// The status of this refusal is not documented. Its text is known in two wordings.
 pub(crate) fn is_conflict(error: &Error) -> bool {
     if error.kind() != Kind::Cloud {
         return false;
@@ -22,30 +22,30 @@ pub(crate) fn is_conflict(error: &Error) -> bool {
     error.status() == Some(409) || text.contains("another cluster operation is") && text.contains("in progress")
 }
 
-/// What a refusal says.
-pub(super) struct Said {
-    /// The service's message; else some of the body.
+/// The text of a refusal.
+pub(super) struct RefusalText {
+    /// The service's message, else the beginning of the body.
     message: String,
-    /// Its `errors`: what is wrong with which field.
+    /// The service's `errors`: the problems by field.
     errors: Option<Value>,
 }
 
-impl Said {
+impl RefusalText {
     pub(super) fn read(status: StatusCode, location: Option<&str>, body: &[u8]) -> Self {
         #[derive(Deserialize)]
-        struct Body {
+        struct RefusalBody {
             message: Option<String>,
             #[serde(default)]
             errors: Value,
         }
         if status.is_redirection() {
-            // The query may carry a token of somebody's login.
+            // The query may carry the token of a login.
             let to = location.unwrap_or("nowhere").split(['?', '#']).next().unwrap_or_default();
             let message = format!("it redirects to `{to}`, which an API never does");
             return Self { message, errors: None };
         }
-        match serde_json::from_slice::<Body>(body) {
-            Ok(Body { message: Some(message), errors }) => {
+        match serde_json::from_slice::<RefusalBody>(body) {
+            Ok(RefusalBody { message: Some(message), errors }) => {
                 let nothing = errors.is_null() || errors.as_object().is_some_and(serde_json::Map::is_empty);
                 Self { message, errors: (!nothing).then_some(errors) }
             }
@@ -53,13 +53,13 @@ impl Said {
         }
     }
 
-    /// A service that repeats what it was sent must not bring a secret into an error.
+    /// Removes secrets, in case the service repeats what it was sent.
     pub(super) fn without_secrets(self, clean: impl Fn(&str) -> String) -> Self {
         let errors = self.errors.and_then(|errors| serde_json::from_str(&clean(&errors.to_string())).ok());
         Self { message: clean(&self.message), errors }
     }
 
-    /// All of it in one line.
+    /// Returns all of it in one line.
     fn words(&self) -> String {
         let mut text = self.message.clone();
         if let Some(errors) = &self.errors {
@@ -69,7 +69,7 @@ impl Said {
     }
 }
 
-/// `{"cluster": {"password": ["Shorter …"]}}` becomes `; cluster.password: Shorter …`.
+/// Writes `{"cluster": {"password": ["Shorter …"]}}` as `; cluster.password: Shorter …`.
 fn flatten(errors: &Value, field: &str, into: &mut String) {
     match errors {
         Value::Object(fields) => {
@@ -85,22 +85,21 @@ fn flatten(errors: &Value, field: &str, into: &mut String) {
     }
 }
 
-pub(super) fn error(endpoint: &str, request: &str, status: StatusCode, said: Said, session: bool) -> Error {
-    let words = said.words();
+pub(super) fn error(endpoint: &str, request: &str, status: StatusCode, text: RefusalText, session: bool) -> Error {
+    let words = text.words();
     let error = Error::new(Kind::Cloud, format!("CrateDB Cloud at {endpoint} refused {request}"))
         .because(format!("{status}{}{words}", if words.is_empty() { "" } else { ": " }))
         .refused(Refusal {
             status: status.as_u16(),
             code: None,
-            message: said.message,
+            message: text.message,
             request: request.to_owned(),
-            errors: said.errors,
+            errors: text.errors,
         });
     match status {
         StatusCode::UNAUTHORIZED if session => error.hint(super::LOG_IN_AGAIN),
-        StatusCode::UNAUTHORIZED => error.hint(
-            "check CRATEDB_CLOUD_API_KEY and CRATEDB_CLOUD_API_SECRET; a key that nobody uses for 90 days expires",
-        ),
+        StatusCode::UNAUTHORIZED => error
+            .hint("check CRATEDB_CLOUD_API_KEY and CRATEDB_CLOUD_API_SECRET; a key that is unused for 90 days expires"),
         StatusCode::FORBIDDEN if session => error.hint("look at the role of the user who is logged in"),
         StatusCode::FORBIDDEN => error.hint("an API key may do what its owner may do: check the owner's role"),
         status if status.is_redirection() && session => error.hint(super::LOG_IN_AGAIN),
@@ -111,7 +110,7 @@ pub(super) fn error(endpoint: &str, request: &str, status: StatusCode, said: Sai
     }
 }
 
-/// The beginning of a body, on one line.
+/// Returns the beginning of a body, on one line.
 pub(super) fn excerpt(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -127,7 +126,7 @@ mod tests {
 
     fn refused(status: u16, body: &str) -> Error {
         let status = StatusCode::from_u16(status).unwrap();
-        error("http://x", "PUT /y/", status, Said::read(status, None, body.as_bytes()), false)
+        error("http://x", "PUT /y/", status, RefusalText::read(status, None, body.as_bytes()), false)
     }
 
     #[test]
@@ -168,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_redirection_is_told_without_what_may_be_a_token() {
-        let said = Said::read(StatusCode::FOUND, Some("https://x/?token=abc"), b"");
+        let said = RefusalText::read(StatusCode::FOUND, Some("https://x/?token=abc"), b"");
         assert_eq!(said.words(), "it redirects to `https://x/`, which an API never does");
     }
 }

@@ -11,16 +11,16 @@ use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
 use crate::target::{Login, ProfileName};
 
-/// The profile of a file that does not exist yet; `croud` calls it so too.
+/// The profile of a file that does not exist yet, named as `croud` names it.
 const DEFAULT_PROFILE: &str = "cratedb.cloud";
 
 const FILE_NAME: &str = "croud.yaml";
 
 /// The file in which `croud`, `ctk` and `cargo cratedb` keep endpoints and logins.
 ///
-/// It is written by a login, by a logout and when an answer replaces the cookie of a session; then everything else in it
-/// stays (but for comments, which `croud` does not keep either), nobody but its owner may read it, and a reader sees either
-/// the old file or the new one.
+/// It is written at login, at logout and when an answer replaces the cookie of a login. Everything else in the file is
+/// kept, except for comments, which `croud` does not keep either. Only its owner may read it. The file is replaced
+/// atomically, so a reader sees either the old file or the new one.
 ///
 /// ```no_run
 /// use cratedb_test::cloud::ProfileFile;
@@ -35,7 +35,7 @@ pub struct ProfileFile {
     content: Mapping,
 }
 
-/// One profile of a [`ProfileFile`]: an endpoint and who asks there. `Debug` hides what is secret.
+/// One profile of a [`ProfileFile`]: an endpoint and the credentials for it. `Debug` hides the secrets.
 #[derive(Clone, Debug)]
 pub struct Profile {
     name: String,
@@ -48,13 +48,14 @@ pub struct Profile {
 }
 
 impl ProfileFile {
-    /// The file of this user, at `$XDG_CONFIG_HOME/Crate/croud.yaml` or `~/.config/Crate/croud.yaml` on Linux,
-    /// `~/Library/Application Support/Crate/croud.yaml` on macOS and `%LOCALAPPDATA%\Crate\Crate\croud.yaml` on Windows. If
-    /// there is none, one that is made by [`save`](Self::save), with a profile for CrateDB Cloud.
+    /// Finds the file of this user, at `$XDG_CONFIG_HOME/Crate/croud.yaml` or `~/.config/Crate/croud.yaml` on Linux,
+    /// `~/Library/Application Support/Crate/croud.yaml` on macOS and `%LOCALAPPDATA%\Crate\Crate\croud.yaml` on
+    /// Windows. If it does not exist, returns a new one with a profile for CrateDB Cloud, which [`save`](Self::save)
+    /// creates.
     ///
     /// # Errors
     ///
-    /// When the file can't be read or is none of `croud`'s, and when there is no home directory.
+    /// When the file can't be read or is not a file of `croud`, and when there is no home directory.
     pub fn find() -> Result<Self> {
         let path = Self::default_path().ok_or_else(|| {
             Error::new(Kind::Setting, format!("cannot find the directory of {FILE_NAME}")).because("HOME is not set")
@@ -62,15 +63,15 @@ impl ProfileFile {
         if path.exists() { Self::load(&path) } else { Ok(Self::empty(path)) }
     }
 
-    /// The file at a path.
+    /// Loads the file at a path.
     ///
     /// # Errors
     ///
-    /// When the file can't be read or is none of `croud`'s.
+    /// When the file can't be read or is not a file of `croud`.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref().to_owned();
         let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path).because(error))?;
-        // An error of the parser may quote the text, and that may be a secret: where it is must do.
+        // An error of the parser may quote the text, which may be a secret. The position has to do.
         let content: Mapping = yaml_serde::from_str(&text).map_err(|error| {
             let place =
                 error.location().map_or(String::new(), |at| format!(" at line {}, column {}", at.line(), at.column()));
@@ -81,8 +82,8 @@ impl ProfileFile {
         Ok(file)
     }
 
-    /// Changes the file of this user, which is made if there is none: read, changed and written under a lock, so that of
-    /// two processes that change it at once neither loses what the other wrote. `croud` takes no such lock.
+    /// Changes the file of this user, which is created if it does not exist. It is read, changed and written under a
+    /// lock, so that two processes that change it at once lose nothing of each other's. `croud` takes no such lock.
     ///
     /// ```no_run
     /// use cratedb_test::cloud::ProfileFile;
@@ -116,7 +117,7 @@ impl ProfileFile {
         Ok(changed)
     }
 
-    /// Where the file of this user is, whether it exists or not; none without a home directory.
+    /// Returns the path of this user's file, whether it exists or not; none without a home directory.
     pub(crate) fn default_path() -> Option<PathBuf> {
         let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let directory = match std::env::consts::OS {
@@ -131,24 +132,16 @@ impl ProfileFile {
         Some(directory.join("Crate").join(FILE_NAME))
     }
 
-    /// As `croud` sees a file that is not there.
+    /// Returns the content that `croud` assumes for a missing file.
     fn empty(path: PathBuf) -> Self {
-        let mut profile = Mapping::new();
-        for name in ["auth-token", "key", "secret"] {
-            profile.insert(name.into(), Value::Null);
-        }
-        profile.insert("endpoint".into(), CLOUD_ENDPOINT.into());
-        profile.insert("region".into(), "_any_".into());
-        let mut profiles = Mapping::new();
-        profiles.insert(DEFAULT_PROFILE.into(), profile.into());
-        let mut content = Mapping::new();
-        content.insert("default-format".into(), "table".into());
-        content.insert("current-profile".into(), DEFAULT_PROFILE.into());
-        content.insert("profiles".into(), profiles.into());
-        Self { path, content }
+        let text = format!(
+            "default-format: table\ncurrent-profile: {DEFAULT_PROFILE}\nprofiles: {{ {DEFAULT_PROFILE}: \
+             {{ auth-token: null, key: null, secret: null, endpoint: '{CLOUD_ENDPOINT}', region: _any_ }} }}"
+        );
+        Self { path, content: yaml_serde::from_str(&text).expect("valid YAML") }
     }
 
-    /// What everything else here relies on.
+    /// Checks the parts that everything else here relies on.
     fn check(&self) -> Result<()> {
         let refuse = |cause: String| unreadable(&self.path).because(cause).hint("correct it or delete it");
         let Some(name) = self.content.get("current-profile").and_then(Value::as_str) else {
@@ -164,23 +157,23 @@ impl ProfileFile {
         }
     }
 
-    /// Where the file is.
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Whether there is such a file on disk.
+    /// Reports whether the file exists on disk.
     pub fn exists(&self) -> bool {
         self.path.is_file()
     }
 
-    /// The profile that is in use.
+    /// Returns the profile that is in use.
     pub fn current(&self) -> Profile {
         let name = self.content.get("current-profile").and_then(Value::as_str).unwrap_or(DEFAULT_PROFILE);
         self.profile(name).expect("checked when it was read")
     }
 
-    /// A profile by its name.
+    /// Returns a profile by its name.
     pub fn profile(&self, name: &str) -> Option<Profile> {
         let profile = self.content.get("profiles")?.get(name)?;
         let text = |key: &str| {
@@ -198,36 +191,37 @@ impl ProfileFile {
         })
     }
 
-    /// The names of all profiles.
+    /// Lists the names of all profiles.
     pub fn names(&self) -> Vec<String> {
         let profiles = self.content.get("profiles").and_then(Value::as_mapping);
         let names = profiles.into_iter().flat_map(Mapping::keys);
         names.filter_map(|name| name.as_str().map(str::to_owned)).collect()
     }
 
-    /// Keeps the token of a login in the current profile, with the organization that it belongs to. Not on disk until
+    /// Sets the token of a login in the current profile, and the organization it belongs to. Not written to disk until
     /// [`save`](Self::save).
     pub fn set_session(&mut self, token: &str, organization_id: Option<&str>) {
         let name = self.current().name;
         self.set(&name, "auth-token", token.into());
-        self.set(&name, "organization-id", organization_id.map_or(Value::Null, Value::from));
+        self.set_organization(organization_id);
     }
 
-    /// Forgets the login of the current profile. Not on disk until [`save`](Self::save).
+    /// Removes the login from the current profile. Not written to disk until [`save`](Self::save).
     pub fn clear_session(&mut self) {
         let name = self.current().name;
         self.set(&name, "auth-token", Value::Null);
-        self.set(&name, "organization-id", Value::Null);
+        self.set_organization(None);
     }
 
-    /// Keeps the organization of the current profile's login. Not on disk until [`save`](Self::save).
+    /// Sets the organization of the current profile's login. Not written to disk until [`save`](Self::save).
     pub fn set_organization(&mut self, organization_id: Option<&str>) {
         let name = self.current().name;
         self.set(&name, "organization-id", organization_id.map_or(Value::Null, Value::from));
     }
 
-    /// Makes a profile for an endpoint the current one, and tells its name: the current one if it is for that endpoint, else
-    /// another that is, else a new one, named after the endpoint's host and port. Not on disk until [`save`](Self::save).
+    /// Makes a profile for an endpoint the current one and returns its name: the current one if it is for that
+    /// endpoint, else another that is, else a new one, named after the endpoint's host and port. Not written to disk
+    /// until [`save`](Self::save).
     pub fn select(&mut self, endpoint: &str) -> String {
         let fits = |profile: &Profile| same_endpoint(&profile.endpoint, endpoint);
         let current = self.current();
@@ -262,7 +256,7 @@ impl ProfileFile {
         }
     }
 
-    /// Writes the file: readable by its owner only, and at once, so that nobody ever reads half of it.
+    /// Writes the file atomically, readable by its owner only.
     ///
     /// # Errors
     ///
@@ -273,7 +267,7 @@ impl ProfileFile {
         };
         let text = yaml_serde::to_string(&self.content)
             .map_err(|_| Error::new(Kind::Setting, format!("cannot write {}", self.path.display())))?;
-        // Whoever keeps their settings elsewhere has a link here, which stays one.
+        // The file may be a link to settings that are kept elsewhere. It stays a link.
         let path = std::fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
         let directory = path.parent().unwrap_or(Path::new("."));
         make_directory(directory).map_err(fail)?;
@@ -287,32 +281,32 @@ impl ProfileFile {
 }
 
 impl Profile {
-    /// Its name.
+    /// Returns the name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The address of the Cloud API that its credentials are for.
+    /// Returns the address of the Cloud API that the credentials are for.
     pub fn endpoint(&self) -> &str {
         &self.endpoint
     }
 
-    /// The organization of its login.
+    /// Returns the organization of the login.
     pub fn organization_id(&self) -> Option<&str> {
         self.organization_id.as_deref()
     }
 
-    /// What it sends as `X-Region`.
+    /// Returns the value for `X-Region`.
     pub fn region(&self) -> Option<&str> {
         self.region.as_deref()
     }
 
-    /// Whether somebody is logged in with it: then its API key is not used.
+    /// Reports whether the profile has a login. If so, its API key is not used.
     pub fn has_session(&self) -> bool {
         self.token.is_some()
     }
 
-    /// The API key in it, if it has one with a secret.
+    /// Returns the API key, if there is one with a secret.
     pub fn api_key(&self) -> Option<&str> {
         self.secret.as_ref().and(self.key.as_deref())
     }
@@ -321,7 +315,7 @@ impl Profile {
         self.token.as_ref()
     }
 
-    /// A token beats a key, as with `croud`.
+    /// Returns the credentials. A login takes precedence over a key, as with `croud`.
     pub(crate) fn login(&self, file: &Path) -> Option<Login> {
         if let Some(token) = &self.token {
             let profile = ProfileName {

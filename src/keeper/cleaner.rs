@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::run::Input;
 use crate::error::Result;
-use crate::sql::{Client, Wallet, code, quoted};
+use crate::sql::{SqlClient, Wallet, code, quoted};
 use crate::version::{Capabilities, Version};
 use crate::{schema, user};
 
@@ -20,7 +20,7 @@ const AT_ONCE: usize = 16;
 /// Cleans one cluster.
 #[derive(Clone)]
 pub(super) struct Cleaner {
-    client: Client,
+    client: SqlClient,
     url: String,
     wallet: Wallet,
     able: Capabilities,
@@ -30,7 +30,7 @@ pub(super) struct Cleaner {
 
 impl Cleaner {
     pub(super) fn new(url: &str, version: Version, wallet: Wallet, done: UnboundedSender<Input>) -> Result<Self> {
-        let client = Client::new(url, None, wallet.clone())?;
+        let client = SqlClient::new(url, None, wallet.clone())?;
         Ok(Self {
             client,
             url: url.to_owned(),
@@ -42,13 +42,13 @@ impl Cleaner {
     }
 
     /// For statements of the keeper that concern no schema.
-    pub(super) fn client(&self) -> &Client {
+    pub(super) fn client(&self) -> &SqlClient {
         &self.client
     }
 
     /// For statements whose names mean what is in `schema`.
-    pub(super) fn within(&self, schema: &str) -> Result<Client> {
-        Client::new(&self.url, Some(schema), self.wallet.clone())
+    pub(super) fn within(&self, schema: &str) -> Result<SqlClient> {
+        SqlClient::new(&self.url, Some(schema), self.wallet.clone())
     }
 
     /// Begins to drop a schema, or a user, of this name; [`Input::Cleaned`] says how it went.
@@ -102,7 +102,7 @@ impl Cleaner {
 }
 
 /// Drops a schema with all that is in it; nothing to do if it was never made.
-pub(crate) async fn drop_schema(client: &Client, able: Capabilities, schema: &str) -> Result<()> {
+pub(crate) async fn drop_schema(client: &SqlClient, able: Capabilities, schema: &str) -> Result<()> {
     let own = quoted(schema);
     if able.drop_schema_cascade {
         client.send(&format!("DROP SCHEMA IF EXISTS {own} CASCADE"), &[]).await?;
@@ -133,7 +133,7 @@ pub(crate) async fn drop_schema(client: &Client, able: Capabilities, schema: &st
 }
 
 /// `specific_name` is the name with its types in parentheses, as `DROP FUNCTION` wants them.
-async fn drop_functions(client: &Client, schema: &str) -> Result<()> {
+async fn drop_functions(client: &SqlClient, schema: &str) -> Result<()> {
     let list = format!(
         "SELECT routine_name, specific_name FROM information_schema.routines WHERE routine_schema = {} AND routine_type = 'FUNCTION'",
         literal(schema)

@@ -8,7 +8,7 @@ use super::prepared::Made;
 use crate::error::Result;
 use crate::migrations;
 use crate::seed;
-use crate::sql::{self, Client};
+use crate::sql::{self, SqlClient};
 use crate::wire::MigrationFile;
 
 /// What the makers are told.
@@ -30,7 +30,7 @@ const ROOM: &str = "SELECT (SELECT count(*) FROM sys.shards), (SELECT count(*) F
 #[derive(Clone)]
 pub(super) struct Maker {
     /// Of the schema.
-    pub(super) client: Client,
+    pub(super) client: SqlClient,
     pub(super) schema: String,
     pub(super) files: Arc<[MigrationFile]>,
     pub(super) phase: watch::Receiver<Phase>,
@@ -113,7 +113,7 @@ mod tests {
 
     fn maker(server: &TestServer, texts: &[&str]) -> (Maker, watch::Sender<Phase>) {
         let (sender, phase) = watch::channel(Phase::Go);
-        let client = Client::new(&server.url(), Some("s"), Wallet::new(Credentials::None)).unwrap();
+        let client = SqlClient::new(&server.url(), Some("s"), Wallet::new(Credentials::None)).unwrap();
         let files = texts.iter().map(|text| MigrationFile { name: String::new(), text: (*text).to_owned() }).collect();
         (Maker { client, schema: "s".into(), files, phase, shards: None }, sender)
     }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::globals::{self, Globals, Plan, Step, Thing};
 use crate::error::{Error, Kind, Result};
-use crate::sql::Client;
+use crate::sql::SqlClient;
 use crate::user;
 
 /// What became of what a test had changed outside its schema.
@@ -20,14 +20,14 @@ pub(super) struct Restored {
 }
 
 /// Everything that can be listed, in as many statements at once.
-pub(super) async fn look(client: &Client) -> Result<Globals> {
+pub(super) async fn look(client: &SqlClient) -> Result<Globals> {
     let (own, listed, granted) = tokio::join!(cluster(client), things(client), granted(client));
     let (cluster, settings) = own?;
     Ok(Globals { cluster, settings, things: listed?, granted: granted? })
 }
 
 /// Puts back what differs from `before`.
-pub(super) async fn restore(client: &Client, before: &Globals) -> Result<Restored> {
+pub(super) async fn restore(client: &SqlClient, before: &Globals) -> Result<Restored> {
     let after = look(client).await?;
     let Plan { reset, revokes, drops, lost } = globals::diff(before, &after);
     let mut restored = Restored::default();
@@ -49,7 +49,7 @@ pub(super) async fn restore(client: &Client, before: &Globals) -> Result<Restore
     Ok(restored)
 }
 
-async fn set_back(client: &Client, before: &Globals, reset: &Step, restored: &mut Restored) -> Result<()> {
+async fn set_back(client: &SqlClient, before: &Globals, reset: &Step, restored: &mut Restored) -> Result<()> {
     let mut refusals: BTreeMap<String, String> = BTreeMap::new();
     settings_step(client, reset, &mut refusals).await;
     let left = globals::settings_left(before, &now(client).await?);
@@ -70,7 +70,7 @@ async fn set_back(client: &Client, before: &Globals, reset: &Step, restored: &mu
 
 /// All at once, or one by one if the server refuses that: twice, since settings that watch each other may have to change
 /// in another order.
-async fn settings_step(client: &Client, step: &Step, refusals: &mut BTreeMap<String, String>) {
+async fn settings_step(client: &SqlClient, step: &Step, refusals: &mut BTreeMap<String, String>) {
     if execute(client, step).await.is_ok() {
         return;
     }
@@ -87,7 +87,7 @@ async fn settings_step(client: &Client, step: &Step, refusals: &mut BTreeMap<Str
     }
 }
 
-async fn execute(client: &Client, step: &Step) -> Result<()> {
+async fn execute(client: &SqlClient, step: &Step) -> Result<()> {
     let outcome = client.send(&step.statement, &[]).await.map(drop);
     match &outcome {
         Ok(()) => tracing::info!(statement = step.statement, "put back"),
@@ -106,18 +106,18 @@ fn told(error: &Error) -> String {
     text.lines().next().unwrap_or_default().to_owned()
 }
 
-async fn now(client: &Client) -> Result<Globals> {
+async fn now(client: &SqlClient) -> Result<Globals> {
     let (cluster, settings) = cluster(client).await?;
     Ok(Globals { cluster, settings, ..Globals::default() })
 }
 
-async fn cluster(client: &Client) -> Result<(String, BTreeMap<String, Value>)> {
+async fn cluster(client: &SqlClient) -> Result<(String, BTreeMap<String, Value>)> {
     let rows = client.rows::<(String, Value)>("SELECT id, settings FROM sys.cluster").await?;
     let (id, settings) = rows.into_iter().next().ok_or_else(|| Error::new(Kind::Session, "`sys.cluster` is empty"))?;
     Ok((id, globals::flatten(&settings)))
 }
 
-async fn things(client: &Client) -> Result<BTreeMap<Thing, std::collections::BTreeSet<String>>> {
+async fn things(client: &SqlClient) -> Result<BTreeMap<Thing, std::collections::BTreeSet<String>>> {
     let mut lists = tokio::task::JoinSet::new();
     for kind in Thing::ALL {
         let client = client.clone();
@@ -134,7 +134,7 @@ async fn things(client: &Client) -> Result<BTreeMap<Thing, std::collections::BTr
     Ok(all)
 }
 
-async fn granted(client: &Client) -> Result<Vec<(String, String)>> {
+async fn granted(client: &SqlClient) -> Result<Vec<(String, String)>> {
     const LIST: &str =
         "SELECT name, granted_roles['role'] FROM sys.users UNION ALL SELECT name, granted_roles['role'] FROM sys.roles";
     let rows = listed(client.rows::<(String, Option<Vec<String>>)>(LIST).await)?.unwrap_or_default();
@@ -202,8 +202,8 @@ mod tests {
         })
     }
 
-    fn client(server: &TestServer) -> Client {
-        Client::new(&server.url(), None, Wallet::new(Credentials::None)).unwrap()
+    fn client(server: &TestServer) -> SqlClient {
+        SqlClient::new(&server.url(), None, Wallet::new(Credentials::None)).unwrap()
     }
 
     fn before(enabled: bool, users: &[&str]) -> Globals {

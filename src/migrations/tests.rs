@@ -70,7 +70,7 @@ async fn an_error_names_file_line_statement_and_what_the_server_said() {
         bad if bad.starts_with("INSERT") => Reaction::error(400, 4000, "SQLParseException[no]"),
         _ => Reaction::count(1),
     });
-    let client = Client::new(&server.url(), Some("s"), Wallet::new(Credentials::None)).unwrap();
+    let client = SqlClient::new(&server.url(), Some("s"), Wallet::new(Credentials::None)).unwrap();
     let error = MIGRATIONS.execute(&client).await.unwrap_err().to_string();
     assert_eq!(
         error.lines().next().unwrap(),

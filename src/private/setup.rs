@@ -10,7 +10,7 @@ use crate::cluster::Cluster;
 use crate::cluster::current::RunningTest;
 use crate::error::{Error, Kind};
 use crate::extract::FromCluster;
-use crate::seed::{self, Content, File};
+use crate::seed::{self, Content, SeedFile};
 use crate::session::Attempt;
 
 /// The cluster from which everything is made that a test needs.
@@ -61,22 +61,22 @@ pub fn extract_sync<T: FromCluster>(context: &Context, parameter: &'static str) 
 
 /// A file that the attribute names, with its content.
 #[derive(Clone, Copy)]
-pub struct Seed(File);
+pub struct Seed(SeedFile);
 
 impl Seed {
     /// Takes a file of statements.
     pub const fn sql(path: &'static str, text: &'static str) -> Self {
-        Self(File { path, text, content: Content::Sql })
+        Self(SeedFile { path, text, content: Content::Sql })
     }
 
     /// Takes a file of rows as JSON objects.
     pub const fn ndjson(path: &'static str, text: &'static str, table: &'static str) -> Self {
-        Self(File { path, text, content: Content::Ndjson(table) })
+        Self(SeedFile { path, text, content: Content::Ndjson(table) })
     }
 
     /// Takes a file of rows as comma-separated values.
     pub const fn csv(path: &'static str, text: &'static str, table: &'static str) -> Self {
-        Self(File { path, text, content: Content::Csv(table) })
+        Self(SeedFile { path, text, content: Content::Csv(table) })
     }
 }
 
@@ -96,7 +96,7 @@ fn planted(
     files: &[Seed],
 ) -> impl Future<Output = TestResult<()>> + Send + use<> {
     let cluster = context.cluster.clone();
-    let files: Vec<File> = files.iter().map(|seed| seed.0).collect();
+    let files: Vec<SeedFile> = files.iter().map(|seed| seed.0).collect();
     async move {
         let planted = seed::plant(&cluster, source, &files).await;
         planted.map_err(|error| not_run(error, &cluster.grant().test))

@@ -14,9 +14,9 @@ use self::held::Held;
 use super::{Acquired, CloudTarget, Intents, NotAcquired, Ours, Progress, Resource};
 use crate::cloud::Client;
 use crate::cloud::lifecycle::{Hooks, Intent, Lifecycle, May, Run, Touch, named};
-use crate::cloud::model::Cluster;
+use crate::cloud::model::ClusterInfo;
 use crate::error::{Error, Kind, Result};
-use crate::probe::{self, Patience};
+use crate::probe::{self, Readiness};
 use crate::sql::{Credentials, Wallet};
 
 pub(crate) struct Cloud {
@@ -103,11 +103,17 @@ impl Cloud {
     }
 
     /// Makes a resource of a cluster that runs.
-    async fn resource(&self, cluster: Cluster, ours: Ours, deadline: Instant, progress: &Progress) -> Result<Resource> {
+    async fn resource(
+        &self,
+        cluster: ClusterInfo,
+        ours: Ours,
+        deadline: Instant,
+        progress: &Progress,
+    ) -> Result<Resource> {
         let http_url = self.lifecycle.http_url(&cluster)?.to_owned();
         progress.step(format!("connecting to {}", named(&cluster)));
         let wallet = self.wallet(&cluster).await?;
-        let patience = Patience::Starting;
+        let patience = Readiness::Starting;
         let version = probe::answers_sql(&http_url, &wallet, patience, deadline, |text| progress.step(text))
             .await
             .map_err(|error| error.hint(format!("{} is running, says CrateDB Cloud", named(&cluster))))?;
@@ -128,7 +134,7 @@ impl Cloud {
     }
 
     /// A JWT, and the way to the next one: the cluster may need longer to answer than a JWT lasts.
-    async fn wallet(&self, cluster: &Cluster) -> Result<Wallet> {
+    async fn wallet(&self, cluster: &ClusterInfo) -> Result<Wallet> {
         let (client, id) = (self.client().clone(), cluster.id.clone());
         let first = fresh(&client, &id).await?;
         Ok(Wallet::new(first).with_renewer(std::sync::Arc::new(move || {

@@ -29,7 +29,7 @@ use super::jvm::Training;
 use super::{Acquired, Intents, LocalTarget, NotAcquired, OnExit, Ours, Progress, Released, Resource};
 use crate::error::{Error, Kind, Result};
 use crate::host::process::Identity;
-use crate::probe::{self, Patience};
+use crate::probe::{self, Readiness};
 use crate::sql::{Credentials, Wallet};
 use crate::wait::{self, Look};
 
@@ -247,7 +247,7 @@ impl Container {
             let http_url = format!("http://{host}:{port}");
             let wallet = Wallet::new(Credentials::None);
             let told = |text| progress.step(text);
-            let version = probe::answers_sql(&http_url, &wallet, Patience::Empty, deadline, told).await?;
+            let version = probe::answers_sql(&http_url, &wallet, Readiness::Empty, deadline, told).await?;
             if self.target.nodes > 1 {
                 nodes_joined(&http_url, &wallet, self.target.nodes, deadline).await?;
             }
@@ -350,7 +350,7 @@ impl Container {
 
 /// Waits until every node has joined the cluster, and all is well in it.
 async fn nodes_joined(url: &str, wallet: &Wallet, nodes: u32, deadline: Instant) -> Result<()> {
-    let client = crate::sql::Client::new(url, None, wallet.clone())?;
+    let client = crate::sql::SqlClient::new(url, None, wallet.clone())?;
     let client = &client;
     let looked = || async move {
         Ok(match client.rows::<(i64,)>("SELECT count(*) FROM sys.nodes").await {

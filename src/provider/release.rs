@@ -32,7 +32,7 @@ use super::process::home;
 use super::{Origin, Progress};
 use crate::error::{Error, Kind, Result};
 use crate::host::{Lock, Locks};
-use crate::version::{Release, Version};
+use crate::version::{RequestedVersion, Version};
 use crate::wait::{self, Look};
 
 const MIB: u64 = 1 << 20;
@@ -81,7 +81,7 @@ impl Releases {
     /// downloaded by then is kept, and the next one goes on from there.
     pub(crate) async fn obtain(
         &self,
-        wanted: Release,
+        wanted: RequestedVersion,
         origin: &Origin,
         deadline: Instant,
         progress: &Progress,
@@ -97,7 +97,7 @@ impl Releases {
 
     async fn obtain_wanted(
         &self,
-        wanted: Release,
+        wanted: RequestedVersion,
         origin: &Origin,
         deadline: Instant,
         progress: &Progress,
@@ -128,7 +128,7 @@ impl Releases {
 
     async fn version(
         &self,
-        wanted: Release,
+        wanted: RequestedVersion,
         mirror: &Mirror,
         platform: Platform,
         progress: &Progress,

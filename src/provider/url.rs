@@ -6,9 +6,9 @@ use serde::Deserialize;
 
 use super::{Acquired, NotAcquired, Ours, Progress, Released, Resource, UrlTarget};
 use crate::error::Result;
-use crate::probe::{self, Patience};
+use crate::probe::{self, Readiness};
 use crate::secret::Secret;
-use crate::sql::{Client, Credentials, Wallet};
+use crate::sql::{Credentials, SqlClient, Wallet};
 
 pub(crate) struct Url {
     target: UrlTarget,
@@ -30,7 +30,7 @@ impl Url {
         progress.step(format!("connecting to {url}"));
         let wallet = Wallet::new(self.credentials());
         let version =
-            probe::answers_sql(url, &wallet, Patience::Answering, deadline, |text| progress.step(text)).await?;
+            probe::answers_sql(url, &wallet, Readiness::Answering, deadline, |text| progress.step(text)).await?;
         let pg_url = self.pg_url(&wallet).await;
         Ok(Resource {
             provider: "url".to_owned(),
@@ -76,7 +76,7 @@ pub(super) async fn psql_port(http_url: &str, wallet: &Wallet) -> Option<u16> {
     struct Ports {
         psql: Option<u16>,
     }
-    let client = Client::new(http_url, None, wallet.clone()).ok()?;
+    let client = SqlClient::new(http_url, None, wallet.clone()).ok()?;
     let rows: Vec<(Ports,)> = client.rows("SELECT port FROM sys.nodes LIMIT 1").await.ok()?;
     let (Ports { psql: port },) = rows.into_iter().next()?;
     port.filter(|port| *port != 0)

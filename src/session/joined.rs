@@ -15,7 +15,7 @@ use crate::error::{Error, Kind, Result};
 use crate::host::process::{self, Identity};
 use crate::host::{KeyFiles, Places};
 use crate::settings::{Settings, Wanted};
-use crate::sql::Client;
+use crate::sql::SqlClient;
 use crate::wire::Ready;
 
 type SharedLink = Arc<OnceCell<Result<Link>>>;
@@ -62,7 +62,7 @@ async fn join(settings: Settings) -> Result<Link> {
 
 /// Asks how many nodes the cluster has; none if it does not tell.
 async fn nodes(link: &Link, ready: &Ready) -> Option<u32> {
-    let client = Client::new(&ready.http_url, None, link.wallet().ok()?.clone()).ok()?;
+    let client = SqlClient::new(&ready.http_url, None, link.wallet().ok()?.clone()).ok()?;
     let rows: Vec<(u32,)> = client.rows("SELECT count(*) FROM sys.nodes").await.ok()?;
     rows.first().map(|(nodes,)| *nodes)
 }

@@ -1,17 +1,17 @@
-//! Turns Rust values into the arguments of a statement. `serde_json` alone would make NaN and infinities NULL, silently,
-//! and send integers and bytes in forms that the server misreads.
+//! Turns Rust values into the arguments of a statement. `serde_json` alone would silently turn NaN and infinities into
+//! NULL, and would send integers and bytes in forms that the server misreads.
 
 use std::fmt;
 
 use serde::ser::{self, Impossible, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-/// One argument. The error says why the value can't be one.
+/// Writes one argument. The error says why the value can't be one.
 pub(crate) fn bind(value: &(impl Serialize + ?Sized)) -> Result<Box<RawValue>, Error> {
     raw(json(value)?)
 }
 
-/// The arguments of one row: a tuple or a sequence has one for each element, any other value is the only one.
+/// Writes the arguments of one row: a tuple or a sequence has one for each element, any other value is the only one.
 pub(crate) fn bind_row(value: &(impl Serialize + ?Sized)) -> Result<Vec<Box<RawValue>>, Error> {
     let json = json(value)?;
     match json.as_bytes().first() {
@@ -21,7 +21,7 @@ pub(crate) fn bind_row(value: &(impl Serialize + ?Sized)) -> Result<Vec<Box<RawV
     }
 }
 
-/// Why a value can't be an argument.
+/// The reason why a value can't be an argument.
 #[derive(Debug)]
 pub(crate) struct Error(String);
 
@@ -40,7 +40,7 @@ fn quoted(text: &str) -> Result<String, Error> {
 /// Writes a value as JSON.
 struct Json;
 
-/// What `serde_json` serializes its own raw texts and, with a feature that any crate may switch on, its numbers as.
+/// The names under which `serde_json` serializes raw texts and, with a feature that any crate may enable, numbers.
 const RAW_TEXTS: [&str; 2] = ["$serde_json::private::RawValue", "$serde_json::private::Number"];
 
 macro_rules! as_displayed {
@@ -54,12 +54,12 @@ macro_rules! as_displayed {
 impl Serializer for Json {
     type Ok = String;
     type Error = Error;
-    type SerializeSeq = List;
-    type SerializeTuple = List;
-    type SerializeTupleStruct = List;
+    type SerializeSeq = ListWriter;
+    type SerializeTuple = ListWriter;
+    type SerializeTupleStruct = ListWriter;
     type SerializeTupleVariant = Impossible<String, Error>;
-    type SerializeMap = Object;
-    type SerializeStruct = Object;
+    type SerializeMap = ObjectWriter;
+    type SerializeStruct = ObjectWriter;
     type SerializeStructVariant = Impossible<String, Error>;
 
     as_displayed! {
@@ -68,7 +68,7 @@ impl Serializer for Json {
         serialize_u8: u8 serialize_u16: u16 serialize_u32: u32
     }
 
-    /// No type of CrateDB but NUMERIC holds more than 63 bits, and a NUMERIC is sent as text.
+    /// No type of CrateDB except NUMERIC holds more than 63 bits, and a NUMERIC is sent as text.
     fn serialize_u64(self, value: u64) -> Result<String, Error> {
         i64::try_from(value).map_or_else(|_| quoted(&value.to_string()), |value| self.serialize_i64(value))
     }
@@ -135,16 +135,16 @@ impl Serializer for Json {
         Err(variant_with_data(name, variant))
     }
 
-    fn serialize_seq(self, _: Option<usize>) -> Result<List, Error> {
-        Ok(List(Vec::new()))
+    fn serialize_seq(self, _: Option<usize>) -> Result<ListWriter, Error> {
+        Ok(ListWriter(Vec::new()))
     }
 
-    fn serialize_tuple(self, _: usize) -> Result<List, Error> {
-        Ok(List(Vec::new()))
+    fn serialize_tuple(self, _: usize) -> Result<ListWriter, Error> {
+        Ok(ListWriter(Vec::new()))
     }
 
-    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<List, Error> {
-        Ok(List(Vec::new()))
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<ListWriter, Error> {
+        Ok(ListWriter(Vec::new()))
     }
 
     fn serialize_tuple_variant(
@@ -157,12 +157,12 @@ impl Serializer for Json {
         Err(variant_with_data(name, variant))
     }
 
-    fn serialize_map(self, _: Option<usize>) -> Result<Object, Error> {
-        Ok(Object::default())
+    fn serialize_map(self, _: Option<usize>) -> Result<ObjectWriter, Error> {
+        Ok(ObjectWriter::default())
     }
 
-    fn serialize_struct(self, name: &'static str, _: usize) -> Result<Object, Error> {
-        Ok(Object { is_raw: RAW_TEXTS.contains(&name), ..Object::default() })
+    fn serialize_struct(self, name: &'static str, _: usize) -> Result<ObjectWriter, Error> {
+        Ok(ObjectWriter { is_raw: RAW_TEXTS.contains(&name), ..ObjectWriter::default() })
     }
 
     fn serialize_struct_variant(
@@ -176,7 +176,7 @@ impl Serializer for Json {
     }
 }
 
-/// JSON has no number for what isn't one; CrateDB reads these strings as what they say.
+/// Writes NaN and infinities, for which JSON has no numbers, as the strings that CrateDB reads as such.
 fn float(value: f64, written: String) -> Result<String, Error> {
     match value {
         _ if value.is_finite() => Ok(written),
@@ -190,11 +190,11 @@ fn variant_with_data(name: &str, variant: &str) -> Error {
     Error(format!("`{name}::{variant}` is an enum variant with data, which no type of CrateDB stands for"))
 }
 
-struct List(Vec<String>);
+struct ListWriter(Vec<String>);
 
 macro_rules! list_of {
     ($($kind:ident::$method:ident)*) => {$(
-        impl ser::$kind for List {
+        impl ser::$kind for ListWriter {
             type Ok = String;
             type Error = Error;
 
@@ -213,19 +213,19 @@ macro_rules! list_of {
 list_of! { SerializeSeq::serialize_element SerializeTuple::serialize_element SerializeTupleStruct::serialize_field }
 
 #[derive(Default)]
-struct Object {
+struct ObjectWriter {
     entries: Vec<String>,
     key: Option<String>,
     is_raw: bool,
 }
 
-impl Object {
+impl ObjectWriter {
     fn written(self) -> String {
         if self.is_raw { self.entries.concat() } else { format!("{{{}}}", self.entries.join(",")) }
     }
 }
 
-impl ser::SerializeMap for Object {
+impl ser::SerializeMap for ObjectWriter {
     type Ok = String;
     type Error = Error;
 
@@ -250,7 +250,7 @@ impl ser::SerializeMap for Object {
     }
 }
 
-impl ser::SerializeStruct for Object {
+impl ser::SerializeStruct for ObjectWriter {
     type Ok = String;
     type Error = Error;
 

@@ -1,23 +1,25 @@
-//! One value of a row as a serde deserializer. The target says what it wants, the column's type says what is there, and
-//! what doesn't fit without loss is an error.
-
-mod nested;
+//! One value of a row as a serde deserializer. The target says what it wants, and the column's type says what is there.
+//! A value that doesn't fit without loss is an error.
 
 use std::borrow::Cow;
 
-use serde::de::{self, Deserializer, Error as _, IntoDeserializer, Unexpected, Visitor};
+use serde::de::value::StringDeserializer;
+use serde::de::{
+    self, DeserializeSeed, Deserializer, EnumAccess, Error as _, IntoDeserializer, MapAccess, SeqAccess, Unexpected,
+    VariantAccess, Visitor,
+};
+use serde_json::value::RawValue;
 use time::OffsetDateTime;
 
+use super::answer::{ColumnType, Writing};
 use super::failure::excerpt;
 use super::row::Error;
-use super::types::{ColumnType, Writing};
-use nested::{Elements, Object};
 
-/// More digits than this no DOUBLE is written with: a number that has them is exact only as text.
+/// No DOUBLE is written with more digits than this. A number with more digits is exact only as text.
 const DOUBLE_DIGITS: usize = 17;
 const VALUE_CHARS: usize = 60;
 
-/// A value as it was written, and its type.
+/// A value as it was written, with its type.
 #[derive(Clone, Copy)]
 pub(crate) struct Cell<'de> {
     json: &'de str,
@@ -29,7 +31,7 @@ impl<'de> Cell<'de> {
         Self { json, kind }
     }
 
-    /// Whether a target asks for the JSON itself, as `Box<RawValue>` does.
+    /// Reports whether a target asks for the JSON itself, as `Box<RawValue>` does.
     pub(crate) fn is_raw(newtype: &str) -> bool {
         newtype == "$serde_json::private::RawValue"
     }
@@ -50,10 +52,6 @@ impl<'de> Cell<'de> {
         self.is_number() && !self.json.contains(['.', 'e', 'E'])
     }
 
-    fn string(self) -> Result<String, Error> {
-        self.parsed()
-    }
-
     fn parsed<T: de::Deserialize<'de>>(self) -> Result<T, Error> {
         serde_json::from_str(self.json).map_err(Error::custom)
     }
@@ -66,7 +64,7 @@ impl<'de> Cell<'de> {
             b't' => Unexpected::Bool(true),
             b'f' => Unexpected::Bool(false),
             b'"' => {
-                text = self.string()?;
+                text = self.parsed::<String>()?;
                 return Err(Error::invalid_type(Unexpected::Str(&excerpt(&text, VALUE_CHARS)), expected));
             }
             b'[' => Unexpected::Seq,
@@ -110,7 +108,7 @@ impl<'de> Cell<'de> {
         }
     }
 
-    /// CrateDB writes what JSON has no numbers for as strings.
+    /// Reads the strings that CrateDB writes for values that JSON has no numbers for.
     fn not_a_number(self) -> Option<f64> {
         let is_text = matches!(self.kind, ColumnType::Scalar(4 | 27));
         match self.json {
@@ -122,11 +120,11 @@ impl<'de> Cell<'de> {
         }
     }
 
-    /// The number as text, where only text holds all its digits, or where a type without a JSON form asks for it.
+    /// Returns the value as text, if only text holds all its digits or its type has no form of its own in JSON.
     fn text(self) -> Result<Option<Cow<'de, str>>, Error> {
         let writing = self.kind.writing();
         if self.first() == b'"' {
-            return self.string().map(|text| Some(text.into()));
+            return self.parsed::<String>().map(|text| Some(text.into()));
         }
         if !self.is_number() {
             return Ok(None);
@@ -164,13 +162,18 @@ impl<'de> Cell<'de> {
         }
     }
 
-    /// Whether an integer is still the same as a float. Of a fraction nobody expects it, and of a NUMERIC neither.
+    /// Reports whether an integer keeps its value as a float. A fraction and a NUMERIC may be rounded.
     fn keeps_integer(self, rounded: i128) -> bool {
         self.kind.writing() == Writing::Numeric || self.json.parse::<i128>().map_or(true, |exact| exact == rounded)
     }
 
-    fn object(self) -> Result<Object<'de>, Error> {
-        self.parsed()
+    /// Reads the value as an enum variant with data: an object whose only key is the name of the variant.
+    fn variant(self) -> Result<Variant<'de>, Error> {
+        let mut entries = self.parsed::<RawObject<'de>>()?.0.into_iter();
+        match (entries.next(), entries.next()) {
+            (Some((name, value)), None) => Ok(Variant { name, value }),
+            _ => Err(Error::invalid_value(Unexpected::Map, &"an object with one key, the name of a variant")),
+        }
     }
 }
 
@@ -185,14 +188,14 @@ macro_rules! integers {
 impl<'de> Deserializer<'de> for Cell<'de> {
     type Error = Error;
 
-    /// Numbers that neither 64 bits nor a double hold exactly come as strings, NUMERIC always.
+    /// Numbers that neither 64 bits nor a double hold exactly are read as strings, a NUMERIC always.
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self.first() {
             b'n' => visitor.visit_unit(),
             b't' | b'f' => self.deserialize_bool(visitor),
-            b'"' => visitor.visit_string(self.string()?),
+            b'"' => visitor.visit_string(self.parsed()?),
             b'[' => self.visit_elements(visitor),
-            b'{' => visitor.visit_map(self.object()?.entries()),
+            b'{' => visitor.visit_map(self.parsed::<RawObject<'de>>()?.entries()),
             _ if self.kind.writing() == Writing::Numeric => visitor.visit_str(self.json),
             _ if self.is_integer() && (self.json.parse::<i64>().is_ok() || self.json.parse::<u64>().is_ok()) => {
                 self.integer(visitor)
@@ -221,7 +224,7 @@ impl<'de> Deserializer<'de> for Cell<'de> {
         if !self.is_number() {
             return self.deserialize_f64(visitor);
         }
-        // From the text, not by way of a double: rounded once.
+        // From the text, not by way of a double, so that it is rounded only once.
         match self.json.parse::<f32>() {
             Ok(value) if value.is_finite() && self.keeps_integer(value as i128) => visitor.visit_f32(value),
             _ => self.out_of_range(&visitor),
@@ -312,7 +315,10 @@ impl<'de> Deserializer<'de> for Cell<'de> {
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        if self.first() == b'{' { visitor.visit_map(self.object()?.entries()) } else { self.mismatch(&visitor) }
+        match self.first() {
+            b'{' => visitor.visit_map(self.parsed::<RawObject<'de>>()?.entries()),
+            _ => self.mismatch(&visitor),
+        }
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -321,7 +327,7 @@ impl<'de> Deserializer<'de> for Cell<'de> {
         _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        // A struct may stand for what CrateDB writes as an array: a point, a row.
+        // A struct may be the target for a value that CrateDB writes as an array: a point, a row.
         if self.first() == b'[' { self.visit_elements(visitor) } else { self.deserialize_map(visitor) }
     }
 
@@ -332,8 +338,8 @@ impl<'de> Deserializer<'de> for Cell<'de> {
         visitor: V,
     ) -> Result<V::Value, Error> {
         match self.first() {
-            b'"' => visitor.visit_enum(self.string()?.into_deserializer()),
-            b'{' => visitor.visit_enum(self.object()?.variant()?),
+            b'"' => visitor.visit_enum(self.parsed::<String>()?.into_deserializer()),
+            b'{' => visitor.visit_enum(self.variant()?),
             _ => self.mismatch(&visitor),
         }
     }
@@ -343,9 +349,189 @@ impl<'de> Deserializer<'de> for Cell<'de> {
     }
 }
 
-/// How many digits of a number count.
+/// Counts the significant digits of a number.
 fn digits(number: &str) -> usize {
     let mantissa = number.split(['e', 'E']).next().unwrap_or_default();
     let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
     digits.trim_start_matches('0').trim_end_matches('0').len()
+}
+/// Makes a cell of a value in an object, whose type the answer does not say.
+fn inside(value: &RawValue) -> Cell<'_> {
+    Cell::new(value.get(), &ColumnType::Unknown)
+}
+
+/// The elements of an array.
+struct Elements<'de> {
+    values: std::vec::IntoIter<&'de RawValue>,
+    kind: &'de ColumnType,
+    number: usize,
+}
+
+impl<'de> Elements<'de> {
+    fn new(values: Vec<&'de RawValue>, kind: &'de ColumnType) -> Self {
+        Self { values: values.into_iter(), kind, number: 0 }
+    }
+
+    /// Counts the elements that are not read yet.
+    fn rest(&self) -> usize {
+        self.values.len()
+    }
+}
+
+impl<'de> SeqAccess<'de> for &mut Elements<'de> {
+    type Error = Error;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
+        let Some(value) = self.values.next() else { return Ok(None) };
+        self.number += 1;
+        let element = Cell::new(value.get(), self.kind);
+        seed.deserialize(element).map(Some).map_err(|error| error.below(format_args!("[{}]", self.number)))
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.rest())
+    }
+}
+
+/// The entries of a JSON object in the order in which they were written, with their values unread.
+pub(crate) struct RawObject<'de>(pub(crate) Vec<(String, &'de RawValue)>);
+
+impl<'de> de::Deserialize<'de> for RawObject<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Collect;
+        impl<'de> Visitor<'de> for Collect {
+            type Value = RawObject<'de>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(RawObject(entries))
+            }
+        }
+        deserializer.deserialize_map(Collect)
+    }
+}
+
+/// The entries of an object, one after another.
+struct Entries<'de> {
+    entries: std::vec::IntoIter<(String, &'de RawValue)>,
+    value: Option<(String, &'de RawValue)>,
+}
+
+impl<'de> RawObject<'de> {
+    fn entries(self) -> Entries<'de> {
+        Entries { entries: self.0.into_iter(), value: None }
+    }
+}
+
+impl<'de> MapAccess<'de> for Entries<'de> {
+    type Error = Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
+        self.value = self.entries.next();
+        match &self.value {
+            Some((key, _)) => seed.deserialize(ObjectKey(key.clone())).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
+        let (key, value) = self.value.take().ok_or_else(|| Error::custom("a value was asked for before its key"))?;
+        seed.deserialize(inside(value)).map_err(|error| error.below(format_args!("['{key}']")))
+    }
+}
+
+/// A key of an object. The keys of a map may be numbers, which JSON writes as strings.
+struct ObjectKey(String);
+
+impl ObjectKey {
+    fn number<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        if let Ok(value) = self.0.parse() {
+            visitor.visit_i64(value)
+        } else if let Ok(value) = self.0.parse() {
+            visitor.visit_u64(value)
+        } else if let Ok(value) = self.0.parse() {
+            visitor.visit_i128(value)
+        } else {
+            visitor.visit_string(self.0)
+        }
+    }
+}
+
+macro_rules! number_keys {
+    ($($method:ident)*) => {$(
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+            self.number(visitor)
+        }
+    )*};
+}
+
+impl<'de> Deserializer<'de> for ObjectKey {
+    type Error = Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_string(self.0)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        visitor.visit_enum(StringDeserializer::new(self.0))
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    number_keys! { deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
+    deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128 }
+
+    serde::forward_to_deserialize_any! {
+        bool f32 f64 char str string bytes byte_buf option unit unit_struct seq tuple tuple_struct map struct
+        identifier ignored_any
+    }
+}
+
+/// An enum variant with data.
+struct Variant<'de> {
+    name: String,
+    value: &'de RawValue,
+}
+
+impl<'de> EnumAccess<'de> for Variant<'de> {
+    type Error = Error;
+    type Variant = Cell<'de>;
+
+    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Cell<'de>), Error> {
+        Ok((seed.deserialize(ObjectKey(self.name))?, inside(self.value)))
+    }
+}
+
+impl<'de> VariantAccess<'de> for Cell<'de> {
+    type Error = Error;
+
+    fn unit_variant(self) -> Result<(), Error> {
+        de::Deserialize::deserialize(self)
+    }
+
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Error> {
+        seed.deserialize(self)
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Error> {
+        self.deserialize_tuple(len, visitor)
+    }
+
+    fn struct_variant<V: Visitor<'de>>(self, fields: &'static [&'static str], visitor: V) -> Result<V::Value, Error> {
+        self.deserialize_struct("", fields, visitor)
+    }
 }

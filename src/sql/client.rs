@@ -1,4 +1,4 @@
-//! Sends statements and hears answers; renews a refused token once.
+//! Sends statements and receives answers. Renews a refused token once.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,37 +9,44 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::answer::Answer;
-use super::bulk::{self, BulkAnswer};
-use super::connections::{self, Limits};
+use super::answer::{self, Answer};
+use super::bind::bind;
+use super::connections::{self, HttpLimits};
 use super::failure::{self, Statement, code};
 use super::wallet::{Credentials, Wallet};
 use crate::error::{Error, Kind, Result};
 use crate::version::Version;
 
+/// The tables of a schema that can be refreshed: no views and no closed tables. A partitioned table stands for all its
+/// partitions.
+const REFRESHABLE: &str = "SELECT table_name FROM information_schema.tables \
+                           WHERE table_schema = ? AND table_type = 'BASE TABLE' AND closed = false";
+
+/// A table may be dropped after it is listed and before it is refreshed. If that happens this often, it is an error.
+const REFRESHES: usize = 3;
+
 /// A client of one server with connections of its own. A clone shares them.
 ///
-/// Its futures have to be awaited on a runtime that lives as long as the client: in a test process the one of
+/// Its futures have to be awaited on a runtime that lives as long as the client: in a test process that of
 /// [`background`](crate::background), in the keeper its own.
 ///
-/// A request that meets a connection which the server closed while it was idle is sent on another one if nothing of it
-/// was written yet (hyper does that). If something was written, only statements that read are sent again: of all others
-/// nobody knows whether they were executed.
+/// If the server closed an idle connection before anything was written to it, hyper sends the request on another one.
+/// If something was written, only statements that read are sent again: any other statement may have been executed.
 #[derive(Clone)]
-pub(crate) struct Client(Arc<Inner>);
+pub(crate) struct SqlClient(Arc<SqlClientInner>);
 
-struct Inner {
-    /// Without credentials: it stands in errors.
+struct SqlClientInner {
+    /// Without credentials, since it appears in errors.
     address: String,
     sql: Url,
     root: Url,
     schema: Option<String>,
     wallet: Wallet,
-    limits: Limits,
+    limits: HttpLimits,
     connections: Mutex<reqwest::Client>,
 }
 
-/// An answer of whatever kind.
+/// An answer of any kind.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
@@ -61,19 +68,20 @@ enum Ask {
     Root,
 }
 
-impl Client {
-    /// A client of the server at `url`, whose connections begin in `schema`. Nothing is sent yet.
+impl SqlClient {
+    /// Makes a client of the server at `url` whose connections begin in `schema`. Nothing is sent yet.
     pub(crate) fn new(url: &str, schema: Option<&str>, wallet: Wallet) -> Result<Self> {
-        Self::with_limits(url, schema, wallet, Limits::SQL)
+        Self::with_limits(url, schema, wallet, HttpLimits::SQL)
     }
 
-    pub(crate) fn with_limits(url: &str, schema: Option<&str>, wallet: Wallet, limits: Limits) -> Result<Self> {
+    pub(crate) fn with_limits(url: &str, schema: Option<&str>, wallet: Wallet, limits: HttpLimits) -> Result<Self> {
         let root = base(url)?;
         let mut sql = root.join("_sql").map_err(|error| bad_address(url).because_of(&error))?;
         sql.set_query(Some("types"));
         let connections = Mutex::new(connections::open(&root, schema, limits)?);
         let address = root.as_str().trim_end_matches('/').to_owned();
-        Ok(Self(Arc::new(Inner { address, sql, root, schema: schema.map(String::from), wallet, limits, connections })))
+        let schema = schema.map(String::from);
+        Ok(Self(Arc::new(SqlClientInner { address, sql, root, schema, wallet, limits, connections })))
     }
 
     /// Executes one statement.
@@ -81,15 +89,14 @@ impl Client {
         self.send_one(Statement::new(stmt), args).await
     }
 
-    /// Executes a statement whose errors may name its place among others.
+    /// Executes a statement whose errors may name its number among others.
     pub(crate) async fn send_one(&self, statement: Statement<'_>, args: &[Box<RawValue>]) -> Result<Answer> {
         let reply = self.ask(&sql_request(statement, args, &[])?, statement).await?;
-        Answer::read(&reply.body)
-            .map_err(|error| failure::unreadable(&reply, statement, &self.0.address, &error.to_string()))
+        Answer::read(&reply.body).map_err(|error| self.unreadable(&reply, statement, &error))
     }
 
-    /// Executes one statement once for each row of arguments, and answers with the row count of each. Rows that failed
-    /// make an error that names them; the others are written all the same.
+    /// Executes one statement once for each row of arguments and returns the row count of each. Rows that failed make
+    /// an error that names them. The other rows are written all the same.
     pub(crate) async fn bulk(&self, stmt: &str, rows: &[Vec<Box<RawValue>>]) -> Result<Vec<u64>> {
         if rows.is_empty() {
             return Ok(Vec::new());
@@ -97,47 +104,50 @@ impl Client {
         let statement = Statement::new(stmt);
         let reply = match self.ask(&sql_request(statement, &[], rows)?, statement).await {
             Err(error) if error.code() == Some(code::NOT_SUPPORTED) => {
-                // The server leaves its session broken: the next bulk request on this connection would answer 500, and
-                // be executed. Which connection it was is not to be known, so all of them go.
+                // The server leaves its session broken: it would execute the next bulk request on this connection and
+                // answer it with 500. It is not known which connection that is, so all of them are closed.
                 self.reconnect()?;
                 return Err(error);
             }
             reply => reply?,
         };
-        let answer = BulkAnswer::read(&reply.body)
-            .map_err(|error| failure::unreadable(&reply, statement, &self.0.address, &error.to_string()))?;
-        bulk::counts(answer, statement, rows.len(), reply.status)
+        let answer = serde_json::from_slice(&reply.body).map_err(|error| self.unreadable(&reply, statement, &error))?;
+        answer::counts(answer, statement, rows.len(), reply.status)
     }
 
-    /// The version of the server, without SQL: also answered while it starts, and then an error.
+    /// Asks for the version of the server without SQL, which it also answers while it starts, if with an error.
     pub(crate) async fn version(&self) -> Result<Version> {
         #[derive(Deserialize)]
-        struct Root {
-            version: Number,
+        struct Banner {
+            version: VersionNumber,
         }
         #[derive(Deserialize)]
-        struct Number {
+        struct VersionNumber {
             number: String,
         }
         let statement = Statement::new("GET /");
         let reply = self.ask(&Ask::Root, statement).await?;
-        serde_json::from_slice::<Root>(&reply.body)
-            .map_err(|error| failure::unreadable(&reply, statement, &self.0.address, &error.to_string()))?
+        serde_json::from_slice::<Banner>(&reply.body)
+            .map_err(|error| self.unreadable(&reply, statement, &error))?
             .version
             .number
             .parse()
     }
 
-    /// The rows of a statement without arguments.
+    /// Returns the rows of a statement without arguments.
     pub(crate) async fn rows<T: DeserializeOwned>(&self, stmt: &str) -> Result<Vec<T>> {
         self.send(stmt, &[]).await?.rows(Statement::new(stmt))
+    }
+
+    fn unreadable(&self, reply: &Reply, statement: Statement<'_>, error: &serde_json::Error) -> Error {
+        failure::unreadable(reply, statement, &self.0.address, &error.to_string())
     }
 
     async fn ask(&self, ask: &Ask, statement: Statement<'_>) -> Result<Reply> {
         let mut credentials = self.0.wallet.current();
         let mut reply = self.exchange(ask, &credentials, statement).await?;
         if reply.is_unauthenticated() && matches!(credentials, Credentials::Jwt { .. }) {
-            // Refused before it was looked at: nothing was executed, so it may be sent again.
+            // The server refused it before it was executed, so it may be sent again.
             credentials =
                 self.0.wallet.renew(&credentials).await.map_err(|error| {
                     statement.failed(error.kind()).because("the token was refused").because_of(&error)
@@ -161,9 +171,9 @@ impl Client {
 
     async fn exchange_once(&self, ask: &Ask, credentials: &Credentials) -> Result<Reply, reqwest::Error> {
         let connections = self.0.connections.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        // Lets the runtime hear of connections that were closed meanwhile, before one of them is chosen: a yielding task
-        // goes on only after the I/O driver was asked. That is one look at epoll; without it a busy machine failed one in a
-        // hundred statements that followed the closing of a connection.
+        // Lets the runtime learn of connections that were closed meanwhile, before one of them is chosen: a yielding
+        // task continues only after the I/O driver was polled, which is one look at epoll. Without it, on a busy
+        // machine one in a hundred statements after the closing of a connection failed.
         tokio::task::yield_now().await;
         let request = match ask {
             Ask::Root => connections.get(self.0.root.clone()),
@@ -184,7 +194,7 @@ impl Client {
         Ok(Reply { status, content_type, body: response.bytes().await?.into() })
     }
 
-    /// Lets go of all connections; requests under way keep theirs to the end.
+    /// Replaces all connections; requests under way keep theirs to the end.
     fn reconnect(&self) -> Result<()> {
         let fresh = connections::open(&self.0.root, self.0.schema.as_deref(), self.0.limits)?;
         *self.0.connections.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
@@ -192,9 +202,9 @@ impl Client {
     }
 }
 
-impl fmt::Debug for Client {
+impl fmt::Debug for SqlClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client")
+        f.debug_struct("SqlClient")
             .field("address", &self.0.address)
             .field("schema", &self.0.schema)
             .finish_non_exhaustive()
@@ -206,8 +216,8 @@ impl Reply {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// Whether the server did not believe who is asking. CrateDB answers 401 too where it knows who is asking and what
-    /// they ask for is not theirs to do; then the body is an error of its own.
+    /// Reports whether the server rejected the credentials. CrateDB also answers 401 to a known user without the
+    /// privilege for the statement; then the body is an error with a code of its own.
     fn is_unauthenticated(&self) -> bool {
         let known = |code| [code::NOT_AUTHORISED, code::MISSING_PRIVILEGE].contains(&code);
         self.status == 401 && !failure::error_object(&self.body).is_some_and(|error| known(error.code))
@@ -220,7 +230,7 @@ fn sql_request(statement: Statement<'_>, args: &[Box<RawValue>], bulk_args: &[Ve
         .map_err(|error| statement.failed(Kind::Usage).because("it can't be written as JSON").because_of(&error))
 }
 
-/// The address with a slash at its end, so that paths can be joined to it.
+/// Returns the address with a slash at its end, so that paths can be joined to it.
 fn base(url: &str) -> Result<Url> {
     let mut base = Url::parse(url).map_err(|error| bad_address(url).because_of(&error))?;
     if !base.username().is_empty() || base.password().is_some() {
@@ -239,9 +249,35 @@ fn base(url: &str) -> Result<Url> {
 }
 
 fn bad_address(url: &str) -> Error {
-    // What can't be read may hold a password all the same.
+    // An address that can't be parsed may still hold a password.
     let shown = if url.contains('@') { "…" } else { url };
     Error::new(Kind::Setting, format!("cannot use `{shown}` as the HTTP address of CrateDB"))
+}
+
+/// Makes what was written to any table of `schema` visible, with one statement.
+pub(crate) async fn refresh(client: &SqlClient, schema: &str) -> Result<()> {
+    let listing = Statement::new(REFRESHABLE);
+    let name = bind(schema).map_err(|error| listing.failed(Kind::Usage).because(error))?;
+    let mut tries = 1;
+    // Not `wait::until`: it waits for nothing, and repeats only with a new list.
+    loop {
+        let tables: Vec<String> = client.send_one(listing, std::slice::from_ref(&name)).await?.rows(listing)?;
+        let Some(stmt) = refresh_of(schema, &tables) else { return Ok(()) };
+        match client.send(&stmt, &[]).await {
+            Err(error) if error.code() == Some(code::RELATION_UNKNOWN) && tries < REFRESHES => tries += 1,
+            outcome => return outcome.map(drop),
+        }
+    }
+}
+
+fn refresh_of(schema: &str, tables: &[String]) -> Option<String> {
+    let names: Vec<String> = tables.iter().map(|table| format!("{}.{}", quoted(schema), quoted(table))).collect();
+    (!names.is_empty()).then(|| format!("REFRESH TABLE {}", names.join(", ")))
+}
+
+/// Quotes a name for a statement, whatever characters it has.
+pub(crate) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 #[cfg(test)]

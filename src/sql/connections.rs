@@ -1,4 +1,4 @@
-//! The connections of one client: HTTP/1.1, kept alive, shared with nobody.
+//! The HTTP connections of one client: HTTP/1.1, kept alive, not shared with other clients.
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -10,28 +10,28 @@ use rustls_platform_verifier::BuilderVerifierExt as _;
 
 use crate::error::{Error, Kind, Result};
 
-/// How long a connection may take to be made, and the server to be silent.
+/// The time limits for making a connection and for the silence of the server.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
+pub(crate) struct HttpLimits {
     pub(crate) connect: Duration,
     pub(crate) silence: Duration,
 }
 
-impl Limits {
-    /// A server that is up answers a connection attempt within milliseconds, or seconds across the world and through a
+impl HttpLimits {
+    /// A server that is up accepts a connection within milliseconds, or within seconds across the world and through a
     /// cold proxy. Silence is allowed for as long as the slowest statement that a test may reasonably wait for (a
-    /// restore, a big COPY FROM); without an end, a lost connection would hang a test run forever.
+    /// restore, a big COPY FROM). Without a limit, a lost connection would hang a test run forever.
     pub(crate) const SQL: Self = Self { connect: Duration::from_secs(5), silence: Duration::from_secs(5 * 60) };
 }
 
-/// Shorter than what proxies in front of a server commonly allow (a minute and more), so that it is this side that
-/// closes an idle connection, and a request doesn't meet one that the other side is just closing.
+/// Shorter than proxies in front of a server commonly allow (a minute and more), so that the client closes an idle
+/// connection first and a request doesn't meet one that the proxy is just closing.
 const IDLE: Duration = Duration::from_secs(30);
 
 const DEFAULT_SCHEMA: HeaderName = HeaderName::from_static("default-schema");
 
-/// New connections to the server at `url`, each with `schema` as its default schema.
-pub(crate) fn open(url: &Url, schema: Option<&str>, limits: Limits) -> Result<reqwest::Client> {
+/// Opens a pool of connections to the server at `url`, each with `schema` as its default schema.
+pub(crate) fn open(url: &Url, schema: Option<&str>, limits: HttpLimits) -> Result<reqwest::Client> {
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     if let Some(schema) = schema {
@@ -58,15 +58,15 @@ pub(crate) fn open(url: &Url, schema: Option<&str>, limits: Limits) -> Result<re
     })
 }
 
-/// TLS is set up once per process, and only for `https` addresses: reading the platform's certificates takes longer than
-/// everything else between a test's start and its first statement.
+/// Returns the TLS settings for an address. They are made once per process, and the platform's certificates are read
+/// only for `https`: that takes longer than everything else between a test's start and its first statement.
 pub(crate) fn tls_for(url: &Url) -> Result<ClientConfig> {
     static WITHOUT_CERTIFICATES: LazyLock<Result<ClientConfig>> =
         LazyLock::new(|| Ok(tls()?.with_root_certificates(RootCertStore::empty()).with_no_client_auth()));
     if url.scheme() == "https" { platform_tls() } else { WITHOUT_CERTIFICATES.clone() }
 }
 
-/// TLS that trusts whom the platform trusts, for servers that are not on this machine.
+/// Returns TLS settings that trust the certificates that the platform trusts.
 pub(crate) fn platform_tls() -> Result<ClientConfig> {
     static WITH_PLATFORM_CERTIFICATES: LazyLock<Result<ClientConfig>> = LazyLock::new(with_platform_certificates);
     WITH_PLATFORM_CERTIFICATES.clone()
@@ -76,7 +76,7 @@ fn with_platform_certificates() -> Result<ClientConfig> {
     Ok(tls()?.with_platform_verifier().map_err(|error| no_tls(&error))?.with_no_client_auth())
 }
 
-/// The provider is named here and not installed for the process, which belongs to whom we are a guest of.
+/// The provider is passed explicitly and not installed for the process, which belongs to the test's author.
 fn tls() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(|error| no_tls(&error))
@@ -116,13 +116,13 @@ mod tests {
     #[test]
     fn refuse_a_schema_that_no_header_can_carry() {
         let url = Url::parse("http://localhost:4200").unwrap();
-        let error = open(&url, Some("a\nb"), Limits::SQL).unwrap_err();
+        let error = open(&url, Some("a\nb"), HttpLimits::SQL).unwrap_err();
         assert!(error.to_string().contains("default schema"), "{error}");
     }
 
     #[test]
     fn leave_the_default_provider_of_the_process_alone() {
-        open(&Url::parse("https://localhost:4200").unwrap(), None, Limits::SQL).unwrap();
+        open(&Url::parse("https://localhost:4200").unwrap(), None, HttpLimits::SQL).unwrap();
         assert!(rustls::crypto::CryptoProvider::get_default().is_none());
     }
 }

@@ -1,9 +1,9 @@
-//! What went wrong with a statement, in words: what was asked, of whom, why it failed, what helps.
+//! Describes why a statement failed: what was sent to which server, the cause, and what helps.
 
 use serde::Deserialize;
 
 use super::client::Reply;
-use super::connections::Limits;
+use super::connections::HttpLimits;
 use super::wallet::Credentials;
 use crate::error::{Error, Kind, Refusal};
 
@@ -11,17 +11,17 @@ use crate::error::{Error, Kind, Refusal};
 const STATEMENT_CHARS: usize = 200;
 /// Enough of a server's message to understand it; some list every column of a table.
 const MESSAGE_CHARS: usize = 2000;
-/// Enough of a body that isn't what was promised.
+/// Enough of a body that isn't the expected answer.
 const BODY_CHARS: usize = 500;
 
-/// CrateDB's codes that this client does something about.
+/// The error codes of CrateDB that this client handles.
 pub(crate) mod code {
     pub(crate) const NOT_SUPPORTED: i32 = 4004;
     pub(crate) const NOT_AUTHORISED: i32 = 4010;
     pub(crate) const MISSING_PRIVILEGE: i32 = 4011;
     pub(crate) const RELATION_UNKNOWN: i32 = 4041;
-    /// `ProcessClusterEventTimeoutException`: it waited for 30 s behind what the server does first, and was not begun.
-    #[cfg_attr(not(feature = "harness"), allow(dead_code))]
+    /// `ProcessClusterEventTimeoutException`: it waited for 30 s behind more urgent tasks of the server and was not
+    /// begun.
     pub(crate) const NOT_ITS_TURN: i32 = 5034;
 }
 
@@ -29,7 +29,7 @@ pub(crate) mod code {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Statement<'a> {
     pub(crate) text: &'a str,
-    /// Number from 1 and how many there are, if it is one of several.
+    /// Its number, from 1, and the total, if it is one of several.
     place: Option<(usize, usize)>,
 }
 
@@ -38,17 +38,17 @@ impl<'a> Statement<'a> {
         Self { text, place: None }
     }
 
-    /// The statement is the `number`th of `count`, counted from 1.
+    /// Names the statement as the `number`th of `count`, counted from 1.
     pub(crate) fn numbered(text: &'a str, number: usize, count: usize) -> Self {
         Self { text, place: Some((number, count)) }
     }
 
-    /// An error that says that executing the statement failed.
+    /// Makes an error that says that executing the statement failed.
     pub(crate) fn failed(&self, kind: Kind) -> Error {
         self.failed_to(kind, "execute", "")
     }
 
-    /// An error that says that something else with the statement failed.
+    /// Makes an error that says that some other work with the statement failed.
     pub(crate) fn failed_to(&self, kind: Kind, what: &str, how: &str) -> Error {
         let text = excerpt(self.text, STATEMENT_CHARS);
         let attempted = match self.place {
@@ -58,9 +58,9 @@ impl<'a> Statement<'a> {
         Error::new(kind, attempted)
     }
 
-    /// Whether executing it twice is the same as executing it once, whatever happened the first time.
+    /// Reports whether executing it twice has the same effect as executing it once, whatever happened the first time.
     pub(crate) fn only_reads(&self) -> bool {
-        let text = super::split::without_leading_comments(self.text);
+        let text = super::lexer::without_leading_comments(self.text);
         let end = text.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(text.len());
         ["SELECT", "SHOW", "EXPLAIN", "WITH", "VALUES", "REFRESH"]
             .iter()
@@ -68,7 +68,7 @@ impl<'a> Statement<'a> {
     }
 }
 
-/// The beginning of a text, on one line.
+/// Returns the beginning of a text, on one line.
 pub(crate) fn excerpt(text: &str, chars: usize) -> String {
     let mut short = String::new();
     for word in text.split_whitespace() {
@@ -86,14 +86,14 @@ pub(crate) fn excerpt(text: &str, chars: usize) -> String {
     }
 }
 
-/// No answer, or only part of one.
-pub(crate) fn no_answer(cause: reqwest::Error, statement: Statement<'_>, address: &str, limits: Limits) -> Error {
+/// The error for a request without a complete answer.
+pub(crate) fn no_answer(cause: reqwest::Error, statement: Statement<'_>, address: &str, limits: HttpLimits) -> Error {
     let kind = if cause.is_timeout() { Kind::Timeout } else { Kind::Transport };
     let error = statement.failed(kind);
     if cause.is_connect() {
         let error = match kind {
             Kind::Timeout => error.because(format!("no connection to {address} within {}", in_words(limits.connect))),
-            _ => error.because(format!("no connection to {address}")).because_of(&root(&cause)),
+            _ => error.because(format!("no connection to {address}")).because(root(&cause)),
         };
         return error.hint("is the server running, and is this its HTTP address?");
     }
@@ -103,7 +103,7 @@ pub(crate) fn no_answer(cause: reqwest::Error, statement: Statement<'_>, address
             .hint("it may still be executing the statement: `SELECT id, stmt FROM sys.jobs` on the server tells"),
         _ => {
             let error = error.because(format!("the connection to {address} broke before the answer was complete"));
-            let error = error.because_of(&root(&cause));
+            let error = error.because(root(&cause));
             if statement.only_reads() {
                 error
             } else {
@@ -117,18 +117,14 @@ fn in_words(time: std::time::Duration) -> impl std::fmt::Display {
     humantime::format_duration(time)
 }
 
-/// The innermost cause: what the operating system or the TLS library said, without what every layer above adds to it.
-fn root(error: &reqwest::Error) -> Root {
+/// Returns the innermost cause: what the operating system or the TLS library reported, without the layers above it.
+fn root(error: &reqwest::Error) -> String {
     let mut cause: &(dyn std::error::Error + 'static) = error;
     while let Some(next) = cause.source() {
         cause = next;
     }
-    Root(cause.to_string())
+    cause.to_string()
 }
-
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Root(String);
 
 #[derive(Deserialize)]
 struct ErrorBody {
@@ -141,12 +137,12 @@ pub(crate) struct ErrorObject {
     pub(crate) code: i32,
 }
 
-/// The error of CrateDB in an answer, if that is what the answer is.
+/// Reads an answer as an error of CrateDB, if it is one.
 pub(crate) fn error_object(body: &[u8]) -> Option<ErrorObject> {
     serde_json::from_slice::<ErrorBody>(body).ok().map(|body| body.error)
 }
 
-/// An answer whose status says no.
+/// The error for an answer with the status of a refusal.
 pub(crate) fn refused(
     reply: &Reply,
     statement: Statement<'_>,
@@ -180,7 +176,7 @@ fn hint(code: Option<i32>, status: u16, schema: Option<&str>, credentials: &Cred
     }
     let text = match (status, credentials) {
         (401, Credentials::None) => "the server wants credentials: set CRATEDB_USERNAME and CRATEDB_PASSWORD",
-        (401, Credentials::Basic { .. }) => "look at CRATEDB_USERNAME and CRATEDB_PASSWORD",
+        (401, Credentials::Basic { .. }) => "check CRATEDB_USERNAME and CRATEDB_PASSWORD",
         (401, Credentials::Jwt { .. }) => "the token of CrateDB Cloud was renewed once and refused again",
         (502..=504, _) => "a proxy answered: is the cluster running?",
         _ => return None,
@@ -188,7 +184,7 @@ fn hint(code: Option<i32>, status: u16, schema: Option<&str>, credentials: &Cred
     Some(text.into())
 }
 
-/// An answer that says yes and isn't of the promised shape.
+/// The error for a successful answer that can't be read.
 pub(crate) fn unreadable(reply: &Reply, statement: Statement<'_>, address: &str, why: &str) -> Error {
     let body = excerpt(&reply.text(), BODY_CHARS);
     statement

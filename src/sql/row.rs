@@ -1,5 +1,5 @@
-//! A row of an answer as a serde deserializer: tuples by position, structs and maps by column name, anything else from
-//! the only column.
+//! A row of an answer as a serde deserializer: reads tuples by position, structs and maps by column name, and any other
+//! type from the only column.
 
 use std::fmt;
 
@@ -7,24 +7,24 @@ use serde::de::value::StrDeserializer;
 use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde_json::value::RawValue;
 
-use super::answer::Column;
+use super::answer::AnswerColumn;
 use super::cell::Cell;
 
-/// So many columns an error lists; wide tables have hundreds.
+/// An error lists this many columns; wide tables have hundreds.
 const COLUMNS_SHOWN: usize = 20;
 
 /// One row.
 #[derive(Clone, Copy)]
 pub(crate) struct Row<'de> {
-    columns: &'de [Column],
+    columns: &'de [AnswerColumn],
     cells: &'de [&'de RawValue],
 }
 
-/// Why a row or a cell can't be read.
+/// The reason why a row or a cell can't be read.
 #[derive(Debug)]
 pub(crate) struct Error {
     message: String,
-    /// Where in a cell, as SQL subscripts.
+    /// The place in a cell, as SQL subscripts.
     path: String,
     /// The column, once it is known.
     column: Option<String>,
@@ -32,14 +32,14 @@ pub(crate) struct Error {
 }
 
 impl<'de> Row<'de> {
-    pub(crate) fn new(columns: &'de [Column], cells: &'de [&'de RawValue]) -> Result<Self, Error> {
+    pub(crate) fn new(columns: &'de [AnswerColumn], cells: &'de [&'de RawValue]) -> Result<Self, Error> {
         if columns.len() == cells.len() {
             return Ok(Self { columns, cells });
         }
         Err(de::Error::custom(format_args!("it has {} cells for {} columns", cells.len(), columns.len())))
     }
 
-    /// The only cell as a `T`.
+    /// Reads the only cell as a `T`.
     pub(crate) fn scalar<T: DeserializeOwned>(self) -> Result<T, Error> {
         self.only(|cell| T::deserialize(cell))
     }
@@ -48,9 +48,9 @@ impl<'de> Row<'de> {
         Cell::new(self.cells[index].get(), &self.columns[index].kind)
     }
 
-    /// An error in a cell, with the column's name and type.
+    /// Adds the column's name and type to an error in a cell.
     fn at(self, index: usize, error: Error) -> Error {
-        let Column { name, kind } = &self.columns[index];
+        let AnswerColumn { name, kind } = &self.columns[index];
         error.in_column(|path| format!("column {}, `{name}{path}` ({kind})", index + 1))
     }
 
@@ -69,7 +69,7 @@ impl<'de> Row<'de> {
         visitor.visit_map(Positions { row: self, next: 0 }).map_err(|error| self.with_columns(error))
     }
 
-    /// An error that is about no single column tells which there are.
+    /// Adds a list of the columns to an error that is about no single one.
     fn with_columns(self, mut error: Error) -> Error {
         if error.column.is_none() {
             error.column = Some(format!("the row has {}", self.described()));
@@ -79,8 +79,8 @@ impl<'de> Row<'de> {
 
     fn described(self) -> String {
         let count = self.columns.len();
-        let mut names: Vec<String> =
-            self.columns.iter().take(COLUMNS_SHOWN).map(|Column { name, kind }| format!("`{name}` ({kind})")).collect();
+        let shown = |AnswerColumn { name, kind }: &AnswerColumn| format!("`{name}` ({kind})");
+        let mut names: Vec<String> = self.columns.iter().take(COLUMNS_SHOWN).map(shown).collect();
         if count > COLUMNS_SHOWN {
             names.push("…".into());
         }
@@ -139,7 +139,7 @@ impl<'de> Deserializer<'de> for Row<'de> {
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Error> {
         if self.columns.len() == 1 {
-            // A newtype around a tuple of one or around a value: both read from here.
+            // A newtype around a tuple of one or around a value: both are read from here.
             return match Cell::is_raw(name) {
                 true => self.only(|cell| cell.deserialize_newtype_struct(name, visitor)),
                 false => visitor.visit_newtype_struct(self),
@@ -221,7 +221,7 @@ impl<'de> MapAccess<'de> for Positions<'de> {
 }
 
 impl Error {
-    /// The same error one level further up, where `step` leads to it.
+    /// Returns the same error one level further up, reached by `step`.
     pub(crate) fn below(mut self, step: impl fmt::Display) -> Self {
         self.path = format!("{step}{}", self.path);
         self

@@ -32,22 +32,22 @@ impl Request {
     }
 }
 
-/// What the script makes of a request.
+/// The reaction of the script to a request.
 pub(crate) enum Reaction {
     Answer {
         status: u16,
         content_type: &'static str,
         body: String,
     },
-    /// An answer after which the connection is closed without a word about it.
+    /// An answer after which the connection is closed without notice.
     AnswerAndClose {
         body: String,
     },
     /// Half of an answer, then the end of the connection.
     HalfAnAnswer,
-    /// The connection is reset instead of an answer.
+    /// The connection is reset without an answer.
     Reset,
-    /// Silence until the server ends.
+    /// Silence until the server is dropped.
     Hang,
 }
 
@@ -83,7 +83,7 @@ impl Reaction {
 
 type Script = dyn Fn(&Request) -> Reaction + Send + Sync;
 
-/// A server that ends, with its connections, when it is dropped.
+/// A server that closes its connections and ends when it is dropped.
 pub(crate) struct TestServer {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -95,7 +95,7 @@ struct Shared {
     requests: Mutex<Vec<Request>>,
     streams: Mutex<Vec<TcpStream>>,
     ended: AtomicBool,
-    /// How many connections were closed from this side.
+    /// The number of connections that this side closed.
     closed: AtomicUsize,
 }
 
@@ -129,12 +129,12 @@ impl TestServer {
         self.requests().iter().map(|request| request.stmt().to_owned()).collect()
     }
 
-    /// Waits until so many requests have arrived.
+    /// Waits until this many requests have arrived.
     pub(crate) fn wait_for_requests(&self, count: usize) {
         wait_until("requests have arrived", || self.requests().len() >= count);
     }
 
-    /// Waits until so many connections are closed from the server's side.
+    /// Waits until this many connections are closed by the server.
     pub(crate) fn wait_for_closed(&self, count: usize) {
         wait_until("connections are closed", || self.shared.closed.load(Ordering::Acquire) >= count);
     }
@@ -153,6 +153,7 @@ impl Drop for TestServer {
     }
 }
 
+// Not `wait::until`: tests call it outside of a runtime.
 fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while !is_so() {
@@ -170,7 +171,8 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         shared.streams.lock().unwrap().push(stream.try_clone().unwrap());
         let shared = shared.clone();
         thread::spawn(move || {
-            // An error is the client's end of the connection; a panic is the script's, and nobody shall wait for its answer.
+            // An error means that the client closed the connection. A panic is one of the script, and no test should
+            // wait for its answer.
             let outcome = catch_unwind(AssertUnwindSafe(|| serve(number, &stream, &shared)));
             if outcome.is_err() {
                 let _ = stream.shutdown(Shutdown::Both);
@@ -219,7 +221,7 @@ fn read(connection: usize, reader: &mut impl BufRead) -> io::Result<Option<Reque
     Ok(Some(request))
 }
 
-/// Answers; whether the connection goes on.
+/// Sends the answer. Returns whether the connection stays open.
 fn react(reaction: Reaction, mut stream: &TcpStream) -> io::Result<bool> {
     let head = |status, content_type, length| {
         format!("HTTP/1.1 {status} Status\r\ncontent-type: {content_type}\r\ncontent-length: {length}\r\n\r\n")

@@ -1,4 +1,4 @@
-//! Where the credentials of SQL requests come from, and how they are renewed.
+//! The credentials of SQL requests, and how they are renewed.
 
 use std::fmt;
 use std::future::Future;
@@ -12,11 +12,11 @@ use tokio::sync::Mutex;
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
 
-/// What proves to a server who is asking.
+/// The credentials that prove to a server who is asking.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Credentials {
-    /// Nothing: the server decides whom it takes the caller for, usually the superuser `crate`.
+    /// None: the server chooses the user, usually the superuser `crate`.
     None,
     /// A user of the database.
     Basic { username: String, password: Secret },
@@ -29,23 +29,18 @@ pub(crate) enum Credentials {
 }
 
 pub(crate) type Renewal = Pin<Box<dyn Future<Output = Result<Credentials>> + Send>>;
-/// How new credentials are got.
+/// A function that obtains new credentials.
 pub(crate) type Renewer = Arc<dyn Fn() -> Renewal + Send + Sync>;
 
-/// The credentials that all clients of a process share. Whoever gets new ones replaces them here.
+/// The credentials that all clients of a process share. New ones replace them here.
 #[derive(Clone)]
-pub(crate) struct Wallet(Arc<Inner>);
+pub(crate) struct Wallet(Arc<WalletInner>);
 
-struct Inner {
+struct WalletInner {
     current: RwLock<Credentials>,
     renewer: Option<Renewer>,
-    /// Held while a renewal is under way; keeps the last one that failed.
-    renewing: Mutex<Option<FailedRenewal>>,
-}
-
-struct FailedRenewal {
-    at: Instant,
-    error: Error,
+    /// Locked while a renewal is under way; keeps the last one that failed.
+    renewing: Mutex<Option<(Instant, Error)>>,
 }
 
 impl Wallet {
@@ -53,13 +48,13 @@ impl Wallet {
         Self::with(credentials, None)
     }
 
-    /// The same credentials, and a way to get new ones.
+    /// Returns a wallet with the same credentials and a way to renew them.
     pub(crate) fn with_renewer(self, renewer: Renewer) -> Self {
         Self::with(self.current(), Some(renewer))
     }
 
     fn with(credentials: Credentials, renewer: Option<Renewer>) -> Self {
-        Self(Arc::new(Inner { current: RwLock::new(credentials), renewer, renewing: Mutex::new(None) }))
+        Self(Arc::new(WalletInner { current: RwLock::new(credentials), renewer, renewing: Mutex::new(None) }))
     }
 
     pub(crate) fn current(&self) -> Credentials {
@@ -70,8 +65,8 @@ impl Wallet {
         *self.0.current.write().unwrap_or_else(PoisonError::into_inner) = credentials;
     }
 
-    /// Credentials other than those that a server refused. However many requests were refused at once, one of them
-    /// renews, and the others take what it got, or its error.
+    /// Returns credentials other than those that a server refused. If many requests are refused at once, one of them
+    /// renews, and the others share its result or its error.
     pub(crate) async fn renew(&self, refused: &Credentials) -> Result<Credentials> {
         let asked = Instant::now();
         let mut last_failure = self.0.renewing.lock().await;
@@ -79,8 +74,8 @@ impl Wallet {
         if current != *refused {
             return Ok(current);
         }
-        if let Some(failure) = last_failure.as_ref().filter(|failure| failure.at >= asked) {
-            return Err(failure.error.clone());
+        if let Some((_, error)) = last_failure.as_ref().filter(|(at, _)| *at >= asked) {
+            return Err(error.clone());
         }
         let Some(renewer) = &self.0.renewer else {
             return Err(
@@ -93,7 +88,7 @@ impl Wallet {
                 Ok(renewed)
             }
             Err(error) => {
-                *last_failure = Some(FailedRenewal { at: Instant::now(), error: error.clone() });
+                *last_failure = Some((Instant::now(), error.clone()));
                 Err(error)
             }
         }

@@ -1,4 +1,4 @@
-//! Every call of the client against the simulator, and answers that no API gives.
+//! Calls every method of the client against the simulator, and reads answers that no real API gives.
 
 use cratedb_cloud_simulator::ClusterOptions;
 use cratedb_test::cloud::Client;
@@ -75,7 +75,7 @@ async fn a_cluster_is_changed_in_every_way() {
     let bench = Bench::with(ClusterOptions::running("ci")).await;
     let (client, cluster) = (bench.client(), bench.ci());
     let id = cluster.info().await.unwrap().id;
-    async fn done(cluster: &cratedb_test::ManagedCluster, answer: cratedb_test::cloud::model::Cluster) {
+    async fn done(cluster: &cratedb_test::ManagedCluster, answer: cratedb_test::cloud::model::ClusterInfo) {
         cluster.follow(&answer.last_async_operation.unwrap().id).await.unwrap();
     }
     let allowed = [Cidr::new("127.0.0.0/8").described("this machine")];

@@ -1,4 +1,4 @@
-//! Which cluster is meant.
+//! Selects a cluster by URL, id and name, from code, the environment and `.env`.
 
 use cratedb_cloud_simulator::{ClusterOptions, Options};
 use cratedb_test::ManagedCluster;

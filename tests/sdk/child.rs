@@ -1,5 +1,5 @@
-//! This test program once more, with an environment and a working directory of its own: what belongs to a process can't be
-//! changed for one test.
+//! Runs this test program again with an environment and a working directory of its own, since a process can't change
+//! them for one test.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -12,13 +12,13 @@ use crate::support::{KEY, SECRET};
 
 const TASK: &str = "SDK_TEST_TASK";
 
-/// A child process: what it is asked, and where.
+/// A child process: the question for it, and its directory.
 pub(crate) struct Child {
     command: Command,
 }
 
 impl Child {
-    /// In a directory, with no setting and no home but that directory.
+    /// Sets up a child without settings, whose home and working directory is the given one.
     pub(crate) fn new(task: &str, directory: &Path) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", "child::does_its_task", "--ignored", "--nocapture"]).current_dir(directory);
@@ -36,13 +36,13 @@ impl Child {
         self
     }
 
-    /// The lines `name: value` that it said.
+    /// Runs the child and returns the lines `name: value` that it printed.
     pub(crate) fn said(self) -> HashMap<String, String> {
         let line = |line: &String| line.strip_prefix("@ ")?.split_once(": ").map(|(a, b)| (a.to_owned(), b.to_owned()));
         self.lines().iter().filter_map(line).collect()
     }
 
-    /// All lines on its standard output.
+    /// Runs the child and returns all lines of its standard output.
     pub(crate) fn lines(mut self) -> Vec<String> {
         let output = self.command.output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();

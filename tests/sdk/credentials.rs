@@ -1,4 +1,4 @@
-//! Whose credentials are used, where they are sent, and what becomes of the cookie of a login.
+//! Chooses credentials, sends them to the right endpoint, and keeps the cookie of a login up to date.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -13,7 +13,7 @@ use crate::child::Child;
 use crate::script::{Say, Server};
 use crate::support::{Bench, KEY, SECRET, answers, says};
 
-/// A profile file below `dir`, where `XDG_CONFIG_HOME` of a child is.
+/// Writes a profile file below `dir`, which is `XDG_CONFIG_HOME` of a child.
 fn profile(dir: &Path, endpoint: &str, more: &str) -> PathBuf {
     let path = dir.join("config").join("Crate").join("croud.yaml");
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -35,7 +35,7 @@ fn token_in(path: &Path) -> String {
     line.split(": ").nth(1).unwrap().to_owned()
 }
 
-/// Answers the user to whoever has the right cookie, and gives a new one each time.
+/// Answers requests that have the right cookie, and replaces it each time.
 fn rotating(first: &'static str) -> (Server, Arc<Mutex<String>>) {
     let current = Arc::new(Mutex::new(first.to_owned()));
     let token = current.clone();
@@ -63,7 +63,7 @@ async fn a_login_is_sent_as_a_cookie_and_its_replacements_are_kept_in_the_file()
         assert_eq!(token_in(&path), format!("rotated-token-{number}"));
     }
     assert!(server.asked().iter().all(|asked| asked.header("authorization").is_none()), "a token beats a key");
-    // All else is as it was, and another process goes on with the newest token.
+    // Everything else is unchanged, and another process continues with the newest token.
     let file = ProfileFile::load(&path).unwrap();
     assert!(file.profile("other").unwrap().has_session() && file.current().api_key() == Some("k"));
     assert_eq!(with_file(&path).me().await.unwrap().email, "ada@example.org");
@@ -138,7 +138,7 @@ fn a_key_of_the_environment_is_not_sent_where_only_a_file_says() {
     };
     says(&with_key().said()["error"], &[&server.url, ".env", "CRATEDB_CLOUD_API_SECRET comes from elsewhere"]);
     assert!(server.asked().is_empty());
-    // Whoever sets both in one place means it.
+    // Setting both in one place is deliberate.
     assert_eq!(with_key().env("CRATEDB_CLOUD_ENDPOINT", &server.url).said()["me"], "ada@example.org");
     let all = format!(
         "CRATEDB_CLOUD_ENDPOINT={}\nCRATEDB_CLOUD_API_KEY={KEY}\nCRATEDB_CLOUD_API_SECRET={SECRET}\n",
@@ -168,7 +168,7 @@ async fn a_cluster_is_managed_with_a_login() {
     cluster.start().await.unwrap();
     answers(&cluster).await;
     cluster.stop().await.unwrap();
-    // Whatever was rotated meanwhile, the file has the one that is good.
+    // However often the cookie was replaced meanwhile, the file has the valid one.
     with_file(&path).me().await.unwrap();
 }
 
@@ -214,7 +214,7 @@ fn no_credentials_name_the_variables_and_the_login() {
     assert_eq!(said["not allowed"], "true");
     let parts = ["CRATEDB_CLOUD_API_KEY", "CRATEDB_CLOUD_API_SECRET", "cargo cratedb login --idp"];
     says(&said["error"], &parts);
-    // A file in which nobody is logged in is the same.
+    // A file without a login has the same effect.
     profile(dir.path(), "http://127.0.0.1:1", "auth-token: null");
     says(&Child::new("me", dir.path()).said()["error"], &parts);
 }

@@ -1,4 +1,4 @@
-//! What becomes of a cluster: started, deployed, stopped, deleted, changed, and every way in which that fails.
+//! Starts, deploys, stops, deletes and changes clusters, with every way in which that fails.
 
 use std::time::Duration;
 
@@ -97,7 +97,7 @@ async fn an_operation_that_fails_is_an_error_with_the_words_of_the_service() {
 async fn an_older_operation_of_the_same_type_is_never_taken_for_the_new_one() {
     let bench = Bench::with(ClusterOptions::suspended("ci")).await;
     let cluster = bench.ci();
-    // Two operations SUSPEND that succeeded.
+    // Two operations of type SUSPEND succeeded.
     cluster.start().await.unwrap();
     cluster.stop().await.unwrap();
     bench.cloud().hold_next_operation("ci");
@@ -180,7 +180,7 @@ async fn a_name_that_is_taken_is_not_deployed_again() {
 #[tokio::test]
 async fn two_calls_of_one_process_deploy_one_cluster() {
     let bench = Bench::new(Options::default()).await;
-    // Both have looked before either has an answer, which gets lost on top of it.
+    // Both look before either has an answer, and one of the answers is lost.
     bench.cloud().fault(Fault::on("POST", "/clusters/").delay(Duration::from_secs(1)));
     let cluster = || {
         let builder = bench.builder().cluster_name("fresh").region("eks1.eu-west-1.aws");

@@ -1,5 +1,5 @@
-//! The SDK as a program uses it, against the simulator and against servers that answer from a script: mostly what goes
-//! wrong.
+//! Uses the SDK as a program does, against the simulator and against servers that answer from a script. Most tests are
+//! about failures.
 
 #![cfg(feature = "cloud")]
 

@@ -1,4 +1,4 @@
-//! SQL of a managed cluster: by token, shared, renewed in time.
+//! Sends SQL to managed clusters, with a token that is shared and renewed early.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! `run`: started before, suspended after, however it ends.
+//! Tests `run`, which starts a cluster before a body and suspends it afterwards, however the body ends.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc;
@@ -118,7 +118,7 @@ async fn a_future_that_is_dropped_while_it_suspends_leaves_no_cluster_running() 
 #[tokio::test]
 async fn a_start_that_fails_halfway_is_undone() {
     let bench = Bench::with(ClusterOptions::suspended("ci")).await;
-    // It resumes, and never answers SQL.
+    // It resumes but never answers SQL.
     bench.cloud().sql_not_ready_requests("ci", 1_000_000);
     let cluster = bench.builder().cluster_name("ci").stop_on_exit(true).start_timeout(Duration::from_secs(2));
     let ran: Result<()> = cluster.build().unwrap().run(|_| async { unreachable!("it never started") }).await;
@@ -133,7 +133,7 @@ async fn a_start_that_ran_out_of_time_leaves_the_stop_the_time_it_needs() {
     let time = Duration::from_millis(500);
     let cluster = bench.builder().cluster_name("ci").stop_on_exit(true).start_timeout(time).build().unwrap();
     let mut ran = tokio::spawn(cluster.run(|_| async { Ok(()) }));
-    // The start is over, and the stop has to wait for what the start began.
+    // The start has ended, and the stop has to wait for the operation that the start began.
     let early = tokio::time::timeout(4 * time, &mut ran).await;
     assert!(early.is_err(), "the resumption goes on, and {early:?} is all that comes of it");
     bench.cloud().release("ci");

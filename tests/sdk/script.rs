@@ -1,14 +1,14 @@
-//! A server that answers as a test says, for what the simulator never would.
+//! A server that answers from a script, for answers that the simulator never gives.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-/// A request as it came.
+/// A request as it was received.
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
     pub(crate) method: String,
-    /// With the query.
+    /// The path with the query.
     pub(crate) path: String,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: String,
@@ -21,7 +21,7 @@ pub(crate) struct Say {
     body: String,
 }
 
-/// Ends with the process; each connection has one request.
+/// The server ends with the process. Each connection has one request.
 pub(crate) struct Server {
     pub(crate) url: String,
     asked: Arc<Mutex<Vec<Asked>>>,

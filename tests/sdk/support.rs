@@ -1,4 +1,4 @@
-//! A simulator, clients and clusters of it, and the words of errors.
+//! Sets up a simulator with clients and clusters, and checks texts.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use cratedb_test::cloud::{Client, ManagedClusterBuilder};
 pub(crate) const KEY: &str = "ada";
 pub(crate) const SECRET: &str = "hunter2-is-no-good-secret";
 
-/// A simulator, and what clusters of it said.
+/// A simulator, and the progress messages of its clusters.
 pub(crate) struct Bench {
     pub(crate) simulator: Simulator,
     said: Arc<Mutex<Vec<String>>>,
@@ -22,7 +22,7 @@ impl Bench {
         Self { simulator, said: Arc::default() }
     }
 
-    /// With one cluster.
+    /// Starts a simulator with one cluster.
     pub(crate) async fn with(cluster: ClusterOptions) -> Self {
         Self::new(Options::default().cluster(cluster)).await
     }
@@ -31,7 +31,7 @@ impl Bench {
         self.simulator.cloud()
     }
 
-    /// Sets up a cluster of this simulator, whatever the environment says.
+    /// Sets up a cluster of this simulator, independent of the environment.
     pub(crate) fn builder(&self) -> ManagedClusterBuilder {
         let said = self.said.clone();
         ManagedCluster::builder()
@@ -44,7 +44,7 @@ impl Bench {
             .on_progress(move |text| said.lock().unwrap().push(text.to_owned()))
     }
 
-    /// The cluster `ci`.
+    /// Returns the cluster `ci`.
     pub(crate) fn ci(&self) -> ManagedCluster {
         self.builder().cluster_name("ci").build().unwrap()
     }
@@ -53,12 +53,12 @@ impl Bench {
         Client::builder().env(false).endpoint(self.simulator.url()).api_key(KEY, SECRET).build().unwrap()
     }
 
-    /// All steps so far, on a line each.
+    /// Returns all progress messages so far, one per line.
     pub(crate) fn said(&self) -> String {
         self.said.lock().unwrap().join("\n")
     }
 
-    /// Requests to the control plane that change something.
+    /// Lists the requests to the control plane that change something.
     pub(crate) fn writes(&self) -> Vec<Request> {
         self.simulator.requests().into_iter().filter(|one| one.cluster.is_none() && one.method != "GET").collect()
     }
@@ -71,13 +71,13 @@ impl Bench {
         self.writes().iter().filter(|write| write.is_suspend()).count()
     }
 
-    /// How often the control plane was asked for a path that ends so.
+    /// Counts the requests to the control plane for paths with this end.
     pub(crate) fn asked(&self, end: &str) -> usize {
         self.simulator.requests().iter().filter(|one| one.cluster.is_none() && one.path.ends_with(end)).count()
     }
 }
 
-/// Asserts that a text has all of these parts, and no secret.
+/// Asserts that a text has all of these parts and no secret.
 #[track_caller]
 pub(crate) fn says(text: impl ToString, parts: &[&str]) {
     let text = text.to_string();
@@ -87,7 +87,7 @@ pub(crate) fn says(text: impl ToString, parts: &[&str]) {
     assert!(!text.contains(SECRET), "{text}");
 }
 
-/// The cluster answers SQL.
+/// Asserts that the cluster answers SQL.
 #[track_caller]
 pub(crate) fn answers(cluster: &ManagedCluster) -> impl Future<Output = ()> {
     let query = cluster.query("SELECT 1").scalar::<i64>();

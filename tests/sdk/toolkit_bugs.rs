@@ -1,4 +1,5 @@
-//! What the Python toolkit does wrong, by the numbers of the list in the project's notes on the Cloud API: each is right here.
+//! Repeats the mistakes of the Python toolkit, by their numbers in the project's notes on the Cloud API, and shows that
+//! this crate does not make them.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ use crate::support::{Bench, KEY, SECRET, answers, says};
 
 const REGION: &str = "eks1.eu-west-1.aws";
 
-/// A server with one cluster `ci` that runs, whose SQL is nobody's; other paths are answered by `more`.
+/// Starts a server with one running cluster `ci` whose SQL nothing answers. `more` answers other paths.
 fn cluster_server(more: impl Fn(&Asked) -> Option<Say> + Send + 'static) -> Server {
     Server::new(move |asked| {
         if let Some(say) = more(asked) {
@@ -67,7 +68,7 @@ async fn bug_04_a_failed_or_a_missing_operation_is_no_success() {
     let bench = Bench::with(ClusterOptions::running("ci")).await;
     bench.cloud().fail_next_operation("ci", "A snapshot runs.");
     says(bench.ci().stop().await.unwrap_err(), &["failed: A snapshot runs."]);
-    // Taken, and never listed.
+    // Accepted, and never listed.
     let server = cluster_server(|_| None);
     let error = of(&server, Duration::from_millis(600)).start().await.unwrap_err();
     assert!(error.is_timeout());
@@ -198,7 +199,7 @@ async fn bug_13_no_project_is_made_because_a_listing_failed() {
     assert_eq!(cluster.start().await.unwrap_err().status(), Some(403));
     assert!(bench.writes().is_empty());
 
-    // Nor because a project lacks `backup_location`.
+    // A project without `backup_location` is no reason to fail either.
     let server = Server::new(|asked| match (asked.method.as_str(), asked.path.as_str()) {
         ("GET", "/api/v2/organizations/") => Say::ok(json!([{ "id": "o1" }])),
         ("GET", path) if path.ends_with("/projects/") => Say::ok(json!([{ "id": "p1", "name": "ci" }])),

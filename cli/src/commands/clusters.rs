@@ -1,7 +1,7 @@
 //! `list`, `info`, `start`, `stop`, `deploy`, `delete` and `health`, and how a cluster is shown.
 
 use cratedb_test::cloud::Health;
-use cratedb_test::cloud::model::Cluster;
+use cratedb_test::cloud::model::ClusterInfo;
 use serde_json::json;
 
 use crate::arguments::{Delete, Deploy, List, Start};
@@ -26,7 +26,7 @@ pub(super) async fn list(context: &Context, list: &List) -> Result<Document, Fai
     Document::new(&clusters, People::Rows(Rows { columns, rows: clusters.iter().map(row).collect() }))
 }
 
-fn row(cluster: &Cluster) -> Vec<Cell> {
+fn row(cluster: &ClusterInfo) -> Vec<Cell> {
     [
         &cluster.name,
         &state(cluster),
@@ -73,7 +73,7 @@ pub(super) async fn deploy(context: &Context, deploy: Deploy) -> Result<Document
 }
 
 /// Shows a cluster that was started.
-fn answers(context: &Context, cluster: &Cluster) -> Result<Document, Failure> {
+fn answers(context: &Context, cluster: &ClusterInfo) -> Result<Document, Failure> {
     context.note_done(&format!("cluster `{}` answers at {}", cluster.name, cluster.url));
     shown(cluster)
 }
@@ -139,7 +139,7 @@ fn facts(health: &Health) -> Vec<(&'static str, String)> {
     facts
 }
 
-fn shown(cluster: &Cluster) -> Result<Document, Failure> {
+fn shown(cluster: &ClusterInfo) -> Result<Document, Failure> {
     let last = cluster.last_async_operation.as_ref();
     let facts = vec![
         ("name", cluster.name.clone()),
@@ -159,7 +159,7 @@ fn shown(cluster: &Cluster) -> Result<Document, Failure> {
 }
 
 /// Says in one or two words what a cluster is doing.
-fn state(cluster: &Cluster) -> String {
+fn state(cluster: &ClusterInfo) -> String {
     match (cluster.busy(), cluster.suspended) {
         // Suspending and resuming are the same operation; the flag flips at its end.
         (Some("SUSPEND"), true) => "resuming".to_owned(),
@@ -172,7 +172,7 @@ fn state(cluster: &Cluster) -> String {
 }
 
 /// Returns the health that CrateDB Cloud reports for a running cluster. It lags behind operations by up to a minute.
-fn health_of(cluster: &Cluster) -> &str {
+fn health_of(cluster: &ClusterInfo) -> &str {
     match (cluster.suspended, cluster.health.status.as_str()) {
         (true, _) | (_, "SUSPENDED") => "",
         (false, health) => health,

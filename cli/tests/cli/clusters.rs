@@ -253,7 +253,7 @@ fn health_is_an_exit_code_too() {
 fn an_operation_that_another_client_began_is_waited_for() {
     let world = World::with([ClusterOptions::suspended("ci")]);
     world.cloud().foreign_resume("ci", Pace::Auto(Duration::from_millis(300)));
-    world.cli(&["start", "--cluster-name", "ci"]).done().expect(0).says(&["somebody else"]);
+    world.cli(&["start", "--cluster-name", "ci"]).done().expect(0).says(&["another client"]);
     assert!(!world.simulator().requests().iter().any(|one| one.method == "PUT"), "it was resumed once more");
 }
 

@@ -1,4 +1,4 @@
-//! The client against a server that answers from a script: what it sends, what it sends again, what it makes of answers.
+//! Tests the client against a server that answers from a script: requests, retries and errors.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -9,7 +9,7 @@ use crate::cloud::is_conflict;
 
 const SECRET: &str = "hunter2-is-no-good-secret";
 
-/// One answer a connection; requests are kept as they came, head and body.
+/// One answer per connection. Requests are kept as they came, head and body.
 struct Script {
     url: String,
     requests: Arc<Mutex<Vec<String>>>,
@@ -17,9 +17,9 @@ struct Script {
 
 enum Say {
     Answer(&'static str, &'static str, String),
-    /// Closes the connection without a word.
+    /// Closes the connection without an answer.
     Nothing,
-    /// Keeps it open without a word.
+    /// Keeps the connection open without an answer.
     Hang,
 }
 
@@ -50,7 +50,7 @@ impl Script {
                     Say::Hang => open.push(stream),
                 }
             }
-            // Refuses what comes after the script, but keeps what hangs.
+            // Refuses connections after the script, but keeps those that hang.
             drop(listener);
             while !open.is_empty() {
                 std::thread::park();
@@ -214,5 +214,17 @@ fn an_endpoint_that_is_none_is_said() {
         let error = Client::new(access, Home::Here);
         let text = error.err().unwrap().to_string();
         assert!(text.starts_with(&format!("cannot use CRATEDB_CLOUD_ENDPOINT=`{endpoint}`")), "{text}");
+    }
+}
+
+#[test]
+fn ids_cannot_leave_their_place() {
+    let path = Path::of(&["clusters", "a/../b?c#d e", "jwt"]).unwrap();
+    assert_eq!(path.as_str(), "/api/v2/clusters/a%2F..%2Fb%3Fc%23d%20e/jwt/");
+    let url = path.on(&Url::parse("http://host/prefix/").unwrap());
+    assert_eq!(url.as_str(), "http://host/prefix/api/v2/clusters/a%2F..%2Fb%3Fc%23d%20e/jwt/");
+    for nothing in ["", ".", ".."] {
+        let error = Path::of(&["clusters", nothing]).unwrap_err().to_string();
+        assert!(error.contains("is no id"), "{error}");
     }
 }

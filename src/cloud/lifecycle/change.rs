@@ -1,32 +1,72 @@
-//! Changes of a cluster that take time: asked for once nothing else runs, followed by the operation's id, told as errors if
-//! they fail.
+//! Changes a running cluster, suspends it or deletes it, and waits for the operation.
 
-use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Hooks, Lifecycle, WRITES, named};
 use crate::cloud::is_conflict;
-use crate::cloud::model::{Cluster, Operation};
-use crate::cloud::operation::{Ended, Known, Which, passing};
+use crate::cloud::model::{ClusterInfo, Operation};
+use crate::cloud::operation::{LastOperation, OperationEnd, Which, passing};
 use crate::error::{Error, Kind, Result};
 use crate::wait::{self, Look};
 
-/// A change and how to know that it is there.
+/// The cluster's flag may trail the operation by this much. After that, another operation must have started the
+/// cluster.
+const FLAG: Duration = Duration::from_secs(30);
+
+/// A change of a cluster, and how to recognise that it is done.
 pub(crate) struct Change<'a> {
     /// Type of its operation.
     pub(crate) kind: &'static str,
-    /// For people, such as "upgrading cluster `ci` (…) to 6.4.3".
+    /// Describes the change to the user, such as "upgrading cluster `ci` (…) to 6.4.3".
     pub(crate) doing: String,
     pub(crate) deadline: Instant,
     pub(crate) hooks: &'a dyn Hooks,
-    /// Whether a cluster is as it should be.
-    pub(crate) reached: &'a (dyn Fn(&Cluster) -> bool + Send + Sync),
+    /// Reports whether a cluster is as it should be.
+    pub(crate) reached: &'a (dyn Fn(&ClusterInfo) -> bool + Send + Sync),
+}
+
+/// A cluster to suspend or to delete.
+pub(crate) struct StopRequest<'a> {
+    pub(crate) id: String,
+    /// Names the cluster to the user.
+    pub(crate) named: String,
+    pub(crate) delete: bool,
+    /// The newest operation that is known.
+    pub(crate) known: Option<LastOperation>,
+    /// True if the first pass sends the request without looking, since the cluster costs money until then.
+    pub(crate) at_once: bool,
+    pub(crate) deadline: Instant,
+    pub(crate) hooks: &'a dyn Hooks,
+    pub(crate) writes: AtomicUsize,
+}
+
+/// The outcome of suspending or deleting a cluster.
+#[derive(Clone, Debug)]
+pub(crate) enum Stopped {
+    Suspended,
+    Deleted,
+    /// The product can't be suspended; with the service's refusal.
+    NotAllowed(Error),
+    /// The cluster's deployment failed, and there is nothing to suspend.
+    NeverDeployed(Error),
+}
+
+impl StopRequest<'_> {
+    /// Handles a write whose answer was lost: the next pass looks what became of it. Gives up after [`WRITES`] of them.
+    fn lost(&self, error: Error) -> Result<Look<Stopped>> {
+        let again = self.writes.load(Ordering::Relaxed) < WRITES;
+        if again { Ok(Look::not_yet(&error)) } else { Err(error) }
+    }
+
+    fn doing(&self) -> String {
+        format!("{} {}", if self.delete { "deleting" } else { "suspending" }, self.named)
+    }
 }
 
 impl Lifecycle {
-    /// Asks for a change of the cluster with this id until it is taken, and waits for its end. A cluster that is as it
-    /// should be from the beginning is not changed.
+    /// Requests a change of the cluster until it is accepted, and waits for its end. A cluster that is as it should be
+    /// from the beginning is not changed.
     ///
     /// `ask` sends the request, whose answer is the cluster.
     pub(crate) async fn change<F>(
@@ -34,71 +74,60 @@ impl Lifecycle {
         id: &str,
         change: &Change<'_>,
         ask: impl Fn() -> F + Send + Sync,
-    ) -> Result<Cluster>
+    ) -> Result<ClusterInfo>
     where
-        F: Future<Output = Result<Cluster>> + Send,
+        F: Future<Output = Result<ClusterInfo>> + Send,
     {
         let lost = AtomicUsize::new(0);
         change.hooks.step(change.doing.clone());
-        let pass = || self.change_once(id, change, &ask, &lost);
-        wait::until(&change.doing, wait::OPERATION, change.deadline, |_| (), pass).await
-    }
-
-    async fn change_once<F>(
-        &self,
-        id: &str,
-        change: &Change<'_>,
-        ask: &(impl Fn() -> F + Send + Sync),
-        lost: &AtomicUsize,
-    ) -> Result<Look<Cluster>>
-    where
-        F: Future<Output = Result<Cluster>> + Send,
-    {
-        let now = match self.client.cluster(id).await {
-            Err(error) if passing(&error) => return Ok(Look::not_yet(&error)),
-            now => now?,
+        let pass = || async {
+            let now = match self.client.cluster(id).await {
+                Err(error) if passing(&error) => return Ok(Look::not_yet(&error)),
+                now => now?,
+            };
+            if let Some(running) = now.busy() {
+                self.sit_out(&now, running, change.deadline, change.hooks).await?;
+                return Ok(Look::NotYet(format!("operation {running} has ended")));
+            }
+            if (change.reached)(&now) {
+                return Ok(Look::Ready(now));
+            }
+            match ask().await {
+                Err(error) if is_conflict(&error) => Ok(Look::not_yet(&error)),
+                Err(error) if passing(&error) => again(&lost, error),
+                answer => self.changed(change, &now, &answer?, &lost).await,
+            }
         };
-        if let Some(running) = now.busy() {
-            self.sit_out(&now, running, change.deadline, change.hooks).await?;
-            return Ok(Look::NotYet(format!("operation {running} has ended")));
-        }
-        if (change.reached)(&now) {
-            return Ok(Look::Ready(now));
-        }
-        match ask().await {
-            Err(error) if is_conflict(&error) => Ok(Look::not_yet(&error)),
-            Err(error) if passing(&error) => again(lost, error),
-            answer => self.changed(change, &now, &answer?, lost).await,
-        }
+        wait::until(&change.doing, wait::OPERATION, change.deadline, |_| (), pass).await
     }
 
     async fn changed(
         &self,
         change: &Change<'_>,
-        before: &Cluster,
-        answer: &Cluster,
+        before: &ClusterInfo,
+        answer: &ClusterInfo,
         lost: &AtomicUsize,
-    ) -> Result<Look<Cluster>> {
-        let known = before.last_async_operation.as_ref().map_or_else(Known::default, Known::from);
+    ) -> Result<Look<ClusterInfo>> {
+        let known = before.last_operation().unwrap_or_default();
         let which = Which::started(change.kind, answer, Some(&known));
         let told = |status: &str| change.hooks.step(format!("{}: {status}", change.doing));
         match self.client.follow(before, &which, &change.doing, change.reached, change.deadline, told).await? {
-            Ended::Failed(error) => Err(error),
-            Ended::Lost(error) => again(lost, error),
-            Ended::Succeeded => self
-                .until(before, &change.doing, change.deadline, |now| match (change.reached)(&now) {
-                    true => Look::Ready(now),
+            OperationEnd::Failed(error) => Err(error),
+            OperationEnd::Lost(error) => again(lost, error),
+            OperationEnd::Succeeded => {
+                let reached = |now: ClusterInfo| match (change.reached)(&now) {
+                    true => Look::Ready(Look::Ready(now)),
                     false => Look::NotYet("done, says the operation; as before, says the cluster".to_owned()),
-                })
-                .await
-                .map(Look::Ready),
+                };
+                self.until(before, &change.doing, change.deadline, reached).await
+            }
         }
     }
 
-    /// Waits for an operation of the cluster, by its id, and brings it in full.
+    /// Waits for an operation of the cluster, by its id, and returns it in full.
     pub(crate) async fn operation(
         &self,
-        cluster: &Cluster,
+        cluster: &ClusterInfo,
         id: &str,
         deadline: Instant,
         hooks: &dyn Hooks,
@@ -108,10 +137,10 @@ impl Lifecycle {
         let told = |status: &str| hooks.step(format!("waiting for {doing}: {status}"));
         let which = Which::Id(id.to_owned());
         match self.client.follow(cluster, &which, &doing, |_| false, deadline, told).await? {
-            Ended::Failed(error) => Err(error),
-            Ended::Lost(_) => Err(Error::new(Kind::Missing, format!("cannot wait for {doing}"))
+            OperationEnd::Failed(error) => Err(error),
+            OperationEnd::Lost(_) => Err(Error::new(Kind::Missing, format!("cannot wait for {doing}"))
                 .because("the cluster has no operation of that id")),
-            Ended::Succeeded => {
+            OperationEnd::Succeeded => {
                 let all = self.client.operations(&cluster.id, &which.filter_of()).await?;
                 all.into_iter().find(|operation| operation.id == id).ok_or_else(|| {
                     Error::new(Kind::Decode, format!("cannot tell how {doing} ended"))
@@ -120,9 +149,114 @@ impl Lifecycle {
             }
         }
     }
+
+    /// Suspends or deletes a cluster, and waits for the end. Doing it again does no harm.
+    pub(crate) async fn suspend_or_delete(&self, wanted: &StopRequest<'_>) -> Result<Stopped> {
+        let doing = wanted.doing();
+        wanted.hooks.step(doing.clone());
+        wait::until(&doing, wait::OPERATION, wanted.deadline, |_| (), || self.suspend_or_delete_once(wanted)).await
+    }
+
+    /// Makes one pass. Every pass but a hurried first one looks before it sends a request.
+    async fn suspend_or_delete_once(&self, wanted: &StopRequest<'_>) -> Result<Look<Stopped>> {
+        let mut known = wanted.known.clone();
+        if wanted.writes.fetch_add(1, Ordering::Relaxed) > 0 || !wanted.at_once {
+            let now = match self.now(wanted).await? {
+                Look::Ready(Some(now)) => now,
+                Look::Ready(None) => return Ok(Look::Ready(Stopped::Deleted)),
+                Look::NotYet(status) => return Ok(Look::NotYet(status)),
+            };
+            if let Some(kind) = now.busy() {
+                self.sit_out(&now, kind, wanted.deadline, wanted.hooks).await?;
+                return Ok(Look::NotYet(format!("operation {kind} has ended")));
+            }
+            if now.suspended && !wanted.delete {
+                return Ok(Look::Ready(Stopped::Suspended));
+            }
+            known = now.last_operation();
+        }
+        let done = match wanted.delete {
+            true => self.client.delete_cluster(&wanted.id).await.map(|()| None),
+            false => self.client.set_suspended(&wanted.id, true).await.map(Some),
+        };
+        match done {
+            Ok(None) => Ok(Look::Ready(Stopped::Deleted)),
+            Ok(Some(answer)) => self.suspended(wanted, &answer, known.as_ref()).await,
+            Err(error) => self.refused(wanted, error).await,
+        }
+    }
+
+    /// Returns the cluster, or none if it was deleted.
+    async fn now(&self, wanted: &StopRequest<'_>) -> Result<Look<Option<ClusterInfo>>> {
+        match self.client.cluster(&wanted.id).await {
+            Err(error) if error.status() == Some(404) => Ok(Look::Ready(None)),
+            now => wait::tolerate(passing, now.map(|now| Look::Ready(Some(now)))),
+        }
+    }
+
+    async fn suspended(
+        &self,
+        wanted: &StopRequest<'_>,
+        answer: &ClusterInfo,
+        known: Option<&LastOperation>,
+    ) -> Result<Look<Stopped>> {
+        if answer.suspended && answer.busy().is_none() {
+            return Ok(Look::Ready(Stopped::Suspended));
+        }
+        let cluster = ClusterInfo { id: wanted.id.clone(), ..ClusterInfo::default() };
+        let which = Which::started("SUSPEND", answer, known);
+        let doing = wanted.doing();
+        let told = |status: &str| wanted.hooks.step(format!("{doing}: {status}"));
+        match self.client.follow(&cluster, &which, &doing, |now| now.suspended, wanted.deadline, told).await? {
+            OperationEnd::Failed(error) => match self.now(wanted).await? {
+                Look::Ready(Some(now)) if now.suspended => Ok(Look::Ready(Stopped::Suspended)),
+                _ => {
+                    let hint = format!("the cluster may be running still; suspend it at {}", self.client.endpoint());
+                    Err(error.hint(hint))
+                }
+            },
+            OperationEnd::Lost(error) => wanted.lost(error),
+            OperationEnd::Succeeded => {
+                let deadline = wanted.deadline.min(Instant::now() + FLAG);
+                let flag = self.until(&cluster, &doing, deadline, |now| match now.suspended {
+                    true => Look::Ready(Look::Ready(Stopped::Suspended)),
+                    false => Look::NotYet("suspended, says the operation; running, says the cluster".to_owned()),
+                });
+                match flag.await {
+                    Err(error) if error.is_timeout() => Ok(Look::not_yet(&error)),
+                    Err(error) if error.status() == Some(404) => Ok(Look::Ready(Stopped::Deleted)),
+                    done => done,
+                }
+            }
+        }
+    }
+
+    /// Interprets a refusal, which depends on the state of the cluster.
+    async fn refused(&self, wanted: &StopRequest<'_>, error: Error) -> Result<Look<Stopped>> {
+        if error.status() == Some(404) {
+            return Ok(Look::Ready(Stopped::Deleted));
+        }
+        if is_conflict(&error) {
+            return Ok(Look::not_yet(&error));
+        }
+        if passing(&error) {
+            return wanted.lost(error);
+        }
+        let hint = format!("suspend or delete {} at {}", wanted.named, self.client.endpoint());
+        if wanted.delete {
+            return Err(error.hint(hint));
+        }
+        match self.now(wanted).await? {
+            Look::Ready(None) => Ok(Look::Ready(Stopped::Deleted)),
+            Look::Ready(Some(now)) if now.suspended => Ok(Look::Ready(Stopped::Suspended)),
+            Look::Ready(Some(now)) if now.allow_suspend == Some(false) => Ok(Look::Ready(Stopped::NotAllowed(error))),
+            Look::Ready(Some(now)) if now.never_deployed().is_some() => Ok(Look::Ready(Stopped::NeverDeployed(error))),
+            _ => Err(error.hint(hint)),
+        }
+    }
 }
 
-/// A write of which nothing is known is sent again after a look, but not for ever.
-fn again(lost: &AtomicUsize, error: Error) -> Result<Look<Cluster>> {
+/// Handles a write whose answer was lost: it is sent again after a look, at most [`WRITES`] times.
+fn again(lost: &AtomicUsize, error: Error) -> Result<Look<ClusterInfo>> {
     if lost.fetch_add(1, Ordering::Relaxed) + 1 < WRITES { Ok(Look::not_yet(&error)) } else { Err(error) }
 }

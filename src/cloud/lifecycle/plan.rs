@@ -1,27 +1,27 @@
-//! What a new cluster is to be: given by settings, or the only choice there is; anything else is for people to say.
+//! Decides the settings of a new cluster: those that are given, else the only choice there is.
 
 use super::Lifecycle;
 use crate::cloud::model::{Deployment, NewCluster, Project};
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
 
-/// The free product and the subscription that goes with it, which is a literal.
+/// The free product and its subscription, whose id is fixed.
 const FREE_PRODUCT: &str = "crfree";
 const FREE_SUBSCRIPTION: &str = "free_tier";
 
 /// The database user of a new cluster, unless settings name another.
 pub(crate) const ADMIN: &str = "admin";
 
-/// What the service asks of a password.
+/// The minimum length that the service demands of a password.
 const PASSWORD_MINIMUM: usize = 24;
 
 impl Lifecycle {
-    /// The organization and what to send to it.
+    /// Returns the organization and the deployment to request there.
     pub(super) async fn plan(&self, name: &str) -> Result<(String, Deployment)> {
         let target = &self.target;
         let password = self.password()?;
         let organization = self.organization(name).await?;
-        let place = self.place(name, &organization).await?;
+        let project = self.project(name, &organization).await?;
         let subscription_id = self.subscription(name, &organization).await?;
         let crate_version = match &target.version {
             Some(version) => version.clone(),
@@ -39,9 +39,9 @@ impl Lifecycle {
             password,
         };
         let deployment = Deployment::new(cluster, subscription_id);
-        Ok(match place {
-            Place::Existing(id) => (organization, deployment.in_project(id)),
-            Place::New { region } => (organization, deployment.in_new_project(name, region)),
+        Ok(match project {
+            ProjectChoice::Existing(id) => (organization, deployment.in_project(id)),
+            ProjectChoice::New { region } => (organization, deployment.in_new_project(name, region)),
         })
     }
 
@@ -68,22 +68,20 @@ impl Lifecycle {
         }
     }
 
-    /// The project of the settings, else the one that is named like the cluster, else a new one of that name.
-    async fn place(&self, name: &str, organization: &str) -> Result<Place> {
+    /// Chooses the project of the settings, else the one with the cluster's name, else a new one of that name.
+    async fn project(&self, name: &str, organization: &str) -> Result<ProjectChoice> {
         if let Some(id) = &self.target.project_id {
-            return Ok(Place::Existing(id.clone()));
+            return Ok(ProjectChoice::Existing(id.clone()));
         }
         let mut projects: Vec<Project> = self.client.projects_of(organization).await?;
-        projects.retain(|project| project.name == name && self.may_be_in(&project.region));
+        let wanted = self.target.region.as_deref();
+        let fits = |region: &str| wanted.is_none_or(|wanted| region.is_empty() || region == wanted);
+        projects.retain(|project| project.name == name && fits(&project.region));
         if projects.is_empty() {
-            return Ok(Place::New { region: self.region(name, organization).await? });
+            return Ok(ProjectChoice::New { region: self.region(name, organization).await? });
         }
         let choices = projects.into_iter().map(|project| (project.id, project.name)).collect();
-        the_only(name, "project", "CRATEDB_CLOUD_PROJECT_ID", choices).map(Place::Existing)
-    }
-
-    fn may_be_in(&self, region: &str) -> bool {
-        self.target.region.as_deref().is_none_or(|wanted| region.is_empty() || region == wanted)
+        the_only(name, "project", "CRATEDB_CLOUD_PROJECT_ID", choices).map(ProjectChoice::Existing)
     }
 
     async fn region(&self, name: &str, organization: &str) -> Result<String> {
@@ -108,22 +106,22 @@ impl Lifecycle {
                     .hint("CrateDB Cloud takes none shorter; without CRATEDB_PASSWORD a random one is made"))
             }
             Some(given) => Ok(given.clone()),
-            // Nobody keeps it: SQL over HTTP uses JWTs.
+            // It is kept nowhere: SQL over HTTP uses JWTs.
             None => Secret::random(),
         }
     }
 }
 
-/// In which project a new cluster goes.
-enum Place {
+/// The project of a new cluster.
+enum ProjectChoice {
     Existing(String),
-    /// Named like the cluster and made with it.
+    /// Created together with the cluster, under the cluster's name.
     New {
         region: String,
     },
 }
 
-/// The id of the only one there is, out of ids and names.
+/// Returns the id of the only choice, out of ids and names.
 fn the_only(cluster: &str, what: &str, variable: &str, mut choices: Vec<(String, String)>) -> Result<String> {
     if choices.len() == 1 {
         return Ok(choices.remove(0).0);

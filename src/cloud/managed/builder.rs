@@ -3,8 +3,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::{Callback, Inner, ManagedCluster};
-use crate::cloud::client::{Client, Home};
+use super::{Callback, ManagedCluster, ManagedInner};
+
+use crate::cloud::client::{Client, Home, filled_key};
 use crate::cloud::lifecycle::Lifecycle;
 use crate::environment::{
     Access, Address, CLOUD_ENDPOINT, Given, Server, Sources, address, cloud_target, filled, server,
@@ -13,14 +14,14 @@ use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
 use crate::target::{ClusterAddress, DeployPolicy, Login};
 
-/// Deployments and scalings take minutes.
+/// The default. Deployments and scalings take minutes.
 pub(super) const START_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 /// Sets up a [`ManagedCluster`]; made by [`ManagedCluster::builder`].
 ///
-/// What it is not told comes from the environment, then from the `.env` file of the working directory, then from
-/// [`croud`'s profile file](crate::cloud::ProfileFile), as far as credentials are concerned. An empty text counts as not
-/// told. Of `cluster_url`, `cluster_id` and `cluster_name` only one may be told here.
+/// Settings that are left out come from the environment, then from the `.env` file of the working directory;
+/// credentials also come from [`croud`'s profile file](crate::cloud::ProfileFile). An empty text counts as left out.
+/// Only one of `cluster_url`, `cluster_id` and `cluster_name` may be set here.
 #[derive(Clone)]
 #[must_use = "nothing happens before build()"]
 pub struct ManagedClusterBuilder {
@@ -45,7 +46,7 @@ impl Default for ManagedClusterBuilder {
     }
 }
 
-/// Texts that are set and kept if they say something.
+/// Setters of texts; an empty text counts as left out.
 macro_rules! texts {
     ($($(#[$doc:meta])* $name:ident => $field:ident;)*) => {$(
         $(#[$doc])*
@@ -58,117 +59,115 @@ macro_rules! texts {
 
 impl ManagedClusterBuilder {
     texts! {
-        /// The cluster by its id, which has to exist; `CRATEDB_CLUSTER_ID`.
+        /// Selects the cluster by its id, which has to exist; `CRATEDB_CLUSTER_ID`.
         cluster_id => id;
-        /// The cluster by its name; `CRATEDB_CLUSTER_NAME`. It is deployed by [`start`](ManagedCluster::start) if no cluster
-        /// has it.
+        /// Selects the cluster by its name; `CRATEDB_CLUSTER_NAME`. [`start`](ManagedCluster::start) deploys it if no
+        /// cluster has that name.
         cluster_name => name;
-        /// The cluster by the address of its HTTP port, which may hold `user:password@`; `CRATEDB_CLUSTER_URL`. Its id is
-        /// found among the account's clusters, by the host.
+        /// Selects the cluster by the address of its HTTP port, which may contain `user:password@`;
+        /// `CRATEDB_CLUSTER_URL`. It is looked up by its host among the account's clusters.
         cluster_url => url;
-        /// The address of the Cloud API; `CRATEDB_CLOUD_ENDPOINT`.
+        /// Sets the address of the Cloud API; `CRATEDB_CLOUD_ENDPOINT`.
         endpoint => endpoint;
-        /// The organization of a deployment; `CRATEDB_CLOUD_ORGANIZATION_ID`. Default: what the profile file says, else the
-        /// only one.
+        /// Sets the organization of a deployment; `CRATEDB_CLOUD_ORGANIZATION_ID`. Default: the one in the profile
+        /// file, else the only one.
         organization_id => organization_id;
-        /// The project of a deployment; `CRATEDB_CLOUD_PROJECT_ID`. Default: the one with the cluster's name, else a new one.
+        /// Sets the project of a deployment; `CRATEDB_CLOUD_PROJECT_ID`. Default: the one with the cluster's name, else
+        /// a new one.
         project_id => project_id;
-        /// The region of a new project; `CRATEDB_CLOUD_REGION`. Default: the only one.
+        /// Sets the region of a new project; `CRATEDB_CLOUD_REGION`. Default: the only one.
         region => region;
-        /// Who pays for a deployment; `CRATEDB_CLOUD_SUBSCRIPTION_ID`. Default: the only one; `free_tier` for `crfree`.
+        /// Sets the subscription that pays for a deployment; `CRATEDB_CLOUD_SUBSCRIPTION_ID`. Default: the only one;
+        /// `free_tier` for `crfree`.
         subscription_id => subscription_id;
-        /// The product of a deployment; `CRATEDB_CLOUD_PRODUCT`. Default: `crfree`.
+        /// Sets the product of a deployment; `CRATEDB_CLOUD_PRODUCT`. Default: `crfree`.
         product => product;
-        /// The product's tier; `CRATEDB_CLOUD_TIER`. Default: `default`.
+        /// Sets the product's tier; `CRATEDB_CLOUD_TIER`. Default: `default`.
         tier => tier;
-        /// CrateDB's version of a deployment; `CRATEDB_VERSION`. Default: the newest one of the channel.
+        /// Sets the version of CrateDB of a deployment; `CRATEDB_VERSION`. Default: the newest one of the channel.
         version => version;
-        /// `stable`, `testing` or `nightly`; `CRATEDB_CHANNEL`. Default: `stable`.
+        /// Sets the channel: `stable`, `testing` or `nightly`; `CRATEDB_CHANNEL`. Default: `stable`.
         channel => channel;
-        /// The database user of a deployment and of a [`cluster_url`](Self::cluster_url); `CRATEDB_USERNAME`. Default:
-        /// `admin` of a deployment.
+        /// Sets the database user of a deployment and of a [`cluster_url`](Self::cluster_url); `CRATEDB_USERNAME`.
+        /// Default: `admin` for a deployment.
         username => username;
     }
 
-    /// The password of that user, at least 24 characters for a deployment; `CRATEDB_PASSWORD`. Default: of a deployment a
-    /// random one that nobody keeps, since SQL is sent with a [token](ManagedCluster::jwt).
+    /// Sets the password of that user, at least 24 characters for a deployment; `CRATEDB_PASSWORD`. Default: for a
+    /// deployment a random one that is stored nowhere, since SQL is sent with a [token](ManagedCluster::jwt).
     pub fn password(mut self, password: impl Into<String>) -> Self {
         self.given.password = filled(password).map(Secret::new);
         self
     }
 
-    /// An API key and its secret; `CRATEDB_CLOUD_API_KEY` and `CRATEDB_CLOUD_API_SECRET`.
+    /// Sets an API key and its secret; `CRATEDB_CLOUD_API_KEY` and `CRATEDB_CLOUD_API_SECRET`.
     pub fn api_key(mut self, key: impl Into<String>, secret: impl Into<String>) -> Self {
-        let (key, secret) = (filled(key), filled(secret));
-        // Half of a key is told when it is built; neither counts as not given.
-        self.given.api_key = (key.is_some() || secret.is_some())
-            .then(|| (key.unwrap_or_default(), Secret::new(secret.unwrap_or_default())));
+        self.given.api_key = filled_key(key, secret);
         self
     }
 
-    /// A client that is there already: its endpoint, its credentials and its organization are used, and those of the
-    /// environment are not.
+    /// Uses an existing client: its endpoint, its credentials and its organization replace those of the environment.
     pub fn client(mut self, client: Client) -> Self {
         self.client = Some(client);
         self
     }
 
-    /// The number of nodes of a deployment. Default: the least that the product has.
+    /// Sets the number of nodes of a deployment. Default: the minimum of the product.
     pub fn nodes(mut self, nodes: u32) -> Self {
         self.given.product_unit = Some(nodes.saturating_sub(1));
         self
     }
 
-    /// The size of a deployment as the API counts: nodes minus one.
+    /// Sets the size of a deployment as the API counts it: the number of nodes minus one.
     pub fn product_unit(mut self, unit: u32) -> Self {
         self.given.product_unit = Some(unit);
         self
     }
 
-    /// Whether [`start`](ManagedCluster::start) may deploy a cluster that does not exist; `CRATEDB_CLOUD_DEPLOY`, `auto` or
-    /// `never`. Default: true.
+    /// Sets whether [`start`](ManagedCluster::start) may deploy a cluster that does not exist; `CRATEDB_CLOUD_DEPLOY`,
+    /// `auto` or `never`. Default: true.
     pub fn deploy(mut self, deploy: bool) -> Self {
         self.given.deploy = Some(if deploy { DeployPolicy::Auto } else { DeployPolicy::Never });
         self
     }
 
-    /// How long one answer of the Cloud API may take; `CRATEDB_CLOUD_TIMEOUT`. Default: 30 s.
+    /// Sets the time limit for one answer of the Cloud API; `CRATEDB_CLOUD_TIMEOUT`. Default: 30 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.given.timeout = Some(timeout);
         self
     }
 
-    /// How long a whole operation may take, such as a start with all its waiting. Default: 15 min.
+    /// Sets the time limit for a whole operation, such as a start with all its waits. Default: 15 min.
     pub fn start_timeout(mut self, timeout: Duration) -> Self {
         self.start_timeout = Some(timeout);
         self
     }
 
-    /// Whether [`run`](ManagedCluster::run) suspends the cluster in the end. Default: false.
+    /// Sets whether [`run`](ManagedCluster::run) suspends the cluster at the end. Default: false.
     pub fn stop_on_exit(mut self, stop: bool) -> Self {
         self.stop_on_exit = stop;
         self
     }
 
-    /// Hears what is done and waited for, as fragments such as "resuming cluster `ci` (…): IN_PROGRESS". It is called on the
-    /// background thread of this process and must not block.
+    /// Sets a callback for progress messages, which are fragments such as "resuming cluster `ci` (…): IN_PROGRESS". It
+    /// is called on the background thread of this process and must not block.
     pub fn on_progress(mut self, callback: impl Fn(&str) + Send + Sync + 'static) -> Self {
         self.on_progress = Some(Arc::new(callback));
         self
     }
 
-    /// Whether the environment, `.env` and the profile file are read at all. Default: true.
+    /// Sets whether the environment, `.env` and the profile file are read at all. Default: true.
     pub fn env(mut self, environment: bool) -> Self {
         self.environment = environment;
         self
     }
 
-    /// The cluster. Nothing is sent yet.
+    /// Makes the cluster. Nothing is sent yet.
     ///
     /// # Errors
     ///
-    /// When no cluster is named, or twice in code; when there are no credentials, unless the cluster is given by its URL and
-    /// is only asked for SQL; when a variable, `.env` or the profile file can't be read.
+    /// When no cluster is named, or when code names it in two ways; when there are no credentials, unless the cluster
+    /// is given by its URL and used for SQL only; when a variable, `.env` or the profile file can't be read.
     pub fn build(self) -> Result<ManagedCluster> {
         let sources = if self.environment { Sources::of_program()? } else { Sources::none() };
         let mut notes = Vec::new();
@@ -183,7 +182,7 @@ impl ManagedClusterBuilder {
         let (client, access) = self.access(&sources, &cluster, server.as_ref())?;
         let organization_id = client.organization_id().map(str::to_owned);
         let mut target = cloud_target(&self.given, &sources, access, cluster)?;
-        // What a client that code brings says beats the environment; what a profile says does not.
+        // The organization of a client that code passes takes precedence over the environment; a profile's does not.
         target.organization_id = match (&self.client, &self.given.organization_id) {
             (Some(_), None) => organization_id.or(target.organization_id),
             _ => target.organization_id.or(organization_id),
@@ -191,7 +190,7 @@ impl ManagedClusterBuilder {
         if let Some(callback) = &self.on_progress {
             notes.iter().for_each(|note| callback(note));
         }
-        Ok(ManagedCluster(Arc::new(Inner {
+        Ok(ManagedCluster(Arc::new(ManagedInner {
             lifecycle: Lifecycle { target, client },
             server,
             start_timeout: self.start_timeout.unwrap_or(START_TIMEOUT),
@@ -202,7 +201,7 @@ impl ManagedClusterBuilder {
         })))
     }
 
-    /// Who asks the Cloud API; on a URL nobody needs to.
+    /// Returns the client for the Cloud API. A cluster that is given by its URL needs no credentials.
     fn access(&self, sources: &Sources, cluster: &ClusterAddress, server: Option<&Server>) -> Result<(Client, Access)> {
         let nobody = |endpoint: &str, timeout: Duration| Access {
             endpoint: endpoint.to_owned(),

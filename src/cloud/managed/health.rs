@@ -1,74 +1,74 @@
-//! How the cluster is: what CrateDB Cloud says, and what the cluster itself says.
+//! The health of a cluster, as CrateDB Cloud and as the cluster itself report it.
 
 use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::Inner;
+use super::ManagedInner;
 use crate::cloud::lifecycle::named;
 use crate::cloud::model::HealthStatus;
 use crate::environment::Server;
-use crate::error::{Error, Result};
-use crate::sql::Client;
+use crate::error::Result;
+use crate::sql::SqlClient;
 
-/// A cluster that answers these small questions at all does so at once.
+/// A cluster that answers these small queries at all answers them at once.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// How a cluster is.
+/// The health of a cluster.
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct Health {
-    /// For people: the name and the id, or the URL.
+    /// The name and the id, or the URL, for display.
     pub cluster: String,
-    /// Whether it is suspended: then it answers no SQL.
+    /// True if the cluster is suspended and so answers no SQL.
     pub suspended: bool,
-    /// Type of the operation that runs on it, if one does.
+    /// Type of the operation that is running on the cluster, if any.
     pub operation: Option<String>,
-    /// What CrateDB Cloud says; may be a minute old. None for a URL that is asked without Cloud credentials.
+    /// The report of CrateDB Cloud, which may be a minute old. None for a URL without Cloud credentials.
     pub cloud: Option<HealthStatus>,
-    /// What the cluster itself says, if it answered.
+    /// The report of the cluster itself, if it answered.
     pub sql: Option<SqlHealth>,
-    /// Why it did not answer, if it should have.
+    /// The reason why the cluster did not answer, if it should have.
     pub problem: Option<String>,
 }
 
-/// What a cluster says of itself.
+/// The health of a cluster as it reports it itself.
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct SqlHealth {
     /// CrateDB's version.
     pub version: String,
-    /// How many nodes there are.
+    /// The number of nodes.
     pub nodes: u64,
     /// The worst health of any table: `GREEN`, `YELLOW` or `RED`.
     pub status: String,
-    /// How many tables there are, each partition counted.
+    /// The number of tables, counting each partition.
     pub tables: u64,
     /// Shards that have fewer copies than they should have.
     pub underreplicated_shards: u64,
-    /// Shards that are not there: their data can't be read.
+    /// Shards that are missing: their data can't be read.
     pub missing_shards: u64,
     /// The tables that are not `GREEN`.
     pub unhealthy: Vec<TableHealth>,
 }
 
-/// A table that is not as it should be.
+/// A table that is not `GREEN`.
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct TableHealth {
-    /// Schema and name.
+    /// The schema and the name.
     pub table: String,
     /// `YELLOW` or `RED`.
     pub status: String,
     /// Shards that have fewer copies than they should have.
     pub underreplicated_shards: u64,
-    /// Shards that are not there.
+    /// Shards that are missing.
     pub missing_shards: u64,
 }
 
 impl Health {
-    /// Whether the cluster runs, answers, and misses no data.
+    /// Returns true if the cluster runs, answers and has all its data.
     pub fn is_good(&self) -> bool {
         !self.suspended && self.sql.as_ref().is_some_and(|sql| sql.status != "RED")
     }
@@ -107,19 +107,16 @@ impl fmt::Display for Health {
     }
 }
 
-impl Inner {
+impl ManagedInner {
     pub(super) async fn health(&self) -> Result<Health> {
         let mut health = self.cloud_health().await?;
         if health.suspended {
             return Ok(health);
         }
-        let asked = async {
-            let connection = self.connect().await?;
-            asked(connection.client()).await
-        };
+        let asked = async { asked(&self.connect().await?.client).await };
         match tokio::time::timeout(LIMIT, asked).await {
             Ok(Ok(sql)) => health.sql = Some(sql),
-            Ok(Err(error)) => health.problem = Some(first_line(&error)),
+            Ok(Err(error)) => health.problem = Some(error.first_line()),
             Err(_) => health.problem = Some(format!("no answer within {}", humantime::format_duration(LIMIT))),
         }
         Ok(health)
@@ -147,7 +144,7 @@ impl Inner {
     }
 }
 
-async fn asked(client: &Client) -> Result<SqlHealth> {
+async fn asked(client: &SqlClient) -> Result<SqlHealth> {
     let version = client.version().await?.to_string();
     let nodes: Vec<(u64,)> = client.rows("SELECT count(*) FROM sys.nodes").await?;
     let tables: Vec<(String, String, String, u64, u64)> = client
@@ -175,8 +172,4 @@ async fn asked(client: &Client) -> Result<SqlHealth> {
             })
             .collect(),
     })
-}
-
-fn first_line(error: &Error) -> String {
-    error.to_string().lines().next().unwrap_or_default().to_owned()
 }

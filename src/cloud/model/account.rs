@@ -1,8 +1,8 @@
-//! Who there is: users and their keys, organizations, projects, subscriptions, quotas.
+//! Users and their keys, organizations, projects, subscriptions, quotas.
 
 use serde_json::Value;
 
-use super::cluster::Dates;
+use super::Dates;
 use super::model;
 use crate::secret::Secret;
 
@@ -11,76 +11,76 @@ model! {
     pub struct User {
         /// A UUID.
         pub uid: String,
-        /// Where mail reaches them.
+        /// The e-mail address.
         pub email: String,
-        /// The name they log in with.
+        /// The name used to log in.
         pub username: String,
-        /// For people.
+        /// The display name.
         pub name: String,
-        /// Who vouches for them: `cognito`, `azuread`, `github`, `google`.
+        /// The identity provider: `cognito`, `azuread`, `github`, `google`.
         pub idp: String,
         /// Such as `active`.
         pub status: String,
-        /// Whether they work for the service.
+        /// True for operators of the service.
         pub is_superuser: bool,
-        /// Their organization; the service calls it deprecated, and its own tools depend on it.
+        /// The user's organization. The service calls this field deprecated, but its own tools depend on it.
         pub organization_id: String,
-        /// What they may do in which organization.
+        /// The roles in organizations.
         pub organization_roles: Vec<RoleIn>,
-        /// What they may do in which project.
+        /// The roles in projects.
         pub project_roles: Vec<RoleIn>,
-        /// A picture's address.
+        /// The address of a picture.
         pub picture: Option<String>,
     }
 
     /// A role in an organization or in a project.
     pub struct RoleIn {
-        /// Of roles in an organization.
+        /// Set for a role in an organization.
         pub organization_id: Option<String>,
-        /// Of roles in a project.
+        /// Set for a role in a project.
         pub project_id: Option<String>,
         /// `org_admin`, `org_member`, `project_admin` or `project_member`.
         pub role_fqn: String,
     }
 
-    /// A key of the API, with which programs act as its owner.
+    /// A key of the API, with which programs act on behalf of its owner.
     pub struct ApiKey {
-        /// The key itself, which names it and is no secret.
+        /// The key itself, which identifies it and is not secret.
         pub key: String,
         /// Its owner.
         pub user_id: String,
-        /// Whether it may be used.
+        /// False if the key is deactivated.
         pub active: bool,
-        /// When it was last used; a key that nobody uses for 90 days is removed.
+        /// When it was last used. A key that is unused for 90 days is deleted.
         pub last_used: Option<String>,
-        /// Told once, when the key is made.
+        /// Returned only once, when the key is created.
         #[serde(skip_serializing)]
         pub(crate) secret: Secret,
-        /// When it was made.
+        /// When it was created.
         pub dc: Dates,
     }
 
-    /// An organization: who belongs together and who pays.
+    /// An organization, which has users, projects and subscriptions.
     pub struct Organization {
         /// A UUID.
         pub id: String,
-        /// For people.
+        /// The display name.
         pub name: String,
         /// 1 to 6.
         pub plan_type: Option<u32>,
-        /// What the asking user may do there: `org_admin`, `org_member`, `project_admin` or `project_member`.
+        /// The caller's role there: `org_admin`, `org_member`, `project_admin` or `project_member`.
         pub role_fqn: String,
-        /// Where notifications go.
+        /// The address for notifications.
         pub email: Option<String>,
-        /// Whether there are notifications.
+        /// True if notifications are sent.
         pub notifications_enabled: bool,
-        /// How many projects it has.
+        /// The number of projects.
         pub project_count: u32,
-        /// When it was made and changed.
+        /// When it was created and changed.
         pub dc: Dates,
     }
 
-    /// A project: some clusters of an organization.
+    /// A project, which groups clusters of an organization.
     pub struct Project {
         /// A UUID.
         pub id: String,
@@ -88,25 +88,25 @@ model! {
         pub name: String,
         /// The organization that it belongs to.
         pub organization_id: String,
-        /// Where its clusters are.
+        /// The region of its clusters.
         pub region: String,
-        /// Where its backups go, if not to the service's own place.
+        /// The place for its backups, if it is not the service's own.
         pub backup_location: Value,
-        /// When it was made and changed.
+        /// When it was created and changed.
         pub dc: Dates,
     }
 
-    /// What pays for clusters.
+    /// A subscription, which pays for clusters.
     pub struct Subscription {
-        /// Any text, not only a UUID.
+        /// Any text, not necessarily a UUID.
         pub id: String,
-        /// For people.
+        /// The display name.
         pub name: String,
         /// The organization that it belongs to.
         pub organization_id: String,
         /// Such as `active`.
         pub state: String,
-        /// False for one that was cancelled.
+        /// False for a cancelled one.
         pub active: Option<bool>,
         /// `azure`, `aws`, `cloud`, `contract`, ….
         pub provider: String,
@@ -114,29 +114,29 @@ model! {
         pub plan: Option<String>,
         /// The offer with that provider.
         pub offer: Option<String>,
-        /// How it is billed.
+        /// The billing model.
         pub billing_model: Option<String>,
-        /// A promotion that applies.
+        /// The promotion that applies.
         pub promotion: Value,
         /// The provider's own id for it.
         pub reference: Option<String>,
-        /// When it was made and changed.
+        /// When it was created and changed.
         pub dc: Dates,
     }
 
-    /// A limit of an organization, and how far it is used.
+    /// A limit of an organization, and how much of it is used.
     pub struct Quota {
-        /// What is limited.
+        /// The limited quantity.
         pub code: String,
-        /// How much of it is used.
+        /// The amount used.
         pub current_value: f64,
-        /// How much may be used.
+        /// The limit.
         pub quota: f64,
     }
 }
 
 impl ApiKey {
-    /// The secret that goes with the key: told once, when the key is made.
+    /// Returns the secret of the key, which the service returns only once, when the key is created.
     pub fn secret(&self) -> Option<&str> {
         Some(self.secret.expose()).filter(|secret| !secret.is_empty())
     }

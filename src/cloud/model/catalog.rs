@@ -1,10 +1,10 @@
-//! What the service offers: products, regions, versions.
+//! The offer of the service: products, regions, versions.
 
-use super::cluster::Dates;
+use super::Dates;
 use super::model;
 
 model! {
-    /// A kind of cluster or of storage that can be had.
+    /// A kind of cluster or of storage that can be ordered.
     pub struct Product {
         /// `cluster` or `storage`.
         pub kind: String,
@@ -12,87 +12,87 @@ model! {
         pub name: String,
         /// Such as `default`.
         pub tier: String,
-        /// For people.
+        /// The name for display.
         pub label: String,
-        /// For people.
+        /// The description for display.
         pub description: String,
-        /// Where it is offered.
+        /// The region in which it is offered.
         pub region: String,
-        /// Not to be had any more.
+        /// True if it can no longer be ordered.
         pub deprecated: bool,
-        /// The price of a unit in a minute.
+        /// The price of a unit for a minute.
         pub price_per_dtu_minute: Option<f64>,
-        /// For people: from how much to how much.
+        /// The range of sizes, for display.
         pub scale_summary: String,
         /// The sizes.
         pub scaling: Vec<ScaleOption>,
-        /// What a node has.
+        /// The hardware of a node.
         pub specs: Option<Specs>,
         /// Such as `beta`.
         pub tags: Vec<String>,
-        /// The offer of a marketplace.
+        /// The offer in a marketplace.
         pub offer: Option<String>,
-        /// The plan of a marketplace.
+        /// The plan in a marketplace.
         pub plan: Option<String>,
-        /// What it costs, where an answer says so.
+        /// The price, if the answer has it.
         pub price: Option<Price>,
     }
 
     /// A size of a product.
     pub struct ScaleOption {
-        /// The unit to ask for: nodes minus one.
+        /// The unit to request: the number of nodes minus one.
         pub value: u32,
-        /// How many nodes that is.
+        /// The number of nodes.
         pub nodes: u32,
-        /// For people.
+        /// The description for display.
         pub description: String,
     }
 
-    /// What a node of a product has.
+    /// The hardware of a node of a product.
     pub struct Specs {
-        /// Processors.
+        /// The number of processors.
         pub cpu_cores: Option<f64>,
-        /// Memory.
+        /// The size of the memory.
         pub ram_bytes: Option<u64>,
-        /// Storage, where it can't be chosen.
+        /// The size of the storage, if it is fixed.
         pub storage_bytes: Option<u64>,
-        /// The least storage that can be chosen.
+        /// The minimum size of the storage that can be chosen.
         pub storage_minimum_bytes: Option<u64>,
-        /// The most storage that can be chosen.
+        /// The maximum size of the storage that can be chosen.
         pub storage_maximum_bytes: Option<u64>,
     }
 
-    /// What something costs, in US dollars.
+    /// A price in US dollars.
     pub struct Price {
-        /// In an hour.
+        /// For an hour.
         pub price_per_hour: Option<f64>,
-        /// In a month.
+        /// For a month.
         pub price_per_month: Option<f64>,
     }
 
-    /// Where clusters can be.
+    /// A region in which clusters can run.
     pub struct Region {
         /// Such as `eks1.eu-west-1.aws`.
         pub name: String,
-        /// For people.
+        /// The description for display.
         pub description: String,
-        /// Whose it is, if it belongs to an organization.
+        /// The organization that it belongs to, if any.
         pub organization_id: Option<String>,
-        /// Whether it runs on hardware of the organization.
+        /// True if it runs on hardware of the organization.
         pub is_edge_region: bool,
         /// `UP`, `DOWN` or `UNKNOWN`.
         pub status: String,
-        /// No new clusters there.
+        /// True if no new clusters are accepted.
         pub deprecated: bool,
-        /// When the service last heard of it, without an offset.
+        /// When the service last heard from it, without an offset.
         pub last_seen: Option<String>,
-        /// Whether its software can be upgraded.
+        /// True if its software can be upgraded.
         pub upgrade_available: bool,
-        /// When it was made and changed.
+        /// When it was created and changed.
         pub dc: Dates,
     }
 
-    /// The versions of CrateDB that can be had.
+    /// The versions of CrateDB that can be deployed.
     pub struct Versions {
         /// By channel.
         pub crate_versions: Channels,
@@ -100,17 +100,17 @@ model! {
 
     /// The newest version of each channel.
     pub struct Channels {
-        /// For production.
+        /// For production use.
         pub stable: Release,
-        /// Before it is stable.
+        /// The candidate for `stable`.
         pub testing: Release,
-        /// Of last night.
+        /// The last nightly build.
         pub nightly: Release,
     }
 
     /// A version of CrateDB.
     pub struct Release {
-        /// As a text, such as `6.4.3`; what a deployment or an upgrade takes.
+        /// The version as a text, such as `6.4.3`, as a deployment or an upgrade takes it.
         pub version: String,
         /// 6 in 6.4.3.
         pub major: Option<u32>,
@@ -118,25 +118,25 @@ model! {
         pub minor: Option<u32>,
         /// 3 in 6.4.3.
         pub hotfix: Option<u32>,
-        /// Of nightly versions.
+        /// The date of a nightly build.
         pub date: Option<String>,
     }
 
-    /// What the service says of itself.
+    /// The service's description of itself.
     pub struct Meta {
         /// The newest version of CrateDB in each channel.
         pub crate_versions: MetaVersions,
-        /// The service's own version, as it writes it.
+        /// The service's own version, in its own form.
         pub version: serde_json::Value,
     }
 
     /// The newest version of CrateDB in each channel.
     pub struct MetaVersions {
-        /// For production.
+        /// For production use.
         pub stable: String,
-        /// Before it is stable.
+        /// The candidate for `stable`.
         pub testing: String,
-        /// Of last night.
+        /// The last nightly build.
         pub nightly: String,
     }
 }

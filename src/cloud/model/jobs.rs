@@ -1,13 +1,9 @@
-//! Imports, exports and the files that go with them.
+//! Imports, exports and their files.
 
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
-use super::cluster::Dates;
-use super::model;
-use super::operation::Status;
+use super::{Dates, Status, model};
 
 model! {
     /// An import of data into a table.
@@ -23,46 +19,46 @@ model! {
         pub format: String,
         /// `gzip`, if it is compressed.
         pub compression: Option<String>,
-        /// How far it is.
+        /// The state of the import.
         pub status: Status,
-        /// Where the data go.
+        /// The table to import into.
         pub destination: ImportDestination,
-        /// Of type `url`.
+        /// Set for type `url`.
         pub url: Option<UrlSource>,
-        /// Of type `file`.
+        /// Set for type `file`.
         pub file: Option<FileSource>,
-        /// Of type `s3`.
+        /// Set for type `s3`.
         pub s3: Option<S3Source>,
-        /// Of type `azureblob`.
+        /// Set for type `azureblob`.
         pub azureblob: Option<AzureSource>,
-        /// The columns that were found.
+        /// The detected columns.
         pub schema: Value,
-        /// How much is imported.
+        /// The progress of the import.
         pub progress: JobProgress,
-        /// When it was made and last moved.
+        /// When it was created and last changed.
         pub dc: Dates,
     }
 
-    /// The table that an import goes to.
+    /// The table to import into.
     pub struct ImportDestination {
-        /// Its name, as it was given: not quoted.
+        /// Its name, not quoted.
         pub table: String,
-        /// Whether it is made if it does not exist.
+        /// True if the table is created in case it does not exist.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub create_table: Option<bool>,
-        /// Its columns, if the service shall not guess them.
+        /// Its columns, if the service should not detect them.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         pub table_definition: Vec<Column>,
     }
 
-    /// A column of a table that an import makes.
+    /// A column of a table that an import creates.
     pub struct Column {
         /// Its name.
         pub name: String,
         /// Its type, such as `BIGINT`. The field is called `type`.
         #[serde(rename = "type")]
         pub kind: String,
-        /// What else belongs to its definition.
+        /// The rest of its definition.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub extra: Option<String>,
     }
@@ -86,11 +82,11 @@ model! {
     pub struct S3Source {
         /// The bucket.
         pub bucket: String,
-        /// The path in it; may have wildcards.
+        /// The path in the bucket; may have wildcards.
         pub file_path: String,
-        /// The organization's secret with the credentials.
+        /// The organization's secret that holds the credentials.
         pub secret_id: String,
-        /// Of services other than AWS.
+        /// The endpoint of a service other than AWS.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub endpoint: Option<String>,
     }
@@ -99,67 +95,67 @@ model! {
     pub struct AzureSource {
         /// The container.
         pub container_name: String,
-        /// The blob in it; may have wildcards.
+        /// The blob in the container; may have wildcards.
         pub blob_name: String,
-        /// The organization's secret with the credentials.
+        /// The organization's secret that holds the credentials.
         pub secret_id: String,
     }
 
-    /// How far a job is.
+    /// The progress of a job.
     pub struct JobProgress {
-        /// The service's words.
+        /// The service's message.
         pub message: String,
-        /// Records that are done.
+        /// The number of records done.
         pub records: Option<u64>,
-        /// Bytes that are done.
+        /// The number of bytes done.
         pub bytes: Option<u64>,
         /// 0 to 100.
         pub percent: Option<f64>,
-        /// Records that could not be imported.
+        /// The number of records that could not be imported.
         pub failed_records: Option<u64>,
-        /// Records that there are.
+        /// The total number of records.
         pub total_records: Option<u64>,
-        /// Files that are done.
+        /// The number of files done.
         pub processed_files: Option<u64>,
-        /// Files that could not be imported.
+        /// The number of files that could not be imported.
         pub failed_files: Option<u64>,
-        /// Files that there are.
+        /// The total number of files.
         pub total_files: Option<u64>,
-        /// Each file, where the answer has them.
+        /// The progress of each file, if the answer has it.
         pub files: Vec<FileProgress>,
-        /// Whatever else the service says.
+        /// Further details, as the service writes them.
         pub details: Value,
     }
 
-    /// How far one file of an import is.
+    /// The progress of one file of an import.
     pub struct FileProgress {
         /// Its name.
         pub name: String,
         /// Such as `SUCCEEDED`.
         pub status: String,
-        /// The service's words.
+        /// The service's message.
         pub message: Option<String>,
-        /// Records that are done.
+        /// The number of records done.
         pub records: Option<u64>,
-        /// Bytes that are done.
+        /// The number of bytes done.
         pub bytes: Option<u64>,
         /// 0 to 100.
         pub percent: Option<f64>,
-        /// Records that could not be imported.
+        /// The number of records that could not be imported.
         pub failed_records: Option<u64>,
-        /// Records that there are.
+        /// The total number of records.
         pub total_records: Option<u64>,
     }
 
-    /// How far an import is, file by file.
+    /// The progress of an import, file by file.
     pub struct ImportProgress {
         /// Id of the job.
         pub job_id: String,
-        /// The service's words.
+        /// The service's message.
         pub message: String,
-        /// The numbers.
+        /// The numbers for the whole job.
         pub progress: JobProgress,
-        /// Whatever else the service says.
+        /// Further details, as the service writes them.
         pub details: Value,
     }
 
@@ -171,116 +167,73 @@ model! {
         pub cluster_id: String,
         /// `gzip`, if it is compressed.
         pub compression: Option<String>,
-        /// How far it is.
+        /// The state of the export.
         pub status: Status,
-        /// What is exported.
+        /// The exported table.
         pub source: ExportSource,
-        /// Where it goes; names the file to download in the end.
+        /// The file to export to. Once the export is done, it can be downloaded.
         pub destination: ExportDestination,
-        /// How much is exported.
+        /// The progress of the export.
         pub progress: JobProgress,
-        /// When it was made and last moved.
+        /// When it was created and last changed.
         pub dc: Dates,
     }
 
-    /// What an export reads.
+    /// The source of an export.
     pub struct ExportSource {
-        /// Name of the table.
+        /// The name of the table.
         pub table: String,
     }
 
-    /// What an export writes.
+    /// The destination of an export.
     pub struct ExportDestination {
         /// `csv`, `json` or `parquet`.
         pub format: String,
-        /// The file, once there is one.
+        /// The file, once it exists.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub file: Option<ExportFile>,
     }
-}
 
-/// The file of an export.
-#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-#[non_exhaustive]
-pub struct ExportFile {
-    /// Its id; [`Client::file`](crate::cloud::Client::file) has the address to download it from.
-    #[serde(deserialize_with = "crate::cloud::model::or_default")]
-    pub id: String,
-    /// Its name.
-    #[serde(deserialize_with = "crate::cloud::model::or_default")]
-    pub name: String,
-    /// Where to get it, for a time, without credentials: a secret as long as it is good.
-    #[serde(deserialize_with = "crate::cloud::model::or_default")]
-    pub download_url: String,
-    /// Its size.
-    #[serde(deserialize_with = "crate::cloud::model::or_default")]
-    pub file_size: Option<u64>,
-}
+    /// The file of an export. `Debug` hides the address, which is a secret while it is valid.
+    pub struct ExportFile [id, name, file_size] {
+        /// Its id; [`Client::file`](crate::cloud::Client::file) returns the address to download it from.
+        pub id: String,
+        /// Its name.
+        pub name: String,
+        /// The address to download it from, valid for a time and without credentials. It is a secret while it is valid.
+        pub download_url: String,
+        /// Its size.
+        pub file_size: Option<u64>,
+    }
 
-/// Without the address, which is a secret as long as it is good.
-impl fmt::Debug for ExportFile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { id, name, file_size, .. } = self;
-        f.debug_struct("ExportFile")
-            .field("id", id)
-            .field("name", name)
-            .field("file_size", file_size)
-            .finish_non_exhaustive()
+    /// A file that was uploaded, or will be. `Debug` hides the addresses, which are secrets while they are valid.
+    pub struct UploadedFile [id, name, status, file_size] {
+        /// A UUID.
+        pub id: String,
+        /// Its name.
+        pub name: String,
+        /// The organization that it belongs to.
+        pub organization_id: String,
+        /// `PENDING` or `UPLOADED`.
+        pub status: String,
+        /// Its size.
+        pub file_size: Option<u64>,
+        /// The address to send its bytes to by `PUT`, without credentials.
+        pub upload_url: String,
+        /// The address to download it from.
+        pub download_url: Option<String>,
+        /// When it was created.
+        pub dc: Dates,
     }
 }
 
-/// A file that was uploaded, or is to be.
-#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-#[non_exhaustive]
-pub struct UploadedFile {
-    /// A UUID.
-    #[serde(deserialize_with = "crate::cloud::model::or_default")]
-    pub id: String,
-    /// Its name.
-    #[serde(deserialize_with = "crate::cloud::model::or_default")]
-    pub name: String,
-    /// The organization that it belongs to.
-    #[serde(deserialize_with = "crate::cloud::model::or_default")]
-    pub organization_id: String,
-    /// `PENDING` or `UPLOADED`.
-    #[serde(deserialize_with = "crate::cloud::model::or_default")]
-    pub status: String,
-    /// Its size.
-    #[serde(deserialize_with = "crate::cloud::model::or_default")]
-    pub file_size: Option<u64>,
-    /// Where its bytes are sent by `PUT`, without credentials.
-    #[serde(deserialize_with = "crate::cloud::model::or_default")]
-    pub upload_url: String,
-    /// Where to get it.
-    #[serde(deserialize_with = "crate::cloud::model::or_default")]
-    pub download_url: Option<String>,
-    /// When it was made.
-    #[serde(deserialize_with = "crate::cloud::model::or_default")]
-    pub dc: Dates,
-}
-
-/// Without the addresses, which are secrets as long as they are good.
-impl fmt::Debug for UploadedFile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { id, name, status, file_size, .. } = self;
-        let mut shown = f.debug_struct("UploadedFile");
-        shown
-            .field("id", id)
-            .field("name", name)
-            .field("status", status)
-            .field("file_size", file_size)
-            .finish_non_exhaustive()
-    }
-}
-
-/// An import to be made.
+/// A request for an import.
 ///
 /// ```
 /// use cratedb_test::cloud::model::NewImportJob;
 ///
-/// let import = NewImportJob::from_url("https://example.org/weather.csv.gz", "csv", "weather").gzip().create_table(true);
+/// let source = "https://example.org/weather.csv.gz";
+/// let import = NewImportJob::from_url(source, "csv", "weather").gzip().create_table(true);
 /// assert_eq!(import.kind, "url");
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -294,18 +247,18 @@ pub struct NewImportJob {
     /// `gzip`, if it is compressed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compression: Option<String>,
-    /// Where the data go.
+    /// The table to import into.
     pub destination: ImportDestination,
-    /// Of type `url`.
+    /// Set for type `url`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<UrlSource>,
-    /// Of type `file`.
+    /// Set for type `file`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<FileSource>,
-    /// Of type `s3`.
+    /// Set for type `s3`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub s3: Option<S3Source>,
-    /// Of type `azureblob`.
+    /// Set for type `azureblob`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub azureblob: Option<AzureSource>,
 }
@@ -324,17 +277,17 @@ impl NewImportJob {
         }
     }
 
-    /// From an address that the service can reach.
+    /// Imports from an address that the service can reach.
     pub fn from_url(url: impl Into<String>, format: impl Into<String>, table: impl Into<String>) -> Self {
         Self { url: Some(UrlSource { url: url.into() }), ..Self::new("url", format, table) }
     }
 
-    /// From a file that was uploaded, by its id.
+    /// Imports from an uploaded file, by its id.
     pub fn from_file(id: impl Into<String>, format: impl Into<String>, table: impl Into<String>) -> Self {
         Self { file: Some(FileSource { id: id.into(), name: None }), ..Self::new("file", format, table) }
     }
 
-    /// From S3.
+    /// Imports from S3.
     pub fn from_s3(
         bucket: impl Into<String>,
         file_path: impl Into<String>,
@@ -342,16 +295,12 @@ impl NewImportJob {
         format: impl Into<String>,
         table: impl Into<String>,
     ) -> Self {
-        let s3 = S3Source {
-            bucket: bucket.into(),
-            file_path: file_path.into(),
-            secret_id: secret_id.into(),
-            endpoint: None,
-        };
+        let (bucket, file_path, secret_id) = (bucket.into(), file_path.into(), secret_id.into());
+        let s3 = S3Source { bucket, file_path, secret_id, endpoint: None };
         Self { s3: Some(s3), ..Self::new("s3", format, table) }
     }
 
-    /// From Azure's blob storage.
+    /// Imports from Azure's blob storage.
     pub fn from_azure(
         container_name: impl Into<String>,
         blob_name: impl Into<String>,
@@ -359,22 +308,19 @@ impl NewImportJob {
         format: impl Into<String>,
         table: impl Into<String>,
     ) -> Self {
-        let azureblob = AzureSource {
-            container_name: container_name.into(),
-            blob_name: blob_name.into(),
-            secret_id: secret_id.into(),
-        };
+        let (container_name, blob_name, secret_id) = (container_name.into(), blob_name.into(), secret_id.into());
+        let azureblob = AzureSource { container_name, blob_name, secret_id };
         Self { azureblob: Some(azureblob), ..Self::new("azureblob", format, table) }
     }
 
-    /// The data are compressed by gzip.
+    /// Declares the data as compressed with gzip.
     #[must_use]
     pub fn gzip(mut self) -> Self {
         self.compression = Some("gzip".to_owned());
         self
     }
 
-    /// Whether the table is made if it does not exist; the service decides if nothing is said.
+    /// Sets whether the table is created if it does not exist. By default the service decides.
     #[must_use]
     pub fn create_table(mut self, create: bool) -> Self {
         self.destination.create_table = Some(create);
@@ -382,7 +328,7 @@ impl NewImportJob {
     }
 }
 
-/// An export to be made.
+/// A request for an export.
 ///
 /// ```
 /// use cratedb_test::cloud::model::NewExportJob;
@@ -393,17 +339,17 @@ impl NewImportJob {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct NewExportJob {
-    /// What is exported.
+    /// The table to export.
     pub source: ExportSource,
-    /// What is written.
+    /// The file to write.
     pub destination: ExportDestination,
-    /// `gzip`, if it shall be compressed.
+    /// `gzip`, if the file should be compressed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compression: Option<String>,
 }
 
 impl NewExportJob {
-    /// Of a table, as `csv`, `json` or `parquet`.
+    /// Exports a table as `csv`, `json` or `parquet`.
     pub fn new(table: impl Into<String>, format: impl Into<String>) -> Self {
         Self {
             source: ExportSource { table: table.into() },
@@ -412,7 +358,7 @@ impl NewExportJob {
         }
     }
 
-    /// The file is to be compressed by gzip.
+    /// Compresses the file with gzip.
     #[must_use]
     pub fn gzip(mut self) -> Self {
         self.compression = Some("gzip".to_owned());

@@ -1,4 +1,4 @@
-//! The profile file: what is read from it, what is written, and what stays.
+//! Tests how the profile file is read and written, and that everything else in it is kept.
 
 use super::*;
 
@@ -60,7 +60,7 @@ fn everything_else_stays_when_it_is_written() {
     assert_eq!(local.insert("auth-token".into(), Value::Null), Some("my-token".into()));
     assert_eq!(local.remove("organization-id"), Some("1111".into()));
     assert_eq!(after, before, "{text}");
-    // In the same order, too.
+    // The order is kept, too.
     let at = |part: &str| text.find(part).unwrap_or_else(|| panic!("`{part}` is missing in {text}"));
     assert!(at("current-profile") < at("default-format") && at("endpoint: http://127") < at("key: my-key"));
 
@@ -84,7 +84,7 @@ fn nobody_else_can_read_it_and_nothing_is_left_beside_it() {
     let there: Vec<_> = std::fs::read_dir(path.parent().unwrap()).unwrap().collect();
     assert_eq!(there.len(), 1, "{there:?}");
 
-    // A new one, in a directory that is not there yet.
+    // A new file, in a directory that does not exist yet.
     let new = dir.path().join("deep").join("Crate").join(FILE_NAME);
     ProfileFile::empty(new.clone()).save().unwrap();
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use super::held::Held;
 use super::{Cloud, Told};
-use crate::cloud::lifecycle::{Found, named};
-use crate::cloud::model::Cluster;
+use crate::cloud::lifecycle::{NameLookup, named};
+use crate::cloud::model::ClusterInfo;
 use crate::error::Result;
 use crate::provider::{Progress, Resource};
 use crate::wait::{self, Look};
@@ -28,7 +28,12 @@ impl Cloud {
         self.resource(cluster, held.ours, deadline, progress).await.map(Some)
     }
 
-    async fn left_behind(&self, held: &Held, deadline: Instant, progress: &Progress) -> Result<Look<Option<Cluster>>> {
+    async fn left_behind(
+        &self,
+        held: &Held,
+        deadline: Instant,
+        progress: &Progress,
+    ) -> Result<Look<Option<ClusterInfo>>> {
         let Some(cluster) = self.again(held, deadline).await? else { return Ok(Look::Ready(None)) };
         if let Some(kind) = cluster.busy() {
             self.lifecycle.sit_out(&cluster, kind, deadline, &Told(progress)).await?;
@@ -41,11 +46,11 @@ impl Cloud {
         Ok(Look::Ready((!cluster.suspended).then_some(cluster)))
     }
 
-    async fn again(&self, held: &Held, deadline: Instant) -> Result<Option<Cluster>> {
+    async fn again(&self, held: &Held, deadline: Instant) -> Result<Option<ClusterInfo>> {
         let Some(id) = &held.id else {
             return Ok(match self.lifecycle.by_name_at_last(&held.name, deadline).await? {
-                Found::One(cluster) => Some(*cluster),
-                Found::None { .. } => None,
+                NameLookup::One(cluster) => Some(*cluster),
+                NameLookup::None { .. } => None,
             });
         };
         match self.client().cluster(id).await {

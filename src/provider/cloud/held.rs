@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::cloud::model::Cluster;
-use crate::cloud::operation::Known;
+use crate::cloud::model::ClusterInfo;
+use crate::cloud::operation::LastOperation;
 use crate::error::{Error, Kind, Result};
 use crate::provider::Ours;
 
@@ -19,18 +19,18 @@ pub(super) struct Held {
     pub(super) allow_suspend: Option<bool>,
     /// The newest operation before the call that the intent is for, or at the end of the acquisition.
     #[serde(default)]
-    pub(super) known: Option<Known>,
+    pub(super) known: Option<LastOperation>,
 }
 
 impl Held {
-    pub(super) fn of(cluster: &Cluster, ours: Ours) -> Self {
+    pub(super) fn of(cluster: &ClusterInfo, ours: Ours) -> Self {
         Self {
             provider: "cloud".to_owned(),
             id: Some(cluster.id.clone()),
             name: cluster.name.clone(),
             ours,
             allow_suspend: cluster.allow_suspend,
-            known: cluster.last_async_operation.as_ref().map(Known::from),
+            known: cluster.last_async_operation.as_ref().map(LastOperation::from),
         }
     }
 

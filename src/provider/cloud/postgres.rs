@@ -4,11 +4,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::Cloud;
 use crate::cloud::lifecycle::{ADMIN, named};
-use crate::cloud::model::Cluster;
+use crate::cloud::model::ClusterInfo;
 use crate::error::{Error, Kind, Result};
 use crate::provider::{Progress, url};
 use crate::secret::Secret;
-use crate::sql::{self, Client, Wallet, code};
+use crate::sql::{self, SqlClient, Wallet, code};
 use crate::user;
 
 /// Everything else waits for it.
@@ -29,7 +29,7 @@ impl Cloud {
     /// With the password that is set, or as a user who is made for this acquisition. Nothing else fails without it.
     pub(super) async fn postgres(
         &self,
-        cluster: &Cluster,
+        cluster: &ClusterInfo,
         http_url: &str,
         wallet: &Wallet,
         deadline: Instant,
@@ -71,7 +71,7 @@ impl Cloud {
         }
     }
 
-    fn username<'a>(&'a self, cluster: &'a Cluster) -> &'a str {
+    fn username<'a>(&'a self, cluster: &'a ClusterInfo) -> &'a str {
         match &self.target().username {
             Some(username) => username,
             None if cluster.username.is_empty() => ADMIN,
@@ -88,7 +88,7 @@ pub(super) struct SessionUser {
 
 impl SessionUser {
     pub(super) async fn make(name: &str, http_url: &str, wallet: &Wallet) -> Result<Self> {
-        let client = Client::new(http_url, None, wallet.clone())?;
+        let client = SqlClient::new(http_url, None, wallet.clone())?;
         let password = Secret::random()?;
         // As an argument: statements are shown to whoever may read `sys.jobs_log`, their arguments are not.
         let args = [sql::bind(password.expose())
@@ -108,7 +108,7 @@ impl SessionUser {
 }
 
 /// Everything, or all but administration where the cluster's own user has not got that to give.
-async fn grant(client: &Client, name: &str) -> Result<()> {
+async fn grant(client: &SqlClient, name: &str) -> Result<()> {
     match client.send(&format!("GRANT ALL PRIVILEGES TO {name}"), &[]).await {
         Err(error) if error.code() == Some(code::MISSING_PRIVILEGE) => {
             client.send(&format!("GRANT DQL, DML, DDL TO {name}"), &[]).await.map(drop)

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::held::Held;
 use super::{Cloud, Told};
-use crate::cloud::lifecycle::{Found, Gone, LetGo};
+use crate::cloud::lifecycle::{NameLookup, StopRequest, Stopped};
 use crate::error::Result;
 use crate::provider::{Ours, Progress, Released};
 use crate::target::OnExit;
@@ -34,7 +34,7 @@ impl Cloud {
         };
         let deadline = Instant::now() + LIMIT;
         let Some(id) = self.id(&held, deadline).await? else { return Ok(Released::Deleted) };
-        let wanted = LetGo {
+        let wanted = StopRequest {
             id,
             named: held.told(),
             delete,
@@ -44,11 +44,11 @@ impl Cloud {
             hooks: &Told(progress),
             writes: AtomicUsize::new(0),
         };
-        Ok(match self.lifecycle.let_go(&wanted).await? {
-            Gone::Suspended => Released::Suspended,
-            Gone::Deleted => Released::Deleted,
-            Gone::NotAllowed(_) => Released::Left(self.not_allowed(&held)),
-            Gone::NeverDeployed(_) => Released::Left(self.left(&held, "its deployment failed")),
+        Ok(match self.lifecycle.suspend_or_delete(&wanted).await? {
+            Stopped::Suspended => Released::Suspended,
+            Stopped::Deleted => Released::Deleted,
+            Stopped::NotAllowed(_) => Released::Left(self.not_allowed(&held)),
+            Stopped::NeverDeployed(_) => Released::Left(self.left(&held, "its deployment failed")),
         })
     }
 
@@ -78,8 +78,8 @@ impl Cloud {
         match &held.id {
             Some(id) => Ok(Some(id.clone())),
             None => match self.lifecycle.by_name_at_last(&held.name, deadline).await? {
-                Found::One(cluster) => Ok(Some(cluster.id)),
-                Found::None { .. } => Ok(None),
+                NameLookup::One(cluster) => Ok(Some(cluster.id)),
+                NameLookup::None { .. } => Ok(None),
             },
         }
     }

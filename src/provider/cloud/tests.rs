@@ -19,7 +19,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver};
 use crate::error::{Error, Result};
 use crate::provider::{Acquired, Intents, Ours, Progress, Provider, Released, Resource};
 use crate::secret::Secret;
-use crate::sql::{Client, Credentials, Wallet};
+use crate::sql::{Credentials, SqlClient, Wallet};
 use crate::target::{CloudTarget, OnExit, Target};
 use crate::target::{ClusterAddress, DeployPolicy, Login};
 
@@ -176,7 +176,7 @@ fn says(text: impl ToString, parts: &[&str]) {
 
 /// The cluster answers with the credentials that the resource has.
 async fn answers(resource: &Resource) {
-    let client = Client::new(&resource.http_url, None, Wallet::new(resource.credentials.clone())).unwrap();
+    let client = SqlClient::new(&resource.http_url, None, Wallet::new(resource.credentials.clone())).unwrap();
     let rows: Vec<(i64,)> = client.rows("SELECT 1").await.unwrap();
     assert_eq!(rows, [(1,)]);
 }

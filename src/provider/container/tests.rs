@@ -10,7 +10,7 @@ use super::Container;
 use super::engine::Engine;
 use super::standin::{self, docker};
 use crate::provider::{Acquired, Intents, Ours, Progress, Provider, Released, Resource};
-use crate::sql::{Client, Wallet};
+use crate::sql::{SqlClient, Wallet};
 use crate::target::{LocalTarget, OnExit, Target};
 
 mod leaving;
@@ -98,7 +98,7 @@ fn is_gone(container: &str, volumes: &[String]) {
 }
 
 async fn answers(resource: &Resource) {
-    let client = Client::new(&resource.http_url, None, Wallet::new(resource.credentials.clone())).unwrap();
+    let client = SqlClient::new(&resource.http_url, None, Wallet::new(resource.credentials.clone())).unwrap();
     let rows: Vec<(i64,)> = client.rows("SELECT 1").await.unwrap();
     assert_eq!(rows, [(1,)]);
 }
@@ -164,7 +164,7 @@ async fn three_nodes_are_one_cluster_and_go_together() {
     let resource = bench.acquire().await.map_err(|failed| failed.error.to_string()).unwrap();
     let name = bench.name();
     let all = [name.clone(), format!("{name}-2"), format!("{name}-3")];
-    let client = Client::new(&resource.http_url, None, Wallet::new(resource.credentials.clone())).unwrap();
+    let client = SqlClient::new(&resource.http_url, None, Wallet::new(resource.credentials.clone())).unwrap();
     let nodes: Vec<(String,)> = client.rows("SELECT name FROM sys.nodes ORDER BY name").await.unwrap();
     assert_eq!(nodes, ["node-1", "node-2", "node-3"].map(|name| (name.to_owned(),)));
     let volumes: Vec<String> = all.iter().flat_map(|name| volumes(name)).collect();

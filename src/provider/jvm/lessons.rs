@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use crate::error::Result;
-use crate::probe::{self, Patience};
-use crate::sql::{Client, Credentials, Wallet};
+use crate::probe::{self, Readiness};
+use crate::sql::{Credentials, SqlClient, Wallet};
 use crate::version::Capabilities;
 
 /// What tests do: the classes behind it are in the cache, too.
@@ -23,8 +23,8 @@ const STATEMENTS: [&str; 8] = [
 /// Waits until the server at `url` answers, and uses it as tests do.
 pub(in crate::provider) async fn practise(url: &str, deadline: Instant) -> Result<()> {
     let wallet = Wallet::new(Credentials::None);
-    let version = probe::answers_sql(url, &wallet, Patience::Empty, deadline, |_| ()).await?;
-    let client = Client::new(url, Some("training"), wallet)?;
+    let version = probe::answers_sql(url, &wallet, Readiness::Empty, deadline, |_| ()).await?;
+    let client = SqlClient::new(url, Some("training"), wallet)?;
     let able = Capabilities::of(version).drop_schema_cascade;
     let last = if able { "DROP SCHEMA training CASCADE" } else { "DROP TABLE training.t" };
     for stmt in STATEMENTS.into_iter().chain([last]) {

@@ -13,9 +13,9 @@ use super::log::{Addresses, Log};
 use super::place::Place;
 use crate::error::{Error, Result};
 use crate::host::process::Identity;
-use crate::probe::{self, Patience};
+use crate::probe::{self, Readiness};
 use crate::provider::Progress;
-use crate::sql::{Client, Credentials, Wallet};
+use crate::sql::{Credentials, SqlClient, Wallet};
 use crate::version::Version;
 use crate::wait::{self, Look};
 
@@ -139,7 +139,7 @@ async fn ready(
     let http_url = format!("http://{http}");
     let wallet = Wallet::new(Credentials::None);
     let told = |text| progress.step(text);
-    let version = probe::answers_sql(&http_url, &wallet, Patience::Empty, deadline, told).await?;
+    let version = probe::answers_sql(&http_url, &wallet, Readiness::Empty, deadline, told).await?;
     if places.len() > 1 {
         all_joined(&http_url, wallet, places.len(), deadline, progress).await?;
     }
@@ -156,7 +156,7 @@ async fn addresses(log: &Log, with_transport: bool, name: &str, deadline: Instan
 }
 
 async fn all_joined(url: &str, wallet: Wallet, nodes: usize, deadline: Instant, progress: &Progress) -> Result<()> {
-    let client = Client::new(url, None, wallet)?;
+    let client = SqlClient::new(url, None, wallet)?;
     let look = || async {
         let counted = client.rows::<(i64,)>("SELECT count(*) FROM sys.nodes").await;
         let here = match counted {

@@ -16,7 +16,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver};
 use super::*;
 use crate::host::platform;
 use crate::provider::container::standin;
-use crate::sql::{Client, Wallet};
+use crate::sql::{SqlClient, Wallet};
 
 struct Bench {
     process: Process,
@@ -134,7 +134,7 @@ fn is_gone(dir: &Path) {
 }
 
 async fn answers(resource: &Resource) -> bool {
-    let client = Client::new(&resource.http_url, None, Wallet::new(resource.credentials.clone())).unwrap();
+    let client = SqlClient::new(&resource.http_url, None, Wallet::new(resource.credentials.clone())).unwrap();
     client.rows::<(i64,)>("SELECT 1").await.is_ok_and(|rows| rows == [(1,)])
 }
 

@@ -1,6 +1,6 @@
 //! Which patch is meant where none is named: the newest that the mirror has, that is here, or that was known.
 
-use crate::version::{Release, Version};
+use crate::version::{RequestedVersion, Version};
 
 /// What was out when this crate was released, by minor version.
 const KNOWN: [Version; 6] = [
@@ -25,7 +25,11 @@ pub(super) enum Said {
 }
 
 /// The newest patch of `wanted`. `index` is what the mirror has, if it said.
-pub(super) fn newest(wanted: Release, index: Option<&[Version]>, cached: &[Version]) -> Option<(Version, Said)> {
+pub(super) fn newest(
+    wanted: RequestedVersion,
+    index: Option<&[Version]>,
+    cached: &[Version],
+) -> Option<(Version, Said)> {
     let of = |versions: &[Version]| versions.iter().copied().filter(|version| wanted.includes(*version)).max();
     let (major, minor) = (wanted.major, wanted.minor);
     wanted
@@ -40,7 +44,7 @@ pub(super) fn newest(wanted: Release, index: Option<&[Version]>, cached: &[Versi
 pub(super) fn named_in(page: &str) -> Vec<Version> {
     let words = page.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_')));
     let version = |word: &str| {
-        let release: Release = word.strip_prefix("crate-")?.strip_suffix(".tar.gz")?.parse().ok()?;
+        let release: RequestedVersion = word.strip_prefix("crate-")?.strip_suffix(".tar.gz")?.parse().ok()?;
         Some(Version { major: release.major, minor: release.minor, patch: release.patch? })
     };
     words.filter_map(version).collect()

@@ -1,4 +1,4 @@
-//! What values become on their way to the server, and that they come back as they were.
+//! Writes values as arguments and checks that they come back unchanged.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -127,7 +127,7 @@ fn a_row_has_an_argument_for_each_element() {
     assert!(bind_row(&json!({"a": 1})).unwrap_err().to_string().contains("has no positions"));
 }
 
-/// What a server that echoes its argument would answer.
+/// The answer of a server that echoes its argument.
 fn echoed<T: Serialize + serde::de::DeserializeOwned>(value: &T, kind: i64) -> T {
     let body = format!(
         r#"{{"cols": ["c"], "col_types": [{kind}], "rows": [[{}]], "rowcount": 1}}"#,

@@ -1,4 +1,4 @@
-//! The client against a server whose every answer is written here.
+//! Tests the client against a server whose answers are written here.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,15 +16,15 @@ fn one() -> Reaction {
     Reaction::rows(&[("1", json!(9))], "[[1]]")
 }
 
-fn client(server: &TestServer, credentials: Credentials) -> Client {
-    Client::new(&server.url(), Some("test_schema"), Wallet::new(credentials)).unwrap()
+fn client(server: &TestServer, credentials: Credentials) -> SqlClient {
+    SqlClient::new(&server.url(), Some("test_schema"), Wallet::new(credentials)).unwrap()
 }
 
 fn jwt(token: &str) -> Credentials {
     Credentials::Jwt { token: Secret::new(token), expires: None }
 }
 
-/// What executing `stmt` fails with.
+/// Returns the error of executing `stmt`.
 async fn failure(script: impl Fn(&Request) -> Reaction + Send + Sync + 'static, stmt: &str) -> Error {
     let server = TestServer::start(script);
     client(&server, Credentials::None).send(stmt, &[]).await.unwrap_err()
@@ -71,8 +71,8 @@ async fn keeps_a_connection_and_sends_the_schema_with_each_request() {
 async fn has_connections_of_its_own_for_each_schema() {
     let server = TestServer::start(|_| one());
     let wallet = Wallet::new(Credentials::None);
-    let clients: Vec<Client> =
-        ["a", "b", "c"].map(|schema| Client::new(&server.url(), Some(schema), wallet.clone()).unwrap()).into();
+    let clients: Vec<SqlClient> =
+        ["a", "b", "c"].map(|schema| SqlClient::new(&server.url(), Some(schema), wallet.clone()).unwrap()).into();
     for _ in 0..5 {
         for client in &clients {
             client.send("SELECT 1", &[]).await.unwrap();
@@ -90,7 +90,7 @@ async fn has_connections_of_its_own_for_each_schema() {
 #[test]
 fn is_cheap_to_make() {
     let wallet = Wallet::new(Credentials::None);
-    let make = || Client::new("http://127.0.0.1:4200", Some("schema"), wallet.clone()).unwrap();
+    let make = || SqlClient::new("http://127.0.0.1:4200", Some("schema"), wallet.clone()).unwrap();
     make();
     let times = (0..200).map(|_| {
         let start = Instant::now();
@@ -156,8 +156,8 @@ async fn an_answer_that_is_not_cratedbs_is_an_error_that_shows_it() {
 #[tokio::test]
 async fn a_server_that_says_nothing_is_given_up() {
     let server = TestServer::start(|_| Reaction::Hang);
-    let limits = Limits { silence: Duration::from_millis(150), ..Limits::SQL };
-    let client = Client::with_limits(&server.url(), None, Wallet::new(Credentials::None), limits).unwrap();
+    let limits = HttpLimits { silence: Duration::from_millis(150), ..HttpLimits::SQL };
+    let client = SqlClient::with_limits(&server.url(), None, Wallet::new(Credentials::None), limits).unwrap();
     let error = client.send("SELECT 1", &[]).await.unwrap_err();
     assert!(error.is_timeout());
     assert!(
@@ -170,7 +170,7 @@ async fn a_server_that_says_nothing_is_given_up() {
 #[tokio::test]
 async fn a_server_that_is_not_there_is_an_error_that_names_it() {
     let url = TestServer::start(|_| one()).url();
-    let client = Client::new(&url, None, Wallet::new(Credentials::None)).unwrap();
+    let client = SqlClient::new(&url, None, Wallet::new(Credentials::None)).unwrap();
     let error = client.send("SELECT 1", &[]).await.unwrap_err();
     assert!(error.is_transport());
     assert!(error.to_string().contains(&format!("no connection to {url}: Connection refused")), "{error}");
@@ -182,7 +182,7 @@ async fn https_to_a_server_without_tls_is_an_error_that_names_it() {
     let url = format!("https://{}", listener.local_addr().unwrap());
     let answer = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
     std::thread::spawn(move || std::io::Write::write_all(&mut listener.accept().unwrap().0, answer));
-    let client = Client::new(&url, None, Wallet::new(Credentials::None)).unwrap();
+    let client = SqlClient::new(&url, None, Wallet::new(Credentials::None)).unwrap();
     let error = client.send("SELECT 1", &[]).await.unwrap_err();
     assert!(error.is_transport(), "{error}");
     assert!(error.to_string().contains(&format!("no connection to {url}: ")), "{error}");
@@ -195,7 +195,7 @@ fn a_connection_that_was_closed_while_idle_fails_no_statement() {
     let client = client(&server, Credentials::None);
     for number in 1..=50 {
         let client = client.clone();
-        // On the thread that tests use, since what counts is when its runtime hears of the closing.
+        // On the thread that tests use, since it matters when its runtime learns that the connection was closed.
         background::wait(async move { client.send("INSERT INTO t VALUES (1)", &[]).await }).unwrap();
         server.wait_for_closed(number);
     }
@@ -254,7 +254,7 @@ async fn an_expired_token_is_renewed_once_for_all_requests() {
     let (wallet, renewals) = wallet_that_renews(Ok(jwt("new")));
     let tasks: Vec<_> = (0..20)
         .map(|number| {
-            let client = Client::new(&server.url(), Some(&format!("s{number}")), wallet.clone()).unwrap();
+            let client = SqlClient::new(&server.url(), Some(&format!("s{number}")), wallet.clone()).unwrap();
             tokio::spawn(async move { client.send("INSERT INTO t VALUES (1)", &[]).await })
         })
         .collect();
@@ -268,7 +268,7 @@ async fn an_expired_token_is_renewed_once_for_all_requests() {
 async fn a_renewed_token_that_is_refused_too_is_an_error() {
     let server = TestServer::start(with_authentication);
     let (wallet, renewals) = wallet_that_renews(Ok(jwt("wrong")));
-    let client = Client::new(&server.url(), None, wallet).unwrap();
+    let client = SqlClient::new(&server.url(), None, wallet).unwrap();
     let error = client.send("SELECT 1", &[]).await.unwrap_err();
     assert!(
         error.to_string().contains("The Token has expired") && error.to_string().contains("refused again"),
@@ -281,7 +281,7 @@ async fn a_renewed_token_that_is_refused_too_is_an_error() {
 async fn a_token_that_cant_be_renewed_is_an_error_that_says_why() {
     let server = TestServer::start(with_authentication);
     let (wallet, _) = wallet_that_renews(Err(Error::new(Kind::Cloud, "cannot get a token for cluster `ci`")));
-    let client = Client::new(&server.url(), None, wallet).unwrap();
+    let client = SqlClient::new(&server.url(), None, wallet).unwrap();
     let error = client.send("SELECT 1", &[]).await.unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -293,13 +293,13 @@ async fn a_token_that_cant_be_renewed_is_an_error_that_says_why() {
 async fn a_missing_privilege_and_a_wrong_password_renew_nothing() {
     let server = TestServer::start(|_| Reaction::error(401, 4011, "MissingPrivilegeException[Missing 'DQL']"));
     let (wallet, renewals) = wallet_that_renews(Ok(jwt("new")));
-    let error = Client::new(&server.url(), None, wallet).unwrap().send("SELECT 1", &[]).await.unwrap_err();
+    let error = SqlClient::new(&server.url(), None, wallet).unwrap().send("SELECT 1", &[]).await.unwrap_err();
     assert_eq!((error.code(), renewals.load(Ordering::Relaxed), server.requests().len()), (Some(4011), 0, 1));
 
     let server = TestServer::start(with_authentication);
     let basic = Credentials::Basic { username: "admin".into(), password: Secret::new("hunter2") };
     let error = client(&server, basic).send("SELECT 1", &[]).await.unwrap_err();
-    assert!(error.to_string().contains("look at CRATEDB_USERNAME"), "{error}");
+    assert!(error.to_string().contains("check CRATEDB_USERNAME"), "{error}");
     assert_eq!(server.requests().len(), 1);
 }
 
@@ -363,7 +363,7 @@ async fn rows_are_read_into_types() {
 
 #[test]
 fn addresses_are_checked_and_their_secrets_are_not_shown() {
-    let new = |url| Client::new(url, None, Wallet::new(Credentials::None));
+    let new = |url| SqlClient::new(url, None, Wallet::new(Credentials::None));
     for url in ["http://localhost:4200", "http://localhost:4200/", "https://ci.cratedb.net", "http://proxy/crate"] {
         new(url).unwrap();
     }
@@ -379,6 +379,12 @@ fn addresses_are_checked_and_their_secrets_are_not_shown() {
 async fn a_path_in_the_address_is_kept() {
     let server = TestServer::start(|_| one());
     let url = format!("{}/crate?x#y", server.url());
-    Client::new(&url, None, Wallet::new(Credentials::None)).unwrap().send("SELECT 1", &[]).await.unwrap();
+    SqlClient::new(&url, None, Wallet::new(Credentials::None)).unwrap().send("SELECT 1", &[]).await.unwrap();
     assert_eq!(server.requests()[0].path, "/crate/_sql?types");
+}
+
+#[test]
+fn a_refresh_is_one_statement_for_all_tables_and_none_for_none() {
+    assert_eq!(refresh_of("s", &[]), None);
+    assert_eq!(refresh_of("s", &["a".into(), "B\"c".into()]).unwrap(), r#"REFRESH TABLE "s"."a", "s"."B""c""#);
 }

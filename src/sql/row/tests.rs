@@ -1,4 +1,4 @@
-//! Rows as they come from CrateDB, read into the types that tests use.
+//! Reads rows as CrateDB writes them into the types that tests use.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -18,12 +18,12 @@ fn answer(columns: &[(&str, Value)], rows: &str) -> Answer {
     Answer::read(body.as_bytes()).unwrap()
 }
 
-/// The only row of one column.
+/// Reads the only row of one column.
 fn cell<T: serde::de::DeserializeOwned>(kind: Value, json: &str) -> Result<T> {
     answer(&[("c", kind)], &format!("[[{json}]]")).scalars(STMT).map(|mut values| values.remove(0))
 }
 
-/// Why the only row of one column can't be read.
+/// Returns the error of reading the only row of one column.
 fn refusal<T: serde::de::DeserializeOwned>(kind: Value, json: &str) -> String {
     cell::<T>(kind, json).map(drop).unwrap_err().to_string()
 }

@@ -15,7 +15,7 @@ fn login(resource: &Resource) -> (String, String) {
 
 /// The users of ours that the cluster has.
 async fn made(resource: &Resource) -> Vec<String> {
-    let client = Client::new(&resource.http_url, None, Wallet::new(resource.credentials.clone())).unwrap();
+    let client = SqlClient::new(&resource.http_url, None, Wallet::new(resource.credentials.clone())).unwrap();
     let rows: Vec<(String,)> = client.rows("SELECT name FROM sys.users").await.unwrap();
     rows.into_iter().map(|(name,)| name).filter(|name| user::is_ours(name)).collect()
 }
@@ -38,7 +38,7 @@ async fn without_one_each_acquisition_makes_a_user_who_may_do_everything() {
     let (username, password) = login(&resource);
     assert_eq!((resource.user.as_ref(), made(&resource).await), (Some(&username), vec![username.clone()]));
     let basic = Credentials::Basic { username: username.clone(), password: Secret::new(&password) };
-    let client = Client::new(&resource.http_url, None, Wallet::new(basic)).unwrap();
+    let client = SqlClient::new(&resource.http_url, None, Wallet::new(basic)).unwrap();
     for stmt in ["CREATE TABLE s.t (id INT)", "INSERT INTO s.t VALUES (1)", "SET GLOBAL \"stats.enabled\" = true"] {
         client.send(stmt, &[]).await.unwrap();
     }

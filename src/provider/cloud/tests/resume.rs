@@ -59,7 +59,7 @@ async fn somebody_elses_operation_is_waited_for_and_the_goal_looked_at_again() {
         }
         let resource = bench.acquire().await.unwrap();
         assert_eq!((bench.resumes(), resource.ours), (resumes, ours), "{kind}");
-        says(bench.steps(), &["waiting for operation", "which somebody else started"]);
+        says(bench.steps(), &["waiting for operation", "which another client started"]);
     }
 }
 

@@ -65,7 +65,7 @@ async fn a_token_that_expired_meanwhile_is_renewed() {
     let provider = bench.provider();
     let resource = bench.acquire_with(&provider).await.unwrap();
     bench.cloud().revoke_tokens();
-    let client = Client::new(&resource.http_url, None, Wallet::new(resource.credentials.clone())).unwrap();
+    let client = SqlClient::new(&resource.http_url, None, Wallet::new(resource.credentials.clone())).unwrap();
     says(client.send("SELECT 1", &[]).await.unwrap_err(), &["the token was refused"]);
     // The simulator's tokens of one second are equal.
     let fresh = wait::until(

@@ -18,8 +18,8 @@ fn bench(nodes: u32) -> Option<Bench> {
     }
 }
 
-fn client(resource: &Resource) -> Client {
-    Client::new(&resource.http_url, Some("t"), Wallet::new(resource.credentials.clone())).unwrap()
+fn client(resource: &Resource) -> SqlClient {
+    SqlClient::new(&resource.http_url, Some("t"), Wallet::new(resource.credentials.clone())).unwrap()
 }
 
 #[tokio::test]

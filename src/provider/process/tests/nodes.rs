@@ -8,7 +8,7 @@ fn three(mut bench: Bench) -> Bench {
 }
 
 async fn names(resource: &Resource) -> Vec<String> {
-    let client = Client::new(&resource.http_url, None, Wallet::new(resource.credentials.clone())).unwrap();
+    let client = SqlClient::new(&resource.http_url, None, Wallet::new(resource.credentials.clone())).unwrap();
     let rows = client.rows::<(String,)>("SELECT name FROM sys.nodes ORDER BY name").await.unwrap();
     rows.into_iter().map(|(name,)| name).collect()
 }

@@ -1,11 +1,14 @@
-//! Splits a text into the statements of CrateDB that it holds, without understanding them.
+//! The lexical rules of CrateDB: where a statement ends, what is text in it, and which names it uses.
 //!
-//! CrateDB executes one statement per request, so somebody has to know which semicolons end one. What counts is the
-//! server's own lexer, with its own rules for what a string and a comment is.
+//! CrateDB executes one statement per request, so a client has to know which semicolons end one. These rules are those
+//! of the server's own lexer, which differ from PostgreSQL's in strings and comments.
 
-/// The statements of `text`, without the semicolons between them, without comments before them, and none that is empty.
+const BLANK: [char; 4] = [' ', '\t', '\r', '\n'];
+
+/// Splits a text into statements, without the semicolons between them and the comments before them. Leaves out empty
+/// ones.
 ///
-/// What the server's lexer would not accept, a string without an end for example, is left for the server to refuse.
+/// Input that the server's lexer would not accept, such as a string without an end, is left for the server to refuse.
 pub(crate) fn split(text: &str) -> Vec<&str> {
     let mut statements = Vec::new();
     let mut rest = text;
@@ -20,7 +23,7 @@ pub(crate) fn split(text: &str) -> Vec<&str> {
     statements
 }
 
-/// The statement itself, without what is written above it.
+/// Returns a statement without the comments above it.
 pub(crate) fn without_leading_comments(text: &str) -> &str {
     let mut text = text.trim_start_matches(BLANK);
     while let Some(length) = comment(text) {
@@ -29,72 +32,131 @@ pub(crate) fn without_leading_comments(text: &str) -> &str {
     text
 }
 
-const BLANK: [char; 4] = [' ', '\t', '\r', '\n'];
-
-/// Where the first statement of `text` ends: at its semicolon or at the end of the text.
+/// Returns where the first statement of `text` ends: at its semicolon or at the end of the text.
 fn statement_end(text: &str) -> usize {
     let mut at = 0;
-    let mut after_word = false;
-    while let Some(c) = text[at..].chars().next() {
-        let rest = &text[at..];
-        if c == ';' {
+    for (piece, part) in pieces(text) {
+        if piece == Piece::Other && part == ";" {
             return at;
         }
-        let skipped = match c {
-            '\'' => quoted(rest, '\''),
-            '"' => quoted(rest, '"'),
-            '`' => quoted(rest, '`'),
-            'e' | 'E' if !after_word => escaped_string(rest).unwrap_or(1),
-            '$' => dollar_quoted(rest).unwrap_or(1),
-            '-' | '/' => comment(rest).unwrap_or(1),
-            c => c.len_utf8(),
-        };
-        after_word = skipped == 1 && is_word(c);
-        at += skipped;
+        at += part.len();
     }
-    text.len()
+    at
 }
 
-/// A statement without its texts, of whatever form, and without comments: what may hold a secret.
+/// Returns a statement without its texts, which may hold secrets, and without comments.
 pub(crate) fn without_texts(statement: &str) -> String {
-    let (mut all, mut at, mut after_word) = (String::new(), 0, false);
-    while let Some(c) = statement[at..].chars().next() {
-        let rest = &statement[at..];
-        let text = match c {
-            '\'' => Some(quoted(rest, '\'')),
-            'e' | 'E' if !after_word => escaped_string(rest),
-            '$' => dollar_quoted(rest),
-            _ => None,
-        };
-        let hidden = text.map(|length| (length, "'…'"));
-        let hidden = hidden.or_else(|| comment(rest).map(|length| (length, " ")));
-        let skipped = match (hidden, c) {
-            (Some((length, shown)), _) => {
-                all.push_str(shown);
-                length
-            }
-            (None, '"' | '`') => {
-                let length = quoted(rest, c);
-                all.push_str(&rest[..length]);
-                length
-            }
-            (None, _) => {
-                all.push(c);
-                c.len_utf8()
-            }
-        };
-        after_word = skipped == 1 && is_word(c);
-        at += skipped;
-    }
-    all
+    let shown = |(piece, part)| match piece {
+        Piece::Text => "'…'",
+        Piece::Comment => " ",
+        _ => part,
+    };
+    pieces(statement).map(shown).collect()
 }
 
-pub(super) fn is_word(c: char) -> bool {
+/// A token of a statement, as far as they matter for the names that it uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Token<'a> {
+    /// A keyword, or a name without quotes.
+    Word(&'a str),
+    /// A name in quotes, without them. Doubled quotes inside are still doubled.
+    Quoted(&'a str),
+    /// A string or a number.
+    Value,
+    Sign(char),
+}
+
+impl Token<'_> {
+    pub(crate) fn is(&self, keyword: &str) -> bool {
+        matches!(self, Self::Word(word) if word.eq_ignore_ascii_case(keyword))
+    }
+
+    pub(crate) fn is_one_of(&self, keywords: &[&str]) -> bool {
+        keywords.iter().any(|keyword| self.is(keyword))
+    }
+
+    /// Returns the name as the server would look it up, if this is one.
+    pub(crate) fn name(&self) -> Option<String> {
+        match self {
+            Self::Word(word) => Some(word.to_lowercase()),
+            Self::Quoted(text) => Some(text.replace("\"\"", "\"")),
+            Self::Value | Self::Sign(_) => None,
+        }
+    }
+}
+
+/// Returns all tokens of a text, without comments and blanks.
+pub(crate) fn tokens(text: &str) -> Vec<Token<'_>> {
+    let mut tokens = Vec::new();
+    let mut rest = text;
+    while let Some((piece, mut part)) = next_piece(rest) {
+        let first = part.chars().next().unwrap_or_default();
+        tokens.extend(match piece {
+            Piece::Comment => None,
+            Piece::Text => Some(Token::Value),
+            Piece::Name => Some(Token::Quoted(part[1..].strip_suffix(first).unwrap_or(&part[1..]))),
+            Piece::Word if first.is_ascii_digit() => {
+                // With everything that may follow: `1.5`, `1e-5` up to its sign, `0x1f`.
+                part = leading(rest, |c| is_word(c) || c == '.');
+                Some(Token::Value)
+            }
+            Piece::Word => Some(Token::Word(part)),
+            Piece::Other if first.is_ascii_whitespace() => None,
+            Piece::Other => Some(Token::Sign(first)),
+        });
+        rest = &rest[part.len()..];
+    }
+    tokens
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Piece {
+    /// A string of any form.
+    Text,
+    /// A name in quotes.
+    Name,
+    Comment,
+    /// A run of the characters of words and numbers.
+    Word,
+    /// One character of another kind.
+    Other,
+}
+
+fn pieces(mut text: &str) -> impl Iterator<Item = (Piece, &str)> {
+    std::iter::from_fn(move || {
+        let (piece, part) = next_piece(text)?;
+        text = &text[part.len()..];
+        Some((piece, part))
+    })
+}
+
+/// Returns the first piece of a text.
+fn next_piece(text: &str) -> Option<(Piece, &str)> {
+    let first = text.chars().next()?;
+    let found = match first {
+        '\'' => Some((Piece::Text, quoted(text, '\''))),
+        '"' | '`' => Some((Piece::Name, quoted(text, first))),
+        'e' | 'E' => escaped_string(text).map(|length| (Piece::Text, length)),
+        '$' => dollar_quoted(text).map(|length| (Piece::Text, length)),
+        _ => comment(text).map(|length| (Piece::Comment, length)),
+    };
+    let (piece, length) = found.unwrap_or_else(|| match leading(text, is_word).len() {
+        0 => (Piece::Other, first.len_utf8()),
+        length => (Piece::Word, length),
+    });
+    Some((piece, &text[..length]))
+}
+
+fn leading(text: &str, belongs: impl Fn(char) -> bool) -> &str {
+    &text[..text.find(|c| !belongs(c)).unwrap_or(text.len())]
+}
+
+fn is_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || c == '@'
 }
 
-/// The length of what stands between quotes at the beginning of `text`; a doubled quote is one inside.
-pub(super) fn quoted(text: &str, quote: char) -> usize {
+/// Returns the length of the quoted text at the beginning of `text`. A doubled quote is one inside.
+fn quoted(text: &str, quote: char) -> usize {
     let mut characters = text.char_indices().skip(1).peekable();
     while let Some((at, c)) = characters.next() {
         if c == quote && characters.next_if(|(_, next)| *next == quote).is_none() {
@@ -104,9 +166,9 @@ pub(super) fn quoted(text: &str, quote: char) -> usize {
     text.len()
 }
 
-/// The length of an `E'…'` at the beginning of `text`. A run of backslashes takes the character after it along, however
-/// many they are: so the server reads them, unlike PostgreSQL.
-pub(super) fn escaped_string(text: &str) -> Option<usize> {
+/// Returns the length of an `E'…'` at the beginning of `text`. A run of backslashes escapes the character after it,
+/// however many they are: the server reads them like this, unlike PostgreSQL.
+fn escaped_string(text: &str) -> Option<usize> {
     let body = text.get(1..)?.strip_prefix('\'')?;
     let mut characters = body.char_indices().peekable();
     while let Some((at, c)) = characters.next() {
@@ -122,8 +184,8 @@ pub(super) fn escaped_string(text: &str) -> Option<usize> {
     Some(text.len())
 }
 
-/// The length of a `$tag$ … $tag$` at the beginning of `text`; `$1` is none.
-pub(super) fn dollar_quoted(text: &str) -> Option<usize> {
+/// Returns the length of a `$tag$ … $tag$` at the beginning of `text`; `$1` is not one.
+fn dollar_quoted(text: &str) -> Option<usize> {
     let tag_end = 1 + text.get(1..)?.find(|c| !is_word(c))?;
     let tag = text.get(..=tag_end).filter(|tag| tag.ends_with('$'))?;
     if !tag[1..].starts_with(|c: char| c.is_ascii_alphabetic() || c == '_' || c == '$') {
@@ -133,9 +195,9 @@ pub(super) fn dollar_quoted(text: &str) -> Option<usize> {
     Some(body.find(tag).map_or(text.len(), |end| tag.len() + end + tag.len()))
 }
 
-/// The length of a comment at the beginning of `text`. Comments of several lines don't nest, and one without an end is
-/// none.
-pub(super) fn comment(text: &str) -> Option<usize> {
+/// Returns the length of a comment at the beginning of `text`. Comments of several lines don't nest, and one without an
+/// end is not a comment.
+fn comment(text: &str) -> Option<usize> {
     if text.starts_with("--") {
         return Some(text.find(['\r', '\n']).unwrap_or(text.len()));
     }
@@ -220,6 +282,40 @@ mod tests {
         assert_eq!(split("SELECT 1 /* a; b"), ["SELECT 1 /* a", "b"]);
     }
 
+    #[test]
+    fn names_values_and_signs_are_told_apart() {
+        use super::Token::*;
+        let text = "INSERT INTO \"Doc\".t -- doc.x\n VALUES ('a.b', E'\\'', $$ c.d $$, 1.5, /* e.f */ $1)";
+        let expected = [
+            Word("INSERT"),
+            Word("INTO"),
+            Quoted("Doc"),
+            Sign('.'),
+            Word("t"),
+            Word("VALUES"),
+            Sign('('),
+            Value,
+            Sign(','),
+            Value,
+            Sign(','),
+            Value,
+            Sign(','),
+            Value,
+            Sign(','),
+            Sign('$'),
+            Value,
+            Sign(')'),
+        ];
+        assert_eq!(tokens(text), expected);
+    }
+
+    #[test]
+    fn a_word_that_ends_in_e_begins_no_string() {
+        use super::Token::*;
+        assert_eq!(tokens("type'a\\'b"), [Word("type"), Value, Word("b")]);
+        assert_eq!(tokens("e.x"), [Word("e"), Sign('.'), Word("x")]);
+    }
+
     /// Pieces of statements, each complete in itself.
     fn piece() -> impl Strategy<Value = String> {
         prop_oneof![
@@ -253,6 +349,11 @@ mod tests {
                 rest = &rest[at + statement.len()..];
             }
             prop_assert!(split(rest).is_empty());
+        }
+
+        #[test]
+        fn any_text_has_tokens(text in "[ae.'\"`$\\\\;/*\n ß1-]{0,40}") {
+            tokens(&text);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The tokens for clusters' SQL of this process: one for each cluster and user, shared, renewed in time, never written down.
+//! The tokens of this process for SQL on clusters: one for each cluster and user, shared, renewed early, never stored.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -11,52 +11,43 @@ use super::operation::passing;
 use crate::error::Result;
 use crate::sql::{Credentials, Wallet};
 
-/// How long before its end a token is renewed: no statement that is sent meets one that ends on the way. One that lives
-/// hardly longer than that is used for a tenth of its life, or every statement would ask for another.
+/// A token is renewed this long before it expires, so that it does not expire on the way to the server. A token that
+/// lives hardly longer than that is used for a tenth of its life. Otherwise every statement would request another one.
 const MARGIN: Duration = Duration::from_secs(5 * 60);
 
-/// After a renewal in time that failed, while the token is still good.
+/// Seconds until the next attempt after an early renewal that failed, while the token is still good.
 const AGAIN: i64 = 30;
 
-/// Entries that nobody can use any more are removed once there are so many.
+/// Expired entries are removed once there are so many entries.
 const MANY: usize = 64;
 
-/// Endpoint, user and cluster: a token of one must never be taken for another's.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Key {
-    endpoint: String,
-    principal: String,
-    cluster: String,
-}
+/// The tokens by endpoint, user and cluster: a token of one must never be used for another.
+type ClusterTokens = HashMap<(String, String, String), ClusterToken>;
 
 /// The token of one cluster for one user.
 #[derive(Clone)]
-pub(super) struct Token(Arc<Inner>);
+pub(super) struct ClusterToken(Arc<TokenInner>);
 
-struct Inner {
+struct TokenInner {
     wallet: Wallet,
-    /// The answer that the wallet's token came with, and when, in Unix seconds.
+    /// The answer that contained the wallet's token, and when it came, in Unix seconds.
     answer: Arc<Mutex<(Jwt, i64)>>,
-    /// No renewal in time before this, in Unix seconds.
+    /// No early renewal before this moment, in Unix seconds.
     not_before: AtomicI64,
 }
 
-/// The token of a cluster as this client's user, whether it was asked for already or not.
-pub(super) fn token(client: &Client, cluster: &str) -> Token {
-    static STORE: LazyLock<Mutex<HashMap<Key, Token>>> = LazyLock::new(Mutex::default);
-    let key = Key {
-        endpoint: client.endpoint().to_owned(),
-        principal: client.principal().to_owned(),
-        cluster: cluster.to_owned(),
-    };
-    let mut store = STORE.lock().unwrap_or_else(PoisonError::into_inner);
-    if store.len() > MANY {
-        store.retain(|_, token| token.is_good_for(Duration::ZERO));
+/// Returns the token of a cluster for this client's user, which is requested at its first use.
+pub(super) fn token(client: &Client, cluster: &str) -> ClusterToken {
+    static TOKENS: LazyLock<Mutex<ClusterTokens>> = LazyLock::new(Mutex::default);
+    let key = (client.endpoint().to_owned(), client.principal().to_owned(), cluster.to_owned());
+    let mut tokens = TOKENS.lock().unwrap_or_else(PoisonError::into_inner);
+    if tokens.len() > MANY {
+        tokens.retain(|_, token| token.is_good_for(Duration::ZERO));
     }
-    store.entry(key).or_insert_with(|| Token::new(client.clone(), cluster.to_owned())).clone()
+    tokens.entry(key).or_insert_with(|| ClusterToken::new(client.clone(), cluster.to_owned())).clone()
 }
 
-impl Token {
+impl ClusterToken {
     fn new(client: Client, cluster: String) -> Self {
         let answer = Arc::new(Mutex::new((Jwt::default(), 0)));
         let kept = answer.clone();
@@ -69,15 +60,15 @@ impl Token {
                 Ok(credentials)
             })
         }));
-        Self(Arc::new(Inner { wallet, answer, not_before: AtomicI64::new(0) }))
+        Self(Arc::new(TokenInner { wallet, answer, not_before: AtomicI64::new(0) }))
     }
 
-    /// What SQL requests take their credentials from.
+    /// Returns the source of credentials for SQL requests.
     pub(super) fn wallet(&self) -> &Wallet {
         &self.0.wallet
     }
 
-    /// Makes sure that the token is good for a while. However many ask at once, one request is sent.
+    /// Makes sure that the token is good for a while. Simultaneous calls send one request.
     pub(super) async fn renew_in_time(&self) -> Result<()> {
         let good = self.is_good_for(Duration::ZERO);
         if self.is_good_for(self.margin()) || good && now() < self.0.not_before.load(Ordering::Relaxed) {
@@ -85,7 +76,7 @@ impl Token {
         }
         let stale = self.0.wallet.current();
         match self.0.wallet.renew(&stale).await {
-            // The service is in trouble, and what we have is good for some minutes still.
+            // The service is in trouble, and the token is still good for some minutes.
             Err(error) if passing(&error) && self.is_good_for(Duration::ZERO) => {
                 self.0.not_before.store(now() + AGAIN, Ordering::Relaxed);
                 Ok(())
@@ -94,7 +85,7 @@ impl Token {
         }
     }
 
-    /// The token with all that came with it.
+    /// Returns the token with everything that came with it.
     pub(super) async fn jwt(&self) -> Result<Jwt> {
         self.renew_in_time().await?;
         Ok(self.0.answer.lock().unwrap_or_else(PoisonError::into_inner).0.clone())
@@ -112,7 +103,7 @@ impl Token {
 
     fn is_good_for(&self, time: Duration) -> bool {
         match self.0.wallet.current() {
-            // One whose end is not known is used until it is refused.
+            // A token without a known end is used until it is refused.
             Credentials::Jwt { expires, .. } => expires.is_none_or(|end| end > now() + seconds(time)),
             _ => false,
         }
