@@ -16,8 +16,10 @@ mod sweep;
 #[cfg(feature = "process")]
 pub use cache::{Cached, Fetched, Pruned, cached, fetch_release, prune_cache};
 pub use finish::{Finished, finish};
-pub use hold::{Held, hold, hold_with};
+pub use hold::{HeldSession, hold, hold_with};
 #[cfg(feature = "cloud")]
 pub use kept::{Kept, drop_kept, kept};
 pub use status::{KeyStatus, Policies, Process, SessionStatus, TestStatus, is_unknown, keys, log_path};
 pub use sweep::{Swept, sweep};
+
+pub use crate::wire::ClusterOutcome;

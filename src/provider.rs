@@ -1,84 +1,179 @@
-//! What makes a cluster available and lets go of it again; used by the keeper only, on the keeper's own runtime.
+//! Providers, which make a cluster available and release it. Only the keeper uses them, on its own runtime.
 //!
-//! A provider knows nothing of tests, sessions or leases. It is given a [`Target`] and answers with a [`Resource`]; what
-//! it needs to find that resource again, after a crash and in another process, is [`Resource::held`], the same words that
-//! it wrote to the journal through [`Intents`] before it touched anything.
+//! A provider knows nothing of tests, sessions or leases. It takes a [`Target`] and returns a
+//! [`Resource`]. To find that resource again, after a crash and in another process, it needs [`Resource::held`]. It
+//! wrote the same record to the journal through [`Intents`] before it made or woke anything.
 
-// No provider alone uses all that they share.
-#![cfg_attr(not(all(feature = "cloud", feature = "container", feature = "process")), allow(dead_code))]
+// No single provider uses all that they share.
+#![cfg_attr(
+    not(all(feature = "cloud", feature = "container", feature = "process")),
+    allow(dead_code, unused_variables)
+)]
 
-mod chain;
 #[cfg(feature = "cloud")]
 mod cloud;
 #[cfg(feature = "container")]
 mod container;
-#[cfg(any(feature = "process", feature = "container"))]
-#[cfg_attr(not(feature = "process"), allow(dead_code))]
+#[cfg(feature = "process")]
+pub(crate) mod download;
+mod held;
 mod jvm;
 mod local;
 mod memory;
 #[cfg(feature = "process")]
 mod process;
-#[cfg(feature = "process")]
-pub(crate) mod release;
+#[cfg(test)]
+mod tests;
 mod url;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-pub(crate) use self::chain::Provider;
+#[cfg(feature = "cloud")]
+use self::cloud::CloudProvider;
 #[cfg(feature = "container")]
 pub(crate) use self::container::{Leftover, sweep as sweep_containers};
-#[cfg(any(feature = "process", feature = "container"))]
+pub(crate) use self::held::Held;
 pub(crate) use self::jvm::{STEP as TRAINING_STEP, run as run_training};
+use self::local::LocalProvider;
+use self::url::UrlProvider;
+#[cfg(not(feature = "cloud"))]
+use crate::error::Kind;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 use crate::sql::Credentials;
-use crate::target::{CloudTarget, JvmCache, LocalKind, LocalTarget, OnExit, Origin, Target, UrlTarget};
+use crate::target::{OnExit, Target};
 use crate::version::Version;
 
+/// The provider of a session.
+///
+/// The target alone decides which one it is. For local servers it is the first that this machine has. A configured
+/// provider that fails is an error and not followed by the next one: a wrong API key must not silently become a
+/// container.
+pub(crate) enum Provider {
+    Url(UrlProvider),
+    #[cfg(feature = "cloud")]
+    Cloud(Box<CloudProvider>),
+    Local(Box<LocalProvider>),
+}
+
+impl Provider {
+    /// Returns the provider of a target. Fails only for reasons that need no request: an endpoint that is not a URL, or
+    /// a cargo feature that is off.
+    pub(crate) fn chain(target: &Target) -> Result<Self> {
+        match target {
+            Target::Url(target) => Ok(Self::Url(UrlProvider::new(target.clone()))),
+            #[cfg(feature = "cloud")]
+            Target::Cloud(target) => Ok(Self::Cloud(Box::new(CloudProvider::new((**target).clone())?))),
+            #[cfg(not(feature = "cloud"))]
+            Target::Cloud(target) => {
+                Err(Error::new(Kind::Setting, format!("cannot use {} of CrateDB Cloud", target.cluster))
+                    .because("cratedb-test was built without its feature `cloud`")
+                    .hint("add `cloud` to the features of cratedb-test in Cargo.toml"))
+            }
+            Target::Local(target) => Ok(Self::Local(Box::new(LocalProvider::new(target.clone())))),
+        }
+    }
+
+    /// Makes the cluster available. Ends by `deadline` in every case.
+    pub(crate) async fn acquire(&self, deadline: Instant, progress: &Progress, intents: &Intents) -> Acquired {
+        match self {
+            Self::Url(url) => url.acquire(deadline, progress).await,
+            #[cfg(feature = "cloud")]
+            Self::Cloud(cloud) => cloud.acquire(deadline, progress, intents).await,
+            Self::Local(local) => local.acquire(deadline, progress, intents).await,
+        }
+    }
+
+    /// Returns the cluster of a killed keeper that the journal's last intent names, if it can be used.
+    ///
+    /// A Cloud cluster that runs is taken over, after an operation in flight has ended. A local server is removed,
+    /// since nothing tells what its tests left in it.
+    pub(crate) async fn recover(
+        &self,
+        held: &Held,
+        deadline: Instant,
+        progress: &Progress,
+    ) -> Result<Option<Resource>> {
+        match self {
+            Self::Url(_) => Ok(None),
+            #[cfg(feature = "cloud")]
+            Self::Cloud(cloud) => cloud.recover(held, deadline, progress).await,
+            Self::Local(local) => local.recover(held, deadline, progress).await,
+        }
+    }
+
+    /// Releases the cluster that `held` names, which is the record of a resource or of an intent. It may be called
+    /// again.
+    pub(crate) async fn release(&self, held: &Held, on_exit: OnExit, progress: &Progress) -> Result<Released> {
+        match self {
+            Self::Url(url) => Ok(url.release()),
+            #[cfg(feature = "cloud")]
+            Self::Cloud(cloud) => cloud.release(held, on_exit, progress).await,
+            Self::Local(local) => local.release(held, on_exit, progress).await,
+        }
+    }
+
+    /// Is called once, at the keeper's end and after the release.
+    pub(crate) fn afterwards(&self) {
+        if let Self::Local(local) = self {
+            local.afterwards();
+        }
+    }
+
+    /// Returns fresh credentials: a new JWT on Cloud, the same ones elsewhere.
+    pub(crate) async fn credentials(&self, resource: &Resource) -> Result<Credentials> {
+        match self {
+            #[cfg(feature = "cloud")]
+            Self::Cloud(cloud) => cloud.credentials(&resource.held).await,
+            _ => Ok(resource.credentials.clone()),
+        }
+    }
+}
+
 /// A cluster that answers SQL.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub(crate) struct Resource {
     /// `url`, `cloud`, `container` or `process`.
     pub(crate) provider: String,
-    /// For people: "cluster `ci` (e1e3…)", "container cratedb-test-1a2b3c4d", a URL.
+    /// The name for people: "cluster `ci` (e1e3…)", "container cratedb-test-1a2b3c4d", a URL.
     pub(crate) name: String,
-    /// Without a slash at the end and without credentials.
+    /// The address without a slash at the end and without credentials.
     pub(crate) http_url: String,
-    /// `postgres://user:password@host:port`, maybe with a query; the path, which is the schema, is not set.
+    /// `postgres://user:password@host:port`, maybe with a query. It has no path, which would be the schema.
     pub(crate) pg_url: Option<Secret>,
-    /// The user of `pg_url`, if it was made with this resource: somebody has to drop it.
+    /// The user of `pg_url`, if it was made with this resource. The keeper has to drop it.
     pub(crate) user: Option<String>,
-    /// Why there is no `pg_url`, and what would give one.
+    /// The reason that there is no `pg_url`, and what would give one.
     pub(crate) pg_hint: Option<String>,
     pub(crate) credentials: Credentials,
     pub(crate) version: Version,
     pub(crate) ours: Ours,
-    /// A page where people can look at it.
+    /// A page on which people can see it.
     pub(crate) console: Option<String>,
-    /// What `release`, `recover` and `credentials` need; no secrets. The last intent holds the same.
-    pub(crate) held: serde_json::Value,
+    /// The record for `release`, `recover` and `credentials`. The last intent is equal to it.
+    pub(crate) held: Held,
 }
 
-/// What the harness did to make the resource available, and so what it owes.
+/// The way in which the harness made the resource available, and so what it owes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Ours {
-    /// Found running.
+    /// It was found running.
     No,
-    /// Found suspended.
+    /// It was found suspended.
     Resumed,
-    /// Did not exist.
+    /// It did not exist.
     Deployed,
-    /// A local server.
+    /// It is a local server.
     Started,
 }
 
-/// How a release ended.
+/// The result of a release.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Released {
     Suspended,
@@ -86,20 +181,20 @@ pub(crate) enum Released {
     Removed,
     /// A Cloud cluster is gone, with its data.
     Deleted,
-    /// Left as it is; the line says what, why and, if it may cost something, how to end it.
+    /// Left as it is. The line says what, why and, if it may cost money, how to end it.
     Left(String),
 }
 
-/// Why there is no resource.
+/// The reason that there is no resource.
 #[derive(Debug)]
 pub(crate) struct NotAcquired {
     pub(crate) error: Error,
-    /// Something of ours may be running, so the last intent must be released.
+    /// Set if a cluster may be running, so that the last intent must be released.
     pub(crate) maybe_up: bool,
 }
 
 impl NotAcquired {
-    /// Nothing was touched, or what was touched is down for certain.
+    /// Returns the error of an acquisition after which no cluster can be up.
     pub(crate) fn nothing(error: Error) -> Self {
         Self { error, maybe_up: false }
     }
@@ -109,7 +204,7 @@ impl NotAcquired {
     }
 }
 
-/// What is being waited for: to the people who wait, and to the log.
+/// Reports what an acquisition waits for, to the people who wait and to the log.
 #[derive(Clone)]
 pub(crate) struct Progress {
     steps: tokio::sync::mpsc::UnboundedSender<String>,
@@ -121,12 +216,12 @@ impl Progress {
         Self { steps, wanted: None }
     }
 
-    /// The same with somebody who says whether anybody still waits.
+    /// Adds a channel that tells whether a client still waits.
     pub(crate) fn while_wanted(self, wanted: watch::Receiver<bool>) -> Self {
         Self { wanted: Some(wanted), ..self }
     }
 
-    /// Ends when nobody waits any more: what takes minutes and costs nothing to stop need not go on then.
+    /// Returns when no client waits any more. Work that takes minutes and can be stopped at no cost ends then.
     pub(crate) async fn unwanted(&self) {
         if let Some(mut wanted) = self.wanted.clone()
             && wanted.wait_for(|wanted| !wanted).await.is_ok()
@@ -136,53 +231,53 @@ impl Progress {
         std::future::pending().await
     }
 
-    /// One step, a fragment such as "resuming cluster `ci`". Nobody listening is no error.
+    /// Reports one step, a fragment such as "resuming cluster `ci`". It is no error if no one listens.
     pub(crate) fn step(&self, text: impl Into<String>) {
         let _ = self.steps.send(text.into());
     }
 }
 
-/// The provider's words in the journal.
+/// Writes the provider's intents to the journal.
 ///
-/// Written, and on disk, before every call that can create or wake something: no intent, no call. Each one replaces the
-/// one before.
+/// Each call that can create or wake a cluster is preceded by an intent that is on disk. An intent replaces the one
+/// before.
 #[derive(Clone)]
 pub(crate) struct Intents {
-    write: Arc<dyn Fn(serde_json::Value) -> Result<()> + Send + Sync>,
+    write: Arc<dyn Fn(Held) -> Result<()> + Send + Sync>,
     journal: Option<PathBuf>,
 }
 
 impl Intents {
-    pub(crate) fn new(write: Arc<dyn Fn(serde_json::Value) -> Result<()> + Send + Sync>) -> Self {
+    pub(crate) fn new(write: Arc<dyn Fn(Held) -> Result<()> + Send + Sync>) -> Self {
         Self { write, journal: None }
     }
 
-    /// Says which file they are written to, for those who find what was made and want to know who is responsible.
+    /// Names the file of the journal, for labels that tell who is responsible for a container.
     pub(crate) fn kept_in(self, journal: PathBuf) -> Self {
         Self { journal: Some(journal), ..self }
     }
 
-    #[cfg_attr(not(feature = "container"), allow(dead_code))]
+    #[cfg_attr(not(feature = "container"), allow(dead_code, unused_variables))]
     pub(crate) fn journal(&self) -> Option<&Path> {
         self.journal.as_deref()
     }
 
-    /// Returns once `held` would survive a crash of this machine.
-    pub(crate) fn write(&self, held: serde_json::Value) -> Result<()> {
+    /// Writes `held`, and returns once it would survive a crash of this machine.
+    pub(crate) fn write(&self, held: Held) -> Result<()> {
         (self.write)(held)
     }
 }
 
-/// Names the one signature all providers share; see [`Provider`].
+/// The result of an acquisition.
 pub(crate) type Acquired = Result<Resource, NotAcquired>;
 
-/// For whoever sweeps: see the providers of this machine. Blocks.
-#[cfg(any(feature = "process", feature = "container"))]
+/// Removes what killed trainers left on this machine. Blocks. Returns the name of each server and how its removal
+/// ended.
 pub(crate) fn clear_trainings(dry_run: bool) -> Vec<(String, Option<Result<()>>)> {
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(local::clear_trainings(dry_run)),
         Err(error) => {
-            tracing::warn!(%error, "nobody looks for what trainers left");
+            tracing::warn!(%error, "what killed trainers left is not looked for");
             Vec::new()
         }
     }

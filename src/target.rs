@@ -197,23 +197,12 @@ impl Login {
     }
 }
 
-#[cfg(feature = "container")]
-impl LocalTarget {
-    /// Of a server that belongs to no project: it makes the cache of an image's JVM.
-    pub(crate) fn for_training(image: &str) -> Self {
-        Self {
-            kind: LocalKind::Container,
-            image: image.to_owned(),
-            version: None,
-            nodes: 1,
-            project: String::new(),
-            key: "cache of the JVM".to_owned(),
-            home: None,
-            origin: Origin::default(),
-            jvm_cache: JvmCache::Off,
-            outlives: false,
-            lacking: Vec::new(),
-        }
+/// Splits an image into its name and its tag, if it has one.
+pub(crate) fn split_image(image: &str) -> (&str, Option<&str>) {
+    match image.rsplit_once(':') {
+        // A colon before a slash belongs to the port of a registry.
+        Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
+        _ => (image, None),
     }
 }
 

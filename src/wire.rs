@@ -21,4 +21,5 @@ pub(crate) use self::message::{
     SetupOutcome, Spec, Verdict,
 };
 pub(crate) use self::snapshot::{Phase, SessionState, Snapshot, Turn};
+pub use self::words::ClusterOutcome;
 pub(crate) use self::words::{AttemptId, CutReason, Millis, Mode, Policy};

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Kind, Result};
 use crate::provider::Progress;
-use crate::provider::release::{self, Entry, EntryKind, Releases, Removal};
+use crate::provider::download::{self, CacheEntry, Downloads, EntryKind, Removal};
 use crate::settings::Settings;
 
 /// Something in the cache.
@@ -62,7 +62,7 @@ pub struct Fetched {
 ///
 /// When a lock can't be looked at.
 pub fn cached() -> Result<Vec<Cached>> {
-    Ok(release::entries()?.iter().map(shown).collect())
+    Ok(download::entries()?.iter().map(shown).collect())
 }
 
 /// Removes what was not used for `unused`, or everything; what some process uses is left. `dry_run` only says what would be
@@ -73,12 +73,13 @@ pub fn cached() -> Result<Vec<Cached>> {
 /// When a lock can't be looked at. What can't be removed is its own outcome.
 pub fn prune_cache(unused: Option<Duration>, dry_run: bool) -> Result<Vec<Pruned>> {
     let now = SystemTime::now();
-    let old = |entry: &Entry| unused.is_none_or(|least| now.duration_since(entry.used).is_ok_and(|age| age >= least));
-    let one = |entry: &Entry| {
+    let old =
+        |entry: &CacheEntry| unused.is_none_or(|least| now.duration_since(entry.used).is_ok_and(|age| age >= least));
+    let one = |entry: &CacheEntry| {
         let (outcome, detail) = match dry_run {
             true if entry.in_use => ("in use", String::new()),
             true => ("would remove", String::new()),
-            false => match release::remove(entry) {
+            false => match download::remove(entry) {
                 Removal::Removed => ("removed", String::new()),
                 Removal::InUse => ("in use", String::new()),
                 Removal::Failed(why) => ("failed", why),
@@ -86,7 +87,7 @@ pub fn prune_cache(unused: Option<Duration>, dry_run: bool) -> Result<Vec<Pruned
         };
         Pruned { cached: shown(entry), outcome: outcome.to_owned(), detail }
     };
-    Ok(release::entries()?.iter().filter(|entry| old(entry)).map(one).collect())
+    Ok(download::entries()?.iter().filter(|entry| old(entry)).map(one).collect())
 }
 
 /// Puts a release into the cache, if it is not there: `6.4.3`, or `6.4` for its newest patch. The settings are those of
@@ -115,7 +116,7 @@ pub fn fetch_release(
         };
         let obtained = async move {
             let progress = Progress::new(steps);
-            Releases::of_this_machine().obtain(wanted, &origin, crate::wait::deadline_in(limit), &progress).await
+            Downloads::of_this_machine().obtain(wanted, &origin, crate::wait::deadline_in(limit), &progress).await
         };
         let (obtained, ()) = tokio::join!(obtained, told);
         let obtained = obtained?;
@@ -129,9 +130,9 @@ pub fn fetch_release(
     })
 }
 
-fn shown(entry: &Entry) -> Cached {
+fn shown(entry: &CacheEntry) -> Cached {
     let kind = match entry.kind {
-        EntryKind::Release => "release",
+        EntryKind::Installation => "release",
         EntryKind::Archive => "archive",
         EntryKind::Partial => "partial",
         EntryKind::Jvm => "jvm cache",

@@ -12,7 +12,7 @@ use crate::host::process::Identity;
 use crate::keeper::{Journal, Left, Word};
 use crate::session::{Heard, Inquiry};
 use crate::wait::deadline_in;
-use crate::wire::{FromKeeper, Phase, Snapshot};
+use crate::wire::{ClusterOutcome, FromKeeper, Phase, Snapshot};
 
 /// What became of one key.
 #[derive(Clone, Debug, Serialize)]
@@ -27,7 +27,7 @@ pub struct Finished {
     pub held_by: Vec<String>,
     /// What became of the cluster: `suspended`, `removed`, `deleted`, `left`, `owed` (the release failed), `held` (by
     /// others), `warm` (kept for the next run), `releasing` (not waited for), `nothing` (was there), `unknown`.
-    pub outcome: String,
+    pub outcome: ClusterOutcome,
     /// More about the outcome, for people.
     pub detail: String,
 }
@@ -66,7 +66,7 @@ pub fn finish(selector: Option<&str>, wait: Option<Duration>) -> Result<Vec<Fini
     let mut all = Vec::new();
     for lying in on {
         let done = finish_key(&lying.files, &lying.key, named.as_deref(), None, wait)?;
-        if done.outcome != "nothing" {
+        if done.outcome != ClusterOutcome::Nothing {
             all.push(done);
         }
     }
@@ -86,7 +86,7 @@ pub(super) fn finish_key(
         hash: files.hash.clone(),
         sessions: Vec::new(),
         held_by: Vec::new(),
-        outcome: "nothing".to_owned(),
+        outcome: ClusterOutcome::Nothing,
         detail: "no keeper lives".to_owned(),
     };
     let Some(mut observer) = Inquiry::of(files)? else { return Ok(finished.without_keeper(files)) };
@@ -105,12 +105,12 @@ pub(super) fn finish_key(
     }
     (finished.sessions, finished.held_by) = (sessions, held_by);
     let (outcome, detail) = match wait {
-        _ if !finished.held_by.is_empty() => ("held".to_owned(), finished.held_by.join(" and ")),
+        _ if !finished.held_by.is_empty() => (ClusterOutcome::Held, finished.held_by.join(" and ")),
         None if before.phase == Phase::Owed => {
-            ("owed".to_owned(), "the release failed; the keeper tries again, for ten minutes".to_owned())
+            (ClusterOutcome::Owed, "the release failed; the keeper tries again, for ten minutes".to_owned())
         }
         // What failed before is tried again; how that ends is the answer.
-        None => ("releasing".to_owned(), String::new()),
+        None => (ClusterOutcome::Releasing, String::new()),
         Some(wait) => await_end(&mut observer, files, wait)?,
     };
     (finished.outcome, finished.detail) = (outcome, detail);
@@ -133,13 +133,15 @@ impl Finished {
 }
 
 /// Waits until the cluster is let go of, or will not be: in which words.
-pub(super) fn await_end(observer: &mut Inquiry, files: &KeyFiles, wait: Duration) -> Result<(String, String)> {
+pub(super) fn await_end(observer: &mut Inquiry, files: &KeyFiles, wait: Duration) -> Result<(ClusterOutcome, String)> {
     let deadline = deadline_in(wait);
     let (mut released, mut step) = (None, String::new());
     loop {
         match observer.next(deadline)? {
             Heard::Message(message) => match *message {
-                FromKeeper::Released { outcome, detail } if outcome == "owed" => return Ok((outcome, detail)),
+                FromKeeper::Released { outcome: ClusterOutcome::Owed, detail } => {
+                    return Ok((ClusterOutcome::Owed, detail));
+                }
                 FromKeeper::Released { outcome, detail } => released = Some((outcome, detail)),
                 FromKeeper::Progress { text, .. } => step = text,
                 FromKeeper::State(snapshot) => {
@@ -161,25 +163,25 @@ pub(super) fn await_end(observer: &mut Inquiry, files: &KeyFiles, wait: Duration
 }
 
 /// What a keeper that does not end is doing instead.
-fn settled(snapshot: &Snapshot) -> Option<(String, String)> {
+fn settled(snapshot: &Snapshot) -> Option<(ClusterOutcome, String)> {
     let alive = snapshot.sessions.iter().any(|session| !session.over);
     match snapshot.phase {
-        Phase::Warm => Some(("warm".to_owned(), "kept for the next run (CRATEDB_TEST_KEEP_WARM)".to_owned())),
-        Phase::Up | Phase::Acquiring if alive => Some(("held".to_owned(), "somebody else uses it".to_owned())),
+        Phase::Warm => Some((ClusterOutcome::Warm, "kept for the next run (CRATEDB_TEST_KEEP_WARM)".to_owned())),
+        Phase::Up | Phase::Acquiring if alive => Some((ClusterOutcome::Held, "somebody else uses it".to_owned())),
         _ => None,
     }
 }
 
 /// The keeper is gone and did not say how its release went.
-fn end_of(files: &KeyFiles) -> (String, String) {
+fn end_of(files: &KeyFiles) -> (ClusterOutcome, String) {
     match Journal::look(&files.journal) {
         Ok(Left::Record(record)) if record.word == Word::Clean => {
-            ("left".to_owned(), "it was found running, or nothing was up".to_owned())
+            (ClusterOutcome::Left, "it was found running, or nothing was up".to_owned())
         }
         Ok(Left::Record(_)) => {
-            ("owed".to_owned(), "the keeper ended before it could let go; `cargo cratedb sweep` does".to_owned())
+            (ClusterOutcome::Owed, "the keeper ended before it could let go; `cargo cratedb sweep` does".to_owned())
         }
-        _ => ("unknown".to_owned(), format!("{} can't be read", files.journal.display())),
+        _ => (ClusterOutcome::Unknown, format!("{} can't be read", files.journal.display())),
     }
 }
 
@@ -189,7 +191,7 @@ impl fmt::Display for Finished {
         if !self.sessions.is_empty() {
             write!(f, "finished {}; ", self.sessions.join(", "))?;
         }
-        f.write_str(&self.outcome)?;
+        write!(f, "{}", self.outcome)?;
         if !self.detail.is_empty() {
             write!(f, " ({})", self.detail)?;
         }

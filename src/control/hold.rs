@@ -10,10 +10,11 @@ use super::sweep::repair_once;
 use crate::error::Result;
 use crate::session::Hold;
 use crate::settings::{Settings, Wanted};
+use crate::wire::ClusterOutcome;
 
 /// An explicit session that this process holds. Dropping it gives up this process's part, and so does the end of this
 /// process; the session ends with the last part.
-pub struct Held(Hold);
+pub struct HeldSession(Hold);
 
 /// Joins as the explicit session `session` with this process as its runner, and waits for the cluster. What is waited for
 /// goes to standard error, as in tests.
@@ -21,8 +22,8 @@ pub struct Held(Hold);
 /// # Errors
 ///
 /// When the name or a setting can't be read, and when no cluster can be had.
-pub fn hold(manifest_dir: &Path, session: &str) -> Result<Held> {
-    Ok(Held(Hold::new(Settings::load(manifest_dir, Wanted::default())?.in_session(session)?, None)?))
+pub fn hold(manifest_dir: &Path, session: &str) -> Result<HeldSession> {
+    Ok(HeldSession(Hold::new(Settings::load(manifest_dir, Wanted::default())?.in_session(session)?, None)?))
 }
 
 /// The same; what is waited for, and what people should know, goes to `on_progress` instead.
@@ -34,12 +35,12 @@ pub fn hold_with(
     manifest_dir: &Path,
     session: &str,
     on_progress: impl Fn(&str) + Send + Sync + 'static,
-) -> Result<Held> {
+) -> Result<HeldSession> {
     let settings = Settings::load(manifest_dir, Wanted::default())?.in_session(session)?;
-    Ok(Held(Hold::new(settings, Some(Arc::new(on_progress)))?))
+    Ok(HeldSession(Hold::new(settings, Some(Arc::new(on_progress)))?))
 }
 
-impl Held {
+impl HeldSession {
     /// The variables that make a process part of this session. No secrets: such a process finds the keeper by the same
     /// settings as this one, and by the keeper's directories where it runs (a container needs them mounted).
     pub fn environment(&self) -> Vec<(String, String)> {
@@ -80,7 +81,7 @@ impl Held {
         self.0.close();
         let mut finished = finish_key(&files, &key, Some(self.session()), Some(self.0.process()), wait)?;
         // Its keeper was killed: nobody else is there who would know.
-        if let Some(wait) = wait.filter(|_| finished.outcome == "owed")
+        if let Some(wait) = wait.filter(|_| finished.outcome == ClusterOutcome::Owed)
             && let Some(end) = repair_once(&files, &self.0.settings().spec.target, wait)?
         {
             (finished.outcome, finished.detail) = end;

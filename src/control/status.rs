@@ -338,7 +338,7 @@ fn owed(record: &Record) -> Option<String> {
 
 /// What the provider called it in the journal.
 fn named(record: &Record) -> Option<String> {
-    Some(record.held.as_ref()?.get("name")?.as_str()?.to_owned())
+    record.held.as_ref()?.name().map(str::to_owned)
 }
 
 impl KeyStatus {

@@ -19,7 +19,7 @@ use crate::keeper::{Journal, Left, Record, Word};
 use crate::session::{Heard, Inquiry, reach};
 use crate::settings::target_of_key;
 use crate::target::Target;
-use crate::wire::{FromClient, FromKeeper, Hello, PROTOCOL, Phase, Policy, Spec, encode};
+use crate::wire::{ClusterOutcome, FromClient, FromKeeper, Hello, PROTOCOL, Phase, Policy, Spec, encode};
 
 /// How long the birth of a keeper may take.
 const BIRTH: Duration = Duration::from_secs(30);
@@ -72,7 +72,6 @@ pub fn sweep(dry_run: bool, forget: Option<&str>) -> Result<Vec<Swept>> {
 }
 
 /// What killed makers of JVM caches left. They have no journal: a lock beside each cache says what was started for it.
-#[cfg(any(feature = "process", feature = "container"))]
 fn of_trainers(dry_run: bool) -> Vec<Swept> {
     let one = |(name, cleared): (String, Option<Result<()>>)| {
         let (outcome, detail) = match cleared {
@@ -91,14 +90,13 @@ fn of_trainers(dry_run: bool) -> Vec<Swept> {
     crate::provider::clear_trainings(dry_run).into_iter().map(one).collect()
 }
 
-#[cfg(not(any(feature = "process", feature = "container")))]
-fn of_trainers(_: bool) -> Vec<Swept> {
-    Vec::new()
-}
-
 /// Lets go, once, of what a killed keeper of this key owes, with the settings of those who held it: the words of a
 /// release. None if nothing is owed, or somebody is at it.
-pub(super) fn repair_once(files: &KeyFiles, target: &Target, wait: Duration) -> Result<Option<(String, String)>> {
+pub(super) fn repair_once(
+    files: &KeyFiles,
+    target: &Target,
+    wait: Duration,
+) -> Result<Option<(ClusterOutcome, String)>> {
     let lying = Lying::look(files.clone());
     match &lying.left {
         Ok(Left::Record(record)) if record.word != Word::Clean && record.held.is_some() && !lying.is_busy() => {
@@ -117,7 +115,7 @@ fn sweep_one(lying: &Lying, owed: String, dir: &Path, dry_run: bool) -> Swept {
             Err(error) => ("failed", error.to_string()),
         },
         Ok(Plan::Repair(target, record)) => match repair(lying, *target, &record, REPAIR) {
-            Ok((outcome, detail)) => told(&outcome, detail),
+            Ok((outcome, detail)) => told(outcome, detail),
             Err(error) => ("failed", error.to_string()),
         },
     };
@@ -129,11 +127,11 @@ fn swept(lying: &Lying, owed: String, outcome: &str, detail: String) -> Swept {
 }
 
 /// How a repair ended, in the words of this module.
-fn told(outcome: &str, detail: String) -> (&'static str, String) {
-    let detail = if detail.is_empty() { outcome.to_owned() } else { format!("{outcome}: {detail}") };
+fn told(outcome: ClusterOutcome, detail: String) -> (&'static str, String) {
+    let detail = if detail.is_empty() { outcome.to_string() } else { format!("{outcome}: {detail}") };
     match outcome {
-        "owed" | "unknown" => ("failed", detail),
-        "held" | "warm" => ("held", detail),
+        outcome if outcome.is_owed() => ("failed", detail),
+        ClusterOutcome::Held | ClusterOutcome::Warm => ("held", detail),
         _ => ("repaired", detail),
     }
 }
@@ -159,7 +157,7 @@ fn plan(lying: &Lying, dir: &Path) -> Result<Plan> {
 /// Starts a keeper that looks at what its predecessor left and lets go of it; how that ended.
 ///
 /// Its one client belongs to a run that is over: to such a one no keeper gives a cluster that is not up already.
-fn repair(lying: &Lying, target: Target, record: &Record, wait: Duration) -> Result<(String, String)> {
+fn repair(lying: &Lying, target: Target, record: &Record, wait: Duration) -> Result<(ClusterOutcome, String)> {
     let client = reach(&lying.files, Instant::now() + BIRTH)?;
     let gone = || {
         Error::new(Kind::Session, "the keeper that should repair it ended at once")

@@ -1,4 +1,4 @@
-//! Directories of the user: the cache, and new ones with a mode of their own.
+//! Directories: the user's cache, new ones with a mode of their own, and what is in them.
 
 use std::fs;
 use std::io;
@@ -17,6 +17,27 @@ pub(crate) fn make_with_mode(dir: &Path, mode: u32) -> io::Result<()> {
     // Private first: between the two steps no other user may enter.
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     missing.iter().try_for_each(|dir| fs::set_permissions(dir, fs::Permissions::from_mode(mode)))
+}
+
+/// Returns the free space of a file system for this user, in bytes.
+pub(crate) fn free_space(dir: &Path) -> io::Result<u64> {
+    let stat = rustix::fs::statvfs(dir)?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// Checks that this user can make files in `dir`.
+pub(crate) fn writable(dir: &Path) -> io::Result<()> {
+    Ok(rustix::fs::access(dir, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK)?)
+}
+
+/// Returns the nearest directory on the way to `dir` that other users can't enter.
+pub(crate) fn closed_to_others(dir: &Path) -> Option<&Path> {
+    dir.ancestors().find(|dir| fs::metadata(dir).is_ok_and(|meta| meta.permissions().mode() & 0o001 == 0))
+}
+
+/// Returns the paths of all files in `dir`, or none if it can't be read.
+pub(crate) fn paths_in(dir: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    fs::read_dir(dir).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()))
 }
 
 #[cfg(test)]

@@ -13,7 +13,9 @@ use serde::{Deserialize, Serialize};
 use super::globals::Globals;
 use super::machine::Word;
 use crate::error::{Error, Kind, Result};
+use crate::host::fnv64;
 use crate::host::process::Identity;
+use crate::provider::Held;
 use crate::wire::Policy;
 
 /// Of one slot. Two runners and a cluster id take 1 KiB.
@@ -33,7 +35,7 @@ pub(crate) struct Record {
     /// The key in clear, for whoever looks at the file.
     pub(crate) key: String,
     /// What the provider wrote: names and labels chosen, ids.
-    pub(crate) held: Option<serde_json::Value>,
+    pub(crate) held: Option<Held>,
     pub(crate) policy: Option<Policy>,
     pub(crate) runners: Vec<Identity>,
     /// Schemas that a release did not wait for.
@@ -250,9 +252,9 @@ fn parse(bytes: &[u8]) -> Option<(Stamp, Vec<u8>)> {
     Some((stamp, json.to_vec()))
 }
 
-/// FNV-1a: finds torn writes, which is all it is for.
+/// Returns the checksum of a record, which finds torn writes.
 fn checksum(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
+    fnv64(bytes.iter().copied())
 }
 
 #[cfg(test)]
@@ -328,7 +330,7 @@ mod tests {
         let (_dir, path) = journal();
         let mut journal = Journal::open(&path, "k").unwrap();
         journal.write(|record| record.word = Word::Up).unwrap();
-        let error = journal.write(|record| record.held = Some("x".repeat(SLOT).into())).unwrap_err();
+        let error = journal.write(|record| record.held = Some(Held::Unreadable("x".repeat(SLOT).into()))).unwrap_err();
         assert!(error.to_string().contains("too long"), "{error}");
         assert_eq!(Journal::open(&path, "k").unwrap().record.word, Word::Up);
     }

@@ -7,6 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
+use crate::wire::ClusterOutcome;
+
 /// What one session did, as it is written.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
@@ -30,7 +32,7 @@ pub(super) struct Report {
     pub(super) released_at_ms: Option<u64>,
     /// What became of the cluster: `suspended`, `removed`, `deleted`, `left`, `found running`, `failed`, `owed`; where the
     /// session was not the last one `shared`, and `warm` where the cluster waits for the next one.
-    pub(super) outcome: String,
+    pub(super) outcome: Option<ClusterOutcome>,
     /// More about the outcome, for people.
     pub(super) detail: String,
     /// Whether people were told which cluster it is.
@@ -55,7 +57,7 @@ impl Report {
             began_at_ms: unix_millis(),
             ready_after_ms: None,
             released_at_ms: None,
-            outcome: String::new(),
+            outcome: None,
             detail: String::new(),
             told: false,
             path,

@@ -34,7 +34,6 @@ fn take_over() {
     {
         let code = catch_unwind(|| match step {
             "1" => first_step(hash),
-            #[cfg(any(feature = "process", feature = "container"))]
             crate::provider::TRAINING_STEP => trainer(hash),
             _ => second_step(hash),
         });
@@ -86,7 +85,6 @@ fn second_step(words: &str) -> i32 {
 }
 
 /// The keeper's child that outlives it; what it does is the provider's business.
-#[cfg(any(feature = "process", feature = "container"))]
 fn trainer(words: &str) -> i32 {
     let _ = rustix::process::setsid();
     let Ok(null) = File::open("/dev/null") else { return exit::NOT_STARTED };

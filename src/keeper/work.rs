@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
 use super::run::Input;
 use crate::error::{Error, Result};
-use crate::provider::{Intents, NotAcquired, Progress, Provider, Released, Resource};
+use crate::provider::{Held, Intents, NotAcquired, Progress, Provider, Released, Resource};
 use crate::sql::{Credentials, Renewer};
 use crate::target::OnExit;
 
@@ -50,7 +49,7 @@ impl Work {
         });
     }
 
-    pub(super) fn recover(&self, held: Value, deadline: Instant) {
+    pub(super) fn recover(&self, held: Held, deadline: Instant) {
         let this = self.clone();
         tokio::spawn(async move {
             let progress = this.progress();
@@ -60,7 +59,7 @@ impl Work {
     }
 
     /// The caller goes on to poll at once, so that the request leaves before anything else happens.
-    pub(super) fn release(&self, held: Value, on_exit: OnExit) {
+    pub(super) fn release(&self, held: Held, on_exit: OnExit) {
         let this = self.clone();
         tokio::spawn(async move {
             let progress = this.progress();

@@ -1,36 +1,49 @@
 //! A cluster of CrateDB Cloud: resumed, deployed or found running, and suspended again.
 //!
-//! What happens to the cluster is decided in [`crate::cloud`], which programs use too; here it gets a journal, and the
-//! words that a keeper knows: resources, intents, releases.
+//! [`crate::cloud`], which programs use too, decides what happens to the cluster. This provider adds the journal and
+//! translates to the terms of a keeper: resources, intents, releases.
 
-mod adopt;
-mod held;
 mod postgres;
-mod release;
 
-use std::time::Instant;
+use std::sync::atomic::AtomicUsize;
+use std::time::{Duration, Instant};
 
-use self::held::Held;
-use super::{Acquired, CloudTarget, Intents, NotAcquired, Ours, Progress, Resource};
+use super::held::HeldCluster;
+use super::{Acquired, Held, Intents, NotAcquired, Ours, Progress, Released, Resource};
 use crate::cloud::Client;
-use crate::cloud::lifecycle::{Hooks, Intent, Lifecycle, May, Run, Touch, named};
+use crate::cloud::lifecycle::{Hooks, Intent, Lifecycle, May, NameLookup, Run, StopRequest, Stopped, Touch, named};
 use crate::cloud::model::ClusterInfo;
+use crate::cloud::operation::LastOperation;
 use crate::error::{Error, Kind, Result};
 use crate::probe::{self, Readiness};
 use crate::sql::{Credentials, Wallet};
+use crate::target::{CloudTarget, OnExit};
+use crate::wait::{self, Look};
 
-pub(crate) struct Cloud {
+/// The deadline of one release. Suspensions take minutes. One that takes longer than this is an error, and the keeper
+/// tries again.
+const RELEASE: Duration = Duration::from_secs(15 * 60);
+
+pub(crate) struct CloudProvider {
     lifecycle: Lifecycle,
 }
 
-/// Steps go to people, intents to the journal.
+/// Sends steps to the people who wait and intents to the journal.
 struct Journalled<'a> {
     progress: &'a Progress,
     intents: &'a Intents,
 }
 
-/// Steps go to people; nothing is sent that could create or wake something.
+/// Sends steps to the people who wait. It is for calls that create or wake nothing.
 struct Told<'a>(&'a Progress);
+
+/// The aim of a release.
+enum Goal {
+    Suspend,
+    Delete,
+    /// Leaves it as it is, for the reason in this line.
+    Leave(String),
+}
 
 impl Hooks for Journalled<'_> {
     fn step(&self, text: String) {
@@ -38,11 +51,10 @@ impl Hooks for Journalled<'_> {
     }
 
     fn intend(&self, intent: &Intent<'_>) -> Result<()> {
-        let held = match intent.cluster {
-            Some(cluster) => Held::of(cluster, intent.touch.into()),
-            None => Held::planned(intent.name),
-        };
-        self.intents.write(held.to_json())
+        self.intents.write(Held::Cloud(match intent.cluster {
+            Some(cluster) => HeldCluster::of(cluster, intent.touch.into()),
+            None => HeldCluster::planned(intent.name),
+        }))
     }
 }
 
@@ -65,9 +77,41 @@ impl From<Touch> for Ours {
     }
 }
 
-impl Cloud {
+impl HeldCluster {
+    fn of(cluster: &ClusterInfo, ours: Ours) -> Self {
+        Self {
+            id: Some(cluster.id.clone()),
+            name: cluster.name.clone(),
+            ours,
+            allow_suspend: cluster.allow_suspend,
+            known: cluster.last_async_operation.as_ref().map(LastOperation::from),
+        }
+    }
+
+    /// Returns the record of a cluster that is about to be deployed.
+    fn planned(name: &str) -> Self {
+        Self { id: None, name: name.to_owned(), ours: Ours::Deployed, allow_suspend: None, known: None }
+    }
+
+    fn read(held: &Held) -> Result<&Self> {
+        match held {
+            Held::Cloud(held) => Ok(held),
+            other => Err(other.mismatch("a Cloud cluster")),
+        }
+    }
+
+    /// Returns the name and, as soon as there is one, the id, for people.
+    fn describe(&self) -> String {
+        match &self.id {
+            Some(id) => format!("cluster `{}` ({id})", self.name),
+            None => format!("cluster `{}`", self.name),
+        }
+    }
+}
+
+impl CloudProvider {
     pub(super) fn new(target: CloudTarget) -> Result<Self> {
-        // Lives as long as the keeper, so that the suspension finds a connection that is open.
+        // It lives as long as the keeper, so that the suspension finds an open connection.
         let client = target.login.client(&target.endpoint, target.timeout)?;
         Ok(Self { lifecycle: Lifecycle { target, client } })
     }
@@ -102,7 +146,7 @@ impl Cloud {
         self.resource(cluster, ours, run.deadline, progress).await
     }
 
-    /// Makes a resource of a cluster that runs.
+    /// Connects to a running cluster and describes it as a resource.
     async fn resource(
         &self,
         cluster: ClusterInfo,
@@ -129,11 +173,11 @@ impl Cloud {
             version,
             ours,
             console: Some(self.client().endpoint().to_owned()),
-            held: Held::of(&cluster, ours).to_json(),
+            held: Held::Cloud(HeldCluster::of(&cluster, ours)),
         })
     }
 
-    /// A JWT, and the way to the next one: the cluster may need longer to answer than a JWT lasts.
+    /// Returns a wallet with a JWT that it can renew, since the cluster may take longer to answer than a JWT lasts.
     async fn wallet(&self, cluster: &ClusterInfo) -> Result<Wallet> {
         let (client, id) = (self.client().clone(), cluster.id.clone());
         let first = fresh(&client, &id).await?;
@@ -143,13 +187,121 @@ impl Cloud {
         })))
     }
 
-    pub(super) async fn credentials(&self, held: &serde_json::Value) -> Result<Credentials> {
-        let held = Held::read(held)?;
-        let Some(id) = held.id else {
+    /// Takes over the cluster that a killed keeper's journal names, with what is owed for it. Returns none if it is
+    /// suspended or gone.
+    pub(super) async fn recover(
+        &self,
+        held: &Held,
+        deadline: Instant,
+        progress: &Progress,
+    ) -> Result<Option<Resource>> {
+        let held = HeldCluster::read(held)?;
+        let awaited = format!("{}, which an earlier session left", held.describe());
+        let look = || self.left_behind(held, deadline, progress);
+        let Some(cluster) = wait::until(&awaited, wait::OPERATION, deadline, |_| (), look).await? else {
+            return Ok(None);
+        };
+        progress.step(format!("taking over {}, which an earlier session left running", named(&cluster)));
+        self.resource(cluster, held.ours, deadline, progress).await.map(Some)
+    }
+
+    async fn left_behind(
+        &self,
+        held: &HeldCluster,
+        deadline: Instant,
+        progress: &Progress,
+    ) -> Result<Look<Option<ClusterInfo>>> {
+        let Some(cluster) = self.again(held, deadline).await? else { return Ok(Look::Ready(None)) };
+        if let Some(kind) = cluster.busy() {
+            self.lifecycle.sit_out(&cluster, kind, deadline, &Told(progress)).await?;
+            return Ok(Look::NotYet(format!("operation {kind} has ended")));
+        }
+        if cluster.never_deployed().is_some() {
+            progress.step(self.left(held, "its deployment failed"));
+            return Ok(Look::Ready(None));
+        }
+        Ok(Look::Ready((!cluster.suspended).then_some(cluster)))
+    }
+
+    async fn again(&self, held: &HeldCluster, deadline: Instant) -> Result<Option<ClusterInfo>> {
+        let Some(id) = &held.id else {
+            return Ok(match self.lifecycle.by_name_at_last(&held.name, deadline).await? {
+                NameLookup::One(cluster) => Some(*cluster),
+                NameLookup::None { .. } => None,
+            });
+        };
+        match self.client().cluster(id).await {
+            Err(error) if error.status() == Some(404) => Ok(None),
+            found => found.map(Some),
+        }
+    }
+
+    pub(super) async fn release(&self, held: &Held, on_exit: OnExit, progress: &Progress) -> Result<Released> {
+        let held = HeldCluster::read(held)?;
+        let delete = match self.goal(held, on_exit) {
+            Goal::Leave(line) => return Ok(Released::Left(line)),
+            Goal::Delete => true,
+            Goal::Suspend => false,
+        };
+        let deadline = Instant::now() + RELEASE;
+        let Some(id) = self.id(held, deadline).await? else { return Ok(Released::Deleted) };
+        let wanted = StopRequest {
+            id,
+            named: held.describe(),
+            delete,
+            known: held.known.clone(),
+            at_once: true,
+            deadline,
+            hooks: &Told(progress),
+            writes: AtomicUsize::new(0),
+        };
+        Ok(match self.lifecycle.suspend_or_delete(&wanted).await? {
+            Stopped::Suspended => Released::Suspended,
+            Stopped::Deleted => Released::Deleted,
+            Stopped::NotAllowed(_) => Released::Left(self.not_allowed(held)),
+            Stopped::NeverDeployed(_) => Released::Left(self.left(held, "its deployment failed")),
+        })
+    }
+
+    fn goal(&self, held: &HeldCluster, on_exit: OnExit) -> Goal {
+        match (on_exit, held.ours) {
+            (OnExit::Keep, _) => Goal::Leave(self.left(held, "CRATEDB_TEST_ON_EXIT=keep")),
+            (OnExit::Delete, Ours::Deployed) => Goal::Delete,
+            (OnExit::Auto | OnExit::Delete, Ours::No) => {
+                Goal::Leave(format!("{} was running before and is left running", held.describe()))
+            }
+            _ if held.allow_suspend == Some(false) => Goal::Leave(self.not_allowed(held)),
+            _ => Goal::Suspend,
+        }
+    }
+
+    /// Names what may cost money, and where it can be ended.
+    fn left(&self, held: &HeldCluster, why: &str) -> String {
+        format!("{} is left running ({why}); suspend or delete it at {}", held.describe(), self.client().endpoint())
+    }
+
+    fn not_allowed(&self, held: &HeldCluster) -> String {
+        format!("{} is left running: its product can't be suspended (allow_suspend is false)", held.describe())
+    }
+
+    /// Returns the id from the journal, or else asks for it by name. A planned cluster may be listed only later.
+    async fn id(&self, held: &HeldCluster, deadline: Instant) -> Result<Option<String>> {
+        match &held.id {
+            Some(id) => Ok(Some(id.clone())),
+            None => match self.lifecycle.by_name_at_last(&held.name, deadline).await? {
+                NameLookup::One(cluster) => Ok(Some(cluster.id)),
+                NameLookup::None { .. } => Ok(None),
+            },
+        }
+    }
+
+    pub(super) async fn credentials(&self, held: &Held) -> Result<Credentials> {
+        let held = HeldCluster::read(held)?;
+        let Some(id) = &held.id else {
             return Err(Error::new(Kind::Provider, format!("cannot get a JWT for cluster `{}`", held.name))
                 .because("its id is not known yet"));
         };
-        fresh(self.client(), &id).await
+        fresh(self.client(), id).await
     }
 }
 

@@ -1,84 +1,67 @@
-//! A server in a container of this machine's engine: started, and removed with its data. Several nodes are as many containers.
+//! A server in a container: started, and removed with its data. A cluster has one container for each node.
 //!
-//! testcontainers starts them but does not own them: its removal on drop belongs to the process that started a container, and a
-//! keeper may be killed. So each goes under a name that the journal knows before the engine does, and by that name it is
-//! removed; labels say whose it is to those who have no journal.
+//! testcontainers starts containers but does not own them. It would remove them in the process that started them, and a
+//! keeper may be killed. So the journal knows the name of a container before the engine does, and by that name it is
+//! removed. Labels tell the owner to a sweep that has no journal.
 
 mod cache;
 mod command;
-mod context;
 mod engine;
 mod find;
+mod image;
 mod labels;
-mod left;
-mod pull;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
-
-pub(super) use self::cache::{make, remove_left};
-use self::command::Cache;
+pub(super) use self::cache::train;
+use self::command::CacheMount;
+use self::engine::ContainerState;
 pub(super) use self::engine::Engine;
-use self::engine::State;
-use self::find::Address;
-pub(crate) use self::left::{Leftover, sweep};
-use super::jvm::Training;
-use super::{Acquired, Intents, LocalTarget, NotAcquired, OnExit, Ours, Progress, Released, Resource};
+pub(crate) use self::labels::{Leftover, sweep};
+use super::held::HeldContainers;
+use super::jvm::TrainingSlot;
+use super::local::{self, REMOVAL};
+use super::{Acquired, Held, Intents, NotAcquired, Progress, Released, Resource};
 use crate::error::{Error, Kind, Result};
 use crate::host::process::Identity;
 use crate::probe::{self, Readiness};
 use crate::sql::{Credentials, Wallet};
+use crate::target::{LocalTarget, OnExit};
 use crate::wait::{self, Look};
 
-/// Killing a server and deleting its data is quick; an engine that needs longer is in trouble, and the keeper tries again.
-const REMOVAL: Duration = Duration::from_secs(60);
-
-pub(super) struct Container {
+pub(super) struct ContainerProvider {
     target: LocalTarget,
-    /// What a start without the JVM's cache leaves to do.
-    training: Mutex<Option<Training>>,
-    /// Where caches are, for tests.
+    /// The cache that the last start lacked, to be made.
+    pub(super) training: TrainingSlot,
+    /// The directory of caches, for tests.
     caches: Option<PathBuf>,
 }
 
-/// What the journal says of a cluster in containers.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Held {
-    provider: String,
-    /// The container of the first node, in whose name those of the others begin.
-    name: String,
-    #[serde(default = "one")]
-    nodes: u32,
-    /// The engine that has them. Another one may answer first by the time they are removed.
-    engine: Option<Address>,
+/// The parameters of one start.
+#[derive(Clone, Copy)]
+struct ContainerStart<'a> {
+    held: &'a HeldContainers,
+    engine: &'a Engine,
+    journal: Option<&'a Path>,
+    deadline: Instant,
+    progress: &'a Progress,
 }
 
-fn one() -> u32 {
-    1
-}
-
-impl Held {
+impl HeldContainers {
     fn new(nodes: u32, engine: &Engine) -> Self {
         let name = format!("cratedb-test-{:08x}", fastrand::u32(..));
-        Self { provider: "container".to_owned(), name, nodes, engine: Some(engine.address.clone()) }
+        Self { name, nodes, engine: Some(engine.address.clone()) }
     }
 
-    /// One for each node; the others use the first one's network.
+    /// Returns the name of each node's container. The first one's network is used by the others.
     fn containers(&self) -> Vec<String> {
         let others = (2..=self.nodes).map(|node| format!("{}-{node}", self.name));
         std::iter::once(self.name.clone()).chain(others).collect()
     }
 
-    fn read(held: &serde_json::Value) -> Result<Self> {
-        Self::deserialize(held).map_err(|error| {
-            Error::new(Kind::Provider, "cannot read what the journal says of a container").because(error)
-        })
-    }
-
-    /// For people.
+    /// Describes the containers for people.
     fn describe(&self) -> String {
         match self.nodes {
             1 => format!("container {}", self.name),
@@ -90,30 +73,60 @@ impl Held {
         format!("docker rm -v -f {}", self.containers().join(" "))
     }
 
-    /// All of them at once. What failed is told after everything was tried.
+    /// Removes all containers. The error of one is returned after all were tried.
     async fn remove_at(&self, engine: &Engine, deadline: Instant) -> Result<()> {
-        // Those that use the first one's network end before it: some engines insist.
+        // Some engines remove a container only after those that use its network.
         let all = self.containers();
         let others = all.iter().skip(1).map(|name| engine.remove(name, deadline));
         let others = futures_util::future::join_all(others).await;
         let first = engine.remove(&self.name, deadline).await;
         others.into_iter().chain([first]).collect()
     }
+
+    /// Starts all containers, and returns the host at which their ports are found.
+    async fn start(
+        &self,
+        engine: &Engine,
+        image: &str,
+        labels: HashMap<String, String>,
+        cache: &CacheMount,
+    ) -> Result<String> {
+        let (address, host) = engine.reachable().await;
+        let (names, memory) = (self.containers(), engine.memory().await);
+        let cluster = command::ClusterSpec { image, names: &names, labels, address, memory, cache };
+        cluster.start(engine).await.map(|()| host)
+    }
+
+    /// Returns the ports of this machine for HTTP and PostgreSQL of the first container.
+    async fn ports(&self, engine: &Engine) -> Result<(u16, u16)> {
+        let name = &self.name;
+        // Some engines map ports a moment after the start.
+        let limit = Instant::now() + Duration::from_secs(5);
+        let awaited = format!("the ports of container {name}");
+        let looked = || async {
+            let ContainerState::Running(found) = engine.look(name).await? else {
+                return Ok(Look::NotYet("it does not run".to_owned()));
+            };
+            let ports = [command::HTTP, command::POSTGRESQL].map(|port| engine::mapped(&found, port));
+            Ok(match ports {
+                [Some(http), Some(pg)] => Look::Ready((http, pg)),
+                _ => Look::NotYet("the engine mapped none for it".to_owned()),
+            })
+        };
+        wait::until(&awaited, wait::SERVER, limit, |_| (), looked)
+            .await
+            .map_err(|error| error.hint(format!("`docker port {name}` shows what an engine maps for a container")))
+    }
 }
 
-impl Container {
+impl ContainerProvider {
     pub(super) fn new(target: LocalTarget) -> Self {
-        Self { target, training: Mutex::default(), caches: None }
+        Self { target, training: TrainingSlot::default(), caches: None }
     }
 
     #[cfg(test)]
     fn in_caches(target: LocalTarget, caches: &Path) -> Self {
         Self { caches: Some(caches.to_owned()), ..Self::new(target) }
-    }
-
-    /// The cache that the next start would use, if it is to be made: once, after a start without it.
-    pub(super) fn training(&self) -> Option<Training> {
-        self.training.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     pub(super) async fn acquire(
@@ -123,19 +136,19 @@ impl Container {
         progress: &Progress,
         intents: &Intents,
     ) -> Acquired {
-        let held = Held::new(self.target.nodes, engine);
-        let json = serde_json::to_value(&held).expect("plain data is JSON");
-        intents.write(json.clone()).map_err(NotAcquired::nothing)?;
+        let held = HeldContainers::new(self.target.nodes, engine);
+        intents.write(Held::Container(held.clone())).map_err(NotAcquired::nothing)?;
         tracing::info!(engine = engine.address.host, name = held.name, held.nodes, "this engine gets the containers");
-        // Nothing is made before the image is there.
+        // Nothing has been created as long as there is no image.
         let image = tokio::select! {
             image = self.image(engine, deadline, progress) => image,
-            () = progress.unwanted() => Err(self.failed().because("nobody waits for it any more")),
+            () = progress.unwanted() => Err(self.failed().because("no client waits for it any more")),
         };
         let image = image.map_err(NotAcquired::nothing)?;
-        match self.start(&held, engine, &image, intents.journal(), deadline, progress).await {
-            Ok(resource) => Ok(Resource { held: json, ..resource }),
-            // Removed here and not by a release, since nothing of it can be used; its log is in the error.
+        let start = ContainerStart { held: &held, engine, journal: intents.journal(), deadline, progress };
+        match self.start(start, &image).await {
+            Ok(resource) => Ok(resource),
+            // Removed here and not by a release, since nothing of it is usable. The error quotes its log.
             Err(error) => Err(match held.remove_at(engine, Instant::now() + REMOVAL).await {
                 Ok(()) => NotAcquired::nothing(error),
                 Err(kept) => NotAcquired::maybe_up(error.hint(kept.to_string())),
@@ -143,7 +156,7 @@ impl Container {
         }
     }
 
-    /// The id of the image, which is pulled if it is not there.
+    /// Returns the id of the image, which is pulled if the engine does not have it.
     async fn image(&self, engine: &Engine, deadline: Instant, progress: &Progress) -> Result<String> {
         let image = &self.target.image;
         match tokio::time::timeout_at(deadline.into(), engine.image_id(image)).await {
@@ -154,32 +167,24 @@ impl Container {
         }
     }
 
-    /// With the JVM's cache if there is one, and without it if the server does not survive it.
-    async fn start(
-        &self,
-        held: &Held,
-        engine: &Engine,
-        id: &str,
-        journal: Option<&Path>,
-        deadline: Instant,
-        progress: &Progress,
-    ) -> Result<Resource> {
+    /// Starts the cluster with the JVM's cache if there is one, and again without it if that fails.
+    async fn start(&self, start: ContainerStart<'_>, image_id: &str) -> Result<Resource> {
+        let ContainerStart { held, engine, progress, .. } = start;
         let image = &self.target.image;
         progress.step(match held.nodes {
             1 => format!("starting a container of image {image}"),
             count => format!("starting {count} containers of image {image}"),
         });
-        let training = self.cache(engine, id);
-        let run = |cache| async move { self.run(held, engine, journal, &cache, deadline, progress).await };
+        let training = self.cache(engine, image_id);
         let file = training.as_ref().and_then(|training| training.cache.file());
         let (Some(training), Some(file)) = (&training, file) else {
-            let resource = run(Cache::None).await?;
+            let resource = self.run(start, &CacheMount::None).await?;
             let due = self.due(engine, &held.name, training).await;
-            *self.training.lock().unwrap_or_else(PoisonError::into_inner) = due;
+            self.training.put(due);
             return Ok(resource);
         };
         training.cache.used();
-        match run(Cache::Use(file)).await {
+        match self.run(start, &CacheMount::Use(file)).await {
             Ok(resource) => {
                 if let Some(said) = super::jvm::refusal(&engine.log(&held.name, "all").await.join("\n")) {
                     tracing::warn!(said, "the JVM did not take its cache, which is thrown away");
@@ -194,142 +199,46 @@ impl Container {
                 if let Err(kept) = held.remove_at(engine, Instant::now() + REMOVAL).await {
                     return Err(error.hint(kept.to_string()));
                 }
-                let resource = run(Cache::None).await?;
+                let resource = self.run(start, &CacheMount::None).await?;
                 training.cache.discard();
                 Ok(resource)
             }
         }
     }
 
-    async fn run(
-        &self,
-        held: &Held,
-        engine: &Engine,
-        journal: Option<&Path>,
-        cache: &Cache,
-        deadline: Instant,
-        progress: &Progress,
-    ) -> Result<Resource> {
-        let started = async {
-            let (address, host) = engine.reachable().await;
-            let names = held.containers();
-            let cluster = command::Cluster {
-                image: &self.target.image,
-                names: &names,
-                labels: labels::of(&self.target, Identity::own().ok().as_ref(), journal),
-                address,
-                memory: engine.memory().await,
-                cache,
-            };
-            cluster.start(engine).await.map(|()| host)
-        };
+    async fn run(&self, start: ContainerStart<'_>, cache: &CacheMount) -> Result<Resource> {
+        let ContainerStart { held, engine, journal, deadline, progress } = start;
+        let labels = labels::of(Some(&self.target), Identity::own().ok().as_ref(), journal);
+        let started = held.start(engine, &self.target.image, labels, cache);
         let host = match tokio::time::timeout_at(deadline.into(), started).await {
             Ok(started) => started.map_err(|error| self.not_started(&error))?,
             Err(_) => return Err(self.too_late("the engine was still starting it")),
         };
         progress.step(format!("waiting for {} to answer", held.describe()));
-        match self.until_ready(held, engine, &host, deadline, progress).await {
+        let ready = tokio::select! {
+            ready = self.until_ready(start, &host) => ready,
+            (name, state) = ended(held, engine, deadline) => Err(self.failed().because(match state {
+                ContainerState::Ended(code) => format!("the server in container {name} ended with status {code}"),
+                _ => format!("another process removed container {name}"),
+            })),
+        };
+        match ready {
             Ok(resource) => Ok(resource),
             Err(error) => Err(with_log(error, held, engine).await),
         }
     }
 
-    async fn until_ready(
-        &self,
-        held: &Held,
-        engine: &Engine,
-        host: &str,
-        deadline: Instant,
-        progress: &Progress,
-    ) -> Result<Resource> {
-        let ready = async {
-            let (port, pg_port) = Self::ports(held, engine).await.map_err(|error| self.failed().because(error))?;
-            let http_url = format!("http://{host}:{port}");
-            let wallet = Wallet::new(Credentials::None);
-            let told = |text| progress.step(text);
-            let version = probe::answers_sql(&http_url, &wallet, Readiness::Empty, deadline, told).await?;
-            if self.target.nodes > 1 {
-                nodes_joined(&http_url, &wallet, self.target.nodes, deadline).await?;
-            }
-            Ok::<_, Error>((http_url, pg_port, version))
-        };
-        let (http_url, pg_port, version) = tokio::select! {
-            ready = ready => ready?,
-            (name, state) = ended(held, engine, deadline) => {
-                return Err(match state {
-                    State::Ended(code) => self.failed().because(format!("the server in container {name} ended with status {code}")),
-                    _ => self.failed().because(format!("somebody removed container {name}")),
-                });
-            }
-        };
-        Ok(Resource {
-            provider: "container".to_owned(),
-            name: held.describe(),
-            pg_url: super::url::pg_url(&http_url, pg_port, None, None),
-            user: None,
-            pg_hint: None,
-            http_url,
-            credentials: Credentials::None,
-            version,
-            ours: Ours::Started,
-            console: None,
-            held: serde_json::Value::Null,
-        })
-    }
-
-    /// Where the first container's ports for HTTP and PostgreSQL are found.
-    async fn ports(held: &Held, engine: &Engine) -> Result<(u16, u16)> {
-        let name = &held.name;
-        // Some engines map them a moment after the start.
-        let limit = Instant::now() + Duration::from_secs(5);
-        let awaited = format!("the ports of container {name}");
-        let looked = || async {
-            let State::Running(found) = engine.look(name).await? else {
-                return Ok(Look::NotYet("it does not run".to_owned()));
-            };
-            let ports = [command::HTTP, command::POSTGRESQL].map(|port| engine::mapped(&found, port));
-            Ok(match ports {
-                [Some(http), Some(pg)] => Look::Ready((http, pg)),
-                _ => Look::NotYet("the engine mapped none for it".to_owned()),
-            })
-        };
-        wait::until(&awaited, wait::SERVER, limit, |_| (), looked)
-            .await
-            .map_err(|error| error.hint(format!("`docker port {name}` shows what an engine maps for a container")))
-    }
-
-    /// Removes the containers that the journal names. Those that are gone are no error.
-    pub(super) async fn remove(&self, held: &serde_json::Value, deadline: Instant, progress: &Progress) -> Result<()> {
-        Self::remove_held(&Held::read(held)?, deadline, progress).await
-    }
-
-    async fn remove_held(held: &Held, deadline: Instant, progress: &Progress) -> Result<()> {
-        progress.step(format!("removing {}", held.describe()));
-        let engine = match &held.engine {
-            Some(address) => Engine::at(address).await,
-            None => Engine::find().await,
-        };
-        let engine = engine.map_err(|lacks| {
-            Error::new(Kind::Provider, format!("cannot remove {}", held.describe()))
-                .because(lacks)
-                .hint(format!("when it runs again: {}", held.removal()))
-        })?;
-        held.remove_at(&engine, deadline).await
-    }
-
-    pub(super) async fn release(
-        &self,
-        held: &serde_json::Value,
-        on_exit: OnExit,
-        progress: &Progress,
-    ) -> Result<Released> {
-        if on_exit == OnExit::Keep {
-            let held = Held::read(held)?;
-            let (name, removal) = (held.describe(), held.removal());
-            let are = if held.nodes == 1 { "is left running" } else { "are left running" };
-            return Ok(Released::Left(format!("{name} {are} (CRATEDB_TEST_ON_EXIT=keep); {removal} removes it")));
+    async fn until_ready(&self, start: ContainerStart<'_>, host: &str) -> Result<Resource> {
+        let ContainerStart { held, engine, deadline, progress, .. } = start;
+        let (port, pg_port) = held.ports(engine).await.map_err(|error| self.failed().because(error))?;
+        let http_url = format!("http://{host}:{port}");
+        let wallet = Wallet::new(Credentials::None);
+        let told = |text| progress.step(text);
+        let version = probe::answers_sql(&http_url, &wallet, Readiness::Empty, deadline, told).await?;
+        if held.nodes > 1 {
+            local::nodes_joined(&http_url, &wallet, held.nodes, deadline, progress).await?;
         }
-        self.remove(held, Instant::now() + REMOVAL, progress).await.map(|()| Released::Removed)
+        Ok(local::resource(held.describe(), http_url, Some(pg_port), version, Held::Container(held.clone())))
     }
 
     fn failed(&self) -> Error {
@@ -348,28 +257,38 @@ impl Container {
     }
 }
 
-/// Waits until every node has joined the cluster, and all is well in it.
-async fn nodes_joined(url: &str, wallet: &Wallet, nodes: u32, deadline: Instant) -> Result<()> {
-    let client = crate::sql::SqlClient::new(url, None, wallet.clone())?;
-    let client = &client;
-    let looked = || async move {
-        Ok(match client.rows::<(i64,)>("SELECT count(*) FROM sys.nodes").await {
-            Ok(rows) if rows == [(i64::from(nodes),)] => Look::Ready(()),
-            Ok(rows) => Look::NotYet(format!("{} of {nodes} have joined", rows.first().map_or(0, |row| row.0))),
-            Err(error) => Look::not_yet(&error),
-        })
+/// Removes the containers that the journal names. It is no error if they are gone.
+pub(super) async fn remove(held: &HeldContainers, deadline: Instant, progress: &Progress) -> Result<()> {
+    progress.step(format!("removing {}", held.describe()));
+    let engine = match &held.engine {
+        Some(address) => Engine::at(address).await,
+        None => Engine::find().await,
     };
-    wait::until(&format!("{nodes} nodes of one cluster"), wait::SERVER, deadline, |_| (), looked).await
+    let engine = engine.map_err(|lacks| {
+        Error::new(Kind::Provider, format!("cannot remove {}", held.describe()))
+            .because(lacks)
+            .hint(format!("when it runs again: {}", held.removal()))
+    })?;
+    held.remove_at(&engine, deadline).await
 }
 
-/// Resolves with the first container that does not run any more; for good, if all do.
-async fn ended(held: &Held, engine: &Engine, deadline: Instant) -> (String, State) {
+pub(super) async fn release(held: &HeldContainers, on_exit: OnExit, progress: &Progress) -> Result<Released> {
+    if on_exit == OnExit::Keep {
+        let (name, removal) = (held.describe(), held.removal());
+        let are = if held.nodes == 1 { "is left running" } else { "are left running" };
+        return Ok(Released::Left(format!("{name} {are} (CRATEDB_TEST_ON_EXIT=keep); {removal} removes it")));
+    }
+    remove(held, Instant::now() + REMOVAL, progress).await.map(|()| Released::Removed)
+}
+
+/// Waits for the first container that no longer runs, and returns its name and state. Never returns after the deadline.
+async fn ended(held: &HeldContainers, engine: &Engine, deadline: Instant) -> (String, ContainerState) {
     let looked = || async {
         for name in held.containers() {
             match engine.look(&name).await {
-                Ok(State::Running(_)) => {}
+                Ok(ContainerState::Running(_)) => {}
                 Ok(state) => return Ok(Look::Ready((name, state))),
-                // Nothing follows from that; the probe has a deadline.
+                // That tells nothing, and the probe has a deadline.
                 Err(error) => tracing::debug!(%error, "cannot look at a container"),
             }
         }
@@ -381,18 +300,14 @@ async fn ended(held: &Held, engine: &Engine, deadline: Instant) -> (String, Stat
     }
 }
 
-async fn with_log(error: Error, held: &Held, engine: &Engine) -> Error {
-    /// Enough for a refusal to start, which says its reason last.
-    const LINES: u32 = 15;
+async fn with_log(error: Error, held: &HeldContainers, engine: &Engine) -> Error {
+    /// The number of lines that are quoted. A server that refuses to start logs the reason last.
+    const LINES: &str = "15";
     let mut error = error;
     for name in held.containers() {
-        let lines = engine.last_words(&name, LINES).await;
+        let lines = engine.log(&name, LINES).await;
         let whose = if held.nodes == 1 { "its log".to_owned() } else { format!("the log of container {name}") };
-        error = match lines.is_empty() {
-            true => error.hint(format!("{whose} is empty")),
-            false => error.hint(format!("the end of {whose}:")),
-        };
-        error = lines.into_iter().fold(error, |error, line| error.hint(format!("| {line}")));
+        error = local::quoting(error, &whose, lines);
     }
     error
 }

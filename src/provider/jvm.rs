@@ -1,164 +1,170 @@
-//! The Java virtual machine of servers that live for minutes: its flags, and ahead-of-time caches, which halve its start.
+//! The Java virtual machine of servers that live for minutes: its flags, and ahead-of-time caches, which halve its
+//! start.
 //!
-//! A cache holds classes as they are once a server has started. It fits one runtime, one class path and, in all that
-//! matters, one set of flags; a JVM that finds that it does not fit starts without it and says so in its log. Nothing
-//! ever depends on a cache: without one a start takes longer.
+//! A cache holds the classes of a server that has started. It fits one runtime, one class path and one set of flags. A
+//! JVM that finds a cache unfit starts without it and says so in its log. A start without a cache only takes longer.
 
-mod lessons;
 mod training;
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub(super) use self::lessons::practise;
-pub(super) use self::training::{Lease, left_below};
+pub(super) use self::training::{CacheLock, TrainingSlot, TrainingSubject, left_below, not_made, practise};
 pub(crate) use self::training::{STEP, Training, run};
+use crate::host::{closed_to_others, fnv64, make_with_mode, paths_in, user_cache};
 
-/// For a server that lives for minutes: no time is spent on what pays later, and nothing is left outside its directory.
+/// The flags for a server that lives for minutes. The JVM spends no time on what pays off later, and leaves nothing
+/// outside the server's directory.
 pub(super) const FLAGS: &str =
     "-XX:TieredStopAtLevel=1 -XX:-UseG1GC -XX:+UseSerialGC -XX:-UsePerfData -XX:-HeapDumpOnOutOfMemoryError";
 
-/// The heap begins small and grows up to those: it saves 110 MiB a node and costs no time that can be measured. The server
-/// would rather have both the same, and says so in its log.
+/// The initial heap, which grows up to [`heap`]. A small one saves 110 MiB a node and costs no measurable time. The
+/// server logs a warning that the two differ.
 pub(super) const FIRST_HEAP: &str = "-Xms64m";
 
-/// Of the Java heap, in words of `CRATE_HEAP_SIZE`. Several nodes share the work, and the memory of the machine.
+/// Returns the maximum Java heap as a value of `CRATE_HEAP_SIZE`. It is smaller for several nodes, which share the work
+/// and the memory of the machine.
 pub(super) fn heap(nodes: u32) -> &'static str {
     if nodes == 1 { "512m" } else { "384m" }
 }
 
-/// Before that there was no cache, or one that is made in another way.
+/// Older versions have no cache, or make it in another way.
 const FIRST_JDK: u32 = 25;
 /// The file that a JVM reads.
 const FILE: &str = "crate.aot";
-const ABOUT: &str = "about.json";
+const MANIFEST: &str = "about.json";
 
-/// The place of one cache, whether it is there or not.
+/// The place of one ahead-of-time cache, which may not exist yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Cache {
-    /// Named by the hash of all that it depends on.
+pub(super) struct AotCache {
+    /// Its name is the hash of all that the cache depends on.
     dir: PathBuf,
 }
 
-/// What a cache was made of: for people, and to know caches that have had their day.
+/// The description of what a cache was made from, for people and to find caches that a newer one replaces.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct About {
+pub(super) struct CacheManifest {
     /// The installation's directory, or the image.
     pub(super) home: String,
     /// The runtime's `JAVA_RUNTIME_VERSION`.
     pub(super) jdk: String,
     pub(super) flags: String,
-    /// Of the file, in bytes: a file of another size is none.
+    /// The size of the file in bytes. A file of another size is not whole.
     pub(super) size: u64,
     /// Unix seconds.
     pub(super) made: i64,
 }
 
-/// Where caches of this user may be: `$XDG_CACHE_HOME/cratedb-test/jvm`, and for root, whose home is usually closed to
-/// the user that runs its servers, a directory of the system.
+/// Returns where caches of this user may be: `$XDG_CACHE_HOME/cratedb-test/jvm`, and for root a directory of the
+/// system, since root's home is usually closed to the user that runs its servers.
 pub(super) fn roots() -> Vec<PathBuf> {
-    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let cache = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")));
     let of_system = rustix::process::geteuid().is_root().then(|| PathBuf::from("/var/cache"));
-    cache.into_iter().chain(of_system).map(|dir| dir.join("cratedb-test/jvm")).collect()
+    user_cache().into_iter().chain(of_system).map(|dir| dir.join("cratedb-test/jvm")).collect()
 }
 
-/// The first one that others can get into, if they have to.
+/// Returns the first root, or with `for_others` the first one that other users can enter.
 pub(super) fn root(for_others: bool) -> Option<PathBuf> {
-    let open = |dir: &Path| fs::metadata(dir).map_or(true, |meta| meta.permissions().mode() & 0o001 != 0);
-    roots().into_iter().find(|root| !for_others || root.ancestors().all(open))
+    roots().into_iter().find(|root| !for_others || closed_to_others(root).is_none())
 }
 
-/// It was used now: what was not used for long is removed first. By its path, since closing any descriptor of a lock's file
-/// lets go of the lock.
+/// Marks a file as used now, since what was not used for long is removed first. It uses the path, because closing any
+/// descriptor of a lock's file releases the lock.
 pub(super) fn touch(path: &Path) {
     let now = rustix::fs::Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
     let times = rustix::fs::Timestamps { last_access: now, last_modification: now };
-    // A cache that can only be read is none that is cleaned up.
+    // A cache that is read-only is never cleaned up.
     let _ = rustix::fs::utimensat(rustix::fs::CWD, path, &times, rustix::fs::AtFlags::empty());
 }
 
-impl Cache {
-    /// A server is given it.
+impl CacheManifest {
+    /// Returns the manifest of a cache that is not made yet.
+    pub(super) fn of(home: String, jdk: String) -> Self {
+        Self { home, jdk, flags: FLAGS.to_owned(), size: 0, made: 0 }
+    }
+}
+
+impl AotCache {
+    /// Marks the cache as used by a server.
     pub(super) fn used(&self) {
-        touch(&self.dir.join(ABOUT));
+        touch(&self.dir.join(MANIFEST));
     }
 
-    /// The one that depends on all of `parts`: an installation's path and files, its runtime, the flags.
+    /// Returns the cache that depends on all of `parts`: an installation's path and files, its runtime, the flags.
     pub(super) fn of(root: &Path, parts: &[String]) -> Self {
         Self { dir: root.join(hash(parts)) }
     }
 
-    /// The flag that makes a JVM use it. None if it is not there, or not whole, or its path is not one that survives a
-    /// start script's shell.
+    /// Returns the flag that makes a JVM use the cache. Returns none if the cache does not exist or is not whole, or if
+    /// a start script's shell would not keep its path.
     pub(super) fn flag(&self) -> Option<String> {
         let flag = format!("-XX:AOTCache={}", self.file()?.to_str()?);
         let keeps = |c: char| c.is_alphanumeric() || "/._-+,@%=:".contains(c);
-        // A second colon would separate two files.
+        // The JVM takes a second colon for a separator of files.
         (flag.chars().all(keeps) && flag.matches(':').count() == 1).then_some(flag)
     }
 
-    /// The file for the JVM. None if it is not there, or not whole.
+    /// Returns the file for the JVM, or none if it does not exist or is not whole.
     pub(super) fn file(&self) -> Option<PathBuf> {
         let about = self.about()?;
         let file = self.dir.join(FILE);
         (fs::metadata(&file).ok()?.len() == about.size).then_some(file)
     }
 
-    fn about(&self) -> Option<About> {
-        serde_json::from_slice(&fs::read(self.dir.join(ABOUT)).ok()?).ok()
+    fn about(&self) -> Option<CacheManifest> {
+        serde_json::from_slice(&fs::read(self.dir.join(MANIFEST)).ok()?).ok()
     }
 
-    /// A file that is there whether the cache is or not.
+    /// Returns a file beside the cache's directory, which exists independently of it.
     fn beside(&self, extension: &str) -> PathBuf {
         self.dir.with_extension(extension)
     }
 
-    /// Where it is made, if it is made beside its place; nobody else's while the lease is held.
+    /// Returns the directory in which the cache may be made. It belongs to the process that holds the [`CacheLock`].
     pub(super) fn work_dir(&self) -> PathBuf {
         self.beside("work")
     }
 
-    /// Throws it away: it did not fit. Nothing stands in the way of a new one.
+    /// Deletes a cache that did not fit, so that a new one can be made.
     pub(super) fn discard(&self) {
-        // The description first: without it the file counts for nothing.
-        let _ = fs::remove_file(self.dir.join(ABOUT));
+        // The manifest first: without it the file does not count as a cache.
+        let _ = fs::remove_file(self.dir.join(MANIFEST));
         let _ = fs::remove_dir_all(&self.dir);
     }
 
-    /// Takes `made`, a file that a JVM wrote, as the cache, and throws away what it replaces: caches of the same
-    /// installation and the same flags.
+    /// Copies `made`, a file that a JVM wrote, to the cache, and deletes older caches of the same installation and
+    /// flags.
     ///
-    /// With `for_others`, another user can read it, too.
-    pub(super) fn publish(&self, made: &Path, about: About, for_others: bool) -> io::Result<()> {
+    /// With `for_others`, other users can read it.
+    pub(super) fn publish(&self, made: &Path, about: CacheManifest, for_others: bool) -> io::Result<()> {
         let (dir_mode, file_mode) = if for_others { (0o755, 0o644) } else { (0o700, 0o600) };
-        make_dirs(&self.dir, dir_mode)?;
+        make_with_mode(&self.dir, dir_mode)?;
         let _ = fs::remove_file(self.beside("failed"));
         let part = self.dir.join(format!("{FILE}.part"));
         let size = copy(made, &part, file_mode)?;
-        let about = About { size, ..about };
+        let about = CacheManifest { size, made: time::OffsetDateTime::now_utc().unix_timestamp(), ..about };
         fs::rename(&part, self.dir.join(FILE))?;
         let text = serde_json::to_vec_pretty(&about)?;
-        let part = self.dir.join(format!("{ABOUT}.part"));
+        let part = self.dir.join(format!("{MANIFEST}.part"));
         fs::write(&part, text)?;
-        fs::rename(&part, self.dir.join(ABOUT))?;
+        fs::rename(&part, self.dir.join(MANIFEST))?;
         self.discard_older(&about);
         Ok(())
     }
 
-    fn discard_older(&self, about: &About) {
-        let Some(all) = self.dir.parent().and_then(|root| fs::read_dir(root).ok()) else { return };
-        let others = all.filter_map(|entry| Some(Self { dir: entry.ok()?.path() })).filter(|other| other != self);
-        let same = |other: &About| other.home == about.home && other.flags == about.flags;
+    fn discard_older(&self, about: &CacheManifest) {
+        let all = self.dir.parent().into_iter().flat_map(paths_in);
+        let others = all.map(|dir| Self { dir }).filter(|other| other != self);
+        let same = |other: &CacheManifest| other.home == about.home && other.flags == about.flags;
         others.filter(|other| other.about().as_ref().is_some_and(same)).for_each(|other| other.discard());
     }
 }
 
-/// What a JVM says in its log of a cache that it does not use; none if it took it, or was given none.
+/// Returns the line of a log in which a JVM says why it does not use its cache. Returns none if it uses the cache or
+/// has none.
 pub(super) fn refusal(log: &str) -> Option<&str> {
     let said = |line: &&str| {
         // The JVM's own lines come before the server's and look like `[0.009s][warning][aot] …`.
@@ -170,7 +176,7 @@ pub(super) fn refusal(log: &str) -> Option<&str> {
     log.lines().find(said)
 }
 
-/// The version of a runtime that can make and use caches, from its file `release`; none for any other.
+/// Returns the version of a runtime from its file `release`, or none if it cannot make and use caches.
 pub(super) fn runtime_in(release: &str) -> Option<String> {
     let value = |name: &str| {
         let line = release.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='))?;
@@ -181,7 +187,8 @@ pub(super) fn runtime_in(release: &str) -> Option<String> {
     (major >= FIRST_JDK).then(|| value("JAVA_RUNTIME_VERSION").unwrap_or(version))
 }
 
-/// The file as it was written, on the disk before anybody can find it. Whoever wrote it may be another user.
+/// Copies a file and syncs it before it gets its final name. Another user may have written `from`, so no link is
+/// followed.
 fn copy(from: &Path, to: &Path, mode: u32) -> io::Result<u64> {
     use std::os::unix::fs::OpenOptionsExt as _;
     let mut source = fs::OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW).open(from)?;
@@ -196,19 +203,10 @@ fn copy(from: &Path, to: &Path, mode: u32) -> io::Result<u64> {
     Ok(size)
 }
 
-/// What is there keeps its mode.
-fn make_dirs(dir: &Path, mode: u32) -> io::Result<()> {
-    let missing: Vec<&Path> = dir.ancestors().take_while(|dir| !dir.exists()).collect();
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    missing.iter().try_for_each(|dir| fs::set_permissions(dir, fs::Permissions::from_mode(mode)))
-}
-
-/// FNV-1a with 64 bits, the same in every build; each part ends, so that two don't look like another two.
+/// Returns the name of a cache. Each part ends with a byte that UTF-8 never has, so that no two lists of parts are
+/// alike.
 fn hash(parts: &[String]) -> String {
-    let bytes = parts.iter().flat_map(|part| part.bytes().chain([0xff]));
-    let hash =
-        bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    format!("{hash:016x}")
+    format!("{:016x}", fnv64(parts.iter().flat_map(|part| part.bytes().chain([0xff]))))
 }
 
 #[cfg(test)]

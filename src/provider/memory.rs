@@ -1,9 +1,9 @@
-//! Memory for servers of this machine: each keeper reserves what its server needs before it starts it, and waits where
-//! others have what is left.
+//! Memory for servers of this machine: a keeper reserves what its server needs before it starts it, and waits while
+//! other keepers have what is left.
 //!
-//! A server that starts takes its memory bit by bit, so what the system calls available is too much as long as others are
-//! starting. A reservation is a locked file in the directory of the sockets; the lock goes with the process that has it.
-//! Whoever waits has reserved nothing, so nobody waits for somebody who waits.
+//! A starting server takes its memory bit by bit, so the system reports too much as available while others are
+//! starting. A reservation is a locked file in the directory of the sockets, and the lock ends with its process. A
+//! keeper that waits has reserved nothing, so no keeper waits for one that waits.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -11,46 +11,48 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use super::{LocalTarget, Progress};
+use super::Progress;
 use crate::error::Result;
 use crate::host::{Lock, Locks, Places};
+use crate::target::LocalTarget;
 use crate::wait::{self, Look};
 
 const MIB: u64 = 1 << 20;
-/// Of a server that is alone, and of one of several nodes.
+/// The heap of a single server, and of one of several nodes.
 const HEAP: u64 = 512 * MIB;
 const HEAP_OF_SEVERAL: u64 = 384 * MIB;
-/// What a server needs beside its heap: classes, compiled code, threads, buffers.
+/// The bytes that a server needs beside its heap, for classes, compiled code, threads and buffers.
 const BESIDE_HEAP: u64 = 300 * MIB;
-/// More keepers at once than any machine for tests has memory for; those beyond start without a reservation.
+/// The maximum number of reservations, more than any test machine has memory for. Further keepers start without one.
 const SLOTS: usize = 64;
 
-/// What one keeper says of its server, in its file.
+/// The content of a keeper's file, about its server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Reservation {
     bytes: u64,
     /// "CrateDB 5.10 of /home/ada/project".
     server: String,
     pid: u32,
-    /// Later its memory is no longer available, and counts by itself.
+    /// Once the server has started, the system counts its memory as used.
     starting: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Decision {
     Start,
-    /// Nobody else has anything that could become free, so waiting would be for ever.
+    /// No other keeper has memory that could become free, so waiting would never end.
     StartInSpite,
     Wait,
 }
 
-/// What the servers of a cluster with so many nodes need, in bytes.
-fn need(nodes: u32) -> u64 {
+/// Returns what the servers of a cluster with so many nodes need, in bytes.
+pub(super) fn need(nodes: u32) -> u64 {
     let heap = if nodes > 1 { HEAP_OF_SEVERAL } else { HEAP };
     u64::from(nodes) * (heap + BESIDE_HEAP)
 }
 
-/// `available` is what the system says, if it does; `others` are the servers of other keepers.
+/// Decides for a server that needs `need` bytes. `available` is what the system reports, if it does. `others` are the
+/// servers of other keepers.
 fn decide(need: u64, available: Option<u64>, others: &[Reservation]) -> Decision {
     let Some(available) = available else { return Decision::Start };
     let starting: u64 = others.iter().filter(|other| other.starting).map(|other| other.bytes).sum();
@@ -61,22 +63,22 @@ fn decide(need: u64, available: Option<u64>, others: &[Reservation]) -> Decision
     }
 }
 
-/// The memory of the server that this process has started or is about to start.
+/// The memory of the server that this process starts or has started.
 #[derive(Default)]
-pub(super) struct Memory(Mutex<Option<Turn>>);
+pub(super) struct Memory(Mutex<Option<OwnReservation>>);
 
-struct Turn {
+struct OwnReservation {
     file: Lock,
     reservation: Reservation,
 }
 
 impl Memory {
-    /// Waits until there is memory for the servers of `target`, and reserves it. Without a place for reservations, it
-    /// waits for nobody.
+    /// Waits until there is memory for the servers of `target`, and reserves it. It does not wait if there is no
+    /// directory for reservations.
     ///
     /// # Errors
     ///
-    /// When there is none by `deadline`; the error says who has it.
+    /// When there is not enough memory by `deadline`. The error says which processes have it.
     pub(super) async fn reserve(&self, target: &LocalTarget, deadline: Instant, progress: &Progress) -> Result<()> {
         self.free();
         let Ok(places) = Places::find() else { return Ok(()) };
@@ -93,42 +95,42 @@ impl Memory {
             |status| progress.step(format!("waiting for memory: {status}")),
             || async { Ok(attempt(&places.runtime, &own)) },
         );
-        let turn = waited.await.map_err(|error| {
+        let reserved = waited.await.map_err(|error| {
             let left = available().unwrap_or_default() / MIB;
             error
                 .hint(format!("{left} MiB are available on this machine"))
                 .hint("tests on several versions or nodes need memory for all of them: run them apart, as in `cargo test on_5_10`")
         })?;
-        *self.turn() = turn;
+        *self.own() = reserved;
         Ok(())
     }
 
-    /// The server is up: from now on it shows in what the system has left.
+    /// Notes that the server is up. From now on the system counts its memory.
     pub(super) fn is_up(&self) {
-        if let Some(turn) = &mut *self.turn() {
-            turn.reservation.starting = false;
-            turn.write();
+        if let Some(own) = &mut *self.own() {
+            own.reservation.starting = false;
+            own.write();
         }
     }
 
-    /// The server is gone, or was never started.
+    /// Frees the reservation, since the server is gone or was never started.
     pub(super) fn free(&self) {
-        *self.turn() = None;
+        *self.own() = None;
     }
 
-    fn turn(&self) -> std::sync::MutexGuard<'_, Option<Turn>> {
+    fn own(&self) -> std::sync::MutexGuard<'_, Option<OwnReservation>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Turn {
+impl OwnReservation {
     fn write(&self) {
         self.file.write(&serde_json::to_string(&self.reservation).unwrap_or_default());
     }
 }
 
-/// One look: the reservation, or for whom to wait. Nobody else looks meanwhile.
-fn attempt(dir: &Path, own: &Reservation) -> Look<Option<Turn>> {
+/// Looks once: returns the reservation, or for which processes to wait. No other keeper looks at the same time.
+fn attempt(dir: &Path, own: &Reservation) -> Look<Option<OwnReservation>> {
     let mut locks = Locks::take();
     let _alone = match locks.try_lock(&dir.join("memory.lock")) {
         Ok(Some(held)) => held,
@@ -150,12 +152,12 @@ fn attempt(dir: &Path, own: &Reservation) -> Look<Option<Turn>> {
         Decision::Start => {}
     }
     let free = (0..SLOTS).find_map(|slot| locks.try_lock(&file(dir, slot)).ok().flatten());
-    let turn = free.map(|file| Turn { file, reservation: own.clone() });
-    turn.iter().for_each(Turn::write);
-    Look::Ready(turn)
+    let reserved = free.map(|file| OwnReservation { file, reservation: own.clone() });
+    reserved.iter().for_each(OwnReservation::write);
+    Look::Ready(reserved)
 }
 
-/// What other processes have reserved. What dead ones wrote is not locked any more.
+/// Returns what other processes have reserved. Files of dead processes are no longer locked.
 fn others(dir: &Path, locks: &mut Locks) -> Vec<Reservation> {
     let mut read = |slot| {
         let file = file(dir, slot);
@@ -169,7 +171,7 @@ fn file(dir: &Path, slot: usize) -> PathBuf {
     dir.join(format!("memory-{slot}.reserved"))
 }
 
-/// Without numbers that change all the time: each text that differs is shown.
+/// Describes for whom a keeper waits. It has no numbers that change all the time, since each new text is shown.
 fn whom(own: &Reservation, others: &[Reservation]) -> String {
     let each = others.iter().map(|other| {
         let state = if other.starting { "is starting" } else { "has" };
@@ -178,7 +180,8 @@ fn whom(own: &Reservation, others: &[Reservation]) -> String {
     format!("{} needs {} MiB; {}", own.server, own.bytes / MIB, each.collect::<Vec<_>>().join(", "))
 }
 
-/// What this machine has left, or what is left of a container's limit if that is less, in bytes; none if nobody says.
+/// Returns the available memory of this machine, or what is left of a container's limit if that is less, in bytes.
+/// Returns none if the system tells neither.
 pub(super) fn available() -> Option<u64> {
     let read = |path: &str| std::fs::read_to_string(path).ok();
     let limits = [
@@ -194,7 +197,7 @@ pub(super) fn available() -> Option<u64> {
     [limited, whole].into_iter().flatten().min()
 }
 
-/// What files take that nobody has read for long: the kernel gives it away before it refuses anything.
+/// Returns the size of cached files that were not read for long. The kernel frees it before it refuses memory.
 fn reclaimable_in(stat: &str, name: &str) -> u64 {
     let value = |line: &str| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok();
     stat.lines().find_map(value).unwrap_or(0)

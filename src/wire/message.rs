@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::snapshot::Snapshot;
-use super::words::{AttemptId, CutReason, Millis, Mode, Policy};
+use super::words::{AttemptId, ClusterOutcome, CutReason, Millis, Mode, Policy};
 use crate::error::Error;
 use crate::host::process::Identity;
 use crate::sql::Credentials;
@@ -249,7 +249,7 @@ pub(crate) enum FromKeeper {
     },
     /// To those who watch: how a release ended, in the words of the report.
     Released {
-        outcome: String,
+        outcome: ClusterOutcome,
         detail: String,
     },
 }

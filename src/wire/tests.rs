@@ -115,7 +115,7 @@ fn from_keeper() -> Vec<FromKeeper> {
         FromKeeper::Cut { reason: CutReason::MaxLifetime, text: "over".into() },
         FromKeeper::State(Box::new(snapshot())),
         FromKeeper::Finished { sessions: vec!["nightly".into()], held_by: vec!["the run of cargo".into()] },
-        FromKeeper::Released { outcome: "suspended".into(), detail: String::new() },
+        FromKeeper::Released { outcome: ClusterOutcome::Suspended, detail: String::new() },
     ]
 }
 

@@ -1,5 +1,7 @@
 //! The words that both sides of the socket use.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::target::OnExit;
@@ -49,4 +51,50 @@ pub(crate) enum CutReason {
     MaxLifetime,
     /// The run this process belongs to is over.
     RunOver,
+}
+
+/// The end of a session for its cluster, in the words of reports and of the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClusterOutcome {
+    /// The cluster is suspended.
+    Suspended,
+    /// A local server is gone, with its data.
+    Removed,
+    /// A Cloud cluster is gone, with its data.
+    Deleted,
+    /// The cluster is left as it is.
+    Left,
+    /// The release failed.
+    Owed,
+    /// The cluster was found running and left alone.
+    #[serde(rename = "found running")]
+    FoundRunning,
+    /// There never was a cluster.
+    Failed,
+    /// Other sessions go on with the cluster.
+    Shared,
+    /// The cluster waits for the next session.
+    Warm,
+    /// Other processes hold the session.
+    Held,
+    /// The release is not awaited.
+    Releasing,
+    /// There was nothing to release.
+    Nothing,
+    /// It is not known.
+    Unknown,
+}
+
+impl ClusterOutcome {
+    /// Returns whether the cluster may run on although it should not.
+    pub fn is_owed(self) -> bool {
+        matches!(self, Self::Owed | Self::Unknown)
+    }
+}
+
+impl fmt::Display for ClusterOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
 }

@@ -103,7 +103,7 @@ fn status(context: &Context, wanted: &Status) -> Result<Document, Failure> {
 
 /// Returns whether the cluster may still be running although it should not.
 fn is_owed(finished: &Finished) -> bool {
-    matches!(finished.outcome.as_str(), "owed" | "unknown")
+    finished.outcome.is_owed()
 }
 
 fn finish(context: &Context, wanted: &Finish) -> Result<Document, Failure> {

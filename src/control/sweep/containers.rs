@@ -6,7 +6,7 @@ use super::Swept;
 use crate::background;
 use crate::host::Places;
 use crate::keeper::{Journal, Left, Word};
-use crate::provider::{self, Leftover};
+use crate::provider::{self, Held, Leftover};
 
 /// Removes those of dead keepers, at every engine of this machine that answers; one line for each.
 pub(super) fn sweep(dry_run: bool) -> Vec<Swept> {
@@ -26,7 +26,7 @@ pub(super) fn sweep(dry_run: bool) -> Vec<Swept> {
 /// cluster are named after its first.
 fn owes(journal: &Path, name: &str) -> bool {
     let Ok(Left::Record(record)) = Journal::look(journal) else { return false };
-    let Some(first) = record.held.as_ref().and_then(|held| held["name"].as_str()) else { return false };
+    let Some(first) = record.held.as_ref().and_then(Held::name) else { return false };
     let rest = name.strip_prefix(first);
     record.word != Word::Clean && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }

@@ -9,12 +9,12 @@ use crate::keeper::machine::{ClientId, Effect, FailReason, RefuseReason, Word};
 use crate::keeper::report::unix_millis;
 use crate::keeper::work::Outcome;
 use crate::keeper::{cleaner::Cleaner, clients::Asked, work};
-use crate::provider::{Intents, NotAcquired, Ours, Released, Resource};
+use crate::provider::{Held, Intents, NotAcquired, Ours, Released, Resource};
 use crate::sql::{Credentials, Wallet};
 use crate::target::OnExit;
 use crate::user;
 use crate::wire::FromKeeper;
-use crate::wire::{AttemptId, CutReason, Mode};
+use crate::wire::{AttemptId, ClusterOutcome, CutReason, Mode};
 use crate::wire::{FromClient, Ready};
 
 impl Keeper {
@@ -89,7 +89,7 @@ impl Keeper {
         }
     }
 
-    pub(super) fn held(&self) -> Option<serde_json::Value> {
+    pub(super) fn held(&self) -> Option<Held> {
         let resource = self.resource.as_ref().map(|resource| resource.held.clone());
         resource.or_else(|| self.with_journal(|journal| Ok(journal.record.held.clone())).ok().flatten())
     }
@@ -356,13 +356,13 @@ impl Keeper {
 
     fn released(&mut self, outcome: Result<Released>) -> bool {
         let (word, detail) = match &outcome {
-            Ok(Released::Suspended) => ("suspended", String::new()),
-            Ok(Released::Removed) => ("removed", String::new()),
-            Ok(Released::Deleted) => ("deleted", String::new()),
-            Ok(Released::Left(line)) => ("left", line.clone()),
-            Err(error) => ("owed", error.to_string()),
+            Ok(Released::Suspended) => (ClusterOutcome::Suspended, String::new()),
+            Ok(Released::Removed) => (ClusterOutcome::Removed, String::new()),
+            Ok(Released::Deleted) => (ClusterOutcome::Deleted, String::new()),
+            Ok(Released::Left(line)) => (ClusterOutcome::Left, line.clone()),
+            Err(error) => (ClusterOutcome::Owed, error.to_string()),
         };
-        tracing::info!(outcome = word, detail, "released");
+        tracing::info!(outcome = %word, detail, "released");
         self.report_release(word, &detail, outcome.is_ok());
         if outcome.is_ok() {
             // With what came since the request.

@@ -3,7 +3,7 @@
 use super::{Keeper, State};
 use crate::keeper::machine::SessionId;
 use crate::keeper::report::unix_millis;
-use crate::wire::FromKeeper;
+use crate::wire::{ClusterOutcome, FromKeeper};
 
 impl Keeper {
     /// A session that is over while the cluster stays has its line at once.
@@ -13,8 +13,8 @@ impl Keeper {
             return;
         }
         let outcome = match self.machine.state() {
-            State::Warm { .. } => "warm",
-            State::Up if self.clients.sessions().next().is_some() => "shared",
+            State::Warm { .. } => ClusterOutcome::Warm,
+            State::Up if self.clients.sessions().next().is_some() => ClusterOutcome::Shared,
             // What becomes of the cluster now is what became of this session.
             _ => return,
         };
@@ -23,17 +23,17 @@ impl Keeper {
         }
     }
 
-    fn report(&mut self, session: SessionId, outcome: &str) {
+    fn report(&mut self, session: SessionId, outcome: ClusterOutcome) {
         if let Some(mut report) = self.clients.reports.remove(&session) {
-            report.outcome = outcome.to_owned();
+            report.outcome = Some(outcome);
             report.write();
         }
     }
 
     /// How a release ended, for all whose session is over, and those who watch.
-    pub(super) fn report_release(&mut self, outcome: &str, detail: &str, ok: bool) {
+    pub(super) fn report_release(&mut self, outcome: ClusterOutcome, detail: &str, ok: bool) {
         for report in self.clients.reports.values_mut() {
-            (report.outcome, report.detail) = (outcome.to_owned(), detail.to_owned());
+            (report.outcome, report.detail) = (Some(outcome), detail.to_owned());
             report.released_at_ms = ok.then(unix_millis);
         }
         if ok {
@@ -42,7 +42,7 @@ impl Keeper {
                 self.clients.reports.keys().filter(|id| !self.machine.has(**id)).copied().collect();
             over.into_iter().for_each(|session| self.report(session, outcome));
         }
-        self.tell(&FromKeeper::Released { outcome: outcome.to_owned(), detail: detail.to_owned() });
+        self.tell(&FromKeeper::Released { outcome, detail: detail.to_owned() });
     }
 
     /// The last thing: what was not said yet.
@@ -50,10 +50,11 @@ impl Keeper {
         let failure = self.failure.as_ref().map(ToString::to_string).unwrap_or_default();
         let kept = self.resource.is_some();
         for report in self.clients.reports.values_mut() {
-            if report.outcome.is_empty() {
-                let (outcome, detail) =
-                    if kept { ("found running", String::new()) } else { ("failed", failure.clone()) };
-                (report.outcome, report.detail) = (outcome.into(), detail);
+            if report.outcome.is_none() {
+                (report.outcome, report.detail) = match kept {
+                    true => (Some(ClusterOutcome::FoundRunning), String::new()),
+                    false => (Some(ClusterOutcome::Failed), failure.clone()),
+                };
             }
             report.write();
         }

@@ -1,8 +1,8 @@
-//! The way in for PostgreSQL drivers: a token is good for HTTP only, so they get a user and a password.
+//! The access of PostgreSQL drivers: a user with a password, since a token is valid for HTTP only.
 
 use std::time::{Duration, Instant, SystemTime};
 
-use super::Cloud;
+use super::CloudProvider;
 use crate::cloud::lifecycle::{ADMIN, named};
 use crate::cloud::model::ClusterInfo;
 use crate::error::{Error, Kind, Result};
@@ -11,7 +11,7 @@ use crate::secret::Secret;
 use crate::sql::{self, SqlClient, Wallet, code};
 use crate::user;
 
-/// Everything else waits for it.
+/// The limit for making a user, for which everything else waits.
 const LIMIT: Duration = Duration::from_secs(15);
 /// CrateDB Cloud maps every cluster's PostgreSQL port to this one.
 const PORT: u16 = 5432;
@@ -19,14 +19,15 @@ const PORT: u16 = 5432;
 #[derive(Default)]
 pub(super) struct Postgres {
     pub(super) url: Option<Secret>,
-    /// That was made for it.
+    /// The user that was made for it.
     pub(super) user: Option<String>,
-    /// Why there is no way in, and what would be one.
+    /// The reason that there is no access, and what would give it.
     pub(super) hint: Option<String>,
 }
 
-impl Cloud {
-    /// With the password that is set, or as a user who is made for this acquisition. Nothing else fails without it.
+impl CloudProvider {
+    /// Returns the access with the password that is set, or as a user that is made for this acquisition. It is
+    /// optional.
     pub(super) async fn postgres(
         &self,
         cluster: &ClusterInfo,
@@ -35,8 +36,8 @@ impl Cloud {
         deadline: Instant,
         progress: &Progress,
     ) -> Postgres {
-        // Clusters of CrateDB Cloud have addresses of their own, all of them https. Those of the simulator, and only those, are
-        // ports of one machine without TLS: they have another one for PostgreSQL each, and say so as any server does.
+        // Each cluster of CrateDB Cloud has a host of its own, with TLS. Those of the simulator, and only those, are
+        // ports of one machine without TLS. Each has another port for PostgreSQL, and reports it as any server does.
         let is_simulated = !http_url.starts_with("https:");
         let port = if is_simulated { url::psql_port(http_url, wallet).await } else { Some(PORT) };
         let Some(port) = port else {
@@ -65,7 +66,7 @@ impl Cloud {
                      set CRATEDB_USERNAME and CRATEDB_PASSWORD to those of one",
                     named(cluster)
                 );
-                // It may be there all the same.
+                // It may have been made nevertheless.
                 Postgres { hint: Some(hint), user: Some(name), url: None }
             }
         }
@@ -80,7 +81,7 @@ impl Cloud {
     }
 }
 
-/// May all that the cluster's own user may. The keeper drops it when it lets go of the cluster.
+/// A user with all privileges of the cluster's own user. The keeper drops it with the release.
 pub(super) struct SessionUser {
     name: String,
     password: Secret,
@@ -90,7 +91,7 @@ impl SessionUser {
     pub(super) async fn make(name: &str, http_url: &str, wallet: &Wallet) -> Result<Self> {
         let client = SqlClient::new(http_url, None, wallet.clone())?;
         let password = Secret::random()?;
-        // As an argument: statements are shown to whoever may read `sys.jobs_log`, their arguments are not.
+        // As an argument, since `sys.jobs_log` shows statements and not their arguments.
         let args = [sql::bind(password.expose())
             .map_err(|error| Error::new(Kind::Provider, "cannot send a password").because(error))?];
         let created = client.send(&format!("CREATE USER {name} WITH (password = ?)"), &args).await;
@@ -99,7 +100,7 @@ impl SessionUser {
             Err(error) => Err(error),
         };
         if let Err(error) = made {
-            // Also after a creation whose answer was lost.
+            // The user may exist although the answer was lost.
             let _ = client.send(&format!("DROP USER IF EXISTS {name}"), &[]).await;
             return Err(error);
         }
@@ -107,7 +108,7 @@ impl SessionUser {
     }
 }
 
-/// Everything, or all but administration where the cluster's own user has not got that to give.
+/// Grants all privileges, or all but administration if the cluster's own user can't grant that.
 async fn grant(client: &SqlClient, name: &str) -> Result<()> {
     match client.send(&format!("GRANT ALL PRIVILEGES TO {name}"), &[]).await {
         Err(error) if error.code() == Some(code::MISSING_PRIVILEGE) => {

@@ -1,31 +1,31 @@
-//! The cloud provider against the simulator: what it asks, what it says, what it leaves behind.
+//! The cloud provider against the simulator: its requests, its messages, and what it leaves behind.
 
+mod access;
 mod deploy;
-mod login;
 mod lost;
-mod postgres;
-mod recover;
 mod release;
 mod resume;
-mod sql;
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use cratedb_cloud_simulator::{Cloud as Simulated, ClusterOptions, Options, Request, Simulator};
+use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
+use super::HeldCluster;
 use crate::error::{Error, Result};
-use crate::provider::{Acquired, Intents, Ours, Progress, Provider, Released, Resource};
+use crate::provider::tests::{answers, as_journalled, json, says};
+use crate::provider::{Acquired, Held, Intents, Ours, Progress, Provider, Released, Resource};
 use crate::secret::Secret;
-use crate::sql::{Credentials, SqlClient, Wallet};
+use crate::sql::Credentials;
 use crate::target::{CloudTarget, OnExit, Target};
 use crate::target::{ClusterAddress, DeployPolicy, Login};
 
 const SECRET: &str = "hunter2-is-no-good-secret";
 
-/// A provider, the simulator it talks to, and all that it said and wrote.
+/// A provider, its simulator, and all that it said and wrote.
 struct Bench {
     simulator: Simulator,
     target: CloudTarget,
@@ -69,7 +69,7 @@ impl Bench {
         }
     }
 
-    /// With one cluster `ci`.
+    /// Starts a simulator with one cluster `ci`.
     async fn with(cluster: ClusterOptions) -> Self {
         Self::new(Options::default().cluster(cluster)).await
     }
@@ -90,7 +90,7 @@ impl Bench {
         let kept = self.intents.clone();
         let requests = self.simulator.requests().len();
         let intents = Intents::new(Arc::new(move |held| {
-            kept.lock().unwrap().push(held);
+            kept.lock().unwrap().push(json(&held));
             Ok(())
         }));
         let acquired = provider.acquire(Instant::now() + self.deadline, &self.progress, &intents).await;
@@ -104,21 +104,21 @@ impl Bench {
         acquired
     }
 
-    /// The error of an acquisition, and whether something may be up.
+    /// Returns the error of an acquisition, and whether the cluster may be up.
     async fn failure(&self) -> (Error, bool) {
         let failed = self.acquire().await.expect_err("this acquisition must fail");
         (failed.error, failed.maybe_up)
     }
 
-    async fn release(&self, held: &Value, on_exit: OnExit) -> Result<Released> {
-        self.provider().release(held, on_exit, &self.progress).await
+    async fn release(&self, held: &impl Serialize, on_exit: OnExit) -> Result<Released> {
+        self.provider().release(&as_journalled(held), on_exit, &self.progress).await
     }
 
-    async fn recover(&self, held: &Value) -> Result<Option<Resource>> {
-        self.provider().recover(held, Instant::now() + self.deadline, &self.progress).await
+    async fn recover(&self, held: &impl Serialize) -> Result<Option<Resource>> {
+        self.provider().recover(&as_journalled(held), Instant::now() + self.deadline, &self.progress).await
     }
 
-    /// All steps so far, on a line each.
+    /// Returns all steps so far, on a line each.
     fn steps(&self) -> String {
         let mut said = self.said.lock().unwrap();
         let mut steps = self.steps.try_lock().unwrap();
@@ -129,7 +129,7 @@ impl Bench {
         said.join("\n")
     }
 
-    /// Waits until a step says this.
+    /// Waits for a step with this text.
     async fn told(&self, part: &str) {
         let mut steps = self.steps.lock().await;
         loop {
@@ -146,7 +146,7 @@ impl Bench {
         self.intents.lock().unwrap().last().cloned()
     }
 
-    /// Requests to the control plane that change something.
+    /// Returns the requests to the control plane that change something.
     fn writes(&self) -> Vec<Request> {
         self.simulator.requests().into_iter().filter(|one| one.cluster.is_none() && one.method != "GET").collect()
     }
@@ -165,26 +165,10 @@ impl Bench {
     }
 }
 
-/// Asserts that a text has all of these parts.
-#[track_caller]
-fn says(text: impl ToString, parts: &[&str]) {
-    let text = text.to_string();
-    for part in parts {
-        assert!(text.contains(part), "`{part}` is missing in:\n{text}");
-    }
-}
-
-/// The cluster answers with the credentials that the resource has.
-async fn answers(resource: &Resource) {
-    let client = SqlClient::new(&resource.http_url, None, Wallet::new(resource.credentials.clone())).unwrap();
-    let rows: Vec<(i64,)> = client.rows("SELECT 1").await.unwrap();
-    assert_eq!(rows, [(1,)]);
-}
-
-/// An intent as a keeper that was killed before its resumption would have left it.
-async fn intent_of_a_killed_keeper(bench: &Bench, cluster: &str, ours: Ours) -> Value {
+/// Returns the intent of a keeper that was killed before its resumption.
+async fn intent_of_a_killed_keeper(bench: &Bench, cluster: &str, ours: Ours) -> Held {
     let id = bench.cloud().cluster(cluster).id;
-    super::held::Held { id: Some(id), ours, ..super::held::Held::planned(cluster) }.to_json()
+    Held::Cloud(HeldCluster { id: Some(id), ours, ..HeldCluster::planned(cluster) })
 }
 
 #[test]
@@ -211,7 +195,7 @@ fn futures_can_be_sent_to_another_thread() {
     let provider = Provider::chain(&Target::Cloud(Box::new(target))).unwrap();
     let progress = Progress::new(mpsc::unbounded_channel().0);
     let intents = Intents::new(Arc::new(|_| Ok(())));
-    let (held, deadline) = (Value::Null, Instant::now());
+    let (held, deadline) = (Held::Unreadable(Value::Null), Instant::now());
     can_be_sent(&provider.acquire(deadline, &progress, &intents));
     can_be_sent(&provider.recover(&held, deadline, &progress));
     can_be_sent(&provider.release(&held, OnExit::Auto, &progress));

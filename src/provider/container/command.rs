@@ -1,4 +1,4 @@
-//! How a server in a container is started: the one place for its flags, its environment, ports and mounts.
+//! The command of a server in a container: its settings, environment, ports and mounts.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -8,46 +8,48 @@ use testcontainers::core::IntoContainerPort as _;
 use testcontainers::{ContainerRequest, GenericImage, ImageExt as _, ReuseDirective};
 
 use super::engine::Engine;
+use super::image::name_and_tag;
 use crate::error::Result;
 use crate::provider::{jvm, local};
 
-/// Ports of the first node inside; each further one has the next.
+/// The ports of the first node inside its container. Each further node has the next ones.
 pub(super) const HTTP: u16 = 4200;
 pub(super) const POSTGRESQL: u16 = 5432;
 const TRANSPORT: u16 = 4300;
 
-/// Where a container finds the cache of its JVM, or makes it.
+/// The directory in a container in which its JVM finds or makes its cache.
 const CACHES: &str = "/cratedb-test";
 pub(super) const CACHE: &str = "crate.aot";
 
-/// With less memory than this in all, in bytes, the data stays on disk.
+/// The engine's memory in bytes below which the data stays on disk.
 const MEMORY_FOR_DATA: i64 = 4 << 30;
 
-/// What all nodes of a cluster have in common.
-pub(super) struct Cluster<'a> {
+/// The parameters that all containers of a cluster have in common.
+pub(super) struct ClusterSpec<'a> {
     pub(super) image: &'a str,
-    /// The container of each node.
+    /// The name of each node's container.
     pub(super) names: &'a [String],
     pub(super) labels: HashMap<String, String>,
-    /// Where ports are mapped; none for anywhere.
+    /// The address to which ports are mapped. None for all addresses.
     pub(super) address: Option<String>,
-    /// The engine's, in bytes.
+    /// The engine's memory in bytes.
     pub(super) memory: i64,
-    pub(super) cache: &'a Cache,
+    pub(super) cache: &'a CacheMount,
 }
 
-/// What the JVM does about its cache. Files and directories are this machine's.
+/// The mount of the JVM's cache. Files and directories are on this machine.
 #[derive(Debug)]
-pub(super) enum Cache {
+pub(super) enum CacheMount {
     None,
-    /// It reads this file.
+    /// The JVM reads this file.
     Use(PathBuf),
-    /// It makes one in this directory, when it ends.
+    /// The JVM writes a cache into this directory when it ends.
     Make(PathBuf),
 }
 
-impl Cluster<'_> {
-    /// Makes and starts all of them, the first one first: the others need its network, and there is one only when it runs.
+impl ClusterSpec<'_> {
+    /// Creates and starts all containers. The first one comes first, since the others use its network, which exists
+    /// only while it runs.
     pub(super) async fn start(&self, engine: &Engine) -> Result<()> {
         for (node, name) in self.names.iter().enumerate() {
             engine.start(name, self.request(node)).await?;
@@ -55,9 +57,9 @@ impl Cluster<'_> {
         Ok(())
     }
 
-    /// What the container of one node is made of.
+    /// Returns the request for the container of one node.
     fn request(&self, node: usize) -> ContainerRequest<GenericImage> {
-        let (image, tag) = split(self.image);
+        let (image, tag) = name_and_tag(self.image);
         let mut image = GenericImage::new(image, tag);
         if node == 0 {
             image = image.with_exposed_port(HTTP.tcp()).with_exposed_port(POSTGRESQL.tcp());
@@ -68,13 +70,13 @@ impl Cluster<'_> {
             .with_container_name(&self.names[node])
             .with_labels(&self.labels)
             .with_startup_timeout(super::engine::CALL)
-            // It is not removed with the handle: the keeper decides when it goes.
+            // The container is not removed with the handle, since the keeper decides when it goes.
             .with_reuse(ReuseDirective::Always)
             .with_host_config_modifier(move |config| *config = host.clone());
         self.environment().into_iter().fold(request, |request, (name, value)| request.with_env_var(name, value))
     }
 
-    /// Its ports, network and mounts.
+    /// Returns the ports, network and mounts of one node's container.
     fn host(&self, node: usize) -> HostConfig {
         let mut host = HostConfig { mounts: self.mounts(), ..HostConfig::default() };
         match node {
@@ -84,7 +86,7 @@ impl Cluster<'_> {
                 let bound = ports.map(|port| (port, Some(vec![binding.clone()])));
                 host.port_bindings = Some(HashMap::from(bound));
             }
-            // The network of the first one: they meet on its loopback, and there is none that could stay.
+            // All share the first one's network and meet on its loopback, so no network is made that could be left.
             _ => host.network_mode = Some(format!("container:{}", self.names[0])),
         }
         host
@@ -92,13 +94,13 @@ impl Cluster<'_> {
 
     fn environment(&self) -> [(&str, String); 3] {
         let cache = match self.cache {
-            Cache::None => String::new(),
-            Cache::Use(_) => format!(" -XX:AOTCache={CACHES}/{CACHE}"),
-            Cache::Make(_) => format!(" -XX:AOTCacheOutput={CACHES}/{CACHE}"),
+            CacheMount::None => String::new(),
+            CacheMount::Use(_) => format!(" -XX:AOTCache={CACHES}/{CACHE}"),
+            CacheMount::Make(_) => format!(" -XX:AOTCacheOutput={CACHES}/{CACHE}"),
         };
         let nodes = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
         [
-            // Log files of the garbage collector, 1 GiB at most, that nobody reads.
+            // No log files of the garbage collector, which take up to 1 GiB.
             ("CRATE_DISABLE_GC_LOGGING", "1".to_owned()),
             ("CRATE_HEAP_SIZE", jvm::heap(nodes).to_string()),
             ("CRATE_JAVA_OPTS", format!("{} {}{cache}", jvm::FLAGS, jvm::FIRST_HEAP)),
@@ -118,15 +120,15 @@ impl Cluster<'_> {
         let seeds: Vec<String> = (TRANSPORT..).take(count).map(|port| format!("127.0.0.1:{port}")).collect();
         settings.extend([
             format!("node.name={}", name(node)),
-            // Clients come from outside. Nodes are among themselves; and while they listen on loopback only, limits of the
-            // kernel that a production cluster needs are no more than warnings.
+            // Clients connect from outside, and nodes among themselves. While nodes listen on loopback only, the
+            // kernel's limits that CrateDB requires in production are mere warnings.
             "network.host=0.0.0.0".to_owned(),
             "transport.host=127.0.0.1".to_owned(),
             format!("http.port={}", port(HTTP)),
             format!("psql.port={}", port(POSTGRESQL)),
             format!("transport.tcp.port={}", port(TRANSPORT)),
             format!("discovery.seed_hosts={}", seeds.join(",")),
-            // It elects itself at once and the others join it, instead of all electing one.
+            // The first node elects itself at once and the others join it, which saves an election.
             format!("cluster.initial_master_nodes={}", name(0)),
             "discovery.find_peers_interval=100ms".to_owned(),
             format!("gateway.expected_data_nodes={count}"),
@@ -135,7 +137,7 @@ impl Cluster<'_> {
         settings
     }
 
-    /// Tables are made in half the time in memory, and there is no volume that could stay.
+    /// Returns the mounts. In memory tables are created in half the time, and no volume is left.
     fn mounts(&self) -> Option<Vec<Mount>> {
         let bound = |path: &Path, target: String, read_only| Mount {
             source: Some(path.display().to_string()),
@@ -145,9 +147,9 @@ impl Cluster<'_> {
             ..Mount::default()
         };
         let cache = match self.cache {
-            Cache::None => None,
-            Cache::Use(file) => Some(bound(file, format!("{CACHES}/{CACHE}"), true)),
-            Cache::Make(dir) => Some(bound(dir, CACHES.to_owned(), false)),
+            CacheMount::None => None,
+            CacheMount::Use(file) => Some(bound(file, format!("{CACHES}/{CACHE}"), true)),
+            CacheMount::Make(dir) => Some(bound(dir, CACHES.to_owned(), false)),
         };
         let data = Mount { target: Some("/data".to_owned()), typ: Some(MountType::TMPFS), ..Mount::default() };
         let data = (self.memory >= MEMORY_FOR_DATA).then_some(data);
@@ -155,38 +157,22 @@ impl Cluster<'_> {
     }
 }
 
-/// The first is `node-1`.
+/// Returns the name of a node, of which the first is `node-1`.
 fn name(node: usize) -> String {
     format!("node-{}", node + 1)
-}
-
-/// Name and tag. A colon before a slash belongs to the port of a registry.
-fn split(image: &str) -> (&str, &str) {
-    match image.rsplit_once(':') {
-        Some((name, tag)) if !tag.contains('/') => (name, tag),
-        _ => (image, "latest"),
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn an_image_has_a_name_and_a_tag() {
-        assert_eq!(split("crate:6.4.3"), ("crate", "6.4.3"));
-        assert_eq!(split("crate"), ("crate", "latest"));
-        assert_eq!(split("localhost:5000/crate"), ("localhost:5000/crate", "latest"));
-        assert_eq!(split("localhost:5000/crate:6.4"), ("localhost:5000/crate", "6.4"));
-        assert_eq!(split("crate@sha256:ab"), ("crate@sha256", "ab"));
-    }
-
     /// Settings and host of each node.
     fn nodes(count: usize, memory: i64) -> Vec<(Vec<String>, HostConfig)> {
         let names: Vec<String> = (0..count).map(|node| format!("c{node}")).collect();
         let labels = HashMap::from([("a".to_owned(), "b".to_owned())]);
         let address = Some("127.0.0.1".to_owned());
-        let cluster = Cluster { image: "crate:6.4.3", names: &names, labels, address, memory, cache: &Cache::None };
+        let cluster =
+            ClusterSpec { image: "crate:6.4.3", names: &names, labels, address, memory, cache: &CacheMount::None };
         (0..count).map(|node| (cluster.settings(node), cluster.host(node))).collect()
     }
 

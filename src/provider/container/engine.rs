@@ -1,6 +1,7 @@
-//! The container engine: finding the one that answers, and every call to it but pulling.
+//! The container engine: finding one that answers, and all calls to it but pulling.
 
 use std::future::Future;
+use std::io::Read as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -14,45 +15,47 @@ use futures_util::StreamExt as _;
 use testcontainers::runners::AsyncRunner as _;
 use testcontainers::{ContainerRequest, GenericImage};
 
-use super::find::{self, Address, Place, Surroundings};
+use super::find::{self, Candidate, Surroundings};
 use super::labels;
 use crate::error::{Error, Kind, Result};
+use crate::provider::held::EngineAddress;
 use crate::wait::{self, Look};
 
 pub(super) type EngineError = bollard::errors::Error;
 
-/// An engine of this machine answers a ping in milliseconds. All places are asked at once, so this is all that finding one
-/// takes, even where a socket is dead.
+/// The limit for a ping, which an engine of this machine answers in milliseconds. All candidates are asked at once, so
+/// finding an engine takes no longer than this, even if a socket is dead.
 const PING: Duration = Duration::from_millis(900);
 
-/// An engine that needs longer for one call is in trouble. Starting a container is the longest.
+/// The limit for one call. Starting a container takes the longest.
 pub(super) const CALL: Duration = Duration::from_secs(60);
 
 /// An engine that answered.
 #[derive(Clone)]
 pub(in crate::provider) struct Engine {
     pub(super) docker: Docker,
-    pub(super) address: Address,
-    /// It runs beside this process: on the same loopback, with the same files.
+    pub(super) address: EngineAddress,
+    /// Set if it runs beside this process, with the same loopback and the same files.
     beside: bool,
 }
 
-/// A container with one of our labels.
-pub(super) struct Found {
+/// A container with a label of the harness.
+pub(super) struct LabelledContainer {
     pub(super) name: String,
     pub(super) labels: std::collections::HashMap<String, String>,
 }
 
-/// How a container is.
-pub(super) enum State {
+/// The state of a container.
+pub(super) enum ContainerState {
     Running(Box<ContainerInspectResponse>),
-    /// With the status of its first process.
+    /// Ended, with the exit status of its first process.
     Ended(i64),
     Gone,
 }
 
 impl Engine {
-    /// The first engine, in the order of places, that answers within a second; or what was lacking at each place.
+    /// Returns the first engine, in the order of the candidates, that answers within a second. The error says what each
+    /// candidate lacks.
     pub(in crate::provider) async fn find() -> Result<Self, String> {
         let places = here();
         let asked: Vec<_> = places.all.iter().map(|place| tokio::spawn(ask(place.clone()))).collect();
@@ -67,32 +70,33 @@ impl Engine {
         Err(find::none_of(&places, &said))
     }
 
-    /// Every engine that answers.
+    /// Returns every engine that answers.
     pub(super) async fn all() -> Vec<Self> {
         let places = here().all;
         let answers = futures_util::future::join_all(places.into_iter().map(ask)).await;
         answers.into_iter().filter_map(Result::ok).collect()
     }
 
-    /// The engine at an address that the journal names.
-    pub(super) async fn at(address: &Address) -> Result<Self, String> {
-        let engine = ask(Place { named_by: String::new(), address: Ok(address.clone()) }).await;
+    /// Returns the engine at an address that a journal names.
+    pub(super) async fn at(address: &EngineAddress) -> Result<Self, String> {
+        let engine = ask(Candidate { named_by: String::new(), address: Ok(address.clone()) }).await;
         engine.map_err(|why| format!("no engine at {}: {why}", address.host))
     }
 
-    /// Whether it sees the files of this process under the same paths.
+    /// Returns whether the engine sees the files of this process under the same paths.
     pub(super) fn is_beside(&self) -> bool {
         self.beside
     }
 
-    /// Whether it is reached through a socket of this machine.
+    /// Returns whether it is reached through a socket of this machine.
     pub(super) fn is_local(&self) -> bool {
         self.address.socket().is_some()
     }
 
-    /// Where it shall map ports, and where they are found then. Nothing to map to for an engine of another machine.
+    /// Returns the address to which the engine shall map ports, and the host at which they are found. The first is none
+    /// for an engine of another machine.
     ///
-    /// The narrowest address that works: anybody may do anything in a server for tests.
+    /// It is the narrowest address that works, since a server for tests lets every client do everything.
     pub(super) async fn reachable(&self) -> (Option<String>, String) {
         const HERE: &str = "127.0.0.1";
         if !self.is_local() {
@@ -103,7 +107,8 @@ impl Engine {
         if self.beside {
             return (Some(HERE.to_owned()), HERE.to_owned());
         }
-        // Inside a container the engine's loopback is another one; its side of the bridge is where both meet.
+        // Inside a container this process and the engine have different loopbacks. Both reach the engine's side of the
+        // bridge.
         for network in ["bridge", "podman"] {
             let Ok(found) = self.docker.inspect_network(network, None::<InspectNetworkOptions>).await else { continue };
             let configurations = found.ipam.and_then(|ipam| ipam.config).unwrap_or_default();
@@ -115,13 +120,13 @@ impl Engine {
         (Some(HERE.to_owned()), HERE.to_owned())
     }
 
-    /// How much memory it can give to containers, in bytes; nothing if it doesn't say.
+    /// Returns how much memory the engine has for containers, in bytes, or 0 if it does not say.
     pub(super) async fn memory(&self) -> i64 {
         let info = tokio::time::timeout(PING, self.docker.info()).await;
         info.ok().and_then(Result::ok).and_then(|info| info.mem_total).unwrap_or_default()
     }
 
-    /// The id of an image; none if it is not there.
+    /// Returns the id of an image, or none if the engine does not have it.
     pub(super) async fn image_id(&self, image: &str) -> Result<Option<String>> {
         let attempted = format!("ask the container engine for image {image}");
         match self.call(self.docker.inspect_image(image)).await {
@@ -131,7 +136,7 @@ impl Engine {
         }
     }
 
-    /// Makes a container and starts it.
+    /// Creates a container and starts it.
     pub(super) async fn start(&self, name: &str, request: ContainerRequest<GenericImage>) -> Result<()> {
         self.announce();
         let failed = Error::new(Kind::Provider, format!("cannot start container {name}"));
@@ -142,16 +147,16 @@ impl Engine {
         }
     }
 
-    /// Tells testcontainers, which starts containers, of this engine: it looks for its own in the environment.
+    /// Tells testcontainers, which starts containers, to use this engine. It reads the environment.
     fn announce(&self) {
-        /// Where testcontainers looks if nothing is said.
+        /// The address that testcontainers uses by default.
         const USUAL: &str = "unix:///var/run/docker.sock";
         let said = std::env::var("DOCKER_HOST").ok();
         if self.address.tls.is_none() && said.as_deref().unwrap_or(USUAL) == self.address.host {
             return;
         }
-        // SAFETY: this is a keeper or a trainer, whose one thread this is; those that it lends to blocking calls delete
-        // files and read no environment.
+        // SAFETY: this is the only thread of a keeper or a trainer, but for those of blocking calls, which delete files
+        // and do not read the environment.
         unsafe {
             std::env::set_var("DOCKER_HOST", &self.address.host);
             match &self.address.tls {
@@ -164,28 +169,23 @@ impl Engine {
         }
     }
 
-    pub(super) async fn look(&self, name: &str) -> Result<State> {
+    pub(super) async fn look(&self, name: &str) -> Result<ContainerState> {
         let found = match self.call(self.docker.inspect_container(name, None::<InspectContainerOptions>)).await {
             Ok(found) => found,
-            Err(error) if status(&error) == Some(404) => return Ok(State::Gone),
+            Err(error) if status(&error) == Some(404) => return Ok(ContainerState::Gone),
             Err(error) => return Err(self.failed(&format!("look at container {name}"), &error)),
         };
         let state = found.state.as_ref();
         Ok(match state.and_then(|state| state.running) {
-            Some(true) => State::Running(Box::new(found)),
-            _ => State::Ended(state.and_then(|state| state.exit_code).unwrap_or_default()),
+            Some(true) => ContainerState::Running(Box::new(found)),
+            _ => ContainerState::Ended(state.and_then(|state| state.exit_code).unwrap_or_default()),
         })
     }
 
-    /// The last lines that a container wrote to each of its two outputs.
-    pub(super) async fn last_words(&self, name: &str, lines: u32) -> Vec<String> {
-        self.log(name, &lines.to_string()).await
-    }
-
-    /// The log of a container; `tail` is a number of lines, or `all`.
+    /// Returns the last lines that a container wrote to each of its two outputs. `tail` is their number, or `all`.
     pub(super) async fn log(&self, name: &str, tail: &str) -> Vec<String> {
         let mut all = Vec::new();
-        // The image writes warnings and errors to one and everything else to the other.
+        // The image writes warnings and errors to one output and everything else to the other.
         for (stdout, stderr) in [(true, false), (false, true)] {
             let options = LogsOptionsBuilder::new().stdout(stdout).stderr(stderr).follow(false).tail(tail).build();
             let output = self.docker.logs(name, Some(options)).filter_map(|part| async { part.ok() });
@@ -196,7 +196,7 @@ impl Engine {
         all
     }
 
-    /// A small text file in a container, which need not run. None if it is not there.
+    /// Returns a small text file of a container, which need not run. Returns none if there is no such file.
     pub(super) async fn read(&self, name: &str, path: &str) -> Option<String> {
         const LIMIT: usize = 64 << 10;
         let options = DownloadFromContainerOptionsBuilder::new().path(path).build();
@@ -211,27 +211,30 @@ impl Engine {
         first_file(&archive)
     }
 
-    /// Asks a server to end by itself.
+    /// Asks a server to shut down.
     pub(super) async fn stop(&self, name: &str) -> Result<()> {
         let options = KillContainerOptionsBuilder::new().signal("SIGTERM").build();
         let told = self.call(self.docker.kill_container(name, Some(options))).await;
         told.map_err(|error| self.failed(&format!("stop container {name}"), &error))
     }
 
-    /// Every container that has our labels, running or not.
-    pub(super) async fn ours(&self) -> Result<Vec<Found>> {
+    /// Returns every container with labels of the harness, running or not.
+    pub(super) async fn ours(&self) -> Result<Vec<LabelledContainer>> {
         let filters = std::collections::HashMap::from([("label", vec![labels::KEY])]);
         let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
         let listed = self.call(self.docker.list_containers(Some(options))).await;
         let listed = listed.map_err(|error| self.failed("list containers", &error))?;
         let found = listed.into_iter().filter_map(|one| {
             let name = one.names?.into_iter().next()?;
-            Some(Found { name: name.trim_start_matches('/').to_owned(), labels: one.labels.unwrap_or_default() })
+            Some(LabelledContainer {
+                name: name.trim_start_matches('/').to_owned(),
+                labels: one.labels.unwrap_or_default(),
+            })
         });
         Ok(found.collect())
     }
 
-    /// Removes a container with its volumes, running or not. One that is not there is no error.
+    /// Removes a container with its volumes, running or not. It is no error if there is none.
     pub(super) async fn remove(&self, name: &str, deadline: Instant) -> Result<()> {
         let failed = |cause: String| {
             Error::new(Kind::Provider, format!("cannot remove container {name}"))
@@ -243,7 +246,7 @@ impl Engine {
         match tokio::time::timeout_at(deadline.into(), removal).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) if status(&error) == Some(404) => Ok(()),
-            // Somebody else removes it already. Podman says 500 for that.
+            // Another process removes it already, for which Podman answers 500.
             Ok(Err(error)) if matches!(status(&error), Some(409 | 500)) => {
                 self.until_gone(name, deadline).await.map_err(|waited| failed(plain(&error)).because(waited))
             }
@@ -253,12 +256,12 @@ impl Engine {
     }
 
     async fn until_gone(&self, name: &str, deadline: Instant) -> Result<()> {
-        // Whoever removes it is quick; without anybody, there is nothing to wait for.
+        // A removal is quick. If no other process removes it, waiting is in vain.
         let deadline = deadline.min(Instant::now() + Duration::from_secs(10));
         let awaited = format!("the removal of container {name}");
         let looked = || async {
             Ok(match self.look(name).await {
-                Ok(State::Gone) => Look::Ready(()),
+                Ok(ContainerState::Gone) => Look::Ready(()),
                 Ok(_) => Look::NotYet("it is still there".to_owned()),
                 Err(error) => Look::not_yet(&error),
             })
@@ -285,44 +288,38 @@ impl Engine {
     }
 }
 
-/// The ports of this machine that lead to those of a container.
+/// Returns the port of this machine that leads to `port` of a container.
 pub(super) fn mapped(found: &ContainerInspectResponse, port: u16) -> Option<u16> {
     let ports = found.network_settings.as_ref()?.ports.as_ref()?;
     let bindings: &Vec<PortBinding> = ports.get(&format!("{port}/tcp"))?.as_ref()?;
     bindings.iter().find_map(|binding| binding.host_port.as_ref()?.parse().ok().filter(|port| *port != 0))
 }
 
-/// The text of the first file of a tar archive: engines hand out files in no other way.
+/// Returns the text of the first file of a tar archive, the only form in which engines hand out files.
 fn first_file(archive: &[u8]) -> Option<String> {
-    const BLOCK: usize = 512;
-    let mut rest = archive;
-    while let Some((header, data)) = rest.split_at_checked(BLOCK) {
-        let size = std::str::from_utf8(&header[124..135]).ok()?;
-        let size = usize::from_str_radix(size.trim_matches([' ', '\0']), 8).ok()?;
-        match header[156] {
-            b'0' | 0 => return String::from_utf8(data.get(..size)?.to_vec()).ok(),
-            // What describes the one that follows.
-            _ => rest = data.get(size.div_ceil(BLOCK) * BLOCK..)?,
-        }
-    }
-    None
+    let mut archive = tar::Archive::new(archive);
+    let mut entry =
+        archive.entries().ok()?.map_while(Result::ok).find(|entry| entry.header().entry_type().is_file())?;
+    let mut text = String::new();
+    entry.read_to_string(&mut text).ok()?;
+    (text.len() as u64 == entry.size()).then_some(text)
 }
 
-/// Whether whoever listens at a socket is among the processes that this one can see. If it is not, this process is in a
-/// container into which the engine's socket was mounted.
+/// Returns whether this process can see the one that listens at a socket. If it cannot, this process is in a container
+/// into which the engine's socket was mounted.
 fn is_beside(socket: &Path) -> bool {
     let Ok(stream) = std::os::unix::net::UnixStream::connect(socket) else { return false };
     !matches!(crate::host::platform::peer_process(&stream), Ok(0))
 }
 
-fn here() -> find::Places {
+fn here() -> find::Candidates {
     let home = std::env::home_dir().unwrap_or_default();
-    // As it was given: see `announce`.
+    // As this process got it, since `announce` changes it.
     let variable = |name: &str| crate::host::initial_environment(name).and_then(|value| value.into_string().ok());
     Surroundings { variable: &variable, home: &home, user: labels::user(), root: Path::new("/") }.places()
 }
 
-async fn ask(place: Place) -> Result<Engine, String> {
+async fn ask(place: Candidate) -> Result<Engine, String> {
     let address = place.address?;
     let docker = connect(&address)?;
     match tokio::time::timeout(PING, docker.ping()).await {
@@ -335,15 +332,15 @@ async fn ask(place: Place) -> Result<Engine, String> {
     }
 }
 
-/// Sends nothing yet.
-fn connect(address: &Address) -> Result<Docker, String> {
-    /// For the headers of an answer; calls have limits of their own.
+/// Makes the client of an engine. Sends nothing yet.
+fn connect(address: &EngineAddress) -> Result<Docker, String> {
+    /// The limit for the headers of an answer, in seconds. Calls have limits of their own.
     const TIMEOUT: u64 = 30 * 60;
     let host = &address.host;
     let connected = match (address.socket(), &address.tls) {
         (Some(path), _) => Docker::connect_with_unix(&path.display().to_string(), TIMEOUT, API_DEFAULT_VERSION),
         (None, Some(dir)) => {
-            // The engine's client asks for the process's default. A keeper is a process of ours, and so is the command line.
+            // The engine's client uses the process's default. Keeper and command line are processes of the harness.
             let _ = rustls::crypto::ring::default_provider().install_default();
             let file = |name: &str| dir.join(name);
             Docker::connect_with_ssl(
@@ -370,7 +367,7 @@ pub(super) fn status(error: &EngineError) -> Option<u16> {
     }
 }
 
-/// What the operating system or the engine said, without what every layer above adds to it.
+/// Returns what the operating system or the engine said, without what the layers above add.
 pub(super) fn plain(error: &EngineError) -> String {
     match error {
         EngineError::DockerResponseServerError { message, .. } => message.trim().to_owned(),
@@ -390,12 +387,14 @@ mod tests {
     use super::*;
 
     fn entry(kind: u8, text: &str) -> Vec<u8> {
-        let mut header = vec![0; 512];
-        header[124..135].copy_from_slice(format!("{:011o}", text.len()).as_bytes());
-        header[156] = kind;
-        header.extend(text.as_bytes());
-        header.resize(header.len().div_ceil(512) * 512, 0);
-        header
+        let mut header = tar::Header::new_ustar();
+        header.set_size(text.len() as u64);
+        header.set_entry_type(tar::EntryType::new(kind));
+        header.set_cksum();
+        let mut bytes = header.as_bytes().to_vec();
+        bytes.extend(text.as_bytes());
+        bytes.resize(bytes.len().next_multiple_of(512), 0);
+        bytes
     }
 
     #[test]

@@ -1,48 +1,39 @@
-//! Where a container engine may be on this machine: the places in their order, and what is wrong with those that name none.
+//! The addresses at which this machine may have a container engine, in their order, and what is wrong with the rest.
 
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::context;
+use crate::host::paths_in;
+use crate::provider::held::EngineAddress;
 
-/// How an engine is reached; what the journal keeps of it, too.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Address {
-    /// `unix:///…`, `tcp://…`, `http://…` or `https://…`.
-    pub(super) host: String,
-    /// Where `ca.pem`, `cert.pem` and `key.pem` are, if it wants TLS.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) tls: Option<PathBuf>,
-}
-
-/// A place that is looked at.
+/// A place that is asked for an engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    /// For people: who names it.
+pub(super) struct Candidate {
+    /// The setting or product that names it, for people.
     pub(super) named_by: String,
-    /// What it names, or why that can't be used.
-    pub(super) address: Result<Address, String>,
+    /// Its address, or why that can't be used.
+    pub(super) address: Result<EngineAddress, String>,
 }
 
-/// All places of a machine.
+/// The candidates of a machine.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Places {
-    /// Somebody chose the one place in the environment: there is no other then.
+pub(super) struct Candidates {
+    /// Set if the environment chose the only candidate.
     pub(super) chosen: bool,
-    pub(super) all: Vec<Place>,
+    pub(super) all: Vec<Candidate>,
 }
 
-/// What decides where engines are.
+/// The state of the machine on which the candidates depend.
 pub(super) struct Surroundings<'a> {
     pub(super) variable: &'a dyn Fn(&str) -> Option<String>,
     pub(super) home: &'a Path,
     pub(super) user: u32,
-    /// `/`, but for tests.
+    /// `/`, or another directory in tests.
     pub(super) root: &'a Path,
 }
 
-impl Address {
+impl EngineAddress {
     pub(super) fn unix(path: &Path) -> Self {
         Self { host: format!("unix://{}", path.display()), tls: None }
     }
@@ -51,7 +42,7 @@ impl Address {
         self.host.strip_prefix("unix://").map(Path::new)
     }
 
-    /// Refuses what no client here speaks.
+    /// Refuses schemes that the client does not support.
     pub(super) fn checked(host: &str, tls: Option<PathBuf>) -> Result<Self, String> {
         let Some((scheme, rest)) = host.split_once("://") else {
             return Err(format!("`{host}` is no address; accepted: unix:///path, tcp://host:port, https://host:port"));
@@ -66,26 +57,30 @@ impl Address {
 }
 
 impl Surroundings<'_> {
-    /// What the environment names excludes everything else. Otherwise: the context that is current, then the sockets at
-    /// which engines listen by default, the system's before the user's and Docker's before Podman's.
-    pub(super) fn places(&self) -> Places {
+    /// Returns the candidates. One that the environment names is the only one. Otherwise the current context comes
+    /// first, then the default sockets of engines, the system's before the user's and Docker's before Podman's.
+    pub(super) fn places(&self) -> Candidates {
         let variable = |name: &str| (self.variable)(name).filter(|value| !value.is_empty());
-        let chosen = |named_by: String, address| Places { chosen: true, all: vec![Place { named_by, address }] };
+        let chosen =
+            |named_by: String, address| Candidates { chosen: true, all: vec![Candidate { named_by, address }] };
         let config = variable("DOCKER_CONFIG").map_or_else(|| self.home.join(".docker"), PathBuf::from);
         if let Some(host) = variable("DOCKER_HOST") {
             let tls = variable("DOCKER_TLS_VERIFY").is_some() || host.starts_with("https:");
             let certificates = || variable("DOCKER_CERT_PATH").map_or_else(|| config.clone(), PathBuf::from);
-            return chosen("DOCKER_HOST".to_owned(), Address::checked(&host, tls.then(certificates)));
+            return chosen("DOCKER_HOST".to_owned(), EngineAddress::checked(&host, tls.then(certificates)));
         }
-        if let Some(name) = variable("DOCKER_CONTEXT").filter(|name| name != context::DEFAULT) {
-            return chosen(format!("DOCKER_CONTEXT=`{name}`"), context::address(&config, &name));
+        if let Some(name) = variable("DOCKER_CONTEXT").filter(|name| name != DEFAULT) {
+            return chosen(format!("DOCKER_CONTEXT=`{name}`"), address_of_context(&config, &name));
         }
         if let Some(host) = variable("CONTAINER_HOST") {
-            return chosen("CONTAINER_HOST".to_owned(), Address::checked(&host, None));
+            return chosen("CONTAINER_HOST".to_owned(), EngineAddress::checked(&host, None));
         }
-        let current = context::current(&config).filter(|_| variable("DOCKER_CONTEXT").is_none());
-        let mut all: Vec<Place> = current
-            .map(|name| Place { named_by: format!("context `{name}`"), address: context::address(&config, &name) })
+        let current = current_context(&config).filter(|_| variable("DOCKER_CONTEXT").is_none());
+        let mut all: Vec<Candidate> = current
+            .map(|name| Candidate {
+                named_by: format!("context `{name}`"),
+                address: address_of_context(&config, &name),
+            })
             .into_iter()
             .collect();
         let runtime = variable("XDG_RUNTIME_DIR")
@@ -101,24 +96,24 @@ impl Surroundings<'_> {
             ("Podman", self.root.join("run/podman/podman.sock")),
         ];
         for (named_by, path) in sockets {
-            let address = Address::unix(&path);
-            // A context usually names one of these; a link makes one of them another.
-            let same = |place: &Place| place.address.as_ref().is_ok_and(|other| are_one(other, &address));
+            let address = EngineAddress::unix(&path);
+            // A context usually names one of these sockets, and one of them may be a link to another.
+            let same = |place: &Candidate| place.address.as_ref().is_ok_and(|other| are_one(other, &address));
             if !all.iter().any(same) {
-                all.push(Place { named_by: named_by.to_owned(), address: Ok(address) });
+                all.push(Candidate { named_by: named_by.to_owned(), address: Ok(address) });
             }
         }
-        Places { chosen: false, all }
+        Candidates { chosen: false, all }
     }
 }
 
-fn are_one(one: &Address, other: &Address) -> bool {
-    let real = |address: &Address| address.socket().and_then(|path| path.canonicalize().ok());
+fn are_one(one: &EngineAddress, other: &EngineAddress) -> bool {
+    let real = |address: &EngineAddress| address.socket().and_then(|path| path.canonicalize().ok());
     one == other || real(one).is_some_and(|path| real(other) == Some(path))
 }
 
-/// One line about the places where none answered. Sockets that are not there are only named.
-pub(super) fn none_of(places: &Places, said: &[String]) -> String {
+/// Describes in one line the candidates of which none answered. Sockets that do not exist are only named.
+pub(super) fn none_of(places: &Candidates, said: &[String]) -> String {
     if let ([place], [why], true) = (&places.all[..], said, places.chosen) {
         return match &place.address {
             Ok(address) => format!("no engine at {}, which {} names: {why}", address.host, place.named_by),
@@ -140,6 +135,36 @@ pub(super) fn none_of(places: &Places, said: &[String]) -> String {
     format!("no engine answers: {}; start Docker or Podman, or set DOCKER_HOST", said.join("; "))
 }
 
+/// The name of the context that stands for no context.
+const DEFAULT: &str = "default";
+
+fn json_in(path: &Path) -> Option<Value> {
+    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+}
+
+/// Returns the context that `docker context use` chose, if it is not the default one.
+fn current_context(config: &Path) -> Option<String> {
+    let name = json_in(&config.join("config.json"))?["currentContext"].as_str()?.to_owned();
+    (!name.is_empty() && name != DEFAULT).then_some(name)
+}
+
+/// Returns the engine of a context. The error says why it can't be used.
+///
+/// The name of a context's directory is a digest of the context's name. There are few, so all of them are read.
+fn address_of_context(config: &Path, name: &str) -> Result<EngineAddress, String> {
+    let read =
+        |dir: PathBuf| json_in(&dir.join("meta.json")).filter(|meta| meta["Name"] == name).map(|meta| (dir, meta));
+    let Some((dir, meta)) = paths_in(&config.join("contexts/meta")).find_map(read) else {
+        let there = config.display();
+        return Err(format!("there is no context `{name}` in {there}; `docker context ls` shows those that there are"));
+    };
+    let Some(host) = meta["Endpoints"]["docker"]["Host"].as_str() else {
+        return Err(format!("context `{name}` names no engine of Docker's kind"));
+    };
+    let tls = config.join("contexts/tls").join(dir.file_name().unwrap_or_default()).join("docker");
+    EngineAddress::checked(host, Some(tls).filter(|dir| dir.join("ca.pem").exists()))
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
@@ -157,7 +182,7 @@ mod tests {
             Self { dir: tempfile::tempdir().unwrap(), variables }
         }
 
-        fn places(&self) -> Places {
+        fn places(&self) -> Candidates {
             let variable = |name: &str| self.variables.iter().find(|(n, _)| *n == name).map(|(_, v)| v.clone());
             let home = self.dir.path().join("home");
             Surroundings { variable: &variable, home: &home, user: 7, root: self.dir.path() }.places()
@@ -176,16 +201,16 @@ mod tests {
         }
     }
 
-    fn hosts(places: &Places) -> Vec<String> {
+    fn hosts(places: &Candidates) -> Vec<String> {
         places.all.iter().map(|place| place.address.as_ref().map_or_else(Clone::clone, |a| a.host.clone())).collect()
     }
 
     #[test]
     fn what_the_environment_names_is_the_only_place() {
         let places = Machine::new(&[("DOCKER_HOST", "tcp://ci:2375"), ("DOCKER_CONTEXT", "other")]).places();
-        let address = Address { host: "tcp://ci:2375".into(), tls: None };
-        let place = Place { named_by: "DOCKER_HOST".into(), address: Ok(address) };
-        assert_eq!(places, Places { chosen: true, all: vec![place] });
+        let address = EngineAddress { host: "tcp://ci:2375".into(), tls: None };
+        let place = Candidate { named_by: "DOCKER_HOST".into(), address: Ok(address) };
+        assert_eq!(places, Candidates { chosen: true, all: vec![place] });
         let places = Machine::new(&[("CONTAINER_HOST", "unix:///p.sock")]).places();
         assert!(places.chosen && hosts(&places) == ["unix:///p.sock"]);
     }
@@ -273,5 +298,53 @@ mod tests {
             assert!(line.contains(part), "{part} is missing in {line}");
         }
         assert!(line.contains(".colima/") && line.contains("set DOCKER_HOST") && !line.contains('\n'), "{line}");
+    }
+
+    fn config(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let path = dir.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        dir
+    }
+
+    #[test]
+    fn the_current_context_is_read_and_damage_is_as_if_there_were_none() {
+        let current = |text: &str| current_context(config(&[("config.json", text)]).path());
+        assert_eq!(current(r#"{"auths":{},"currentContext":"ci"}"#), Some("ci".to_owned()));
+        for text in
+            [r#"{"currentContext":"default"}"#, r#"{"currentContext":""}"#, "{}", "{", r#"{"currentContext":1}"#]
+        {
+            assert_eq!(current(text), None, "{text}");
+        }
+        assert_eq!(current_context(Path::new("/nowhere")), None);
+    }
+
+    #[test]
+    fn a_context_brings_its_certificates() {
+        let meta =
+            r#"{"Name":"ci","Metadata":{},"Endpoints":{"docker":{"Host":"tcp://ci:2376","SkipTLSVerify":false}}}"#;
+        let dir = config(&[
+            ("contexts/meta/77/meta.json", "{"),
+            ("contexts/meta/ab/meta.json", meta),
+            ("contexts/tls/ab/docker/ca.pem", ""),
+        ]);
+        let found = address_of_context(dir.path(), "ci").unwrap();
+        assert_eq!(
+            (found.host.as_str(), found.tls),
+            ("tcp://ci:2376", Some(dir.path().join("contexts/tls/ab/docker")))
+        );
+    }
+
+    #[test]
+    fn a_context_without_an_engine_or_with_a_strange_one_says_so() {
+        let ssh = r#"{"Name":"ssh","Endpoints":{"docker":{"Host":"ssh://ada@ci"}}}"#;
+        let none = r#"{"Name":"none","Endpoints":{"kubernetes":{}}}"#;
+        let dir = config(&[("contexts/meta/a/meta.json", ssh), ("contexts/meta/b/meta.json", none)]);
+        assert!(address_of_context(dir.path(), "ssh").unwrap_err().contains("ssh:// is not supported"));
+        assert!(address_of_context(dir.path(), "none").unwrap_err().contains("names no engine"));
+        assert!(address_of_context(dir.path(), "other").unwrap_err().contains("there is no context `other`"));
     }
 }

@@ -1,51 +1,60 @@
-//! What a container says of its owner, and who may remove it when no journal knows it any more.
+//! The labels of a container, which name its owner, and the sweep of containers that no journal knows any more.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::REMOVAL;
+use super::engine::{Engine, LabelledContainer};
+use crate::error::{Error, Result};
 use crate::host::process::Identity;
 use crate::target::LocalTarget;
 
-/// All of ours have it; its value is the session's key.
+/// The label of all containers of the harness. Its value is the session's key.
 pub(super) const KEY: &str = "io.crate.cratedb-test.key";
 const PREFIX: &str = "io.crate.cratedb-test.";
 
-/// After this time a container may be removed whose keeper can't be looked for from here (another process namespace).
-/// No run of tests takes so long, and whoever keeps a server does not want it to go.
+/// The age after which a container may be removed whose keeper is in another process namespace and can't be looked for.
+/// No test run takes so long.
 const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Who looks at containers.
-pub(super) struct Observer<'a> {
+/// The process that sweeps.
+pub(super) struct Sweeper<'a> {
     pub(super) own: &'a Identity,
     pub(super) user: u32,
     pub(super) host: &'a str,
-    /// The engine is this machine's, so that whoever started a container here is or was on this machine.
+    /// Set if the engine is this machine's, so that all its containers were started on this machine.
     pub(super) local: bool,
     pub(super) now: SystemTime,
     pub(super) alive: &'a (dyn Fn(&Identity) -> bool + Sync),
 }
 
-/// What is to be done about a container.
+/// The decision of a sweep about a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// Nobody will: it can go, for this reason.
+    /// Removes it, for this reason: no keeper will.
     Remove(&'static str),
-    /// Its keeper lives.
+    /// Leaves it, since its keeper lives.
     Used,
-    /// It was to stay.
+    /// Leaves it, since it was to be kept.
     Kept,
-    /// Of another user or another machine, or not sure to be ours.
+    /// Leaves it, since another user or machine may own it.
     NotOurs,
-    /// Of this machine, but nobody can tell from here whether its keeper lives.
+    /// Leaves it, since this process can't tell whether its keeper lives.
     OutOfSight,
 }
 
-pub(super) fn of(target: &LocalTarget, keeper: Option<&Identity>, journal: Option<&Path>) -> HashMap<String, String> {
+/// Returns the labels of a container. A trainer's has no target.
+pub(super) fn of(
+    target: Option<&LocalTarget>,
+    keeper: Option<&Identity>,
+    journal: Option<&Path>,
+) -> HashMap<String, String> {
+    let (key, project) = target.map_or(("cache of the JVM", ""), |target| (&target.key, &target.project));
     let deadline = SystemTime::now() + LIFETIME;
     let mut labels = vec![
-        ("key", target.key.clone()),
-        ("project", target.project.clone()),
+        ("key", key.to_owned()),
+        ("project", project.to_owned()),
         ("user", user().to_string()),
         ("host", host()),
         ("deadline", humantime::format_rfc3339_seconds(deadline).to_string()),
@@ -59,13 +68,13 @@ pub(super) fn of(target: &LocalTarget, keeper: Option<&Identity>, journal: Optio
     if let Some(journal) = journal {
         labels.push(("journal", journal.display().to_string()));
     }
-    if target.outlives {
+    if target.is_some_and(|target| target.outlives) {
         labels.push(("kept", "true".to_owned()));
     }
     labels.into_iter().map(|(name, value)| (format!("{PREFIX}{name}"), value)).collect()
 }
 
-/// The journal that named it when it was started, there or not.
+/// Returns the journal that named the container when it was started. The file may be gone.
 pub(super) fn journal(labels: &HashMap<String, String>) -> Option<PathBuf> {
     labels.get(&format!("{PREFIX}journal")).map(PathBuf::from)
 }
@@ -74,13 +83,14 @@ pub(super) fn user() -> u32 {
     rustix::process::getuid().as_raw()
 }
 
-/// Tells machines apart that use one engine.
+/// Returns the name that tells apart machines that use one engine.
 pub(super) fn host() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
-/// Removing what is in use would fail somebody's tests, leaving something costs a little memory: in doubt it stays.
-pub(super) fn judge(labels: &HashMap<String, String>, observer: &Observer<'_>) -> Fate {
+/// Decides what a sweep does with a container. In doubt it stays: removing one in use would fail tests, and leaving one
+/// costs a little memory.
+pub(super) fn judge(labels: &HashMap<String, String>, observer: &Sweeper<'_>) -> Fate {
     let Some(owner) = Owner::read(labels) else { return Fate::NotOurs };
     if owner.user != observer.user {
         return Fate::NotOurs;
@@ -103,6 +113,67 @@ pub(super) fn judge(labels: &HashMap<String, String>, observer: &Observer<'_>) -
     if (observer.alive)(&owner.keeper) { Fate::Used } else { Fate::Remove("its keeper is dead") }
 }
 
+/// A container that was left behind, and what became of it.
+#[derive(Debug)]
+pub(crate) struct Leftover {
+    pub(crate) name: String,
+    /// The key of the session for which it was started.
+    pub(crate) key: String,
+    /// The reason that no keeper will remove it.
+    pub(crate) why: &'static str,
+    /// The result of its removal. None in a dry run.
+    pub(crate) removed: Option<Result<()>>,
+}
+
+/// Removes containers that were left behind, from every engine of this machine that answers. It leaves those that a
+/// journal still `owes`, since the next keeper of that journal removes them. With `dry_run` nothing is removed.
+///
+/// # Errors
+///
+/// When this process can't be identified. It is no error if no engine answers. An engine that does not list its
+/// containers is reported as a container that was not removed.
+pub(crate) async fn sweep(dry_run: bool, owes: impl Fn(&Path, &str) -> bool) -> Result<Vec<Leftover>, Error> {
+    let own = Identity::own()?;
+    let host = host();
+    let mut swept = Vec::new();
+    for engine in Engine::all().await {
+        let observer = Sweeper {
+            own: &own,
+            user: user(),
+            host: &host,
+            local: engine.is_local(),
+            now: SystemTime::now(),
+            alive: &Identity::is_alive,
+        };
+        let mut found = match engine.ours().await {
+            Ok(found) => found,
+            // The other engines are swept nevertheless.
+            Err(error) => {
+                let name = format!("of any name at {}", engine.address.host);
+                swept.push(Leftover { name, key: String::new(), why: "", removed: Some(Err(error)) });
+                continue;
+            }
+        };
+        // Containers that use the network of another one have its name and a number, and are removed before it.
+        found.sort_by(|one, other| other.name.cmp(&one.name));
+        for LabelledContainer { name, labels } in found {
+            let fate = judge(&labels, &observer);
+            tracing::debug!(name, ?fate, "a container with labels of the harness");
+            let Fate::Remove(why) = fate else { continue };
+            if journal(&labels).is_some_and(|journal| owes(&journal, &name)) {
+                continue;
+            }
+            let removed = match dry_run {
+                true => None,
+                false => Some(engine.remove(&name, Instant::now() + REMOVAL).await),
+            };
+            let key = labels.get(KEY).cloned().unwrap_or_default();
+            swept.push(Leftover { name, key, why, removed });
+        }
+    }
+    Ok(swept)
+}
+
 struct Owner {
     user: u32,
     host: String,
@@ -112,7 +183,7 @@ struct Owner {
 }
 
 impl Owner {
-    /// None if anything is missing: not from us, or from a version that said less.
+    /// Returns none if a label is missing: another program or an older version has started the container.
     fn read(labels: &HashMap<String, String>) -> Option<Self> {
         let label = |name: &str| labels.get(&format!("{PREFIX}{name}"));
         Some(Self {
@@ -140,19 +211,19 @@ mod tests {
     }
 
     fn made_by(keeper: &Identity) -> HashMap<String, String> {
-        of(&LocalTarget::of_image("crate:6.4.3"), Some(keeper), None)
+        of(Some(&LocalTarget::of_image("crate:6.4.3")), Some(keeper), None)
     }
 
-    /// What somebody else on this machine sees; `change` makes it another.
-    fn seen(labels: &HashMap<String, String>, change: impl FnOnce(&mut Observer<'_>, &mut Identity)) -> Fate {
+    /// Returns the decision of another process on this machine, which `change` alters.
+    fn seen(labels: &HashMap<String, String>, change: impl FnOnce(&mut Sweeper<'_>, &mut Identity)) -> Fate {
         let alive = |keeper: &Identity| (keeper.pid, keeper.start) == (40, 7);
         let mut own = Identity { pid: 50, start: 9, ..keeper() };
         let base = own.clone();
         let host = host();
         let mut observer =
-            Observer { own: &base, user: user(), host: &host, local: true, now: SystemTime::now(), alive: &alive };
+            Sweeper { own: &base, user: user(), host: &host, local: true, now: SystemTime::now(), alive: &alive };
         change(&mut observer, &mut own);
-        judge(labels, &Observer { own: &own, ..observer })
+        judge(labels, &Sweeper { own: &own, ..observer })
     }
 
     #[test]
@@ -183,7 +254,7 @@ mod tests {
     fn a_keeper_that_can_not_be_seen_has_a_day() {
         let labels = made_by(&keeper());
         assert_eq!(seen(&labels, |_, own| own.namespace = 2), Fate::OutOfSight);
-        let later = |observer: &mut Observer<'_>, own: &mut Identity| {
+        let later = |observer: &mut Sweeper<'_>, own: &mut Identity| {
             (observer.now, own.namespace) = (SystemTime::now() + LIFETIME + Duration::from_secs(60), 2);
         };
         assert_eq!(seen(&labels, later), Fate::Remove("its time is over"));
@@ -194,7 +265,7 @@ mod tests {
     #[test]
     fn what_was_to_stay_stays() {
         let target = LocalTarget { outlives: true, ..LocalTarget::of_image("crate:6.4.3") };
-        assert_eq!(seen(&of(&target, Some(&Identity { pid: 41, ..keeper() }), None), |_, _| ()), Fate::Kept);
+        assert_eq!(seen(&of(Some(&target), Some(&Identity { pid: 41, ..keeper() }), None), |_, _| ()), Fate::Kept);
     }
 
     #[test]
@@ -210,6 +281,6 @@ mod tests {
             labels.insert(format!("{PREFIX}{name}"), value.to_owned());
             assert_eq!(seen(&labels, |_, _| ()), Fate::NotOurs, "with {name}={value}");
         }
-        assert_eq!(seen(&of(&LocalTarget::of_image("crate"), None, None), |_, _| ()), Fate::NotOurs);
+        assert_eq!(seen(&of(Some(&LocalTarget::of_image("crate")), None, None), |_, _| ()), Fate::NotOurs);
     }
 }

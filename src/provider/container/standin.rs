@@ -1,15 +1,16 @@
 //! Test support: an image of the simulator's stand-in for CrateDB, made when it is first needed.
 //!
-//! No dependencies and nothing of this crate, so that integration tests can include the file by its path.
+//! It has no dependencies and uses nothing of this crate, so that integration tests can include the file by its path.
 
 use std::fs::File;
+use std::hash::{DefaultHasher, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-/// The tag of an image that starts as the official one does and is none, or the reason on descriptor 2 and none.
+/// Returns the tag of an image that starts as the official one does, or none with the reason on descriptor 2.
 ///
-/// Where `CRATEDB_TEST_REQUIRE` contains `docker`, a missing engine is a panic instead.
+/// If `CRATEDB_TEST_REQUIRE` contains `docker`, a missing engine is a panic instead.
 pub(crate) fn image() -> Option<String> {
     if let Err(why) = docker(&["version", "--format", "{{.Server.Version}}"]) {
         let required =
@@ -22,7 +23,7 @@ pub(crate) fn image() -> Option<String> {
     Some(TAG.get_or_init(make).clone())
 }
 
-/// Builds the binary and, if there is no image of it, the image. One process at a time.
+/// Builds the binary and, if there is no image of it, the image. One process does so at a time.
 fn make() -> String {
     let (directory, _lock) = directory();
     let binary = build(&directory);
@@ -33,8 +34,8 @@ fn make() -> String {
     tag
 }
 
-/// The stand-in's program, which needs no engine: whoever starts it under the name `crate` has a server.
-#[allow(dead_code)] // Whoever includes this file may need the image only.
+/// Returns the stand-in's program, which needs no engine. Started under the name `crate`, it is a server.
+#[allow(dead_code)] // A test that includes this file may need the image only.
 pub(crate) fn binary() -> PathBuf {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     let make = || {
@@ -44,7 +45,7 @@ pub(crate) fn binary() -> PathBuf {
     BINARY.get_or_init(make).clone()
 }
 
-/// Where it is built, locked until the file is dropped.
+/// Returns the directory of the build, locked until the file is dropped.
 fn directory() -> (PathBuf, File) {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/standin");
     std::fs::create_dir_all(&directory).unwrap();
@@ -53,7 +54,7 @@ fn directory() -> (PathBuf, File) {
     (directory, lock)
 }
 
-/// What `docker` printed, or why it failed.
+/// Returns what `docker` printed. The error says why it failed.
 pub(crate) fn docker(arguments: &[&str]) -> Result<String, String> {
     let output = Command::new("docker")
         .args(arguments)
@@ -66,24 +67,25 @@ pub(crate) fn docker(arguments: &[&str]) -> Result<String, String> {
     }
 }
 
-/// Not with a print macro, since those are what the test runner captures.
+/// Writes past the print macros, whose output the test runner captures.
 fn skipped(why: &str) {
     use std::io::Write as _;
     let _ = writeln!(std::io::stderr(), "skipped: no container engine ({why})");
 }
 
-/// Statically linked, since there is nothing else in the image. Cargo keeps it up to date, and one build waits for another.
+/// Builds a static binary, since the image contains nothing else. Cargo keeps it up to date, and one build waits for
+/// another.
 fn build(directory: &Path) -> PathBuf {
     let target = host();
     let mut cargo = Command::new(env!("CARGO"));
-    // What cargo sets for tests is none of this build's business.
+    // Variables that cargo sets for tests must not affect this build.
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CARGO_") && name != "CARGO_HOME") {
         cargo.env_remove(name);
     }
     let output = cargo
         .args(["build", "--release", "--package", "cratedb-cloud-simulator", "--target", &target, "--target-dir"])
         .arg(directory)
-        // Without a target this would apply to macros too, which can't be static.
+        // Without a target this would apply to procedural macros, too, which can't be static.
         .env("RUSTFLAGS", "-C target-feature=+crt-static")
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
@@ -112,7 +114,7 @@ fn import(binary: &Path, tag: &str) {
         r#"CMD ["crate"]"#,
         "EXPOSE 4200 4300 5432",
         "VOLUME /data",
-        // One that no mount covers, so that tests see whether it is removed.
+        // A volume that no mount covers, so that tests see whether it is removed.
         "VOLUME /also",
     ];
     let mut arguments = vec!["import"];
@@ -123,7 +125,9 @@ fn import(binary: &Path, tag: &str) {
     let _ = (std::fs::remove_dir_all(&root), std::fs::remove_file(&archive));
 }
 
-/// FNV-1a: enough to tell one build from another.
+/// Returns a hash that tells a build from another one.
 fn hash(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+    let mut hasher = DefaultHasher::new();
+    hasher.write(bytes);
+    hasher.finish()
 }

@@ -1,26 +1,26 @@
-//! Containers for real, with the stand-in image; and everything that is wrong before there is one.
+//! Real containers of the stand-in image, and all that can be wrong before there is one.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
-use super::Container;
+use super::ContainerProvider;
 use super::engine::Engine;
 use super::standin::{self, docker};
+use crate::provider::tests::{answers, as_journalled, drained, json, says};
 use crate::provider::{Acquired, Intents, Ours, Progress, Provider, Released, Resource};
 use crate::sql::{SqlClient, Wallet};
 use crate::target::{LocalTarget, OnExit, Target};
 
 mod leaving;
-mod podman;
 mod pulling;
 mod real;
-mod registry;
 mod trouble;
 
-/// Real servers take a minute on a machine that does other things, too.
+/// A real server may take a minute on a busy machine.
 const LIMIT: Duration = Duration::from_secs(180);
 
 struct Bench {
@@ -41,7 +41,7 @@ impl Bench {
         Self { provider, progress: Progress::new(sender), steps, intents: Arc::default() }
     }
 
-    /// With the stand-in; none without an engine.
+    /// Returns a bench with the stand-in, or none without an engine.
     fn with_stand_in() -> Option<Self> {
         standin::image().map(|image| Self::new(&image))
     }
@@ -49,7 +49,7 @@ impl Bench {
     fn intents(&self) -> Intents {
         let kept = self.intents.clone();
         Intents::new(Arc::new(move |held| {
-            kept.lock().unwrap().push(held);
+            kept.lock().unwrap().push(json(&held));
             Ok(())
         }))
     }
@@ -58,14 +58,14 @@ impl Bench {
         self.provider.acquire(Instant::now() + LIMIT, &self.progress, &self.intents()).await
     }
 
-    /// At an engine of the test's choice.
-    async fn acquire_with(&self, container: &Container, engine: &Engine) -> Resource {
+    /// Acquires from an engine of the test's choice.
+    async fn acquire_with(&self, container: &ContainerProvider, engine: &Engine) -> Resource {
         let acquired = container.acquire(engine, Instant::now() + LIMIT, &self.progress, &self.intents()).await;
         acquired.map_err(|failed| failed.error.to_string()).unwrap()
     }
 
-    async fn release(&self, held: &Value, on_exit: OnExit) -> Released {
-        self.provider.release(held, on_exit, &self.progress).await.unwrap()
+    async fn release(&self, held: &impl Serialize, on_exit: OnExit) -> Released {
+        self.provider.release(&as_journalled(held), on_exit, &self.progress).await.unwrap()
     }
 
     fn name(&self) -> String {
@@ -74,15 +74,11 @@ impl Bench {
     }
 
     fn steps(&mut self) -> String {
-        let mut all = Vec::new();
-        while let Ok(step) = self.steps.try_recv() {
-            all.push(step);
-        }
-        all.join("\n")
+        drained(&mut self.steps)
     }
 }
 
-/// Names of the volumes of a container.
+/// Returns the names of a container's volumes.
 fn volumes(container: &str) -> Vec<String> {
     let format = r#"{{range .Mounts}}{{if eq .Type "volume"}}{{.Name}} {{end}}{{end}}"#;
     let names = docker(&["inspect", "--format", format, container]).unwrap();
@@ -94,20 +90,6 @@ fn is_gone(container: &str, volumes: &[String]) {
     assert!(docker(&["inspect", container]).is_err(), "{container} is still there");
     for volume in volumes {
         assert!(docker(&["volume", "inspect", volume]).is_err(), "volume {volume} of {container} is still there");
-    }
-}
-
-async fn answers(resource: &Resource) {
-    let client = SqlClient::new(&resource.http_url, None, Wallet::new(resource.credentials.clone())).unwrap();
-    let rows: Vec<(i64,)> = client.rows("SELECT 1").await.unwrap();
-    assert_eq!(rows, [(1,)]);
-}
-
-#[track_caller]
-fn says(text: impl ToString, parts: &[&str]) {
-    let text = text.to_string();
-    for part in parts {
-        assert!(text.contains(part), "`{part}` is missing in:\n{text}");
     }
 }
 
@@ -150,8 +132,10 @@ async fn a_container_of_a_killed_keeper_is_removed_and_never_used_again() {
     let volumes = volumes(&name);
     let another = Bench::new("none");
     for _ in 0..2 {
-        let found =
-            another.provider.recover(&intent, Instant::now() + Duration::from_secs(60), &another.progress).await;
+        let found = another
+            .provider
+            .recover(&as_journalled(&intent), Instant::now() + Duration::from_secs(60), &another.progress)
+            .await;
         assert!(found.unwrap().is_none());
         is_gone(&name, &volumes);
     }
@@ -178,7 +162,7 @@ async fn a_node_that_ends_takes_the_others_along() {
     let Some(tag) = standin::image() else { return };
     let broken = format!("{tag}-second");
     let made = docker(&["create", &tag]).unwrap();
-    // The first node has this port, and the second wants it, too.
+    // The entry point has a setting that the server does not know.
     let entry = r#"ENTRYPOINT ["/docker-entrypoint.sh", "-Cno.such.setting=1"]"#;
     docker(&["commit", "--change", entry, &made, &broken]).unwrap();
     docker(&["rm", "-v", &made]).unwrap();
@@ -223,7 +207,7 @@ async fn two_removals_at_once_both_succeed() {
 #[tokio::test]
 async fn a_server_that_ends_at_once_is_an_error_with_its_last_words() {
     let Some(tag) = standin::image() else { return };
-    // An entry point that refuses its arguments, as a server refuses a setting that it doesn't know.
+    // The entry point has a setting that the server does not know.
     let broken = format!("{tag}-broken");
     let made = docker(&["create", "--entrypoint", "/docker-entrypoint.sh", &tag, "-Cno.such.setting=1"]).unwrap();
     let entry = r#"ENTRYPOINT ["/docker-entrypoint.sh", "-Cno.such.setting=1"]"#;

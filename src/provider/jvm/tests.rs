@@ -1,21 +1,22 @@
-//! Which files make a cache, what a JVM says of one that does not fit, and who may make one.
+//! The files of a cache, the JVM's messages about one that does not fit, and the lock of the process that makes it.
 
 use std::os::unix::fs::MetadataExt as _;
 
 use serde_json::json;
 
 use super::*;
+use crate::provider::Held;
 
-fn about(home: &str) -> About {
-    About { home: home.into(), jdk: "25.0.3+9-LTS".into(), flags: FLAGS.into(), size: 0, made: 1 }
+fn about(home: &str) -> CacheManifest {
+    CacheManifest::of(home.to_owned(), "25.0.3+9-LTS".to_owned())
 }
 
-fn cache(root: &Path, what: &str) -> Cache {
-    Cache::of(root, &[what.to_owned()])
+fn cache(root: &Path, what: &str) -> AotCache {
+    AotCache::of(root, &[what.to_owned()])
 }
 
-/// A cache with this content, made of a file that is not its own.
-fn published(root: &Path, what: &str, home: &str) -> Cache {
+/// Publishes a cache from another file.
+fn published(root: &Path, what: &str, home: &str) -> AotCache {
     let (made, cache) = (root.join("made"), cache(root, what));
     fs::write(&made, "classes").unwrap();
     cache.publish(&made, about(home), false).unwrap();
@@ -24,7 +25,7 @@ fn published(root: &Path, what: &str, home: &str) -> Cache {
 
 #[test]
 fn what_a_jvm_says_of_a_cache_that_does_not_fit_is_recognised() {
-    // As a JDK 25.0.3 says it of caches that were cut, overwritten, closed, of another class path and missing.
+    // Messages of JDK 25.0.3 about caches that are cut, overwritten, unreadable, of another class path, and missing.
     for line in [
         "[0.009s][warning][aot] The AOT cache has been truncated.",
         "[0.004s][warning][aot] Unable to read the file header.",
@@ -136,7 +137,11 @@ fn all_that_a_cache_depends_on_is_in_its_name() {
 }
 
 fn training(root: &Path) -> Training {
-    Training { cache: cache(root, "a"), about: about("/opt/crate"), with: json!({ "provider": "process" }) }
+    Training {
+        cache: cache(root, "a"),
+        about: about("/opt/crate"),
+        subject: TrainingSubject::Process { home: "/opt/crate".into() },
+    }
 }
 
 #[test]
@@ -144,7 +149,7 @@ fn after_a_failure_nothing_is_tried_until_a_cache_was_made_or_a_day_has_passed()
     let dir = tempfile::tempdir().unwrap();
     let training = training(dir.path());
     assert!(training.is_due());
-    training.failed(&crate::error::Error::new(crate::error::Kind::Provider, "no luck"));
+    training.note_failure(&crate::error::Error::new(crate::error::Kind::Provider, "no luck"));
     assert!(!training.is_due());
     let note = training.cache.beside("failed");
     assert_eq!(fs::read_to_string(&note).unwrap(), "no luck\n");
@@ -159,9 +164,10 @@ fn after_a_failure_nothing_is_tried_until_a_cache_was_made_or_a_day_has_passed()
 fn what_a_killed_trainer_had_started_is_found_by_the_next_one_and_by_whoever_looks() {
     let dir = tempfile::tempdir().unwrap();
     let training = training(dir.path());
-    let held = json!({ "provider": "process", "dir": "/dev/shm/cratedb-test-0123456789abcdef" });
+    let held = json!({ "provider": "process", "name": "x", "dir": "/x/cratedb-test-0123456789abcdef", "server": null });
+    let held: Held = serde_json::from_value(held).unwrap();
     assert!(left_below(dir.path()).is_empty() && left_below(Path::new("/nowhere")).is_empty());
-    // As if killed: the lock goes, what it says stays.
+    // The trainer was killed: its lock is gone, and the content of the file stays.
     let lease = training.begin().unwrap().unwrap();
     lease.intends(&held);
     drop(lease);

@@ -1,7 +1,7 @@
-//! Making a cache: in a process of its own after a session's end, one at a time for each cache, out of everybody's way.
+//! The trainer: a process that makes a cache after a session's end, with the lowest priority and one for each cache.
 //!
-//! The trainer is the test binary once more, as the keeper is. Its lock says what it started, so that whoever gets the
-//! lock after its death removes that.
+//! Like the keeper, the trainer is the test binary once more. Its lock says what it started. If it is killed, the next
+//! process that takes the lock removes that.
 
 use std::fs;
 use std::io;
@@ -9,42 +9,87 @@ use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::{About, Cache};
+use super::{AotCache, CacheManifest};
 use crate::error::{Error, Kind, Result};
-use crate::host::{Lock, Locks, Places, own_program};
+use crate::host::{Lock, Locks, Places, free_space, make_with_mode, own_program, paths_in};
+use crate::probe::{self, Readiness};
+use crate::provider::Held;
+use crate::provider::held::EngineAddress;
+use crate::sql::{Credentials, SqlClient, Wallet};
+use crate::version::Capabilities;
 use crate::wire::{VARIABLE, exit};
 
-/// What a new cache needs on the disk, twice over.
+/// The free space that a new cache needs, in bytes. It is twice the size of a cache.
 const ROOM: u64 = 512 << 20;
-/// After a failure nothing is tried for a day, or every session would be followed by one.
+/// After a failure there is no other attempt for a day. Otherwise each session would be followed by one.
 const PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
-/// The first word of a trainer's variable.
+/// The first part of a trainer's variable.
 pub(crate) const STEP: &str = "train";
 
-/// One cache that is to be made, in words that cross to the trainer.
+/// Statements as tests send them, so that the cache contains their classes, too.
+const STATEMENTS: [&str; 8] = [
+    "CREATE TABLE training.t (id INTEGER PRIMARY KEY, name TEXT, o OBJECT, ts TIMESTAMP) \
+     CLUSTERED INTO 1 SHARDS WITH (number_of_replicas = 0)",
+    "INSERT INTO training.t (id, name, o, ts) VALUES (1, 'a', {n = 1}, now()), (2, 'b', {n = 2}, now())",
+    "REFRESH TABLE training.t",
+    "SELECT id, name, o['n'] FROM training.t WHERE name LIKE 'a%' ORDER BY id LIMIT 10",
+    "SELECT name, count(*), max(ts) FROM training.t GROUP BY name ORDER BY 1",
+    "UPDATE training.t SET name = 'c' WHERE id = 2",
+    "DELETE FROM training.t WHERE id = 1",
+    "SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema LIKE 'train%'",
+];
+
+/// One cache to be made, in the form in which the trainer gets it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Training {
-    pub(in crate::provider) cache: Cache,
-    /// All but the size and the time.
-    pub(in crate::provider) about: About,
-    /// For the provider that knows how: an installation's directory, an image.
-    pub(in crate::provider) with: Value,
+    pub(in crate::provider) cache: AotCache,
+    /// Complete but for the size and the time.
+    pub(in crate::provider) about: CacheManifest,
+    pub(in crate::provider) subject: TrainingSubject,
 }
 
-/// The right to make one cache, and the record of what was started for it.
-pub(in crate::provider) struct Lease {
+/// The server whose JVM gets the cache.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(in crate::provider) enum TrainingSubject {
+    Process {
+        /// The directory of the installation.
+        home: PathBuf,
+    },
+    Container {
+        /// The id of the image.
+        image: String,
+        engine: EngineAddress,
+    },
+}
+
+/// The cache that the last start lacked, until it is taken to be made.
+#[derive(Default)]
+pub(in crate::provider) struct TrainingSlot(Mutex<Option<Training>>);
+
+impl TrainingSlot {
+    pub(in crate::provider) fn put(&self, training: Option<Training>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = training;
+    }
+
+    pub(in crate::provider) fn take(&self) -> Option<Training> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// The exclusive right to make one cache, with a record of what was started for it.
+pub(in crate::provider) struct CacheLock {
     lock: Lock,
-    /// What a trainer that was killed had started.
-    pub(in crate::provider) left: Option<Value>,
+    /// The servers of a killed trainer.
+    pub(in crate::provider) left: Option<Held>,
 }
 
 impl Training {
-    /// Whether it is worth beginning: the cache is not there, and nothing is known to stand against it.
+    /// Returns whether the cache is missing and no attempt to make it failed within a day.
     pub(in crate::provider) fn is_due(&self) -> bool {
         let failed = fs::metadata(self.cache.beside("failed")).and_then(|meta| meta.modified());
         let failed = failed.is_ok_and(|at| at.elapsed().is_ok_and(|ago| ago < PAUSE));
@@ -53,84 +98,101 @@ impl Training {
 
     /// Starts the trainer and does not wait for it.
     ///
-    /// Whoever finds the variable becomes a trainer only if its standard input is a listening socket, as with a keeper.
+    /// As with a keeper, a process with the variable becomes a trainer only if its standard input is a listening
+    /// socket.
     pub(in crate::provider) fn start(&self) -> Result<()> {
         let failed = |error: io::Error| Error::new(Kind::Session, "cannot start the trainer").because(error);
         let words = serde_json::to_string(self).map_err(|error| failed(error.into()))?;
         let socket = Places::find()?.runtime.join(format!("{}.train", std::process::id()));
         let _ = fs::remove_file(&socket);
         let listener = UnixListener::bind(&socket).map_err(failed)?;
-        // Nobody is to find it.
+        // No client must find it.
         let _ = fs::remove_file(&socket);
         let mut command = Command::new(own_program());
         command.arg0("cratedb-trainer").env(VARIABLE, format!("{STEP}:{words}"));
-        // Standard error is the keeper's log, where a trainer belongs, too.
+        // Standard error is the keeper's log, which the trainer shares.
         command.stdin(Stdio::from(std::os::fd::OwnedFd::from(listener))).stdout(Stdio::null());
         command.spawn().map(drop).map_err(failed)
     }
 
-    /// The right to make it now; none if somebody else does, or it is there.
-    pub(in crate::provider) fn begin(&self) -> Result<Option<Lease>> {
+    /// Takes the lock of the cache. Returns none if another trainer has it, or if the cache exists.
+    pub(in crate::provider) fn begin(&self) -> Result<Option<CacheLock>> {
         let failed = |error: io::Error| {
             Error::new(Kind::Provider, format!("cannot make {}", self.cache.dir.display())).because(error)
         };
         let root = self.cache.dir.parent().ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
-        super::make_dirs(root, 0o755).map_err(failed)?;
-        let stat = rustix::fs::statvfs(root).map_err(|error| failed(error.into()))?;
-        let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+        make_with_mode(root, 0o755).map_err(failed)?;
+        let free = free_space(root).map_err(failed)?;
         if free < ROOM {
             let why = format!("only {} MiB are free, {} MiB are needed", free >> 20, ROOM >> 20);
             return Err(failed(io::Error::other(why)));
         }
-        let lease = lease(&self.cache.beside("lock"))?;
-        Ok(lease.filter(|_| self.cache.file().is_none()))
+        let lock = CacheLock::take(&self.cache.beside("lock"))?;
+        Ok(lock.filter(|_| self.cache.file().is_none()))
     }
 
-    /// Remembers a failure, so that it is not repeated after every session.
-    pub(in crate::provider) fn failed(&self, error: &Error) {
+    /// Notes a failure, so that it is not repeated after each session.
+    pub(in crate::provider) fn note_failure(&self, error: &Error) {
         if let Err(error) = fs::write(self.cache.beside("failed"), format!("{error}\n")) {
             tracing::warn!(%error, "a failure can't be remembered");
         }
     }
 }
 
-impl Lease {
-    /// Says what is about to be started, in the words of the provider that removes it.
-    pub(in crate::provider) fn intends(&self, held: &Value) {
+impl CacheLock {
+    fn take(path: &Path) -> Result<Option<Self>> {
+        let mut locks = Locks::take();
+        let Some(lock) = locks.try_lock(path)? else { return Ok(None) };
+        let left = serde_json::from_str(&locks.read(path)?).ok();
+        Ok(Some(Self { lock, left }))
+    }
+
+    /// Records what is about to be started.
+    pub(in crate::provider) fn intends(&self, held: &Held) {
         self.lock.write(&held.to_string());
     }
 
-    /// Nothing is left of what was started.
+    /// Records that nothing is left of what was started.
     pub(in crate::provider) fn settle(&mut self) {
         self.left = None;
         self.lock.write("");
     }
 }
 
-/// What trainers that were killed left below `root`: each with the right to remove it.
-pub(in crate::provider) fn left_below(root: &Path) -> Vec<Lease> {
-    let entries = fs::read_dir(root).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
-    let locks = entries.filter(|path| path.extension().is_some_and(|kind| kind == "lock"));
-    // An empty one is nobody's debt, and most are.
+/// Returns the locks below `root` whose trainers were killed, each with the right to remove what it had started.
+pub(in crate::provider) fn left_below(root: &Path) -> Vec<CacheLock> {
+    let locks = paths_in(root).filter(|path| path.extension().is_some_and(|kind| kind == "lock"));
+    // Most are empty, and owe nothing.
     let owing = locks.filter(|path| fs::metadata(path).is_ok_and(|meta| meta.len() > 0));
-    owing.filter_map(|path: PathBuf| lease(&path).ok().flatten()).filter(|lease| lease.left.is_some()).collect()
+    owing.filter_map(|path: PathBuf| CacheLock::take(&path).ok().flatten()).filter(|lock| lock.left.is_some()).collect()
 }
 
-fn lease(path: &Path) -> Result<Option<Lease>> {
-    let mut locks = Locks::take();
-    let Some(lock) = locks.try_lock(path)? else { return Ok(None) };
-    let left = serde_json::from_str(&locks.read(path)?).ok();
-    Ok(Some(Lease { lock, left }))
+/// Waits until the server at `url` answers, and uses it as tests do. Its JVM notes meanwhile which classes it loads.
+pub(in crate::provider) async fn practise(url: &str, deadline: Instant) -> Result<()> {
+    let wallet = Wallet::new(Credentials::None);
+    let version = probe::answers_sql(url, &wallet, Readiness::Empty, deadline, |_| ()).await?;
+    let client = SqlClient::new(url, Some("training"), wallet)?;
+    let able = Capabilities::of(version).drop_schema_cascade;
+    let last = if able { "DROP SCHEMA training CASCADE" } else { "DROP TABLE training.t" };
+    for stmt in STATEMENTS.into_iter().chain([last]) {
+        client.send(stmt, &[]).await?;
+    }
+    Ok(())
 }
 
-/// A process that gives way: everybody else's processes come first, also where the kernel groups them by session.
+/// Returns the error of a cache that was not made.
+pub(in crate::provider) fn not_made() -> Error {
+    Error::new(Kind::Provider, "cannot make a cache for the JVM")
+}
+
+/// Gives this process the lowest priority, also where the kernel groups processes by session.
 pub(in crate::provider) fn give_way() {
     let _ = rustix::process::nice(19);
     // Linux only.
     let _ = fs::write("/proc/self/autogroup", "19");
 }
 
-/// The exit code of a trainer that was started with these words.
+/// Runs a trainer that was started with this JSON, and returns its exit code.
 pub(crate) fn run(words: &str) -> i32 {
     let Ok(training) = serde_json::from_str::<Training>(words) else { return exit::NOT_STARTED };
     give_way();
@@ -142,9 +204,9 @@ pub(crate) fn run(words: &str) -> i32 {
         Ok(()) => tracing::info!("the trainer ends"),
         Err(error) => {
             tracing::warn!(%error, "no cache was made");
-            // A machine that was too busy is no reason not to try again.
+            // The machine may be less busy the next time.
             if !error.is_timeout() {
-                training.failed(&error);
+                training.note_failure(&error);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The decision, and reservations between real processes: within one, these locks exclude nobody.
+//! The decision to start or wait, and reservations of real processes. Locks exclude nothing within one process.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Stdio};
@@ -27,7 +27,7 @@ fn what_starts_counts_and_what_is_up_does_not_count_twice() {
     assert_eq!(decide(1599, &[other(800, true)]), Decision::Wait);
     assert_eq!(decide(800, &[other(800, false)]), Decision::Start);
     assert_eq!(decide(799, &[other(800, false)]), Decision::Wait);
-    // More is reserved than there is: those who start in spite of it.
+    // More is reserved than there is, by servers that were started in spite of it.
     assert_eq!(decide(100, &[other(800, true)]), Decision::Wait);
 }
 
@@ -60,7 +60,7 @@ fn the_available_memory_is_read() {
     assert!(!says || available().is_some_and(|bytes| bytes > MIB));
 }
 
-/// Keepers come, get ready and go in any order, on a machine whose servers take their memory when they are up.
+/// Keepers come, get ready and go in any order, and a server takes its memory when it is up.
 #[derive(Clone, Debug)]
 enum Step {
     Come(u32),
@@ -106,7 +106,7 @@ proptest! {
             });
             let sum: u64 = there.iter().map(|server| server.bytes).sum();
             prop_assert!(sum <= memory || there.len() == 1, "{sum} of {memory}");
-            // Nobody waits where nobody is: no deadlock.
+            // No keeper waits if no other one has memory: no deadlock.
             prop_assert!(waiting.is_empty() || !there.is_empty());
         }
     }
@@ -114,7 +114,7 @@ proptest! {
 
 const RESERVE: &str = "CRATEDB_TEST_MEMORY_TO_RESERVE";
 
-/// Not a test of its own: the other keeper of the tests below.
+/// Plays the other keeper of the tests below. Does nothing as a test of its own.
 #[test]
 fn reserver() {
     if let Some(dir) = std::env::var_os(RESERVE) {

@@ -1,45 +1,45 @@
-//! What a server says: its addresses, and its last lines when something is wrong.
+//! The log of a server: its addresses, and its last lines for errors.
 
 use std::fs;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::PathBuf;
 
-use super::place::Place;
+use super::directory::NodeDir;
 use crate::error::Error;
-use crate::provider::jvm;
+use crate::provider::{jvm, local};
 
-/// In the server's directory.
+/// The name of the file in the server's directory.
 pub(super) const FILE: &str = "server.log";
-/// Addresses come early.
+/// Addresses are logged early.
 const HEAD: u64 = 256 << 10;
 const TAIL: u64 = 16 << 10;
-/// Enough for a refusal to start, which says its reason last.
+/// The number of lines that an error quotes. A server that refuses to start logs the reason last.
 const LINES: usize = 20;
 
 pub(super) struct Log(PathBuf);
 
-/// Where a server listens.
+/// The addresses at which a server listens.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Addresses {
     /// Host and port.
     pub(super) http: String,
-    /// The port for PostgreSQL clients.
+    /// The port of the PostgreSQL protocol.
     pub(super) psql: Option<u16>,
     /// Host and port for other nodes.
     pub(super) transport: Option<String>,
 }
 
 impl Log {
-    pub(super) fn of(place: &Place) -> Self {
+    pub(super) fn of(place: &NodeDir) -> Self {
         Self(place.dir.join(FILE))
     }
 
-    /// None as long as it did not say so.
+    /// Returns the addresses, or none if the server has not logged its HTTP address yet.
     pub(super) fn addresses(&self) -> Option<Addresses> {
         addresses_in(&self.head()?)
     }
 
-    /// What the JVM said of a cache that it did not use.
+    /// Returns the reason that the JVM logged for not using its cache.
     pub(super) fn refusal(&self) -> Option<String> {
         jvm::refusal(&self.head()?).map(str::to_owned)
     }
@@ -65,14 +65,10 @@ impl Log {
     }
 
     pub(super) fn at_the_end_of(&self, error: Error) -> Error {
-        let lines = self.tail();
-        if lines.is_empty() {
-            return error.hint("its log is empty");
-        }
-        lines.into_iter().fold(error.hint("the end of its log:"), |error, line| error.hint(format!("| {line}")))
+        local::quoting(error, "its log", self.tail())
     }
 
-    /// What is wrong with the Java runtime, where that is what the log ends with.
+    /// Returns what is wrong with the Java runtime, if the log ends with such an error.
     pub(super) fn java_trouble(&self) -> Option<&'static str> {
         let lines = self.tail();
         let any = |words: &[&str]| lines.iter().any(|line| words.iter().any(|word| line.contains(word)));
@@ -95,14 +91,14 @@ impl Log {
     }
 }
 
-/// Only whole lines: the last one may still be written. PostgreSQL's line stands before the one of HTTP.
+/// Reads whole lines only, since the last one may still be written. PostgreSQL's line precedes the one of HTTP.
 fn addresses_in(log: &str) -> Option<Addresses> {
     let whole = log.rsplit_once('\n')?.0;
     let published = |logger: &str| {
         whole.lines().find_map(|line| {
             let (before, after) = line.split_once("publish_address {")?;
             let address = before.contains(logger).then(|| after.split_once('}'))??.0;
-            // A host name may stand before the address.
+            // A host name may precede the address.
             Some(address.rsplit('/').next().unwrap_or(address).to_owned())
         })
     };

@@ -1,4 +1,4 @@
-//! The nodes of a cluster on their way up: who has ended, who is where, and when all of them are one.
+//! The nodes of a starting cluster: their addresses, their ends, and the wait until they are one cluster.
 
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
@@ -8,26 +8,26 @@ use std::time::Instant;
 use tokio::process::Child;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::command::{Start, node_name};
+use super::command::{ServerCommand, node_name};
+use super::directory::NodeDir;
 use super::log::{Addresses, Log};
-use super::place::Place;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::host::process::Identity;
 use crate::probe::{self, Readiness};
-use crate::provider::Progress;
-use crate::sql::{Credentials, SqlClient, Wallet};
+use crate::provider::{Progress, local};
+use crate::sql::{Credentials, Wallet};
 use crate::version::Version;
 use crate::wait::{self, Look};
 
-/// Processes of one cluster. Each one's end is awaited and said, also after this is gone.
+/// The processes of one cluster. A task of its own awaits the end of each and logs it, also after this is dropped.
 pub(super) struct Nodes {
-    places: Vec<Place>,
+    places: Vec<NodeDir>,
     logs: Vec<Log>,
     pids: Vec<u32>,
     ends: UnboundedReceiver<End>,
 }
 
-/// A node that ended.
+/// The end of a node.
 pub(super) struct End {
     index: usize,
     status: io::Result<ExitStatus>,
@@ -40,12 +40,13 @@ pub(super) struct Answering {
     pub(super) version: Version,
 }
 
-/// Why there is none.
+/// The reason that a cluster did not start.
 pub(super) enum Trouble {
-    /// A node ended by itself: which, how, and whether the JVM crashed.
+    /// A node ended by itself.
     Ended {
         node: String,
         how: String,
+        /// Set if the JVM crashed.
         crashed: bool,
         index: usize,
     },
@@ -53,8 +54,8 @@ pub(super) enum Trouble {
 }
 
 impl Nodes {
-    /// Starts all of them at once.
-    pub(super) fn spawn(start: &Start<'_>, places: Vec<Place>, name: &str) -> io::Result<Self> {
+    /// Starts all nodes at once.
+    pub(super) fn spawn(start: &ServerCommand<'_>, places: Vec<NodeDir>, name: &str) -> io::Result<Self> {
         let (sender, ends) = unbounded_channel();
         let logs = places.iter().map(Log::of).collect();
         let mut pids = Vec::new();
@@ -71,13 +72,13 @@ impl Nodes {
         self.pids.iter().filter_map(|pid| Identity::of_pid(*pid)).collect()
     }
 
-    /// Numbers of the processes, for people.
+    /// Returns the process ids for people.
     pub(super) fn pids(&self) -> String {
         let list: Vec<String> = self.pids.iter().map(u32::to_string).collect();
         list.join(", ")
     }
 
-    /// Until all of them are one cluster that answers SQL.
+    /// Waits until all nodes are one cluster that answers SQL.
     pub(super) async fn until_ready(
         &mut self,
         name: &str,
@@ -91,8 +92,8 @@ impl Nodes {
         }
     }
 
-    /// The log that tells most about a failure: of the node that ended, else of the first that has not come up, else of
-    /// the first.
+    /// Returns the log that tells most about a failure: that of the node that ended, else of the first node that has no
+    /// address yet, else of the first node.
     pub(super) fn log_of(&self, trouble: &Trouble) -> &Log {
         let late = || self.logs.iter().find(|log| log.addresses().is_none());
         match trouble {
@@ -101,7 +102,7 @@ impl Nodes {
         }
     }
 
-    /// What a JVM said of a cache that it did not use.
+    /// Returns the reason that a JVM logged for not using its cache.
     pub(super) fn refusal(&self) -> Option<String> {
         self.logs.iter().find_map(Log::refusal)
     }
@@ -121,7 +122,7 @@ impl End {
 }
 
 async fn ready(
-    places: &[Place],
+    places: &[NodeDir],
     logs: &[Log],
     name: &str,
     deadline: Instant,
@@ -131,8 +132,7 @@ async fn ready(
     for place in &places[1..] {
         let Some(address) = &transport else { break };
         place.introduce(address).map_err(|error| {
-            Error::new(crate::error::Kind::Provider, format!("cannot write into {}", place.dir.display()))
-                .because(error)
+            Error::new(Kind::Provider, format!("cannot write into {}", place.dir.display())).because(error)
         })?;
     }
     progress.step(format!("waiting for process {name} to answer"));
@@ -141,7 +141,7 @@ async fn ready(
     let told = |text| progress.step(text);
     let version = probe::answers_sql(&http_url, &wallet, Readiness::Empty, deadline, told).await?;
     if places.len() > 1 {
-        all_joined(&http_url, wallet, places.len(), deadline, progress).await?;
+        local::nodes_joined(&http_url, &wallet, places.len() as u32, deadline, progress).await?;
     }
     Ok(Answering { http_url, psql, version })
 }
@@ -155,36 +155,12 @@ async fn addresses(log: &Log, with_transport: bool, name: &str, deadline: Instan
     wait::until(&awaited, wait::LOCAL, deadline, |_| (), look).await
 }
 
-async fn all_joined(url: &str, wallet: Wallet, nodes: usize, deadline: Instant, progress: &Progress) -> Result<()> {
-    let client = SqlClient::new(url, None, wallet)?;
-    let look = || async {
-        let counted = client.rows::<(i64,)>("SELECT count(*) FROM sys.nodes").await;
-        let here = match counted {
-            Ok(rows) => rows.first().map_or(0, |(count,)| *count),
-            Err(error) => return Ok(Look::not_yet(&error)),
-        };
-        if here != nodes as i64 {
-            return Ok(Look::NotYet(format!("{here} of {nodes} nodes are in the cluster")));
-        }
-        // Every version that knows several nodes' health says so here; before 6.0 there is nothing to ask.
-        match client.rows::<(String,)>("SELECT health FROM sys.cluster_health").await {
-            Ok(rows) if rows.iter().any(|(health,)| health != "GREEN") => {
-                Ok(Look::NotYet(format!("all {nodes} nodes are in the cluster, which is {}", rows[0].0)))
-            }
-            Err(error) if error.code() != Some(4041) => Ok(Look::not_yet(&error)),
-            _ => Ok(Look::Ready(())),
-        }
-    };
-    let changed = |status: &str| progress.step(format!("waiting for {nodes} nodes: {status}"));
-    wait::until(&format!("{nodes} nodes at {url}"), wait::LOCAL, deadline, changed, look).await
-}
-
-/// Waits for a server's end, which nobody else does; a server that ends while tests use it is worth a line.
+/// Awaits the end of a server and logs it, since a server may end while tests use it.
 fn watch(mut child: Child, index: usize, log: Log, name: String, ends: UnboundedSender<End>) {
     tokio::spawn(async move {
         let status = child.wait().await;
         match &status {
-            // How it is ended here; also what the kernel does if memory is short.
+            // The harness ends servers so, and the kernel if memory is short.
             Ok(status) if status.signal() == Some(libc::SIGKILL) => tracing::info!("{name} was killed"),
             Ok(status) => tracing::error!("{name} ended by itself ({status}): {}", log.tail().join(" | ")),
             Err(error) => tracing::warn!(%error, "{name} can't be watched"),

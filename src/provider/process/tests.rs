@@ -1,4 +1,4 @@
-//! Processes for real, with the stand-in as bin/crate, and with scripts that do what a broken server does.
+//! Real processes with the stand-in as `bin/crate`, and with scripts that behave as broken servers.
 
 mod jvm;
 mod nodes;
@@ -8,19 +8,22 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use super::*;
 use crate::host::platform;
+use crate::provider::Ours;
 use crate::provider::container::standin;
+use crate::provider::tests::{answers, as_journalled, drained, json, says};
 use crate::sql::{SqlClient, Wallet};
 
 struct Bench {
-    process: Process,
-    /// `CRATEDB_HOME`, and the data where it is not to be in memory.
+    process: ProcessProvider,
+    /// The directory of `CRATEDB_HOME`, and of data that is not in memory.
     files: tempfile::TempDir,
     progress: Progress,
     steps: UnboundedReceiver<String>,
@@ -28,7 +31,7 @@ struct Bench {
 }
 
 impl Bench {
-    /// With a `bin/crate` of this text; files that the server's user can read.
+    /// Makes a `bin/crate` of this text, with files that the server's user can read.
     fn with_script(text: &str) -> Self {
         Self::with(|program| fs::write(program, format!("#!/bin/sh\n{text}\n")).unwrap())
     }
@@ -37,7 +40,7 @@ impl Bench {
         Self::with(|program| assert!(fs::copy(standin::binary(), program).unwrap() > 0))
     }
 
-    /// A stand-in whose start script acts as one with a JVM: see the script.
+    /// Makes a stand-in whose start script behaves as one with a JVM. See the script.
     fn with_jvm() -> Self {
         let mut bench = Self::with(|program| fs::write(program, include_str!("standin.sh")).unwrap());
         let home = bench.files.path().join("home");
@@ -65,12 +68,12 @@ impl Bench {
         }
         fs::set_permissions(files.path().join("disk"), fs::Permissions::from_mode(0o777)).unwrap();
         let (sender, steps) = mpsc::unbounded_channel();
-        let process = Process::new(home.to_str().unwrap(), &LocalTarget::of_image(""));
+        let process = ProcessProvider::new(home.to_str().unwrap(), &LocalTarget::of_image(""));
         Self { process, files, progress: Progress::new(sender), steps, intents: Arc::default() }
     }
 
     fn on_disk(mut self) -> Self {
-        self.process.bases = Bases { memory: "/nowhere".into(), disk: vec![self.files.path().join("disk")] };
+        self.process.bases = DataDirs { memory: "/nowhere".into(), disk: vec![self.files.path().join("disk")] };
         self
     }
 
@@ -81,15 +84,15 @@ impl Bench {
     async fn acquire_within(&self, limit: Duration) -> Acquired {
         let kept = self.intents.clone();
         let intents = Intents::new(Arc::new(move |held| {
-            let dir = PathBuf::from(held["dir"].as_str().unwrap());
-            assert_eq!(dir.exists(), !held["server"].is_null(), "no intent, no call");
-            kept.lock().unwrap().push(held);
+            let Held::Process(processes) = &held else { panic!("{held:?}") };
+            assert_eq!(processes.dir.exists(), processes.server.is_some(), "no intent, no call");
+            kept.lock().unwrap().push(json(&held));
             Ok(())
         }));
         self.process.acquire(Instant::now() + limit, &self.progress, &intents).await
     }
 
-    /// What fails leaves nothing.
+    /// Returns the error of an acquisition that must leave nothing.
     async fn fails(&self) -> String {
         let failed = self.acquire().await.err().unwrap();
         assert!(!failed.maybe_up);
@@ -99,8 +102,8 @@ impl Bench {
         failed.error.to_string()
     }
 
-    async fn release(&self, held: &Value, on_exit: OnExit) -> Released {
-        self.process.release(held, on_exit, &self.progress).await.unwrap()
+    async fn release(&self, held: &impl Serialize, on_exit: OnExit) -> Released {
+        release(&processes(held), on_exit, &self.progress).await.unwrap()
     }
 
     fn intent(&self, number: usize) -> Value {
@@ -112,15 +115,17 @@ impl Bench {
     }
 
     fn steps(&mut self) -> String {
-        let mut all = Vec::new();
-        while let Ok(step) = self.steps.try_recv() {
-            all.push(step);
-        }
-        all.join("\n")
+        drained(&mut self.steps)
     }
 }
 
-/// Processes that carry a server's mark.
+/// Returns the record as it comes back from the journal.
+fn processes(held: &impl Serialize) -> HeldProcesses {
+    let Held::Process(held) = as_journalled(held) else { panic!("{}", json(held)) };
+    held
+}
+
+/// Returns the names of processes that carry a server's mark.
 fn alive(dir: &Path) -> Vec<String> {
     let mark = format!("{}={}", command::MARK, dir.display()).into_bytes();
     let marked = |pid: &u32| platform::environment(*pid).split(|byte| *byte == 0).any(|entry| entry == mark);
@@ -133,19 +138,6 @@ fn is_gone(dir: &Path) {
     assert!(!dir.exists(), "{} is still there", dir.display());
 }
 
-async fn answers(resource: &Resource) -> bool {
-    let client = SqlClient::new(&resource.http_url, None, Wallet::new(resource.credentials.clone())).unwrap();
-    client.rows::<(i64,)>("SELECT 1").await.is_ok_and(|rows| rows == [(1,)])
-}
-
-#[track_caller]
-fn says(text: impl ToString, parts: &[&str]) {
-    let text = text.to_string();
-    for part in parts {
-        assert!(text.contains(part), "`{part}` is missing in:\n{text}");
-    }
-}
-
 #[tokio::test]
 async fn a_process_is_started_answers_and_is_removed_with_its_data() {
     for on_disk in [false, true] {
@@ -154,7 +146,7 @@ async fn a_process_is_started_answers_and_is_removed_with_its_data() {
             bench = bench.on_disk();
         }
         let resource = bench.acquire().await.unwrap();
-        assert!(answers(&resource).await);
+        answers(&resource).await;
         let dir = bench.dir();
         assert_eq!(
             (alive(&dir), resource.ours, resource.provider.as_str()),
@@ -162,7 +154,7 @@ async fn a_process_is_started_answers_and_is_removed_with_its_data() {
         );
         says(&resource.name, &["process cratedb-test-", "(pid "]);
         assert!(resource.http_url.starts_with("http://127.0.0.1:"), "{}", resource.http_url);
-        assert_eq!(resource.held, bench.intent(1), "the journal's last word");
+        assert_eq!(json(&resource.held), bench.intent(1), "the journal's last word");
         assert_eq!(bench.release(&resource.held, OnExit::Auto).await, Released::Removed);
         is_gone(&dir);
         assert_eq!(bench.release(&resource.held, OnExit::Auto).await, Released::Removed, "again");
@@ -176,7 +168,7 @@ async fn a_server_never_runs_as_root_and_its_data_is_closed_to_others() {
     use std::os::unix::fs::MetadataExt as _;
     let bench = Bench::with_stand_in();
     let resource = bench.acquire().await.unwrap();
-    let pid = resource.held["server"]["pid"].as_u64().unwrap();
+    let pid = json(&resource.held)["server"]["pid"].as_u64().unwrap();
     let owner = std::process::Command::new("ps").args(["-o", "uid=", "-p", &pid.to_string()]).output().unwrap();
     let owner: u32 = String::from_utf8(owner.stdout).unwrap().trim().parse().unwrap();
     let dir = fs::metadata(bench.dir()).unwrap();
@@ -190,10 +182,9 @@ async fn a_process_of_a_killed_keeper_is_removed_whatever_the_journal_knows_of_i
     for known in [0, 1] {
         let bench = Bench::with_stand_in();
         bench.acquire().await.unwrap();
-        let another = Process::new("", &LocalTarget::of_image(""));
         for _ in 0..2 {
             let deadline = Instant::now() + Duration::from_secs(30);
-            another.remove(&bench.intent(known), deadline, &bench.progress).await.unwrap();
+            remove(&processes(&bench.intent(known)), deadline, &bench.progress).await.unwrap();
             is_gone(&bench.dir());
         }
     }
@@ -204,7 +195,7 @@ async fn a_process_number_that_somebody_else_has_now_is_left_alone() {
     let bench = Bench::with_stand_in();
     let resource = bench.acquire().await.unwrap();
     let mut other = std::process::Command::new("sleep").arg("100").spawn().unwrap();
-    let mut held = resource.held.clone();
+    let mut held = json(&resource.held);
     held["server"]["pid"] = other.id().into();
     bench.release(&held, OnExit::Auto).await;
     let lives = other.try_wait().unwrap().is_none();
@@ -218,13 +209,12 @@ async fn a_process_number_that_somebody_else_has_now_is_left_alone() {
 async fn only_directories_of_ours_are_removed() {
     let (bench, precious) = (Bench::with_stand_in(), tempfile::tempdir().unwrap());
     let held = serde_json::json!({ "provider": "process", "name": "x", "dir": precious.path(), "server": null });
-    let error =
-        bench.process.remove(&held, Instant::now() + Duration::from_secs(9), &bench.progress).await.unwrap_err();
+    let error = remove(&processes(&held), Instant::now() + Duration::from_secs(9), &bench.progress).await.unwrap_err();
     says(error, &["no directory that a server was given"]);
     assert!(precious.path().exists());
 }
 
-/// It dies with the thread that started it: the keeper's only one, or here that of another test's runtime.
+/// The server dies with the thread that started it: a keeper's only one, or here one of another test.
 #[test]
 fn a_process_dies_with_its_keeper_unless_it_is_to_be_kept() {
     for outlives in [false, true] {
@@ -241,7 +231,7 @@ fn a_process_dies_with_its_keeper_unless_it_is_to_be_kept() {
         if outlives {
             let Released::Left(line) = runtime.block_on(bench.release(&resource.held, OnExit::Keep)) else { panic!() };
             says(line, &["left running", "CRATEDB_TEST_ON_EXIT=keep", "kill -9 ", "rm -rf "]);
-            assert!(runtime.block_on(answers(&resource)));
+            runtime.block_on(answers(&resource));
         } else {
             let began = Instant::now();
             while !alive(&dir).is_empty() {
@@ -288,7 +278,7 @@ async fn a_server_without_its_java_is_told() {
 async fn a_server_that_never_gets_ready_is_given_up_with_all_its_children() {
     let address = "echo '[x][INFO ][o.e.h.n.Netty4HttpServerTransport] publish_address {127.0.0.1:1}, bound'";
     for (first, awaited) in [("echo thinking", "the address in the log"), (address, "SQL at http://127.0.0.1:1")] {
-        // One child of the group, and one that left it.
+        // One child is in the process group, and one has left it.
         let bench = Bench::with_script(&format!("{first}; sleep 1000 & setsid sleep 1000 & wait"));
         let failed = bench.acquire_within(Duration::from_millis(500)).await.err().unwrap();
         assert!(failed.error.is_timeout() && !failed.maybe_up, "{}", failed.error);
@@ -307,10 +297,10 @@ async fn an_installation_that_cannot_be_used_is_an_error_that_names_it() {
     {
         let bench = Bench::with_script("exit 0");
         let target = |named: Option<&str>| LocalTarget { home: named.map(Into::into), ..LocalTarget::of_image("") };
-        let bench = Bench { process: Process::new(home, &target(Some(home))), ..bench };
+        let bench = Bench { process: ProcessProvider::new(home, &target(Some(home))), ..bench };
         let text = bench.fails().await;
         says(&text, &[&format!("cannot use CRATEDB_HOME=`{home}`"), why, "accepted: ", "bin/crate and lib/"]);
-        let bench = Bench { process: Process::new(home, &target(None)), ..bench };
+        let bench = Bench { process: ProcessProvider::new(home, &target(None)), ..bench };
         let text = bench.fails().await;
         says(&text, &[&format!("cannot use the downloaded release in {home}"), why, "downloaded again"]);
         assert!(bench.intents.lock().unwrap().is_empty(), "nothing was touched");
@@ -321,7 +311,7 @@ async fn an_installation_that_cannot_be_used_is_an_error_that_names_it() {
         let path = closed.files.path().join(path);
         let before = fs::metadata(&path).unwrap().permissions();
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-        // Its owner may do all that, unless it is root, who is nobody there.
+        // The owner may do all that, but root's servers run as nobody.
         if mode & 0o700 != 0o700 || rustix::process::geteuid().is_root() {
             says(closed.fails().await, &["cannot use CRATEDB_HOME=", "it can't be used", "chmod -R a+rX"]);
         }
@@ -332,7 +322,7 @@ async fn an_installation_that_cannot_be_used_is_an_error_that_names_it() {
 #[tokio::test]
 async fn without_a_place_for_the_data_nothing_is_started() {
     let mut bench = Bench::with_stand_in();
-    bench.process.bases = Bases { memory: "/nowhere".into(), disk: vec!["/proc/x".into()] };
+    bench.process.bases = DataDirs { memory: "/nowhere".into(), disk: vec!["/proc/x".into()] };
     says(bench.fails().await, &["cannot make a data directory", "/proc/x: ", "XDG_CACHE_HOME"]);
     assert!(bench.intents.lock().unwrap().is_empty());
 }

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitStatus;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use cratedb_test::private::control::{self, Finished, Held};
+use cratedb_test::private::control::{self, ClusterOutcome, Finished, HeldSession};
 use serde_json::json;
 use signal_hook::consts::SIGINT;
 
@@ -21,7 +21,7 @@ const SESSION: &str = "CRATEDB_TEST_SESSION";
 /// An event that `test` waits for.
 enum Event {
     Signal(Arrived),
-    Acquired(cratedb_test::Result<Held>),
+    Acquired(cratedb_test::Result<HeldSession>),
     Ended(io::Result<ExitStatus>),
     Released(cratedb_test::Result<Finished>),
     /// The event that was waited for will not come: its thread panicked.
@@ -36,7 +36,7 @@ struct Events {
 
 /// The outcome of releasing the cluster, in the words of [`Finished`].
 struct Released {
-    outcome: String,
+    outcome: ClusterOutcome,
     detail: String,
     /// The cluster may still be running although it should not.
     is_owed: bool,
@@ -94,7 +94,7 @@ impl Events {
 }
 
 /// Waits for the cluster. A signal ends the wait, and the keeper notices when this process is gone.
-fn acquired(context: &Context, session: &str, events: &Events) -> Result<Held, Failure> {
+fn acquired(context: &Context, session: &str, events: &Events) -> Result<HeldSession, Failure> {
     let directory = working_directory()?;
     let (name, progress) = (session.to_owned(), context.progress.clone());
     events.when_done(move || Event::Acquired(control::hold_with(&directory, &name, move |text| progress.say(text))));
@@ -125,7 +125,7 @@ fn lost(doing: &str) -> Failure {
 }
 
 /// Runs the command to its end and returns its exit code.
-fn ran(context: &Context, test: &Test, held: &Held, events: &Events) -> Result<u8, Failure> {
+fn ran(context: &Context, test: &Test, held: &HeldSession, events: &Events) -> Result<u8, Failure> {
     let aside = context.terminal.output == Output::Json;
     let mut child = match process::start(&test.command, held.environment(), aside) {
         Ok(child) => child,
@@ -155,7 +155,7 @@ fn ran(context: &Context, test: &Test, held: &Held, events: &Events) -> Result<u
 
 /// Ends the session and waits for the release of the cluster. The second signal ends the wait, and the keeper continues
 /// alone. The first one may be the signal that ended the command, seen late.
-fn released(context: &Context, held: Held, events: &Events) -> Released {
+fn released(context: &Context, held: HeldSession, events: &Events) -> Released {
     let progress = context.terminal.progress();
     progress.say("releasing the cluster");
     events.when_done(move || Event::Released(held.release(Some(RELEASE_TIMEOUT))));
@@ -184,12 +184,12 @@ fn released(context: &Context, held: Held, events: &Events) -> Released {
         Some(Err(error)) => {
             let detail = error.to_string();
             context.terminal.complain(&detail);
-            Released { outcome: "unknown".to_owned(), detail, is_owed: true }
+            Released { outcome: ClusterOutcome::Unknown, detail, is_owed: true }
         }
         None => {
             let detail = "interrupted: the keeper releases the cluster; `cargo cratedb status` shows its progress";
             context.terminal.note(detail);
-            Released { outcome: "releasing".to_owned(), detail: detail.to_owned(), is_owed: false }
+            Released { outcome: ClusterOutcome::Releasing, detail: detail.to_owned(), is_owed: false }
         }
     }
 }

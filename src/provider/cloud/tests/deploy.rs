@@ -6,7 +6,7 @@ use super::*;
 
 const REGION: &str = "eks1.eu-west-1.aws";
 
-/// Nothing exists; everything that is needed is set.
+/// Starts a simulator without a cluster, with all settings that a deployment needs.
 async fn bench() -> Bench {
     let mut bench = Bench::new(Options::default().cluster(ClusterOptions::running("other"))).await;
     bench.target.product = "crfree".to_owned();

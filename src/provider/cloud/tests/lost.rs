@@ -1,4 +1,4 @@
-//! Requests that CrateDB Cloud carries out, perhaps later, and whose answers get lost: what is owed all the same.
+//! Requests whose answers get lost although CrateDB Cloud carries them out, perhaps later, and what is owed then.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -9,7 +9,7 @@ use cratedb_cloud_simulator::Fault;
 
 use super::*;
 
-/// Nothing exists; what a deployment needs is set.
+/// Starts a simulator without a cluster, with all settings that a deployment needs.
 async fn nothing_yet() -> Bench {
     let mut bench = Bench::new(Options::default()).await;
     bench.target.region = Some("eks1.eu-west-1.aws".to_owned());
@@ -46,7 +46,7 @@ async fn a_planned_deployment_is_looked_for_until_it_had_the_time_to_be_listed()
     let bench = Bench::with(ClusterOptions::running("ci")).await;
     // The first listing lacks what was deployed a moment ago.
     bench.cloud().fault(Fault::on("GET", "/clusters/").answer(200, "[]"));
-    let planned = super::super::held::Held::planned("ci").to_json();
+    let planned = Held::Cloud(HeldCluster::planned("ci"));
     assert_eq!(bench.release(&planned, OnExit::Auto).await.unwrap(), Released::Suspended);
     assert!(bench.cloud().cluster("ci").suspended);
 }
@@ -54,12 +54,12 @@ async fn a_planned_deployment_is_looked_for_until_it_had_the_time_to_be_listed()
 #[tokio::test]
 async fn a_deployment_that_nobody_ever_lists_is_nothing_to_release() {
     let bench = nothing_yet().await;
-    let planned = super::super::held::Held::planned("ci").to_json();
+    let planned = Held::Cloud(HeldCluster::planned("ci"));
     assert_eq!(bench.release(&planned, OnExit::Auto).await.unwrap(), Released::Deleted);
     assert!(bench.writes().is_empty());
 }
 
-/// Stands before the simulator: hands over a request per connection, until it closes its port.
+/// A proxy before the simulator that passes on one request per connection until it closes its port.
 struct Front {
     address: std::net::SocketAddr,
     closed: AtomicBool,
@@ -85,7 +85,7 @@ impl Front {
         format!("http://{}", self.address)
     }
 
-    /// Once this is done, nobody gets a connection any more.
+    /// Closes the port, after which no connection is accepted.
     fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
         while TcpStream::connect(self.address).is_ok() {
@@ -94,7 +94,7 @@ impl Front {
     }
 }
 
-/// One request without a body, and its answer.
+/// Passes on one request without a body, and its answer.
 fn hand_over(mut client: TcpStream, behind: &str) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -118,7 +118,7 @@ async fn what_could_not_even_be_sent_is_not_owed() {
         }
         let front = Front::new(bench.simulator.url());
         bench.target.endpoint = front.url();
-        // An intent is written right before the request that it is for.
+        // The intent precedes its request.
         let intents = Intents::new(Arc::new(move |_| {
             front.close();
             Ok(())

@@ -1,11 +1,11 @@
-//! Letting go: what is asked, when it is not asked, and what is said of a cluster that stays.
+//! Releases, and the clusters that killed keepers left, in every state that they can have.
 
 use cratedb_cloud_simulator::{Fault, Pace};
 
 use super::*;
 
-/// Acquired and ready to be released.
-async fn held_by(bench: &Bench) -> Value {
+/// Returns the record of an acquired cluster.
+async fn held_by(bench: &Bench) -> Held {
     bench.acquire().await.unwrap().held
 }
 
@@ -107,7 +107,7 @@ async fn a_product_that_cannot_be_suspended_is_left_with_a_line_that_says_so() {
 async fn a_refusal_to_suspend_a_product_is_no_error() {
     let cluster = ClusterOptions::running("ci").with("product", "crfree").unwrap();
     let bench = Bench::with(cluster).await;
-    // The intent of a deployment doesn't know yet what the product allows.
+    // The intent of a deployment is written before it is known what the product allows.
     let intent = intent_of_a_killed_keeper(&bench, "ci", Ours::Deployed).await;
     let Released::Left(line) = bench.release(&intent, OnExit::Auto).await.unwrap() else { panic!() };
     says(line, &["is left running", "allow_suspend"]);
@@ -194,7 +194,7 @@ async fn a_connection_that_the_service_closed_meanwhile_is_no_error() {
     assert_eq!(bench.suspends(), 1);
 }
 
-/// Passes everything on, and closes all connections when told.
+/// Passes on all bytes, and closes all connections when told.
 async fn closing_proxy(to: &str) -> (String, tokio::sync::broadcast::Sender<()>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -224,4 +224,71 @@ async fn a_cluster_that_somebody_deleted_is_gone() {
     client.unwrap().delete_cluster(&bench.cloud().cluster("ci").id).await.unwrap();
     assert_eq!(bench.release(&held, OnExit::Auto).await.unwrap(), Released::Deleted);
     assert!(bench.recover(&held).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_cluster_that_runs_is_taken_over_with_what_is_owed_for_it() {
+    let bench = Bench::with(ClusterOptions::suspended("ci")).await;
+    bench.acquire().await.unwrap();
+    let intent = bench.last_intent().unwrap();
+    let resource = bench.recover(&intent).await.unwrap().unwrap();
+    assert_eq!((resource.ours, bench.resumes()), (Ours::Resumed, 1));
+    answers(&resource).await;
+    says(bench.steps(), &["taking over cluster `ci` (", "which an earlier session left running"]);
+    assert_eq!(bench.release(&resource.held, OnExit::Auto).await.unwrap(), Released::Suspended);
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_suspended_is_nothing_to_repair() {
+    let bench = Bench::with(ClusterOptions::suspended("ci")).await;
+    let intent = intent_of_a_killed_keeper(&bench, "ci", Ours::Resumed).await;
+    assert!(bench.recover(&intent).await.unwrap().is_none());
+    assert!(bench.writes().is_empty());
+}
+
+#[tokio::test]
+async fn a_resumption_that_goes_on_is_waited_for_and_its_cluster_taken_over() {
+    let bench = Bench::with(ClusterOptions::suspended("ci")).await;
+    let intent = intent_of_a_killed_keeper(&bench, "ci", Ours::Resumed).await;
+    bench.cloud().foreign_resume("ci", Pace::Auto(Duration::from_millis(400)));
+    let resource = bench.recover(&intent).await.unwrap().unwrap();
+    assert_eq!((resource.ours, bench.writes().len()), (Ours::Resumed, 0));
+    answers(&resource).await;
+}
+
+#[tokio::test]
+async fn a_suspension_that_goes_on_is_waited_for() {
+    let bench = Bench::with(ClusterOptions::running("ci")).await;
+    let intent = intent_of_a_killed_keeper(&bench, "ci", Ours::Resumed).await;
+    bench.cloud().foreign_suspend("ci", Pace::Auto(Duration::from_millis(400)));
+    assert!(bench.recover(&intent).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_deployment_is_found_by_its_name() {
+    let bench = Bench::with(ClusterOptions::running("ci")).await;
+    let intent = Held::Cloud(HeldCluster::planned("ci"));
+    let resource = bench.recover(&intent).await.unwrap().unwrap();
+    assert_eq!(resource.ours, Ours::Deployed);
+    let intent = Held::Cloud(HeldCluster::planned("never-made"));
+    assert!(bench.recover(&intent).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_deployment_that_failed_is_told_and_not_taken_over() {
+    let mut bench = Bench::new(Options::default()).await;
+    bench.cloud().fail_next_operation("fresh", "No capacity left.");
+    bench.target.cluster = ClusterAddress::Name("fresh".to_owned());
+    bench.target.region = Some("eks1.eu-west-1.aws".to_owned());
+    bench.failure().await;
+    let intent = bench.last_intent().unwrap();
+    assert!(bench.recover(&intent).await.unwrap().is_none());
+    says(bench.steps(), &["cluster `fresh` (", "its deployment failed", bench.simulator.url()]);
+}
+
+#[tokio::test]
+async fn an_intent_that_cannot_be_read_is_an_error() {
+    let bench = Bench::with(ClusterOptions::running("ci")).await;
+    let error = bench.recover(&serde_json::json!({ "provider": "cloud" })).await.unwrap_err();
+    says(error, &["cannot read what the journal says of a Cloud cluster"]);
 }

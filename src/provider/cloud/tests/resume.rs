@@ -1,4 +1,4 @@
-//! Found suspended, found running, found busy; and what goes wrong on the way up.
+//! Clusters that are found suspended, running or busy, and failures while they start.
 
 use cratedb_cloud_simulator::{Fault, Pace};
 

@@ -1,17 +1,17 @@
-//! Containers whose journal is gone: which of them a sweep removes.
+//! Containers whose journal is gone, and which of them a sweep removes.
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::super::{labels, left};
+use super::super::labels;
 use super::*;
 use crate::host::process::Identity;
 
-/// A container that runs, as if a keeper had started it.
+/// Runs a container as if `keeper` had started it.
 fn started_by(image: &str, keeper: &Identity, change: impl FnOnce(&mut HashMap<String, String>)) -> String {
     let name = format!("cratedb-test-{:08x}", fastrand::u32(..));
-    let mut all = labels::of(&LocalTarget::of_image(image), Some(keeper), Some(Path::new("/nowhere/journal")));
+    let mut all = labels::of(Some(&LocalTarget::of_image(image)), Some(keeper), Some(Path::new("/nowhere/journal")));
     change(&mut all);
     let all: Vec<String> = all.into_iter().map(|(name, value)| format!("--label={name}={value}")).collect();
     let mut arguments = vec!["run", "--detach", "--name", &name];
@@ -29,11 +29,11 @@ fn dead() -> Identity {
     identity
 }
 
-/// Sweeps, but nothing that other tests have left for now; gives what it did for `all`.
+/// Sweeps, but leaves what other tests have at the moment. Returns what the sweep did with `all`.
 async fn sweep(all: &[String], dry_run: bool, owed: Option<&str>) -> Vec<(String, bool)> {
     let (mine, owed) = (all.to_vec(), owed.map(str::to_owned));
     let owes = move |_: &Path, name: &str| !mine.iter().any(|one| one == name) || owed.as_deref() == Some(name);
-    let swept = left::sweep(dry_run, owes).await.unwrap();
+    let swept = labels::sweep(dry_run, owes).await.unwrap();
     swept.into_iter().filter(|one| all.contains(&one.name)).map(|one| (one.name, one.removed.is_some())).collect()
 }
 

@@ -4,11 +4,11 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
-use super::super::find::Address;
 use super::*;
+use crate::provider::held::EngineAddress;
 
-/// An engine that answers pings and falls silent at everything else.
-fn silent(socket: &Path) -> Address {
+/// Starts an engine that answers pings and no other call.
+fn silent(socket: &Path) -> EngineAddress {
     let listener = UnixListener::bind(socket).unwrap();
     std::thread::spawn(move || {
         let mut open = Vec::new();
@@ -21,7 +21,7 @@ fn silent(socket: &Path) -> Address {
             open.push(connection);
         }
     });
-    Address::unix(socket)
+    EngineAddress::unix(socket)
 }
 
 #[tokio::test]
@@ -29,7 +29,7 @@ async fn an_engine_that_hangs_is_given_up_when_time_is_up() {
     let files = tempfile::tempdir().unwrap();
     let engine = Engine::at(&silent(&files.path().join("engine.sock"))).await.unwrap();
     let bench = Bench::new("crate:6.4.3");
-    let container = Container::new(LocalTarget::of_image("crate:6.4.3"));
+    let container = ContainerProvider::new(LocalTarget::of_image("crate:6.4.3"));
     let begun = Instant::now();
     let deadline = begun + Duration::from_secs(2);
     let failed = container.acquire(&engine, deadline, &bench.progress, &bench.intents()).await.err().unwrap();
@@ -43,7 +43,7 @@ async fn a_server_that_never_answers_is_given_up_with_its_log_and_removed() {
     let Some(tag) = standin::image() else { return };
     let deaf = format!("{tag}-deaf");
     let made = docker(&["create", &tag]).unwrap();
-    // It listens, but not where anybody asks.
+    // It listens, but not at an address that a probe asks.
     let entry = r#"ENTRYPOINT ["/docker-entrypoint.sh", "-Chttp.port=4999"]"#;
     docker(&["commit", "--change", entry, &made, &deaf]).unwrap();
     docker(&["rm", "-v", &made]).unwrap();

@@ -1,21 +1,21 @@
-//! Caches of the JVM: made beside everything, used from then on, and never a reason to fail.
+//! Caches of the JVM, which are made after a session, used from then on, and never a reason to fail.
 
 use super::*;
-use crate::provider::jvm::{Lease, Training};
+use crate::provider::jvm::{CacheLock, Training};
 
 impl Bench {
     async fn start_and_end(&self) -> Option<Training> {
         let resource = self.acquire().await.unwrap();
-        assert!(answers(&resource).await);
-        let training = self.process.training();
+        answers(&resource).await;
+        let training = self.process.training.take();
         self.release(&resource.held, OnExit::Auto).await;
         training
     }
 
-    /// As the trainer does after a session.
-    async fn train(&self, training: &Training) -> Lease {
+    /// Makes the cache as the trainer does after a session.
+    async fn train(&self, training: &Training) -> CacheLock {
         let mut lease = training.begin().unwrap().unwrap();
-        train::make(training, &mut lease).await.unwrap();
+        train(training, &self.process.home, &mut lease).await.unwrap();
         lease
     }
 
@@ -30,9 +30,9 @@ impl Bench {
     }
 }
 
-/// The log of a server that runs.
+/// Returns the log of a running server.
 fn log_of(resource: &Resource) -> String {
-    fs::read_to_string(Path::new(resource.held["dir"].as_str().unwrap()).join("server.log")).unwrap()
+    fs::read_to_string(processes(&resource.held).dir.join("server.log")).unwrap()
 }
 
 #[tokio::test]
@@ -45,7 +45,7 @@ async fn a_cache_is_made_after_the_first_session_and_used_from_then_on() {
     assert_eq!(fs::read_to_string(bench.file()).unwrap(), "a cache\n");
     let resource = bench.acquire().await.unwrap();
     says(log_of(&resource), &["the cache is used"]);
-    assert_eq!(bench.process.training(), None, "it is there");
+    assert_eq!(bench.process.training.take(), None, "it is there");
     bench.release(&resource.held, OnExit::Auto).await;
 }
 
@@ -55,7 +55,7 @@ async fn a_trainer_leaves_nothing_and_its_lock_names_what_it_starts_before_it_do
     let training = bench.start_and_end().await.unwrap();
     fs::remove_file(bench.files.path().join("home/lib/simulator")).unwrap();
     let mut lease = training.begin().unwrap().unwrap();
-    let error = train::make(&training, &mut lease).await.unwrap_err();
+    let error = train(&training, &bench.process.home, &mut lease).await.unwrap_err();
     says(error, &["cannot make a cache for the JVM", "the server ended", "the end of its log:"]);
     drop(lease);
     let locks = fs::read_dir(bench.files.path().join("caches")).unwrap().map(|entry| entry.unwrap().path());
@@ -68,7 +68,7 @@ async fn a_cache_that_does_not_fit_is_thrown_away_and_made_again() {
     let mut bench = Bench::with_jvm();
     let training = bench.start_and_end().await.unwrap();
     bench.train(&training).await;
-    // Of the same length: one of another is not given to a JVM at all.
+    // The same length, since a file of another one is not given to a JVM at all.
     fs::write(bench.file(), "a mouse\n").unwrap();
     assert!(bench.start_and_end().await.is_some());
     assert_eq!(bench.caches(), Vec::<PathBuf>::new());
@@ -95,7 +95,7 @@ async fn a_server_that_ends_with_a_cache_for_another_reason_is_not_started_twice
     let training = bench.start_and_end().await.unwrap();
     bench.train(&training).await;
     bench.steps();
-    // After the cache was taken; a file that a JVM does not compare.
+    // The server fails after its JVM has taken the cache, since a JVM does not compare this file.
     fs::write(bench.files.path().join("home/lib/simulator"), "#!/bin/sh\necho no such setting; exit 1\n").unwrap();
     let failed = bench.acquire().await.err().unwrap();
     says(failed.error, &["the server ended (exit status: 1)", "| the cache is used", "| no such setting"]);

@@ -1,4 +1,4 @@
-//! Several nodes: one cluster of which nothing is left, whatever becomes of one of them.
+//! Clusters of several nodes, of which nothing is left whatever happens to one of the nodes.
 
 use super::*;
 
@@ -21,11 +21,11 @@ async fn three_nodes_are_one_cluster_and_are_removed_together() {
     let dir = bench.dir();
     assert_eq!(alive(&dir).len(), 3);
     let held = bench.intent(1);
-    assert_eq!((held["others"].as_array().unwrap().len(), &resource.held), (2, &held));
+    assert_eq!((held["others"].as_array().unwrap().len(), &json(&resource.held)), (2, &held));
     assert!(bench.intent(0)["server"].is_null(), "the directory is named before there is a process");
     assert_eq!(bench.release(&resource.held, OnExit::Auto).await, Released::Removed);
     is_gone(&dir);
-    // Whether it waited for them is chance: they may be one before anybody looks.
+    // It is chance whether the provider waited for them: they may have joined before its first look.
     says(bench.steps(), &["starting 3 nodes of CrateDB from ", "waiting for process "]);
 }
 
@@ -35,7 +35,7 @@ async fn nodes_of_a_killed_keeper_are_removed_whatever_the_journal_knows_of_them
         let bench = three(Bench::with_stand_in());
         bench.acquire().await.unwrap();
         let deadline = Instant::now() + Duration::from_secs(30);
-        bench.process.remove(&bench.intent(known), deadline, &bench.progress).await.unwrap();
+        remove(&processes(&bench.intent(known)), deadline, &bench.progress).await.unwrap();
         is_gone(&bench.dir());
     }
 }
@@ -46,14 +46,15 @@ async fn a_kept_cluster_names_all_its_processes() {
     bench.process.outlives = true;
     let resource = bench.acquire().await.unwrap();
     let Released::Left(line) = bench.release(&resource.held, OnExit::Keep).await else { panic!() };
-    for server in [&resource.held["server"], &resource.held["others"][0], &resource.held["others"][1]] {
+    let held = json(&resource.held);
+    for server in [&held["server"], &held["others"][0], &held["others"][1]] {
         says(&line, &[&server["pid"].to_string()]);
     }
     bench.release(&resource.held, OnExit::Auto).await;
     is_gone(&bench.dir());
 }
 
-/// A script that is a stand-in, but for the node whose name it is told.
+/// Makes a stand-in whose node `node` does something else.
 fn with_odd_node(node: &str, does: &str) -> Bench {
     let text = format!(
         "for word in \"$@\"; do [ \"$word\" = -Cnode.name={node} ] && {{ {does}; }}; done\n\

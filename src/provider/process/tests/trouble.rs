@@ -1,8 +1,9 @@
-//! What a machine does to a server: a full disk, a runtime of another age, memory that is taken.
+//! The trouble of a machine: a full disk, an unsuitable Java runtime, a cluster that never gets healthy.
 
 use super::*;
 
-/// A small file system in memory, for root alone; none elsewhere, with the reason on descriptor 2.
+/// A small file system in memory, which only root can mount. Other users skip the test, with the reason on descriptor
+/// 2.
 struct Small(PathBuf);
 
 impl Small {
@@ -32,12 +33,12 @@ impl Drop for Small {
 
 #[tokio::test]
 async fn a_disk_that_fills_up_while_the_server_starts_is_told() {
-    // As if it were large enough when it was looked at: the script fills it.
+    // The disk was large enough when it was checked, and the script fills it.
     let bench = Bench::with_script("cat /dev/zero >filler 2>/dev/null; echo stopping; exit 1").on_disk();
     let disk = bench.files.path().join("small");
     let Some(small) = Small::mount(disk, "300m") else { return };
     let mut bench = bench;
-    bench.process.bases = Bases { memory: "/nowhere".into(), disk: vec![small.0.clone()] };
+    bench.process.bases = DataDirs { memory: "/nowhere".into(), disk: vec![small.0.clone()] };
     says(bench.fails().await, &["the server ended", "no space is left where its data is, in "]);
 }
 
@@ -45,7 +46,7 @@ async fn a_disk_that_fills_up_while_the_server_starts_is_told() {
 async fn a_disk_that_is_full_is_passed_over_and_told_where_it_is_the_last() {
     let mut bench = Bench::with_stand_in();
     let Some(small) = Small::mount(bench.files.path().join("small"), "1m") else { return };
-    bench.process.bases = Bases { memory: "/nowhere".into(), disk: vec![small.0.clone()] };
+    bench.process.bases = DataDirs { memory: "/nowhere".into(), disk: vec![small.0.clone()] };
     says(bench.fails().await, &["cannot make a data directory", "MiB are free, 256 MiB are needed"]);
     assert!(bench.intents.lock().unwrap().is_empty());
 }
@@ -57,14 +58,14 @@ async fn a_disk_that_is_too_full_for_a_cache_leaves_the_server_alone() {
     small.fill();
     bench.process.caches = Some(small.0.clone());
     let resource = bench.acquire().await.unwrap();
-    let training = bench.process.training().unwrap();
+    let training = bench.process.training.take().unwrap();
     says(training.begin().err().unwrap(), &["MiB are free, 512 MiB are needed"]);
     bench.release(&resource.held, OnExit::Auto).await;
 }
 
 #[tokio::test]
 async fn a_java_that_does_not_know_the_flags_is_told_in_its_own_words() {
-    // As OpenJDK 17 answers the flags of a 6.4.3.
+    // OpenJDK 17 answers so to the flags of CrateDB 6.4.3.
     let text = "echo 'Unrecognized VM option '\"'\"'UseCompactObjectHeaders'\"'\"; \
                 echo 'Error: Could not create the Java Virtual Machine.'; exit 1";
     let error = Bench::with_script(text).fails().await;
@@ -73,7 +74,7 @@ async fn a_java_that_does_not_know_the_flags_is_told_in_its_own_words() {
 
 #[tokio::test]
 async fn a_server_that_never_gets_healthy_is_given_up_with_its_last_health() {
-    // Answers as a server does whose state is not recovered: a stand-in for its HTTP alone.
+    // It answers HTTP as a server does whose state is not recovered.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(unhealthy(listener));
