@@ -1,33 +1,36 @@
-//! What a test gets: a cluster, and in it a schema of its own.
+//! Holds the handle that a test gets: a cluster, and in it a schema of its own.
 
-mod grant;
+pub(crate) mod current;
 mod trace;
 
+use std::any::Any;
 use std::fmt;
 use std::future::Future;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::background;
-use crate::error::{Kind, Result};
-use crate::private::RunningTest;
+use crate::error::{Error, Kind, Result};
+use crate::host::say;
 use crate::query::{Execution, Executor, Query};
-use crate::sql::{self, Answer, SqlClient, Statement};
+use crate::sql::{self, Answer, SqlClient, Statement, Wallet};
 use crate::version::Version;
 
-pub(crate) use grant::{Grant, OnDrop};
-pub(crate) use trace::Trace;
+use self::current::LinkedAttempt;
+pub(crate) use self::trace::Trace;
 
-/// A CrateDB cluster, as one test sees it: names without a schema mean tables in a schema that belongs to this test alone.
+/// A CrateDB cluster, as one test sees it: names without a schema mean tables in a schema that belongs to this test
+/// alone.
 ///
-/// CrateDB makes the schema with its first table, and the harness drops it after the test; neither costs the test a
-/// statement. Handles are cheap to clone and may be used from any thread and any async runtime. After the test they answer
-/// with an error.
+/// CrateDB makes the schema with its first table, and the harness drops it after the test. Neither costs the test a
+/// statement. Handles are cheap to clone and may be used from any thread and any async runtime. After the test they
+/// answer with an error.
 ///
-/// Each test has connections of its own. `SET SESSION …` holds for one connection: the next statement may take another.
+/// Each test has connections of its own. `SET SESSION …` applies to one connection, and the next statement may use
+/// another.
 ///
 /// ```no_run
 /// # async fn example(cluster: cratedb_test::Cluster) -> cratedb_test::Result<()> {
@@ -40,53 +43,78 @@ pub(crate) use trace::Trace;
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct Cluster(Arc<Inner>);
+pub struct Cluster(Arc<Parts>);
 
-struct Inner {
+struct Parts {
     client: SqlClient,
-    grant: Grant,
+    grant: Arc<Grant>,
+    /// Dropped with the last handle.
+    ending: OnceLock<Box<dyn Any + Send + Sync>>,
 }
 
-/// A handle that keeps nothing alive.
-pub(crate) struct WeakCluster(Weak<Inner>);
+/// The schema of one attempt on a cluster, granted by the session.
+pub(crate) struct Grant {
+    pub(crate) http_url: String,
+    /// An error where the PostgreSQL protocol has no way in; it says what to do.
+    pub(crate) pg_url: Result<String>,
+    pub(crate) wallet: Wallet,
+    pub(crate) version: Version,
+    pub(crate) schema: String,
+    /// The test's name, for errors.
+    pub(crate) test: String,
+    /// SQL was sent or an address handed out: there may be something to drop.
+    pub(crate) used: AtomicBool,
+    /// The test has ended.
+    pub(crate) over: AtomicBool,
+    /// The statements that it sent.
+    pub(crate) trace: Trace,
+    /// None in a schema that belongs to the whole session.
+    pub(crate) attempt: Option<LinkedAttempt>,
+}
 
-impl WeakCluster {
-    pub(crate) fn upgrade(&self) -> Option<Cluster> {
-        self.0.upgrade().map(Cluster)
+impl Grant {
+    /// Notes that something is sent or handed out; an error if the test is over.
+    pub(crate) fn note_use(&self) -> Result<()> {
+        if self.over.load(Ordering::Acquire) {
+            return Err(Error::new(Kind::Usage, format!("the test `{}` is over and its schema is gone", self.test))
+                .hint("a cluster belongs to the test that it was given to: don't keep one in a static or a `#[once]` fixture"));
+        }
+        self.used.store(true, Ordering::Release);
+        Ok(())
     }
 
-    pub(crate) fn is_alive(&self) -> bool {
-        self.0.strong_count() > 0
+    /// Warns that a statement has no effect, once per test.
+    pub(crate) fn warn_of(&self, stmt: &str) {
+        if let Some(text) = self.trace.warning(stmt) {
+            say(&format!("`{}`: {text}", self.test));
+        }
     }
 }
 
 impl Cluster {
-    /// Whether the test ended.
-    pub(crate) fn is_over(&self) -> bool {
-        self.grant().over.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn downgrade(&self) -> WeakCluster {
-        WeakCluster(Arc::downgrade(&self.0))
-    }
-
-    /// The handle of one attempt. Nothing is sent.
-    pub(crate) fn new(grant: Grant) -> Result<Self> {
+    /// Makes the first handle of an attempt. Nothing is sent.
+    pub(crate) fn new(grant: impl Into<Arc<Grant>>) -> Result<Self> {
+        let grant = grant.into();
         let client = SqlClient::new(&grant.http_url, Some(&grant.schema), grant.wallet.clone())?;
-        Ok(Self(Arc::new(Inner { client, grant })))
+        Ok(Self(Arc::new(Parts { client, grant, ending: OnceLock::new() })))
+    }
+
+    /// Drops `ending` with the last handle.
+    pub(crate) fn end_with_last_handle(&self, ending: impl Any + Send + Sync) {
+        let _ = self.0.ending.set(Box::new(ending));
     }
 
     pub(crate) fn grant(&self) -> &Grant {
         &self.0.grant
     }
 
-    /// The client, for something that is sent now; an error if the test is over.
+    /// Returns the client, for something that is sent now; an error if the test is over.
     pub(crate) fn client(&self) -> Result<&SqlClient> {
         self.0.grant.note_use()?;
         Ok(&self.0.client)
     }
 
-    /// The cluster of the test that runs on this thread, if one does.
+    /// Returns the cluster of the test that runs on this thread, if there is one.
     ///
     /// ```no_run
     /// use cratedb_test::Cluster;
@@ -94,10 +122,10 @@ impl Cluster {
     /// let cluster = Cluster::current().expect("called from a test with a cluster");
     /// ```
     pub fn current() -> Option<Self> {
-        crate::session::current_cluster().or_else(|| RunningTest::of_this_thread().cluster())
+        current::RunningTest::of_this_thread().cluster()
     }
 
-    /// A statement to bind arguments to, and to execute.
+    /// Prepares a statement, to bind arguments to and to execute.
     ///
     /// ```no_run
     /// # async fn example(cluster: cratedb_test::Cluster) -> cratedb_test::Result<()> {
@@ -125,8 +153,8 @@ impl Cluster {
         self.query(stmt).execute().await
     }
 
-    /// Executes several statements one after another, separated by semicolons, and stops at the first that fails. The error
-    /// names it and its number; what ran before it stays.
+    /// Executes several statements one after another, separated by semicolons, and stops at the first that fails. The
+    /// error names it and its number. The statements before it keep their effect.
     ///
     /// ```no_run
     /// # async fn example(cluster: cratedb_test::Cluster) -> cratedb_test::Result<()> {
@@ -143,10 +171,11 @@ impl Cluster {
         background::run(self.batch_work(statements.into())?).await
     }
 
-    /// Executes an `INSERT`, `UPDATE` or `DELETE` once for each row of arguments, in one request, and returns how many rows
-    /// each affected. A row is a tuple or a sequence of arguments, or the only argument.
+    /// Executes an `INSERT`, `UPDATE` or `DELETE` once for each row of arguments, in one request, and returns how many
+    /// rows each affected. A row is a tuple or a sequence of arguments, or the only argument.
     ///
-    /// If some rows fail, the error names them and why; the others are written all the same. A request may have 100 MB.
+    /// If some rows fail, the error names them and says why; the others are written all the same. A request may have
+    /// 100 MB.
     ///
     /// ```no_run
     /// # async fn example(cluster: cratedb_test::Cluster) -> cratedb_test::Result<()> {
@@ -167,8 +196,8 @@ impl Cluster {
 
     /// Makes everything written so far visible to every query, in all tables of this test.
     ///
-    /// CrateDB shows new rows to a query by primary key at once, to all others after a refresh, which it does by itself
-    /// about once a second.
+    /// CrateDB shows new rows at once to a query by primary key, and to all others after a refresh, which it does by
+    /// itself about once a second.
     ///
     /// ```no_run
     /// # async fn example(cluster: cratedb_test::Cluster) -> cratedb_test::Result<()> {
@@ -182,10 +211,10 @@ impl Cluster {
         background::run(self.refresh_work()?).await
     }
 
-    /// The HTTP address of the cluster, without credentials.
+    /// Returns the HTTP address of the cluster, without credentials.
     ///
-    /// Clients of your own have to send the header `Default-Schema` with [`schema`](Self::schema) on every connection, or
-    /// use qualified names.
+    /// Clients of your own have to send the header `Default-Schema` with [`schema`](Self::schema) on every connection,
+    /// or use qualified names.
     ///
     /// ```no_run
     /// # fn example(cluster: cratedb_test::Cluster) {
@@ -197,12 +226,12 @@ impl Cluster {
         &self.grant().http_url
     }
 
-    /// The address for the PostgreSQL protocol, with this test's schema as the database, which makes it the schema of names
-    /// without one. It holds the password, if there is one.
+    /// Returns the address for the PostgreSQL protocol, with this test's schema as the database: names without a schema
+    /// mean tables there. It holds the password, if there is one.
     ///
-    /// On CrateDB Cloud without `CRATEDB_PASSWORD` it is that of a user who was made for the session and goes with it.
+    /// On CrateDB Cloud without `CRATEDB_PASSWORD` it names a user that is made for the session and dropped with it.
     ///
-    /// An error where there is no way in; it says why.
+    /// It is an error where the protocol has no way in; the error says why.
     ///
     /// ```no_run
     /// # fn example(cluster: cratedb_test::Cluster) -> cratedb_test::Result<()> {
@@ -215,7 +244,7 @@ impl Cluster {
         self.grant().pg_url.as_deref().map_err(Clone::clone)
     }
 
-    /// The schema of this test.
+    /// Returns the name of this test's schema.
     ///
     /// ```no_run
     /// # fn example(cluster: cratedb_test::Cluster) {
@@ -226,7 +255,7 @@ impl Cluster {
         &self.grant().schema
     }
 
-    /// The version of the server.
+    /// Returns the version of the server.
     ///
     /// ```no_run
     /// # fn example(cluster: cratedb_test::Cluster) {
@@ -240,7 +269,7 @@ impl Cluster {
     }
 }
 
-impl Executor for Inner {
+impl Executor for Parts {
     fn execute(self: Arc<Self>, stmt: Arc<str>, args: Vec<Box<RawValue>>) -> Result<Execution> {
         // Now: a test that is over is an error at once, and the schema counts as used.
         self.grant.note_use()?;
@@ -249,9 +278,9 @@ impl Executor for Inner {
     }
 }
 
-impl fmt::Debug for Inner {
+impl fmt::Debug for Parts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Grant { http_url, schema, version, test, .. } = &self.grant;
+        let Grant { http_url, schema, version, test, .. } = &*self.grant;
         f.debug_struct("Cluster")
             .field("test", test)
             .field("schema", schema)
@@ -261,17 +290,17 @@ impl fmt::Debug for Inner {
     }
 }
 
-/// What is to be done on the background thread: one place for the async and the blocking API.
+/// The work for the background thread: one place for the async and the blocking API.
 impl Cluster {
     pub(crate) fn batch_work(&self, text: String) -> Result<impl Future<Output = Result<()>> + Send + use<>> {
         let client = self.client()?.clone();
         sql::split(&text).into_iter().for_each(|statement| self.grant().warn_of(statement));
-        let trace = self.grant().trace.clone();
+        let grant = self.0.grant.clone();
         Ok(async move {
             let statements = sql::split(&text);
             for (index, statement) in statements.iter().enumerate() {
                 let numbered = Statement::numbered(statement, index + 1, statements.len());
-                trace.follow(statement, Answer::count, client.send_one(numbered, &[])).await?;
+                grant.trace.follow(statement, Answer::count, client.send_one(numbered, &[])).await?;
             }
             Ok(())
         })
@@ -282,22 +311,25 @@ impl Cluster {
         stmt: String,
         rows: Rows,
     ) -> Result<impl Future<Output = Result<Vec<u64>>> + Send + use<>> {
-        let (client, trace) = (self.client()?.clone(), self.grant().trace.clone());
+        let (client, grant) = (self.client()?.clone(), self.0.grant.clone());
         let count = |counts: &Vec<u64>| counts.iter().sum();
-        Ok(async move { trace.follow(&stmt, count, client.bulk(&stmt, &rows)).await })
+        Ok(async move { grant.trace.follow(&stmt, count, client.bulk(&stmt, &rows)).await })
     }
 
     pub(crate) fn refresh_work(&self) -> Result<impl Future<Output = Result<()>> + Send + use<>> {
-        let (client, schema) = (self.client()?.clone(), self.schema().to_owned());
-        let trace = self.grant().trace.clone();
-        Ok(async move { trace.follow("REFRESH of all tables", |()| 0, sql::refresh(&client, &schema)).await })
+        let (client, grant) = (self.client()?.clone(), self.0.grant.clone());
+        let refreshed = async move {
+            let refresh = sql::refresh(&client, &grant.schema);
+            grant.trace.follow("REFRESH of all tables", |()| 0, refresh).await
+        };
+        Ok(refreshed)
     }
 }
 
 /// The arguments of many rows.
 pub(crate) type Rows = Vec<Vec<Box<RawValue>>>;
 
-/// Binds every row; the error names the first that can't be.
+/// Binds every row; the error names the first that can't be bound.
 pub(crate) fn bind_rows(stmt: &str, rows: impl IntoIterator<Item = impl Serialize>) -> Result<Rows> {
     let bind = |(index, row)| {
         sql::bind_row(&row).map_err(|error| {

@@ -1,12 +1,8 @@
-//! What a test may take as a parameter.
+//! Makes the values that a test may take as parameters.
 
-mod environment;
 #[cfg(any(feature = "tokio-postgres", feature = "sqlx"))]
-mod postgres;
-#[cfg(feature = "sqlx")]
-mod sqlx_pool;
-#[cfg(feature = "tokio-postgres")]
-mod tokio_client;
+mod drivers;
+mod environment;
 
 use std::error::Error;
 use std::future::Future;
@@ -15,7 +11,7 @@ use crate::{Cluster, blocking};
 
 pub use environment::Environment;
 
-/// What a test may take as a parameter: everything that can be made from its cluster.
+/// A type that a test may take as a parameter: everything that can be made from its cluster.
 ///
 /// Implement it for your own types, such as a repository or a client with the test's schema:
 ///
@@ -33,8 +29,8 @@ pub use environment::Environment;
 /// }
 /// ```
 ///
-/// With the features `tokio-postgres` and `sqlx`, `tokio_postgres::Client`, `sqlx::PgPool` and `sqlx::PgConnection` implement it,
-/// connected to the test's schema.
+/// With the features `tokio-postgres` and `sqlx`, `tokio_postgres::Client`, `sqlx::PgPool` and `sqlx::PgConnection`
+/// implement it, connected to the test's schema.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a parameter of a `#[cratedb_cluster]` test",
     label = "does not implement `FromCluster`",

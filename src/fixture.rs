@@ -19,27 +19,27 @@
 //! # fn main() {}
 //! ```
 //!
-//! Both fixtures are sync functions, for async and for sync tests: no `#[future]`, no `#[awt]`. All fixtures of one test
-//! get the same schema. Never give a cluster to an `#[once]` fixture: the second test would be refused with the words
-//! that the first one is over.
+//! Both fixtures are sync functions, for async and for sync tests: no `#[future]`, no `#[awt]`. All fixtures of one
+//! test get the same schema. Never give a cluster to an `#[once]` fixture: the second test would get the error that the
+//! first one is over.
 //!
-//! # With and without our attribute
+//! # With and without this crate's attribute
 //!
-//! With `#[cratedb_test::test]` below `#[rstest]` the fixture hands out the cluster of the running test, and the harness
-//! knows how the test ended. Without it the fixture begins an attempt of its own, which ends when the last handle goes.
-//! Then an `Err` that the test returns looks like success (its schema is dropped in spite of
-//! `CRATEDB_TEST_KEEP_SCHEMA=on-failure`), `exclusive` can't be asked for, and a cluster that can't be had is a panic,
-//! which `#[should_panic]` takes for success.
+//! With `#[cratedb_test::test]` below `#[rstest]` the fixture hands out the cluster of the running test, and the
+//! harness knows how the test ended. Without it the fixture begins an attempt of its own, which ends when the last
+//! handle goes. Then an `Err` that the test returns looks like success: its schema is dropped in spite of
+//! `CRATEDB_TEST_KEEP_SCHEMA=on-failure`. `exclusive` can't be asked for. A cluster that can't be had is a panic, which
+//! `#[should_panic]` takes for success.
 
 use rstest::fixture;
 
 use crate::cluster::Cluster;
+use crate::cluster::current::RunningTest;
 use crate::error::Result;
-use crate::private::RunningTest;
-use crate::session::{self, Session};
+use crate::session::Session;
 use crate::{background, blocking};
 
-/// The cluster of the running test, for async code.
+/// Returns the cluster of the running test, for async code.
 #[fixture]
 #[track_caller]
 pub fn cluster() -> Cluster {
@@ -49,7 +49,7 @@ pub fn cluster() -> Cluster {
     }
 }
 
-/// The cluster of the running test, for sync code.
+/// Returns the cluster of the running test, for sync code.
 #[fixture]
 #[track_caller]
 pub fn blocking_cluster() -> blocking::Cluster {
@@ -59,17 +59,14 @@ pub fn blocking_cluster() -> blocking::Cluster {
     }
 }
 
-/// The cluster of the attribute's attempt, or of another fixture of this test, or of an attempt of our own.
+/// Returns the cluster of the attribute's attempt, or of another fixture of this test, or of a new attempt.
 fn acquire() -> Result<Cluster> {
-    if let Some(cluster) = session::current_cluster() {
-        return Ok(cluster);
-    }
-    let test = RunningTest::look();
+    let test = RunningTest::of_this_process();
     if let Some(cluster) = test.cluster() {
         return Ok(cluster);
     }
     let name = test.name().to_owned();
-    let cluster = background::wait(async move { Session::current().await?.cluster(&name).await })?;
+    let cluster = background::wait(async move { Session::builder().join_work().await?.cluster_work(&name)?.await })?;
     test.remember(&cluster);
     Ok(cluster)
 }

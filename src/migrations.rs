@@ -1,7 +1,8 @@
 //! Migrations: the files of a directory that make the tables, applied before anything else is done in a test's schema.
 //!
-//! A set of them is known by a checksum. The keeper has schemas ready to which a set was applied, so that a test takes one
-//! instead of waiting for its tables; a set whose statements reach beyond their schema is applied in each test.
+//! The files of one directory are known by a checksum. The keeper has premade schemas, to which they were applied
+//! ahead, so that a test takes one instead of waiting for its tables. Migrations that reach beyond their schema are
+//! applied in each test.
 
 mod reach;
 
@@ -16,28 +17,33 @@ use crate::{seed, sql};
 
 /// The files of one directory, as the attribute found them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Set {
+pub struct Migrations {
     /// As the attribute names it.
-    pub(crate) directory: &'static str,
+    directory: &'static str,
     /// Name and text of each, in the order of their numbers.
-    pub(crate) files: &'static [(&'static str, &'static str)],
+    files: &'static [(&'static str, &'static str)],
 }
 
-impl Set {
-    /// The same for all tests that name the directory; looked at once per process.
-    pub(crate) fn wanted(&self) -> MigrationSet {
-        static KNOWN: Mutex<Option<HashMap<Set, MigrationSet>>> = Mutex::new(None);
-        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get_or_insert_default().entry(*self).or_insert_with(|| self.look()).clone()
+impl Migrations {
+    /// Takes name and text of each file, in their order.
+    pub const fn new(directory: &'static str, files: &'static [(&'static str, &'static str)]) -> Self {
+        Self { directory, files }
     }
 
-    fn look(&self) -> MigrationSet {
+    /// Describes them to the keeper. It is the same for all tests that name the directory, and read once per process.
+    pub(crate) fn described(&self) -> MigrationSet {
+        static DESCRIBED: Mutex<Option<HashMap<Migrations, MigrationSet>>> = Mutex::new(None);
+        let mut described = DESCRIBED.lock().unwrap_or_else(PoisonError::into_inner);
+        described.get_or_insert_default().entry(*self).or_insert_with(|| self.describe()).clone()
+    }
+
+    fn describe(&self) -> MigrationSet {
         let checksum = checksum(self.files.iter().copied());
         let told = |why: String| format!("the migrations in `{}` are applied in each test: {why}", self.directory);
         MigrationSet { apart: self.beyond().or_else(|| self.too_long(&checksum)).map(told), checksum }
     }
 
-    /// The first statement that may reach beyond its schema.
+    /// Returns where the first statement stands that may reach beyond its schema, and why.
     fn beyond(&self) -> Option<String> {
         self.files.iter().find_map(|(name, text)| {
             let text = seed::without_mark(text);
@@ -54,12 +60,12 @@ impl Set {
         // JSON writes a byte as six at most.
         let surely = bytes * 6 + self.files.len() * 64 < wire::MAX_FRAME / 2;
         let frame =
-            || wire::encode(&wire::FromClient::Migrations { checksum: checksum.to_owned(), files: self.sent() });
+            || wire::encode(&wire::FromClient::Migrations { checksum: checksum.to_owned(), files: self.to_files() });
         (!surely && frame().is_err()).then(|| format!("they are {bytes} bytes, more than 1 MiB as JSON"))
     }
 
-    /// The files, for the keeper.
-    pub(crate) fn sent(&self) -> Vec<MigrationFile> {
+    /// Returns the files as they are sent to the keeper.
+    pub(crate) fn to_files(&self) -> Vec<MigrationFile> {
         let file = |(name, text): &(&str, &str)| MigrationFile { name: (*name).to_owned(), text: (*text).to_owned() };
         self.files.iter().map(file).collect()
     }
@@ -86,7 +92,7 @@ impl Set {
     }
 }
 
-/// Whether there is anything to refresh afterwards: statements that only make tables write no rows.
+/// Tells whether there is anything to refresh afterwards: statements that only make tables write no rows.
 pub(crate) fn writes(text: &str) -> bool {
     sql::split(text).into_iter().any(|statement| {
         let end = statement.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(statement.len());
@@ -95,7 +101,7 @@ pub(crate) fn writes(text: &str) -> bool {
     })
 }
 
-/// SHA-256 over all names and texts, each behind its length, so that nothing can move from one to the next.
+/// Returns the SHA-256 of all names and texts, each behind its length, so that nothing can move from one to the next.
 pub(crate) fn checksum<'a>(files: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     let mut digest = ring::digest::Context::new(&ring::digest::SHA256);
     for part in files.flat_map(|(name, text)| [name, text]) {

@@ -1,29 +1,29 @@
-//! The schema of one attempt: its name, and how it is recognised and dropped later.
+//! Names the schema of one attempt, and recognises it later, to drop it.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Every schema of ours begins with this.
+/// The beginning of every schema of the harness.
 const PREFIX: &str = "cratedb_test_";
-/// Of the random part, which keeps two attempts of one minute apart.
+/// The length of the random part, which keeps two attempts of one minute apart.
 const RANDOM: usize = 8;
-/// Of the readable part: `schema.table` is limited to 255 bytes, and tables have names too.
+/// The length of the readable part: `schema.table` is limited to 255 bytes, and tables have names too.
 const SLUG: usize = 24;
-/// Left-overs younger than this may belong to a run on another machine.
+/// The age from which a schema is a left-over: a younger one may belong to a run on another machine.
 pub(crate) const LEFT_OVER_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A new name: `cratedb_test_<minutes, base 36>_<8 random>_<slug>`.
+/// Makes a new name: `cratedb_test_<minutes, base 36>_<8 random>_<slug>`.
 pub(crate) fn name(test: &str, now: SystemTime) -> String {
     format!("{PREFIX}{}_{}", stamp(now), slug(test))
 }
 
-/// What makes a name new and tells its age: `<minutes, base 36>_<8 random>`.
+/// Makes the part that makes a name new and tells its age: `<minutes, base 36>_<8 random>`.
 pub(crate) fn stamp(now: SystemTime) -> String {
     let minutes = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() / 60;
     let random: String = std::iter::repeat_with(|| digit(fastrand::u64(..36))).take(RANDOM).collect();
     format!("{}_{random}", base36(minutes))
 }
 
-/// When a stamp was made; none if it is none.
+/// Returns when a stamp was made; none for any other text.
 pub(crate) fn stamped(text: &str) -> Option<SystemTime> {
     let ours = |text: &str| text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
     let (minutes, random) = text.split_once('_')?;
@@ -32,7 +32,7 @@ pub(crate) fn stamped(text: &str) -> Option<SystemTime> {
     UNIX_EPOCH.checked_add(Duration::from_secs(minutes.checked_mul(60)?))
 }
 
-/// When a schema of ours was named; none for any other name.
+/// Returns when a schema of the harness was named; none for any other name.
 pub(crate) fn born(name: &str) -> Option<SystemTime> {
     let rest = name.strip_prefix(PREFIX)?;
     let end_of_minutes = rest.find('_')?;
@@ -42,19 +42,19 @@ pub(crate) fn born(name: &str) -> Option<SystemTime> {
     stamped(stamp).filter(|_| fits && !slug.is_empty() && slug.len() <= SLUG)
 }
 
-/// Until when a kept schema is left alone, for people.
+/// Says until when a kept schema is left alone.
 pub(crate) fn kept_until(name: &str) -> Option<String> {
     let until = time::OffsetDateTime::from(born(name)?.checked_add(LEFT_OVER_AGE)?);
     let (hour, minute) = (until.hour(), until.minute());
     Some(format!("{} {hour:02}:{minute:02} UTC", until.date()))
 }
 
-/// Whether a schema was left behind by a run that is long over.
+/// Tells whether a schema was left behind by a run that is long over.
 pub(crate) fn is_left_over(name: &str, now: SystemTime) -> bool {
     born(name).is_some_and(|born| now.duration_since(born).is_ok_and(|age| age > LEFT_OVER_AGE))
 }
 
-/// The last, telling part of a test's path, in characters that need no quotes.
+/// Returns the last, telling part of a test's path, in characters that need no quotes.
 fn slug(test: &str) -> String {
     let last = test.rsplit("::").next().unwrap_or(test);
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };

@@ -2,25 +2,20 @@
 
 mod attempt;
 mod birth;
-mod builder;
-mod hold;
+mod inquiry;
 mod joined;
 mod link;
-mod observer;
-mod once;
-mod place;
+mod setup;
 mod speaker;
 
-use std::path::Path;
+use std::path::PathBuf;
 
-pub(crate) use self::attempt::{Attempt, TestInfo, current_attempts, current_cluster, enter};
+pub(crate) use self::attempt::Attempt;
+pub use self::attempt::Test;
 pub(crate) use self::birth::reach;
-pub use self::builder::SessionBuilder;
-pub(crate) use self::hold::Hold;
+pub(crate) use self::inquiry::{Heard, Inquiry};
+pub(crate) use self::joined::Hold;
 use self::link::Link;
-pub(crate) use self::observer::{Heard, Observer};
-use self::place::Place;
-pub(crate) use self::place::Within;
 use crate::background;
 use crate::cluster::Cluster;
 use crate::error::Result;
@@ -28,8 +23,8 @@ use crate::settings::Wanted;
 
 /// One test run: everything below one `cargo test` or `cargo nextest run`, which shares one cluster.
 ///
-/// Tests get their cluster from the attribute or from the fixture. This is the way in without either: for a harness of
-/// one's own, or for a helper that needs a second schema. A cluster of another version, or of several nodes, is had by
+/// Tests get their cluster from the attribute or from the fixture. Use a session where you have neither: in a harness
+/// of your own, or in a helper that needs a second schema. For a cluster of another version, or of several nodes, use
 /// [`builder`](Self::builder).
 ///
 /// ```no_run
@@ -48,46 +43,116 @@ pub struct Session {
 }
 
 impl Session {
-    /// The session of this process, which is joined, with a cluster made available, if it is not yet.
+    /// Joins the session of this process and makes a cluster available, if there is none yet.
     ///
     /// The settings are those of the package whose tests run (`CARGO_MANIFEST_DIR`, which cargo and nextest set), else
     /// of the working directory.
     ///
     /// # Errors
     ///
-    /// When a setting can't be read and when no cluster can be had. The error is kept: everybody in the process gets the
-    /// same one at once.
+    /// When a setting can't be read and when no cluster can be had. The error is kept: every later call in the process
+    /// returns the same one at once.
     pub async fn current() -> Result<Self> {
         Self::builder().join().await
     }
 
-    /// A cluster in a schema of its own, which ends when the last handle is dropped. `name` stands in the schema's name
-    /// and in errors.
+    /// Returns a builder, which joins the session on a cluster of another version or size than the settings say: the
+    /// same as `version` and `nodes` of the attribute. All that want the same share one cluster, which is started once
+    /// per session.
+    pub fn builder() -> SessionBuilder {
+        SessionBuilder::default()
+    }
+
+    /// Makes a cluster in a schema of its own, which ends when the last handle is dropped. `name` is a part of the
+    /// schema's name and stands in errors.
     ///
     /// Inside a test it belongs to that test's attempt and never waits for other tests.
     ///
     /// # Errors
     ///
-    /// When the run is over, when an exclusive test held the cluster longer than `CRATEDB_TEST_START_TIMEOUT`, and at once
-    /// when it is an exclusive test that asks, in a thread that can't be told to be its own.
+    /// When the run is over, and when an exclusive test held the cluster longer than `CRATEDB_TEST_START_TIMEOUT`.
+    /// Also, at once, when a thread asks while an exclusive test runs, and it can't be told whether it is a part of
+    /// that test.
     pub async fn cluster(&self, name: &str) -> Result<Cluster> {
-        self.cluster_within(name, surrounding_attempt()).await
+        background::run(self.cluster_work(name)?).await
     }
 
-    pub(crate) async fn cluster_within(&self, name: &str, place: Place) -> Result<Cluster> {
-        let parent = place.parent(&self.link, name)?;
-        let (link, name) = (self.link.clone(), name.to_owned());
-        background::run(async move { attempt::unattended(link, name, parent).await }).await
-    }
-
-    /// The session for the tests of the package in `manifest_dir`, on a cluster as it is wanted.
-    pub(crate) async fn of_package(manifest_dir: &Path, wanted: Wanted) -> Result<Self> {
-        let dir = manifest_dir.to_owned();
-        background::run(async move { joined::link(dir, wanted).await }).await.map(|link| Self { link })
+    /// Returns the work of [`cluster`](Self::cluster) for the background thread: one place for the async and the
+    /// blocking API. To be called on the thread that asks, which knows its attempt.
+    pub(crate) fn cluster_work(&self, name: &str) -> Result<impl Future<Output = Result<Cluster>> + Send + use<>> {
+        let parent = attempt::parent_of_this_thread(&self.link, name)?;
+        Ok(attempt::unattended(self.link.clone(), name.to_owned(), parent))
     }
 }
 
-/// Where the calling thread stands, for [`Session::cluster_within`].
-pub(crate) fn surrounding_attempt() -> Place {
-    Place::look()
+/// The wishes for a session's cluster; made by [`Session::builder`].
+///
+/// ```no_run
+/// # async fn run() -> cratedb_test::Result<()> {
+/// use cratedb_test::Session;
+///
+/// let session = Session::builder().version("5.10").nodes(3).join().await?;
+/// let cluster = session.cluster("upgrade").await?;
+/// assert_eq!(cluster.server_version().major, 5);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use = "nothing is joined before `join`"]
+pub struct SessionBuilder {
+    version: Option<String>,
+    nodes: Option<u32>,
+}
+
+impl SessionBuilder {
+    /// Asks for a version of CrateDB: `6.4.3`, or `6.4` for its newest patch.
+    pub fn version(self, version: impl Into<String>) -> Self {
+        Self { version: Some(version.into()), ..self }
+    }
+
+    /// Asks for a number of nodes, from 1 to 9.
+    pub fn nodes(self, nodes: u32) -> Self {
+        Self { nodes: Some(nodes), ..self }
+    }
+
+    /// Joins the session and waits for the cluster.
+    ///
+    /// The settings are those of the package whose tests run (`CARGO_MANIFEST_DIR`, which cargo and nextest set), else
+    /// of the working directory.
+    ///
+    /// # Errors
+    ///
+    /// When a wish or a setting can't be read, when no such cluster can be had, and when `CRATEDB_TEST_PROVIDER` names
+    /// a cluster that is of another version or size.
+    pub async fn join(self) -> Result<Session> {
+        background::run(self.join_work()).await
+    }
+
+    /// Does the work of [`join`](Self::join) on the background thread.
+    pub(crate) async fn join_work(self) -> Result<Session> {
+        let version = self.version.map(|version| version.parse()).transpose()?;
+        let wanted = Wanted { version, nodes: self.nodes };
+        wanted.check()?;
+        let dir = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).or_else(|| std::env::current_dir().ok());
+        let link = joined::link(dir.unwrap_or_else(|| "/".into()), wanted).await?;
+        Ok(Session { link })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_nobody_can_have_is_refused_before_anything_is_joined() {
+        let refused = [
+            (Session::builder().version("latest"), "`latest`"),
+            (Session::builder().nodes(0), "nodes: 0"),
+            (Session::builder().nodes(10), "1 to 9"),
+        ];
+        for (builder, word) in refused {
+            let error = builder.join().await.map(drop).unwrap_err().to_string();
+            assert!(error.contains(word), "{error}");
+        }
+    }
 }

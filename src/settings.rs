@@ -1,33 +1,36 @@
-//! Every setting once: its variable, its forms, its default; and the target, key and policies that follow from them.
+//! Reads every setting once: its variable, its forms, its default; and the target, key and policies that follow from
+//! them.
 
-mod key;
-mod local;
 #[cfg(test)]
 mod tests;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::environment::{Access, Address, Given, Sources, address, cloud_target as cloud, server, unreadable};
+use crate::environment::{
+    Access, Address, Given, Sources, address, cloud_target as cloud, http_url, server, unreadable,
+};
 use crate::error::{Error, Kind, Result};
-use crate::target::ClusterAddress;
-#[cfg(feature = "process")]
-use crate::target::Origin;
-use crate::target::{LocalKind, OnExit, Target, UrlTarget};
+use crate::secret::Secret;
+use crate::target::{ClusterAddress, JvmCache, LocalKind, LocalTarget, OnExit, Origin, Target, UrlTarget};
 use crate::version::RequestedVersion;
 use crate::wire::{Named, Policy, Spec};
 
-pub(crate) use self::key::target_of_key;
+/// The version of local servers unless something says otherwise: the newest release when this crate was released.
+const VERSION: RequestedVersion = RequestedVersion { major: 6, minor: 4, patch: Some(3) };
 
-/// When the schema of an attempt is kept: `CRATEDB_TEST_KEEP_SCHEMA`, or `keep_schema` of the attribute.
+/// When the schema of an attempt outlives it: `CRATEDB_TEST_KEEP_SCHEMA`, or `keep_schema` of the attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum KeepSchema {
+pub enum KeepSchema {
+    /// After every test.
     Always,
+    /// After no test.
     Never,
+    /// After a test that failed.
     OnFailure,
 }
 
-/// What a test says of the cluster that it needs; it beats the settings.
+/// The cluster that a test asks for. It takes precedence over the settings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Wanted {
     pub(crate) version: Option<RequestedVersion>,
@@ -64,14 +67,13 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Reads the environment of this process, then `.env` files from `manifest_dir` up to the workspace's root, then one
-    /// in the working directory.
+    /// Reads the environment of this process, then `.env` files from `manifest_dir` up to the root of the workspace,
+    /// then the one in the working directory.
     pub(crate) fn load(manifest_dir: &Path, wanted: Wanted) -> Result<Self> {
         Self::read(&Sources::of_process(manifest_dir, &project_of(manifest_dir))?, manifest_dir, wanted)
     }
 
     fn read(sources: &Sources, manifest_dir: &Path, wanted: Wanted) -> Result<Self> {
-        let mut notes = Vec::new();
         let start_timeout = sources.lasting("CRATEDB_TEST_START_TIMEOUT", Duration::from_secs(15 * 60))?;
         let on_exit = sources.choice(
             "CRATEDB_TEST_ON_EXIT",
@@ -85,18 +87,22 @@ impl Settings {
             on_exit,
         };
         let keep_default = if sources.get("CI").is_some() { KeepSchema::Never } else { KeepSchema::OnFailure };
-        let keep_schema = sources.choice("CRATEDB_TEST_KEEP_SCHEMA", KeepSchema::FORMS, keep_default)?;
-        let (target, key) = target(sources, manifest_dir, wanted, &mut notes)?;
+        let keep_schema = sources.choice(
+            "CRATEDB_TEST_KEEP_SCHEMA",
+            &[("always", KeepSchema::Always), ("never", KeepSchema::Never), ("on-failure", KeepSchema::OnFailure)],
+            keep_default,
+        )?;
+        let project = project_of(manifest_dir);
+        let mut reader = TargetReader { sources, project: &project, wanted, on_exit, notes: Vec::new() };
+        let (target, key) = reader.target()?;
         let spec = Spec {
             key,
             target,
             policy,
             // The keeper's working directory is the root.
-            report: sources
-                .get("CRATEDB_TEST_REPORT")
-                .map(|path| project_of(manifest_dir).join(path).display().to_string()),
+            report: sources.get("CRATEDB_TEST_REPORT").map(|path| project.join(path).display().to_string()),
             log: sources.get("CRATEDB_TEST_LOG").unwrap_or_else(|| "info".into()),
-            notes,
+            notes: reader.notes,
         };
         let outer = sources.number("CRATEDB_TEST_OUTER")?;
         let session_idle = sources.lasting("CRATEDB_TEST_SESSION_IDLE", Duration::from_secs(10 * 60))?;
@@ -107,25 +113,20 @@ impl Settings {
         }
     }
 
-    /// Where releases come from, for whoever wants one without a session.
+    /// Returns where releases come from, for a command that fetches one without a session.
     #[cfg(feature = "process")]
     pub(crate) fn origin(manifest_dir: &Path) -> Result<Origin> {
-        local::origin(&Sources::of_process(manifest_dir, &project_of(manifest_dir))?)
+        origin(&Sources::of_process(manifest_dir, &project_of(manifest_dir))?)
     }
 
-    /// The same in the explicit session `name`.
+    /// Returns these settings in the explicit session `name`.
     pub(crate) fn in_session(self, name: &str) -> Result<Self> {
         let session = Some(named(name.to_owned(), millis(self.session_idle))?);
         Ok(Self { session, ..self })
     }
 }
 
-impl KeepSchema {
-    pub(crate) const FORMS: &[(&str, Self)] =
-        &[("always", Self::Always), ("never", Self::Never), ("on-failure", Self::OnFailure)];
-}
-
-/// A session's name goes into commands, messages and lists.
+/// Checks a session's name, which goes into commands, messages and lists.
 fn named(name: String, idle: u64) -> Result<Named> {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if name.is_empty() || name.len() > 64 || !name.chars().all(fits) {
@@ -145,41 +146,95 @@ enum Choice {
     Process,
 }
 
-/// Which provider, and the key of its keeper. From settings alone, so that no test probes an engine.
-///
-/// A test that wants a version or a number of nodes gets a cluster of this machine, unless the provider is named: neither a
-/// server by its URL nor a cluster of the Cloud can be had in another version.
-fn target(sources: &Sources, manifest_dir: &Path, wanted: Wanted, notes: &mut Vec<String>) -> Result<(Target, String)> {
-    let choice = sources.choice(
-        "CRATEDB_TEST_PROVIDER",
-        &[
-            ("auto", Choice::Auto),
-            ("url", Choice::Url),
-            ("cloud", Choice::Cloud),
-            ("container", Choice::Container),
-            ("process", Choice::Process),
-        ],
-        Choice::Auto,
-    )?;
-    let address = address(&Given::default(), sources, notes)?;
-    let mut local = |kind, lacking| local::target(sources, manifest_dir, kind, wanted, lacking, notes);
-    match (choice, address) {
-        (Choice::Auto, Some(_)) if wanted != Wanted::default() => {
-            let excluded =
-                |name| format!("{name}: a test that wants a version or a number of nodes runs on this machine");
-            let (target, key) = local(LocalKind::Auto, ["url", "cloud"].map(excluded).into())?;
-            notes.push("the configured cluster is not used for tests that want a version or a number of nodes".into());
-            Ok((target, key))
+/// Finds which cluster is meant.
+struct TargetReader<'a> {
+    sources: &'a Sources,
+    project: &'a Path,
+    wanted: Wanted,
+    on_exit: OnExit,
+    /// Lines about the settings that people should know.
+    notes: Vec<String>,
+}
+
+impl TargetReader<'_> {
+    /// Returns the target and the key of its keeper. They follow from settings alone, so that no test probes an engine.
+    ///
+    /// A test that wants a version or a number of nodes gets a cluster of this machine, unless the provider is named:
+    /// neither a server given by its URL nor a cluster of the Cloud can be had in another version.
+    fn target(&mut self) -> Result<(Target, String)> {
+        let choice = self.sources.choice(
+            "CRATEDB_TEST_PROVIDER",
+            &[
+                ("auto", Choice::Auto),
+                ("url", Choice::Url),
+                ("cloud", Choice::Cloud),
+                ("container", Choice::Container),
+                ("process", Choice::Process),
+            ],
+            Choice::Auto,
+        )?;
+        let excluded =
+            |provider| ["url", "cloud"].map(|name| format!("{name}: CRATEDB_TEST_PROVIDER={provider} excludes it"));
+        match (choice, address(&Given::default(), self.sources, &mut self.notes)?) {
+            (Choice::Auto, Some(_)) if self.wanted != Wanted::default() => {
+                let excluded =
+                    |name| format!("{name}: a test that wants a version or a number of nodes runs on this machine");
+                let local = self.local(LocalKind::Auto, ["url", "cloud"].map(excluded))?;
+                let note = "the configured cluster is not used for tests that want a version or a number of nodes";
+                self.notes.push(note.into());
+                Ok(local)
+            }
+            (Choice::Auto | Choice::Url, Some(Address::Url(url))) => url_target(self.sources, &url),
+            (Choice::Auto | Choice::Cloud, Some(Address::Cluster(cluster))) => cloud_target(self.sources, cluster),
+            (Choice::Url, _) => Err(missing("url", "CRATEDB_CLUSTER_URL is not set")
+                .hint("set CRATEDB_CLUSTER_URL, for example to http://localhost:4200")),
+            (Choice::Cloud, _) => Err(missing("cloud", "neither CRATEDB_CLUSTER_ID nor CRATEDB_CLUSTER_NAME is set")
+                .hint("set one of them, or CRATEDB_TEST_PROVIDER=auto")),
+            (Choice::Auto, None) => self.local(LocalKind::Auto, lacking(self.sources)),
+            (Choice::Process, _) => self.local(LocalKind::Process, excluded("process")),
+            (Choice::Container, _) => self.local(LocalKind::Container, excluded("container")),
         }
-        (Choice::Auto | Choice::Url, Some(Address::Url(url))) => url_target(sources, &url),
-        (Choice::Auto | Choice::Cloud, Some(Address::Cluster(cluster))) => cloud_target(sources, cluster),
-        (Choice::Url, _) => Err(missing("url", "CRATEDB_CLUSTER_URL is not set")
-            .hint("set CRATEDB_CLUSTER_URL, for example to http://localhost:4200")),
-        (Choice::Cloud, _) => Err(missing("cloud", "neither CRATEDB_CLUSTER_ID nor CRATEDB_CLUSTER_NAME is set")
-            .hint("set one of them, or CRATEDB_TEST_PROVIDER=auto")),
-        (Choice::Auto, None) => local(LocalKind::Auto, local::lacking(sources)),
-        (Choice::Process, _) => local(LocalKind::Process, local::excluded("process")),
-        (Choice::Container, _) => local(LocalKind::Container, local::excluded("container")),
+    }
+
+    /// Returns a cluster of this machine. `lacking` says why neither `url` nor `cloud` was chosen.
+    fn local(&mut self, kind: LocalKind, lacking: [String; 2]) -> Result<(Target, String)> {
+        let (sources, wanted) = (self.sources, self.wanted);
+        // The keeper's working directory is the root, so a relative path is made absolute here.
+        let home = sources.get("CRATEDB_HOME").filter(|_| kind != LocalKind::Container);
+        let home = home.map(|home| self.project.join(home).display().to_string());
+        if home.is_some() && wanted.version.is_none() {
+            self.note_ignored();
+        }
+        let named = sources.get("CRATEDB_VERSION").filter(|_| home.is_none());
+        let named = named.map(|text| text.parse().map_err(|_| unreadable_version(&text))).transpose()?;
+        let version = wanted.version.or(named);
+        let mut target = LocalTarget {
+            kind,
+            image: image(sources, wanted.version, version.unwrap_or(VERSION)),
+            version: if home.is_some() { version } else { Some(version.unwrap_or(VERSION)) },
+            nodes: wanted.nodes.unwrap_or(1),
+            project: self.project.display().to_string(),
+            key: String::new(),
+            home,
+            origin: origin(sources)?,
+            jvm_cache: jvm_cache(sources)?,
+            outlives: self.on_exit == OnExit::Keep,
+            lacking: lacking.into(),
+        };
+        target.key = local_key(&target);
+        let key = target.key.clone();
+        Ok((Target::Local(target), key))
+    }
+
+    /// Notes which settings an installation overrides: to name one is a choice, and it wins over a container. Where a
+    /// test wants a version, the installation may be one of another version, and then these settings count.
+    fn note_ignored(&mut self) {
+        for (name, why) in [
+            ("CRATEDB_TEST_IMAGE", "CRATEDB_HOME is set, so no container is used"),
+            ("CRATEDB_VERSION", "the version is the one in CRATEDB_HOME"),
+        ] {
+            self.notes.extend(self.sources.get(name).map(|_| format!("{name} is ignored: {why}")));
+        }
     }
 }
 
@@ -194,7 +249,8 @@ fn url_target(sources: &Sources, given: &str) -> Result<(Target, String)> {
     Ok((Target::Url(target), key))
 }
 
-/// A cluster is named but nobody may touch it: configured and failing, never the next provider's turn.
+/// Returns a cluster of the Cloud. One that is named without credentials is an error: no other provider takes its
+/// place.
 fn cloud_target(sources: &Sources, cluster: ClusterAddress) -> Result<(Target, String)> {
     let access = Access::find(&Given::default(), sources)
         .map_err(|error| error.needed_to(&format!("cannot use {cluster} of CrateDB Cloud")))?;
@@ -208,10 +264,161 @@ fn cloud_target(sources: &Sources, cluster: ClusterAddress) -> Result<(Target, S
     Ok((Target::Cloud(Box::new(target)), key))
 }
 
-/// The directory of the nearest `Cargo.lock` at or above a manifest: the root of its workspace, with or without one.
+/// Returns the directory of the nearest `Cargo.lock` at or above a manifest: the root of the workspace, or of the
+/// package.
 fn project_of(manifest_dir: &Path) -> PathBuf {
     let locked = manifest_dir.ancestors().find(|dir| dir.join("Cargo.lock").is_file());
     locked.unwrap_or(manifest_dir).to_owned()
+}
+
+/// Returns the container image. A test that wants a version gets that tag of the image that is set.
+fn image(sources: &Sources, wanted: Option<RequestedVersion>, version: RequestedVersion) -> String {
+    match (sources.get("CRATEDB_TEST_IMAGE"), wanted) {
+        (None, _) => format!("crate:{version}"),
+        (Some(image), None) => image,
+        // A colon before a slash belongs to the port of a registry.
+        (Some(image), Some(wanted)) => match image.rsplit_once(':') {
+            Some((name, tag)) if !tag.contains('/') => format!("{name}:{wanted}"),
+            _ => format!("{image}:{wanted}"),
+        },
+    }
+}
+
+/// Reads `CRATEDB_TEST_MIRROR` and `CRATEDB_TEST_SHA256`.
+fn origin(sources: &Sources) -> Result<Origin> {
+    let mirror = sources.get("CRATEDB_TEST_MIRROR").map(|text| mirror(&text)).transpose()?;
+    let digests = sources.get("CRATEDB_TEST_SHA256").map(|text| digests(&text)).transpose()?.unwrap_or_default();
+    Ok(Origin { mirror, digests })
+}
+
+/// Reads a mirror. A value that is refused is not shown, since it may hold a password.
+fn mirror(text: &str) -> Result<Secret> {
+    const NAME: &str = "CRATEDB_TEST_MIRROR";
+    let path = text.strip_prefix("file://").unwrap_or(text);
+    if path.starts_with('/') {
+        return Ok(Secret::new(path));
+    }
+    let refused = |_| {
+        Error::new(Kind::Setting, format!("cannot read {NAME}"))
+            .because("it is neither an address nor an absolute path")
+            .hint("accepted: https://host/path, http://host/path, /path or file:///path")
+    };
+    Ok(Secret::new(http_url(NAME, text).map_err(refused)?))
+}
+
+/// Reads the digests: there are several, since tests may want several versions.
+fn digests(text: &str) -> Result<Vec<String>> {
+    let each = text.split([',', ' ']).filter(|digest| !digest.is_empty());
+    let read = |digest: &str| match digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        true => Ok(digest.to_ascii_lowercase()),
+        false => Err(unreadable("CRATEDB_TEST_SHA256", digest)
+            .hint("accepted: SHA-256 digests of 64 hexadecimal digits, with commas between them")),
+    };
+    each.map(read).collect()
+}
+
+fn jvm_cache(sources: &Sources) -> Result<JvmCache> {
+    // A machine of a CI service is gone before it pays, and what runs after a job's end may be held against it.
+    let auto = if sources.get("CI").is_some() { JvmCache::Use } else { JvmCache::Make };
+    sources.choice("CRATEDB_TEST_JVM_CACHE", &[("auto", auto), ("0", JvmCache::Off), ("1", JvmCache::Make)], auto)
+}
+
+fn unreadable_version(text: &str) -> Error {
+    let accepted = format!("accepted for servers of this machine: {}", RequestedVersion::FORMS);
+    unreadable("CRATEDB_VERSION", text).hint(accepted).hint("CRATEDB_TEST_IMAGE names an image with any other tag")
+}
+
+/// Says why a local server is used. It is shown if this machine can't start one either.
+fn lacking(sources: &Sources) -> [String; 2] {
+    let credentials =
+        sources.get("CRATEDB_CLOUD_API_KEY").is_some() || sources.get("CRATEDB_CLOUD_API_SECRET").is_some();
+    let cloud = if credentials {
+        "cloud: credentials are set, but neither CRATEDB_CLUSTER_ID nor CRATEDB_CLUSTER_NAME says which cluster"
+    } else {
+        "cloud: CRATEDB_CLUSTER_ID or CRATEDB_CLUSTER_NAME, CRATEDB_CLOUD_API_KEY and CRATEDB_CLOUD_API_SECRET are not set"
+    };
+    ["url: CRATEDB_CLUSTER_URL is not set".into(), cloud.into()]
+}
+
+/// The words for kinds in keys.
+const KINDS: [(&str, LocalKind); 3] =
+    [("auto", LocalKind::Auto), ("container", LocalKind::Container), ("process", LocalKind::Process)];
+/// Stands in a key for the version of an installation that is named.
+const ANY: &str = "any";
+
+/// Returns `local`, then kind, project, version, nodes, and where the cluster comes from. Two clusters are one if all
+/// of it is the same.
+fn local_key(target: &LocalTarget) -> String {
+    let kind = KINDS.iter().find(|(_, kind)| *kind == target.kind).map_or("", |(name, _)| name);
+    let version = target.version.map_or(ANY.to_owned(), |version| version.to_string());
+    let nodes = target.nodes.to_string();
+    let (home, image) = (target.home.as_deref().unwrap_or_default(), &target.image);
+    ["local", kind, &target.project, &version, &nodes, home, image].map(escaped).join("|")
+}
+
+/// Returns the target of a key that [`local_key`] made.
+fn local_of_key(parts: &[&str], key: &str) -> Option<LocalTarget> {
+    let [kind, project, version, nodes, home, image] = parts else { return None };
+    let home = unescaped(home);
+    Some(LocalTarget {
+        kind: KINDS.iter().find(|(name, _)| name == kind)?.1,
+        image: unescaped(image),
+        version: if *version == ANY { None } else { Some(version.parse().ok()?) },
+        nodes: nodes.parse().ok()?,
+        project: unescaped(project),
+        key: key.to_owned(),
+        home: (!home.is_empty()).then_some(home),
+        origin: Origin::default(),
+        jvm_cache: JvmCache::Use,
+        outlives: false,
+        lacking: Vec::new(),
+    })
+}
+
+/// Escapes the sign that stands between the parts of a key: paths may contain it.
+fn escaped(part: &str) -> String {
+    part.replace('%', "%25").replace('|', "%7C")
+}
+
+fn unescaped(part: &str) -> String {
+    part.replace("%7C", "|").replace("%25", "%")
+}
+
+/// Returns the target of a key that other settings made, with the credentials that are found from `manifest_dir`. A
+/// repair of what is owed for that key needs it.
+///
+/// # Errors
+///
+/// When the credentials are missing or belong to another key; the error names what is needed.
+pub(crate) fn target_of_key(manifest_dir: &Path, key: &str) -> Result<Target> {
+    let refuse = |cause: &str| Error::new(Kind::Setting, "its credentials are not at hand").because(cause);
+    let unreadable = || refuse("its key can't be read");
+    let sources = || Sources::of_process(manifest_dir, &project_of(manifest_dir));
+    let (provider, rest) = key.split_once('|').ok_or_else(unreadable)?;
+    match provider {
+        "local" => local_of_key(&rest.split('|').collect::<Vec<_>>(), key).map(Target::Local).ok_or_else(unreadable),
+        "url" => Ok(url_target(&sources()?, rest)?.0),
+        "cloud" => {
+            let parts = rest.rsplit_once('|').and_then(|(rest, api_key)| Some((rest.split_once('|')?, api_key)));
+            let ((endpoint, address), api_key) = parts.ok_or_else(unreadable)?;
+            let cluster = match address.split_once(':') {
+                Some(("id", id)) => ClusterAddress::Id(id.to_owned()),
+                Some(("name", name)) => ClusterAddress::Name(name.to_owned()),
+                _ => return Err(unreadable()),
+            };
+            let (target, own) = cloud_target(&sources()?, cluster)?;
+            match (own == key, api_key.strip_prefix("login:")) {
+                (true, _) => Ok(target),
+                (false, None) => Err(refuse(&format!("the key needs {endpoint} and the API key {api_key}")).hint(
+                    "run it where CRATEDB_CLOUD_ENDPOINT, CRATEDB_CLOUD_API_KEY and CRATEDB_CLOUD_API_SECRET are those",
+                )),
+                (false, Some(login)) => Err(refuse(&format!("the key needs {endpoint} and the login {login}")).hint(
+                    "run it where no API key is set and that profile of `croud`'s profile file is the current one",
+                )),
+            }
+        }
+        _ => Err(unreadable()),
+    }
 }
 
 fn millis(duration: Duration) -> u64 {

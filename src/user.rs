@@ -1,27 +1,27 @@
-//! The database user that is made with a cluster for drivers that can't use its token: its name, and how it is recognised
-//! later.
+//! Names the database user that is made with a cluster for drivers that can't use its token, and recognises it later.
 
 use std::time::{Duration, SystemTime};
 
 use crate::schema;
 
-/// Every user of ours begins with this. No schema of ours does: there the first part after `cratedb_test_` is followed by
-/// eight characters.
+/// The beginning of every user of the harness. None of its schemas begins so: there the first part after
+/// `cratedb_test_` is followed by eight characters.
 const PREFIX: &str = "cratedb_test_user_";
-/// Left-overs younger than this may be in use: a cluster that is kept warm has one user for all runs.
+/// The age from which a user is a left-over: a younger one may be in use, since a cluster that is kept warm has one
+/// user for all runs.
 const LEFT_OVER_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// A new name: `cratedb_test_user_<minutes, base 36>_<8 random>`.
+/// Makes a new name: `cratedb_test_user_<minutes, base 36>_<8 random>`.
 pub(crate) fn name(now: SystemTime) -> String {
     format!("{PREFIX}{}", schema::stamp(now))
 }
 
-/// Whether a user, or what is to be dropped, is one of ours.
+/// Tells whether a name is that of a user of the harness.
 pub(crate) fn is_ours(name: &str) -> bool {
     born(name).is_some()
 }
 
-/// Whether a user was left behind by a run that is long over.
+/// Tells whether a user was left behind by a run that is long over.
 pub(crate) fn is_left_over(name: &str, now: SystemTime) -> bool {
     born(name).is_some_and(|born| now.duration_since(born).is_ok_and(|age| age > LEFT_OVER_AGE))
 }

@@ -185,7 +185,7 @@ fn description(function: &Function, variant: &Variant<'_>, options: &Options) ->
     }
 }
 
-/// Returns the closure that prepares the schema, makes the parameters and calls the user's function with them.
+/// Returns the closure that sets up the schema, makes the parameters and calls the user's function with them.
 fn body(function: &Function, options: &Options, runner: Runner) -> TokenStream {
     let (span, krate) = (Span::mixed_site(), &options.krate());
     let context = Ident::new("__cratedb_test_context", span);
@@ -198,45 +198,45 @@ fn body(function: &Function, options: &Options, runner: Runner) -> TokenStream {
     } else {
         Default::default()
     };
-    let preparations = preparations(options, &context, runner);
+    let setup = set_up(options, &context, runner);
     let name = &function.signature.ident;
     let call = quote_spanned!(span=> #name(#(#arguments),*) #awaited);
     // Code after a call that never returns would be unreachable, and rustc would warn the user about it.
     let (value, result) = match Returns::new(&function.signature.output) {
         Returns::Never => (quote_spanned!(span=> ()), call),
-        _ => (quote_spanned!(span=> _), quote_spanned!(span=> #krate::private::Outcome::Ok(#call))),
+        _ => (quote_spanned!(span=> _), quote_spanned!(span=> #krate::private::TestResult::Ok(#call))),
     };
     quote_spanned! {span=>
-        #asyncness |#context: &#krate::private::Context| -> #krate::private::Outcome<#value> {
-            #preparations
+        #asyncness |#context: &#krate::private::Context| -> #krate::private::TestResult<#value> {
+            #setup
             #(#extractions)*
             #result
         }
     }
 }
 
-/// Returns the preparation of the schema: first the set-up function, then statements, then rows.
-fn preparations(options: &Options, context: &Ident, runner: Runner) -> TokenStream {
+/// Returns the calls that set up the schema: first the setup function, then statements, then rows.
+fn set_up(options: &Options, context: &Ident, runner: Runner) -> TokenStream {
     let krate = &options.krate();
     let call = |name: &str, span: Span, arguments: TokenStream| {
         let (function, awaited) = (Ident::new(name, span), runner.is_async().then(|| quote_spanned!(span=> .await)));
         quote_spanned!(span=> #krate::private::#function(#context, #arguments) #awaited ?;)
     };
-    let (set_up, seed) = match runner {
-        Runner::Sync => ("set_up_sync", "seed_sync"),
-        Runner::Async => ("set_up", "seed"),
-        Runner::Awaited => ("set_up_awaited", "seed"),
+    let (setup, seed) = match runner {
+        Runner::Sync => ("setup_sync", "seed_sync"),
+        Runner::Async => ("setup", "seed"),
+        Runner::Awaited => ("setup_awaited", "seed"),
     };
-    let setup = options.setup.as_ref().map(|path| {
-        // Its tokens lie on the path, which is at fault if it names no set-up function.
-        call(set_up, Span::mixed_site().located_at(path.span()), path.to_token_stream())
+    let set_up = options.setup.as_ref().map(|path| {
+        // Its tokens lie on the path, which is at fault if it names no setup function.
+        call(setup, Span::mixed_site().located_at(path.span()), path.to_token_stream())
     });
     let mut files = options.sql.iter().chain(&options.data).map(|file| file.seed(krate)).peekable();
     let seeded = files.peek().is_some().then(|| {
         let span = Span::mixed_site();
         call(seed, span, quote_spanned!(span=> ::core::file!(), &[#(#files),*]))
     });
-    quote!(#setup #seeded)
+    quote!(#set_up #seeded)
 }
 
 /// Returns the closure that recognises a value that means failure, without consuming it.
@@ -248,7 +248,7 @@ fn failed(function: &Function, krate: &TokenStream) -> TokenStream {
             let ty = ty.to_token_stream();
             quote_spanned! {span=>
                 |#value: &#ty| {
-                    use #krate::private::Failed as _;
+                    use #krate::private::TellsFailure as _;
                     (&&&#krate::private::Probe(#value)).__cratedb_test_failed()
                 }
             }

@@ -184,7 +184,7 @@ impl Session {
     ///
     /// When a setting can't be read, and when no cluster is available.
     pub fn current() -> Result<Self> {
-        background::wait(crate::Session::current()).map(Self)
+        background::wait(crate::Session::builder().join_work()).map(Self)
     }
 
     /// Joins the session that [`crate::Session::builder`] describes.
@@ -203,7 +203,7 @@ impl Session {
     ///
     /// Those of [`SessionBuilder::join`](crate::session::SessionBuilder::join).
     pub fn join(builder: crate::session::SessionBuilder) -> Result<Self> {
-        background::wait(builder.join()).map(Self)
+        background::wait(builder.join_work()).map(Self)
     }
 
     /// Runs `work` once per session; see [`crate::Session::once`].
@@ -225,7 +225,9 @@ impl Session {
     where
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        self.0.once_blocking(name, |cluster| work(&cluster.clone().into())).map(Cluster::from)
+        background::refuse_to_wait_for_itself();
+        let work = async |cluster: &crate::Cluster| work(&cluster.clone().into());
+        background::block_on(self.0.once(name, work)).map(Cluster::from)
     }
 
     /// Returns the cluster for a test of the given name; see [`crate::Session::cluster`].
@@ -234,9 +236,6 @@ impl Session {
     ///
     /// When the run is over, or when an exclusive test held the cluster longer than `CRATEDB_TEST_START_TIMEOUT`.
     pub fn cluster(&self, name: &str) -> Result<Cluster> {
-        // Looked up on this thread, which knows the attempt that it belongs to.
-        let parent = crate::session::surrounding_attempt();
-        let (session, name) = (self.0.clone(), name.to_owned());
-        background::wait(async move { session.cluster_within(&name, parent).await }).map(Cluster::from)
+        background::wait(self.0.cluster_work(name)?).map(Cluster::from)
     }
 }

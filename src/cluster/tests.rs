@@ -1,20 +1,19 @@
-//! Handles of a cluster against a server whose every answer is written here, on all kinds of executors.
+//! Checks the handles of a cluster against a server whose every answer is written here, on all kinds of executors.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::thread;
 
 use serde_json::{Value, json};
 
 use super::*;
 use crate::background::tests::foreign_block_on;
-use crate::error::Error;
+use crate::sql::Credentials;
 use crate::sql::test_server::{Reaction, Request, TestServer};
-use crate::sql::{Credentials, Wallet};
 use crate::{FromCluster, blocking};
 
 fn grant(url: &str) -> Grant {
     Grant {
-        trace: Arc::default(),
+        trace: Trace::default(),
         http_url: url.into(),
         pg_url: Err(
             Error::new(Kind::Provider, "cannot connect with the PostgreSQL protocol").because("no password is known")
@@ -23,10 +22,9 @@ fn grant(url: &str) -> Grant {
         version: "6.4.3".parse().unwrap(),
         schema: "test_schema".into(),
         test: "module::inserts".into(),
-        used: Arc::default(),
-        over: Arc::default(),
+        used: AtomicBool::default(),
+        over: AtomicBool::default(),
         attempt: None,
-        on_drop: OnDrop::default(),
     }
 }
 
@@ -89,19 +87,22 @@ async fn an_unknown_count_is_none() {
 #[tokio::test]
 async fn an_argument_that_cant_be_bound_fails_when_it_is_sent() {
     #[derive(Serialize)]
-    enum Shape {
+    enum Unbindable {
         Circle(f64),
     }
     let server = TestServer::start(counting);
     let cluster = cluster(&server);
-    let query =
-        cluster.query("INSERT INTO t VALUES (?, ?, ?)").bind(1).bind(Shape::Circle(1.0)).bind(Shape::Circle(2.0));
+    let query = cluster
+        .query("INSERT INTO t VALUES (?, ?, ?)")
+        .bind(1)
+        .bind(Unbindable::Circle(1.0))
+        .bind(Unbindable::Circle(2.0));
     let error = query.execute().await.unwrap_err().to_string();
     assert!(
-        error.starts_with("cannot bind parameter 2 of `INSERT INTO t VALUES (?, ?, ?)`: `Shape::Circle`"),
+        error.starts_with("cannot bind parameter 2 of `INSERT INTO t VALUES (?, ?, ?)`: `Unbindable::Circle`"),
         "{error}"
     );
-    let error = cluster.bulk("INSERT …", [Some(Shape::Circle(1.0))]).await.unwrap_err().to_string();
+    let error = cluster.bulk("INSERT …", [Some(Unbindable::Circle(1.0))]).await.unwrap_err().to_string();
     assert!(error.starts_with("cannot bind row 1 of `INSERT …`"), "{error}");
     assert_eq!(server.requests().len(), 0);
 }
@@ -224,12 +225,15 @@ async fn after_the_test_every_call_says_so() {
 
 #[test]
 fn the_last_handle_runs_the_hook() {
+    struct Hook(Arc<AtomicUsize>);
+    impl Drop for Hook {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
     let runs = Arc::new(AtomicUsize::new(0));
     let cluster = Cluster::new(grant("http://127.0.0.1:1")).unwrap();
-    let counter = runs.clone();
-    cluster.grant().on_drop.set(move || {
-        counter.fetch_add(1, Ordering::Relaxed);
-    });
+    cluster.end_with_last_handle(Hook(runs.clone()));
     let (query, blocking) = (cluster.query("SELECT 1"), blocking::Cluster::from(cluster.clone()));
     drop((cluster, blocking));
     assert_eq!(runs.load(Ordering::Relaxed), 0);
@@ -279,9 +283,9 @@ fn futures_can_be_sent_to_other_threads() {
     }
     /// Rows themselves need not be.
     #[derive(serde::Deserialize)]
-    struct Local(std::marker::PhantomData<*const ()>);
+    struct NotSend(std::marker::PhantomData<*const ()>);
     let cluster = Cluster::new(grant("http://127.0.0.1:1")).unwrap();
-    drop(sendable(cluster.query("SELECT 1").fetch_all::<Local>()));
+    drop(sendable(cluster.query("SELECT 1").fetch_all::<NotSend>()));
     drop(sendable(cluster.execute("SELECT 1")));
     drop(sendable(cluster.execute_batch("SELECT 1")));
     drop(sendable(cluster.bulk("INSERT …", [1])));

@@ -1,4 +1,4 @@
-//! The last statements of one test, for the report of its failure; and what a test should know about what it sends.
+//! Remembers the last statements of one test for the report of its failure, and warns of statements without effect.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 
-/// So many are remembered.
+/// The number of statements that are remembered.
 const LAST: usize = 10;
-/// So much of one fits a line on a screen beside the times.
+/// The part of one that fits a line on a screen beside the times.
 const WIDTH: usize = 80;
 
-/// What a test sent. Never arguments, which may be secrets; of statements only the beginning.
+/// The statements that a test sent: only their beginning, and never arguments, which may be secrets.
 pub(crate) struct Trace {
     began: Instant,
     sent: Mutex<Sent>,
@@ -24,10 +24,10 @@ pub(crate) struct Trace {
 #[derive(Default)]
 struct Sent {
     count: usize,
-    last: VecDeque<Entry>,
+    last: VecDeque<SentStatement>,
 }
 
-struct Entry {
+struct SentStatement {
     number: usize,
     text: String,
     at: Duration,
@@ -43,7 +43,7 @@ impl Default for Trace {
 }
 
 impl Trace {
-    /// Notes a statement and what becomes of it. `rows` reads how many rows it affected or returned.
+    /// Notes a statement and its outcome. `rows` reads how many rows it affected or returned.
     pub(crate) async fn follow<T>(
         &self,
         stmt: &str,
@@ -61,7 +61,7 @@ impl Trace {
         sent.count += 1;
         let number = sent.count;
         sent.last.truncate(LAST - 1);
-        sent.last.push_front(Entry {
+        sent.last.push_front(SentStatement {
             number,
             text: shown(stmt),
             at: self.began.elapsed(),
@@ -79,7 +79,7 @@ impl Trace {
         }
     }
 
-    /// What a statement should not be expected to do; once.
+    /// Returns what a statement should not be expected to do; only the first time.
     pub(crate) fn warning(&self, stmt: &str) -> Option<String> {
         let word = transaction(stmt)?;
         (!self.warned.swap(true, Ordering::Relaxed)).then(|| {
@@ -90,7 +90,7 @@ impl Trace {
         })
     }
 
-    /// The last statements, the oldest first, a line each; none if nothing was sent.
+    /// Lists the last statements, the oldest first, a line each; none if nothing was sent.
     pub(crate) fn report(&self) -> Option<String> {
         let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
         let shown = sent.last.len();
@@ -106,7 +106,7 @@ impl Trace {
     }
 }
 
-impl fmt::Display for Entry {
+impl fmt::Display for SentStatement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { text, at, took, outcome, .. } = self;
         write!(f, "{:>7.3}  ", at.as_secs_f64())?;
@@ -119,7 +119,7 @@ impl fmt::Display for Entry {
     }
 }
 
-/// The server's code and message, or ours, in one line. Both may quote what must not be shown.
+/// Returns the server's code and message, or those of the harness, in one line. Both may quote what must not be shown.
 fn told(stmt: &str, error: &Error) -> String {
     if may_hold_secrets(stmt) {
         return error.code().map_or_else(|| "it failed".to_owned(), |code| format!("refused (code {code})"));
@@ -131,7 +131,7 @@ fn told(stmt: &str, error: &Error) -> String {
     crate::sql::excerpt(&text, 2 * WIDTH)
 }
 
-/// The beginning of a statement on one line. Of one that may hold a password, no text literal.
+/// Returns the beginning of a statement on one line. Of one that may hold a password, no text literal is shown.
 fn shown(stmt: &str) -> String {
     match may_hold_secrets(stmt) {
         true => crate::sql::excerpt(&crate::sql::without_texts(stmt), WIDTH),
@@ -144,7 +144,7 @@ fn may_hold_secrets(stmt: &str) -> bool {
     ["password", "secret", "token", "_key", "://"].iter().any(|word| lower.contains(word))
 }
 
-/// The word with which a statement tries to begin or to end a transaction.
+/// Returns the word with which a statement tries to begin or to end a transaction.
 fn transaction(stmt: &str) -> Option<&'static str> {
     let text = crate::sql::without_leading_comments(stmt);
     let mut words = text.split(|c: char| !c.is_ascii_alphabetic()).filter(|word| !word.is_empty());
@@ -156,12 +156,6 @@ fn transaction(stmt: &str) -> Option<&'static str> {
         word if is(word, "ROLLBACK") => Some("ROLLBACK"),
         word if is(word, "START") && is(second, "TRANSACTION") => Some("START TRANSACTION"),
         _ => None,
-    }
-}
-
-impl fmt::Debug for Trace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Trace")
     }
 }
 

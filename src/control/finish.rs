@@ -10,7 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::host::KeyFiles;
 use crate::host::process::Identity;
 use crate::keeper::{Journal, Left, Word};
-use crate::session::{Heard, Observer};
+use crate::session::{Heard, Inquiry};
 use crate::wait::deadline_in;
 use crate::wire::{ClusterOutcome, FromKeeper, KeeperSnapshot, Phase};
 
@@ -90,7 +90,7 @@ pub(super) fn finish_key(
         outcome: ClusterOutcome::Nothing,
         detail: "no keeper lives".to_owned(),
     };
-    let Some(mut observer) = Observer::of(files)? else { return Ok(finished.without_keeper(files)) };
+    let Some(mut observer) = Inquiry::of(files)? else { return Ok(finished.without_keeper(files)) };
     // Subscribes before anything ends, or the last message could be missed.
     let Some(before) = observer.status(true)? else { return Ok(finished.without_keeper(files)) };
     let Some((sessions, held_by)) = observer.finish(session, holder)? else {
@@ -134,7 +134,7 @@ impl Finished {
 }
 
 /// Waits until the cluster is released, or the keeper decides not to release it. Returns the outcome and its details.
-pub(super) fn await_end(observer: &mut Observer, files: &KeyFiles, wait: Duration) -> Result<(ClusterOutcome, String)> {
+pub(super) fn await_end(observer: &mut Inquiry, files: &KeyFiles, wait: Duration) -> Result<(ClusterOutcome, String)> {
     let deadline = deadline_in(wait);
     let (mut released, mut step) = (None, String::new());
     loop {

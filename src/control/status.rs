@@ -11,7 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::host::process::{Identity, command_of};
 use crate::host::{KeyFiles, Locks, Places};
 use crate::keeper::{Journal, Left, Record, Word};
-use crate::session::Observer;
+use crate::session::Inquiry;
 use crate::settings::Settings;
 use crate::target::OnExit;
 use crate::wire::{KeeperSnapshot, Mode, Phase, Policy, SessionState, Turn};
@@ -202,7 +202,7 @@ impl Lying {
     pub(super) fn look(files: KeyFiles) -> Self {
         let left = Journal::look(&files.journal);
         let keeper = Locks::take().holder(&files.lifetime).ok().flatten();
-        let snapshot = match Observer::of(&files) {
+        let snapshot = match Inquiry::of(&files) {
             Ok(Some(mut observer)) => observer.status(false),
             Ok(None) => Ok(None),
             Err(error) => Err(error),

@@ -13,7 +13,7 @@ use crate::error::{Error, Kind, Result};
 use crate::host::process::by_name;
 use crate::host::{KeyFiles, Locks};
 use crate::keeper::{Journal, Left, Record, Word};
-use crate::session::{Heard, Observer, reach};
+use crate::session::{Heard, Inquiry, reach};
 use crate::settings::target_of_key;
 use crate::target::Target;
 use crate::wire::{ClusterOutcome, FromClient, FromKeeper, Hello, PROTOCOL, Phase, Policy, Spec, encode};
@@ -199,7 +199,7 @@ fn repair(lying: &Lying, target: Target, record: &Record, wait: Duration) -> Res
         Error::new(Kind::Session, "the keeper that should repair it ended at once")
             .hint(format!("its log is {}", lying.files.log.display()))
     };
-    let mut observer = Observer::of(&lying.files)?.ok_or_else(gone)?;
+    let mut observer = Inquiry::of(&lying.files)?.ok_or_else(gone)?;
     observer.status(true)?.ok_or_else(gone)?;
     greet(&client, spec(&lying.key, target, record))?;
     // A connected client would keep the cluster up, so it disconnects once the keeper has begun.

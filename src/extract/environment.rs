@@ -1,4 +1,4 @@
-//! The variables with which a process that a test starts connects to the test's schema.
+//! Lists the variables with which a process that a test starts connects to the test's schema.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -27,7 +27,7 @@ use crate::{Cluster, blocking};
 pub struct Environment(BTreeMap<&'static str, Secret>);
 
 impl Environment {
-    /// The value of a variable, if it is among them.
+    /// Returns the value of a variable, if it is among them.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(Secret::expose)
     }
@@ -56,7 +56,7 @@ impl Environment {
         self.0.insert(name, Secret::new(value));
     }
 
-    /// What libpq and its relatives read, and the one variable that everybody else does.
+    /// Sets the variables that libpq and its relatives read, and the one that all other drivers read.
     fn postgres(&mut self, pg_url: &str) {
         let Ok(url) = Url::parse(pg_url) else { return };
         self.set("DATABASE_URL", pg_url);
@@ -73,10 +73,12 @@ impl Environment {
 }
 
 impl Cluster {
-    /// The variables with which a process that this test starts connects to the cluster, in this test's schema:
-    /// `CRATEDB_CLUSTER_URL`, `CRATEDB_SCHEMA` and, as the cluster wants them, `CRATEDB_USERNAME` with `CRATEDB_PASSWORD` or
-    /// `CRATEDB_TOKEN` (a JWT, which lasts some minutes); and where there is a [`pg_url`](Self::pg_url), `DATABASE_URL`,
-    /// `PGHOST`, `PGPORT`, `PGDATABASE`, `PGUSER`, `PGPASSWORD` and `PGSSLMODE`. An error if the test is over.
+    /// Returns the variables with which a process that this test starts connects to the cluster, in this test's schema.
+    ///
+    /// They are `CRATEDB_CLUSTER_URL`, `CRATEDB_SCHEMA` and, as the cluster wants them, `CRATEDB_USERNAME` with
+    /// `CRATEDB_PASSWORD` or `CRATEDB_TOKEN` (a JWT, which lasts some minutes). Where there is a
+    /// [`pg_url`](Self::pg_url), they are also `DATABASE_URL`, `PGHOST`, `PGPORT`, `PGDATABASE`, `PGUSER`, `PGPASSWORD`
+    /// and `PGSSLMODE`. It is an error if the test is over.
     ///
     /// ```no_run
     /// # fn example(cluster: cratedb_test::Cluster) -> Result<(), Box<dyn std::error::Error>> {
@@ -91,7 +93,7 @@ impl Cluster {
 }
 
 impl blocking::Cluster {
-    /// The variables for a process that this test starts; see [`Cluster::env`](crate::Cluster::env).
+    /// Returns the variables for a process that this test starts; see [`Cluster::env`](crate::Cluster::env).
     ///
     /// ```no_run
     /// # fn example(cluster: cratedb_test::blocking::Cluster) -> cratedb_test::Result<()> {
@@ -105,7 +107,7 @@ impl blocking::Cluster {
     }
 }
 
-/// Names, and values in clear: for `Command::envs`.
+/// Yields names, and values in clear: for `Command::envs`.
 impl IntoIterator for Environment {
     type Item = (&'static str, String);
     type IntoIter = std::vec::IntoIter<Self::Item>;

@@ -1,13 +1,14 @@
-//! Whether a statement stays in the schema in which it is executed.
+//! Tells whether a statement stays in the schema in which it is executed.
 //!
-//! Only what surely does counts: a kind of statement that is not listed here may touch the whole cluster, and a name that
-//! may have a schema before it may be shared by all tests. The price of a mistake in that direction is time.
+//! Doubtful cases count as reaching beyond: a kind of statement that is not listed here may touch the whole cluster,
+//! and a name that may have a schema before it may be shared by all tests. The price of a mistake in that direction is
+//! time.
 
 use std::collections::BTreeSet;
 
 use crate::sql::{Token, tokens};
 
-/// How statements begin that act on relations and functions of the current schema, if no name says otherwise.
+/// The first words of statements that act on relations and functions of the current schema, if no name says otherwise.
 const WITHIN: [&[&str]; 26] = [
     &["CREATE", "TABLE"],
     &["CREATE", "VIEW"],
@@ -37,10 +38,10 @@ const WITHIN: [&[&str]; 26] = [
     &["CLOSE"],
 ];
 
-/// The name after one of these is that of a relation or a function.
+/// Words before the name of a relation or a function.
 const BEFORE_RELATIONS: [&str; 10] =
     ["JOIN", "INTO", "UPDATE", "TABLE", "VIEW", "FUNCTION", "COPY", "ONLY", "REFERENCES", "TO"];
-/// What ends a list of relations.
+/// Words that end a list of relations.
 const AFTER_RELATIONS: [&str; 15] = [
     "WHERE",
     "GROUP",
@@ -58,10 +59,10 @@ const AFTER_RELATIONS: [&str; 15] = [
     "RETURNING",
     "FETCH",
 ];
-/// These may stand between the word that announces a relation and its name.
+/// Words that may stand between the word that announces a relation and its name.
 const BETWEEN: [&str; 3] = ["IF", "NOT", "EXISTS"];
 
-/// Why a statement may reach beyond its schema, for people; none if it does not.
+/// Says why a statement may reach beyond its schema; none if it does not.
 pub(super) fn beyond(statement: &str) -> Option<String> {
     let tokens = tokens(statement);
     let begins =
@@ -81,7 +82,7 @@ pub(super) fn beyond(statement: &str) -> Option<String> {
     Names::of(&tokens).qualified()
 }
 
-/// The words at the beginning that say what kind of statement it is.
+/// Returns the words at the beginning that name the kind of statement.
 fn kind(tokens: &[Token<'_>]) -> String {
     let words = tokens.iter().map_while(|token| match token {
         Token::Word(word) => Some(word.to_uppercase()),
@@ -90,10 +91,10 @@ fn kind(tokens: &[Token<'_>]) -> String {
     words.take(2).collect::<Vec<_>>().join(" ")
 }
 
-/// Names that a statement uses.
+/// The names that a statement uses.
 #[derive(Default)]
 struct Names {
-    /// Relations without a schema, and what they are called in the statement.
+    /// Relations without a schema, and their aliases in the statement.
     relations: BTreeSet<String>,
     /// Relations with something before their name.
     with_schema: Vec<Vec<String>>,
@@ -101,14 +102,14 @@ struct Names {
     others: Vec<(Vec<String>, bool)>,
 }
 
-/// What is known between two parentheses.
+/// The state of reading between two parentheses.
 #[derive(Clone, Copy, Default)]
 struct Frame {
     /// Options such as those of `WITH (…)`, whose names have dots.
     options: bool,
-    /// `FROM` stands behind a `SELECT`, and is not a part of `extract(… FROM …)`.
+    /// A `FROM` belongs to a `SELECT`, and not to `extract(… FROM …)`.
     selects: bool,
-    /// After a comma comes another relation.
+    /// Another relation follows after a comma.
     list: bool,
 }
 
@@ -170,7 +171,7 @@ impl Names {
         names
     }
 
-    /// Notes the other name that a relation has from here on: `AS b`, or `b` alone.
+    /// Notes the alias of a relation: `AS b`, or `b` alone.
     fn called(&mut self, after: &[Token<'_>]) {
         let name = match after {
             [word, name, ..] if word.is("AS") => name,
@@ -180,7 +181,7 @@ impl Names {
         self.relations.extend(name.name());
     }
 
-    /// The first name that may have a schema before it.
+    /// Returns the first name that may have a schema before it.
     fn qualified(&self) -> Option<String> {
         let told = |chain: &[String]| format!("`{}` may name a schema", chain.join("."));
         if let Some(chain) = self.with_schema.first() {
@@ -195,7 +196,8 @@ impl Names {
     }
 }
 
-/// Names with dots between them, at the beginning of `tokens`, and how many tokens they are. A `*` is a name too.
+/// Returns the names with dots between them at the beginning of `tokens`, and how many tokens they are. A `*` is a name
+/// too.
 fn chain(tokens: &[Token<'_>]) -> (Vec<String>, usize) {
     let mut names: Vec<String> = tokens[0].name().into_iter().collect();
     let mut length = 1;

@@ -1,4 +1,4 @@
-//! What a set of migrations says of itself, and what applying it says when it fails.
+//! Checks how migrations are described to the keeper, and the error when they can't be applied.
 
 use super::*;
 use crate::sql::test_server::{Reaction, TestServer};
@@ -9,13 +9,13 @@ const FILES: &[(&str, &str)] = &[
     ("0002_b.sql", "-- more\nALTER TABLE a ADD COLUMN x INT;\n\nINSERT INTO a (id)\n VALUES (1)"),
 ];
 
-const SET: Set = Set { directory: "db/migrations/", files: FILES };
+const MIGRATIONS: Migrations = Migrations::new("db/migrations/", FILES);
 
 #[test]
 fn the_checksum_is_of_names_and_texts_and_of_nothing_else() {
     let of = |files: &[(&str, &str)]| checksum(files.iter().copied());
-    assert_eq!(SET.wanted().checksum, of(FILES));
-    assert_eq!(Set { directory: "other", ..SET }.wanted().checksum, of(FILES));
+    assert_eq!(MIGRATIONS.described().checksum, of(FILES));
+    assert_eq!(Migrations { directory: "other", ..MIGRATIONS }.described().checksum, of(FILES));
     assert_eq!(of(FILES).len(), 64);
     let others: [&[(&str, &str)]; 6] = [
         &[("1", "ab")],
@@ -35,12 +35,12 @@ fn the_checksum_is_of_names_and_texts_and_of_nothing_else() {
 #[test]
 fn what_reaches_out_is_named_by_file_and_line() {
     const OUT: &[(&str, &str)] = &[("1_a.sql", "CREATE TABLE a (id INT)"), ("2_b.sql", "SELECT 1;\n\nCREATE USER u")];
-    let apart = Set { directory: "m", files: OUT }.wanted().apart.unwrap();
+    let apart = Migrations::new("m", OUT).described().apart.unwrap();
     assert_eq!(
         apart,
         "the migrations in `m` are applied in each test: m/2_b.sql, line 3: `CREATE USER` may reach beyond the schema"
     );
-    assert_eq!(SET.wanted().apart, None);
+    assert_eq!(MIGRATIONS.described().apart, None);
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn what_does_not_fit_into_a_message_is_applied_in_each_test() {
     let text = |bytes: usize| format!("CREATE TABLE a (id INT); -- {}", "x".repeat(bytes));
     let set = |bytes: usize| {
         let files: &'static [(&str, &str)] = vec![("1.sql", &*text(bytes).leak())].leak();
-        Set { directory: "m", files }.wanted().apart
+        Migrations::new("m", files).described().apart
     };
     assert_eq!(set(1_000_000), None);
     assert!(set(1 << 20).unwrap().contains("more than 1 MiB as JSON"));
@@ -71,7 +71,7 @@ async fn an_error_names_file_line_statement_and_what_the_server_said() {
         _ => Reaction::count(1),
     });
     let client = SqlClient::new(&server.url(), Some("s"), Wallet::new(Credentials::None)).unwrap();
-    let error = SET.execute(&client).await.unwrap_err().to_string();
+    let error = MIGRATIONS.execute(&client).await.unwrap_err().to_string();
     assert_eq!(
         error.lines().next().unwrap(),
         "cannot execute db/migrations/0002_b.sql, line 4: cannot execute statement 2 of 2, `INSERT INTO a (id) VALUES (1)`: \

@@ -1,39 +1,39 @@
-//! Whether the value that a test returned means failure, without taking the value.
+//! Tells whether the value that a test returned means failure, without taking the value.
 //!
 //! The expansion calls `(&&&Probe(&value)).__cratedb_test_failed()`, and method look-up takes the most special
-//! implementation: the one with the most references. A user's own `Termination` can only be asked by consuming it, so it
-//! counts as passed here; libtest judges it in any case.
+//! implementation: the one with the most references. A user's own `Termination` can only be asked by consuming it, so
+//! it counts as passed here. libtest judges it in any case.
 
 use std::process::ExitCode;
 
-/// A returned value, to be asked whether it means failure.
+/// Holds a returned value, to be asked whether it means failure.
 pub struct Probe<'a, T>(pub &'a T);
 
-/// Whether a value means that the test failed. The method's name is ours, lest a user's trait has it too.
-pub trait Failed {
-    /// See the trait.
+/// Tells whether a value means that the test failed. No user's trait has a method of this name.
+pub trait TellsFailure {
+    /// Returns true if the test failed.
     fn __cratedb_test_failed(&self) -> bool;
 }
 
-impl<E> Failed for &&Probe<'_, Result<ExitCode, E>> {
+impl<E> TellsFailure for &&Probe<'_, Result<ExitCode, E>> {
     fn __cratedb_test_failed(&self) -> bool {
         self.0.as_ref().map_or(true, |code| *code != ExitCode::SUCCESS)
     }
 }
 
-impl<T, E> Failed for &Probe<'_, Result<T, E>> {
+impl<T, E> TellsFailure for &Probe<'_, Result<T, E>> {
     fn __cratedb_test_failed(&self) -> bool {
         self.0.is_err()
     }
 }
 
-impl Failed for &Probe<'_, ExitCode> {
+impl TellsFailure for &Probe<'_, ExitCode> {
     fn __cratedb_test_failed(&self) -> bool {
         *self.0 != ExitCode::SUCCESS
     }
 }
 
-impl<T> Failed for Probe<'_, T> {
+impl<T> TellsFailure for Probe<'_, T> {
     fn __cratedb_test_failed(&self) -> bool {
         false
     }
@@ -43,7 +43,7 @@ impl<T> Failed for Probe<'_, T> {
 mod tests {
     use std::process::{ExitCode, Termination};
 
-    use super::{Failed as _, Probe};
+    use super::{Probe, TellsFailure as _};
 
     macro_rules! failed {
         ($value:expr) => {

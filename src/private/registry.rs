@@ -1,9 +1,9 @@
 //! Finds tests that libtest has twice.
 //!
-//! A plain `#[test]` above ours is gone when our attribute is expanded, so it can't be seen then: libtest runs the
-//! function twice, each time in a thread of its own that bears the test's name. So the same test begun in two threads of
-//! one name is the mistake. What may begin a test again is let through: a loop of retries (same thread), several tests
-//! that call one annotated function (threads of other names), a harness without named threads.
+//! A plain `#[test]` above this crate's attribute is gone when that is expanded, so it can't be seen then. libtest runs
+//! the function twice, each time in a thread of its own that has the test's name: the same test begun in two threads of
+//! one name is the mistake. Three things may begin a test again: a loop of retries (same thread), several tests that
+//! call one annotated function (threads of other names), and a harness without named threads.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -13,7 +13,7 @@ use super::Test;
 use crate::error::{Error, Kind, Result};
 
 #[derive(PartialEq, Eq, Hash)]
-struct Key {
+struct BegunTest {
     module: &'static str,
     name: &'static str,
     thread: String,
@@ -21,10 +21,10 @@ struct Key {
 
 /// Notes that a test begins in the calling thread, or refuses it.
 pub(super) fn admit(test: &Test) -> Result<()> {
-    static BEGUN: Mutex<Option<HashMap<Key, ThreadId>>> = Mutex::new(None);
+    static BEGUN: Mutex<Option<HashMap<BegunTest, ThreadId>>> = Mutex::new(None);
     let thread = thread::current();
     let Some(name) = thread.name().filter(|name| *name != "main") else { return Ok(()) };
-    let key = Key { module: test.module, name: test.name, thread: name.to_owned() };
+    let key = BegunTest { module: test.module, name: test.name, thread: name.to_owned() };
     let mut begun = BEGUN.lock().unwrap_or_else(PoisonError::into_inner);
     let first = *begun.get_or_insert_default().entry(key).or_insert(thread.id());
     if first == thread.id() { Ok(()) } else { Err(registered_twice(test)) }

@@ -1,168 +1,174 @@
-//! One execution of one test: its turn, its schema, its end.
+//! Begins and ends one execution of one test: its turn, its schema, what is said about it at the end.
 
-use std::cell::RefCell;
 use std::panic::catch_unwind;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
-use super::Session;
+use super::joined;
 use super::link::Link;
-use super::place::{self, Within};
 use crate::background;
-use crate::cluster::{Cluster, Grant, OnDrop, Trace};
+use crate::cluster::current::{LinkedAttempt, Whereabouts};
+use crate::cluster::{Cluster, Grant, Trace};
 use crate::error::{Error, Kind, Result};
 use crate::host::say;
-use crate::migrations::Set;
+use crate::migrations::Migrations;
 use crate::schema;
 use crate::settings::{KeepSchema, Wanted};
 use crate::sql::Credentials;
 use crate::user;
 use crate::wire::{AttemptId, Mode, Open, Ready};
 
-/// What the attribute knows about a test.
+/// A test, as its expansion describes it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct TestInfo {
-    pub(crate) module: &'static str,
-    pub(crate) name: &'static str,
-    pub(crate) manifest_dir: &'static str,
-    pub(crate) exclusive: bool,
-    /// Of its cluster.
-    pub(crate) wanted: Wanted,
-    /// Beats the setting.
-    pub(crate) keep_schema: Option<KeepSchema>,
-    pub(crate) migrations: Option<Set>,
+pub struct Test {
+    /// `module_path!()` of the test.
+    pub module: &'static str,
+    /// The function's name.
+    pub name: &'static str,
+    /// Directory of the manifest of the test's package.
+    pub manifest_dir: &'static str,
+    /// The test wants to be alone on the cluster.
+    pub exclusive: bool,
+    /// The test passes by panicking.
+    pub should_panic: bool,
+    /// The version of CrateDB that the test wants, as in `6.4` or `6.4.3`.
+    pub version: Option<&'static str>,
+    /// The number of nodes that the test wants.
+    pub nodes: Option<u32>,
+    /// When the schema outlives the test. It takes precedence over the setting.
+    pub keep_schema: Option<KeepSchema>,
+    /// The files that make its tables.
+    pub migrations: Option<Migrations>,
 }
 
-/// An attempt that was granted. Dropped without a word it counts as failed if the thread panics, else as passed.
+impl Test {
+    /// A test without options: expansions name only what differs.
+    pub const USUAL: Self = Self {
+        module: "",
+        name: "",
+        manifest_dir: "",
+        exclusive: false,
+        should_panic: false,
+        version: None,
+        nodes: None,
+        keep_schema: None,
+        migrations: None,
+    };
+}
+
+/// An attempt that was granted.
 pub(crate) struct Attempt {
     cluster: Cluster,
-    lease: Lease,
-    /// What has to be applied before anything else; none if it was applied ahead.
-    due: Option<Set>,
-}
-
-/// What ends an attempt.
-struct Lease {
-    link: Link,
-    id: AttemptId,
-    test: String,
-    schema: String,
-    keep: KeepSchema,
-    trace: Arc<Trace>,
-    used: Arc<AtomicBool>,
-    over: Arc<AtomicBool>,
-    exclusive: bool,
-    ended: bool,
+    ending: Ending,
+    /// The migrations, unless the schema is a premade one.
+    due: Option<Migrations>,
 }
 
 impl Attempt {
-    /// Joins the session, waits for the cluster and for the test's turn. No SQL. It does not wait where it is made
-    /// `within` an attempt on the same cluster.
-    pub(crate) async fn begin(test: TestInfo, within: Vec<Within>) -> Result<Self> {
-        let session = Session::of_package(Path::new(test.manifest_dir), test.wanted).await?;
-        let parent = place::parent_of(&within, &session.link);
-        let name = format!("{}::{}", test.module, test.name);
-        let mode = if test.exclusive { Mode::Exclusive } else { Mode::Shared };
-        background::run(granted(session.link, name, mode, test.keep_schema, parent, test.migrations)).await
+    /// Joins the session, waits for the cluster and for the test's turn. It sends no SQL. Where it is made `within` an
+    /// attempt on the same cluster, it does not wait for a turn. Runs on the background thread.
+    pub(crate) async fn begin(test: Test, within: Vec<LinkedAttempt>) -> Result<Self> {
+        let wanted = Wanted { version: test.version.map(str::parse).transpose()?, nodes: test.nodes };
+        let link = joined::link(PathBuf::from(test.manifest_dir), wanted).await?;
+        let parent = parent_of(&within, &link);
+        granted(link, format!("{}::{}", test.module, test.name), Some(test), parent).await
     }
 
     pub(crate) fn cluster(&self) -> &Cluster {
         &self.cluster
     }
 
-    /// Whether there are migrations that were not applied ahead.
-    pub(crate) fn has_migrations_due(&self) -> bool {
-        self.due.is_some()
+    /// Returns the work of applying the migrations, if any are due.
+    pub(crate) fn migrations_due(&self) -> Option<impl Future<Output = Result<()>> + Send + use<>> {
+        let (cluster, due) = (self.cluster.clone(), self.due?);
+        Some(async move { due.apply(&cluster).await })
     }
 
-    /// Applies the migrations to the schema, unless that was done ahead.
-    pub(crate) fn migrate(&self) -> impl Future<Output = Result<()>> + Send + use<> {
-        let (cluster, due) = (self.cluster.clone(), self.due);
-        async move {
-            match due {
-                Some(set) => set.apply(&cluster).await,
-                None => Ok(()),
-            }
-        }
-    }
-
-    /// Ends the attempt: from now on its handles answer with an error. A failure that leaves its schema behind says where
-    /// it is.
+    /// Ends the attempt: from now on its handles answer with an error. A failure that leaves its schema behind says
+    /// where it is.
     pub(crate) fn end(mut self, passed: bool) {
-        self.lease.end(passed);
+        self.ending.end(passed);
     }
 }
 
-impl Drop for Lease {
+/// Ends an attempt, at the latest when it is dropped: a test that panics drops it while unwinding.
+struct Ending {
+    link: Link,
+    attempt: LinkedAttempt,
+    grant: Arc<Grant>,
+    keep: KeepSchema,
+    /// None in an attempt not tied to a test.
+    should_panic: Option<bool>,
+    ended: bool,
+}
+
+impl Drop for Ending {
     fn drop(&mut self) {
-        self.end(!std::thread::panicking());
+        let panics = std::thread::panicking();
+        // A test that does not panic here had its future dropped in its middle, by a time-out for example.
+        self.end(self.should_panic.map_or(!panics, |should_panic| panics && should_panic));
     }
 }
 
-impl Lease {
+impl Ending {
     fn end(&mut self, passed: bool) {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
-        self.over.store(true, Ordering::Release);
-        if self.exclusive {
-            place::forget_runtime(self.within());
-        }
-        let used = self.used.load(Ordering::Acquire);
-        let lives_on = self.link.ready().is_ok_and(|ready| ready.lives_on);
+        let Grant { over, used, trace, test, .. } = &*self.grant;
+        let LinkedAttempt { id, exclusive, .. } = self.attempt;
+        over.store(true, Ordering::Release);
+        self.attempt.forget_runtime();
+        let used = used.load(Ordering::Acquire);
         let wanted = match self.keep {
             KeepSchema::Always => true,
             KeepSchema::OnFailure => !passed,
             KeepSchema::Never => false,
         };
-        let keep = wanted && lives_on && used;
-        // The thread that reads the answer must not wait for it; then the keeper puts back all the same.
-        if self.exclusive && used && !background::is_background() {
-            if let Some(text) = self.link.end_alone(self.id, passed, used, keep) {
+        let keep = wanted && used && self.link.ready().is_ok_and(|ready| ready.lives_on);
+        // The thread that reads the answer must not wait for it. The keeper repairs the cluster all the same.
+        if exclusive && used && !background::is_background() {
+            if let Some(text) = self.link.end_alone(id, passed, used, keep) {
                 say(&text);
             }
         } else {
-            self.link.end(self.id, passed, used, keep);
+            self.link.end(id, passed, used, keep);
         }
-        let kept = self.link.ready().ok().filter(|_| keep).map(|ready| self.kept(&ready));
-        let sent = self.trace.report().filter(|_| !passed).map(|report| format!("`{}` sent {report}", self.test));
+        let kept = self.link.ready().ok().filter(|_| keep).map(|ready| kept(&ready, &self.grant));
+        let sent = trace.report().filter(|_| !passed).map(|report| format!("`{test}` sent {report}"));
         for text in sent.into_iter().chain(kept) {
-            // Shown with the test's own output, which libtest captures. The macro panics if nobody reads it any more; in
-            // the drop of a test that panics already, that would be the end of the whole process.
+            // Shown with the test's own output, which libtest captures. The macro panics if nobody reads it any more;
+            // in the drop of a test that panics already, that would be the end of the whole process.
             let _ = catch_unwind(|| eprintln!("cratedb-test: {text}"));
         }
     }
-
-    fn within(&self) -> Within {
-        Within { link: self.link.number(), attempt: self.id }
-    }
-
-    /// Where a kept schema is, until when, and how to open it.
-    fn kept(&self, ready: &Ready) -> String {
-        let Self { schema, test, .. } = self;
-        let mut lines = vec![format!("schema {schema} of `{test}` is kept on {}", ready.name)];
-        if let Some(until) = schema::kept_until(schema) {
-            lines.push(format!("until:   {until}; then the next run drops it"));
-        }
-        if let Some(page) = &ready.console {
-            lines.push(format!("console: {page}"));
-        }
-        let user = match &ready.credentials {
-            Credentials::Basic { username, .. } => format!(" --username {username}"),
-            _ => String::new(),
-        };
-        lines.push(format!("open it: crash --hosts {}{user} --schema {schema}", ready.http_url));
-        if let Some(url) = pg_url(ready, schema).ok().and_then(|url| to_show(&url)) {
-            lines.push(format!("     or: psql \"{url}\""));
-        }
-        lines.push(format!("drop it: cargo cratedb kept --drop {schema}"));
-        lines.join("\n  ")
-    }
 }
 
-/// An address that can be shown, and used by people; none if its user will be gone by then.
+/// Says where a kept schema is, until when, and how to open it.
+fn kept(ready: &Ready, grant: &Grant) -> String {
+    let Grant { schema, test, .. } = grant;
+    let mut lines = vec![format!("schema {schema} of `{test}` is kept on {}", ready.name)];
+    if let Some(until) = schema::kept_until(schema) {
+        lines.push(format!("until:   {until}; then the next run drops it"));
+    }
+    if let Some(page) = &ready.console {
+        lines.push(format!("console: {page}"));
+    }
+    let user = match &ready.credentials {
+        Credentials::Basic { username, .. } => format!(" --username {username}"),
+        _ => String::new(),
+    };
+    lines.push(format!("open it: crash --hosts {}{user} --schema {schema}", ready.http_url));
+    if let Some(url) = pg_url(ready, schema).ok().and_then(|url| to_show(&url)) {
+        lines.push(format!("     or: psql \"{url}\""));
+    }
+    lines.push(format!("drop it: cargo cratedb kept --drop {schema}"));
+    lines.join("\n  ")
+}
+
+/// Returns an address without its password; none if its user will be gone before a person can use it.
 fn to_show(url: &str) -> Option<url::Url> {
     let mut url = url::Url::parse(url).ok()?;
     if user::is_ours(url.username()) {
@@ -172,82 +178,53 @@ fn to_show(url: &str) -> Option<url::Url> {
     Some(url)
 }
 
-/// An attempt of nobody's: it ends with the last handle of its cluster.
+/// Begins an attempt not tied to a test: it ends with the last handle of its cluster.
 pub(super) async fn unattended(link: Link, name: String, parent: Option<AttemptId>) -> Result<Cluster> {
-    let attempt = granted(link, name, Mode::Shared, None, parent, None).await?;
-    let cluster = attempt.cluster.clone();
-    let mut lease = attempt.lease;
-    cluster.grant().on_drop.set(move || lease.end(!std::thread::panicking()));
+    let Attempt { cluster, ending, .. } = granted(link, name, None, parent).await?;
+    cluster.end_with_last_handle(ending);
     Ok(cluster)
 }
 
-async fn granted(
-    link: Link,
-    test: String,
-    mode: Mode,
-    keep: Option<KeepSchema>,
-    parent: Option<AttemptId>,
-    set: Option<Set>,
-) -> Result<Attempt> {
-    let keep = keep.unwrap_or(link.settings().keep_schema);
-    let (id, schema) = (link.next_attempt(), schema::name(&test, SystemTime::now()));
-    let keep_if_lost = keep != KeepSchema::Never && link.ready()?.lives_on;
-    let migrations = set.map(|set| set.wanted());
-    let open = Open { id, schema: schema.clone(), test: test.clone(), mode, keep_if_lost, migrations };
-    let prepared = link.begin(open, parent, set).await?;
-    let (due, is_there) = (set.filter(|_| prepared.is_none()), prepared.is_some());
-    let schema = prepared.unwrap_or(schema);
-    // Only now: the turn may have been given by another keeper, over another local server.
-    let ready = link.ready()?;
-    let (used, over) = (Arc::new(AtomicBool::new(is_there)), Arc::new(AtomicBool::new(false)));
-    let trace: Arc<Trace> = Arc::default();
-    let lease = Lease {
-        trace: trace.clone(),
-        link: link.clone(),
-        id,
-        test: test.clone(),
-        schema: schema.clone(),
-        keep,
-        used: used.clone(),
-        over: over.clone(),
-        exclusive: mode == Mode::Exclusive,
-        ended: false,
+async fn granted(link: Link, name: String, test: Option<Test>, parent: Option<AttemptId>) -> Result<Attempt> {
+    let Test { exclusive, migrations, keep_schema, .. } = test.unwrap_or(Test::USUAL);
+    let keep = keep_schema.unwrap_or(link.settings().keep_schema);
+    let attempt = LinkedAttempt { link: link.number(), id: link.next_attempt(), exclusive };
+    let open = Open {
+        id: attempt.id,
+        schema: schema::name(&name, SystemTime::now()),
+        test: name,
+        mode: if exclusive { Mode::Exclusive } else { Mode::Shared },
+        keep_if_lost: keep != KeepSchema::Never && link.ready()?.lives_on,
+        migrations: migrations.map(|migrations| migrations.described()),
     };
-    let cluster = Cluster::new(Grant {
+    let turn = link.begin(open, parent, migrations).await?;
+    let mut grant = grant(&link, turn.schema, turn.test, Some(attempt))?;
+    grant.used = AtomicBool::new(turn.premade);
+    let grant = Arc::new(grant);
+    let should_panic = test.map(|test| test.should_panic);
+    let ending = Ending { link, attempt, grant: grant.clone(), keep, should_panic, ended: false };
+    Ok(Attempt { cluster: Cluster::new(grant)?, ending, due: migrations.filter(|_| !turn.premade) })
+}
+
+/// Grants a schema on the cluster of `link`: that of an attempt, or one that is shared and ends with the session.
+pub(super) fn grant(link: &Link, schema: String, test: String, attempt: Option<LinkedAttempt>) -> Result<Grant> {
+    // Not earlier than the turn, which another keeper may have given, over another local server.
+    let ready = link.ready()?;
+    Ok(Grant {
         pg_url: pg_url(&ready, &schema),
         http_url: ready.http_url.clone(),
         wallet: link.wallet()?.clone(),
         version: ready.version,
         schema,
         test,
-        attempt: Some(lease.within()),
-        trace,
-        used,
-        over,
-        on_drop: OnDrop::default(),
-    })?;
-    Ok(Attempt { cluster, lease, due })
-}
-
-/// A cluster in a schema that belongs to no attempt: the session's end is its own.
-pub(super) fn shared(link: &Link, name: &str, schema: String) -> Result<Cluster> {
-    let ready = link.ready()?;
-    Cluster::new(Grant {
-        pg_url: pg_url(&ready, &schema),
-        http_url: ready.http_url.clone(),
-        wallet: link.wallet()?.clone(),
-        version: ready.version,
-        schema,
-        test: format!("the set-up `{name}`"),
-        attempt: None,
-        trace: Arc::default(),
-        used: Arc::default(),
-        over: Arc::default(),
-        on_drop: OnDrop::default(),
+        attempt,
+        trace: Trace::default(),
+        used: AtomicBool::default(),
+        over: AtomicBool::default(),
     })
 }
 
-/// The PostgreSQL protocol takes the schema for the database.
+/// Returns the address of the PostgreSQL protocol, which takes the schema for the database.
 fn pg_url(ready: &Ready, schema: &str) -> Result<String> {
     let lacking = || {
         let error = Error::new(Kind::Usage, format!("no PostgreSQL URL for {}", ready.name));
@@ -263,32 +240,30 @@ fn pg_url(ready: &Ready, schema: &str) -> Result<String> {
     Ok(url.into())
 }
 
-thread_local!(static CURRENT: RefCell<Vec<Cluster>> = const { RefCell::new(Vec::new()) });
-
-/// The cluster of the test that runs on this thread.
-pub(crate) fn current_cluster() -> Option<Cluster> {
-    CURRENT.with_borrow(|all| all.last().cloned())
+/// Returns the attempt of which one that begins in the calling thread is a part.
+///
+/// # Errors
+///
+/// When it would wait for the test that asks for it.
+pub(super) fn parent_of_this_thread(link: &Link, name: &str) -> Result<Option<AttemptId>> {
+    let thread = match Whereabouts::look() {
+        Whereabouts::Inside(within) => return Ok(parent_of(&within, link)),
+        Whereabouts::OneTest => return Ok(link.exclusive().map(|open| open.id)),
+        Whereabouts::Elsewhere => return Ok(None),
+        Whereabouts::Stray(thread) => thread,
+    };
+    let Some(open) = link.exclusive() else { return Ok(None) };
+    let why = format!(
+        "the exclusive test `{}` of this process has the cluster, and this may be a part of it that would wait for itself",
+        open.test
+    );
+    Err(Error::new(Kind::Usage, format!("cannot make the cluster `{name}` in a thread {thread}")).because(why).hint(
+        "ask for the cluster in the test's own thread or in a task of its runtime, and hand it to the other threads",
+    ))
 }
 
-/// The attempts in which this thread is, the innermost first. More than one where a test calls another annotated
-/// function; each may be on a cluster of its own.
-pub(crate) fn current_attempts() -> Vec<Within> {
-    CURRENT.with_borrow(|all| all.iter().rev().filter_map(|cluster| cluster.grant().attempt).collect())
-}
-
-/// Makes an attempt the current one of this thread until the guard is dropped.
-pub(crate) fn enter(attempt: &Attempt) -> Entered {
-    if attempt.lease.exclusive {
-        place::remember_runtime(attempt.lease.within());
-    }
-    CURRENT.with_borrow_mut(|all| all.push(attempt.cluster.clone()));
-    Entered
-}
-
-pub(crate) struct Entered;
-
-impl Drop for Entered {
-    fn drop(&mut self) {
-        CURRENT.with_borrow_mut(|all| all.pop());
-    }
+/// Returns the innermost attempt on the cluster of `link`. The number of an attempt on another cluster means nothing
+/// here.
+fn parent_of(within: &[LinkedAttempt], link: &Link) -> Option<AttemptId> {
+    within.iter().find(|attempt| attempt.link == link.number()).map(|attempt| attempt.id)
 }

@@ -1,4 +1,4 @@
-//! Finds the keeper's socket, or brings a keeper into the world.
+//! Finds the keeper's socket, or starts a keeper.
 
 use std::io;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -10,9 +10,9 @@ use crate::error::{Error, Kind, Result};
 use crate::host::{DIR_VARIABLE, KeyFiles, Locks, initial_environment, own_program};
 use crate::wire::{Holder, VARIABLE, exit};
 
-/// How long to pause while a keeper that ends still holds its lock.
+/// The pause while a keeper that ends still holds its lock.
 const PAUSE: Duration = Duration::from_millis(5);
-/// What a keeper gets of the environment. Settings reach it by its socket; a jobserver must not reach it at all.
+/// The variables that a keeper inherits. Settings reach it by its socket; a jobserver must not reach it at all.
 const ALLOWED: &[&str] = &[
     "LD_LIBRARY_PATH",
     "DYLD_LIBRARY_PATH",
@@ -35,13 +35,14 @@ const ALLOWED: &[&str] = &[
     "CONTAINER_HOST",
 ];
 
-/// A connection, if a keeper listens. No lock, no wait: the usual case.
+/// Connects, if a keeper listens. It takes no lock and does not wait: the usual case.
 pub(super) fn connect(files: &KeyFiles) -> Option<UnixStream> {
     UnixStream::connect(&files.socket).ok()
 }
 
-/// A connection to the keeper of a key, which is started if there is none. Blocks; ends by `deadline`.
+/// Connects to the keeper of a key, which is started if there is none. Blocks; ends by `deadline`.
 pub(crate) fn reach(files: &KeyFiles, deadline: Instant) -> Result<UnixStream> {
+    // Not `wait::until`: the locks are synchronous, and each look may start a keeper.
     loop {
         if let Some(stream) = connect(files) {
             return Ok(stream);
@@ -76,7 +77,7 @@ pub(crate) fn reach(files: &KeyFiles, deadline: Instant) -> Result<UnixStream> {
     }
 }
 
-/// A keeper of other directories: its lock file says where it listens.
+/// Connects to a keeper of other directories: its lock file says where it listens.
 fn of_holder(holder: &str) -> Option<UnixStream> {
     let holder: Holder = serde_json::from_str(holder).ok()?;
     UnixStream::connect(holder.socket).ok()
@@ -106,7 +107,7 @@ fn bear(files: &KeyFiles) -> Result<UnixStream> {
     let status = command
         .spawn()
         .and_then(|mut child| match child.wait() {
-            // The process ignores SIGCHLD or waits for all its children: it ended, and nobody knows how.
+            // The process ignores SIGCHLD or waits for all its children: the keeper's exit code is lost.
             Err(error) if error.raw_os_error() == Some(libc::ECHILD) => Ok(ExitStatus::default()),
             status => status,
         })
@@ -124,6 +125,7 @@ fn bear(files: &KeyFiles) -> Result<UnixStream> {
     }
 }
 
+/// Returns the variables that a keeper inherits.
 fn allowed() -> impl Iterator<Item = (std::ffi::OsString, std::ffi::OsString)> {
     std::env::vars_os().filter(|(name, _)| {
         let name = name.to_string_lossy();

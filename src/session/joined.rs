@@ -1,4 +1,5 @@
-//! What this process has joined: one link for each cluster that its tests want, made by whoever asks first.
+//! Joins sessions: one link for each cluster that the tests of this process want, made by the first that asks, and the
+//! link of a process that holds an explicit session.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -8,36 +9,39 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::OnceCell;
 
 use super::link::Link;
+use super::speaker::Listener;
+use crate::background;
 use crate::error::{Error, Kind, Result};
-use crate::host::Places;
-use crate::host::process;
+use crate::host::process::{self, Identity};
+use crate::host::{KeyFiles, Places};
 use crate::settings::{Settings, Wanted};
 use crate::sql::SqlClient;
 use crate::wire::Ready;
 
-type Slot = Arc<OnceCell<Result<Link>>>;
-type Slots<K> = Mutex<Option<HashMap<K, Slot>>>;
+type SharedLink = Arc<OnceCell<Result<Link>>>;
+type Links<K> = Mutex<Option<HashMap<K, SharedLink>>>;
 
-/// What the tests of a package want of a cluster, and what they got. An error is kept, too.
-static WANTED: Slots<(PathBuf, Wanted)> = Mutex::new(None);
-/// Packages and keys of keepers: a cluster that is named is the same one whatever is wanted of it.
-static JOINED: Slots<(PathBuf, String)> = Mutex::new(None);
+/// Links by package and by the cluster that its tests want. An error is kept, too.
+static WANTED: Links<(PathBuf, Wanted)> = Mutex::new(None);
+/// Links by package and by the key of the keeper: a cluster that is named is the same one whatever is wanted of it.
+static JOINED: Links<(PathBuf, String)> = Mutex::new(None);
 
-/// The link to the cluster that tests of a package share if they want the same of it.
+/// Returns the link to the cluster that tests of a package share if they want the same of it. Runs on the background
+/// thread.
 pub(super) async fn link(manifest_dir: PathBuf, wanted: Wanted) -> Result<Link> {
-    let slot = slot(&WANTED, (manifest_dir.clone(), wanted));
-    slot.get_or_init(|| fitting(manifest_dir, wanted)).await.clone()
+    let link = shared(&WANTED, (manifest_dir.clone(), wanted));
+    link.get_or_init(|| fitting(manifest_dir, wanted)).await.clone()
 }
 
-fn slot<K: Eq + Hash>(slots: &Slots<K>, key: K) -> Slot {
-    let mut slots = slots.lock().unwrap_or_else(PoisonError::into_inner);
-    slots.get_or_insert_default().entry(key).or_default().clone()
+fn shared<K: Eq + Hash>(links: &Links<K>, key: K) -> SharedLink {
+    let mut links = links.lock().unwrap_or_else(PoisonError::into_inner);
+    links.get_or_insert_default().entry(key).or_default().clone()
 }
 
 async fn fitting(manifest_dir: PathBuf, wanted: Wanted) -> Result<Link> {
     let settings = Settings::load(&manifest_dir, wanted)?;
-    let slot = slot(&JOINED, (manifest_dir, settings.spec.key.clone()));
-    let link = slot.get_or_init(|| join(settings)).await.clone()?;
+    let link = shared(&JOINED, (manifest_dir, settings.spec.key.clone()));
+    let link = link.get_or_init(|| join(settings)).await.clone()?;
     let ready = link.ready()?;
     let nodes = match wanted.nodes {
         // The keeper has counted those that it started.
@@ -53,17 +57,18 @@ async fn join(settings: Settings) -> Result<Link> {
         None => process::ancestry(settings.outer)?,
     };
     let files = Places::find()?.key(&settings.spec.key);
-    Link::new(settings, ancestry, files).await
+    Link::new(settings, ancestry, files, None).await
 }
 
-/// How many nodes the cluster has, if it tells.
+/// Asks how many nodes the cluster has; none if it does not tell.
 async fn nodes(link: &Link, ready: &Ready) -> Option<u32> {
     let client = SqlClient::new(&ready.http_url, None, link.wallet().ok()?.clone()).ok()?;
     let rows: Vec<(u32,)> = client.rows("SELECT count(*) FROM sys.nodes").await.ok()?;
     rows.first().map(|(nodes,)| *nodes)
 }
 
-/// A cluster that is named may be another than the tests want, and so may be what an image or an installation holds.
+/// Checks that the cluster is what the tests want. One that is named may be another, and so may be what an image or an
+/// installation holds.
 fn check(wanted: Wanted, ready: &Ready, nodes: Option<u32>) -> Result<()> {
     let refused = |wanted: String, has: String| {
         let error = Error::new(Kind::Setting, format!("cannot run a test that wants {wanted} on {}", ready.name));
@@ -81,6 +86,48 @@ fn check(wanted: Wanted, ready: &Ready, nodes: Option<u32>) -> Result<()> {
     match (wanted.nodes, nodes) {
         (Some(wanted), Some(nodes)) if wanted != nodes => refused(format!("{wanted} nodes"), format!("it has {nodes}")),
         _ => Ok(()),
+    }
+}
+
+/// This process as the holder of an explicit session, whose cluster is there as long as this process wants it, without
+/// a test. Dropping it gives up this process's part: the session ends unless others hold it too.
+pub(crate) struct Hold(Link);
+
+impl Hold {
+    /// Joins and waits for the cluster. `settings` name the session. Blocks.
+    pub(crate) fn new(settings: Settings, listener: Option<Listener>) -> Result<Self> {
+        let files = Places::find()?.key(&settings.spec.key);
+        background::wait(Link::new(settings, process::by_name(true), files, listener)).map(Self)
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        self.0.settings()
+    }
+
+    pub(crate) fn files(&self) -> &KeyFiles {
+        self.0.files()
+    }
+
+    /// Returns the cluster.
+    pub(crate) fn ready(&self) -> Result<Arc<Ready>> {
+        self.0.ready()
+    }
+
+    /// Returns this process, as its keeper knows it.
+    pub(crate) fn process(&self) -> &Identity {
+        self.0.own()
+    }
+
+    /// Ends the connection, which is not made again. The life of this process still holds the session.
+    pub(crate) fn close(&self) {
+        self.0.close();
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.finish_session();
+        self.0.close();
     }
 }
 

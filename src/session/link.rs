@@ -1,106 +1,114 @@
-//! The lease of this process: one connection to the keeper, from the first test to the end, made again if it breaks.
+//! Holds the lease of this process: one connection to the keeper, from the first test to the end, made again if it
+//! breaks.
 
 mod attach;
-mod set_up;
-
-pub(super) use attach::check_peer;
 
 use std::collections::{BTreeMap, HashMap};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
+use tokio::time::{Instant, interval_at, sleep};
 
+pub(super) use self::attach::{check_peer, versions};
+use super::setup::SharedSetup;
 use super::speaker::{self, Listener};
+use crate::cluster::current::LinkNumber;
 use crate::error::{Error, Kind, Result};
-use crate::host::KeyFiles;
 use crate::host::process::{Ancestry, Identity};
-use crate::host::say;
-use crate::migrations::Set;
+use crate::host::{KeyFiles, say};
+use crate::migrations::Migrations;
 use crate::settings::Settings;
 use crate::sql::{Credentials, Wallet};
-use crate::wire::MigrationSet;
-use crate::wire::{AttemptId, FromClient, FromKeeper, KnownSetup, Mode, Open, PROTOCOL, Ready, encode};
+use crate::wire::{
+    AttemptId, FromClient, FromKeeper, Holder, KnownSetup, MigrationSet, Mode, Open, PROTOCOL, Ready, SetupOutcome,
+    Verdict, encode,
+};
 
-/// How much longer than the keeper a client waits for what the keeper itself limits.
+/// The time by which a client waits longer than the keeper for what the keeper itself limits.
 const MARGIN: Duration = Duration::from_secs(30);
-/// A keeper gives up putting things back after 30 s.
+/// The longest wait for the repairs after an exclusive test. A keeper gives up on them after 30 s.
 const AFTERMATH: Duration = Duration::from_secs(40);
 
 /// The connection of this process to the keeper of one key.
 #[derive(Clone)]
-pub(super) struct Link(Arc<Shared>);
+pub(super) struct Link(Arc<Inside>);
 
-/// Tells the links of a process apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct LinkNumber(u64);
-
-struct Shared {
+struct Inside {
     number: LinkNumber,
     settings: Settings,
     ancestry: Ancestry,
     files: KeyFiles,
     next: AtomicU64,
     wallet: OnceLock<Wallet>,
-    state: Mutex<State>,
+    state: Mutex<LinkState>,
     renewed: Notify,
     listener: Option<Listener>,
-    /// What is prepared once per session, as far as this process needs it.
-    onces: Mutex<HashMap<String, super::once::Slot>>,
-    /// What reads from the keeper, and connects again.
+    /// The setups of the session that this process needs.
+    setups: Mutex<HashMap<String, SharedSetup>>,
+    /// The task that reads from the keeper, and connects again.
     reader: OnceLock<AbortHandle>,
 }
 
 #[derive(Default)]
-struct State {
+struct LinkState {
     /// For writing; the reader has its own descriptor. None while the connection is made again.
     socket: Option<UnixStream>,
     ready: Option<Arc<Ready>>,
-    /// Why there will be no connection any more.
+    /// The reason why there will be no connection any more.
     over: Option<Error>,
     /// Attempts that were granted and have not ended.
     open: BTreeMap<AttemptId, Open>,
     /// Attempts that wait for their turn.
-    waiting: HashMap<AttemptId, Waiting>,
-    /// Exclusive attempts that ended and wait to hear that what they had changed is put back.
-    aftermath: HashMap<AttemptId, std::sync::mpsc::Sender<Option<String>>>,
-    /// Attempts that ended while there was no connection, and the words that say so.
+    waiting: HashMap<AttemptId, PendingAttempt>,
+    /// Exclusive attempts that ended and wait to hear that what they had changed is repaired.
+    aftermath: HashMap<AttemptId, mpsc::Sender<Option<String>>>,
+    /// Attempts that ended while there was no connection, and the messages that say so.
     unsaid: Vec<(Open, FromClient)>,
-    /// Set-ups that this process asks for.
-    claims: HashMap<String, set_up::Claim>,
-    /// Set-ups that it does, or knows to be done.
-    set_ups: BTreeMap<String, KnownSetup>,
+    /// Setups that this process asks for.
+    claims: HashMap<String, SetupClaim>,
+    /// Setups that this process does, or knows to be done.
+    setups: BTreeMap<String, KnownSetup>,
     /// The last renewal that failed.
     not_renewed: Option<Error>,
 }
 
-struct Waiting {
+struct PendingAttempt {
     open: Open,
     parent: Option<AttemptId>,
-    /// What it needs first, for a keeper that wants to know it.
-    set: Option<Set>,
-    granted: oneshot::Sender<Result<Option<String>>>,
+    /// The files that make its tables, for a keeper that wants to know them.
+    migrations: Option<Migrations>,
+    answer: oneshot::Sender<Result<GrantedTurn>>,
+}
+
+/// A setup that was asked for.
+struct SetupClaim {
+    schema: String,
+    answer: oneshot::Sender<Verdict>,
+}
+
+/// The turn of an attempt.
+pub(super) struct GrantedTurn {
+    pub(super) test: String,
+    pub(super) schema: String,
+    /// The migrations were applied to the schema ahead.
+    pub(super) premade: bool,
 }
 
 impl Link {
-    /// Connects, starting a keeper if need be, and waits for the cluster.
-    pub(super) async fn new(settings: Settings, ancestry: Ancestry, files: KeyFiles) -> Result<Self> {
-        Self::heard(settings, ancestry, files, None).await
-    }
-
-    /// The same; what is waited for goes to a listener.
-    pub(super) async fn heard(
+    /// Connects, starting a keeper if need be, and waits for the cluster. What is waited for goes to the listener, if
+    /// there is one.
+    pub(super) async fn new(
         settings: Settings,
         ancestry: Ancestry,
         files: KeyFiles,
         listener: Option<Listener>,
     ) -> Result<Self> {
-        static NUMBERS: AtomicU64 = AtomicU64::new(1);
-        let link = Self(Arc::new(Shared {
-            number: LinkNumber(NUMBERS.fetch_add(1, Ordering::Relaxed)),
+        let link = Self(Arc::new(Inside {
+            number: LinkNumber::new(),
             settings,
             ancestry,
             files,
@@ -109,7 +117,7 @@ impl Link {
             state: Mutex::default(),
             renewed: Notify::new(),
             listener,
-            onces: Mutex::default(),
+            setups: Mutex::default(),
             reader: OnceLock::new(),
         }));
         let reader = link.attach().await?;
@@ -126,13 +134,16 @@ impl Link {
         &self.0.settings
     }
 
-    /// What this process knows of one set-up.
-    pub(super) fn once(&self, name: &str) -> super::once::Slot {
-        let mut onces = self.0.onces.lock().unwrap_or_else(PoisonError::into_inner);
-        onces.entry(name.to_owned()).or_default().clone()
+    pub(super) fn files(&self) -> &KeyFiles {
+        &self.0.files
     }
 
-    /// The cluster, as the last keeper described it: after the death of one, a local server is another.
+    /// Returns this process, as its keeper knows it.
+    pub(super) fn own(&self) -> &Identity {
+        &self.0.ancestry.own
+    }
+
+    /// Returns the cluster, as the last keeper described it: after the death of one, a local server is another.
     pub(super) fn ready(&self) -> Result<Arc<Ready>> {
         self.state().ready.clone().ok_or_else(|| Error::new(Kind::Session, "the cluster is not there yet"))
     }
@@ -145,50 +156,65 @@ impl Link {
         AttemptId(self.0.next.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Waits for the turn of an attempt. If the keeper has a schema with the migrations of `set`, that is the attempt's.
+    /// Waits for the turn of an attempt. If the keeper has a premade schema for `migrations`, the attempt gets that
+    /// one.
     pub(super) async fn begin(
         &self,
         open: Open,
         parent: Option<AttemptId>,
-        set: Option<Set>,
-    ) -> Result<Option<String>> {
-        let (granted, mut answer) = oneshot::channel();
+        migrations: Option<Migrations>,
+    ) -> Result<GrantedTurn> {
+        let (answer, granted) = oneshot::channel();
         let (id, test) = (open.id, open.test.clone());
         {
-            let mut state = self.state();
-            if let Some(error) = &state.over {
-                return Err(error.clone());
-            }
+            let mut state = self.not_over()?;
             let frame = FromClient::Begin { attempt: open.clone(), parent };
-            state.waiting.insert(id, Waiting { open, parent, set, granted });
+            state.waiting.insert(id, PendingAttempt { open, parent, migrations, answer });
             state.write(&frame);
         }
-        let mut asked = Asked { link: self, id, answered: false };
+        let take_back = || {
+            self.state().waiting.remove(&id);
+            self.end(id, false, false, false);
+        };
+        let late = |limit| self.silent(&format!("`{test}` waited for its turn"), limit);
+        self.answered(granted, || format!("`{test}` waits for its turn on the cluster"), late, take_back).await?
+    }
+
+    /// Waits for the answer to a question, and says from time to time what is waited for. Dropped before the answer, by
+    /// a time-out for example, it takes the question back: a turn or a setup that nobody takes would be held as long as
+    /// this process lives.
+    async fn answered<T>(
+        &self,
+        mut answer: oneshot::Receiver<T>,
+        awaited: impl Fn() -> String,
+        late: impl FnOnce(Duration) -> Error,
+        take_back: impl FnOnce(),
+    ) -> Result<T> {
+        let mut question = Question(Some(take_back));
         let limit = self.0.settings.start_timeout.saturating_add(MARGIN);
-        let deadline = tokio::time::sleep(limit);
+        let deadline = sleep(limit);
         tokio::pin!(deadline);
         // Not `interval`, whose first tick takes a millisecond, ten times what the turn itself takes.
-        let mut shown = tokio::time::interval_at(tokio::time::Instant::now() + speaker::AGAIN, speaker::AGAIN);
+        let mut shown = interval_at(Instant::now() + speaker::AGAIN, speaker::AGAIN);
         loop {
             tokio::select! {
                 answer = &mut answer => {
-                    asked.answered = true;
-                    return answer.unwrap_or_else(|_| Err(Error::new(Kind::Session, "the connection to the keeper is over")));
+                    question.0 = None;
+                    let closed = || Error::new(Kind::Session, "the connection to the keeper is over");
+                    return answer.map_err(|_| self.state().over.clone().unwrap_or_else(closed));
                 }
-                _ = shown.tick() => say(&format!("`{test}` waits for its turn on the cluster")),
-                () = &mut deadline => {
-                    return Err(self.silent(&format!("`{test}` waited for its turn"), limit));
-                }
+                _ = shown.tick() => say(&awaited()),
+                () = &mut deadline => return Err(late(limit)),
             }
         }
     }
 
-    /// The exclusive attempt that this process has.
+    /// Returns the exclusive attempt that this process has.
     pub(super) fn exclusive(&self) -> Option<Open> {
         self.state().open.values().find(|open| open.mode == Mode::Exclusive).cloned()
     }
 
-    /// Says that an attempt is over. Returns once the words are in the socket: the process may end right after.
+    /// Says that an attempt is over. Returns once the message is in the socket: the process may end right after.
     pub(super) fn end(&self, id: AttemptId, passed: bool, used: bool, keep: bool) {
         let frame = FromClient::End { id, passed, used, keep };
         let mut state = self.state();
@@ -199,10 +225,11 @@ impl Link {
         }
     }
 
-    /// Says that an exclusive attempt is over, and waits until the keeper has put back what it had changed outside its
-    /// schema, so that no test before or beside it sees that; what people should know of it. Blocks this thread.
+    /// Says that an exclusive attempt is over, and waits until the keeper has repaired what it had changed outside its
+    /// schema, so that no test before or beside it sees that. Returns what people should know of it. Blocks this
+    /// thread.
     pub(super) fn end_alone(&self, id: AttemptId, passed: bool, used: bool, keep: bool) -> Option<String> {
-        let (told, hears) = std::sync::mpsc::channel();
+        let (told, hears) = mpsc::channel();
         self.state().aftermath.insert(id, told);
         self.end(id, passed, used, keep);
         if self.state().socket.is_none() {
@@ -212,7 +239,60 @@ impl Link {
         hears.recv_timeout(AFTERMATH).ok().flatten()
     }
 
-    /// Gives up what this process holds of its explicit session. Returns once the words are in the socket.
+    /// Returns what this process knows of one setup.
+    pub(super) fn setup(&self, name: &str) -> SharedSetup {
+        let mut setups = self.0.setups.lock().unwrap_or_else(PoisonError::into_inner);
+        setups.entry(name.to_owned()).or_default().clone()
+    }
+
+    /// Asks for a setup, and waits while another process does it. One question for a name at a time.
+    pub(super) async fn claim(&self, name: &str, schema: &str) -> Result<Verdict> {
+        let (answer, verdict) = oneshot::channel();
+        {
+            let mut state = self.not_over()?;
+            state.claims.insert(name.to_owned(), SetupClaim { schema: schema.to_owned(), answer });
+            state.write(&FromClient::Setup { name: name.to_owned(), schema: schema.to_owned() });
+        }
+        let take_back = || {
+            self.state().claims.remove(name);
+            self.setup_ended(name, SetupOutcome::GivenUp);
+        };
+        let awaited = || format!("waiting for the setup `{name}`, which another test does");
+        let late = |_| {
+            let limit = humantime::format_duration(self.0.settings.start_timeout);
+            Error::new(Kind::Timeout, format!("waited {limit} for the setup `{name}`"))
+                .because("another process of this session does it, and did not end")
+                .hint("see whether it hangs, or set CRATEDB_TEST_START_TIMEOUT")
+        };
+        let verdict = self.answered(verdict, awaited, late, take_back).await?;
+        let known = match &verdict {
+            Verdict::Yours => Some((schema, false)),
+            Verdict::Done { schema } => Some((&**schema, true)),
+            Verdict::Failed { .. } => None,
+        };
+        if let Some((schema, done)) = known {
+            let known = KnownSetup { name: name.to_owned(), schema: schema.to_owned(), done };
+            self.state().setups.insert(name.to_owned(), known);
+        }
+        Ok(verdict)
+    }
+
+    /// Says how the setup ended that this process was given.
+    pub(super) fn setup_ended(&self, name: &str, outcome: SetupOutcome) {
+        let mut state = self.state();
+        match outcome {
+            SetupOutcome::Done => {
+                if let Some(known) = state.setups.get_mut(name) {
+                    known.done = true;
+                }
+            }
+            _ => drop(state.setups.remove(name)),
+        }
+        // Without a connection the next keeper learns by the hello that it is done, or knows nothing of it.
+        state.write(&FromClient::SetupEnded { name: name.to_owned(), outcome });
+    }
+
+    /// Gives up this process's part of its explicit session. Returns once the message is in the socket.
     pub(super) fn finish_session(&self) {
         if let Some(named) = &self.0.settings.session {
             let (session, holder) = (Some(named.name.clone()), Some(self.own().clone()));
@@ -228,11 +308,6 @@ impl Link {
         self.finish(Error::new(Kind::Session, "the session is over").because("this process let go of it"));
     }
 
-    /// This process, as its keeper knows it.
-    pub(super) fn own(&self) -> &Identity {
-        &self.0.ancestry.own
-    }
-
     /// Asks the keeper for new credentials and waits for them.
     async fn renew(self) -> Result<Credentials> {
         let wallet = self.wallet()?.clone();
@@ -241,10 +316,7 @@ impl Link {
         tokio::pin!(renewed);
         renewed.as_mut().enable();
         {
-            let mut state = self.state();
-            if let Some(error) = &state.over {
-                return Err(error.clone());
-            }
+            let mut state = self.not_over()?;
             state.not_renewed = None;
             state.write(&FromClient::Renew);
         }
@@ -258,10 +330,10 @@ impl Link {
         }
     }
 
-    /// The keeper does not answer: who it is, so that somebody can look.
+    /// Makes the error of a keeper that does not answer. It names the process, so that a person can look at it.
     fn silent(&self, what: &str, limit: Duration) -> Error {
         let holder = std::fs::read_to_string(&self.0.files.lifetime).unwrap_or_default();
-        let pid = serde_json::from_str::<crate::wire::Holder>(&holder).map_or(0, |holder| holder.pid);
+        let pid = serde_json::from_str::<Holder>(&holder).map_or(0, |holder| holder.pid);
         Error::new(Kind::Timeout, format!("{what} for {}", humantime::format_duration(limit)))
             .because(format!("the keeper (process {pid}) did not answer"))
             .hint(format!("its log is {}; if it is stopped, continue or end it", self.0.files.log.display()))
@@ -276,7 +348,7 @@ impl Link {
                         return;
                     }
                 }
-                // No `Cut`: the keeper was killed, or it is a broken one. Whoever is open goes on with the next.
+                // No `Cut`: the keeper was killed, or it is a broken one. Open attempts go on with the next.
                 Ok(None) | Err(_) => {
                     self.without_keeper();
                     match self.attach().await {
@@ -288,13 +360,13 @@ impl Link {
         }
     }
 
-    /// One message; true after the last one.
+    /// Handles one message. Returns true after the last one.
     fn take(&self, message: FromKeeper) -> bool {
         match message {
             FromKeeper::Granted { id, schema, wants } => self.granted(id, schema, wants),
             FromKeeper::Refused { id, error } => {
                 if let Some(waiting) = self.state().waiting.remove(&id) {
-                    let _ = waiting.granted.send(Err(error));
+                    let _ = waiting.answer.send(Err(error));
                 }
             }
             FromKeeper::Credentials { credentials } => {
@@ -308,7 +380,11 @@ impl Link {
                     let _ = told.send(text);
                 }
             }
-            FromKeeper::Setup { name, verdict } => self.state().set_up(&name, verdict),
+            FromKeeper::Setup { name, verdict } => {
+                if let Some(claim) = self.state().claims.remove(&name) {
+                    let _ = claim.answer.send(verdict);
+                }
+            }
             FromKeeper::NotRenewed { error } => {
                 self.state().not_renewed = Some(error);
                 self.0.renewed.notify_waiters();
@@ -332,21 +408,24 @@ impl Link {
         false
     }
 
-    fn granted(&self, id: AttemptId, schema: Option<String>, wants: bool) {
+    fn granted(&self, id: AttemptId, premade: Option<String>, wants: bool) {
         let mut state = self.state();
-        let Some(Waiting { mut open, set, granted, .. }) = state.waiting.remove(&id) else { return };
-        if let Some(schema) = &schema {
-            open.schema.clone_from(schema);
-        }
-        let wanted = open.migrations.take();
+        let Some(PendingAttempt { mut open, migrations, answer, .. }) = state.waiting.remove(&id) else { return };
+        let turn = GrantedTurn {
+            test: open.test.clone(),
+            premade: premade.is_some(),
+            schema: premade.unwrap_or_else(|| open.schema.clone()),
+        };
+        open.schema.clone_from(&turn.schema);
+        let described = open.migrations.take();
         state.open.insert(id, open);
-        let _ = granted.send(Ok(schema));
-        if let (true, Some(set), Some(MigrationSet { checksum, .. })) = (wants, set, wanted) {
-            state.write(&FromClient::Migrations { checksum, files: set.sent() });
+        let _ = answer.send(Ok(turn));
+        if let (true, Some(migrations), Some(MigrationSet { checksum, .. })) = (wants, migrations, described) {
+            state.write(&FromClient::Migrations { checksum, files: migrations.to_files() });
         }
     }
 
-    /// Nobody answers what the last keeper was asked; the next one is told what matters by the hello.
+    /// Forgets what the last keeper was asked and nobody answers. The hello tells the next one what matters.
     fn without_keeper(&self) {
         let mut state = self.state();
         state.socket = None;
@@ -354,43 +433,60 @@ impl Link {
     }
 
     fn finish(&self, error: Error) {
+        self.without_keeper();
         let mut state = self.state();
-        state.socket = None;
-        state.aftermath.clear();
-        state.over = Some(error.clone());
+        state.over = Some(error);
+        // They find the error where they see that nobody answers any more.
         state.claims.clear();
-        for (_, waiting) in state.waiting.drain() {
-            let _ = waiting.granted.send(Err(error.clone()));
-        }
+        state.waiting.clear();
+        drop(state);
         self.0.renewed.notify_waiters();
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+    /// Locks the state; an error if the connection is over.
+    fn not_over(&self) -> Result<MutexGuard<'_, LinkState>> {
+        let state = self.state();
+        match &state.over {
+            Some(error) => Err(error.clone()),
+            None => Ok(state),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, LinkState> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Somebody waits for a turn. Dropped before the answer (a time-out, a future that its owner dropped), it takes the
-/// question back: a turn that nobody takes would be held as long as this process lives.
-struct Asked<'a> {
-    link: &'a Link,
-    id: AttemptId,
-    answered: bool,
-}
+/// Takes a question back that is dropped before its answer.
+struct Question<F: FnOnce()>(Option<F>);
 
-impl Drop for Asked<'_> {
+impl<F: FnOnce()> Drop for Question<F> {
     fn drop(&mut self) {
-        if !self.answered {
-            self.link.state().waiting.remove(&self.id);
-            self.link.end(self.id, false, false, false);
+        if let Some(take_back) = self.0.take() {
+            take_back();
         }
     }
 }
 
-impl State {
-    /// Everything that a keeper has to take for granted until it is told otherwise.
+impl LinkState {
+    /// Returns everything that a keeper has to take for granted until it is told otherwise.
     fn held(&self) -> Vec<Open> {
         self.open.values().chain(self.unsaid.iter().map(|(open, _)| open)).cloned().collect()
+    }
+
+    /// Asks the next keeper what a dead one did not answer, and tells it what the dead one was not told.
+    fn say_again(&mut self) {
+        let begins = self
+            .waiting
+            .values()
+            .map(|waiting| FromClient::Begin { attempt: waiting.open.clone(), parent: waiting.parent });
+        let claims = self
+            .claims
+            .iter()
+            .map(|(name, claim)| FromClient::Setup { name: name.clone(), schema: claim.schema.clone() });
+        let mut frames: Vec<FromClient> = begins.chain(claims).collect();
+        frames.extend(self.unsaid.drain(..).map(|(_, end)| end));
+        frames.iter().for_each(|frame| self.write(frame));
     }
 
     /// Writes a frame if there is a connection. If not, the next one is told what matters by its hello.

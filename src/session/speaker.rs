@@ -1,19 +1,19 @@
-//! Shows people what is being waited for: one process of a session speaks.
+//! Shows people what a session waits for: one of its processes speaks.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::host::say;
 
-/// Shorter waits are not worth a line.
+/// The length of a wait that is worth a line.
 pub(super) const SILENCE: Duration = Duration::from_millis(500);
-/// How often a long wait is shown again.
+/// The time after which a long wait is shown again.
 pub(super) const AGAIN: Duration = Duration::from_secs(10);
 
-/// Somebody who shows things to people in a way of their own.
+/// Shows a line to people in a way of its own, in place of standard error.
 pub(super) type Listener = Arc<dyn Fn(&str) + Send + Sync>;
 
-/// To the listener, or to standard error.
+/// Hands a line to the listener, or writes it to standard error.
 pub(super) fn tell(listener: Option<&Listener>, text: &str) {
     match listener {
         Some(listener) => listener(text),
@@ -21,13 +21,13 @@ pub(super) fn tell(listener: Option<&Listener>, text: &str) {
     }
 }
 
-/// One wait. It says nothing unless the keeper chose this process to speak.
+/// Shows one wait, if the keeper chose this process to speak.
 pub(super) struct Speaker {
     began: Instant,
     text: String,
     speaks: bool,
     said: Option<Instant>,
-    /// Hears every step at once and shows by itself how long it takes.
+    /// Hears every step at once, and shows by itself how long it takes.
     listener: Option<Listener>,
 }
 
@@ -36,7 +36,7 @@ impl Speaker {
         Self { began: Instant::now(), text: String::new(), speaks: false, said: None, listener }
     }
 
-    /// The keeper's next step.
+    /// Notes the keeper's next step.
     pub(super) fn step(&mut self, text: String, speaks: bool) {
         let news = text != self.text;
         self.text = text;
@@ -52,11 +52,12 @@ impl Speaker {
         }
     }
 
-    /// When to call [`Speaker::tick`] next.
+    /// Returns when to call [`Speaker::tick`] next.
     pub(super) fn next(&self) -> Instant {
         self.said.map_or(self.began + SILENCE, |said| said + AGAIN)
     }
 
+    /// Shows the step if it is time to.
     pub(super) fn tick(&mut self) {
         if Instant::now() >= self.next() {
             self.show();
@@ -71,7 +72,7 @@ impl Speaker {
         }
     }
 
-    /// The end of the wait.
+    /// Says that the wait is over, if it was shown.
     pub(super) fn done(&self, what: &str) {
         if self.speaks && self.said.is_some() {
             say(&format!("{what} after {:.1} s", self.began.elapsed().as_secs_f64()));

@@ -1,4 +1,4 @@
-//! Settings: what wins, what is refused and in which words.
+//! Checks which setting wins, and which values are refused in which words.
 
 use std::collections::HashMap;
 
@@ -18,8 +18,8 @@ fn wanting(variables: &[(&str, &str)], wanted: Wanted) -> Result<Settings> {
     Settings::read(&sources(variables), Path::new("/project/package"), wanted)
 }
 
-/// The cluster of this machine that tests get.
-fn local(variables: &[(&str, &str)], wanted: Wanted) -> crate::target::LocalTarget {
+/// Returns the cluster of this machine that tests get.
+fn local(variables: &[(&str, &str)], wanted: Wanted) -> LocalTarget {
     match wanting(variables, wanted).unwrap().spec.target {
         Target::Local(target) => target,
         other => panic!("{other:?}"),
@@ -258,7 +258,7 @@ fn a_key_leads_back_to_its_target() {
             let mut target = local(variables, wanted);
             let Target::Local(again) = target_of_key(dir.path(), &target.key).unwrap() else { panic!() };
             target.lacking.clear();
-            target.jvm_cache = crate::target::JvmCache::Use;
+            target.jvm_cache = JvmCache::Use;
             assert_eq!(again, target);
         }
     }
@@ -312,7 +312,7 @@ fn an_endpoint_with_credentials_is_refused_and_not_shown() {
     assert!(error.contains("CRATEDB_CLOUD_ENDPOINT") && !error.contains("hunter2"), "{error}");
 }
 
-/// A profile file with one profile for `endpoint`.
+/// Writes a profile file with one profile for `endpoint`.
 #[cfg(feature = "cloud")]
 fn logins(endpoint: &str, credentials: &str) -> (tempfile::TempDir, Sources) {
     let dir = tempfile::tempdir().unwrap();
@@ -358,7 +358,7 @@ fn a_login_for_another_endpoint_is_an_error() {
 #[test]
 fn releases_come_from_the_vendor_unless_a_mirror_is_named_and_digests_may_be_pinned() {
     let origin = |variables: &[(&str, &str)]| local(variables, Wanted::default()).origin;
-    assert_eq!(origin(&[]), crate::target::Origin::default());
+    assert_eq!(origin(&[]), Origin::default());
     for (given, read) in [
         ("https://ada:geheim@mirror.example/x", "https://ada:geheim@mirror.example/x"),
         ("/srv/crate", "/srv/crate"),

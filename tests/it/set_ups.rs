@@ -54,7 +54,7 @@ fn its_failure_is_everybodys() {
         let (cloud, dir) = (crate::isolation::lives_on("6.4.3"), tempfile::tempdir().unwrap());
         let finished = run(runner, &cloud, dir.path(), &["ONCE_FAILS"]).failed();
         assert_eq!(count(&notes(dir.path()), "prepared"), 1);
-        let said = "the set-up `stations` failed: the reference data is not there";
+        let said = "the setup `stations` failed: the reference data is not there";
         assert!(finished.output.matches(said).count() >= USERS, "{}", finished.output);
         cloud.ends_with(0, 0);
     }

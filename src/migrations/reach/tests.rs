@@ -1,4 +1,4 @@
-//! What stays in its schema, and what does not: nothing that reaches out may pass.
+//! Checks which statements stay in their schema: none that reaches out may pass.
 
 use proptest::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Making the connection: reach the keeper, say who we are, wait for the cluster.
+//! Makes the connection: reaches the keeper, says who this process is, waits for the cluster.
 
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 
 use tokio::io::AsyncReadExt as _;
 
-use super::super::{birth, speaker::Speaker};
-use super::{Link, MARGIN};
+use super::{Link, MARGIN, write_all};
 use crate::error::{Error, Kind, Result};
 use crate::host::platform;
-use crate::session::speaker;
+use crate::session::birth;
+use crate::session::speaker::{self, Speaker};
 use crate::sql::Wallet;
 use crate::wait::deadline_in;
 use crate::wire::{Decoder, FromClient, FromKeeper, Hello, PROTOCOL, Ready, encode, send_with_descriptors};
 
-/// Before the next try, when a keeper ended just as we came; doubled each time, up to `PAUSES` times.
+/// The pause after a keeper ended just as this process came; doubled each time, up to `PAUSES` times.
 const PAUSE: Duration = Duration::from_millis(5);
 const PAUSES: u32 = 7;
 /// So many keepers in a row that end without a word are no coincidence.
@@ -29,7 +29,7 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// The next message; none at the end.
+    /// Waits for the next message; none at the end.
     pub(super) async fn next(&mut self) -> Result<Option<FromKeeper>> {
         let mut buffer = [0; 8192];
         loop {
@@ -44,11 +44,12 @@ impl Reader {
     }
 }
 
-/// What came of one hello.
-enum Answer {
+/// The answer to one hello.
+enum HelloAnswer {
     Ready(Box<Ready>, UnixStream, Reader),
-    /// The keeper ended before the cluster was there; whether it had said anything.
+    /// The keeper ended before the cluster was there.
     Gone {
+        /// It had said something.
         heard: bool,
     },
     /// The keeper speaks another protocol; it has to end first.
@@ -61,14 +62,18 @@ struct Foreign {
     same_run: bool,
 }
 
+/// Names the version of a keeper of another protocol, and this one.
+pub(in crate::session) fn versions(protocol: u32, version: &str) -> String {
+    let version = if version.is_empty() { "another version".into() } else { format!("cratedb-test {version}") };
+    format!("{version} (protocol {protocol}; here {}, protocol {PROTOCOL})", env!("CARGO_PKG_VERSION"))
+}
+
 impl Foreign {
     fn told(&self) -> String {
-        let Self { protocol, version, .. } = self;
-        let version = if version.is_empty() { "another version".into() } else { format!("cratedb-test {version}") };
-        format!("{version} (protocol {protocol}; here {}, protocol {PROTOCOL})", env!("CARGO_PKG_VERSION"))
+        versions(self.protocol, &self.version)
     }
 
-    /// That keeper ends after this run, and this run would wait for it.
+    /// Makes the error of a keeper that ends after this run, so that this run must not wait for it.
     fn blocks(&self) -> Error {
         Error::new(Kind::Session, "two versions of cratedb-test in one run can't share a cluster")
             .because(format!("its keeper is of {} and stays until this run is over", self.told()))
@@ -83,6 +88,7 @@ impl Link {
         let deadline = deadline_in(limit);
         let mut speaker = Speaker::new(self.0.listener.clone());
         let mut silent_ends = 0;
+        // Not `wait::until`: each try is a connection that is kept, and its pauses depend on why it failed.
         loop {
             let stream = self.reach(deadline).await?;
             let hello = self.hello(stream, &mut speaker);
@@ -90,20 +96,20 @@ impl Link {
                 return Err(self.silent("waited for the cluster", limit));
             };
             match answer? {
-                Answer::Ready(ready, socket, reader) => {
+                HelloAnswer::Ready(ready, socket, reader) => {
                     speaker.done(&format!("{} is ready", ready.name));
                     self.resume(*ready, socket);
                     return Ok(reader);
                 }
-                Answer::Gone { heard } => {
+                HelloAnswer::Gone { heard } => {
                     silent_ends = if heard { 0 } else { silent_ends + 1 };
                     if silent_ends > SILENT_ENDS {
                         return Err(self.stillborn(silent_ends));
                     }
                     tokio::time::sleep(PAUSE * 2u32.pow(silent_ends.min(PAUSES))).await;
                 }
-                Answer::Foreign(foreign) if foreign.same_run => return Err(foreign.blocks()),
-                Answer::Foreign(foreign) => {
+                HelloAnswer::Foreign(foreign) if foreign.same_run => return Err(foreign.blocks()),
+                HelloAnswer::Foreign(foreign) => {
                     speaker.step(format!("waiting for the keeper of {} to end", foreign.told()), true);
                     speaker.tick();
                     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -115,7 +121,7 @@ impl Link {
         }
     }
 
-    /// A keeper that is started and ends at once, again and again.
+    /// Makes the error of a keeper that ends at once, again and again.
     fn stillborn(&self, times: u32) -> Error {
         let log = self.0.files.log.display();
         Error::new(Kind::Session, "cannot start a keeper")
@@ -132,12 +138,12 @@ impl Link {
         reached.unwrap_or_else(|error| Err(Error::new(Kind::Session, "cannot reach a keeper").because(error)))
     }
 
-    async fn hello(&self, socket: UnixStream, speaker: &mut Speaker) -> Result<Answer> {
+    async fn hello(&self, socket: UnixStream, speaker: &mut Speaker) -> Result<HelloAnswer> {
         let broken =
             |error: std::io::Error| Error::new(Kind::Session, "the connection to the keeper broke").because(error);
         let (open, set_ups) = {
             let state = self.state();
-            (state.held(), state.set_ups.values().cloned().collect())
+            (state.held(), state.setups.values().cloned().collect())
         };
         let frame = encode(&FromClient::Hello(Box::new(Hello {
             protocol: PROTOCOL,
@@ -160,16 +166,21 @@ impl Link {
         check_peer(stream.peer_cred().map(|peer| peer.uid()))?;
         // Any failure from here to the first answer is a keeper that was about to end.
         let Ok(sent) = send_with_descriptors(&socket, &frame, &borrowed) else {
-            return Ok(Answer::Gone { heard: false });
+            return Ok(HelloAnswer::Gone { heard: false });
         };
         drop(descriptors);
-        if super::write_all(&socket, &frame[sent..]).is_err() {
-            return Ok(Answer::Gone { heard: false });
+        if write_all(&socket, &frame[sent..]).is_err() {
+            return Ok(HelloAnswer::Gone { heard: false });
         }
         self.await_cluster(socket, Reader { stream, decoder: Decoder::default() }, speaker).await
     }
 
-    async fn await_cluster(&self, socket: UnixStream, mut reader: Reader, speaker: &mut Speaker) -> Result<Answer> {
+    async fn await_cluster(
+        &self,
+        socket: UnixStream,
+        mut reader: Reader,
+        speaker: &mut Speaker,
+    ) -> Result<HelloAnswer> {
         let mut heard = false;
         loop {
             let next = speaker.next();
@@ -182,11 +193,11 @@ impl Link {
             };
             heard |= message.is_some();
             match message {
-                None => return Ok(Answer::Gone { heard }),
+                None => return Ok(HelloAnswer::Gone { heard }),
                 Some(FromKeeper::Protocol { protocol, version, same_run }) => {
-                    return Ok(Answer::Foreign(Foreign { protocol, version, same_run }));
+                    return Ok(HelloAnswer::Foreign(Foreign { protocol, version, same_run }));
                 }
-                Some(FromKeeper::Ready(ready)) => return Ok(Answer::Ready(ready, socket, reader)),
+                Some(FromKeeper::Ready(ready)) => return Ok(HelloAnswer::Ready(ready, socket, reader)),
                 Some(FromKeeper::Fail { error }) => return Err(error),
                 Some(FromKeeper::Cut { text, .. }) => {
                     return Err(Error::new(Kind::Session, "there is no cluster for this test").because(text));
@@ -198,7 +209,7 @@ impl Link {
         }
     }
 
-    /// The cluster is there (again): whoever waited for a turn asks again.
+    /// Takes over the connection to a keeper that has the cluster: attempts that waited for a turn ask again.
     fn resume(&self, ready: Ready, socket: UnixStream) {
         match self.0.wallet.get() {
             Some(wallet) => wallet.replace(ready.credentials.clone()),
@@ -220,23 +231,14 @@ impl Link {
         let mut state = self.state();
         state.ready = Some(Arc::new(ready));
         state.socket = Some(socket);
-        let again: Vec<FromClient> = state
-            .waiting
-            .values()
-            .map(|waiting| FromClient::Begin { attempt: waiting.open.clone(), parent: waiting.parent })
-            .collect();
-        again.iter().for_each(|frame| state.write(frame));
-        state.claim_again();
-        for (_, end) in std::mem::take(&mut state.unsaid) {
-            state.write(&end);
-        }
+        state.say_again();
         drop(state);
-        // Whoever waits for new credentials asked a keeper that is dead.
+        // Those that wait for new credentials asked a keeper that is dead.
         self.0.renewed.notify_waiters();
     }
 }
 
-/// Only this user's keeper: the socket's directory belongs to it, and so must who listens there.
+/// Checks that this user's keeper listens. The socket's directory belongs to the user, and so must the listener.
 pub(crate) fn check_peer(listener: std::io::Result<u32>) -> Result<()> {
     let own = rustix::process::getuid().as_raw();
     match listener {
@@ -280,7 +282,7 @@ mod tests {
         let files = places.key(&settings.spec.key);
         let keeper = of_another_version(&files.socket);
         let began = Instant::now();
-        let error = Link::new(settings, by_name(false), files).await.map(drop).unwrap_err().to_string();
+        let error = Link::new(settings, by_name(false), files, None).await.map(drop).unwrap_err().to_string();
         assert!(began.elapsed() < Duration::from_secs(10));
         for word in ["9.8.7", "protocol 99", env!("CARGO_PKG_VERSION"), "cargo tree"] {
             assert!(error.contains(word), "{word} is not in: {error}");

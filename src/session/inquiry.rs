@@ -1,26 +1,25 @@
-//! A connection of somebody who wants no cluster: asks a keeper what it does, ends sessions, waits for the end.
+//! Asks a keeper without wanting its cluster: what it does, to end sessions, when a release has ended.
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+use super::{birth, link};
 use crate::error::{Error, Kind, Result};
-use crate::host::KeyFiles;
+use crate::host::process::Identity;
+use crate::host::{KeyFiles, platform};
 use crate::wire::{Decoder, FromClient, FromKeeper, KeeperSnapshot, PROTOCOL, encode};
 
-use super::birth;
-use crate::host::process::Identity;
-
-/// How long a keeper may take for a word about itself; a stopped one takes for ever.
+/// The time that a keeper may take for an answer about itself. A stopped one never answers.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// One connection to a living keeper. Blocks.
-pub(crate) struct Observer {
+/// One connection to a living keeper, which only asks. Blocks.
+pub(crate) struct Inquiry {
     stream: UnixStream,
     decoder: Decoder,
 }
 
-/// What was heard.
+/// The next message of the keeper.
 pub(crate) enum Heard {
     Message(Box<FromKeeper>),
     /// The keeper is gone.
@@ -29,15 +28,15 @@ pub(crate) enum Heard {
     Nothing,
 }
 
-impl Observer {
-    /// None if nobody listens there.
+impl Inquiry {
+    /// Connects; none if no keeper listens there.
     pub(crate) fn of(files: &KeyFiles) -> Result<Option<Self>> {
         let Some(stream) = birth::connect(files) else { return Ok(None) };
         Self::over(stream).map(Some)
     }
 
     pub(crate) fn over(stream: UnixStream) -> Result<Self> {
-        super::link::check_peer(crate::host::platform::peer_user(&stream))?;
+        link::check_peer(platform::peer_user(&stream))?;
         Ok(Self { stream, decoder: Decoder::default() })
     }
 
@@ -47,30 +46,18 @@ impl Observer {
         written.map_err(|error| Error::new(Kind::Session, "cannot ask the keeper").because(error))
     }
 
-    /// What the keeper is doing. None if it ended before it could say so.
+    /// Asks what the keeper is doing. None if it ended before it could answer.
     pub(crate) fn status(&mut self, watch: bool) -> Result<Option<KeeperSnapshot>> {
-        // A keeper that ends just now says nothing more.
-        if self.ask(&FromClient::Status { protocol: PROTOCOL, watch }).is_err() {
-            return Ok(None);
-        }
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            match self.next(deadline)? {
-                Heard::Message(message) => match *message {
-                    FromKeeper::State(snapshot) => return Ok(Some(*snapshot)),
-                    FromKeeper::Protocol { protocol, version, .. } => return Err(foreign(protocol, &version)),
-                    _ => {}
-                },
-                Heard::End => return Ok(None),
-                Heard::Nothing => return Err(silent()),
-            }
-        }
+        self.answer(&FromClient::Status { protocol: PROTOCOL, watch }, |message| match message {
+            FromKeeper::State(snapshot) => Some(*snapshot),
+            _ => None,
+        })
     }
 
-    /// Ends a session, or all that nobody holds: which ended, and who still holds the cluster. None if the keeper ended
-    /// before it could say so.
+    /// Ends a session, or all that are not held. Returns which ended, and who still holds the cluster; none if the
+    /// keeper ended before it could answer.
     ///
-    /// A `holder` gives up its own part only; without one, nobody wants the cluster kept warm either.
+    /// A `holder` gives up its own part only. Without one, the cluster is not kept warm either.
     pub(crate) fn finish(
         &mut self,
         session: Option<&str>,
@@ -78,16 +65,28 @@ impl Observer {
     ) -> Result<Option<(Vec<String>, Vec<String>)>> {
         let (session, now) = (session.map(str::to_owned), holder.is_none());
         let question = FromClient::Finish { protocol: PROTOCOL, session, holder: holder.cloned(), now };
-        if self.ask(&question).is_err() {
+        self.answer(&question, |message| match message {
+            FromKeeper::Finished { sessions, held_by } => Some((sessions, held_by)),
+            _ => None,
+        })
+    }
+
+    /// Asks and waits for the message that `read` takes for the answer.
+    fn answer<T>(&mut self, question: &FromClient, read: impl Fn(FromKeeper) -> Option<T>) -> Result<Option<T>> {
+        // A keeper that ends just now says nothing more.
+        if self.ask(question).is_err() {
             return Ok(None);
         }
         let deadline = Instant::now() + PATIENCE;
         loop {
             match self.next(deadline)? {
                 Heard::Message(message) => match *message {
-                    FromKeeper::Finished { sessions, held_by } => return Ok(Some((sessions, held_by))),
                     FromKeeper::Protocol { protocol, version, .. } => return Err(foreign(protocol, &version)),
-                    _ => {}
+                    message => {
+                        if let Some(answer) = read(message) {
+                            return Ok(Some(answer));
+                        }
+                    }
                 },
                 Heard::End => return Ok(None),
                 Heard::Nothing => return Err(silent()),
@@ -95,7 +94,7 @@ impl Observer {
         }
     }
 
-    /// The next message.
+    /// Waits for the next message.
     pub(crate) fn next(&mut self, deadline: Instant) -> Result<Heard> {
         let mut buffer = [0; 8192];
         loop {
@@ -128,8 +127,6 @@ fn silent() -> Error {
 }
 
 fn foreign(protocol: u32, version: &str) -> Error {
-    Error::new(Kind::Session, "cannot talk to the keeper").because(format!(
-        "it is of cratedb-test {version} (protocol {protocol}; here {}, protocol {PROTOCOL})",
-        env!("CARGO_PKG_VERSION")
-    ))
+    Error::new(Kind::Session, "cannot talk to the keeper")
+        .because(format!("it is of {}", link::versions(protocol, version)))
 }
