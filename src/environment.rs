@@ -1,4 +1,5 @@
-//! Reads which cluster and which credentials to use from code, the environment, `.env` files and `croud`'s profile file.
+//! Reads which cluster and which credentials to use from code, the environment, `.env` files and `croud`'s profile
+//! file.
 //!
 //! The harness, which has further settings, and the SDK share this module.
 
