@@ -25,8 +25,8 @@ pub use cluster::{Cluster, Session};
 #[cfg(feature = "cloud")]
 pub use managed::{ManagedCluster, wait};
 
-/// A statement that is executed synchronously. [`cratedb_test::Query`](crate::query::Query) describes how rows are read and
-/// values are bound.
+/// A statement that is executed synchronously. [`cratedb_test::Query`](crate::query::Query) describes how rows are read
+/// and values are bound.
 #[derive(Clone, Debug)]
 #[must_use = "a query does nothing until it is executed or its rows are fetched"]
 pub struct Query(crate::query::Query);
@@ -44,7 +44,8 @@ impl Query {
         Self(self.0.bind(value))
     }
 
-    /// Executes the statement and returns how many rows it affected; see [`Query::execute`](crate::query::Query::execute).
+    /// Executes the statement and returns how many rows it affected; see
+    /// [`Query::execute`](crate::query::Query::execute).
     ///
     /// ```no_run
     /// # fn example(cluster: cratedb_test::blocking::Cluster) -> cratedb_test::Result<()> {
@@ -131,7 +132,8 @@ pub fn eventually<F>(look: F) -> Eventually<F> {
 pub struct Eventually<F>(crate::eventually::Eventually<F>);
 
 impl<F> Eventually<F> {
-    /// Sets the time limit; see [`Eventually::within`](crate::eventually::Eventually::within). A look that has begun is waited for.
+    /// Sets the time limit; see [`Eventually::within`](crate::eventually::Eventually::within). A look that has begun is
+    /// waited for.
     ///
     /// ```no_run
     /// # fn example(cluster: cratedb_test::blocking::Cluster) -> cratedb_test::Result<()> {
@@ -187,7 +189,8 @@ impl<F> Eventually<F> {
         self.look(&awaited, |value| *value == expected)
     }
 
-    /// Returns the value once a condition holds for it; see [`Eventually::meets`](crate::eventually::Eventually::meets).
+    /// Returns the value once a condition holds for it; see
+    /// [`Eventually::meets`](crate::eventually::Eventually::meets).
     ///
     /// ```no_run
     /// # fn example(cluster: cratedb_test::blocking::Cluster) -> cratedb_test::Result<()> {

@@ -54,3 +54,19 @@ impl FromCluster for blocking::Cluster {
         Ok(cluster.clone().into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::tests::{cluster, counting};
+    use crate::sql::test_server::TestServer;
+
+    #[tokio::test]
+    async fn the_blocking_handle_works_inside_a_runtime() {
+        let server = TestServer::start(counting);
+        let cluster = blocking::Cluster::from_cluster(&cluster(&server)).await.unwrap();
+        assert_eq!(cluster.query("SELECT 1").scalar::<i32>().unwrap(), 1);
+        let elsewhere = cluster.clone();
+        tokio::task::spawn_blocking(move || elsewhere.refresh()).await.unwrap().unwrap();
+    }
+}

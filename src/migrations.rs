@@ -65,7 +65,7 @@ impl Migrations {
     }
 
     /// Returns the files as they are sent to the keeper.
-    pub(crate) fn to_files(&self) -> Vec<MigrationFile> {
+    pub(crate) fn to_files(self) -> Vec<MigrationFile> {
         let file = |(name, text): &(&str, &str)| MigrationFile { name: (*name).to_owned(), text: (*text).to_owned() };
         self.files.iter().map(file).collect()
     }

@@ -36,8 +36,8 @@ use crate::store::engines::Facts;
 pub(crate) struct Gateways {
     pub(crate) store: Arc<Store>,
     pub(crate) tokens: Arc<Tokens>,
-    /// Those that were opened, by cluster; clusters that are gone may be among them. The lock is taken while the state is
-    /// locked, so never the other way round.
+    /// Those that were opened, by cluster; clusters that are gone may be among them. The lock is taken while the state
+    /// is locked, so never the other way round.
     open: Mutex<HashMap<String, Arc<Gateway>>>,
 }
 

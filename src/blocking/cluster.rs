@@ -239,3 +239,71 @@ impl Session {
         background::wait(self.0.cluster_work(name)?).map(Cluster::from)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::cluster::tests::{cluster, counting};
+    use crate::sql::test_server::{Reaction, TestServer};
+
+    #[test]
+    fn the_blocking_handle_does_what_the_other_does() {
+        let server = TestServer::start(|request| match request.stmt() {
+            "INSERT …" => Reaction::json(200, &json!({"cols": [], "results": [{"rowcount": 1}]})),
+            _ => counting(request),
+        });
+        let cluster = Cluster::from(cluster(&server));
+        assert_eq!(cluster.query("DELETE FROM t WHERE a = ?").bind(1).execute().unwrap(), 3);
+        assert_eq!(cluster.execute("DELETE FROM t").unwrap(), 3);
+        assert_eq!(cluster.query("SELECT 2").fetch_all::<i32>().unwrap(), [1, 2]);
+        assert_eq!(cluster.query("SELECT 1").fetch_one::<i32>().unwrap(), 1);
+        assert_eq!(cluster.query("SELECT 0").fetch_optional::<i32>().unwrap(), None);
+        assert_eq!(cluster.query("SELECT 1").scalar::<i32>().unwrap(), 1);
+        cluster.execute_batch("DELETE FROM a; DELETE FROM b").unwrap();
+        assert_eq!(cluster.bulk("INSERT …", [1]).unwrap(), [1]);
+        cluster.refresh().unwrap();
+        assert_eq!((cluster.http_url(), cluster.schema()), (server.url().as_str(), "test_schema"));
+        assert_eq!(cluster.server_version().to_string(), "6.4.3");
+        cluster.pg_url().unwrap_err();
+    }
+
+    #[test]
+    fn after_the_test_every_call_says_so() {
+        let server = TestServer::start(counting);
+        let cluster = cluster(&server);
+        cluster.grant().over.store(true, Ordering::Release);
+        let cluster = Cluster::from(cluster);
+        for error in [cluster.execute("SELECT 1").unwrap_err(), cluster.refresh().unwrap_err()] {
+            let text = error.to_string();
+            assert!(text.starts_with("the test `module::inserts` is over and its schema is gone\n"), "{text}");
+        }
+        assert_eq!(server.requests().len(), 0);
+    }
+
+    #[test]
+    fn there_is_no_current_cluster_outside_of_a_test() {
+        assert!(Cluster::current().is_none());
+    }
+
+    #[test]
+    fn a_handle_keeps_the_attempt_open() {
+        struct Hook(Arc<AtomicBool>);
+        impl Drop for Hook {
+            fn drop(&mut self) {
+                self.0.store(true, Ordering::Relaxed);
+            }
+        }
+        let server = TestServer::start(counting);
+        let (ended, cluster) = (Arc::<AtomicBool>::default(), cluster(&server));
+        cluster.end_with_last_handle(Hook(ended.clone()));
+        let blocking = Cluster::from(cluster);
+        assert!(!ended.load(Ordering::Relaxed));
+        drop(blocking);
+        assert!(ended.load(Ordering::Relaxed));
+    }
+}

@@ -9,9 +9,8 @@ use super::*;
 use crate::background::tests::foreign_block_on;
 use crate::sql::Credentials;
 use crate::sql::test_server::{Reaction, Request, TestServer};
-use crate::{FromCluster, blocking};
 
-fn grant(url: &str) -> Grant {
+pub(crate) fn grant(url: &str) -> Grant {
     Grant {
         trace: Trace::default(),
         http_url: url.into(),
@@ -28,17 +27,17 @@ fn grant(url: &str) -> Grant {
     }
 }
 
-fn cluster(server: &TestServer) -> Cluster {
+pub(crate) fn cluster(server: &TestServer) -> Cluster {
     Cluster::new(grant(&server.url())).unwrap()
 }
 
-fn numbers(count: usize) -> Reaction {
+pub(crate) fn numbers(count: usize) -> Reaction {
     let rows: Vec<[usize; 1]> = (1..=count).map(|number| [number]).collect();
     Reaction::rows(&[("n", json!(9))], &json!(rows).to_string())
 }
 
 /// Answers `SELECT <count>` with so many rows, and anything else with a count of 3; there are no tables.
-fn counting(request: &Request) -> Reaction {
+pub(crate) fn counting(request: &Request) -> Reaction {
     match request.stmt().strip_prefix("SELECT ") {
         Some(count) => numbers(count.parse().unwrap_or(0)),
         None => Reaction::count(3),
@@ -204,7 +203,6 @@ async fn after_the_test_every_call_says_so() {
     cluster.execute("SELECT 1").await.unwrap();
     let made_before = cluster.query("SELECT 1");
     cluster.grant().over.store(true, Ordering::Release);
-    let blocking = blocking::Cluster::from(cluster.clone());
     for error in [
         made_before.fetch_one::<i32>().await.unwrap_err(),
         cluster.execute("SELECT 1").await.unwrap_err(),
@@ -212,8 +210,6 @@ async fn after_the_test_every_call_says_so() {
         cluster.bulk("INSERT …", [1]).await.unwrap_err(),
         cluster.refresh().await.unwrap_err(),
         cluster.pg_url().unwrap_err(),
-        blocking.execute("SELECT 1").unwrap_err(),
-        blocking.refresh().unwrap_err(),
     ] {
         assert!(
             error.to_string().starts_with("the test `module::inserts` is over and its schema is gone\n"),
@@ -234,8 +230,8 @@ fn the_last_handle_runs_the_hook() {
     let runs = Arc::new(AtomicUsize::new(0));
     let cluster = Cluster::new(grant("http://127.0.0.1:1")).unwrap();
     cluster.end_with_last_handle(Hook(runs.clone()));
-    let (query, blocking) = (cluster.query("SELECT 1"), blocking::Cluster::from(cluster.clone()));
-    drop((cluster, blocking));
+    let (query, other) = (cluster.query("SELECT 1"), cluster.clone());
+    drop((cluster, other));
     assert_eq!(runs.load(Ordering::Relaxed), 0);
     drop(query);
     assert_eq!(runs.load(Ordering::Relaxed), 1);
@@ -293,36 +289,6 @@ fn futures_can_be_sent_to_other_threads() {
 }
 
 #[tokio::test]
-async fn the_blocking_handle_works_inside_a_runtime() {
-    let server = TestServer::start(counting);
-    let cluster = blocking::Cluster::from_cluster(&cluster(&server)).await.unwrap();
-    assert_eq!(cluster.query("SELECT 1").scalar::<i32>().unwrap(), 1);
-    let elsewhere = cluster.clone();
-    tokio::task::spawn_blocking(move || elsewhere.refresh()).await.unwrap().unwrap();
-}
-
-#[test]
-fn the_blocking_handle_does_what_the_other_does() {
-    let server = TestServer::start(|request| match request.stmt() {
-        "INSERT …" => Reaction::json(200, &json!({"cols": [], "results": [{"rowcount": 1}]})),
-        _ => counting(request),
-    });
-    let cluster = blocking::Cluster::from(cluster(&server));
-    assert_eq!(cluster.query("DELETE FROM t WHERE a = ?").bind(1).execute().unwrap(), 3);
-    assert_eq!(cluster.execute("DELETE FROM t").unwrap(), 3);
-    assert_eq!(cluster.query("SELECT 2").fetch_all::<i32>().unwrap(), [1, 2]);
-    assert_eq!(cluster.query("SELECT 1").fetch_one::<i32>().unwrap(), 1);
-    assert_eq!(cluster.query("SELECT 0").fetch_optional::<i32>().unwrap(), None);
-    assert_eq!(cluster.query("SELECT 1").scalar::<i32>().unwrap(), 1);
-    cluster.execute_batch("DELETE FROM a; DELETE FROM b").unwrap();
-    assert_eq!(cluster.bulk("INSERT …", [1]).unwrap(), [1]);
-    cluster.refresh().unwrap();
-    assert_eq!((cluster.http_url(), cluster.schema()), (server.url().as_str(), "test_schema"));
-    assert_eq!(cluster.server_version().to_string(), "6.4.3");
-    cluster.pg_url().unwrap_err();
-}
-
-#[tokio::test]
 async fn a_dropped_query_is_given_up() {
     let server = TestServer::start(|request| if request.number == 0 { Reaction::Hang } else { numbers(1) });
     let cluster = cluster(&server);
@@ -337,5 +303,4 @@ async fn a_dropped_query_is_given_up() {
 #[test]
 fn there_is_no_current_cluster_outside_of_a_test() {
     assert!(Cluster::current().is_none());
-    assert!(blocking::Cluster::current().is_none());
 }

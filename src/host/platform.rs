@@ -1,4 +1,5 @@
-//! Everything that Linux and macOS do differently, under one name each. No other file of the library asks for the system.
+//! Everything that Linux and macOS do differently, under one name each. No other file of the library asks for the
+//! system.
 //!
 //! The two files below make the calls of their kernel and export the same functions. What macOS needs beyond that is in
 //! [`portable`], which is also compiled and tested on Linux.
@@ -33,7 +34,7 @@ pub(crate) use self::os::{
 #[cfg(feature = "process")]
 pub(crate) use self::os::{die_with, free_in_memory, kill_if, pids, program, sync};
 
-/// What one look at a process shows.
+/// The facts of a process that one look shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub(crate) pid: u32,
@@ -54,13 +55,14 @@ pub(crate) fn initial_environment(name: &str) -> Option<OsString> {
     Some(OsString::from_vec(entry[prefix.len()..].to_vec()))
 }
 
-/// Why a process may be out of sight.
+/// The reason for which a process may be out of sight.
 pub(crate) struct Unseen {
     pub(crate) cause: &'static str,
     pub(crate) remedy: &'static str,
 }
 
-/// Sends bytes over a socket. A peer that is gone is an error and no SIGPIPE, whatever this process does on that signal.
+/// Sends bytes over a socket. A peer that is gone is an error and no SIGPIPE, whatever this process does on that
+/// signal.
 pub(crate) fn send(socket: impl AsFd, bytes: &[u8]) -> rustix::io::Result<usize> {
     os::prevent_sigpipe(&socket)?;
     rustix::net::send(&socket, bytes, os::SEND_FLAGS)

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::platform::{self, Seen};
 use crate::error::{Error, Kind, Result};
 
-/// A process that is recognised even if its number is used again: for the journal and for display. A pidfd, where there is
-/// one, tells more reliably whether the process lives.
+/// A process that is recognised even if its number is used again: for the journal and for display. A pidfd, where there
+/// is one, tells more reliably whether the process lives.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Identity {
     pub(crate) pid: u32,
@@ -58,7 +58,7 @@ impl Identity {
     }
 }
 
-/// What a process has to say about the run that it belongs to.
+/// The facts that tell to which run a process belongs.
 #[derive(Clone, Debug)]
 pub(crate) struct Ancestry {
     pub(crate) own: Identity,
@@ -115,8 +115,8 @@ fn is_runner(seen: &Seen) -> bool {
     matches!(seen.name.as_str(), "cargo" | "cargo-nextest")
 }
 
-/// Returns true for the init of a whole system, which outlives a test run. Anything else as process 1 takes its namespace
-/// with it.
+/// Returns true for the init of a whole system, which outlives a test run. Anything else as process 1 takes its
+/// namespace with it.
 fn is_system_init(name: &str) -> bool {
     matches!(name, "systemd" | "init" | "launchd" | "openrc-init" | "runit" | "s6-svscan")
 }
@@ -138,16 +138,16 @@ fn ancestors_of(pid: u32) -> Result<Vec<Seen>> {
     Ok(above)
 }
 
-/// Returns true if one of these runners stands above this process, or a debugger traces it: then something between waits
-/// for it.
+/// Returns true if one of these runners stands above this process, or a debugger traces it: then something between
+/// waits for it.
 pub(crate) fn is_tethered(runners: &[Identity]) -> bool {
     let above = ancestors_of(std::process::id()).unwrap_or_default();
     let is_above = |runner: &Identity| is_near(runner) && above.iter().any(|seen| seen.pid == runner.pid);
     runners.iter().any(is_above) || platform::is_traced()
 }
 
-/// Returns true if a process has its number in the process namespace of this one: the numbers of a container say nothing
-/// here.
+/// Returns true if a process has its number in the process namespace of this one: the numbers of a container say
+/// nothing here.
 pub(crate) fn is_near(process: &Identity) -> bool {
     process.namespace == platform::namespace()
 }

@@ -11,8 +11,8 @@ use crate::host::process::Identity;
 /// The time between two looks at a process without a descriptor.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Returns once the process is dead. `descriptor` is the pidfd that the client sent: neither a number that is used again
-/// nor a namespace can confuse it. Without one, the keeper opens a descriptor of its own.
+/// Returns once the process is dead. `descriptor` is the pidfd that the client sent: neither a number that is used
+/// again nor a namespace can confuse it. Without one, the keeper opens a descriptor of its own.
 pub(super) async fn end_of(process: Identity, descriptor: Option<OwnedFd>) {
     // SAFETY: the descriptor is owned by what registers it, and closed only after that.
     let register = |fd| unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }.ok();

@@ -146,7 +146,7 @@ mod tests {
         let cluster = || builder().cluster_name("ci").stop_on_exit(true).build().unwrap();
         let never = || unreachable!("it never started");
         let run = || cluster().run_after::<(), _, _>(panics(cluster()), |_| async { never() });
-        let blocking = || crate::blocking::wait(run());
+        let blocking = || background::block_on(run());
         let awaited = || background::tests::foreign_block_on(run());
         for (count, run) in [&blocking as &dyn Fn() -> Result<()>, &awaited].into_iter().enumerate() {
             let panic = catch_unwind(AssertUnwindSafe(run)).unwrap_err();

@@ -40,8 +40,8 @@ pub(crate) fn look(pid: u32) -> Option<Seen> {
     Some(Seen { pid, parent, start, name: stat[open + 1..close].to_owned() })
 }
 
-/// Reads the line in one call. `fs::read` asks for the size first, which is 0 here, and then reads in eight small pieces;
-/// a process that joins a session does this for each of its ancestors.
+/// Reads the line in one call. `fs::read` asks for the size first, which is 0 here, and then reads in eight small
+/// pieces; a process that joins a session does this for each of its ancestors.
 fn read_stat(pid: u32) -> Option<String> {
     /// A line has some 300 bytes.
     const ENOUGH: usize = 2048;

@@ -1,5 +1,5 @@
-//! The calls of macOS: processes from libproc and sysctl, their ends from kqueue. It has no process namespaces, no death
-//! signal for children and no descriptor of a process that could be sent to another one.
+//! The calls of macOS: processes from libproc and sysctl, their ends from kqueue. It has no process namespaces, no
+//! death signal for children and no descriptor of a process that could be sent to another one.
 
 use std::ffi::{CStr, CString, OsString};
 use std::io;
@@ -235,7 +235,8 @@ pub(crate) fn home(user: u32) -> Option<PathBuf> {
     let mut buffer = [0; 4096];
     let mut entry = MaybeUninit::<libc::passwd>::zeroed();
     let mut found = std::ptr::null_mut();
-    // SAFETY: the call writes into `entry` and at most the buffer's length of texts into `buffer`. If it finds the user,
+    // SAFETY: the call writes into `entry` and at most the buffer's length of texts into `buffer`. If it finds the
+    // user,
     // `found` is `entry`, whose home is none or a text in `buffer`.
     let home = unsafe {
         libc::getpwuid_r(user, entry.as_mut_ptr(), buffer.as_mut_ptr(), buffer.len(), &raw mut found);

@@ -1,4 +1,4 @@
-//! What macOS needs in place of calls that only Linux has: plain POSIX, and so compiled and tested on Linux, too.
+//! Replacements on macOS for calls that only Linux has: plain POSIX, and so compiled and tested on Linux, too.
 
 use std::os::fd::AsFd;
 
