@@ -132,9 +132,8 @@
 //!   over TLS. OpenPGP signatures are not checked.
 //! - Linux is the tested platform. For macOS (aarch64 and x86_64), CI checks the code by cross-compilation, with
 //!   warnings denied, and the tests run the portable code path on Linux. A GitHub job for macos-15 exists but has not
-//!   been run yet. macOS has no process namespaces and no parent-death signal: if the keeper is killed with SIGKILL,
-//!   the nodes of a local server may stay behind until the next run or a sweep ends them. The harness does not notice
-//!   on macOS that it is being traced.
+//!   been run yet. macOS has no process descriptors, no process namespaces and no parent-death signal: if the keeper is
+//!   killed with SIGKILL, the nodes of a local server stay behind until the next run or a sweep ends them.
 //! - Windows has no harness: depend on this crate under `[target.'cfg(unix)'.dev-dependencies]`. The feature `cloud`
 //!   alone and the Cloud commands of `cargo cratedb` compile for x86_64-pc-windows-gnu. The session commands need Unix.
 //!

@@ -24,7 +24,7 @@ struct SetupClaim {
 }
 
 #[derive(Clone, Debug)]
-enum Setup {
+enum SetupState {
     /// The first of these clients does it; the others wait.
     Claimed(VecDeque<SetupClaim>),
     /// It is done, or it failed.
@@ -35,7 +35,7 @@ type SetupKey = (SessionId, String);
 
 /// All setups of one keeper.
 #[derive(Debug, Default)]
-pub(super) struct Setups(BTreeMap<SetupKey, Setup>);
+pub(super) struct Setups(BTreeMap<SetupKey, SetupState>);
 
 impl Setups {
     /// A client needs a setup, and would do it in `schema`.
@@ -46,16 +46,16 @@ impl Setups {
         name: &str,
         schema: String,
     ) -> Option<SetupNews> {
-        let setup = self.0.entry((session, name.to_owned())).or_insert_with(|| Setup::Claimed(VecDeque::new()));
+        let setup = self.0.entry((session, name.to_owned())).or_insert_with(|| SetupState::Claimed(VecDeque::new()));
         let verdict = match setup {
-            Setup::Claimed(claims) => {
+            SetupState::Claimed(claims) => {
                 claims.push_back(SetupClaim { client, schema });
                 if claims.len() > 1 {
                     return None;
                 }
                 Verdict::Yours
             }
-            Setup::Ended(verdict) => verdict.clone(),
+            SetupState::Ended(verdict) => verdict.clone(),
         };
         Some(SetupNews { client, name: name.to_owned(), verdict })
     }
@@ -64,8 +64,8 @@ impl Setups {
     pub(super) fn recall(&mut self, client: ClientId, session: SessionId, known: KnownSetup) {
         let KnownSetup { name, schema, done } = known;
         self.0.entry((session, name)).or_insert(match done {
-            true => Setup::Ended(Verdict::Done { schema }),
-            false => Setup::Claimed([SetupClaim { client, schema }].into()),
+            true => SetupState::Ended(Verdict::Done { schema }),
+            false => SetupState::Claimed([SetupClaim { client, schema }].into()),
         });
     }
 
@@ -82,7 +82,7 @@ impl Setups {
     ) -> (Vec<SetupNews>, Option<String>) {
         let key = (session, name.to_owned());
         let Some(setup) = self.0.get_mut(&key) else { return Default::default() };
-        let Setup::Claimed(claims) = setup else { return Default::default() };
+        let SetupState::Claimed(claims) = setup else { return Default::default() };
         let Some(SetupClaim { schema, .. }) = claims.pop_front_if(|first| first.client == client) else {
             // A client that only waited waits no more.
             if matches!(outcome, SetupOutcome::GivenUp) {
@@ -105,7 +105,7 @@ impl Setups {
         let news =
             |claim: SetupClaim| SetupNews { client: claim.client, name: name.to_owned(), verdict: verdict.clone() };
         let news = std::mem::take(claims).into_iter().map(news).collect();
-        *setup = Setup::Ended(verdict);
+        *setup = SetupState::Ended(verdict);
         (news, left)
     }
 
@@ -114,7 +114,7 @@ impl Setups {
     pub(super) fn leave(&mut self, client: ClientId) -> (Vec<SetupNews>, Vec<String>) {
         let (mut own, mut news, mut left) = (Vec::new(), Vec::new(), Vec::new());
         for (key, setup) in &mut self.0 {
-            if let Setup::Claimed(claims) = setup {
+            if let SetupState::Claimed(claims) = setup {
                 let mut first = true;
                 claims.retain(|claim| std::mem::take(&mut first) || claim.client != client);
                 own.extend(claims.front().filter(|first| first.client == client).map(|_| key.clone()));
@@ -134,8 +134,8 @@ impl Setups {
         self.0.retain(|(session, _), setup| {
             let keeps = keep(*session);
             match setup {
-                Setup::Ended(Verdict::Done { schema }) if !keeps => left.push(std::mem::take(schema)),
-                Setup::Claimed(claims) if !keeps => left.extend(claims.pop_front().map(|claim| claim.schema)),
+                SetupState::Ended(Verdict::Done { schema }) if !keeps => left.push(std::mem::take(schema)),
+                SetupState::Claimed(claims) if !keeps => left.extend(claims.pop_front().map(|claim| claim.schema)),
                 _ => {}
             }
             keeps
@@ -147,7 +147,7 @@ impl Setups {
     pub(super) fn start_over(&mut self) -> Vec<SetupNews> {
         let mut news = Vec::new();
         self.0.retain(|(_, name), setup| {
-            let Setup::Claimed(claims) = setup else { return false };
+            let SetupState::Claimed(claims) = setup else { return false };
             claims.pop_front();
             let next = claims.front().map(|claim| claim.client);
             let tell = |client| SetupNews { client, name: name.clone(), verdict: Verdict::Yours };

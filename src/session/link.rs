@@ -69,7 +69,7 @@ struct LinkState {
     /// Attempts that ended while there was no connection, and the messages that say so.
     unsaid: Vec<(Open, FromClient)>,
     /// Setups that this process asks for.
-    claims: HashMap<String, SetupClaim>,
+    claims: HashMap<String, PendingSetup>,
     /// Setups that this process does, or knows to be done.
     setups: BTreeMap<String, KnownSetup>,
     /// The last renewal that failed.
@@ -85,7 +85,7 @@ struct PendingAttempt {
 }
 
 /// A setup that was asked for.
-struct SetupClaim {
+struct PendingSetup {
     schema: String,
     answer: oneshot::Sender<Verdict>,
 }
@@ -250,7 +250,7 @@ impl Link {
         let (answer, verdict) = oneshot::channel();
         {
             let mut state = self.not_over()?;
-            state.claims.insert(name.to_owned(), SetupClaim { schema: schema.to_owned(), answer });
+            state.claims.insert(name.to_owned(), PendingSetup { schema: schema.to_owned(), answer });
             state.write(&FromClient::Setup { name: name.to_owned(), schema: schema.to_owned() });
         }
         let take_back = || {
