@@ -59,23 +59,6 @@ impl Machine {
         }
     }
 
-    /// Grants from the front of the queue while the front fits, and stops at an exclusive attempt to look first.
-    pub(super) fn grant(&mut self, now: Millis) {
-        while self.aftermath == Aftermath::Nothing {
-            let Some((key, exclusive)) = self.grants.next() else { return };
-            if exclusive {
-                let id = self.next_look();
-                self.effects.push(Effect::Look(id, key.0, key.1));
-                self.aftermath = Aftermath::Looking { id, key, until: now.saturating_add(self.limits.look) };
-            } else if self.holds_up() {
-                return;
-            } else {
-                self.grants.take(key);
-                self.effects.push(Effect::Granted(key.0, key.1));
-            }
-        }
-    }
-
     /// The look before an exclusive attempt is over. If it failed, the loop has said so.
     pub(super) fn looked(&mut self, looked: LookId, ok: bool) {
         let Aftermath::Looking { id, key, .. } = self.aftermath else { return };
@@ -85,18 +68,6 @@ impl Machine {
         if !self.grant_exclusive(key, ok) {
             self.effects.push(Effect::Forget(id));
         }
-    }
-
-    /// Grants an exclusive attempt after its look. Returns false if it does not fit any more: meanwhile a client may
-    /// have come back with an attempt that a killed keeper had granted.
-    fn grant_exclusive(&mut self, key: AttemptKey, seen: bool) -> bool {
-        let fits = self.state == MachineState::Up && !self.term && self.grants.next() == Some((key, true));
-        if fits {
-            self.grants.take(key);
-            self.effects.push(Effect::Granted(key.0, key.1));
-        }
-        self.aftermath = if fits && seen { Aftermath::Owed } else { Aftermath::Nothing };
-        fits
     }
 
     /// The repair is over. If it failed, the loop has said so.
@@ -142,7 +113,7 @@ impl Machine {
         }
     }
 
-    fn next_look(&mut self) -> LookId {
+    pub(super) fn next_look(&mut self) -> LookId {
         self.last_look += 1;
         LookId(self.last_look)
     }

@@ -8,7 +8,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::{ClientId, Machine};
+use super::aftermath::Aftermath;
+use super::{ClientId, Effect, Machine, MachineState};
 use crate::wire::{AttemptId, Millis, Mode};
 
 /// From so many schemas that wait to be dropped on, attempts are held up, until there are no more than a few.
@@ -151,6 +152,35 @@ pub(super) enum Backlog {
 }
 
 impl Machine {
+    /// Grants from the front of the queue while the front fits, and stops at an exclusive attempt to look first.
+    pub(super) fn grant(&mut self, now: Millis) {
+        while self.aftermath == Aftermath::Nothing {
+            let Some((key, exclusive)) = self.grants.next() else { return };
+            if exclusive {
+                let id = self.next_look();
+                self.effects.push(Effect::Look(id, key.0, key.1));
+                self.aftermath = Aftermath::Looking { id, key, until: now.saturating_add(self.limits.look) };
+            } else if self.holds_up() {
+                return;
+            } else {
+                self.grants.take(key);
+                self.effects.push(Effect::Granted(key.0, key.1));
+            }
+        }
+    }
+
+    /// Grants an exclusive attempt after its look. Returns false if it does not fit any more: meanwhile a client may
+    /// have come back with an attempt that a killed keeper had granted.
+    pub(super) fn grant_exclusive(&mut self, key: AttemptKey, seen: bool) -> bool {
+        let fits = self.state == MachineState::Up && !self.term && self.grants.next() == Some((key, true));
+        if fits {
+            self.grants.take(key);
+            self.effects.push(Effect::Granted(key.0, key.1));
+        }
+        self.aftermath = if fits && seen { Aftermath::Owed } else { Aftermath::Nothing };
+        fits
+    }
+
     pub(super) fn dropping(&mut self, now: Millis, count: usize) {
         self.backlog = match self.backlog {
             Backlog::Small if count >= MANY => Backlog::Large { until: now.saturating_add(self.limits.backlog) },
