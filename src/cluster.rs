@@ -274,7 +274,9 @@ impl Executor for Parts {
         // Now: a test that is over is an error at once, and the schema counts as used.
         self.grant.note_use()?;
         self.grant.warn_of(&stmt);
-        Ok(Box::pin(async move { self.grant.trace.follow(&stmt, Answer::count, self.client.send(&stmt, &args)).await }))
+        // Not the handle: a statement in flight must not keep the attempt open, nor end it on the background thread.
+        let (client, grant) = (self.client.clone(), self.grant.clone());
+        Ok(Box::pin(async move { grant.trace.follow(&stmt, Answer::count, client.send(&stmt, &args)).await }))
     }
 }
 

@@ -42,7 +42,7 @@
 //!
 //! | feature | default | what it adds |
 //! |---|---|---|
-//! | `harness` | yes | the attribute, sessions, the keeper; Unix only |
+//! | `harness` | yes | the attribute, sessions, the keeper; Linux and macOS |
 //! | `cloud` | yes | CrateDB Cloud: a provider for tests and the SDK in [`cloud`]; alone, it is the SDK without the harness, on any system |
 //! | `container` | yes | local containers, through testcontainers |
 //! | `process` | yes | local processes, from `CRATEDB_HOME` or a downloaded release |

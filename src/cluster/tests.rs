@@ -219,14 +219,40 @@ async fn after_the_test_every_call_says_so() {
     assert_eq!(server.requests().len(), 1);
 }
 
+/// Counts how often an attempt was ended.
+struct Hook(Arc<AtomicUsize>);
+
+impl Drop for Hook {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test]
+async fn a_statement_in_flight_does_not_keep_the_attempt_open() {
+    let server = TestServer::start(|_| Reaction::Hang);
+    let cluster = cluster(&server);
+    let runs = Arc::new(AtomicUsize::new(0));
+    cluster.end_with_last_handle(Hook(runs.clone()));
+    let batch = cluster.clone();
+    let hanging = [
+        tokio::spawn(cluster.query("SELECT 1").execute()),
+        tokio::spawn(async move { batch.execute_batch("SELECT 2").await.map(|()| 0) }),
+    ];
+    while server.requests().len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    hanging.iter().for_each(tokio::task::JoinHandle::abort);
+    for task in hanging {
+        assert!(task.await.unwrap_err().is_cancelled());
+    }
+    assert_eq!(runs.load(Ordering::Relaxed), 0);
+    drop(cluster);
+    assert_eq!(runs.load(Ordering::Relaxed), 1, "the background thread still has the handle");
+}
+
 #[test]
 fn the_last_handle_runs_the_hook() {
-    struct Hook(Arc<AtomicUsize>);
-    impl Drop for Hook {
-        fn drop(&mut self) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
     let runs = Arc::new(AtomicUsize::new(0));
     let cluster = Cluster::new(grant("http://127.0.0.1:1")).unwrap();
     cluster.end_with_last_handle(Hook(runs.clone()));

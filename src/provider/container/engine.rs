@@ -309,7 +309,7 @@ fn first_file(archive: &[u8]) -> Option<String> {
 /// into which the engine's socket was mounted.
 fn is_beside(socket: &Path) -> bool {
     let Ok(stream) = std::os::unix::net::UnixStream::connect(socket) else { return false };
-    !matches!(crate::host::platform::peer_process(&stream), Ok(0))
+    matches!(crate::host::platform::peer_process(&stream), Ok(pid) if pid != 0)
 }
 
 fn here() -> find::Candidates {
