@@ -368,7 +368,7 @@ impl Keeper {
             Ok(Released::Left(line)) => (ClusterOutcome::Left, line.clone()),
             Err(error) => (ClusterOutcome::Owed, error.to_string()),
         };
-        tracing::info!(outcome = %word, detail, "released");
+        tracing::info!(outcome = word.to_string(), detail, "released");
         self.report_release(word, &detail, outcome.is_ok());
         if outcome.is_ok() {
             // With what came since the request.
