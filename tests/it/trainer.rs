@@ -165,7 +165,7 @@ fn a_run_does_not_wait_for_a_trainer_and_starts_no_second_one() {
     run(&home);
     wait_within(PATIENCE, "the second one's end", || {
         hurry(&home);
-        match (&home.trainers()[..], home.log().contains("another trainer is at it")) {
+        match (&home.trainers()[..], home.log().contains("another trainer makes it")) {
             ([one], true) if *one == trainer => Ok(()),
             (some, said) => Err((some.to_vec(), said)),
         }
