@@ -73,31 +73,40 @@ fn skipped(why: &str) {
     let _ = writeln!(std::io::stderr(), "skipped: no container engine ({why})");
 }
 
-/// Builds a static binary, since the image contains nothing else. Cargo keeps it up to date, and one build waits for
-/// another.
+/// Builds the simulator's program as `cargo demo` does, so that it is compiled once, and returns a copy without symbols,
+/// which is quicker to pack. Cargo keeps the program up to date, and one build waits for another.
 fn build(directory: &Path) -> PathBuf {
-    let target = host();
     let mut cargo = Command::new(env!("CARGO"));
     // Variables that cargo sets for tests must not affect this build.
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CARGO_") && name != "CARGO_HOME") {
         cargo.env_remove(name);
     }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let output = cargo
-        .args(["build", "--release", "--package", "cratedb-cloud-simulator", "--target", &target, "--target-dir"])
-        .arg(directory)
-        // Without a target this would apply to procedural macros, too, which can't be static.
-        .env("RUSTFLAGS", "-C target-feature=+crt-static")
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args(["build", "--package", "cratedb-cloud-simulator"])
+        .current_dir(root)
         .output()
         .expect("cargo runs, since it runs this test");
     assert!(output.status.success(), "building the stand-in failed:\n{}", String::from_utf8_lossy(&output.stderr));
-    directory.join(target).join("release/cratedb-cloud-simulator")
+    let (built, copy) = (root.join("target/debug/cratedb-cloud-simulator"), directory.join("cratedb-cloud-simulator"));
+    let changed = |path: &Path| path.metadata().and_then(|metadata| metadata.modified());
+    if !changed(&copy).is_ok_and(|copied| changed(&built).is_ok_and(|built| built < copied)) {
+        // Another process may be running the old copy: it keeps its file.
+        let new = copy.with_extension("new");
+        if !Command::new("strip").arg("-o").arg(&new).arg(&built).status().is_ok_and(|status| status.success()) {
+            std::fs::copy(&built, &new).unwrap();
+        }
+        std::fs::rename(&new, &copy).unwrap();
+    }
+    copy
 }
 
-fn host() -> String {
-    let output = Command::new("rustc").arg("-vV").output().expect("rustc runs, since cargo does");
+/// Returns the absolute paths of the shared libraries that a program needs, its loader among them.
+fn libraries(program: &Path) -> Vec<PathBuf> {
+    let output = Command::new("ldd").arg(program).output().expect("a system with shared libraries has ldd");
+    // `libm.so.6 => /lib/libm.so.6 (0x7f…)`, or `/lib64/ld-linux-x86-64.so.2 (0x7f…)`. A static program has none.
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    text.lines().find_map(|line| line.strip_prefix("host: ")).expect("rustc names its host").to_owned()
+    text.split_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from).collect()
 }
 
 /// Puts the binary into an image with the entry point, ports and volume of the official one.
@@ -106,6 +115,12 @@ fn import(binary: &Path, tag: &str) {
     std::fs::create_dir_all(root.join("data")).unwrap();
     std::fs::create_dir_all(root.join("also")).unwrap();
     std::fs::copy(binary, root.join("docker-entrypoint.sh")).unwrap();
+    // The image has nothing else in it.
+    for library in libraries(binary) {
+        let within = root.join(library.strip_prefix("/").unwrap());
+        std::fs::create_dir_all(within.parent().unwrap()).unwrap();
+        std::fs::copy(&library, &within).unwrap();
+    }
     let archive = root.with_extension("tar");
     let packed = Command::new("tar").arg("-C").arg(&root).arg("-cf").arg(&archive).arg(".").status().unwrap();
     assert!(packed.success(), "tar failed");
