@@ -5,7 +5,7 @@ pub(crate) mod keys;
 pub(crate) mod query;
 pub(crate) mod source;
 
-use super::ast::{Ast, Name, Window};
+use super::ast::{Ast, Name, Step, Window};
 use super::context::Context;
 use super::error::{Result, SqlError, invalid, no_column, no_relation, refuse, unsupported};
 use super::exec::{Env, subquery};
@@ -200,16 +200,11 @@ impl<'a> Analyser<'a> {
                 inner => negate(self.expr(inner)?),
             },
             Ast::Not(inner) => Ok(Expr::new(Kind::Not(Box::new(self.condition(inner)?)), Type::Boolean)),
-            Ast::Binary("AND", a, b) => {
-                Ok(Expr::new(Kind::And(Box::new(self.condition(a)?), Box::new(self.condition(b)?)), Type::Boolean))
+            Ast::Binary(op, a, b) => self.binary(op, self.operand(op, a)?, b),
+            Ast::Chain(first, steps) => {
+                let begin = steps.first().map_or_else(|| self.expr(first), |step| self.operand(step.0, first))?;
+                steps.iter().try_fold(begin, |left, Step(op, right)| self.fold(self.binary(op, left, right)?))
             }
-            Ast::Binary("OR", a, b) => {
-                Ok(Expr::new(Kind::Or(Box::new(self.condition(a)?), Box::new(self.condition(b)?)), Type::Boolean))
-            }
-            Ast::Binary(op @ ("+" | "-" | "*" | "/" | "%" | "^" | "&" | "|" | "#"), a, b) => {
-                arithmetic(op, self.expr(a)?, self.expr(b)?)
-            }
-            Ast::Binary(op, a, b) => comparison(op, self.expr(a)?, self.expr(b)?),
             Ast::IsNull(inner, negated) => {
                 let inner = self.boxed(inner)?;
                 if let Some(parameter) = inner.as_open() {
@@ -221,7 +216,7 @@ impl<'a> Analyser<'a> {
                 let value = self.expr(value)?;
                 let low = comparison(">=", value.clone(), self.expr(low)?)?;
                 let high = comparison("<=", value, self.expr(high)?)?;
-                Ok(Expr::new(Kind::And(Box::new(self.fold(low)?), Box::new(self.fold(high)?)), Type::Boolean))
+                Ok(self.fold(low)?.and(self.fold(high)?))
             }
             Ast::In(value, list) => self.in_list(self.expr(value)?, self.list(list)?),
             Ast::InQuery(value, query) => {
@@ -250,6 +245,23 @@ impl<'a> Analyser<'a> {
             Ast::Subquery(query) => self.subquery(query, Sub::Scalar),
             Ast::Exists(query) => self.subquery(query, Sub::Exists),
             Ast::ArrayQuery(query) => self.subquery(query, Sub::Array),
+        }
+    }
+
+    /// Analyses an operand of this operator.
+    fn operand(&self, op: &str, ast: &Ast) -> Result<Expr> {
+        if op == "AND" || op == "OR" { self.condition(ast) } else { self.expr(ast) }
+    }
+
+    /// Applies an operator to its analysed left side.
+    fn binary(&self, op: &'static str, left: Expr, right: &Ast) -> Result<Expr> {
+        let right = self.operand(op, right)?;
+        match op {
+            "AND" => Ok(left.and(right)),
+            "OR" => Ok(left.or(right)),
+            "||" => functions::scalar("op_||", vec![left, right]),
+            "+" | "-" | "*" | "/" | "%" | "^" | "&" | "|" | "#" => arithmetic(op, left, right),
+            _ => comparison(op, left, right),
         }
     }
 

@@ -60,15 +60,15 @@ impl Prepared {
 }
 
 impl Engine {
-    /// Returns whether there is a user of this name.
+    /// Returns whether there is a user of this name. A role is none.
     pub(crate) fn has_user(&self, name: &str) -> bool {
-        users::is_superuser(name) || self.state().users.contains_key(name)
+        users::is_user(&self.state(), name)
     }
 
     /// Returns whether this is the password of a user who has one.
     pub(crate) fn knows(&self, name: &str, password: &str) -> bool {
         let state = self.state();
-        let known = state.users.get(name).and_then(|user| user.password.as_ref());
+        let known = state.users.get(name).filter(|user| !user.is_role).and_then(|user| user.password.as_ref());
         known.is_some_and(|known| *known == users::digest(password))
     }
 }

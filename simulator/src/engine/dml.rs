@@ -1,6 +1,7 @@
 //! INSERT.
 
 mod change;
+mod names;
 mod row;
 
 pub(crate) use change::{Missing, check_update, delete, describe_update, update};
@@ -14,7 +15,6 @@ use super::exec;
 use super::exec::Env;
 use super::operators::stored;
 use super::plan::{Expr, Kind};
-use super::print::output_name;
 use super::state::{EngineState, Relation};
 use super::store::{Definition, Document};
 use super::types::Type;
@@ -26,11 +26,11 @@ use std::sync::Arc;
 
 /// Returns the table that a statement writes to. Other relations can't be written to.
 pub(crate) fn target(context: &Context, name: &Name, operation: &str, kind: &'static str) -> Result<Arc<Definition>> {
-    let (schema, table) = context.state.resolve(&context.session.path, name)?;
-    if super::state::is_builtin(&schema, &table) {
-        return Err(inaccessible(format!("{schema}.{table}"), operation));
+    let (schema, table) = users::find(context, name)?;
+    if context.state.table(&schema, &table).is_none() {
+        return Err(users::masked(context, inaccessible(format!("{schema}.{table}"), operation), &schema, &table));
     }
-    users::check(context, kind, &schema, Some(&table))?;
+    users::check(context, kind, &schema, &table)?;
     match context.state.relation(&schema, &table) {
         Some(Relation::Table(table)) if table.definition.closed => Err(refuse("writing to a closed table")),
         Some(Relation::Table(table)) if table.definition.write_blocked => {
@@ -96,8 +96,11 @@ pub(crate) fn returning(
             }
             Item::All(_) => return Err(refuse("RETURNING of one relation")),
             Item::Expr(ast, alias) => {
+                if matches!(ast, Ast::Subquery(_)) {
+                    return Err(unsupported("Subquery not supported in this statement"));
+                }
                 let e = analyser.expr(ast)?;
-                let name = alias.clone().map_or_else(|| output_name(ast), Ok)?;
+                let name = alias.clone().map_or_else(|| names::name(ast, &e), Ok)?;
                 columns.push((name, e.ty.clone()));
                 exprs.push(e);
             }

@@ -3,7 +3,7 @@
 mod eval;
 
 use super::context::Context;
-use super::error::{Result, refuse};
+use super::error::{Result, SqlError, refuse};
 use super::plan::{
     Aggregate, Expr, Group, Join, Key, Kind, Output, Over, Plan, PlanBody, RowPlace, SelectPlan, Source, TableFunction,
     WindowCall,
@@ -24,10 +24,15 @@ pub(crate) fn run(plan: &Plan, context: &Context, outer: Option<&Env>) -> Result
             let env = Env { row: &[], outer, context };
             rows.iter().map(|row| row.iter().map(|e| e.eval(&env)).collect()).collect::<Result<_>>()?
         }
-        PlanBody::Union { left, right, all } => {
-            let mut rows = run(left, context, outer)?;
-            rows.extend(run(right, context, outer)?);
-            if *all { rows } else { distinct(rows) }
+        PlanBody::Union(first, more) => {
+            let mut rows = run(first, context, outer)?;
+            for (all, plan) in more {
+                rows.extend(run(plan, context, outer)?);
+                if !all {
+                    rows = distinct(rows);
+                }
+            }
+            rows
         }
     };
     if !plan.order.is_empty() {
@@ -159,7 +164,19 @@ pub(crate) fn scan(source: &Source, context: &Context, outer: Option<&Env>) -> R
             let table = context.state.table(schema, name).ok_or_else(|| refuse("a table that vanished"))?;
             let row = |document: &std::sync::Arc<Document>| row_of(table, document, system.get(), true);
             match keys {
-                Some(keys) => keys.iter().filter_map(|key| table.get(key)).map(row).collect::<Result<_>>()?,
+                Some(keys) => {
+                    let mut rows = vec![];
+                    for (key, wanted) in keys {
+                        let Some(document) = table.get(key) else { continue };
+                        let row = row(document)?;
+                        if wanted.iter().any(|(column, value)| !row[*column].same(value)) {
+                            let text = "version conflict, the document has another version or sequence number";
+                            return Err(SqlError::new(4092, "VersionConflictEngineException", text));
+                        }
+                        rows.push(row);
+                    }
+                    rows
+                }
                 None => table.visible().map(row).collect::<Result<_>>()?,
             }
         }
@@ -303,7 +320,7 @@ fn run_join(join: &Join, context: &Context, outer: Option<&Env>) -> Result<Vec<R
 /// Collects the columns, left and right, that the condition wants equal. It is still evaluated: null equals nothing.
 fn equal_columns(on: &Expr, width: usize, out: &mut Vec<(usize, usize)>) {
     match &on.kind {
-        Kind::And(a, b) => [a, b].into_iter().for_each(|e| equal_columns(e, width, out)),
+        Kind::And(all) => all.iter().for_each(|e| equal_columns(e, width, out)),
         Kind::Compare("=", a, b) => {
             if let (Kind::Column { depth: 0, index: a }, Kind::Column { depth: 0, index: b }) = (&a.kind, &b.kind) {
                 match (*a < width, *b < width) {

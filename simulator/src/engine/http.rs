@@ -46,7 +46,7 @@ impl Connection {
     /// Answers a request as CrateDB's HTTP port does.
     pub fn handle(&mut self, request: &Request<'_>) -> Answer {
         let user = request.user.unwrap_or("crate");
-        if !users::is_superuser(user) && !self.engine.state().users.contains_key(user) {
+        if !users::is_user(&self.engine.state(), user) {
             return Answer { close: true, ..plain(401, format!("trust authentication failed for user \"{user}\"\n")) };
         }
         let (path, query) = request.path.split_once('?').unwrap_or((request.path, ""));

@@ -73,10 +73,18 @@ fn plain_body(context: &Context, body: &ast::QueryBody, outer: Option<&Scope>) -
     match body {
         ast::QueryBody::Select(select) => self::select(context, select, &[], outer),
         ast::QueryBody::Values(rows) => values(context, rows, outer),
-        ast::QueryBody::Union { left, right, all } => {
-            let (left, a) = plain_body(context, left, outer)?;
-            let (right, b) = plain_body(context, right, outer)?;
-            Ok((union(left, right, *all)?, a || b))
+        ast::QueryBody::Union { left, right, all, more } => {
+            let (first, mut correlated) = plain_body(context, left, outer)?;
+            let mut columns = first.columns.clone();
+            let mut plans = vec![];
+            for (all, body) in std::iter::once((*all, &**right)).chain(more.iter().map(|(all, body)| (*all, body))) {
+                let (plan, names_outer) = plain_body(context, body, outer)?;
+                unite(&mut columns, &plan)?;
+                plans.push((all, plan));
+                correlated |= names_outer;
+            }
+            let body = PlanBody::Union(Box::new(first), plans);
+            Ok((Plan { columns, body, order: vec![], limit: None, offset: 0 }, correlated))
         }
         ast::QueryBody::Unsupported(name) => Err(unsupported(format!("{name} is not supported"))),
     }
@@ -103,11 +111,11 @@ fn values(context: &Context, rows: &[Vec<Ast>], outer: Option<&Scope>) -> Result
     Ok((plan, scope.escaped.get()))
 }
 
-fn union(left: Plan, right: Plan, all: bool) -> Result<Plan> {
-    if left.columns.len() != right.columns.len() {
+/// Checks the types of one more query of a union. Columns without a type get one.
+fn unite(columns: &mut [(String, Type)], right: &Plan) -> Result<()> {
+    if columns.len() != right.columns.len() {
         return Err(unsupported("Number of output columns must be the same for all parts of a UNION"));
     }
-    let mut columns = left.columns.clone();
     for (i, (column, (_, other))) in columns.iter_mut().zip(&right.columns).enumerate() {
         match (&column.1, other) {
             (a, b) if a.same_family(b) || *b == Type::Undefined => {}
@@ -128,8 +136,7 @@ fn union(left: Plan, right: Plan, all: bool) -> Result<Plan> {
             _ => return Err(refuse("a union of different types")),
         }
     }
-    let body = PlanBody::Union { left: Box::new(left), right: Box::new(right), all };
-    Ok(Plan { columns, body, order: vec![], limit: None, offset: 0 })
+    Ok(())
 }
 
 /// Returns the output that an ORDER BY or GROUP BY names by position or name.
@@ -247,6 +254,9 @@ fn ungroup(e: &Expr, keys: &[Expr], aggregates: &mut Vec<Aggregate>) -> Result<E
     e.map(&mut |e| {
         if let Some(index) = keys.iter().position(|key| key == e) {
             return Ok(Some(Expr::new(Kind::Column { depth: 0, index }, e.ty.clone())));
+        }
+        if let Some(nested) = keys.iter().find_map(|key| e.replace_prefix(key, key.clone())) {
+            return ungroup(&nested, keys, aggregates).map(Some);
         }
         match &e.kind {
             Kind::Aggregate(aggregate) => {

@@ -101,8 +101,11 @@ fn relation(context: &Context, name: &ast::Name, outer: Option<&Scope>) -> Resul
             Ok((Source::Table { schema, name: table, system: used, keys: None }, columns))
         }
         Some(Relation::View(view)) => {
-            // A view is read as its owner.
-            let session = Session { path: view.path.clone(), ..Session::new("crate", None) };
+            if !users::is_user(context.state, &view.owner) {
+                return Err(users::no_role(&view.owner));
+            }
+            let session =
+                Session { path: view.path.clone(), owner: Some(view.owner.clone()), ..context.session.clone() };
             let inner = context.with_session(&session);
             let (plan, _) = plan_in(&inner, &view.query, None)?;
             if plan.columns != view.columns {
@@ -199,19 +202,13 @@ fn join(
 fn using(names: &[String], columns: &[NamedColumn], width: usize) -> Result<ast::Ast> {
     let (left, right) = columns.split_at(width);
     let partial = columns.iter().any(|c| c.name == catalog::PARTIAL);
-    let mut condition = None;
-    for name in names {
-        let equal = ast::Ast::Binary(
-            "=",
-            Box::new(common(name, left, "left", partial)?),
-            Box::new(common(name, right, "right", partial)?),
-        );
-        condition = Some(match condition {
-            None => equal,
-            Some(before) => ast::Ast::Binary("AND", Box::new(before), Box::new(equal)),
-        });
-    }
-    condition.ok_or_else(|| refuse("USING without columns"))
+    let mut equal = names.iter().map(|name| {
+        let (left, right) = (common(name, left, "left", partial)?, common(name, right, "right", partial)?);
+        Ok::<_, SqlError>(ast::Ast::Binary("=", Box::new(left), Box::new(right)))
+    });
+    let first = equal.next().ok_or_else(|| refuse("USING without columns"))??;
+    let rest = equal.map(|e| e.map(|e| ast::Step("AND", e))).collect::<Result<Vec<_>>>()?;
+    Ok(ast::Ast::chain(first, rest))
 }
 
 fn common(name: &str, columns: &[NamedColumn], side: &str, partial: bool) -> Result<ast::Ast> {
@@ -242,7 +239,11 @@ pub(super) fn pin_keys(context: &Context, source: &mut Source, filter: &Expr) ->
     if let Source::Table { schema, name, keys, .. } = source
         && let Some(table) = context.state.table(schema, name)
     {
-        *keys = keys::of(filter, &table.definition.primary);
+        let primary = &table.definition.primary;
+        *keys = match keys::versioned(Some(filter), primary, table.definition.columns.len())? {
+            Some(rows) => Some(rows.into_iter().map(|row| (row.key, row.wanted)).collect()),
+            None => keys::of(filter, primary).map(|keys| keys.into_iter().map(|key| (key, vec![])).collect()),
+        };
         if keys.is_none() && table.is_dirty() && keys::unsure(filter, &table.definition.primary) {
             return Err(refuse("a key compared with a subquery before REFRESH"));
         }

@@ -33,6 +33,11 @@ pub(super) fn checked(name: &str, d: f64) -> Result<Value> {
     }
 }
 
+/// Returns an argument of `asin` and `acos`.
+pub(super) fn in_range(d: f64) -> Result<f64> {
+    if d.abs() <= 1.0 { Ok(d) } else { Err(invalid(format!("input value {d} is out of range [-1.0, 1.0]"))) }
+}
+
 pub(super) fn sqrt(_: &Context, v: Vec<Value>) -> Result<Value> {
     match d(&v[0]) {
         n if n < 0.0 => Err(invalid("cannot take square root of a negative number")),

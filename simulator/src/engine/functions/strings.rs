@@ -137,6 +137,16 @@ fn part(_: &Context, v: Vec<Value>) -> Result<Value> {
     Ok(Value::Text(chars.into_iter().skip(from).take(length).collect()))
 }
 
+/// Trims these characters from the sides that the third argument names.
+pub(super) fn trim(v: &[Value]) -> Value {
+    let outside = |c| t(&v[1]).contains(c);
+    Value::text(match t(&v[2]) {
+        "LEADING" => t(&v[0]).trim_start_matches(outside),
+        "TRAILING" => t(&v[0]).trim_end_matches(outside),
+        _ => t(&v[0]).trim_matches(outside),
+    })
+}
+
 pub(super) fn side(v: &[Value], left: bool) -> Value {
     let chars: Vec<char> = t(&v[0]).chars().collect();
     let n = i(&v[1]);
@@ -159,7 +169,7 @@ pub(super) fn pad(v: &[Value], left: bool) -> Result<Value> {
 
 pub(super) fn concatenate(name: &'static str, args: Vec<Expr>) -> Result<Expr> {
     let [a, b] = args.as_slice() else { return Err(refuse("||")) };
-    match (&a.ty, &b.ty) {
+    let call = match (&a.ty, &b.ty) {
         (Type::Array(x), Type::Array(y)) if x.same_family(y) || **x == Type::Undefined || **y == Type::Undefined => {
             super::arrays::cat(name, args)
         }
@@ -174,7 +184,14 @@ pub(super) fn concatenate(name: &'static str, args: Vec<Expr>) -> Result<Expr> {
         (Type::Text(_), x) | (x, Type::Text(_)) if x.is_integer() => join(name, args),
         (Type::Char(_), Type::Text(_)) => Err(invalid("Cannot cast value to type `object`")),
         _ => Err(refuse(format!("{} || {}", a.ty.name(), b.ty.name()))),
-    }
+    }?;
+    Ok(match call.kind {
+        Kind::Call(function, args) => match <[Expr; 2]>::try_from(args) {
+            Ok([a, b]) => a.then(function, b, call.ty),
+            Err(args) => Expr::new(Kind::Call(function, args), call.ty),
+        },
+        kind => Expr::new(kind, call.ty),
+    })
 }
 
 fn join(name: &'static str, args: Vec<Expr>) -> Result<Expr> {
