@@ -109,6 +109,10 @@ impl<'a> Scope<'a> {
 pub(crate) enum Allow {
     Nothing,
     Aggregates,
+    /// As `Nothing`, within a window function.
+    Window,
+    /// As `Nothing`, and no parameters either.
+    Constants,
 }
 
 /// Analyses expressions over one scope.
@@ -174,6 +178,9 @@ impl<'a> Analyser<'a> {
             Ast::Bits(bits) => Ok(Expr::literal(Value::Text(format!("B'{bits}'")), Type::Bit(bits.len() as u32))),
             Ast::Interval(text) => coerce_explicitly(Expr::literal(Value::text(text), TEXT), Type::Interval, false)
                 .and_then(|e| self.fold(e)),
+            Ast::Param(n) if self.allow == Allow::Constants => {
+                Err(unsupported(format!("Can't handle Symbol [ParameterSymbol: ${n}]")))
+            }
             Ast::Param(n) if let Some(parameters) = self.context.parameters => {
                 let parameter = parameters.get(*n);
                 let ty = parameter.ty.borrow().clone();
@@ -394,6 +401,7 @@ impl<'a> Analyser<'a> {
                     None if self.context.session.forgives_unknown_keys() || self.scope.is_partial() => {
                         return Err(refuse("an unknown key"));
                     }
+                    None if !has_plain_root(base) => return Err(refuse("a key of this object")),
                     None => {
                         return Err(no_column(format!(
                             "{}['{key}']",
@@ -405,10 +413,13 @@ impl<'a> Analyser<'a> {
             }
             (Type::Array(of), Some(Value::Text(key))) => match &**of {
                 Type::Object(object) => {
-                    let Some(field) = object.field(key) else { return Err(no_column(key)) };
+                    let Some(field) = object.field(key) else {
+                        return Err(if has_plain_root(base) { no_column(key) } else { refuse("a key of these objects") });
+                    };
                     let ty = Type::array(field.ty.clone());
                     Ok(Expr::new(Kind::Element(Box::new(base_expr), key.clone()), ty))
                 }
+                _ if !has_plain_root(base) => Err(refuse("a key of this array")),
                 _ => Err(no_column(key)),
             },
             (Type::Array(of), _) if index.ty == Type::Integer => {
@@ -475,4 +486,18 @@ fn integer_negative(digits: &str) -> Result<Expr> {
         Some(Value::Numeric(n)) => Expr::literal(Value::Numeric(n.negate()), NUMERIC),
         _ => e,
     })
+}
+
+/// Returns whether an object's inner columns are all known: it is a column or written out. Casts of parameters and
+/// items of arrays may have more.
+fn has_plain_root(base: &Ast) -> bool {
+    match base {
+        Ast::Column(_) | Ast::Object(_) => true,
+        Ast::Subscript(base, index) => {
+            let by_key = matches!(**index, Ast::Text(_));
+            has_plain_root(base) && (by_key || !matches!(**base, Ast::Object(_)))
+        }
+        Ast::Cast { value, .. } => matches!(**value, Ast::Object(_) | Ast::Text(_)),
+        _ => false,
+    }
 }

@@ -22,6 +22,8 @@ pub(crate) use summits::{HIGHEST as HIGHEST_SUMMITS, LENGTH as SUMMITS};
 
 /// Marks a table that has more columns in CrateDB than here. No column can have this name.
 pub(crate) const PARTIAL: &str = "\0partial";
+/// The name of all columns of a catalog table that isn't described here. Any name may be among them.
+pub(crate) const UNNAMED: &str = "\0unnamed";
 
 pub(crate) type CatalogTable = (Vec<(&'static str, Type)>, Vec<Row>);
 

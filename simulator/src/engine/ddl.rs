@@ -130,6 +130,9 @@ pub(super) fn check_expressions(context: &Context, definition: &Definition) -> R
     });
     let all = Scope::new(named.collect(), None);
     for column in &definition.columns {
+        if let (Some(_), Type::Object(_)) = (&column.default, &column.ty) {
+            return Err(invalid(format!("Default values are not allowed for object columns: {}", column.name)));
+        }
         if let Some(default) = &column.default {
             stored(Analyser::new(context, &nothing).expr(default)?, &column.ty)?;
         }

@@ -6,7 +6,7 @@ mod row;
 
 pub(crate) use change::{Missing, check_update, delete, describe_update, update};
 
-use super::analyse::{Analyser, NamedColumn, Scope};
+use super::analyse::{Allow, Analyser, NamedColumn, Scope};
 use super::ast::{Ast, ColumnDef, Insert, Item, Name, QueryBody};
 use super::cast::guess;
 use super::context::{Context, Outcome, Run};
@@ -27,6 +27,9 @@ use std::sync::Arc;
 /// Returns the table that a statement writes to. Other relations can't be written to.
 pub(crate) fn target(context: &Context, name: &Name, operation: &str, kind: &'static str) -> Result<Arc<Definition>> {
     let (schema, table) = users::find(context, name)?;
+    if (schema.as_str(), table.as_str(), operation) == ("sys", "node_checks", "UPDATE") {
+        return Err(refuse("UPDATE of a system table"));
+    }
     if context.state.table(&schema, &table).is_none() {
         return Err(users::masked(context, inaccessible(format!("{schema}.{table}"), operation), &schema, &table));
     }
@@ -83,7 +86,7 @@ pub(crate) fn returning(
     let Some(items) = items else { return Ok(None) };
     let used = Rc::new(Cell::new(false));
     let scope = Scope::new(scope_columns(definition, &used), None);
-    let analyser = Analyser::new(context, &scope);
+    let analyser = Analyser { allow: Allow::Constants, ..Analyser::new(context, &scope) };
     let (mut columns, mut exprs) = (vec![], vec![]);
     for item in items {
         match item {
@@ -105,9 +108,6 @@ pub(crate) fn returning(
                 exprs.push(e);
             }
         }
-    }
-    if exprs.iter().any(|e| e.any(&mut |e| matches!(e.kind, Kind::Param(_)))) {
-        return Err(refuse("a parameter in RETURNING"));
     }
     Ok(Some(Returning { columns, exprs, system: used.get() }))
 }

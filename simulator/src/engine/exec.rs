@@ -80,6 +80,9 @@ fn distinct(rows: Vec<Row>) -> Vec<Row> {
 
 fn run_select(select: &SelectPlan, context: &Context, outer: Option<&Env>) -> Result<Vec<Row>> {
     let mut rows = scan(&select.source, context, outer)?;
+    if of_catalog(&select.source) {
+        drop_unnamed(&mut rows, select.filter.as_ref(), context, outer)?;
+    }
     if let Some(filter) = &select.filter {
         rows = keep(rows, filter, context, outer)?;
     }
@@ -93,8 +96,9 @@ fn run_select(select: &SelectPlan, context: &Context, outer: Option<&Env>) -> Re
             rows = keep(rows, having, context, outer)?;
         }
     }
-    for call in &select.windows {
-        append_window(call, &mut rows, context, outer)?;
+    for (i, call) in select.windows.iter().enumerate() {
+        let known = select.windows[..i].iter().any(|w| (&w.partition, &w.order) == (&call.partition, &call.order));
+        append_window(call, !known, &mut rows, context, outer)?;
     }
     let mut out = Vec::with_capacity(rows.len());
     for row in &rows {
@@ -102,6 +106,21 @@ fn run_select(select: &SelectPlan, context: &Context, outer: Option<&Env>) -> Re
         output(&select.outputs, &Env { row, outer, context }, &mut out)?;
     }
     Ok(if select.distinct { distinct(out) } else { out })
+}
+
+/// Drops rows that stand for several columns, unless the filter may pick some of these.
+fn drop_unnamed(rows: &mut Vec<Row>, filter: Option<&Expr>, context: &Context, outer: Option<&Env>) -> Result<()> {
+    let unnamed = |v: &Value| matches!(v, Value::Text(t) if t == super::catalog::UNNAMED);
+    for row in rows.iter_mut().filter(|row| row.iter().any(unnamed)) {
+        row.iter_mut().filter(|v| unnamed(v)).for_each(|v| *v = Value::Null);
+        let picked = filter.map(|f| f.eval(&Env { row, outer, context })).transpose()?;
+        if picked != Some(Value::Bool(false)) {
+            return Err(refuse("a query over catalog columns that aren't here"));
+        }
+        row.clear();
+    }
+    rows.retain(|row| !row.is_empty());
+    Ok(())
 }
 
 fn of_catalog(source: &Source) -> bool {
@@ -334,8 +353,16 @@ fn equal_columns(on: &Expr, width: usize, out: &mut Vec<(usize, usize)>) {
     }
 }
 
-/// Computes a window function: one more value at the end of every row.
-fn append_window(call: &WindowCall, rows: &mut [Row], context: &Context, outer: Option<&Env>) -> Result<()> {
+/// Computes a window function: one more value at the end of every row. Like CrateDB, it may leave the rows in the order
+/// of the window, by partition first.
+fn append_window(
+    call: &WindowCall,
+    sort: bool,
+    rows: &mut Vec<Row>,
+    context: &Context,
+    outer: Option<&Env>,
+) -> Result<()> {
+    let mut named: Vec<Row> = vec![];
     let mut partitions: Vec<Vec<usize>> = vec![];
     let mut places: HashMap<Vec<u8>, usize> = HashMap::new();
     let mut keys: Vec<Row> = vec![];
@@ -347,6 +374,7 @@ fn append_window(call: &WindowCall, rows: &mut [Row], context: &Context, outer: 
             partitions.push(vec![]);
             partitions.len() - 1
         });
+        named.push(partition);
         partitions[place].push(i);
     }
     let compare = |a: usize, b: usize| {
@@ -363,6 +391,15 @@ fn append_window(call: &WindowCall, rows: &mut [Row], context: &Context, outer: 
     }
     for (row, value) in rows.iter_mut().zip(values) {
         row.push(value);
+    }
+    if sort {
+        let by_partition = |a: usize, b: usize| {
+            let each = named[a].iter().zip(&named[b]).map(|(a, b)| compare_values(a, b, false, false));
+            each.fold(Ordering::Equal, Ordering::then)
+        };
+        let mut order: Vec<usize> = (0..rows.len()).collect();
+        order.sort_by(|a, b| by_partition(*a, *b).then_with(|| compare(*a, *b)));
+        *rows = order.into_iter().map(|i| std::mem::take(&mut rows[i])).collect();
     }
     Ok(())
 }

@@ -109,7 +109,7 @@ pub(super) fn statement_outcome(state: &mut EngineState, run: &Run, statement: &
         }
         Statement::Refresh(names) => ddl::refresh(state, run, names, false),
         Statement::Optimize(names) => ddl::refresh(state, run, names, true),
-        Statement::Analyze => Ok(Outcome::Count(1)),
+        Statement::Analyze => users::check_cluster(&run.context(state), "AL").map(|()| Outcome::Count(1)),
         // Only a missing table counts as none.
         Statement::DropAbsent { if_exists: true, code, .. } => Ok(Outcome::Count(i64::from(*code != 4041))),
         Statement::DropAbsent { code, class, name, .. } => Err(SqlError::new(*code, class, name.join("."))),

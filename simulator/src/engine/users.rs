@@ -116,11 +116,6 @@ pub(crate) fn sees_schema(state: &EngineState, name: &str, schema: &str) -> bool
     has_any(state, name, Securable::Schema(schema))
 }
 
-/// Returns whether a user has a kind of privileges on the whole cluster.
-pub(crate) fn administers(state: &EngineState, name: &str, kind: &str) -> bool {
-    has(state, name, kind, Securable::Cluster)
-}
-
 fn securable<'a>(state: &EngineState, schema: &'a str, relation: &'a str) -> Securable<'a> {
     match state.relation(schema, relation) {
         Some(Relation::View(_)) => Securable::View(schema, relation),

@@ -204,6 +204,9 @@ fn select(context: &Context, select: &ast::Select, order: &[Order], outer: Optio
     let exprs = || outputs.iter().flat_map(exprs_of).chain(&having);
     let grouped = !group.is_empty() || having.is_some() || exprs().any(has_aggregate);
     if grouped {
+        for output in &outputs[columns.len()..] {
+            exprs_of(output).into_iter().try_for_each(|e| ordered_by(e, &outputs[..columns.len()]))?;
+        }
         for e in outputs.iter_mut().flat_map(exprs_of_mut).chain(&mut having) {
             *e = ungroup(e, &group, &mut aggregates)?;
         }
@@ -247,6 +250,25 @@ fn exprs_of_mut(output: &mut Output) -> Vec<&mut Expr> {
 
 fn has_aggregate(e: &Expr) -> bool {
     e.any(&mut |e| matches!(e.kind, Kind::Aggregate(_)))
+}
+
+/// Checks a key of ORDER BY that is no output itself. Beside groups, its columns have to be.
+fn ordered_by(key: &Expr, outputs: &[Output]) -> Result<()> {
+    fn covered(e: &Expr, outputs: &[Output]) -> bool {
+        outputs.iter().any(|o| matches!(o, Output::One(output) if output == e))
+            || match &e.kind {
+                Kind::Aggregate(_) => true,
+                Kind::Column { .. } => false,
+                _ => e.children().into_iter().all(|child| covered(child, outputs)),
+            }
+    }
+    match (covered(key, outputs), &key.kind) {
+        (true, _) => Ok(()),
+        (false, Kind::Column { .. }) => {
+            Err(unsupported("ORDER BY expressions must appear in the select clause when grouping is used"))
+        }
+        (false, _) => Err(refuse("ordering groups by this")),
+    }
 }
 
 /// Turns an expression over rows into one over groups: keys first, then aggregates.

@@ -51,6 +51,7 @@ pub(crate) fn create_view(
     };
     match state.relation(&schema, &table) {
         Some(Relation::View(_)) if replace => {}
+        Some(_) if replace => return Err(refuse("a view in place of a table")),
         Some(_) => return Err(relation_exists(&schema, &table)),
         None => {}
     }

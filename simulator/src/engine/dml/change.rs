@@ -25,8 +25,10 @@ struct Picked {
     documents: Vec<Arc<Document>>,
     /// True if they are named by key: their errors fail the statement.
     by_key: bool,
-    /// True if they are named by sequence number, too.
+    /// True if they are named by version, too.
     versioned: bool,
+    /// True if none of the keys exists.
+    absent: bool,
 }
 
 pub(crate) fn update(
@@ -48,7 +50,8 @@ pub(crate) fn update(
     begin(state, &name);
     let done = write(state, run, &definition, &set, system, &picked, returning);
     end(state, &name, done.is_ok());
-    Ok((done?, picked.missing()))
+    let missing = if picked.absent && picked.by_key { Missing::Document } else { picked.missing() };
+    Ok((done?, missing))
 }
 
 fn write(
@@ -164,6 +167,7 @@ fn pick(
         Some(keys) => keys.iter().filter_map(|key| table.get(key).cloned()).collect(),
         None => table.visible().cloned().collect(),
     };
+    let absent = candidates.is_empty();
     let mut documents = vec![];
     for document in candidates {
         if let Some(filter) = &filter {
@@ -175,7 +179,7 @@ fn pick(
         // A row that was found may have changed since, or be gone.
         documents.extend(table.get(&document.key).cloned());
     }
-    Ok(Picked { documents, by_key, versioned })
+    Ok(Picked { documents, by_key, versioned, absent })
 }
 
 /// Checks comparisons of versions. In a change, nothing else may be compared beside them and the key.

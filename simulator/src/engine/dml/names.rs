@@ -25,6 +25,12 @@ pub(super) fn name(ast: &Ast, e: &Expr) -> Result<String> {
 
 /// Prints an expression as it was written and as it was analysed, part by part.
 fn print(ast: &Ast, e: &Expr) -> Result<String> {
+    match ast {
+        Ast::Special("current_user" | "user") => return Ok("CURRENT_USER".into()),
+        Ast::Special("session_user") => return Ok("SESSION_USER".into()),
+        Ast::Special("current_schema") => return Ok("current_schema".into()),
+        _ => {}
+    }
     if let Some(value) = e.as_literal() {
         return literal(value, &e.ty);
     }
@@ -37,8 +43,6 @@ fn print(ast: &Ast, e: &Expr) -> Result<String> {
             Ok(format!("{}['{key}']", print(base, e)?))
         }
         (Ast::Subscript(base, index), Kind::Index(e, at)) => Ok(format!("{}[{}]", print(base, e)?, print(index, at)?)),
-        (Ast::Special("current_user"), _) => Ok("CURRENT_USER".into()),
-        (Ast::Special("current_schema"), _) => Ok("current_schema".into()),
         (Ast::Call(call), Kind::Call(_, args) | Kind::Coalesce(args))
             if call.args.len() == args.len() && call.name.len() == 1 && !call.name[0].starts_with("op_") =>
         {

@@ -26,6 +26,7 @@ pub(super) fn count(n: usize) -> Result<Value> {
     Ok(Value::Int(n as i64))
 }
 
+/// Begins each word with a capital. Only spaces end words.
 pub(super) fn initcap(text: &str) -> String {
     let mut out = String::new();
     let mut inside = false;
@@ -35,7 +36,7 @@ pub(super) fn initcap(text: &str) -> String {
         } else {
             out.extend(c.to_uppercase())
         }
-        inside = c.is_alphanumeric();
+        inside = c != ' ';
     }
     out
 }
@@ -92,10 +93,15 @@ pub(super) fn split_part(_: &Context, v: Vec<Value>) -> Result<Value> {
 }
 
 pub(super) fn string_to_array(_: &Context, v: Vec<Value>) -> Result<Value> {
-    match (t(&v[0]), t(&v[1])) {
-        ("", _) | (_, "") => Err(refuse("this string_to_array")),
-        (text, by) => Ok(Value::Array(text.split(by).map(Value::text).collect())),
-    }
+    let text = t(&v[0]);
+    let parts: Vec<Value> = match &v[1] {
+        _ if v[0].is_null() => return Ok(Value::Null),
+        _ if text.is_empty() => vec![],
+        Value::Null => text.chars().map(|c| Value::Text(c.into())).collect(),
+        by if t(by).is_empty() => vec![Value::text(text)],
+        by => text.split(t(by)).map(Value::text).collect(),
+    };
+    Ok(Value::Array(parts))
 }
 
 /// Analyses `concat_ws`: the separator, then values. Nulls among them are left out.

@@ -171,6 +171,9 @@ impl Parser<'_> {
 
     /// Parses a column after its name.
     pub(super) fn column(&mut self, name: String) -> Result<(ColumnDef, Vec<Check>)> {
+        if self.is_word("generated") || self.is_word("as") {
+            return Err(refuse("a generated column without a type"));
+        }
         let ty = self.type_name()?.ty;
         let mut column = ColumnDef { name, ty, primary: false, not_null: false, default: None, generated: None };
         let mut checks = vec![];

@@ -109,6 +109,9 @@ impl Parser<'_> {
         if !distinct {
             self.word("all");
         }
+        if *self.peek() == Token::End || self.is_op(";") || self.is_word("from") {
+            return Err(refuse("SELECT without outputs"));
+        }
         let items = self.list(Self::item)?;
         let mut from = None;
         if self.word("from") {
