@@ -397,7 +397,7 @@ impl<'a> Analyser<'a> {
             (Type::Object(object), Some(Value::Text(key))) => {
                 let ty = match object.field(key) {
                     Some(field) => field.ty.clone(),
-                    None if object.policy == Policy::Ignored => Type::Undefined,
+                    None if object.policy == Policy::Ignored && is_of_column(base) => Type::Undefined,
                     None if self.context.session.forgives_unknown_keys() || self.scope.is_partial() => {
                         return Err(refuse("an unknown key"));
                     }
@@ -414,12 +414,12 @@ impl<'a> Analyser<'a> {
             (Type::Array(of), Some(Value::Text(key))) => match &**of {
                 Type::Object(object) => {
                     let Some(field) = object.field(key) else {
-                        return Err(if has_plain_root(base) { no_column(key) } else { refuse("a key of these objects") });
+                        return Err(if is_of_column(base) { no_column(key) } else { refuse("a key of these objects") });
                     };
                     let ty = Type::array(field.ty.clone());
                     Ok(Expr::new(Kind::Element(Box::new(base_expr), key.clone()), ty))
                 }
-                _ if !has_plain_root(base) => Err(refuse("a key of this array")),
+                _ if !is_of_column(base) => Err(refuse("a key of this array")),
                 _ => Err(no_column(key)),
             },
             (Type::Array(of), _) if index.ty == Type::Integer => {
@@ -486,6 +486,15 @@ fn integer_negative(digits: &str) -> Result<Expr> {
         Some(Value::Numeric(n)) => Expr::literal(Value::Numeric(n.negate()), NUMERIC),
         _ => e,
     })
+}
+
+/// Returns whether this is a column or a part of one.
+fn is_of_column(base: &Ast) -> bool {
+    match base {
+        Ast::Column(_) => true,
+        Ast::Subscript(base, _) => is_of_column(base),
+        _ => false,
+    }
 }
 
 /// Returns whether an object's inner columns are all known: it is a column or written out. Casts of parameters and

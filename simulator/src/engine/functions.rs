@@ -294,7 +294,7 @@ fn nullif(name: &'static str, mut args: Vec<Expr>) -> Result<Expr> {
     let (Some(b), Some(a)) = (args.pop(), args.pop()) else { return Err(refuse("nullif")) };
     let ty = a.ty.clone();
     let (a, b) = unify(a, b)?;
-    if a.ty != ty {
+    if a.ty != ty || ty == Type::Undefined {
         return Err(refuse("nullif of these types"));
     }
     let compute: Compute = |_, mut v| {

@@ -247,9 +247,13 @@ pub(super) fn any_value(rows: Vec<Row>, _: &Type) -> Result<Value> {
     Ok(values.into_iter().next().unwrap_or(Value::Null))
 }
 
+/// CrateDB compares small integers otherwise than their values.
 pub(super) fn of_extreme_by(name: &str, args: &[Type]) -> Result<Type> {
+    let known = |by: &Type| {
+        matches!(by, Type::Integer | Type::BigInt | Type::Real | Type::Double | Type::TimestampTz | Type::Text(None))
+    };
     match args {
-        [ty, by] if *ty != Type::Undefined && (by.is_number() || by.is_time() || by.is_text()) => Ok(ty.clone()),
+        [ty, by] if *ty != Type::Undefined && known(by) => Ok(ty.clone()),
         [_, _] => Err(unsure(name)),
         _ => Err(unfit(name)),
     }
