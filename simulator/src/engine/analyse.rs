@@ -398,6 +398,7 @@ impl<'a> Analyser<'a> {
                 let ty = match object.field(key) {
                     Some(field) => field.ty.clone(),
                     None if object.policy == Policy::Ignored && is_of_column(base) => Type::Undefined,
+                    None if object.policy == Policy::Ignored => return Err(refuse("a key of this object")),
                     None if self.context.session.forgives_unknown_keys() || self.scope.is_partial() => {
                         return Err(refuse("an unknown key"));
                     }

@@ -10,6 +10,7 @@ use crate::support::engine;
 /// Steps that the engine answers as recorded. Raise these numbers when it learns more.
 const EQUAL: usize = 1229;
 const EQUAL_MORE: usize = 34;
+const EQUAL_RULES: usize = 60;
 
 /// A new engine for each scenario.
 struct Embedded(Arc<Engine>);
@@ -42,6 +43,13 @@ fn every_recorded_answer_is_equal_or_refused() {
 #[test]
 fn every_answer_recorded_later_is_equal_or_refused() {
     none_is_wrong("cratedb-6.4.3-more-answers.ndjson", EQUAL_MORE);
+}
+
+/// Replays answers about rules that hold for every statement of a kind: names of RETURNING, comparisons of versions,
+/// replicas that find no node, privileges of roles, and subscripts of parameters.
+#[test]
+fn every_answer_about_a_rule_is_equal_or_refused() {
+    none_is_wrong("cratedb-6.4.3-rules-answers.ndjson", EQUAL_RULES);
 }
 
 /// Replays a recording that is not kept here. `ENGINE_REFUSED=1` also shows what is refused.

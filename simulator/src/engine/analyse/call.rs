@@ -14,7 +14,9 @@ impl Analyser<'_> {
         let name = match call.name.as_slice() {
             [name] => name.as_str(),
             [schema, name] if schema == "pg_catalog" && name.starts_with("current_") => name.as_str(),
-            [schema, _] if ["pg_catalog", "information_schema", "doc"].contains(&schema.as_str()) => return Err(refuse("a function with a schema")),
+            [schema, _] if ["pg_catalog", "information_schema", "doc"].contains(&schema.as_str()) => {
+                return Err(refuse("a function with a schema"));
+            }
             _ => return Err(no_function(format!("Unknown function: {}", call.name.join(".")))),
         };
         if call.over.is_some() {

@@ -11,6 +11,10 @@ use crate::engine::value::{Value, java_double, java_float};
 /// The longest chain of operators that is printed.
 const LONGEST: usize = 20;
 
+/// Beginnings of names of functions that CrateDB prints with their schema.
+const IN_PG_CATALOG: [&str; 10] =
+    ["age", "col_", "current_", "format_type", "generate_", "has_", "obj_", "parse_ident", "pg_", "quote_ident"];
+
 fn unknown() -> SqlError {
     refuse("a column of RETURNING without alias for this expression")
 }
@@ -50,7 +54,12 @@ fn print(ast: &Ast, e: &Expr) -> Result<String> {
             if args.is_empty() && call.name[0] != "now" {
                 return Err(unknown());
             }
-            Ok(format!("{}({})", call.name[0], list(&call.args, args)?))
+            let name = match call.name[0].as_str() {
+                "array_to_string" => "pg_catalog.array_to_string",
+                name if IN_PG_CATALOG.iter().any(|prefix| name.starts_with(prefix)) => return Err(unknown()),
+                name => name,
+            };
+            Ok(format!("{name}({})", list(&call.args, args)?))
         }
         (Ast::Negate(ast), Kind::Call(_, args)) if args.len() == 1 => Ok(format!("- {}", print(ast, &args[0])?)),
         (Ast::Not(ast), Kind::Not(e)) => Ok(format!("(NOT {})", print(ast, e)?)),
@@ -87,7 +96,9 @@ fn print(ast: &Ast, e: &Expr) -> Result<String> {
             let op = if *fold { "ILIKE" } else { "LIKE" };
             Ok(format!("({} {op} {})", print(value, &args[0])?, print(pattern, &args[1])?))
         }
+        (Ast::Cast { value, to, lenient: false }, Kind::Cast(e, _)) if e.ty == to.ty => print(value, e),
         (Ast::Cast { value, to, lenient }, Kind::Cast(e, _)) => match to.ty {
+            _ if e.ty == to.ty => Err(unknown()),
             Type::Text(None)
             | Type::Integer
             | Type::BigInt
