@@ -98,10 +98,10 @@ pub(crate) fn are_plain(e: &Expr, width: usize, negated: bool) -> bool {
     }
 }
 
-/// Returns whether a condition has nothing but comparisons of these columns by `=`, joined by AND.
+/// Returns whether a condition has nothing but comparisons of these columns by `=`, joined by AND and OR.
 pub(crate) fn only_compares(filter: &Expr, columns: &[usize]) -> bool {
     match &filter.kind {
-        Kind::And(all) => all.iter().all(|e| only_compares(e, columns)),
+        Kind::And(all) | Kind::Or(all) => all.iter().all(|e| only_compares(e, columns)),
         Kind::Compare("=", a, b) => [(a, b), (b, a)].into_iter().any(|(column, value)| {
             let named = matches!(column.kind, Kind::Column { depth: 0, index } if columns.contains(&index));
             named && value.as_literal().is_some()

@@ -8,8 +8,7 @@ use crate::engine::context::Context;
 use crate::engine::error::{Result, SqlError, invalid, no_function, refuse};
 use crate::engine::exec::SYSTEM;
 use crate::engine::functions;
-use crate::engine::plan::Expr;
-use crate::engine::plan::{Join, Plan, Source};
+use crate::engine::plan::{Expr, Join, Kind, Output, Plan, PlanBody, Source};
 use crate::engine::session::Session;
 use crate::engine::state::Relation;
 use crate::engine::users;
@@ -234,6 +233,30 @@ fn refuse_if_dirty(context: &Context, source: &Source) -> Result<()> {
         _ => Ok(()),
     }
 }
+
+/// Returns whether a subquery gives versions of rows. CrateDB moves conditions on them inside.
+pub(super) fn has_versions(context: &Context, source: &Source) -> bool {
+    fn gives(context: &Context, plan: &Plan) -> bool {
+        match &plan.body {
+            PlanBody::Select(select) => match &select.source {
+                Source::Table { schema, name, system, .. } if system.get() => {
+                    let width = context.state.table(schema, name).map_or(0, |t| t.definition.columns.len());
+                    let is_version = |e: &Expr| matches!(e.kind, Kind::Column { depth: 0, index } if index >= width);
+                    select.outputs.iter().any(|o| matches!(o, Output::One(e) if e.any(&mut |e| is_version(e))))
+                }
+                source => has_versions(context, source),
+            },
+            PlanBody::Union(first, more) => gives(context, first) || more.iter().any(|m| gives(context, &m.1)),
+            _ => false,
+        }
+    }
+    match source {
+        Source::Query(plan) => gives(context, plan),
+        Source::Join(join) => has_versions(context, &join.left) || has_versions(context, &join.right),
+        _ => false,
+    }
+}
+
 
 /// Reads a single table by key if the condition pins the whole key.
 pub(super) fn pin_keys(context: &Context, source: &mut Source, filter: &Expr) -> Result<()> {
