@@ -88,7 +88,7 @@ fn sql(connection: &mut Connection, body: &[u8], types: bool) -> Answer {
         Ok(body) => body,
         Err(e) => return failed(&e),
     };
-    let Connection { engine, session: Some(session) } = connection else { return failed(&refuse("no session")) };
+    let Connection { engine, session: Some(session), .. } = connection else { return failed(&refuse("no session")) };
     let mut out = String::from("{");
     let done = if body.is_bulk && !body.bulk.is_empty() {
         run::bulk(engine, session, &body).map(|items| write_items(&mut out, &items))

@@ -53,7 +53,7 @@ pub(crate) struct GrantedRole {
 }
 
 /// A user, or a role.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct User {
     /// True for a role, which can't log in.
     #[serde(default)]

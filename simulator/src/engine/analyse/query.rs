@@ -299,6 +299,9 @@ fn ungroup(e: &Expr, keys: &[Expr], aggregates: &mut Vec<Aggregate>) -> Result<E
             Kind::Column { depth: 0, .. } => {
                 Err(invalid("a column must appear in the GROUP BY clause or be used in an aggregation function"))
             }
+            Kind::Element(base, _) if keys.iter().any(|key| base.any(&mut |e| e == key)) => {
+                Err(refuse("a part of an object that is grouped by"))
+            }
             Kind::Subquery(..) => Err(refuse("a correlated subquery beside GROUP BY")),
             Kind::Window(_) => Err(refuse("a window function beside GROUP BY")),
             _ => Ok(None),

@@ -257,7 +257,6 @@ pub(super) fn has_versions(context: &Context, source: &Source) -> bool {
     }
 }
 
-
 /// Reads a single table by key if the condition pins the whole key.
 pub(super) fn pin_keys(context: &Context, source: &mut Source, filter: &Expr) -> Result<()> {
     if let Source::Table { schema, name, keys, .. } = source
