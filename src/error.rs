@@ -143,6 +143,11 @@ impl Error {
         self
     }
 
+    /// Adds the hints that there are.
+    pub(crate) fn hints(self, hints: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        hints.into_iter().fold(self, Self::hint)
+    }
+
     /// Replaces what was attempted, if credentials were missing for it.
     pub(crate) fn needed_to(mut self, attempted: &str) -> Self {
         if self.kind() == Kind::Login {
@@ -295,6 +300,12 @@ impl fmt::Debug for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// Returns the innermost cause of a library's error, which says what happened.
+pub(crate) fn root_of(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.last().unwrap_or(error).to_string()
+}
 
 #[cfg(test)]
 mod tests {

@@ -78,20 +78,13 @@ impl Wallet {
             return Err(error.clone());
         }
         let Some(renewer) = &self.0.renewer else {
-            return Err(
-                Error::new(Kind::Session, "cannot renew the credentials").because("there is no way to get new ones")
-            );
+            let error = Error::new(Kind::Session, "cannot renew the credentials");
+            return Err(error.because("there is no way to get new ones"));
         };
-        match renewer().await {
-            Ok(renewed) => {
-                self.replace(renewed.clone());
-                Ok(renewed)
-            }
-            Err(error) => {
-                *last_failure = Some((Instant::now(), error.clone()));
-                Err(error)
-            }
-        }
+        let failed = |error: &Error| *last_failure = Some((Instant::now(), error.clone()));
+        let renewed = renewer().await.inspect_err(failed)?;
+        self.replace(renewed.clone());
+        Ok(renewed)
     }
 }
 
