@@ -50,7 +50,6 @@ struct ErrorInner {
     causes: Vec<String>,
     #[serde(default)]
     hints: Vec<String>,
-    #[serde(default)]
     refusal: Option<Refusal>,
     /// Matters only to the sender of the request.
     #[serde(skip)]
@@ -185,10 +184,7 @@ impl Error {
         });
         let error = Self::new(self.kind(), self.0.attempted.replace(secret, "***"))
             .because("its answer holds the password and is not shown");
-        match refusal {
-            Some(refusal) => error.refused(refusal),
-            None => error,
-        }
+        refusal.into_iter().fold(error, Self::refused)
     }
 
     /// Returns what was attempted and the causes, without the hints.
