@@ -46,26 +46,23 @@ impl Lifecycle {
     }
 
     async fn organization(&self, name: &str) -> Result<String> {
-        match &self.target.organization_id {
-            Some(id) => Ok(id.clone()),
-            None => {
-                let all = self.client.organizations().await?.into_iter().map(|each| (each.id, each.name));
-                the_only(name, "organization", "CRATEDB_CLOUD_ORGANIZATION_ID", all.collect())
-            }
+        if let Some(id) = &self.target.organization_id {
+            return Ok(id.clone());
         }
+        let all = self.client.organizations().await?.into_iter().map(|each| (each.id, each.name));
+        the_only(name, "organization", "CRATEDB_CLOUD_ORGANIZATION_ID", all.collect())
     }
 
     async fn subscription(&self, name: &str, organization: &str) -> Result<String> {
         match &self.target.subscription_id {
-            _ if self.target.product == FREE_PRODUCT => Ok(FREE_SUBSCRIPTION.to_owned()),
-            Some(id) => Ok(id.clone()),
-            None => {
-                let all = self.client.subscriptions_of(organization).await?;
-                // Those that can pay for a cluster.
-                let active = all.into_iter().filter(|each| each.active != Some(false)).map(|each| (each.id, each.name));
-                the_only(name, "subscription", "CRATEDB_CLOUD_SUBSCRIPTION_ID", active.collect())
-            }
+            _ if self.target.product == FREE_PRODUCT => return Ok(FREE_SUBSCRIPTION.to_owned()),
+            Some(id) => return Ok(id.clone()),
+            None => {}
         }
+        let all = self.client.subscriptions_of(organization).await?;
+        // Those that can pay for a cluster.
+        let active = all.into_iter().filter(|each| each.active != Some(false)).map(|each| (each.id, each.name));
+        the_only(name, "subscription", "CRATEDB_CLOUD_SUBSCRIPTION_ID", active.collect())
     }
 
     /// Chooses the project of the settings, else the one with the cluster's name, else a new one of that name.
