@@ -216,10 +216,7 @@ impl Error {
     /// Returns the method and path of the request that the Cloud API refused, such as
     /// `PUT /api/v2/clusters/e1e3…/suspend/`.
     pub fn request(&self) -> Option<&str> {
-        match self.0.kind {
-            Kind::Cloud => Some(&self.0.refusal.as_ref()?.request),
-            _ => None,
-        }
+        self.refused_by(Kind::Cloud)
     }
 
     /// Returns the problems that the Cloud API found, as it reports them: an object with the names of the fields.
@@ -236,10 +233,12 @@ impl Error {
 
     /// Returns the SQL statement that CrateDB refused.
     pub fn statement(&self) -> Option<&str> {
-        if self.0.kind != Kind::Server {
-            return None;
-        }
-        Some(&self.0.refusal.as_ref()?.request)
+        self.refused_by(Kind::Server)
+    }
+
+    fn refused_by(&self, service: Kind) -> Option<&str> {
+        let refusal = self.0.refusal.as_ref().filter(|_| self.0.kind == service)?;
+        Some(&refusal.request)
     }
 
     /// Reports whether a deadline passed.

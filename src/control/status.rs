@@ -482,13 +482,6 @@ fn processes(count: usize) -> String {
 /// Formats a time in UTC, since the local time zone is unknown.
 fn clock(at: i64) -> String {
     let Ok(at) = OffsetDateTime::from_unix_timestamp(at) else { return at.to_string() };
-    format!(
-        "{:04}-{:02}-{:02} {:02}:{:02}:{:02} UTC",
-        at.year(),
-        u8::from(at.month()),
-        at.day(),
-        at.hour(),
-        at.minute(),
-        at.second()
-    )
+    let (hour, minute, second) = at.time().as_hms();
+    format!("{} {hour:02}:{minute:02}:{second:02} UTC", at.date())
 }

@@ -176,21 +176,13 @@ impl ProcessProvider {
     }
 
     fn not_spawned(&self, user: &ServerUser, error: &std::io::Error) -> Error {
+        let help = "CrateDB refuses to run as root, so it is started as another user; run the tests as one";
         let failed = self.failed().because(format!("bin/crate can't be run{}", user.as_whom())).because(error);
-        match user.is_other() {
-            true => {
-                failed.hint("CrateDB refuses to run as root, so it is started as another user; run the tests as one")
-            }
-            false => failed,
-        }
+        failed.hints(user.is_other().then_some(help))
     }
 
     fn ended(&self, node: &str, how: &str, log: &Log) -> Error {
-        let ended = self.failed().because(format!("{node} ended ({how})"));
-        match log.java_trouble() {
-            Some(trouble) => ended.hint(trouble),
-            None => ended,
-        }
+        self.failed().because(format!("{node} ended ({how})")).hints(log.java_trouble())
     }
 }
 

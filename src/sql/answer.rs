@@ -48,12 +48,8 @@ impl Answer {
     pub(crate) fn read(body: &[u8]) -> Result<Self, serde_json::Error> {
         let body: AnswerBody = serde_json::from_slice(body)?;
         let mut kinds = body.col_types.into_iter();
-        let columns = body
-            .cols
-            .into_iter()
-            .map(|name| AnswerColumn { name, kind: kinds.next().unwrap_or(ColumnType::Unknown) })
-            .collect();
-        Ok(Self { columns, rows: body.rows, rowcount: body.rowcount })
+        let column = |name| AnswerColumn { name, kind: kinds.next().unwrap_or(ColumnType::Unknown) };
+        Ok(Self { columns: body.cols.into_iter().map(column).collect(), rows: body.rows, rowcount: body.rowcount })
     }
 
     /// Returns how many rows the statement affected or returned; 0 if the server doesn't know.

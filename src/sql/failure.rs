@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use super::client::Reply;
 use super::connections::HttpLimits;
+use super::lexer;
 use super::wallet::Credentials;
 use crate::error::{Error, Kind, Refusal, root_of};
 
@@ -61,11 +62,7 @@ impl<'a> Statement<'a> {
 
     /// Reports whether executing it twice has the same effect as executing it once, whatever happened the first time.
     pub(crate) fn only_reads(&self) -> bool {
-        let text = super::lexer::without_leading_comments(self.text);
-        let end = text.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(text.len());
-        ["SELECT", "SHOW", "EXPLAIN", "WITH", "VALUES", "REFRESH"]
-            .iter()
-            .any(|word| text[..end].eq_ignore_ascii_case(word))
+        lexer::begins_with(self.text, &["SELECT", "SHOW", "EXPLAIN", "WITH", "VALUES", "REFRESH"])
     }
 }
 

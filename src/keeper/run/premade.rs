@@ -92,13 +92,11 @@ impl Keeper {
     }
 
     pub(super) fn premade_ended(&mut self, client: ClientId, attempt: AttemptId) {
-        let now = self.now();
-        self.premade.core.end(now, client, attempt);
+        self.premade.core.end(self.now(), client, attempt);
     }
 
     pub(super) fn premade_left(&mut self, client: ClientId) {
-        let now = self.now();
-        self.premade.core.leave(now, client);
+        self.premade.core.leave(self.now(), client);
     }
 
     /// Makes what should be there and drops what should not. Does nothing while a test is alone on the cluster.
