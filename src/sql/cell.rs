@@ -132,19 +132,12 @@ impl<'de> Cell<'de> {
 
     /// Returns the value as text, if only text holds all its digits or its type has no form of its own in JSON.
     fn text(self) -> Result<Option<Cow<'de, str>>, Error> {
-        let writing = self.kind.writing();
-        if self.first() == b'"' {
-            return self.parsed::<String>().map(|text| Some(text.into()));
-        }
-        if !self.is_number() {
-            return Ok(None);
-        }
-        match writing {
+        match self.kind.writing() {
+            _ if self.first() == b'"' => self.parsed::<String>().map(|text| Some(text.into())),
+            _ if !self.is_number() => Ok(None),
             Writing::Plain => Ok(None),
             Writing::Numeric | Writing::Unknown => Ok(Some(self.json.into())),
-            Writing::TimestampWithTimeZone | Writing::Timestamp | Writing::Date => {
-                self.date_and_time(writing).map(|text| Some(text.into()))
-            }
+            writing => self.date_and_time(writing).map(|text| Some(text.into())),
         }
     }
 
@@ -218,10 +211,7 @@ impl<'de> Deserializer<'de> for Cell<'de> {
             _ if self.is_integer() && (self.json.parse::<i64>().is_ok() || self.json.parse::<u64>().is_ok()) => {
                 self.integer(visitor)
             }
-            _ if !self.is_integer() && digits(self.json) <= DOUBLE_DIGITS => {
-                let value: f64 = self.parsed()?;
-                visitor.visit_f64(value)
-            }
+            _ if !self.is_integer() && digits(self.json) <= DOUBLE_DIGITS => visitor.visit_f64(self.parsed()?),
             _ => visitor.visit_str(self.json),
         }
     }
@@ -238,7 +228,7 @@ impl<'de> Deserializer<'de> for Cell<'de> {
         integer: deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64
             deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64;
         wide_integer: deserialize_i128 deserialize_u128;
-        deserialize_str: deserialize_char deserialize_identifier;
+        deserialize_string: deserialize_str deserialize_char deserialize_identifier;
         deserialize_bytes: deserialize_byte_buf;
         deserialize_unit: deserialize_unit_struct(&'static str);
         deserialize_seq: deserialize_tuple(usize) deserialize_tuple_struct(&'static str, usize);
@@ -252,13 +242,6 @@ impl<'de> Deserializer<'de> for Cell<'de> {
 
     fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         self.float(visitor, V::visit_f64)
-    }
-
-    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.text()? {
-            Some(text) => visitor.visit_str(&text),
-            None => self.mismatch(&visitor),
-        }
     }
 
     fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {

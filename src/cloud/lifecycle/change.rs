@@ -69,15 +69,12 @@ impl Lifecycle {
     /// from the beginning is not changed.
     ///
     /// `ask` sends the request, whose answer is the cluster.
-    pub(crate) async fn change<F>(
+    pub(crate) async fn change<F: Future<Output = Result<ClusterInfo>> + Send>(
         &self,
         id: &str,
         change: &Change<'_>,
         ask: impl Fn() -> F + Send + Sync,
-    ) -> Result<ClusterInfo>
-    where
-        F: Future<Output = Result<ClusterInfo>> + Send,
-    {
+    ) -> Result<ClusterInfo> {
         let lost = AtomicUsize::new(0);
         change.hooks.step(change.doing.clone());
         let pass = || async {
