@@ -40,9 +40,11 @@ impl<'a> Statement<'a> {
         Self { text, place: None }
     }
 
-    /// Names the statement as the `number`th of `count`, counted from 1.
-    pub(crate) fn numbered(text: &'a str, number: usize, count: usize) -> Self {
-        Self { text, place: Some((number, count)) }
+    /// Splits a text into its statements, each of which has its number among all.
+    pub(crate) fn all(text: &'a str) -> Vec<Self> {
+        let all = lexer::split(text);
+        let count = all.len();
+        (1..).zip(all).map(|(number, text)| Self { text, place: Some((number, count)) }).collect()
     }
 
     /// Makes an error that says that executing the statement failed.

@@ -28,6 +28,14 @@ pub(crate) enum Credentials {
     },
 }
 
+impl Credentials {
+    /// Returns those of a user, whose password may be empty; none without a user.
+    pub(crate) fn of(username: Option<&String>, password: Option<&Secret>) -> Self {
+        let password = password.cloned().unwrap_or_default();
+        username.cloned().map_or(Self::None, |username| Self::Basic { username, password })
+    }
+}
+
 pub(crate) type Renewal = Pin<Box<dyn Future<Output = Result<Credentials>> + Send>>;
 /// A function that obtains new credentials.
 pub(crate) type Renewer = Arc<dyn Fn() -> Renewal + Send + Sync>;

@@ -10,7 +10,7 @@ use super::{Input, Keeper};
 use crate::error::Result;
 use crate::keeper::machine::{ClientId, MachineState, SessionId};
 use crate::keeper::premade::{Handout, Premade, PremadeOutcome};
-use crate::sql::{self, SqlClient};
+use crate::sql::{self, SqlClient, Statement};
 use crate::wire::{AttemptId, MigrationFile};
 use crate::{migrations, schema, seed};
 
@@ -261,13 +261,12 @@ impl PremadeMaker {
         let mut writes = false;
         for MigrationFile { name, text } in files.iter() {
             let text = seed::without_mark(text);
-            let statements = sql::split(text);
-            for index in 0..statements.len() {
+            for statement in Statement::all(text) {
                 let told = self.order.wait_for(|order| *order != MakerOrder::Pause).await;
                 if told.map_or(MakerOrder::Stop, |order| *order) == MakerOrder::Stop {
                     return Ok(false);
                 }
-                seed::execute_one(&self.client, name, text, &statements, index).await?;
+                seed::execute_one(&self.client, name, text, statement).await?;
             }
             writes |= migrations::writes(text);
         }
