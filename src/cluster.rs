@@ -299,10 +299,8 @@ impl Cluster {
         sql::split(&text).into_iter().for_each(|statement| self.grant().warn_of(statement));
         let grant = self.0.grant.clone();
         Ok(async move {
-            let statements = sql::split(&text);
-            for (index, statement) in statements.iter().enumerate() {
-                let numbered = Statement::numbered(statement, index + 1, statements.len());
-                grant.trace.follow(statement, Answer::count, client.send_one(numbered, &[])).await?;
+            for statement in Statement::all(&text) {
+                grant.trace.follow(statement.text, Answer::count, client.send_one(statement, &[])).await?;
             }
             Ok(())
         })
@@ -320,11 +318,10 @@ impl Cluster {
 
     pub(crate) fn refresh_work(&self) -> Result<impl Future<Output = Result<()>> + Send + use<>> {
         let (client, grant) = (self.client()?.clone(), self.0.grant.clone());
-        let refreshed = async move {
+        Ok(async move {
             let refresh = sql::refresh(&client, &grant.schema);
             grant.trace.follow("REFRESH of all tables", |()| 0, refresh).await
-        };
-        Ok(refreshed)
+        })
     }
 }
 

@@ -50,7 +50,6 @@ struct ErrorInner {
     causes: Vec<String>,
     #[serde(default)]
     hints: Vec<String>,
-    #[serde(default)]
     refusal: Option<Refusal>,
     /// Matters only to the sender of the request.
     #[serde(skip)]
@@ -143,6 +142,11 @@ impl Error {
         self
     }
 
+    /// Adds the hints that there are.
+    pub(crate) fn hints(self, hints: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        hints.into_iter().fold(self, Self::hint)
+    }
+
     /// Replaces what was attempted, if credentials were missing for it.
     pub(crate) fn needed_to(mut self, attempted: &str) -> Self {
         if self.kind() == Kind::Login {
@@ -180,10 +184,7 @@ impl Error {
         });
         let error = Self::new(self.kind(), self.0.attempted.replace(secret, "***"))
             .because("its answer holds the password and is not shown");
-        match refusal {
-            Some(refusal) => error.refused(refusal),
-            None => error,
-        }
+        refusal.into_iter().fold(error, Self::refused)
     }
 
     /// Returns what was attempted and the causes, without the hints.
@@ -215,10 +216,7 @@ impl Error {
     /// Returns the method and path of the request that the Cloud API refused, such as
     /// `PUT /api/v2/clusters/e1e3…/suspend/`.
     pub fn request(&self) -> Option<&str> {
-        match self.0.kind {
-            Kind::Cloud => Some(&self.0.refusal.as_ref()?.request),
-            _ => None,
-        }
+        self.refused_by(Kind::Cloud)
     }
 
     /// Returns the problems that the Cloud API found, as it reports them: an object with the names of the fields.
@@ -235,10 +233,12 @@ impl Error {
 
     /// Returns the SQL statement that CrateDB refused.
     pub fn statement(&self) -> Option<&str> {
-        if self.0.kind != Kind::Server {
-            return None;
-        }
-        Some(&self.0.refusal.as_ref()?.request)
+        self.refused_by(Kind::Server)
+    }
+
+    fn refused_by(&self, service: Kind) -> Option<&str> {
+        let refusal = self.0.refusal.as_ref().filter(|_| self.0.kind == service)?;
+        Some(&refusal.request)
     }
 
     /// Reports whether a deadline passed.
@@ -295,6 +295,12 @@ impl fmt::Debug for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// Returns the innermost cause of a library's error, which says what happened.
+pub(crate) fn root_of(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.last().unwrap_or(error).to_string()
+}
 
 #[cfg(test)]
 mod tests {

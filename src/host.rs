@@ -12,7 +12,9 @@ pub(crate) mod process;
 use std::io::Write as _;
 
 #[cfg_attr(not(feature = "process"), allow(unused_imports))]
-pub(crate) use self::directories::{closed_to_others, free_space, make_with_mode, paths_in, user_cache, writable};
+pub(crate) use self::directories::{
+    closed_to_others, free_space, make_with_mode, paths_in, private_file, user_cache, writable,
+};
 pub(crate) use self::hash::fnv64;
 pub(crate) use self::lock::{Lock, Locks};
 pub(crate) use self::places::{DIR_VARIABLE, KeyFiles, Places};

@@ -95,9 +95,8 @@ impl Migrations {
 /// Tells whether there is anything to refresh afterwards: statements that only make tables write no rows.
 pub(crate) fn writes(text: &str) -> bool {
     sql::split(text).into_iter().any(|statement| {
-        let end = statement.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(statement.len());
-        let only = |word: &&str| statement[..end].eq_ignore_ascii_case(word);
-        !["CREATE", "ALTER", "DROP"].iter().any(only) || sql::tokens(statement).iter().any(|token| token.is("SELECT"))
+        let selects = || sql::tokens(statement).iter().any(|token| token.is("SELECT"));
+        !sql::begins_with(statement, &["CREATE", "ALTER", "DROP"]) || selects()
     })
 }
 

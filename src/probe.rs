@@ -98,10 +98,9 @@ async fn sessions_are_kept_apart(url: &str, wallet: &Wallet) -> Result<()> {
         for (client, asked) in clients.iter().zip(SCHEMAS) {
             let client = client.as_ref().map_err(Clone::clone)?;
             let rows: Vec<(String,)> = client.rows("SELECT current_schema").await?;
-            match rows.into_iter().next() {
-                Some((found,)) if found == asked => {}
-                Some((found,)) => return Err(mixed(url, asked, &found)),
-                None => return Err(mixed(url, asked, "nothing")),
+            let found = rows.first().map_or("nothing", |(found,)| found);
+            if found != asked {
+                return Err(mixed(url, asked, found));
             }
         }
     }

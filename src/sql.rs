@@ -21,5 +21,5 @@ pub(crate) use bind::{bind, bind_row};
 pub(crate) use cell::RawObject;
 pub(crate) use client::{SqlClient, quoted, refresh};
 pub(crate) use failure::{Statement, code, excerpt};
-pub(crate) use lexer::{Token, split, tokens, without_leading_comments, without_texts};
+pub(crate) use lexer::{Token, begins_with, split, tokens, without_leading_comments, without_texts};
 pub(crate) use wallet::{Credentials, Renewal, Renewer, Wallet};

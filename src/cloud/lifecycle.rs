@@ -167,24 +167,22 @@ impl Lifecycle {
             }
             // Without an id to follow, the cluster itself has to do.
             _ => {
-                let idle = |now: ClusterInfo| match now.busy() {
-                    Some(kind) => Look::NotYet(format!("{kind} is running")),
-                    None => Look::Ready(()),
-                };
-                self.until(cluster, &what, deadline, idle).await
+                let lacks = |now: &ClusterInfo| now.busy().map(|kind| format!("{kind} is running"));
+                self.until(cluster, &what, deadline, lacks).await.map(drop)
             }
         }
     }
 
-    /// Looks at a cluster until `judge` finds it ready. Trouble with the API doesn't end the wait.
-    pub(crate) async fn until<T>(
+    /// Looks at a cluster until `lacks` names nothing that it waits for. Trouble with the API doesn't end the wait.
+    pub(crate) async fn until<S: Into<String>>(
         &self,
         cluster: &ClusterInfo,
         awaited: &str,
         deadline: Instant,
-        judge: impl Fn(ClusterInfo) -> Look<T>,
-    ) -> Result<T> {
-        let look = || async { wait::tolerate(passing, self.client.cluster(&cluster.id).await.map(&judge)) };
+        lacks: impl Fn(&ClusterInfo) -> Option<S>,
+    ) -> Result<ClusterInfo> {
+        let judge = |now: ClusterInfo| lacks(&now).map_or(Look::Ready(now), |status| Look::NotYet(status.into()));
+        let look = || async { wait::tolerate(passing, self.client.cluster(&cluster.id).await.map(judge)) };
         wait::until(awaited, wait::OPERATION, deadline, |_| (), look).await
     }
 }

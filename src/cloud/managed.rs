@@ -346,11 +346,8 @@ impl ManagedCluster {
             let doing = format!("importing into {} of {}", job.destination.table, named(&cluster));
             inner.step(doing.clone());
             let made = client.create_import_job(&cluster.id, &job).await?;
-            let look = || async {
-                let now = client.import_job(&cluster.id, &made.id).await?;
-                Ok((now.status.clone(), now.progress.clone(), now))
-            };
-            inner.until_done(&doing, &made.id, look).await
+            let look = || client.import_job(&cluster.id, &made.id);
+            inner.until_done(&doing, &made.id, look, |now: &ImportJob| (&now.status, &now.progress)).await
         };
         self.work(import).await
     }
@@ -368,11 +365,8 @@ impl ManagedCluster {
             let doing = format!("exporting {} of {}", job.source.table, named(&cluster));
             inner.step(doing.clone());
             let made = client.create_export_job(&cluster.id, &job).await?;
-            let look = || async {
-                let now = client.export_job(&cluster.id, &made.id).await?;
-                Ok((now.status.clone(), now.progress.clone(), now))
-            };
-            inner.until_done(&doing, &made.id, look).await
+            let look = || client.export_job(&cluster.id, &made.id);
+            inner.until_done(&doing, &made.id, look, |now: &ExportJob| (&now.status, &now.progress)).await
         };
         self.work(export).await
     }
@@ -469,9 +463,9 @@ impl ManagedInner {
             Ok(cluster)
         };
         let outcome = self.lifecycle.in_time(&run, work).await;
-        let outcome = outcome.map_err(|error| match error.is_timeout() && Instant::now() >= run.deadline {
-            true => error.hint("`start_timeout` is the time for all of it"),
-            false => error,
+        let outcome = outcome.map_err(|error| {
+            let late = error.is_timeout() && Instant::now() >= run.deadline;
+            error.hints(late.then_some("`start_timeout` is the time for all of it"))
         });
         (outcome, run.may_have_touched())
     }
@@ -522,10 +516,13 @@ impl ManagedInner {
     }
 
     /// Follows a job by its id. Trouble with the API doesn't end the wait, since the job goes on without it.
-    async fn until_done<T, F>(&self, doing: &str, id: &str, look: impl Fn() -> F) -> Result<T>
-    where
-        F: Future<Output = Result<(Status, JobProgress, T)>>,
-    {
+    async fn until_done<T, F: Future<Output = Result<T>>>(
+        &self,
+        doing: &str,
+        id: &str,
+        look: impl Fn() -> F,
+        state: impl Fn(&T) -> (&Status, &JobProgress),
+    ) -> Result<T> {
         if id.is_empty() {
             return Err(Error::new(Kind::Decode, format!("{doing} can't be followed"))
                 .because("the service took the job and did not say its id"));
@@ -533,14 +530,13 @@ impl ManagedInner {
         let told = |status: &str| self.step(format!("{doing}: {status}"));
         let awaited = format!("the end of {doing}");
         wait::until(&awaited, wait::OPERATION, self.deadline(), told, || async {
-            let found = match look().await {
-                Ok((Status::Succeeded, _, now)) => Ok(Look::Ready(now)),
-                Ok((Status::Failed, progress, _)) => {
+            let found = look().await.and_then(|now| match state(&now) {
+                (Status::Succeeded, _) => Ok(Look::Ready(now)),
+                (Status::Failed, progress) => {
                     Err(failure(doing, &progress.message).hint(format!("job {id} ended as FAILED")))
                 }
-                Ok((status, progress, _)) => Ok(Look::NotYet(in_words(&status, &progress))),
-                Err(error) => Err(error),
-            };
+                (status, progress) => Ok(Look::NotYet(in_words(status, progress))),
+            });
             wait::tolerate(passing, found)
         })
         .await

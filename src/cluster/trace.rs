@@ -149,13 +149,9 @@ fn transaction(stmt: &str) -> Option<&'static str> {
     let text = crate::sql::without_leading_comments(stmt);
     let mut words = text.split(|c: char| !c.is_ascii_alphabetic()).filter(|word| !word.is_empty());
     let (first, second) = (words.next()?, words.next().unwrap_or_default());
-    let is = |word: &str, known: &str| word.eq_ignore_ascii_case(known);
-    match first {
-        word if is(word, "BEGIN") => Some("BEGIN"),
-        word if is(word, "COMMIT") => Some("COMMIT"),
-        word if is(word, "ROLLBACK") => Some("ROLLBACK"),
-        word if is(word, "START") && is(second, "TRANSACTION") => Some("START TRANSACTION"),
-        _ => None,
+    match ["BEGIN", "COMMIT", "ROLLBACK", "START"].into_iter().find(|word| first.eq_ignore_ascii_case(word))? {
+        "START" => second.eq_ignore_ascii_case("TRANSACTION").then_some("START TRANSACTION"),
+        word => Some(word),
     }
 }
 

@@ -102,10 +102,8 @@ pub fn fetch_release(
     on_progress: impl Fn(&str) + Send + 'static,
 ) -> Result<Fetched> {
     let (wanted, origin) = (version.parse()?, Settings::origin(manifest_dir)?);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Error::new(Kind::Session, "cannot start a runtime").because(error))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Error::new(Kind::Session, "cannot start a runtime").because(error))?;
     let (steps, mut heard) = tokio::sync::mpsc::unbounded_channel::<String>();
     runtime.block_on(async move {
         let told = async move {
@@ -136,13 +134,12 @@ fn shown(entry: &CacheEntry) -> Cached {
         EntryKind::Partial => "partial",
         EntryKind::Jvm => "jvm cache",
     };
-    let seconds = entry.used.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
     Cached {
         kind: kind.to_owned(),
         name: entry.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         path: entry.path.clone(),
         size: entry.size,
-        last_used: humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)).to_string(),
+        last_used: humantime::format_rfc3339_seconds(entry.used.max(SystemTime::UNIX_EPOCH)).to_string(),
         in_use: entry.in_use,
     }
 }

@@ -48,10 +48,8 @@ pub fn finish(selector: Option<&str>, wait: Option<Duration>) -> Result<Vec<Fini
     let (named, on): (Option<String>, Vec<Lying>) = match selector {
         None => {
             let (settings, files) = of_settings()?;
-            (
-                settings.session.map(|named| named.name),
-                lying()?.into_iter().filter(|key| key.files.hash == files.hash).collect(),
-            )
+            let own = lying()?.into_iter().filter(|key| key.files.hash == files.hash).collect();
+            (settings.session.map(|named| named.name), own)
         }
         Some(selector) => {
             let all = lying()?;
@@ -121,13 +119,10 @@ pub(super) fn finish_key(
 impl Finished {
     /// Completes the result for a key without a live keeper. If the last one was killed, the cluster may be running.
     fn without_keeper(mut self, files: &KeyFiles) -> Self {
-        let nothing = match Journal::look(&files.journal) {
-            Ok(Left::Record(record)) => record.word == Word::Clean,
-            Ok(Left::Nothing) => true,
-            Ok(Left::Foreign { .. } | Left::Damaged) | Err(_) => false,
-        };
-        if !nothing {
-            (self.outcome, self.detail) = end_of(files);
+        match Journal::look(&files.journal) {
+            Ok(Left::Nothing) => {}
+            Ok(Left::Record(record)) if record.word == Word::Clean => {}
+            _ => (self.outcome, self.detail) = end_of(files),
         }
         self
     }
@@ -140,9 +135,7 @@ pub(super) fn await_end(observer: &mut Inquiry, files: &KeyFiles, wait: Duration
     loop {
         match observer.next(deadline)? {
             Heard::Message(message) => match *message {
-                FromKeeper::Released { outcome: ClusterOutcome::Owed, detail } => {
-                    return Ok((ClusterOutcome::Owed, detail));
-                }
+                FromKeeper::Released { outcome: owed @ ClusterOutcome::Owed, detail } => return Ok((owed, detail)),
                 FromKeeper::Released { outcome, detail } => released = Some((outcome, detail)),
                 FromKeeper::Progress { text, .. } => step = text,
                 FromKeeper::State(snapshot) => {

@@ -132,12 +132,10 @@ pub fn log_path(selector: Option<&str>) -> Result<PathBuf> {
             found.ok_or_else(|| unknown(selector))?.files.log.clone()
         }
     };
-    match log.is_file() {
-        true => Ok(log),
-        false => {
-            Err(Error::new(Kind::Session, "there is no log yet").because(format!("it would be {}", log.display())))
-        }
+    if log.is_file() {
+        return Ok(log);
     }
+    Err(Error::new(Kind::Session, "there is no log yet").because(format!("it would be {}", log.display())))
 }
 
 /// Returns true for an error of this module that says that there is no such key or session.
@@ -202,11 +200,8 @@ impl Lying {
     pub(super) fn look(files: KeyFiles) -> Self {
         let left = Journal::look(&files.journal);
         let keeper = Locks::take().holder(&files.lifetime).ok().flatten();
-        let snapshot = match Inquiry::of(&files) {
-            Ok(Some(mut observer)) => observer.status(false),
-            Ok(None) => Ok(None),
-            Err(error) => Err(error),
-        };
+        let observer = Inquiry::of(&files);
+        let snapshot = observer.and_then(|found| found.map_or(Ok(None), |mut observer| observer.status(false)));
         let written = match &left {
             Ok(Left::Record(record)) => record.key.clone(),
             Ok(Left::Foreign { key, .. }) => key.clone(),
@@ -301,11 +296,10 @@ impl Lying {
         if self.is_kept() {
             return "its keeper does not answer".to_owned();
         }
-        match record {
-            Some(record) if record.word == Word::Clean => "down; nothing is owed".to_owned(),
-            Some(record) => format!("its keeper was killed; {}", owed(record).unwrap_or_default()),
-            None if self.owed().is_some() => "unknown".to_owned(),
-            None => "down; nothing is owed".to_owned(),
+        match (record, self.owed()) {
+            (_, None) => "down; nothing is owed".to_owned(),
+            (Some(_), Some(owed)) => format!("its keeper was killed; {owed}"),
+            (None, Some(_)) => "unknown".to_owned(),
         }
     }
 
@@ -482,13 +476,6 @@ fn processes(count: usize) -> String {
 /// Formats a time in UTC, since the local time zone is unknown.
 fn clock(at: i64) -> String {
     let Ok(at) = OffsetDateTime::from_unix_timestamp(at) else { return at.to_string() };
-    format!(
-        "{:04}-{:02}-{:02} {:02}:{:02}:{:02} UTC",
-        at.year(),
-        u8::from(at.month()),
-        at.day(),
-        at.hour(),
-        at.minute(),
-        at.second()
-    )
+    let (hour, minute, second) = at.time().as_hms();
+    format!("{} {hour:02}:{minute:02}:{second:02} UTC", at.date())
 }

@@ -12,7 +12,7 @@ use crate::error::{Error, Kind, Result};
 
 /// A process that is recognised even if its number is used again: for the journal and for display. A pidfd, where there
 /// is one, tells more reliably whether the process lives.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Identity {
     pub(crate) pid: u32,
     /// When it started, in the units of the system.
@@ -91,13 +91,7 @@ pub(crate) fn ancestry(outer: Option<u32>) -> Result<Ancestry> {
 /// Returns the ancestry of a process of an explicit session. What stands above it does not matter, and may be out of
 /// sight.
 pub(crate) fn by_name(holds: bool) -> Ancestry {
-    let own = Identity::own().unwrap_or_else(|_| Identity {
-        pid: std::process::id(),
-        start: 0,
-        namespace: 0,
-        boot: String::new(),
-        name: String::new(),
-    });
+    let own = Identity::own().unwrap_or_else(|_| Identity { pid: std::process::id(), ..Identity::default() });
     let runners = if holds { vec![own.clone()] } else { Vec::new() };
     // Only the holder's container counts: others may come from containers that the keeper is not in.
     let doomed = holds && own.pid == 1 && platform::look(1).is_some_and(|seen| is_doom(&seen));

@@ -4,9 +4,9 @@
 //! leaves the other slot whole. The space is allocated before the first intent: a disk that fills up later can't stop a
 //! record.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Read as _;
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,7 +16,7 @@ use super::globals::Globals;
 use super::machine::Word;
 use super::unix_seconds;
 use crate::error::{Error, Kind, Result};
-use crate::host::{fnv64, process::Identity};
+use crate::host::{fnv64, private_file, process::Identity};
 use crate::provider::Held;
 use crate::wire::Policy;
 
@@ -113,15 +113,7 @@ impl Journal {
     /// Opens the journal of `key`, with the record that a predecessor wrote last.
     pub(crate) fn open(path: &Path, key: &str) -> Result<Self> {
         let fail = |error: std::io::Error| cannot("open", path).because(error);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags(libc::O_CLOEXEC | libc::O_NOFOLLOW)
-            .open(path)
-            .map_err(fail)?;
+        let file = private_file().read(true).write(true).create(true).truncate(false).open(path).map_err(fail)?;
         allocate(&file).map_err(|error| {
             cannot("reserve space for", path)
                 .because(error)
@@ -142,8 +134,7 @@ impl Journal {
     /// Reads what a keeper left, without reserving or changing anything.
     pub(crate) fn look(path: &Path) -> Result<Left> {
         let fail = |error: std::io::Error| cannot("read", path).because(error);
-        let file =
-            OpenOptions::new().read(true).custom_flags(libc::O_CLOEXEC | libc::O_NOFOLLOW).open(path).map_err(fail)?;
+        let file = private_file().read(true).open(path).map_err(fail)?;
         let slots = read(&file).map_err(fail)?;
         let Some((stamp, json)) = newest(&slots) else {
             return Ok(if slots.iter().all(|byte| *byte == 0) { Left::Nothing } else { Left::Damaged });

@@ -141,45 +141,25 @@ pub trait Setup<Kind> {
 /// Names the implementations of [`Setup`] by how the function takes its parameter and whether it is async.
 pub struct SetupKind<const ASYNC: bool, const REFERENCE: bool, T>(T);
 
-impl<F, T, R> Setup<SetupKind<true, true, T>> for F
-where
-    F: AsyncFnOnce(&T) -> R,
-    T: FromCluster,
-    R: SetupOutput,
-{
+impl<F: AsyncFnOnce(&T) -> R, T: FromCluster, R: SetupOutput> Setup<SetupKind<true, true, T>> for F {
     async fn run(self, cluster: &Cluster) -> Result<(), Box<dyn StdError + Send + Sync>> {
         self(&T::from_cluster(cluster).await?).await.into_result()
     }
 }
 
-impl<F, T, R> Setup<SetupKind<true, false, T>> for F
-where
-    F: AsyncFnOnce(T) -> R,
-    T: FromCluster,
-    R: SetupOutput,
-{
+impl<F: AsyncFnOnce(T) -> R, T: FromCluster, R: SetupOutput> Setup<SetupKind<true, false, T>> for F {
     async fn run(self, cluster: &Cluster) -> Result<(), Box<dyn StdError + Send + Sync>> {
         self(T::from_cluster(cluster).await?).await.into_result()
     }
 }
 
-impl<F, T, R> Setup<SetupKind<false, true, T>> for F
-where
-    F: FnOnce(&T) -> R,
-    T: FromCluster,
-    R: SetupOutput,
-{
+impl<F: FnOnce(&T) -> R, T: FromCluster, R: SetupOutput> Setup<SetupKind<false, true, T>> for F {
     async fn run(self, cluster: &Cluster) -> Result<(), Box<dyn StdError + Send + Sync>> {
         self(&T::from_cluster(cluster).await?).into_result()
     }
 }
 
-impl<F, T, R> Setup<SetupKind<false, false, T>> for F
-where
-    F: FnOnce(T) -> R,
-    T: FromCluster,
-    R: SetupOutput,
-{
+impl<F: FnOnce(T) -> R, T: FromCluster, R: SetupOutput> Setup<SetupKind<false, false, T>> for F {
     async fn run(self, cluster: &Cluster) -> Result<(), Box<dyn StdError + Send + Sync>> {
         self(T::from_cluster(cluster).await?).into_result()
     }

@@ -41,7 +41,6 @@ pub(crate) struct HeldCluster {
     /// Unknown before a deployment.
     pub(super) allow_suspend: Option<bool>,
     /// The newest operation before the call that the intent announces, or at the end of the acquisition.
-    #[serde(default)]
     pub(super) known: Option<LastOperation>,
 }
 

@@ -29,7 +29,8 @@ impl UrlProvider {
     async fn probe(&self, deadline: Instant, progress: &Progress) -> Result<Resource> {
         let url = &self.target.url;
         progress.step(format!("connecting to {url}"));
-        let wallet = Wallet::new(self.credentials());
+        let credentials = Credentials::of(self.target.username.as_ref(), self.target.password.as_ref());
+        let wallet = Wallet::new(credentials.clone());
         let version =
             probe::answers_sql(url, &wallet, Readiness::Answering, deadline, |text| progress.step(text)).await?;
         let pg_url = self.pg_url(&wallet).await;
@@ -42,7 +43,7 @@ impl UrlProvider {
                 .then(|| format!("the server at {url} does not say at which port it speaks PostgreSQL")),
             pg_url,
             user: None,
-            credentials: self.credentials(),
+            credentials,
             version,
             ours: Ours::No,
             console: None,
@@ -52,16 +53,6 @@ impl UrlProvider {
 
     pub(super) fn release(&self) -> Released {
         Released::Left(format!("{} is left as it was found", self.target.url))
-    }
-
-    fn credentials(&self) -> Credentials {
-        match &self.target.username {
-            Some(username) => Credentials::Basic {
-                username: username.clone(),
-                password: self.target.password.clone().unwrap_or_default(),
-            },
-            None => Credentials::None,
-        }
     }
 
     /// Returns the PostgreSQL address: the server tells the port, and the host is that of HTTP. It is optional.

@@ -48,12 +48,8 @@ impl Answer {
     pub(crate) fn read(body: &[u8]) -> Result<Self, serde_json::Error> {
         let body: AnswerBody = serde_json::from_slice(body)?;
         let mut kinds = body.col_types.into_iter();
-        let columns = body
-            .cols
-            .into_iter()
-            .map(|name| AnswerColumn { name, kind: kinds.next().unwrap_or(ColumnType::Unknown) })
-            .collect();
-        Ok(Self { columns, rows: body.rows, rowcount: body.rowcount })
+        let column = |name| AnswerColumn { name, kind: kinds.next().unwrap_or(ColumnType::Unknown) };
+        Ok(Self { columns: body.cols.into_iter().map(column).collect(), rows: body.rows, rowcount: body.rowcount })
     }
 
     /// Returns how many rows the statement affected or returned; 0 if the server doesn't know.
@@ -115,12 +111,8 @@ impl Answer {
 
 fn unreadable<T>(number: usize, statement: Statement<'_>, cause: &row::Error) -> Error {
     let target = std::any::type_name::<T>();
-    let error =
-        statement.failed_to(Kind::Decode, &format!("read row {number} of"), &format!(" as `{target}`")).because(cause);
-    match cause.hint() {
-        Some(hint) => error.hint(hint),
-        None => error,
-    }
+    let (what, how) = (format!("read row {number} of"), format!(" as `{target}`"));
+    statement.failed_to(Kind::Decode, &what, &how).because(cause).hints(cause.hint())
 }
 /// The type of a column as `?types` reports it: a number, or `[100, inner]` for an array.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -241,10 +233,8 @@ pub(crate) struct BulkAnswer {
 struct BulkResult {
     rowcount: i64,
     /// Since 5.10; at most ten per shard carry one.
-    #[serde(default)]
     error: Option<ErrorObject>,
     /// Up to 5.9.
-    #[serde(default)]
     error_message: Option<String>,
 }
 
@@ -252,16 +242,11 @@ struct BulkResult {
 pub(crate) fn counts(answer: BulkAnswer, statement: Statement<'_>, sent: usize, status: u16) -> Result<Vec<u64>> {
     let results = answer.results;
     if results.len() != sent {
-        return Err(statement
-            .failed(Kind::Decode)
-            .because(format!("{sent} rows were sent, and {} answered for", results.len())));
+        let cause = format!("{sent} rows were sent, and {} answered for", results.len());
+        return Err(statement.failed(Kind::Decode).because(cause));
     }
-    let failed: Vec<(usize, &BulkResult)> = results
-        .iter()
-        .enumerate()
-        .filter(|(_, item)| item.rowcount == FAILED)
-        .map(|(index, item)| (index + 1, item))
-        .collect();
+    let failed: Vec<(usize, &BulkResult)> =
+        (1..).zip(&results).filter(|(_, item)| item.rowcount == FAILED).collect();
     if failed.is_empty() {
         return Ok(results.iter().map(|item| u64::try_from(item.rowcount).unwrap_or(0)).collect());
     }

@@ -1,11 +1,13 @@
 //! Describes why a statement failed: what was sent to which server, the cause, and what helps.
 
+use humantime::format_duration;
 use serde::Deserialize;
 
 use super::client::Reply;
 use super::connections::HttpLimits;
+use super::lexer;
 use super::wallet::Credentials;
-use crate::error::{Error, Kind, Refusal};
+use crate::error::{Error, Kind, Refusal, root_of};
 
 /// Enough of a statement to recognise it.
 const STATEMENT_CHARS: usize = 200;
@@ -38,9 +40,11 @@ impl<'a> Statement<'a> {
         Self { text, place: None }
     }
 
-    /// Names the statement as the `number`th of `count`, counted from 1.
-    pub(crate) fn numbered(text: &'a str, number: usize, count: usize) -> Self {
-        Self { text, place: Some((number, count)) }
+    /// Splits a text into its statements, each of which has its number among all.
+    pub(crate) fn all(text: &'a str) -> Vec<Self> {
+        let all = lexer::split(text);
+        let count = all.len();
+        (1..).zip(all).map(|(number, text)| Self { text, place: Some((number, count)) }).collect()
     }
 
     /// Makes an error that says that executing the statement failed.
@@ -60,11 +64,7 @@ impl<'a> Statement<'a> {
 
     /// Reports whether executing it twice has the same effect as executing it once, whatever happened the first time.
     pub(crate) fn only_reads(&self) -> bool {
-        let text = super::lexer::without_leading_comments(self.text);
-        let end = text.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(text.len());
-        ["SELECT", "SHOW", "EXPLAIN", "WITH", "VALUES", "REFRESH"]
-            .iter()
-            .any(|word| text[..end].eq_ignore_ascii_case(word))
+        lexer::begins_with(self.text, &["SELECT", "SHOW", "EXPLAIN", "WITH", "VALUES", "REFRESH"])
     }
 }
 
@@ -88,42 +88,23 @@ pub(crate) fn excerpt(text: &str, chars: usize) -> String {
 
 /// The error for a request without a complete answer.
 pub(crate) fn no_answer(cause: reqwest::Error, statement: Statement<'_>, address: &str, limits: HttpLimits) -> Error {
-    let kind = if cause.is_timeout() { Kind::Timeout } else { Kind::Transport };
-    let error = statement.failed(kind);
-    if cause.is_connect() {
-        let error = match kind {
-            Kind::Timeout => error.because(format!("no connection to {address} within {}", in_words(limits.connect))),
-            _ => error.because(format!("no connection to {address}")).because(root(&cause)),
-        };
-        return error.hint("is the server running, and is this its HTTP address?");
+    let (unconnected, late) = (cause.is_connect(), cause.is_timeout());
+    let why = match (unconnected, late) {
+        (true, true) => format!("no connection to {address} within {}", format_duration(limits.connect)),
+        (true, false) => format!("no connection to {address}"),
+        (false, true) => format!("{address} said nothing for {}", format_duration(limits.silence)),
+        (false, false) => format!("the connection to {address} broke before the answer was complete"),
+    };
+    let error = match late {
+        true => statement.failed(Kind::Timeout).because(why),
+        false => statement.failed(Kind::Transport).because(why).because(root_of(&cause)),
+    };
+    match late {
+        _ if unconnected => error.hint("is the server running, and is this its HTTP address?"),
+        true => error.hint("it may still be executing the statement: `SELECT id, stmt FROM sys.jobs` on the server tells"),
+        false if statement.only_reads() => error,
+        false => error.hint("the statement may have been executed; it was not sent again"),
     }
-    match kind {
-        Kind::Timeout => error
-            .because(format!("{address} said nothing for {}", in_words(limits.silence)))
-            .hint("it may still be executing the statement: `SELECT id, stmt FROM sys.jobs` on the server tells"),
-        _ => {
-            let error = error.because(format!("the connection to {address} broke before the answer was complete"));
-            let error = error.because(root(&cause));
-            if statement.only_reads() {
-                error
-            } else {
-                error.hint("the statement may have been executed; it was not sent again")
-            }
-        }
-    }
-}
-
-fn in_words(time: std::time::Duration) -> impl std::fmt::Display {
-    humantime::format_duration(time)
-}
-
-/// Returns the innermost cause: what the operating system or the TLS library reported, without the layers above it.
-fn root(error: &reqwest::Error) -> String {
-    let mut cause: &(dyn std::error::Error + 'static) = error;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    cause.to_string()
 }
 
 #[derive(Deserialize)]
@@ -159,10 +140,7 @@ pub(crate) fn refused(
         None if message.is_empty() => error.because(format!("{address} answered with status {}", reply.status)),
         None => error.because(format!("{address} answered with status {}", reply.status)).because(&message),
     };
-    let error = match hint(code, reply.status, schema, credentials) {
-        Some(hint) => error.hint(hint),
-        None => error,
-    };
+    let error = error.hints(hint(code, reply.status, schema, credentials));
     error.refused(Refusal { status: reply.status, code, message, request: statement.text.into(), errors: None })
 }
 
@@ -186,13 +164,11 @@ fn hint(code: Option<i32>, status: u16, schema: Option<&str>, credentials: &Cred
 
 /// The error for a successful answer that can't be read.
 pub(crate) fn unreadable(reply: &Reply, statement: Statement<'_>, address: &str, why: &str) -> Error {
+    let Reply { status, content_type, .. } = reply;
     let body = excerpt(&reply.text(), BODY_CHARS);
     statement
         .failed(Kind::Decode)
-        .because(format!(
-            "the answer of {address} is not one of CrateDB (status {}, {})",
-            reply.status, reply.content_type
-        ))
+        .because(format!("the answer of {address} is not one of CrateDB (status {status}, {content_type})"))
         .because(why)
         .because(if body.is_empty() { "it is empty".to_string() } else { format!("it begins with `{body}`") })
         .hint("is this the HTTP address of a CrateDB server?")

@@ -8,7 +8,7 @@ use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess
 use serde_json::value::RawValue;
 
 use super::answer::AnswerColumn;
-use super::cell::Cell;
+use super::cell::{Cell, read_alike};
 
 /// An error lists this many columns; wide tables have hundreds.
 const COLUMNS_SHOWN: usize = 20;
@@ -70,11 +70,8 @@ impl<'de> Row<'de> {
     }
 
     /// Adds a list of the columns to an error that is about no single one.
-    fn with_columns(self, mut error: Error) -> Error {
-        if error.column.is_none() {
-            error.column = Some(format!("the row has {}", self.described()));
-        }
-        error
+    fn with_columns(self, error: Error) -> Error {
+        error.in_column(|_| format!("the row has {}", self.described()))
     }
 
     fn described(self) -> String {
@@ -100,25 +97,10 @@ macro_rules! from_the_only_cell {
 impl<'de> Deserializer<'de> for Row<'de> {
     type Error = Error;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.by_name(visitor)
-    }
-
-    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.by_name(visitor)
-    }
-
-    fn deserialize_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Error> {
-        self.by_name(visitor)
-    }
-
-    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.by_position(visitor)
+    read_alike! {
+        by_name: deserialize_any deserialize_map deserialize_struct(&'static str, &'static [&'static str]);
+        by_position: deserialize_seq;
+        deserialize_unit: deserialize_unit_struct(&'static str);
     }
 
     fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Error> {
@@ -138,14 +120,11 @@ impl<'de> Deserializer<'de> for Row<'de> {
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Error> {
-        if self.columns.len() == 1 {
-            // A newtype around a tuple of one or around a value: both are read from here.
-            return match Cell::is_raw(name) {
-                true => self.only(|cell| cell.deserialize_newtype_struct(name, visitor)),
-                false => visitor.visit_newtype_struct(self),
-            };
+        match self.columns {
+            [_] if Cell::is_raw(name) => self.only(|cell| cell.deserialize_newtype_struct(name, visitor)),
+            // Around a tuple, also of one, or around a value: all are read from here.
+            _ => visitor.visit_newtype_struct(self),
         }
-        visitor.visit_newtype_struct(self)
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -168,10 +147,6 @@ impl<'de> Deserializer<'de> for Row<'de> {
         self.only(|cell| cell.deserialize_enum(name, variants, visitor))
     }
 
-    fn deserialize_unit_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Error> {
-        self.only(|cell| cell.deserialize_unit_struct(name, visitor))
-    }
-
     from_the_only_cell! {
         deserialize_bool deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
         deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128
@@ -190,12 +165,8 @@ impl<'de> SeqAccess<'de> for Positions<'de> {
     type Error = Error;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
-        if self.next == self.row.cells.len() {
-            return Ok(None);
-        }
-        let index = self.next;
-        self.next += 1;
-        seed.deserialize(self.row.cell(index)).map(Some).map_err(|error| self.row.at(index, error))
+        let more = self.next < self.row.cells.len();
+        more.then(|| self.next_value_seed(seed)).transpose()
     }
 
     fn size_hint(&self) -> Option<usize> {

@@ -69,15 +69,12 @@ impl Lifecycle {
     /// from the beginning is not changed.
     ///
     /// `ask` sends the request, whose answer is the cluster.
-    pub(crate) async fn change<F>(
+    pub(crate) async fn change<F: Future<Output = Result<ClusterInfo>> + Send>(
         &self,
         id: &str,
         change: &Change<'_>,
         ask: impl Fn() -> F + Send + Sync,
-    ) -> Result<ClusterInfo>
-    where
-        F: Future<Output = Result<ClusterInfo>> + Send,
-    {
+    ) -> Result<ClusterInfo> {
         let lost = AtomicUsize::new(0);
         change.hooks.step(change.doing.clone());
         let pass = || async {
@@ -115,11 +112,9 @@ impl Lifecycle {
             OperationEnd::Failed(error) => Err(error),
             OperationEnd::Lost(error) => again(lost, error),
             OperationEnd::Succeeded => {
-                let reached = |now: ClusterInfo| match (change.reached)(&now) {
-                    true => Look::Ready(Look::Ready(now)),
-                    false => Look::NotYet("done, says the operation; as before, says the cluster".to_owned()),
-                };
-                self.until(before, &change.doing, change.deadline, reached).await
+                let differs = "done, says the operation; as before, says the cluster";
+                let lacks = |now: &ClusterInfo| (!(change.reached)(now)).then_some(differs);
+                self.until(before, &change.doing, change.deadline, lacks).await.map(Look::Ready)
             }
         }
     }
@@ -218,14 +213,11 @@ impl Lifecycle {
             OperationEnd::Lost(error) => wanted.lost(error),
             OperationEnd::Succeeded => {
                 let deadline = wanted.deadline.min(Instant::now() + FLAG);
-                let flag = self.until(&cluster, &doing, deadline, |now| match now.suspended {
-                    true => Look::Ready(Look::Ready(Stopped::Suspended)),
-                    false => Look::NotYet("suspended, says the operation; running, says the cluster".to_owned()),
-                });
-                match flag.await {
+                let differs = "suspended, says the operation; running, says the cluster";
+                match self.until(&cluster, &doing, deadline, |now| (!now.suspended).then_some(differs)).await {
                     Err(error) if error.is_timeout() => Ok(Look::not_yet(&error)),
                     Err(error) if error.status() == Some(404) => Ok(Look::Ready(Stopped::Deleted)),
-                    done => done,
+                    done => done.map(|_| Look::Ready(Stopped::Suspended)),
                 }
             }
         }

@@ -200,11 +200,9 @@ impl Lifecycle {
             OperationEnd::Lost(error) => run.lost(error),
             OperationEnd::Succeeded => {
                 // The flag may trail the operation.
-                let runs = |now: ClusterInfo| match now.suspended {
-                    false => Look::Ready(Look::Ready(now)),
-                    true => Look::NotYet("resumed, says the operation; suspended, says the cluster".to_owned()),
-                };
-                self.until(cluster, &doing, run.deadline, runs).await
+                let differs = "resumed, says the operation; suspended, says the cluster";
+                let runs = self.until(cluster, &doing, run.deadline, |now| now.suspended.then_some(differs));
+                runs.await.map(Look::Ready)
             }
         }
     }
@@ -281,11 +279,8 @@ impl Lifecycle {
                 Err(error.hint(format!("what there is of it stays: delete it at {}", self.client.endpoint())))
             }
             OperationEnd::Succeeded => {
-                let has_url = |now: ClusterInfo| match now.url.is_empty() {
-                    false => Look::Ready(now),
-                    true => Look::NotYet("deployed, but without a URL".to_owned()),
-                };
-                self.until(made, &doing, run.deadline, has_url).await
+                let lacks = |now: &ClusterInfo| now.url.is_empty().then_some("deployed, but without a URL");
+                self.until(made, &doing, run.deadline, lacks).await
             }
         }
     }

@@ -22,28 +22,15 @@ pub(super) const START_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 /// Settings that are left out come from the environment, then from the `.env` file of the working directory;
 /// credentials also come from [`croud`'s profile file](crate::cloud::ProfileFile). An empty text counts as left out.
 /// Only one of `cluster_url`, `cluster_id` and `cluster_name` may be set here.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 #[must_use = "nothing happens before build()"]
 pub struct ManagedClusterBuilder {
     given: Given,
     client: Option<Client>,
-    environment: bool,
+    without_environment: bool,
     start_timeout: Option<Duration>,
     stop_on_exit: bool,
     on_progress: Option<Callback>,
-}
-
-impl Default for ManagedClusterBuilder {
-    fn default() -> Self {
-        Self {
-            given: Given::default(),
-            client: None,
-            environment: true,
-            start_timeout: None,
-            stop_on_exit: false,
-            on_progress: None,
-        }
-    }
 }
 
 /// Setters of texts; an empty text counts as left out.
@@ -158,7 +145,7 @@ impl ManagedClusterBuilder {
 
     /// Sets whether the environment, `.env` and the profile file are read at all. Default: true.
     pub fn env(mut self, environment: bool) -> Self {
-        self.environment = environment;
+        self.without_environment = !environment;
         self
     }
 
@@ -169,7 +156,7 @@ impl ManagedClusterBuilder {
     /// When no cluster is named, or when code names it in two ways; when there are no credentials, unless the cluster
     /// is given by its URL and used for SQL only; when a variable, `.env` or the profile file can't be read.
     pub fn build(self) -> Result<ManagedCluster> {
-        let sources = if self.environment { Sources::of_program()? } else { Sources::none() };
+        let sources = if self.without_environment { Sources::none() } else { Sources::of_program()? };
         let mut notes = Vec::new();
         let (cluster, server) = match address(&self.given, &sources, &mut notes)? {
             Some(Address::Cluster(cluster)) => (cluster, None),
@@ -177,7 +164,7 @@ impl ManagedClusterBuilder {
                 let server = server(&url, &self.given, &sources)?;
                 (ClusterAddress::Url(server.url.clone()), Some(server))
             }
-            None => return Err(no_address(self.environment)),
+            None => return Err(no_address(!self.without_environment)),
         };
         let (client, access) = self.access(&sources, &cluster, server.as_ref())?;
         let organization_id = client.organization_id().map(str::to_owned);

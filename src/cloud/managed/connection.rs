@@ -70,12 +70,7 @@ impl ManagedInner {
                 Err(error) => return Err(error),
             }
         }
-        let credentials = match (&server.username, &server.password) {
-            (Some(username), password) => {
-                Credentials::Basic { username: username.clone(), password: password.clone().unwrap_or_default() }
-            }
-            (None, _) => Credentials::None,
-        };
+        let credentials = Credentials::of(server.username.as_ref(), server.password.as_ref());
         Ok(Connection { client: SqlClient::new(&server.url, None, Wallet::new(credentials))?, token: None })
     }
 
@@ -109,15 +104,13 @@ impl ManagedInner {
             return error;
         }
         match self.lifecycle.look().await {
-            Ok(cluster) => match cluster.busy() {
-                Some(kind) => {
-                    error.hint(format!("{} is busy with operation {kind}: `start` waits for it", named(&cluster)))
-                }
-                None if cluster.suspended => {
-                    error.hint(format!("{} is suspended: `start` resumes it", named(&cluster)))
-                }
-                None => error,
-            },
+            Ok(cluster) => {
+                let name = named(&cluster);
+                error.hints(match cluster.busy() {
+                    Some(kind) => Some(format!("{name} is busy with operation {kind}: `start` waits for it")),
+                    None => cluster.suspended.then(|| format!("{name} is suspended: `start` resumes it")),
+                })
+            }
             Err(look) if look.is_not_found() => {
                 self.forget_connection();
                 error.hint(look.first_line())

@@ -34,11 +34,7 @@ impl ManagedCluster {
     /// # Errors
     ///
     /// The error of the start or of `body`, else the error of the suspension.
-    pub async fn run<T, F, B>(self, body: B) -> Result<T>
-    where
-        B: FnOnce(Self) -> F,
-        F: Future<Output = Result<T>>,
-    {
+    pub async fn run<T, F: Future<Output = Result<T>>>(self, body: impl FnOnce(Self) -> F) -> Result<T> {
         let inner = self.0.clone();
         let start = async move {
             let (started, touched) = inner.bring_up(May::DeployAndResume).await;
@@ -48,15 +44,11 @@ impl ManagedCluster {
     }
 
     /// Runs `body` after `start`, which also reports whether it may have left something running.
-    async fn run_after<T, F, B>(
+    async fn run_after<T, F: Future<Output = Result<T>>>(
         self,
         start: impl Future<Output = (Result<()>, bool)> + Send + 'static,
-        body: B,
-    ) -> Result<T>
-    where
-        B: FnOnce(Self) -> F,
-        F: Future<Output = Result<T>>,
-    {
+        body: impl FnOnce(Self) -> F,
+    ) -> Result<T> {
         let mut owed = Owed(self.0.stop_on_exit.then(|| self.0.clone()));
         let outcome = match caught(background::run(start)).await {
             Ok((Ok(()), _)) => caught(async { body(self.clone()).await }).await,
@@ -145,7 +137,7 @@ mod tests {
         let builder = || ManagedCluster::builder().env(false).endpoint(simulator.url()).api_key("key", "secret");
         let cluster = || builder().cluster_name("ci").stop_on_exit(true).build().unwrap();
         let never = || unreachable!("it never started");
-        let run = || cluster().run_after::<(), _, _>(panics(cluster()), |_| async { never() });
+        let run = || cluster().run_after::<(), _>(panics(cluster()), |_| async { never() });
         let blocking = || background::block_on(run());
         let awaited = || background::tests::foreign_block_on(run());
         for (count, run) in [&blocking as &dyn Fn() -> Result<()>, &awaited].into_iter().enumerate() {

@@ -17,7 +17,7 @@ use testcontainers::{ContainerRequest, GenericImage};
 
 use super::find::{self, Candidate, Surroundings};
 use super::labels;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, root_of};
 use crate::provider::held::EngineAddress;
 use crate::wait::{self, Look};
 
@@ -225,11 +225,8 @@ impl Engine {
         let listed = self.call(self.docker.list_containers(Some(options))).await;
         let listed = listed.map_err(|error| self.failed("list containers", &error))?;
         let found = listed.into_iter().filter_map(|one| {
-            let name = one.names?.into_iter().next()?;
-            Some(LabelledContainer {
-                name: name.trim_start_matches('/').to_owned(),
-                labels: one.labels.unwrap_or_default(),
-            })
+            let (name, labels) = (one.names?.into_iter().next()?, one.labels.unwrap_or_default());
+            Some(LabelledContainer { name: name.trim_start_matches('/').to_owned(), labels })
         });
         Ok(found.collect())
     }
@@ -274,17 +271,11 @@ impl Engine {
     }
 
     pub(super) fn failed(&self, attempted: &str, error: &EngineError) -> Error {
-        let error = match error {
-            EngineError::RequestTimeoutError => {
-                format!(
-                    "the engine at {} did not answer within {}",
-                    self.address.host,
-                    humantime::format_duration(CALL)
-                )
-            }
+        let (host, time) = (&self.address.host, humantime::format_duration(CALL));
+        Error::new(Kind::Provider, format!("cannot {attempted}")).because(match error {
+            EngineError::RequestTimeoutError => format!("the engine at {host} did not answer within {time}"),
             error => plain(error),
-        };
-        Error::new(Kind::Provider, format!("cannot {attempted}")).because(error)
+        })
     }
 }
 
@@ -342,15 +333,8 @@ fn connect(address: &EngineAddress) -> Result<Docker, String> {
         (None, Some(dir)) => {
             // The engine's client uses the process's default. Keeper and command line are processes of the harness.
             let _ = rustls::crypto::ring::default_provider().install_default();
-            let file = |name: &str| dir.join(name);
-            Docker::connect_with_ssl(
-                host,
-                &file("key.pem"),
-                &file("cert.pem"),
-                &file("ca.pem"),
-                TIMEOUT,
-                API_DEFAULT_VERSION,
-            )
+            let [key, cert, ca] = ["key.pem", "cert.pem", "ca.pem"].map(|name| dir.join(name));
+            Docker::connect_with_ssl(host, &key, &cert, &ca, TIMEOUT, API_DEFAULT_VERSION)
         }
         (None, None) => Docker::connect_with_http(host, TIMEOUT, API_DEFAULT_VERSION),
     };
@@ -372,13 +356,7 @@ pub(super) fn plain(error: &EngineError) -> String {
     match error {
         EngineError::DockerResponseServerError { message, .. } => message.trim().to_owned(),
         EngineError::DockerStreamError { error } => error.clone(),
-        error => {
-            let mut cause: &dyn std::error::Error = error;
-            while let Some(next) = cause.source() {
-                cause = next;
-            }
-            cause.to_string()
-        }
+        error => root_of(error),
     }
 }
 

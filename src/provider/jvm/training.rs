@@ -3,6 +3,7 @@
 //! Like the keeper, the trainer is the test binary once more. Its lock says what it started. If it is killed, the next
 //! process that takes the lock removes that.
 
+use std::fmt::Display;
 use std::fs;
 use std::io;
 use std::os::unix::net::UnixListener;
@@ -181,8 +182,8 @@ pub(in crate::provider) async fn practise(url: &str, deadline: Instant) -> Resul
 }
 
 /// Returns the error of a cache that was not made.
-pub(in crate::provider) fn not_made() -> Error {
-    Error::new(Kind::Provider, "cannot make a cache for the JVM")
+pub(in crate::provider) fn not_made(cause: impl Display) -> Error {
+    Error::new(Kind::Provider, "cannot make a cache for the JVM").because(cause)
 }
 
 /// Gives this process the lowest priority, also where the kernel groups processes by session.

@@ -43,13 +43,7 @@ pub(super) struct Answering {
 /// The reason that a cluster did not start.
 pub(super) enum Trouble {
     /// A node ended by itself.
-    Ended {
-        node: String,
-        how: String,
-        /// Set if the JVM crashed.
-        crashed: bool,
-        index: usize,
-    },
+    Ended(End),
     Failed(Error),
 }
 
@@ -88,7 +82,7 @@ impl Nodes {
         let Self { places, logs, ends, .. } = self;
         tokio::select! {
             ready = ready(places, logs, name, deadline, progress) => ready.map_err(Trouble::Failed),
-            Some(end) = ends.recv() => Err(end.trouble(places.len())),
+            Some(end) = ends.recv() => Err(Trouble::Ended(end)),
         }
     }
 
@@ -97,7 +91,7 @@ impl Nodes {
     pub(super) fn log_of(&self, trouble: &Trouble) -> &Log {
         let late = || self.logs.iter().find(|log| log.addresses().is_none());
         match trouble {
-            Trouble::Ended { index, .. } => &self.logs[*index],
+            Trouble::Ended(end) => &self.logs[end.index],
             Trouble::Failed(_) => late().unwrap_or(&self.logs[0]),
         }
     }
@@ -109,15 +103,17 @@ impl Nodes {
 }
 
 impl End {
-    fn trouble(self, nodes: usize) -> Trouble {
-        let node = match nodes {
-            1 => "the server".to_owned(),
-            _ => node_name(self.index as u32 + 1, nodes as u32),
-        };
-        let crashed =
-            self.status.as_ref().is_ok_and(|status| status.signal().is_some_and(|signal| signal != libc::SIGKILL));
-        let how = self.status.map_or_else(|error| error.to_string(), |status| status.to_string());
-        Trouble::Ended { node, how, crashed, index: self.index }
+    /// Says which node of how many ended, and how.
+    pub(super) fn told(&self, nodes: u32) -> String {
+        let node = if nodes == 1 { "the server".to_owned() } else { node_name(self.index as u32 + 1, nodes) };
+        let how = self.status.as_ref().map_or_else(ToString::to_string, ToString::to_string);
+        format!("{node} ended ({how})")
+    }
+
+    /// Reports whether the JVM crashed.
+    pub(super) fn crashed(&self) -> bool {
+        let signal = self.status.as_ref().ok().and_then(|status| status.signal());
+        signal.is_some_and(|signal| signal != libc::SIGKILL)
     }
 }
 
