@@ -13,6 +13,9 @@ use super::cell::Cell;
 /// An error lists this many columns; wide tables have hundreds.
 const COLUMNS_SHOWN: usize = 20;
 
+const MAY_BE_NULL: &str = "read it into an `Option` where it may be NULL";
+const SAME_NAME: &str = "give each of them a name of its own with `AS`, or read the row into a tuple";
+
 /// One row.
 #[derive(Clone, Copy)]
 pub(crate) struct Row<'de> {
@@ -28,7 +31,7 @@ pub(crate) struct Error {
     path: String,
     /// The column, once it is known.
     column: Option<String>,
-    is_null: bool,
+    hint: Option<&'static str>,
 }
 
 impl<'de> Row<'de> {
@@ -50,7 +53,7 @@ impl<'de> Row<'de> {
 
     /// Adds the column's name and type to an error in a cell.
     fn at(self, index: usize, error: Error) -> Error {
-        let AnswerColumn { name, kind } = &self.columns[index];
+        let AnswerColumn { name, kind, .. } = &self.columns[index];
         error.in_column(|path| format!("column {}, `{name}{path}` ({kind})", index + 1))
     }
 
@@ -69,6 +72,16 @@ impl<'de> Row<'de> {
         visitor.visit_map(Positions { row: self, next: 0 }).map_err(|error| self.with_columns(error))
     }
 
+    /// Reads into a target that has all names: a map would keep the last of several columns with one name. A struct
+    /// names what it wants, and serde refuses that twice.
+    fn by_unique_name<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        let Some(AnswerColumn { name, .. }) = self.columns.iter().find(|column| column.repeats) else {
+            return self.by_name(visitor);
+        };
+        let error: Error = de::Error::custom(format_args!("several columns have the name `{name}`"));
+        Err(self.with_columns(Error { hint: Some(SAME_NAME), ..error }))
+    }
+
     /// Adds a list of the columns to an error that is about no single one.
     fn with_columns(self, mut error: Error) -> Error {
         if error.column.is_none() {
@@ -79,7 +92,7 @@ impl<'de> Row<'de> {
 
     fn described(self) -> String {
         let count = self.columns.len();
-        let shown = |AnswerColumn { name, kind }: &AnswerColumn| format!("`{name}` ({kind})");
+        let shown = |AnswerColumn { name, kind, .. }: &AnswerColumn| format!("`{name}` ({kind})");
         let mut names: Vec<String> = self.columns.iter().take(COLUMNS_SHOWN).map(shown).collect();
         if count > COLUMNS_SHOWN {
             names.push("…".into());
@@ -101,11 +114,11 @@ impl<'de> Deserializer<'de> for Row<'de> {
     type Error = Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.by_name(visitor)
+        self.by_unique_name(visitor)
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.by_name(visitor)
+        self.by_unique_name(visitor)
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -233,19 +246,19 @@ impl Error {
     }
 
     pub(crate) fn hint(&self) -> Option<&'static str> {
-        self.is_null.then_some("read it into an `Option` where it may be NULL")
+        self.hint
     }
 }
 
 impl de::Error for Error {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self { message: message.to_string(), path: String::new(), column: None, is_null: false }
+        Self { message: message.to_string(), path: String::new(), column: None, hint: None }
     }
 
     fn invalid_type(unexpected: Unexpected<'_>, expected: &dyn de::Expected) -> Self {
         match unexpected {
             Unexpected::Unit | Unexpected::Option => {
-                Self { is_null: true, ..Self::custom(format_args!("it is NULL, expected {expected}")) }
+                Self { hint: Some(MAY_BE_NULL), ..Self::custom(format_args!("it is NULL, expected {expected}")) }
             }
             unexpected => Self::custom(format_args!("invalid type: {unexpected}, expected {expected}")),
         }
