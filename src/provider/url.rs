@@ -47,6 +47,7 @@ impl UrlProvider {
             ours: Ours::No,
             console: None,
             held: Held::Url { url: url.clone() },
+            nodes: None,
         })
     }
 

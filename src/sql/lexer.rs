@@ -6,12 +6,12 @@
 const BLANK: [char; 4] = [' ', '\t', '\r', '\n'];
 
 /// Splits a text into statements, without the semicolons between them and the comments before them. Leaves out empty
-/// ones.
+/// ones, and the byte order mark that an editor on Windows may have put before the first.
 ///
 /// Input that the server's lexer would not accept, such as a string without an end, is left for the server to refuse.
 pub(crate) fn split(text: &str) -> Vec<&str> {
     let mut statements = Vec::new();
-    let mut rest = text;
+    let mut rest = text.strip_prefix('\u{feff}').unwrap_or(text);
     while !rest.is_empty() {
         let end = statement_end(rest);
         let statement = without_leading_comments(&rest[..end]).trim_end_matches(BLANK);
@@ -214,6 +214,12 @@ mod tests {
     #[test]
     fn semicolons_end_statements() {
         assert_eq!(split("SELECT 1; SELECT 2;\n\nSELECT 3"), ["SELECT 1", "SELECT 2", "SELECT 3"]);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_statement() {
+        assert_eq!(split("\u{feff}SELECT 1; SELECT '\u{feff}'"), ["SELECT 1", "SELECT '\u{feff}'"]);
+        assert_eq!(split("\u{feff}-- only this"), [""; 0]);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::log::{Addresses, Log};
 use crate::error::{Error, Kind, Result};
 use crate::host::process::Identity;
 use crate::probe::{self, Readiness};
-use crate::provider::{Progress, local};
+use crate::provider::{NodeWatch, Progress, local};
 use crate::sql::{Credentials, Wallet};
 use crate::version::Version;
 use crate::wait::{self, Look};
@@ -102,6 +102,19 @@ impl Nodes {
         }
     }
 
+    /// Tells of nodes that end from now on, or have ended since they were ready.
+    pub(super) fn watched(self) -> NodeWatch {
+        let (told, watch) = NodeWatch::of(self.places.len());
+        let (nodes, mut ends) = (self.places.len(), self.ends);
+        tokio::spawn(async move {
+            while let Some(end) = ends.recv().await {
+                let (node, how) = (end.node(nodes), end.how());
+                told.send_modify(|ended| ended.push(format!("{node} ended ({how})")));
+            }
+        });
+        watch
+    }
+
     /// Returns the reason that a JVM logged for not using its cache.
     pub(super) fn refusal(&self) -> Option<String> {
         self.logs.iter().find_map(Log::refusal)
@@ -109,15 +122,22 @@ impl Nodes {
 }
 
 impl End {
-    fn trouble(self, nodes: usize) -> Trouble {
-        let node = match nodes {
+    /// Names the node for people.
+    fn node(&self, nodes: usize) -> String {
+        match nodes {
             1 => "the server".to_owned(),
             _ => node_name(self.index as u32 + 1, nodes as u32),
-        };
+        }
+    }
+
+    fn how(&self) -> String {
+        self.status.as_ref().map_or_else(ToString::to_string, ToString::to_string)
+    }
+
+    fn trouble(self, nodes: usize) -> Trouble {
         let crashed =
             self.status.as_ref().is_ok_and(|status| status.signal().is_some_and(|signal| signal != libc::SIGKILL));
-        let how = self.status.map_or_else(|error| error.to_string(), |status| status.to_string());
-        Trouble::Ended { node, how, crashed, index: self.index }
+        Trouble::Ended { node: self.node(nodes), how: self.how(), crashed, index: self.index }
     }
 }
 
