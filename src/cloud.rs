@@ -113,5 +113,11 @@ pub use client::{Client, ClientBuilder};
 pub use managed::{Health, ManagedCluster, ManagedClusterBuilder, SqlHealth, TableHealth};
 pub(crate) use refusal::is_conflict;
 
+/// Splits a text into its statements, for the command line. It may change without notice.
+#[doc(hidden)]
+pub fn statements(text: &str) -> Vec<&str> {
+    crate::sql::split(text)
+}
+
 /// The hint for a cookie that the service no longer accepts.
 const LOG_IN_AGAIN: &str = "log in again: cargo cratedb login --idp {cognito|azuread|github|google}";

@@ -116,6 +116,9 @@ impl Cluster {
 
     /// Returns the cluster of the test that runs on this thread, if there is one.
     ///
+    /// A thread that the test started and the workers of a multi-threaded runtime are other threads, which may belong
+    /// to any test: give them a clone of the cluster. Tasks of a single-threaded runtime run on the test's own thread.
+    ///
     /// ```no_run
     /// use cratedb_test::Cluster;
     ///

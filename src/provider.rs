@@ -157,6 +157,42 @@ pub(crate) struct Resource {
     pub(crate) console: Option<String>,
     /// The record for `release`, `recover` and `credentials`. The last intent is equal to it.
     pub(crate) held: Held,
+    /// The nodes that this provider started, and that may end by themselves.
+    pub(crate) nodes: Option<NodeWatch>,
+}
+
+/// Waits for the ends of a started cluster's nodes. None of them is asked: an end is told by what started it.
+#[derive(Clone, Debug)]
+pub(crate) struct NodeWatch {
+    nodes: usize,
+    ended: watch::Receiver<Vec<String>>,
+    /// The number of ends that were returned.
+    told: usize,
+}
+
+/// Nodes ended although the harness did not end them.
+#[derive(Debug)]
+pub(crate) struct NodeLoss {
+    /// Which ones and how, for people.
+    pub(crate) what: String,
+    /// No node is left.
+    pub(crate) all: bool,
+}
+
+impl NodeWatch {
+    /// Watches so many nodes. Each text that is added to the sender's list says how one of them ended.
+    pub(super) fn of(nodes: usize) -> (watch::Sender<Vec<String>>, Self) {
+        let (ends, ended) = watch::channel(Vec::new());
+        (ends, Self { nodes, ended, told: 0 })
+    }
+
+    /// Waits for the next loss. Returns none once nothing watches the nodes any more.
+    pub(crate) async fn next(&mut self) -> Option<NodeLoss> {
+        let ended = self.ended.wait_for(|ended| ended.len() > self.told).await.ok()?;
+        let what = ended[self.told..].join(", ");
+        self.told = ended.len();
+        Some(NodeLoss { what, all: ended.len() >= self.nodes })
+    }
 }
 
 /// The way in which the harness made the resource available, and so what it owes.

@@ -4,6 +4,7 @@ mod attempt;
 mod birth;
 mod inquiry;
 mod joined;
+mod kept;
 mod link;
 mod setup;
 mod speaker;

@@ -356,6 +356,11 @@ fn local_key(target: &LocalTarget) -> String {
     ["local", kind, &target.project, &version, &nodes, home, image].map(escaped).join("|")
 }
 
+/// Returns the target of the key of a local server.
+pub(crate) fn local_target(key: &str) -> Option<LocalTarget> {
+    local_of_key(&key.strip_prefix("local|")?.split('|').collect::<Vec<_>>(), key)
+}
+
 /// Returns the target of a key that [`local_key`] made.
 fn local_of_key(parts: &[&str], key: &str) -> Option<LocalTarget> {
     let [kind, project, version, nodes, home, image] = parts else { return None };

@@ -163,7 +163,7 @@ pub(crate) enum Command {
     /// Delete the cluster and all its data.
     #[command(after_help = cloud::DELETE_EXAMPLES)]
     Delete(Delete),
-    /// Run a SQL statement.
+    /// Run SQL statements.
     #[command(after_help = cloud::QUERY_EXAMPLES)]
     Query(Query),
     /// Show the health of the cluster; the exit code is 1 unless it is good.

@@ -28,6 +28,8 @@ pub(crate) struct Document {
 pub(crate) enum People {
     /// A table, and CSV.
     Rows(Rows),
+    /// Several of them, one after another.
+    Tables(Vec<Rows>),
     /// One line for each fact. Facts without a value are left out.
     Facts(Vec<(&'static str, String)>),
     /// Text that is printed as it is.
@@ -81,11 +83,19 @@ impl Document {
             (Output::Json, _) => format!("{}\n", self.json),
             (Output::Csv, People::Rows(rows)) => rows::csv(rows),
             (_, People::Rows(rows)) => rows::table(rows, terminal.width(), terminal.colors()),
+            (Output::Csv, People::Tables(all)) => apart(all, rows::csv),
+            (_, People::Tables(all)) => apart(all, |rows| rows::table(rows, terminal.width(), terminal.colors())),
             (_, People::Facts(facts)) => rows::facts(facts, terminal.colors()),
             (_, People::Text(text)) => text.clone(),
         };
         print(&text)
     }
+}
+
+/// Writes the tables that have columns, with an empty line between them.
+fn apart(tables: &[Rows], write: impl Fn(&Rows) -> String) -> String {
+    let written: Vec<String> = tables.iter().filter(|rows| !rows.columns.is_empty()).map(write).collect();
+    written.join("\n")
 }
 
 /// Prints the one document of a command that failed, if JSON is wanted.

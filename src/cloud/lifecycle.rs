@@ -20,7 +20,7 @@ use super::client::Client;
 use super::model::ClusterInfo;
 use super::operation::{LISTED, Which, passing};
 use crate::error::{Error, Kind, Result};
-use crate::target::{CloudTarget, ClusterAddress};
+use crate::target::{CloudTarget, ClusterAddress, DeployPolicy};
 use crate::wait::{self, Look};
 
 /// A write whose answer was lost is sent this often, each time after a look at the cluster.
@@ -68,7 +68,7 @@ impl Lifecycle {
         let known = run.id();
         let cluster = match (known, &self.target.cluster) {
             (Some(id), _) => self.client.cluster(&id).await?,
-            (None, ClusterAddress::Id(id)) => self.by_id(id).await?,
+            (None, ClusterAddress::Id(id)) => self.by_id(id).await.map_err(|error| self.or_deployed(error, run))?,
             (None, ClusterAddress::Name(name)) => return self.by_name(name).await,
             (None, ClusterAddress::Url(url)) => self.by_url(url).await?,
         };
@@ -111,10 +111,18 @@ impl Lifecycle {
                 };
                 Err(Error::new(Kind::Missing, format!("cluster {id} does not exist"))
                     .because(error)
-                    .hint(format!("check CRATEDB_CLUSTER_ID{seen}"))
-                    .hint("with CRATEDB_CLUSTER_NAME instead, a cluster that does not exist is deployed"))
+                    .hint(format!("check CRATEDB_CLUSTER_ID{seen}")))
             }
             found => found,
+        }
+    }
+
+    /// Adds to the error of an unknown id how a cluster is deployed, if this call might deploy one.
+    fn or_deployed(&self, error: Error, run: &Run<'_>) -> Error {
+        let deploys = run.may_deploy() && self.target.deploy != DeployPolicy::Never;
+        match error.kind() == Kind::Missing && deploys {
+            true => error.hint("with CRATEDB_CLUSTER_NAME instead, a cluster that does not exist is deployed"),
+            false => error,
         }
     }
 

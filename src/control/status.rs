@@ -12,8 +12,8 @@ use crate::host::process::{Identity, command_of};
 use crate::host::{KeyFiles, Locks, Places};
 use crate::keeper::{Journal, Left, Record, Word};
 use crate::session::Inquiry;
-use crate::settings::Settings;
-use crate::target::OnExit;
+use crate::settings::{Settings, local_target};
+use crate::target::{OnExit, Target};
 use crate::wire::{KeeperSnapshot, Mode, Phase, Policy, SessionState, Turn};
 
 /// The state of one key, which stands for a cluster as settings name it.
@@ -27,6 +27,8 @@ pub struct KeyStatus {
     pub provider: String,
     /// The name of the cluster or container, if known.
     pub resource: Option<String>,
+    /// The address of the cluster for HTTP while it is up, without credentials.
+    pub http_url: Option<String>,
     /// A description of the phase.
     pub phase: String,
     /// The process id of the live keeper.
@@ -138,6 +140,31 @@ pub fn log_path(selector: Option<&str>) -> Result<PathBuf> {
     Err(Error::new(Kind::Session, "there is no log yet").because(format!("it would be {}", log.display())))
 }
 
+/// Returns the address of the local server that tests of the working directory use now, for commands to which nothing
+/// names a cluster: that of the settings, else the only one of the same project. None if there is none, or if the
+/// settings name a cluster that is not of this machine.
+///
+/// # Errors
+///
+/// When several servers of the project are up. The error lists them.
+pub fn local_server() -> Result<Option<String>> {
+    // What is wrong with the settings is said when they are used.
+    let Ok((settings, files)) = of_settings() else { return Ok(None) };
+    let Target::Local(target) = &settings.spec.target else { return Ok(None) };
+    let project = |key: &Lying| matches!(local_target(&key.key), Some(other) if other.project == target.project);
+    let all = lying()?;
+    if let Some(url) = all.iter().find(|key| key.files.hash == files.hash).and_then(Lying::http_url) {
+        return Ok(Some(url));
+    }
+    let mut urls: Vec<String> = all.iter().filter(|key| project(key)).filter_map(Lying::http_url).collect();
+    match urls.len() {
+        0 | 1 => Ok(urls.pop()),
+        count => Err(Error::new(Kind::Setting, "cannot tell which local server is meant")
+            .because(format!("{count} of this project are up: {}", urls.join(", ")))
+            .hint("--cluster-url names one of them; `cargo cratedb status` says which is which")),
+    }
+}
+
 /// Returns true for an error of this module that says that there is no such key or session.
 pub fn is_unknown(error: &Error) -> bool {
     error.kind() == Kind::Usage
@@ -224,6 +251,10 @@ impl Lying {
         living || snapshot.ended.iter().any(|ended| ended == name)
     }
 
+    fn http_url(&self) -> Option<String> {
+        self.snapshot.as_ref().ok()?.as_ref()?.http_url.clone()
+    }
+
     /// Returns true if a keeper lives, also if it does not answer.
     pub(super) fn is_kept(&self) -> bool {
         self.keeper.is_some() || matches!(self.snapshot, Ok(Some(_)))
@@ -264,6 +295,7 @@ impl Lying {
             hash: self.files.hash.clone(),
             provider: self.key.split('|').next().unwrap_or_default().to_owned(),
             resource: record.and_then(named),
+            http_url: None,
             phase: self.phase(record),
             keeper: self.keeper,
             answers: false,
@@ -345,6 +377,7 @@ impl KeyStatus {
             self.provider.clone_from(provider);
         }
         self.resource = snapshot.resource.clone().or(self.resource.take());
+        self.http_url.clone_from(&snapshot.http_url);
         self.phase = phase(snapshot);
         self.owes = snapshot.owes;
         self.at = OffsetDateTime::now_utc().unix_timestamp();
@@ -416,7 +449,12 @@ impl fmt::Display for KeyStatus {
         let key = if self.key.is_empty() { "unknown key" } else { &self.key };
         writeln!(f, "{key} [{}]", self.hash)?;
         if let Some(resource) = &self.resource {
-            writeln!(f, "  {}: {resource}", if self.provider.is_empty() { "resource" } else { &self.provider })?;
+            write!(f, "  {}: {resource}", if self.provider.is_empty() { "resource" } else { &self.provider })?;
+            // The name of a server that others manage is its address.
+            match self.http_url.as_ref().filter(|url| *url != resource) {
+                Some(url) => writeln!(f, " at {url}")?,
+                None => writeln!(f)?,
+            }
         }
         write!(f, "  state: {}", self.phase)?;
         if let Some(until) = self.until {

@@ -28,6 +28,7 @@ use super::setups::Setups;
 use super::{log, watch};
 use crate::error::Result;
 use crate::host::{KeyFiles, process};
+use crate::provider::NodeLoss;
 use crate::wire::{FromClient, FromKeeper, Hello, Millis, PROTOCOL, exit};
 use aftermath::AftermathTasks;
 use alone::Alone;
@@ -62,6 +63,8 @@ pub(super) enum Input {
     Progress(String),
     /// A call of the provider ended.
     Call(CallOutcome),
+    /// Nodes of the cluster that the provider knows by this name ended by themselves.
+    Lost { cluster: String, loss: NodeLoss },
     /// A schema or a user was dropped, or was not.
     Cleaned { name: String, outcome: Result<()> },
     /// These schemas and users were left by dead runs.
@@ -274,6 +277,7 @@ impl Keeper {
             Input::RunnerGone(runner) => self.feed(Event::RunnerGone(runner)),
             Input::Progress(text) => self.progress(text),
             Input::Call(outcome) => self.called(outcome),
+            Input::Lost { cluster, loss } => self.lost(&cluster, &loss),
             Input::Cleaned { name, outcome } => self.cleaned(&name, outcome),
             Input::Premade { checksum, schema, outcome, shards } => self.made(checksum, schema, outcome, shards),
             Input::Looked { id, outcome } => self.looked(id, outcome),

@@ -174,6 +174,7 @@ impl CloudProvider {
             ours,
             console: Some(self.client().endpoint().to_owned()),
             held: Held::Cloud(HeldCluster::of(&cluster, ours)),
+            nodes: None,
         })
     }
 

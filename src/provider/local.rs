@@ -255,6 +255,7 @@ pub(super) fn resource(name: String, http_url: String, pg_port: Option<u16>, ver
         ours: Ours::Started,
         console: None,
         held,
+        nodes: None,
     }
 }
 

@@ -157,8 +157,10 @@ impl ProcessProvider {
             Ok(found) => {
                 let name = format!("process {} (pid {})", held.name, nodes.pids());
                 let held = Held::Process(held.clone());
-                let resource = local::resource(name, found.http_url, found.psql, found.version, held);
-                Ok((resource, nodes.refusal()))
+                let mut resource = local::resource(name, found.http_url, found.psql, found.version, held);
+                let refusal = nodes.refusal();
+                resource.nodes = Some(nodes.watched());
+                Ok((resource, refusal))
             }
             Err(trouble) => {
                 let log = nodes.log_of(&trouble);

@@ -48,6 +48,7 @@ impl UrlProvider {
             ours: Ours::No,
             console: None,
             held: Held::Url { url: url.clone() },
+            nodes: None,
         })
     }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
-use super::joined;
 use super::link::Link;
+use super::{joined, kept};
 use crate::background;
 use crate::cluster::current::{LinkedAttempt, Whereabouts};
 use crate::cluster::{Cluster, Grant, Trace};
@@ -16,8 +16,6 @@ use crate::host::say;
 use crate::migrations::Migrations;
 use crate::schema;
 use crate::settings::{KeepSchema, Wanted};
-use crate::sql::Credentials;
-use crate::user;
 use crate::wire::{AttemptId, Mode, Open, Ready};
 
 /// A test, as its expansion describes it.
@@ -93,6 +91,9 @@ impl Attempt {
     }
 }
 
+/// This process has said what would keep a server that is removed after the run.
+static ADVISED: AtomicBool = AtomicBool::new(false);
+
 /// Ends an attempt, at the latest when it is dropped: a test that panics drops it while unwinding.
 struct Ending {
     link: Link,
@@ -127,7 +128,12 @@ impl Ending {
             KeepSchema::OnFailure => !passed,
             KeepSchema::Never => false,
         };
-        let keep = wanted && used && self.link.ready().is_ok_and(|ready| ready.lives_on);
+        let ready = self.link.ready().ok().filter(|_| wanted && used);
+        let (stays, goes): (Option<_>, Option<_>) = match ready {
+            Some(ready) if ready.lives_on => (Some(ready), None),
+            other => (None, other.filter(|_| !passed && !ADVISED.swap(true, Ordering::Relaxed))),
+        };
+        let keep = stays.is_some();
         // The thread that reads the answer must not wait for it. The keeper repairs the cluster all the same.
         if exclusive && used && !background::is_background() {
             if let Some(text) = self.link.end_alone(id, passed, used, keep) {
@@ -136,46 +142,15 @@ impl Ending {
         } else {
             self.link.end(id, passed, used, keep);
         }
-        let kept = self.link.ready().ok().filter(|_| keep).map(|ready| kept(&ready, &self.grant));
+        let kept = stays.map(|ready| kept::told(self.link.settings(), &ready, &self.grant.schema, test));
+        let advice = goes.map(|_| kept::advice(test));
         let sent = trace.report().filter(|_| !passed).map(|report| format!("`{test}` sent {report}"));
-        for text in sent.into_iter().chain(kept) {
+        for text in sent.into_iter().chain(kept).chain(advice) {
             // Shown with the test's own output, which libtest captures. The macro panics if nobody reads it any more;
             // in the drop of a test that panics already, that would be the end of the whole process.
             let _ = catch_unwind(|| eprintln!("cratedb-test: {text}"));
         }
     }
-}
-
-/// Says where a kept schema is, until when, and how to open it.
-fn kept(ready: &Ready, grant: &Grant) -> String {
-    let Grant { schema, test, .. } = grant;
-    let mut lines = vec![format!("schema {schema} of `{test}` is kept on {}", ready.name)];
-    if let Some(until) = schema::kept_until(schema) {
-        lines.push(format!("until:   {until}; then the next run drops it"));
-    }
-    if let Some(page) = &ready.console {
-        lines.push(format!("console: {page}"));
-    }
-    let user = match &ready.credentials {
-        Credentials::Basic { username, .. } => format!(" --username {username}"),
-        _ => String::new(),
-    };
-    lines.push(format!("open it: crash --hosts {}{user} --schema {schema}", ready.http_url));
-    if let Some(url) = pg_url(ready, schema).ok().and_then(|url| to_show(&url)) {
-        lines.push(format!("     or: psql \"{url}\""));
-    }
-    lines.push(format!("drop it: cargo cratedb kept --drop {schema}"));
-    lines.join("\n  ")
-}
-
-/// Returns an address without its password; none if its user will be gone before a person can use it.
-fn to_show(url: &str) -> Option<url::Url> {
-    let mut url = url::Url::parse(url).ok()?;
-    if user::is_ours(url.username()) {
-        return None;
-    }
-    url.set_password(None).ok()?;
-    Some(url)
 }
 
 /// Begins an attempt not tied to a test: it ends with the last handle of its cluster.
@@ -225,7 +200,7 @@ pub(super) fn grant(link: &Link, schema: String, test: String, attempt: Option<L
 }
 
 /// Returns the address of the PostgreSQL protocol, which takes the schema for the database.
-fn pg_url(ready: &Ready, schema: &str) -> Result<String> {
+pub(super) fn pg_url(ready: &Ready, schema: &str) -> Result<String> {
     let lacking = || {
         let error = Error::new(Kind::Usage, format!("no PostgreSQL URL for {}", ready.name));
         match &ready.pg_hint {

@@ -1,5 +1,6 @@
 //! The answer of the server: columns and types, unread cells, and the row counts of a bulk request.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::DeserializeOwned;
@@ -31,6 +32,8 @@ pub(crate) struct Answer {
 #[derive(Debug)]
 pub(crate) struct AnswerColumn {
     pub(crate) name: String,
+    /// A column before it has the same name.
+    pub(crate) repeats: bool,
     pub(crate) kind: ColumnType,
 }
 
@@ -47,9 +50,14 @@ impl Answer {
     /// Reads the body of an answer. The error says what is missing.
     pub(crate) fn read(body: &[u8]) -> Result<Self, serde_json::Error> {
         let body: AnswerBody = serde_json::from_slice(body)?;
-        let mut kinds = body.col_types.into_iter();
-        let column = |name| AnswerColumn { name, kind: kinds.next().unwrap_or(ColumnType::Unknown) };
-        Ok(Self { columns: body.cols.into_iter().map(column).collect(), rows: body.rows, rowcount: body.rowcount })
+        let (mut kinds, mut names) = (body.col_types.into_iter(), HashSet::new());
+        let column = |name: String| AnswerColumn {
+            repeats: !names.insert(name.clone()),
+            name,
+            kind: kinds.next().unwrap_or(ColumnType::Unknown),
+        };
+        let columns = body.cols.into_iter().map(column).collect();
+        Ok(Self { columns, rows: body.rows, rowcount: body.rowcount })
     }
 
     /// Returns how many rows the statement affected or returned; 0 if the server doesn't know.

@@ -6,10 +6,11 @@
 const BLANK: [char; 4] = [' ', '\t', '\r', '\n'];
 
 /// Splits a text into statements, without the semicolons between them and the comments before them. Leaves out empty
-/// ones.
+/// ones, and the byte order mark that an editor on Windows may have put before the first.
 ///
 /// Input that the server's lexer would not accept, such as a string without an end, is left for the server to refuse.
 pub(crate) fn split(text: &str) -> Vec<&str> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let (mut statements, mut begin, mut at) = (Vec::new(), 0, 0);
     // As if a semicolon ended the last one, too.
     for (piece, part) in pieces(text).chain([(Piece::Other, ";")]) {
@@ -208,6 +209,12 @@ mod tests {
     #[test]
     fn semicolons_end_statements() {
         assert_eq!(split("SELECT 1; SELECT 2;\n\nSELECT 3"), ["SELECT 1", "SELECT 2", "SELECT 3"]);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_statement() {
+        assert_eq!(split("\u{feff}SELECT 1; SELECT '\u{feff}'"), ["SELECT 1", "SELECT '\u{feff}'"]);
+        assert_eq!(split("\u{feff}-- only this"), [""; 0]);
     }
 
     #[test]

@@ -13,6 +13,9 @@ use super::cell::{Cell, read_alike};
 /// An error lists this many columns; wide tables have hundreds.
 const COLUMNS_SHOWN: usize = 20;
 
+const MAY_BE_NULL: &str = "read it into an `Option` where it may be NULL";
+const SAME_NAME: &str = "give each of them a name of its own with `AS`, or read the row into a tuple";
+
 /// One row.
 #[derive(Clone, Copy)]
 pub(crate) struct Row<'de> {
@@ -28,7 +31,7 @@ pub(crate) struct Error {
     path: String,
     /// The column, once it is known.
     column: Option<String>,
-    is_null: bool,
+    hint: Option<&'static str>,
 }
 
 impl<'de> Row<'de> {
@@ -50,7 +53,7 @@ impl<'de> Row<'de> {
 
     /// Adds the column's name and type to an error in a cell.
     fn at(self, index: usize, error: Error) -> Error {
-        let AnswerColumn { name, kind } = &self.columns[index];
+        let AnswerColumn { name, kind, .. } = &self.columns[index];
         error.in_column(|path| format!("column {}, `{name}{path}` ({kind})", index + 1))
     }
 
@@ -69,6 +72,16 @@ impl<'de> Row<'de> {
         visitor.visit_map(Positions { row: self, next: 0 }).map_err(|error| self.with_columns(error))
     }
 
+    /// Reads into a target that has all names: a map would keep the last of several columns with one name. A struct
+    /// names what it wants, and serde refuses that twice.
+    fn by_unique_name<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        let Some(AnswerColumn { name, .. }) = self.columns.iter().find(|column| column.repeats) else {
+            return self.by_name(visitor);
+        };
+        let error: Error = de::Error::custom(format_args!("several columns have the name `{name}`"));
+        Err(self.with_columns(Error { hint: Some(SAME_NAME), ..error }))
+    }
+
     /// Adds a list of the columns to an error that is about no single one.
     fn with_columns(self, error: Error) -> Error {
         error.in_column(|_| format!("the row has {}", self.described()))
@@ -76,7 +89,7 @@ impl<'de> Row<'de> {
 
     fn described(self) -> String {
         let count = self.columns.len();
-        let shown = |AnswerColumn { name, kind }: &AnswerColumn| format!("`{name}` ({kind})");
+        let shown = |AnswerColumn { name, kind, .. }: &AnswerColumn| format!("`{name}` ({kind})");
         let mut names: Vec<String> = self.columns.iter().take(COLUMNS_SHOWN).map(shown).collect();
         if count > COLUMNS_SHOWN {
             names.push("…".into());
@@ -98,7 +111,8 @@ impl<'de> Deserializer<'de> for Row<'de> {
     type Error = Error;
 
     read_alike! {
-        by_name: deserialize_any deserialize_map deserialize_struct(&'static str, &'static [&'static str]);
+        by_unique_name: deserialize_any deserialize_map;
+        by_name: deserialize_struct(&'static str, &'static [&'static str]);
         by_position: deserialize_seq;
         deserialize_unit: deserialize_unit_struct(&'static str);
     }
@@ -204,19 +218,19 @@ impl Error {
     }
 
     pub(crate) fn hint(&self) -> Option<&'static str> {
-        self.is_null.then_some("read it into an `Option` where it may be NULL")
+        self.hint
     }
 }
 
 impl de::Error for Error {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self { message: message.to_string(), path: String::new(), column: None, is_null: false }
+        Self { message: message.to_string(), path: String::new(), column: None, hint: None }
     }
 
     fn invalid_type(unexpected: Unexpected<'_>, expected: &dyn de::Expected) -> Self {
         match unexpected {
             Unexpected::Unit | Unexpected::Option => {
-                Self { is_null: true, ..Self::custom(format_args!("it is NULL, expected {expected}")) }
+                Self { hint: Some(MAY_BE_NULL), ..Self::custom(format_args!("it is NULL, expected {expected}")) }
             }
             unexpected => Self::custom(format_args!("invalid type: {unexpected}, expected {expected}")),
         }

@@ -325,7 +325,7 @@ pub(crate) struct Ready {
     pub(crate) credentials: Credentials,
     pub(crate) version: Version,
     pub(crate) console: Option<String>,
-    /// True if the data survives the session, so that a failed test's schema is worth keeping.
+    /// True if the data is there for some time after the session, so that a failed test's schema is worth keeping.
     pub(crate) lives_on: bool,
 }
 
@@ -342,6 +342,9 @@ pub(crate) struct KeeperSnapshot {
     pub(crate) provider: Option<String>,
     /// The cluster or container, for people.
     pub(crate) resource: Option<String>,
+    /// The address of the cluster while it is there, without credentials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) http_url: Option<String>,
     /// The last step of what is under way.
     pub(crate) step: Option<String>,
     /// The policy that a release now would follow.

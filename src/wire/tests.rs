@@ -146,6 +146,7 @@ fn snapshot() -> KeeperSnapshot {
         until: Some(1_790_007_200),
         provider: Some("url".into()),
         resource: None,
+        http_url: None,
         step: Some("connecting".into()),
         policy: Policy::default(),
         sessions: vec![session],
@@ -162,6 +163,17 @@ fn a_hello_of_an_explicit_session_says_its_name() {
     assert!(text.ends_with(r#","session":{"name":"nightly","idle":600000}}"#), "{text}");
     let back: Hello = serde_json::from_str(&text).unwrap();
     assert_eq!(back.session, Some(named));
+}
+
+/// A keeper of an older version does not tell it, and one without a cluster has none.
+#[test]
+fn a_state_may_have_the_address_of_the_cluster() {
+    let address = Some("http://127.0.0.1:4200".to_owned());
+    let text = serde_json::to_string(&KeeperSnapshot { http_url: address.clone(), ..snapshot() }).unwrap();
+    assert_eq!(serde_json::from_str::<KeeperSnapshot>(&text).unwrap().http_url, address);
+    let without = serde_json::to_string(&snapshot()).unwrap();
+    assert!(!without.contains("http_url"), "{without}");
+    assert_eq!(serde_json::from_str::<KeeperSnapshot>(&without).unwrap().http_url, None);
 }
 
 #[test]

@@ -61,7 +61,8 @@ Examples:
   cargo cratedb delete --cluster-id e1e38d92-0000-4000-8000-000000000001 --yes";
 
 pub(super) const QUERY_EXAMPLES: &str = "\
-Without an argument and --file, the statement is read from stdin. In csv, NULL is an empty field and an empty text is \"\". \
+Without an argument and --file, the statement is read from stdin. Several statements, separated by semicolons, are run one \
+after another up to the first that fails; json is then a list. In csv, NULL is an empty field and an empty text is \"\". \
 Times are ISO 8601 in table and csv. json has columns (name, type), rows with values as CrateDB writes them, rowcount and seconds.
 
 Examples:
@@ -172,10 +173,10 @@ pub(crate) struct Delete {
 
 #[derive(Args, Debug)]
 pub(crate) struct Query {
-    /// The statement; `-` reads it from stdin.
+    /// The statement, or several; `-` reads them from stdin.
     #[arg(value_name = "STATEMENT", conflicts_with = "file")]
     pub(crate) statement: Option<String>,
-    /// Read the statement from a file; `-` is stdin.
+    /// Read the statements from a file; `-` is stdin.
     #[arg(long, short, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
 }

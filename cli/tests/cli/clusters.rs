@@ -26,8 +26,13 @@ fn an_unknown_cluster_is_an_error_that_lists_the_known_ones() {
     for command in ["info", "stop", "health", "query"] {
         let run = |address: &[&str]| world.cli(&[&[command], address].concat()).input("SELECT 1").done();
         run(&["--cluster-name", "nope"]).expect(4).says(&["nope", "`ci`"]);
-        run(&["--cluster-id", UNKNOWN]).expect(4).says(&[UNKNOWN, "`ci`"]);
+        let done = run(&["--cluster-id", UNKNOWN]).expect(4).says(&[UNKNOWN, "`ci`"]);
+        assert!(!done.stderr.contains("deployed"), "`{command}` deploys nothing: {}", done.stderr);
     }
+    let started = world.cli(&["start", "--cluster-id", UNKNOWN]).done().expect(4);
+    started.says(&["with CRATEDB_CLUSTER_NAME instead"]);
+    let forbidden = world.cli(&["start", "--no-deploy", "--cluster-id", UNKNOWN]).done().expect(4);
+    assert!(!forbidden.stderr.contains("deployed"), "{}", forbidden.stderr);
     for command in ["delete", "start"] {
         let yes = if command == "delete" { "--yes" } else { "--no-deploy" };
         world.cli(&[command, yes, "--cluster-name", "nope"]).done().expect(4).says(&["nope", "`ci`"]);

@@ -307,6 +307,10 @@ impl<'a> Run<'a> {
         self.hooks.step(text);
     }
 
+    pub(super) fn may_deploy(&self) -> bool {
+        self.may != May::Resume
+    }
+
     pub(super) fn id(&self) -> Option<String> {
         self.state().id.clone()
     }

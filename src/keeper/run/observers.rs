@@ -151,6 +151,7 @@ impl Keeper {
             until: self.machine.until().map(|at| self.unix(at)),
             provider: self.supply.provider(),
             resource: self.supply.resource.as_ref().map(|resource| resource.name.clone()),
+            http_url: self.supply.resource.as_ref().map(|resource| resource.http_url.clone()),
             step: self.last_progress.clone(),
             policy: *self.machine.policy(),
             sessions: self.clients.sessions().map(|(id, facts)| self.session(id, facts)).collect(),

@@ -11,10 +11,10 @@ use super::{Input, Inputs, Keeper};
 use crate::error::{Error, Kind, Result};
 use crate::keeper::machine::{ClientId, Event, MachineState, Word};
 use crate::keeper::{Record, unix_millis, unix_seconds};
-use crate::provider::{Held, Intents, NotAcquired, Ours, Progress, Provider, Released, Resource};
+use crate::provider::{Held, Intents, NodeLoss, NotAcquired, Ours, Progress, Provider, Released, Resource};
 use crate::sql::{Credentials, Renewer, Wallet};
 use crate::target::{OnExit, Target};
-use crate::wire::{ClusterOutcome, FromKeeper, Ready, Spec};
+use crate::wire::{ClusterOutcome, FromKeeper, Policy, Ready, Spec};
 
 /// The outcome of a call of the provider.
 #[derive(Debug)]
@@ -263,11 +263,14 @@ impl Keeper {
             CallOutcome::Acquired(Ok(mut resource)) => {
                 let ours = resource.ours != Ours::No;
                 self.still_owed(&mut resource);
-                if matches!(resource.ours, Ours::Started | Ours::Deployed) {
+                let is_new = matches!(resource.ours, Ours::Started | Ours::Deployed);
+                self.use_resource(*resource);
+                self.feed(Event::Acquired { ours });
+                // After clients have heard of the cluster on which setups are done again.
+                if is_new {
                     self.start_setups_over();
                 }
-                self.use_resource(*resource);
-                Event::Acquired { ours }
+                return;
             }
             CallOutcome::Acquired(Err(failed)) => self.not_acquired(failed),
             CallOutcome::Probed(Ok(found)) => {
@@ -315,12 +318,41 @@ impl Keeper {
         let cleaner = cleaner.inspect_err(|error| tracing::warn!(%error, "schemas can't be dropped")).ok();
         let (lives_on, user) = (lives_on(&resource), resource.user.clone());
         tracing::info!(resource = resource.name, version = %resource.version, ours = ?resource.ours, "the cluster is there");
+        self.watch_nodes(&resource);
         self.supply.resource = Some(resource);
         self.drops.begin(cleaner);
         self.open_premade();
         if lives_on {
             self.drop_left_overs(user);
         }
+    }
+
+    /// Hears of nodes that end by themselves, as long as anything watches them.
+    fn watch_nodes(&self, resource: &Resource) {
+        let (Some(mut nodes), Some(name)) = (resource.nodes.clone(), resource.held.name()) else { return };
+        let (name, inputs) = (name.to_owned(), self.inputs.clone());
+        tokio::spawn(async move {
+            while let Some(loss) = nodes.next().await {
+                inputs.send(Input::Lost { cluster: name.clone(), loss });
+            }
+        });
+    }
+
+    /// Nodes of a cluster ended. Those of one that is being released, or is gone, were ended.
+    pub(super) fn lost(&mut self, cluster: &str, loss: &NodeLoss) {
+        let here = matches!(self.machine.state(), MachineState::Up | MachineState::Warm { .. });
+        let Some(resource) = self.supply.resource.as_ref().filter(|one| here && one.held.name() == Some(cluster)) else {
+            return;
+        };
+        let NodeLoss { what, all } = loss;
+        tracing::error!(resource = resource.name, what, all, "the cluster lost nodes");
+        let name = resource.name.clone();
+        self.clients.notify_any(format!("{name}: {what}; another cluster takes its place before the next test begins"));
+        let lost = format!("{name} did not last until a test began");
+        self.supply.failure = Some(Error::new(Kind::Provider, lost).because(what));
+        // They are told of the next cluster, too.
+        self.clients.reports.values_mut().for_each(|report| report.told = false);
+        self.feed(Event::Lost { all: *all });
     }
 
     /// Gives the cluster to a client.
@@ -345,7 +377,7 @@ impl Keeper {
             credentials: resource.credentials.clone(),
             version: resource.version,
             console: resource.console.clone(),
-            lives_on: lives_on(resource),
+            lives_on: lives_on(resource) || stays(self.machine.policy()),
         })));
     }
 
@@ -369,7 +401,10 @@ impl Keeper {
             Err(error) => (ClusterOutcome::Owed, error.to_string()),
         };
         tracing::info!(outcome = word.to_string(), detail, "released");
-        self.report_release(word, &detail, outcome.is_ok());
+        // The sessions go on with the cluster that takes its place.
+        if !(self.machine.is_replacing() && self.machine.is_wanted()) {
+            self.report_release(word, &detail, outcome.is_ok());
+        }
         if outcome.is_ok() {
             // With what came since the request.
             self.note_undropped();
@@ -405,7 +440,14 @@ fn choice(resource: &Resource, on_exit: OnExit) -> String {
         (Ours::Started, OnExit::Keep) => "started; left running (CRATEDB_TEST_ON_EXIT=keep)",
         (Ours::Started, _) => "started; removed at the end",
     };
-    format!("using {}, CrateDB {}: {fate}", resource.name, resource.version)
+    // The name of a server that others manage is its address.
+    let place = if resource.ours == Ours::Started { format!(" at {}", resource.http_url) } else { String::new() };
+    format!("using {}, CrateDB {}{place}: {fate}", resource.name, resource.version)
+}
+
+/// Returns whether a local server is there for some time after the run, so that people can look at what is in it.
+fn stays(policy: &Policy) -> bool {
+    policy.keep_warm > 0 || policy.on_exit == OnExit::Keep
 }
 
 /// Returns whether the data survives a release.

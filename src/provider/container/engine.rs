@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bollard::models::{ContainerInspectResponse, PortBinding};
 use bollard::query_parameters::{
     DownloadFromContainerOptionsBuilder, InspectContainerOptions, InspectNetworkOptions, KillContainerOptionsBuilder,
-    ListContainersOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
+    ListContainersOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder, WaitContainerOptionsBuilder,
 };
 use bollard::{API_DEFAULT_VERSION, Docker};
 use futures_util::StreamExt as _;
@@ -180,6 +180,25 @@ impl Engine {
             Some(true) => ContainerState::Running(Box::new(found)),
             _ => ContainerState::Ended(state.and_then(|state| state.exit_code).unwrap_or_default()),
         })
+    }
+
+    /// Waits until a container does not run any more.
+    pub(super) async fn end_of(&self, name: &str) -> ContainerState {
+        /// The pause after the engine could not be asked.
+        const PAUSE: Duration = Duration::from_secs(5);
+        // Not `wait::until`: the engine answers when the container ends, however long that takes.
+        loop {
+            match self.look(name).await {
+                Ok(ContainerState::Running(_)) => {}
+                Ok(ended) => return ended,
+                Err(error) => tracing::debug!(%error, "cannot look at a container"),
+            }
+            let options = WaitContainerOptionsBuilder::new().condition("not-running").build();
+            match self.docker.wait_container(name, Some(options)).next().await {
+                Some(Ok(_) | Err(EngineError::DockerContainerWaitError { .. })) => {}
+                _ => tokio::time::sleep(PAUSE).await,
+            }
+        }
     }
 
     /// Returns the last lines that a container wrote to each of its two outputs. `tail` is their number, or `all`.

@@ -14,7 +14,7 @@ use super::log::{Addresses, Log};
 use crate::error::{Error, Kind, Result};
 use crate::host::process::Identity;
 use crate::probe::{self, Readiness};
-use crate::provider::{Progress, local};
+use crate::provider::{NodeWatch, Progress, local};
 use crate::sql::{Credentials, Wallet};
 use crate::version::Version;
 use crate::wait::{self, Look};
@@ -94,6 +94,19 @@ impl Nodes {
             Trouble::Ended(end) => &self.logs[end.index],
             Trouble::Failed(_) => late().unwrap_or(&self.logs[0]),
         }
+    }
+
+    /// Tells of nodes that end from now on, or have ended since they were ready.
+    pub(super) fn watched(self) -> NodeWatch {
+        let (told, watch) = NodeWatch::of(self.places.len());
+        let (nodes, mut ends) = (self.places.len(), self.ends);
+        tokio::spawn(async move {
+            while let Some(end) = ends.recv().await {
+                let text = end.told(nodes as u32);
+                told.send_modify(|ended| ended.push(text));
+            }
+        });
+        watch
     }
 
     /// Returns the reason that a JVM logged for not using its cache.
