@@ -23,10 +23,10 @@ pub(crate) use given::{Address, Given, Server, address, cloud_target, filled, se
 pub use profile::{Profile, ProfileFile};
 #[cfg(feature = "harness")]
 pub(crate) use project::{Package, project_of};
-#[cfg(feature = "harness")]
-pub(crate) use setting::mirror_is_safe;
 #[cfg(feature = "cloud")]
 pub(crate) use setting::is_private;
+#[cfg(feature = "harness")]
+pub(crate) use setting::mirror_is_safe;
 pub(crate) use setting::{Remarks, Setting};
 pub(crate) use sources::{Sources, unreadable};
 

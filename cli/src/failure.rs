@@ -88,7 +88,9 @@ mod tests {
 
     #[test]
     fn an_option_is_named_where_one_was_given() {
-        let failure = Failure::failed("no cluster is named `x`").hint("check CRATEDB_CLUSTER_NAME").hint("CRATEDB_CLUSTER_NAME in /a/.env has x");
+        let failure = Failure::failed("no cluster is named `x`")
+            .hint("check CRATEDB_CLUSTER_NAME")
+            .hint("CRATEDB_CLUSTER_NAME in /a/.env has x");
         let named = failure.with_names(&[("CRATEDB_CLUSTER_NAME", "--cluster-name")]);
         let expected = "no cluster is named `x`\n  check --cluster-name\n  CRATEDB_CLUSTER_NAME in /a/.env has x";
         assert_eq!(named.to_string(), expected);

@@ -289,7 +289,11 @@ impl Client {
         }
         let text = RefusalText::read(answer.status, answer.location.as_deref(), &answer.body);
         let text = text.without_secrets(|text| self.0.auth.clean(text));
-        Err(refusal::error(self.endpoint(), &request, answer.status, text, self.0.auth.token().is_some()))
+        let error = refusal::error(self.endpoint(), &request, answer.status, text, self.0.auth.token().is_some());
+        Err(match answer.status {
+            StatusCode::UNAUTHORIZED => error.hint(format!("it was asked with {}", self.credentials())),
+            _ => error,
+        })
     }
 
     /// Returns the current token of the login, if the client uses one.
@@ -393,7 +397,9 @@ impl Login {
 
 fn endpoint(text: &str) -> Result<Url> {
     let wrong = |cause: String| {
-        Error::new(Kind::Setting, format!("cannot use CRATEDB_CLOUD_ENDPOINT=`{text}`"))
+        // An address that can't be parsed may still hold a password.
+        let shown = if text.contains('@') { "…" } else { text };
+        Error::new(Kind::Setting, format!("cannot use CRATEDB_CLOUD_ENDPOINT=`{shown}`"))
             .because(cause)
             .hint("it is an address such as https://console.cratedb.cloud")
     };

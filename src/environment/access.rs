@@ -100,7 +100,10 @@ impl Key {
         match (sources.setting("CRATEDB_CLOUD_API_KEY"), sources.setting("CRATEDB_CLOUD_API_SECRET")) {
             (Some(key), Some(secret)) => {
                 let login = Login::ApiKey { key: key.value.clone(), secret: Secret::new(&secret.value) };
-                Ok(Some(Self { login, origin: key.origin.clone(), sent: vec![secret, key] }))
+                let mut replaced = sources.replaced();
+                replaced.retain(|line| [&key, &secret].iter().any(|part| line.starts_with(&part.name)));
+                let origin = std::iter::once(key.origin.clone()).chain(replaced).collect::<Vec<_>>().join("; ");
+                Ok(Some(Self { login, origin, sent: vec![secret, key] }))
             }
             (None, None) => Ok(None),
             // One of the two shows that a key is wanted: the profile must not take its place.

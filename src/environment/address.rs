@@ -45,8 +45,9 @@ pub(super) fn cluster_url(name: &str, value: &str) -> Result<Url> {
 pub(super) fn endpoint(name: &str, value: &str) -> Result<String> {
     let url = plain(name, value)?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(refuse(name, "it holds credentials")
-            .hint("set CRATEDB_CLOUD_API_KEY and CRATEDB_CLOUD_API_SECRET instead"));
+        return Err(
+            refuse(name, "it holds credentials").hint("set CRATEDB_CLOUD_API_KEY and CRATEDB_CLOUD_API_SECRET instead")
+        );
     }
     let text = url.as_str().trim_end_matches('/');
     match format!("{text}/").split_once("/api/v2/") {
@@ -126,7 +127,11 @@ mod tests {
             "admin:se/cret@host",
             "http://host/cret@",
         ] {
-            for read in [http_url("X", address, ACCEPTED), cluster_url("X", address), endpoint("X", address).map(|_| unreachable!())] {
+            for read in [
+                http_url("X", address, ACCEPTED),
+                cluster_url("X", address),
+                endpoint("X", address).map(|_| unreachable!()),
+            ] {
                 let error = read.unwrap_err();
                 let text = error.to_string();
                 assert!(error.is_setting() && text.contains("cannot read X") && text.contains("%2F"), "{text}");
@@ -169,7 +174,9 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_not_shown() {
-        for address in ["crate://ada:geheim@host:4200", "http://ada:geheim@:99999", "geheim", "geheim:x@host", "://geheim"] {
+        for address in
+            ["crate://ada:geheim@host:4200", "http://ada:geheim@:99999", "geheim", "geheim:x@host", "://geheim"]
+        {
             let text = http_url("X", address, ACCEPTED).unwrap_err().to_string();
             assert!(text.contains("accepted: http://host:port") && !text.contains("geheim"), "{text}");
         }

@@ -131,7 +131,9 @@ fn assignment(text: &str, ours: &impl Fn(&str) -> bool) -> Option<Line> {
     let written = value.trim_start();
     let start = line.len() - written.len();
     let (raw, end) = match written.chars().next() {
-        Some(quote @ ('\'' | '"')) => quoted(&text[start + 1..], quote, ours).map(|(raw, end)| (raw, start + 1 + end))?,
+        Some(quote @ ('\'' | '"')) => {
+            quoted(&text[start + 1..], quote, ours).map(|(raw, end)| (raw, start + 1 + end))?
+        }
         _ => (unquoted(value, ours(name))?, line.len()),
     };
     let last = first_line(&text[end..]);

@@ -81,9 +81,9 @@ fn read_stream(path: &Path, patience: Duration) -> Result<Vec<u8>> {
     let late = format!("it is no regular file, and brought nothing within {}", humantime::format_duration(patience));
     match receiver.recv_timeout(patience) {
         Ok(read) => read.map_err(|error| unreadable(path).because(error)),
-        Err(RecvTimeoutError::Timeout) => {
-            Err(unreadable(path).because(late).hint("the program that serves it, such as a password manager, has to run"))
-        }
+        Err(RecvTimeoutError::Timeout) => Err(unreadable(path)
+            .because(late)
+            .hint("the program that serves it, such as a password manager, has to run")),
         Err(RecvTimeoutError::Disconnected) => Err(unreadable(path).because("its reader ended")),
     }
 }

@@ -182,12 +182,7 @@ const OWN_USER: &str = "crate";
 
 /// Reads a cluster's URL, and completes the user and the password in it by those of the other settings. A password that
 /// is set for another user than the one in the URL is not sent, and `notes` says so.
-pub(crate) fn server(
-    address: &Setting,
-    given: &Given,
-    sources: &Sources,
-    notes: &mut Vec<String>,
-) -> Result<Server> {
+pub(crate) fn server(address: &Setting, given: &Given, sources: &Sources, notes: &mut Vec<String>) -> Result<Server> {
     let url = cluster_url(&address.name, &address.value)?;
     let in_url = |part: Option<&str>| match part.filter(|part| !part.is_empty()) {
         Some(part) => credential(&address.name, part).map(|value| Some(Setting { value, ..address.clone() })),
@@ -199,7 +194,8 @@ pub(crate) fn server(
         (Some(one), Some(other)) if one.value != other.value => Some(other.name.clone()),
         _ => None,
     };
-    if let (Some(other), Some(password), None, Some(user)) = (&other, &password_beside, &password_in_url, &user_in_url) {
+    if let (Some(other), Some(password), None, Some(user)) = (&other, &password_beside, &password_in_url, &user_in_url)
+    {
         notes.push(format!(
             "{} is ignored: it belongs to the user of {}, and {} names the user `{}`",
             password.name, other, address.name, user.value

@@ -170,7 +170,8 @@ fn quoted(text: &str) -> impl Iterator<Item = String> + '_ {
 mod tests {
     use super::*;
 
-    const MEMBER: &str = "[package]\nname = \"a\"\nversion.workspace = true\n\n[dependencies.serde]\nworkspace = true\n";
+    const MEMBER: &str =
+        "[package]\nname = \"a\"\nversion.workspace = true\n\n[dependencies.serde]\nworkspace = true\n";
 
     /// Makes a directory with these files below it.
     fn tree(files: &[(&str, &str)]) -> (tempfile::TempDir, PathBuf) {

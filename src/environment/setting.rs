@@ -115,7 +115,9 @@ pub(super) fn may_go(doing: &str, url: &Url, to: &Setting, sent: impl IntoIterat
         // The address itself may hold what it takes: as password, as path, as host.
         Some(name) if to.as_secret() < to.as_destination() && !is_loopback(url) => {
             Err(Error::new(Kind::Setting, format!("cannot use {} of {}", to.name, to.origin))
-                .because(format!("${{{name}}} in it is of the environment: a secret is not sent where only a file says"))
+                .because(format!(
+                    "${{{name}}} in it is of the environment: a secret is not sent where only a file says"
+                ))
                 .hint(format!("set {} in the environment", to.name)))
         }
         _ => Ok(()),

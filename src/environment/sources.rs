@@ -147,7 +147,8 @@ impl Sources {
         for (at, source) in self.each.iter().enumerate() {
             let Source::File(path, map) = source else { continue };
             let counts = |name: &str| is_ours(name) && !self.each[..at].iter().any(|nearer| nearer.get(name).is_some());
-            let mut names: Vec<_> = map.iter().filter(|(name, entry)| counts(name) && !entry.taken.is_empty()).collect();
+            let mut names: Vec<_> =
+                map.iter().filter(|(name, entry)| counts(name) && !entry.taken.is_empty()).collect();
             names.sort_by_key(|(name, _)| *name);
             for (name, entry) in names {
                 let parts: Vec<String> = entry.taken.iter().map(ToString::to_string).collect();
@@ -159,7 +160,8 @@ impl Sources {
 
     /// Says in which files settings were looked for; none if in no directory.
     pub(crate) fn looked(&self) -> Option<String> {
-        let read = self.each.iter().filter(|one| matches!(one, Source::File(..))).map(|file| format!("{file} was read"));
+        let read =
+            self.each.iter().filter(|one| matches!(one, Source::File(..))).map(|file| format!("{file} was read"));
         let without: Vec<String> = self.without.iter().map(|dir| dir.display().to_string()).collect();
         let without = (!without.is_empty()).then(|| format!("there is no .env in {}", without.join(" and ")));
         let all: Vec<String> = read.chain(without).collect();

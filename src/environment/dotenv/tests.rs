@@ -86,7 +86,9 @@ fn a_value_is_what_python_dotenv_makes_of_it() {
     for (text, expected) in same {
         assert_eq!(value(text, "X").as_deref(), Some(expected), "{text:?}");
     }
-    for none in ["X", "exportX=a", "X: a", "\"X\"=a", "X='a'b", r#"X="a"b"#, "X='a", "X=\"a\nX2=1", "Y=\"open\nX=a\nZ=\""] {
+    for none in
+        ["X", "exportX=a", "X: a", "\"X\"=a", "X='a'b", r#"X="a"b"#, "X='a", "X=\"a\nX2=1", "Y=\"open\nX=a\nZ=\""]
+    {
         assert_eq!(value(none, "X"), None, "{none:?}");
     }
 }
