@@ -217,19 +217,15 @@ pub(crate) fn server(address: &Setting, given: &Given, sources: &Sources, notes:
 
 /// Says as which user a server is asked, and where user and password come from.
 fn asked_as(user: Option<&Setting>, password: Option<&Setting>) -> Option<String> {
-    let place = |setting: &Setting| format!("of {}, {}", setting.name, setting.origin);
-    let password_of = |password: Option<&Setting>| match password {
-        Some(password) => format!("with the password {}", place(password)),
+    let password_is = match password {
+        Some(password) => format!("with the password of {}", password.place()),
         None => "without a password".to_owned(),
     };
     match (user, password) {
         (None, None) => None,
-        (Some(user), password) => {
-            Some(format!("asked as user `{}` ({}), {}", user.value, place(user), password_of(password)))
+        (Some(user), _) => Some(format!("asked as user `{}` of {}, {password_is}", user.value, user.place())),
+        (None, Some(_)) => {
+            Some(format!("asked as user `{OWN_USER}`, {password_is}; CRATEDB_USERNAME names another user"))
         }
-        (None, password) => Some(format!(
-            "asked as user `{OWN_USER}`, since no setting names one, {}; CRATEDB_USERNAME names one",
-            password_of(password)
-        )),
     }
 }

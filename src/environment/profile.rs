@@ -173,7 +173,7 @@ impl ProfileFile {
 
     /// Reports whether the file exists on disk.
     pub fn exists(&self) -> bool {
-        self.path.is_file()
+        self.path.exists()
     }
 
     /// Returns the profile that is in use.

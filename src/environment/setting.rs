@@ -57,6 +57,11 @@ impl Setting {
         Self::new(name, value, origin, Near::KEPT)
     }
 
+    /// Names the setting and its source.
+    pub(super) fn place(&self) -> String {
+        if self.near == Near::CODE { self.name.clone() } else { format!("{} in {}", self.name, self.origin) }
+    }
+
     /// Returns how near the source is that decided where something is sent.
     fn as_destination(&self) -> Near {
         if self.lent { Near::ENVIRONMENT } else { self.near }
@@ -137,7 +142,13 @@ pub(super) fn plain_http(given: Option<bool>, sources: &Sources) -> Result<bool>
 
 /// Refuses an address to which a secret would go over plain HTTP, where every machine on the way could read it.
 pub(crate) fn is_private(url: &Url, secret: &str, allowed: bool) -> Result<()> {
-    if allowed || url.scheme() != "http" || is_loopback(url) {
+    // A server that listens on every address of this machine may be called by none in particular.
+    let unspecified = match url.host() {
+        Some(url::Host::Ipv4(address)) => address.is_unspecified(),
+        Some(url::Host::Ipv6(address)) => address.is_unspecified(),
+        _ => false,
+    };
+    if allowed || url.scheme() != "http" || unspecified || is_loopback(url) {
         return Ok(());
     }
     let shown = without_credentials(url);
@@ -240,7 +251,9 @@ mod tests {
     #[test]
     fn plain_http_is_for_this_machine() {
         let check = |url: &str, allowed| is_private(&Url::parse(url).unwrap(), "the password", allowed);
-        for fine in ["https://host", "http://localhost:4200", "http://127.0.0.1", "http://[::1]:4200"] {
+        for fine in
+            ["https://host", "http://localhost:4200", "http://127.0.0.1", "http://[::1]:4200", "http://0.0.0.0:1"]
+        {
             assert!(check(fine, false).is_ok(), "{fine}");
         }
         for open in ["http://host", "http://10.0.0.1:4200", "http://u:geheim@localhost.example"] {

@@ -530,8 +530,8 @@ fn a_refusal_is_told_with_the_user_and_where_both_halves_come_from() {
     let url = ("CRATEDB_CLUSTER_URL", "https://ada@db");
     let remarks = read(&[url, ("CRATEDB_PASSWORD", "geheim")]).unwrap().remarks;
     let text = remarks.on(refused(401)).to_string();
-    assert!(text.contains("user `ada` (of CRATEDB_CLUSTER_URL, the environment)"), "{text}");
-    assert!(text.contains("the password of CRATEDB_PASSWORD") && !text.contains("geheim"), "{text}");
+    assert!(text.contains("user `ada` of CRATEDB_CLUSTER_URL in the environment"), "{text}");
+    assert!(text.contains("the password of CRATEDB_PASSWORD in the environment") && !text.contains("geheim"), "{text}");
     assert_eq!(remarks.on(refused(503)).to_string(), "no");
     let text = read(&[url]).unwrap().remarks.on(refused(401)).to_string();
     assert!(text.contains("without a password"), "{text}");

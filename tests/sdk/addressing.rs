@@ -153,9 +153,9 @@ async fn user_and_password_may_stand_in_the_url_or_beside_it() {
     assert_eq!(said["user"], there.username);
     // The hint tells what was sent, and not what to set that is set.
     let other = child(&there.username).env("CRATEDB_USERNAME", "grace").env("CRATEDB_PASSWORD", &there.password).said();
-    says(&other["error"], &["no password was sent", "CRATEDB_CLUSTER_URL, the environment"]);
+    says(&other["error"], &["no password was sent", "CRATEDB_CLUSTER_URL in the environment, without a password"]);
     let said = child(":wrong").said();
-    says(&said["error"], &["401", "asked as user `crate`", "CRATEDB_USERNAME names one"]);
+    says(&said["error"], &["401", "asked as user `crate`", "CRATEDB_USERNAME names another user"]);
 }
 
 #[test]
