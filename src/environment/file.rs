@@ -100,8 +100,6 @@ fn not_utf8(error: &std::string::FromUtf8Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
-
     use super::*;
 
     fn file(content: &[u8]) -> (tempfile::TempDir, PathBuf) {
@@ -184,8 +182,7 @@ mod tests {
         let served = path.clone();
         let server = std::thread::spawn(move || {
             let mut pipe = fs::OpenOptions::new().write(true).open(served).unwrap();
-            pipe.write_all(b"A=1\n").unwrap();
-            pipe.write_all(b"B=2\n").unwrap();
+            ["A=1\n", "B=2\n"].iter().for_each(|line| io::Write::write_all(&mut pipe, line.as_bytes()).unwrap());
         });
         for _ in 0..2 {
             assert_eq!(read_within(&path, Duration::from_secs(20)).unwrap().as_deref(), Some("A=1\nB=2\n"));

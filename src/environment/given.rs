@@ -149,7 +149,7 @@ pub(crate) fn address(given: &Given, sources: &Sources, notes: &mut Vec<String>)
         return Ok(Some(of(Setting::of_code(&format!("`{first}`"), value))));
     }
     for (place, source) in sources.each().enumerate() {
-        let mut given = NAMES.into_iter().filter_map(|name| sources.in_source(place, source, name));
+        let mut given = NAMES.into_iter().filter_map(|name| source.setting(place, name));
         let Some(first) = given.next() else { continue };
         for ignored in given {
             notes.push(format!("{} is ignored: {} is set too ({source})", ignored.name, first.name));

@@ -38,6 +38,24 @@ impl Source {
         let value = value.trim();
         (!value.is_empty()).then(|| value.to_owned())
     }
+
+    /// Returns a variable with its value. `place` is that of this source among all.
+    pub(super) fn setting(&self, place: usize, name: &str) -> Option<Setting> {
+        let value = self.get(name)?;
+        let (origin, entry) = match self {
+            Self::Environment(_) => ("the environment".to_owned(), None),
+            Self::File(path, map) => (path.display().to_string(), map.get(name)),
+        };
+        let borrowed = |entry: &Entry| entry.taken.iter().find(|taken| taken.by == By::Environment).cloned();
+        Some(Setting {
+            name: name.to_owned(),
+            value,
+            origin,
+            near: Near::of_source(place),
+            borrowed: entry.and_then(borrowed).map(|taken| taken.name),
+            lent: entry.is_some_and(|entry| entry.lent),
+        })
+    }
 }
 
 impl fmt::Display for Source {
@@ -119,25 +137,7 @@ impl Sources {
 
     /// Returns a variable with its value and its source.
     pub(crate) fn setting(&self, name: &str) -> Option<Setting> {
-        self.each.iter().enumerate().find_map(|(place, source)| self.in_source(place, source, name))
-    }
-
-    /// Returns a variable of one source, the one at `place`.
-    pub(super) fn in_source(&self, place: usize, source: &Source, name: &str) -> Option<Setting> {
-        let value = source.get(name)?;
-        let (origin, entry) = match source {
-            Source::Environment(_) => ("the environment".to_owned(), None),
-            Source::File(path, map) => (path.display().to_string(), map.get(name)),
-        };
-        let borrowed = |entry: &Entry| entry.taken.iter().find(|taken| taken.by == By::Environment).cloned();
-        Some(Setting {
-            name: name.to_owned(),
-            value,
-            origin,
-            near: Near::of_source(place),
-            borrowed: entry.and_then(borrowed).map(|taken| taken.name),
-            lent: entry.is_some_and(|entry| entry.lent),
-        })
+        self.each.iter().enumerate().find_map(|(place, source)| source.setting(place, name))
     }
 
     /// Returns a line for each variable of this crate in which something was put in place of `${…}`. A failure may come

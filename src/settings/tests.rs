@@ -394,33 +394,38 @@ fn with_files(environment: &[(&str, &str)], files: &[&str]) -> (tempfile::TempDi
     (root, Settings::read(&sources, Path::new("/project/package"), Wanted::default()))
 }
 
+/// An environment and the texts of the `.env` files below it.
+type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
+
 #[test]
 fn a_password_goes_where_its_own_source_or_a_nearer_one_says() {
     const URL: &str = "CRATEDB_CLUSTER_URL=https://db.example";
     const USER: &str = "CRATEDB_USERNAME=ada\nCRATEDB_PASSWORD=geheim";
     let (url, user) = (("CRATEDB_CLUSTER_URL", "https://db.example"), [("CRATEDB_PASSWORD", "geheim")]);
     let both = format!("{URL}\n{USER}");
-    for (environment, files) in [
-        (&[url, user[0]][..], &[][..]),
+    let fine: [Case<'_>; 6] = [
+        (&[url, user[0]], &[]),
         (&[url], &[USER]),
         (&[], &[both.as_str()]),
         (&[], &[URL, USER]),
         (&[("DB", "https://db.example"), user[0]], &["CRATEDB_CLUSTER_URL=${DB}"]),
         (&[], &["CRATEDB_CLUSTER_URL=https://ada:geheim@db.example"]),
-    ] {
+    ];
+    for (environment, files) in fine {
         let settings = with_files(environment, files).1.unwrap();
         let Target::Url(target) = settings.spec.target else { panic!("{environment:?} {files:?}") };
         assert_eq!(target.password.unwrap().expose(), "geheim", "{environment:?} {files:?}");
     }
     let taken = [("PW", "geheim"), ("HOST", "db.example")];
-    for (environment, files, named) in [
-        (&user[..], &[URL][..], "CRATEDB_PASSWORD comes from elsewhere (the environment)"),
-        (&[], &[USER, URL], "0/.env"),
-        (&taken, &["CRATEDB_CLUSTER_URL=https://db.example\nCRATEDB_PASSWORD=${PW}"], "${PW}"),
-        (&taken, &["CRATEDB_CLUSTER_URL=https://db.example\nCRATEDB_USERNAME=x${PW}"], "${PW}"),
-        (&taken, &["CRATEDB_CLUSTER_URL=https://ada:${PW}@db.example"], "${PW}"),
-        (&taken, &["X=${PW}\nCRATEDB_CLUSTER_URL=https://db.example/${X}"], "${PW}"),
-    ] {
+    let refused: [(Case<'_>, &str); 6] = [
+        ((&user, &[URL]), "CRATEDB_PASSWORD comes from elsewhere (the environment)"),
+        ((&[], &[USER, URL]), "0/.env"),
+        ((&taken, &["CRATEDB_CLUSTER_URL=https://db.example\nCRATEDB_PASSWORD=${PW}"]), "${PW}"),
+        ((&taken, &["CRATEDB_CLUSTER_URL=https://db.example\nCRATEDB_USERNAME=x${PW}"]), "${PW}"),
+        ((&taken, &["CRATEDB_CLUSTER_URL=https://ada:${PW}@db.example"]), "${PW}"),
+        ((&taken, &["X=${PW}\nCRATEDB_CLUSTER_URL=https://db.example/${X}"]), "${PW}"),
+    ];
+    for ((environment, files), named) in refused {
         let (_root, read) = with_files(environment, files);
         let error = read.expect_err(named);
         let text = error.to_string();
@@ -440,15 +445,16 @@ fn nothing_of_the_environment_goes_to_a_cloud_that_only_a_file_names() {
     // A default that is written down is no choice of the file's author.
     let written = format!("CRATEDB_CLUSTER_NAME=ci\nCRATEDB_CLOUD_ENDPOINT={}", crate::environment::CLOUD_ENDPOINT);
     assert!(with_files(&CREDENTIALS, &[&written]).1.is_ok());
-    for (environment, file, named) in [
-        (&CREDENTIALS[..], CLOUD, "CRATEDB_CLOUD_API_SECRET"),
+    let refused: [(&[(&str, &str)], &str, &str); 6] = [
+        (&CREDENTIALS, CLOUD, "CRATEDB_CLOUD_API_SECRET"),
         (&CREDENTIALS[1..], &format!("{CLOUD}\nCRATEDB_CLOUD_API_KEY=k"), "CRATEDB_CLOUD_API_SECRET"),
         (&CREDENTIALS[..1], &format!("{CLOUD}\nCRATEDB_CLOUD_API_SECRET=geheim"), "CRATEDB_CLOUD_API_KEY"),
         // A deployment sends it.
         (&[("CRATEDB_PASSWORD", "geheim")], &own_key, "CRATEDB_PASSWORD"),
         (&[("TOKEN", "geheim")], &region, "CRATEDB_CLOUD_REGION"),
         (&[("TOKEN", "geheim")], &path, "${TOKEN}"),
-    ] {
+    ];
+    for (environment, file, named) in refused {
         let text = with_files(environment, &[file]).1.expect_err(named).to_string();
         assert!(text.contains(named) && text.contains(".env") && !text.contains("geheim"), "{text}");
     }
@@ -491,8 +497,9 @@ fn secrets_over_plain_http_leave_this_machine_only_if_that_is_allowed() {
 fn user_and_password_may_stand_in_the_address_or_beside_it() {
     let (user, password) = (("CRATEDB_USERNAME", "ada"), ("CRATEDB_PASSWORD", "pw"));
     let grace = ("CRATEDB_USERNAME", "grace");
-    for (url, beside, expected) in [
-        ("https://db", &[][..], (None, None)),
+    type Halves<'a> = (&'a str, &'a [(&'a str, &'a str)], (Option<&'a str>, Option<&'a str>));
+    let all: [Halves<'_>; 12] = [
+        ("https://db", &[], (None, None)),
         ("https://db", &[user, password], (Some("ada"), Some("pw"))),
         ("https://ada@db", &[password], (Some("ada"), Some("pw"))),
         ("https://ada@db", &[user, password], (Some("ada"), Some("pw"))),
@@ -506,8 +513,9 @@ fn user_and_password_may_stand_in_the_address_or_beside_it() {
         ("https://ada:pw@db", &[grace, ("CRATEDB_PASSWORD", "other")], (Some("ada"), Some("pw"))),
         // The password is another user's.
         ("https://ada@db", &[grace, password], (Some("ada"), None)),
-    ] {
-        let settings = read(&[&[("CRATEDB_CLUSTER_URL", url)], beside].concat()).unwrap();
+    ];
+    for (url, beside, expected) in all {
+        let settings = read(&[&[("CRATEDB_CLUSTER_URL", url)][..], beside].concat()).unwrap();
         let Target::Url(target) = &settings.spec.target else { panic!() };
         let password = target.password.as_ref().map(|password| password.expose());
         assert_eq!((target.username.as_deref(), password), expected, "{url} {beside:?}");
