@@ -14,20 +14,13 @@ mod project;
 mod setting;
 mod sources;
 
-#[cfg(feature = "cloud")]
-pub(crate) use access::named_endpoint;
-pub(crate) use access::{Access, no_credentials};
+pub(crate) use access::{Access, named_endpoint, no_credentials};
 pub(crate) use address::{http_url, percent_decoded};
 pub(crate) use given::{Address, Given, Server, address, cloud_target, filled, server};
 #[cfg(feature = "cloud")]
 pub use profile::{Profile, ProfileFile};
-#[cfg(feature = "harness")]
 pub(crate) use project::{Package, project_of};
-#[cfg(feature = "cloud")]
-pub(crate) use setting::is_private;
-#[cfg(feature = "harness")]
-pub(crate) use setting::mirror_is_safe;
-pub(crate) use setting::{Remarks, Setting};
+pub(crate) use setting::{Remarks, Setting, is_private, mirror_is_safe};
 pub(crate) use sources::{Sources, unreadable};
 
 /// The default endpoint of CrateDB Cloud.

@@ -68,7 +68,6 @@ pub(super) fn endpoint_setting(given: &Given, sources: &Sources) -> Option<Setti
 }
 
 /// Returns the address of the Cloud API that a setting names, if one does.
-#[cfg(feature = "cloud")]
 pub(crate) fn named_endpoint(given: &Given, sources: &Sources) -> Result<Option<String>> {
     endpoint_setting(given, sources).map(|named| endpoint(&named.name, &named.value)).transpose()
 }

@@ -159,7 +159,6 @@ pub(crate) fn is_private(url: &Url, secret: &str, allowed: bool) -> Result<()> {
 
 /// Checks that the address of a mirror holds nothing that its source keeps from others or that anyone could read on the
 /// way.
-#[cfg(feature = "harness")]
 pub(crate) fn mirror_is_safe(url: &Url, mirror: &Setting, sources: &Sources) -> Result<()> {
     may_go("fetch releases from", url, mirror, [])?;
     match url.password() {
