@@ -85,6 +85,7 @@
 //! | `CRATEDB_HOME` | directory of an extracted CrateDB release, with `bin/crate` and `lib/`; it runs as a local process instead of a container | |
 //! | `CRATEDB_USERNAME` | user for the server of `CRATEDB_CLUSTER_URL`, for `pg_url()`, and of a deployed cluster | none; `admin` |
 //! | `CRATEDB_PASSWORD` | password of the same; a deploy needs at least 24 characters; without it, `pg_url()` on CrateDB Cloud uses a user created for the session | none; random |
+//! | `CRATEDB_ALLOW_PLAIN_HTTP` | `1` allows to send passwords, API keys and tokens over `http://` to another machine | `0` |
 //! | `CRATEDB_TEST_PROVIDER` | `auto`, or the only provider to use: `url`, `cloud`, `container`, `process` | `auto` |
 //! | `CRATEDB_TEST_ON_EXIT` | `auto`: suspend what the harness resumed or deployed; `suspend`: also what was running; `keep`: leave it as it is; `delete`: delete what it deployed | `auto` |
 //! | `CRATEDB_TEST_KEEP_WARM` | how long the cluster is kept after the last run; a run that starts in that time joins | `0` |

@@ -16,7 +16,7 @@ use super::auth::Auth;
 use super::operation::passing;
 use super::refusal::{self, RefusalText};
 use crate::background;
-use crate::environment::{Access, Given, Sources, filled};
+use crate::environment::{Access, Given, Remarks, Sources, filled, named_endpoint};
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
 use crate::sql::connections;
@@ -77,7 +77,7 @@ pub(crate) enum Home {
 
 impl Client {
     /// Makes a client with the credentials of the environment: `CRATEDB_CLOUD_API_KEY` and `CRATEDB_CLOUD_API_SECRET`,
-    /// from the environment or from the `.env` file of the working directory, else the login in [`croud`'s profile
+    /// from the environment or from [`.env` files](crate::cloud#which-cluster), else the login in [`croud`'s profile
     /// file](crate::cloud::ProfileFile). Also reads `CRATEDB_CLOUD_ENDPOINT` and `CRATEDB_CLOUD_TIMEOUT`.
     ///
     /// # Errors
@@ -289,7 +289,11 @@ impl Client {
         }
         let text = RefusalText::read(answer.status, answer.location.as_deref(), &answer.body);
         let text = text.without_secrets(|text| self.0.auth.clean(text));
-        Err(refusal::error(self.endpoint(), &request, answer.status, text, self.0.auth.token().is_some()))
+        let error = refusal::error(self.endpoint(), &request, answer.status, text, self.0.auth.token().is_some());
+        Err(match answer.status {
+            StatusCode::UNAUTHORIZED => error.hint(format!("it was asked with {}", self.credentials())),
+            _ => error,
+        })
     }
 
     /// Returns the current token of the login, if the client uses one.
@@ -393,7 +397,9 @@ impl Login {
 
 fn endpoint(text: &str) -> Result<Url> {
     let wrong = |cause: String| {
-        Error::new(Kind::Setting, format!("cannot use CRATEDB_CLOUD_ENDPOINT=`{text}`"))
+        // An address that can't be parsed may still hold a password.
+        let shown = if text.contains('@') { "…" } else { text };
+        Error::new(Kind::Setting, format!("cannot use CRATEDB_CLOUD_ENDPOINT=`{shown}`"))
             .because(cause)
             .hint("it is an address such as https://console.cratedb.cloud")
     };
@@ -513,6 +519,13 @@ impl ClientBuilder {
         self
     }
 
+    /// Sets whether credentials may be sent over plain HTTP to another machine; takes precedence over
+    /// `CRATEDB_ALLOW_PLAIN_HTTP`. Default: false.
+    pub fn allow_plain_http(mut self, allow: bool) -> Self {
+        self.given.plain_http = Some(allow);
+        self
+    }
+
     /// Sets whether the environment, `.env` and the profile file are read at all. Default: true.
     pub fn env(mut self, environment: bool) -> Self {
         self.environment = environment;
@@ -523,15 +536,30 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// When there are no credentials, when they belong to another endpoint, and when a variable, `.env` or the profile
-    /// file can't be read.
+    /// When there are no credentials, when they belong to another endpoint or would go over plain HTTP to another
+    /// machine, and when a variable, `.env` or the profile file can't be read.
     pub fn build(self) -> Result<Client> {
-        let sources = if self.environment { Sources::of_program()? } else { Sources::none() };
-        let mut access = Access::find(&self.given, &sources)?;
+        let sources = self.sources()?;
+        let mut access = Access::find(&self.given, &sources).map_err(|error| Remarks::of(&sources).on(error))?;
         let organization = self.given.organization_id.or_else(|| sources.get("CRATEDB_CLOUD_ORGANIZATION_ID"));
         access.organization_id = organization.or(access.organization_id);
         access.region = self.region.or(access.region);
         Client::new(access, Home::Background)
+    }
+
+    fn sources(&self) -> Result<Sources> {
+        if self.environment { Sources::of_program() } else { Ok(Sources::none()) }
+    }
+
+    /// Returns the address of the API that code, the environment or `.env` names, if one does. The command line logs in
+    /// there.
+    ///
+    /// # Errors
+    ///
+    /// When the address or a `.env` can't be read.
+    #[doc(hidden)]
+    pub fn named_endpoint(&self) -> Result<Option<String>> {
+        named_endpoint(&self.given, &self.sources()?)
     }
 }
 

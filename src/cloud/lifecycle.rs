@@ -19,6 +19,7 @@ use url::Url;
 use super::client::Client;
 use super::model::ClusterInfo;
 use super::operation::{LISTED, Which, passing};
+use crate::environment::is_private;
 use crate::error::{Error, Kind, Result};
 use crate::target::{CloudTarget, ClusterAddress, DeployPolicy};
 use crate::wait::{self, Look};
@@ -59,7 +60,13 @@ impl Lifecycle {
         match cluster.url.trim_end_matches('/') {
             "" => Err(Error::new(Kind::Decode, format!("cannot connect to {}", named(cluster)))
                 .because("the API does not say at which URL it is")),
-            url => Ok(url),
+            url => {
+                let parsed = Url::parse(url).map_err(|error| {
+                    Error::new(Kind::Decode, format!("cannot connect to {}", named(cluster)))
+                        .because(format!("its URL can't be read: {error}"))
+                })?;
+                is_private(&parsed, "the cluster's token", self.target.plain_http).map(|()| url)
+            }
         }
     }
 

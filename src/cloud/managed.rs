@@ -27,7 +27,7 @@ use super::model::{
 use super::operation::{OperationEnd, Which, failure, passing};
 use super::token;
 use crate::background;
-use crate::environment::Server;
+use crate::environment::{Remarks, Server};
 use crate::error::{Error, Kind, Result};
 use crate::query::{Execution, Executor, Query};
 use crate::sql::connections::{self, HttpLimits};
@@ -68,6 +68,8 @@ struct ManagedInner {
     start_timeout: Duration,
     stop_on_exit: bool,
     notes: Vec<String>,
+    /// What a failure may come from.
+    remarks: Remarks,
     on_progress: Option<Callback>,
     /// The connection to the cluster's SQL, once it is found.
     connection: Mutex<Option<Connection>>,
@@ -88,7 +90,7 @@ impl Hooks for ManagedInner {
 
 impl ManagedCluster {
     /// Selects the cluster that the environment names, by `CRATEDB_CLUSTER_URL`, else `CRATEDB_CLUSTER_ID`, else
-    /// `CRATEDB_CLUSTER_NAME`. A variable that is not set is read from the `.env` file of the working directory. For
+    /// `CRATEDB_CLUSTER_NAME`. A variable that is not set is read from [`.env` files](crate::cloud#which-cluster). For
     /// all other variables see [the crate's page](crate#environment). Nothing is sent yet.
     ///
     /// # Errors
@@ -443,7 +445,7 @@ impl ManagedCluster {
         T: Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
     {
-        background::run(work(self.0.clone())).await
+        background::run(work(self.0.clone())).await.map_err(|error| self.0.remarks.on(error))
     }
 }
 

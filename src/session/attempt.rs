@@ -1,7 +1,7 @@
 //! Begins and ends one execution of one test: its turn, its schema, what is said about it at the end.
 
 use std::panic::catch_unwind;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
@@ -11,6 +11,7 @@ use super::{joined, kept};
 use crate::background;
 use crate::cluster::current::{LinkedAttempt, Whereabouts};
 use crate::cluster::{Cluster, Grant, Trace};
+use crate::environment::Package;
 use crate::error::{Error, Kind, Result};
 use crate::host::say;
 use crate::migrations::Migrations;
@@ -25,7 +26,7 @@ pub struct Test {
     pub module: &'static str,
     /// The function's name.
     pub name: &'static str,
-    /// Directory of the manifest of the test's package.
+    /// Directory of the manifest of the test's package when it was built.
     pub manifest_dir: &'static str,
     /// The test wants to be alone on the cluster.
     pub exclusive: bool,
@@ -69,7 +70,7 @@ impl Attempt {
     /// attempt on the same cluster, it does not wait for a turn. Runs on the background thread.
     pub(crate) async fn begin(test: Test, within: Vec<LinkedAttempt>) -> Result<Self> {
         let wanted = Wanted { version: test.version.map(str::parse).transpose()?, nodes: test.nodes };
-        let link = joined::link(PathBuf::from(test.manifest_dir), wanted).await?;
+        let link = joined::link(Package::of_process(Path::new(test.manifest_dir)), wanted).await?;
         let parent = parent_of(&within, &link);
         granted(link, format!("{}::{}", test.module, test.name), Some(test), parent).await
     }

@@ -153,6 +153,10 @@ fn hint(code: Option<i32>, status: u16, schema: Option<&str>, credentials: &Cred
         (None, _) => {}
     }
     let text = match (status, credentials) {
+        // The password may be set, for another user.
+        (401, Credentials::Basic { username, password }) if password.expose().is_empty() => {
+            return Some(format!("no password was sent for user `{username}`"));
+        }
         (401, Credentials::None) => "the server wants credentials: set CRATEDB_USERNAME and CRATEDB_PASSWORD",
         (401, Credentials::Basic { .. }) => "check CRATEDB_USERNAME and CRATEDB_PASSWORD",
         (401, Credentials::Jwt { .. }) => "the token of CrateDB Cloud was renewed once and refused again",

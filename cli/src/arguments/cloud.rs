@@ -164,6 +164,24 @@ pub(crate) struct Deploy {
     pub(crate) username: Option<String>,
 }
 
+impl Deploy {
+    /// Returns the variables for which options were given, with the options.
+    pub(super) fn names(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let all = [
+            (&self.product, "CRATEDB_CLOUD_PRODUCT", "--product"),
+            (&self.tier, "CRATEDB_CLOUD_TIER", "--tier"),
+            (&self.region, "CRATEDB_CLOUD_REGION", "--region"),
+            (&self.organization_id, "CRATEDB_CLOUD_ORGANIZATION_ID", "--organization-id"),
+            (&self.project_id, "CRATEDB_CLOUD_PROJECT_ID", "--project-id"),
+            (&self.subscription_id, "CRATEDB_CLOUD_SUBSCRIPTION_ID", "--subscription-id"),
+            (&self.version, "CRATEDB_VERSION", "--version"),
+            (&self.channel, "CRATEDB_CHANNEL", "--channel"),
+            (&self.username, "CRATEDB_USERNAME", "--username"),
+        ];
+        all.into_iter().filter(|(value, ..)| value.is_some()).map(|(_, variable, option)| (variable, option))
+    }
+}
+
 #[derive(Args, Debug)]
 pub(crate) struct Delete {
     /// Don't ask.

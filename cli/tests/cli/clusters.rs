@@ -65,7 +65,7 @@ fn two_clusters_of_one_name_are_told_apart_by_id() {
     let world = World::with([ClusterOptions::running("ci"), ClusterOptions::running("ci")]);
     let ids: Vec<_> = world.cloud().clusters().into_iter().map(|cluster| cluster.id).collect();
     let done = world.cli(&["info", "--cluster-name", "ci"]).done().expect(2);
-    done.says(&[&ids[0], &ids[1], "CRATEDB_CLUSTER_ID"]);
+    done.says(&[&ids[0], &ids[1], "--cluster-id"]);
 }
 
 #[test]

@@ -32,7 +32,8 @@ impl ManagedCluster {
     pub(crate) async fn send(&self, stmt: &str, args: &[Box<RawValue>]) -> Result<Answer> {
         let connection = self.0.connect().await?;
         match connection.client.send(stmt, args).await {
-            Err(error) if is_nobody_there(&error) => Err(self.0.explained(error).await),
+            Err(error) if is_nobody_there(&error) => Err(self.0.remarks.on(self.0.explained(error).await)),
+            Err(error) if error.status() == Some(401) => Err(self.0.remarks.on(error)),
             answer => answer,
         }
     }

@@ -56,6 +56,7 @@ impl Bench {
             timeout: Duration::from_millis(500),
             username: None,
             password: None,
+            plain_http: false,
         };
         let (sender, steps) = mpsc::unbounded_channel();
         Self {
@@ -191,6 +192,7 @@ fn futures_can_be_sent_to_another_thread() {
         timeout: Duration::from_secs(1),
         username: None,
         password: None,
+        plain_http: false,
     };
     let provider = Provider::chain(&Target::Cloud(Box::new(target))).unwrap();
     let progress = Progress::new(mpsc::unbounded_channel().0);
