@@ -12,8 +12,8 @@ use serde_json::value::RawValue;
 use time::OffsetDateTime;
 
 use super::answer::{ColumnType, Writing};
-use super::failure::excerpt;
 use super::row::Error;
+use crate::foreign;
 
 /// No DOUBLE is written with more digits than this. A number with more digits is exact only as text.
 const DOUBLE_DIGITS: usize = 17;
@@ -57,7 +57,7 @@ impl<'de> Cell<'de> {
     }
 
     fn mismatch<T>(self, expected: &dyn de::Expected) -> Result<T, Error> {
-        let shown = || excerpt(self.json, VALUE_CHARS);
+        let shown = || foreign::line(self.json, VALUE_CHARS);
         let text;
         let unexpected = match self.first() {
             b'n' => Unexpected::Unit,
@@ -65,7 +65,7 @@ impl<'de> Cell<'de> {
             b'f' => Unexpected::Bool(false),
             b'"' => {
                 text = self.parsed::<String>()?;
-                return Err(Error::invalid_type(Unexpected::Str(&excerpt(&text, VALUE_CHARS)), expected));
+                return Err(Error::invalid_type(Unexpected::Str(&foreign::line(&text, VALUE_CHARS)), expected));
             }
             b'[' => Unexpected::Seq,
             b'{' => Unexpected::Map,
@@ -78,7 +78,7 @@ impl<'de> Cell<'de> {
     }
 
     fn out_of_range<T>(self, expected: &dyn de::Expected) -> Result<T, Error> {
-        let text = format!("number `{}`", excerpt(self.json, VALUE_CHARS));
+        let text = format!("number `{}`", foreign::line(self.json, VALUE_CHARS));
         Err(Error::invalid_value(Unexpected::Other(&text), expected))
     }
 
