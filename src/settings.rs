@@ -271,8 +271,8 @@ fn project_of(manifest_dir: &Path) -> PathBuf {
     locked.unwrap_or(manifest_dir).to_owned()
 }
 
-/// Returns the container image. A test that wants a version gets that tag of the image that is set, unless a digest pins
-/// it: then the server's own version decides.
+/// Returns the container image. A test that wants a version gets that tag of the image that is set. An image that is
+/// pinned by a digest stays as it is, and its server's own version is compared.
 fn image(sources: &Sources, wanted: Option<RequestedVersion>, version: RequestedVersion) -> String {
     match (sources.get("CRATEDB_TEST_IMAGE"), wanted) {
         (None, _) => format!("crate:{version}"),
@@ -348,9 +348,9 @@ const KINDS: [(&str, LocalKind); 3] =
 /// Stands in a key for the version of an installation that is named.
 const ANY: &str = "any";
 
-/// Returns `local`, then kind, project, version, nodes, where the cluster comes from, and the archives that are accepted,
-/// if not all are. Two clusters are one if all of it is the same: a server that was started without a pin must not serve
-/// tests that have one.
+/// Returns `local`, then kind, project, version, nodes, where the cluster comes from, and the archives that are
+/// accepted, if not all are. Two clusters are one if all of it is the same: a server that was started without a pin must
+/// not serve tests that have one.
 fn local_key(target: &LocalTarget) -> String {
     let kind = KINDS.iter().find(|(_, kind)| *kind == target.kind).map_or("", |(name, _)| name);
     let version = target.version.map_or(ANY.to_owned(), |version| version.to_string());
