@@ -130,8 +130,7 @@ fn escaped(text: &str, keep: impl Fn(char) -> bool) -> Cow<'_, str> {
 /// Returns whether a character controls a terminal, ends a line, or changes the direction of what follows.
 fn controls(c: char) -> bool {
     let ends_line = matches!(c, '\u{2028}' | '\u{2029}');
-    let turns =
-        matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     c.is_control() || ends_line || turns
 }
 
@@ -171,7 +170,8 @@ mod tests {
 
     #[test]
     fn good_text_of_any_language_is_left_alone() {
-        for text in ["", "größer 富士山 e\u{301} 🏔️ \\u{1b}", "a::b ::1 # ## [x] #[test]\n\ttwo", "http://[::1]:4200/"] {
+        for text in ["", "größer 富士山 e\u{301} 🏔️ \\u{1b}", "a::b ::1 # ## [x] #[test]\n\ttwo", "http://[::1]:4200/"]
+        {
             assert!(matches!(block(text), Cow::Borrowed(_)) || block(text) == text, "{text}");
             assert_eq!(json(text), text);
         }

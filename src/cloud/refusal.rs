@@ -189,6 +189,10 @@ mod tests {
         assert!(text.contains("400 Bad Request: no ::error::\\u{1b}[2Jxxx"), "{}", &text[..200]);
         assert!(text.len() < 3000 && text.lines().count() == 1, "{} bytes", text.len());
         assert_eq!(error.message(), Some(&*message));
-        assert!(refused(400, r#"{"message": "m", "errors": {"a": "\r\n##[group]b"}}"#).to_string().ends_with("m; a: \\u{23}#[group]b"));
+        assert!(
+            refused(400, r#"{"message": "m", "errors": {"a": "\r\n##[group]b"}}"#)
+                .to_string()
+                .ends_with("m; a: \\u{23}#[group]b")
+        );
     }
 }

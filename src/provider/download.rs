@@ -135,7 +135,8 @@ impl Downloads {
             }
         }
         unfit.iter().for_each(|why| progress.step(why.clone()));
-        let (files, refused) = self.caches.choose(version, platform).map_err(|error| unfit.iter().fold(error, Error::hint))?;
+        let (files, refused) =
+            self.caches.choose(version, platform).map_err(|error| unfit.iter().fold(error, Error::hint))?;
         refused.iter().for_each(|why| progress.step(format!("a cache can't be used: {why}")));
         Ok((files, unfit))
     }
@@ -191,6 +192,9 @@ impl Downloads {
 
 /// Judges an installation on another thread. Returns why it must not be used.
 async fn judged(files: &InstallationFiles, pinned: &[String]) -> Result<Option<String>> {
+    if pinned.is_empty() {
+        return Ok(None);
+    }
     let stop = StopOnDrop::default();
     let (flag, files, pinned) = (stop.0.clone(), files.clone(), pinned.to_owned());
     let judged = tokio::task::spawn_blocking(move || pin::judge(&files, &pinned, &flag)).await;
@@ -238,9 +242,7 @@ impl Claim<'_> {
         let mut locks = Locks::take();
         // A server may outlive its keeper, whose lock then protects it no more.
         let is_run = unfit.is_some() && content::runs_from(&files.dir());
-        if !is_run
-            && let Some(held) = locks.try_lock(&files.lock())?
-        {
+        if !is_run && let Some(held) = locks.try_lock(&files.lock())? {
             held.write(&std::process::id().to_string());
             return Ok(Look::Ready(Claimed::Make(held)));
         }
@@ -250,12 +252,14 @@ impl Claim<'_> {
         };
         match unfit {
             None => Ok(Look::NotYet(format!("waiting for {holder}, which is making CrateDB {version} available"))),
-            Some(why) if began.elapsed() < self.limits.in_use => {
-                Ok(Look::NotYet(format!("waiting for {holder}, which uses a CrateDB {version} that is not wanted: {why}")))
+            Some(why) if began.elapsed() < self.limits.in_use => Ok(Look::NotYet(format!(
+                "waiting for {holder}, which uses a CrateDB {version} that is not wanted: {why}"
+            ))),
+            Some(why) => {
+                Err(Error::new(Kind::Provider, format!("cannot use CrateDB {version} in {}", files.dir().display()))
+                    .because(why)
+                    .hint(format!("{holder} uses it, so it can't be replaced now; try again when that has ended")))
             }
-            Some(why) => Err(Error::new(Kind::Provider, format!("cannot use CrateDB {version} in {}", files.dir().display()))
-                .because(why)
-                .hint(format!("{holder} uses it, so it can't be replaced now; try again when that has ended"))),
         }
     }
 }

@@ -123,10 +123,7 @@ mod tests {
             columns: vec![Column::left("a")],
             rows: vec![vec!["::error::x".into()], vec!["##[group]x".into()], vec!["::1".into()]],
         };
-        assert_eq!(
-            table(&rows, None, false),
-            " a\n------------\n \\u{3a}:error::x\n \\u{23}#[group]x\n ::1\n"
-        );
+        assert_eq!(table(&rows, None, false), " a\n------------\n \\u{3a}:error::x\n \\u{23}#[group]x\n ::1\n");
         assert_eq!(csv(&rows), "a\n::error::x\n##[group]x\n::1\n");
         assert_eq!(facts(&[("a", "##[b]\u{1b}".into())], false), "a  \\u{23}#[b]\\u{1b}\n");
     }

@@ -48,7 +48,9 @@ pub(super) fn judge(files: &InstallationFiles, pinned: &[String], stop: &AtomicB
         ));
     }
     let Some(recorded) = record.tree else {
-        return Fitness::Unfit("its record, of an older cratedb-test, does not say what its files have to be".to_owned());
+        return Fitness::Unfit(
+            "its record, of an older cratedb-test, does not say what its files have to be".to_owned(),
+        );
     };
     match found(files, stop) {
         Ok(Some(found)) if found == recorded => Fitness::Fit,

@@ -39,9 +39,7 @@ fn list(context: &Context) -> Result<Document, Failure> {
     let row = |one: &Cached| -> Vec<Cell> {
         let in_use = if one.in_use { "yes" } else { "no" };
         let path = one.path.display().to_string();
-        [&one.kind, &one.name, &mib(one.size), &one.last_used, in_use, &archive(one), &path]
-            .map(Cell::from)
-            .into()
+        [&one.kind, &one.name, &mib(one.size), &one.last_used, in_use, &archive(one), &path].map(Cell::from).into()
     };
     Document::new(&all, People::Rows(Rows { columns, rows: all.iter().map(row).collect() }))
 }
