@@ -95,7 +95,7 @@ impl Cluster {
     /// Makes the first handle of an attempt. Nothing is sent.
     pub(crate) fn new(grant: impl Into<Arc<Grant>>) -> Result<Self> {
         let grant = grant.into();
-        let client = SqlClient::new(&grant.http_url, Some(&grant.schema), grant.wallet.clone())?;
+        let client = SqlClient::for_statements(&grant.http_url, Some(&grant.schema), grant.wallet.clone())?;
         Ok(Self(Arc::new(Parts { client, grant, ending: OnceLock::new() })))
     }
 

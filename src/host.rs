@@ -19,10 +19,12 @@ pub(crate) use self::hash::fnv64;
 pub(crate) use self::lock::{Lock, Locks};
 pub(crate) use self::places::{DIR_VARIABLE, KeyFiles, Places};
 pub(crate) use self::platform::{initial_environment, own_program};
+use crate::foreign;
 
-/// Writes a line to standard error. libtest does not capture it, as it does the output of the print macros.
+/// Writes a line to standard error. libtest does not capture it, as it does the output of the print macros. The text
+/// may quote a server.
 pub(crate) fn say(text: &str) {
     // One write, so that lines of several processes don't mix. Errors are ignored: a closed descriptor must not fail a
     // test.
-    let _ = std::io::stderr().write_all(format!("cratedb-test: {text}\n").as_bytes());
+    let _ = std::io::stderr().write_all(format!("cratedb-test: {}\n", foreign::block(text)).as_bytes());
 }

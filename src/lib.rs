@@ -183,6 +183,7 @@ mod eventually;
 mod extract;
 #[cfg(feature = "rstest")]
 pub mod fixture;
+mod foreign;
 #[cfg(feature = "harness")]
 mod host;
 #[cfg(feature = "harness")]
@@ -192,6 +193,14 @@ mod migrations;
 #[cfg(feature = "harness")]
 #[doc(hidden)]
 pub mod private;
+#[cfg(all(feature = "cloud", not(feature = "harness")))]
+#[doc(hidden)]
+pub mod private {
+    /// The functions with which the command line shows text of servers.
+    pub mod foreign {
+        pub use crate::foreign::*;
+    }
+}
 #[cfg(any(feature = "harness", feature = "cloud"))]
 mod probe;
 #[cfg(feature = "harness")]

@@ -10,6 +10,11 @@ pub mod control {
     pub use crate::control::*;
 }
 
+/// The functions with which the command line shows text of servers.
+pub mod foreign {
+    pub use crate::foreign::*;
+}
+
 use std::future::poll_fn;
 use std::pin::pin;
 

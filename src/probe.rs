@@ -22,7 +22,8 @@ pub(crate) enum Readiness {
 }
 
 /// A server that is ready answers these small queries at once. One that doesn't is asked again on a new connection.
-const LIMITS: HttpLimits = HttpLimits { connect: Duration::from_secs(5), silence: Duration::from_secs(10) };
+const LIMITS: HttpLimits =
+    HttpLimits { connect: Duration::from_secs(5), silence: Duration::from_secs(10), answer: 1 << 20 };
 
 /// Waits until `url` answers SQL, and returns its version.
 ///

@@ -44,10 +44,14 @@ use self::url::UrlProvider;
 #[cfg(not(feature = "cloud"))]
 use crate::error::Kind;
 use crate::error::{Error, Result};
+use crate::foreign;
 use crate::secret::Secret;
 use crate::sql::Credentials;
 use crate::target::{OnExit, Target};
 use crate::version::Version;
+
+/// The most bytes of a step. It is a line for people.
+const STEP: usize = 4 << 10;
 
 /// The provider of a session.
 ///
@@ -269,7 +273,8 @@ impl Progress {
 
     /// Reports one step, a fragment such as "resuming cluster `ci`". It is no error if no one listens.
     pub(crate) fn step(&self, text: impl Into<String>) {
-        let _ = self.steps.send(text.into());
+        // It may quote a server, and it goes to the log and to every client.
+        let _ = self.steps.send(foreign::shortened(&foreign::block(&text.into()), STEP).into_owned());
     }
 }
 

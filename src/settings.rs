@@ -297,11 +297,13 @@ fn cloud_target(sources: &Sources, cluster: ClusterAddress) -> Result<(Target, S
     Ok((Target::Cloud(Box::new(target)), key))
 }
 
-/// Returns the container image. A test that wants a version gets that tag of the image that is set.
+/// Returns the container image. A test that wants a version gets that tag of the image that is set. An image that is
+/// pinned by a digest stays as it is, and its server's own version is compared.
 fn image(sources: &Sources, wanted: Option<RequestedVersion>, version: RequestedVersion) -> String {
     match (sources.get("CRATEDB_TEST_IMAGE"), wanted) {
         (None, _) => format!("crate:{version}"),
         (Some(image), None) => image,
+        (Some(image), Some(_)) if image.contains('@') => image,
         // A colon before a slash belongs to the port of a registry.
         (Some(image), Some(wanted)) => match image.rsplit_once(':') {
             Some((name, tag)) if !tag.contains('/') => format!("{name}:{wanted}"),
@@ -370,14 +372,18 @@ const KINDS: [(&str, LocalKind); 3] =
 /// Stands in a key for the version of an installation that is named.
 const ANY: &str = "any";
 
-/// Returns `local`, then kind, project, version, nodes, and where the cluster comes from. Two clusters are one if all
-/// of it is the same.
+/// Returns `local`, then kind, project, version, nodes, where the cluster comes from, and the archives that are
+/// accepted, if not all are. Two clusters are one if all of it is the same: a server that was started without a pin must
+/// not serve tests that have one.
 fn local_key(target: &LocalTarget) -> String {
     let kind = KINDS.iter().find(|(_, kind)| *kind == target.kind).map_or("", |(name, _)| name);
     let version = target.version.map_or(ANY.to_owned(), |version| version.to_string());
     let nodes = target.nodes.to_string();
     let (home, image) = (target.home.as_deref().unwrap_or_default(), &target.image);
-    ["local", kind, &target.project, &version, &nodes, home, image].map(escaped).join("|")
+    let pins = target.origin.digests.join(",");
+    let pins = (target.kind != LocalKind::Container && !pins.is_empty()).then_some(&*pins);
+    let parts = ["local", kind, &target.project, &version, &nodes, home, image];
+    parts.into_iter().chain(pins).map(escaped).collect::<Vec<_>>().join("|")
 }
 
 /// Returns the target of the key of a local server.
@@ -387,7 +393,12 @@ pub(crate) fn local_target(key: &str) -> Option<LocalTarget> {
 
 /// Returns the target of a key that [`local_key`] made.
 fn local_of_key(parts: &[&str], key: &str) -> Option<LocalTarget> {
-    let [kind, project, version, nodes, home, image] = parts else { return None };
+    let [kind, project, version, nodes, home, image, pins @ ..] = parts else { return None };
+    let digests = match pins {
+        [] => Vec::new(),
+        [pins] => pins.split(',').map(str::to_owned).collect(),
+        _ => return None,
+    };
     let home = unescaped(home);
     Some(LocalTarget {
         kind: KINDS.iter().find(|(name, _)| name == kind)?.1,
@@ -397,7 +408,7 @@ fn local_of_key(parts: &[&str], key: &str) -> Option<LocalTarget> {
         project: unescaped(project),
         key: key.to_owned(),
         home: (!home.is_empty()).then_some(home),
-        origin: Origin::default(),
+        origin: Origin { digests, ..Origin::default() },
         jvm_cache: JvmCache::Use,
         outlives: false,
         lacking: Vec::new(),

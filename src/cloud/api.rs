@@ -3,6 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::auth::LONGEST_TOKEN;
 use super::client::{Client, Path};
 use super::model::{
     ApiKey, Cidr, ClusterInfo, Deployment, ExportJob, ImportJob, ImportProgress, Jwt, Meta, NewExportJob, NewImportJob,
@@ -270,9 +271,11 @@ impl Client {
     /// only when it has to.
     pub async fn jwt(&self, id: &str) -> Result<Jwt> {
         let jwt: Jwt = self.get(&["clusters", id, "jwt"], &[]).await?;
-        match jwt.token().is_empty() {
-            true => Err(self.unexpected(&format!("GET /api/v2/clusters/{id}/jwt/"), "without a token")),
-            false => Ok(jwt),
+        let unexpected = |how| Err(self.unexpected(&format!("GET /api/v2/clusters/{id}/jwt/"), how));
+        match jwt.token().len() {
+            0 => unexpected("without a token"),
+            1..=LONGEST_TOKEN => Ok(jwt),
+            _ => unexpected("with a token that is too long for a header"),
         }
     }
 

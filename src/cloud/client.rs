@@ -19,11 +19,14 @@ use crate::background;
 use crate::environment::{Access, Given, Remarks, Sources, filled, named_endpoint};
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
-use crate::sql::connections;
+use crate::sql::{Body, connections};
 use crate::target::Login;
 
 /// A server that doesn't accept a connection in this time won't accept it at all.
 const CONNECT: Duration = Duration::from_secs(5);
+
+/// The most bytes of one answer. The longest are lists of clusters and of measurements, which have some MiB.
+const LONGEST: usize = 32 << 20;
 
 /// Pauses before the second and the third attempt of a read.
 const AGAIN: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
@@ -287,8 +290,8 @@ impl Client {
         if answer.status.is_success() {
             return Ok(answer.body);
         }
-        let text = RefusalText::read(answer.status, answer.location.as_deref(), &answer.body);
-        let text = text.without_secrets(|text| self.0.auth.clean(text));
+        let clean = |text: &str| self.0.auth.clean(text);
+        let text = RefusalText::read(answer.status, answer.location.as_deref(), &answer.body, clean);
         let error = refusal::error(self.endpoint(), &request, answer.status, text, self.0.auth.token().is_some());
         Err(match answer.status {
             StatusCode::UNAUTHORIZED => error.hint(format!("it was asked with {}", self.credentials())),
@@ -329,7 +332,11 @@ impl Client {
             self.0.auth.hear(used.as_ref(), answer.headers());
         }
         let location = answer.headers().get(LOCATION).and_then(|to| to.to_str().ok()).map(str::to_owned);
-        let body = answer.bytes().await.map_err(unanswered)?.into();
+        let Body { bytes: body, is_cut } = Body::read(answer, LONGEST).await.map_err(unanswered)?;
+        if is_cut && status.is_success() {
+            let why = format!("its answer is longer than {} MiB, of which the rest was not read", LONGEST >> 20);
+            return Err(self.unexpected(request, "at length").because(why));
+        }
         Ok((ApiAnswer { status, location, body }, used))
     }
 
@@ -340,7 +347,7 @@ impl Client {
                 true => unexpected.because(format!("its {} bytes are not shown: they may hold a secret", body.len())),
                 false => unexpected
                     .because(error)
-                    .because(format!("it was `{}`", self.0.auth.clean(&refusal::excerpt(body)))),
+                    .because(format!("it was `{}`", refusal::excerpt(body, |text| self.0.auth.clean(text)))),
             };
             unexpected.hint("something between may have answered instead of the API: a proxy, a login page")
         })

@@ -29,6 +29,7 @@ use super::token;
 use crate::background;
 use crate::environment::{Remarks, Server};
 use crate::error::{Error, Kind, Result};
+use crate::foreign;
 use crate::query::{Execution, Executor, Query};
 use crate::sql::connections::{self, HttpLimits};
 use crate::target::ClusterAddress;
@@ -79,6 +80,7 @@ impl Hooks for ManagedInner {
     fn step(&self, text: String) {
         if let Some(callback) = &self.on_progress {
             // A callback that panics, at a closed pipe perhaps, must not keep the cluster from being suspended.
+            let text = foreign::block(&text);
             let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| callback(&text)));
         }
     }

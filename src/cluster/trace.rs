@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
+use crate::foreign;
 
 /// The number of statements that are remembered.
 const LAST: usize = 10;
@@ -128,14 +129,14 @@ fn told(stmt: &str, error: &Error) -> String {
         (Some(code), Some(message)) => format!("{message} (code {code})"),
         _ => error.to_string(),
     };
-    crate::sql::excerpt(&text, 2 * WIDTH)
+    foreign::line(&text, 2 * WIDTH)
 }
 
 /// Returns the beginning of a statement on one line. Of one that may hold a password, no text literal is shown.
 fn shown(stmt: &str) -> String {
     match may_hold_secrets(stmt) {
-        true => crate::sql::excerpt(&crate::sql::without_texts(stmt), WIDTH),
-        false => crate::sql::excerpt(stmt, WIDTH),
+        true => foreign::line(&crate::sql::without_texts(stmt), WIDTH),
+        false => foreign::line(stmt, WIDTH),
     }
 }
 

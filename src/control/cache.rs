@@ -26,6 +26,13 @@ pub struct Cached {
     pub last_used: String,
     /// True if a process uses it now.
     pub in_use: bool,
+    /// The SHA-256 digest of the archive that a release is from, with which `CRATEDB_TEST_SHA256` is compared.
+    pub sha256: Option<String>,
+    /// The source of the digest with which the archive was compared when it was unpacked.
+    pub trust: Option<String>,
+    /// The digest of the files that a release was unpacked to. A release without it is not used if
+    /// `CRATEDB_TEST_SHA256` is set.
+    pub tree: Option<String>,
 }
 
 /// The outcome of pruning one entry of the cache.
@@ -141,6 +148,9 @@ fn shown(entry: &CacheEntry) -> Cached {
         size: entry.size,
         last_used: humantime::format_rfc3339_seconds(entry.used.max(SystemTime::UNIX_EPOCH)).to_string(),
         in_use: entry.in_use,
+        sha256: entry.record.as_ref().map(|record| record.sha256.clone()),
+        trust: entry.record.as_ref().map(|record| record.trust.to_string()),
+        tree: entry.record.as_ref().and_then(|record| record.tree.clone()),
     }
 }
 

@@ -13,6 +13,7 @@ use crate::cluster::current::{LinkedAttempt, Whereabouts};
 use crate::cluster::{Cluster, Grant, Trace};
 use crate::environment::Package;
 use crate::error::{Error, Kind, Result};
+use crate::foreign;
 use crate::host::say;
 use crate::migrations::Migrations;
 use crate::schema;
@@ -149,7 +150,7 @@ impl Ending {
         for text in sent.into_iter().chain(kept).chain(advice) {
             // Shown with the test's own output, which libtest captures. The macro panics if nobody reads it any more;
             // in the drop of a test that panics already, that would be the end of the whole process.
-            let _ = catch_unwind(|| eprintln!("cratedb-test: {text}"));
+            let _ = catch_unwind(|| eprintln!("cratedb-test: {}", foreign::block(&text)));
         }
     }
 }

@@ -142,6 +142,10 @@ fn a_test_that_wants_a_version_gets_a_cluster_of_this_machine() {
     let image = |image| local(&[("CRATEDB_TEST_IMAGE", image)], wanted).image;
     assert_eq!(image("crate/crate:6.4.3"), "crate/crate:5.10");
     assert_eq!(image("localhost:5000/crate"), "localhost:5000/crate:5.10");
+    // A digest is a pin: no other image takes its place.
+    for pinned in ["crate@sha256:ab", "localhost:5000/crate:6.4.3@sha256:ab"] {
+        assert_eq!(image(pinned), pinned);
+    }
 
     let three = Wanted { version: None, nodes: Some(3) };
     let target = local(&[("CRATEDB_VERSION", "6.3")], three);
@@ -248,11 +252,26 @@ fn a_session_has_a_name_that_fits_everywhere_and_an_idle_time() {
     assert!(read(&[("CRATEDB_TEST_SESSION_IDLE", "0")]).is_err());
 }
 
+/// The keeper of one key has one server. It was started from a release that was judged by the pins of that key.
+#[test]
+fn tests_with_a_pin_do_not_share_a_server_with_tests_that_have_another_or_none() {
+    let key = |variables: &[(&str, &str)]| local(variables, Wanted::default()).key;
+    let (one, two) = ("a".repeat(64), "b".repeat(64));
+    let keys = [key(&[]), key(&[("CRATEDB_TEST_SHA256", &one)]), key(&[("CRATEDB_TEST_SHA256", &two)])];
+    assert!(keys[0] != keys[1] && keys[1] != keys[2] && keys[2] != keys[0], "{keys:?}");
+    // A container has nothing to do with archives.
+    let container = ("CRATEDB_TEST_PROVIDER", "container");
+    assert_eq!(key(&[container]), key(&[container, ("CRATEDB_TEST_SHA256", &one)]));
+}
+
 #[test]
 fn a_key_leads_back_to_its_target() {
     let dir = tempfile::tempdir().unwrap();
     let home = ("CRATEDB_HOME", "/opt/50%|7C");
-    for variables in [&[("CRATEDB_TEST_PROVIDER", "process")][..], &[home], &[("CRATEDB_TEST_IMAGE", "a:5/crate:6.4")]]
+    let pins = format!("{},{}", "a".repeat(64), "b".repeat(64));
+    let pinned = ("CRATEDB_TEST_SHA256", &*pins);
+    for variables in
+        [&[("CRATEDB_TEST_PROVIDER", "process")][..], &[home], &[("CRATEDB_TEST_IMAGE", "a:5/crate:6.4")], &[pinned]]
     {
         for wanted in [Wanted::default(), Wanted { version: "5.10".parse().ok(), nodes: Some(3) }] {
             let mut target = local(variables, wanted);

@@ -8,9 +8,10 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::failure::{ErrorObject, Statement, excerpt};
+use super::failure::{ErrorObject, Statement};
 use super::row::{self, Row};
 use crate::error::{Error, Kind, Refusal, Result};
+use crate::foreign;
 
 /// An error lists this many failed rows of a bulk request.
 const FAILURES_SHOWN: usize = 5;
@@ -285,8 +286,8 @@ fn some_failed(failed: &[(usize, &BulkResult)], statement: Statement<'_>, sent: 
 impl BulkResult {
     fn reason(&self) -> String {
         match (&self.error, &self.error_message) {
-            (Some(error), _) => format!("{} (code {})", excerpt(&error.message, MESSAGE_CHARS), error.code),
-            (None, Some(message)) => excerpt(message, MESSAGE_CHARS),
+            (Some(error), _) => format!("{} (code {})", foreign::line(&error.message, MESSAGE_CHARS), error.code),
+            (None, Some(message)) => foreign::line(message, MESSAGE_CHARS),
             (None, None) => "no reason given".into(),
         }
     }

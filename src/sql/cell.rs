@@ -13,8 +13,8 @@ use serde_json::value::RawValue;
 use time::OffsetDateTime;
 
 use super::answer::{ColumnType, Writing};
-use super::failure::excerpt;
 use super::row::Error;
+use crate::foreign;
 
 /// No DOUBLE is written with more digits than this. A number with more digits is exact only as text.
 const DOUBLE_DIGITS: usize = 17;
@@ -59,11 +59,14 @@ impl<'de> Cell<'de> {
 
     /// Names a number in errors.
     fn number(self) -> String {
-        format!("number `{}`", excerpt(self.json, VALUE_CHARS))
+        format!("number `{}`", foreign::line(self.json, VALUE_CHARS))
     }
 
     fn mismatch<T>(self, expected: &dyn de::Expected) -> Result<T, Error> {
-        let text = if self.first() == b'"' { excerpt(&self.parsed::<String>()?, VALUE_CHARS) } else { self.number() };
+        let text = match self.first() {
+            b'"' => foreign::line(&self.parsed::<String>()?, VALUE_CHARS),
+            _ => self.number(),
+        };
         let unexpected = match self.first() {
             b'n' => Unexpected::Unit,
             b't' => Unexpected::Bool(true),

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use super::answer::{self, Answer};
 use super::bind::bind;
+use super::body::Body;
 use super::connections::{self, HttpLimits};
 use super::failure::{self, Statement, code};
 use super::wallet::{Credentials, Wallet};
@@ -52,6 +53,8 @@ pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) content_type: String,
     pub(crate) body: Vec<u8>,
+    /// The body is longer than the limit, and the rest was not read.
+    is_cut: bool,
 }
 
 #[derive(Serialize)]
@@ -69,9 +72,15 @@ enum Ask {
 }
 
 impl SqlClient {
-    /// Makes a client of the server at `url` whose connections begin in `schema`. Nothing is sent yet.
+    /// Makes a client for the statements of the harness at `url`, whose connections begin in `schema`. Nothing is sent
+    /// yet.
     pub(crate) fn new(url: &str, schema: Option<&str>, wallet: Wallet) -> Result<Self> {
         Self::with_limits(url, schema, wallet, HttpLimits::SQL)
+    }
+
+    /// Does the same for the statements of tests and programs, whose answers may be long.
+    pub(crate) fn for_statements(url: &str, schema: Option<&str>, wallet: Wallet) -> Result<Self> {
+        Self::with_limits(url, schema, wallet, HttpLimits::STATEMENTS)
     }
 
     pub(crate) fn with_limits(url: &str, schema: Option<&str>, wallet: Wallet, limits: HttpLimits) -> Result<Self> {
@@ -154,7 +163,10 @@ impl SqlClient {
             reply = self.exchange(ask, &credentials, statement).await?;
         }
         if (200..300).contains(&reply.status) {
-            return Ok(reply);
+            return match reply.is_cut {
+                true => Err(failure::too_long(statement, &self.0.address, self.0.limits)),
+                false => Ok(reply),
+            };
         }
         Err(failure::refused(&reply, statement, &self.0.address, self.0.schema.as_deref(), &credentials))
     }
@@ -190,7 +202,8 @@ impl SqlClient {
         let status = response.status().as_u16();
         let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let content_type = content_type.unwrap_or("no content type").to_owned();
-        Ok(Reply { status, content_type, body: response.bytes().await?.into() })
+        let Body { bytes, is_cut } = Body::read(response, self.0.limits.answer).await?;
+        Ok(Reply { status, content_type, body: bytes, is_cut })
     }
 
     /// Replaces all connections; requests under way keep theirs to the end.

@@ -8,6 +8,7 @@ use super::connections::HttpLimits;
 use super::lexer;
 use super::wallet::Credentials;
 use crate::error::{Error, Kind, Refusal, root_of};
+use crate::foreign;
 
 /// Enough of a statement to recognise it.
 const STATEMENT_CHARS: usize = 200;
@@ -54,7 +55,7 @@ impl<'a> Statement<'a> {
 
     /// Makes an error that says that some other work with the statement failed.
     pub(crate) fn failed_to(&self, kind: Kind, what: &str, how: &str) -> Error {
-        let text = excerpt(self.text, STATEMENT_CHARS);
+        let text = foreign::line(self.text, STATEMENT_CHARS);
         let attempted = match self.place {
             None => format!("cannot {what} `{text}`{how}"),
             Some((number, count)) => format!("cannot {what} statement {number} of {count}, `{text}`{how}"),
@@ -68,22 +69,13 @@ impl<'a> Statement<'a> {
     }
 }
 
-/// Returns the beginning of a text, on one line.
-pub(crate) fn excerpt(text: &str, chars: usize) -> String {
-    let mut short = String::new();
-    for word in text.split_whitespace() {
-        if !short.is_empty() {
-            short.push(' ');
-        }
-        short.push_str(word);
-        if short.len() > chars * 4 {
-            break;
-        }
-    }
-    match short.char_indices().nth(chars) {
-        Some((end, _)) => format!("{}…", &short[..end]),
-        None => short,
-    }
+/// The error for a successful answer that is longer than what is read.
+pub(crate) fn too_long(statement: Statement<'_>, address: &str, limits: HttpLimits) -> Error {
+    let most = limits.answer >> 20;
+    statement
+        .failed(Kind::Decode)
+        .because(format!("the answer of {address} is longer than {most} MiB, of which the rest was not read"))
+        .hint("the statement was executed; read fewer rows or columns at a time")
 }
 
 /// The error for a request without a complete answer.
@@ -133,10 +125,10 @@ pub(crate) fn refused(
 ) -> Error {
     let object = error_object(&reply.body);
     let code = object.as_ref().map(|object| object.code);
-    let message = object.map_or_else(|| excerpt(&reply.text(), BODY_CHARS), |object| object.message);
+    let message = object.map_or_else(|| foreign::line(&reply.text(), BODY_CHARS), |object| object.message);
     let error = statement.failed(Kind::Server);
     let error = match code {
-        Some(code) => error.because(format!("{} (code {code})", excerpt(&message, MESSAGE_CHARS))),
+        Some(code) => error.because(format!("{} (code {code})", foreign::line(&message, MESSAGE_CHARS))),
         None if message.is_empty() => error.because(format!("{address} answered with status {}", reply.status)),
         None => error.because(format!("{address} answered with status {}", reply.status)).because(&message),
     };
@@ -169,7 +161,7 @@ fn hint(code: Option<i32>, status: u16, schema: Option<&str>, credentials: &Cred
 /// The error for a successful answer that can't be read.
 pub(crate) fn unreadable(reply: &Reply, statement: Statement<'_>, address: &str, why: &str) -> Error {
     let Reply { status, content_type, .. } = reply;
-    let body = excerpt(&reply.text(), BODY_CHARS);
+    let body = foreign::line(&reply.text(), BODY_CHARS);
     statement
         .failed(Kind::Decode)
         .because(format!("the answer of {address} is not one of CrateDB (status {status}, {content_type})"))
@@ -181,14 +173,6 @@ pub(crate) fn unreadable(reply: &Reply, statement: Statement<'_>, address: &str,
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn excerpts_are_one_short_line() {
-        assert_eq!(excerpt("  SELECT\n\t 1 ", 20), "SELECT 1");
-        assert_eq!(excerpt("größer als es sein darf", 6), "größer…");
-        assert_eq!(excerpt(&"x ".repeat(100_000), 3), "x x…");
-        assert_eq!(excerpt("", 3), "");
-    }
 
     #[test]
     fn statements_that_only_read_are_told_from_those_that_write() {

@@ -218,8 +218,36 @@ fn a_length_beyond_the_limit_is_refused_before_it_is_waited_for() {
     let mut decoder = Decoder::default();
     decoder.push(&u32::MAX.to_le_bytes());
     assert!(decoder.next::<FromKeeper>().unwrap_err().to_string().contains("4294967295 bytes"));
-    let long = FromKeeper::Notice { text: "x".repeat(MAX_FRAME) };
+    let long = FromKeeper::Finished { sessions: vec!["x".repeat(MAX_FRAME)], held_by: Vec::new() };
     assert!(encode(&long).unwrap_err().to_string().contains("too long"));
+}
+
+/// An error and a step that a server made long once kept the keeper's answer from arriving, and the next keeper's too.
+#[test]
+fn what_a_server_says_fits_into_a_frame_however_long_it_is() {
+    let long = "\u{1b}".repeat(1_200_000);
+    let error = Error::new(Kind::Cloud, "cannot").because(&long).hint(&*long);
+    let (some, id) = (|| Some(long.clone()), AttemptId(3));
+    let FromKeeper::Ready(ready) = from_keeper().swap_remove(3) else { panic!() };
+    for message in [
+        FromKeeper::Fail { error: error.clone() },
+        FromKeeper::Refused { id, error: error.clone() },
+        FromKeeper::Setup { name: "x".into(), verdict: Verdict::Failed { error: error.clone() } },
+        FromKeeper::NotRenewed { error },
+        FromKeeper::Progress { text: long.clone(), speak: true },
+        FromKeeper::Notice { text: long.clone() },
+        FromKeeper::Aftermath { id, text: some() },
+        FromKeeper::Cut { reason: CutReason::Terminated, text: long.clone() },
+        FromKeeper::Released { outcome: ClusterOutcome::Owed, detail: long.clone() },
+        FromKeeper::Ready(Box::new(Ready { name: long.clone(), pg_hint: some(), console: some(), ..*ready })),
+        FromKeeper::State(Box::new(KeeperSnapshot { resource: some(), step: some(), ..snapshot() })),
+    ] {
+        let mut decoder = Decoder::default();
+        decoder.push(&encode(&message).unwrap());
+        let back: FromKeeper = decoder.next().unwrap().unwrap();
+        let text = serde_json::to_string(&back).unwrap();
+        assert!(text.contains("bytes more)") && !text.contains("\\u001b"), "{}", &text[..200]);
+    }
 }
 
 #[test]

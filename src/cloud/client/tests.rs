@@ -1,5 +1,7 @@
 //! Tests the client against a server that answers from a script: requests, retries and errors.
 
+mod foreign;
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};

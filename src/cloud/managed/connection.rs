@@ -72,12 +72,12 @@ impl ManagedInner {
             }
         }
         let credentials = Credentials::of(server.username.as_ref(), server.password.as_ref());
-        Ok(Connection { client: SqlClient::new(&server.url, None, Wallet::new(credentials))?, token: None })
+        Ok(Connection { client: SqlClient::for_statements(&server.url, None, Wallet::new(credentials))?, token: None })
     }
 
     fn connection_to(&self, cluster: &ClusterInfo) -> Result<Connection> {
         let token = token(&self.lifecycle.client, &cluster.id);
-        let client = SqlClient::new(self.lifecycle.http_url(cluster)?, None, token.wallet().clone())?;
+        let client = SqlClient::for_statements(self.lifecycle.http_url(cluster)?, None, token.wallet().clone())?;
         Ok(Connection { client, token: Some(token) })
     }
 

@@ -201,14 +201,22 @@ impl Engine {
         }
     }
 
-    /// Returns the last lines that a container wrote to each of its two outputs. `tail` is their number, or `all`.
+    /// Returns the last lines that a container wrote to each of its two outputs. `tail` is their number, or `all`. Of
+    /// longer logs only the beginning is read.
     pub(super) async fn log(&self, name: &str, tail: &str) -> Vec<String> {
+        const LIMIT: usize = 4 << 20;
         let mut all = Vec::new();
         // The image writes warnings and errors to one output and everything else to the other.
         for (stdout, stderr) in [(true, false), (false, true)] {
             let options = LogsOptionsBuilder::new().stdout(stdout).stderr(stderr).follow(false).tail(tail).build();
             let output = self.docker.logs(name, Some(options)).filter_map(|part| async { part.ok() });
-            let text = async { output.map(|part| part.to_string()).collect::<String>().await };
+            let mut room = LIMIT;
+            let output = output.map(|part| part.to_string()).take_while(|part| {
+                let fits = part.len() <= room;
+                room = room.saturating_sub(part.len());
+                std::future::ready(fits)
+            });
+            let text = async { output.collect::<String>().await };
             let text = tokio::time::timeout(Duration::from_secs(5), text).await.unwrap_or_default();
             all.extend(text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned));
         }
