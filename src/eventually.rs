@@ -147,7 +147,7 @@ impl<F> Eventually<F> {
             let right = &right;
             async move { Ok(judge(found.await, &mut *right.borrow_mut())) }
         };
-        within(Some(background::handle()), until(awaited, at, limit, judged)).await
+        within(Some(background::handle()?), until(awaited, at, limit, judged)).await
     }
 }
 

@@ -303,7 +303,10 @@ impl Lying {
         }
         match record {
             Some(record) if record.word == Word::Clean => "down; nothing is owed".to_owned(),
-            Some(record) => format!("its keeper was killed; {}", owed(record).unwrap_or_default()),
+            Some(record) => {
+                let end = if record.gave_up { "gave up" } else { "was killed" };
+                format!("its keeper {end}; {}", owed(record).unwrap_or_default())
+            }
             None if self.owed().is_some() => "unknown".to_owned(),
             None => "down; nothing is owed".to_owned(),
         }

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, fcntl_lock};
 
+use super::disk::open_regular;
 use crate::error::{Error, Kind, Result};
 
 /// The pause between two attempts: fcntl can wait, but not with a time-out.
@@ -39,14 +40,7 @@ impl Locks {
         if let Some(file) = files.get(path) {
             return Ok(file);
         }
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags(libc::O_CLOEXEC | libc::O_NOFOLLOW)
-            .open(path)
+        let file = open_regular(OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600), path)
             .map_err(|error| {
                 Error::new(Kind::Session, format!("cannot open the lock {}", path.display())).because(error)
             })?;

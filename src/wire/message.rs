@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock::ServerClock;
 use crate::error::Error;
 use crate::host::process::Identity;
 use crate::secret::Secret;
@@ -324,6 +325,9 @@ pub(crate) struct Ready {
     pub(crate) pg_hint: Option<String>,
     pub(crate) credentials: Credentials,
     pub(crate) version: Version,
+    /// The server's clock, which the names of schemas carry; none if that of this machine will do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) clock: Option<ServerClock>,
     pub(crate) console: Option<String>,
     /// True if the data survives the session, so that a failed test's schema is worth keeping.
     pub(crate) lives_on: bool,

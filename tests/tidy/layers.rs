@@ -10,7 +10,7 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 const LAYERS: &[&[&str]] = &[
     &["error"],
     &["background", "host", "schema", "secret", "version", "wait"],
-    &["eventually", "sql", "target", "user"],
+    &["clock", "eventually", "sql", "target", "user"],
     &["environment", "probe", "query", "wire"],
     &["cloud", "cluster"],
     &["seed"],
