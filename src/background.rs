@@ -158,7 +158,9 @@ pub(crate) fn is_background() -> bool {
 /// Refuses a blocking call on the background thread, which would wait for its own work.
 pub(crate) fn refuse_to_wait_for_itself() -> Result<()> {
     match is_background() {
-        true => Err(Error::new(Kind::Usage, format!("a blocking call on the thread {THREAD_NAME} would wait for itself"))),
+        true => {
+            Err(Error::new(Kind::Usage, format!("a blocking call on the thread {THREAD_NAME} would wait for itself")))
+        }
         false => Ok(()),
     }
 }
@@ -296,7 +298,10 @@ pub(crate) mod tests {
         }
         let name = "background::tests::without_a_thread_or_descriptors_there_is_an_error_and_no_panic";
         let mut child = std::process::Command::new(std::env::current_exe().unwrap());
-        child.args(["--exact", name, "--test-threads=1"]).env(CHILD, "1").env("RUST_MIN_STACK", (1_u64 << 50).to_string());
+        child
+            .args(["--exact", name, "--test-threads=1"])
+            .env(CHILD, "1")
+            .env("RUST_MIN_STACK", (1_u64 << 50).to_string());
         let output = child.output().unwrap();
         assert!(output.status.success(), "{output:?}");
         assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "{output:?}");

@@ -36,13 +36,13 @@ use std::sync::{Mutex, Once, PoisonError};
 
 use rstest::fixture;
 
+use crate::background::{self, guarded};
+use crate::blocking;
 use crate::cluster::Cluster;
 use crate::cluster::current::RunningTest;
 use crate::error::Result;
 use crate::host::say;
 use crate::session::Session;
-use crate::background::{self, guarded};
-use crate::blocking;
 
 /// Returns the cluster of the running test, for async code.
 #[fixture]

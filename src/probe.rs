@@ -125,7 +125,11 @@ fn in_words(error: &Error) -> String {
         None => body,
     };
     let text = excerpt(text, CHARS);
-    if text.is_empty() { format!("it answers with status {status}") } else { format!("it answers with status {status}: {text}") }
+    if text.is_empty() {
+        format!("it answers with status {status}")
+    } else {
+        format!("it answers with status {status}: {text}")
+    }
 }
 
 const SCHEMAS: [&str; 2] = ["cratedb_test_probe_a", "cratedb_test_probe_b"];

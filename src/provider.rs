@@ -41,10 +41,10 @@ pub(crate) use self::held::Held;
 pub(crate) use self::jvm::{STEP as TRAINING_STEP, run as run_training};
 use self::local::LocalProvider;
 use self::url::UrlProvider;
+use crate::background::{caught, guarded_work, panicked};
+use crate::clock::ServerClock;
 #[cfg(not(feature = "cloud"))]
 use crate::error::Kind;
-use crate::clock::ServerClock;
-use crate::background::{caught, guarded_work, panicked};
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 use crate::sql::Credentials;

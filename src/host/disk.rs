@@ -40,8 +40,8 @@ impl DiskThread {
         Self { jobs: OnceLock::new(), busy: Arc::default() }
     }
 
-    /// Makes a call and waits for it, at most for `patience`. Returns none if it takes longer, and at once as long as an
-    /// earlier one has not returned. A call that took too long may still be carried out.
+    /// Makes a call and waits for it, at most for `patience`. Returns none if it takes longer, and at once as long as
+    /// an earlier one has not returned. A call that took too long may still be carried out.
     pub(crate) fn run<T: Send + 'static>(
         &self,
         patience: Duration,

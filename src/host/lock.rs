@@ -40,10 +40,11 @@ impl Locks {
         if let Some(file) = files.get(path) {
             return Ok(file);
         }
-        let file = open_regular(OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600), path)
-            .map_err(|error| {
-                Error::new(Kind::Session, format!("cannot open the lock {}", path.display())).because(error)
-            })?;
+        let file =
+            open_regular(OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600), path)
+                .map_err(|error| {
+                    Error::new(Kind::Session, format!("cannot open the lock {}", path.display())).because(error)
+                })?;
         let file: &'static File = Box::leak(Box::new(file));
         files.insert(path.to_owned(), file);
         Ok(file)

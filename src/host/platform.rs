@@ -28,8 +28,8 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAnci
 #[cfg(feature = "container")]
 pub(crate) use self::os::peer_process;
 pub(crate) use self::os::{
-    UNSEEN, arguments, boot, environment, handle, home, initial_namespace, is_traced, is_unix_listener, is_zombie, look,
-    name_thread, namespace, own_file, own_loader, own_program, peer_user, program, since_boot, watch,
+    UNSEEN, arguments, boot, environment, handle, home, initial_namespace, is_traced, is_unix_listener, is_zombie,
+    look, name_thread, namespace, own_file, own_loader, own_program, peer_user, program, since_boot, watch,
 };
 #[cfg(feature = "process")]
 pub(crate) use self::os::{die_with, free_in_memory, kill_if, pids, sync};
@@ -270,7 +270,8 @@ mod tests {
         const FILE: &str = "CRATEDB_TEST_STARTED_FILE";
         const LOADERS: [&str; 3] =
             ["/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1", "/lib/ld-musl-x86_64.so.1"];
-        let name = "host::platform::tests::this_program_starts_itself_again_also_below_a_loader_that_was_called_by_its_name";
+        let name =
+            "host::platform::tests::this_program_starts_itself_again_also_below_a_loader_that_was_called_by_its_name";
         let passes = |command: &mut Command, step: &str| {
             let output = command.args(["--exact", name]).env(STEP, step).output().unwrap();
             assert!(output.status.success(), "{command:?}: {output:?}");

@@ -120,16 +120,14 @@ fn runners_among(above: &[&Seen]) -> Vec<Identity> {
     if !named.is_empty() {
         return named;
     }
-    // A wrapper, a version in the name or an emulator hides the name of a process, but not everything. To see more takes
-    // two more looks at each process, so it comes last.
+    // A wrapper, a version in the name or an emulator hides the name of a process, but not everything. Seeing more
+    // takes two more looks at each process, so it comes last.
     let variable = |name| platform::initial_environment(name).filter(|value| !value.is_empty());
     // Cargo tells what it starts which program it is.
     let cargo = variable("CARGO").and_then(|cargo| PathBuf::from(cargo).canonicalize().ok());
     let disguised = identities(all().filter(|seen| is_runner_in_disguise(seen, cargo.as_deref())));
     match variable("NEXTEST_RUN_ID") {
-        Some(run) if disguised.is_empty() => {
-            identities(above_those_with(above, "NEXTEST_RUN_ID", &run).into_iter())
-        }
+        Some(run) if disguised.is_empty() => identities(above_those_with(above, "NEXTEST_RUN_ID", &run).into_iter()),
         _ => disguised,
     }
 }
@@ -142,8 +140,9 @@ fn identities<'a>(seen: impl Iterator<Item = &'a Seen>) -> Vec<Identity> {
 fn is_runner_in_disguise(seen: &Seen, cargo: Option<&Path>) -> bool {
     let program = platform::program(seen.pid).unwrap_or_default();
     let arguments = platform::arguments(seen.pid);
-    let (called, rest) = arguments.split_first().map_or((Path::new(""), &[][..]), |(first, rest)| (first.as_ref(), rest));
-    cargo == Some(&program)
+    let (called, rest) =
+        arguments.split_first().map_or((Path::new(""), &[][..]), |(first, rest)| (first.as_ref(), rest));
+    cargo == Some(program.as_path())
         || is_runners_path(&program)
         || is_runners_path(called)
         || platform::is_emulator(&program) && runs_a_runner(rest)
@@ -290,12 +289,20 @@ mod tests {
 
     #[test]
     fn a_runner_is_known_by_the_name_that_wrappers_and_versions_give_it() {
-        for name in
-            ["cargo", "cargo-nextest", ".cargo-wrapped", "..cargo-wrapped-wrapped", ".cargo-wrapped_", "cargo-1.94", "cargo-nextest-0.9.143"]
-        {
+        for name in [
+            "cargo",
+            "cargo-nextest",
+            ".cargo-wrapped",
+            "..cargo-wrapped-wrapped",
+            ".cargo-wrapped_",
+            "cargo-1.94",
+            "cargo-nextest-0.9.143",
+        ] {
             assert!(is_runners_name(name.as_bytes()), "{name}");
         }
-        for name in ["", "cargo-watch", "cargo-cratedb", "mycargo", "cargo-nextest-runner", "cargo.toml", "-cargo", "rustdoc"] {
+        for name in
+            ["", "cargo-watch", "cargo-cratedb", "mycargo", "cargo-nextest-runner", "cargo.toml", "-cargo", "rustdoc"]
+        {
             assert!(!is_runners_name(name.as_bytes()), "{name}");
         }
         assert!(!is_runners_name(b"cargo\xff"));
@@ -343,14 +350,14 @@ mod tests {
         assert!(is_runner_in_disguise(&other, Some(&renamed)), "it is the program that CARGO names");
         assert!(runners_among(&[&other]).is_empty());
         let (_child, wrapped) = seen(Command::new(copy(".cargo-wrapped")).arg("60"));
-        assert_eq!(runners_among(&[&other, &wrapped]), [Identity::of(wrapped)]);
+        assert_eq!(runners_among(&[&other, &wrapped]), [Identity::of(wrapped.clone())]);
         let (_child, called) = seen(Command::new(sleep()).arg0("/nix/store/x/bin/cargo").arg("60"));
-        assert_eq!(runners_among(&[&other, &called]), [Identity::of(called)]);
+        assert_eq!(runners_among(&[&other, &called]), [Identity::of(called.clone())]);
         // The name of the process is that of the link.
         let link = dir.path().join("build");
         std::os::unix::fs::symlink(copy("cargo-1.94"), &link).unwrap();
         let (_child, linked) = seen(Command::new(&link).arg0("build").arg("60"));
-        assert_eq!(runners_among(&[&linked, &other]), [Identity::of(linked)]);
+        assert_eq!(runners_among(&[&linked, &other]), [Identity::of(linked.clone())]);
     }
 
     #[test]
@@ -385,7 +392,8 @@ mod tests {
         use std::process::Command;
         let (_inner, inner) = seen(Command::new(sleep()).arg("60").env("CRATEDB_TEST_GIVEN", "1"));
         let (_giver, giver) = seen(Command::new(sleep()).arg("60").env("CRATEDB_TEST_GIVEN", "2"));
-        let given = |above: &[&Seen]| above_those_with(above, "CRATEDB_TEST_GIVEN", OsStr::new("1")).map(|seen| seen.pid);
+        let given =
+            |above: &[&Seen]| above_those_with(above, "CRATEDB_TEST_GIVEN", OsStr::new("1")).map(|seen| seen.pid);
         assert_eq!(given(&[&inner, &giver]), Some(giver.pid));
         assert_eq!(given(&[&inner]), None);
         let gone = Seen { pid: u32::MAX / 2, ..giver };

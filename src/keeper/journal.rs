@@ -25,7 +25,7 @@ use crate::wire::Policy;
 const SLOT: usize = 32 * 1024;
 /// The bytes before the JSON: its length and checksum as text.
 const HEADER: usize = 32;
-/// The limit for writing a record, which the system does in memory. A disk that takes longer must not hold up a release.
+/// The limit for writing a record, which the system does in memory. A disk that is slower must not hold up a release.
 const WRITE: Duration = Duration::from_secs(5);
 /// The limit for opening a journal and for writing an intent to the disk. No call is made before that is done.
 const SYNC: Duration = Duration::from_secs(30);
@@ -122,8 +122,9 @@ impl Journal {
     /// Opens the journal of `key`, with the record that a predecessor wrote last.
     pub(crate) fn open(path: &Path, key: &str) -> Result<Self> {
         let fail = |error: std::io::Error| cannot("open", path).because(error);
-        let file = open_regular(OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600), path)
-            .map_err(fail)?;
+        let file =
+            open_regular(OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600), path)
+                .map_err(fail)?;
         allocate(&file).map_err(|error| {
             let remedy = match error.raw_os_error() {
                 Some(libc::EFBIG) => "`ulimit -f` limits files to less than its 64 KiB",

@@ -192,7 +192,7 @@ pub(crate) fn name_thread(name: &CStr) {
 /// Returns the command that starts this program again, also after its file was replaced or removed.
 ///
 /// Below an emulator, or a loader that was called by its name, the executable of this process is that one. It gets the
-/// words again that it got before the program's own. What else stands there may refuse to be started so (valgrind does).
+/// words again that it got before the program's own. Others, such as valgrind, may refuse to be started so.
 pub(crate) fn own_program() -> Command {
     match Loader::of_this_process() {
         Some(Loader { itself, before, program }) if super::is_emulator(&itself) => {

@@ -33,11 +33,7 @@ struct Inodes {
 
 impl Inodes {
     fn of(files: &KeyFiles) -> Self {
-        Self {
-            socket: inode_of(&files.socket),
-            lifetime: inode_of(&files.lifetime),
-            journal: inode_of(&files.journal),
-        }
+        Self { socket: inode_of(&files.socket), lifetime: inode_of(&files.lifetime), journal: inode_of(&files.journal) }
     }
 }
 

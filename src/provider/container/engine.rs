@@ -13,8 +13,8 @@ use bollard::query_parameters::{
 use bollard::{API_DEFAULT_VERSION, Docker};
 use futures_util::StreamExt as _;
 use testcontainers::runners::AsyncRunner as _;
-use tokio::net::{TcpStream, UnixStream};
 use testcontainers::{ContainerRequest, GenericImage};
+use tokio::net::{TcpStream, UnixStream};
 
 use super::find::{self, Candidate, Surroundings};
 use super::labels;
