@@ -208,7 +208,7 @@ impl<T: Debug, E: Display, F: FnMut() -> Result<T, E>> Eventually<F> {
 
     fn look(self, awaited: &str, right: impl FnMut(&T) -> bool) -> Result<T> {
         let crate::eventually::Eventually { mut look, limit, at } = self.0;
-        background::refuse_to_wait_for_itself();
+        background::refuse_to_wait_for_itself()?;
         // Timers need a runtime. The look itself runs in the caller's runtime, if there is one.
         let callers = Handle::try_current().ok();
         let right = RefCell::new(right);
@@ -216,7 +216,7 @@ impl<T: Debug, E: Display, F: FnMut() -> Result<T, E>> Eventually<F> {
             let _inside = callers.as_ref().map(Handle::enter);
             ready(Ok(judge(look(), &mut *right.borrow_mut())))
         };
-        background::block_on(within(Some(background::handle()), until(awaited, at, limit, judged)))
+        background::block_on(within(Some(background::handle()?), until(awaited, at, limit, judged)))
     }
 }
 

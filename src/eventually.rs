@@ -136,7 +136,7 @@ impl<T: Debug, E: Display, Fut: Future<Output = Result<T, E>>, F: FnMut() -> Fut
             let right = &right;
             async move { Ok(judge(found.await, &mut *right.borrow_mut())) }
         };
-        within(Some(background::handle()), until(awaited, at, limit, judged)).await
+        within(Some(background::handle()?), until(awaited, at, limit, judged)).await
     }
 }
 

@@ -3,6 +3,7 @@
 //! Test processes and keepers share this module, which depends on neither.
 
 mod directories;
+mod disk;
 mod hash;
 mod lock;
 mod places;
@@ -15,10 +16,11 @@ use std::io::Write as _;
 pub(crate) use self::directories::{
     closed_to_others, free_space, make_with_mode, paths_in, private_file, user_cache, writable,
 };
+pub(crate) use self::disk::{DiskThread, open_regular};
 pub(crate) use self::hash::fnv64;
 pub(crate) use self::lock::{Lock, Locks};
 pub(crate) use self::places::{DIR_VARIABLE, KeyFiles, Places};
-pub(crate) use self::platform::{initial_environment, own_program};
+pub(crate) use self::platform::{initial_environment, own_file, own_loader, own_program};
 use crate::foreign;
 
 /// Writes a line to standard error. libtest does not capture it, as it does the output of the print macros. The text

@@ -168,6 +168,8 @@ extern crate self as cratedb_test;
 mod background;
 #[cfg(any(feature = "harness", feature = "cloud"))]
 pub mod blocking;
+#[cfg(feature = "harness")]
+mod clock;
 #[cfg(feature = "cloud")]
 pub mod cloud;
 #[cfg(feature = "harness")]

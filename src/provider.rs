@@ -41,6 +41,8 @@ pub(crate) use self::held::Held;
 pub(crate) use self::jvm::{STEP as TRAINING_STEP, run as run_training};
 use self::local::LocalProvider;
 use self::url::UrlProvider;
+use crate::background::{caught, guarded_work, panicked};
+use crate::clock::ServerClock;
 #[cfg(not(feature = "cloud"))]
 use crate::error::Kind;
 use crate::error::{Error, Result};
@@ -83,14 +85,18 @@ impl Provider {
         }
     }
 
-    /// Makes the cluster available. Ends by `deadline` in every case.
+    /// Makes the cluster available. Ends by `deadline` in every case, and a panic is an error: the keeper waits for an
+    /// outcome.
     pub(crate) async fn acquire(&self, deadline: Instant, progress: &Progress, intents: &Intents) -> Acquired {
-        match self {
-            Self::Url(url) => url.acquire(deadline, progress).await,
-            #[cfg(feature = "cloud")]
-            Self::Cloud(cloud) => cloud.acquire(deadline, progress, intents).await,
-            Self::Local(local) => local.acquire(deadline, progress, intents).await,
-        }
+        let acquired = caught(async {
+            match self {
+                Self::Url(url) => url.acquire(deadline, progress).await,
+                #[cfg(feature = "cloud")]
+                Self::Cloud(cloud) => cloud.acquire(deadline, progress, intents).await,
+                Self::Local(local) => local.acquire(deadline, progress, intents).await,
+            }
+        });
+        acquired.await.unwrap_or_else(|panic| Err(NotAcquired::maybe_up(panicked(&*panic))))
     }
 
     /// Returns the cluster of a killed keeper that the journal's last intent names, if it can be used.
@@ -103,23 +109,29 @@ impl Provider {
         deadline: Instant,
         progress: &Progress,
     ) -> Result<Option<Resource>> {
-        match self {
-            Self::Url(_) => Ok(None),
-            #[cfg(feature = "cloud")]
-            Self::Cloud(cloud) => cloud.recover(held, deadline, progress).await,
-            Self::Local(local) => local.recover(held, deadline, progress).await,
-        }
+        guarded_work(async {
+            match self {
+                Self::Url(_) => Ok(None),
+                #[cfg(feature = "cloud")]
+                Self::Cloud(cloud) => cloud.recover(held, deadline, progress).await,
+                Self::Local(local) => local.recover(held, deadline, progress).await,
+            }
+        })
+        .await
     }
 
     /// Releases the cluster that `held` names, which is the record of a resource or of an intent. It may be called
     /// again.
     pub(crate) async fn release(&self, held: &Held, on_exit: OnExit, progress: &Progress) -> Result<Released> {
-        match self {
-            Self::Url(url) => Ok(url.release()),
-            #[cfg(feature = "cloud")]
-            Self::Cloud(cloud) => cloud.release(held, on_exit, progress).await,
-            Self::Local(local) => local.release(held, on_exit, progress).await,
-        }
+        guarded_work(async {
+            match self {
+                Self::Url(url) => Ok(url.release()),
+                #[cfg(feature = "cloud")]
+                Self::Cloud(cloud) => cloud.release(held, on_exit, progress).await,
+                Self::Local(local) => local.release(held, on_exit, progress).await,
+            }
+        })
+        .await
     }
 
     /// Is called once, at the keeper's end and after the release.
@@ -131,11 +143,14 @@ impl Provider {
 
     /// Returns fresh credentials: a new JWT on Cloud, the same ones elsewhere.
     pub(crate) async fn credentials(&self, resource: &Resource) -> Result<Credentials> {
-        match self {
-            #[cfg(feature = "cloud")]
-            Self::Cloud(cloud) => cloud.credentials(&resource.held).await,
-            _ => Ok(resource.credentials.clone()),
-        }
+        guarded_work(async {
+            match self {
+                #[cfg(feature = "cloud")]
+                Self::Cloud(cloud) => cloud.credentials(&resource.held).await,
+                _ => Ok(resource.credentials.clone()),
+            }
+        })
+        .await
     }
 }
 
@@ -156,6 +171,8 @@ pub(crate) struct Resource {
     pub(crate) pg_hint: Option<String>,
     pub(crate) credentials: Credentials,
     pub(crate) version: Version,
+    /// The server's clock; none if it is on this machine, or does not tell its time.
+    pub(crate) clock: Option<ServerClock>,
     pub(crate) ours: Ours,
     /// A page on which people can see it.
     pub(crate) console: Option<String>,

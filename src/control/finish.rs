@@ -10,6 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::host::KeyFiles;
 use crate::host::process::Identity;
 use crate::keeper::{Journal, Left, Word};
+use crate::provider::Held;
 use crate::session::{Heard, Inquiry};
 use crate::wait::deadline_in;
 use crate::wire::{ClusterOutcome, FromKeeper, KeeperSnapshot, Phase};
@@ -110,7 +111,7 @@ pub(super) fn finish_key(
         }
         // A release that failed before is tried again, and the result of that is returned.
         None => (ClusterOutcome::Releasing, String::new()),
-        Some(wait) => await_end(&mut observer, files, wait)?,
+        Some(wait) => await_end(&mut observer, files, None, wait)?,
     };
     (finished.outcome, finished.detail) = (outcome, detail);
     Ok(finished)
@@ -122,14 +123,20 @@ impl Finished {
         match Journal::look(&files.journal) {
             Ok(Left::Nothing) => {}
             Ok(Left::Record(record)) if record.word == Word::Clean => {}
-            _ => (self.outcome, self.detail) = end_of(files),
+            _ => (self.outcome, self.detail) = end_of(files, None),
         }
         self
     }
 }
 
-/// Waits until the cluster is released, or the keeper decides not to release it. Returns the outcome and its details.
-pub(super) fn await_end(observer: &mut Inquiry, files: &KeyFiles, wait: Duration) -> Result<(ClusterOutcome, String)> {
+/// Waits until the cluster is released, or the keeper decides not to release it. `left` is what an earlier keeper has
+/// left for this one. Returns the outcome and its details.
+pub(super) fn await_end(
+    observer: &mut Inquiry,
+    files: &KeyFiles,
+    left: Option<&Held>,
+    wait: Duration,
+) -> Result<(ClusterOutcome, String)> {
     let deadline = deadline_in(wait);
     let (mut released, mut step) = (None, String::new());
     loop {
@@ -145,7 +152,7 @@ pub(super) fn await_end(observer: &mut Inquiry, files: &KeyFiles, wait: Duration
                 }
                 _ => {}
             },
-            Heard::End => return Ok(released.unwrap_or_else(|| end_of(files))),
+            Heard::End => return Ok(released.unwrap_or_else(|| end_of(files, left))),
             Heard::Nothing => {
                 let error = Error::new(Kind::Timeout, "the cluster was not let go of in time")
                     .because(format!("waited {}", humantime::format_duration(wait)));
@@ -167,11 +174,16 @@ fn settled(snapshot: &KeeperSnapshot) -> Option<(ClusterOutcome, String)> {
 }
 
 /// Reads the outcome from the journal of a keeper that ended without reporting it.
-fn end_of(files: &KeyFiles) -> (ClusterOutcome, String) {
+fn end_of(files: &KeyFiles, left: Option<&Held>) -> (ClusterOutcome, String) {
     match Journal::look(&files.journal) {
-        Ok(Left::Record(record)) if record.word == Word::Clean => {
-            (ClusterOutcome::Left, "it was found running, or nothing was up".to_owned())
-        }
+        Ok(Left::Record(record)) if record.word == Word::Clean => match left {
+            // A keeper removes it at its start.
+            Some(Held::Process(_) | Held::Container(_)) => (ClusterOutcome::Removed, String::new()),
+            Some(held) if !matches!(held, Held::Url { .. }) => {
+                (ClusterOutcome::Nothing, "it was not up any more".to_owned())
+            }
+            _ => (ClusterOutcome::Left, "it was found running, or nothing was up".to_owned()),
+        },
         Ok(Left::Record(_)) => {
             (ClusterOutcome::Owed, "the keeper ended before it could let go; `cargo cratedb sweep` does".to_owned())
         }

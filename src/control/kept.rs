@@ -89,8 +89,7 @@ impl Kept {
 
 /// Maps the schemas in which tests of this machine run to these tests.
 async fn used() -> Result<BTreeMap<String, String>> {
-    let asked = tokio::task::spawn_blocking(keys).await;
-    let keys = asked.unwrap_or_else(|error| Err(Error::new(Kind::Session, "cannot ask the keepers").because(error)))?;
+    let keys = background::blocking(keys).await?;
     let tests = keys.into_iter().flat_map(|key| key.sessions).flat_map(|session| session.tests);
     Ok(tests.filter(|test| test.runs).map(|TestStatus { schema, test, .. }| (schema, test)).collect())
 }

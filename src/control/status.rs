@@ -330,7 +330,10 @@ impl Lying {
         }
         match (record, self.owed()) {
             (_, None) => "down; nothing is owed".to_owned(),
-            (Some(_), Some(owed)) => format!("its keeper was killed; {owed}"),
+            (Some(record), Some(owed)) => {
+                let end = if record.gave_up { "gave up" } else { "was killed" };
+                format!("its keeper {end}; {owed}")
+            }
             (None, Some(_)) => "unknown".to_owned(),
         }
     }

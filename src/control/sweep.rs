@@ -210,7 +210,7 @@ fn repair(lying: &Lying, target: Target, record: &Record, wait: Duration) -> Res
         }
     }
     drop(client);
-    await_end(&mut observer, &lying.files, wait)
+    await_end(&mut observer, &lying.files, record.held.as_ref(), wait)
 }
 
 /// Returns the settings for a keeper that only releases: the policy of the last session, without keeping anything warm.

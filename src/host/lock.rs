@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, fcntl_lock};
 
+use super::disk::open_regular;
 use super::private_file;
 use crate::error::{Error, Kind, Result};
 
@@ -40,7 +41,7 @@ impl Locks {
         if let Some(file) = files.get(path) {
             return Ok(file);
         }
-        let file = private_file().read(true).write(true).create(true).truncate(false).open(path);
+        let file = open_regular(private_file().read(true).write(true).create(true).truncate(false), path);
         let file = file.map_err(|error| cannot("open the lock", path, error))?;
         let file: &'static File = Box::leak(Box::new(file));
         files.insert(path.to_owned(), file);

@@ -161,7 +161,8 @@ impl CloudProvider {
         let version = probe::answers_sql(&http_url, &wallet, patience, deadline, |text| progress.step(text))
             .await
             .map_err(|error| error.hint(format!("{} is running, says CrateDB Cloud", named(&cluster))))?;
-        let postgres = self.postgres(&cluster, &http_url, &wallet, deadline, progress).await;
+        let clock = probe::clock(&http_url, &wallet).await;
+        let postgres = self.postgres(&cluster, &http_url, &wallet, clock, deadline, progress).await;
         Ok(Resource {
             provider: "cloud".to_owned(),
             name: named(&cluster),
@@ -171,6 +172,7 @@ impl CloudProvider {
             pg_hint: postgres.hint,
             credentials: wallet.current(),
             version,
+            clock,
             ours,
             console: Some(self.client().endpoint().to_owned()),
             held: Held::Cloud(HeldCluster::of(&cluster, ours)),

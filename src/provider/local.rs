@@ -252,6 +252,7 @@ pub(super) fn resource(name: String, http_url: String, pg_port: Option<u16>, ver
         http_url,
         credentials: Credentials::None,
         version,
+        clock: None,
         ours: Ours::Started,
         console: None,
         held,

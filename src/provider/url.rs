@@ -33,7 +33,7 @@ impl UrlProvider {
         let wallet = Wallet::new(credentials.clone());
         let version =
             probe::answers_sql(url, &wallet, Readiness::Answering, deadline, |text| progress.step(text)).await?;
-        let pg_url = self.pg_url(&wallet).await;
+        let (pg_url, clock) = tokio::join!(self.pg_url(&wallet), probe::clock(url, &wallet));
         Ok(Resource {
             provider: "url".to_owned(),
             name: url.clone(),
@@ -45,6 +45,7 @@ impl UrlProvider {
             user: None,
             credentials,
             version,
+            clock,
             ours: Ours::No,
             console: None,
             held: Held::Url { url: url.clone() },

@@ -4,7 +4,6 @@ use std::panic::catch_unwind;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::SystemTime;
 
 use super::link::Link;
 use super::{joined, kept};
@@ -16,9 +15,9 @@ use crate::error::{Error, Kind, Result};
 use crate::foreign;
 use crate::host::say;
 use crate::migrations::Migrations;
-use crate::schema;
 use crate::settings::{KeepSchema, Wanted};
 use crate::wire::{AttemptId, Mode, Open, Ready};
+use crate::{clock, schema, user};
 
 /// A test, as its expansion describes it.
 #[derive(Clone, Copy, Debug)]
@@ -166,12 +165,13 @@ async fn granted(link: Link, name: String, test: Option<Test>, parent: Option<At
     let Test { exclusive, migrations, keep_schema, .. } = test.unwrap_or(Test::USUAL);
     let keep = keep_schema.unwrap_or(link.settings().keep_schema);
     let attempt = LinkedAttempt { link: link.number(), id: link.next_attempt(), exclusive };
+    let ready = link.ready()?;
     let open = Open {
         id: attempt.id,
-        schema: schema::name(&name, SystemTime::now()),
+        schema: schema::name(&name, clock::now(ready.clock)),
         test: name,
         mode: if exclusive { Mode::Exclusive } else { Mode::Shared },
-        keep_if_lost: keep != KeepSchema::Never && link.ready()?.lives_on,
+        keep_if_lost: keep != KeepSchema::Never && ready.lives_on,
         migrations: migrations.map(|migrations| migrations.described()),
     };
     let turn = link.begin(open, parent, migrations).await?;

@@ -147,6 +147,7 @@ mod tests {
             pg_hint: None,
             credentials: Credentials::None,
             version: version.parse().unwrap(),
+            clock: None,
             console: None,
             lives_on: true,
         }

@@ -276,11 +276,14 @@ fn some_failed(failed: &[(usize, &BulkResult)], statement: Statement<'_>, sent: 
         request: statement.text.into(),
         errors: None,
     };
-    statement
+    let error = statement
         .failed_to(Kind::Server, "execute", &format!(" for {} of {sent} rows", failed.len()))
-        .because(format!("{}{more}", listed[..listed.len().min(FAILURES_SHOWN)].join("; ")))
-        .hint("the other rows are written: CrateDB has no transactions")
-        .refused(refusal)
+        .because(format!("{}{more}", listed[..listed.len().min(FAILURES_SHOWN)].join("; ")));
+    let error = match sent > failed.len() {
+        true => error.hint("the other rows are written: CrateDB has no transactions"),
+        false => error,
+    };
+    error.refused(refusal)
 }
 
 impl BulkResult {
@@ -335,6 +338,7 @@ mod tests {
         let error = counts_of(r#"{"results": [{"rowcount": -2, "error_message": "DuplicateKeyException[a]"}]}"#, 1)
             .unwrap_err();
         assert!(error.to_string().contains("row 1: DuplicateKeyException[a]"), "{error}");
+        assert!(!error.to_string().contains("other rows"), "there are none: {error}");
     }
 
     #[test]

@@ -105,7 +105,7 @@ impl SqlClient {
     }
 
     /// Executes one statement once for each row of arguments and returns the row count of each. Rows that failed make
-    /// an error that names them. The other rows are written all the same.
+    /// an error that names them. The other rows, if there are any, are written all the same.
     pub(crate) async fn bulk(&self, stmt: &str, rows: &[Vec<Box<RawValue>>]) -> Result<Vec<u64>> {
         if rows.is_empty() {
             return Ok(Vec::new());

@@ -33,6 +33,7 @@ impl Request {
 }
 
 /// The reaction of the script to a request.
+#[derive(Clone)]
 pub(crate) enum Reaction {
     Answer {
         status: u16,

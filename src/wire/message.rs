@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::clock::ServerClock;
 use crate::error::Error;
 use crate::foreign;
 use crate::host::process::Identity;
@@ -360,6 +361,9 @@ pub(crate) struct Ready {
     pub(crate) pg_hint: Option<String>,
     pub(crate) credentials: Credentials,
     pub(crate) version: Version,
+    /// The server's clock, which the names of schemas carry; none if that of this machine will do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) clock: Option<ServerClock>,
     #[serde(serialize_with = "brief_if_any")]
     pub(crate) console: Option<String>,
     /// True if the data is there for some time after the session, so that a failed test's schema is worth keeping.

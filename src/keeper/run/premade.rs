@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use tokio::sync::watch;
 
@@ -12,7 +11,7 @@ use crate::keeper::machine::{ClientId, MachineState, SessionId};
 use crate::keeper::premade::{Handout, Premade, PremadeOutcome};
 use crate::sql::{self, SqlClient, Statement};
 use crate::wire::{AttemptId, MigrationFile};
-use crate::{migrations, schema, seed};
+use crate::{clock, migrations, schema, seed};
 
 /// Stands in place of a test's name in the names of premade schemas.
 const SLUG: &str = "migrated";
@@ -117,7 +116,8 @@ impl Keeper {
             return;
         }
         self.premade.core.dropping(self.drops.in_flight.len());
-        let name = || schema::name(SLUG, SystemTime::now());
+        let clock = self.supply.resource.as_ref().and_then(|resource| resource.clock);
+        let name = || schema::name(SLUG, clock::now(clock));
         while let Some((checksum, schema)) = self.premade.core.next(now, name) {
             self.make(checksum, schema);
         }

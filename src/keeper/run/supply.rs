@@ -376,6 +376,7 @@ impl Keeper {
             pg_hint: resource.pg_hint.clone(),
             credentials: resource.credentials.clone(),
             version: resource.version,
+            clock: resource.clock,
             console: resource.console.clone(),
             lives_on: lives_on(resource) || stays(self.machine.policy()),
         })));

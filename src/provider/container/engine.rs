@@ -14,6 +14,7 @@ use bollard::{API_DEFAULT_VERSION, Docker};
 use futures_util::StreamExt as _;
 use testcontainers::runners::AsyncRunner as _;
 use testcontainers::{ContainerRequest, GenericImage};
+use tokio::net::{TcpStream, UnixStream};
 
 use super::find::{self, Candidate, Surroundings};
 use super::labels;
@@ -325,9 +326,28 @@ fn first_file(archive: &[u8]) -> Option<String> {
 
 /// Returns whether this process can see the one that listens at a socket. If it cannot, this process is in a container
 /// into which the engine's socket was mounted.
-fn is_beside(socket: &Path) -> bool {
-    let Ok(stream) = std::os::unix::net::UnixStream::connect(socket) else { return false };
-    matches!(crate::host::platform::peer_process(&stream), Ok(pid) if pid != 0)
+async fn is_beside(socket: &Path) -> bool {
+    let connected = tokio::time::timeout(PING, UnixStream::connect(socket)).await;
+    let stream = connected.ok().and_then(Result::ok).and_then(|stream| stream.into_std().ok());
+    stream.is_some_and(|stream| matches!(crate::host::platform::peer_process(&stream), Ok(pid) if pid != 0))
+}
+
+/// Returns whether a program accepts connections at an address, be it an engine or not.
+async fn accepts(address: &EngineAddress) -> bool {
+    let connected = async {
+        match address.socket() {
+            Some(path) => UnixStream::connect(path).await.is_ok(),
+            None => {
+                let url = url::Url::parse(&address.host).ok();
+                let host = url.as_ref().and_then(|url| Some((url.host_str()?, url.port()?)));
+                match host {
+                    Some(host) => TcpStream::connect(host).await.is_ok(),
+                    None => false,
+                }
+            }
+        }
+    };
+    tokio::time::timeout(PING, connected).await.unwrap_or(false)
 }
 
 fn here() -> find::Candidates {
@@ -342,9 +362,18 @@ async fn ask(place: Candidate) -> Result<Engine, String> {
     let docker = connect(&address)?;
     match tokio::time::timeout(PING, docker.ping()).await {
         Ok(Ok(_)) => {
-            let beside = address.socket().is_some_and(is_beside);
+            let beside = match address.socket() {
+                Some(path) => is_beside(path).await,
+                None => false,
+            };
             Ok(Engine { docker, address, beside })
         }
+        // Neither has an engine said why, nor does nothing listen.
+        Ok(Err(error)) if status(&error).is_none() && accepts(&address).await => Err(format!(
+            "a program accepts connections there and does not answer as an engine does: is it a proxy of one that does \
+             not run? ({})",
+            plain(&error)
+        )),
         Ok(Err(error)) => Err(plain(&error)),
         Err(_) => Err(format!("it did not answer within {}", humantime::format_duration(PING))),
     }
@@ -400,6 +429,42 @@ mod tests {
         bytes.extend(text.as_bytes());
         bytes.resize(bytes.len().next_multiple_of(512), 0);
         bytes
+    }
+
+    /// Returns why there is no engine at an address.
+    async fn said(host: &str) -> String {
+        ask(Candidate { named_by: String::new(), address: EngineAddress::checked(host, None) }).await.err().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_proxy_without_its_engine_is_told_from_an_address_where_nothing_listens() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("docker.sock");
+        let unix = tokio::net::UnixListener::bind(&path).unwrap();
+        let tcp = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let hosts = [format!("unix://{}", path.display()), format!("tcp://{}", tcp.local_addr().unwrap())];
+        let closing = tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    accepted = unix.accept() => drop(accepted),
+                    accepted = tcp.accept() => drop(accepted),
+                }
+            }
+        });
+        for host in &hosts {
+            let text = said(host).await;
+            assert!(text.starts_with("a program accepts connections there"), "{host}: {text}");
+            assert!(text.contains("a proxy"), "{text}");
+        }
+        closing.abort();
+        assert!(closing.await.unwrap_err().is_cancelled());
+        for host in &hosts {
+            let text = said(host).await;
+            assert!(!text.contains("proxy") && text.contains("refused"), "{host}: {text}");
+        }
+        let _silent = std::os::unix::net::UnixListener::bind(dir.path().join("silent.sock")).unwrap();
+        let text = said(&format!("unix://{}/silent.sock", dir.path().display())).await;
+        assert!(text.contains("did not answer within"), "{text}");
     }
 
     #[test]

@@ -136,7 +136,9 @@ pub(super) fn none_of(places: &Candidates, said: &[String]) -> String {
 const DEFAULT: &str = "default";
 
 fn json_in(path: &Path) -> Option<Value> {
-    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+    // Opening a FIFO would wait for its other end.
+    let text = if path.is_file() { std::fs::read(path).ok()? } else { return None };
+    serde_json::from_slice(&text).ok()
 }
 
 /// Returns the context that `docker context use` chose, if it is not the default one.

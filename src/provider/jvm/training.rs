@@ -109,7 +109,7 @@ impl Training {
         let listener = UnixListener::bind(&socket).map_err(failed)?;
         // No client must find it.
         let _ = fs::remove_file(&socket);
-        let mut command = Command::new(own_program());
+        let mut command = own_program();
         command.arg0("cratedb-trainer").env(VARIABLE, format!("{STEP}:{words}"));
         // Standard error is the keeper's log, which the trainer shares.
         command.stdin(Stdio::from(std::os::fd::OwnedFd::from(listener))).stdout(Stdio::null());
