@@ -91,7 +91,8 @@ struct FileRow {
     values: Vec<Box<RawValue>>,
 }
 
-/// Reads one object per line and skips empty lines. The error is the line that can't be read, and why. A column that a row does not name gets its default.
+/// Reads one object per line and skips empty lines. A column that a row does not name gets its default. An error is the
+/// line that can't be read, and why.
 fn ndjson(text: &str) -> impl Iterator<Item = Result<FileRow, (usize, String)>> {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     lines.map(|(index, text)| {

@@ -132,12 +132,10 @@ pub fn log_path(selector: Option<&str>) -> Result<PathBuf> {
             found.ok_or_else(|| unknown(selector))?.files.log.clone()
         }
     };
-    match log.is_file() {
-        true => Ok(log),
-        false => {
-            Err(Error::new(Kind::Session, "there is no log yet").because(format!("it would be {}", log.display())))
-        }
+    if log.is_file() {
+        return Ok(log);
     }
+    Err(Error::new(Kind::Session, "there is no log yet").because(format!("it would be {}", log.display())))
 }
 
 /// Returns true for an error of this module that says that there is no such key or session.

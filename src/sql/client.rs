@@ -148,10 +148,9 @@ impl SqlClient {
         let mut reply = self.exchange(ask, &credentials, statement).await?;
         if reply.is_unauthenticated() && matches!(credentials, Credentials::Jwt { .. }) {
             // The server refused it before it was executed, so it may be sent again.
-            credentials =
-                self.0.wallet.renew(&credentials).await.map_err(|error| {
-                    statement.failed(error.kind()).because("the token was refused").because_of(&error)
-                })?;
+            let refused =
+                |error: Error| statement.failed(error.kind()).because("the token was refused").because_of(&error);
+            credentials = self.0.wallet.renew(&credentials).await.map_err(refused)?;
             reply = self.exchange(ask, &credentials, statement).await?;
         }
         if (200..300).contains(&reply.status) {

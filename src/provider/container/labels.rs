@@ -65,12 +65,8 @@ pub(super) fn of(
         labels.push(("keeper-namespace", keeper.namespace.to_string()));
         labels.push(("boot", keeper.boot.clone()));
     }
-    if let Some(journal) = journal {
-        labels.push(("journal", journal.display().to_string()));
-    }
-    if target.is_some_and(|target| target.outlives) {
-        labels.push(("kept", "true".to_owned()));
-    }
+    labels.extend(journal.map(|journal| ("journal", journal.display().to_string())));
+    labels.extend(target.filter(|target| target.outlives).map(|_| ("kept", "true".to_owned())));
     labels.into_iter().map(|(name, value)| (format!("{PREFIX}{name}"), value)).collect()
 }
 
