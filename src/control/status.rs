@@ -200,11 +200,8 @@ impl Lying {
     pub(super) fn look(files: KeyFiles) -> Self {
         let left = Journal::look(&files.journal);
         let keeper = Locks::take().holder(&files.lifetime).ok().flatten();
-        let snapshot = match Inquiry::of(&files) {
-            Ok(Some(mut observer)) => observer.status(false),
-            Ok(None) => Ok(None),
-            Err(error) => Err(error),
-        };
+        let observer = Inquiry::of(&files);
+        let snapshot = observer.and_then(|found| found.map_or(Ok(None), |mut observer| observer.status(false)));
         let written = match &left {
             Ok(Left::Record(record)) => record.key.clone(),
             Ok(Left::Foreign { key, .. }) => key.clone(),
@@ -299,11 +296,10 @@ impl Lying {
         if self.is_kept() {
             return "its keeper does not answer".to_owned();
         }
-        match record {
-            Some(record) if record.word == Word::Clean => "down; nothing is owed".to_owned(),
-            Some(record) => format!("its keeper was killed; {}", owed(record).unwrap_or_default()),
-            None if self.owed().is_some() => "unknown".to_owned(),
-            None => "down; nothing is owed".to_owned(),
+        match (record, self.owed()) {
+            (_, None) => "down; nothing is owed".to_owned(),
+            (Some(_), Some(owed)) => format!("its keeper was killed; {owed}"),
+            (None, Some(_)) => "unknown".to_owned(),
         }
     }
 

@@ -70,11 +70,8 @@ impl<'de> Row<'de> {
     }
 
     /// Adds a list of the columns to an error that is about no single one.
-    fn with_columns(self, mut error: Error) -> Error {
-        if error.column.is_none() {
-            error.column = Some(format!("the row has {}", self.described()));
-        }
-        error
+    fn with_columns(self, error: Error) -> Error {
+        error.in_column(|_| format!("the row has {}", self.described()))
     }
 
     fn described(self) -> String {

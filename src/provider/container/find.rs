@@ -46,7 +46,9 @@ impl EngineAddress {
     pub(super) fn checked(host: &str, tls: Option<PathBuf>) -> Result<Self, String> {
         let accepted = "accepted: unix:///path, tcp://host:port, https://host:port";
         match host.split_once("://") {
-            Some(("unix" | "tcp" | "http" | "https", rest)) if !rest.is_empty() => Ok(Self { host: host.to_owned(), tls }),
+            Some(("unix" | "tcp" | "http" | "https", rest)) if !rest.is_empty() => {
+                Ok(Self { host: host.to_owned(), tls })
+            }
             Some((scheme, _)) => Err(format!("{scheme}:// is not supported; {accepted}")),
             None => Err(format!("`{host}` is no address; {accepted}")),
         }
