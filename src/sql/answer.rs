@@ -254,8 +254,7 @@ pub(crate) fn counts(answer: BulkAnswer, statement: Statement<'_>, sent: usize, 
         let cause = format!("{sent} rows were sent, and {} answered for", results.len());
         return Err(statement.failed(Kind::Decode).because(cause));
     }
-    let failed: Vec<(usize, &BulkResult)> =
-        (1..).zip(&results).filter(|(_, item)| item.rowcount == FAILED).collect();
+    let failed: Vec<(usize, &BulkResult)> = (1..).zip(&results).filter(|(_, item)| item.rowcount == FAILED).collect();
     if failed.is_empty() {
         return Ok(results.iter().map(|item| u64::try_from(item.rowcount).unwrap_or(0)).collect());
     }

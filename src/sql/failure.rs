@@ -93,7 +93,9 @@ pub(crate) fn no_answer(cause: reqwest::Error, statement: Statement<'_>, address
     };
     match late {
         _ if unconnected => error.hint("is the server running, and is this its HTTP address?"),
-        true => error.hint("it may still be executing the statement: `SELECT id, stmt FROM sys.jobs` on the server tells"),
+        true => {
+            error.hint("it may still be executing the statement: `SELECT id, stmt FROM sys.jobs` on the server tells")
+        }
         false if statement.only_reads() => error,
         false => error.hint("the statement may have been executed; it was not sent again"),
     }
