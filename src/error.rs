@@ -10,8 +10,8 @@ use crate::foreign;
 /// The most bytes of one part of an error. Servers can send more, and an error is kept, logged and shown as a whole.
 const PART: usize = 16 << 10;
 
-/// The most of an error that a frame of the keeper's socket has to hold: bytes of a part, bytes of a service's own words,
-/// and numbers of parts.
+/// The most of an error that a frame of the keeper's socket has to hold: bytes of a part, bytes of a service's own
+/// words, and numbers of parts.
 mod framed {
     pub(super) const PART: usize = 4 << 10;
     pub(super) const REFUSAL: usize = 16 << 10;

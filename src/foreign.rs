@@ -1,7 +1,7 @@
 //! Text from elsewhere (servers, archives, engines), made fit to show and short.
 //!
-//! Such a text can hold what controls a terminal, or what a CI service takes for a command: GitHub reads `::error …::` at
-//! the start of a line and `##[…]` anywhere in it. Here both are escaped visibly. That is for people: data that a
+//! Such a text can hold what controls a terminal, or what a CI service takes for a command: GitHub reads `::error …::`
+//! at the start of a line and `##[…]` anywhere in it. Here both are escaped visibly. That is for people: data that a
 //! program reads keeps its value.
 
 use std::borrow::Cow;
