@@ -522,7 +522,7 @@ mod tests {
         };
         let runner = |hello: &mut Hello| hello.runners[0].pid += 1;
         let named = |hello: &mut Hello| hello.session = Some(crate::wire::Named { name: "n".into(), idle: 1 });
-        for change in [&url as &dyn Fn(&mut Hello), &runner, &named, &|hello| hello.orphan = true] {
+        for change in [&url as &dyn Fn(&mut Hello), &runner, &named, &|hello: &mut Hello| hello.orphan = true] {
             assert_eq!(follows(before("it", 1), change), None);
         }
     }

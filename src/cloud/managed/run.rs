@@ -109,7 +109,7 @@ impl Drop for Owed {
     fn drop(&mut self) {
         if let Some(inner) = self.0.take() {
             let address = inner.lifecycle.target.cluster.to_string();
-            let told = move |error| tracing::error!("{address} could not be suspended: {error}");
+            let told = move |error: Error| tracing::error!("{address} could not be suspended: {error}");
             match background::handle() {
                 Ok(handle) => drop(handle.spawn(async move { inner.stop_at_end().await.unwrap_or_else(told) })),
                 Err(error) => told(error),

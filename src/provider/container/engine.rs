@@ -368,13 +368,16 @@ async fn ask(place: Candidate) -> Result<Engine, String> {
             };
             Ok(Engine { docker, address, beside })
         }
-        // Neither has an engine said why, nor does nothing listen.
-        Ok(Err(error)) if status(&error).is_none() && accepts(&address).await => Err(format!(
-            "a program accepts connections there and does not answer as an engine does: is it a proxy of one that does \
-             not run? ({})",
-            plain(&error)
-        )),
-        Ok(Err(error)) => Err(plain(&error)),
+        Ok(Err(error)) => {
+            let (why, silent) = (plain(&error), status(&error).is_none());
+            match silent && accepts(&address).await {
+                true => Err(format!(
+                    "a program accepts connections there and does not answer as an engine does: is it a proxy of one \
+                     that does not run? ({why})"
+                )),
+                false => Err(why),
+            }
+        }
         Err(_) => Err(format!("it did not answer within {}", humantime::format_duration(PING))),
     }
 }
