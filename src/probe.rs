@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use crate::clock::ServerClock;
 use crate::error::{Error, Kind, Result};
 use crate::sql::connections::HttpLimits;
-use crate::sql::{SqlClient, Wallet, code, excerpt};
+use crate::foreign;
+use crate::sql::{SqlClient, Wallet, code};
 use crate::version::Version;
 use crate::wait::{self, Look};
 
@@ -125,7 +126,7 @@ fn in_words(error: &Error) -> String {
         None if body.starts_with(['{', '[', '<']) => "",
         None => body,
     };
-    let text = excerpt(text, CHARS);
+    let text = foreign::line(text, CHARS);
     if text.is_empty() {
         format!("it answers with status {status}")
     } else {

@@ -5,9 +5,8 @@
 //! second and exits. So the keeper is a child of init alone, and a start that fails has an exit status.
 
 use std::env;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::os::fd::{AsFd as _, AsRawFd as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::panic::catch_unwind;
 use std::path::Path;

@@ -122,6 +122,7 @@ mod tests {
             pg_hint: None,
             credentials: Credentials::None,
             version: "6.4.3".parse().unwrap(),
+            clock: None,
             console: None,
             lives_on: true,
         }
