@@ -273,10 +273,10 @@ fn url_target(sources: &Sources, given: &Setting, notes: &mut Vec<String>) -> Re
 fn url_target_of_key(sources: &Sources, url: &str) -> Result<Target> {
     let unheard = &mut Vec::new();
     if let Ok(Some(Address::Url(named))) = address(&Given::default(), sources, unheard)
-        && let Ok((target @ Target::Url(UrlTarget { url: own, .. }), ..)) = url_target(sources, &named, unheard)
-        && own == url
+        && let Ok((Target::Url(target), ..)) = url_target(sources, &named, unheard)
+        && target.url == url
     {
-        return Ok(target);
+        return Ok(Target::Url(target));
     }
     let kept = Setting::kept("CRATEDB_CLUSTER_URL", url, "the journal");
     url_target(sources, &kept, unheard).map(|(target, ..)| target)

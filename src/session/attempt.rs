@@ -17,7 +17,7 @@ use crate::host::say;
 use crate::migrations::Migrations;
 use crate::settings::{KeepSchema, Wanted};
 use crate::wire::{AttemptId, Mode, Open, Ready};
-use crate::{clock, schema, user};
+use crate::{clock, schema};
 
 /// A test, as its expansion describes it.
 #[derive(Clone, Copy, Debug)]

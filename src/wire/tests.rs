@@ -92,6 +92,7 @@ fn from_keeper() -> Vec<FromKeeper> {
             pg_hint: Some("set CRATEDB_PASSWORD".into()),
             credentials: Credentials::None,
             version: "6.4.3".parse().unwrap(),
+            clock: None,
             console: None,
             lives_on: true,
         })),
