@@ -279,7 +279,19 @@ impl Client {
     /// # }
     /// ```
     pub async fn cluster(&self, id: &str) -> Result<ClusterInfo> {
-        self.get(&["clusters", id], &[]).await
+        let answer = self.get(&["clusters", id], &[]).await?;
+        self.about(id, answer, &format!("GET /api/v2/clusters/{id}/"))
+    }
+
+    /// Refuses an answer about another cluster: it says nothing about the one that was asked for.
+    fn about(&self, id: &str, answer: ClusterInfo, request: &str) -> Result<ClusterInfo> {
+        match answer.id.eq_ignore_ascii_case(id) {
+            true => Ok(answer),
+            false => Err(self
+                .unexpected(request, "strangely")
+                .because(format!("it is about cluster {:?}", answer.id))
+                .hint("something between may have answered instead of the API: a proxy, a cache")),
+        }
     }
 
     /// Lists the operations of a cluster in the service's order, which seems to be newest first.
@@ -292,10 +304,13 @@ impl Client {
     /// only when it has to.
     pub async fn jwt(&self, id: &str) -> Result<Jwt> {
         let jwt: Jwt = self.get(&["clusters", id, "jwt"], &[]).await?;
-        match jwt.token().is_empty() {
-            true => Err(self.unexpected(&format!("GET /api/v2/clusters/{id}/jwt/"), "without a token")),
-            false => Ok(jwt),
-        }
+        let how = match jwt.token() {
+            "" => "without a token",
+            // A request with it would look like a connection that breaks.
+            token if !token.bytes().all(|byte| byte.is_ascii_graphic()) => "with a token that no header can carry",
+            _ => return Ok(jwt),
+        };
+        Err(self.unexpected(&format!("GET /api/v2/clusters/{id}/jwt/"), how))
     }
 
     /// Lists the products that a cluster can be changed to.
@@ -359,7 +374,8 @@ impl Client {
     /// Starts to suspend (`true`) or to resume (`false`) a cluster, and returns the cluster as it was before. The
     /// operation is of type `SUSPEND` in both cases.
     pub async fn set_suspended(&self, id: &str, suspended: bool) -> Result<ClusterInfo> {
-        self.send(Method::PUT, &["clusters", id, "suspend"], &json!({ "suspended": suspended })).await
+        let answer = self.send(Method::PUT, &["clusters", id, "suspend"], &json!({ "suspended": suspended })).await?;
+        self.about(id, answer, &format!("PUT /api/v2/clusters/{id}/suspend/"))
     }
 
     /// Switches protection from deletion on or off. Takes effect at once.

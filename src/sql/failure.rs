@@ -88,6 +88,9 @@ pub(crate) fn excerpt(text: &str, chars: usize) -> String {
 
 /// The error for a request without a complete answer.
 pub(crate) fn no_answer(cause: reqwest::Error, statement: Statement<'_>, address: &str, limits: HttpLimits) -> Error {
+    if cause.is_builder() {
+        return statement.failed(Kind::Usage).because("the request can't be sent").because(root(&cause));
+    }
     let kind = if cause.is_timeout() { Kind::Timeout } else { Kind::Transport };
     let error = statement.failed(kind);
     if cause.is_connect() {
