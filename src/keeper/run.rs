@@ -2,6 +2,7 @@
 
 mod aftermath;
 mod alone;
+mod debt;
 mod drops;
 mod grants;
 mod observers;
@@ -31,6 +32,7 @@ use crate::host::{KeyFiles, process};
 use crate::wire::{FromClient, FromKeeper, Hello, Millis, PROTOCOL, exit};
 use aftermath::AftermathTasks;
 use alone::Alone;
+use debt::Debts;
 use drops::{Drops, Last};
 use premade::PremadeTasks;
 use supply::{CallOutcome, Supply};
@@ -143,6 +145,7 @@ pub(super) struct Keeper {
     aftermath: AftermathTasks,
     premade: PremadeTasks,
     setups: Setups,
+    debts: Debts,
     last_progress: Option<String>,
     /// Told to stop, or something waits for this process: it must leave nothing behind that still works.
     hurried: bool,
@@ -154,6 +157,7 @@ impl Keeper {
         let journal = SharedJournal::open(&files.journal);
         let (word, exclusive, premade) =
             journal.read(|record| (record.word, record.exclusive.clone(), record.premade.clone()));
+        let debts = journal.read(Debts::of_a_predecessor);
         Self {
             files,
             filter,
@@ -171,6 +175,7 @@ impl Keeper {
             aftermath: AftermathTasks::of_a_predecessor(exclusive),
             premade: PremadeTasks::of_a_predecessor(premade),
             setups: Setups::default(),
+            debts,
             last_progress: None,
             hurried: false,
             exit: None,
@@ -336,6 +341,7 @@ impl Keeper {
             self.watch(runner, Input::RunnerGone);
         }
         if first {
+            self.tell_debt(id);
             self.greet(id, hello);
         }
         if let Some(text) = &self.last_progress {
@@ -392,11 +398,13 @@ impl Keeper {
 
     fn progress(&mut self, text: String) {
         tracing::info!(text, "progress");
+        self.note_trouble(self.supply.trouble());
         for (client, speak) in self.machine.waiting() {
             self.clients.send(client, &FromKeeper::Progress { text: text.clone(), speak });
         }
         self.tell_watching(&FromKeeper::Progress { text: text.clone(), speak: true });
         self.last_progress = Some(text);
+        self.tell_observers();
     }
 }
 

@@ -147,6 +147,8 @@ fn snapshot() -> KeeperSnapshot {
         provider: Some("url".into()),
         resource: None,
         step: Some("connecting".into()),
+        trouble: None,
+        owed_since: None,
         policy: Policy::default(),
         sessions: vec![session],
         ended: vec!["evening".into()],

@@ -153,6 +153,7 @@ impl Keeper {
             Some((_, Last::Release)) => self.release_now(),
             Some((_, Last::Exit)) => {
                 self.note_undropped();
+                self.leave_debt();
                 self.write_reports();
                 self.exit = Some(exit::DONE);
             }

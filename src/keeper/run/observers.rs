@@ -152,6 +152,8 @@ impl Keeper {
             provider: self.supply.provider(),
             resource: self.supply.resource.as_ref().map(|resource| resource.name.clone()),
             step: self.last_progress.clone(),
+            trouble: self.reason(),
+            owed_since: self.debts.since(),
             policy: *self.machine.policy(),
             sessions: self.clients.sessions().map(|(id, facts)| self.session(id, facts)).collect(),
             ended: self.clients.ended().to_vec(),
