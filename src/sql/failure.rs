@@ -80,6 +80,9 @@ pub(crate) fn too_long(statement: Statement<'_>, address: &str, limits: HttpLimi
 
 /// The error for a request without a complete answer.
 pub(crate) fn no_answer(cause: reqwest::Error, statement: Statement<'_>, address: &str, limits: HttpLimits) -> Error {
+    if cause.is_builder() {
+        return statement.failed(Kind::Usage).because("the request can't be sent").because(root_of(&cause));
+    }
     let (unconnected, late) = (cause.is_connect(), cause.is_timeout());
     let why = match (unconnected, late) {
         (true, true) => format!("no connection to {address} within {}", format_duration(limits.connect)),
@@ -93,7 +96,9 @@ pub(crate) fn no_answer(cause: reqwest::Error, statement: Statement<'_>, address
     };
     match late {
         _ if unconnected => error.hint("is the server running, and is this its HTTP address?"),
-        true => error.hint("it may still be executing the statement: `SELECT id, stmt FROM sys.jobs` on the server tells"),
+        true => {
+            error.hint("it may still be executing the statement: `SELECT id, stmt FROM sys.jobs` on the server tells")
+        }
         false if statement.only_reads() => error,
         false => error.hint("the statement may have been executed; it was not sent again"),
     }
