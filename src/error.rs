@@ -73,9 +73,11 @@ struct ErrorInner {
     #[serde(default)]
     hints: Vec<String>,
     refusal: Option<Refusal>,
-    /// Matters only to the sender of the request.
+    /// Matters only to the sender of the request, like the next one.
     #[serde(skip)]
     never_sent: bool,
+    #[serde(skip)]
+    in_own_form: bool,
 }
 
 /// The part of the work that an error comes from. The predicates of [`Error`] depend on it.
@@ -143,8 +145,8 @@ fn part(text: String) -> String {
 impl Error {
     /// Makes an error that says what was attempted, as a lower-case fragment without a full stop.
     pub(crate) fn new(kind: Kind, attempted: impl Into<String>) -> Self {
-        let attempted = part(attempted.into());
-        ErrorInner { kind, attempted, causes: Vec::new(), hints: Vec::new(), refusal: None, never_sent: false }.into()
+        let (attempted, causes, hints) = (part(attempted.into()), Vec::new(), Vec::new());
+        ErrorInner { kind, attempted, causes, hints, refusal: None, never_sent: false, in_own_form: false }.into()
     }
 
     /// Adds the next cause, printed after a colon.
@@ -211,6 +213,16 @@ impl Error {
         self.0.never_sent
     }
 
+    /// Records that the refusal has the form of the service's own ones.
+    pub(crate) fn in_own_form(mut self) -> Self {
+        Arc::make_mut(&mut self.0).in_own_form = true;
+        self
+    }
+
+    pub(crate) fn is_in_own_form(&self) -> bool {
+        self.0.in_own_form
+    }
+
     /// Removes a secret that a service may have repeated.
     pub(crate) fn without_secret(self, secret: &str) -> Self {
         let everything = format!("{self}{:?}", self.0.refusal);
@@ -224,6 +236,7 @@ impl Error {
         });
         let error = Self::new(self.kind(), self.0.attempted.replace(secret, "***"))
             .because("its answer holds the password and is not shown");
+        let error = if self.is_in_own_form() { error.in_own_form() } else { error };
         refusal.into_iter().fold(error, Self::refused)
     }
 

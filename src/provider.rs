@@ -103,9 +103,12 @@ impl Provider {
     ///
     /// A Cloud cluster that runs is taken over, after an operation in flight has ended. A local server is removed,
     /// since nothing tells what its tests left in it.
+    ///
+    /// `on_exit` is the policy under which it was left.
     pub(crate) async fn recover(
         &self,
         held: &Held,
+        on_exit: OnExit,
         deadline: Instant,
         progress: &Progress,
     ) -> Result<Option<Resource>> {
@@ -113,7 +116,7 @@ impl Provider {
             match self {
                 Self::Url(_) => Ok(None),
                 #[cfg(feature = "cloud")]
-                Self::Cloud(cloud) => cloud.recover(held, deadline, progress).await,
+                Self::Cloud(cloud) => cloud.recover(held, on_exit, deadline, progress).await,
                 Self::Local(local) => local.recover(held, deadline, progress).await,
             }
         })
@@ -261,16 +264,23 @@ impl NotAcquired {
     }
 }
 
-/// Reports what an acquisition waits for, to the people who wait and to the log.
+/// Reports what a call does or waits for, to the people who wait and to the log.
 #[derive(Clone)]
 pub(crate) struct Progress {
     steps: tokio::sync::mpsc::UnboundedSender<String>,
+    /// Why the call can't go on for now, if it can't.
+    trouble: Option<watch::Sender<Option<String>>>,
     wanted: Option<watch::Receiver<bool>>,
 }
 
 impl Progress {
     pub(crate) fn new(steps: tokio::sync::mpsc::UnboundedSender<String>) -> Self {
-        Self { steps, wanted: None }
+        Self { steps, trouble: None, wanted: None }
+    }
+
+    /// Adds a place where the trouble of the moment is kept.
+    pub(crate) fn with_trouble(self, trouble: watch::Sender<Option<String>>) -> Self {
+        Self { trouble: Some(trouble), ..self }
     }
 
     /// Adds a channel that tells whether a client still waits.
@@ -290,8 +300,21 @@ impl Progress {
 
     /// Reports one step, a fragment such as "resuming cluster `ci`". It is no error if no one listens.
     pub(crate) fn step(&self, text: impl Into<String>) {
-        // It may quote a server, and it goes to the log and to every client.
-        let _ = self.steps.send(foreign::shortened(&foreign::block(&text.into()), STEP).into_owned());
+        self.say(text.into(), false);
+    }
+
+    /// Reports why the call can't go on for now. The next step says that it goes on.
+    pub(crate) fn trouble(&self, text: impl Into<String>) {
+        self.say(text.into(), true);
+    }
+
+    fn say(&self, text: String, is_trouble: bool) {
+        // It may quote a server, and it goes to the log, to the journal and to every client.
+        let text = foreign::shortened(&foreign::block(&text), STEP).into_owned();
+        if let Some(trouble) = &self.trouble {
+            trouble.send_replace(is_trouble.then(|| text.clone()));
+        }
+        let _ = self.steps.send(text);
     }
 }
 

@@ -77,11 +77,11 @@ struct Simulated {
     /// Duration of operations and jobs: 250ms, 2s, 0; or `explicit` if they wait for POST /_simulator/step/.
     #[arg(long, value_name = "TIME", default_value = "0", value_parser = pace)]
     operation_time: Pace,
-    /// A fault. Of the transport: method=GET,path=/operations/, then status=502 (with body=TEXT), conflict, hang, drop
-    /// or delay=2s, and after=N, times=N or times=always. Of one cluster: cluster=NAME, then fail=MESSAGE, hold, lose
-    /// or hide (the next operation), fail_job=MESSAGE or hold_job (the next import or export), foreign=SCALE with
-    /// time=5s (an operation of another client), freeze_health, not_ready=2s, not_ready_requests=3, mix_connections.
-    /// Also by HTTP: POST /_simulator/faults/.
+    /// A fault. Of the transport: method=GET,path=/operations/, then status=502 (with retry_after=SECONDS, body=TEXT),
+    /// conflict, hang, drop or delay=2s, and after=N, times=N or times=always. Of one cluster: cluster=NAME, then
+    /// fail=MESSAGE, hold, lose or hide (the next operation), fail_job=MESSAGE or hold_job (the next import or export),
+    /// foreign=SCALE with time=5s (an operation of another client), freeze_health, not_ready=2s, not_ready_requests=3,
+    /// mix_connections. Also by HTTP: POST /_simulator/faults/.
     #[arg(long, value_name = "FAULT")]
     fault: Vec<FaultOptions>,
     /// Keeps everything in this file from one run to the next: clusters with their ids and, if possible, their ports.

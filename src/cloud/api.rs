@@ -240,25 +240,39 @@ impl Client {
         /// Lists the clusters of a project.
         clusters_in(project: &str) -> Vec<ClusterInfo> = get(&["projects", project, "clusters"], &[]);
 
-        /// Returns one cluster. If it does not exist, the error has status 404.
-        ///
-        /// ```no_run
-        /// # async fn example(client: cratedb_test::cloud::Client, id: &str) -> cratedb_test::Result<()> {
-        /// match client.cluster(id).await {
-        ///     Ok(cluster) => println!("{} is {}", cluster.name, cluster.health.status),
-        ///     Err(error) if error.is_not_found() => println!("there is none"),
-        ///     Err(error) => return Err(error),
-        /// }
-        /// # Ok(())
-        /// # }
-        /// ```
-        cluster(id: &str) -> ClusterInfo = get(&["clusters", id], &[]);
-
         /// Returns the versions of CrateDB that a cluster can be upgraded to.
         available_upgrades(id: &str) -> Versions = get(&["clusters", id, "available-upgrades"], &[]);
 
         /// Returns measurements of a cluster in the service's own form, if it has any.
         metrics(id: &str, metric: &str) -> Option<Value> = get_optional(&["clusters", id, "metrics", metric]);
+    }
+
+    /// Returns one cluster. If it does not exist, the error has status 404.
+    ///
+    /// ```no_run
+    /// # async fn example(client: cratedb_test::cloud::Client, id: &str) -> cratedb_test::Result<()> {
+    /// match client.cluster(id).await {
+    ///     Ok(cluster) => println!("{} is {}", cluster.name, cluster.health.status),
+    ///     Err(error) if error.is_not_found() => println!("there is none"),
+    ///     Err(error) => return Err(error),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn cluster(&self, id: &str) -> Result<ClusterInfo> {
+        let answer = self.get(&["clusters", id], &[]).await?;
+        self.about(id, answer, &format!("GET /api/v2/clusters/{id}/"))
+    }
+
+    /// Refuses an answer about another cluster: it says nothing about the one that was asked for.
+    fn about(&self, id: &str, answer: ClusterInfo, request: &str) -> Result<ClusterInfo> {
+        match answer.id.eq_ignore_ascii_case(id) {
+            true => Ok(answer),
+            false => Err(self
+                .unexpected(request, "strangely")
+                .because(format!("it is about cluster {:?}", answer.id))
+                .hint("something between may have answered instead of the API: a proxy, a cache")),
+        }
     }
 
     /// Lists the operations of a cluster in the service's order, which seems to be newest first.
@@ -271,12 +285,14 @@ impl Client {
     /// only when it has to.
     pub async fn jwt(&self, id: &str) -> Result<Jwt> {
         let jwt: Jwt = self.get(&["clusters", id, "jwt"], &[]).await?;
-        let unexpected = |how| Err(self.unexpected(&format!("GET /api/v2/clusters/{id}/jwt/"), how));
-        match jwt.token().len() {
-            0 => unexpected("without a token"),
-            1..=LONGEST_TOKEN => Ok(jwt),
-            _ => unexpected("with a token that is too long for a header"),
-        }
+        let how = match jwt.token() {
+            "" => "without a token",
+            token if token.len() > LONGEST_TOKEN => "with a token that is too long for a header",
+            // A request with it would look like a connection that breaks.
+            token if !token.bytes().all(|byte| byte.is_ascii_graphic()) => "with a token that no header can carry",
+            _ => return Ok(jwt),
+        };
+        Err(self.unexpected(&format!("GET /api/v2/clusters/{id}/jwt/"), how))
     }
 
     /// Lists the products that a cluster can be changed to.
@@ -300,11 +316,6 @@ impl Client {
     calls! {
         /// Deletes a cluster together with its data.
         delete_cluster(id: &str) -> () = delete(&["clusters", id]);
-
-        /// Starts to suspend (`true`) or to resume (`false`) a cluster, and returns the cluster as it was before. The
-        /// operation is of type `SUSPEND` in both cases.
-        set_suspended(id: &str, suspended: bool) -> ClusterInfo =
-            send(Method::PUT, &["clusters", id, "suspend"], &json!({ "suspended": suspended }));
 
         /// Switches protection from deletion on or off. Takes effect at once.
         set_deletion_protection(id: &str, protected: bool) -> ClusterInfo =
@@ -334,6 +345,13 @@ impl Client {
                 .hint("look in the console whether the cluster was made"));
         }
         Ok(made)
+    }
+
+    /// Starts to suspend (`true`) or to resume (`false`) a cluster, and returns the cluster as it was before. The
+    /// operation is of type `SUSPEND` in both cases.
+    pub async fn set_suspended(&self, id: &str, suspended: bool) -> Result<ClusterInfo> {
+        let answer = self.send(Method::PUT, &["clusters", id, "suspend"], &json!({ "suspended": suspended })).await?;
+        self.about(id, answer, &format!("PUT /api/v2/clusters/{id}/suspend/"))
     }
 }
 

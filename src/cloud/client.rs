@@ -1,5 +1,7 @@
 //! The client of the Cloud API: its settings, authentication, time limits, and which requests are sent again.
 
+mod pause;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,6 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
+use self::pause::Pause;
 use super::auth::Auth;
 use super::operation::passing;
 use super::refusal::{self, RefusalText};
@@ -31,6 +34,9 @@ const LONGEST: usize = 32 << 20;
 /// Pauses before the second and the third attempt of a read.
 const AGAIN: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
 
+/// If the service asks for such a pause, the caller is told instead of kept waiting. The next request waits.
+const LONG_PAUSE: Duration = Duration::from_secs(5);
+
 /// The HTTP API of CrateDB Cloud, as the owner of an API key or of a login sees it.
 ///
 /// Cheap to clone; clones share their connections. There is one method for each call of the API. A method sends what it
@@ -38,6 +44,7 @@ const AGAIN: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)
 ///
 /// - The futures can be awaited on any executor.
 /// - Reads are attempted three times if the service can't be reached or answers 429 or 5xx. Writes are sent once.
+/// - If the service says when to ask again (`Retry-After`), no request is sent before that, for a minute at most.
 /// - No request waits longer than the timeout for one answer, 30 s by default.
 /// - A refusal keeps the [status](Error::status), the [method and path](Error::request), the service's own
 ///   [message](Error::message) and its [errors](Error::errors) by field.
@@ -67,6 +74,8 @@ struct ClientInner {
     organization_id: Option<String>,
     origin: String,
     home: Home,
+    /// The pause that the service asked for last.
+    pause: Pause,
 }
 
 /// The runtime on which requests run.
@@ -138,7 +147,7 @@ impl Client {
                 Error::new(Kind::Setting, format!("cannot set up a client for CrateDB Cloud at {endpoint}"))
                     .because_of(&error.without_url())
             })?;
-        let region = access.region.as_deref().and_then(|region| HeaderValue::from_str(region).ok());
+        let region = access.region.as_deref().map(header_of_region).transpose()?;
         Ok(Self(Arc::new(ClientInner {
             http,
             endpoint,
@@ -149,6 +158,7 @@ impl Client {
             organization_id: access.organization_id,
             origin: access.origin,
             home,
+            pause: Pause::default(),
         })))
     }
 
@@ -253,15 +263,18 @@ impl Client {
             query.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
         let this = self.clone();
         let work = async move {
+            let again: &[Duration] = if method == Method::GET { &AGAIN } else { &[] };
             // Not `wait::until`: this repeats a failed request twice and waits for no state.
-            for pause in AGAIN {
+            for pause in again {
                 match this.once(&method, &path, &query, body.clone()).await {
-                    Err(error) if method == Method::GET && passing(&error) => tokio::time::sleep(pause).await,
+                    Err(error) if passing(&error) && this.0.pause.left() < Some(LONG_PAUSE) => {
+                        tokio::time::sleep(*pause).await;
+                    }
                     answer => return Ok((path, answer?)),
                 }
             }
             match this.once(&method, &path, &query, body).await {
-                Err(error) if passing(&error) => Err(error.hint("tried 3 times; try again later")),
+                Err(error) if !again.is_empty() && passing(&error) => Err(error.hint("tried 3 times; try again later")),
                 answer => Ok((path, answer?)),
             }
         };
@@ -293,6 +306,10 @@ impl Client {
         let clean = |text: &str| self.0.auth.clean(text);
         let text = RefusalText::read(answer.status, answer.location.as_deref(), &answer.body, clean);
         let error = refusal::error(self.endpoint(), &request, answer.status, text, self.0.auth.token().is_some());
+        let error = match self.0.pause.left().filter(|_| passing(&error)) {
+            Some(left) => error.because(format!("it asks for a pause of {} s", left.as_secs() + 1)),
+            None => error,
+        };
         Err(match answer.status {
             StatusCode::UNAUTHORIZED => error.hint(format!("it was asked with {}", self.credentials())),
             _ => error,
@@ -324,12 +341,16 @@ impl Client {
             builder = builder.header(CONTENT_TYPE, HeaderValue::from_static("application/json")).body(body);
         }
         let (builder, used) = self.0.auth.apply(builder)?;
+        self.0.pause.over().await;
         let unanswered = |error| self.unanswered(request, error);
         let answer = builder.send().await.map_err(unanswered)?;
         let status = answer.status();
         // A refusal may set the cookie of an anonymous visitor.
         if status.is_success() {
             self.0.auth.hear(used.as_ref(), answer.headers());
+        }
+        if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() {
+            self.0.pause.hear(answer.headers());
         }
         let location = answer.headers().get(LOCATION).and_then(|to| to.to_str().ok()).map(str::to_owned);
         let Body { bytes: body, is_cut } = Body::read(answer, LONGEST).await.map_err(unanswered)?;
@@ -359,6 +380,11 @@ impl Client {
     }
 
     fn unanswered(&self, request: &str, error: reqwest::Error) -> Error {
+        if error.is_builder() {
+            // Sending it again would not help.
+            return Error::new(Kind::Usage, format!("cannot send {request} to CrateDB Cloud at {}", self.endpoint()))
+                .because_of(&error.without_url());
+        }
         let (kind, late) = match error.is_timeout() {
             true => (Kind::Timeout, format!(" within {}", humantime::format_duration(self.0.timeout))),
             false => (Kind::Transport, String::new()),
@@ -400,6 +426,14 @@ impl Login {
         };
         Client::new(access, Home::Here)
     }
+}
+
+fn header_of_region(region: &str) -> Result<HeaderValue> {
+    HeaderValue::from_str(region).map_err(|_| {
+        Error::new(Kind::Setting, format!("cannot send the region {region:?} to CrateDB Cloud"))
+            .because("it holds characters that no header can carry")
+            .hint("accepted: a name such as eks1.eu-west-1.aws, in code or as `region` of the profile")
+    })
 }
 
 fn endpoint(text: &str) -> Result<Url> {

@@ -19,7 +19,9 @@ use serde_json::value::RawValue;
 
 use self::connection::Connection;
 use super::client::Client;
-use super::lifecycle::{Change, Hooks, Intent, Lifecycle, May, NameLookup, Run, StopRequest, Stopped, is_taken, named};
+use super::lifecycle::{
+    Change, Hooks, Intent, Lifecycle, May, NameLookup, Run, StopRequest, Stopped, Tell, is_taken, named,
+};
 use super::model::{
     ClusterInfo, ExportJob, ImportJob, JobProgress, Jwt, NewExportJob, NewImportJob, Operation, Restore, Status,
     UploadedFile,
@@ -415,9 +417,9 @@ impl ManagedCluster {
             inner.step(doing.clone());
             lifecycle.client.restore_snapshot(&cluster.id, &restore).await?;
             let which = Which::NewestOf("RESTORE_SNAPSHOT", Some(before.last_operation().unwrap_or_default()));
-            let told = |status: &str| inner.step(format!("{doing}: {status}"));
+            let tell = Tell::all(&*inner, &doing);
             // The cluster does not show that a snapshot was restored, so only the operation can tell.
-            match lifecycle.client.follow(&before, &which, &doing, |_| false, deadline, told).await? {
+            match lifecycle.client.follow(&before, &which, &doing, |_| false, deadline, tell).await? {
                 OperationEnd::Succeeded => Ok(()),
                 OperationEnd::Failed(error) | OperationEnd::Lost(error) => Err(error),
             }
@@ -463,7 +465,7 @@ impl ManagedInner {
         let work = async {
             let cluster = self.lifecycle.make_available(&run).await?;
             run.step(format!("connecting to {}", named(&cluster)));
-            self.until_it_answers(&cluster, run.deadline).await?;
+            self.until_it_answers(&cluster, &run).await?;
             Ok(cluster)
         };
         let outcome = self.lifecycle.in_time(&run, work).await;

@@ -31,6 +31,8 @@ pub(super) struct RefusalText {
     message: String,
     /// The service's `errors`: the problems by field.
     errors: Option<Value>,
+    /// It is JSON with the service's fields. What a proxy says is something else.
+    own: bool,
 }
 
 impl RefusalText {
@@ -45,21 +47,24 @@ impl RefusalText {
         struct RefusalBody {
             message: Option<String>,
             #[serde(default)]
+            success: Value,
+            #[serde(default)]
             errors: Value,
         }
         if status.is_redirection() {
             // The query may carry the token of a login.
             let to = location.unwrap_or("nowhere").split(['?', '#']).next().unwrap_or_default();
             let to = foreign::line(&clean(to), EXCERPT);
-            return Self { message: format!("it redirects to `{to}`, which an API never does"), errors: None };
+            let message = format!("it redirects to `{to}`, which an API never does");
+            return Self { message, errors: None, own: false };
         }
         match serde_json::from_slice::<RefusalBody>(body) {
-            Ok(RefusalBody { message: Some(message), errors }) => {
+            Ok(RefusalBody { message: Some(message), success, errors }) => {
                 let nothing = errors.is_null() || errors.as_object().is_some_and(serde_json::Map::is_empty);
                 let errors = (!nothing).then(|| serde_json::from_str(&clean(&errors.to_string())).ok()).flatten();
-                Self { message: clean(&message), errors }
+                Self { message: clean(&message), errors, own: success != true }
             }
-            _ => Self { message: excerpt(body, clean), errors: None },
+            _ => Self { message: excerpt(body, clean), errors: None, own: false },
         }
     }
 
@@ -91,6 +96,8 @@ fn flatten(errors: &Value, field: &str, into: &mut String) {
 
 pub(super) fn error(endpoint: &str, request: &str, status: StatusCode, text: RefusalText, session: bool) -> Error {
     let words = text.words();
+    // Without valid credentials, the service answers in plain text or redirects to its login page.
+    let own = text.own || status == StatusCode::UNAUTHORIZED || status.is_redirection();
     let error = Error::new(Kind::Cloud, format!("CrateDB Cloud at {endpoint} refused {request}"))
         .because(format!("{status}{}{words}", if words.is_empty() { "" } else { ": " }))
         .refused(Refusal {
@@ -100,6 +107,7 @@ pub(super) fn error(endpoint: &str, request: &str, status: StatusCode, text: Ref
             request: request.to_owned(),
             errors: text.errors,
         });
+    let error = if own { error.in_own_form() } else { error };
     match status {
         StatusCode::UNAUTHORIZED if session => error.hint(super::LOG_IN_AGAIN),
         StatusCode::UNAUTHORIZED => error
@@ -157,6 +165,22 @@ mod tests {
         assert!(is_conflict(&refused(400, &text("already"))));
         assert!(is_conflict(&refused(409, "{}")));
         assert!(!is_conflict(&refused(400, r#"{"message": "Bad request"}"#)));
+    }
+
+    #[test]
+    fn only_json_with_the_services_fields_is_the_services_own() {
+        let own = r#"{"success": false, "message": "Resource not found."}"#;
+        assert!(refused(404, own).is_in_own_form() && refused(401, "401 - Unauthorized").is_in_own_form());
+        for body in [
+            "",
+            "<html>404 Not Found</html>",
+            r#"{"error": "no route"}"#,
+            r#"["Resource not found."]"#,
+            r#"{"success": true, "message": "200 - OK"}"#,
+            r#"{"message": {"text": "Resource not found."}}"#,
+        ] {
+            assert!(!refused(404, body).is_in_own_form(), "{body}");
+        }
     }
 
     #[test]

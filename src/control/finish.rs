@@ -1,11 +1,11 @@
 //! Ends explicit sessions, and the time for which a cluster is kept warm.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::status::{Lying, lying, of_settings, unknown};
+use super::status::{Lying, is_stuck, lying, of_settings, unknown};
 use crate::error::{Error, Kind, Result};
 use crate::host::KeyFiles;
 use crate::host::process::Identity;
@@ -111,7 +111,7 @@ pub(super) fn finish_key(
         }
         // A release that failed before is tried again, and the result of that is returned.
         None => (ClusterOutcome::Releasing, String::new()),
-        Some(wait) => await_end(&mut observer, files, None, wait)?,
+        Some(wait) => await_end(&mut observer, files, None, wait, None)?,
     };
     (finished.outcome, finished.detail) = (outcome, detail);
     Ok(finished)
@@ -130,22 +130,31 @@ impl Finished {
 }
 
 /// Waits until the cluster is released, or the keeper decides not to release it. `left` is what an earlier keeper has
-/// left for this one. Returns the outcome and its details.
+/// left for this one. With `patience`, a keeper that is stuck for so long is not waited for. Returns the outcome and
+/// its details.
 pub(super) fn await_end(
     observer: &mut Inquiry,
     files: &KeyFiles,
     left: Option<&Held>,
     wait: Duration,
+    patience: Option<Duration>,
 ) -> Result<(ClusterOutcome, String)> {
     let deadline = deadline_in(wait);
     let (mut released, mut step) = (None, String::new());
+    // The reason why the keeper is stuck, and until when that is borne.
+    let mut stuck: Option<(Instant, String)> = None;
     loop {
-        match observer.next(deadline)? {
+        let until = stuck.as_ref().map_or(deadline, |(until, _)| deadline.min(*until));
+        match observer.next(until)? {
             Heard::Message(message) => match *message {
                 FromKeeper::Released { outcome: owed @ ClusterOutcome::Owed, detail } => return Ok((owed, detail)),
                 FromKeeper::Released { outcome, detail } => released = Some((outcome, detail)),
                 FromKeeper::Progress { text, .. } => step = text,
                 FromKeeper::State(snapshot) => {
+                    stuck = patience.filter(|_| is_stuck(&snapshot)).map(|patience| {
+                        let until = stuck.map_or_else(|| deadline_in(patience), |(until, _)| until);
+                        (until, snapshot.trouble.clone().unwrap_or_default())
+                    });
                     if let Some(end) = settled(&snapshot) {
                         return Ok(released.unwrap_or(end));
                     }
@@ -153,6 +162,11 @@ pub(super) fn await_end(
                 _ => {}
             },
             Heard::End => return Ok(released.unwrap_or_else(|| end_of(files, left))),
+            Heard::Nothing if stuck.is_some() && Instant::now() < deadline => {
+                let why = stuck.map(|(_, why)| why).unwrap_or_default();
+                let log = files.log.display();
+                return Ok((ClusterOutcome::Owed, format!("{why}; its keeper goes on trying, its log is {log}")));
+            }
             Heard::Nothing => {
                 let error = Error::new(Kind::Timeout, "the cluster was not let go of in time")
                     .because(format!("waited {}", humantime::format_duration(wait)));

@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use crate::error::{Error, Kind, Result};
 use crate::host::process::{Identity, command_of};
 use crate::host::{KeyFiles, Locks, Places};
-use crate::keeper::{Journal, Left, Record, Word};
+use crate::keeper::{Journal, Left, Record, Word, clock};
 use crate::session::Inquiry;
 use crate::settings::{Settings, local_target};
 use crate::target::{OnExit, Target};
@@ -37,6 +37,8 @@ pub struct KeyStatus {
     pub answers: bool,
     /// True if a cluster is or may be up that has to be released.
     pub owes: bool,
+    /// The time since which something is owed that is not in use, in Unix seconds.
+    pub owed_since: Option<i64>,
     /// The time of the keeper's answer or of the journal's last record, in Unix seconds.
     pub at: i64,
     /// The sessions that hold the cluster or wait for it.
@@ -45,7 +47,7 @@ pub struct KeyStatus {
     pub until: Option<i64>,
     /// The settings that decide when and how the cluster is released.
     pub policies: Option<Policies>,
-    /// The reason why a part of this is unknown.
+    /// The reason why the keeper can't go on for now, why a release failed, or why a part of this is unknown.
     pub problem: Option<String>,
     /// The path of the keeper's log.
     pub log: PathBuf,
@@ -273,10 +275,11 @@ impl Lying {
     pub(super) fn trouble(&self) -> Option<String> {
         let log = self.files.log.display();
         match &self.snapshot {
-            Ok(Some(snapshot)) if snapshot.phase == Phase::Owed => Some(format!(
-                "its keeper (process {}) fails to let go of it and tries again; its log is {log}",
-                snapshot.pid
-            )),
+            Ok(Some(snapshot)) if is_stuck(snapshot) => {
+                let why = snapshot.trouble.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+                let pid = snapshot.pid;
+                Some(format!("its keeper (process {pid}) fails to let go of it and tries again{why}; its log is {log}"))
+            }
             Err(error) if self.owed().is_some() => {
                 let pid = self.keeper.unwrap_or_default();
                 Some(format!("its keeper (process {pid}) can't be asked: {error}; its log is {log}"))
@@ -300,6 +303,7 @@ impl Lying {
             keeper: self.keeper,
             answers: false,
             owes: self.owed().is_some(),
+            owed_since: self.owed_since(),
             at: record.map_or(0, |record| record.at),
             sessions: Vec::new(),
             until: None,
@@ -324,6 +328,17 @@ impl Lying {
         }
     }
 
+    /// Returns since when something is owed that is not in use, in Unix seconds.
+    pub(super) fn owed_since(&self) -> Option<i64> {
+        match (&self.snapshot, &self.left) {
+            (Ok(Some(snapshot)), _) => snapshot.owed_since,
+            (_, Ok(Left::Record(record))) if owed(record).is_some() => {
+                Some(record.debt.as_ref().map_or(record.at, |debt| debt.since))
+            }
+            _ => None,
+        }
+    }
+
     fn phase(&self, record: Option<&Record>) -> String {
         if self.is_kept() {
             return "its keeper does not answer".to_owned();
@@ -331,7 +346,8 @@ impl Lying {
         match (record, self.owed()) {
             (_, None) => "down; nothing is owed".to_owned(),
             (Some(record), Some(owed)) => {
-                let end = if record.gave_up { "gave up" } else { "was killed" };
+                let tried = record.gave_up || record.debt.as_ref().is_some_and(|debt| debt.why.is_some());
+                let end = if tried { "ended without letting go of it" } else { "was killed" };
                 format!("its keeper {end}; {owed}")
             }
             (None, Some(_)) => "unknown".to_owned(),
@@ -349,9 +365,16 @@ impl Lying {
             (Ok(None), _) if self.keeper.is_some() => {
                 Some("its keeper does not listen; it may be about to end".to_owned())
             }
+            (Ok(None), Ok(Left::Record(record))) => record.debt.as_ref().and_then(|debt| debt.why.clone()),
             _ => None,
         }
     }
+}
+
+/// Returns true for a keeper that should let go of its cluster, or look at what another one left, and can't.
+pub(super) fn is_stuck(snapshot: &KeeperSnapshot) -> bool {
+    let tries = matches!(snapshot.phase, Phase::Looking | Phase::Releasing);
+    snapshot.phase == Phase::Owed || tries && snapshot.trouble.is_some()
 }
 
 /// Describes what is still to be released.
@@ -383,6 +406,7 @@ impl KeyStatus {
         self.http_url.clone_from(&snapshot.http_url);
         self.phase = phase(snapshot);
         self.owes = snapshot.owes;
+        self.problem = snapshot.trouble.clone();
         self.at = OffsetDateTime::now_utc().unix_timestamp();
         self.sessions = snapshot.sessions.iter().map(SessionStatus::from).collect();
         self.until = snapshot.until;
@@ -460,6 +484,9 @@ impl fmt::Display for KeyStatus {
             }
         }
         write!(f, "  state: {}", self.phase)?;
+        if let Some(since) = self.owed_since {
+            write!(f, ", since {}", clock(since))?;
+        }
         if let Some(until) = self.until {
             write!(f, ", at the latest until {}", clock(until))?;
         }
@@ -512,11 +539,4 @@ impl fmt::Display for TestStatus {
 
 fn processes(count: usize) -> String {
     if count == 1 { "1 process".to_owned() } else { format!("{count} processes") }
-}
-
-/// Formats a time in UTC, since the local time zone is unknown.
-fn clock(at: i64) -> String {
-    let Ok(at) = OffsetDateTime::from_unix_timestamp(at) else { return at.to_string() };
-    let (hour, minute, second) = at.time().as_hms();
-    format!("{} {hour:02}:{minute:02}:{second:02} UTC", at.date())
 }

@@ -57,6 +57,7 @@ impl Access {
         };
         let url = http_url("CRATEDB_CLOUD_ENDPOINT", &found.endpoint, ACCEPTED)?;
         is_private(&url, "the credentials", plain_http(given.plain_http, sources)?)?;
+        found.login.can_be_sent(&found.origin)?;
         Ok(found)
     }
 }
@@ -113,6 +114,34 @@ impl Key {
     fn of_code(name: &str, login: Login) -> Self {
         let setting = Setting::of_code(name, String::new());
         Self { login, origin: setting.origin.clone(), sent: vec![setting] }
+    }
+}
+
+impl Login {
+    /// Refuses credentials that no request can carry, before the attempt looks like a connection that breaks.
+    fn can_be_sent(&self, origin: &str) -> Result<()> {
+        /// What code, a profile and the environment call it.
+        const KEY: [&str; 3] = ["the API key", "`key`", "CRATEDB_CLOUD_API_KEY"];
+        const SECRET: [&str; 3] = ["the secret of the API key", "`secret`", "CRATEDB_CLOUD_API_SECRET"];
+        const TOKEN: [&str; 3] = ["the token of the login", "`auth-token`", "the token of the login"];
+        let parts = match self {
+            Self::ApiKey { key, secret } => vec![(KEY, key.as_str(), false), (SECRET, secret.expose(), false)],
+            Self::Session { token, .. } => vec![(TOKEN, token.expose(), true)],
+            Self::Nobody => Vec::new(),
+        };
+        // A token stands in a header as it is; key and secret are encoded.
+        let is_unfit = |text: &str, plain| text.chars().any(|c| c.is_control() || plain && !c.is_ascii());
+        let Some((names, ..)) = parts.into_iter().find(|(_, text, plain)| is_unfit(text, *plain)) else {
+            return Ok(());
+        };
+        let name = match origin {
+            "code" => format!("{} that code gives", names[0]),
+            profile if profile.starts_with("profile ") => format!("{} of {profile}", names[1]),
+            _ => names[2].to_owned(),
+        };
+        Err(Error::new(Kind::Setting, format!("cannot use {name}"))
+            .because("it holds characters that can't be sent, such as a line break")
+            .hint("accepted: the text as CrateDB Cloud shows it, on one line"))
     }
 }
 
@@ -185,4 +214,42 @@ fn profile(given: &Given, sources: &Sources) -> Result<Option<Access>> {
 #[cfg(not(feature = "cloud"))]
 fn profile(_: &Given, _: &Sources) -> Result<Option<Access>> {
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of_environment(key: &str, secret: &str) -> Result<Access> {
+        let variables = [("CRATEDB_CLOUD_API_KEY", key), ("CRATEDB_CLOUD_API_SECRET", secret)];
+        let map = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Access::find(&Given::default(), &Sources::of(map, &[])?)
+    }
+
+    fn of_code(given: Given) -> Result<Access> {
+        Access::find(&given, &Sources::none())
+    }
+
+    #[track_caller]
+    fn names(access: Result<Access>, name: &str) {
+        let error = access.unwrap_err();
+        let text = error.to_string();
+        assert!(error.is_setting() && text.starts_with(&format!("cannot use {name}: ")), "{text}");
+        assert!(!text.contains("hunter2") && text.contains("a line break"), "{text}");
+    }
+
+    #[test]
+    fn credentials_that_no_request_can_carry_are_refused_by_the_name_of_their_setting() {
+        for strange in ["hunter2\nhunter2", "hunter2\u{7f}x", "\u{0}hunter2", "hunter2\ttab"] {
+            names(of_environment("ada", strange), "CRATEDB_CLOUD_API_SECRET");
+            names(of_environment(strange, "s"), "CRATEDB_CLOUD_API_KEY");
+            let key = Given { api_key: Some(("ada".to_owned(), Secret::new(strange))), ..Given::default() };
+            names(of_code(key), "the secret of the API key that code gives");
+            let session = Given { session: Some(Secret::new(strange)), ..Given::default() };
+            names(of_code(session), "the token of the login that code gives");
+        }
+        let session = |token: &str| Given { session: Some(Secret::new(token)), ..Given::default() };
+        names(of_code(session("hunter2-ä")), "the token of the login that code gives");
+        assert!(of_code(session("abc.DEF-123_~+/=")).is_ok() && of_environment("ada", "gehäim !").is_ok());
+    }
 }

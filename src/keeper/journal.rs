@@ -57,8 +57,21 @@ pub(crate) struct Record {
     /// The exclusive attempt whose changes are not restored yet, and the state before it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) exclusive: Option<Exclusive>,
+    /// Set if a release was begun and did not succeed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) debt: Option<Debt>,
     /// Unix seconds.
     pub(crate) at: i64,
+}
+
+/// A release that is owed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Debt {
+    /// When the release was to be made. Unix seconds.
+    pub(crate) since: i64,
+    /// Why it did not succeed so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) why: Option<String>,
 }
 
 /// The state before an exclusive attempt: the attempt may have changed, outside its schema, whatever differs from it.

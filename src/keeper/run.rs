@@ -2,6 +2,7 @@
 
 mod aftermath;
 mod alone;
+mod debt;
 mod drops;
 mod grants;
 mod observers;
@@ -33,6 +34,7 @@ use crate::target::{LocalKind, OnExit, Target};
 use crate::wire::{FromClient, FromKeeper, Hello, Millis, PROTOCOL, exit};
 use aftermath::AftermathTasks;
 use alone::Alone;
+use debt::Debts;
 use drops::{Drops, Last};
 use premade::PremadeTasks;
 use supply::{CallOutcome, Supply};
@@ -155,6 +157,7 @@ pub(super) struct Keeper {
     reports: DiskThread,
     /// The last session of the keeper before this one.
     before: Predecessor,
+    debts: Debts,
     last_progress: Option<String>,
     /// Told to stop, or something waits for this process: it must leave nothing behind that still works.
     hurried: bool,
@@ -167,6 +170,7 @@ impl Keeper {
         let (word, exclusive, premade) =
             journal.read(|record| (record.word, record.exclusive.clone(), record.premade.clone()));
         let before = journal.read(|record| Predecessor { runners: record.runners.clone(), at: record.at });
+        let debts = journal.read(Debts::of_a_predecessor);
         Self {
             files,
             filter,
@@ -186,6 +190,7 @@ impl Keeper {
             setups: Setups::default(),
             reports: DiskThread::new(),
             before,
+            debts,
             last_progress: None,
             hurried: false,
             exit: None,
@@ -355,6 +360,7 @@ impl Keeper {
             self.watch(runner, Input::RunnerGone);
         }
         if first {
+            self.tell_debt(id);
             self.greet(id, hello);
         }
         if let Some(text) = &self.last_progress {
@@ -411,11 +417,13 @@ impl Keeper {
 
     fn progress(&mut self, text: String) {
         tracing::info!(text, "progress");
+        self.note_trouble(self.supply.trouble());
         for (client, speak) in self.machine.waiting() {
             self.clients.send(client, &FromKeeper::Progress { text: text.clone(), speak });
         }
         self.tell_watching(&FromKeeper::Progress { text: text.clone(), speak: true });
         self.last_progress = Some(text);
+        self.tell_observers();
     }
 }
 

@@ -404,7 +404,11 @@ mod tests {
         assert!(!failed.maybe_up);
         let held = serde_json::json!({ "provider": "container", "name": "cratedb-test-00000000" });
         let held = serde_json::from_value(held).unwrap();
-        let kept = provider.recover(&held, Instant::now() + Duration::from_secs(60), &progress).await.err().unwrap();
+        let kept = provider
+            .recover(&held, OnExit::Auto, Instant::now() + Duration::from_secs(60), &progress)
+            .await
+            .err()
+            .unwrap();
         println!("{BEGIN}{}\n---\n{kept}>>>", failed.error);
     }
 

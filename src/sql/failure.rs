@@ -80,6 +80,9 @@ pub(crate) fn too_long(statement: Statement<'_>, address: &str, limits: HttpLimi
 
 /// The error for a request without a complete answer.
 pub(crate) fn no_answer(cause: reqwest::Error, statement: Statement<'_>, address: &str, limits: HttpLimits) -> Error {
+    if cause.is_builder() {
+        return statement.failed(Kind::Usage).because("the request can't be sent").because(root_of(&cause));
+    }
     let (unconnected, late) = (cause.is_connect(), cause.is_timeout());
     let why = match (unconnected, late) {
         (true, true) => format!("no connection to {address} within {}", format_duration(limits.connect)),

@@ -149,6 +149,8 @@ fn snapshot() -> KeeperSnapshot {
         resource: None,
         http_url: None,
         step: Some("connecting".into()),
+        trouble: None,
+        owed_since: None,
         policy: Policy::default(),
         sessions: vec![session],
         ended: vec!["evening".into()],
@@ -241,7 +243,7 @@ fn what_a_server_says_fits_into_a_frame_however_long_it_is() {
         FromKeeper::Cut { reason: CutReason::Terminated, text: long.clone() },
         FromKeeper::Released { outcome: ClusterOutcome::Owed, detail: long.clone() },
         FromKeeper::Ready(Box::new(Ready { name: long.clone(), pg_hint: some(), console: some(), ..*ready })),
-        FromKeeper::State(Box::new(KeeperSnapshot { resource: some(), step: some(), ..snapshot() })),
+        FromKeeper::State(Box::new(KeeperSnapshot { resource: some(), step: some(), trouble: some(), ..snapshot() })),
     ] {
         let mut decoder = Decoder::default();
         decoder.push(&encode(&message).unwrap());

@@ -1,12 +1,10 @@
 //! The connection to a cluster's SQL: its address and its credentials.
 
-use std::sync::PoisonError;
-use std::time::Instant;
-
 use serde_json::value::RawValue;
+use std::sync::PoisonError;
 
 use super::{ManagedCluster, ManagedInner};
-use crate::cloud::lifecycle::{Hooks as _, named};
+use crate::cloud::lifecycle::{Hooks as _, Run, named};
 use crate::cloud::model::ClusterInfo;
 use crate::cloud::token::{ClusterToken, token};
 use crate::error::{Error, Result};
@@ -87,10 +85,11 @@ impl ManagedInner {
 
     /// Waits until a running cluster answers SQL. Its host name and its load balancer may need longer than its
     /// operation.
-    pub(super) async fn until_it_answers(&self, cluster: &ClusterInfo, deadline: Instant) -> Result<()> {
-        let connection = self.connection_to(cluster)?;
+    pub(super) async fn until_it_answers(&self, cluster: &ClusterInfo, run: &Run<'_>) -> Result<()> {
+        let (connection, deadline) = (self.connection_to(cluster)?, run.deadline);
         let token = token(&self.lifecycle.client, &cluster.id);
-        token.renew_in_time().await?;
+        let renew = || token.renew_in_time();
+        self.lifecycle.read(&format!("a token for {}", named(cluster)), deadline, run, renew).await?;
         let url = self.lifecycle.http_url(cluster)?;
         let patience = Readiness::StartingForOne;
         let answers = probe::answers_sql(url, token.wallet(), patience, deadline, |text| self.step(text)).await;

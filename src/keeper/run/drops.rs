@@ -153,6 +153,7 @@ impl Keeper {
             Some((_, Last::Release)) => self.release_now(),
             Some((_, Last::Exit)) => {
                 self.note_undropped();
+                self.leave_debt();
                 // Without a client it has tried nothing, and what the journal says of its predecessor stays.
                 if self.supply.spec.is_some() {
                     self.journal.note("that it gave up", |record| record.gave_up = record.word != Word::Clean);

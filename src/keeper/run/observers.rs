@@ -153,6 +153,8 @@ impl Keeper {
             resource: self.supply.resource.as_ref().map(|resource| resource.name.clone()),
             http_url: self.supply.resource.as_ref().map(|resource| resource.http_url.clone()),
             step: self.last_progress.clone(),
+            trouble: self.reason(),
+            owed_since: self.debts.since(),
             policy: *self.machine.policy(),
             sessions: self.clients.sessions().map(|(id, facts)| self.session(id, facts)).collect(),
             ended: self.clients.ended().to_vec(),

@@ -31,11 +31,14 @@ struct Calls {
     inputs: Inputs,
     /// True while any client waits for the cluster.
     wanted: watch::Sender<bool>,
+    /// Why the call that is under way can't go on for now.
+    trouble: watch::Sender<Option<String>>,
 }
 
 impl Calls {
     fn new(provider: Provider, inputs: Inputs) -> Self {
-        Self { provider: Arc::new(provider), inputs, wanted: watch::Sender::new(true) }
+        let (wanted, trouble) = (watch::Sender::new(true), watch::Sender::new(None));
+        Self { provider: Arc::new(provider), inputs, wanted, trouble }
     }
 
     fn acquire(&self, deadline: Instant, intents: Intents) {
@@ -46,10 +49,10 @@ impl Calls {
         });
     }
 
-    fn recover(&self, held: Held, deadline: Instant) {
+    fn recover(&self, held: Held, on_exit: OnExit, deadline: Instant) {
         let (provider, progress) = (self.provider.clone(), self.progress());
         self.inputs.spawn(async move {
-            let outcome = provider.recover(&held, deadline, &progress).await;
+            let outcome = provider.recover(&held, on_exit, deadline, &progress).await;
             Input::Call(CallOutcome::Probed(outcome.map(|found| found.map(Box::new))))
         });
     }
@@ -83,7 +86,8 @@ impl Calls {
                 inputs.send(Input::Progress(text));
             }
         });
-        Progress::new(sender)
+        self.trouble.send_replace(None);
+        Progress::new(sender).with_trouble(self.trouble.clone())
     }
 }
 
@@ -148,6 +152,11 @@ impl Supply {
         }
     }
 
+    /// Returns why the call that is under way can't go on for now.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.calls.as_ref().and_then(|calls| calls.trouble.borrow().clone())
+    }
+
     /// Lets the provider do what is left for the time after the last release.
     pub(super) fn afterwards(&self) {
         if let Some(calls) = &self.calls {
@@ -188,6 +197,7 @@ impl Keeper {
         let (policy, runners) = (*self.machine.policy(), self.clients.runners());
         let key = self.supply.spec.as_ref().map(|spec| spec.key.clone());
         let held = self.supply.resource.as_ref().map(|resource| resource.held.clone());
+        let debt = self.debts.follow(word);
         let written = self.journal.with(|journal| {
             let change = |record: &mut Record| {
                 // What an earlier acquisition left stays named until it is released.
@@ -196,7 +206,7 @@ impl Keeper {
                     Word::Up => record.held = held.or(record.held.take()),
                     Word::MaybeUp | Word::MaybeDown => {}
                 }
-                (record.word, record.policy, record.runners) = (word, Some(policy), runners);
+                (record.word, record.policy, record.runners, record.debt) = (word, Some(policy), runners, debt);
                 record.key = key.unwrap_or_else(|| std::mem::take(&mut record.key));
             };
             if word == Word::MaybeUp { journal.write_synced(change) } else { journal.write(change) }
@@ -209,15 +219,16 @@ impl Keeper {
         }
     }
 
-    fn held(&self) -> Option<Held> {
+    pub(super) fn held(&self) -> Option<Held> {
         let resource = self.supply.resource.as_ref().map(|resource| resource.held.clone());
         resource.or_else(|| self.journal.read(|record| record.held.clone()))
     }
 
     /// Looks for what a killed keeper left.
     pub(super) fn probe(&mut self) {
+        let policy = self.journal.read(|record| record.policy).unwrap_or(*self.machine.policy());
         match (self.held(), &self.supply.calls) {
-            (Some(held), Some(calls)) => calls.recover(held, self.deadline()),
+            (Some(held), Some(calls)) => calls.recover(held, policy.on_exit, self.deadline()),
             // No intent was written, so nothing was touched.
             (None, _) => self.events.push_back(Event::Probed { up: false }),
             (_, None) => self.events.push_back(Event::NotProbed),
@@ -259,6 +270,9 @@ impl Keeper {
 
     /// A call of the provider ended.
     pub(super) fn called(&mut self, outcome: CallOutcome) {
+        if !matches!(outcome, CallOutcome::Renewed(_)) {
+            self.note_trouble(None);
+        }
         let event = match outcome {
             CallOutcome::Acquired(Ok(mut resource)) => {
                 let ours = resource.ours != Ours::No;
@@ -275,6 +289,7 @@ impl Keeper {
             CallOutcome::Acquired(Err(failed)) => self.not_acquired(failed),
             CallOutcome::Probed(Ok(found)) => {
                 let up = found.is_some();
+                self.settle_debt();
                 if let Some(resource) = found {
                     tracing::info!(resource = resource.name, "adopted what a killed keeper left");
                     self.use_resource(*resource);
@@ -283,6 +298,7 @@ impl Keeper {
             }
             CallOutcome::Probed(Err(error)) => {
                 tracing::error!(%error, "what a killed keeper left can't be looked at");
+                self.note_failure(&error.first_line());
                 self.supply.failure = Some(error);
                 Event::NotProbed
             }
@@ -341,7 +357,8 @@ impl Keeper {
     /// Nodes of a cluster ended. Those of one that is being released, or is gone, were ended.
     pub(super) fn lost(&mut self, cluster: &str, loss: &NodeLoss) {
         let here = matches!(self.machine.state(), MachineState::Up | MachineState::Warm { .. });
-        let Some(resource) = self.supply.resource.as_ref().filter(|one| here && one.held.name() == Some(cluster)) else {
+        let Some(resource) = self.supply.resource.as_ref().filter(|one| here && one.held.name() == Some(cluster))
+        else {
             return;
         };
         let NodeLoss { what, all } = loss;
@@ -402,6 +419,9 @@ impl Keeper {
             Err(error) => (ClusterOutcome::Owed, error.to_string()),
         };
         tracing::info!(outcome = word.to_string(), detail, "released");
+        if let Err(error) = &outcome {
+            self.note_failure(&error.first_line());
+        }
         // The sessions go on with the cluster that takes its place.
         if !(self.machine.is_replacing() && self.machine.is_wanted()) {
             self.report_release(word, &detail, outcome.is_ok());

@@ -150,7 +150,7 @@ async fn a_container_of_a_killed_keeper_is_removed_and_never_used_again() {
     for _ in 0..2 {
         let found = another
             .provider
-            .recover(&as_journalled(&intent), Instant::now() + Duration::from_secs(60), &another.progress)
+            .recover(&as_journalled(&intent), OnExit::Auto, Instant::now() + Duration::from_secs(60), &another.progress)
             .await;
         assert!(found.unwrap().is_none());
         is_gone(&name, &volumes);
