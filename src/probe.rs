@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 #[cfg(feature = "harness")]
 use crate::clock::ServerClock;
 use crate::error::{Error, Kind, Result};
-use crate::sql::connections::HttpLimits;
 use crate::foreign;
+use crate::sql::connections::HttpLimits;
 use crate::sql::{SqlClient, Wallet, code};
 use crate::version::Version;
 use crate::wait::{self, Look};

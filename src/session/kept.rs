@@ -183,7 +183,8 @@ mod tests {
     #[test]
     fn a_server_that_others_manage_needs_no_start() {
         let by_url = settings("CRATEDB_TEST_PROVIDER=url\nCRATEDB_CLUSTER_URL=http://db:4200\n");
-        let credentials = Credentials::Basic { username: "ada".into(), password: crate::secret::Secret::new("hunter2") };
+        let credentials =
+            Credentials::Basic { username: "ada".into(), password: crate::secret::Secret::new("hunter2") };
         let ready = Ready { credentials, ..ready("url", "http://db:4200", None) };
         let text = told(&by_url, &ready, SCHEMA, "m::t");
         says(

@@ -119,7 +119,10 @@ fn facts(health: &Health) -> Vec<(&'static str, String)> {
     let mut facts = vec![
         ("cluster", health.cluster.clone()),
         ("state", if health.suspended { "suspended".into() } else { String::new() }),
-        ("operation", health.operation.as_deref().map(|kind| operation(kind, false, health.suspended)).unwrap_or_default()),
+        (
+            "operation",
+            health.operation.as_deref().map(|kind| operation(kind, false, health.suspended)).unwrap_or_default(),
+        ),
         ("cloud says", cloud.map(|cloud| cloud.status.clone()).unwrap_or_default()),
         ("last seen", cloud.map(|cloud| cloud.last_seen.clone()).unwrap_or_default()),
         ("problem", health.problem.clone().unwrap_or_default()),
