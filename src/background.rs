@@ -261,6 +261,7 @@ pub(crate) mod tests {
             .await
         })
         .await
+        .unwrap()
         .unwrap();
     }
 

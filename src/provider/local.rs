@@ -368,7 +368,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use crate::provider::{Intents, Progress, Provider};
-    use crate::target::{LocalTarget, Target};
+    use crate::target::{LocalTarget, OnExit, Target};
 
     const INNER: &str = "CRATEDB_TEST_INNER_CASE";
     const BEGIN: &str = "<<<";
