@@ -58,7 +58,9 @@ impl RefusalText {
             let message = format!("it redirects to `{to}`, which an API never does");
             return Self { message, errors: None, own: false };
         }
-        match serde_json::from_slice::<RefusalBody>(body) {
+        // serde would read a struct from a list, too.
+        let object = body.trim_ascii_start().starts_with(b"{");
+        match serde_json::from_slice::<RefusalBody>(if object { body } else { b"" }) {
             Ok(RefusalBody { message: Some(message), success, errors }) => {
                 let nothing = errors.is_null() || errors.as_object().is_some_and(serde_json::Map::is_empty);
                 let errors = (!nothing).then(|| serde_json::from_str(&clean(&errors.to_string())).ok()).flatten();

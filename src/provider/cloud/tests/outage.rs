@@ -26,6 +26,7 @@ async fn an_outage_at_the_start_is_waited_out() {
 #[tokio::test]
 async fn an_outage_before_a_deployment_is_waited_out() {
     let mut bench = Bench::new(Options::default()).await;
+    bench.target.cluster = ClusterAddress::Name("fresh".to_owned());
     bench.target.region = Some("eks1.eu-west-1.aws".to_owned());
     bench.cloud().fault(Fault::on("GET", "/organizations/").status(503).times(4));
     assert_eq!(bench.acquire().await.unwrap().ours, Ours::Deployed);
