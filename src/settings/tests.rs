@@ -1,6 +1,7 @@
 //! Checks which setting wins, and which values are refused in which words.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 use super::*;
 
