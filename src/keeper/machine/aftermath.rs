@@ -39,6 +39,7 @@ impl Machine {
 
     /// Moves on as far as the time and the holders of the cluster allow.
     pub(super) fn settle_aftermath(&mut self, now: Millis) {
+        self.grants.open_if(now);
         match self.aftermath {
             Aftermath::Looking { id, key, .. } if !self.grants.is_next(key) => {
                 self.effects.push(Effect::Forget(id));

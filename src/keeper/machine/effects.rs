@@ -13,8 +13,6 @@ impl Machine {
         self.cut_finished();
         self.end_sessions();
         self.expire_queue(now);
-        // Attempts may also wait while the cluster is replaced.
-        self.grants.open_if(now);
         self.settle_backlog(now);
         while self.step(now) {}
         if matches!(self.state, MachineState::Up | MachineState::Warm { .. }) {
