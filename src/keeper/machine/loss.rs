@@ -71,6 +71,8 @@ impl Machine {
             // What was changed goes with the cluster.
             Aftermath::Nothing | Aftermath::Owed => {}
         }
+        // What clients of a killed keeper had on it is gone, too: nothing is left to be repeated first.
+        self.grants.open_if(Millis::MAX);
         for (client, lease) in self.leases.iter_mut().filter(|(_, lease)| lease.ready) {
             lease.ready = false;
             self.waiting.insert(*client);

@@ -79,6 +79,17 @@ fn a_warm_cluster_that_lost_a_node_is_not_kept() {
 }
 
 #[test]
+fn what_was_closed_for_clients_of_a_killed_keeper_is_not_waited_for_on_the_next_cluster() {
+    let mut machine = new(Word::Up);
+    machine.on(0, Event::Join(A, join(RUN, CARGO)));
+    machine.on(5, Event::Probed { up: true });
+    machine.on(6, begin(A, T1, Mode::Shared));
+    assert_eq!(machine.on(7, SOME), REPLACED);
+    assert_eq!(machine.deadline(), Some(900_006), "the end of its patience, and nothing that may have passed");
+    assert_eq!(next_cluster(&mut machine, 8), [Effect::Write(Word::Up), Effect::Ready(A), Effect::Granted(A, T1)]);
+}
+
+#[test]
 fn a_loss_that_is_told_too_late_means_nothing() {
     let mut machine = up(true);
     machine.on(6, ALL);
