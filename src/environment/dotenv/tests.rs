@@ -86,9 +86,19 @@ fn a_value_is_what_python_dotenv_makes_of_it() {
     for (text, expected) in same {
         assert_eq!(value(text, "X").as_deref(), Some(expected), "{text:?}");
     }
-    for none in
-        ["X", "exportX=a", "X: a", "\"X\"=a", "X='a'b", r#"X="a"b"#, "X='a", "X=\"a\nX2=1", "Y=\"open\nX=a\nZ=\""]
-    {
+    for none in [
+        "X",
+        "exportX=a",
+        "X: a",
+        "\"X\"=a",
+        "'X=a",
+        "X'=a",
+        "X='a'b",
+        r#"X="a"b"#,
+        "X='a",
+        "X=\"a\nX2=1",
+        "Y=\"open\nX=a\nZ=\"",
+    ] {
         assert_eq!(value(none, "X"), None, "{none:?}");
     }
 }
@@ -108,6 +118,7 @@ fn a_line_of_ours_that_cannot_be_read_is_an_error_with_its_number() {
         ("OUR=\"a\"b", 1),
         ("A=\"\n\"\nOUR=\"a\nOUR2=b\"", 3),
         ("OUR=x\" unbalanced", 1),
+        ("'OUR=x", 1),
     ] {
         assert_eq!(read(text, ours, environment).unwrap_err(), line, "{text:?}");
     }
