@@ -87,7 +87,7 @@ impl Number {
     fn failed(&self, failure: Failure) -> Failure {
         match (self.this, self.all) {
             (_, 1) => failure,
-            (1, all) => failure.hint(format!("it is the first of {all} statements; none of them took effect")),
+            (1, all) => failure.hint(format!("it is statement 1 of {all}; the others were not run")),
             (this, all) => failure.hint(format!("it is statement {this} of {all}; those before it keep their effect")),
         }
     }
