@@ -5,7 +5,7 @@ pub(crate) mod keys;
 pub(crate) mod query;
 pub(crate) mod source;
 
-use super::ast::{Ast, Name, Window};
+use super::ast::{Ast, Name, Step, Window};
 use super::context::Context;
 use super::error::{Result, SqlError, invalid, no_column, no_relation, refuse, unsupported};
 use super::exec::{Env, subquery};
@@ -109,6 +109,10 @@ impl<'a> Scope<'a> {
 pub(crate) enum Allow {
     Nothing,
     Aggregates,
+    /// As `Nothing`, within a window function.
+    Window,
+    /// As `Nothing`, and no parameters either.
+    Constants,
 }
 
 /// Analyses expressions over one scope.
@@ -174,6 +178,9 @@ impl<'a> Analyser<'a> {
             Ast::Bits(bits) => Ok(Expr::literal(Value::Text(format!("B'{bits}'")), Type::Bit(bits.len() as u32))),
             Ast::Interval(text) => coerce_explicitly(Expr::literal(Value::text(text), TEXT), Type::Interval, false)
                 .and_then(|e| self.fold(e)),
+            Ast::Param(n) if self.allow == Allow::Constants => {
+                Err(unsupported(format!("Can't handle Symbol [ParameterSymbol: ${n}]")))
+            }
             Ast::Param(n) if let Some(parameters) = self.context.parameters => {
                 let parameter = parameters.get(*n);
                 let ty = parameter.ty.borrow().clone();
@@ -200,16 +207,11 @@ impl<'a> Analyser<'a> {
                 inner => negate(self.expr(inner)?),
             },
             Ast::Not(inner) => Ok(Expr::new(Kind::Not(Box::new(self.condition(inner)?)), Type::Boolean)),
-            Ast::Binary("AND", a, b) => {
-                Ok(Expr::new(Kind::And(Box::new(self.condition(a)?), Box::new(self.condition(b)?)), Type::Boolean))
+            Ast::Binary(op, a, b) => self.binary(op, self.operand(op, a)?, b),
+            Ast::Chain(first, steps) => {
+                let begin = steps.first().map_or_else(|| self.expr(first), |step| self.operand(step.0, first))?;
+                steps.iter().try_fold(begin, |left, Step(op, right)| self.fold(self.binary(op, left, right)?))
             }
-            Ast::Binary("OR", a, b) => {
-                Ok(Expr::new(Kind::Or(Box::new(self.condition(a)?), Box::new(self.condition(b)?)), Type::Boolean))
-            }
-            Ast::Binary(op @ ("+" | "-" | "*" | "/" | "%" | "^" | "&" | "|" | "#"), a, b) => {
-                arithmetic(op, self.expr(a)?, self.expr(b)?)
-            }
-            Ast::Binary(op, a, b) => comparison(op, self.expr(a)?, self.expr(b)?),
             Ast::IsNull(inner, negated) => {
                 let inner = self.boxed(inner)?;
                 if let Some(parameter) = inner.as_open() {
@@ -221,7 +223,7 @@ impl<'a> Analyser<'a> {
                 let value = self.expr(value)?;
                 let low = comparison(">=", value.clone(), self.expr(low)?)?;
                 let high = comparison("<=", value, self.expr(high)?)?;
-                Ok(Expr::new(Kind::And(Box::new(self.fold(low)?), Box::new(self.fold(high)?)), Type::Boolean))
+                Ok(self.fold(low)?.and(self.fold(high)?))
             }
             Ast::In(value, list) => self.in_list(self.expr(value)?, self.list(list)?),
             Ast::InQuery(value, query) => {
@@ -250,6 +252,23 @@ impl<'a> Analyser<'a> {
             Ast::Subquery(query) => self.subquery(query, Sub::Scalar),
             Ast::Exists(query) => self.subquery(query, Sub::Exists),
             Ast::ArrayQuery(query) => self.subquery(query, Sub::Array),
+        }
+    }
+
+    /// Analyses an operand of this operator.
+    fn operand(&self, op: &str, ast: &Ast) -> Result<Expr> {
+        if op == "AND" || op == "OR" { self.condition(ast) } else { self.expr(ast) }
+    }
+
+    /// Applies an operator to its analysed left side.
+    fn binary(&self, op: &'static str, left: Expr, right: &Ast) -> Result<Expr> {
+        let right = self.operand(op, right)?;
+        match op {
+            "AND" => Ok(left.and(right)),
+            "OR" => Ok(left.or(right)),
+            "||" => functions::scalar("op_||", vec![left, right]),
+            "+" | "-" | "*" | "/" | "%" | "^" | "&" | "|" | "#" => arithmetic(op, left, right),
+            _ => comparison(op, left, right),
         }
     }
 
@@ -378,10 +397,12 @@ impl<'a> Analyser<'a> {
             (Type::Object(object), Some(Value::Text(key))) => {
                 let ty = match object.field(key) {
                     Some(field) => field.ty.clone(),
-                    None if object.policy == Policy::Ignored => Type::Undefined,
+                    None if object.policy == Policy::Ignored && is_of_column(base) => Type::Undefined,
+                    None if object.policy == Policy::Ignored => return Err(refuse("a key of this object")),
                     None if self.context.session.forgives_unknown_keys() || self.scope.is_partial() => {
                         return Err(refuse("an unknown key"));
                     }
+                    None if !has_plain_root(base) => return Err(refuse("a key of this object")),
                     None => {
                         return Err(no_column(format!(
                             "{}['{key}']",
@@ -393,10 +414,13 @@ impl<'a> Analyser<'a> {
             }
             (Type::Array(of), Some(Value::Text(key))) => match &**of {
                 Type::Object(object) => {
-                    let Some(field) = object.field(key) else { return Err(no_column(key)) };
+                    let Some(field) = object.field(key) else {
+                        return Err(if is_of_column(base) { no_column(key) } else { refuse("a key of these objects") });
+                    };
                     let ty = Type::array(field.ty.clone());
                     Ok(Expr::new(Kind::Element(Box::new(base_expr), key.clone()), ty))
                 }
+                _ if !is_of_column(base) => Err(refuse("a key of this array")),
                 _ => Err(no_column(key)),
             },
             (Type::Array(of), _) if index.ty == Type::Integer => {
@@ -463,4 +487,27 @@ fn integer_negative(digits: &str) -> Result<Expr> {
         Some(Value::Numeric(n)) => Expr::literal(Value::Numeric(n.negate()), NUMERIC),
         _ => e,
     })
+}
+
+/// Returns whether this is a column or a part of one.
+fn is_of_column(base: &Ast) -> bool {
+    match base {
+        Ast::Column(_) => true,
+        Ast::Subscript(base, _) => is_of_column(base),
+        _ => false,
+    }
+}
+
+/// Returns whether an object's inner columns are all known: it is a column or written out. Casts of parameters and
+/// items of arrays may have more.
+fn has_plain_root(base: &Ast) -> bool {
+    match base {
+        Ast::Column(_) | Ast::Object(_) => true,
+        Ast::Subscript(base, index) => {
+            let by_key = matches!(**index, Ast::Text(_));
+            has_plain_root(base) && (by_key || !matches!(**base, Ast::Object(_)))
+        }
+        Ast::Cast { value, .. } => matches!(**value, Ast::Object(_) | Ast::Text(_)),
+        _ => false,
+    }
 }

@@ -30,6 +30,9 @@ pub(crate) enum Ast {
     Not(Box<Ast>),
     /// Arithmetic, comparison, bit and logical operators.
     Binary(#[serde(deserialize_with = "persist::word")] persist::Word, Box<Ast>, Box<Ast>),
+    /// Several operators of one precedence, applied from the left. As a tree, a long chain would be as deep as it is
+    /// long, and each walk over it would need as much stack.
+    Chain(Box<Ast>, Vec<Step>),
     IsNull(Box<Ast>, bool),
     Between(Box<Ast>, Box<Ast>, Box<Ast>),
     In(Box<Ast>, Vec<Ast>),
@@ -67,6 +70,24 @@ pub(crate) enum Ast {
     Subquery(Box<Query>),
     Exists(Box<Query>),
     ArrayQuery(Box<Query>),
+}
+
+/// An operator of a chain and its right operand.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Step(#[serde(deserialize_with = "persist::word")] pub(crate) persist::Word, pub(crate) Ast);
+
+impl Ast {
+    /// Applies operators from the left.
+    pub(crate) fn chain(first: Ast, mut steps: Vec<Step>) -> Ast {
+        match (steps.pop(), steps.is_empty()) {
+            (None, _) => first,
+            (Some(Step(op, operand)), true) => Ast::Binary(op, Box::new(first), Box::new(operand)),
+            (Some(last), false) => {
+                steps.push(last);
+                Ast::Chain(Box::new(first), steps)
+            }
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -133,6 +154,9 @@ pub(crate) enum QueryBody {
         left: Box<QueryBody>,
         right: Box<QueryBody>,
         all: bool,
+        /// The queries after these two, each with whether all its rows count.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        more: Vec<(bool, QueryBody)>,
     },
     /// `EXCEPT` and `INTERSECT`, which parse and are not supported.
     Unsupported(#[serde(deserialize_with = "persist::word")] persist::Word),
@@ -303,6 +327,7 @@ pub(crate) enum Statement {
     Analyze,
     CreateUser {
         name: String,
+        is_role: bool,
         options: Vec<(String, Ast)>,
     },
     AlterUser {

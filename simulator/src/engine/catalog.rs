@@ -11,9 +11,9 @@ mod sys;
 use super::context::Context;
 use super::error::{Result, refuse};
 use super::state::{INFORMATION, RESERVED, Relation, SYS, is_builtin};
-use super::store::Definition;
+use super::store::{Definition, Table};
 use super::types::{TEXT, Type};
-use super::users::sees;
+use super::users::{sees, sees_schema, sees_table};
 use super::value::Row;
 use super::value::Value;
 
@@ -22,6 +22,8 @@ pub(crate) use summits::{HIGHEST as HIGHEST_SUMMITS, LENGTH as SUMMITS};
 
 /// Marks a table that has more columns in CrateDB than here. No column can have this name.
 pub(crate) const PARTIAL: &str = "\0partial";
+/// The name of all columns of a catalog table that isn't described here. Any name may be among them.
+pub(crate) const UNNAMED: &str = "\0unnamed";
 
 pub(crate) type CatalogTable = (Vec<(&'static str, Type)>, Vec<Row>);
 
@@ -73,14 +75,17 @@ pub(crate) fn rows(context: &Context, schema: &str, name: &str) -> Result<Option
 fn relations<'a>(context: &'a Context) -> impl Iterator<Item = (&'a str, &'a str, &'a Relation)> {
     let state = context.state;
     let all = state.relations.iter().flat_map(|(s, all)| all.iter().map(move |(n, r)| (s.as_str(), n.as_str(), r)));
-    all.filter(move |(s, n, _)| sees(state, &context.session.user, s, Some(n)))
+    all.filter(move |(s, n, _)| sees(state, context.session.rights(), s, n))
 }
 
+/// Returns the definitions of the tables that the user sees.
 fn definitions<'a>(context: &'a Context) -> impl Iterator<Item = &'a Definition> {
-    relations(context).filter_map(|(_, _, r)| match r {
-        Relation::Table(table) => Some(&*table.definition),
-        Relation::View(_) => None,
-    })
+    tables_seen(context).map(|table| &*table.definition)
+}
+
+fn tables_seen<'a>(context: &'a Context) -> impl Iterator<Item = &'a Table> {
+    let sees = |d: &Definition| sees_table(context.state, context.session.rights(), &d.schema, &d.name);
+    context.state.tables().filter(move |table| sees(&table.definition))
 }
 
 fn tables(context: &Context) -> CatalogTable {
@@ -115,13 +120,12 @@ fn tables(context: &Context) -> CatalogTable {
     let none = || [const { Value::Null }; 8];
     let mut out: Vec<Row> = vec![];
     for (schema, names) in [("information_schema", &INFORMATION[..]), ("sys", &SYS[..])] {
-        out.extend(names.iter().map(|name| {
-            let mut rest = none();
-            rest[4] = Value::Null;
-            row(schema, name, "BASE TABLE", rest)
-        }));
+        let seen = names.iter().filter(|name| sees(context.state, context.session.rights(), schema, name));
+        out.extend(seen.map(|name| row(schema, name, "BASE TABLE", none())));
     }
-    out.push(row("pg_catalog", PARTIAL, "BASE TABLE", none()));
+    if sees_schema(context.state, context.session.rights(), "pg_catalog") {
+        out.push(row("pg_catalog", PARTIAL, "BASE TABLE", none()));
+    }
     for (schema, name, relation) in relations(context) {
         out.push(match relation {
             Relation::View(_) => row(schema, name, "VIEW", none()),
@@ -159,17 +163,26 @@ fn schemata(context: &Context) -> CatalogTable {
     names.extend(state.schemas.iter().chain(state.relations.keys()).map(String::as_str));
     names.sort_unstable();
     names.dedup();
-    let seen = |name: &&str| RESERVED.contains(name) || sees(state, &context.session.user, name, None);
+    let seen = |name: &&str| sees_schema(state, context.session.rights(), name);
     let rows = names.into_iter().filter(seen).map(|n| vec![Value::text("crate"), Value::text(n)]).collect();
     (texts(&["catalog_name", "schema_name"]), rows)
 }
 
 fn views(context: &Context) -> CatalogTable {
     let mut columns = texts(&["table_catalog", "table_schema", "table_name"]);
-    columns.push(("is_updatable", Type::Boolean));
-    let rows = relations(context).filter(|r| matches!(r.2, Relation::View(_))).map(|(schema, name, _)| {
-        vec![Value::text("crate"), Value::text(schema), Value::text(name), Value::Bool(false)]
+    columns.extend([("check_option", TEXT), ("is_updatable", Type::Boolean), ("owner", TEXT)]);
+    let rows = relations(context).filter_map(|(schema, name, relation)| match relation {
+        Relation::View(view) => Some(vec![
+            Value::text("crate"),
+            Value::text(schema),
+            Value::text(name),
+            Value::text("NONE"),
+            Value::Bool(false),
+            Value::text(&view.owner),
+        ]),
+        Relation::Table(_) => None,
     });
+    // The text of a view's query isn't here.
     (partial(columns), rows.collect())
 }
 

@@ -5,6 +5,7 @@ use super::context::{Outcome, Parameters, Run};
 use super::error::{Result, SqlError, invalid, refuse};
 use super::instance::Engine;
 use super::session::Session;
+use super::state::User;
 use super::types::Type;
 use super::value::Value;
 use super::{analyse, dml, parse, run, users};
@@ -15,6 +16,8 @@ use std::sync::Arc;
 pub struct Connection {
     pub(crate) engine: Arc<Engine>,
     pub(crate) session: Option<Session>,
+    /// The session's user as it was when the session began.
+    role: Option<User>,
 }
 
 /// A statement that was parsed and analysed.
@@ -60,15 +63,15 @@ impl Prepared {
 }
 
 impl Engine {
-    /// Returns whether there is a user of this name.
+    /// Returns whether there is a user of this name. A role is none.
     pub(crate) fn has_user(&self, name: &str) -> bool {
-        users::is_superuser(name) || self.state().users.contains_key(name)
+        users::is_user(&self.state(), name)
     }
 
     /// Returns whether this is the password of a user who has one.
     pub(crate) fn knows(&self, name: &str, password: &str) -> bool {
         let state = self.state();
-        let known = state.users.get(name).and_then(|user| user.password.as_ref());
+        let known = state.users.get(name).filter(|user| !user.is_role).and_then(|user| user.password.as_ref());
         known.is_some_and(|known| *known == users::digest(password))
     }
 }
@@ -76,7 +79,7 @@ impl Engine {
 impl Engine {
     /// Opens a new connection, which is a session of its own.
     pub fn connect(self: &Arc<Self>) -> Connection {
-        Connection { engine: self.clone(), session: None }
+        Connection { engine: self.clone(), session: None, role: None }
     }
 }
 
@@ -89,16 +92,18 @@ impl Connection {
         Arc::ptr_eq(&self.engine, engine)
     }
 
-    /// Begins a session as this user, unless it is the session's user. The schema counts only when a session begins.
+    /// Begins a session as this user, unless it is the session's user, with the privileges that it had. The schema counts only when a session begins.
     pub(crate) fn open(&mut self, user: &str, schema: Option<&str>) {
-        if self.session.as_ref().is_some_and(|s| s.user == user) {
+        let role = self.engine.state().users.get(user).cloned();
+        if self.session.as_ref().is_some_and(|s| s.user == user) && self.role == role {
             return;
         }
         let mut session = Session::new(user, schema);
-        if let Some(path) = self.engine.state().users.get(user).and_then(|u| u.search_path.clone()) {
+        if let Some(path) = role.as_ref().and_then(|role| role.search_path.clone()) {
             session.path = path;
         }
         self.session = Some(session);
+        self.role = role;
     }
 
     /// Sets a setting as `SET` does, but before the first statement.
@@ -178,7 +183,7 @@ impl Connection {
     /// Runs a statement with values of its parameters.
     pub(crate) fn execute(&mut self, prepared: &Prepared, values: &[Value]) -> Result<Outcome> {
         let args = arguments(prepared, values)?;
-        let Connection { engine, session: Some(session) } = self else { return Err(refuse("no session")) };
+        let Connection { engine, session: Some(session), .. } = self else { return Err(refuse("no session")) };
         let outcome = run::execute(engine, session, &prepared.statement, &args)?;
         let same = match (&outcome, &prepared.columns) {
             (Outcome::Rows { columns, .. }, Some(described)) => {

@@ -177,3 +177,67 @@ impl Copy {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Request;
+
+    fn answer(engine: &Arc<Engine>, stmt: &str) -> (u16, String) {
+        let body = serde_json::json!({ "stmt": stmt }).to_string();
+        let request =
+            Request { method: "POST", path: "/_sql", user: None, default_schema: None, body: body.as_bytes() };
+        let answer = engine.connect().handle(&request);
+        let text = String::from_utf8(answer.body).unwrap();
+        (answer.status, text.split("\"duration\"").next().unwrap_or_default().to_owned())
+    }
+
+    /// Everything that is stored can be read from the file, or it is refused when it is made.
+    #[test]
+    fn what_is_nested_or_long_is_the_same_after_it_was_kept() {
+        let options = EngineOptions {
+            version: "6.4.3".into(),
+            cluster_name: String::new(),
+            cluster_id: String::new(),
+            node_name: String::new(),
+            http_address: String::new(),
+            psql_port: None,
+        };
+        let engine = Engine::new(options.clone());
+        let nested = |open: &str, middle: &str, close: &str, n: usize| open.repeat(n) + middle + &close.repeat(n);
+        let mut made = 0;
+        for n in (1..30).chain([50, 1000]) {
+            for stmt in [
+                format!("CREATE VIEW long{n} AS SELECT 1 AS x WHERE true{}", " AND true".repeat(n)),
+                format!("CREATE VIEW sum{n} AS SELECT 1{} AS x", " + 1".repeat(n)),
+                format!("CREATE VIEW all{n} AS SELECT 1 AS x{}", " UNION ALL SELECT 2".repeat(n)),
+                format!("CREATE VIEW calls{n} AS SELECT {} AS x", nested("abs(", "1", ")", n)),
+                format!(
+                    "CREATE VIEW cases{n} AS SELECT {} AS x",
+                    nested("CASE WHEN false THEN 2 ELSE ", "1", " END", n)
+                ),
+                format!("CREATE VIEW queries{n} AS SELECT {} AS x", nested("(SELECT ", "1", ")", n)),
+                format!("CREATE TABLE objects{n} (o {})", nested("OBJECT AS (a ", "INT", ")", n)),
+                format!("CREATE TABLE defaults{n} (a INT DEFAULT {}, b INT)", nested("abs(", "1", ")", n)),
+                format!("CREATE TABLE values{n} (o OBJECT)"),
+                format!("INSERT INTO values{n} (o) VALUES ({})", nested("{a = ", "1", "}", n)),
+            ] {
+                let (status, text) = answer(&engine, &stmt);
+                assert!(status == 200 || text.contains(crate::engine::error::REFUSAL), "{stmt:.80}: {text:.200}");
+                made += usize::from(status == 200);
+            }
+            assert_eq!(answer(&engine, &format!("REFRESH TABLE values{n}")).0, 200);
+        }
+        assert!(made > 200, "{made} were made");
+        // As deep as in the file of a simulator.
+        let text = serde_json::to_string(&serde_json::json!({ "engines": { "id": engine.keep() } })).unwrap();
+        let mut kept: BTreeMap<String, BTreeMap<String, Data>> = serde_json::from_str(&text).unwrap();
+        let again = Engine::with(options, kept.remove("engines").unwrap().remove("id").unwrap());
+        for stmt in (1..30).chain([50, 1000]).flat_map(|n| {
+            ["long", "sum", "all", "calls", "cases", "queries", "values", "objects", "defaults"]
+                .map(|name| format!("SELECT * FROM {name}{n}"))
+        }) {
+            assert_eq!(answer(&again, &stmt), answer(&engine, &stmt), "{stmt}");
+        }
+    }
+}

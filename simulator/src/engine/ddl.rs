@@ -16,7 +16,7 @@ use super::state::{EngineState, READ_ONLY, RESERVED, Relation, is_builtin, split
 use super::store::{Column, Definition, Table};
 use super::types::{Object, Type};
 use super::value::{Row, Value};
-use super::{analyse, exec, users};
+use super::{analyse, exec, persist, users};
 use std::collections::BTreeMap;
 
 fn relation_exists(schema: &str, name: &str) -> SqlError {
@@ -30,7 +30,7 @@ fn new_name(context: &Context, name: &Name) -> Result<(String, String)> {
     if READ_ONLY.contains(&schema.as_str()) {
         return Err(invalid(format!("Cannot create relation in read-only schema: {schema}")));
     }
-    users::check(context, "DDL", &schema, None)?;
+    users::check_schema(context, "DDL", &schema)?;
     if schema == "blob" || schema.is_empty() {
         return Err(refuse("a relation in this schema"));
     }
@@ -130,6 +130,9 @@ pub(super) fn check_expressions(context: &Context, definition: &Definition) -> R
     });
     let all = Scope::new(named.collect(), None);
     for column in &definition.columns {
+        if let (Some(_), Type::Object(_)) = (&column.default, &column.ty) {
+            return Err(invalid(format!("Default values are not allowed for object columns: {}", column.name)));
+        }
         if let Some(default) = &column.default {
             stored(Analyser::new(context, &nothing).expr(default)?, &column.ty)?;
         }
@@ -166,8 +169,25 @@ pub(super) fn apply_options(definition: &mut Definition, options: Vec<(String, V
     for (name, value) in options {
         match (name.as_str(), &value) {
             ("number_of_replicas", Value::Int(n @ 0..=9)) => definition.replicas = n.to_string(),
-            ("number_of_replicas", Value::Text(t)) if ["0", "1", "0-1", "0-all", "1-2"].contains(&t.as_str()) => {
+            ("number_of_replicas", Value::Text(t)) => {
+                let number = |t: &str| t.parse::<u8>().ok().filter(|n| *n < 10 && t.len() == 1);
+                let fits = match t.split_once('-') {
+                    None => number(t).is_some(),
+                    Some((least, "all")) => number(least).is_some(),
+                    Some((least, most)) => match (number(least), number(most)) {
+                        (Some(least), Some(most)) if least > most => {
+                            return Err(invalid("minReplicas must be =< maxReplicas"));
+                        }
+                        (least, most) => least.is_some() && most.is_some(),
+                    },
+                };
+                if !fits {
+                    return Err(invalid(format!("The \"number_of_replicas\" range \"{t}\" isn't valid")));
+                }
                 definition.replicas.clone_from(t);
+            }
+            ("number_of_replicas", Value::Int(n)) if *n < 0 => {
+                return Err(invalid("Failed to parse value for setting [number_of_replicas] must be >= 0"));
             }
             ("column_policy", Value::Text(t)) if t == "strict" || t == "dynamic" => definition.dynamic = t == "dynamic",
             ("refresh_interval", Value::Int(n)) if *n >= 0 => {
@@ -200,6 +220,7 @@ pub(crate) fn create_table(state: &mut EngineState, run: &Run, create: &CreateTa
     }
     let (definition, rows) = define(&context, create, &schema, &name)?;
     check_expressions(&context, &definition)?;
+    persist::check(&definition)?;
     drop(context);
     let mut table = Table::new(definition);
     let count = if create.query.is_some() { rows.len() as i64 } else { 1 };
@@ -348,20 +369,21 @@ fn from_query(context: &Context, definition: &mut Definition, query: &Query) -> 
 
 pub(crate) fn drop_table(state: &mut EngineState, run: &Run, name: &Name, if_exists: bool) -> Result<Outcome> {
     let context = run.context(state);
-    let found = context.state.resolve(&context.session.path, name);
-    let (schema, table) = match found {
-        Err(e) if if_exists && (e.code == 4041 || e.code == 4045) => return Ok(Outcome::Count(0)),
+    let (schema, table) = match users::find(&context, name) {
+        Err(e) if if_exists && (e.code == 4041 || e.code == 4045) => {
+            let (schema, table) = split(name)?;
+            users::check(&context, "DDL", schema.as_deref().unwrap_or(context.session.schema()), &table)?;
+            return Ok(Outcome::Count(0));
+        }
         found => found?,
     };
-    if is_builtin(&schema, &table) {
-        return Err(inaccessible(format!("{schema}.{table}"), "DROP"));
-    }
-    users::check(&context, "DDL", &schema, Some(&table))?;
     if state.table(&schema, &table).is_none() {
-        return Err(inaccessible(format!("{schema}.{table}"), "DROP"));
+        return Err(users::masked(&context, inaccessible(format!("{schema}.{table}"), "DROP"), &schema, &table));
     }
+    users::check(&context, "DDL", &schema, &table)?;
     drop(context);
     state.remove(&schema, &table);
+    users::forget(state, &schema, &table);
     Ok(Outcome::Count(1))
 }
 
@@ -397,7 +419,7 @@ pub(crate) fn drop_schema(
             }
             return Err(no_schema(name));
         }
-        users::check(&run.context(state), "DDL", name, None)?;
+        users::check_schema(&run.context(state), "DDL", name)?;
         if !cascade && state.relations.contains_key(name) {
             let text = format!("Cannot drop schema \"{name}\" because other objects depend on it");
             return Err(SqlError::new(40013, "DependentObjectsExists", text));
@@ -415,11 +437,11 @@ pub(crate) fn refresh(state: &mut EngineState, run: &Run, names: &[Name], optimi
     let operation = if optimize { "OPTIMIZE" } else { "REFRESH" };
     let mut found = vec![];
     for name in names {
-        let (schema, table) = context.state.resolve(&context.session.path, name)?;
+        let (schema, table) = users::find(&context, name)?;
         if is_builtin(&schema, &table) {
-            return Err(inaccessible(format!("{schema}.{table}"), operation));
+            return Err(users::masked(&context, inaccessible(format!("{schema}.{table}"), operation), &schema, &table));
         }
-        users::check(&context, "DQL", &schema, Some(&table))?;
+        users::check(&context, if optimize { "DDL" } else { "DQL" }, &schema, &table)?;
         match context.state.table(&schema, &table) {
             Some(t) if t.definition.closed => return Err(refuse("refreshing a closed table")),
             Some(t) if optimize && t.is_dirty() => return Err(refuse("OPTIMIZE before REFRESH")),

@@ -1,11 +1,12 @@
 //! INSERT.
 
 mod change;
+mod names;
 mod row;
 
 pub(crate) use change::{Missing, check_update, delete, describe_update, update};
 
-use super::analyse::{Analyser, NamedColumn, Scope};
+use super::analyse::{Allow, Analyser, NamedColumn, Scope};
 use super::ast::{Ast, ColumnDef, Insert, Item, Name, QueryBody};
 use super::cast::guess;
 use super::context::{Context, Outcome, Run};
@@ -14,7 +15,6 @@ use super::exec;
 use super::exec::Env;
 use super::operators::stored;
 use super::plan::{Expr, Kind};
-use super::print::output_name;
 use super::state::{EngineState, Relation};
 use super::store::{Definition, Document};
 use super::types::Type;
@@ -26,11 +26,14 @@ use std::sync::Arc;
 
 /// Returns the table that a statement writes to. Other relations can't be written to.
 pub(crate) fn target(context: &Context, name: &Name, operation: &str, kind: &'static str) -> Result<Arc<Definition>> {
-    let (schema, table) = context.state.resolve(&context.session.path, name)?;
-    if super::state::is_builtin(&schema, &table) {
-        return Err(inaccessible(format!("{schema}.{table}"), operation));
+    let (schema, table) = users::find(context, name)?;
+    if (schema.as_str(), table.as_str(), operation) == ("sys", "node_checks", "UPDATE") {
+        return Err(refuse("UPDATE of a system table"));
     }
-    users::check(context, kind, &schema, Some(&table))?;
+    if context.state.table(&schema, &table).is_none() {
+        return Err(users::masked(context, inaccessible(format!("{schema}.{table}"), operation), &schema, &table));
+    }
+    users::check(context, kind, &schema, &table)?;
     match context.state.relation(&schema, &table) {
         Some(Relation::Table(table)) if table.definition.closed => Err(refuse("writing to a closed table")),
         Some(Relation::Table(table)) if table.definition.write_blocked => {
@@ -83,7 +86,7 @@ pub(crate) fn returning(
     let Some(items) = items else { return Ok(None) };
     let used = Rc::new(Cell::new(false));
     let scope = Scope::new(scope_columns(definition, &used), None);
-    let analyser = Analyser::new(context, &scope);
+    let analyser = Analyser { allow: Allow::Constants, ..Analyser::new(context, &scope) };
     let (mut columns, mut exprs) = (vec![], vec![]);
     for item in items {
         match item {
@@ -96,15 +99,15 @@ pub(crate) fn returning(
             }
             Item::All(_) => return Err(refuse("RETURNING of one relation")),
             Item::Expr(ast, alias) => {
+                if matches!(ast, Ast::Subquery(_)) {
+                    return Err(unsupported("Subquery not supported in this statement"));
+                }
                 let e = analyser.expr(ast)?;
-                let name = alias.clone().map_or_else(|| output_name(ast), Ok)?;
+                let name = alias.clone().map_or_else(|| names::name(ast, &e), Ok)?;
                 columns.push((name, e.ty.clone()));
                 exprs.push(e);
             }
         }
-    }
-    if exprs.iter().any(|e| e.any(&mut |e| matches!(e.kind, Kind::Param(_)))) {
-        return Err(refuse("a parameter in RETURNING"));
     }
     Ok(Some(Returning { columns, exprs, system: used.get() }))
 }

@@ -3,7 +3,7 @@
 mod eval;
 
 use super::context::Context;
-use super::error::{Result, refuse};
+use super::error::{Result, SqlError, refuse};
 use super::plan::{
     Aggregate, Expr, Group, Join, Key, Kind, Output, Over, Plan, PlanBody, RowPlace, SelectPlan, Source, TableFunction,
     WindowCall,
@@ -24,10 +24,15 @@ pub(crate) fn run(plan: &Plan, context: &Context, outer: Option<&Env>) -> Result
             let env = Env { row: &[], outer, context };
             rows.iter().map(|row| row.iter().map(|e| e.eval(&env)).collect()).collect::<Result<_>>()?
         }
-        PlanBody::Union { left, right, all } => {
-            let mut rows = run(left, context, outer)?;
-            rows.extend(run(right, context, outer)?);
-            if *all { rows } else { distinct(rows) }
+        PlanBody::Union(first, more) => {
+            let mut rows = run(first, context, outer)?;
+            for (all, plan) in more {
+                rows.extend(run(plan, context, outer)?);
+                if !all {
+                    rows = distinct(rows);
+                }
+            }
+            rows
         }
     };
     if !plan.order.is_empty() {
@@ -75,6 +80,9 @@ fn distinct(rows: Vec<Row>) -> Vec<Row> {
 
 fn run_select(select: &SelectPlan, context: &Context, outer: Option<&Env>) -> Result<Vec<Row>> {
     let mut rows = scan(&select.source, context, outer)?;
+    if of_catalog(&select.source) {
+        drop_unnamed(&mut rows, select.filter.as_ref(), context, outer)?;
+    }
     if let Some(filter) = &select.filter {
         rows = keep(rows, filter, context, outer)?;
     }
@@ -88,8 +96,9 @@ fn run_select(select: &SelectPlan, context: &Context, outer: Option<&Env>) -> Re
             rows = keep(rows, having, context, outer)?;
         }
     }
-    for call in &select.windows {
-        append_window(call, &mut rows, context, outer)?;
+    for (i, call) in select.windows.iter().enumerate() {
+        let known = select.windows[..i].iter().any(|w| (&w.partition, &w.order) == (&call.partition, &call.order));
+        append_window(call, !known, &mut rows, context, outer)?;
     }
     let mut out = Vec::with_capacity(rows.len());
     for row in &rows {
@@ -97,6 +106,21 @@ fn run_select(select: &SelectPlan, context: &Context, outer: Option<&Env>) -> Re
         output(&select.outputs, &Env { row, outer, context }, &mut out)?;
     }
     Ok(if select.distinct { distinct(out) } else { out })
+}
+
+/// Drops rows that stand for several columns, unless the filter may pick some of these.
+fn drop_unnamed(rows: &mut Vec<Row>, filter: Option<&Expr>, context: &Context, outer: Option<&Env>) -> Result<()> {
+    let unnamed = |v: &Value| matches!(v, Value::Text(t) if t == super::catalog::UNNAMED);
+    for row in rows.iter_mut().filter(|row| row.iter().any(unnamed)) {
+        row.iter_mut().filter(|v| unnamed(v)).for_each(|v| *v = Value::Null);
+        let picked = filter.map(|f| f.eval(&Env { row, outer, context })).transpose()?;
+        if picked != Some(Value::Bool(false)) {
+            return Err(refuse("a query over catalog columns that aren't here"));
+        }
+        row.clear();
+    }
+    rows.retain(|row| !row.is_empty());
+    Ok(())
 }
 
 fn of_catalog(source: &Source) -> bool {
@@ -159,7 +183,19 @@ pub(crate) fn scan(source: &Source, context: &Context, outer: Option<&Env>) -> R
             let table = context.state.table(schema, name).ok_or_else(|| refuse("a table that vanished"))?;
             let row = |document: &std::sync::Arc<Document>| row_of(table, document, system.get(), true);
             match keys {
-                Some(keys) => keys.iter().filter_map(|key| table.get(key)).map(row).collect::<Result<_>>()?,
+                Some(keys) => {
+                    let mut rows = vec![];
+                    for (key, wanted) in keys {
+                        let Some(document) = table.get(key) else { continue };
+                        let row = row(document)?;
+                        if wanted.iter().any(|(column, value)| !row[*column].same(value)) {
+                            let text = "version conflict, the document has another version or sequence number";
+                            return Err(SqlError::new(4092, "VersionConflictEngineException", text));
+                        }
+                        rows.push(row);
+                    }
+                    rows
+                }
                 None => table.visible().map(row).collect::<Result<_>>()?,
             }
         }
@@ -303,7 +339,7 @@ fn run_join(join: &Join, context: &Context, outer: Option<&Env>) -> Result<Vec<R
 /// Collects the columns, left and right, that the condition wants equal. It is still evaluated: null equals nothing.
 fn equal_columns(on: &Expr, width: usize, out: &mut Vec<(usize, usize)>) {
     match &on.kind {
-        Kind::And(a, b) => [a, b].into_iter().for_each(|e| equal_columns(e, width, out)),
+        Kind::And(all) => all.iter().for_each(|e| equal_columns(e, width, out)),
         Kind::Compare("=", a, b) => {
             if let (Kind::Column { depth: 0, index: a }, Kind::Column { depth: 0, index: b }) = (&a.kind, &b.kind) {
                 match (*a < width, *b < width) {
@@ -317,8 +353,16 @@ fn equal_columns(on: &Expr, width: usize, out: &mut Vec<(usize, usize)>) {
     }
 }
 
-/// Computes a window function: one more value at the end of every row.
-fn append_window(call: &WindowCall, rows: &mut [Row], context: &Context, outer: Option<&Env>) -> Result<()> {
+/// Computes a window function: one more value at the end of every row. Like CrateDB, it may leave the rows in the order
+/// of the window, by partition first.
+fn append_window(
+    call: &WindowCall,
+    sort: bool,
+    rows: &mut Vec<Row>,
+    context: &Context,
+    outer: Option<&Env>,
+) -> Result<()> {
+    let mut named: Vec<Row> = vec![];
     let mut partitions: Vec<Vec<usize>> = vec![];
     let mut places: HashMap<Vec<u8>, usize> = HashMap::new();
     let mut keys: Vec<Row> = vec![];
@@ -330,6 +374,7 @@ fn append_window(call: &WindowCall, rows: &mut [Row], context: &Context, outer: 
             partitions.push(vec![]);
             partitions.len() - 1
         });
+        named.push(partition);
         partitions[place].push(i);
     }
     let compare = |a: usize, b: usize| {
@@ -346,6 +391,15 @@ fn append_window(call: &WindowCall, rows: &mut [Row], context: &Context, outer: 
     }
     for (row, value) in rows.iter_mut().zip(values) {
         row.push(value);
+    }
+    if sort {
+        let by_partition = |a: usize, b: usize| {
+            let each = named[a].iter().zip(&named[b]).map(|(a, b)| compare_values(a, b, false, false));
+            each.fold(Ordering::Equal, Ordering::then)
+        };
+        let mut order: Vec<usize> = (0..rows.len()).collect();
+        order.sort_by(|a, b| by_partition(*a, *b).then_with(|| compare(*a, *b)));
+        *rows = order.into_iter().map(|i| std::mem::take(&mut rows[i])).collect();
     }
     Ok(())
 }

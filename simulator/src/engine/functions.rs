@@ -9,7 +9,7 @@ mod strings;
 mod table;
 
 use super::error::{Result, SqlError, no_function, refuse};
-use super::operators::{coerce, common, comparison};
+use super::operators::{coerce, common, unify};
 use super::plan::{Aggregator, Compute, Expr, Function, Kind, Nulls, Over, RowPlace, TableFunction};
 use super::types::{TEXT, Type};
 use super::value::{Row, Value};
@@ -68,6 +68,8 @@ enum Arg {
     Exact,
     /// An object, an array or null.
     Container,
+    /// A boolean or null.
+    Truth,
 }
 
 /// The type of the result.
@@ -255,6 +257,7 @@ impl Arg {
             Arg::Double => true,
             Arg::Object => matches!(arg.ty, Type::Object(_)),
             Arg::Container => matches!(arg.ty, Type::Object(_) | Type::Array(_) | Type::Undefined),
+            Arg::Truth => matches!(arg.ty, Type::Boolean | Type::Undefined),
             Arg::Array => of.is_some(),
             Arg::Numbers => of.is_some_and(|of| of.is_number()),
             Arg::Integers => of.is_some_and(|of| of.is_integer()),
@@ -287,11 +290,17 @@ fn coalesce(_: &'static str, args: Vec<Expr>) -> Result<Expr> {
     Ok(Expr::new(Kind::Coalesce(args), ty))
 }
 
-fn nullif(_: &'static str, mut args: Vec<Expr>) -> Result<Expr> {
+fn nullif(name: &'static str, mut args: Vec<Expr>) -> Result<Expr> {
     let (Some(b), Some(a)) = (args.pop(), args.pop()) else { return Err(refuse("nullif")) };
     let ty = a.ty.clone();
-    let equal = comparison("=", a.clone(), b)?;
-    Ok(Expr::new(Kind::Case(vec![(equal, Expr::literal(Value::Null, ty.clone()))], Box::new(a)), ty))
+    let (a, b) = unify(a, b)?;
+    if a.ty != ty || ty == Type::Undefined {
+        return Err(refuse("nullif of these types"));
+    }
+    let compute: Compute = |_, mut v| {
+        Ok(if v[0].is_null() || v[1].is_null() || !v[0].same(&v[1]) { v.swap_remove(0) } else { Value::Null })
+    };
+    lax(name, compute, vec![a, b], ty)
 }
 
 /// Analyses `greatest` and `least`.

@@ -46,7 +46,7 @@ impl Connection {
     /// Answers a request as CrateDB's HTTP port does.
     pub fn handle(&mut self, request: &Request<'_>) -> Answer {
         let user = request.user.unwrap_or("crate");
-        if !users::is_superuser(user) && !self.engine.state().users.contains_key(user) {
+        if !users::is_user(&self.engine.state(), user) {
             return Answer { close: true, ..plain(401, format!("trust authentication failed for user \"{user}\"\n")) };
         }
         let (path, query) = request.path.split_once('?').unwrap_or((request.path, ""));
@@ -88,7 +88,7 @@ fn sql(connection: &mut Connection, body: &[u8], types: bool) -> Answer {
         Ok(body) => body,
         Err(e) => return failed(&e),
     };
-    let Connection { engine, session: Some(session) } = connection else { return failed(&refuse("no session")) };
+    let Connection { engine, session: Some(session), .. } = connection else { return failed(&refuse("no session")) };
     let mut out = String::from("{");
     let done = if body.is_bulk && !body.bulk.is_empty() {
         run::bulk(engine, session, &body).map(|items| write_items(&mut out, &items))

@@ -136,6 +136,11 @@ pub(crate) fn comparison(op: &'static str, a: Expr, b: Expr) -> Result<Expr> {
         return Err(refuse("matching a regular expression"));
     }
     let (a, b) = unify(a, b)?;
+    if op == "IS DISTINCT FROM" {
+        let compute: Compute = |_, v| Ok(Value::Bool(!v[0].same(&v[1])));
+        let function = Function { name: "distinct_from", compute, nulls: Nulls::Seen };
+        return Ok(Expr::new(Kind::Call(function, vec![a, b]), Type::Boolean));
+    }
     let ordered = |ty: &Type| {
         !matches!(
             ty,
@@ -180,7 +185,7 @@ pub(crate) fn arithmetic(op: &'static str, a: Expr, b: Expr) -> Result<Expr> {
         _ => ty,
     };
     let (a, b) = (coerce(a, &ty)?, coerce(b, &ty)?);
-    Ok(Expr::new(Kind::Call(arithmetic_function(op, &ty)?, vec![a, b]), ty))
+    Ok(a.then(arithmetic_function(op, &ty)?, b, ty))
 }
 
 /// Returns the type of arithmetic on two numbers. Texts and NULL follow the other side.
@@ -215,7 +220,7 @@ fn time_arithmetic(op: &'static str, a: Expr, b: Expr) -> Result<Expr> {
         ("+", x, y) if stamp(x) && y.is_integer() => (|_, v| add_millis(&v[0], &v[1]), x.clone()),
         _ => return Err(refuse(format!("{} {op} {}", a.ty.name(), b.ty.name()))),
     };
-    Ok(Expr::new(Kind::Call(Function { name: op, compute, nulls: Nulls::Strict }, vec![a, b]), ty))
+    Ok(a.then(Function { name: op, compute, nulls: Nulls::Strict }, b, ty))
 }
 
 fn moved(at: &Value, by: &Value, back: bool) -> Result<Value> {

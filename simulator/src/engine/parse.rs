@@ -13,7 +13,8 @@ use super::ast::{Name, Statement};
 use super::error::{Result, SqlError, refuse, syntax};
 use super::lex::{Token, is_reserved, tokens};
 
-/// The deepest nesting: no input may exhaust the stack.
+/// The deepest nesting of a statement's tree: no input may exhaust the stack. Operators of one precedence are one node,
+/// however many there are; all that makes the tree deeper is counted by [`Parser::wrap`].
 const DEPTH: usize = 60;
 
 /// Words with which a statement of CrateDB can begin.
@@ -24,7 +25,10 @@ pub(crate) struct Parser<'a> {
     sql: &'a str,
     tokens: Vec<Token>,
     at: usize,
+    /// Levels around this place.
     depth: usize,
+    /// Levels of the deepest part that was parsed in the innermost scope.
+    height: usize,
     /// Number of `?` seen.
     params: usize,
 }
@@ -87,7 +91,7 @@ pub(crate) fn parameters(sql: &str) -> Result<usize> {
 
 impl<'a> Parser<'a> {
     fn new(sql: &'a str) -> Result<Parser<'a>> {
-        Ok(Parser { sql, tokens: tokens(sql)?, at: 0, depth: 0, params: 0 })
+        Ok(Parser { sql, tokens: tokens(sql)?, at: 0, depth: 0, height: 0, params: 0 })
     }
 }
 
@@ -211,13 +215,32 @@ impl Parser<'_> {
         }
     }
 
+    /// Parses a part that is one level deeper than this place.
     fn deeper<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         if self.depth >= DEPTH {
             return Err(refuse("a statement nested this deep"));
         }
         self.depth += 1;
-        let out = work(self);
+        let out = self.scope(|parser| {
+            let out = work(parser)?;
+            parser.wrap()?;
+            Ok(out)
+        });
         self.depth -= 1;
         out
+    }
+
+    /// Parses a part whose levels are counted apart from those of the parts beside it.
+    fn scope<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        let beside = std::mem::take(&mut self.height);
+        let out = work(self);
+        self.height = self.height.max(beside);
+        out
+    }
+
+    /// Counts a level around all that was parsed in this scope, as each further join or cast is one.
+    fn wrap(&mut self) -> Result<()> {
+        self.height += 1;
+        if self.height > DEPTH { Err(refuse("a statement nested this deep")) } else { Ok(()) }
     }
 }

@@ -1,6 +1,7 @@
 //! Serde forms of the values that derived code can't write or read back exactly.
 
-use serde::{Deserialize, Deserializer};
+use super::error::{Result as SqlResult, refuse};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::HashSet;
 use std::sync::Mutex;
 
@@ -22,6 +23,27 @@ pub(crate) fn intern(word: &str) -> &'static str {
 
 pub(crate) fn word<'de, D: Deserializer<'de>>(from: D) -> Result<&'static str, D::Error> {
     Ok(intern(&String::deserialize(from)?))
+}
+
+/// The deepest JSON of a definition. A reader of the file gives up at 128 levels, and the file has some around it.
+const DEEPEST: usize = 110;
+
+/// Refuses a definition that could be written to the file, but not read back.
+pub(crate) fn check(definition: &impl Serialize) -> SqlResult<()> {
+    let text = serde_json::to_string(definition).map_err(|e| refuse(format!("keeping this ({e})")))?;
+    let (mut depth, mut deepest, mut quoted, mut escaped) = (0usize, 0, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => quoted = !quoted,
+            _ if quoted => {}
+            b'[' | b'{' => (depth, deepest) = (depth + 1, deepest.max(depth + 1)),
+            b']' | b'}' => depth -= 1,
+            _ => {}
+        }
+    }
+    if deepest > DEEPEST { Err(refuse("a definition nested this deep")) } else { Ok(()) }
 }
 
 /// JSON has no infinities, and decimal digits would lose the last bits.

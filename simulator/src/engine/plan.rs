@@ -28,7 +28,8 @@ pub(crate) struct Key {
 pub(crate) enum PlanBody {
     Select(Box<SelectPlan>),
     Values(Vec<Vec<Expr>>),
-    Union { left: Box<Plan>, right: Box<Plan>, all: bool },
+    /// A query and those after it, each with whether all its rows count.
+    Union(Box<Plan>, Vec<(bool, Plan)>),
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -83,7 +84,8 @@ pub(crate) enum Source {
         schema: String,
         name: String,
         system: Rc<Cell<bool>>,
-        keys: Option<Vec<Vec<u8>>>,
+        /// The keys of the rows, if the condition names them, and the versions that they must have.
+        keys: Option<Vec<(Vec<u8>, Vec<(usize, Value)>)>>,
     },
     Rows(Rc<Vec<Row>>),
     Query(Box<Plan>),
@@ -198,8 +200,10 @@ pub(crate) enum Kind {
     Index(Box<Expr>, Box<Expr>),
     Call(Function, Vec<Expr>),
     Cast(Box<Expr>, bool),
-    And(Box<Expr>, Box<Expr>),
-    Or(Box<Expr>, Box<Expr>),
+    /// Operators, applied from the left.
+    Chain(Box<Expr>, Vec<(Function, Expr)>),
+    And(Vec<Expr>),
+    Or(Vec<Expr>),
     Not(Box<Expr>),
     IsNull(Box<Expr>, bool),
     Compare(&'static str, Box<Expr>, Box<Expr>),
@@ -237,6 +241,59 @@ impl Expr {
         Expr::new(Kind::Literal(value), ty)
     }
 
+    /// Applies an operator. A chain on the left gets longer, not deeper.
+    pub(crate) fn then(self, function: Function, operand: Expr, ty: Type) -> Expr {
+        let kind = match self.kind {
+            Kind::Chain(first, mut steps) => {
+                steps.push((function, operand));
+                Kind::Chain(first, steps)
+            }
+            _ => Kind::Chain(Box::new(self), vec![(function, operand)]),
+        };
+        Expr::new(kind, ty)
+    }
+
+    /// Joins two conditions by AND.
+    pub(crate) fn and(self, other: Expr) -> Expr {
+        let all = match self.kind {
+            Kind::And(mut all) => {
+                all.push(other);
+                all
+            }
+            _ => vec![self, other],
+        };
+        Expr::new(Kind::And(all), Type::Boolean)
+    }
+
+    /// Joins two conditions by OR.
+    pub(crate) fn or(self, other: Expr) -> Expr {
+        let all = match self.kind {
+            Kind::Or(mut all) => {
+                all.push(other);
+                all
+            }
+            _ => vec![self, other],
+        };
+        Expr::new(Kind::Or(all), Type::Boolean)
+    }
+
+    /// Returns the expression with `instead` in place of its beginning `prefix`, as `(a + b) + c` begins with `a + b`.
+    pub(crate) fn replace_prefix(&self, prefix: &Expr, instead: Expr) -> Option<Expr> {
+        let kind = match (&self.kind, &prefix.kind) {
+            (Kind::Chain(first, steps), Kind::Chain(begin, before)) if first == begin => {
+                Kind::Chain(Box::new(instead), steps.strip_prefix(before.as_slice())?.to_vec())
+            }
+            (Kind::And(all), Kind::And(before)) => {
+                Kind::And([&[instead][..], all.strip_prefix(before.as_slice())?].concat())
+            }
+            (Kind::Or(all), Kind::Or(before)) => {
+                Kind::Or([&[instead][..], all.strip_prefix(before.as_slice())?].concat())
+            }
+            _ => return None,
+        };
+        Some(Expr::new(kind, self.ty.clone()))
+    }
+
     pub(crate) fn as_literal(&self) -> Option<&Value> {
         match &self.kind {
             Kind::Literal(value) => Some(value),
@@ -261,9 +318,12 @@ impl Expr {
             | Kind::Aggregate(_)
             | Kind::Window(_) => vec![],
             Kind::Element(e, _) | Kind::Cast(e, _) | Kind::Not(e) | Kind::IsNull(e, _) => vec![e],
-            Kind::Index(a, b) | Kind::And(a, b) | Kind::Or(a, b) | Kind::Compare(_, a, b) => vec![a, b],
+            Kind::Index(a, b) | Kind::Compare(_, a, b) => vec![a, b],
+            Kind::Chain(first, steps) => std::iter::once(&**first).chain(steps.iter().map(|s| &s.1)).collect(),
             Kind::Quantified { value, array, .. } => vec![value, array],
-            Kind::Call(_, args) | Kind::Coalesce(args) | Kind::Array(args) => args.iter().collect(),
+            Kind::Call(_, args) | Kind::Coalesce(args) | Kind::Array(args) | Kind::And(args) | Kind::Or(args) => {
+                args.iter().collect()
+            }
             Kind::In(value, list) => std::iter::once(&**value).chain(list).collect(),
             Kind::Case(whens, otherwise) => {
                 whens.iter().flat_map(|(a, b)| [a, b]).chain(std::iter::once(&**otherwise)).collect()
@@ -289,8 +349,13 @@ impl Expr {
             Kind::Not(e) => Kind::Not(one(e)?),
             Kind::IsNull(e, negated) => Kind::IsNull(one(e)?, *negated),
             Kind::Index(a, b) => Kind::Index(one(a)?, one(b)?),
-            Kind::And(a, b) => Kind::And(one(a)?, one(b)?),
-            Kind::Or(a, b) => Kind::Or(one(a)?, one(b)?),
+            Kind::Chain(first, steps) => {
+                let first = one(first)?;
+                let steps = steps.iter().map(|(function, e)| Ok((*function, e.map(change)?))).collect::<Result<_>>()?;
+                Kind::Chain(first, steps)
+            }
+            Kind::And(all) => Kind::And(map_all(all, change)?),
+            Kind::Or(all) => Kind::Or(map_all(all, change)?),
             Kind::Compare(op, a, b) => Kind::Compare(op, one(a)?, one(b)?),
             Kind::Quantified { op, all, value, array } => {
                 Kind::Quantified { op, all: *all, value: one(value)?, array: one(array)? }

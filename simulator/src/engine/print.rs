@@ -1,6 +1,6 @@
 //! Prints expressions as CrateDB does: names of columns without alias, and texts of CHECK and DEFAULT.
 
-use super::ast::{Ast, FromItem, FunctionCall, Item, Query, QueryBody};
+use super::ast::{Ast, FromItem, FunctionCall, Item, Query, QueryBody, Step};
 use super::error::{Result, refuse};
 use super::lex::is_reserved;
 use super::value::java_double;
@@ -27,6 +27,8 @@ pub(crate) fn output_name(ast: &Ast) -> Result<String> {
         Ast::Call(call) if call.name.len() == 1 || call.name[0] == "pg_catalog" => {
             call.name.last().cloned().ok_or_else(|| refuse("a call without name"))
         }
+        Ast::Binary("||", ..) => Ok("op_||".into()),
+        Ast::Chain(_, steps) if steps.iter().all(|step| step.0 == "||") => Ok("op_||".into()),
         _ => Printer { names: Names::Last }.print(ast),
     }
 }
@@ -88,6 +90,13 @@ impl Printer {
             Ast::Negate(value) => format!("- {}", self.print(value)?),
             Ast::Not(value) => format!("(NOT {})", self.print(value)?),
             Ast::Binary(op, left, right) => format!("({} {op} {})", self.print(left)?, self.print(right)?),
+            Ast::Chain(first, steps) => {
+                let mut out = "(".repeat(steps.len()) + &self.print(first)?;
+                for Step(op, operand) in steps {
+                    out += &format!(" {op} {})", self.print(operand)?);
+                }
+                out
+            }
             Ast::IsNull(value, negated) => {
                 format!("({} IS {}NULL)", self.print(value)?, if *negated { "NOT " } else { "" })
             }
@@ -104,7 +113,6 @@ impl Printer {
             Ast::Quantified { op, all, value, array } => {
                 format!("{} {op} {}({})", self.print(value)?, if *all { "ALL" } else { "ANY" }, self.print(array)?)
             }
-            Ast::Cast { to, .. } if to.text.is_empty() => return Err(refuse("a name for this cast")),
             Ast::Cast { value, to, lenient } => {
                 format!("{}CAST({} AS {})", if *lenient { "TRY_" } else { "" }, self.print(value)?, to.text)
             }
@@ -121,7 +129,8 @@ impl Printer {
             Ast::Extract(field, value) => format!("EXTRACT({field} FROM {})", self.print(value)?),
             Ast::Special(name) => (*name).into(),
             Ast::Subquery(query) => format!("({})", simple_query(query)?),
-            Ast::Like { .. } | Ast::Interval(_) | Ast::InQuery(..) | Ast::Exists(_) | Ast::ArrayQuery(_) => {
+            Ast::Interval(value) => format!("CAST({} AS interval)", text(value)),
+            Ast::Like { .. } | Ast::InQuery(..) | Ast::Exists(_) | Ast::ArrayQuery(_) => {
                 return Err(refuse("a column without alias for this expression"));
             }
         })
@@ -137,8 +146,8 @@ impl Printer {
         if call.name.len() != 1 || call.over.is_some() || call.filter.is_some() || quoted_if_needed(&name) != name {
             return Err(refuse("a column without alias for this call"));
         }
-        if name == "op_||" {
-            return Ok(format!("({} || {})", self.print(&call.args[0])?, self.print(&call.args[1])?));
+        if let Some(operator) = name.strip_prefix("op_") {
+            return Ok(format!("({} {operator} {})", self.print(&call.args[0])?, self.print(&call.args[1])?));
         }
         let args = if call.star { "*".into() } else { self.full().list(&call.args)? };
         if call.args.is_empty() && !call.star && name.starts_with("current_") {

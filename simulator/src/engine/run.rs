@@ -109,7 +109,7 @@ pub(super) fn statement_outcome(state: &mut EngineState, run: &Run, statement: &
         }
         Statement::Refresh(names) => ddl::refresh(state, run, names, false),
         Statement::Optimize(names) => ddl::refresh(state, run, names, true),
-        Statement::Analyze => Ok(Outcome::Count(1)),
+        Statement::Analyze => users::check_cluster(&run.context(state), "AL").map(|()| Outcome::Count(1)),
         // Only a missing table counts as none.
         Statement::DropAbsent { if_exists: true, code, .. } => Ok(Outcome::Count(i64::from(*code != 4041))),
         Statement::DropAbsent { code, class, name, .. } => Err(SqlError::new(*code, class, name.join("."))),
@@ -178,31 +178,44 @@ fn user_options(
     for (name, value) in ddl::option_values(&run.context(state), options)? {
         match (name.as_str(), value) {
             ("password", Value::Text(password)) => user.password = Some(users::digest(&password)),
+            ("password", Value::Int(number)) => user.password = Some(users::digest(&number.to_string())),
             ("password", Value::Null) => user.password = None,
             ("search_path", Value::Text(path)) if !path.contains(',') => user.search_path = Some(vec![path]),
-            (name, _) => return Err(refuse(format!("the user option {name}"))),
+            (name, _) if super::session::is_setting(name) || name == "password" || name == "jwt" => {
+                return Err(refuse(format!("the user option {name} like this")));
+            }
+            (name, _) => return Err(invalid(format!("Setting '{name}' is not supported"))),
         }
     }
     Ok(())
 }
 
 fn user_statement(state: &mut EngineState, run: &Run, statement: &Statement) -> Result<Outcome> {
-    users::check_cluster(&run.context(state), "AL")?;
+    if let Statement::Grant(grant) = statement {
+        let change = users::change(&run.context(state), grant)?;
+        return users::apply(state, &grant.users, change).map(|count| Outcome::Count(count as i64));
+    }
+    // All users may alter themselves.
+    if !matches!(statement, Statement::AlterUser { name, .. } if *name == run.session.user) {
+        users::check_cluster(&run.context(state), "AL")?;
+    }
     let count = match statement {
-        Statement::CreateUser { name, options } => {
-            let mut user = super::state::User::default();
+        Statement::CreateUser { name, is_role, options } => {
+            let mut user = super::state::User { is_role: *is_role, ..super::state::User::default() };
             user_options(run, state, options, &mut user)?;
             users::create(state, name, user)?;
             1
         }
         Statement::AlterUser { name, options } => {
             let mut user = users::alter(state, name)?.clone();
+            if user.is_role {
+                return Err(unsupported("Setting a password or other properties to a ROLE is not allowed"));
+            }
             user_options(run, state, options, &mut user)?;
             *users::alter(state, name)? = user;
             1
         }
         Statement::DropUser(name, if_exists) => users::drop(state, name, *if_exists)?,
-        Statement::Grant(grant) => users::grant(state, grant, &run.session.path)?,
         _ => return Err(refuse("this statement")),
     };
     Ok(Outcome::Count(count as i64))
@@ -262,11 +275,12 @@ fn global(state: &mut EngineState, run: &Run, statement: &Statement) -> Result<O
 
 fn show_tables(state: &EngineState, run: &Run, schema: Option<&str>, pattern: Option<&str>) -> Result<Outcome> {
     let schema = schema.unwrap_or(run.session.schema());
-    if super::state::READ_ONLY.contains(&schema) || !users::is_superuser(&run.session.user) {
+    if super::state::READ_ONLY.contains(&schema) {
         return Err(refuse("SHOW TABLES here"));
     }
     let mut rows = vec![];
-    for table in state.tables().filter(|t| t.definition.schema == schema) {
+    let seen = |name: &str| users::sees_table(state, &run.session.user, schema, name);
+    for table in state.tables().filter(|t| t.definition.schema == schema && seen(&t.definition.name)) {
         let name = &table.definition.name;
         if pattern.is_none_or(|p| super::operators::like(name, p, Some('\\'), false).unwrap_or(false)) {
             rows.push(vec![Value::text(name)]);

@@ -10,6 +10,8 @@ pub(crate) struct Session {
     pub(crate) user: String,
     pub(crate) path: Vec<String>,
     pub(crate) settings: BTreeMap<&'static str, String>,
+    /// The owner of the view that is being read: its privileges count.
+    pub(crate) owner: Option<String>,
 }
 
 /// Settings that this engine shows: name, default.
@@ -33,9 +35,24 @@ fn is_known_elsewhere(name: &str) -> bool {
         || ["insert_select_fail_fast", "memory.operation_limit", "transaction_isolation"].contains(&name)
 }
 
+/// Returns whether CrateDB has a setting of this name for sessions.
+pub(crate) fn is_setting(name: &str) -> bool {
+    name == "search_path" || is_known_elsewhere(name) || SETTINGS.iter().any(|s| s.0 == name)
+}
+
 impl Session {
     pub(crate) fn new(user: &str, schema: Option<&str>) -> Session {
-        Session { user: user.into(), path: vec![schema.unwrap_or("doc").into()], settings: BTreeMap::new() }
+        Session {
+            user: user.into(),
+            path: vec![schema.unwrap_or("doc").into()],
+            settings: BTreeMap::new(),
+            owner: None,
+        }
+    }
+
+    /// Returns the user whose privileges count.
+    pub(crate) fn rights(&self) -> &str {
+        self.owner.as_deref().unwrap_or(&self.user)
     }
 
     /// Returns the schema of unqualified new tables, which is `current_schema`.

@@ -14,6 +14,9 @@ pub(crate) struct View {
     pub(crate) columns: Vec<(String, Type)>,
     /// The search path of the session that made it.
     pub(crate) path: Vec<String>,
+    /// The user who made it. Its query reads with the owner's privileges.
+    #[serde(default = "superuser")]
+    pub(crate) owner: String,
     /// Relations it reads.
     pub(crate) reads: Vec<(String, String)>,
 }
@@ -33,14 +36,35 @@ pub(crate) struct Privilege {
     pub(crate) class: persist::Word,
     pub(crate) ident: Option<String>,
     pub(crate) granted: bool,
+    /// The user who granted or denied it.
+    #[serde(default = "superuser")]
+    pub(crate) grantor: String,
 }
 
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+fn superuser() -> String {
+    "crate".into()
+}
+
+/// A role that was granted, and by whom.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct GrantedRole {
+    pub(crate) role: String,
+    pub(crate) grantor: String,
+}
+
+/// A user, or a role.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct User {
+    /// True for a role, which can't log in.
+    #[serde(default)]
+    pub(crate) is_role: bool,
     /// The digest of the password.
     pub(crate) password: Option<Vec<u8>>,
     pub(crate) search_path: Option<Vec<String>>,
     pub(crate) privileges: Vec<Privilege>,
+    /// Roles that were granted to it, by name.
+    #[serde(default)]
+    pub(crate) roles: Vec<GrantedRole>,
 }
 
 #[derive(Debug, Default)]

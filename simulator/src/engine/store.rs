@@ -160,6 +160,16 @@ impl Table {
         document.seq_no < self.counted_until
     }
 
+    /// Returns the number of changes so far.
+    pub(crate) fn writes(&self) -> u64 {
+        self.writes
+    }
+
+    /// Returns the last sequence number that was given, or -1.
+    pub(crate) fn last_seq_no(&self) -> i64 {
+        self.seq_no - 1
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.slots.values().all(|slot| slot.newest.is_none())
     }

@@ -37,6 +37,15 @@ impl Value {
         matches!(self, Value::Null)
     }
 
+    /// Returns the number of arrays and objects inside one another.
+    pub(crate) fn depth(&self) -> usize {
+        match self {
+            Value::Array(items) => 1 + items.iter().map(Value::depth).max().unwrap_or(0),
+            Value::Object(fields) => 1 + fields.iter().map(|f| f.1.depth()).max().unwrap_or(0),
+            _ => 0,
+        }
+    }
+
     /// Returns an element of an object.
     pub(crate) fn get(&self, key: &str) -> Option<&Value> {
         match self {

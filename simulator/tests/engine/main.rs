@@ -3,5 +3,7 @@
 #![allow(unreachable_pub)] // the modules of a test binary have no outside
 
 mod answers;
+mod deep;
 mod recorded;
 mod robust;
+mod support;

@@ -14,13 +14,18 @@ impl Analyser<'_> {
         let name = match call.name.as_slice() {
             [name] => name.as_str(),
             [schema, name] if schema == "pg_catalog" && name.starts_with("current_") => name.as_str(),
-            [schema, _] if schema == "pg_catalog" || schema == "doc" => return Err(refuse("a function with a schema")),
+            [schema, _] if ["pg_catalog", "information_schema", "doc"].contains(&schema.as_str()) => {
+                return Err(refuse("a function with a schema"));
+            }
             _ => return Err(no_function(format!("Unknown function: {}", call.name.join(".")))),
         };
         if call.over.is_some() {
             return self.window_call(name, call);
         }
         match functions::kind(name) {
+            Some(Is::Aggregate) if self.allow == Allow::Window => {
+                return Err(refuse("an aggregate in a window function"));
+            }
             Some(Is::Aggregate) if self.allow != Allow::Aggregates => {
                 return Err(unsupported(format!("{name} can't be handled here")));
             }
@@ -39,7 +44,8 @@ impl Analyser<'_> {
     }
 
     fn aggregate(&self, name: &str, call: &FunctionCall) -> Result<Aggregate> {
-        let inner = Analyser { allow: Allow::Nothing, ..*self };
+        let allow = if self.allow == Allow::Window { Allow::Window } else { Allow::Nothing };
+        let inner = Analyser { allow, ..*self };
         let mut args = inner.list(&call.args)?;
         if call.star && name != "count" {
             return Err(refuse(format!("{name}(*)")));
@@ -72,9 +78,13 @@ impl Analyser<'_> {
             }
             None => window,
         };
-        let inner = Analyser { allow: Allow::Nothing, ..*self };
+        let inner = Analyser { allow: Allow::Window, ..*self };
         let aggregate = match functions::kind(name) {
-            Some(Is::Aggregate) if !call.distinct => self.aggregate(name, call)?,
+            // CrateDB adds later values to arrays that earlier rows have got already.
+            Some(Is::Aggregate) if name == "array_agg" && !window.order.is_empty() => {
+                return Err(refuse("array_agg over an ordered window"));
+            }
+            Some(Is::Aggregate) if !call.distinct => inner.aggregate(name, call)?,
             _ => {
                 let (function, args, ty) = functions::window(name, inner.list(&call.args)?)?;
                 Aggregate { function, args, distinct: false, filter: None, ty }

@@ -73,10 +73,18 @@ fn plain_body(context: &Context, body: &ast::QueryBody, outer: Option<&Scope>) -
     match body {
         ast::QueryBody::Select(select) => self::select(context, select, &[], outer),
         ast::QueryBody::Values(rows) => values(context, rows, outer),
-        ast::QueryBody::Union { left, right, all } => {
-            let (left, a) = plain_body(context, left, outer)?;
-            let (right, b) = plain_body(context, right, outer)?;
-            Ok((union(left, right, *all)?, a || b))
+        ast::QueryBody::Union { left, right, all, more } => {
+            let (first, mut correlated) = plain_body(context, left, outer)?;
+            let mut columns = first.columns.clone();
+            let mut plans = vec![];
+            for (all, body) in std::iter::once((*all, &**right)).chain(more.iter().map(|(all, body)| (*all, body))) {
+                let (plan, names_outer) = plain_body(context, body, outer)?;
+                unite(&mut columns, &plan)?;
+                plans.push((all, plan));
+                correlated |= names_outer;
+            }
+            let body = PlanBody::Union(Box::new(first), plans);
+            Ok((Plan { columns, body, order: vec![], limit: None, offset: 0 }, correlated))
         }
         ast::QueryBody::Unsupported(name) => Err(unsupported(format!("{name} is not supported"))),
     }
@@ -103,11 +111,11 @@ fn values(context: &Context, rows: &[Vec<Ast>], outer: Option<&Scope>) -> Result
     Ok((plan, scope.escaped.get()))
 }
 
-fn union(left: Plan, right: Plan, all: bool) -> Result<Plan> {
-    if left.columns.len() != right.columns.len() {
+/// Checks the types of one more query of a union. Columns without a type get one.
+fn unite(columns: &mut [(String, Type)], right: &Plan) -> Result<()> {
+    if columns.len() != right.columns.len() {
         return Err(unsupported("Number of output columns must be the same for all parts of a UNION"));
     }
-    let mut columns = left.columns.clone();
     for (i, (column, (_, other))) in columns.iter_mut().zip(&right.columns).enumerate() {
         match (&column.1, other) {
             (a, b) if a.same_family(b) || *b == Type::Undefined => {}
@@ -128,8 +136,7 @@ fn union(left: Plan, right: Plan, all: bool) -> Result<Plan> {
             _ => return Err(refuse("a union of different types")),
         }
     }
-    let body = PlanBody::Union { left: Box::new(left), right: Box::new(right), all };
-    Ok(Plan { columns, body, order: vec![], limit: None, offset: 0 })
+    Ok(())
 }
 
 /// Returns the output that an ORDER BY or GROUP BY names by position or name.
@@ -184,7 +191,15 @@ fn select(context: &Context, select: &ast::Select, order: &[Order], outer: Optio
     scope.windows.clone_from(&select.windows);
     let filter = select.filter.as_ref().map(|f| Analyser::new(context, &scope).condition(f)).transpose()?;
     if let Some(filter) = &filter {
-        source::pin_keys(context, &mut from, filter)?;
+        if source::has_versions(context, &from) {
+            return Err(refuse("a condition over a subquery of versions"));
+        }
+        // CrateDB counts rows by another way, which finds fault with versions differently.
+        let counts = |item: &Item| matches!(item, Item::Expr(Ast::Call(call), _) if call.star);
+        source::pin_keys(context, &mut from, filter).map_err(|e| match select.items.iter().any(counts) {
+            true => refuse("counting rows of versions"),
+            false => e,
+        })?;
     }
     let mut this = Selecting { context, scope: &scope, columns: vec![], outputs: vec![] };
     select.items.iter().try_for_each(|item| this.item(item))?;
@@ -197,6 +212,9 @@ fn select(context: &Context, select: &ast::Select, order: &[Order], outer: Optio
     let exprs = || outputs.iter().flat_map(exprs_of).chain(&having);
     let grouped = !group.is_empty() || having.is_some() || exprs().any(has_aggregate);
     if grouped {
+        for output in &outputs[columns.len()..] {
+            exprs_of(output).into_iter().try_for_each(|e| ordered_by(e, &outputs[..columns.len()]))?;
+        }
         for e in outputs.iter_mut().flat_map(exprs_of_mut).chain(&mut having) {
             *e = ungroup(e, &group, &mut aggregates)?;
         }
@@ -242,11 +260,33 @@ fn has_aggregate(e: &Expr) -> bool {
     e.any(&mut |e| matches!(e.kind, Kind::Aggregate(_)))
 }
 
+/// Checks a key of ORDER BY that is no output itself. Beside groups, its columns have to be.
+fn ordered_by(key: &Expr, outputs: &[Output]) -> Result<()> {
+    fn covered(e: &Expr, outputs: &[Output]) -> bool {
+        outputs.iter().any(|o| matches!(o, Output::One(output) if output == e))
+            || match &e.kind {
+                Kind::Aggregate(_) => true,
+                Kind::Column { .. } => false,
+                _ => e.children().into_iter().all(|child| covered(child, outputs)),
+            }
+    }
+    match (covered(key, outputs), &key.kind) {
+        (true, _) => Ok(()),
+        (false, Kind::Column { .. }) => {
+            Err(unsupported("ORDER BY expressions must appear in the select clause when grouping is used"))
+        }
+        (false, _) => Err(refuse("ordering groups by this")),
+    }
+}
+
 /// Turns an expression over rows into one over groups: keys first, then aggregates.
 fn ungroup(e: &Expr, keys: &[Expr], aggregates: &mut Vec<Aggregate>) -> Result<Expr> {
     e.map(&mut |e| {
         if let Some(index) = keys.iter().position(|key| key == e) {
             return Ok(Some(Expr::new(Kind::Column { depth: 0, index }, e.ty.clone())));
+        }
+        if let Some(nested) = keys.iter().find_map(|key| e.replace_prefix(key, key.clone())) {
+            return ungroup(&nested, keys, aggregates).map(Some);
         }
         match &e.kind {
             Kind::Aggregate(aggregate) => {
@@ -258,6 +298,9 @@ fn ungroup(e: &Expr, keys: &[Expr], aggregates: &mut Vec<Aggregate>) -> Result<E
             }
             Kind::Column { depth: 0, .. } => {
                 Err(invalid("a column must appear in the GROUP BY clause or be used in an aggregation function"))
+            }
+            Kind::Element(base, _) if keys.iter().any(|key| base.any(&mut |e| e == key)) => {
+                Err(refuse("a part of an object that is grouped by"))
             }
             Kind::Subquery(..) => Err(refuse("a correlated subquery beside GROUP BY")),
             Kind::Window(_) => Err(refuse("a window function beside GROUP BY")),

@@ -8,8 +8,7 @@ use crate::engine::context::Context;
 use crate::engine::error::{Result, SqlError, invalid, no_function, refuse};
 use crate::engine::exec::SYSTEM;
 use crate::engine::functions;
-use crate::engine::plan::Expr;
-use crate::engine::plan::{Join, Plan, Source};
+use crate::engine::plan::{Expr, Join, Kind, Output, Plan, PlanBody, Source};
 use crate::engine::session::Session;
 use crate::engine::state::Relation;
 use crate::engine::users;
@@ -101,8 +100,11 @@ fn relation(context: &Context, name: &ast::Name, outer: Option<&Scope>) -> Resul
             Ok((Source::Table { schema, name: table, system: used, keys: None }, columns))
         }
         Some(Relation::View(view)) => {
-            // A view is read as its owner.
-            let session = Session { path: view.path.clone(), ..Session::new("crate", None) };
+            if !users::is_user(context.state, &view.owner) {
+                return Err(users::no_role(&view.owner));
+            }
+            let session =
+                Session { path: view.path.clone(), owner: Some(view.owner.clone()), ..context.session.clone() };
             let inner = context.with_session(&session);
             let (plan, _) = plan_in(&inner, &view.query, None)?;
             if plan.columns != view.columns {
@@ -138,7 +140,8 @@ fn function(
     outer: Option<&Scope>,
 ) -> Result<(Source, Vec<NamedColumn>)> {
     let Some(set) = functions::table(name) else {
-        return Err(if name.len() > 1 { no_function("Unknown function") } else { refuse("this function in FROM") });
+        let known = name.len() == 1 || ["pg_catalog", "information_schema", "doc"].contains(&name[0].as_str());
+        return Err(if known { refuse("this function in FROM") } else { no_function("Unknown function") });
     };
     let scope = Scope::new(vec![], outer);
     let analyser = Analyser::new(context, &scope);
@@ -199,19 +202,13 @@ fn join(
 fn using(names: &[String], columns: &[NamedColumn], width: usize) -> Result<ast::Ast> {
     let (left, right) = columns.split_at(width);
     let partial = columns.iter().any(|c| c.name == catalog::PARTIAL);
-    let mut condition = None;
-    for name in names {
-        let equal = ast::Ast::Binary(
-            "=",
-            Box::new(common(name, left, "left", partial)?),
-            Box::new(common(name, right, "right", partial)?),
-        );
-        condition = Some(match condition {
-            None => equal,
-            Some(before) => ast::Ast::Binary("AND", Box::new(before), Box::new(equal)),
-        });
-    }
-    condition.ok_or_else(|| refuse("USING without columns"))
+    let mut equal = names.iter().map(|name| {
+        let (left, right) = (common(name, left, "left", partial)?, common(name, right, "right", partial)?);
+        Ok::<_, SqlError>(ast::Ast::Binary("=", Box::new(left), Box::new(right)))
+    });
+    let first = equal.next().ok_or_else(|| refuse("USING without columns"))??;
+    let rest = equal.map(|e| e.map(|e| ast::Step("AND", e))).collect::<Result<Vec<_>>>()?;
+    Ok(ast::Ast::chain(first, rest))
 }
 
 fn common(name: &str, columns: &[NamedColumn], side: &str, partial: bool) -> Result<ast::Ast> {
@@ -237,12 +234,39 @@ fn refuse_if_dirty(context: &Context, source: &Source) -> Result<()> {
     }
 }
 
+/// Returns whether a subquery gives versions of rows. CrateDB moves conditions on them inside.
+pub(super) fn has_versions(context: &Context, source: &Source) -> bool {
+    fn gives(context: &Context, plan: &Plan) -> bool {
+        match &plan.body {
+            PlanBody::Select(select) => match &select.source {
+                Source::Table { schema, name, system, .. } if system.get() => {
+                    let width = context.state.table(schema, name).map_or(0, |t| t.definition.columns.len());
+                    let is_version = |e: &Expr| matches!(e.kind, Kind::Column { depth: 0, index } if index >= width);
+                    select.outputs.iter().any(|o| matches!(o, Output::One(e) if e.any(&mut |e| is_version(e))))
+                }
+                source => has_versions(context, source),
+            },
+            PlanBody::Union(first, more) => gives(context, first) || more.iter().any(|m| gives(context, &m.1)),
+            _ => false,
+        }
+    }
+    match source {
+        Source::Query(plan) => gives(context, plan),
+        Source::Join(join) => has_versions(context, &join.left) || has_versions(context, &join.right),
+        _ => false,
+    }
+}
+
 /// Reads a single table by key if the condition pins the whole key.
 pub(super) fn pin_keys(context: &Context, source: &mut Source, filter: &Expr) -> Result<()> {
     if let Source::Table { schema, name, keys, .. } = source
         && let Some(table) = context.state.table(schema, name)
     {
-        *keys = keys::of(filter, &table.definition.primary);
+        let primary = &table.definition.primary;
+        *keys = match keys::versioned(Some(filter), primary, table.definition.columns.len())? {
+            Some(rows) => Some(rows.into_iter().map(|row| (row.key, row.wanted)).collect()),
+            None => keys::of(filter, primary).map(|keys| keys.into_iter().map(|key| (key, vec![])).collect()),
+        };
         if keys.is_none() && table.is_dirty() && keys::unsure(filter, &table.definition.primary) {
             return Err(refuse("a key compared with a subquery before REFRESH"));
         }

@@ -1,6 +1,6 @@
 //! `information_schema.columns`: columns of tables, inner ones too.
 
-use super::{CatalogTable, PARTIAL, definitions, partial, texts};
+use super::{CatalogTable, PARTIAL, UNNAMED, definitions, partial, texts};
 use crate::engine::context::Context;
 use crate::engine::print::expression;
 use crate::engine::state::Relation;
@@ -124,7 +124,7 @@ pub(super) fn information(context: &Context) -> CatalogTable {
     // Columns of the other catalog tables are missing here.
     for (schema, names) in [("information_schema", &super::INFORMATION[..]), ("sys", &super::SYS[..])] {
         for name in names.iter().filter(|n| !["schemata", "summits"].contains(n)) {
-            push(schema, name, &[PARTIAL.to_owned()], &TEXT, 1, true, Value::Null);
+            push(schema, name, &[UNNAMED.to_owned()], &TEXT, 1, true, Value::Null);
         }
     }
     push("pg_catalog", PARTIAL, &[PARTIAL.to_owned()], &TEXT, 1, true, Value::Null);

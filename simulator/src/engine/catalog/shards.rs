@@ -1,15 +1,17 @@
-//! Tables about shards, which are all started: `sys.shards`, `sys.allocations`, `sys.snapshots`,
+//! Tables about shards: `sys.shards`, `sys.allocations`, `sys.snapshots`,
 //! `information_schema.table_partitions`.
 
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
-use super::{CatalogTable, definitions, partial, shape};
+use super::{CatalogTable, partial, shape, tables_seen as tables};
 use crate::engine::context::Context;
+use crate::engine::store::{Definition, Table};
+use crate::engine::types::Type;
 use crate::engine::value::Row;
-use crate::engine::value::Value;
 
-const SHARDS: &str = "closed BOOLEAN, id INTEGER, node(id TEXT, name TEXT), orphan_partition BOOLEAN, partition_ident TEXT, \
-    primary BOOLEAN, recovery(size(percent REAL), stage TEXT), relocating_node TEXT, routing_state TEXT, schema_name TEXT, \
+const SHARDS: &str = "closed BOOLEAN, id INTEGER, node(id TEXT, name TEXT), num_docs BIGINT, orphan_partition BOOLEAN, \
+    partition_ident TEXT, primary BOOLEAN, recovery(size(percent REAL), stage TEXT, type TEXT), relocating_node TEXT, \
+    routing_state TEXT, schema_name TEXT, \
     seq_no_stats(global_checkpoint BIGINT, local_checkpoint BIGINT, max_seq_no BIGINT), state TEXT, table_name TEXT, \
     translog_stats(number_of_operations INTEGER, size BIGINT, uncommitted_operations INTEGER, uncommitted_size BIGINT)";
 
@@ -23,66 +25,133 @@ const PARTITIONS: &str = "closed BOOLEAN, number_of_replicas TEXT, number_of_sha
     routing_hash_function TEXT, settings(translog(durability TEXT, flush_threshold_size BIGINT, sync_interval BIGINT)), \
     table_name TEXT, table_schema TEXT, values OBJECT";
 
+/// One copy of a shard, and where it is: 0 is the node that holds everything, none no node at all.
+struct Copy<'a> {
+    table: &'a Table,
+    id: i64,
+    is_primary: bool,
+    node: Option<usize>,
+}
+
+impl Copy<'_> {
+    fn state(&self) -> &'static str {
+        if self.node.is_some() { "STARTED" } else { "UNASSIGNED" }
+    }
+
+    /// Returns id and name of its node.
+    fn place(&self, context: &Context) -> (Option<String>, Option<String>) {
+        match self.node {
+            None => (None, None),
+            Some(0) => (Some(context.options.cluster_id.clone()), Some(context.options.node_name.clone())),
+            Some(n) => {
+                let name = context.state.peers.keys().nth(n - 1).cloned();
+                (name.clone(), name)
+            }
+        }
+    }
+}
+
+/// Returns how many copies of each shard CrateDB wants beside the primary, on this many nodes.
+fn wanted_replicas(definition: &Definition, nodes: usize) -> usize {
+    let others = nodes.saturating_sub(1);
+    match definition.replicas.split_once('-') {
+        None => definition.replicas.parse().unwrap_or(0),
+        // A range adapts to the nodes that are there, even below its lower end.
+        Some((_, "all")) => others,
+        Some((_, most)) => others.min(most.parse().unwrap_or(usize::MAX)),
+    }
+}
+
+/// Returns the number of shard copies of a table that no node can hold.
+pub(super) fn underreplicated(context: &Context, definition: &Definition) -> i64 {
+    let nodes = context.state.peers.len() + 1;
+    (wanted_replicas(definition, nodes) + 1).saturating_sub(nodes) as i64 * definition.shards
+}
+
+fn copies<'a>(context: &'a Context) -> impl Iterator<Item = Copy<'a>> {
+    let nodes = context.state.peers.len() + 1;
+    tables(context).flat_map(move |table| {
+        let copies = wanted_replicas(&table.definition, nodes) + 1;
+        (0..table.definition.shards).flat_map(move |id| {
+            (0..copies).map(move |n| Copy { table, id, is_primary: n == 0, node: (n < nodes).then_some(n) })
+        })
+    })
+}
+
 pub(super) fn shards(context: &Context) -> CatalogTable {
-    let options = context.options;
-    let shown = |schema: &str, table: &str, closed: bool, id: i64| {
-        json!({
-            "closed": closed,
-            "id": id,
-            "node": { "id": options.cluster_id, "name": options.node_name },
+    let mut columns = shape::columns(SHARDS);
+    // The shard of a row isn't imitated, so statistics are known only for shards without writes, and single ones.
+    let known = |table: &Table| table.definition.shards == 1 || table.writes() == 0;
+    if !tables(context).all(known) {
+        columns.retain(|c| !["num_docs", "seq_no_stats", "translog_stats"].contains(&c.0));
+    }
+    if tables(context).any(|table| table.writes() > 0)
+        && let Some((_, Type::Object(stats))) = columns.iter_mut().find(|c| c.0 == "translog_stats")
+    {
+        stats.fields.retain(|field| field.name.ends_with("operations"));
+    }
+    let row = |copy: Copy<'_>| -> Row {
+        let (table, (node, name)) = (copy.table, copy.place(context));
+        let is_there = copy.node.is_some();
+        let last = table.last_seq_no();
+        let shown = json!({
+            "closed": is_there.then_some(table.definition.closed),
+            "id": copy.id,
+            "node": { "id": node, "name": name },
+            "num_docs": if is_there { table.visible().count() } else { 0 },
             "orphan_partition": false,
             "partition_ident": "",
-            "primary": true,
+            "primary": copy.is_primary,
             // Every shard here began empty.
-            "recovery": { "size": { "percent": 0.0 }, "stage": "DONE" },
-            "relocating_node": null,
-            "routing_state": "STARTED",
-            "schema_name": schema,
-            "seq_no_stats": { "global_checkpoint": -1, "local_checkpoint": -1, "max_seq_no": -1 },
-            "state": "STARTED",
-            "table_name": table,
-            "translog_stats": {
-                "number_of_operations": 0, "size": 55, "uncommitted_operations": 0, "uncommitted_size": 55,
+            "recovery": match is_there {
+                true => json!({ "size": { "percent": 0.0 }, "stage": "DONE", "type": "EMPTY_STORE" }),
+                false => Json::Null,
             },
-        })
+            "relocating_node": null,
+            "routing_state": copy.state(),
+            "schema_name": table.definition.schema,
+            "seq_no_stats": match is_there {
+                true => json!({ "global_checkpoint": last, "local_checkpoint": last, "max_seq_no": last }),
+                false => Json::Null,
+            },
+            "state": copy.state(),
+            "table_name": table.definition.name,
+            "translog_stats": match is_there {
+                // The sizes are those of shards without writes.
+                true => json!({
+                    "number_of_operations": last + 1, "size": 55, "uncommitted_operations": last + 1,
+                    "uncommitted_size": 55,
+                }),
+                false => Json::Null,
+            },
+        });
+        columns.iter().map(|(name, ty)| shape::value(ty, &shown[*name])).collect()
     };
-    let (columns, rows) = table(context, SHARDS, shown);
-    // Sizes and statistics are missing here.
+    let rows = copies(context).map(row).collect();
+    // Sizes and further statistics are missing here.
     (partial(columns), rows)
 }
 
 pub(super) fn allocations(context: &Context) -> CatalogTable {
-    let options = context.options;
-    let shown = |schema: &str, table: &str, _: bool, id: i64| {
-        json!({
-            "current_state": "STARTED",
+    const STAYS: &str =
+        "cannot rebalance as no target node exists that can both allocate this shard and improve the cluster balance";
+    const NOWHERE: &str = "cannot allocate because allocation is not permitted to any of the nodes";
+    let columns = shape::columns(ALLOCATIONS);
+    let row = |copy: Copy<'_>| -> Row {
+        let shown = json!({
+            "current_state": copy.state(),
             "decisions": null,
-            "explanation": "cannot rebalance as no target node exists that can both allocate this shard and improve the cluster balance",
-            "node_id": options.cluster_id,
+            "explanation": if copy.node.is_some() { STAYS } else { NOWHERE },
+            "node_id": copy.place(context).0,
             "partition_ident": null,
-            "primary": true,
-            "shard_id": id,
-            "table_name": table,
-            "table_schema": schema,
-        })
-    };
-    table(context, ALLOCATIONS, shown)
-}
-
-/// One row for each shard of each table.
-fn table(
-    context: &Context,
-    described: &'static str,
-    shown: impl Fn(&str, &str, bool, i64) -> serde_json::Value,
-) -> CatalogTable {
-    let columns = shape::columns(described);
-    let row = |schema: &str, table: &str, closed: bool, id: i64| -> Row {
-        let shown = shown(schema, table, closed, id);
+            "primary": copy.is_primary,
+            "shard_id": copy.id,
+            "table_name": copy.table.definition.name,
+            "table_schema": copy.table.definition.schema,
+        });
         columns.iter().map(|(name, ty)| shape::value(ty, &shown[*name])).collect()
     };
-    let rows = definitions(context)
-        .flat_map(|d| (0..d.shards).map(|id| row(&d.schema, &d.name, d.closed, id)).collect::<Vec<Row>>())
-        .collect::<Vec<Vec<Value>>>();
+    let rows = copies(context).map(row).collect();
     (columns, rows)
 }
 

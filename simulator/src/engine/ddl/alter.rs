@@ -8,17 +8,17 @@ use crate::engine::error::{Result, invalid, no_column, refuse, unsupported};
 use crate::engine::state::{EngineState, Relation, is_builtin};
 use crate::engine::store::{Definition, Table};
 use crate::engine::types::{Field, Policy, Type};
-use crate::engine::users;
 use crate::engine::value::Value;
+use crate::engine::{persist, users};
 use std::sync::Arc;
 
 pub(crate) fn alter(state: &mut EngineState, run: &Run, name: &Name, alter: &Alter) -> Result<Outcome> {
     let context = run.context(state);
-    let (schema, table) = context.state.resolve(&context.session.path, name)?;
+    let (schema, table) = users::find(&context, name)?;
     if is_builtin(&schema, &table) || context.state.table(&schema, &table).is_none() {
-        return Err(inaccessible(format!("{schema}.{table}"), "ALTER"));
+        return Err(users::masked(&context, inaccessible(format!("{schema}.{table}"), "ALTER"), &schema, &table));
     }
-    users::check(&context, "DDL", &schema, Some(&table))?;
+    users::check(&context, "DDL", &schema, &table)?;
     let found = context.state.table(&schema, &table).ok_or_else(|| refuse("no table"))?;
     let mut new = (*found.definition).clone();
     if new.closed && !matches!(alter, Alter::Open(_)) {
@@ -50,15 +50,18 @@ pub(crate) fn alter(state: &mut EngineState, run: &Run, name: &Name, alter: &Alt
         Alter::Set(options) => apply_options(&mut new, option_values(&context, options)?)?,
         Alter::Reset(names) => {
             for name in names {
-                if name != "refresh_interval" {
-                    return Err(refuse(format!("RESET of {name}")));
+                match name.as_str() {
+                    "refresh_interval" => drop(new.options.remove(name)),
+                    "number_of_replicas" => new.replicas = "0-1".into(),
+                    "blocks.write" => new.write_blocked = false,
+                    _ => return Err(refuse(format!("RESET of {name}"))),
                 }
-                new.options.remove(name);
             }
         }
         Alter::Open(open) => new.closed = !open,
     }
     check_expressions(&context, &new)?;
+    persist::check(&new)?;
     drop(context);
     let added = new.columns.len().saturating_sub(before);
     let table = state.table_mut(&schema, &table).ok_or_else(|| refuse("no table"))?;
@@ -176,5 +179,6 @@ fn rename(state: &mut EngineState, schema: &str, table: &str, to: &str, mut new:
     new.name = to.into();
     found.definition = Arc::new(new);
     state.add(schema, to, Relation::Table(found));
+    users::rename(state, schema, table, to);
     Ok(Outcome::Count(-1))
 }

@@ -7,7 +7,7 @@ use crate::engine::context::Outcome;
 use crate::engine::context::{Context, Run};
 use crate::engine::error::{Result, SqlError, refuse, unsupported};
 use crate::engine::state::{EngineState, Relation, View, split};
-use crate::engine::users;
+use crate::engine::{persist, users};
 
 /// Collects the relations that a query names.
 fn reads(context: &Context, query: &Query, out: &mut Vec<(String, String)>) {
@@ -23,7 +23,9 @@ fn reads(context: &Context, query: &Query, out: &mut Vec<(String, String)>) {
     fn body(context: &Context, from: &ast::QueryBody, out: &mut Vec<(String, String)>) {
         match from {
             ast::QueryBody::Select(select) => select.from.iter().for_each(|f| source(context, f, out)),
-            ast::QueryBody::Union { left, right, .. } => [left, right].into_iter().for_each(|b| body(context, b, out)),
+            ast::QueryBody::Union { left, right, more, .. } => {
+                [&**left, right].into_iter().chain(more.iter().map(|m| &m.1)).for_each(|b| body(context, b, out));
+            }
             _ => {}
         }
     }
@@ -49,6 +51,7 @@ pub(crate) fn create_view(
     };
     match state.relation(&schema, &table) {
         Some(Relation::View(_)) if replace => {}
+        Some(_) if replace => return Err(refuse("a view in place of a table")),
         Some(_) => return Err(relation_exists(&schema, &table)),
         None => {}
     }
@@ -68,7 +71,14 @@ pub(crate) fn create_view(
     if read.contains(&(schema.clone(), table.clone())) {
         return Err(refuse("a view of itself"));
     }
-    let view = View { query: query.clone(), columns: plan.columns, path: run.session.path.clone(), reads: read };
+    let view = View {
+        query: query.clone(),
+        columns: plan.columns,
+        path: run.session.path.clone(),
+        owner: run.session.user.clone(),
+        reads: read,
+    };
+    persist::check(&view)?;
     state.add(&schema, &table, Relation::View(Box::new(view)));
     Ok(Outcome::Count(1))
 }
@@ -81,7 +91,7 @@ pub(crate) fn drop_view(state: &mut EngineState, run: &Run, names: &[Name], if_e
         let schema = schema.unwrap_or_else(|| run.session.schema().to_owned());
         match state.relation(&schema, &view) {
             Some(Relation::View(_)) => {
-                users::check(&context, "DDL", &schema, Some(&view))?;
+                users::check(&context, "DDL", &schema, &view)?;
                 found.push((schema, view));
             }
             _ => missing.push(format!("{schema}.{view}")),
@@ -93,6 +103,7 @@ pub(crate) fn drop_view(state: &mut EngineState, run: &Run, names: &[Name], if_e
     drop(context);
     for (schema, view) in &found {
         state.remove(schema, view);
+        users::forget(state, schema, view);
     }
     Ok(Outcome::Count(found.len() as i64))
 }

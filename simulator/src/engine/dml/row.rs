@@ -15,6 +15,9 @@ use crate::engine::types::{Field, Policy, Type};
 use crate::engine::value::Value;
 use std::sync::Arc;
 
+/// The deepest object or array that is stored. The file could hold deeper ones and not be read back.
+const DEEPEST: usize = 24;
+
 /// An error of one row, and whether an INSERT of several rows just leaves it out.
 pub(super) struct RowError {
     pub(super) error: SqlError,
@@ -240,6 +243,9 @@ pub(super) fn complete(
     for (i, column) in definition.columns.iter().enumerate() {
         let value = std::mem::replace(&mut row[i], Value::Null);
         row[i] = fit(value, &column.ty)?;
+        if row[i].depth() > DEEPEST {
+            return Err(refuse("storing an object nested this deep").into());
+        }
         if row[i].is_null() && definition.primary.contains(&i) {
             return Err(invalid("A primary key value must not be NULL").into());
         }

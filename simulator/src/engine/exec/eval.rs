@@ -36,6 +36,15 @@ impl Expr {
                 }
                 (function.compute)(env.context, args)
             }
+            Kind::Chain(first, steps) => {
+                let mut value = first.eval(env)?;
+                for (function, operand) in steps {
+                    let args = vec![value, operand.eval(env)?];
+                    let is_null = function.nulls == Nulls::Strict && args.iter().any(Value::is_null);
+                    value = if is_null { Value::Null } else { (function.compute)(env.context, args)? };
+                }
+                Ok(value)
+            }
             Kind::Cast(inner, lenient) => {
                 let value = cast::cast(&inner.eval(env)?, &inner.ty, &self.ty);
                 match value {
@@ -43,8 +52,10 @@ impl Expr {
                     value => shorten(value?, &self.ty),
                 }
             }
-            Kind::And(a, b) => logical(a.eval(env)?, || b.eval(env), false),
-            Kind::Or(a, b) => logical(a.eval(env)?, || b.eval(env), true),
+            Kind::And(all) => {
+                all.iter().try_fold(Value::Bool(true), |so_far, e| logical(so_far, || e.eval(env), false))
+            }
+            Kind::Or(all) => all.iter().try_fold(Value::Bool(false), |so_far, e| logical(so_far, || e.eval(env), true)),
             Kind::Not(inner) => Ok(match inner.eval(env)? {
                 Value::Bool(b) => Value::Bool(!b),
                 _ => Value::Null,

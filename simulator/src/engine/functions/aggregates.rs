@@ -175,6 +175,116 @@ pub(super) fn hyperloglog_distinct(rows: Vec<Row>, _: &Type) -> Result<Value> {
     }
 }
 
+/// The type of deviations and means: a double over numbers and times.
+pub(super) fn of_spread(name: &str, args: &[Type]) -> Result<Type> {
+    match args {
+        [Type::Numeric(_)] => Err(unsure(name)),
+        [ty] if ty.is_number() || *ty == Type::TimestampTz => Ok(Type::Double),
+        [_] => Err(unsure(name)),
+        _ => Err(unfit(name)),
+    }
+}
+
+/// Returns count and variance by CrateDB's formula, whose rounding errors are part of the answer.
+fn spread(rows: Vec<Row>) -> (f64, f64) {
+    let values = values(rows);
+    let (mut squares, mut sum, count) = (0.0, 0.0, values.len() as f64);
+    for value in &values {
+        let n = number(value);
+        squares += n * n;
+        sum += n;
+    }
+    (count, ((squares - (sum * sum) / count) / count).max(0.0))
+}
+
+fn number(value: &Value) -> f64 {
+    match value {
+        Value::Double(d) => *d,
+        Value::Real(r) => f64::from(*r),
+        Value::Int(i) => *i as f64,
+        _ => 0.0,
+    }
+}
+
+pub(super) fn variance(rows: Vec<Row>, _: &Type) -> Result<Value> {
+    let (count, variance) = spread(rows);
+    Ok(if count == 0.0 { Value::Null } else { Value::Double(variance) })
+}
+
+pub(super) fn deviation(rows: Vec<Row>, _: &Type) -> Result<Value> {
+    let (count, variance) = spread(rows);
+    Ok(if count == 0.0 { Value::Null } else { Value::Double(variance.sqrt()) })
+}
+
+/// The deviation of a sample.
+pub(super) fn sample_deviation(rows: Vec<Row>, _: &Type) -> Result<Value> {
+    let (count, variance) = spread(rows);
+    Ok(if count <= 1.0 { Value::Null } else { Value::Double((variance * count / (count - 1.0)).sqrt()) })
+}
+
+pub(super) fn geometric_mean(rows: Vec<Row>, _: &Type) -> Result<Value> {
+    let values: Vec<f64> = values(rows).iter().map(number).collect();
+    match values.len() {
+        0 => Ok(Value::Null),
+        _ if values.iter().any(|n| *n <= 0.0) => Err(refuse("a geometric mean of such numbers")),
+        n => Ok(Value::Double((values.iter().map(|n| n.ln()).sum::<f64>() / n as f64).exp())),
+    }
+}
+
+pub(super) fn of_any(name: &str, args: &[Type]) -> Result<Type> {
+    match args {
+        [ty] if *ty != Type::Undefined => Ok(ty.clone()),
+        _ => Err(unfit(name)),
+    }
+}
+
+/// Gives any of the values, which is not known if they differ.
+pub(super) fn any_value(rows: Vec<Row>, _: &Type) -> Result<Value> {
+    let values = values(rows);
+    if values.windows(2).any(|pair| !pair[0].same(&pair[1])) {
+        return Err(refuse("any of several different values"));
+    }
+    Ok(values.into_iter().next().unwrap_or(Value::Null))
+}
+
+/// CrateDB compares small integers otherwise than their values.
+pub(super) fn of_extreme_by(name: &str, args: &[Type]) -> Result<Type> {
+    let known = |by: &Type| {
+        matches!(by, Type::Integer | Type::BigInt | Type::Real | Type::Double | Type::TimestampTz | Type::Text(None))
+    };
+    match args {
+        [ty, by] if *ty != Type::Undefined && known(by) => Ok(ty.clone()),
+        [_, _] => Err(unsure(name)),
+        _ => Err(unfit(name)),
+    }
+}
+
+pub(super) fn max_by(rows: Vec<Row>, _: &Type) -> Result<Value> {
+    extreme_by(rows, std::cmp::Ordering::Greater)
+}
+
+pub(super) fn min_by(rows: Vec<Row>, _: &Type) -> Result<Value> {
+    extreme_by(rows, std::cmp::Ordering::Less)
+}
+
+fn extreme_by(rows: Vec<Row>, wanted: std::cmp::Ordering) -> Result<Value> {
+    let mut best: Option<Row> = None;
+    for row in rows.into_iter().filter(|row| !row[1].is_null()) {
+        match &best {
+            Some(found) if row[1].same(&found[1]) && !row[0].same(&found[0]) => {
+                // It is not known which of them CrateDB takes, unless another one is better.
+                best = Some(vec![Value::Null, row[1].clone(), Value::Bool(true)]);
+            }
+            Some(found) if row[1].compare(&found[1]) != wanted => {}
+            _ => best = Some(row),
+        }
+    }
+    match best {
+        Some(row) if row.len() > 2 => Err(refuse("one of several rows with the same value")),
+        best => Ok(best.map_or(Value::Null, |mut row| row.swap_remove(0))),
+    }
+}
+
 pub(super) fn of_percentile(name: &str, args: &[Type]) -> Result<Type> {
     match args {
         [ty, Type::Double] if ty.is_integer() => Ok(Type::Double),

@@ -33,6 +33,27 @@ pub(super) fn checked(name: &str, d: f64) -> Result<Value> {
     }
 }
 
+pub(super) fn cot(_: &Context, v: Vec<Value>) -> Result<Value> {
+    match d(&v[0]).tan() {
+        0.0 => Err(refuse("the cotangent of zero")),
+        tan => double(1.0 / tan),
+    }
+}
+
+/// Returns the logarithm of the first argument to the base of the second.
+pub(super) fn log(_: &Context, v: Vec<Value>) -> Result<Value> {
+    let (value, base) = (d(&v[0]).ln(), d(&v[1]).ln());
+    match value.is_finite() && base.is_finite() {
+        true => checked("log", value / base),
+        false => checked("log", f64::NAN),
+    }
+}
+
+/// Returns an argument of `asin` and `acos`.
+pub(super) fn in_range(d: f64) -> Result<f64> {
+    if d.abs() <= 1.0 { Ok(d) } else { Err(invalid(format!("input value {d:?} is out of range"))) }
+}
+
 pub(super) fn sqrt(_: &Context, v: Vec<Value>) -> Result<Value> {
     match d(&v[0]) {
         n if n < 0.0 => Err(invalid("cannot take square root of a negative number")),

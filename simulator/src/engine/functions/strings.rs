@@ -26,6 +26,7 @@ pub(super) fn count(n: usize) -> Result<Value> {
     Ok(Value::Int(n as i64))
 }
 
+/// Begins each word with a capital. Only spaces end words.
 pub(super) fn initcap(text: &str) -> String {
     let mut out = String::new();
     let mut inside = false;
@@ -35,7 +36,7 @@ pub(super) fn initcap(text: &str) -> String {
         } else {
             out.extend(c.to_uppercase())
         }
-        inside = c.is_alphanumeric();
+        inside = c != ' ';
     }
     out
 }
@@ -92,10 +93,15 @@ pub(super) fn split_part(_: &Context, v: Vec<Value>) -> Result<Value> {
 }
 
 pub(super) fn string_to_array(_: &Context, v: Vec<Value>) -> Result<Value> {
-    match (t(&v[0]), t(&v[1])) {
-        ("", _) | (_, "") => Err(refuse("this string_to_array")),
-        (text, by) => Ok(Value::Array(text.split(by).map(Value::text).collect())),
-    }
+    let text = t(&v[0]);
+    let parts: Vec<Value> = match &v[1] {
+        _ if v[0].is_null() => return Ok(Value::Null),
+        _ if text.is_empty() => vec![],
+        Value::Null => text.chars().map(|c| Value::Text(c.into())).collect(),
+        by if t(by).is_empty() => vec![Value::text(text)],
+        by => text.split(t(by)).map(Value::text).collect(),
+    };
+    Ok(Value::Array(parts))
 }
 
 /// Analyses `concat_ws`: the separator, then values. Nulls among them are left out.
@@ -137,6 +143,16 @@ fn part(_: &Context, v: Vec<Value>) -> Result<Value> {
     Ok(Value::Text(chars.into_iter().skip(from).take(length).collect()))
 }
 
+/// Trims these characters from the sides that the third argument names.
+pub(super) fn trim(v: &[Value]) -> Value {
+    let outside = |c| t(&v[1]).contains(c);
+    Value::text(match t(&v[2]) {
+        "LEADING" => t(&v[0]).trim_start_matches(outside),
+        "TRAILING" => t(&v[0]).trim_end_matches(outside),
+        _ => t(&v[0]).trim_matches(outside),
+    })
+}
+
 pub(super) fn side(v: &[Value], left: bool) -> Value {
     let chars: Vec<char> = t(&v[0]).chars().collect();
     let n = i(&v[1]);
@@ -159,7 +175,7 @@ pub(super) fn pad(v: &[Value], left: bool) -> Result<Value> {
 
 pub(super) fn concatenate(name: &'static str, args: Vec<Expr>) -> Result<Expr> {
     let [a, b] = args.as_slice() else { return Err(refuse("||")) };
-    match (&a.ty, &b.ty) {
+    let call = match (&a.ty, &b.ty) {
         (Type::Array(x), Type::Array(y)) if x.same_family(y) || **x == Type::Undefined || **y == Type::Undefined => {
             super::arrays::cat(name, args)
         }
@@ -174,7 +190,14 @@ pub(super) fn concatenate(name: &'static str, args: Vec<Expr>) -> Result<Expr> {
         (Type::Text(_), x) | (x, Type::Text(_)) if x.is_integer() => join(name, args),
         (Type::Char(_), Type::Text(_)) => Err(invalid("Cannot cast value to type `object`")),
         _ => Err(refuse(format!("{} || {}", a.ty.name(), b.ty.name()))),
-    }
+    }?;
+    Ok(match call.kind {
+        Kind::Call(function, args) => match <[Expr; 2]>::try_from(args) {
+            Ok([a, b]) => a.then(function, b, call.ty),
+            Err(args) => Expr::new(Kind::Call(function, args), call.ty),
+        },
+        kind => Expr::new(kind, call.ty),
+    })
 }
 
 fn join(name: &'static str, args: Vec<Expr>) -> Result<Expr> {

@@ -11,15 +11,15 @@ impl Parser<'_> {
     pub(super) fn type_name(&mut self) -> Result<TypeName> {
         self.deeper(|p| {
             let mut out = p.base_type()?;
-            while p.op("[]")
-                || (p.is_op("[") && *p.peek_at(1) == Token::Op("]") && {
+            loop {
+                if p.is_op("[") && *p.peek_at(1) == Token::Op("]") {
                     p.at += 2;
-                    true
-                })
-            {
+                } else if !p.op("[]") {
+                    return Ok(out);
+                }
+                p.wrap()?;
                 out = TypeName { text: format!("ARRAY({})", out.text), ty: Type::array(out.ty) };
             }
-            Ok(out)
         })
     }
 
@@ -72,7 +72,7 @@ impl Parser<'_> {
     }
 
     fn object_type(&mut self) -> Result<TypeName> {
-        let (mut policy, mut text) = (Policy::Dynamic, String::from("object"));
+        let mut policy = Policy::Dynamic;
         if self.op("(") {
             policy = match self.next() {
                 Token::Word(w) if w == "dynamic" => Policy::Dynamic,
@@ -81,11 +81,9 @@ impl Parser<'_> {
                 _ => return Err(syntax("DYNAMIC, STRICT or IGNORED")),
             };
             self.expect_op(")")?;
-            text = String::new();
         }
         let mut fields = vec![];
         if self.word("as") {
-            text = String::new();
             fields = self.in_parens(|p| {
                 let name = p.ident()?;
                 let ty = p.type_name()?.ty;
@@ -99,7 +97,7 @@ impl Parser<'_> {
                 return Err(refuse("an inner column twice"));
             }
         }
-        Ok(TypeName { text, ty: Type::Object(Object { policy, fields }) })
+        Ok(TypeName { text: "object".into(), ty: Type::Object(Object { policy, fields }) })
     }
 
     pub(super) fn create_table(&mut self) -> Result<CreateTable> {
@@ -173,6 +171,9 @@ impl Parser<'_> {
 
     /// Parses a column after its name.
     pub(super) fn column(&mut self, name: String) -> Result<(ColumnDef, Vec<Check>)> {
+        if self.is_word("generated") || self.is_word("as") {
+            return Err(refuse("a generated column without a type"));
+        }
         let ty = self.type_name()?.ty;
         let mut column = ColumnDef { name, ty, primary: false, not_null: false, default: None, generated: None };
         let mut checks = vec![];

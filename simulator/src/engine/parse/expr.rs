@@ -1,7 +1,7 @@
 //! Parser of expressions: operators and predicates, by precedence.
 
-use crate::engine::ast::{Ast, FunctionCall};
-use crate::engine::error::{Result, refuse, syntax};
+use crate::engine::ast::{Ast, FunctionCall, Step};
+use crate::engine::error::{Result, refuse, syntax, unsupported};
 use crate::engine::lex::Token;
 use crate::engine::parse::Parser;
 
@@ -12,20 +12,20 @@ const LEVELS: [&[&str]; 4] = [&["&", "|", "#"], &["+", "-"], &["*", "/", "%"], &
 impl Parser<'_> {
     pub(super) fn expr(&mut self) -> Result<Ast> {
         self.deeper(|p| {
-            let mut left = p.and()?;
+            let (first, mut steps) = (p.and()?, vec![]);
             while p.word("or") {
-                left = Ast::Binary("OR", Box::new(left), Box::new(p.and()?));
+                steps.push(Step("OR", p.and()?));
             }
-            Ok(left)
+            Ok(Ast::chain(first, steps))
         })
     }
 
     fn and(&mut self) -> Result<Ast> {
-        let mut left = self.not()?;
+        let (first, mut steps) = (self.not()?, vec![]);
         while self.word("and") {
-            left = Ast::Binary("AND", Box::new(left), Box::new(self.not()?));
+            steps.push(Step("AND", self.not()?));
         }
-        Ok(left)
+        Ok(Ast::chain(first, steps))
     }
 
     fn not(&mut self) -> Result<Ast> {
@@ -49,7 +49,16 @@ impl Parser<'_> {
             if self.word("null") {
                 return Ok(Ast::IsNull(Box::new(left), negated));
             }
-            return Err(refuse("this IS predicate"));
+            let out = if self.word("distinct") {
+                self.expect_word("from")?;
+                Ast::Binary("IS DISTINCT FROM", Box::new(left), Box::new(self.value()?))
+            } else if self.is_word("true") || self.is_word("false") {
+                let wanted = self.next() == Token::Word("true".into());
+                call("op_is", vec![left, Ast::Bool(wanted)])
+            } else {
+                return Err(refuse("this IS predicate"));
+            };
+            return Ok(if negated { Ast::Not(Box::new(out)) } else { out });
         }
         let negated = self.word("not");
         let out = if self.word("between") {
@@ -104,32 +113,37 @@ impl Parser<'_> {
     /// Parses operators: `&&` binds loosest, then `||`, bits, sums, products, powers.
     pub(super) fn value(&mut self) -> Result<Ast> {
         self.deeper(|p| {
-            let mut left = p.concatenation()?;
-            while p.op("&&") {
-                left = call("array_overlap", vec![left, p.concatenation()?]);
+            let left = p.concatenation()?;
+            if !p.op("&&") {
+                return Ok(left);
             }
-            Ok(left)
+            let right = p.concatenation()?;
+            if p.is_op("&&") {
+                Err(refuse("several && in a row"))
+            } else {
+                Ok(call("array_overlap", vec![left, right]))
+            }
         })
     }
 
     fn concatenation(&mut self) -> Result<Ast> {
-        let mut left = self.binary(0)?;
+        let (first, mut steps) = (self.binary(0)?, vec![]);
         while self.op("||") {
-            left = call("op_||", vec![left, self.binary(0)?]);
+            steps.push(Step("||", self.binary(0)?));
         }
-        Ok(left)
+        Ok(Ast::chain(first, steps))
     }
 
     fn binary(&mut self, level: usize) -> Result<Ast> {
         let Some(operators) = LEVELS.get(level) else { return self.unary() };
-        let mut left = self.binary(level + 1)?;
+        let (first, mut steps) = (self.binary(level + 1)?, vec![]);
         while let Token::Op(op) = *self.peek()
             && let Some(op) = operators.iter().find(|o| **o == op)
         {
             self.next();
-            left = Ast::Binary(op, Box::new(left), Box::new(self.binary(level + 1)?));
+            steps.push(Step(op, self.binary(level + 1)?));
         }
-        Ok(left)
+        Ok(Ast::chain(first, steps))
     }
 
     fn unary(&mut self) -> Result<Ast> {
@@ -144,21 +158,27 @@ impl Parser<'_> {
 
     /// Parses a primary expression with subscripts, casts and time zones.
     fn postfix(&mut self) -> Result<Ast> {
-        let mut out = self.primary()?;
-        loop {
-            if self.op("[") {
-                out = self.subscript(out)?;
-            } else if self.op("::") {
-                out = Ast::Cast { value: Box::new(out), to: self.type_name()?, lenient: false };
-            } else if self.words(&["at", "time", "zone"]) {
-                out = call("timezone", vec![self.primary()?, out]);
-            } else {
-                return Ok(out);
+        self.scope(|p| {
+            let mut out = p.primary()?;
+            loop {
+                if p.op("[") {
+                    out = p.subscript(out)?;
+                } else if p.op("::") {
+                    out = Ast::Cast { value: Box::new(out), to: p.type_name()?, lenient: false };
+                } else if p.words(&["at", "time", "zone"]) {
+                    out = call("timezone", vec![p.primary()?, out]);
+                } else {
+                    return Ok(out);
+                }
+                p.wrap()?;
             }
-        }
+        })
     }
 
     fn subscript(&mut self, base: Ast) -> Result<Ast> {
+        if matches!(base, Ast::Param(_)) {
+            return Err(unsupported("An expression of type ParameterExpression cannot have an index accessor ([])"));
+        }
         let base = Box::new(base);
         let from = if self.is_op(":") { None } else { Some(Box::new(self.value()?)) };
         if self.op(":") {
@@ -169,7 +189,7 @@ impl Parser<'_> {
         self.expect_op("]")?;
         match from {
             Some(index) if matches!(*index, Ast::Param(_)) => {
-                Err(crate::engine::error::unsupported("Parameter substitution is not supported in subscript index"))
+                Err(unsupported("Parameter substitution is not supported in subscript index"))
             }
             Some(index) => Ok(Ast::Subscript(base, index)),
             None => Err(syntax("a subscript without index")),

@@ -89,10 +89,18 @@ impl Parser<'_> {
             }
             "match" | "default" => Err(refuse(word.to_ascii_uppercase())),
             _ if is_reserved(word) => Err(syntax(format!("{word} is reserved"))),
-            // A type name before a string is a cast.
-            _ if matches!(self.peek_at(1), Token::Text(_)) => Err(refuse("a typed string literal")),
+            // A type before a string is a cast.
+            "timestamp" if matches!(self.peek_at(1), Token::Word(w) if w == "with" || w == "without") => {
+                self.typed_literal()
+            }
+            _ if matches!(self.peek_at(1), Token::Text(_)) => self.typed_literal(),
             _ => self.column_or_call(),
         }
+    }
+
+    fn typed_literal(&mut self) -> Result<Ast> {
+        let to = self.type_name()?;
+        Ok(Ast::Cast { value: Box::new(Ast::Text(self.text()?)), to, lenient: false })
     }
 
     fn interval(&mut self) -> Result<Ast> {
@@ -168,9 +176,12 @@ impl Parser<'_> {
             }
             "substring" => {
                 let mut args = vec![self.expr()?];
-                if !self.word("from") {
-                    return Err(refuse("SUBSTRING without FROM"));
+                if self.op(",") {
+                    args.extend(self.list(Self::expr)?);
+                    self.expect_op(")")?;
+                    return Ok(call(word, args));
                 }
+                self.expect_word("from")?;
                 args.push(self.expr()?);
                 if self.word("for") {
                     args.push(self.expr()?);
@@ -185,16 +196,22 @@ impl Parser<'_> {
 
     fn trim(&mut self) -> Result<Ast> {
         let mode = ["leading", "trailing", "both"].into_iter().find(|mode| self.word(mode));
+        let of = |target, characters| {
+            let mode = mode.unwrap_or("both").to_ascii_uppercase();
+            call("trim", vec![target, characters, Ast::Text(mode)])
+        };
+        if self.word("from") {
+            return Ok(of(self.expr()?, Ast::Text(" ".into())));
+        }
         let first = self.expr()?;
         if self.word("from") {
-            let side =
-                ["ltrim", "rtrim", "trim"][["leading", "trailing"].iter().position(|m| mode == Some(m)).unwrap_or(2)];
-            if side != "trim" {
-                return Err(refuse("TRIM of one side"));
-            }
-            return Ok(call(side, vec![self.expr()?, first]));
+            return Ok(of(self.expr()?, first));
         }
-        if mode.is_some() || !self.is_op(")") { Err(refuse("this TRIM")) } else { Ok(call("trim", vec![first])) }
+        if mode.is_none() {
+            let rest = if self.op(",") { self.list(Self::expr)? } else { vec![] };
+            return Ok(call("trim", std::iter::once(first).chain(rest).collect()));
+        }
+        Err(refuse("this TRIM"))
     }
 
     pub(super) fn column_or_call(&mut self) -> Result<Ast> {
@@ -238,6 +255,10 @@ impl Parser<'_> {
             window.named = Some(self.ident()?);
             return Ok(window);
         }
+        let begins = ["partition", "order", "rows", "range"].into_iter().any(|word| self.is_word(word));
+        if !begins && !self.is_op(")") {
+            return Err(refuse("a window that extends another one"));
+        }
         if self.words(&["partition", "by"]) {
             window.partition = self.list(Self::expr)?;
         }
@@ -246,12 +267,18 @@ impl Parser<'_> {
         }
         if self.word("rows") {
             window.frame = Some(self.frame()?);
+        } else if self.word("range") {
+            // Only the frame that a window has anyway.
+            self.expect_words(&["between", "unbounded", "preceding", "and", "current", "row"])?;
         }
         self.expect_op(")")?;
         Ok(window)
     }
 
     fn frame(&mut self) -> Result<Frame> {
+        if !self.is_word("between") {
+            return Ok(Frame { preceding: self.bound("preceding")?, following: Following::Rows(0) });
+        }
         self.expect_word("between")?;
         let preceding = self.bound("preceding")?;
         self.expect_word("and")?;

@@ -27,7 +27,11 @@ impl Parser<'_> {
                 if !all {
                     self.word("distinct");
                 }
-                body = QueryBody::Union { left: Box::new(body), right: Box::new(self.body()?), all };
+                let right = self.body()?;
+                match &mut body {
+                    QueryBody::Union { more, .. } => more.push((all, right)),
+                    _ => body = QueryBody::Union { left: Box::new(body), right: Box::new(right), all, more: vec![] },
+                }
             } else if self.is_word("except") || self.is_word("intersect") {
                 let name = if self.next() == Token::Word("except".into()) { "EXCEPT" } else { "INTERSECT" };
                 self.body()?;
@@ -45,7 +49,7 @@ impl Parser<'_> {
         let (mut limit, mut offset) = (None, None);
         for _ in 0..2 {
             if limit.is_none() && self.word("limit") {
-                limit = Some(self.count()?);
+                limit = Some(if self.word("all") { Ast::Null } else { self.count()? });
             } else if limit.is_none() && self.word("fetch") {
                 if !self.word("first") {
                     self.expect_word("next")?;
@@ -57,6 +61,9 @@ impl Parser<'_> {
                 self.expect_word("only")?;
             } else if offset.is_none() && self.word("offset") {
                 offset = Some(self.count()?);
+                if !self.word("rows") {
+                    self.word("row");
+                }
             }
         }
         Ok((limit, offset))
@@ -64,14 +71,26 @@ impl Parser<'_> {
 
     fn common_table(&mut self) -> Result<(String, Query)> {
         let name = self.ident()?;
-        if self.is_op("(") {
-            return Err(refuse("a common table with column names"));
-        }
+        let columns = if self.is_op("(") { self.in_parens(Self::ident)? } else { vec![] };
         self.expect_word("as")?;
         self.expect_op("(")?;
         let query = self.query()?;
         self.expect_op(")")?;
-        Ok((name, query))
+        if columns.is_empty() {
+            return Ok((name, query));
+        }
+        let source = FromItem::Alias(Box::new(FromItem::Query(Box::new(query))), name.clone(), columns);
+        let renamed = Select {
+            distinct: false,
+            items: vec![Item::All(None)],
+            from: Some(source),
+            filter: None,
+            group: vec![],
+            having: None,
+            windows: vec![],
+        };
+        let body = QueryBody::Select(Box::new(renamed));
+        Ok((name, Query { with: vec![], body, order: vec![], limit: None, offset: None }))
     }
 
     fn body(&mut self) -> Result<QueryBody> {
@@ -90,11 +109,15 @@ impl Parser<'_> {
         if !distinct {
             self.word("all");
         }
+        if *self.peek() == Token::End || self.is_op(";") || self.is_word("from") {
+            return Err(refuse("SELECT without outputs"));
+        }
         let items = self.list(Self::item)?;
         let mut from = None;
         if self.word("from") {
             let mut source = self.source()?;
             while self.op(",") {
+                self.wrap()?;
                 let right = Box::new(self.source()?);
                 source = FromItem::Join { left: Box::new(source), right, kind: JoinKind::Cross, on: None };
             }
@@ -150,6 +173,7 @@ impl Parser<'_> {
         self.deeper(|p| {
             let mut left = p.source_item()?;
             while let Some(kind) = p.join()? {
+                p.wrap()?;
                 let right = Box::new(p.source_item()?);
                 let on = if kind == JoinKind::Cross {
                     None
@@ -197,7 +221,12 @@ impl Parser<'_> {
     fn source_item(&mut self) -> Result<FromItem> {
         let source = if self.op("(") {
             if !self.is_query() {
-                return Err(refuse("a relation in parentheses"));
+                let source = self.source()?;
+                self.expect_op(")")?;
+                return match self.alias()? {
+                    None => Ok(source),
+                    Some(_) => Err(refuse("an alias of a relation in parentheses")),
+                };
             }
             let query = self.query()?;
             self.expect_op(")")?;

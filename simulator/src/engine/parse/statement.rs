@@ -88,12 +88,16 @@ impl Parser<'_> {
 
     fn assignments(&mut self) -> Result<Vec<(Ast, Ast)>> {
         self.list(|p| {
-            let mut target = Ast::Column(vec![p.ident()?]);
-            while p.op("[") {
-                let index = p.primary()?;
-                p.expect_op("]")?;
-                target = Ast::Subscript(Box::new(target), Box::new(index));
-            }
+            let target = p.scope(|p| {
+                let mut target = Ast::Column(vec![p.ident()?]);
+                while p.op("[") {
+                    let index = p.primary()?;
+                    p.expect_op("]")?;
+                    p.wrap()?;
+                    target = Ast::Subscript(Box::new(target), Box::new(index));
+                }
+                Ok(target)
+            })?;
             p.expect_op("=")?;
             if p.is_word("default") {
                 return Err(syntax("mismatched input 'DEFAULT'"));
@@ -135,13 +139,14 @@ impl Parser<'_> {
             let if_not_exists = self.words(&["if", "not", "exists"]);
             return Ok(Statement::CreateSchema(self.schema_name()?, if_not_exists));
         }
-        if self.word("user") || self.word("role") {
+        if self.is_word("user") || self.is_word("role") {
+            let is_role = self.next() == Token::Word("role".into());
             if self.is_word("if") {
                 return Err(syntax("no viable alternative at input 'CREATE USER IF'"));
             }
             let name = self.ident()?;
             let options = if self.word("with") { self.properties()? } else { vec![] };
-            return Ok(Statement::CreateUser { name, options });
+            return Ok(Statement::CreateUser { name, is_role, options });
         }
         let replace = self.words(&["or", "replace"]);
         if self.word("view") {
@@ -224,7 +229,7 @@ impl Parser<'_> {
             self.expect_words(&["costs", "false"])?;
             self.expect_op(")")?;
         }
-        Ok(Statement::Explain { query: Box::new(self.statement()?), analyze })
+        Ok(Statement::Explain { query: Box::new(self.deeper(Self::statement)?), analyze })
     }
 
     fn show(&mut self) -> Result<Statement> {
