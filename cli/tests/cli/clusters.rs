@@ -30,7 +30,7 @@ fn an_unknown_cluster_is_an_error_that_lists_the_known_ones() {
         assert!(!done.stderr.contains("deployed"), "`{command}` deploys nothing: {}", done.stderr);
     }
     let started = world.cli(&["start", "--cluster-id", UNKNOWN]).done().expect(4);
-    started.says(&["with CRATEDB_CLUSTER_NAME instead"]);
+    started.says(&["with --cluster-name instead"]);
     let forbidden = world.cli(&["start", "--no-deploy", "--cluster-id", UNKNOWN]).done().expect(4);
     assert!(!forbidden.stderr.contains("deployed"), "{}", forbidden.stderr);
     for command in ["delete", "start"] {
