@@ -216,7 +216,11 @@ mod tests {
 
     #[test]
     fn refuses_to_wait_on_the_thread_that_does_the_work() {
-        let text = background::wait(async { Ok(wait(async {})) }).unwrap_err().to_string();
+        let inner = async {
+            wait(async {});
+            Ok(())
+        };
+        let text = background::wait(inner).unwrap_err().to_string();
         assert!(text.contains("would wait for itself"), "{text}");
     }
 }

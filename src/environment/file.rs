@@ -158,7 +158,7 @@ mod tests {
     fn a_file_that_only_others_may_read_is_refused() {
         use std::os::unix::fs::PermissionsExt as _;
         let (_dir, path) = file(b"A=1\n");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o0)).unwrap();
         match File::open(&path) {
             Err(_) => refused(&path, "denied"),
             // Root may read everything.

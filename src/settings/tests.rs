@@ -465,7 +465,8 @@ fn nothing_of_the_environment_goes_to_a_cloud_that_only_a_file_names() {
     // A default that is written down is no choice of the file's author.
     let written = format!("CRATEDB_CLUSTER_NAME=ci\nCRATEDB_CLOUD_ENDPOINT={}", crate::environment::CLOUD_ENDPOINT);
     assert!(with_files(&CREDENTIALS, &[&written]).1.is_ok());
-    let refused: [(&[(&str, &str)], &str, &str); 6] = [
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str);
+    let refused: [Case; 6] = [
         (&CREDENTIALS, CLOUD, "CRATEDB_CLOUD_API_SECRET"),
         (&CREDENTIALS[1..], &format!("{CLOUD}\nCRATEDB_CLOUD_API_KEY=k"), "CRATEDB_CLOUD_API_SECRET"),
         (&CREDENTIALS[..1], &format!("{CLOUD}\nCRATEDB_CLOUD_API_SECRET=geheim"), "CRATEDB_CLOUD_API_KEY"),

@@ -76,6 +76,9 @@ pub(crate) struct WindowCall {
     pub(crate) frame: Option<(Option<usize>, Option<usize>)>,
 }
 
+/// The key of a row, and the values that columns of its version must have.
+pub(crate) type VersionedKey = (Vec<u8>, Vec<(usize, Value)>);
+
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Source {
     /// One row without columns.
@@ -85,7 +88,7 @@ pub(crate) enum Source {
         name: String,
         system: Rc<Cell<bool>>,
         /// The keys of the rows, if the condition names them, and the versions that they must have.
-        keys: Option<Vec<(Vec<u8>, Vec<(usize, Value)>)>>,
+        keys: Option<Vec<VersionedKey>>,
     },
     Rows(Rc<Vec<Row>>),
     Query(Box<Plan>),
