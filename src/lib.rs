@@ -185,6 +185,8 @@ mod eventually;
 mod extract;
 #[cfg(feature = "rstest")]
 pub mod fixture;
+// The command line reaches it through `private`, which needs one of the two.
+#[cfg_attr(not(any(feature = "harness", feature = "cloud")), allow(unreachable_pub, dead_code))]
 mod foreign;
 #[cfg(feature = "harness")]
 mod host;

@@ -108,7 +108,7 @@ fn deploys_where_it_may(given: &Given, sources: &Sources, access: &Access) -> Re
         return Ok(());
     }
     let to = access::endpoint_setting(given, sources)
-        .unwrap_or_else(|| Setting::kept("CRATEDB_CLOUD_ENDPOINT", &access.endpoint, &access.origin));
+        .unwrap_or_else(|| Setting::of_profile("CRATEDB_CLOUD_ENDPOINT", &access.endpoint, &access.origin));
     let url = http_url(&to.name, &access.endpoint, ACCEPTED)?;
     let password = password(given, sources).map(Sent::Secret);
     let plain = SENT_TO_CLOUD.iter().filter_map(|name| sources.setting(name)).map(Sent::Plain);

@@ -18,7 +18,7 @@ pub(crate) struct Near(usize);
 impl Near {
     const CODE: Self = Self(0);
     const ENVIRONMENT: Self = Self(1);
-    /// A profile file, or a journal.
+    /// A journal.
     const KEPT: Self = Self(usize::MAX);
 
     /// Returns the nearness of one of [`Sources::each`], of which the environment is the first.
@@ -50,6 +50,12 @@ impl Setting {
     /// Returns a value that code gives to a builder.
     pub(crate) fn of_code(name: &str, value: impl Into<String>) -> Self {
         Self::new(name, value, "code", Near::CODE)
+    }
+
+    /// Returns a value of the user's profile file. A login of this user wrote it, and not the author of a directory, so
+    /// it counts as the environment's.
+    pub(crate) fn of_profile(name: &str, value: impl Into<String>, origin: impl Into<String>) -> Self {
+        Self::new(name, value, origin, Near::ENVIRONMENT)
     }
 
     /// Returns a value that this machine kept from an earlier time, in the file that `origin` describes.

@@ -267,7 +267,7 @@ fn an_export_of_what_is_not_there_fails() {
 
 /// Starts a simulator whose clusters are the database of another one.
 fn in_front_of(other: &Simulator, cluster: ClusterOptions) -> Simulator {
-    let engine = other.cloud().cluster("ci").url.parse().unwrap();
+    let engine = format!("{},auth=server", other.cloud().cluster("ci").url).parse().unwrap();
     start(Options { engine, ..Options::default().cluster(cluster) })
 }
 
