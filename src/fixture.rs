@@ -86,7 +86,7 @@ fn acquired() -> Cluster {
 
 /// Makes the process fail at its end if a test was not run: `#[should_panic]` may have taken that for success.
 extern "C" fn fail_if_not_run() {
-    /// What the test runner of Rust returns.
+    /// The exit code of a test runner of Rust whose tests failed.
     const FAILED: libc::c_int = 101;
     let names = NOT_RUN.lock().unwrap_or_else(PoisonError::into_inner);
     if !names.is_empty() {

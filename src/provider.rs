@@ -268,7 +268,7 @@ impl NotAcquired {
 #[derive(Clone)]
 pub(crate) struct Progress {
     steps: tokio::sync::mpsc::UnboundedSender<String>,
-    /// Why the call can't go on for now, if it can't.
+    /// The reason why the call can't go on for now, if it can't.
     trouble: Option<watch::Sender<Option<String>>>,
     wanted: Option<watch::Receiver<bool>>,
 }

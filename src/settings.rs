@@ -65,7 +65,7 @@ pub(crate) struct Settings {
     pub(crate) session_idle: Duration,
     /// `CRATEDB_TEST_SESSION`: the explicit session of this process.
     pub(crate) session: Option<Named>,
-    /// What a failure to get the cluster may come from.
+    /// Notes on settings from which a failure to get the cluster may come.
     pub(crate) remarks: Remarks,
 }
 
@@ -373,8 +373,8 @@ const KINDS: [(&str, LocalKind); 3] =
 const ANY: &str = "any";
 
 /// Returns `local`, then kind, project, version, nodes, where the cluster comes from, and the archives that are
-/// accepted, if not all are. Two clusters are one if all of it is the same: a server that was started without a pin must
-/// not serve tests that have one.
+/// accepted, if not all are. Two clusters are one if all of it is the same: a server that was started without a pin
+/// must not serve tests that have one.
 fn local_key(target: &LocalTarget) -> String {
     let kind = KINDS.iter().find(|(_, kind)| *kind == target.kind).map_or("", |(name, _)| name);
     let version = target.version.map_or(ANY.to_owned(), |version| version.to_string());

@@ -52,7 +52,7 @@ pub(crate) trait Hooks: Send + Sync {
 /// Passes the statuses of a wait on as steps.
 pub(crate) struct Tell<'a> {
     pub(crate) hooks: &'a dyn Hooks,
-    /// What is being done, which precedes each status.
+    /// The action under way, which precedes each status.
     pub(crate) doing: &'a str,
     /// False where each status is a step already.
     pub(crate) statuses: bool,

@@ -71,7 +71,7 @@ struct ManagedInner {
     start_timeout: Duration,
     stop_on_exit: bool,
     notes: Vec<String>,
-    /// What a failure may come from.
+    /// Notes on settings from which a failure may come.
     remarks: Remarks,
     on_progress: Option<Callback>,
     /// The connection to the cluster's SQL, once it is found.

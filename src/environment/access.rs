@@ -120,7 +120,7 @@ impl Key {
 impl Login {
     /// Refuses credentials that no request can carry, before the attempt looks like a connection that breaks.
     fn can_be_sent(&self, origin: &str) -> Result<()> {
-        /// What code, a profile and the environment call it.
+        /// Its name in code, in a profile and in the environment.
         const KEY: [&str; 3] = ["the API key", "`key`", "CRATEDB_CLOUD_API_KEY"];
         const SECRET: [&str; 3] = ["the secret of the API key", "`secret`", "CRATEDB_CLOUD_API_SECRET"];
         const TOKEN: [&str; 3] = ["the token of the login", "`auth-token`", "the token of the login"];

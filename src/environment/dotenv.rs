@@ -8,7 +8,7 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) value: String,
-    /// What was put in place of each `${NAME}`.
+    /// The text that was put in place of each `${NAME}`.
     pub(crate) taken: Vec<Taken>,
     /// The value is that of one variable of the environment, with nothing around it.
     pub(crate) lent: bool,
@@ -21,7 +21,7 @@ pub(crate) struct Taken {
     pub(crate) by: By,
 }
 
-/// What a `${NAME}` was replaced by.
+/// The source of the text that replaced a `${NAME}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum By {
     /// The value that the variable has in the environment, which comes before the file.
@@ -83,7 +83,7 @@ struct Line {
 /// A value as it is written, without its quotes.
 struct Raw {
     text: String,
-    /// Whether `${NAME}` means a variable.
+    /// True if `${NAME}` means a variable.
     replaces: bool,
 }
 

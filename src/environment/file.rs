@@ -14,7 +14,7 @@ use crate::error::{Error, Kind, Result};
 /// No file of settings is larger.
 const LARGEST: u64 = 1024 * 1024;
 
-/// How long a pipe may take to bring its content: a password manager may ask its user first.
+/// The time that a pipe may take to bring its content: a password manager may ask its user first.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Reads a file as text. Returns none if nothing has that name.

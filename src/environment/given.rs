@@ -36,7 +36,7 @@ pub(crate) struct Given {
     pub(crate) deploy: Option<DeployPolicy>,
     pub(crate) username: Option<String>,
     pub(crate) password: Option<Secret>,
-    /// Whether secrets may be sent over plain HTTP to another machine.
+    /// True if secrets may be sent over plain HTTP to another machine.
     pub(crate) plain_http: Option<bool>,
 }
 

@@ -96,7 +96,7 @@ fn straightened(path: &Path) -> PathBuf {
     straight
 }
 
-/// What a `Cargo.toml` says about its package and its workspace.
+/// The statements of a `Cargo.toml` about its package and its workspace.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Manifest {
     /// `package.name`.

@@ -10,7 +10,7 @@ use super::sources::Sources;
 use crate::error::{Error, Kind, Result};
 use crate::sql::connections::is_loopback;
 
-/// How near the source of a value is: code is the nearest, then come the environment, `.env` files in their order, and
+/// The nearness of the source of a value: code is the nearest, then come the environment, `.env` files in their order, and
 /// what this machine keeps. What is nearer is less.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Near(usize);
@@ -173,10 +173,10 @@ pub(crate) fn mirror_is_safe(url: &Url, mirror: &Setting, sources: &Sources) -> 
     }
 }
 
-/// What a reader of settings noticed and a later failure may come from.
+/// Notes of a reader of settings from which a later failure may come.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Remarks {
-    /// Where something was put in place of `${…}`.
+    /// The places where something was put in place of `${…}`.
     pub(super) replaced: Vec<String>,
     /// The user and where the user and the password come from, for a server by its URL.
     pub(super) asked_as: Option<String>,

@@ -69,7 +69,7 @@ pub(crate) struct Record {
 pub(crate) struct Debt {
     /// When the release was to be made. Unix seconds.
     pub(crate) since: i64,
-    /// Why it did not succeed so far.
+    /// The reason why it did not succeed so far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) why: Option<String>,
 }

@@ -39,7 +39,7 @@ struct Journalled<'a> {
 /// Sends steps to the people who wait. It is for calls that create or wake nothing.
 struct Told<'a>(&'a Progress);
 
-/// What became of the cluster of a killed keeper.
+/// The state in which the cluster of a killed keeper was found.
 enum Left {
     Running(Box<ClusterInfo>),
     /// Nothing of it runs.

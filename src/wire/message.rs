@@ -390,7 +390,7 @@ pub(crate) struct KeeperSnapshot {
     /// The last step of what is under way.
     #[serde(serialize_with = "brief_if_any")]
     pub(crate) step: Option<String>,
-    /// Why what is under way can't go on for now, or why the last release failed.
+    /// The reason why the call under way can't go on for now, or why the last release failed.
     #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "brief_if_any")]
     pub(crate) trouble: Option<String>,
     /// Since when something is owed that is not in use. Unix seconds.

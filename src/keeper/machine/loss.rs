@@ -18,7 +18,7 @@ pub(super) enum Loss {
     All,
 }
 
-/// What the machine remembers of lost nodes.
+/// The state that the machine keeps about lost nodes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Losses {
     loss: Loss,

@@ -1,4 +1,4 @@
-//! What keeps a call from going on, and since when a release is owed: told to people, the log and the journal.
+//! The trouble that keeps a call from going on, and since when a release is owed: for people, the log and the journal.
 
 use super::{Keeper, MachineState};
 use crate::keeper::journal::Debt;
@@ -11,13 +11,13 @@ const REASON: usize = 500;
 /// The loop's knowledge of what is owed.
 #[derive(Default)]
 pub(super) struct Debts {
-    /// What is owed, since when, and the last reason.
+    /// The release that is owed, since when, and the last reason.
     debt: Option<Debt>,
     /// Set if a release was begun and is not known to have ended.
     is_due: bool,
-    /// Why the call that is under way can't go on.
+    /// The reason why the call that is under way can't go on.
     trouble: Option<String>,
-    /// How the last release failed.
+    /// The error of the last release.
     failed: Option<String>,
 }
 

@@ -31,7 +31,7 @@ struct Calls {
     inputs: Inputs,
     /// True while any client waits for the cluster.
     wanted: watch::Sender<bool>,
-    /// Why the call that is under way can't go on for now.
+    /// The reason why the call that is under way can't go on for now.
     trouble: watch::Sender<Option<String>>,
 }
 

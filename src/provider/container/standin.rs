@@ -73,7 +73,7 @@ fn skipped(why: &str) {
     let _ = writeln!(std::io::stderr(), "skipped: no container engine ({why})");
 }
 
-/// Builds the simulator's program as `cargo demo` does, so that it is compiled once, and returns a copy without symbols,
+/// Builds the simulator's program as `cargo demo` does, so that it is compiled once. Returns a copy without symbols,
 /// which is quicker to pack. Cargo keeps the program up to date, and one build waits for another.
 fn build(directory: &Path) -> PathBuf {
     let mut cargo = Command::new(env!("CARGO"));

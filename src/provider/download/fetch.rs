@@ -344,8 +344,8 @@ fn followed(attempt: Attempt<'_>, safe: bool) -> reqwest::redirect::Action {
     attempt.follow()
 }
 
-/// Returns the beginning of a small file, which is what matters of a digest. Nothing is read of a file that says that it
-/// is long.
+/// Returns the beginning of a small file, which is what matters of a digest. Nothing is read of a file that says that
+/// it is long.
 async fn text_of(response: Response) -> Result<String, TryError> {
     let body = Body::read(response, SMALL).await.map_err(|error| TryError::of(&error))?;
     Ok(String::from_utf8_lossy(&body.bytes).into_owned())

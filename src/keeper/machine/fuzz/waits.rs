@@ -1,4 +1,4 @@
-//! What makes attempts wait: schemas that are not dropped yet, and nodes that ended by themselves.
+//! Reasons for attempts to wait: schemas that are not dropped yet, and nodes that ended by themselves.
 
 use super::*;
 
