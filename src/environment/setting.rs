@@ -10,8 +10,8 @@ use super::sources::Sources;
 use crate::error::{Error, Kind, Result};
 use crate::sql::connections::is_loopback;
 
-/// The nearness of the source of a value: code is the nearest, then come the environment, `.env` files in their order, and
-/// what this machine keeps. What is nearer is less.
+/// The nearness of the source of a value: code is the nearest, then come the environment, `.env` files in their order,
+/// and what this machine keeps. What is nearer is less.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Near(usize);
 

@@ -1,8 +1,8 @@
 //! `run`: a simulator while a command runs, and until nothing uses it any more.
 //!
 //! After the command, `run` waits for the keepers of test sessions, for operations, and, while a cluster runs, for
-//! other processes that the command left. If none of these is left, a cluster that still runs will not be suspended: a plain
-//! command that leaves one is told so at once.
+//! other processes that the command left. If none of these is left, a cluster that still runs will not be suspended: a
+//! plain command that leaves one is told so at once.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;

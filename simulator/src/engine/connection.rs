@@ -92,7 +92,8 @@ impl Connection {
         Arc::ptr_eq(&self.engine, engine)
     }
 
-    /// Begins a session as this user, unless it is the session's user, with the privileges that it had. The schema counts only when a session begins.
+    /// Begins a session as this user, unless it is the session's user, with the privileges that it had. The schema
+    /// counts only when a session begins.
     pub(crate) fn open(&mut self, user: &str, schema: Option<&str>) {
         let role = self.engine.state().users.get(user).cloned();
         if self.session.as_ref().is_some_and(|s| s.user == user) && self.role == role {
