@@ -16,7 +16,7 @@ pub(crate) fn no_role(name: &str) -> SqlError {
     SqlError::new(40410, "RoleUnknownException", format!("Role '{name}' does not exist"))
 }
 
-/// What a privilege is about.
+/// The object of a privilege.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Securable<'a> {
     Cluster,
