@@ -4,16 +4,21 @@
 //! connections live here, on a runtime that belongs to no test. A call spawns its work there and waits for it, on any
 //! executor or without one.
 
+use std::any::Any;
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
-use std::sync::{Arc, OnceLock, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::task::{Context, Poll, Wake, Waker, ready};
 use std::thread;
 
 use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+
+use crate::error::{Error, Kind, Result};
 
 /// Linux keeps 15 bytes of a thread's name.
 const THREAD_NAME: &str = "cratedb-test-io";
@@ -22,47 +27,105 @@ thread_local! {
     static IS_BACKGROUND: Cell<bool> = const { Cell::new(false) };
 }
 
+static HANDLE: Mutex<Option<Handle>> = Mutex::new(None);
+
 /// Returns the runtime of the background thread, which starts with the first call and ends with the process.
-pub(crate) fn handle() -> Handle {
-    static HANDLE: OnceLock<Handle> = OnceLock::new();
-    HANDLE.get_or_init(start).clone()
+///
+/// Where the process may have no further thread or descriptor, that is an error, and the next call tries again.
+pub(crate) fn handle() -> Result<Handle> {
+    let mut known = HANDLE.lock().unwrap_or_else(PoisonError::into_inner);
+    match &*known {
+        Some(handle) => Ok(handle.clone()),
+        None => Ok(known.insert(start().map_err(|error| no_thread(&error))?).clone()),
+    }
 }
 
-fn start() -> Handle {
-    let runtime = Builder::new_current_thread().enable_all().build().expect("a tokio runtime for cratedb-test");
-    let handle = runtime.handle().clone();
-    thread::Builder::new()
-        .name(THREAD_NAME.into())
-        .spawn(move || {
-            IS_BACKGROUND.set(true);
-            runtime.block_on(std::future::pending::<()>());
-        })
-        .expect("a thread for the HTTP of cratedb-test");
-    handle
+/// Reports whether a runtime is that of the background thread, which need not have started.
+#[cfg(any(feature = "tokio-postgres", feature = "sqlx"))]
+pub(crate) fn is_runtime(id: tokio::runtime::Id) -> bool {
+    HANDLE.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(|handle| handle.id() == id)
+}
+
+/// Starts the thread. It makes its runtime itself: one that is dropped by an async caller, for want of a thread, would
+/// panic.
+fn start() -> io::Result<Handle> {
+    let (started, outcome) = mpsc::sync_channel(1);
+    thread::Builder::new().name(THREAD_NAME.into()).spawn(move || {
+        IS_BACKGROUND.set(true);
+        match Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => {
+                let _ = started.send(Ok(runtime.handle().clone()));
+                runtime.block_on(std::future::pending::<()>());
+            }
+            Err(error) => drop(started.send(Err(error))),
+        }
+    })?;
+    outcome.recv().unwrap_or_else(|_| Err(io::ErrorKind::BrokenPipe.into()))
+}
+
+fn no_thread(error: &io::Error) -> Error {
+    Error::new(Kind::Session, "cannot start a thread for the work of cratedb-test")
+        .because(error)
+        .hint("it takes a thread and a few descriptors; `ulimit -u` and `ulimit -n` show how many a process may have")
 }
 
 /// Runs `work` on the background thread and waits for it, on any executor or without one. Dropping the future aborts
-/// the work. A panic in it is forwarded.
-pub(crate) async fn run<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
-    AbortOnDrop(handle().spawn(work)).await
+/// the work. A panic in it is an error: `#[should_panic]` would take it for success.
+pub(crate) async fn run<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    AbortOnDrop(handle()?.spawn(work)).await
 }
 
 /// Runs `work` on the background thread and parks the calling thread until it is done, also inside a runtime, where
-/// tokio's own blocking calls panic. A panic in the work is forwarded.
+/// tokio's own blocking calls panic. A panic in the work is an error.
 ///
 /// Waits on a channel, not on a `JoinHandle`: if the task's budget is used up, a `JoinHandle` hands its wake-up to a
 /// scheduler that can't run while this thread is parked.
-pub(crate) fn wait<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
-    refuse_to_wait_for_itself();
+pub(crate) fn wait<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    refuse_to_wait_for_itself()?;
     let (done, outcome) = mpsc::sync_channel(1);
-    handle().spawn(async move {
+    handle()?.spawn(async move {
         let _ = done.send(caught(work).await);
     });
-    match outcome.recv() {
-        Ok(Ok(value)) => value,
-        Ok(Err(panic)) => resume_unwind(panic),
-        Err(mpsc::RecvError) => unreachable!("the runtime of {THREAD_NAME} lives as long as the process"),
+    judged(outcome.recv().ok())
+}
+
+/// Runs work that blocks on a thread of its own, and awaits it. Where there can be no thread, that is an error; tokio's
+/// `spawn_blocking` would panic.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let (done, outcome) = oneshot::channel();
+    let run = move || drop(done.send(catch_unwind(AssertUnwindSafe(work))));
+    thread::Builder::new().name("cratedb-test-bl".into()).spawn(run).map_err(|error| no_thread(&error))?;
+    judged(outcome.await.ok())
+}
+
+/// Runs work of the harness and turns a panic in it into an error.
+pub(crate) fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    judged(Some(catch_unwind(AssertUnwindSafe(work))))
+}
+
+/// Does the same for work that is awaited.
+pub(crate) async fn guarded_work<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    judged(Some(caught(work).await))
+}
+
+/// Returns the result of work that may have panicked; none if its thread is gone.
+fn judged<T>(outcome: Option<thread::Result<Result<T>>>) -> Result<T> {
+    match outcome {
+        Some(Ok(result)) => result,
+        Some(Err(panic)) => Err(panicked(&*panic)),
+        None => Err(Error::new(Kind::Session, "a thread of cratedb-test ended in the middle of its work")),
     }
+}
+
+/// Makes the error of work of the harness that panicked.
+pub(crate) fn panicked(panic: &(dyn Any + Send)) -> Error {
+    Error::new(Kind::Session, "cratedb-test panicked").because(text_of(panic))
+}
+
+/// Returns the text of a panic.
+pub(crate) fn text_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a message".to_owned())
 }
 
 /// Drives a future on the calling thread, also inside a runtime, where tokio's own `block_on` panics. The future need
@@ -92,9 +155,14 @@ pub(crate) fn is_background() -> bool {
     IS_BACKGROUND.get()
 }
 
-/// Panics on the background thread, which would wait for its own work.
-pub(crate) fn refuse_to_wait_for_itself() {
-    assert!(!is_background(), "cratedb-test: a blocking call on the thread {THREAD_NAME} would wait for itself");
+/// Refuses a blocking call on the background thread, which would wait for its own work.
+pub(crate) fn refuse_to_wait_for_itself() -> Result<()> {
+    match is_background() {
+        true => {
+            Err(Error::new(Kind::Usage, format!("a blocking call on the thread {THREAD_NAME} would wait for itself")))
+        }
+        false => Ok(()),
+    }
 }
 
 /// Runs `work` and returns a panic in it as a value.
@@ -109,15 +177,13 @@ pub(crate) async fn caught<T>(work: impl Future<Output = T>) -> thread::Result<T
 
 struct AbortOnDrop<T>(JoinHandle<T>);
 
-impl<T> Future for AbortOnDrop<T> {
-    type Output = T;
+impl<T> Future for AbortOnDrop<Result<T>> {
+    type Output = Result<T>;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
-        match ready!(Pin::new(&mut self.0).poll(context)) {
-            Ok(value) => Poll::Ready(value),
-            // Only `drop` aborts, and the runtime is never shut down, so it was a panic.
-            Err(error) => resume_unwind(error.into_panic()),
-        }
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
+        let outcome = ready!(Pin::new(&mut self.0).poll(context));
+        // Only `drop` aborts, and the runtime is never shut down, so an error is a panic.
+        Poll::Ready(judged(outcome.map(Ok).or_else(|error| error.try_into_panic().map(Err)).ok()))
     }
 }
 
@@ -152,32 +218,32 @@ pub(crate) mod tests {
         }
     }
 
-    async fn thread_name() -> Option<String> {
+    async fn thread_name() -> Result<String> {
         tokio::time::sleep(Duration::from_millis(1)).await;
-        thread::current().name().map(String::from)
+        Ok(thread::current().name().unwrap_or_default().to_owned())
     }
 
     #[test]
     fn works_on_a_foreign_executor() {
-        assert_eq!(foreign_block_on(run(thread_name())).as_deref(), Some(THREAD_NAME));
+        assert_eq!(foreign_block_on(run(thread_name())).unwrap(), THREAD_NAME);
     }
 
     #[tokio::test]
     async fn works_on_a_current_thread_runtime() {
-        assert_eq!(run(thread_name()).await.as_deref(), Some(THREAD_NAME));
-        assert_eq!(wait(thread_name()).as_deref(), Some(THREAD_NAME));
+        assert_eq!(run(thread_name()).await.unwrap(), THREAD_NAME);
+        assert_eq!(wait(thread_name()).unwrap(), THREAD_NAME);
     }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn works_on_a_multi_thread_runtime() {
-        assert_eq!(run(thread_name()).await.as_deref(), Some(THREAD_NAME));
+        assert_eq!(run(thread_name()).await.unwrap(), THREAD_NAME);
         let blocking = tokio::task::spawn_blocking(|| wait(thread_name()));
-        assert_eq!(blocking.await.unwrap().as_deref(), Some(THREAD_NAME));
+        assert_eq!(blocking.await.unwrap().unwrap(), THREAD_NAME);
     }
 
     #[test]
     fn parks_a_thread_without_a_runtime() {
-        assert_eq!(wait(thread_name()).as_deref(), Some(THREAD_NAME));
+        assert_eq!(wait(thread_name()).unwrap(), THREAD_NAME);
     }
 
     #[tokio::test]
@@ -195,16 +261,51 @@ pub(crate) mod tests {
             .await
         })
         .await
+        .unwrap()
         .unwrap();
     }
 
     #[test]
-    fn forwards_panics_and_survives_them() {
-        let caught = catch_unwind(|| wait(async { panic!("of the work") })).map(|(): ()| ());
-        assert_eq!(caught.unwrap_err().downcast_ref(), Some(&"of the work"));
-        let caught = catch_unwind(|| foreign_block_on(run(async { panic!("of the work") }))).map(|(): ()| ());
-        assert_eq!(caught.unwrap_err().downcast_ref(), Some(&"of the work"));
-        assert_eq!(wait(async { 1 }), 1);
+    fn a_panic_is_an_error_and_the_thread_survives_it() {
+        let works: [&dyn Fn() -> Result<()>; 5] = [
+            &|| wait(async { panic!("of the {}", "work") }),
+            &|| foreign_block_on(run(async { panic!("of the work") })),
+            &|| foreign_block_on(blocking(|| panic!("of the work"))),
+            &|| guarded(|| panic!("of the work")),
+            &|| wait(async { std::panic::panic_any(7) }),
+        ];
+        let texts = works.map(|work| work().unwrap_err().to_string());
+        assert_eq!(texts[..4], ["cratedb-test panicked: of the work"; 4]);
+        assert_eq!(texts[4], "cratedb-test panicked: without a message");
+        assert_eq!(wait(async { Ok(1) }).unwrap(), 1);
+    }
+
+    /// A process that may have no further thread can't make one with so large a stack either.
+    #[test]
+    fn without_a_thread_or_descriptors_there_is_an_error_and_no_panic() {
+        const CHILD: &str = "CRATEDB_TEST_NO_THREAD";
+        if std::env::var_os(CHILD).is_some() {
+            let outcomes = [
+                wait(async { Ok(()) }),
+                foreign_block_on(run(async { Ok(()) })),
+                foreign_block_on(blocking(|| Ok(()))),
+                handle().map(drop),
+            ];
+            for outcome in outcomes {
+                let error = outcome.unwrap_err().to_string();
+                assert!(error.contains("cannot start a thread") && error.contains("ulimit -u"), "{error}");
+            }
+            return;
+        }
+        let name = "background::tests::without_a_thread_or_descriptors_there_is_an_error_and_no_panic";
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        child
+            .args(["--exact", name, "--test-threads=1"])
+            .env(CHILD, "1")
+            .env("RUST_MIN_STACK", (1_u64 << 50).to_string());
+        let output = child.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "{output:?}");
     }
 
     #[test]
@@ -221,6 +322,7 @@ pub(crate) mod tests {
         let mut future = Box::pin(run(async move {
             std::future::pending::<()>().await;
             tell.0.store(true, Ordering::Relaxed);
+            Ok(())
         }));
         let _ = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         drop(future);
@@ -230,8 +332,7 @@ pub(crate) mod tests {
 
     #[test]
     fn refuses_to_wait_for_itself() {
-        let caught = catch_unwind(|| wait(async { wait(async {}) }));
-        let text = *caught.unwrap_err().downcast::<String>().unwrap();
+        let text = wait(async { wait(async { Ok(()) }) }).unwrap_err().to_string();
         assert!(text.contains("would wait for itself"), "{text}");
     }
 }

@@ -147,7 +147,9 @@ impl<F> Eventually<F> {
     pub fn within(self, limit: Duration) -> Self {
         Self(self.0.within(limit))
     }
+}
 
+impl<T: Debug, E: Display, F: FnMut() -> Result<T, E>> Eventually<F> {
     /// Returns the first value that a look succeeds with; see [`Eventually::ok`](crate::eventually::Eventually::ok).
     ///
     /// ```no_run
@@ -161,10 +163,7 @@ impl<F> Eventually<F> {
     /// # Errors
     ///
     /// On timeout.
-    pub fn ok<T: Debug, E: Display>(self) -> Result<T>
-    where
-        F: FnMut() -> Result<T, E>,
-    {
+    pub fn ok(self) -> Result<T> {
         self.look("a first success", |_| true)
     }
 
@@ -181,9 +180,9 @@ impl<F> Eventually<F> {
     /// # Errors
     ///
     /// On timeout.
-    pub fn equals<T: Debug + PartialEq<X>, E: Display, X: Debug>(self, expected: X) -> Result<T>
+    pub fn equals<X: Debug>(self, expected: X) -> Result<T>
     where
-        F: FnMut() -> Result<T, E>,
+        T: PartialEq<X>,
     {
         let awaited = format!("the value {expected:?}");
         self.look(&awaited, |value| *value == expected)
@@ -203,19 +202,13 @@ impl<F> Eventually<F> {
     /// # Errors
     ///
     /// On timeout.
-    pub fn meets<T: Debug, E: Display>(self, condition: impl FnMut(&T) -> bool) -> Result<T>
-    where
-        F: FnMut() -> Result<T, E>,
-    {
+    pub fn meets(self, condition: impl FnMut(&T) -> bool) -> Result<T> {
         self.look("the condition", condition)
     }
 
-    fn look<T: Debug, E: Display>(self, awaited: &str, right: impl FnMut(&T) -> bool) -> Result<T>
-    where
-        F: FnMut() -> Result<T, E>,
-    {
+    fn look(self, awaited: &str, right: impl FnMut(&T) -> bool) -> Result<T> {
         let crate::eventually::Eventually { mut look, limit, at } = self.0;
-        background::refuse_to_wait_for_itself();
+        background::refuse_to_wait_for_itself()?;
         // Timers need a runtime. The look itself runs in the caller's runtime, if there is one.
         let callers = Handle::try_current().ok();
         let right = RefCell::new(right);
@@ -223,7 +216,7 @@ impl<F> Eventually<F> {
             let _inside = callers.as_ref().map(Handle::enter);
             ready(Ok(judge(look(), &mut *right.borrow_mut())))
         };
-        background::block_on(within(Some(background::handle()), until(awaited, at, limit, judged)))
+        background::block_on(within(Some(background::handle()?), until(awaited, at, limit, judged)))
     }
 }
 

@@ -22,8 +22,9 @@
 //! # Which cluster
 //!
 //! A cluster is named by its URL, its id or its name. Code takes precedence over the environment, which takes
-//! precedence over the `.env` file of the working directory. Within the first of the three that names a cluster,
-//! `CRATEDB_CLUSTER_URL` takes precedence over `CRATEDB_CLUSTER_ID`, and that over `CRATEDB_CLUSTER_NAME`;
+//! precedence over `.env` files: that of the working directory and, in a project of cargo's, those above it up to the
+//! root of the workspace. Within the first source that names a cluster, `CRATEDB_CLUSTER_URL` takes precedence over
+//! `CRATEDB_CLUSTER_ID`, and that over `CRATEDB_CLUSTER_NAME`;
 //! [`notes`](ManagedCluster::notes) lists what is ignored. Naming a cluster in two ways in code is an error. Two
 //! clusters with the same name are an error too, which lists their ids. An empty text counts as not given.
 //!
@@ -38,6 +39,10 @@
 //! 2. `CRATEDB_CLOUD_API_KEY` and `CRATEDB_CLOUD_API_SECRET`, from the environment or from `.env`;
 //! 3. the login in [`croud`'s profile file](ProfileFile), which `cargo cratedb login` and `croud login` create. Within
 //!    a profile, a login takes precedence over an API key.
+//!
+//! A secret is sent only to an address that comes from the same source or from a nearer one: an API key of the
+//! environment does not go to an endpoint that only a `.env` names. Over plain HTTP it is sent to this machine only,
+//! unless `CRATEDB_ALLOW_PLAIN_HTTP=1`.
 //!
 //! The credentials of a profile are sent to the endpoint of that profile and nowhere else. CrateDB Cloud replaces the
 //! cookie of a login now and then; the new one is stored in the profile, as `croud` does. An API key is never replaced
@@ -112,6 +117,12 @@ pub use crate::environment::{Profile, ProfileFile};
 pub use client::{Client, ClientBuilder};
 pub use managed::{Health, ManagedCluster, ManagedClusterBuilder, SqlHealth, TableHealth};
 pub(crate) use refusal::is_conflict;
+
+/// Splits a text into its statements, for the command line. It may change without notice.
+#[doc(hidden)]
+pub fn statements(text: &str) -> Vec<&str> {
+    crate::sql::split(text)
+}
 
 /// The hint for a cookie that the service no longer accepts.
 const LOG_IN_AGAIN: &str = "log in again: cargo cratedb login --idp {cognito|azuread|github|google}";

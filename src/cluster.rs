@@ -95,7 +95,7 @@ impl Cluster {
     /// Makes the first handle of an attempt. Nothing is sent.
     pub(crate) fn new(grant: impl Into<Arc<Grant>>) -> Result<Self> {
         let grant = grant.into();
-        let client = SqlClient::new(&grant.http_url, Some(&grant.schema), grant.wallet.clone())?;
+        let client = SqlClient::for_statements(&grant.http_url, Some(&grant.schema), grant.wallet.clone())?;
         Ok(Self(Arc::new(Parts { client, grant, ending: OnceLock::new() })))
     }
 
@@ -115,6 +115,9 @@ impl Cluster {
     }
 
     /// Returns the cluster of the test that runs on this thread, if there is one.
+    ///
+    /// A thread that the test started and the workers of a multi-threaded runtime are other threads, which may belong
+    /// to any test: give them a clone of the cluster. Tasks of a single-threaded runtime run on the test's own thread.
     ///
     /// ```no_run
     /// use cratedb_test::Cluster;
@@ -299,10 +302,8 @@ impl Cluster {
         sql::split(&text).into_iter().for_each(|statement| self.grant().warn_of(statement));
         let grant = self.0.grant.clone();
         Ok(async move {
-            let statements = sql::split(&text);
-            for (index, statement) in statements.iter().enumerate() {
-                let numbered = Statement::numbered(statement, index + 1, statements.len());
-                grant.trace.follow(statement, Answer::count, client.send_one(numbered, &[])).await?;
+            for statement in Statement::all(&text) {
+                grant.trace.follow(statement.text, Answer::count, client.send_one(statement, &[])).await?;
             }
             Ok(())
         })
@@ -320,11 +321,10 @@ impl Cluster {
 
     pub(crate) fn refresh_work(&self) -> Result<impl Future<Output = Result<()>> + Send + use<>> {
         let (client, grant) = (self.client()?.clone(), self.0.grant.clone());
-        let refreshed = async move {
+        Ok(async move {
             let refresh = sql::refresh(&client, &grant.schema);
             grant.trace.follow("REFRESH of all tables", |()| 0, refresh).await
-        };
-        Ok(refreshed)
+        })
     }
 }
 

@@ -19,7 +19,7 @@ pub use finish::{Finished, finish};
 pub use hold::{HeldSession, hold, hold_with};
 #[cfg(feature = "cloud")]
 pub use kept::{Kept, drop_kept, kept};
-pub use status::{KeyStatus, Policies, Process, SessionStatus, TestStatus, is_unknown, keys, log_path};
+pub use status::{KeyStatus, Policies, Process, SessionStatus, TestStatus, is_unknown, keys, local_server, log_path};
 pub use sweep::{Swept, sweep};
 
 pub use crate::wire::ClusterOutcome;

@@ -5,6 +5,20 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::foreign;
+
+/// The most bytes of one part of an error. Servers can send more, and an error is kept, logged and shown as a whole.
+const PART: usize = 16 << 10;
+
+/// The most of an error that a frame of the keeper's socket has to hold: bytes of a part, bytes of a service's own
+/// words, and numbers of parts.
+mod framed {
+    pub(super) const PART: usize = 4 << 10;
+    pub(super) const REFUSAL: usize = 16 << 10;
+    pub(super) const CAUSES: usize = 16;
+    pub(super) const HINTS: usize = 64;
+}
+
 /// The result type of this crate.
 ///
 /// The second parameter exists so that importing this type does not hide `std`'s `Result`: `Result<u8, MyError>` still
@@ -37,8 +51,16 @@ impl From<ErrorInner> for Error {
 }
 
 impl From<Error> for ErrorInner {
+    /// Shortens what servers said: an error that fits into no frame would not arrive at all.
     fn from(error: Error) -> Self {
-        Arc::unwrap_or_clone(error.0)
+        let short = |text: &mut String| *text = foreign::shortened(&foreign::block(text), framed::PART).into_owned();
+        let mut inner = Arc::unwrap_or_clone(error.0);
+        inner.causes.truncate(framed::CAUSES);
+        inner.hints.truncate(framed::HINTS);
+        short(&mut inner.attempted);
+        inner.causes.iter_mut().chain(&mut inner.hints).for_each(short);
+        inner.refusal = inner.refusal.map(Refusal::for_a_frame);
+        inner
     }
 }
 
@@ -50,11 +72,12 @@ struct ErrorInner {
     causes: Vec<String>,
     #[serde(default)]
     hints: Vec<String>,
-    #[serde(default)]
     refusal: Option<Refusal>,
-    /// Matters only to the sender of the request.
+    /// Matters only to the sender of the request, like the next one.
     #[serde(skip)]
     never_sent: bool,
+    #[serde(skip)]
+    in_own_form: bool,
 }
 
 /// The part of the work that an error comes from. The predicates of [`Error`] depend on it.
@@ -101,16 +124,34 @@ pub(crate) struct Refusal {
     pub(crate) errors: Option<serde_json::Value>,
 }
 
+impl Refusal {
+    fn for_a_frame(self) -> Self {
+        let short = |text: String| match text.len() <= framed::REFUSAL {
+            true => text,
+            false => foreign::shortened(&text, framed::REFUSAL).into_owned(),
+        };
+        let errors = self.errors.filter(|errors| errors.to_string().len() <= framed::REFUSAL);
+        Self { message: short(self.message), request: short(self.request), errors, ..self }
+    }
+}
+
+fn part(text: String) -> String {
+    match text.len() <= PART {
+        true => text,
+        false => foreign::shortened(&text, PART).into_owned(),
+    }
+}
+
 impl Error {
     /// Makes an error that says what was attempted, as a lower-case fragment without a full stop.
     pub(crate) fn new(kind: Kind, attempted: impl Into<String>) -> Self {
-        let attempted = attempted.into();
-        ErrorInner { kind, attempted, causes: Vec::new(), hints: Vec::new(), refusal: None, never_sent: false }.into()
+        let (attempted, causes, hints) = (part(attempted.into()), Vec::new(), Vec::new());
+        ErrorInner { kind, attempted, causes, hints, refusal: None, never_sent: false, in_own_form: false }.into()
     }
 
     /// Adds the next cause, printed after a colon.
     pub(crate) fn because(mut self, cause: impl fmt::Display) -> Self {
-        Arc::make_mut(&mut self.0).causes.push(cause.to_string());
+        Arc::make_mut(&mut self.0).causes.push(part(cause.to_string()));
         self
     }
 
@@ -122,7 +163,7 @@ impl Error {
             let text = error.to_string();
             // Some libraries print their cause and return it as well.
             if !causes.last().is_some_and(|last: &String| last.contains(&text)) {
-                causes.push(text);
+                causes.push(part(text));
             }
             next = error.source();
         }
@@ -132,15 +173,20 @@ impl Error {
     /// Makes the error a part of something larger, which is named first.
     pub(crate) fn during(mut self, larger: impl Into<String>) -> Self {
         let inner = Arc::make_mut(&mut self.0);
-        let part = std::mem::replace(&mut inner.attempted, larger.into());
+        let part = std::mem::replace(&mut inner.attempted, part(larger.into()));
         inner.causes.insert(0, part);
         self
     }
 
     /// Adds a line with what helps: a command, a variable.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
-        Arc::make_mut(&mut self.0).hints.push(hint.into());
+        Arc::make_mut(&mut self.0).hints.push(part(hint.into()));
         self
+    }
+
+    /// Adds the hints that there are.
+    pub(crate) fn hints(self, hints: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        hints.into_iter().fold(self, Self::hint)
     }
 
     /// Replaces what was attempted, if credentials were missing for it.
@@ -167,6 +213,16 @@ impl Error {
         self.0.never_sent
     }
 
+    /// Records that the refusal has the form of the service's own ones.
+    pub(crate) fn in_own_form(mut self) -> Self {
+        Arc::make_mut(&mut self.0).in_own_form = true;
+        self
+    }
+
+    pub(crate) fn is_in_own_form(&self) -> bool {
+        self.0.in_own_form
+    }
+
     /// Removes a secret that a service may have repeated.
     pub(crate) fn without_secret(self, secret: &str) -> Self {
         let everything = format!("{self}{:?}", self.0.refusal);
@@ -180,10 +236,8 @@ impl Error {
         });
         let error = Self::new(self.kind(), self.0.attempted.replace(secret, "***"))
             .because("its answer holds the password and is not shown");
-        match refusal {
-            Some(refusal) => error.refused(refusal),
-            None => error,
-        }
+        let error = if self.is_in_own_form() { error.in_own_form() } else { error };
+        refusal.into_iter().fold(error, Self::refused)
     }
 
     /// Returns what was attempted and the causes, without the hints.
@@ -215,10 +269,7 @@ impl Error {
     /// Returns the method and path of the request that the Cloud API refused, such as
     /// `PUT /api/v2/clusters/e1e3…/suspend/`.
     pub fn request(&self) -> Option<&str> {
-        match self.0.kind {
-            Kind::Cloud => Some(&self.0.refusal.as_ref()?.request),
-            _ => None,
-        }
+        self.refused_by(Kind::Cloud)
     }
 
     /// Returns the problems that the Cloud API found, as it reports them: an object with the names of the fields.
@@ -235,10 +286,12 @@ impl Error {
 
     /// Returns the SQL statement that CrateDB refused.
     pub fn statement(&self) -> Option<&str> {
-        if self.0.kind != Kind::Server {
-            return None;
-        }
-        Some(&self.0.refusal.as_ref()?.request)
+        self.refused_by(Kind::Server)
+    }
+
+    fn refused_by(&self, service: Kind) -> Option<&str> {
+        let refusal = self.0.refusal.as_ref().filter(|_| self.0.kind == service)?;
+        Some(&refusal.request)
     }
 
     /// Reports whether a deadline passed.
@@ -277,14 +330,17 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.attempted)?;
+        let mut text = self.0.attempted.clone();
         for cause in &self.0.causes {
-            write!(f, ": {cause}")?;
+            text.push_str(": ");
+            text.push_str(cause);
         }
         for hint in &self.0.hints {
-            write!(f, "\n  {hint}")?;
+            text.push_str("\n  ");
+            text.push_str(hint);
         }
-        Ok(())
+        // Any part may quote a server.
+        f.write_str(&foreign::block(&text))
     }
 }
 
@@ -295,6 +351,12 @@ impl fmt::Debug for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// Returns the innermost cause of a library's error, which says what happened.
+pub(crate) fn root_of(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.last().unwrap_or(error).to_string()
+}
 
 #[cfg(test)]
 mod tests {
@@ -310,6 +372,39 @@ mod tests {
             "cannot read CRATEDB_TEST_KEEP_WARM=`10`: a duration needs a unit\n  accepted: 250ms, 10s, 10m, 2h, 0"
         );
         assert_eq!(format!("{error:?}"), error.to_string());
+    }
+
+    #[test]
+    fn what_a_server_says_reaches_people_as_text() {
+        let error = Error::new(Kind::Cloud, "refused \u{1b}[2J").because("no\n::error::x").hint("##[group]y\rz");
+        assert_eq!(error.to_string(), "refused \\u{1b}[2J: no\n\\u{3a}:error::x\n  \\u{23}#[group]y\\rz");
+        assert_eq!(format!("{error:?}"), error.to_string());
+    }
+
+    #[test]
+    fn no_part_of_it_is_longer_than_is_good_for_people() {
+        let long = "x".repeat(3 * PART);
+        let text = Error::new(Kind::Cloud, &*long).because(&long).hint(&*long).during(&*long).to_string();
+        assert!(text.len() < 4 * (PART + 100) && text.contains("bytes more)"), "{}", text.len());
+    }
+
+    /// Frames of the keeper's socket have 1 MiB, as `wire` says. A control character takes six bytes in JSON.
+    #[test]
+    fn the_longest_error_fits_into_a_frame() {
+        for byte in ["\0", "\"", "ä"] {
+            let long = byte.repeat(1_200_000);
+            let (message, request) = (long.clone(), long.clone());
+            let errors = serde_json::json!({ "field": [long] });
+            let refusal = Refusal { status: 400, code: None, message, request, errors: Some(errors) };
+            let mut error = Error::new(Kind::Cloud, &*long).refused(refusal);
+            for _ in 0..100 {
+                error = error.because(&long).hint(&*long);
+            }
+            let json = serde_json::to_string(&error).unwrap();
+            assert!(json.len() < (1 << 20) - 4096, "{} bytes of {byte:?}", json.len());
+            let back: Error = serde_json::from_str(&json).unwrap();
+            assert!(back.message().unwrap().ends_with("bytes more)") && back.errors().is_none());
+        }
     }
 
     #[test]

@@ -68,7 +68,9 @@ impl<F> Eventually<F> {
     pub fn within(self, limit: Duration) -> Self {
         Self { limit, ..self }
     }
+}
 
+impl<T: Debug, E: Display, Fut: Future<Output = Result<T, E>>, F: FnMut() -> Fut> Eventually<F> {
     /// Returns the first value that a look succeeds with.
     ///
     /// ```no_run
@@ -82,11 +84,7 @@ impl<F> Eventually<F> {
     /// # Errors
     ///
     /// On timeout.
-    pub async fn ok<T: Debug, E: Display, Fut>(self) -> Result<T>
-    where
-        F: FnMut() -> Fut,
-        Fut: Future<Output = Result<T, E>>,
-    {
+    pub async fn ok(self) -> Result<T> {
         self.look("a first success", |_| true).await
     }
 
@@ -103,10 +101,9 @@ impl<F> Eventually<F> {
     /// # Errors
     ///
     /// On timeout.
-    pub async fn equals<T: Debug + PartialEq<X>, E: Display, Fut, X: Debug>(self, expected: X) -> Result<T>
+    pub async fn equals<X: Debug>(self, expected: X) -> Result<T>
     where
-        F: FnMut() -> Fut,
-        Fut: Future<Output = Result<T, E>>,
+        T: PartialEq<X>,
     {
         let awaited = format!("the value {expected:?}");
         self.look(&awaited, |value| *value == expected).await
@@ -125,19 +122,11 @@ impl<F> Eventually<F> {
     /// # Errors
     ///
     /// On timeout.
-    pub async fn meets<T: Debug, E: Display, Fut>(self, condition: impl FnMut(&T) -> bool) -> Result<T>
-    where
-        F: FnMut() -> Fut,
-        Fut: Future<Output = Result<T, E>>,
-    {
+    pub async fn meets(self, condition: impl FnMut(&T) -> bool) -> Result<T> {
         self.look("the condition", condition).await
     }
 
-    async fn look<T: Debug, E: Display, Fut>(self, awaited: &str, right: impl FnMut(&T) -> bool) -> Result<T>
-    where
-        F: FnMut() -> Fut,
-        Fut: Future<Output = Result<T, E>>,
-    {
+    async fn look(self, awaited: &str, right: impl FnMut(&T) -> bool) -> Result<T> {
         let Self { mut look, limit, at } = self;
         // Timers need a runtime, and the caller may have none. The look itself runs in the caller's.
         let callers = Handle::try_current().ok();
@@ -147,7 +136,7 @@ impl<F> Eventually<F> {
             let right = &right;
             async move { Ok(judge(found.await, &mut *right.borrow_mut())) }
         };
-        within(Some(background::handle()), until(awaited, at, limit, judged)).await
+        within(Some(background::handle()?), until(awaited, at, limit, judged)).await
     }
 }
 

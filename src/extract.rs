@@ -34,7 +34,8 @@ pub use environment::Environment;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a parameter of a `#[cratedb_cluster]` test",
     label = "does not implement `FromCluster`",
-    note = "a parameter is a `cratedb_test::Cluster`, a `cratedb_test::blocking::Cluster`, or a type of yours that implements `cratedb_test::FromCluster`"
+    note = "a parameter is a `cratedb_test::Cluster`, a `cratedb_test::blocking::Cluster`, or a type of yours that implements `cratedb_test::FromCluster`",
+    note = "cratedb-test's feature `tokio-postgres` implements it for `tokio_postgres::Client`, and its feature `sqlx` for `sqlx::PgPool` and `sqlx::PgConnection`"
 )]
 pub trait FromCluster: Sized {
     /// Makes the value, before the test begins. An error fails the test and names the parameter.

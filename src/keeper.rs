@@ -23,6 +23,8 @@ mod watch;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use time::OffsetDateTime;
+
 pub(crate) use journal::{Journal, Left, Record};
 pub(crate) use machine::Word;
 pub(crate) use run::drop_schema;
@@ -36,4 +38,12 @@ fn unix_millis() -> u64 {
 /// Returns the time of day in seconds since the Unix epoch.
 fn unix_seconds() -> i64 {
     i64::try_from(unix_millis() / 1000).unwrap_or(i64::MAX)
+}
+
+/// Formats a time in UTC, since the local time zone is unknown.
+pub(crate) fn clock(at: i64) -> String {
+    let Ok(at) = OffsetDateTime::from_unix_timestamp(at) else { return at.to_string() };
+    let (year, month, day) = at.to_calendar_date();
+    let (hour, minute, second) = at.to_hms();
+    format!("{year:04}-{:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC", u8::from(month))
 }

@@ -85,19 +85,20 @@
 //! | `CRATEDB_HOME` | directory of an extracted CrateDB release, with `bin/crate` and `lib/`; it runs as a local process instead of a container | |
 //! | `CRATEDB_USERNAME` | user for the server of `CRATEDB_CLUSTER_URL`, for `pg_url()`, and of a deployed cluster | none; `admin` |
 //! | `CRATEDB_PASSWORD` | password of the same; a deploy needs at least 24 characters; without it, `pg_url()` on CrateDB Cloud uses a user created for the session | none; random |
+//! | `CRATEDB_ALLOW_PLAIN_HTTP` | `1` allows to send passwords, API keys and tokens over `http://` to another machine | `0` |
 //! | `CRATEDB_TEST_PROVIDER` | `auto`, or the only provider to use: `url`, `cloud`, `container`, `process` | `auto` |
-//! | `CRATEDB_TEST_ON_EXIT` | `auto`: suspend what the harness resumed or deployed; `suspend`: also what was running; `keep`: leave it as it is; `delete`: delete what it deployed | `auto` |
+//! | `CRATEDB_TEST_ON_EXIT` | `auto`: suspend what the harness resumed or deployed; `suspend`: also what was running; `keep`: leave it as it is; `delete`: delete what it deployed, with the project that was created for it | `auto` |
 //! | `CRATEDB_TEST_KEEP_WARM` | how long the cluster is kept after the last run; a run that starts in that time joins | `0` |
 //! | `CRATEDB_TEST_KEEP_SCHEMA` | `always`, `never`, `on-failure`: when a test's schema stays on a cluster that outlives the run | `on-failure`; `never` if `CI` is set |
 //! | `CRATEDB_TEST_MAX_LIFETIME` | the cluster is released this long after the last test began, even if processes are connected | `2h` |
-//! | `CRATEDB_TEST_START_TIMEOUT` | time limit for the cluster to become available, and for a test to get its turn | `15m` |
+//! | `CRATEDB_TEST_START_TIMEOUT` | time limit for the cluster to become available, outages of the Cloud API included, and for a test to get its turn | `15m` |
 //! | `CRATEDB_TEST_IMAGE` | image of the container | `crate:<version>` |
 //! | `CRATEDB_TEST_JVM_CACHE` | ahead-of-time cache of local servers: `1` makes and uses it, `0` does neither, `auto` makes none if `CI` is set | `auto` |
 //! | `CRATEDB_TEST_MIRROR` | where releases are downloaded from: an http(s) address or an absolute path that has `<platform>/crate-<version>.tar.gz` | `https://cdn.crate.io/downloads/releases/cratedb/` |
 //! | `CRATEDB_TEST_SHA256` | SHA-256 digests, separated by commas; no other archive of a release is used | any, trusted on first use |
 //! | `CRATEDB_TEST_DIR` | absolute path of one directory for sockets, locks, journals and logs; not read from `.env` | `~/.local/state/cratedb-test/` and `/tmp/cratedb-test-<uid>/` |
 //! | `CRATEDB_TEST_LOG` | filter of the keeper's log | `info` |
-//! | `CRATEDB_TEST_REPORT` | a file to which each session appends one line of JSON: tests, processes, times, outcome | |
+//! | `CRATEDB_TEST_REPORT` | a file to which each session appends one line of JSON: tests, processes, times, outcome. A FIFO gets it only while a process reads there | |
 //! | `CRATEDB_TEST_OUTER` | a process id: that process and all its ancestors are not test runners. For tests that run test runners | |
 //! | `CRATEDB_TEST_SESSION` | name (1 to 64 of letters, digits, `.`, `_`, `-`) of the explicit session this process belongs to, whatever its runner | |
 //! | `CRATEDB_TEST_SESSION_IDLE` | an explicit session ends after this long without a test process | `10m` |
@@ -167,6 +168,8 @@ extern crate self as cratedb_test;
 mod background;
 #[cfg(any(feature = "harness", feature = "cloud"))]
 pub mod blocking;
+#[cfg(feature = "harness")]
+mod clock;
 #[cfg(feature = "cloud")]
 pub mod cloud;
 #[cfg(feature = "harness")]
@@ -182,6 +185,9 @@ mod eventually;
 mod extract;
 #[cfg(feature = "rstest")]
 pub mod fixture;
+// The command line reaches it through `private`, which needs one of the two.
+#[cfg_attr(not(any(feature = "harness", feature = "cloud")), allow(unreachable_pub, dead_code))]
+mod foreign;
 #[cfg(feature = "harness")]
 mod host;
 #[cfg(feature = "harness")]
@@ -191,6 +197,14 @@ mod migrations;
 #[cfg(feature = "harness")]
 #[doc(hidden)]
 pub mod private;
+#[cfg(all(feature = "cloud", not(feature = "harness")))]
+#[doc(hidden)]
+pub mod private {
+    /// The functions with which the command line shows text of servers.
+    pub mod foreign {
+        pub use crate::foreign::*;
+    }
+}
 #[cfg(any(feature = "harness", feature = "cloud"))]
 mod probe;
 #[cfg(feature = "harness")]

@@ -6,11 +6,12 @@
 
 mod reach;
 
-use std::collections::HashMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use crate::cluster::Cluster;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::sql::SqlClient;
 use crate::wire::{self, MigrationFile, MigrationSet};
 use crate::{seed, sql};
@@ -70,10 +71,15 @@ impl Migrations {
         self.files.iter().map(file).collect()
     }
 
-    /// Executes everything in the schema of `cluster`, in order.
+    /// Executes everything in the schema of `cluster`, in order. A failure that a test of this process has told is told
+    /// by reference to it: every test with the same migrations has it.
     pub(crate) async fn apply(&self, cluster: &Cluster) -> Result<()> {
+        static TOLD: Mutex<Told> = Mutex::new(BTreeMap::new());
         let client = cluster.client()?;
-        self.execute(client).await?;
+        self.execute(client).await.map_err(|error| {
+            let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+            in_short(&mut told, error, cluster.schema(), &cluster.grant().test)
+        })?;
         if self.files.iter().any(|(_, text)| writes(text)) {
             sql::refresh(client, cluster.schema()).await?;
         }
@@ -92,12 +98,29 @@ impl Migrations {
     }
 }
 
+/// The failures that were told whole, without the names of schemas, each with the test that told it.
+type Told = BTreeMap<String, String>;
+
+/// Returns an error as it is the first time, and after that one that names the test whose failure has it.
+fn in_short(told: &mut Told, error: Error, schema: &str, test: &str) -> Error {
+    let line = error.first_line();
+    match told.entry(line.replace(schema, "…")) {
+        Entry::Vacant(first) => {
+            first.insert(test.to_owned());
+            error
+        }
+        Entry::Occupied(first) => {
+            let attempted = line.split(": ").next().unwrap_or_default();
+            Error::new(error.kind(), attempted).because(format!("it fails as in `{}`, which tells why", first.get()))
+        }
+    }
+}
+
 /// Tells whether there is anything to refresh afterwards: statements that only make tables write no rows.
 pub(crate) fn writes(text: &str) -> bool {
     sql::split(text).into_iter().any(|statement| {
-        let end = statement.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(statement.len());
-        let only = |word: &&str| statement[..end].eq_ignore_ascii_case(word);
-        !["CREATE", "ALTER", "DROP"].iter().any(only) || sql::tokens(statement).iter().any(|token| token.is("SELECT"))
+        let selects = || sql::tokens(statement).iter().any(|token| token.is("SELECT"));
+        !sql::begins_with(statement, &["CREATE", "ALTER", "DROP"]) || selects()
     })
 }
 

@@ -10,7 +10,13 @@ pub mod control {
     pub use crate::control::*;
 }
 
+/// The functions with which the command line shows text of servers.
+pub mod foreign {
+    pub use crate::foreign::*;
+}
+
 use std::future::poll_fn;
+use std::panic::catch_unwind;
 use std::pin::pin;
 
 pub use self::failure::{Probe, TellsFailure};
@@ -18,7 +24,7 @@ pub use self::setup::{
     Context, Seed, Setup, SetupKind, SetupOutput, extract, extract_awaited, extract_sync, seed, seed_sync, setup,
     setup_awaited, setup_sync,
 };
-use crate::background;
+use crate::background::{self, guarded};
 use crate::cluster::current;
 use crate::error::{Error, Kind, Result};
 pub use crate::migrations::Migrations;
@@ -69,7 +75,7 @@ pub async fn run_awaited<T>(
     body: impl AsyncFnOnce(&Context) -> TestResult<T>,
     failed: impl FnOnce(&T) -> bool,
 ) -> TestResult<T> {
-    let attempt = background::run(begin(test)?).await?;
+    let attempt = background::run(guarded(|| begin(test))?).await?;
     let context = Context::of(&attempt);
     let migrated = match attempt.migrations_due() {
         Some(work) => background::run(work).await,
@@ -88,19 +94,17 @@ pub async fn run_awaited<T>(
         }
         Err(error) => Err(not_run(error, context.test())),
     };
-    end(attempt, test, &outcome, failed);
-    outcome
+    ended(attempt, test, outcome, failed)
 }
 
 /// Runs a test on this thread, which waits while the background thread works for it.
 fn run<T>(test: Test, failed: impl FnOnce(&T) -> bool, body: impl FnOnce(&Context) -> TestResult<T>) -> TestResult<T> {
-    let attempt = background::wait(begin(test)?)?;
+    let attempt = guarded(|| background::wait(begin(test)?))?;
     let context = Context::of(&attempt);
     // To the background thread and back only for something.
     let migrated = attempt.migrations_due().map_or(Ok(()), background::wait);
     let outcome = migrated.map_err(|error| not_run(error, context.test())).and_then(|()| body(&context));
-    end(attempt, test, &outcome, failed);
-    outcome
+    ended(attempt, test, outcome, failed)
 }
 
 /// Returns the work of beginning an attempt, for the background thread. To be called on the test's own thread, which
@@ -111,8 +115,13 @@ fn begin(test: Test) -> Result<impl Future<Output = Result<Attempt>> + Send> {
 }
 
 /// Ends the attempt of a test that returned.
-fn end<T>(attempt: Attempt, test: Test, outcome: &TestResult<T>, failed: impl FnOnce(&T) -> bool) {
-    attempt.end(!test.should_panic && outcome.as_ref().is_ok_and(|value| !failed(value)));
+fn ended<T>(attempt: Attempt, test: Test, outcome: TestResult<T>, failed: impl FnOnce(&T) -> bool) -> TestResult<T> {
+    let passed = !test.should_panic && outcome.as_ref().is_ok_and(|value| !failed(value));
+    guarded(|| {
+        attempt.end(passed);
+        Ok(())
+    })
+    .and(outcome)
 }
 
 /// Adds to an error that it kept a test from running.
@@ -132,6 +141,7 @@ pub fn raise<T>(outcome: TestResult<T>) -> T {
 /// Takes the last step of a `#[should_panic]` test: prints the harness's error. The test, which returns, fails.
 pub fn report<T>(outcome: TestResult<T>) {
     if let Err(error) = outcome {
-        eprintln!("cratedb-test: this test was not run, so it did not panic: {error}");
+        // The macro panics if it can't write.
+        let _ = catch_unwind(|| eprintln!("cratedb-test: this test was not run, so it did not panic: {error}"));
     }
 }

@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "harness")]
+use crate::clock::ServerClock;
 use crate::error::{Error, Kind, Result};
+use crate::foreign;
 use crate::sql::connections::HttpLimits;
 use crate::sql::{SqlClient, Wallet, code};
 use crate::version::Version;
@@ -22,7 +25,8 @@ pub(crate) enum Readiness {
 }
 
 /// A server that is ready answers these small queries at once. One that doesn't is asked again on a new connection.
-const LIMITS: HttpLimits = HttpLimits { connect: Duration::from_secs(5), silence: Duration::from_secs(10) };
+const LIMITS: HttpLimits =
+    HttpLimits { connect: Duration::from_secs(5), silence: Duration::from_secs(10), answer: 1 << 20 };
 
 /// Waits until `url` answers SQL, and returns its version.
 ///
@@ -37,7 +41,12 @@ pub(crate) async fn answers_sql(
     told: impl Fn(String),
 ) -> Result<Version> {
     let schedule = if patience == Readiness::Empty { wait::LOCAL } else { wait::SERVER };
-    let look = || async { wait::tolerate(|error| is_passing(error, patience), look(url, wallet, patience).await) };
+    let look = || async {
+        match look(url, wallet, patience).await {
+            Err(error) if is_passing(&error, patience) => Ok(Look::NotYet(in_words(&error))),
+            found => found,
+        }
+    };
     let told = |status: &str| told(format!("waiting for SQL at {url}: {status}"));
     wait::until(&format!("SQL at {url}"), schedule, deadline, told, look).await
 }
@@ -89,6 +98,42 @@ fn is_passing(error: &Error, patience: Readiness) -> bool {
     }
 }
 
+/// Asks a server for its time, in milliseconds since the Unix epoch.
+#[cfg(feature = "harness")]
+pub(crate) async fn time(client: &SqlClient) -> Result<i64> {
+    let rows: Vec<(i64,)> = client.rows("SELECT CURRENT_TIMESTAMP").await?;
+    rows.first().map(|(millis,)| *millis).ok_or_else(|| Error::new(Kind::Decode, "the server does not tell its time"))
+}
+
+/// Returns the clock of the server at `url`; none if it does not tell its time, which the log says.
+#[cfg(feature = "harness")]
+pub(crate) async fn clock(url: &str, wallet: &Wallet) -> Option<ServerClock> {
+    let told = async { time(&SqlClient::with_limits(url, None, wallet.clone(), LIMITS)?).await };
+    let told = told.await.inspect_err(|error| tracing::warn!(%error, "names carry the time of this machine"));
+    told.ok().map(ServerClock::showing)
+}
+
+/// Describes an error that may pass. The page or the JSON of a proxy, and of a server that starts, tells people nothing
+/// that the status doesn't.
+fn in_words(error: &Error) -> String {
+    /// Enough for a sentence.
+    const CHARS: usize = 200;
+    let (Some(status), None) = (error.status(), error.code()) else { return error.first_line() };
+    let body = error.message().unwrap_or_default().trim();
+    let json: Option<serde_json::Value> = serde_json::from_str(body).ok();
+    let text = match &json {
+        Some(json) => json["message"].as_str().unwrap_or_default(),
+        None if body.starts_with(['{', '[', '<']) => "",
+        None => body,
+    };
+    let text = foreign::line(text, CHARS);
+    if text.is_empty() {
+        format!("it answers with status {status}")
+    } else {
+        format!("it answers with status {status}: {text}")
+    }
+}
+
 const SCHEMAS: [&str; 2] = ["cratedb_test_probe_a", "cratedb_test_probe_b"];
 
 async fn sessions_are_kept_apart(url: &str, wallet: &Wallet) -> Result<()> {
@@ -98,10 +143,9 @@ async fn sessions_are_kept_apart(url: &str, wallet: &Wallet) -> Result<()> {
         for (client, asked) in clients.iter().zip(SCHEMAS) {
             let client = client.as_ref().map_err(Clone::clone)?;
             let rows: Vec<(String,)> = client.rows("SELECT current_schema").await?;
-            match rows.into_iter().next() {
-                Some((found,)) if found == asked => {}
-                Some((found,)) => return Err(mixed(url, asked, &found)),
-                None => return Err(mixed(url, asked, "nothing")),
+            let found = rows.first().map_or("nothing", |(found,)| found);
+            if found != asked {
+                return Err(mixed(url, asked, found));
             }
         }
     }
@@ -133,6 +177,23 @@ mod tests {
     fn answered(status: u16, code: Option<i32>) -> Error {
         let (message, request) = ("java.lang.NullPointerException".into(), "GET /".into());
         Error::new(Kind::Server, "x").refused(Refusal { status, code, message, request, errors: None })
+    }
+
+    #[test]
+    fn the_words_of_a_server_that_starts_are_told_without_its_json_or_its_page() {
+        let told = |message: &str, code| {
+            let refusal = Refusal { status: 503, code, message: message.into(), request: "GET /".into(), errors: None };
+            in_words(&Error::new(Kind::Server, "cannot ask").because("blocked").refused(refusal))
+        };
+        let starting = r#"{ "ok" : false, "status" : 503, "name" : "Rax", "version" : { "number" : "6.4.3" } }"#;
+        for silent in [starting, "<html><body>503 Service Unavailable</body>", "{ \"ok\" : fal…", "[1", "", " \n"] {
+            assert_eq!(told(silent, None), "it answers with status 503", "{silent}");
+        }
+        assert_eq!(told("no healthy\n upstream", None), "it answers with status 503: no healthy upstream");
+        assert_eq!(told(r#"{"message": "suspended"}"#, None), "it answers with status 503: suspended");
+        assert_eq!(told("master not discovered", Some(5030)), "cannot ask: blocked");
+        assert!(told(&"x".repeat(5000), None).chars().count() < 250);
+        assert_eq!(in_words(&Error::new(Kind::Transport, "cannot ask").because("refused")), "cannot ask: refused");
     }
 
     #[test]

@@ -41,13 +41,19 @@ pub(crate) use self::held::Held;
 pub(crate) use self::jvm::{STEP as TRAINING_STEP, run as run_training};
 use self::local::LocalProvider;
 use self::url::UrlProvider;
+use crate::background::{caught, guarded_work, panicked};
+use crate::clock::ServerClock;
 #[cfg(not(feature = "cloud"))]
 use crate::error::Kind;
 use crate::error::{Error, Result};
+use crate::foreign;
 use crate::secret::Secret;
 use crate::sql::Credentials;
 use crate::target::{OnExit, Target};
 use crate::version::Version;
+
+/// The most bytes of a step. It is a line for people.
+const STEP: usize = 4 << 10;
 
 /// The provider of a session.
 ///
@@ -79,43 +85,56 @@ impl Provider {
         }
     }
 
-    /// Makes the cluster available. Ends by `deadline` in every case.
+    /// Makes the cluster available. Ends by `deadline` in every case, and a panic is an error: the keeper waits for an
+    /// outcome.
     pub(crate) async fn acquire(&self, deadline: Instant, progress: &Progress, intents: &Intents) -> Acquired {
-        match self {
-            Self::Url(url) => url.acquire(deadline, progress).await,
-            #[cfg(feature = "cloud")]
-            Self::Cloud(cloud) => cloud.acquire(deadline, progress, intents).await,
-            Self::Local(local) => local.acquire(deadline, progress, intents).await,
-        }
+        let acquired = caught(async {
+            match self {
+                Self::Url(url) => url.acquire(deadline, progress).await,
+                #[cfg(feature = "cloud")]
+                Self::Cloud(cloud) => cloud.acquire(deadline, progress, intents).await,
+                Self::Local(local) => local.acquire(deadline, progress, intents).await,
+            }
+        });
+        acquired.await.unwrap_or_else(|panic| Err(NotAcquired::maybe_up(panicked(&*panic))))
     }
 
     /// Returns the cluster of a killed keeper that the journal's last intent names, if it can be used.
     ///
     /// A Cloud cluster that runs is taken over, after an operation in flight has ended. A local server is removed,
     /// since nothing tells what its tests left in it.
+    ///
+    /// `on_exit` is the policy under which it was left.
     pub(crate) async fn recover(
         &self,
         held: &Held,
+        on_exit: OnExit,
         deadline: Instant,
         progress: &Progress,
     ) -> Result<Option<Resource>> {
-        match self {
-            Self::Url(_) => Ok(None),
-            #[cfg(feature = "cloud")]
-            Self::Cloud(cloud) => cloud.recover(held, deadline, progress).await,
-            Self::Local(local) => local.recover(held, deadline, progress).await,
-        }
+        guarded_work(async {
+            match self {
+                Self::Url(_) => Ok(None),
+                #[cfg(feature = "cloud")]
+                Self::Cloud(cloud) => cloud.recover(held, on_exit, deadline, progress).await,
+                Self::Local(local) => local.recover(held, deadline, progress).await,
+            }
+        })
+        .await
     }
 
     /// Releases the cluster that `held` names, which is the record of a resource or of an intent. It may be called
     /// again.
     pub(crate) async fn release(&self, held: &Held, on_exit: OnExit, progress: &Progress) -> Result<Released> {
-        match self {
-            Self::Url(url) => Ok(url.release()),
-            #[cfg(feature = "cloud")]
-            Self::Cloud(cloud) => cloud.release(held, on_exit, progress).await,
-            Self::Local(local) => local.release(held, on_exit, progress).await,
-        }
+        guarded_work(async {
+            match self {
+                Self::Url(url) => Ok(url.release()),
+                #[cfg(feature = "cloud")]
+                Self::Cloud(cloud) => cloud.release(held, on_exit, progress).await,
+                Self::Local(local) => local.release(held, on_exit, progress).await,
+            }
+        })
+        .await
     }
 
     /// Is called once, at the keeper's end and after the release.
@@ -127,11 +146,14 @@ impl Provider {
 
     /// Returns fresh credentials: a new JWT on Cloud, the same ones elsewhere.
     pub(crate) async fn credentials(&self, resource: &Resource) -> Result<Credentials> {
-        match self {
-            #[cfg(feature = "cloud")]
-            Self::Cloud(cloud) => cloud.credentials(&resource.held).await,
-            _ => Ok(resource.credentials.clone()),
-        }
+        guarded_work(async {
+            match self {
+                #[cfg(feature = "cloud")]
+                Self::Cloud(cloud) => cloud.credentials(&resource.held).await,
+                _ => Ok(resource.credentials.clone()),
+            }
+        })
+        .await
     }
 }
 
@@ -152,11 +174,49 @@ pub(crate) struct Resource {
     pub(crate) pg_hint: Option<String>,
     pub(crate) credentials: Credentials,
     pub(crate) version: Version,
+    /// The server's clock; none if it is on this machine, or does not tell its time.
+    pub(crate) clock: Option<ServerClock>,
     pub(crate) ours: Ours,
     /// A page on which people can see it.
     pub(crate) console: Option<String>,
     /// The record for `release`, `recover` and `credentials`. The last intent is equal to it.
     pub(crate) held: Held,
+    /// The nodes that this provider started, and that may end by themselves.
+    pub(crate) nodes: Option<NodeWatch>,
+}
+
+/// Waits for the ends of a started cluster's nodes. None of them is asked: an end is told by what started it.
+#[derive(Clone, Debug)]
+pub(crate) struct NodeWatch {
+    nodes: usize,
+    ended: watch::Receiver<Vec<String>>,
+    /// The number of ends that were returned.
+    told: usize,
+}
+
+/// Nodes ended although the harness did not end them.
+#[derive(Debug)]
+pub(crate) struct NodeLoss {
+    /// Which ones and how, for people.
+    pub(crate) what: String,
+    /// No node is left.
+    pub(crate) all: bool,
+}
+
+impl NodeWatch {
+    /// Watches so many nodes. Each text that is added to the sender's list says how one of them ended.
+    pub(super) fn of(nodes: usize) -> (watch::Sender<Vec<String>>, Self) {
+        let (ends, ended) = watch::channel(Vec::new());
+        (ends, Self { nodes, ended, told: 0 })
+    }
+
+    /// Waits for the next loss. Returns none once nothing watches the nodes any more.
+    pub(crate) async fn next(&mut self) -> Option<NodeLoss> {
+        let ended = self.ended.wait_for(|ended| ended.len() > self.told).await.ok()?;
+        let what = ended[self.told..].join(", ");
+        self.told = ended.len();
+        Some(NodeLoss { what, all: ended.len() >= self.nodes })
+    }
 }
 
 /// The way in which the harness made the resource available, and so what it owes.
@@ -204,16 +264,23 @@ impl NotAcquired {
     }
 }
 
-/// Reports what an acquisition waits for, to the people who wait and to the log.
+/// Reports what a call does or waits for, to the people who wait and to the log.
 #[derive(Clone)]
 pub(crate) struct Progress {
     steps: tokio::sync::mpsc::UnboundedSender<String>,
+    /// The reason why the call can't go on for now, if it can't.
+    trouble: Option<watch::Sender<Option<String>>>,
     wanted: Option<watch::Receiver<bool>>,
 }
 
 impl Progress {
     pub(crate) fn new(steps: tokio::sync::mpsc::UnboundedSender<String>) -> Self {
-        Self { steps, wanted: None }
+        Self { steps, trouble: None, wanted: None }
+    }
+
+    /// Adds a place where the trouble of the moment is kept.
+    pub(crate) fn with_trouble(self, trouble: watch::Sender<Option<String>>) -> Self {
+        Self { trouble: Some(trouble), ..self }
     }
 
     /// Adds a channel that tells whether a client still waits.
@@ -233,7 +300,21 @@ impl Progress {
 
     /// Reports one step, a fragment such as "resuming cluster `ci`". It is no error if no one listens.
     pub(crate) fn step(&self, text: impl Into<String>) {
-        let _ = self.steps.send(text.into());
+        self.say(text.into(), false);
+    }
+
+    /// Reports why the call can't go on for now. The next step says that it goes on.
+    pub(crate) fn trouble(&self, text: impl Into<String>) {
+        self.say(text.into(), true);
+    }
+
+    fn say(&self, text: String, is_trouble: bool) {
+        // It may quote a server, and it goes to the log, to the journal and to every client.
+        let text = foreign::shortened(&foreign::block(&text), STEP).into_owned();
+        if let Some(trouble) = &self.trouble {
+            trouble.send_replace(is_trouble.then(|| text.clone()));
+        }
+        let _ = self.steps.send(text);
     }
 }
 

@@ -20,7 +20,8 @@ use crate::sql::{self, Answer, Statement};
 /// A row is read into a type that implements serde's `Deserialize`:
 ///
 /// - a tuple by position, and then its arity must be the number of columns;
-/// - a struct or a map by column name (columns that a struct doesn't name are ignored);
+/// - a struct or a map by column name (columns that a struct doesn't name are ignored, and a name that two columns have
+///   is an error for a map);
 /// - any other type from the only column. To read one ARRAY column, write `(Vec<i32>,)` or use
 ///   [`scalar`](Self::scalar): `Vec<i32>` is a whole row.
 ///

@@ -61,25 +61,16 @@ fn named(source: &str, path: &str) -> String {
 
 /// Executes the statements of a file, one after another.
 pub(crate) async fn execute(client: &SqlClient, name: &str, text: &str) -> Result<()> {
-    let statements = sql::split(text);
-    for index in 0..statements.len() {
-        execute_one(client, name, text, &statements, index).await?;
+    for statement in Statement::all(text) {
+        execute_one(client, name, text, statement).await?;
     }
     Ok(())
 }
 
 /// Executes one of the statements of a file.
-pub(crate) async fn execute_one(
-    client: &SqlClient,
-    name: &str,
-    text: &str,
-    statements: &[&str],
-    index: usize,
-) -> Result<()> {
-    let statement = statements[index];
-    let numbered = Statement::numbered(statement, index + 1, statements.len());
-    let failed = |error: Error| error.during(format!("cannot execute {name}, line {}", line_of(text, statement)));
-    client.send_one(numbered, &[]).await.map(drop).map_err(failed)
+pub(crate) async fn execute_one(client: &SqlClient, name: &str, text: &str, statement: Statement<'_>) -> Result<()> {
+    let failed = |error: Error| error.during(format!("cannot execute {name}, line {}", line_of(text, statement.text)));
+    client.send_one(statement, &[]).await.map(drop).map_err(failed)
 }
 
 /// Returns the number of the line on which `part`, which lies in `text`, begins.
@@ -100,19 +91,13 @@ struct FileRow {
     values: Vec<Box<RawValue>>,
 }
 
-/// A row that can't be read: its line, and why.
-#[derive(Debug)]
-struct Unreadable {
-    line: usize,
-    why: String,
-}
-
-/// Reads one object per line and skips empty lines. A column that a row does not name gets its default.
-fn ndjson(text: &str) -> impl Iterator<Item = Result<FileRow, Unreadable>> {
+/// Reads one object per line and skips empty lines. A column that a row does not name gets its default. An error is the
+/// line that can't be read, and why.
+fn ndjson(text: &str) -> impl Iterator<Item = Result<FileRow, (usize, String)>> {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     lines.map(|(index, text)| {
         let line = index + 1;
-        let why = |error: serde_json::Error| Unreadable { line, why: error.to_string() };
+        let why = |error: serde_json::Error| (line, error.to_string());
         let RawObject(mut fields) = serde_json::from_str(text).map_err(why)?;
         // Rows with the same columns go together, whatever their order in the file.
         fields.sort_by(|(one, _), (other, _)| one.cmp(other));
@@ -123,7 +108,7 @@ fn ndjson(text: &str) -> impl Iterator<Item = Result<FileRow, Unreadable>> {
 
 /// Reads values below the column names of the first line. They are sent as texts, which the server converts. An empty
 /// value is NULL.
-fn csv(text: &str) -> impl Iterator<Item = Result<FileRow, Unreadable>> {
+fn csv(text: &str) -> impl Iterator<Item = Result<FileRow, (usize, String)>> {
     let mut reader = csv::ReaderBuilder::new().from_reader(text.as_bytes());
     let mut lines = Lines { text, at: 0, line: 1 };
     let mut headers = Some(reader.headers().cloned());
@@ -168,14 +153,14 @@ fn cell(text: &str) -> Box<RawValue> {
     serde_json::value::to_raw_value(&value).expect("a text is JSON")
 }
 
-fn malformed(error: &csv::Error, line: usize) -> Unreadable {
+fn malformed(error: &csv::Error, line: usize) -> (usize, String) {
     let why = match error.kind() {
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
             format!("it has {len} fields, and the first line names {expected_len} columns")
         }
         _ => error.to_string(),
     };
-    Unreadable { line, why }
+    (line, why)
 }
 
 /// Inserts all rows. Consecutive rows with the same columns go together.
@@ -183,11 +168,11 @@ async fn insert(
     client: &SqlClient,
     name: &str,
     table: &str,
-    rows: impl Iterator<Item = Result<FileRow, Unreadable>>,
+    rows: impl Iterator<Item = Result<FileRow, (usize, String)>>,
 ) -> Result<()> {
     let mut batch = Batch::default();
     for row in rows {
-        let row = row.map_err(|Unreadable { line, why }| unreadable(name, line, why))?;
+        let row = row.map_err(|(line, why)| unreadable(name, line, why))?;
         if row.columns.is_empty() {
             return Err(unreadable(name, row.line, "the row names no column"));
         }

@@ -4,11 +4,12 @@ mod attempt;
 mod birth;
 mod inquiry;
 mod joined;
+mod kept;
 mod link;
 mod setup;
 mod speaker;
 
-use std::path::PathBuf;
+use std::path::Path;
 
 pub(crate) use self::attempt::Attempt;
 pub use self::attempt::Test;
@@ -18,6 +19,7 @@ pub(crate) use self::joined::Hold;
 use self::link::Link;
 use crate::background;
 use crate::cluster::Cluster;
+use crate::environment::Package;
 use crate::error::Result;
 use crate::settings::Wanted;
 
@@ -133,8 +135,7 @@ impl SessionBuilder {
         let version = self.version.map(|version| version.parse()).transpose()?;
         let wanted = Wanted { version, nodes: self.nodes };
         wanted.check()?;
-        let dir = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).or_else(|| std::env::current_dir().ok());
-        let link = joined::link(dir.unwrap_or_else(|| "/".into()), wanted).await?;
+        let link = joined::link(Package::of_process(Path::new("")), wanted).await?;
         Ok(Session { link })
     }
 }

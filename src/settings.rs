@@ -4,11 +4,12 @@
 #[cfg(test)]
 mod tests;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use crate::environment::{
-    Access, Address, Given, Sources, address, cloud_target as cloud, http_url, server, unreadable,
+    Access, Address, Given, Package, Remarks, Setting, Sources, address, cloud_target as cloud, http_url,
+    mirror_is_safe, project_of, server, unreadable,
 };
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
@@ -64,13 +65,24 @@ pub(crate) struct Settings {
     pub(crate) session_idle: Duration,
     /// `CRATEDB_TEST_SESSION`: the explicit session of this process.
     pub(crate) session: Option<Named>,
+    /// Notes on settings from which a failure to get the cluster may come.
+    pub(crate) remarks: Remarks,
 }
 
 impl Settings {
-    /// Reads the environment of this process, then `.env` files from `manifest_dir` up to the root of the workspace,
-    /// then the one in the working directory.
+    /// Reads the settings of a package whose tests run.
+    pub(crate) fn of_package(package: &Package, wanted: Wanted) -> Result<Self> {
+        let mut settings = Self::load(&package.dir, wanted)
+            .map_err(|error| package.note.iter().fold(error, |error, note| error.hint(note)))?;
+        settings.spec.notes.extend(package.note.clone());
+        Ok(settings)
+    }
+
+    /// Reads the environment of this process, then `.env` files from `manifest_dir` up to the root of the project, then
+    /// the one in the working directory.
     pub(crate) fn load(manifest_dir: &Path, wanted: Wanted) -> Result<Self> {
-        Self::read(&Sources::of_process(manifest_dir, &project_of(manifest_dir))?, manifest_dir, wanted)
+        let sources = Sources::of_process(manifest_dir)?;
+        Self::read(&sources, manifest_dir, wanted).map_err(|error| Remarks::of(&sources).on(error))
     }
 
     fn read(sources: &Sources, manifest_dir: &Path, wanted: Wanted) -> Result<Self> {
@@ -93,7 +105,8 @@ impl Settings {
             keep_default,
         )?;
         let project = project_of(manifest_dir);
-        let mut reader = TargetReader { sources, project: &project, wanted, on_exit, notes: Vec::new() };
+        let remarks = Remarks::of(sources);
+        let mut reader = TargetReader { sources, project: &project, wanted, on_exit, notes: Vec::new(), remarks };
         let (target, key) = reader.target()?;
         let spec = Spec {
             key,
@@ -106,7 +119,8 @@ impl Settings {
         };
         let outer = sources.number("CRATEDB_TEST_OUTER")?;
         let session_idle = sources.lasting("CRATEDB_TEST_SESSION_IDLE", Duration::from_secs(10 * 60))?;
-        let read = Self { spec, keep_schema, start_timeout, outer, session_idle, session: None };
+        let remarks = reader.remarks;
+        let read = Self { spec, keep_schema, start_timeout, outer, session_idle, session: None, remarks };
         match sources.get("CRATEDB_TEST_SESSION") {
             Some(name) => read.in_session(&name),
             None => Ok(read),
@@ -116,7 +130,7 @@ impl Settings {
     /// Returns where releases come from, for a command that fetches one without a session.
     #[cfg(feature = "process")]
     pub(crate) fn origin(manifest_dir: &Path) -> Result<Origin> {
-        origin(&Sources::of_process(manifest_dir, &project_of(manifest_dir))?)
+        origin(&Sources::of_process(manifest_dir)?)
     }
 
     /// Returns these settings in the explicit session `name`.
@@ -154,6 +168,7 @@ struct TargetReader<'a> {
     on_exit: OnExit,
     /// Lines about the settings that people should know.
     notes: Vec<String>,
+    remarks: Remarks,
 }
 
 impl TargetReader<'_> {
@@ -179,25 +194,29 @@ impl TargetReader<'_> {
             (Choice::Auto, Some(_)) if self.wanted != Wanted::default() => {
                 let excluded =
                     |name| format!("{name}: a test that wants a version or a number of nodes runs on this machine");
-                let local = self.local(LocalKind::Auto, ["url", "cloud"].map(excluded))?;
+                let local = self.local(LocalKind::Auto, ["url", "cloud"].map(excluded).into())?;
                 let note = "the configured cluster is not used for tests that want a version or a number of nodes";
                 self.notes.push(note.into());
                 Ok(local)
             }
-            (Choice::Auto | Choice::Url, Some(Address::Url(url))) => url_target(self.sources, &url),
+            (Choice::Auto | Choice::Url, Some(Address::Url(url))) => {
+                let (target, key, remarks) = url_target(self.sources, &url, &mut self.notes)?;
+                self.remarks = remarks;
+                Ok((target, key))
+            }
             (Choice::Auto | Choice::Cloud, Some(Address::Cluster(cluster))) => cloud_target(self.sources, cluster),
             (Choice::Url, _) => Err(missing("url", "CRATEDB_CLUSTER_URL is not set")
                 .hint("set CRATEDB_CLUSTER_URL, for example to http://localhost:4200")),
             (Choice::Cloud, _) => Err(missing("cloud", "neither CRATEDB_CLUSTER_ID nor CRATEDB_CLUSTER_NAME is set")
                 .hint("set one of them, or CRATEDB_TEST_PROVIDER=auto")),
             (Choice::Auto, None) => self.local(LocalKind::Auto, lacking(self.sources)),
-            (Choice::Process, _) => self.local(LocalKind::Process, excluded("process")),
-            (Choice::Container, _) => self.local(LocalKind::Container, excluded("container")),
+            (Choice::Process, _) => self.local(LocalKind::Process, excluded("process").into()),
+            (Choice::Container, _) => self.local(LocalKind::Container, excluded("container").into()),
         }
     }
 
     /// Returns a cluster of this machine. `lacking` says why neither `url` nor `cloud` was chosen.
-    fn local(&mut self, kind: LocalKind, lacking: [String; 2]) -> Result<(Target, String)> {
+    fn local(&mut self, kind: LocalKind, lacking: Vec<String>) -> Result<(Target, String)> {
         let (sources, wanted) = (self.sources, self.wanted);
         // The keeper's working directory is the root, so a relative path is made absolute here.
         let home = sources.get("CRATEDB_HOME").filter(|_| kind != LocalKind::Container);
@@ -219,7 +238,7 @@ impl TargetReader<'_> {
             origin: origin(sources)?,
             jvm_cache: jvm_cache(sources)?,
             outlives: self.on_exit == OnExit::Keep,
-            lacking: lacking.into(),
+            lacking,
         };
         target.key = local_key(&target);
         let key = target.key.clone();
@@ -242,11 +261,25 @@ fn missing(provider: &str, cause: &str) -> Error {
     Error::new(Kind::Setting, format!("cannot use CRATEDB_TEST_PROVIDER=`{provider}`")).because(cause)
 }
 
-fn url_target(sources: &Sources, given: &str) -> Result<(Target, String)> {
-    let server = server(given, &Given::default(), sources)?;
+fn url_target(sources: &Sources, given: &Setting, notes: &mut Vec<String>) -> Result<(Target, String, Remarks)> {
+    let server = server(given, &Given::default(), sources, notes)?;
     let key = format!("url|{}", server.url);
     let target = UrlTarget { url: server.url, username: server.username, password: server.password };
-    Ok((Target::Url(target), key))
+    Ok((Target::Url(target), key, server.remarks))
+}
+
+/// Returns the server of a key. The settings' own credentials go to it if they name it too: the journal's word alone is
+/// not enough.
+fn url_target_of_key(sources: &Sources, url: &str) -> Result<Target> {
+    let unheard = &mut Vec::new();
+    if let Ok(Some(Address::Url(named))) = address(&Given::default(), sources, unheard)
+        && let Ok((Target::Url(target), ..)) = url_target(sources, &named, unheard)
+        && target.url == url
+    {
+        return Ok(Target::Url(target));
+    }
+    let kept = Setting::kept("CRATEDB_CLUSTER_URL", url, "the journal");
+    url_target(sources, &kept, unheard).map(|(target, ..)| target)
 }
 
 /// Returns a cluster of the Cloud. One that is named without credentials is an error: no other provider takes its
@@ -264,18 +297,13 @@ fn cloud_target(sources: &Sources, cluster: ClusterAddress) -> Result<(Target, S
     Ok((Target::Cloud(Box::new(target)), key))
 }
 
-/// Returns the directory of the nearest `Cargo.lock` at or above a manifest: the root of the workspace, or of the
-/// package.
-fn project_of(manifest_dir: &Path) -> PathBuf {
-    let locked = manifest_dir.ancestors().find(|dir| dir.join("Cargo.lock").is_file());
-    locked.unwrap_or(manifest_dir).to_owned()
-}
-
-/// Returns the container image. A test that wants a version gets that tag of the image that is set.
+/// Returns the container image. A test that wants a version gets that tag of the image that is set. An image that is
+/// pinned by a digest stays as it is, and its server's own version is compared.
 fn image(sources: &Sources, wanted: Option<RequestedVersion>, version: RequestedVersion) -> String {
     match (sources.get("CRATEDB_TEST_IMAGE"), wanted) {
         (None, _) => format!("crate:{version}"),
         (Some(image), None) => image,
+        (Some(image), Some(_)) if image.contains('@') => image,
         // A colon before a slash belongs to the port of a registry.
         (Some(image), Some(wanted)) => match image.rsplit_once(':') {
             Some((name, tag)) if !tag.contains('/') => format!("{name}:{wanted}"),
@@ -286,24 +314,21 @@ fn image(sources: &Sources, wanted: Option<RequestedVersion>, version: Requested
 
 /// Reads `CRATEDB_TEST_MIRROR` and `CRATEDB_TEST_SHA256`.
 fn origin(sources: &Sources) -> Result<Origin> {
-    let mirror = sources.get("CRATEDB_TEST_MIRROR").map(|text| mirror(&text)).transpose()?;
+    let mirror = sources.setting("CRATEDB_TEST_MIRROR").map(|named| mirror(&named, sources)).transpose()?;
     let digests = sources.get("CRATEDB_TEST_SHA256").map(|text| digests(&text)).transpose()?.unwrap_or_default();
     Ok(Origin { mirror, digests })
 }
 
 /// Reads a mirror. A value that is refused is not shown, since it may hold a password.
-fn mirror(text: &str) -> Result<Secret> {
-    const NAME: &str = "CRATEDB_TEST_MIRROR";
-    let path = text.strip_prefix("file://").unwrap_or(text);
+fn mirror(named: &Setting, sources: &Sources) -> Result<Secret> {
+    let path = named.value.strip_prefix("file://").unwrap_or(&named.value);
     if path.starts_with('/') {
         return Ok(Secret::new(path));
     }
-    let refused = |_| {
-        Error::new(Kind::Setting, format!("cannot read {NAME}"))
-            .because("it is neither an address nor an absolute path")
-            .hint("accepted: https://host/path, http://host/path, /path or file:///path")
-    };
-    Ok(Secret::new(http_url(NAME, text).map_err(refused)?))
+    let accepted = "accepted: https://host/path, http://host/path, /path or file:///path";
+    let url = http_url(&named.name, &named.value, accepted)?;
+    mirror_is_safe(&url, named, sources)?;
+    Ok(Secret::new(url))
 }
 
 /// Reads the digests: there are several, since tests may want several versions.
@@ -329,7 +354,7 @@ fn unreadable_version(text: &str) -> Error {
 }
 
 /// Says why a local server is used. It is shown if this machine can't start one either.
-fn lacking(sources: &Sources) -> [String; 2] {
+fn lacking(sources: &Sources) -> Vec<String> {
     let credentials =
         sources.get("CRATEDB_CLOUD_API_KEY").is_some() || sources.get("CRATEDB_CLOUD_API_SECRET").is_some();
     let cloud = if credentials {
@@ -337,7 +362,8 @@ fn lacking(sources: &Sources) -> [String; 2] {
     } else {
         "cloud: CRATEDB_CLUSTER_ID or CRATEDB_CLUSTER_NAME, CRATEDB_CLOUD_API_KEY and CRATEDB_CLOUD_API_SECRET are not set"
     };
-    ["url: CRATEDB_CLUSTER_URL is not set".into(), cloud.into()]
+    let looked = sources.looked().map(|looked| format!("settings: {looked}"));
+    ["url: CRATEDB_CLUSTER_URL is not set".into(), cloud.into()].into_iter().chain(looked).collect()
 }
 
 /// The words for kinds in keys.
@@ -346,19 +372,33 @@ const KINDS: [(&str, LocalKind); 3] =
 /// Stands in a key for the version of an installation that is named.
 const ANY: &str = "any";
 
-/// Returns `local`, then kind, project, version, nodes, and where the cluster comes from. Two clusters are one if all
-/// of it is the same.
+/// Returns `local`, then kind, project, version, nodes, where the cluster comes from, and the archives that are
+/// accepted, if not all are. Two clusters are one if all of it is the same: a server that was started without a pin
+/// must not serve tests that have one.
 fn local_key(target: &LocalTarget) -> String {
     let kind = KINDS.iter().find(|(_, kind)| *kind == target.kind).map_or("", |(name, _)| name);
     let version = target.version.map_or(ANY.to_owned(), |version| version.to_string());
     let nodes = target.nodes.to_string();
     let (home, image) = (target.home.as_deref().unwrap_or_default(), &target.image);
-    ["local", kind, &target.project, &version, &nodes, home, image].map(escaped).join("|")
+    let pins = target.origin.digests.join(",");
+    let pins = (target.kind != LocalKind::Container && !pins.is_empty()).then_some(&*pins);
+    let parts = ["local", kind, &target.project, &version, &nodes, home, image];
+    parts.into_iter().chain(pins).map(escaped).collect::<Vec<_>>().join("|")
+}
+
+/// Returns the target of the key of a local server.
+pub(crate) fn local_target(key: &str) -> Option<LocalTarget> {
+    local_of_key(&key.strip_prefix("local|")?.split('|').collect::<Vec<_>>(), key)
 }
 
 /// Returns the target of a key that [`local_key`] made.
 fn local_of_key(parts: &[&str], key: &str) -> Option<LocalTarget> {
-    let [kind, project, version, nodes, home, image] = parts else { return None };
+    let [kind, project, version, nodes, home, image, pins @ ..] = parts else { return None };
+    let digests = match pins {
+        [] => Vec::new(),
+        [pins] => pins.split(',').map(str::to_owned).collect(),
+        _ => return None,
+    };
     let home = unescaped(home);
     Some(LocalTarget {
         kind: KINDS.iter().find(|(name, _)| name == kind)?.1,
@@ -368,7 +408,7 @@ fn local_of_key(parts: &[&str], key: &str) -> Option<LocalTarget> {
         project: unescaped(project),
         key: key.to_owned(),
         home: (!home.is_empty()).then_some(home),
-        origin: Origin::default(),
+        origin: Origin { digests, ..Origin::default() },
         jvm_cache: JvmCache::Use,
         outlives: false,
         lacking: Vec::new(),
@@ -393,11 +433,11 @@ fn unescaped(part: &str) -> String {
 pub(crate) fn target_of_key(manifest_dir: &Path, key: &str) -> Result<Target> {
     let refuse = |cause: &str| Error::new(Kind::Setting, "its credentials are not at hand").because(cause);
     let unreadable = || refuse("its key can't be read");
-    let sources = || Sources::of_process(manifest_dir, &project_of(manifest_dir));
+    let sources = || Sources::of_process(manifest_dir);
     let (provider, rest) = key.split_once('|').ok_or_else(unreadable)?;
     match provider {
         "local" => local_of_key(&rest.split('|').collect::<Vec<_>>(), key).map(Target::Local).ok_or_else(unreadable),
-        "url" => Ok(url_target(&sources()?, rest)?.0),
+        "url" => url_target_of_key(&sources()?, rest),
         "cloud" => {
             let parts = rest.rsplit_once('|').and_then(|(rest, api_key)| Some((rest.split_once('|')?, api_key)));
             let ((endpoint, address), api_key) = parts.ok_or_else(unreadable)?;

@@ -6,6 +6,7 @@
 
 mod answer;
 mod bind;
+mod body;
 mod cell;
 mod client;
 pub(crate) mod connections;
@@ -18,8 +19,9 @@ mod wallet;
 
 pub(crate) use answer::Answer;
 pub(crate) use bind::{bind, bind_row};
+pub(crate) use body::Body;
 pub(crate) use cell::RawObject;
 pub(crate) use client::{SqlClient, quoted, refresh};
-pub(crate) use failure::{Statement, code, excerpt};
-pub(crate) use lexer::{Token, split, tokens, without_leading_comments, without_texts};
+pub(crate) use failure::{Statement, code};
+pub(crate) use lexer::{Token, begins_with, split, tokens, without_leading_comments, without_texts};
 pub(crate) use wallet::{Credentials, Renewal, Renewer, Wallet};

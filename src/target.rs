@@ -124,6 +124,9 @@ pub(crate) struct CloudTarget {
     /// The user for PostgreSQL connections, and the admin of a deployed cluster.
     pub(crate) username: Option<String>,
     pub(crate) password: Option<Secret>,
+    /// `CRATEDB_ALLOW_PLAIN_HTTP`: the cluster's token may go over plain HTTP to another machine.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) plain_http: bool,
 }
 
 /// The id, name or URL of a cluster of CrateDB Cloud.

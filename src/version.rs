@@ -33,9 +33,9 @@ impl FromStr for Version {
     /// Reads `6.4.3`, also with a suffix such as `6.5.0-SNAPSHOT` or `6.5.0-nightly-20260821`.
     fn from_str(text: &str) -> Result<Self> {
         let numbers = text.split_once(['-', '+', ' ']).map_or(text, |(numbers, _suffix)| numbers);
-        let mut parts = numbers.split('.').map(|part| part.parse().ok());
-        match (parts.next(), parts.next(), parts.next(), parts.next()) {
-            (Some(Some(major)), Some(Some(minor)), Some(Some(patch)), None) => Ok(Self { major, minor, patch }),
+        let numbers: Option<Vec<u32>> = numbers.split('.').map(|part| part.parse().ok()).collect();
+        match numbers.as_deref() {
+            Some(&[major, minor, patch]) => Ok(Self { major, minor, patch }),
             _ => Err(Error::new(Kind::Decode, format!("cannot read `{text}` as a version of CrateDB"))
                 .because("it has to be three numbers, as in 6.4.3")),
         }
@@ -68,12 +68,9 @@ impl FromStr for RequestedVersion {
     fn from_str(text: &str) -> Result<Self> {
         // Not `+6` nor `06`, since no tag and no file has such a name.
         let number = |part: &str| part.parse().ok().filter(|number: &u32| number.to_string() == part);
-        let mut parts = text.split('.').map(number);
-        match (parts.next(), parts.next(), parts.next(), parts.next()) {
-            (Some(Some(major)), Some(Some(minor)), None, _) => Ok(Self { major, minor, patch: None }),
-            (Some(Some(major)), Some(Some(minor)), Some(Some(patch)), None) => {
-                Ok(Self { major, minor, patch: Some(patch) })
-            }
+        match text.split('.').map(number).collect::<Option<Vec<_>>>().as_deref() {
+            Some(&[major, minor]) => Ok(Self { major, minor, patch: None }),
+            Some(&[major, minor, patch]) => Ok(Self { major, minor, patch: Some(patch) }),
             _ => Err(Error::new(Kind::Setting, format!("cannot read `{text}` as a version of CrateDB"))
                 .hint(format!("accepted: {}", Self::FORMS))),
         }

@@ -12,6 +12,8 @@ pub(crate) enum Look<T> {
     Ready(T),
     /// Not yet; the text is the status that is shown during the wait and on timeout.
     NotYet(String),
+    /// Not yet, since something is wrong that may pass; shown like a status.
+    Trouble(String),
 }
 
 impl<T> Look<T> {
@@ -19,13 +21,37 @@ impl<T> Look<T> {
     pub(crate) fn not_yet(error: &Error) -> Self {
         Self::NotYet(error.first_line())
     }
+
+    /// Treats an error as trouble that may pass, like [`not_yet`](Self::not_yet).
+    pub(crate) fn trouble(error: &Error) -> Self {
+        Self::Trouble(error.first_line())
+    }
 }
 
-/// Treats an error that `heals` accepts as "not yet".
+/// Treats an error that `heals` accepts as trouble that may pass.
 pub(crate) fn tolerate<T>(heals: impl Fn(&Error) -> bool, found: Result<Look<T>>) -> Result<Look<T>> {
     match found {
-        Err(error) if heals(&error) => Ok(Look::not_yet(&error)),
+        Err(error) if heals(&error) => Ok(Look::trouble(&error)),
         found => found,
+    }
+}
+
+/// Hears about a wait: each status that differs from the one before.
+pub(crate) trait Hear {
+    fn status(&mut self, status: &str);
+    fn trouble(&mut self, text: &str);
+}
+
+/// Hears trouble as one more status.
+struct Alike<F>(F);
+
+impl<F: FnMut(&str)> Hear for Alike<F> {
+    fn status(&mut self, status: &str) {
+        self.0(status);
+    }
+
+    fn trouble(&mut self, text: &str) {
+        self.0(text);
     }
 }
 
@@ -71,7 +97,21 @@ pub(crate) async fn until<T, F>(
     awaited: &str,
     schedule: Schedule,
     deadline: Instant,
-    mut changed: impl FnMut(&str),
+    changed: impl FnMut(&str),
+    look: impl FnMut() -> F,
+) -> Result<T>
+where
+    F: Future<Output = Result<Look<T>>>,
+{
+    until_told(awaited, schedule, deadline, Alike(changed), look).await
+}
+
+/// Does the same as [`until`], and tells trouble apart from other statuses.
+pub(crate) async fn until_told<T, F>(
+    awaited: &str,
+    schedule: Schedule,
+    deadline: Instant,
+    mut hears: impl Hear,
     mut look: impl FnMut() -> F,
 ) -> Result<T>
 where
@@ -83,14 +123,18 @@ where
         let Ok(found) = tokio::time::timeout_at(deadline.into(), look()).await else {
             return Err(out_of_time(awaited, started, seen.as_deref()));
         };
-        match found? {
+        let (status, is_trouble) = match found? {
             Look::Ready(value) => return Ok(value),
-            Look::NotYet(status) => {
-                if seen.as_ref() != Some(&status) {
-                    changed(&status);
-                    seen = Some(status);
-                }
+            Look::NotYet(status) => (status, false),
+            Look::Trouble(text) => (text, true),
+        };
+        if seen.as_ref() != Some(&status) {
+            if is_trouble {
+                hears.trouble(&status)
+            } else {
+                hears.status(&status)
             }
+            seen = Some(status);
         }
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -165,6 +209,33 @@ mod tests {
         );
         assert_eq!(value.await.unwrap(), 42);
         assert_eq!(told.into_inner(), ["starting", "almost"]);
+    }
+
+    #[tokio::test]
+    async fn trouble_is_told_apart_from_a_status_and_each_reason_once() {
+        struct Notes<'a>(&'a RefCell<Vec<String>>);
+        impl Hear for Notes<'_> {
+            fn status(&mut self, status: &str) {
+                self.0.borrow_mut().push(status.to_owned());
+            }
+
+            fn trouble(&mut self, text: &str) {
+                self.0.borrow_mut().push(format!("trouble: {text}"));
+            }
+        }
+        let (looks, told) = (Cell::new(0), RefCell::new(Vec::new()));
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let look = || {
+            looks.set(looks.get() + 1);
+            ready(match looks.get() {
+                1 | 2 => tolerate(Error::is_transport, Err(Error::new(Kind::Transport, "no answer"))),
+                3 => Ok(Look::NotYet("starting".to_owned())),
+                4 => Ok(Look::trouble(&Error::new(Kind::Transport, "no answer"))),
+                _ => Ok(Look::Ready(())),
+            })
+        };
+        until_told("it", QUICK, deadline, Notes(&told), look).await.unwrap();
+        assert_eq!(told.into_inner(), ["trouble: no answer", "starting", "trouble: no answer"]);
     }
 
     #[tokio::test]

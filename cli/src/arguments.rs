@@ -50,7 +50,8 @@ Exit codes:
   5    timed out
   130  interrupted; 143 if by SIGTERM{codes}
 
-Settings come from options, then from the environment, then from `.env` in the working directory:
+Settings come from options, then from the environment, then from the `.env` files of the working
+directory and of the project around it:
   CRATEDB_CLUSTER_ID, CRATEDB_CLUSTER_NAME, CRATEDB_CLUSTER_URL   which cluster
   CRATEDB_CLOUD_API_KEY, CRATEDB_CLOUD_API_SECRET                 credentials; else the login
 
@@ -163,7 +164,7 @@ pub(crate) enum Command {
     /// Delete the cluster and all its data.
     #[command(after_help = cloud::DELETE_EXAMPLES)]
     Delete(Delete),
-    /// Run a SQL statement.
+    /// Run SQL statements.
     #[command(after_help = cloud::QUERY_EXAMPLES)]
     Query(Query),
     /// Show the health of the cluster; the exit code is 1 unless it is good.
@@ -207,6 +208,18 @@ impl Command {
     }
 }
 
+impl Cli {
+    /// Returns the names by which errors call settings, with the options that were given for them: a hint names what
+    /// was typed.
+    pub(crate) fn names(&self) -> Vec<(&'static str, &'static str)> {
+        let mut names = self.global.names();
+        if let Command::Deploy(deploy) = &self.command {
+            names.extend(deploy.names());
+        }
+        names
+    }
+}
+
 impl Global {
     /// Returns the cluster that the options name. An empty value counts as not given. Two clusters are a mistake, which
     /// [`read`] reports.
@@ -217,6 +230,27 @@ impl Global {
 
     pub(crate) fn endpoint(&self) -> Option<String> {
         given(&self.endpoint)
+    }
+
+    /// Returns the names by which errors call settings, with the options that were given for them.
+    fn names(&self) -> Vec<(&'static str, &'static str)> {
+        let mut names = Vec::new();
+        if self.address().is_some() {
+            // One that is given leaves no place for the variables of the others.
+            names.extend([
+                ("CRATEDB_CLUSTER_ID", "--cluster-id"),
+                ("CRATEDB_CLUSTER_NAME", "--cluster-name"),
+                ("CRATEDB_CLUSTER_URL", "--cluster-url"),
+                ("`cluster_url`", "--cluster-url"),
+            ]);
+        }
+        if self.endpoint().is_some() {
+            names.extend([("CRATEDB_CLOUD_ENDPOINT", "--endpoint"), ("`endpoint`", "--endpoint")]);
+        }
+        if self.timeout.is_some() {
+            names.extend([("CRATEDB_TEST_START_TIMEOUT", "--timeout"), ("`start_timeout`", "--timeout")]);
+        }
+        names
     }
 
     fn addresses(&self) -> Vec<&'static str> {

@@ -50,5 +50,5 @@ fn completions(completions: &Completions) -> Result<Document, Failure> {
     clap_complete::generate(completions.shell, &mut command, PROGRAM, &mut script);
     let script = String::from_utf8_lossy(&script).into_owned();
     let document = json!({ "shell": completions.shell.to_string(), "script": script });
-    Document::new(&document, People::Text(script))
+    Document::new(&document, People::Script(script))
 }

@@ -176,9 +176,28 @@ impl Context {
         let cluster = match self.global.address() {
             Some(Address::Id(id)) => format!(" --cluster-id {id}"),
             Some(Address::Name(name)) => format!(" --cluster-name {name}"),
-            Some(Address::Url(url)) => format!(" --cluster-url {url}"),
+            Some(Address::Url(url)) => format!(" --cluster-url {}", without_credentials(&url)),
             None => String::new(),
         };
         format!("cargo cratedb info{cluster}")
+    }
+}
+
+/// Returns an address as it may be shown.
+fn without_credentials(url: &str) -> String {
+    match url.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?.1))) {
+        Some((scheme, host)) => format!("{scheme}://{host}"),
+        None => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_shown_without_its_credentials() {
+        assert_eq!(without_credentials("https://ada:a@b@host:4200"), "https://host:4200");
+        assert_eq!(without_credentials("http://localhost:4200"), "http://localhost:4200");
     }
 }

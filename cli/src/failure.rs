@@ -45,6 +45,17 @@ impl Failure {
         self
     }
 
+    /// Replaces the names of settings by those of the options that were given for them. A line about a file is about
+    /// the variable.
+    pub(crate) fn with_names(self, names: &[(&str, &str)]) -> Self {
+        let line = |line: &str| match line.contains("/.env") {
+            true => line.to_owned(),
+            false => names.iter().fold(line.to_owned(), |line, (setting, option)| line.replace(setting, option)),
+        };
+        let text = self.text.lines().map(line).collect::<Vec<_>>().join("\n");
+        Self { text, ..self }
+    }
+
     /// Returns the one JSON document of a command that failed.
     pub(crate) fn json(&self) -> serde_json::Value {
         json!({ "error": { "message": self.text, "exit_code": self.code as u8, "status": self.status } })
@@ -68,5 +79,20 @@ impl From<Error> for Failure {
             _ => Code::Failed,
         };
         Self { code, text: error.to_string(), status: error.status() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_option_is_named_where_one_was_given() {
+        let failure = Failure::failed("no cluster is named `x`")
+            .hint("check CRATEDB_CLUSTER_NAME")
+            .hint("CRATEDB_CLUSTER_NAME in /a/.env has x");
+        let named = failure.with_names(&[("CRATEDB_CLUSTER_NAME", "--cluster-name")]);
+        let expected = "no cluster is named `x`\n  check --cluster-name\n  CRATEDB_CLUSTER_NAME in /a/.env has x";
+        assert_eq!(named.to_string(), expected);
     }
 }

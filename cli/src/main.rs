@@ -33,10 +33,11 @@ fn main() {
 }
 
 fn run(cli: Cli) -> i32 {
-    let terminal = Terminal::of_process(&cli.global);
+    let (terminal, names) = (Terminal::of_process(&cli.global), cli.names());
     match commands::run(cli, &terminal) {
         Ok(code) => i32::from(code),
         Err(failure) => {
+            let failure = failure.with_names(&names);
             terminal.complain(&failure.to_string());
             output::print_failure(&failure, &terminal);
             i32::from(failure.code as u8)

@@ -5,6 +5,7 @@ mod rows;
 
 use std::io::{self, Write};
 
+use cratedb_test::private::foreign;
 use serde::Serialize;
 
 use crate::arguments::Output;
@@ -28,10 +29,14 @@ pub(crate) struct Document {
 pub(crate) enum People {
     /// A table, and CSV.
     Rows(Rows),
+    /// Several of them, one after another.
+    Tables(Vec<Rows>),
     /// One line for each fact. Facts without a value are left out.
     Facts(Vec<(&'static str, String)>),
-    /// Text that is printed as it is.
+    /// Text for people.
     Text(String),
+    /// A script, which is printed as it is.
+    Script(String),
 }
 
 /// Columns and their rows.
@@ -78,14 +83,25 @@ impl Document {
 
     pub(crate) fn print(&self, terminal: &Terminal) -> Result<(), Failure> {
         let text = match (terminal.output, &self.people) {
-            (Output::Json, _) => format!("{}\n", self.json),
+            (Output::Json, _) => format!("{}\n", foreign::json(&self.json)),
+            // For a program, CSV has to be the data as they are.
+            (Output::Csv, People::Rows(rows)) if terminal.is_seen() => foreign::block(&rows::csv(rows)).into_owned(),
             (Output::Csv, People::Rows(rows)) => rows::csv(rows),
             (_, People::Rows(rows)) => rows::table(rows, terminal.width(), terminal.colors()),
+            (Output::Csv, People::Tables(all)) => apart(all, rows::csv),
+            (_, People::Tables(all)) => apart(all, |rows| rows::table(rows, terminal.width(), terminal.colors())),
             (_, People::Facts(facts)) => rows::facts(facts, terminal.colors()),
-            (_, People::Text(text)) => text.clone(),
+            (_, People::Text(text)) => foreign::block(text).into_owned(),
+            (_, People::Script(script)) => script.clone(),
         };
         print(&text)
     }
+}
+
+/// Writes the tables that have columns, with an empty line between them.
+fn apart(tables: &[Rows], write: impl Fn(&Rows) -> String) -> String {
+    let written: Vec<String> = tables.iter().filter(|rows| !rows.columns.is_empty()).map(write).collect();
+    written.join("\n")
 }
 
 /// Prints the one document of a command that failed, if JSON is wanted.
@@ -98,7 +114,7 @@ pub(crate) fn print_failure(failure: &Failure, terminal: &Terminal) {
 /// Prints the one JSON document of a command that failed.
 pub(crate) fn print_json_of(failure: &Failure) {
     // The failure itself matters more than an error while printing it.
-    let _ = print(&format!("{:#}\n", failure.json()));
+    let _ = print(&format!("{}\n", foreign::json(&format!("{:#}", failure.json()))));
 }
 
 fn print(text: &str) -> Result<(), Failure> {

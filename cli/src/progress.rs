@@ -4,10 +4,14 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use cratedb_test::private::foreign;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// Often enough for the spinner to look smooth.
 const TICK: Duration = Duration::from_millis(100);
+
+/// More than any terminal has in one line.
+const WIDTH: usize = 1000;
 
 /// The progress of one wait, shared by its clones.
 #[derive(Clone, Debug)]
@@ -60,9 +64,12 @@ impl Progress {
         match &self.0.shown {
             Shown::Not => {}
             // In one write, so that the lines of several processes don't mix.
-            Shown::Lines => drop(io::stderr().write_all(format!("{text} ({:.1} s)\n", self.seconds()).as_bytes())),
+            Shown::Lines => {
+                let line = format!("{} ({:.1} s)\n", foreign::block(text), self.seconds());
+                let _ = io::stderr().write_all(line.as_bytes());
+            }
             Shown::Spinner(bar) => {
-                bar.set_message(text.to_owned());
+                bar.set_message(foreign::line(text, WIDTH));
                 if first {
                     bar.enable_steady_tick(TICK);
                 }

@@ -4,6 +4,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 
 use anstyle::{AnsiColor, Style};
 use console::Term;
+use cratedb_test::private::foreign;
 
 use crate::arguments::{Color, Global, Output};
 use crate::failure::Failure;
@@ -90,19 +91,29 @@ impl Terminal {
     /// Writes something beside the result that is good to know.
     pub(crate) fn note(&self, text: &str) {
         if !self.quiet {
-            self.tell(&self.painted(DIM, text));
+            self.write(&self.painted(DIM, &foreign::block(text)));
         }
     }
 
     /// Writes an error.
     pub(crate) fn complain(&self, text: &str) {
-        self.tell(&format!("{} {text}", self.painted(ERROR, "error:")));
+        self.write(&format!("{} {}", self.painted(ERROR, "error:"), foreign::block(text)));
     }
 
-    /// Writes something without which the user can't continue, such as an address to open. It is one write, so that the
-    /// lines of several processes don't mix. A closed stderr is not a failure.
+    /// Writes something without which the user can't continue, such as an address to open.
     pub(crate) fn tell(&self, text: &str) {
+        self.write(&foreign::block(text));
+    }
+
+    /// Writes a text that is fit to show. It is one write, so that the lines of several processes don't mix. A closed
+    /// stderr is not a failure.
+    fn write(&self, text: &str) {
         let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
+    }
+
+    /// Returns whether a person sees the results, and not a program or a file.
+    pub(crate) fn is_seen(&self) -> bool {
+        io::stdout().is_terminal()
     }
 
     /// Makes the display of progress.
@@ -136,7 +147,7 @@ pub(crate) async fn confirmed(question: String) -> Result<bool, Failure> {
 }
 
 fn ask(question: &str) -> io::Result<bool> {
-    io::stderr().write_all(format!("{question} [y/N] ").as_bytes())?;
+    io::stderr().write_all(format!("{} [y/N] ", foreign::block(question)).as_bytes())?;
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer)?;
     Ok(is_yes(&answer))

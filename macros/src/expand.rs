@@ -96,11 +96,21 @@ impl Runner {
 /// Returns the user's function as it was written, without its attributes, which stay outside.
 fn inner_function(function: &Function) -> TokenStream {
     let Function { signature, body, .. } = function;
-    quote! {
-        // The user may have turned on these lints, but a test takes its parameters as the harness makes them.
-        #[allow(clippy::needless_pass_by_value, clippy::unused_async)]
-        #signature #body
-    }
+    as_expanded(quote!(#signature #body))
+}
+
+/// Gives the first token of an item the span of an expansion, at the place where it is.
+///
+/// Lints about a function as a whole, such as `clippy::needless_pass_by_value` and `clippy::unused_async`, skip items
+/// that begin in an expansion: a test takes its parameters as the harness makes them. An `#[allow]` would be an error
+/// under the user's `#![forbid]` (E0453). The body keeps its spans, and so its lints and its edition.
+fn as_expanded(item: TokenStream) -> TokenStream {
+    let mut tokens = item.into_iter();
+    let first = tokens.next().map(|mut token| {
+        token.set_span(Span::mixed_site().located_at(token.span()));
+        token
+    });
+    first.into_iter().chain(tokens).collect()
 }
 
 /// Returns the user's function for a place beside the tests that call it, with the attributes that compilers and
@@ -108,11 +118,14 @@ fn inner_function(function: &Function) -> TokenStream {
 fn kept_function(function: &Function) -> TokenStream {
     let Function { attributes, visibility, signature, body } = function;
     let attributes = attributes.iter().filter(|attribute| ends_in(attribute, &OF_THE_FUNCTION));
+    let (name, item) = (&signature.ident, as_expanded(quote!(#visibility #signature #body)));
+    // Without a test harness, the tests that call the function vanish, and it is no dead code all the same.
+    let used = quote_spanned!(Span::mixed_site()=> #[cfg(test)] const _: () = { let _ = #name; };);
     quote! {
         #[cfg(test)]
-        #[allow(dead_code, clippy::needless_pass_by_value, clippy::unused_async)]
         #(#attributes)*
-        #visibility #signature #body
+        #item
+        #used
     }
 }
 

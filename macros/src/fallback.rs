@@ -22,7 +22,6 @@ pub(crate) fn function(function: &Function, errors: Errors) -> TokenStream {
     let errors = errors.into_compile_errors();
     quote! {
         #(#attributes)*
-        #[allow(dead_code, unused, clippy::all, clippy::pedantic)]
         #visibility #signature #body
         #errors
     }

@@ -63,6 +63,34 @@ fn a_half_typed_body_is_left_to_rustc() {
     assert!(expansion.to_string().contains("async fn typing (c : Cluster) { let x = c . }"), "{expansion}");
 }
 
+/// `#![forbid(…)]` of the user makes an `#[allow]` of the expansion an error.
+#[test]
+fn no_expansion_sets_the_level_of_a_lint() {
+    let items = [
+        quote!(
+            async fn t(c: &C) -> R {}
+        ),
+        quote!(
+            fn t(c: C) {}
+        ),
+        quote!(
+            #[should_panic]
+            pub fn t(c: C) {}
+        ),
+        quote!(
+            fn t<T>() {}
+        ),
+    ];
+    for arguments in [quote!(), quote!(versions("6.4"), setup = s), quote!(exklusive)] {
+        for item in &items {
+            let expanded = attribute(arguments.clone(), item.clone()).to_string();
+            for level in ["allow", "expect", "warn", "deny", "forbid"] {
+                assert!(!expanded.contains(&format!("[{level}")), "{expanded}");
+            }
+        }
+    }
+}
+
 #[test]
 fn every_mistake_is_reported_once() {
     let found = mistakes(

@@ -1,6 +1,8 @@
 //! The command line: its arguments and commands.
 
+mod confidential;
 mod environment;
+mod keepers;
 mod run;
 mod serve;
 mod standin;
@@ -16,6 +18,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::options::{self, ClusterOptions, EngineKind, FaultOptions, Options};
 use crate::state::Pace;
+use confidential::Confidential;
 
 /// Exit code if a cluster still runs after a command that succeeded, or if the simulator can't start.
 const FAILURE: u8 = 1;
@@ -32,11 +35,12 @@ struct Cli {
 enum Command {
     /// Serves until it is told to end by SIGTERM or Ctrl-C.
     Serve(Simulated),
-    /// Serves while a command runs, sets up its environment, and afterwards waits until its clusters are suspended.
+    /// Serves while a command runs, sets up its environment, and afterwards waits until its clusters are let go of.
     Run {
         #[command(flatten)]
         simulated: Simulated,
-        /// Time that clusters may take to be suspended after the command: 250ms, 30s, 0.
+        /// Time that keepers of test sessions and operations may take after the command, and, while a cluster runs that
+        /// the command has resumed or deployed, processes that it left: 250ms, 30s, 0.
         #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
         wait: Duration,
         /// The command and its arguments.
@@ -56,7 +60,7 @@ struct Simulated {
     /// A cluster that exists from the start. More of its options, after commas: state=running|suspended, product=cr1,
     /// version=6.4.3, allow_suspend=true|false, protected=true|false, auth=on|off, id=UUID, organization=, project=,
     /// username=, password=.
-    #[arg(long, value_name = "name=NAME[,…]")]
+    #[arg(long, value_name = "name=NAME[,…]", value_parser = Confidential::<ClusterOptions>::new())]
     cluster: Vec<ClusterOptions>,
     /// The only API key that is accepted; any if not given.
     #[arg(long, value_name = "KEY")]
@@ -64,17 +68,20 @@ struct Simulated {
     /// The only API secret that is accepted; any if not given.
     #[arg(long, value_name = "SECRET")]
     api_secret: Option<String>,
-    /// The engine that answers SQL: `embedded`, or the address of a CrateDB such as http://127.0.0.1:4200.
-    #[arg(long, value_name = "ENGINE", default_value = "embedded")]
+    /// The engine that answers SQL: `embedded`; the address of a CrateDB, with the account to use it by, such as
+    /// http://crate@127.0.0.1:4200 or http://user:password@host:4200; or the directory of an extracted CrateDB, from
+    /// which a server is started that ends with the simulator. `,auth=server` behind an address leaves it to the server
+    /// to check the Cloud's tokens.
+    #[arg(long, value_name = "ENGINE", default_value = "embedded", value_parser = Confidential::<EngineKind>::new())]
     engine: EngineKind,
     /// Duration of operations and jobs: 250ms, 2s, 0; or `explicit` if they wait for POST /_simulator/step/.
     #[arg(long, value_name = "TIME", default_value = "0", value_parser = pace)]
     operation_time: Pace,
-    /// A fault. Of the transport: method=GET,path=/operations/, then status=502 (with body=TEXT), conflict, hang, drop
-    /// or delay=2s, and after=N, times=N or times=always. Of one cluster: cluster=NAME, then fail=MESSAGE, hold, lose
-    /// or hide (the next operation), fail_job=MESSAGE or hold_job (the next import or export), foreign=SCALE with
-    /// time=5s (an operation of another client), freeze_health, not_ready=2s, not_ready_requests=3, mix_connections.
-    /// Also by HTTP: POST /_simulator/faults/.
+    /// A fault. Of the transport: method=GET,path=/operations/, then status=502 (with retry_after=SECONDS, body=TEXT),
+    /// conflict, hang, drop or delay=2s, and after=N, times=N or times=always. Of one cluster: cluster=NAME, then
+    /// fail=MESSAGE, hold, lose or hide (the next operation), fail_job=MESSAGE or hold_job (the next import or export),
+    /// foreign=SCALE with time=5s (an operation of another client), freeze_health, not_ready=2s, not_ready_requests=3,
+    /// mix_connections. Also by HTTP: POST /_simulator/faults/.
     #[arg(long, value_name = "FAULT")]
     fault: Vec<FaultOptions>,
     /// Keeps everything in this file from one run to the next: clusters with their ids and, if possible, their ports.
@@ -194,6 +201,14 @@ mod tests {
         ] {
             let text = tell(&args);
             assert!(parts.iter().all(|part| text.contains(part)), "{text}");
+        }
+        for (args, part) in [
+            (["--engine", "http://ada:s3cret@host:port"], "http://***@host:port"),
+            (["--engine", "http://ada:s3/cret@host"], "http://***@host"),
+            (["--cluster", "name=a,password=s3cret,state=x"], "name=a,password=***,state=x"),
+        ] {
+            let text = tell(&args);
+            assert!(text.contains(part) && text.contains(args[0]) && !text.contains("cret"), "{text}");
         }
     }
 }

@@ -22,7 +22,12 @@ pub struct Fault {
 /// The action instead of an answer, or before it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Action {
-    Answer { status: u16, body: String },
+    /// With the value of the header `Retry-After`, in seconds.
+    Answer {
+        status: u16,
+        body: String,
+        retry_after: Option<u32>,
+    },
     Hang,
     Drop,
     Delay(Duration),
@@ -35,7 +40,7 @@ impl Fault {
         Self {
             method: method.to_uppercase(),
             path_part: path_part.into(),
-            action: Action::Answer { status: 500, body: error_body("An error occured.") },
+            action: Action::Answer { status: 500, body: error_body("An error occured."), retry_after: None },
             skip: 0,
             times: 1,
         }
@@ -50,7 +55,25 @@ impl Fault {
     /// Answers with this status and body.
     #[must_use]
     pub fn answer(mut self, status: u16, body: &str) -> Self {
-        self.action = Action::Answer { status, body: body.into() };
+        let retry_after = match self.action {
+            Action::Answer { retry_after, .. } => retry_after,
+            _ => None,
+        };
+        self.action = Action::Answer { status, body: body.into(), retry_after };
+        self
+    }
+
+    /// Adds the header `Retry-After` with this number of seconds to the fault's answer.
+    ///
+    /// ```
+    /// # use cratedb_cloud_simulator::Fault;
+    /// let busy = Fault::on("GET", "/clusters/").status(429).retry_after(2);
+    /// ```
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u32) -> Self {
+        if let Action::Answer { retry_after, .. } = &mut self.action {
+            *retry_after = Some(seconds);
+        }
         self
     }
 
@@ -103,7 +126,10 @@ impl Fault {
 
     fn show(&self) -> Value {
         let mut shown = match &self.action {
-            Action::Answer { status, body } => json!({ "status": status, "body": body }),
+            Action::Answer { status, body, retry_after: None } => json!({ "status": status, "body": body }),
+            Action::Answer { status, body, retry_after } => {
+                json!({ "status": status, "body": body, "retry_after": retry_after })
+            }
             Action::Hang => json!({ "hang": true }),
             Action::Drop => json!({ "drop": true }),
             Action::Delay(delay) => json!({ "delay": humantime::format_duration(*delay).to_string() }),

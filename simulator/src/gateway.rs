@@ -5,22 +5,18 @@
 //! Closing the listener would be nearer to a TCP load balancer, but another process could take its port.
 
 pub(crate) mod inside;
+pub(crate) mod plain;
+mod upstream;
 
 use std::collections::{HashMap, HashSet};
-use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Full};
-use hyper::body::Bytes;
-use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, TRANSFER_ENCODING,
-    WWW_AUTHENTICATE,
-};
-use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use tokio::net::TcpListener;
 
 use crate::engine::{Connection, Engine, Request};
 use crate::http::{self, Exchange, Plane, Reply};
@@ -30,20 +26,24 @@ use crate::postgres::{self, Entry};
 use crate::state::Micros;
 use crate::store::Store;
 use crate::store::engines::Facts;
+use plain::{Actor, Line, Plain};
+use upstream::Upstream;
 
 /// The data planes of all clusters.
 #[derive(Debug)]
 pub(crate) struct Gateways {
     pub(crate) store: Arc<Store>,
     pub(crate) tokens: Arc<Tokens>,
+    /// The plain server behind all of them, if there is one.
+    plain: Option<Arc<Plain>>,
     /// Those that were opened, by cluster; clusters that are gone may be among them. The lock is taken while the state
     /// is locked, so never the other way round.
     open: Mutex<HashMap<String, Arc<Gateway>>>,
 }
 
 impl Gateways {
-    pub(crate) fn new(store: Arc<Store>, tokens: Tokens) -> Self {
-        Self { store, tokens: Arc::new(tokens), open: Mutex::default() }
+    pub(crate) fn new(store: Arc<Store>, tokens: Tokens, plain: Option<Plain>) -> Self {
+        Self { store, tokens: Arc::new(tokens), plain: plain.map(Arc::new), open: Mutex::default() }
     }
 
     /// Returns the gateway of a cluster that is there.
@@ -62,11 +62,11 @@ impl Gateways {
         // Without a port of its own a cluster has no PostgreSQL protocol, as one behind a real server has none.
         let psql = match self.store.engines.kind {
             EngineKind::Embedded => loopback().ok(),
-            EngineKind::Real(_) => None,
+            EngineKind::Server(_) | EngineKind::Home(_) | EngineKind::Real(_) => None,
         };
         let port = psql.as_ref().and_then(|psql| psql.local_addr().ok()).map(|address| address.port());
         self.store.engines.open(cluster, port);
-        let gateway = Arc::new(Gateway::new(self.store.clone(), self.tokens.clone(), cluster, port));
+        let gateway = Arc::new(Gateway::new(self, cluster, port));
         let there: HashSet<_> = self.store.look(|state| state.clusters().iter().map(|one| one.id.clone()).collect());
         let mut open = self.open.lock().unwrap();
         open.retain(|id, _| there.contains(id));
@@ -103,6 +103,7 @@ pub(crate) async fn bind_at(address: &str) -> std::io::Result<(TcpListener, Stri
 pub(crate) struct Gateway {
     store: Arc<Store>,
     tokens: Arc<Tokens>,
+    plain: Option<Arc<Plain>>,
     cluster: String,
     /// The port of the PostgreSQL protocol, which only the embedded engine speaks.
     psql_port: Option<u16>,
@@ -129,6 +130,7 @@ pub(crate) enum Backend {
     #[default]
     Fresh,
     Embedded(Connection),
+    Plain(Line),
     Real(Upstream),
 }
 
@@ -171,11 +173,18 @@ fn unavailable() -> Reply {
     Reply::new(503, "text/plain; charset=utf-8", "no available server\n").closing()
 }
 
+/// The load balancer's own answer if the server is not there. It says by which option the server was named.
+fn unreachable(engine: &str, error: &std::io::Error) -> Reply {
+    let told = format!("no available server: cannot reach the one of --engine {engine} ({error})\n");
+    Reply::new(503, "text/plain; charset=utf-8", told).closing()
+}
+
 impl Gateway {
-    fn new(store: Arc<Store>, tokens: Arc<Tokens>, cluster: &str, psql_port: Option<u16>) -> Self {
+    fn new(all: &Gateways, cluster: &str, psql_port: Option<u16>) -> Self {
         Self {
-            store,
-            tokens,
+            store: all.store.clone(),
+            tokens: all.tokens.clone(),
+            plain: all.plain.clone(),
             psql_port,
             cluster: cluster.into(),
             switches: Mutex::default(),
@@ -209,7 +218,17 @@ impl Gateway {
         let user = match self.authenticate(facts, exchange) {
             Verdict::User(user) => user,
             Verdict::Refused(reply) => return Some(reply),
+            // Only a plain server is asked.
+            Verdict::Server(own) => return self.forward_to_plain(session, Actor::Client(own), facts, exchange).await,
         };
+        if self.plain.is_some() {
+            let actor = match user {
+                None => Actor::Account,
+                Some(user) if user == facts.username => Actor::Owner,
+                Some(user) => Actor::Named(user),
+            };
+            return self.forward_to_plain(session, actor, facts, exchange).await;
+        }
         let engine = self.engine(facts)?;
         // An upgrade makes it another engine.
         if !matches!(session, Backend::Embedded(open) if open.is_to(&engine)) {
@@ -231,6 +250,29 @@ impl Gateway {
         self.store.look(|state| state.find(&self.cluster).map(Facts::of))
     }
 
+    /// Passes a request on, as a user whose credentials were checked, or for the server to check them.
+    async fn forward_to_plain(
+        &self,
+        session: &mut Backend,
+        actor: Actor,
+        facts: &Facts,
+        exchange: &Exchange,
+    ) -> Option<Reply> {
+        if !matches!(session, Backend::Plain(line) if line.acts_as(&actor)) {
+            let schema = exchange.headers.get("default-schema");
+            match self.plain.as_ref()?.connect(actor, facts, schema).await {
+                Ok(line) => *session = Backend::Plain(line),
+                Err(reply) => return Some(reply),
+            }
+        }
+        let Backend::Plain(line) = session else { return None };
+        let reply = line.forward(exchange).await.ok();
+        if reply.is_none() {
+            *session = Backend::Fresh;
+        }
+        reply
+    }
+
     /// Passes a request on. The server checks credentials itself, except for tokens that a test has revoked.
     async fn forward_to_real(&self, session: &mut Backend, address: &str, exchange: &Exchange) -> Option<Reply> {
         let token = exchange.header(AUTHORIZATION.as_str()).and_then(bearer);
@@ -240,7 +282,7 @@ impl Gateway {
         if matches!(session, Backend::Fresh) {
             match Upstream::connect(address).await {
                 Ok(upstream) => *session = Backend::Real(upstream),
-                Err(_) => return Some(unavailable()),
+                Err(error) => return Some(unreachable(&format!("http://{address},auth=server"), &error)),
             }
         }
         let Backend::Real(upstream) = session else { return None };
@@ -282,6 +324,8 @@ enum Verdict {
     /// The request goes on as this user; none is the superuser `crate`.
     User(Option<String>),
     Refused(Reply),
+    /// Only the plain server behind the gateway can check these credentials.
+    Server(HeaderValue),
 }
 
 impl Gateway {
@@ -294,9 +338,11 @@ impl Gateway {
             // An empty password counts as none.
             Some((user, password)) if !password.is_empty() => {
                 self.store.traffic.record.hide(&password);
-                match self.knows_user(facts, &user, &password) {
-                    true => Verdict::User(Some(user)),
-                    false => refused(&format!("password authentication failed for user \"{user}\"")),
+                let own = exchange.headers.get(AUTHORIZATION).filter(|_| self.may_ask_server(facts, &user));
+                match (self.knows_user(facts, &user, &password), own) {
+                    (true, _) => Verdict::User(Some(user)),
+                    (false, Some(own)) => Verdict::Server(secret(own.clone())),
+                    (false, None) => refused(&format!("password authentication failed for user \"{user}\"")),
                 }
             }
             None if !facts.auth => Verdict::User(None),
@@ -314,6 +360,11 @@ impl Gateway {
         user == facts.username && password == facts.password || made()
     }
 
+    /// Returns whether a plain server is to check this user's password, as one that was made by SQL.
+    fn may_ask_server(&self, facts: &Facts, user: &str) -> bool {
+        user != facts.username && self.plain.as_ref().is_some_and(|plain| plain.is_open_to(user))
+    }
+
     fn check_token(&self, facts: &Facts, exchange: &Exchange, token: &str) -> Verdict {
         let issuer = self.tokens.issuer();
         let expected = Expected { audience: &self.cluster, username: &facts.username, issuer };
@@ -325,9 +376,21 @@ impl Gateway {
 }
 
 /// Returns the token of a bearer header.
-fn bearer(header: &str) -> Option<&str> {
+pub(crate) fn bearer(header: &str) -> Option<&str> {
     let (scheme, token) = header.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// Returns the header of a user and a password, unless they can't stand in one.
+fn basic(user: &str, password: &str) -> Option<HeaderValue> {
+    let header = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))));
+    header.ok().map(secret)
+}
+
+/// Returns a header that `Debug` does not show.
+fn secret(mut header: HeaderValue) -> HeaderValue {
+    header.set_sensitive(true);
+    header
 }
 
 fn refused(text: &str) -> Verdict {
@@ -335,7 +398,7 @@ fn refused(text: &str) -> Verdict {
 }
 
 /// Answers with plain text and a newline, and closes the connection, as CrateDB's authentication does.
-fn refuse(text: &str) -> Reply {
+pub(crate) fn refuse(text: &str) -> Reply {
     Reply::new(401, "text/plain; charset=utf-8", format!("{text}\n"))
         .with(WWW_AUTHENTICATE, "Basic realm=\"CrateDB Authenticator\"")
         .closing()
@@ -378,42 +441,5 @@ impl postgres::Server for Gateway {
 
     fn changed(&self) {
         self.store.data_changed();
-    }
-}
-
-/// A connection to a real CrateDB: one for each client connection, since a connection is a session there.
-#[derive(Debug)]
-pub(crate) struct Upstream(SendRequest<Full<Bytes>>);
-
-/// Headers that belong to one connection and are not passed on.
-const HOP_BY_HOP: [HeaderName; 3] = [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING];
-
-impl Upstream {
-    async fn connect(address: &str) -> io::Result<Self> {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
-        // Ends when the sender is dropped, with the client's connection.
-        tokio::spawn(connection);
-        Ok(Self(sender))
-    }
-
-    /// Passes a request on. After an error the session is lost, and the client's connection must end too.
-    async fn forward(&mut self, exchange: &Exchange) -> io::Result<Reply> {
-        let mut request = hyper::Request::builder().method(exchange.method.as_str()).uri(exchange.target());
-        for (name, value) in exchange.headers.iter().filter(|(name, _)| !HOP_BY_HOP.contains(name)) {
-            request = request.header(name, value);
-        }
-        let request = request.body(Full::new(exchange.body.clone())).map_err(io::Error::other)?;
-        self.0.ready().await.map_err(io::Error::other)?;
-        let (head, body) = self.0.send_request(request).await.map_err(io::Error::other)?.into_parts();
-        let close = head.headers.get(CONNECTION).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"));
-        let headers = head.headers.iter().filter(|(name, _)| !HOP_BY_HOP.contains(name));
-        Ok(Reply {
-            status: head.status.as_u16(),
-            headers: headers.map(|(name, value)| (name.clone(), value.clone())).collect(),
-            body: body.collect().await.map_err(io::Error::other)?.to_bytes(),
-            close: close || self.0.is_closed(),
-        })
     }
 }

@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{
     AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, COOKIE, HeaderMap, HeaderName, HeaderValue, LOCATION,
-    SET_COOKIE, USER_AGENT,
+    RETRY_AFTER, SET_COOKIE, USER_AGENT,
 };
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -270,7 +270,13 @@ async fn respond<P: Plane>(
             return std::future::pending().await;
         }
         Some(Action::Drop) => None,
-        Some(Action::Answer { status, body }) => Some(Reply::new(status, json_or_text(&body), body)),
+        Some(Action::Answer { status, body, retry_after }) => {
+            let reply = Reply::new(status, json_or_text(&body), body);
+            Some(match retry_after {
+                Some(seconds) => reply.with_text(RETRY_AFTER, &seconds.to_string()),
+                None => reply,
+            })
+        }
         // Carried out at once and answered late: a client that gives up loses only the answer.
         Some(Action::Delay(delay)) => {
             let reply = plane.answer(&mut *session.lock().await, &exchange).await;

@@ -39,6 +39,7 @@ mod jwt;
 mod options;
 mod postgres;
 mod requests;
+mod server;
 mod simulator;
 mod state;
 mod store;
@@ -51,7 +52,7 @@ struct Readme;
 
 pub use cloud::{Cloud, ClusterView, WaitedTooLong};
 pub use fault::Fault;
-pub use options::{BadOption, ClusterOptions, EngineKind, FaultOptions, Options};
+pub use options::{BadOption, ClusterOptions, CrateServer, EngineKind, FaultOptions, Options};
 pub use requests::Request;
 pub use simulator::Simulator;
 pub use state::Pace;

@@ -1,5 +1,6 @@
 //! The options of a simulator, as types.
 
+mod engine;
 mod faults;
 
 use std::fmt;
@@ -13,6 +14,7 @@ use crate::state::catalog::{self, Product};
 use crate::state::checks::is_uuid;
 use crate::state::deploy::Given;
 use crate::state::{Beginning, Micros, Pace, State};
+pub use engine::{CrateServer, EngineKind};
 pub use faults::FaultOptions;
 pub(crate) use faults::{Target, Trouble, duration};
 
@@ -164,38 +166,6 @@ impl Options {
             state.add_project(now, &id, name, catalog::REGION);
         }
         Ok(())
-    }
-}
-
-/// The engine behind the gateways.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EngineKind {
-    /// The small engine of this crate, one for each cluster.
-    Embedded,
-    /// A real CrateDB at this address (`host:port`). It checks credentials itself, and gets every client connection as
-    /// a connection of its own.
-    ///
-    /// To accept tokens it needs their claims. `iss` is `<control plane>/api/v2/meta/jwk/`, where it also finds the
-    /// keys, so give the control plane a fixed port. `aud` is the cluster's id, so choose that with `id`. `username` is
-    /// the cluster's, `admin` unless chosen with `username`.
-    Real(String),
-}
-
-impl std::str::FromStr for EngineKind {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text == "embedded" {
-            return Ok(Self::Embedded);
-        }
-        let host = text.strip_prefix("http://").map(|rest| rest.trim_end_matches('/'));
-        match host {
-            Some(host) if !host.is_empty() && !host.contains(['/', '@', '?']) => {
-                let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-                Ok(Self::Real(if has_port { host.into() } else { format!("{host}:80") }))
-            }
-            _ => Err("accepted: embedded, or the address of a CrateDB such as http://127.0.0.1:4200".into()),
-        }
     }
 }
 
@@ -413,14 +383,5 @@ mod tests {
         let shown =
             format!("{options:?} {:?}", crate::Simulator::start_blocking(options.clone()).unwrap().cloud().clusters());
         assert!(shown.contains("\"ci\"") && !shown.contains("hunter2") && !shown.contains("s3cret"), "{shown}");
-    }
-
-    #[test]
-    fn an_engine_is_embedded_or_an_http_address() {
-        assert_eq!("http://127.0.0.1:4200/".parse(), Ok(EngineKind::Real("127.0.0.1:4200".into())));
-        assert_eq!("embedded".parse(), Ok(EngineKind::Embedded));
-        for bad in ["", "https://host:4200", "http://", "http://user@host", "127.0.0.1:4200"] {
-            assert!(bad.parse::<EngineKind>().unwrap_err().starts_with("accepted: embedded"), "{bad}");
-        }
     }
 }

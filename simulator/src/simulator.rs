@@ -3,22 +3,27 @@
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::api::Api;
 use crate::cloud::Cloud;
+use crate::gateway::plain::Plain;
 use crate::gateway::{self, Gateways};
 use crate::http;
 use crate::jwt::Tokens;
-use crate::options::Options;
+use crate::options::{EngineKind, Options};
 use crate::requests::Request;
+use crate::server::LocalServer;
 use crate::state::cluster::Cluster;
 use crate::store::Store;
 
 /// Enough for the tests of one machine, and leaves cores for them.
 const THREADS: usize = 2;
+/// The time that a server which was started may take until it is healthy.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A CrateDB Cloud that runs in this process, on threads of its own, so that it answers while a test blocks.
 ///
@@ -28,6 +33,8 @@ pub struct Simulator {
     cloud: Cloud,
     /// Taken when it is dropped.
     runtime: Option<Runtime>,
+    /// The server that was started for it, which ends with it.
+    _server: Option<LocalServer>,
 }
 
 impl Simulator {
@@ -36,7 +43,8 @@ impl Simulator {
         Self::start_blocking(options)
     }
 
-    /// Starts a simulator from code without a runtime. It only waits for local ports to be bound.
+    /// Starts a simulator from code without a runtime. It only waits for local ports to be bound, and for the server if
+    /// [`Options::engine`] names one.
     pub fn start_blocking(options: Options) -> io::Result<Self> {
         Self::start_with(options, true)
     }
@@ -54,7 +62,10 @@ impl Simulator {
         runtime.spawn(async move { told.send(open(options, keep).await) });
         let ended = || io::Error::other("the simulator's thread ended while it started");
         match started.recv().map_err(|_| ended()).flatten() {
-            Ok((url, cloud)) => Ok(Self { url, cloud, runtime: Some(runtime) }),
+            Ok(opened) => {
+                let Opened { url, cloud, server } = opened;
+                Ok(Self { url, cloud, runtime: Some(runtime), _server: server })
+            }
             Err(error) => {
                 runtime.shutdown_background();
                 Err(error)
@@ -95,8 +106,15 @@ impl Drop for Simulator {
     }
 }
 
-/// Opens both planes; returns the address of the control plane and the handle.
-async fn open(options: Options, keep: bool) -> io::Result<(String, Cloud)> {
+/// The address of the control plane, the handle, and the server that was started.
+struct Opened {
+    url: String,
+    cloud: Cloud,
+    server: Option<LocalServer>,
+}
+
+/// Opens both planes.
+async fn open(options: Options, keep: bool) -> io::Result<Opened> {
     let listener = TcpListener::bind(options.listen)
         .await
         .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {}: {error}", options.listen)))?;
@@ -106,8 +124,9 @@ async fn open(options: Options, keep: bool) -> io::Result<(String, Cloud)> {
         address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
     }
     let url = format!("http://{address}");
+    let (plain, server) = real(&options.engine).await?;
     let (store, works) = Store::open(&options, &url, keep)?;
-    let gateways = Arc::new(Gateways::new(store.clone(), Tokens::new(options.token_lifetime, &url)?));
+    let gateways = Arc::new(Gateways::new(store.clone(), Tokens::new(options.token_lifetime, &url)?, plain));
     let cloud = Cloud::new(gateways.clone());
     let kept = open_kept(&gateways).await?;
     for cluster in options.clusters.iter().filter(|cluster| !kept.iter().any(|name| name == cluster.name())) {
@@ -129,7 +148,27 @@ async fn open(options: Options, keep: bool) -> io::Result<(String, Cloud)> {
     store.data_changed();
     let api = Arc::new(Api::new(cloud.clone(), &options));
     tokio::spawn(http::serve(store.traffic.clone(), listener, api, store.changes()));
-    Ok((url, cloud))
+    Ok(Opened { url, cloud, server })
+}
+
+/// Finds the plain server behind the gateways, or starts it.
+async fn real(engine: &EngineKind) -> io::Result<(Option<Plain>, Option<LocalServer>)> {
+    let cannot = |engine: String, why: String| io::Error::other(format!("cannot use --engine {engine}: {why}"));
+    match engine {
+        EngineKind::Embedded | EngineKind::Real(_) => Ok((None, None)),
+        EngineKind::Server(server) => {
+            let found = Plain::reach(server.clone(), Duration::ZERO).await;
+            found.map(|plain| (Some(plain), None)).map_err(|why| cannot(server.to_string(), why))
+        }
+        EngineKind::Home(home) => {
+            let place = home.clone();
+            let started = tokio::task::spawn_blocking(move || LocalServer::start(&place));
+            let server = started.await.map_err(io::Error::other)??;
+            let plain = Plain::reach(server.server(), PATIENCE).await;
+            let plain = plain.map_err(|why| cannot(home.display().to_string(), why))?;
+            Ok((Some(plain), Some(server)))
+        }
+    }
 }
 
 /// Opens the data planes of clusters of an earlier run, at their old ports if these are free. Returns their names.

@@ -225,7 +225,7 @@ impl Session {
     where
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        background::refuse_to_wait_for_itself();
+        background::refuse_to_wait_for_itself()?;
         let work = async |cluster: &crate::Cluster| work(&cluster.clone().into());
         background::block_on(self.0.once(name, work)).map(Cluster::from)
     }

@@ -164,14 +164,15 @@ impl From<ManagedCluster> for crate::ManagedCluster {
 /// # Ok::<(), cratedb_test::Error>(())
 /// ```
 pub fn wait<F: Future>(future: F) -> F::Output {
-    background::refuse_to_wait_for_itself();
+    if let Err(error) = background::refuse_to_wait_for_itself() {
+        panic!("{error}");
+    }
     background::block_on(future)
 }
 
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
-    use std::panic::catch_unwind;
     use std::sync::mpsc;
     use std::task::Poll;
     use std::thread;
@@ -183,9 +184,10 @@ mod tests {
     async fn seven() -> u8 {
         background::run(async {
             tokio::task::yield_now().await;
-            7
+            Ok(7)
         })
         .await
+        .unwrap()
     }
 
     #[test]
@@ -214,8 +216,11 @@ mod tests {
 
     #[test]
     fn refuses_to_wait_on_the_thread_that_does_the_work() {
-        let caught = catch_unwind(|| background::wait(async { wait(async {}) }));
-        let text = *caught.unwrap_err().downcast::<String>().unwrap();
+        let inner = async {
+            wait(async {});
+            Ok(())
+        };
+        let text = background::wait(inner).unwrap_err().to_string();
         assert!(text.contains("would wait for itself"), "{text}");
     }
 }

@@ -3,6 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::auth::LONGEST_TOKEN;
 use super::client::{Client, Path};
 use super::model::{
     ApiKey, Cidr, ClusterInfo, Deployment, ExportJob, ImportJob, ImportProgress, Jwt, Meta, NewExportJob, NewImportJob,
@@ -12,29 +13,44 @@ use super::model::{
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 
+/// Makes calls that are one request each: a name with its arguments, the answer, and what is sent.
+macro_rules! calls {
+    ($($(#[$doc:meta])* $name:ident($($arg:ident: $type:ty),*) -> $answer:ty = $send:ident($($given:expr),+);)+) => {$(
+        $(#[$doc])*
+        pub async fn $name(&self, $($arg: $type),*) -> Result<$answer> {
+            self.$send($($given),+).await
+        }
+    )+};
+}
+
 /// Users and their API keys.
 impl Client {
-    /// Returns the owner of the credentials.
-    ///
-    /// ```no_run
-    /// # async fn example(client: cratedb_test::cloud::Client) -> cratedb_test::Result<()> {
-    /// println!("{}", client.me().await?.email);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub async fn me(&self) -> Result<User> {
-        self.get(&["users", "me"], &[]).await
+    calls! {
+        /// Returns the owner of the credentials.
+        ///
+        /// ```no_run
+        /// # async fn example(client: cratedb_test::cloud::Client) -> cratedb_test::Result<()> {
+        /// println!("{}", client.me().await?.email);
+        /// # Ok(())
+        /// # }
+        /// ```
+        me() -> User = get(&["users", "me"], &[]);
+
+        /// Lists the caller's API keys, without their secrets.
+        api_keys() -> Vec<ApiKey> = get(&["users", "me", "api-keys"], &[]);
+
+        /// Activates or deactivates an API key.
+        set_api_key_active(key: &str, active: bool) -> ApiKey =
+            send(Method::PATCH, &["users", "me", "api-keys", key], &json!({ "active": active }));
+
+        /// Deletes an API key.
+        delete_api_key(key: &str) -> () = delete(&["users", "me", "api-keys", key]);
     }
 
     /// Asks for another e-mail address, which has to be confirmed by mail.
     pub async fn change_email(&self, email: &str) -> Result<()> {
         let body = json!({ "email": email });
         self.send::<Value>(Method::PATCH, &["users", "me"], &body).await.map(drop)
-    }
-
-    /// Lists the caller's API keys, without their secrets.
-    pub async fn api_keys(&self) -> Result<Vec<ApiKey>> {
-        self.get(&["users", "me", "api-keys"], &[]).await
     }
 
     /// Creates an API key for the caller. Its [secret](ApiKey::secret) is returned only this once.
@@ -67,75 +83,60 @@ impl Client {
         }
         Ok(if created.secret.expose().is_empty() { key } else { ApiKey { secret: created.secret, ..key } })
     }
-
-    /// Activates or deactivates an API key.
-    pub async fn set_api_key_active(&self, key: &str, active: bool) -> Result<ApiKey> {
-        self.send(Method::PATCH, &["users", "me", "api-keys", key], &json!({ "active": active })).await
-    }
-
-    /// Deletes an API key.
-    pub async fn delete_api_key(&self, key: &str) -> Result<()> {
-        self.delete(&["users", "me", "api-keys", key]).await
-    }
 }
 
 /// Organizations.
 impl Client {
-    /// Lists the organizations that the caller belongs to.
-    ///
-    /// ```no_run
-    /// # async fn example(client: cratedb_test::cloud::Client) -> cratedb_test::Result<()> {
-    /// for organization in client.organizations().await? {
-    ///     println!("{} {}", organization.id, organization.name);
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub async fn organizations(&self) -> Result<Vec<Organization>> {
-        self.get(&["organizations"], &[]).await
-    }
+    calls! {
+        /// Lists the organizations that the caller belongs to.
+        ///
+        /// ```no_run
+        /// # async fn example(client: cratedb_test::cloud::Client) -> cratedb_test::Result<()> {
+        /// for organization in client.organizations().await? {
+        ///     println!("{} {}", organization.id, organization.name);
+        /// }
+        /// # Ok(())
+        /// # }
+        /// ```
+        organizations() -> Vec<Organization> = get(&["organizations"], &[]);
 
-    /// Returns one organization.
-    pub async fn organization(&self, id: &str) -> Result<Organization> {
-        self.get(&["organizations", id], &[]).await
-    }
+        /// Returns one organization.
+        organization(id: &str) -> Organization = get(&["organizations", id], &[]);
 
-    /// Creates an organization.
-    pub async fn create_organization(&self, name: &str) -> Result<Organization> {
-        self.send(Method::POST, &["organizations"], &json!({ "name": name })).await
-    }
+        /// Creates an organization.
+        create_organization(name: &str) -> Organization =
+            send(Method::POST, &["organizations"], &json!({ "name": name }));
 
-    /// Renames an organization.
-    pub async fn rename_organization(&self, id: &str, name: &str) -> Result<Organization> {
-        self.send(Method::PUT, &["organizations", id], &json!({ "name": name })).await
-    }
+        /// Renames an organization.
+        rename_organization(id: &str, name: &str) -> Organization =
+            send(Method::PUT, &["organizations", id], &json!({ "name": name }));
 
-    /// Deletes an organization.
-    pub async fn delete_organization(&self, id: &str) -> Result<()> {
-        self.delete(&["organizations", id]).await
-    }
+        /// Deletes an organization.
+        delete_organization(id: &str) -> () = delete(&["organizations", id]);
 
-    /// Lists the limits of an organization and how much of each is used.
-    pub async fn quotas(&self, organization: &str) -> Result<Vec<Quota>> {
-        self.get(&["organizations", organization, "quotas"], &[]).await
+        /// Lists the limits of an organization and how much of each is used.
+        quotas(organization: &str) -> Vec<Quota> = get(&["organizations", organization, "quotas"], &[]);
     }
 }
 
 /// Projects.
 impl Client {
-    /// Lists all projects that the caller may see.
-    pub async fn projects(&self) -> Result<Vec<Project>> {
-        self.get(&["projects"], &[]).await
-    }
+    calls! {
+        /// Lists all projects that the caller may see.
+        projects() -> Vec<Project> = get(&["projects"], &[]);
 
-    /// Lists the projects of an organization.
-    pub async fn projects_of(&self, organization: &str) -> Result<Vec<Project>> {
-        self.get(&["organizations", organization, "projects"], &[]).await
-    }
+        /// Lists the projects of an organization.
+        projects_of(organization: &str) -> Vec<Project> = get(&["organizations", organization, "projects"], &[]);
 
-    /// Returns one project.
-    pub async fn project(&self, id: &str) -> Result<Project> {
-        self.get(&["projects", id], &[]).await
+        /// Returns one project.
+        project(id: &str) -> Project = get(&["projects", id], &[]);
+
+        /// Renames a project.
+        rename_project(id: &str, name: &str) -> Project =
+            send(Method::PATCH, &["projects", id], &json!({ "name": name }));
+
+        /// Deletes a project.
+        delete_project(id: &str) -> () = delete(&["projects", id]);
     }
 
     /// Creates a project. Without a region, the service chooses one.
@@ -153,42 +154,49 @@ impl Client {
         }
         self.send(Method::POST, &["projects"], &body).await
     }
-
-    /// Renames a project.
-    pub async fn rename_project(&self, id: &str, name: &str) -> Result<Project> {
-        self.send(Method::PATCH, &["projects", id], &json!({ "name": name })).await
-    }
-
-    /// Deletes a project.
-    pub async fn delete_project(&self, id: &str) -> Result<()> {
-        self.delete(&["projects", id]).await
-    }
 }
 
 /// Subscriptions.
 impl Client {
-    /// Lists all subscriptions that the caller may see.
-    pub async fn subscriptions(&self) -> Result<Vec<Subscription>> {
-        self.get(&["subscriptions"], &[]).await
-    }
+    calls! {
+        /// Lists all subscriptions that the caller may see.
+        subscriptions() -> Vec<Subscription> = get(&["subscriptions"], &[]);
 
-    /// Lists the subscriptions of an organization.
-    pub async fn subscriptions_of(&self, organization: &str) -> Result<Vec<Subscription>> {
-        self.get(&["organizations", organization, "subscriptions"], &[]).await
-    }
+        /// Lists the subscriptions of an organization.
+        subscriptions_of(organization: &str) -> Vec<Subscription> =
+            get(&["organizations", organization, "subscriptions"], &[]);
 
-    /// Returns one subscription.
-    pub async fn subscription(&self, id: &str) -> Result<Subscription> {
-        self.get(&["subscriptions", id], &[]).await
-    }
+        /// Returns one subscription.
+        subscription(id: &str) -> Subscription = get(&["subscriptions", id], &[]);
 
-    /// Cancels a subscription, which deletes its clusters together with their data.
-    pub async fn cancel_subscription(&self, id: &str) -> Result<()> {
-        self.delete(&["subscriptions", id]).await
+        /// Cancels a subscription, which deletes its clusters together with their data.
+        cancel_subscription(id: &str) -> () = delete(&["subscriptions", id]);
     }
 }
+
 /// Products, regions and versions.
 impl Client {
+    calls! {
+        /// Lists all regions that the caller may see.
+        regions() -> Vec<Region> = get(&["regions"], &[]);
+
+        /// Lists the regions in which an organization may deploy.
+        regions_of(organization: &str) -> Vec<Region> = get(&["organizations", organization, "regions"], &[]);
+
+        /// Returns the service's own version and the newest versions of CrateDB.
+        meta() -> Meta = get(&["meta"], &[]);
+
+        /// Returns the versions of CrateDB that can be deployed, the newest of each channel.
+        versions() -> Versions = get(&["meta", "cratedb-versions"], &[]);
+
+        /// Returns the public keys with which CrateDB checks the tokens of [`jwt`](Self::jwt), as a JSON Web Key Set.
+        jwk() -> Value = get(&["meta", "jwk"], &[]);
+
+        /// Exchanges a [refresh token](Jwt::refresh) for a new token.
+        refresh_jwt(refresh_token: &str) -> Jwt =
+            send(Method::POST, &["meta", "jwt", "refresh"], &json!({ "refresh_token": refresh_token }));
+    }
+
     /// Lists all products, or those of one kind: `cluster` or `storage`.
     ///
     /// ```no_run
@@ -202,36 +210,6 @@ impl Client {
     pub async fn products(&self, kind: Option<&str>) -> Result<Vec<Product>> {
         let query: Vec<_> = kind.map(|kind| ("kind", kind.to_owned())).into_iter().collect();
         self.get(&["products"], &query).await
-    }
-
-    /// Lists all regions that the caller may see.
-    pub async fn regions(&self) -> Result<Vec<Region>> {
-        self.get(&["regions"], &[]).await
-    }
-
-    /// Lists the regions in which an organization may deploy.
-    pub async fn regions_of(&self, organization: &str) -> Result<Vec<Region>> {
-        self.get(&["organizations", organization, "regions"], &[]).await
-    }
-
-    /// Returns the service's own version and the newest versions of CrateDB.
-    pub async fn meta(&self) -> Result<Meta> {
-        self.get(&["meta"], &[]).await
-    }
-
-    /// Returns the versions of CrateDB that can be deployed, the newest of each channel.
-    pub async fn versions(&self) -> Result<Versions> {
-        self.get(&["meta", "cratedb-versions"], &[]).await
-    }
-
-    /// Returns the public keys with which CrateDB checks the tokens of [`jwt`](Self::jwt), as a JSON Web Key Set.
-    pub async fn jwk(&self) -> Result<Value> {
-        self.get(&["meta", "jwk"], &[]).await
-    }
-
-    /// Exchanges a [refresh token](Jwt::refresh) for a new token.
-    pub async fn refresh_jwt(&self, refresh_token: &str) -> Result<Jwt> {
-        self.send(Method::POST, &["meta", "jwt", "refresh"], &json!({ "refresh_token": refresh_token })).await
     }
 
     /// Returns the newest version of CrateDB in a channel that can be deployed.
@@ -249,21 +227,24 @@ impl Client {
         Err(self.unexpected("GET /api/v2/meta/cratedb-versions/", &how).hint("set CRATEDB_VERSION"))
     }
 }
+
 /// Looking at clusters.
 impl Client {
-    /// Lists all clusters that the caller may see.
-    pub async fn clusters(&self) -> Result<Vec<ClusterInfo>> {
-        self.get(&["clusters"], &[]).await
-    }
+    calls! {
+        /// Lists all clusters that the caller may see.
+        clusters() -> Vec<ClusterInfo> = get(&["clusters"], &[]);
 
-    /// Lists the clusters of an organization.
-    pub async fn clusters_of(&self, organization: &str) -> Result<Vec<ClusterInfo>> {
-        self.get(&["organizations", organization, "clusters"], &[]).await
-    }
+        /// Lists the clusters of an organization.
+        clusters_of(organization: &str) -> Vec<ClusterInfo> = get(&["organizations", organization, "clusters"], &[]);
 
-    /// Lists the clusters of a project.
-    pub async fn clusters_in(&self, project: &str) -> Result<Vec<ClusterInfo>> {
-        self.get(&["projects", project, "clusters"], &[]).await
+        /// Lists the clusters of a project.
+        clusters_in(project: &str) -> Vec<ClusterInfo> = get(&["projects", project, "clusters"], &[]);
+
+        /// Returns the versions of CrateDB that a cluster can be upgraded to.
+        available_upgrades(id: &str) -> Versions = get(&["clusters", id, "available-upgrades"], &[]);
+
+        /// Returns measurements of a cluster in the service's own form, if it has any.
+        metrics(id: &str, metric: &str) -> Option<Value> = get_optional(&["clusters", id, "metrics", metric]);
     }
 
     /// Returns one cluster. If it does not exist, the error has status 404.
@@ -279,7 +260,19 @@ impl Client {
     /// # }
     /// ```
     pub async fn cluster(&self, id: &str) -> Result<ClusterInfo> {
-        self.get(&["clusters", id], &[]).await
+        let answer = self.get(&["clusters", id], &[]).await?;
+        self.about(id, answer, &format!("GET /api/v2/clusters/{id}/"))
+    }
+
+    /// Refuses an answer about another cluster: it says nothing about the one that was asked for.
+    fn about(&self, id: &str, answer: ClusterInfo, request: &str) -> Result<ClusterInfo> {
+        match answer.id.eq_ignore_ascii_case(id) {
+            true => Ok(answer),
+            false => Err(self
+                .unexpected(request, "strangely")
+                .because(format!("it is about cluster {:?}", answer.id))
+                .hint("something between may have answered instead of the API: a proxy, a cache")),
+        }
     }
 
     /// Lists the operations of a cluster in the service's order, which seems to be newest first.
@@ -292,10 +285,14 @@ impl Client {
     /// only when it has to.
     pub async fn jwt(&self, id: &str) -> Result<Jwt> {
         let jwt: Jwt = self.get(&["clusters", id, "jwt"], &[]).await?;
-        match jwt.token().is_empty() {
-            true => Err(self.unexpected(&format!("GET /api/v2/clusters/{id}/jwt/"), "without a token")),
-            false => Ok(jwt),
-        }
+        let how = match jwt.token() {
+            "" => "without a token",
+            token if token.len() > LONGEST_TOKEN => "with a token that is too long for a header",
+            // A request with it would look like a connection that breaks.
+            token if !token.bytes().all(|byte| byte.is_ascii_graphic()) => "with a token that no header can carry",
+            _ => return Ok(jwt),
+        };
+        Err(self.unexpected(&format!("GET /api/v2/clusters/{id}/jwt/"), how))
     }
 
     /// Lists the products that a cluster can be changed to.
@@ -312,20 +309,19 @@ impl Client {
             OneOrMany::One(one) => Ok(vec![*one]),
         }
     }
-
-    /// Returns the versions of CrateDB that a cluster can be upgraded to.
-    pub async fn available_upgrades(&self, id: &str) -> Result<Versions> {
-        self.get(&["clusters", id, "available-upgrades"], &[]).await
-    }
-
-    /// Returns measurements of a cluster in the service's own form, if it has any.
-    pub async fn metrics(&self, id: &str, metric: &str) -> Result<Option<Value>> {
-        self.get_optional(&["clusters", id, "metrics", metric]).await
-    }
 }
 
 /// Creating, deleting, suspending and resuming clusters.
 impl Client {
+    calls! {
+        /// Deletes a cluster together with its data.
+        delete_cluster(id: &str) -> () = delete(&["clusters", id]);
+
+        /// Switches protection from deletion on or off. Takes effect at once.
+        set_deletion_protection(id: &str, protected: bool) -> ClusterInfo =
+            send(Method::PUT, &["clusters", id, "deletion-protection"], &json!({ "deletion_protected": protected }));
+    }
+
     /// Starts to create a cluster. The operation is of type `CREATE`.
     ///
     /// ```no_run
@@ -351,66 +347,61 @@ impl Client {
         Ok(made)
     }
 
-    /// Deletes a cluster together with its data.
-    pub async fn delete_cluster(&self, id: &str) -> Result<()> {
-        self.delete(&["clusters", id]).await
-    }
-
     /// Starts to suspend (`true`) or to resume (`false`) a cluster, and returns the cluster as it was before. The
     /// operation is of type `SUSPEND` in both cases.
     pub async fn set_suspended(&self, id: &str, suspended: bool) -> Result<ClusterInfo> {
-        self.send(Method::PUT, &["clusters", id, "suspend"], &json!({ "suspended": suspended })).await
-    }
-
-    /// Switches protection from deletion on or off. Takes effect at once.
-    pub async fn set_deletion_protection(&self, id: &str, protected: bool) -> Result<ClusterInfo> {
-        self.send(Method::PUT, &["clusters", id, "deletion-protection"], &json!({ "deletion_protected": protected }))
-            .await
+        let answer = self.send(Method::PUT, &["clusters", id, "suspend"], &json!({ "suspended": suspended })).await?;
+        self.about(id, answer, &format!("PUT /api/v2/clusters/{id}/suspend/"))
     }
 }
 
 /// Changing clusters. Each of these calls starts an operation;
 /// [`ManagedCluster::follow`](crate::ManagedCluster::follow) waits for its end.
 impl Client {
-    /// Starts to change the number of nodes to `unit` + 1. The operation is of type `SCALE`.
-    pub async fn scale(&self, id: &str, unit: u32) -> Result<ClusterInfo> {
-        self.send(Method::PUT, &["clusters", id, "scale"], &json!({ "product_unit": unit })).await
-    }
+    calls! {
+        /// Starts to change the number of nodes to `unit` + 1. The operation is of type `SCALE`.
+        scale(id: &str, unit: u32) -> ClusterInfo =
+            send(Method::PUT, &["clusters", id, "scale"], &json!({ "product_unit": unit }));
 
-    /// Starts to upgrade CrateDB. The operation is of type `UPGRADE`.
-    pub async fn upgrade(&self, id: &str, version: &str) -> Result<ClusterInfo> {
-        self.send(Method::PUT, &["clusters", id, "upgrade"], &json!({ "crate_version": version })).await
-    }
+        /// Starts to upgrade CrateDB. The operation is of type `UPGRADE`.
+        upgrade(id: &str, version: &str) -> ClusterInfo =
+            send(Method::PUT, &["clusters", id, "upgrade"], &json!({ "crate_version": version }));
 
-    /// Starts to enlarge the disk of each node. The operation is of type `EXPAND_STORAGE`.
-    pub async fn expand_storage(&self, id: &str, disk_size_per_node_bytes: u64) -> Result<ClusterInfo> {
-        let body = json!({ "disk_size_per_node_bytes": disk_size_per_node_bytes });
-        self.send(Method::PUT, &["clusters", id, "storage"], &body).await
-    }
+        /// Starts to enlarge the disk of each node. The operation is of type `EXPAND_STORAGE`.
+        expand_storage(id: &str, disk_size_per_node_bytes: u64) -> ClusterInfo =
+            send(Method::PUT, &["clusters", id, "storage"],
+                 &json!({ "disk_size_per_node_bytes": disk_size_per_node_bytes }));
 
-    /// Starts to change the product of a cluster. The operation is of type `CHANGE_COMPUTE`.
-    pub async fn change_product(&self, id: &str, product: &str) -> Result<ClusterInfo> {
-        self.send(Method::PUT, &["clusters", id, "product"], &json!({ "product_name": product })).await
-    }
+        /// Starts to change the product of a cluster. The operation is of type `CHANGE_COMPUTE`.
+        change_product(id: &str, product: &str) -> ClusterInfo =
+            send(Method::PUT, &["clusters", id, "product"], &json!({ "product_name": product }));
 
-    /// Starts to change the hours of backups, such as `2,4,6`. The operation is of type `BACKUP_SCHEDULE_UPDATE`.
-    pub async fn set_backup_schedule(&self, id: &str, hours: &str) -> Result<ClusterInfo> {
-        self.send(Method::PUT, &["clusters", id, "backup-schedule"], &json!({ "backup_hours": hours })).await
-    }
+        /// Starts to change the hours of backups, such as `2,4,6`. The operation is of type `BACKUP_SCHEDULE_UPDATE`.
+        set_backup_schedule(id: &str, hours: &str) -> ClusterInfo =
+            send(Method::PUT, &["clusters", id, "backup-schedule"], &json!({ "backup_hours": hours }));
 
-    /// Starts to change the addresses that may connect to a cluster. This replaces the list; an empty list allows every
-    /// address. The operation is of type `ALLOWED_CIDR_UPDATE`.
-    ///
-    /// ```no_run
-    /// # async fn example(client: cratedb_test::cloud::Client, id: &str) -> cratedb_test::Result<()> {
-    /// use cratedb_test::cloud::model::Cidr;
-    ///
-    /// client.set_ip_restrictions(id, &[Cidr::new("198.51.100.0/24").described("office")]).await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub async fn set_ip_restrictions(&self, id: &str, allowed: &[Cidr]) -> Result<ClusterInfo> {
-        self.send(Method::PUT, &["clusters", id, "ip-restrictions"], &json!({ "ip_whitelist": allowed })).await
+        /// Starts to change the addresses that may connect to a cluster. This replaces the list; an empty list allows
+        /// every address. The operation is of type `ALLOWED_CIDR_UPDATE`.
+        ///
+        /// ```no_run
+        /// # async fn example(client: cratedb_test::cloud::Client, id: &str) -> cratedb_test::Result<()> {
+        /// use cratedb_test::cloud::model::Cidr;
+        ///
+        /// client.set_ip_restrictions(id, &[Cidr::new("198.51.100.0/24").described("office")]).await?;
+        /// # Ok(())
+        /// # }
+        /// ```
+        set_ip_restrictions(id: &str, allowed: &[Cidr]) -> ClusterInfo =
+            send(Method::PUT, &["clusters", id, "ip-restrictions"], &json!({ "ip_whitelist": allowed }));
+
+        /// Restarts one node. Nodes are numbered from 0.
+        restart_node(id: &str, ordinal: u32) -> () =
+            delete_at(Path::without_slash(&["clusters", id, "nodes", &ordinal.to_string()]));
+
+        /// Moves a cluster to another subscription. Only the operators of the service may do this.
+        transfer_subscription(id: &str, old: &str, new: &str) -> ClusterInfo =
+            send(Method::POST, &["clusters", id, "transfer-subscription"],
+                 &json!({ "old_subscription_id": old, "new_subscription_id": new }));
     }
 
     /// Starts to change the password of the cluster's database user: 24 to 128 characters. The operation is of type
@@ -418,17 +409,6 @@ impl Client {
     pub async fn change_password(&self, id: &str, password: &str) -> Result<ClusterInfo> {
         let changed = self.send(Method::PATCH, &["clusters", id], &json!({ "password": password })).await;
         changed.map_err(|error: Error| error.without_secret(password))
-    }
-
-    /// Restarts one node. Nodes are numbered from 0.
-    pub async fn restart_node(&self, id: &str, ordinal: u32) -> Result<()> {
-        self.delete_at(Path::without_slash(&["clusters", id, "nodes", &ordinal.to_string()])).await
-    }
-
-    /// Moves a cluster to another subscription. Only the operators of the service may do this.
-    pub async fn transfer_subscription(&self, id: &str, old: &str, new: &str) -> Result<ClusterInfo> {
-        let body = json!({ "old_subscription_id": old, "new_subscription_id": new });
-        self.send(Method::POST, &["clusters", id, "transfer-subscription"], &body).await
     }
 }
 
@@ -449,31 +429,59 @@ impl Client {
         self.send::<Value>(Method::POST, &["clusters", id, "snapshots", "restore"], restore).await.map(drop)
     }
 }
+
 /// Imports, exports and their files.
 impl Client {
-    /// Lists the imports of a cluster.
-    pub async fn import_jobs(&self, cluster: &str) -> Result<Vec<ImportJob>> {
-        self.get(&["clusters", cluster, "import-jobs"], &[]).await
-    }
+    calls! {
+        /// Lists the imports of a cluster.
+        import_jobs(cluster: &str) -> Vec<ImportJob> = get(&["clusters", cluster, "import-jobs"], &[]);
 
-    /// Starts an import; [`ManagedCluster::import`](crate::ManagedCluster::import) waits for its end.
-    ///
-    /// ```no_run
-    /// use cratedb_test::cloud::model::NewImportJob;
-    ///
-    /// # async fn example(client: cratedb_test::cloud::Client, cluster: &str) -> cratedb_test::Result<()> {
-    /// let import = NewImportJob::from_url("https://example.org/weather.csv.gz", "csv", "weather").gzip();
-    /// println!("{}", client.create_import_job(cluster, &import).await?.id);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub async fn create_import_job(&self, cluster: &str, job: &NewImportJob) -> Result<ImportJob> {
-        self.send(Method::POST, &["clusters", cluster, "import-jobs"], job).await
-    }
+        /// Starts an import; [`ManagedCluster::import`](crate::ManagedCluster::import) waits for its end.
+        ///
+        /// ```no_run
+        /// use cratedb_test::cloud::model::NewImportJob;
+        ///
+        /// # async fn example(client: cratedb_test::cloud::Client, cluster: &str) -> cratedb_test::Result<()> {
+        /// let import = NewImportJob::from_url("https://example.org/weather.csv.gz", "csv", "weather").gzip();
+        /// println!("{}", client.create_import_job(cluster, &import).await?.id);
+        /// # Ok(())
+        /// # }
+        /// ```
+        create_import_job(cluster: &str, job: &NewImportJob) -> ImportJob =
+            send(Method::POST, &["clusters", cluster, "import-jobs"], job);
 
-    /// Returns one import.
-    pub async fn import_job(&self, cluster: &str, id: &str) -> Result<ImportJob> {
-        self.get(&["clusters", cluster, "import-jobs", id], &[]).await
+        /// Returns one import.
+        import_job(cluster: &str, id: &str) -> ImportJob = get(&["clusters", cluster, "import-jobs", id], &[]);
+
+        /// Cancels an import, or deletes one that has ended.
+        delete_import_job(cluster: &str, id: &str) -> () = delete(&["clusters", cluster, "import-jobs", id]);
+
+        /// Lists the exports of a cluster.
+        export_jobs(cluster: &str) -> Vec<ExportJob> = get(&["clusters", cluster, "export-jobs"], &[]);
+
+        /// Starts an export; [`ManagedCluster::export`](crate::ManagedCluster::export) waits for its end.
+        create_export_job(cluster: &str, job: &NewExportJob) -> ExportJob =
+            send(Method::POST, &["clusters", cluster, "export-jobs"], job);
+
+        /// Returns one export.
+        export_job(cluster: &str, id: &str) -> ExportJob = get(&["clusters", cluster, "export-jobs", id], &[]);
+
+        /// Cancels an export, or deletes one that has ended.
+        delete_export_job(cluster: &str, id: &str) -> () = delete(&["clusters", cluster, "export-jobs", id]);
+
+        /// Lists the files of an organization: those uploaded for imports and those of exports.
+        files(organization: &str) -> Vec<UploadedFile> = get(&["organizations", organization, "files"], &[]);
+
+        /// Announces a file. Its bytes are then sent by `PUT` to its `upload_url`.
+        /// [`ManagedCluster::upload`](crate::ManagedCluster::upload) does both.
+        create_file(organization: &str, name: &str) -> UploadedFile =
+            send(Method::POST, &["organizations", organization, "files"], &json!({ "name": name }));
+
+        /// Returns one file.
+        file(organization: &str, id: &str) -> UploadedFile = get(&["organizations", organization, "files", id], &[]);
+
+        /// Deletes a file.
+        delete_file(organization: &str, id: &str) -> () = delete(&["organizations", organization, "files", id]);
     }
 
     /// Reports the progress of an import file by file: at most `limit` files, starting after `offset`.
@@ -488,51 +496,5 @@ impl Client {
         query.extend(limit.map(|limit| ("limit", limit.to_string())));
         query.extend(offset.map(|offset| ("offset", offset.to_string())));
         self.get(&["clusters", cluster, "import-jobs", id, "progress"], &query).await
-    }
-
-    /// Cancels an import, or deletes one that has ended.
-    pub async fn delete_import_job(&self, cluster: &str, id: &str) -> Result<()> {
-        self.delete(&["clusters", cluster, "import-jobs", id]).await
-    }
-
-    /// Lists the exports of a cluster.
-    pub async fn export_jobs(&self, cluster: &str) -> Result<Vec<ExportJob>> {
-        self.get(&["clusters", cluster, "export-jobs"], &[]).await
-    }
-
-    /// Starts an export; [`ManagedCluster::export`](crate::ManagedCluster::export) waits for its end.
-    pub async fn create_export_job(&self, cluster: &str, job: &NewExportJob) -> Result<ExportJob> {
-        self.send(Method::POST, &["clusters", cluster, "export-jobs"], job).await
-    }
-
-    /// Returns one export.
-    pub async fn export_job(&self, cluster: &str, id: &str) -> Result<ExportJob> {
-        self.get(&["clusters", cluster, "export-jobs", id], &[]).await
-    }
-
-    /// Cancels an export, or deletes one that has ended.
-    pub async fn delete_export_job(&self, cluster: &str, id: &str) -> Result<()> {
-        self.delete(&["clusters", cluster, "export-jobs", id]).await
-    }
-
-    /// Lists the files of an organization: those uploaded for imports and those of exports.
-    pub async fn files(&self, organization: &str) -> Result<Vec<UploadedFile>> {
-        self.get(&["organizations", organization, "files"], &[]).await
-    }
-
-    /// Announces a file. Its bytes are then sent by `PUT` to its `upload_url`.
-    /// [`ManagedCluster::upload`](crate::ManagedCluster::upload) does both.
-    pub async fn create_file(&self, organization: &str, name: &str) -> Result<UploadedFile> {
-        self.send(Method::POST, &["organizations", organization, "files"], &json!({ "name": name })).await
-    }
-
-    /// Returns one file.
-    pub async fn file(&self, organization: &str, id: &str) -> Result<UploadedFile> {
-        self.get(&["organizations", organization, "files", id], &[]).await
-    }
-
-    /// Deletes a file.
-    pub async fn delete_file(&self, organization: &str, id: &str) -> Result<()> {
-        self.delete(&["organizations", organization, "files", id]).await
     }
 }

@@ -38,6 +38,9 @@ struct Tokens {
     earlier: Vec<Secret>,
 }
 
+/// The longest token, in bytes. No server accepts a longer header.
+pub(super) const LONGEST_TOKEN: usize = 64 << 10;
+
 /// Enough to keep replaced tokens out of errors, without collecting them for weeks.
 const EARLIER: usize = 4;
 
@@ -178,7 +181,7 @@ fn session_cookie(headers: &HeaderMap) -> Option<Secret> {
     let mut named = values.filter_map(|value| {
         let (name, rest) = value.split_once('=')?;
         let value = rest.split(';').next().unwrap_or_default().trim().trim_matches('"');
-        (name.trim() == COOKIE_NAME && !value.is_empty()).then(|| Secret::new(value))
+        (name.trim() == COOKIE_NAME && (1..=LONGEST_TOKEN).contains(&value.len())).then(|| Secret::new(value))
     });
     named.next_back()
 }
@@ -215,6 +218,7 @@ mod tests {
         let auth = session("first-token");
         let used = Secret::new("first-token");
         auth.hear(Some(&used), &headers(&["theme=dark", "session=; Max-Age=0"]));
+        auth.hear(Some(&used), &headers(&[&format!("session={}", "x".repeat(LONGEST_TOKEN + 1))]));
         assert_eq!(current(&auth), "first-token");
         auth.hear(Some(&used), &headers(&["theme=dark", "session=second-token; Path=/; HttpOnly"]));
         assert_eq!(current(&auth), "second-token");

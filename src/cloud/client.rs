@@ -1,5 +1,7 @@
 //! The client of the Cloud API: its settings, authentication, time limits, and which requests are sent again.
 
+mod pause;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,21 +14,28 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
+use self::pause::Pause;
 use super::auth::Auth;
 use super::operation::passing;
 use super::refusal::{self, RefusalText};
 use crate::background;
-use crate::environment::{Access, Given, Sources, filled};
+use crate::environment::{Access, Given, Remarks, Sources, filled, named_endpoint};
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
-use crate::sql::connections;
+use crate::sql::{Body, connections};
 use crate::target::Login;
 
 /// A server that doesn't accept a connection in this time won't accept it at all.
 const CONNECT: Duration = Duration::from_secs(5);
 
+/// The most bytes of one answer. The longest are lists of clusters and of measurements, which have some MiB.
+const LONGEST: usize = 32 << 20;
+
 /// Pauses before the second and the third attempt of a read.
 const AGAIN: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
+
+/// If the service asks for such a pause, the caller is told instead of kept waiting. The next request waits.
+const LONG_PAUSE: Duration = Duration::from_secs(5);
 
 /// The HTTP API of CrateDB Cloud, as the owner of an API key or of a login sees it.
 ///
@@ -35,6 +44,7 @@ const AGAIN: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)
 ///
 /// - The futures can be awaited on any executor.
 /// - Reads are attempted three times if the service can't be reached or answers 429 or 5xx. Writes are sent once.
+/// - If the service says when to ask again (`Retry-After`), no request is sent before that, for a minute at most.
 /// - No request waits longer than the timeout for one answer, 30 s by default.
 /// - A refusal keeps the [status](Error::status), the [method and path](Error::request), the service's own
 ///   [message](Error::message) and its [errors](Error::errors) by field.
@@ -64,6 +74,8 @@ struct ClientInner {
     organization_id: Option<String>,
     origin: String,
     home: Home,
+    /// The pause that the service asked for last.
+    pause: Pause,
 }
 
 /// The runtime on which requests run.
@@ -77,7 +89,7 @@ pub(crate) enum Home {
 
 impl Client {
     /// Makes a client with the credentials of the environment: `CRATEDB_CLOUD_API_KEY` and `CRATEDB_CLOUD_API_SECRET`,
-    /// from the environment or from the `.env` file of the working directory, else the login in [`croud`'s profile
+    /// from the environment or from [`.env` files](crate::cloud#which-cluster), else the login in [`croud`'s profile
     /// file](crate::cloud::ProfileFile). Also reads `CRATEDB_CLOUD_ENDPOINT` and `CRATEDB_CLOUD_TIMEOUT`.
     ///
     /// # Errors
@@ -135,7 +147,7 @@ impl Client {
                 Error::new(Kind::Setting, format!("cannot set up a client for CrateDB Cloud at {endpoint}"))
                     .because_of(&error.without_url())
             })?;
-        let region = access.region.as_deref().and_then(|region| HeaderValue::from_str(region).ok());
+        let region = access.region.as_deref().map(header_of_region).transpose()?;
         Ok(Self(Arc::new(ClientInner {
             http,
             endpoint,
@@ -146,6 +158,7 @@ impl Client {
             organization_id: access.organization_id,
             origin: access.origin,
             home,
+            pause: Pause::default(),
         })))
     }
 
@@ -250,15 +263,18 @@ impl Client {
             query.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
         let this = self.clone();
         let work = async move {
+            let again: &[Duration] = if method == Method::GET { &AGAIN } else { &[] };
             // Not `wait::until`: this repeats a failed request twice and waits for no state.
-            for pause in AGAIN {
+            for pause in again {
                 match this.once(&method, &path, &query, body.clone()).await {
-                    Err(error) if method == Method::GET && passing(&error) => tokio::time::sleep(pause).await,
+                    Err(error) if passing(&error) && this.0.pause.left() < Some(LONG_PAUSE) => {
+                        tokio::time::sleep(*pause).await;
+                    }
                     answer => return Ok((path, answer?)),
                 }
             }
             match this.once(&method, &path, &query, body).await {
-                Err(error) if passing(&error) => Err(error.hint("tried 3 times; try again later")),
+                Err(error) if !again.is_empty() && passing(&error) => Err(error.hint("tried 3 times; try again later")),
                 answer => Ok((path, answer?)),
             }
         };
@@ -287,9 +303,17 @@ impl Client {
         if answer.status.is_success() {
             return Ok(answer.body);
         }
-        let text = RefusalText::read(answer.status, answer.location.as_deref(), &answer.body);
-        let text = text.without_secrets(|text| self.0.auth.clean(text));
-        Err(refusal::error(self.endpoint(), &request, answer.status, text, self.0.auth.token().is_some()))
+        let clean = |text: &str| self.0.auth.clean(text);
+        let text = RefusalText::read(answer.status, answer.location.as_deref(), &answer.body, clean);
+        let error = refusal::error(self.endpoint(), &request, answer.status, text, self.0.auth.token().is_some());
+        let error = match self.0.pause.left().filter(|_| passing(&error)) {
+            Some(left) => error.because(format!("it asks for a pause of {} s", left.as_secs() + 1)),
+            None => error,
+        };
+        Err(match answer.status {
+            StatusCode::UNAUTHORIZED => error.hint(format!("it was asked with {}", self.credentials())),
+            _ => error,
+        })
     }
 
     /// Returns the current token of the login, if the client uses one.
@@ -317,6 +341,7 @@ impl Client {
             builder = builder.header(CONTENT_TYPE, HeaderValue::from_static("application/json")).body(body);
         }
         let (builder, used) = self.0.auth.apply(builder)?;
+        self.0.pause.over().await;
         let unanswered = |error| self.unanswered(request, error);
         let answer = builder.send().await.map_err(unanswered)?;
         let status = answer.status();
@@ -324,8 +349,15 @@ impl Client {
         if status.is_success() {
             self.0.auth.hear(used.as_ref(), answer.headers());
         }
+        if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() {
+            self.0.pause.hear(answer.headers());
+        }
         let location = answer.headers().get(LOCATION).and_then(|to| to.to_str().ok()).map(str::to_owned);
-        let body = answer.bytes().await.map_err(unanswered)?.into();
+        let Body { bytes: body, is_cut } = Body::read(answer, LONGEST).await.map_err(unanswered)?;
+        if is_cut && status.is_success() {
+            let why = format!("its answer is longer than {} MiB, of which the rest was not read", LONGEST >> 20);
+            return Err(self.unexpected(request, "at length").because(why));
+        }
         Ok((ApiAnswer { status, location, body }, used))
     }
 
@@ -336,7 +368,7 @@ impl Client {
                 true => unexpected.because(format!("its {} bytes are not shown: they may hold a secret", body.len())),
                 false => unexpected
                     .because(error)
-                    .because(format!("it was `{}`", self.0.auth.clean(&refusal::excerpt(body)))),
+                    .because(format!("it was `{}`", refusal::excerpt(body, |text| self.0.auth.clean(text)))),
             };
             unexpected.hint("something between may have answered instead of the API: a proxy, a login page")
         })
@@ -348,6 +380,11 @@ impl Client {
     }
 
     fn unanswered(&self, request: &str, error: reqwest::Error) -> Error {
+        if error.is_builder() {
+            // Sending it again would not help.
+            return Error::new(Kind::Usage, format!("cannot send {request} to CrateDB Cloud at {}", self.endpoint()))
+                .because_of(&error.without_url());
+        }
         let (kind, late) = match error.is_timeout() {
             true => (Kind::Timeout, format!(" within {}", humantime::format_duration(self.0.timeout))),
             false => (Kind::Transport, String::new()),
@@ -391,9 +428,19 @@ impl Login {
     }
 }
 
+fn header_of_region(region: &str) -> Result<HeaderValue> {
+    HeaderValue::from_str(region).map_err(|_| {
+        Error::new(Kind::Setting, format!("cannot send the region {region:?} to CrateDB Cloud"))
+            .because("it holds characters that no header can carry")
+            .hint("accepted: a name such as eks1.eu-west-1.aws, in code or as `region` of the profile")
+    })
+}
+
 fn endpoint(text: &str) -> Result<Url> {
     let wrong = |cause: String| {
-        Error::new(Kind::Setting, format!("cannot use CRATEDB_CLOUD_ENDPOINT=`{text}`"))
+        // An address that can't be parsed may still hold a password.
+        let shown = if text.contains('@') { "…" } else { text };
+        Error::new(Kind::Setting, format!("cannot use CRATEDB_CLOUD_ENDPOINT=`{shown}`"))
             .because(cause)
             .hint("it is an address such as https://console.cratedb.cloud")
     };
@@ -513,6 +560,13 @@ impl ClientBuilder {
         self
     }
 
+    /// Sets whether credentials may be sent over plain HTTP to another machine; takes precedence over
+    /// `CRATEDB_ALLOW_PLAIN_HTTP`. Default: false.
+    pub fn allow_plain_http(mut self, allow: bool) -> Self {
+        self.given.plain_http = Some(allow);
+        self
+    }
+
     /// Sets whether the environment, `.env` and the profile file are read at all. Default: true.
     pub fn env(mut self, environment: bool) -> Self {
         self.environment = environment;
@@ -523,15 +577,30 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// When there are no credentials, when they belong to another endpoint, and when a variable, `.env` or the profile
-    /// file can't be read.
+    /// When there are no credentials, when they belong to another endpoint or would go over plain HTTP to another
+    /// machine, and when a variable, `.env` or the profile file can't be read.
     pub fn build(self) -> Result<Client> {
-        let sources = if self.environment { Sources::of_program()? } else { Sources::none() };
-        let mut access = Access::find(&self.given, &sources)?;
+        let sources = self.sources()?;
+        let mut access = Access::find(&self.given, &sources).map_err(|error| Remarks::of(&sources).on(error))?;
         let organization = self.given.organization_id.or_else(|| sources.get("CRATEDB_CLOUD_ORGANIZATION_ID"));
         access.organization_id = organization.or(access.organization_id);
         access.region = self.region.or(access.region);
         Client::new(access, Home::Background)
+    }
+
+    fn sources(&self) -> Result<Sources> {
+        if self.environment { Sources::of_program() } else { Ok(Sources::none()) }
+    }
+
+    /// Returns the address of the API that code, the environment or `.env` names, if one does. The command line logs in
+    /// there.
+    ///
+    /// # Errors
+    ///
+    /// When the address or a `.env` can't be read.
+    #[doc(hidden)]
+    pub fn named_endpoint(&self) -> Result<Option<String>> {
+        named_endpoint(&self.given, &self.sources()?)
     }
 }
 

@@ -7,21 +7,24 @@
 
 mod change;
 mod plan;
+mod project;
 mod start;
 
 use std::time::Instant;
 
 pub(crate) use change::{Change, StopRequest, Stopped};
 pub(crate) use plan::ADMIN;
+pub(crate) use project::MadeProject;
 pub(crate) use start::{Intent, May, Run, Touch, is_taken};
 use url::Url;
 
 use super::client::Client;
 use super::model::ClusterInfo;
-use super::operation::{LISTED, Which, passing};
+use super::operation::{LISTED, Which, is_absence, is_foreign, passing};
+use crate::environment::is_private;
 use crate::error::{Error, Kind, Result};
-use crate::target::{CloudTarget, ClusterAddress};
-use crate::wait::{self, Look};
+use crate::target::{CloudTarget, ClusterAddress, DeployPolicy};
+use crate::wait::{self, Hear, Look};
 
 /// A write whose answer was lost is sent this often, each time after a look at the cluster.
 const WRITES: usize = 3;
@@ -37,8 +40,44 @@ pub(crate) trait Hooks: Send + Sync {
     /// Reports a step to the user.
     fn step(&self, text: String);
 
+    /// Reports what keeps the work from going on, though it may pass.
+    fn trouble(&self, text: String) {
+        self.step(text);
+    }
+
     /// Called before every request that can create or wake something; no request is sent if this fails.
     fn intend(&self, intent: &Intent<'_>) -> Result<()>;
+}
+
+/// Passes the statuses of a wait on as steps.
+pub(crate) struct Tell<'a> {
+    pub(crate) hooks: &'a dyn Hooks,
+    /// The action under way, which precedes each status.
+    pub(crate) doing: &'a str,
+    /// False where each status is a step already.
+    pub(crate) statuses: bool,
+}
+
+impl<'a> Tell<'a> {
+    pub(crate) fn all(hooks: &'a dyn Hooks, doing: &'a str) -> Self {
+        Self { hooks, doing, statuses: true }
+    }
+
+    pub(crate) fn only_trouble(hooks: &'a dyn Hooks, doing: &'a str) -> Self {
+        Self { hooks, doing, statuses: false }
+    }
+}
+
+impl Hear for Tell<'_> {
+    fn status(&mut self, status: &str) {
+        if self.statuses {
+            self.hooks.step(format!("{}: {status}", self.doing));
+        }
+    }
+
+    fn trouble(&mut self, text: &str) {
+        self.hooks.trouble(format!("{}: {text}", self.doing));
+    }
 }
 
 /// The result of looking up a name.
@@ -59,7 +98,13 @@ impl Lifecycle {
         match cluster.url.trim_end_matches('/') {
             "" => Err(Error::new(Kind::Decode, format!("cannot connect to {}", named(cluster)))
                 .because("the API does not say at which URL it is")),
-            url => Ok(url),
+            url => {
+                let parsed = Url::parse(url).map_err(|error| {
+                    Error::new(Kind::Decode, format!("cannot connect to {}", named(cluster)))
+                        .because(format!("its URL can't be read: {error}"))
+                })?;
+                is_private(&parsed, "the cluster's token", self.target.plain_http).map(|()| url)
+            }
         }
     }
 
@@ -68,7 +113,7 @@ impl Lifecycle {
         let known = run.id();
         let cluster = match (known, &self.target.cluster) {
             (Some(id), _) => self.client.cluster(&id).await?,
-            (None, ClusterAddress::Id(id)) => self.by_id(id).await?,
+            (None, ClusterAddress::Id(id)) => self.by_id(id).await.map_err(|error| self.or_deployed(error, run))?,
             (None, ClusterAddress::Name(name)) => return self.by_name(name).await,
             (None, ClusterAddress::Url(url)) => self.by_url(url).await?,
         };
@@ -111,11 +156,35 @@ impl Lifecycle {
                 };
                 Err(Error::new(Kind::Missing, format!("cluster {id} does not exist"))
                     .because(error)
-                    .hint(format!("check CRATEDB_CLUSTER_ID{seen}"))
-                    .hint("with CRATEDB_CLUSTER_NAME instead, a cluster that does not exist is deployed"))
+                    .hint(format!("check CRATEDB_CLUSTER_ID{seen}")))
             }
             found => found,
         }
+    }
+
+    /// Adds to the error of an unknown id how a cluster is deployed, if this call might deploy one.
+    fn or_deployed(&self, error: Error, run: &Run<'_>) -> Error {
+        let deploys = run.may_deploy() && self.target.deploy != DeployPolicy::Never;
+        match error.kind() == Kind::Missing && deploys {
+            true => error.hint("with CRATEDB_CLUSTER_NAME instead, a cluster that does not exist is deployed"),
+            false => error,
+        }
+    }
+
+    /// Returns the cluster as it is now, or none if it is gone. One answer is not enough to believe that: it is gone if
+    /// the service says so of the cluster itself and lists others only.
+    pub(crate) async fn presence(&self, id: &str) -> Result<Option<ClusterInfo>> {
+        let absent = match self.client.cluster(id).await {
+            Err(error) if is_absence(&error) && error.is_in_own_form() => error,
+            found => return found.map(Some),
+        };
+        let all = self.client.clusters().await?;
+        if all.iter().all(|other| !other.id.is_empty() && !other.id.eq_ignore_ascii_case(id)) {
+            return Ok(None);
+        }
+        Err(Error::new(Kind::Decode, format!("CrateDB Cloud contradicts itself about cluster {id}"))
+            .because("its list has the cluster")
+            .because(absent.first_line()))
     }
 
     /// Finds the only cluster with a name. Names need not be unique.
@@ -136,7 +205,7 @@ impl Lifecycle {
 
     /// Like [`by_name`](Self::by_name) where a deployment may just have been requested: an unknown name is believed
     /// only after such a cluster had the time to be listed. Trouble with the API doesn't end the wait.
-    pub(crate) async fn by_name_at_last(&self, name: &str, deadline: Instant) -> Result<NameLookup> {
+    pub(crate) async fn by_name_at_last(&self, name: &str, deadline: Instant, hooks: &dyn Hooks) -> Result<NameLookup> {
         let listed = Instant::now() + LISTED;
         let awaited = format!("cluster `{name}` to be listed, if it was deployed");
         let look = || async {
@@ -144,9 +213,10 @@ impl Lifecycle {
                 NameLookup::None { .. } if Instant::now() < listed => Look::NotYet("not listed yet".to_owned()),
                 found => Look::Ready(found),
             });
-            wait::tolerate(passing, found)
+            wait::tolerate(is_unclear, found)
         };
-        wait::until(&awaited, wait::OPERATION, deadline, |_| (), look).await
+        let tell = Tell::only_trouble(hooks, &awaited);
+        wait::until_told(&awaited, wait::OPERATION, deadline, tell, look).await
     }
 
     /// Waits for the end of an operation that another client started. It may fail: only the goal counts.
@@ -159,34 +229,39 @@ impl Lifecycle {
     ) -> Result<()> {
         let what = format!("operation {kind} on {}", named(cluster));
         hooks.step(format!("waiting for {what}, which another client started"));
-        let told = |status: &str| hooks.step(format!("waiting for {what}: {status}"));
         match &cluster.last_async_operation {
             Some(operation) if !operation.id.is_empty() => {
-                let which = Which::Id(operation.id.clone());
-                self.client.follow(cluster, &which, &what, |_| true, deadline, told).await.map(drop)
+                let (which, doing) = (Which::Id(operation.id.clone()), format!("waiting for {what}"));
+                let tell = Tell::all(hooks, &doing);
+                self.client.follow(cluster, &which, &what, |_| true, deadline, tell).await.map(drop)
             }
             // Without an id to follow, the cluster itself has to do.
             _ => {
-                let idle = |now: ClusterInfo| match now.busy() {
-                    Some(kind) => Look::NotYet(format!("{kind} is running")),
-                    None => Look::Ready(()),
-                };
-                self.until(cluster, &what, deadline, idle).await
+                let lacks = |now: &ClusterInfo| now.busy().map(|kind| format!("{kind} is running"));
+                self.until(cluster, &what, deadline, hooks, lacks).await.map(drop)
             }
         }
     }
 
-    /// Looks at a cluster until `judge` finds it ready. Trouble with the API doesn't end the wait.
-    pub(crate) async fn until<T>(
+    /// Looks at a cluster until `lacks` names nothing that it waits for. Trouble with the API doesn't end the wait.
+    pub(crate) async fn until<S: Into<String>>(
         &self,
         cluster: &ClusterInfo,
         awaited: &str,
         deadline: Instant,
-        judge: impl Fn(ClusterInfo) -> Look<T>,
-    ) -> Result<T> {
-        let look = || async { wait::tolerate(passing, self.client.cluster(&cluster.id).await.map(&judge)) };
-        wait::until(awaited, wait::OPERATION, deadline, |_| (), look).await
+        hooks: &dyn Hooks,
+        lacks: impl Fn(&ClusterInfo) -> Option<S>,
+    ) -> Result<ClusterInfo> {
+        let judge = |now: ClusterInfo| lacks(&now).map_or(Look::Ready(now), |status| Look::NotYet(status.into()));
+        let look = || async { wait::tolerate(passing, self.client.cluster(&cluster.id).await.map(judge)) };
+        let tell = Tell::only_trouble(hooks, awaited);
+        wait::until_told(awaited, wait::OPERATION, deadline, tell, look).await
     }
+}
+
+/// Reports whether an answer leaves open what there is, so that only another look can tell.
+pub(crate) fn is_unclear(error: &Error) -> bool {
+    passing(error) || is_foreign(error) || is_absence(error)
 }
 
 /// Names a cluster to the user: its name and its id.

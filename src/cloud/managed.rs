@@ -19,7 +19,9 @@ use serde_json::value::RawValue;
 
 use self::connection::Connection;
 use super::client::Client;
-use super::lifecycle::{Change, Hooks, Intent, Lifecycle, May, NameLookup, Run, StopRequest, Stopped, is_taken, named};
+use super::lifecycle::{
+    Change, Hooks, Intent, Lifecycle, May, NameLookup, Run, StopRequest, Stopped, Tell, is_taken, named,
+};
 use super::model::{
     ClusterInfo, ExportJob, ImportJob, JobProgress, Jwt, NewExportJob, NewImportJob, Operation, Restore, Status,
     UploadedFile,
@@ -27,8 +29,9 @@ use super::model::{
 use super::operation::{OperationEnd, Which, failure, passing};
 use super::token;
 use crate::background;
-use crate::environment::Server;
+use crate::environment::{Remarks, Server};
 use crate::error::{Error, Kind, Result};
+use crate::foreign;
 use crate::query::{Execution, Executor, Query};
 use crate::sql::connections::{self, HttpLimits};
 use crate::target::ClusterAddress;
@@ -68,6 +71,8 @@ struct ManagedInner {
     start_timeout: Duration,
     stop_on_exit: bool,
     notes: Vec<String>,
+    /// Notes on settings from which a failure may come.
+    remarks: Remarks,
     on_progress: Option<Callback>,
     /// The connection to the cluster's SQL, once it is found.
     connection: Mutex<Option<Connection>>,
@@ -77,6 +82,7 @@ impl Hooks for ManagedInner {
     fn step(&self, text: String) {
         if let Some(callback) = &self.on_progress {
             // A callback that panics, at a closed pipe perhaps, must not keep the cluster from being suspended.
+            let text = foreign::block(&text);
             let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| callback(&text)));
         }
     }
@@ -88,7 +94,7 @@ impl Hooks for ManagedInner {
 
 impl ManagedCluster {
     /// Selects the cluster that the environment names, by `CRATEDB_CLUSTER_URL`, else `CRATEDB_CLUSTER_ID`, else
-    /// `CRATEDB_CLUSTER_NAME`. A variable that is not set is read from the `.env` file of the working directory. For
+    /// `CRATEDB_CLUSTER_NAME`. A variable that is not set is read from [`.env` files](crate::cloud#which-cluster). For
     /// all other variables see [the crate's page](crate#environment). Nothing is sent yet.
     ///
     /// # Errors
@@ -346,11 +352,8 @@ impl ManagedCluster {
             let doing = format!("importing into {} of {}", job.destination.table, named(&cluster));
             inner.step(doing.clone());
             let made = client.create_import_job(&cluster.id, &job).await?;
-            let look = || async {
-                let now = client.import_job(&cluster.id, &made.id).await?;
-                Ok((now.status.clone(), now.progress.clone(), now))
-            };
-            inner.until_done(&doing, &made.id, look).await
+            let look = || client.import_job(&cluster.id, &made.id);
+            inner.until_done(&doing, &made.id, look, |now: &ImportJob| (&now.status, &now.progress)).await
         };
         self.work(import).await
     }
@@ -368,11 +371,8 @@ impl ManagedCluster {
             let doing = format!("exporting {} of {}", job.source.table, named(&cluster));
             inner.step(doing.clone());
             let made = client.create_export_job(&cluster.id, &job).await?;
-            let look = || async {
-                let now = client.export_job(&cluster.id, &made.id).await?;
-                Ok((now.status.clone(), now.progress.clone(), now))
-            };
-            inner.until_done(&doing, &made.id, look).await
+            let look = || client.export_job(&cluster.id, &made.id);
+            inner.until_done(&doing, &made.id, look, |now: &ExportJob| (&now.status, &now.progress)).await
         };
         self.work(export).await
     }
@@ -417,9 +417,9 @@ impl ManagedCluster {
             inner.step(doing.clone());
             lifecycle.client.restore_snapshot(&cluster.id, &restore).await?;
             let which = Which::NewestOf("RESTORE_SNAPSHOT", Some(before.last_operation().unwrap_or_default()));
-            let told = |status: &str| inner.step(format!("{doing}: {status}"));
+            let tell = Tell::all(&*inner, &doing);
             // The cluster does not show that a snapshot was restored, so only the operation can tell.
-            match lifecycle.client.follow(&before, &which, &doing, |_| false, deadline, told).await? {
+            match lifecycle.client.follow(&before, &which, &doing, |_| false, deadline, tell).await? {
                 OperationEnd::Succeeded => Ok(()),
                 OperationEnd::Failed(error) | OperationEnd::Lost(error) => Err(error),
             }
@@ -449,7 +449,7 @@ impl ManagedCluster {
         T: Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
     {
-        background::run(work(self.0.clone())).await
+        background::run(work(self.0.clone())).await.map_err(|error| self.0.remarks.on(error))
     }
 }
 
@@ -465,13 +465,13 @@ impl ManagedInner {
         let work = async {
             let cluster = self.lifecycle.make_available(&run).await?;
             run.step(format!("connecting to {}", named(&cluster)));
-            self.until_it_answers(&cluster, run.deadline).await?;
+            self.until_it_answers(&cluster, &run).await?;
             Ok(cluster)
         };
         let outcome = self.lifecycle.in_time(&run, work).await;
-        let outcome = outcome.map_err(|error| match error.is_timeout() && Instant::now() >= run.deadline {
-            true => error.hint("`start_timeout` is the time for all of it"),
-            false => error,
+        let outcome = outcome.map_err(|error| {
+            let late = error.is_timeout() && Instant::now() >= run.deadline;
+            error.hints(late.then_some("`start_timeout` is the time for all of it"))
         });
         (outcome, run.may_have_touched())
     }
@@ -522,10 +522,13 @@ impl ManagedInner {
     }
 
     /// Follows a job by its id. Trouble with the API doesn't end the wait, since the job goes on without it.
-    async fn until_done<T, F>(&self, doing: &str, id: &str, look: impl Fn() -> F) -> Result<T>
-    where
-        F: Future<Output = Result<(Status, JobProgress, T)>>,
-    {
+    async fn until_done<T, F: Future<Output = Result<T>>>(
+        &self,
+        doing: &str,
+        id: &str,
+        look: impl Fn() -> F,
+        state: impl Fn(&T) -> (&Status, &JobProgress),
+    ) -> Result<T> {
         if id.is_empty() {
             return Err(Error::new(Kind::Decode, format!("{doing} can't be followed"))
                 .because("the service took the job and did not say its id"));
@@ -533,14 +536,13 @@ impl ManagedInner {
         let told = |status: &str| self.step(format!("{doing}: {status}"));
         let awaited = format!("the end of {doing}");
         wait::until(&awaited, wait::OPERATION, self.deadline(), told, || async {
-            let found = match look().await {
-                Ok((Status::Succeeded, _, now)) => Ok(Look::Ready(now)),
-                Ok((Status::Failed, progress, _)) => {
+            let found = look().await.and_then(|now| match state(&now) {
+                (Status::Succeeded, _) => Ok(Look::Ready(now)),
+                (Status::Failed, progress) => {
                     Err(failure(doing, &progress.message).hint(format!("job {id} ended as FAILED")))
                 }
-                Ok((status, progress, _)) => Ok(Look::NotYet(in_words(&status, &progress))),
-                Err(error) => Err(error),
-            };
+                (status, progress) => Ok(Look::NotYet(in_words(status, progress))),
+            });
             wait::tolerate(passing, found)
         })
         .await

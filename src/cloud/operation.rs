@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::client::Client;
 use super::model::{ClusterInfo, Operation, OperationFilter, Status, moment};
 use crate::error::{Error, Kind, Result};
-use crate::wait::{self, Look};
+use crate::wait::{self, Hear, Look};
 
 /// The newest operation that was known before a request. It tells an older operation from the one that the request
 /// starts.
@@ -104,7 +104,7 @@ pub(crate) enum OperationEnd {
 }
 
 impl Client {
-    /// Waits for the end of an operation, good or bad. Calls `told` with each new status.
+    /// Waits for the end of an operation, good or bad. `told` hears each new status.
     ///
     /// Trouble with the API doesn't end the wait, since the operation goes on without it; a refusal does. An operation
     /// that is never listed has succeeded if the idle cluster meets `goal`; otherwise it is lost.
@@ -115,7 +115,7 @@ impl Client {
         doing: &str,
         goal: impl Fn(&ClusterInfo) -> bool,
         deadline: Instant,
-        told: impl FnMut(&str),
+        told: impl Hear,
     ) -> Result<OperationEnd> {
         let lost = Instant::now() + LISTED;
         let look = async || {
@@ -135,13 +135,25 @@ impl Client {
             Ok(Look::NotYet("its operation is not listed yet".to_owned()))
         };
         let awaited = format!("the end of {doing}");
-        wait::until(&awaited, wait::OPERATION, deadline, told, || async { wait::tolerate(passing, look().await) }).await
+        let look = || async { wait::tolerate(passing, look().await) };
+        wait::until_told(&awaited, wait::OPERATION, deadline, told, look).await
     }
 }
 
 /// Reports whether an error concerns the way to the service or its health, so that the same request may succeed later.
 pub(crate) fn passing(error: &Error) -> bool {
     error.is_transport() || error.is_timeout() || error.status().is_some_and(|status| status == 429 || status >= 500)
+}
+
+/// Reports whether something between may have answered instead of the service, so that nothing is known: neither what
+/// became of the request nor what there is.
+pub(crate) fn is_foreign(error: &Error) -> bool {
+    error.kind() == Kind::Decode || error.kind() == Kind::Cloud && error.status().is_some() && !error.is_in_own_form()
+}
+
+/// Reports whether the service says that there is no such thing. One such answer is not enough to believe it.
+pub(crate) fn is_absence(error: &Error) -> bool {
+    error.kind() == Kind::Cloud && matches!(error.status(), Some(404 | 410))
 }
 
 impl Operation {

@@ -7,9 +7,12 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::{Error, Kind, Refusal};
+use crate::foreign;
 
 /// Enough of an unexpected answer to recognise a proxy or a login page.
 const EXCERPT: usize = 200;
+/// Enough of the service's own words to understand them.
+const WORDS: usize = 2000;
 
 /// Reports whether the service refused because another operation runs on the cluster.
 ///
@@ -28,44 +31,52 @@ pub(super) struct RefusalText {
     message: String,
     /// The service's `errors`: the problems by field.
     errors: Option<Value>,
+    /// It is JSON with the service's fields. What a proxy says is something else.
+    own: bool,
 }
 
 impl RefusalText {
-    pub(super) fn read(status: StatusCode, location: Option<&str>, body: &[u8]) -> Self {
+    /// Reads the text of an answer. `clean` removes secrets, in case the service repeats what it was sent.
+    pub(super) fn read(
+        status: StatusCode,
+        location: Option<&str>,
+        body: &[u8],
+        clean: impl Fn(&str) -> String,
+    ) -> Self {
         #[derive(Deserialize)]
         struct RefusalBody {
             message: Option<String>,
+            #[serde(default)]
+            success: Value,
             #[serde(default)]
             errors: Value,
         }
         if status.is_redirection() {
             // The query may carry the token of a login.
             let to = location.unwrap_or("nowhere").split(['?', '#']).next().unwrap_or_default();
+            let to = foreign::line(&clean(to), EXCERPT);
             let message = format!("it redirects to `{to}`, which an API never does");
-            return Self { message, errors: None };
+            return Self { message, errors: None, own: false };
         }
-        match serde_json::from_slice::<RefusalBody>(body) {
-            Ok(RefusalBody { message: Some(message), errors }) => {
+        // serde would read a struct from a list, too.
+        let object = body.trim_ascii_start().starts_with(b"{");
+        match serde_json::from_slice::<RefusalBody>(if object { body } else { b"" }) {
+            Ok(RefusalBody { message: Some(message), success, errors }) => {
                 let nothing = errors.is_null() || errors.as_object().is_some_and(serde_json::Map::is_empty);
-                Self { message, errors: (!nothing).then_some(errors) }
+                let errors = (!nothing).then(|| serde_json::from_str(&clean(&errors.to_string())).ok()).flatten();
+                Self { message: clean(&message), errors, own: success != true }
             }
-            _ => Self { message: excerpt(body), errors: None },
+            _ => Self { message: excerpt(body, clean), errors: None, own: false },
         }
     }
 
-    /// Removes secrets, in case the service repeats what it was sent.
-    pub(super) fn without_secrets(self, clean: impl Fn(&str) -> String) -> Self {
-        let errors = self.errors.and_then(|errors| serde_json::from_str(&clean(&errors.to_string())).ok());
-        Self { message: clean(&self.message), errors }
-    }
-
-    /// Returns all of it in one line.
+    /// Returns it in one line.
     fn words(&self) -> String {
         let mut text = self.message.clone();
         if let Some(errors) = &self.errors {
             flatten(errors, "", &mut text);
         }
-        text
+        foreign::line(&text, WORDS)
     }
 }
 
@@ -87,6 +98,8 @@ fn flatten(errors: &Value, field: &str, into: &mut String) {
 
 pub(super) fn error(endpoint: &str, request: &str, status: StatusCode, text: RefusalText, session: bool) -> Error {
     let words = text.words();
+    // Without valid credentials, the service answers in plain text or redirects to its login page.
+    let own = text.own || status == StatusCode::UNAUTHORIZED || status.is_redirection();
     let error = Error::new(Kind::Cloud, format!("CrateDB Cloud at {endpoint} refused {request}"))
         .because(format!("{status}{}{words}", if words.is_empty() { "" } else { ": " }))
         .refused(Refusal {
@@ -96,6 +109,7 @@ pub(super) fn error(endpoint: &str, request: &str, status: StatusCode, text: Ref
             request: request.to_owned(),
             errors: text.errors,
         });
+    let error = if own { error.in_own_form() } else { error };
     match status {
         StatusCode::UNAUTHORIZED if session => error.hint(super::LOG_IN_AGAIN),
         StatusCode::UNAUTHORIZED => error
@@ -110,14 +124,10 @@ pub(super) fn error(endpoint: &str, request: &str, status: StatusCode, text: Ref
     }
 }
 
-/// Returns the beginning of a body, on one line.
-pub(super) fn excerpt(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(body);
-    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    match text.char_indices().nth(EXCERPT) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    }
+/// Returns the beginning of a body, on one line. `clean` removes secrets from the whole body, since half of one is not
+/// recognised.
+pub(super) fn excerpt(body: &[u8], clean: impl Fn(&str) -> String) -> String {
+    foreign::line(&clean(&String::from_utf8_lossy(body)), EXCERPT)
 }
 
 #[cfg(test)]
@@ -126,7 +136,8 @@ mod tests {
 
     fn refused(status: u16, body: &str) -> Error {
         let status = StatusCode::from_u16(status).unwrap();
-        error("http://x", "PUT /y/", status, RefusalText::read(status, None, body.as_bytes()), false)
+        let text = RefusalText::read(status, None, body.as_bytes(), str::to_owned);
+        error("http://x", "PUT /y/", status, text, false)
     }
 
     #[test]
@@ -159,6 +170,22 @@ mod tests {
     }
 
     #[test]
+    fn only_json_with_the_services_fields_is_the_services_own() {
+        let own = r#"{"success": false, "message": "Resource not found."}"#;
+        assert!(refused(404, own).is_in_own_form() && refused(401, "401 - Unauthorized").is_in_own_form());
+        for body in [
+            "",
+            "<html>404 Not Found</html>",
+            r#"{"error": "no route"}"#,
+            r#"["Resource not found."]"#,
+            r#"{"success": true, "message": "200 - OK"}"#,
+            r#"{"message": {"text": "Resource not found."}}"#,
+        ] {
+            assert!(!refused(404, body).is_in_own_form(), "{body}");
+        }
+    }
+
+    #[test]
     fn an_answer_that_is_no_json_is_shown_in_part() {
         let page = format!("<html>\n  <body>{}</body>", "x".repeat(500));
         let text = refused(502, &page).to_string();
@@ -167,7 +194,31 @@ mod tests {
 
     #[test]
     fn a_redirection_is_told_without_what_may_be_a_token() {
-        let said = RefusalText::read(StatusCode::FOUND, Some("https://x/?token=abc"), b"");
+        let said = RefusalText::read(StatusCode::FOUND, Some("https://x/?token=abc"), b"", str::to_owned);
         assert_eq!(said.words(), "it redirects to `https://x/`, which an API never does");
+    }
+
+    #[test]
+    fn a_secret_is_removed_before_the_text_is_cut() {
+        let clean = |text: &str| text.replace("hunter2-hunter2", "***");
+        let body = format!("{}hunter2-hunter2", "x".repeat(EXCERPT - 5));
+        let said = RefusalText::read(StatusCode::BAD_REQUEST, None, body.as_bytes(), clean);
+        assert!(said.words().ends_with("xxx***") && !said.words().contains("hunter"), "{}", said.words());
+    }
+
+    #[test]
+    fn what_the_service_says_is_shown_short_in_one_line_and_kept_for_programs() {
+        let message = format!("no\n::error::\u{1b}[2J{}", "x".repeat(1_200_000));
+        let body = serde_json::json!({ "message": message, "errors": { "a": ["\r\n##[group]b"] } }).to_string();
+        let error = refused(400, &body);
+        let text = error.to_string();
+        assert!(text.contains("400 Bad Request: no ::error::\\u{1b}[2Jxxx"), "{}", &text[..200]);
+        assert!(text.len() < 3000 && text.lines().count() == 1, "{} bytes", text.len());
+        assert_eq!(error.message(), Some(&*message));
+        assert!(
+            refused(400, r#"{"message": "m", "errors": {"a": "\r\n##[group]b"}}"#)
+                .to_string()
+                .ends_with("m; a: \\u{23}#[group]b")
+        );
     }
 }

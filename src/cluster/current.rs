@@ -193,7 +193,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use std::thread;
 
-    use super::RunningTest;
+    use super::{Cluster, RunningTest, enter};
+    use crate::cluster::tests::{cluster, counting};
+    use crate::sql::test_server::TestServer;
 
     fn seen_in(thread: thread::Builder) -> String {
         thread.spawn(|| RunningTest::of_this_process().name().to_owned()).unwrap().join().unwrap()
@@ -210,6 +212,21 @@ mod tests {
         let named = std::env::var("NEXTEST_TEST_NAME").unwrap_or_else(|_| "unknown".into());
         assert_eq!(seen_in(thread::Builder::new()), named);
         assert_eq!(seen_in(thread::Builder::new().name("main".into())), named);
+    }
+
+    #[test]
+    fn a_thread_that_bears_the_tests_name_has_its_cluster_and_no_other_thread_has() {
+        let server = TestServer::start(counting);
+        let cluster = cluster(&server);
+        let _entered = enter(&cluster);
+        RunningTest::Named("tables::current".into()).remember(&cluster);
+        let current = || Cluster::current().map(|found| found.schema().to_owned());
+        assert_eq!(current().as_deref(), Some(cluster.schema()));
+        assert_eq!(thread::spawn(current).join().unwrap(), None);
+        for (name, found) in [("tables::current", Some(cluster.schema())), ("tokio-runtime-worker", None)] {
+            let other = thread::Builder::new().name(name.into()).spawn(current).unwrap();
+            assert_eq!(other.join().unwrap().as_deref(), found, "{name}");
+        }
     }
 
     #[test]

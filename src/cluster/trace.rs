@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
+use crate::foreign;
 
 /// The number of statements that are remembered.
 const LAST: usize = 10;
@@ -128,14 +129,14 @@ fn told(stmt: &str, error: &Error) -> String {
         (Some(code), Some(message)) => format!("{message} (code {code})"),
         _ => error.to_string(),
     };
-    crate::sql::excerpt(&text, 2 * WIDTH)
+    foreign::line(&text, 2 * WIDTH)
 }
 
 /// Returns the beginning of a statement on one line. Of one that may hold a password, no text literal is shown.
 fn shown(stmt: &str) -> String {
     match may_hold_secrets(stmt) {
-        true => crate::sql::excerpt(&crate::sql::without_texts(stmt), WIDTH),
-        false => crate::sql::excerpt(stmt, WIDTH),
+        true => foreign::line(&crate::sql::without_texts(stmt), WIDTH),
+        false => foreign::line(stmt, WIDTH),
     }
 }
 
@@ -149,13 +150,9 @@ fn transaction(stmt: &str) -> Option<&'static str> {
     let text = crate::sql::without_leading_comments(stmt);
     let mut words = text.split(|c: char| !c.is_ascii_alphabetic()).filter(|word| !word.is_empty());
     let (first, second) = (words.next()?, words.next().unwrap_or_default());
-    let is = |word: &str, known: &str| word.eq_ignore_ascii_case(known);
-    match first {
-        word if is(word, "BEGIN") => Some("BEGIN"),
-        word if is(word, "COMMIT") => Some("COMMIT"),
-        word if is(word, "ROLLBACK") => Some("ROLLBACK"),
-        word if is(word, "START") && is(second, "TRANSACTION") => Some("START TRANSACTION"),
-        _ => None,
+    match ["BEGIN", "COMMIT", "ROLLBACK", "START"].into_iter().find(|word| first.eq_ignore_ascii_case(word))? {
+        "START" => second.eq_ignore_ascii_case("TRANSACTION").then_some("START TRANSACTION"),
+        word => Some(word),
     }
 }
 

@@ -26,6 +26,13 @@ pub struct Cached {
     pub last_used: String,
     /// True if a process uses it now.
     pub in_use: bool,
+    /// The SHA-256 digest of the archive that a release is from, with which `CRATEDB_TEST_SHA256` is compared.
+    pub sha256: Option<String>,
+    /// The source of the digest with which the archive was compared when it was unpacked.
+    pub trust: Option<String>,
+    /// The digest of the files that a release was unpacked to. A release without it is not used if
+    /// `CRATEDB_TEST_SHA256` is set.
+    pub tree: Option<String>,
 }
 
 /// The outcome of pruning one entry of the cache.
@@ -102,10 +109,8 @@ pub fn fetch_release(
     on_progress: impl Fn(&str) + Send + 'static,
 ) -> Result<Fetched> {
     let (wanted, origin) = (version.parse()?, Settings::origin(manifest_dir)?);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Error::new(Kind::Session, "cannot start a runtime").because(error))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Error::new(Kind::Session, "cannot start a runtime").because(error))?;
     let (steps, mut heard) = tokio::sync::mpsc::unbounded_channel::<String>();
     runtime.block_on(async move {
         let told = async move {
@@ -136,14 +141,16 @@ fn shown(entry: &CacheEntry) -> Cached {
         EntryKind::Partial => "partial",
         EntryKind::Jvm => "jvm cache",
     };
-    let seconds = entry.used.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
     Cached {
         kind: kind.to_owned(),
         name: entry.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         path: entry.path.clone(),
         size: entry.size,
-        last_used: humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)).to_string(),
+        last_used: humantime::format_rfc3339_seconds(entry.used.max(SystemTime::UNIX_EPOCH)).to_string(),
         in_use: entry.in_use,
+        sha256: entry.record.as_ref().map(|record| record.sha256.clone()),
+        trust: entry.record.as_ref().map(|record| record.trust.to_string()),
+        tree: entry.record.as_ref().and_then(|record| record.tree.clone()),
     }
 }
 

@@ -1,15 +1,16 @@
 //! Ends explicit sessions, and the time for which a cluster is kept warm.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::status::{Lying, lying, of_settings, unknown};
+use super::status::{Lying, is_stuck, lying, of_settings, unknown};
 use crate::error::{Error, Kind, Result};
 use crate::host::KeyFiles;
 use crate::host::process::Identity;
 use crate::keeper::{Journal, Left, Word};
+use crate::provider::Held;
 use crate::session::{Heard, Inquiry};
 use crate::wait::deadline_in;
 use crate::wire::{ClusterOutcome, FromKeeper, KeeperSnapshot, Phase};
@@ -48,10 +49,8 @@ pub fn finish(selector: Option<&str>, wait: Option<Duration>) -> Result<Vec<Fini
     let (named, on): (Option<String>, Vec<Lying>) = match selector {
         None => {
             let (settings, files) = of_settings()?;
-            (
-                settings.session.map(|named| named.name),
-                lying()?.into_iter().filter(|key| key.files.hash == files.hash).collect(),
-            )
+            let own = lying()?.into_iter().filter(|key| key.files.hash == files.hash).collect();
+            (settings.session.map(|named| named.name), own)
         }
         Some(selector) => {
             let all = lying()?;
@@ -112,7 +111,7 @@ pub(super) fn finish_key(
         }
         // A release that failed before is tried again, and the result of that is returned.
         None => (ClusterOutcome::Releasing, String::new()),
-        Some(wait) => await_end(&mut observer, files, wait)?,
+        Some(wait) => await_end(&mut observer, files, None, wait, None)?,
     };
     (finished.outcome, finished.detail) = (outcome, detail);
     Ok(finished)
@@ -121,38 +120,53 @@ pub(super) fn finish_key(
 impl Finished {
     /// Completes the result for a key without a live keeper. If the last one was killed, the cluster may be running.
     fn without_keeper(mut self, files: &KeyFiles) -> Self {
-        let nothing = match Journal::look(&files.journal) {
-            Ok(Left::Record(record)) => record.word == Word::Clean,
-            Ok(Left::Nothing) => true,
-            Ok(Left::Foreign { .. } | Left::Damaged) | Err(_) => false,
-        };
-        if !nothing {
-            (self.outcome, self.detail) = end_of(files);
+        match Journal::look(&files.journal) {
+            Ok(Left::Nothing) => {}
+            Ok(Left::Record(record)) if record.word == Word::Clean => {}
+            _ => (self.outcome, self.detail) = end_of(files, None),
         }
         self
     }
 }
 
-/// Waits until the cluster is released, or the keeper decides not to release it. Returns the outcome and its details.
-pub(super) fn await_end(observer: &mut Inquiry, files: &KeyFiles, wait: Duration) -> Result<(ClusterOutcome, String)> {
+/// Waits until the cluster is released, or the keeper decides not to release it. `left` is what an earlier keeper has
+/// left for this one. With `patience`, a keeper that is stuck for so long is not waited for. Returns the outcome and
+/// its details.
+pub(super) fn await_end(
+    observer: &mut Inquiry,
+    files: &KeyFiles,
+    left: Option<&Held>,
+    wait: Duration,
+    patience: Option<Duration>,
+) -> Result<(ClusterOutcome, String)> {
     let deadline = deadline_in(wait);
     let (mut released, mut step) = (None, String::new());
+    // The reason why the keeper is stuck, and until when that is borne.
+    let mut stuck: Option<(Instant, String)> = None;
     loop {
-        match observer.next(deadline)? {
+        let until = stuck.as_ref().map_or(deadline, |(until, _)| deadline.min(*until));
+        match observer.next(until)? {
             Heard::Message(message) => match *message {
-                FromKeeper::Released { outcome: ClusterOutcome::Owed, detail } => {
-                    return Ok((ClusterOutcome::Owed, detail));
-                }
+                FromKeeper::Released { outcome: owed @ ClusterOutcome::Owed, detail } => return Ok((owed, detail)),
                 FromKeeper::Released { outcome, detail } => released = Some((outcome, detail)),
                 FromKeeper::Progress { text, .. } => step = text,
                 FromKeeper::State(snapshot) => {
+                    stuck = patience.filter(|_| is_stuck(&snapshot)).map(|patience| {
+                        let until = stuck.map_or_else(|| deadline_in(patience), |(until, _)| until);
+                        (until, snapshot.trouble.clone().unwrap_or_default())
+                    });
                     if let Some(end) = settled(&snapshot) {
                         return Ok(released.unwrap_or(end));
                     }
                 }
                 _ => {}
             },
-            Heard::End => return Ok(released.unwrap_or_else(|| end_of(files))),
+            Heard::End => return Ok(released.unwrap_or_else(|| end_of(files, left))),
+            Heard::Nothing if stuck.is_some() && Instant::now() < deadline => {
+                let why = stuck.map(|(_, why)| why).unwrap_or_default();
+                let log = files.log.display();
+                return Ok((ClusterOutcome::Owed, format!("{why}; its keeper goes on trying, its log is {log}")));
+            }
             Heard::Nothing => {
                 let error = Error::new(Kind::Timeout, "the cluster was not let go of in time")
                     .because(format!("waited {}", humantime::format_duration(wait)));
@@ -174,11 +188,16 @@ fn settled(snapshot: &KeeperSnapshot) -> Option<(ClusterOutcome, String)> {
 }
 
 /// Reads the outcome from the journal of a keeper that ended without reporting it.
-fn end_of(files: &KeyFiles) -> (ClusterOutcome, String) {
+fn end_of(files: &KeyFiles, left: Option<&Held>) -> (ClusterOutcome, String) {
     match Journal::look(&files.journal) {
-        Ok(Left::Record(record)) if record.word == Word::Clean => {
-            (ClusterOutcome::Left, "it was found running, or nothing was up".to_owned())
-        }
+        Ok(Left::Record(record)) if record.word == Word::Clean => match left {
+            // A keeper removes it at its start.
+            Some(Held::Process(_) | Held::Container(_)) => (ClusterOutcome::Removed, String::new()),
+            Some(held) if !matches!(held, Held::Url { .. }) => {
+                (ClusterOutcome::Nothing, "it was not up any more".to_owned())
+            }
+            _ => (ClusterOutcome::Left, "it was found running, or nothing was up".to_owned()),
+        },
         Ok(Left::Record(_)) => {
             (ClusterOutcome::Owed, "the keeper ended before it could let go; `cargo cratedb sweep` does".to_owned())
         }

@@ -41,15 +41,19 @@ pub fn hold_with(
 }
 
 impl HeldSession {
-    /// Returns the variables that make a process part of this session. They contain no secrets: the process must have
-    /// the same settings as this one, and access to the keeper's directories (a container needs them mounted).
+    /// Returns the variables that make a process part of this session, and the cluster's address for programs that are
+    /// no tests. They contain no secrets: the process must have the same settings as this one, and access to the
+    /// keeper's directories (a container needs them mounted).
     pub fn environment(&self) -> Vec<(String, String)> {
         /// Processes that outlive the command must not keep the cluster for long.
         const IDLE: &str = "10s";
-        vec![
+        let url = self.http_url().map(|url| ("CRATEDB_TEST_SESSION_URL".to_owned(), url));
+        let mut all = vec![
             ("CRATEDB_TEST_SESSION".to_owned(), self.session().to_owned()),
             ("CRATEDB_TEST_SESSION_IDLE".to_owned(), IDLE.to_owned()),
-        ]
+        ];
+        all.extend(url);
+        all
     }
 
     /// Returns the name of the session.

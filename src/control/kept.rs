@@ -38,17 +38,13 @@ const TABLES: &str = "SELECT table_schema, count(*) FROM information_schema.tabl
 ///
 /// When the cluster does not answer.
 pub async fn kept(cluster: &ManagedCluster) -> Result<Vec<Kept>> {
-    let cluster = cluster.clone();
-    background::run(async move {
-        let client = cluster.sql_client().await?;
-        let schemas = client.rows::<(String,)>("SELECT schema_name FROM information_schema.schemata").await?;
-        let tables: BTreeMap<String, u64> = client.rows(TABLES).await?.into_iter().collect();
-        let used: BTreeMap<String, String> = used().await?;
-        let mut kept: Vec<Kept> = schemas.into_iter().filter_map(|(name,)| Kept::of(name, &tables, &used)).collect();
-        kept.sort_by(|one, other| (one.since, &one.schema).cmp(&(other.since, &other.schema)));
-        Ok(kept)
-    })
-    .await
+    // As statements of the cluster, whose errors say why it does not answer.
+    let schemas: Vec<String> = cluster.query("SELECT schema_name FROM information_schema.schemata").fetch_all().await?;
+    let tables: Vec<(String, u64)> = cluster.query(TABLES).fetch_all().await?;
+    let (tables, used) = (tables.into_iter().collect(), background::run(used()).await?);
+    let mut kept: Vec<Kept> = schemas.into_iter().filter_map(|name| Kept::of(name, &tables, &used)).collect();
+    kept.sort_by(|one, other| (one.since, &one.schema).cmp(&(other.since, &other.schema)));
+    Ok(kept)
 }
 
 /// Drops a schema of a test with its content. It is no error if the schema does not exist.
@@ -93,8 +89,7 @@ impl Kept {
 
 /// Maps the schemas in which tests of this machine run to these tests.
 async fn used() -> Result<BTreeMap<String, String>> {
-    let asked = tokio::task::spawn_blocking(keys).await;
-    let keys = asked.unwrap_or_else(|error| Err(Error::new(Kind::Session, "cannot ask the keepers").because(error)))?;
+    let keys = background::blocking(keys).await?;
     let tests = keys.into_iter().flat_map(|key| key.sessions).flat_map(|session| session.tests);
     Ok(tests.filter(|test| test.runs).map(|TestStatus { schema, test, .. }| (schema, test)).collect())
 }

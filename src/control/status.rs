@@ -10,10 +10,10 @@ use time::OffsetDateTime;
 use crate::error::{Error, Kind, Result};
 use crate::host::process::{Identity, command_of};
 use crate::host::{KeyFiles, Locks, Places};
-use crate::keeper::{Journal, Left, Record, Word};
+use crate::keeper::{Journal, Left, Record, Word, clock};
 use crate::session::Inquiry;
-use crate::settings::Settings;
-use crate::target::OnExit;
+use crate::settings::{Settings, local_target};
+use crate::target::{OnExit, Target};
 use crate::wire::{KeeperSnapshot, Mode, Phase, Policy, SessionState, Turn};
 
 /// The state of one key, which stands for a cluster as settings name it.
@@ -27,6 +27,8 @@ pub struct KeyStatus {
     pub provider: String,
     /// The name of the cluster or container, if known.
     pub resource: Option<String>,
+    /// The address of the cluster for HTTP while it is up, without credentials.
+    pub http_url: Option<String>,
     /// A description of the phase.
     pub phase: String,
     /// The process id of the live keeper.
@@ -35,6 +37,8 @@ pub struct KeyStatus {
     pub answers: bool,
     /// True if a cluster is or may be up that has to be released.
     pub owes: bool,
+    /// The time since which something is owed that is not in use, in Unix seconds.
+    pub owed_since: Option<i64>,
     /// The time of the keeper's answer or of the journal's last record, in Unix seconds.
     pub at: i64,
     /// The sessions that hold the cluster or wait for it.
@@ -43,7 +47,7 @@ pub struct KeyStatus {
     pub until: Option<i64>,
     /// The settings that decide when and how the cluster is released.
     pub policies: Option<Policies>,
-    /// The reason why a part of this is unknown.
+    /// The reason why the keeper can't go on for now, why a release failed, or why a part of this is unknown.
     pub problem: Option<String>,
     /// The path of the keeper's log.
     pub log: PathBuf,
@@ -132,11 +136,34 @@ pub fn log_path(selector: Option<&str>) -> Result<PathBuf> {
             found.ok_or_else(|| unknown(selector))?.files.log.clone()
         }
     };
-    match log.is_file() {
-        true => Ok(log),
-        false => {
-            Err(Error::new(Kind::Session, "there is no log yet").because(format!("it would be {}", log.display())))
-        }
+    if log.is_file() {
+        return Ok(log);
+    }
+    Err(Error::new(Kind::Session, "there is no log yet").because(format!("it would be {}", log.display())))
+}
+
+/// Returns the address of the local server that tests of the working directory use now, for commands to which nothing
+/// names a cluster: that of the settings, else the only one of the same project. None if there is none, or if the
+/// settings name a cluster that is not of this machine.
+///
+/// # Errors
+///
+/// When several servers of the project are up. The error lists them.
+pub fn local_server() -> Result<Option<String>> {
+    // What is wrong with the settings is said when they are used.
+    let Ok((settings, files)) = of_settings() else { return Ok(None) };
+    let Target::Local(target) = &settings.spec.target else { return Ok(None) };
+    let project = |key: &Lying| matches!(local_target(&key.key), Some(other) if other.project == target.project);
+    let all = lying()?;
+    if let Some(url) = all.iter().find(|key| key.files.hash == files.hash).and_then(Lying::http_url) {
+        return Ok(Some(url));
+    }
+    let mut urls: Vec<String> = all.iter().filter(|key| project(key)).filter_map(Lying::http_url).collect();
+    match urls.len() {
+        0 | 1 => Ok(urls.pop()),
+        count => Err(Error::new(Kind::Setting, "cannot tell which local server is meant")
+            .because(format!("{count} of this project are up: {}", urls.join(", ")))
+            .hint("--cluster-url names one of them; `cargo cratedb status` says which is which")),
     }
 }
 
@@ -202,11 +229,8 @@ impl Lying {
     pub(super) fn look(files: KeyFiles) -> Self {
         let left = Journal::look(&files.journal);
         let keeper = Locks::take().holder(&files.lifetime).ok().flatten();
-        let snapshot = match Inquiry::of(&files) {
-            Ok(Some(mut observer)) => observer.status(false),
-            Ok(None) => Ok(None),
-            Err(error) => Err(error),
-        };
+        let observer = Inquiry::of(&files);
+        let snapshot = observer.and_then(|found| found.map_or(Ok(None), |mut observer| observer.status(false)));
         let written = match &left {
             Ok(Left::Record(record)) => record.key.clone(),
             Ok(Left::Foreign { key, .. }) => key.clone(),
@@ -229,6 +253,10 @@ impl Lying {
         living || snapshot.ended.iter().any(|ended| ended == name)
     }
 
+    fn http_url(&self) -> Option<String> {
+        self.snapshot.as_ref().ok()?.as_ref()?.http_url.clone()
+    }
+
     /// Returns true if a keeper lives, also if it does not answer.
     pub(super) fn is_kept(&self) -> bool {
         self.keeper.is_some() || matches!(self.snapshot, Ok(Some(_)))
@@ -247,10 +275,11 @@ impl Lying {
     pub(super) fn trouble(&self) -> Option<String> {
         let log = self.files.log.display();
         match &self.snapshot {
-            Ok(Some(snapshot)) if snapshot.phase == Phase::Owed => Some(format!(
-                "its keeper (process {}) fails to let go of it and tries again; its log is {log}",
-                snapshot.pid
-            )),
+            Ok(Some(snapshot)) if is_stuck(snapshot) => {
+                let why = snapshot.trouble.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+                let pid = snapshot.pid;
+                Some(format!("its keeper (process {pid}) fails to let go of it and tries again{why}; its log is {log}"))
+            }
             Err(error) if self.owed().is_some() => {
                 let pid = self.keeper.unwrap_or_default();
                 Some(format!("its keeper (process {pid}) can't be asked: {error}; its log is {log}"))
@@ -269,10 +298,12 @@ impl Lying {
             hash: self.files.hash.clone(),
             provider: self.key.split('|').next().unwrap_or_default().to_owned(),
             resource: record.and_then(named),
+            http_url: None,
             phase: self.phase(record),
             keeper: self.keeper,
             answers: false,
             owes: self.owed().is_some(),
+            owed_since: self.owed_since(),
             at: record.map_or(0, |record| record.at),
             sessions: Vec::new(),
             until: None,
@@ -297,15 +328,29 @@ impl Lying {
         }
     }
 
+    /// Returns since when something is owed that is not in use, in Unix seconds.
+    pub(super) fn owed_since(&self) -> Option<i64> {
+        match (&self.snapshot, &self.left) {
+            (Ok(Some(snapshot)), _) => snapshot.owed_since,
+            (_, Ok(Left::Record(record))) if owed(record).is_some() => {
+                Some(record.debt.as_ref().map_or(record.at, |debt| debt.since))
+            }
+            _ => None,
+        }
+    }
+
     fn phase(&self, record: Option<&Record>) -> String {
         if self.is_kept() {
             return "its keeper does not answer".to_owned();
         }
-        match record {
-            Some(record) if record.word == Word::Clean => "down; nothing is owed".to_owned(),
-            Some(record) => format!("its keeper was killed; {}", owed(record).unwrap_or_default()),
-            None if self.owed().is_some() => "unknown".to_owned(),
-            None => "down; nothing is owed".to_owned(),
+        match (record, self.owed()) {
+            (_, None) => "down; nothing is owed".to_owned(),
+            (Some(record), Some(owed)) => {
+                let tried = record.gave_up || record.debt.as_ref().is_some_and(|debt| debt.why.is_some());
+                let end = if tried { "ended without letting go of it" } else { "was killed" };
+                format!("its keeper {end}; {owed}")
+            }
+            (None, Some(_)) => "unknown".to_owned(),
         }
     }
 
@@ -320,9 +365,16 @@ impl Lying {
             (Ok(None), _) if self.keeper.is_some() => {
                 Some("its keeper does not listen; it may be about to end".to_owned())
             }
+            (Ok(None), Ok(Left::Record(record))) => record.debt.as_ref().and_then(|debt| debt.why.clone()),
             _ => None,
         }
     }
+}
+
+/// Returns true for a keeper that should let go of its cluster, or look at what another one left, and can't.
+pub(super) fn is_stuck(snapshot: &KeeperSnapshot) -> bool {
+    let tries = matches!(snapshot.phase, Phase::Looking | Phase::Releasing);
+    snapshot.phase == Phase::Owed || tries && snapshot.trouble.is_some()
 }
 
 /// Describes what is still to be released.
@@ -351,8 +403,10 @@ impl KeyStatus {
             self.provider.clone_from(provider);
         }
         self.resource = snapshot.resource.clone().or(self.resource.take());
+        self.http_url.clone_from(&snapshot.http_url);
         self.phase = phase(snapshot);
         self.owes = snapshot.owes;
+        self.problem = snapshot.trouble.clone();
         self.at = OffsetDateTime::now_utc().unix_timestamp();
         self.sessions = snapshot.sessions.iter().map(SessionStatus::from).collect();
         self.until = snapshot.until;
@@ -422,9 +476,17 @@ impl fmt::Display for KeyStatus {
         let key = if self.key.is_empty() { "unknown key" } else { &self.key };
         writeln!(f, "{key} [{}]", self.hash)?;
         if let Some(resource) = &self.resource {
-            writeln!(f, "  {}: {resource}", if self.provider.is_empty() { "resource" } else { &self.provider })?;
+            write!(f, "  {}: {resource}", if self.provider.is_empty() { "resource" } else { &self.provider })?;
+            // The name of a server that others manage is its address.
+            match self.http_url.as_ref().filter(|url| *url != resource) {
+                Some(url) => writeln!(f, " at {url}")?,
+                None => writeln!(f)?,
+            }
         }
         write!(f, "  state: {}", self.phase)?;
+        if let Some(since) = self.owed_since {
+            write!(f, ", since {}", clock(since))?;
+        }
         if let Some(until) = self.until {
             write!(f, ", at the latest until {}", clock(until))?;
         }
@@ -477,18 +539,4 @@ impl fmt::Display for TestStatus {
 
 fn processes(count: usize) -> String {
     if count == 1 { "1 process".to_owned() } else { format!("{count} processes") }
-}
-
-/// Formats a time in UTC, since the local time zone is unknown.
-fn clock(at: i64) -> String {
-    let Ok(at) = OffsetDateTime::from_unix_timestamp(at) else { return at.to_string() };
-    format!(
-        "{:04}-{:02}-{:02} {:02}:{:02}:{:02} UTC",
-        at.year(),
-        u8::from(at.month()),
-        at.day(),
-        at.hour(),
-        at.minute(),
-        at.second()
-    )
 }

@@ -12,7 +12,7 @@ use super::status::{Lying, lying, unknown, working_directory};
 use crate::error::{Error, Kind, Result};
 use crate::host::process::by_name;
 use crate::host::{KeyFiles, Locks};
-use crate::keeper::{Journal, Left, Record, Word};
+use crate::keeper::{Journal, Left, Record, Word, clock};
 use crate::session::{Heard, Inquiry, reach};
 use crate::settings::target_of_key;
 use crate::target::Target;
@@ -22,6 +22,8 @@ use crate::wire::{ClusterOutcome, FromClient, FromKeeper, Hello, PROTOCOL, Phase
 const BIRTH: Duration = Duration::from_secs(30);
 /// The time limit for a repair, which may wait for an operation that is under way and then for a suspension.
 const REPAIR: Duration = Duration::from_secs(30 * 60);
+/// The time that trouble may last before a sweep tells of it. The keeper goes on.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The result of sweeping one key.
 #[derive(Clone, Debug, Serialize)]
@@ -32,6 +34,8 @@ pub struct Swept {
     pub hash: String,
     /// A description of what its journal said was still to be released.
     pub owed: String,
+    /// The time since which it is owed, in Unix seconds, if known.
+    pub since: Option<i64>,
     /// `repaired`, `would repair`, `forgotten`, `would forget`, `held` (by a live keeper), `skipped` (it can't be
     /// repaired here) or `failed`.
     pub outcome: String,
@@ -81,6 +85,7 @@ fn of_trainers(dry_run: bool) -> Vec<Swept> {
             key: "cache of the JVM".to_owned(),
             hash: String::new(),
             owed: name,
+            since: None,
             outcome: outcome.to_owned(),
             detail,
         }
@@ -98,6 +103,7 @@ fn of_containers(dry_run: bool) -> Vec<Swept> {
             key: "containers".to_owned(),
             hash: String::new(),
             owed: "unknown".to_owned(),
+            since: None,
             outcome: "failed".to_owned(),
             detail: error.to_string(),
         }],
@@ -123,7 +129,7 @@ fn of_container(left: crate::provider::Leftover) -> Swept {
     };
     let hash = crate::host::Places::find().map(|places| places.key(&left.key).hash).unwrap_or_default();
     let owed = format!("container {}, which no journal names", left.name);
-    Swept { key: left.key, hash, owed, outcome: outcome.to_owned(), detail }
+    Swept { key: left.key, hash, owed, since: None, outcome: outcome.to_owned(), detail }
 }
 
 /// Tries once to release what a killed keeper of this key owes, with the settings of its holder. Returns the outcome
@@ -136,7 +142,7 @@ pub(super) fn repair_once(
     let lying = Lying::look(files.clone());
     match &lying.left {
         Ok(Left::Record(record)) if record.word != Word::Clean && record.held.is_some() && !lying.is_busy() => {
-            repair(&lying, target.clone(), record, wait).map(Some)
+            repair(&lying, target.clone(), record, wait, None).map(Some)
         }
         _ => Ok(None),
     }
@@ -150,7 +156,7 @@ fn sweep_one(lying: &Lying, owed: String, dir: &Path, dry_run: bool) -> Swept {
             Ok(()) => ("repaired", "nothing had been touched".to_owned()),
             Err(error) => ("failed", error.to_string()),
         },
-        Ok(Plan::Repair(target, record)) => match repair(lying, *target, &record, REPAIR) {
+        Ok(Plan::Repair(target, record)) => match repair(lying, *target, &record, REPAIR, Some(PATIENCE)) {
             Ok((outcome, detail)) => told(outcome, detail),
             Err(error) => ("failed", error.to_string()),
         },
@@ -159,7 +165,8 @@ fn sweep_one(lying: &Lying, owed: String, dir: &Path, dry_run: bool) -> Swept {
 }
 
 fn swept(lying: &Lying, owed: String, outcome: &str, detail: String) -> Swept {
-    Swept { key: lying.key.clone(), hash: lying.files.hash.clone(), owed, outcome: outcome.to_owned(), detail }
+    let (key, hash) = (lying.key.clone(), lying.files.hash.clone());
+    Swept { key, hash, owed, since: lying.owed_since(), outcome: outcome.to_owned(), detail }
 }
 
 /// Translates the outcome of a release into that of a sweep.
@@ -192,8 +199,15 @@ fn plan(lying: &Lying, dir: &Path) -> Result<Plan> {
 
 /// Starts a keeper that releases what its predecessor left, and returns the outcome and its details.
 ///
-/// The only client claims to belong to a run that is over. A keeper makes no cluster available for such a client.
-fn repair(lying: &Lying, target: Target, record: &Record, wait: Duration) -> Result<(ClusterOutcome, String)> {
+/// The only client claims to belong to a run that is over. A keeper makes no cluster available for such a client. With
+/// `patience`, trouble that lasts longer is the outcome, and the keeper goes on.
+fn repair(
+    lying: &Lying,
+    target: Target,
+    record: &Record,
+    wait: Duration,
+    patience: Option<Duration>,
+) -> Result<(ClusterOutcome, String)> {
     let client = reach(&lying.files, Instant::now() + BIRTH)?;
     let gone = || {
         Error::new(Kind::Session, "the keeper that should repair it ended at once")
@@ -210,7 +224,7 @@ fn repair(lying: &Lying, target: Target, record: &Record, wait: Duration) -> Res
         }
     }
     drop(client);
-    await_end(&mut observer, &lying.files, wait)
+    await_end(&mut observer, &lying.files, record.held.as_ref(), wait, patience)
 }
 
 /// Returns the settings for a keeper that only releases: the policy of the last session, without keeping anything warm.
@@ -281,7 +295,7 @@ fn write_clean(files: &KeyFiles) -> Result<()> {
         }
     }
     Journal::open(&files.journal, "")?.write_synced(|record| {
-        (record.word, record.held) = (Word::Clean, None);
+        (record.word, record.held, record.debt) = (Word::Clean, None, None);
         record.undropped.clear();
     })
 }
@@ -289,7 +303,11 @@ fn write_clean(files: &KeyFiles) -> Result<()> {
 impl fmt::Display for Swept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let key = if self.key.is_empty() { &self.hash } else { &self.key };
-        write!(f, "{key}: {}; {}", self.owed, self.outcome)?;
+        write!(f, "{key}: {}", self.owed)?;
+        if let Some(since) = self.since {
+            write!(f, ", since {}", clock(since))?;
+        }
+        write!(f, "; {}", self.outcome)?;
         if !self.detail.is_empty() {
             write!(f, ": {}", self.detail)?;
         }

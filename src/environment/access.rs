@@ -3,9 +3,11 @@
 
 use std::time::Duration;
 
+use super::CLOUD_ENDPOINT;
+use super::address::{ACCEPTED, endpoint, http_url};
 use super::given::Given;
+use super::setting::{Sent, Setting, is_private, may_go, plain_http};
 use super::sources::Sources;
-use super::{CLOUD_ENDPOINT, http_url};
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
 use crate::target::Login;
@@ -32,77 +34,115 @@ impl Access {
     /// Returns the credentials of the highest source that has any. If none has, [`Error::is_not_allowed`] is true of
     /// the error.
     pub(crate) fn find(given: &Given, sources: &Sources) -> Result<Self> {
-        let wanted = given.endpoint.clone().or_else(|| sources.get("CRATEDB_CLOUD_ENDPOINT"));
-        let wanted = wanted.map(|text| endpoint(&text)).transpose()?;
+        let named = endpoint_setting(given, sources);
+        let wanted = named.as_ref().map(|named| endpoint(&named.name, &named.value)).transpose()?;
         let timeout = match given.timeout {
             Some(timeout) => timeout,
             None => sources.lasting("CRATEDB_CLOUD_TIMEOUT", TIMEOUT)?,
         };
-        let here = |login, origin: String| Self {
-            endpoint: wanted.clone().unwrap_or_else(|| CLOUD_ENDPOINT.to_owned()),
-            login,
-            organization_id: None,
-            region: None,
-            timeout,
-            origin,
+        let found = match Key::find(given, sources)? {
+            Some(key) => {
+                let endpoint = wanted.unwrap_or_else(|| CLOUD_ENDPOINT.to_owned());
+                if let Some(named) = named.filter(|_| endpoint != CLOUD_ENDPOINT) {
+                    let url = http_url(&named.name, &endpoint, ACCEPTED)?;
+                    may_go("ask CrateDB Cloud at", &url, &named, key.sent.into_iter().map(Sent::Secret))?;
+                }
+                let (organization_id, region) = (None, None);
+                Self { endpoint, login: key.login, organization_id, region, timeout, origin: key.origin }
+            }
+            None => match profile(given, sources)? {
+                Some(found) => found.of_profile(wanted, timeout)?,
+                None => return Err(no_credentials(false, false)),
+            },
         };
+        let url = http_url("CRATEDB_CLOUD_ENDPOINT", &found.endpoint, ACCEPTED)?;
+        is_private(&url, "the credentials", plain_http(given.plain_http, sources)?)?;
+        found.login.can_be_sent(&found.origin)?;
+        Ok(found)
+    }
+}
+
+/// Returns the setting that names the Cloud API, if one does.
+pub(super) fn endpoint_setting(given: &Given, sources: &Sources) -> Option<Setting> {
+    let in_code = given.endpoint.as_ref().map(|text| Setting::of_code("`endpoint`", text));
+    in_code.or_else(|| sources.setting("CRATEDB_CLOUD_ENDPOINT"))
+}
+
+/// Returns the address of the Cloud API that a setting names, if one does.
+pub(crate) fn named_endpoint(given: &Given, sources: &Sources) -> Result<Option<String>> {
+    endpoint_setting(given, sources).map(|named| endpoint(&named.name, &named.value)).transpose()
+}
+
+/// Credentials that a setting holds.
+struct Key {
+    login: Login,
+    origin: String,
+    /// The settings, the secret first.
+    sent: Vec<Setting>,
+}
+
+impl Key {
+    /// Returns the credentials in code, else those of the environment or of `.env`.
+    fn find(given: &Given, sources: &Sources) -> Result<Option<Self>> {
         if let Some((key, secret)) = &given.api_key {
             if key.is_empty() || secret.expose().is_empty() {
                 return Err(half_a_key(secret.expose().is_empty()));
             }
             let login = Login::ApiKey { key: key.clone(), secret: secret.clone() };
-            return Ok(here(login, "code".to_owned()));
+            return Ok(Some(Self::of_code("`api_key`", login)));
         }
         if let Some(token) = &given.session {
-            return Ok(here(Login::Session { token: token.clone(), profile: None }, "code".to_owned()));
+            return Ok(Some(Self::of_code("`session`", Login::Session { token: token.clone(), profile: None })));
         }
-        if given.profile_file.is_none() {
-            match (sources.get_with_origin("CRATEDB_CLOUD_API_KEY"), sources.get("CRATEDB_CLOUD_API_SECRET")) {
-                (Some((key, origin)), Some(secret)) => {
-                    if given.endpoint.is_none() {
-                        endpoint_is_trusted(sources, wanted.as_deref())?;
-                    }
-                    return Ok(here(Login::ApiKey { key, secret: Secret::new(secret) }, origin));
-                }
-                (None, None) => {}
-                // One of the two shows that a key is wanted: the profile must not take its place.
-                (key, secret) => return Err(no_credentials(key.is_some(), secret.is_some())),
+        if given.profile_file.is_some() {
+            return Ok(None);
+        }
+        match (sources.setting("CRATEDB_CLOUD_API_KEY"), sources.setting("CRATEDB_CLOUD_API_SECRET")) {
+            (Some(key), Some(secret)) => {
+                let login = Login::ApiKey { key: key.value.clone(), secret: Secret::new(&secret.value) };
+                let mut replaced = sources.replaced();
+                replaced.retain(|line| [&key, &secret].iter().any(|part| line.starts_with(&part.name)));
+                let origin = std::iter::once(key.origin.clone()).chain(replaced).collect::<Vec<_>>().join("; ");
+                Ok(Some(Self { login, origin, sent: vec![secret, key] }))
             }
+            (None, None) => Ok(None),
+            // One of the two shows that a key is wanted: the profile must not take its place.
+            (key, secret) => Err(no_credentials(key.is_some(), secret.is_some())),
         }
-        match profile(given, sources)? {
-            Some(found) => found.of_profile(wanted, timeout),
-            None => Err(no_credentials(false, false)),
-        }
+    }
+
+    fn of_code(name: &str, login: Login) -> Self {
+        let setting = Setting::of_code(name, String::new());
+        Self { login, origin: setting.origin.clone(), sent: vec![setting] }
     }
 }
 
-/// Refuses to send the secret of a higher source to an endpoint that only a lower one names. Otherwise the author of a
-/// directory's `.env` could obtain the secret of the environment.
-fn endpoint_is_trusted(sources: &Sources, wanted: Option<&str>) -> Result<()> {
-    let place = |name: &str| sources.each().enumerate().find(|(_, source)| source.get(name).is_some());
-    match (place("CRATEDB_CLOUD_ENDPOINT"), place("CRATEDB_CLOUD_API_SECRET"), wanted) {
-        (Some((far, file)), Some((near, _)), Some(wanted)) if far > near && wanted != CLOUD_ENDPOINT => {
-            Err(Error::new(Kind::Setting, format!("cannot ask CrateDB Cloud at {wanted}"))
-                .because(format!(
-                    "{file} names it, and CRATEDB_CLOUD_API_SECRET comes from elsewhere: a secret is not sent where only a \
-                     file says"
-                ))
-                .hint("set CRATEDB_CLOUD_ENDPOINT where the secret is set, or put key and secret into that file too"))
-        }
-        _ => Ok(()),
+impl Login {
+    /// Refuses credentials that no request can carry, before the attempt looks like a connection that breaks.
+    fn can_be_sent(&self, origin: &str) -> Result<()> {
+        /// Its name in code, in a profile and in the environment.
+        const KEY: [&str; 3] = ["the API key", "`key`", "CRATEDB_CLOUD_API_KEY"];
+        const SECRET: [&str; 3] = ["the secret of the API key", "`secret`", "CRATEDB_CLOUD_API_SECRET"];
+        const TOKEN: [&str; 3] = ["the token of the login", "`auth-token`", "the token of the login"];
+        let parts = match self {
+            Self::ApiKey { key, secret } => vec![(KEY, key.as_str(), false), (SECRET, secret.expose(), false)],
+            Self::Session { token, .. } => vec![(TOKEN, token.expose(), true)],
+            Self::Nobody => Vec::new(),
+        };
+        // A token stands in a header as it is; key and secret are encoded.
+        let is_unfit = |text: &str, plain| text.chars().any(|c| c.is_control() || plain && !c.is_ascii());
+        let Some((names, ..)) = parts.into_iter().find(|(_, text, plain)| is_unfit(text, *plain)) else {
+            return Ok(());
+        };
+        let name = match origin {
+            "code" => format!("{} that code gives", names[0]),
+            profile if profile.starts_with("profile ") => format!("{} of {profile}", names[1]),
+            _ => names[2].to_owned(),
+        };
+        Err(Error::new(Kind::Setting, format!("cannot use {name}"))
+            .because("it holds characters that can't be sent, such as a line break")
+            .hint("accepted: the text as CrateDB Cloud shows it, on one line"))
     }
-}
-
-/// Returns the endpoint without a slash at its end. Credentials in it are refused, since errors, the log and the
-/// journal show the endpoint.
-fn endpoint(text: &str) -> Result<String> {
-    let url = http_url("CRATEDB_CLOUD_ENDPOINT", text)?;
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(Error::new(Kind::Setting, "cannot read CRATEDB_CLOUD_ENDPOINT")
-            .because("it holds credentials")
-            .hint("set CRATEDB_CLOUD_API_KEY and CRATEDB_CLOUD_API_SECRET instead"));
-    }
-    Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
 /// Returns the error that names the missing variables and says how to get credentials.
@@ -153,23 +193,63 @@ fn profile(given: &Given, sources: &Sources) -> Result<Option<Access>> {
     use super::profile::ProfileFile;
 
     let file = match (&given.profile_file, sources.profile_file()) {
-        (Some(path), _) => ProfileFile::load(path)?,
-        (None, Some(path)) if path.is_file() => ProfileFile::load(path)?,
-        _ => return Ok(None),
+        (Some(path), _) => Some(ProfileFile::load(path)?),
+        (None, Some(path)) => ProfileFile::load_if_there(path)?,
+        (None, None) => None,
     };
+    let Some(file) = file else { return Ok(None) };
     let current = file.current();
     let Some(login) = current.login(file.path()) else { return Ok(None) };
+    let origin = format!("profile `{}` in {}", current.name(), file.path().display());
     Ok(Some(Access {
-        endpoint: endpoint(current.endpoint())?,
+        endpoint: endpoint(&format!("the endpoint of {origin}"), current.endpoint())?,
         login,
         organization_id: current.organization_id().map(str::to_owned),
         region: current.region().map(str::to_owned),
         timeout: TIMEOUT,
-        origin: format!("profile `{}` in {}", current.name(), file.path().display()),
+        origin,
     }))
 }
 
 #[cfg(not(feature = "cloud"))]
 fn profile(_: &Given, _: &Sources) -> Result<Option<Access>> {
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of_environment(key: &str, secret: &str) -> Result<Access> {
+        let variables = [("CRATEDB_CLOUD_API_KEY", key), ("CRATEDB_CLOUD_API_SECRET", secret)];
+        let map = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Access::find(&Given::default(), &Sources::of(map, &[])?)
+    }
+
+    fn of_code(given: Given) -> Result<Access> {
+        Access::find(&given, &Sources::none())
+    }
+
+    #[track_caller]
+    fn names(access: Result<Access>, name: &str) {
+        let error = access.unwrap_err();
+        let text = error.to_string();
+        assert!(error.is_setting() && text.starts_with(&format!("cannot use {name}: ")), "{text}");
+        assert!(!text.contains("hunter2") && text.contains("a line break"), "{text}");
+    }
+
+    #[test]
+    fn credentials_that_no_request_can_carry_are_refused_by_the_name_of_their_setting() {
+        for strange in ["hunter2\nhunter2", "hunter2\u{7f}x", "\u{0}hunter2", "hunter2\ttab"] {
+            names(of_environment("ada", strange), "CRATEDB_CLOUD_API_SECRET");
+            names(of_environment(strange, "s"), "CRATEDB_CLOUD_API_KEY");
+            let key = Given { api_key: Some(("ada".to_owned(), Secret::new(strange))), ..Given::default() };
+            names(of_code(key), "the secret of the API key that code gives");
+            let session = Given { session: Some(Secret::new(strange)), ..Given::default() };
+            names(of_code(session), "the token of the login that code gives");
+        }
+        let session = |token: &str| Given { session: Some(Secret::new(token)), ..Given::default() };
+        names(of_code(session("hunter2-ä")), "the token of the login that code gives");
+        assert!(of_code(session("abc.DEF-123_~+/=")).is_ok() && of_environment("ada", "gehäim !").is_ok());
+    }
 }

@@ -4,10 +4,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::access::Access;
-use super::sources::{Sources, http_url, percent_decoded};
+use super::address::{ACCEPTED, cluster_url, credential, http_url, without_credentials};
+use super::setting::{Remarks, Sent, Setting, is_private, may_go, plain_http};
+use super::sources::Sources;
+use super::{CLOUD_ENDPOINT, access};
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
-use crate::target::{CloudTarget, ClusterAddress, DeployPolicy};
+use crate::target::{CloudTarget, ClusterAddress, DeployPolicy, Login};
 
 /// Settings of a builder. An empty text counts as not given and is stored as `None`.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +36,8 @@ pub(crate) struct Given {
     pub(crate) deploy: Option<DeployPolicy>,
     pub(crate) username: Option<String>,
     pub(crate) password: Option<Secret>,
+    /// True if secrets may be sent over plain HTTP to another machine.
+    pub(crate) plain_http: Option<bool>,
 }
 
 /// Returns the text without surrounding whitespace, or `None` if nothing is left.
@@ -60,6 +65,7 @@ pub(crate) fn cloud_target(
         DeployPolicy::Auto,
     );
     let timeout = access.timeout;
+    deploys_where_it_may(given, sources, &access)?;
     Ok(CloudTarget {
         endpoint: access.endpoint,
         login: access.login,
@@ -77,13 +83,52 @@ pub(crate) fn cloud_target(
         timeout,
         username: text(&given.username, "CRATEDB_USERNAME"),
         password: given.password.clone().or_else(|| sources.get("CRATEDB_PASSWORD").map(Secret::new)),
+        plain_http: plain_http(given.plain_http, sources)?,
     })
+}
+
+/// The variables that requests to the Cloud API carry, besides the credentials for it and the password of a cluster.
+const SENT_TO_CLOUD: [&str; 11] = [
+    "CRATEDB_CLUSTER_ID",
+    "CRATEDB_CLUSTER_NAME",
+    "CRATEDB_CLOUD_ORGANIZATION_ID",
+    "CRATEDB_CLOUD_PROJECT_ID",
+    "CRATEDB_CLOUD_REGION",
+    "CRATEDB_CLOUD_SUBSCRIPTION_ID",
+    "CRATEDB_CLOUD_PRODUCT",
+    "CRATEDB_CLOUD_TIER",
+    "CRATEDB_VERSION",
+    "CRATEDB_CHANNEL",
+    "CRATEDB_USERNAME",
+];
+
+/// Checks that the settings of a cluster, its password above all, may go to the Cloud API that is asked.
+fn deploys_where_it_may(given: &Given, sources: &Sources, access: &Access) -> Result<()> {
+    if matches!(access.login, Login::Nobody) || access.endpoint == CLOUD_ENDPOINT {
+        return Ok(());
+    }
+    let to = access::endpoint_setting(given, sources)
+        .unwrap_or_else(|| Setting::of_profile("CRATEDB_CLOUD_ENDPOINT", &access.endpoint, &access.origin));
+    let url = http_url(&to.name, &access.endpoint, ACCEPTED)?;
+    let password = password(given, sources).map(Sent::Secret);
+    let plain = SENT_TO_CLOUD.iter().filter_map(|name| sources.setting(name)).map(Sent::Plain);
+    may_go("ask CrateDB Cloud at", &url, &to, password.into_iter().chain(plain))
+}
+
+fn password(given: &Given, sources: &Sources) -> Option<Setting> {
+    let in_code = given.password.as_ref().map(|password| Setting::of_code("`password`", password.expose()));
+    in_code.or_else(|| sources.setting("CRATEDB_PASSWORD"))
+}
+
+fn username(given: &Given, sources: &Sources) -> Option<Setting> {
+    let in_code = given.username.as_ref().map(|name| Setting::of_code("`username`", name));
+    in_code.or_else(|| sources.setting("CRATEDB_USERNAME"))
 }
 
 /// The cluster that is meant, by one of the three ways to name it.
 #[derive(Clone, Debug)]
 pub(crate) enum Address {
-    Url(String),
+    Url(Setting),
     Cluster(ClusterAddress),
 }
 
@@ -101,52 +146,86 @@ pub(crate) fn address(given: &Given, sources: &Sources, notes: &mut Vec<String>)
                 .because(format!("{first} and {second} are both given in code"))
                 .hint("give one of cluster_url, cluster_id and cluster_name"));
         }
-        return Ok(Some(of(first, value)));
+        return Ok(Some(of(Setting::of_code(&format!("`{first}`"), value))));
     }
-    for source in sources.each() {
-        let given: Vec<(&str, String)> = NAMES.into_iter().filter_map(|name| Some((name, source.get(name)?))).collect();
-        let Some((name, value)) = given.first().cloned() else { continue };
-        for (ignored, _) in &given[1..] {
-            notes.push(format!("{ignored} is ignored: {name} is set too ({source})"));
+    for (place, source) in sources.each().enumerate() {
+        let mut given = NAMES.into_iter().filter_map(|name| source.setting(place, name));
+        let Some(first) = given.next() else { continue };
+        for ignored in given {
+            notes.push(format!("{} is ignored: {} is set too ({source})", ignored.name, first.name));
         }
-        return Ok(Some(of(name, value)));
+        return Ok(Some(of(first)));
     }
     Ok(None)
 }
 
-fn of(name: &str, value: String) -> Address {
-    match name {
-        "CRATEDB_CLUSTER_URL" | "cluster_url" => Address::Url(value),
-        "CRATEDB_CLUSTER_ID" | "cluster_id" => Address::Cluster(ClusterAddress::Id(value)),
-        _ => Address::Cluster(ClusterAddress::Name(value)),
+fn of(setting: Setting) -> Address {
+    match setting.name.as_str() {
+        "CRATEDB_CLUSTER_URL" | "`cluster_url`" => Address::Url(setting),
+        "CRATEDB_CLUSTER_ID" | "`cluster_id`" => Address::Cluster(ClusterAddress::Id(setting.value)),
+        _ => Address::Cluster(ClusterAddress::Name(setting.value)),
     }
 }
 
 /// A server by its URL, and the user who connects to it.
 #[derive(Clone, Debug)]
 pub(crate) struct Server {
-    /// Without credentials, query and slash at its end.
+    /// Without credentials and without a slash at its end.
     pub(crate) url: String,
     pub(crate) username: Option<String>,
     pub(crate) password: Option<Secret>,
+    pub(crate) remarks: Remarks,
 }
 
-/// Reads a cluster's URL. If it has a user name, the password comes from the URL too: a password from another source
-/// may belong to another user.
-pub(crate) fn server(text: &str, given: &Given, sources: &Sources) -> Result<Server> {
-    let mut url = http_url("CRATEDB_CLUSTER_URL", text)?;
-    let (username, password) = if url.username().is_empty() {
-        (
-            given.username.clone().or_else(|| sources.get("CRATEDB_USERNAME")),
-            given.password.clone().or_else(|| sources.get("CRATEDB_PASSWORD").map(Secret::new)),
-        )
-    } else {
-        let password = url.password().map(|password| Secret::new(percent_decoded(password)));
-        (Some(percent_decoded(url.username())), password)
+/// CrateDB's own user, who is meant where a password is given without a user.
+const OWN_USER: &str = "crate";
+
+/// Reads a cluster's URL, and completes the user and the password in it by those of the other settings. A password that
+/// is set for another user than the one in the URL is not sent, and `notes` says so.
+pub(crate) fn server(address: &Setting, given: &Given, sources: &Sources, notes: &mut Vec<String>) -> Result<Server> {
+    let url = cluster_url(&address.name, &address.value)?;
+    let in_url = |part: Option<&str>| match part.filter(|part| !part.is_empty()) {
+        Some(part) => credential(&address.name, part).map(|value| Some(Setting { value, ..address.clone() })),
+        None => Ok(None),
     };
-    // Neither can fail for http URLs, which have a host.
-    let _ = url.set_username("").and_then(|()| url.set_password(None));
-    url.set_fragment(None);
-    url.set_query(None);
-    Ok(Server { url: url.as_str().trim_end_matches('/').to_owned(), username, password })
+    let (user_in_url, password_in_url) = (in_url(Some(url.username()))?, in_url(url.password())?);
+    let (user_beside, password_beside) = (username(given, sources), password(given, sources));
+    let other = match (&user_in_url, &user_beside) {
+        (Some(one), Some(other)) if one.value != other.value => Some(other.name.clone()),
+        _ => None,
+    };
+    if let (Some(other), Some(password), None, Some(user)) = (&other, &password_beside, &password_in_url, &user_in_url)
+    {
+        notes.push(format!(
+            "{} is ignored: it belongs to the user of {}, and {} names the user `{}`",
+            password.name, other, address.name, user.value
+        ));
+    }
+    let password_beside = password_beside.filter(|_| password_in_url.is_none() && other.is_none());
+    let user_beside = user_beside.filter(|_| user_in_url.is_none());
+    let sent = password_beside.clone().map(Sent::Secret).into_iter().chain(user_beside.clone().map(Sent::Plain));
+    may_go("connect to", &url, address, sent)?;
+    let (user, password) = (user_in_url.or(user_beside), password_in_url.or(password_beside));
+    if password.is_some() {
+        is_private(&url, "the password", plain_http(given.plain_http, sources)?)?;
+    }
+    let remarks = Remarks { asked_as: asked_as(user.as_ref(), password.as_ref()), ..Remarks::of(sources) };
+    let username = user.map(|user| user.value).or_else(|| password.as_ref().map(|_| OWN_USER.to_owned()));
+    let password = password.map(|password| Secret::new(password.value));
+    Ok(Server { url: without_credentials(&url).trim_end_matches('/').to_owned(), username, password, remarks })
+}
+
+/// Says as which user a server is asked, and where user and password come from.
+fn asked_as(user: Option<&Setting>, password: Option<&Setting>) -> Option<String> {
+    let password_is = match password {
+        Some(password) => format!("with the password of {}", password.place()),
+        None => "without a password".to_owned(),
+    };
+    match (user, password) {
+        (None, None) => None,
+        (Some(user), _) => Some(format!("asked as user `{}` of {}, {password_is}", user.value, user.place())),
+        (None, Some(_)) => {
+            Some(format!("asked as user `{OWN_USER}`, {password_is}; CRATEDB_USERNAME names another user"))
+        }
+    }
 }

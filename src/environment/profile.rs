@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use yaml_serde::{Mapping, Value};
 
-use super::CLOUD_ENDPOINT;
+use super::{CLOUD_ENDPOINT, file};
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
 use crate::target::{Login, ProfileName};
@@ -60,7 +60,11 @@ impl ProfileFile {
         let path = Self::default_path().ok_or_else(|| {
             Error::new(Kind::Setting, format!("cannot find the directory of {FILE_NAME}")).because("HOME is not set")
         })?;
-        if path.exists() { Self::load(&path) } else { Ok(Self::empty(path)) }
+        Self::load_or_empty(&path)
+    }
+
+    fn load_or_empty(path: &Path) -> Result<Self> {
+        Ok(Self::load_if_there(path)?.unwrap_or_else(|| Self::empty(path.to_owned())))
     }
 
     /// Loads the file at a path.
@@ -69,17 +73,22 @@ impl ProfileFile {
     ///
     /// When the file can't be read or is not a file of `croud`.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref().to_owned();
-        let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path).because(error))?;
+        let path = path.as_ref();
+        Self::load_if_there(path)?.ok_or_else(|| unreadable(path).because("there is no such file"))
+    }
+
+    /// Does the same; returns none if nothing has that name.
+    pub(crate) fn load_if_there(path: &Path) -> Result<Option<Self>> {
+        let Some(text) = file::read(path)? else { return Ok(None) };
         // An error of the parser may quote the text, which may be a secret. The position has to do.
         let content: Mapping = yaml_serde::from_str(&text).map_err(|error| {
             let place =
                 error.location().map_or(String::new(), |at| format!(" at line {}, column {}", at.line(), at.column()));
-            unreadable(&path).because(format!("it is no YAML mapping{place}")).hint("correct it or delete it")
+            unreadable(path).because(format!("it is no YAML mapping{place}")).hint("correct it or delete it")
         })?;
-        let file = Self { path, content };
+        let file = Self { path: path.to_owned(), content };
         file.check()?;
-        Ok(file)
+        Ok(Some(file))
     }
 
     /// Changes the file of this user, which is created if it does not exist. It is read, changed and written under a
@@ -108,7 +117,7 @@ impl ProfileFile {
         let beside = directory.join(format!(".{FILE_NAME}.lock"));
         let lock = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(beside).map_err(fail)?;
         lock.lock().map_err(fail)?;
-        let mut file = if path.exists() { Self::load(path)? } else { Self::empty(path.to_owned()) };
+        let mut file = Self::load_or_empty(path)?;
         let before = file.content.clone();
         let changed = change(&mut file);
         if file.content != before || !path.exists() {
@@ -164,7 +173,7 @@ impl ProfileFile {
 
     /// Reports whether the file exists on disk.
     pub fn exists(&self) -> bool {
-        self.path.is_file()
+        self.path.exists()
     }
 
     /// Returns the profile that is in use.
@@ -269,6 +278,10 @@ impl ProfileFile {
             .map_err(|_| Error::new(Kind::Setting, format!("cannot write {}", self.path.display())))?;
         // The file may be a link to settings that are kept elsewhere. It stays a link.
         let path = std::fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
+        if std::fs::metadata(&path).is_ok_and(|there| !there.is_file()) {
+            // A pipe is what another program serves, which would not see the change.
+            return Err(fail(std::io::Error::other("it is no regular file")));
+        }
         let directory = path.parent().unwrap_or(Path::new("."));
         make_directory(directory).map_err(fail)?;
         let beside = directory.join(format!(".{FILE_NAME}.{}.{:08x}", std::process::id(), fastrand::u32(..)));

@@ -7,19 +7,23 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::dotenv::{self, By, Entry};
+use super::file;
+use super::project::{directories, project_of};
+use super::setting::{Near, Setting};
 use crate::error::{Error, Kind, Result};
 
 /// A place where settings are found.
-#[derive(Debug)]
 pub(crate) enum Source {
     Environment(HashMap<String, String>),
-    File(PathBuf, HashMap<String, String>),
+    File(PathBuf, HashMap<String, Entry>),
 }
 
 /// All places where settings are found, highest precedence first.
-#[derive(Debug)]
 pub(crate) struct Sources {
     each: Vec<Source>,
+    /// The directories that were looked into and have no `.env`.
+    without: Vec<PathBuf>,
     /// The file in which `croud` keeps logins. Tests of settings have none, so that they do not depend on the user.
     profile_file: Option<PathBuf>,
 }
@@ -27,8 +31,30 @@ pub(crate) struct Sources {
 impl Source {
     /// Returns the value of a variable. An empty one counts as not set.
     pub(crate) fn get(&self, name: &str) -> Option<String> {
-        let (Self::Environment(map) | Self::File(_, map)) = self;
-        map.get(name).map(|value| value.trim()).filter(|value| !value.is_empty()).map(str::to_owned)
+        let value = match self {
+            Self::Environment(map) => map.get(name)?,
+            Self::File(_, map) => &map.get(name)?.value,
+        };
+        let value = value.trim();
+        (!value.is_empty()).then(|| value.to_owned())
+    }
+
+    /// Returns a variable with its value. `place` is that of this source among all.
+    pub(super) fn setting(&self, place: usize, name: &str) -> Option<Setting> {
+        let value = self.get(name)?;
+        let (origin, entry) = match self {
+            Self::Environment(_) => ("the environment".to_owned(), None),
+            Self::File(path, map) => (path.display().to_string(), map.get(name)),
+        };
+        let borrowed = |entry: &Entry| entry.taken.iter().find(|taken| taken.by == By::Environment).cloned();
+        Some(Setting {
+            name: name.to_owned(),
+            value,
+            origin,
+            near: Near::of_source(place),
+            borrowed: entry.and_then(borrowed).map(|taken| taken.name),
+            lent: entry.is_some_and(|entry| entry.lent),
+        })
     }
 }
 
@@ -41,27 +67,33 @@ impl fmt::Display for Source {
     }
 }
 
+impl fmt::Debug for Sources {
+    /// Values may be secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.each.iter().map(ToString::to_string)).finish()
+    }
+}
+
 impl Sources {
-    /// Reads the environment of this process, every `.env` from the package's directory up to the project's, and the
-    /// `.env` of the working directory.
-    pub(crate) fn of_process(manifest_dir: &Path, project: &Path) -> Result<Self> {
-        let mut dirs: Vec<PathBuf> = Vec::new();
-        for dir in manifest_dir.ancestors().take_while(|dir| dir.starts_with(project)) {
-            dirs.push(dir.to_owned());
-        }
-        dirs.extend(std::env::current_dir().ok().filter(|dir| !dirs.contains(dir)));
+    /// Reads the environment of this process, every `.env` from a directory up to the project's, and the `.env` of the
+    /// working directory.
+    pub(crate) fn of_process(dir: &Path) -> Result<Self> {
+        let dirs = directories(dir, &project_of(dir), std::env::current_dir().ok());
         Self::of(environment()?, &dirs)?.with_profile_file()
     }
 
-    /// Reads the environment of this process and the `.env` of the working directory, as programs do.
+    /// Reads the environment of this process and the `.env` files of the working directory and of the project that it
+    /// is in, if any: those that tests there read.
     pub(crate) fn of_program() -> Result<Self> {
-        let dirs: Vec<PathBuf> = std::env::current_dir().ok().into_iter().collect();
-        Self::of(environment()?, &dirs)?.with_profile_file()
+        match std::env::current_dir() {
+            Ok(dir) => Self::of_process(&dir),
+            Err(_) => Self::of(environment()?, &[])?.with_profile_file(),
+        }
     }
 
     /// Returns no sources, for callers that give all settings in code.
     pub(crate) fn none() -> Self {
-        Self { each: Vec::new(), profile_file: None }
+        Self { each: Vec::new(), without: Vec::new(), profile_file: None }
     }
 
     fn with_profile_file(self) -> Result<Self> {
@@ -73,15 +105,16 @@ impl Sources {
 
     /// Reads the `.env` files in `dirs` below the given environment.
     pub(crate) fn of(environment: HashMap<String, String>, dirs: &[PathBuf]) -> Result<Self> {
-        let mut sources = vec![Source::Environment(environment)];
+        let (mut files, mut without) = (Vec::new(), Vec::new());
         for dir in dirs {
             let path = dir.join(".env");
-            if path.is_file() {
-                let map = read_file(&path)?;
-                sources.push(Source::File(path, map));
+            match file::read(&path)? {
+                Some(text) => files.push(Source::File(path.clone(), entries(&path, &text, &environment)?)),
+                None => without.push(dir.clone()),
             }
         }
-        Ok(Self { each: sources, profile_file: None })
+        let each = std::iter::once(Source::Environment(environment)).chain(files).collect();
+        Ok(Self { each, without, profile_file: None })
     }
 
     #[cfg(all(test, feature = "cloud"))]
@@ -102,15 +135,37 @@ impl Sources {
         self.each.iter().find_map(|source| source.get(name))
     }
 
-    /// Returns the value of a variable and a description of where it was found.
-    pub(crate) fn get_with_origin(&self, name: &str) -> Option<(String, String)> {
-        self.each.iter().find_map(|source| {
-            let origin = match source {
-                Source::Environment(_) => "the environment".to_owned(),
-                Source::File(path, _) => path.display().to_string(),
-            };
-            Some((source.get(name)?, origin))
-        })
+    /// Returns a variable with its value and its source.
+    pub(crate) fn setting(&self, name: &str) -> Option<Setting> {
+        self.each.iter().enumerate().find_map(|(place, source)| source.setting(place, name))
+    }
+
+    /// Returns a line for each variable of this crate in which something was put in place of `${…}`. A failure may come
+    /// from that.
+    pub(super) fn replaced(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (at, source) in self.each.iter().enumerate() {
+            let Source::File(path, map) = source else { continue };
+            let counts = |name: &str| is_ours(name) && !self.each[..at].iter().any(|nearer| nearer.get(name).is_some());
+            let mut names: Vec<_> =
+                map.iter().filter(|(name, entry)| counts(name) && !entry.taken.is_empty()).collect();
+            names.sort_by_key(|(name, _)| *name);
+            for (name, entry) in names {
+                let parts: Vec<String> = entry.taken.iter().map(ToString::to_string).collect();
+                lines.push(format!("{name} in {} has {}", path.display(), parts.join(", ")));
+            }
+        }
+        lines
+    }
+
+    /// Says in which files settings were looked for; none if in no directory.
+    pub(crate) fn looked(&self) -> Option<String> {
+        let read =
+            self.each.iter().filter(|one| matches!(one, Source::File(..))).map(|file| format!("{file} was read"));
+        let without: Vec<String> = self.without.iter().map(|dir| dir.display().to_string()).collect();
+        let without = (!without.is_empty()).then(|| format!("there is no .env in {}", without.join(" and ")));
+        let all: Vec<String> = read.chain(without).collect();
+        (!all.is_empty()).then(|| all.join("; "))
     }
 
     /// Returns the choice for a variable that accepts a few words.
@@ -143,18 +198,20 @@ impl Sources {
     }
 }
 
-/// Reads the variables of this crate. A variable whose name is not UTF-8 is not one of them.
+/// Reads all variables, since a `.env` may refer to any. One that is not UTF-8 is an error if this crate reads it.
 fn environment() -> Result<HashMap<String, String>> {
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
-        .filter(|(name, _)| is_ours(name))
-        .map(|(name, value)| {
-            let value = value.into_string().map_err(|_| {
-                Error::new(Kind::Setting, format!("cannot read {name}")).because("its value is not UTF-8")
-            })?;
-            Ok((name, value))
-        })
-        .collect()
+    let mut all = HashMap::new();
+    for (name, value) in std::env::vars_os() {
+        let Ok(name) = name.into_string() else { continue };
+        match value.into_string() {
+            Ok(value) => drop(all.insert(name, value)),
+            Err(_) if is_ours(&name) => {
+                return Err(Error::new(Kind::Setting, format!("cannot read {name}")).because("its value is not UTF-8"));
+            }
+            Err(_) => {}
+        }
+    }
+    Ok(all)
 }
 
 /// Returns true for a variable that this crate reads.
@@ -162,59 +219,13 @@ fn is_ours(name: &str) -> bool {
     name.starts_with("CRATEDB_") || name == "CI"
 }
 
-/// Reads the variables of this crate. Lines of other programs may have another syntax and are skipped if unreadable.
-fn read_file(path: &Path) -> Result<HashMap<String, String>> {
-    let fail = |cause: String| {
+fn entries(path: &Path, text: &str, environment: &HashMap<String, String>) -> Result<HashMap<String, Entry>> {
+    dotenv::read(text, is_ours, |name| environment.get(name).cloned()).map_err(|line| {
         // The line is not shown: it may contain a secret.
         Error::new(Kind::Setting, format!("cannot read {}", path.display()))
-            .because(cause)
+            .because(format!("line {line} can't be parsed"))
             .hint("accepted: lines of the form NAME=value, with quotes around values that hold spaces")
-    };
-    let bytes = std::fs::read(path).map_err(|error| fail(error.to_string()))?;
-    let text = String::from_utf8_lossy(&bytes);
-    let text = text.trim_start_matches('\u{feff}');
-    let lines: Vec<&str> = text.split_inclusive('\n').collect();
-    // The entries read so far, since values may refer to earlier ones.
-    let (mut readable, mut at) = (String::new(), 0);
-    while at < lines.len() {
-        match readable_until(&readable, &lines[at..]) {
-            Some(count) => {
-                readable.extend(lines[at..at + count].iter().copied());
-                at += count;
-            }
-            None if is_ours(name_in(lines[at])) => return Err(fail(format!("line {} can't be parsed", at + 1))),
-            None => at += 1,
-        }
-    }
-    let map = read_lines(&readable).map_err(|_| fail("it can't be parsed".into()))?;
-    Ok(map.into_iter().filter(|(name, _)| is_ours(name)).collect())
-}
-
-/// Returns the number of lines of the first entry, which is more than one if a quoted value spans lines, or `None` if
-/// the entry can't be read. A quote that another program's line leaves open ends before the next variable of this
-/// crate.
-fn readable_until(before: &str, lines: &[&str]) -> Option<usize> {
-    let mut tried = before.to_owned();
-    for (count, line) in lines.iter().enumerate() {
-        if count > 0 && (is_ours(name_in(line)) || !lines[0].contains(['\'', '"', '\\'])) {
-            return None;
-        }
-        tried.push_str(line);
-        if read_lines(&tried).is_ok() {
-            return Some(count + 1);
-        }
-    }
-    None
-}
-
-fn read_lines(text: &str) -> std::result::Result<HashMap<String, String>, dotenvy::Error> {
-    dotenvy::from_read_iter(text.as_bytes()).collect()
-}
-
-/// Returns the name that a line would set.
-fn name_in(line: &str) -> &str {
-    let line = line.trim_start_matches('\u{feff}').trim_start();
-    line.strip_prefix("export ").unwrap_or(line).split('=').next().unwrap_or_default().trim()
+    })
 }
 
 /// The longest duration that a setting accepts. It exceeds every wait, and adding it to the time of day can't overflow.
@@ -235,38 +246,5 @@ fn duration(name: &str, value: &str) -> Result<Duration> {
         Ok(duration) if duration > LONGEST => Err(refuse("it is longer than ten years".to_owned())),
         Ok(duration) => Ok(duration),
         Err(error) => Err(refuse(error.to_string())),
-    }
-}
-
-/// Parses an http or https URL. The error does not show the value, which may contain a password.
-pub(crate) fn http_url(name: &str, value: &str) -> Result<url::Url> {
-    let refuse = |cause: String| {
-        Error::new(Kind::Setting, format!("cannot read {name}"))
-            .because(cause)
-            .hint("accepted: http://host:port or https://host:port, with user:password@ before the host if need be")
-    };
-    let url = url::Url::parse(value).map_err(|error| refuse(error.to_string()))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(refuse(format!("its scheme is `{}`", url.scheme())));
-    }
-    Ok(url)
-}
-
-/// Decodes percent-encoding, which URLs use for credentials.
-pub(crate) fn percent_decoded(text: &str) -> String {
-    percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn percent_encoding_has_two_hexadecimal_digits() {
-        for (text, decoded) in
-            [("a%40b%3A", "a@b:"), ("%c3%A4", "ä"), ("%+f%4", "%+f%4"), ("100%", "100%"), ("ä%zz", "ä%zz")]
-        {
-            assert_eq!(percent_decoded(text), decoded, "{text}");
-        }
     }
 }

@@ -1,14 +1,21 @@
-//! Directories: the user's cache, new ones with a mode of their own, and what is in them.
+//! Directories and files: the user's cache, new ones with a mode of their own, and what is in them.
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// Returns the user's cache directory, `$XDG_CACHE_HOME` or `$HOME/.cache`; none if neither is an absolute path.
 pub(crate) fn user_cache() -> Option<PathBuf> {
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))
+}
+
+/// Returns options that follow no link to a file and make one that others can't read.
+pub(crate) fn private_file() -> fs::OpenOptions {
+    let mut options = fs::OpenOptions::new();
+    options.mode(0o600).custom_flags(libc::O_NOFOLLOW);
+    options
 }
 
 /// Makes `dir` and its missing parents with `mode`. Directories that exist keep theirs.

@@ -5,15 +5,17 @@
 //! process and never closed. And they don't exclude threads, so a mutex stands before them.
 
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
+use std::fmt::Display;
+use std::fs::File;
 use std::io::{Read as _, Seek as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, fcntl_lock};
 
+use super::disk::open_regular;
+use super::private_file;
 use crate::error::{Error, Kind, Result};
 
 /// The pause between two attempts: fcntl can wait, but not with a time-out.
@@ -39,17 +41,8 @@ impl Locks {
         if let Some(file) = files.get(path) {
             return Ok(file);
         }
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags(libc::O_CLOEXEC | libc::O_NOFOLLOW)
-            .open(path)
-            .map_err(|error| {
-                Error::new(Kind::Session, format!("cannot open the lock {}", path.display())).because(error)
-            })?;
+        let file = open_regular(private_file().read(true).write(true).create(true).truncate(false), path);
+        let file = file.map_err(|error| cannot("open the lock", path, error))?;
         let file: &'static File = Box::leak(Box::new(file));
         files.insert(path.to_owned(), file);
         Ok(file)
@@ -79,7 +72,7 @@ impl Locks {
         match fcntl_lock(file, operation) {
             Ok(()) => Ok(Some(Lock(file))),
             Err(rustix::io::Errno::AGAIN | rustix::io::Errno::ACCESS | rustix::io::Errno::INTR) => Ok(None),
-            Err(error) => Err(Error::new(Kind::Session, format!("cannot lock {}", path.display())).because(error)),
+            Err(error) => Err(cannot("lock", path, error)),
         }
     }
 
@@ -109,9 +102,8 @@ impl Locks {
         }
         let file = self.file(path)?;
         let wanted = rustix::process::Flock::from(rustix::process::FlockType::WriteLock);
-        let held = rustix::process::fcntl_getlk(file, &wanted).map_err(|error| {
-            Error::new(Kind::Session, format!("cannot see who holds {}", path.display())).because(error)
-        })?;
+        let held = rustix::process::fcntl_getlk(file, &wanted);
+        let held = held.map_err(|error| cannot("see who holds", path, error))?;
         Ok(held.map(|lock| lock.pid.map_or(0, |pid| pid.as_raw_nonzero().get().unsigned_abs())))
     }
 
@@ -120,9 +112,12 @@ impl Locks {
         let mut file = self.file(path)?;
         let mut text = String::new();
         let read = file.rewind().and_then(|()| file.read_to_string(&mut text));
-        read.map_err(|error| Error::new(Kind::Session, format!("cannot read {}", path.display())).because(error))?;
-        Ok(text)
+        read.map_err(|error| cannot("read", path, error)).map(|_| text)
     }
+}
+
+fn cannot(what: &str, path: &Path, error: impl Display) -> Error {
+    Error::new(Kind::Session, format!("cannot {what} {}", path.display())).because(error)
 }
 
 impl Lock {

@@ -85,6 +85,16 @@ impl Places {
     }
 }
 
+impl KeyFiles {
+    /// Says where a keeper's log is, or that it came to write none.
+    pub(crate) fn about_log(&self) -> String {
+        match self.log.is_file() {
+            true => format!("its log is {}", self.log.display()),
+            false => format!("it wrote no log, which would be {}", self.log.display()),
+        }
+    }
+}
+
 /// Refuses a directory in which a socket's path would exceed the system's limit. The system's own error is hard to
 /// understand.
 fn check_length(dir: &Path) -> Result<()> {

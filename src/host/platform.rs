@@ -20,19 +20,19 @@ use std::ffi::OsString;
 use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
+use std::path::Path;
+use std::time::Duration;
 
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer};
 
-#[cfg(any(test, feature = "process"))]
-pub(crate) use self::os::environment;
 #[cfg(feature = "container")]
 pub(crate) use self::os::peer_process;
 pub(crate) use self::os::{
-    UNSEEN, boot, command, handle, home, initial_namespace, is_traced, is_unix_listener, is_zombie, look, name_thread,
-    namespace, own_program, peer_user, watch,
+    UNSEEN, arguments, boot, environment, handle, home, initial_namespace, is_traced, is_unix_listener, is_zombie,
+    look, name_thread, namespace, own_file, own_loader, own_program, peer_user, program, since_boot, watch,
 };
 #[cfg(feature = "process")]
-pub(crate) use self::os::{die_with, free_in_memory, kill_if, pids, program, sync};
+pub(crate) use self::os::{die_with, free_in_memory, kill_if, pids, sync};
 
 /// The facts of a process that one look shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +53,18 @@ pub(crate) fn initial_environment(name: &str) -> Option<OsString> {
     let prefix = format!("{name}=").into_bytes();
     let entry = environment.split(|byte| *byte == 0).find(|entry| entry.starts_with(&prefix))?;
     Some(OsString::from_vec(entry[prefix.len()..].to_vec()))
+}
+
+/// Converts what a clock shows, which is never negative here.
+fn since(shown: rustix::time::Timespec) -> Duration {
+    Duration::new(u64::try_from(shown.tv_sec).unwrap_or_default(), u32::try_from(shown.tv_nsec).unwrap_or_default())
+}
+
+/// Returns true for an emulator of another processor, and for a loader that was called by its own name.
+pub(crate) fn is_emulator(program: &Path) -> bool {
+    const NAMES: [&str; 5] = ["ld-", "ld.so", "ld64.so", "qemu-", "box64"];
+    let name = program.file_name().unwrap_or_default().to_string_lossy();
+    NAMES.iter().any(|known| name.starts_with(known))
 }
 
 /// The reason for which a process may be out of sight.
@@ -116,7 +128,7 @@ mod tests {
     use std::os::fd::BorrowedFd;
     use std::os::unix::net::UnixStream;
     use std::process::{Command, Stdio};
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     use rustix::net::SendAncillaryMessage;
 
@@ -152,8 +164,8 @@ mod tests {
         let pid = sleeper.0.id();
         // Until it is executed, it has its parent's name and arguments, and for a moment none.
         let deadline = Instant::now() + Duration::from_secs(10);
-        while command(pid).as_deref() != Some("sleep 60") {
-            assert!(Instant::now() < deadline, "{:?}", command(pid));
+        while arguments(pid) != ["sleep", "60"] {
+            assert!(Instant::now() < deadline, "{:?}", arguments(pid));
         }
         assert_eq!(look(pid).unwrap().name, "sleep");
         assert!(look(pid).unwrap().start >= own.start && !is_zombie(pid) && !is_traced());
@@ -250,6 +262,35 @@ mod tests {
     fn the_initial_environment_does_not_change() {
         assert_eq!(initial_environment("PATH"), std::env::var_os("PATH"));
         assert_eq!(initial_environment("CRATEDB_TEST_NOT_SET_ANYWHERE"), None);
+    }
+
+    #[test]
+    fn this_program_starts_itself_again_also_below_a_loader_that_was_called_by_its_name() {
+        const STEP: &str = "CRATEDB_TEST_STARTED";
+        const FILE: &str = "CRATEDB_TEST_STARTED_FILE";
+        const LOADERS: [&str; 3] =
+            ["/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1", "/lib/ld-musl-x86_64.so.1"];
+        let name =
+            "host::platform::tests::this_program_starts_itself_again_also_below_a_loader_that_was_called_by_its_name";
+        let passes = |command: &mut Command, step: &str| {
+            let output = command.args(["--exact", name]).env(STEP, step).output().unwrap();
+            assert!(output.status.success(), "{command:?}: {output:?}");
+            assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "{command:?}: {output:?}");
+        };
+        if let Some(step) = std::env::var_os(STEP) {
+            assert_eq!(own_file().map(Into::into), std::env::var_os(FILE));
+            if step == "first" {
+                passes(&mut own_program(), "second");
+            }
+            return;
+        }
+        assert_eq!(own_loader(), None);
+        let own = std::env::current_exe().unwrap().canonicalize().unwrap();
+        passes(Command::new(&own).env(FILE, &own), "first");
+        for loader in LOADERS.iter().filter(|loader| Path::new(loader).exists()) {
+            passes(Command::new(loader).arg(&own).env(FILE, &own), "first");
+            passes(Command::new(loader).args(["--library-path", "/nowhere"]).arg(&own).env(FILE, &own), "first");
+        }
     }
 
     #[test]

@@ -2,7 +2,10 @@
 //!
 //! Each is looked at by its number. Nothing here reads the whole process table.
 
+use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use serde::{Deserialize, Serialize};
@@ -12,7 +15,7 @@ use crate::error::{Error, Kind, Result};
 
 /// A process that is recognised even if its number is used again: for the journal and for display. A pidfd, where there
 /// is one, tells more reliably whether the process lives.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Identity {
     pub(crate) pid: u32,
     /// When it started, in the units of the system.
@@ -75,8 +78,8 @@ pub(crate) fn ancestry(outer: Option<u32>) -> Result<Ancestry> {
     let own = Identity::own()?;
     let above = ancestors_of(own.pid)?;
     let orphan = is_orphan();
-    let inside: Vec<Seen> = above.iter().take_while(|seen| Some(seen.pid) != outer).cloned().collect();
-    let mut runners: Vec<Identity> = inside.into_iter().filter(is_runner).map(Identity::of).collect();
+    let inside: Vec<&Seen> = above.iter().take_while(|seen| Some(seen.pid) != outer).collect();
+    let mut runners = runners_among(&inside);
     if runners.is_empty() {
         runners.push(own.clone());
     }
@@ -91,13 +94,7 @@ pub(crate) fn ancestry(outer: Option<u32>) -> Result<Ancestry> {
 /// Returns the ancestry of a process of an explicit session. What stands above it does not matter, and may be out of
 /// sight.
 pub(crate) fn by_name(holds: bool) -> Ancestry {
-    let own = Identity::own().unwrap_or_else(|_| Identity {
-        pid: std::process::id(),
-        start: 0,
-        namespace: 0,
-        boot: String::new(),
-        name: String::new(),
-    });
+    let own = Identity::own().unwrap_or_else(|_| Identity { pid: std::process::id(), ..Identity::default() });
     let runners = if holds { vec![own.clone()] } else { Vec::new() };
     // Only the holder's container counts: others may come from containers that the keeper is not in.
     let doomed = holds && own.pid == 1 && platform::look(1).is_some_and(|seen| is_doom(&seen));
@@ -109,10 +106,77 @@ fn is_doom(top: &Seen) -> bool {
     top.pid == 1 && !is_system_init(&top.name) && !platform::initial_namespace()
 }
 
-/// Returns true for every `cargo` and `cargo-nextest`. What stands between them (rustdoc, the merged doctest runner, a
-/// shell) may end before the run does.
-fn is_runner(seen: &Seen) -> bool {
-    matches!(seen.name.as_str(), "cargo" | "cargo-nextest")
+/// Returns every `cargo` and `cargo-nextest` among the processes above this one, the nearest first. What stands between
+/// them (rustdoc, the merged doctest runner, a shell) may end before the run does.
+fn runners_among(above: &[&Seen]) -> Vec<Identity> {
+    let all = || above.iter().copied();
+    let named = identities(all().filter(|seen| is_runners_name(seen.name.as_bytes())));
+    if !named.is_empty() {
+        return named;
+    }
+    // A wrapper, a version in the name or an emulator hides the name of a process, but not everything. Seeing more
+    // takes two more looks at each process, so it comes last.
+    let variable = |name| platform::initial_environment(name).filter(|value| !value.is_empty());
+    // Cargo tells what it starts which program it is.
+    let cargo = variable("CARGO").and_then(|cargo| PathBuf::from(cargo).canonicalize().ok());
+    let disguised = identities(all().filter(|seen| is_runner_in_disguise(seen, cargo.as_deref())));
+    match variable("NEXTEST_RUN_ID") {
+        Some(run) if disguised.is_empty() => identities(above_those_with(above, "NEXTEST_RUN_ID", &run).into_iter()),
+        _ => disguised,
+    }
+}
+
+fn identities<'a>(seen: impl Iterator<Item = &'a Seen>) -> Vec<Identity> {
+    seen.cloned().map(Identity::of).collect()
+}
+
+/// Returns true for a `cargo` or `cargo-nextest` by its program and by what it was called when it was started.
+fn is_runner_in_disguise(seen: &Seen, cargo: Option<&Path>) -> bool {
+    let program = platform::program(seen.pid).unwrap_or_default();
+    let arguments = platform::arguments(seen.pid);
+    let (called, rest) =
+        arguments.split_first().map_or((Path::new(""), &[][..]), |(first, rest)| (first.as_ref(), rest));
+    cargo == Some(program.as_path())
+        || is_runners_path(&program)
+        || is_runners_path(called)
+        || platform::is_emulator(&program) && runs_a_runner(rest)
+}
+
+fn is_runners_path(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| is_runners_name(name.as_bytes()))
+}
+
+/// Returns true for `cargo` and `cargo-nextest`, also as wrappers call what they wrap (`.cargo-wrapped`), and with a
+/// version (`cargo-1.94`).
+fn is_runners_name(name: &[u8]) -> bool {
+    let Ok(name) = std::str::from_utf8(name) else { return false };
+    let mut name = name.trim_start_matches('.').trim_end_matches('_');
+    while let Some(inner) = name.strip_suffix("-wrapped") {
+        name = inner.trim_end_matches('_');
+    }
+    let Some(rest) = name.strip_prefix("cargo") else { return false };
+    let rest = rest.strip_prefix("-nextest").unwrap_or(rest);
+    let version = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
+    rest.is_empty() || rest.strip_prefix('-').is_some_and(version)
+}
+
+/// Returns true for a process whose name is that of a runner or of another program that stands for a run, as far as a
+/// name can tell.
+pub(crate) fn has_runners_name(process: &Identity) -> bool {
+    process.name.trim_start_matches('.').starts_with("cargo")
+}
+
+/// Returns true if an emulator with these arguments runs a runner: the first of them that is a file.
+fn runs_a_runner(arguments: &[OsString]) -> bool {
+    arguments.iter().map(Path::new).find(|path| path.is_file()).is_some_and(is_runners_path)
+}
+
+/// Returns the process that gave the others a variable: the nearest one that does not have it itself.
+fn above_those_with<'a>(above: &[&'a Seen], name: &str, value: &OsStr) -> Option<&'a Seen> {
+    let entry = [name.as_bytes(), b"=", value.as_bytes()].concat();
+    let lacks = |seen: &&&Seen| !platform::environment(seen.pid).split(|byte| *byte == 0).any(|own| own == entry);
+    // One whose environment can't be seen has none, and may have got the variable, too.
+    above.iter().find(lacks).filter(|seen| !platform::environment(seen.pid).is_empty()).copied()
 }
 
 /// Returns true for the init of a whole system, which outlives a test run. Anything else as process 1 takes its
@@ -155,7 +219,12 @@ pub(crate) fn is_near(process: &Identity) -> bool {
 /// Returns the command of a process that still lives, for people: long ones are cut.
 pub(crate) fn command_of(process: &Identity) -> Option<String> {
     const LONGEST: usize = 100;
-    let command = process.is_still_itself().then(|| platform::command(process.pid)).flatten()?;
+    let words = process.is_still_itself().then(|| platform::arguments(process.pid))?;
+    let words: Vec<_> = words.iter().filter(|word| !word.is_empty()).map(|word| word.to_string_lossy()).collect();
+    if words.is_empty() {
+        return None;
+    }
+    let command = words.join(" ");
     match command.char_indices().nth(LONGEST) {
         Some((end, _)) => Some(format!("{}…", &command[..end])),
         None => Some(command),
@@ -210,6 +279,119 @@ mod tests {
             std::thread::yield_now();
         }
         child.wait().unwrap();
+    }
+
+    #[test]
+    fn a_runner_is_known_by_the_name_that_wrappers_and_versions_give_it() {
+        for name in [
+            "cargo",
+            "cargo-nextest",
+            ".cargo-wrapped",
+            "..cargo-wrapped-wrapped",
+            ".cargo-wrapped_",
+            "cargo-1.94",
+            "cargo-nextest-0.9.143",
+        ] {
+            assert!(is_runners_name(name.as_bytes()), "{name}");
+        }
+        for name in
+            ["", "cargo-watch", "cargo-cratedb", "mycargo", "cargo-nextest-runner", "cargo.toml", "-cargo", "rustdoc"]
+        {
+            assert!(!is_runners_name(name.as_bytes()), "{name}");
+        }
+        assert!(!is_runners_name(b"cargo\xff"));
+    }
+
+    /// Ends and reaps its process when dropped.
+    struct Child(std::process::Child);
+
+    impl Drop for Child {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    /// Starts `sleep 60` and returns it as it is seen once it is executed.
+    fn seen(command: &mut std::process::Command) -> (Child, Seen) {
+        let child = Child(command.spawn().unwrap());
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while platform::arguments(child.0.id()).last().is_none_or(|last| last != "60") {
+            assert!(std::time::Instant::now() < deadline, "it is not executed");
+        }
+        let seen = platform::look(child.0.id()).unwrap();
+        (child, seen)
+    }
+
+    fn sleep() -> PathBuf {
+        ["/bin/sleep", "/usr/bin/sleep"].iter().map(PathBuf::from).find(|path| path.is_file()).unwrap()
+    }
+
+    #[test]
+    fn a_runner_is_known_by_its_program_its_first_argument_or_the_variable_that_it_sets() {
+        use std::os::unix::process::CommandExt as _;
+        use std::process::Command;
+        let dir = tempfile::tempdir().unwrap();
+        let copy = |name: &str| {
+            let path = dir.path().join(name);
+            std::fs::copy(sleep(), &path).unwrap();
+            path
+        };
+        let renamed = copy("package-manager").canonicalize().unwrap();
+        let (_child, other) = seen(Command::new(&renamed).arg("60"));
+        assert!(!is_runner_in_disguise(&other, None));
+        assert!(!is_runner_in_disguise(&other, Some(Path::new("/usr/bin/cargo"))));
+        assert!(is_runner_in_disguise(&other, Some(&renamed)), "it is the program that CARGO names");
+        assert!(runners_among(&[&other]).is_empty());
+        let (_child, wrapped) = seen(Command::new(copy(".cargo-wrapped")).arg("60"));
+        assert_eq!(runners_among(&[&other, &wrapped]), [Identity::of(wrapped.clone())]);
+        let (_child, called) = seen(Command::new(sleep()).arg0("/nix/store/x/bin/cargo").arg("60"));
+        assert_eq!(runners_among(&[&other, &called]), [Identity::of(called.clone())]);
+        // The name of the process is that of the link.
+        let link = dir.path().join("build");
+        std::os::unix::fs::symlink(copy("cargo-1.94"), &link).unwrap();
+        let (_child, linked) = seen(Command::new(&link).arg0("build").arg("60"));
+        assert_eq!(runners_among(&[&linked, &other]), [Identity::of(linked.clone())]);
+    }
+
+    #[test]
+    fn a_runner_below_an_emulator_is_the_first_file_among_its_arguments() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, "").unwrap();
+            path.into_os_string()
+        };
+        let (cargo, test) = (file("cargo"), file("it-0123"));
+        let words = |words: &[&OsString]| words.iter().map(|word| (*word).clone()).collect::<Vec<_>>();
+        let (option, sysroot, verb) = ("-L".into(), dir.path().into(), "test".into());
+        let runs = |arguments: &[&OsString]| runs_a_runner(&words(arguments));
+        assert!(runs(&[&cargo, &verb]) && runs(&[&option, &sysroot, &cargo]));
+        assert!(!runs(&[&test, &cargo]) && !runs(&[]) && !runs(&[&verb, &"cargo".into()]));
+        for (program, emulates) in [
+            ("/usr/bin/qemu-aarch64-static", true),
+            ("/lib64/ld-linux-x86-64.so.2", true),
+            ("/lib/ld-musl-x86_64.so.1", true),
+            ("/usr/bin/box64", true),
+            ("/bin/sh", false),
+            ("/usr/bin/ld", false),
+            ("", false),
+        ] {
+            assert_eq!(platform::is_emulator(Path::new(program)), emulates, "{program}");
+        }
+    }
+
+    #[test]
+    fn the_giver_of_a_variable_is_the_nearest_process_without_it() {
+        use std::process::Command;
+        let (_inner, inner) = seen(Command::new(sleep()).arg("60").env("CRATEDB_TEST_GIVEN", "1"));
+        let (_giver, giver) = seen(Command::new(sleep()).arg("60").env("CRATEDB_TEST_GIVEN", "2"));
+        let given =
+            |above: &[&Seen]| above_those_with(above, "CRATEDB_TEST_GIVEN", OsStr::new("1")).map(|seen| seen.pid);
+        assert_eq!(given(&[&inner, &giver]), Some(giver.pid));
+        assert_eq!(given(&[&inner]), None);
+        let gone = Seen { pid: u32::MAX / 2, ..giver };
+        assert_eq!(given(&[&inner, &gone]), None, "what can't be seen gives nothing");
     }
 
     #[test]

@@ -27,7 +27,13 @@ impl Outbox {
         match encode(message) {
             // A client that has left gets nothing.
             Ok(frame) => drop(self.0.send(frame)),
-            Err(error) => tracing::error!(%error, "a message was not sent"),
+            Err(error) => {
+                tracing::error!(%error, "a message was not sent");
+                // Silence would look like the death of this keeper, and the client would come again for the same.
+                if let Ok(frame) = encode(&FromKeeper::Fail { error }) {
+                    drop(self.0.send(frame));
+                }
+            }
         }
     }
 }

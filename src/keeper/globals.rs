@@ -49,22 +49,32 @@ impl Thing {
         [Subscription, Publication, ForeignServer, Analyzer, Repository, BlobTable, User, Role]
     };
 
+    /// Returns the name in statements and messages, and the statement that lists all of the kind.
+    const fn described(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Subscription => ("subscription", "SELECT subname FROM pg_catalog.pg_subscription"),
+            Self::Publication => ("publication", "SELECT pubname FROM pg_catalog.pg_publication"),
+            Self::ForeignServer => {
+                ("foreign server", "SELECT foreign_server_name FROM information_schema.foreign_servers")
+            }
+            // Built-in ones have no definition.
+            Self::Analyzer => (
+                "analyzer",
+                "SELECT routine_name FROM information_schema.routines \
+                 WHERE routine_type = 'ANALYZER' AND routine_definition IS NOT NULL",
+            ),
+            Self::Repository => ("repository", "SELECT name FROM sys.repositories"),
+            Self::BlobTable => {
+                ("blob table", "SELECT table_name FROM information_schema.tables WHERE table_schema = 'blob'")
+            }
+            Self::User => ("user", "SELECT name FROM sys.users"),
+            Self::Role => ("role", "SELECT name FROM sys.roles"),
+        }
+    }
+
     /// Returns the statement that lists the names.
     pub(crate) fn list(self) -> &'static str {
-        match self {
-            Self::Subscription => "SELECT subname FROM pg_catalog.pg_subscription",
-            Self::Publication => "SELECT pubname FROM pg_catalog.pg_publication",
-            Self::ForeignServer => "SELECT foreign_server_name FROM information_schema.foreign_servers",
-            // Built-in ones have no definition.
-            Self::Analyzer => {
-                "SELECT routine_name FROM information_schema.routines \
-                 WHERE routine_type = 'ANALYZER' AND routine_definition IS NOT NULL"
-            }
-            Self::Repository => "SELECT name FROM sys.repositories",
-            Self::BlobTable => "SELECT table_name FROM information_schema.tables WHERE table_schema = 'blob'",
-            Self::User => "SELECT name FROM sys.users",
-            Self::Role => "SELECT name FROM sys.roles",
-        }
+        self.described().1
     }
 
     fn drop(self, name: &str) -> String {
@@ -81,16 +91,7 @@ impl Thing {
 
 impl fmt::Display for Thing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Subscription => "subscription",
-            Self::Publication => "publication",
-            Self::ForeignServer => "foreign server",
-            Self::Analyzer => "analyzer",
-            Self::Repository => "repository",
-            Self::BlobTable => "blob table",
-            Self::User => "user",
-            Self::Role => "role",
-        })
+        f.write_str(self.described().0)
     }
 }
 

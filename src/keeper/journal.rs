@@ -6,9 +6,10 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Read as _;
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +17,7 @@ use super::globals::Globals;
 use super::machine::Word;
 use super::unix_seconds;
 use crate::error::{Error, Kind, Result};
-use crate::host::{fnv64, process::Identity};
+use crate::host::{DiskThread, fnv64, open_regular, private_file, process::Identity};
 use crate::provider::Held;
 use crate::wire::Policy;
 
@@ -24,6 +25,10 @@ use crate::wire::Policy;
 const SLOT: usize = 32 * 1024;
 /// The bytes before the JSON: its length and checksum as text.
 const HEADER: usize = 32;
+/// The limit for writing a record, which the system does in memory. A disk that is slower must not hold up a release.
+const WRITE: Duration = Duration::from_secs(5);
+/// The limit for opening a journal and for writing an intent to the disk. No call is made before that is done.
+const SYNC: Duration = Duration::from_secs(30);
 /// The version of the format. It changes when older code can't read a record any more.
 const VERSION: u32 = 1;
 
@@ -40,6 +45,9 @@ pub(crate) struct Record {
     pub(crate) held: Option<Held>,
     pub(crate) policy: Option<Policy>,
     pub(crate) runners: Vec<Identity>,
+    /// The keeper has ended on its own account, without having released what it held.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) gave_up: bool,
     /// Schemas that a release did not wait for.
     #[serde(default)]
     pub(crate) undropped: Vec<String>,
@@ -49,8 +57,21 @@ pub(crate) struct Record {
     /// The exclusive attempt whose changes are not restored yet, and the state before it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) exclusive: Option<Exclusive>,
+    /// Set if a release was begun and did not succeed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) debt: Option<Debt>,
     /// Unix seconds.
     pub(crate) at: i64,
+}
+
+/// A release that is owed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Debt {
+    /// When the release was to be made. Unix seconds.
+    pub(crate) since: i64,
+    /// The reason why it did not succeed so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) why: Option<String>,
 }
 
 /// The state before an exclusive attempt: the attempt may have changed, outside its schema, whatever differs from it.
@@ -104,8 +125,9 @@ pub(crate) enum Left {
 
 #[derive(Debug)]
 pub(crate) struct Journal {
-    file: File,
+    file: Arc<File>,
     path: PathBuf,
+    disk: DiskThread,
     pub(crate) record: Record,
 }
 
@@ -113,19 +135,16 @@ impl Journal {
     /// Opens the journal of `key`, with the record that a predecessor wrote last.
     pub(crate) fn open(path: &Path, key: &str) -> Result<Self> {
         let fail = |error: std::io::Error| cannot("open", path).because(error);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags(libc::O_CLOEXEC | libc::O_NOFOLLOW)
-            .open(path)
-            .map_err(fail)?;
+        let mut options = private_file();
+        let file = open_regular(options.read(true).write(true).create(true).truncate(false), path).map_err(fail)?;
         allocate(&file).map_err(|error| {
+            let remedy = match error.raw_os_error() {
+                Some(libc::EFBIG) => "`ulimit -f` limits files to less than its 64 KiB",
+                _ => "make room on that disk or set CRATEDB_TEST_DIR",
+            };
             cannot("reserve space for", path)
                 .because(error)
-                .hint("nothing is started without a journal; make room on that disk or set CRATEDB_TEST_DIR")
+                .hint(format!("nothing is started without a journal; {remedy}"))
         })?;
         let slots = read(&file).map_err(fail)?;
         let record = match newest(&slots) {
@@ -136,14 +155,13 @@ impl Journal {
             })?,
             None => Record::new(key),
         };
-        Ok(Self { file, path: path.to_owned(), record })
+        Ok(Self { file: Arc::new(file), path: path.to_owned(), disk: DiskThread::new(), record })
     }
 
     /// Reads what a keeper left, without reserving or changing anything.
     pub(crate) fn look(path: &Path) -> Result<Left> {
         let fail = |error: std::io::Error| cannot("read", path).because(error);
-        let file =
-            OpenOptions::new().read(true).custom_flags(libc::O_CLOEXEC | libc::O_NOFOLLOW).open(path).map_err(fail)?;
+        let file = open_regular(OpenOptions::new().read(true), path).map_err(fail)?;
         let slots = read(&file).map_err(fail)?;
         let Some((stamp, json)) = newest(&slots) else {
             return Ok(if slots.iter().all(|byte| *byte == 0) { Left::Nothing } else { Left::Damaged });
@@ -161,13 +179,16 @@ impl Journal {
 
     /// Changes the record and returns once it would survive a crash of this machine. Intents are written so.
     pub(crate) fn write_synced(&mut self, change: impl FnOnce(&mut Record)) -> Result<()> {
-        self.write(change)?;
-        self.file.sync_data().map_err(|error| cannot("write", &self.path).because(error))
+        self.change(change, true)
     }
 
     /// Changes the record, which then survives the death of this process. That is enough for everything but an intent:
     /// if a crash of the machine brings an older record back, its reader looks at the cluster before it believes it.
     pub(crate) fn write(&mut self, change: impl FnOnce(&mut Record)) -> Result<()> {
+        self.change(change, false)
+    }
+
+    fn change(&mut self, change: impl FnOnce(&mut Record), synced: bool) -> Result<()> {
         let mut record = self.record.clone();
         change(&mut record);
         record.sequence += 1;
@@ -181,8 +202,13 @@ impl Journal {
         bytes[HEADER - 1] = b'\n';
         bytes.extend(&json);
         let offset = (record.sequence % 2) * SLOT as u64;
-        let written = self.file.write_all_at(&bytes, offset);
-        written.map_err(|error| cannot("write", &self.path).because(error))?;
+        let (file, patience) = (self.file.clone(), if synced { SYNC } else { WRITE });
+        let written = self.disk.run(patience, move || {
+            file.write_all_at(&bytes, offset)?;
+            if synced { file.sync_data() } else { Ok(()) }
+        });
+        // A record that arrives too late has the number, and so the slot, of the one that is written next.
+        written.unwrap_or_else(|| Err(no_answer())).map_err(|error| cannot("write", &self.path).because(error))?;
         self.record = record;
         Ok(())
     }
@@ -193,8 +219,13 @@ impl Journal {
 pub(super) struct SharedJournal(Arc<Mutex<Result<Journal>>>);
 
 impl SharedJournal {
+    /// Opens the journal. What is said of the end of a predecessor is over.
     pub(super) fn open(path: &Path) -> Self {
-        let journal = Journal::open(path, "").inspect_err(|error| tracing::error!(%error, "there is no journal"));
+        let journal = open_in_time(path).map(|mut journal| {
+            journal.record.gave_up = false;
+            journal
+        });
+        let journal = journal.inspect_err(|error| tracing::error!(%error, "there is no journal"));
         Self(Arc::new(Mutex::new(journal)))
     }
 
@@ -229,12 +260,22 @@ impl SharedJournal {
         let mut journal = self.lock();
         let Ok(known) = &*journal else { return Ok(()) };
         let record = known.record.clone();
-        let mut again = Journal::open(path, "")?;
+        let mut again = open_in_time(path)?;
         again.write_synced(|new| *new = record)?;
         tracing::warn!("the journal was removed; it is written again");
         *journal = Ok(again);
         Ok(())
     }
+}
+
+fn open_in_time(path: &Path) -> Result<Journal> {
+    let own = path.to_owned();
+    let opened = DiskThread::new().run(SYNC, move || Journal::open(&own, ""));
+    opened.unwrap_or_else(|| Err(cannot("open", path).because(no_answer())))
+}
+
+fn no_answer() -> std::io::Error {
+    std::io::Error::other("the disk does not answer")
 }
 
 fn cannot(what: &str, path: &Path) -> Error {
@@ -307,6 +348,46 @@ mod tests {
         let offset = (journal.record.sequence % 2) * SLOT as u64;
         journal.file.write_all_at(b"garbage", offset + 40).unwrap();
         assert_eq!(Journal::open(&path, "k").unwrap().record.word, Word::MaybeUp);
+    }
+
+    #[test]
+    fn a_disk_that_does_not_answer_is_an_error_and_no_wait() {
+        let (_dir, path) = journal();
+        let shared = SharedJournal::open(&path);
+        let (answer, hangs) = std::sync::mpsc::channel::<()>();
+        let hang = |journal: &mut Journal| Ok(journal.disk.run(Duration::ZERO, move || hangs.recv().is_ok()));
+        assert_eq!(shared.with(hang).unwrap(), None);
+        let began = std::time::Instant::now();
+        let up = |journal: &mut Journal| journal.write_synced(|record| record.word = Word::Up);
+        assert!(shared.with(up).unwrap_err().to_string().contains("does not answer"));
+        assert!(!shared.note("nothing", |record| record.key = "k".into()));
+        assert!(began.elapsed() < WRITE, "only the first call is waited for");
+        assert_eq!(shared.read(|record| Some(record.word)), Some(Word::Clean));
+        answer.send(()).unwrap();
+        while shared.with(up).is_err() {
+            assert!(began.elapsed() < SYNC);
+        }
+        assert_eq!(Journal::open(&path, "").unwrap().record.word, Word::Up);
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_refused_at_once() {
+        let (_dir, path) = journal();
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        for error in [Journal::open(&path, "k").unwrap_err(), Journal::look(&path).unwrap_err()] {
+            assert!(error.to_string().ends_with("it is no regular file"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_keeper_that_gave_up_has_said_so_until_the_next_one_writes() {
+        let (_dir, path) = journal();
+        SharedJournal::open(&path).note("the end", |record| record.gave_up = true);
+        let next = SharedJournal::open(&path);
+        let said = || Journal::open(&path, "k").unwrap().record.gave_up;
+        assert!(said());
+        next.with(|journal| journal.write(|record| record.word = Word::MaybeUp)).unwrap();
+        assert!(!said());
     }
 
     /// Writes a record of a later format, with unknown fields.

@@ -12,6 +12,7 @@ mod event;
 #[cfg(test)]
 mod fuzz;
 mod grants;
+mod loss;
 mod sessions;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aftermath::Aftermath;
 pub(crate) use event::{ClientId, Effect, Event, FailReason, Join, LookId, RefuseReason, RunnerId, SessionId, Word};
 use grants::{Backlog, Grants};
+use loss::Losses;
 use sessions::{ClientLease, TrackedSession};
 
 use crate::wire::{AttemptId, Millis, Mode, Policy};
@@ -124,6 +126,7 @@ pub(crate) struct Machine {
     grants: Grants,
     aftermath: Aftermath,
     backlog: Backlog,
+    losses: Losses,
     last_look: u64,
     effects: Vec<Effect>,
 }
@@ -153,6 +156,7 @@ impl Machine {
             grants: Grants::default(),
             aftermath: Aftermath::default(),
             backlog: Backlog::default(),
+            losses: Losses::default(),
             last_look: 0,
             effects: Vec::new(),
         }
@@ -220,6 +224,7 @@ impl Machine {
             Event::Looked { id, ok } => self.looked(id, ok),
             Event::Restored(id) => self.restored(id),
             Event::Dropping(count) => self.dropping(now, count),
+            Event::Lost { all } => self.lost(all),
             Event::Tethered => self.tethered = true,
             Event::Finish(session) => self.finish(now, session),
             Event::LetGo(session, holder) => self.give_up_part(now, session, holder),
@@ -323,10 +328,7 @@ impl Machine {
         if self.state != MachineState::Acquiring {
             return;
         }
-        for client in std::mem::take(&mut self.waiting) {
-            self.told.extend(self.leases.get(&client).map(|lease| lease.session));
-            self.effects.push(Effect::Fail(client, FailReason::NotAcquired));
-        }
+        self.fail_waiting();
         if maybe_up || self.ours {
             self.ours = true;
             self.release(now, 0);

@@ -2,6 +2,7 @@
 
 mod aftermath;
 mod alone;
+mod debt;
 mod drops;
 mod grants;
 mod observers;
@@ -25,12 +26,15 @@ use super::journal::SharedJournal;
 use super::machine::{ClientId, Effect, Event, LookId, Machine, MachineLimits, MachineState, RunnerId};
 use super::premade::PremadeOutcome;
 use super::setups::Setups;
-use super::{log, watch};
+use super::{log, unix_seconds, watch};
 use crate::error::Result;
-use crate::host::{KeyFiles, process};
+use crate::host::{DiskThread, KeyFiles, process};
+use crate::provider::NodeLoss;
+use crate::target::{LocalKind, OnExit, Target};
 use crate::wire::{FromClient, FromKeeper, Hello, Millis, PROTOCOL, exit};
 use aftermath::AftermathTasks;
 use alone::Alone;
+use debt::Debts;
 use drops::{Drops, Last};
 use premade::PremadeTasks;
 use supply::{CallOutcome, Supply};
@@ -62,6 +66,8 @@ pub(super) enum Input {
     Progress(String),
     /// A call of the provider ended.
     Call(CallOutcome),
+    /// Nodes of the cluster that the provider knows by this name ended by themselves.
+    Lost { cluster: String, loss: NodeLoss },
     /// A schema or a user was dropped, or was not.
     Cleaned { name: String, outcome: Result<()> },
     /// These schemas and users were left by dead runs.
@@ -102,6 +108,7 @@ impl Inputs {
 pub(super) fn run(listener: OwnedFd, files: &KeyFiles) -> i32 {
     let filter = log::start();
     if !alone::hold_lifetime(files) || !alone::hold_journal(files) {
+        log::end();
         return exit::NOT_ALONE;
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -121,7 +128,10 @@ pub(super) fn run(listener: OwnedFd, files: &KeyFiles) -> i32 {
             }
         }
     });
+    // Not by dropping it, which waits for blocking calls: a name server that does not answer takes a minute.
+    runtime.shutdown_background();
     tracing::info!(code, "the keeper ends");
+    log::end();
     code
 }
 
@@ -143,6 +153,11 @@ pub(super) struct Keeper {
     aftermath: AftermathTasks,
     premade: PremadeTasks,
     setups: Setups,
+    /// Writes reports, which may be on a disk that does not answer.
+    reports: DiskThread,
+    /// The last session of the keeper before this one.
+    before: Predecessor,
+    debts: Debts,
     last_progress: Option<String>,
     /// Told to stop, or something waits for this process: it must leave nothing behind that still works.
     hurried: bool,
@@ -154,6 +169,8 @@ impl Keeper {
         let journal = SharedJournal::open(&files.journal);
         let (word, exclusive, premade) =
             journal.read(|record| (record.word, record.exclusive.clone(), record.premade.clone()));
+        let before = journal.read(|record| Predecessor { runners: record.runners.clone(), at: record.at });
+        let debts = journal.read(Debts::of_a_predecessor);
         Self {
             files,
             filter,
@@ -171,6 +188,9 @@ impl Keeper {
             aftermath: AftermathTasks::of_a_predecessor(exclusive),
             premade: PremadeTasks::of_a_predecessor(premade),
             setups: Setups::default(),
+            reports: DiskThread::new(),
+            before,
+            debts,
             last_progress: None,
             hurried: false,
             exit: None,
@@ -228,7 +248,10 @@ impl Keeper {
     }
 
     fn watch_signals(&self) {
-        for kind in [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()] {
+        // SIGXCPU comes before the kill for the time that a process may compute.
+        let out_of_time = SignalKind::from_raw(libc::SIGXCPU);
+        let all = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup(), SignalKind::quit()];
+        for kind in all.into_iter().chain([out_of_time]) {
             let inputs = self.inputs.clone();
             match signal(kind) {
                 Ok(mut signal) => drop(tokio::spawn(async move {
@@ -274,6 +297,7 @@ impl Keeper {
             Input::RunnerGone(runner) => self.feed(Event::RunnerGone(runner)),
             Input::Progress(text) => self.progress(text),
             Input::Call(outcome) => self.called(outcome),
+            Input::Lost { cluster, loss } => self.lost(&cluster, &loss),
             Input::Cleaned { name, outcome } => self.cleaned(&name, outcome),
             Input::Premade { checksum, schema, outcome, shards } => self.made(checksum, schema, outcome, shards),
             Input::Looked { id, outcome } => self.looked(id, outcome),
@@ -336,6 +360,7 @@ impl Keeper {
             self.watch(runner, Input::RunnerGone);
         }
         if first {
+            self.tell_debt(id);
             self.greet(id, hello);
         }
         if let Some(text) = &self.last_progress {
@@ -376,11 +401,11 @@ impl Keeper {
         for note in &hello.spec.notes {
             self.clients.notify(id, note);
         }
-        if hello.doomed && process::is_near(&hello.own) {
-            let text = "this run is process 1 of its container: if the container ends with it, nothing is left that could suspend the cluster. \
-                        Start the run under an init that waits (`sh -c 'cargo test; sleep 30'` does for a cluster that suspends in less)";
-            self.clients.notify(id, text);
-        }
+        let doom = || doom(&hello.spec.target, hello.spec.policy.on_exit);
+        let doom = if hello.doomed && process::is_near(&hello.own) { doom() } else { None };
+        let unreported = hello.spec.report.as_deref().and_then(|path| self.unreported(path));
+        let told = doom.map(str::to_owned).into_iter().chain(unreported).chain(self.before.followed_by(hello));
+        told.for_each(|text| self.clients.notify(id, text));
     }
 
     fn watch<T: Send + 'static>(&self, watch: Watch<T>, input: impl FnOnce(T) -> Input + Send + 'static) {
@@ -392,11 +417,60 @@ impl Keeper {
 
     fn progress(&mut self, text: String) {
         tracing::info!(text, "progress");
+        self.note_trouble(self.supply.trouble());
         for (client, speak) in self.machine.waiting() {
             self.clients.send(client, &FromKeeper::Progress { text: text.clone(), speak });
         }
         self.tell_watching(&FromKeeper::Progress { text: text.clone(), speak: true });
         self.last_progress = Some(text);
+        self.tell_observers();
+    }
+}
+
+/// The last session of the keeper that ended before this one began, as the journal tells.
+#[derive(Debug, Default)]
+struct Predecessor {
+    runners: Vec<process::Identity>,
+    /// Unix seconds.
+    at: i64,
+}
+
+impl Predecessor {
+    /// Says that test processes follow one another without a runner that would make them one run, so that each of them
+    /// pays for a cluster.
+    fn followed_by(&self, hello: &Hello) -> Option<String> {
+        /// A person who starts tests by hand is slower, or has time to read this.
+        const SOON: i64 = 30;
+        let unseen = hello.session.is_none() && !hello.orphan && hello.runners == [hello.own.clone()];
+        let costs = !matches!(hello.spec.target, Target::Url(_));
+        let was_unseen = !self.runners.is_empty() && !self.runners.iter().any(process::has_runners_name);
+        let ago = unix_seconds().saturating_sub(self.at);
+        let follows = was_unseen && (0..=SOON).contains(&ago) && !self.runners.contains(&hello.own);
+        (unseen && costs && follows).then(|| {
+            format!(
+                "no `cargo` and no `cargo-nextest` is seen above this process, so it is a run of its own, for which the \
+                 cluster is made available anew; the run before it ended {ago} s ago. Set CRATEDB_TEST_SESSION to one \
+                 name for all processes of a run, or start them by `cargo cratedb test -- COMMAND`"
+            )
+        })
+    }
+}
+
+/// Says what is left when a container ends with the run, if anything is.
+fn doom(target: &Target, on_exit: OnExit) -> Option<&'static str> {
+    match target {
+        // Nothing is to be released, or it ends with the container, too.
+        Target::Url(_) => None,
+        _ if on_exit == OnExit::Keep => None,
+        Target::Local(target) if target.home.is_some() || target.kind == LocalKind::Process => None,
+        Target::Cloud(_) => Some(
+            "this run is process 1 of its container: if the container ends with it, nothing is left that could suspend the cluster. \
+             Start the run under an init that waits (`sh -c 'cargo test; sleep 30'` does for a cluster that suspends in less)",
+        ),
+        Target::Local(_) => Some(
+            "this run is process 1 of its container: if the container ends with it, nothing is left that could remove the container \
+             of the server. Start the run under an init that waits (`sh -c 'cargo test; sleep 5'`)",
+        ),
     }
 }
 
@@ -404,5 +478,74 @@ async fn sleep_until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at.into()).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::target::LocalTarget;
+
+    /// A client of a local server, which is its own runner.
+    fn unseen() -> Hello {
+        let golden = include_str!("../wire/golden-v1.ndjson").lines().next().unwrap();
+        let FromClient::Hello(mut hello) = serde_json::from_str(golden).unwrap() else { panic!("{golden}") };
+        hello.runners = vec![hello.own.clone()];
+        hello.spec.target = Target::Local(LocalTarget::of_image("crate:6.4.3"));
+        *hello
+    }
+
+    fn before(name: &str, ago: i64) -> Predecessor {
+        let process = process::Identity { pid: 4, name: name.to_owned(), ..unseen().own };
+        Predecessor { runners: vec![process], at: unix_seconds() - ago }
+    }
+
+    #[test]
+    fn a_run_without_a_runner_that_follows_another_one_is_told_how_to_be_one_with_it() {
+        for ago in [0, 5] {
+            let told = before("it-0123456789ab", ago).followed_by(&unseen()).unwrap();
+            assert!(told.contains("CRATEDB_TEST_SESSION") && told.contains("cargo cratedb test"), "{told}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_told_where_a_runner_was_seen_nothing_is_lost_or_time_has_passed() {
+        let follows = |before: Predecessor, change: &dyn Fn(&mut Hello)| {
+            let mut hello = unseen();
+            change(&mut hello);
+            before.followed_by(&hello)
+        };
+        let same = |_: &mut Hello| {};
+        for name in ["cargo", ".cargo-wrapped", "cargo-nextest", "cargo-cratedb"] {
+            assert_eq!(follows(before(name, 1), &same), None, "{name}");
+        }
+        assert_eq!(follows(before("it", 3600), &same), None);
+        assert_eq!(follows(before("it", -3600), &same), None, "the clock was set back");
+        assert_eq!(follows(Predecessor::default(), &same), None);
+        let again = Predecessor { runners: vec![unseen().own], at: unix_seconds() };
+        assert_eq!(follows(again, &same), None, "its keeper was killed");
+        let url = |hello: &mut Hello| {
+            let url = "http://localhost:4200".to_owned();
+            hello.spec.target = Target::Url(crate::target::UrlTarget { url, username: None, password: None });
+        };
+        let runner = |hello: &mut Hello| hello.runners[0].pid += 1;
+        let named = |hello: &mut Hello| hello.session = Some(crate::wire::Named { name: "n".into(), idle: 1 });
+        for change in [&url as &dyn Fn(&mut Hello), &runner, &named, &|hello: &mut Hello| hello.orphan = true] {
+            assert_eq!(follows(before("it", 1), change), None);
+        }
+    }
+
+    #[test]
+    fn only_what_would_stay_is_warned_of_where_a_container_ends_with_the_run() {
+        let local = LocalTarget::of_image("crate:6.4.3");
+        let container = Target::Local(local.clone());
+        let process = Target::Local(LocalTarget { home: Some("/opt/crate".into()), ..local.clone() });
+        let downloaded = Target::Local(LocalTarget { kind: LocalKind::Process, ..local });
+        let url = crate::target::UrlTarget { url: "http://db:4200".into(), username: None, password: None };
+        for target in [&process, &downloaded, &Target::Url(url)] {
+            assert_eq!(doom(target, OnExit::Auto), None, "{target:?}");
+        }
+        assert!(doom(&container, OnExit::Auto).unwrap().contains("remove the container"));
+        assert_eq!(doom(&container, OnExit::Keep), None);
     }
 }

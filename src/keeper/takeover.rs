@@ -5,18 +5,17 @@
 //! second and exits. So the keeper is a child of init alone, and a start that fails has an exit status.
 
 use std::env;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::os::fd::{AsFd as _, AsRawFd as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::panic::catch_unwind;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use super::run;
 use crate::host::platform::{is_unix_listener, name_thread};
-use crate::host::{Places, own_program};
+use crate::host::{Places, open_regular, own_program, private_file};
 use crate::wire::{VARIABLE, exit};
 
 /// The name that `ps` shows.
@@ -55,7 +54,7 @@ fn first_step(hash: &str) -> i32 {
     if !Places::find().is_ok_and(|places| open_log(&places.hashed(hash).log).is_ok()) {
         return exit::NO_FILES;
     }
-    let started = Command::new(own_program())
+    let started = own_program()
         .arg0(PROCESS_NAME)
         .env(VARIABLE, format!("2:{hash}:{}", std::process::id()))
         .stdin(Stdio::inherit())
@@ -72,7 +71,7 @@ fn second_step(words: &str) -> i32 {
     reset_signals();
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     name_thread(c"cratedb-keeper");
-    raise_descriptor_limit();
+    raise_limits();
     // SAFETY: no other thread is there yet that could read the environment.
     unsafe { env::remove_var(VARIABLE) };
     let Ok(places) = Places::find() else { return exit::NO_FILES };
@@ -97,7 +96,9 @@ fn trainer(words: &str) -> i32 {
     // SAFETY: no other thread is there yet that could read the environment.
     unsafe { env::remove_var(VARIABLE) };
     super::log::start();
-    crate::provider::run_training(words)
+    let code = crate::provider::run_training(words);
+    super::log::end();
+    code
 }
 
 /// Waits for the end of the first step. As long as it lives, the test and its runner stand above this process, and a
@@ -115,14 +116,7 @@ fn open_log(log: &Path) -> std::io::Result<File> {
     // A log that has grown is begun again: people look for the last run.
     const LARGEST: u64 = 1 << 20;
     let grown = std::fs::metadata(log).is_ok_and(|meta| meta.len() > LARGEST);
-    OpenOptions::new()
-        .create(true)
-        .append(!grown)
-        .write(true)
-        .truncate(grown)
-        .mode(0o600)
-        .custom_flags(libc::O_NOFOLLOW)
-        .open(log)
+    open_regular(private_file().create(true).append(!grown).write(true).truncate(grown), log)
 }
 
 /// Connects standard input to nothing, output and errors to the log.
@@ -156,23 +150,44 @@ fn open_descriptors() -> Vec<i32> {
     listed("/proc/self/fd").or_else(|| listed("/dev/fd")).unwrap_or_else(|| (3..1024).collect())
 }
 
-/// Resets what a runner may have ignored or blocked. SIGPIPE is ignored, as a program's own start-up would have done.
+/// The signals that would end or stop a keeper without a reason: writing to a closed pipe or beyond the limit of a
+/// file's size is an error that is handled, and the others mean nothing to it. Those that tell it to stop are watched.
+const IGNORED: [libc::c_int; 11] = [
+    libc::SIGPIPE,
+    libc::SIGXFSZ,
+    libc::SIGUSR1,
+    libc::SIGUSR2,
+    libc::SIGALRM,
+    libc::SIGVTALRM,
+    libc::SIGPROF,
+    libc::SIGIO,
+    libc::SIGTSTP,
+    libc::SIGTTIN,
+    libc::SIGTTOU,
+];
+
+/// Resets what a runner may have ignored or blocked, and ignores what must not end a keeper.
 fn reset_signals() {
     // SAFETY: plain system calls on signal dispositions of a process with one thread and no handlers of its own.
     unsafe {
         for signal in 1..32 {
             libc::signal(signal, libc::SIG_DFL);
         }
-        libc::signal(libc::SIGPIPE, libc::SIG_IGN);
+        for signal in IGNORED {
+            libc::signal(signal, libc::SIG_IGN);
+        }
         let mut none = std::mem::zeroed();
         libc::sigemptyset(&raw mut none);
         libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
     }
 }
 
-/// Raises the soft limit of descriptors. A test process takes three, so the usual 1024 would be enough for some 300.
-fn raise_descriptor_limit() {
+/// Raises soft limits: that of descriptors, of which a test process takes three, so that the usual 1024 would be enough
+/// for some 300, and that of a file's size, which was meant for the tests and not for the journal.
+fn raise_limits() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    for resource in [Resource::Nofile, Resource::Fsize] {
+        let limit = getrlimit(resource);
+        let _ = setrlimit(resource, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    }
 }

@@ -33,6 +33,24 @@ fn the_checksum_is_of_names_and_texts_and_of_nothing_else() {
 }
 
 #[test]
+fn a_failure_is_told_whole_once_and_then_by_its_test() {
+    let failure = |schema: &str, line: u32, why: &str| {
+        let error = Error::new(crate::error::Kind::Server, "cannot execute statement 1");
+        error.because(format!("{schema}.t {why}")).during(format!("cannot execute m/1.sql, line {line}")).hint("help")
+    };
+    let mut told = Told::new();
+    let first = in_short(&mut told, failure("s_1", 4, "exists"), "s_1", "m::a").to_string();
+    assert_eq!(first, failure("s_1", 4, "exists").to_string());
+    let second = in_short(&mut told, failure("s_2", 4, "exists"), "s_2", "m::b").to_string();
+    assert_eq!(second, "cannot execute m/1.sql, line 4: it fails as in `m::a`, which tells why");
+    // Another reason and another place are news.
+    for (line, why) in [(4, "is gone"), (5, "exists")] {
+        let other = in_short(&mut told, failure("s_3", line, why), "s_3", "m::c").to_string();
+        assert_eq!(other, failure("s_3", line, why).to_string());
+    }
+}
+
+#[test]
 fn what_reaches_out_is_named_by_file_and_line() {
     const OUT: &[(&str, &str)] = &[("1_a.sql", "CREATE TABLE a (id INT)"), ("2_b.sql", "SELECT 1;\n\nCREATE USER u")];
     let apart = Migrations::new("m", OUT).described().apart.unwrap();

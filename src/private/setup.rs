@@ -1,11 +1,11 @@
 //! Does what a test needs before its body runs: its setup, then its files, then the values of its parameters.
 
-use std::any::type_name;
+use std::any::{Any, type_name};
 use std::error::Error as StdError;
 use std::pin::Pin;
 
 use super::{TestResult, not_run};
-use crate::background;
+use crate::background::{self, caught, text_of};
 use crate::cluster::Cluster;
 use crate::cluster::current::RunningTest;
 use crate::error::{Error, Kind};
@@ -45,17 +45,21 @@ pub fn extract<'a, T: FromCluster + 'a>(
 /// Does the same for a test on the runtime of another attribute, which may ask for a future that is `Send`: this one is
 /// if that of the parameter is.
 pub async fn extract_awaited<T: FromCluster>(context: &Context, parameter: &'static str) -> TestResult<T> {
-    T::from_cluster(&context.cluster).await.map_err(|error| {
+    let failed = || {
         let (made, test) = (type_name::<T>(), context.test());
         Error::new(Kind::Session, format!("cannot make the parameter `{parameter}`, a `{made}`, of the test `{test}`"))
-            .because_of(&*error)
-    })
+    };
+    match caught(async { T::from_cluster(&context.cluster).await }).await {
+        Ok(made) => made.map_err(|error| failed().because_of(&*error)),
+        Err(panic) => Err(failed().because(panicked(&*panic))),
+    }
 }
 
 /// Makes the value of a parameter of a sync test. The background thread drives the connections and timers that it
 /// needs.
 pub fn extract_sync<T: FromCluster>(context: &Context, parameter: &'static str) -> TestResult<T> {
-    let _entered = background::handle().enter();
+    let handle = background::handle()?;
+    let _entered = handle.enter();
     background::block_on(extract_awaited(context, parameter))
 }
 
@@ -141,45 +145,25 @@ pub trait Setup<Kind> {
 /// Names the implementations of [`Setup`] by how the function takes its parameter and whether it is async.
 pub struct SetupKind<const ASYNC: bool, const REFERENCE: bool, T>(T);
 
-impl<F, T, R> Setup<SetupKind<true, true, T>> for F
-where
-    F: AsyncFnOnce(&T) -> R,
-    T: FromCluster,
-    R: SetupOutput,
-{
+impl<F: AsyncFnOnce(&T) -> R, T: FromCluster, R: SetupOutput> Setup<SetupKind<true, true, T>> for F {
     async fn run(self, cluster: &Cluster) -> Result<(), Box<dyn StdError + Send + Sync>> {
         self(&T::from_cluster(cluster).await?).await.into_result()
     }
 }
 
-impl<F, T, R> Setup<SetupKind<true, false, T>> for F
-where
-    F: AsyncFnOnce(T) -> R,
-    T: FromCluster,
-    R: SetupOutput,
-{
+impl<F: AsyncFnOnce(T) -> R, T: FromCluster, R: SetupOutput> Setup<SetupKind<true, false, T>> for F {
     async fn run(self, cluster: &Cluster) -> Result<(), Box<dyn StdError + Send + Sync>> {
         self(T::from_cluster(cluster).await?).await.into_result()
     }
 }
 
-impl<F, T, R> Setup<SetupKind<false, true, T>> for F
-where
-    F: FnOnce(&T) -> R,
-    T: FromCluster,
-    R: SetupOutput,
-{
+impl<F: FnOnce(&T) -> R, T: FromCluster, R: SetupOutput> Setup<SetupKind<false, true, T>> for F {
     async fn run(self, cluster: &Cluster) -> Result<(), Box<dyn StdError + Send + Sync>> {
         self(&T::from_cluster(cluster).await?).into_result()
     }
 }
 
-impl<F, T, R> Setup<SetupKind<false, false, T>> for F
-where
-    F: FnOnce(T) -> R,
-    T: FromCluster,
-    R: SetupOutput,
-{
+impl<F: FnOnce(T) -> R, T: FromCluster, R: SetupOutput> Setup<SetupKind<false, false, T>> for F {
     async fn run(self, cluster: &Cluster) -> Result<(), Box<dyn StdError + Send + Sync>> {
         self(T::from_cluster(cluster).await?).into_result()
     }
@@ -198,15 +182,23 @@ pub fn setup<'a, K: 'a>(
 /// if that of the setup is.
 pub async fn setup_awaited<K>(context: &Context, setup: impl Setup<K>) -> TestResult<()> {
     let (name, test) = (name_of(&setup), context.test());
-    setup.run(&context.cluster).await.map_err(|error| {
-        Error::new(Kind::Session, format!("cannot set up the schema of the test `{test}` with `{name}`"))
-            .because_of(&*error)
-    })
+    let failed = || Error::new(Kind::Session, format!("cannot set up the schema of the test `{test}` with `{name}`"));
+    match caught(async { setup.run(&context.cluster).await }).await {
+        Ok(done) => done.map_err(|error| failed().because_of(&*error)),
+        Err(panic) => Err(failed().because(panicked(&*panic))),
+    }
+}
+
+/// Says that something panicked before the test's body. It is an error like any other: `#[should_panic]` would take
+/// the panic for that of the test.
+fn panicked(panic: &(dyn Any + Send)) -> String {
+    format!("it panicked: {}", text_of(panic))
 }
 
 /// Runs the setup of a sync test. The background thread drives the connections and timers that it needs.
 pub fn setup_sync<K>(context: &Context, setup: impl Setup<K>) -> TestResult<()> {
-    let _entered = background::handle().enter();
+    let handle = background::handle()?;
+    let _entered = handle.enter();
     background::block_on(setup_awaited(context, setup))
 }
 

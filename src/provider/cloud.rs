@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use super::held::HeldCluster;
 use super::{Acquired, Held, Intents, NotAcquired, Ours, Progress, Released, Resource};
 use crate::cloud::Client;
-use crate::cloud::lifecycle::{Hooks, Intent, Lifecycle, May, NameLookup, Run, StopRequest, Stopped, Touch, named};
+use crate::cloud::lifecycle::{
+    Hooks, Intent, Lifecycle, MadeProject, May, NameLookup, Run, StopRequest, Stopped, Tell, Touch, is_unclear, named,
+};
 use crate::cloud::model::ClusterInfo;
 use crate::cloud::operation::LastOperation;
 use crate::error::{Error, Kind, Result};
@@ -37,6 +39,14 @@ struct Journalled<'a> {
 /// Sends steps to the people who wait. It is for calls that create or wake nothing.
 struct Told<'a>(&'a Progress);
 
+/// The state in which the cluster of a killed keeper was found.
+enum Left {
+    Running(Box<ClusterInfo>),
+    /// Nothing of it runs.
+    Suspended,
+    Gone,
+}
+
 /// The aim of a release.
 enum Goal {
     Suspend,
@@ -50,10 +60,15 @@ impl Hooks for Journalled<'_> {
         self.progress.step(text);
     }
 
+    fn trouble(&self, text: String) {
+        self.progress.trouble(text);
+    }
+
     fn intend(&self, intent: &Intent<'_>) -> Result<()> {
+        let project = intent.project.clone();
         self.intents.write(Held::Cloud(match intent.cluster {
-            Some(cluster) => HeldCluster::of(cluster, intent.touch.into()),
-            None => HeldCluster::planned(intent.name),
+            Some(cluster) => HeldCluster::of(cluster, intent.touch.into(), project),
+            None => HeldCluster { project, ..HeldCluster::planned(intent.name) },
         }))
     }
 }
@@ -61,6 +76,10 @@ impl Hooks for Journalled<'_> {
 impl Hooks for Told<'_> {
     fn step(&self, text: String) {
         self.0.step(text);
+    }
+
+    fn trouble(&self, text: String) {
+        self.0.trouble(text);
     }
 
     fn intend(&self, _: &Intent<'_>) -> Result<()> {
@@ -78,19 +97,21 @@ impl From<Touch> for Ours {
 }
 
 impl HeldCluster {
-    fn of(cluster: &ClusterInfo, ours: Ours) -> Self {
+    fn of(cluster: &ClusterInfo, ours: Ours, project: Option<MadeProject>) -> Self {
         Self {
             id: Some(cluster.id.clone()),
             name: cluster.name.clone(),
             ours,
             allow_suspend: cluster.allow_suspend,
             known: cluster.last_async_operation.as_ref().map(LastOperation::from),
+            project,
         }
     }
 
     /// Returns the record of a cluster that is about to be deployed.
     fn planned(name: &str) -> Self {
-        Self { id: None, name: name.to_owned(), ours: Ours::Deployed, allow_suspend: None, known: None }
+        let (name, ours) = (name.to_owned(), Ours::Deployed);
+        Self { id: None, name, ours, allow_suspend: None, known: None, project: None }
     }
 
     fn read(held: &Held) -> Result<&Self> {
@@ -126,7 +147,7 @@ impl CloudProvider {
 
     pub(super) async fn acquire(&self, deadline: Instant, progress: &Progress, intents: &Intents) -> Acquired {
         let hooks = Journalled { progress, intents };
-        let run = Run::new(deadline, &hooks, May::DeployAndResume);
+        let run = Run::new(deadline, &hooks, May::DeployAndResume).patient();
         let work = self.lifecycle.in_time(&run, self.make_available(&run, progress));
         work.await.map_err(|error| {
             let error = match Instant::now() >= deadline {
@@ -143,7 +164,8 @@ impl CloudProvider {
         if ours == Ours::No {
             run.step(format!("{} is running already", named(&cluster)));
         }
-        self.resource(cluster, ours, run.deadline, progress).await
+        let project = run.project().filter(|_| ours == Ours::Deployed);
+        self.resource(cluster, ours, project, run.deadline, progress).await
     }
 
     /// Connects to a running cluster and describes it as a resource.
@@ -151,17 +173,20 @@ impl CloudProvider {
         &self,
         cluster: ClusterInfo,
         ours: Ours,
+        project: Option<MadeProject>,
         deadline: Instant,
         progress: &Progress,
     ) -> Result<Resource> {
         let http_url = self.lifecycle.http_url(&cluster)?.to_owned();
         progress.step(format!("connecting to {}", named(&cluster)));
-        let wallet = self.wallet(&cluster).await?;
+        let (awaited, wallet) = (format!("a token for {}", named(&cluster)), || self.wallet(&cluster));
+        let wallet = self.lifecycle.read(&awaited, deadline, &Told(progress), wallet).await?;
         let patience = Readiness::Starting;
         let version = probe::answers_sql(&http_url, &wallet, patience, deadline, |text| progress.step(text))
             .await
             .map_err(|error| error.hint(format!("{} is running, says CrateDB Cloud", named(&cluster))))?;
-        let postgres = self.postgres(&cluster, &http_url, &wallet, deadline, progress).await;
+        let clock = probe::clock(&http_url, &wallet).await;
+        let postgres = self.postgres(&cluster, &http_url, &wallet, clock, deadline, progress).await;
         Ok(Resource {
             provider: "cloud".to_owned(),
             name: named(&cluster),
@@ -171,9 +196,11 @@ impl CloudProvider {
             pg_hint: postgres.hint,
             credentials: wallet.current(),
             version,
+            clock,
             ours,
             console: Some(self.client().endpoint().to_owned()),
-            held: Held::Cloud(HeldCluster::of(&cluster, ours)),
+            held: Held::Cloud(HeldCluster::of(&cluster, ours, project)),
+            nodes: None,
         })
     }
 
@@ -192,48 +219,53 @@ impl CloudProvider {
     pub(super) async fn recover(
         &self,
         held: &Held,
+        on_exit: OnExit,
         deadline: Instant,
         progress: &Progress,
     ) -> Result<Option<Resource>> {
         let held = HeldCluster::read(held)?;
         let awaited = format!("{}, which an earlier session left", held.describe());
-        let look = || self.left_behind(held, deadline, progress);
-        let Some(cluster) = wait::until(&awaited, wait::OPERATION, deadline, |_| (), look).await? else {
-            return Ok(None);
-        };
-        progress.step(format!("taking over {}, which an earlier session left running", named(&cluster)));
-        self.resource(cluster, held.ours, deadline, progress).await.map(Some)
+        let look = || async { wait::tolerate(is_unclear, self.left_behind(held, deadline, progress).await) };
+        let (told, doing) = (Told(progress), format!("looking at {}", held.describe()));
+        let tell = Tell::only_trouble(&told, &doing);
+        match wait::until_told(&awaited, wait::OPERATION, deadline, tell, look).await? {
+            Left::Running(cluster) => {
+                progress.step(format!("taking over {}, which an earlier session left running", named(&cluster)));
+                self.resource(*cluster, held.ours, held.project.clone(), deadline, progress).await.map(Some)
+            }
+            Left::Suspended => Ok(None),
+            Left::Gone => {
+                // The keeper may have died between the two deletions. An empty project is no reason to fail a run.
+                if let Err(error) = self.delete_project(held, on_exit, deadline, progress).await {
+                    progress.step(format!("an empty project is left: {}", error.first_line()));
+                }
+                Ok(None)
+            }
+        }
     }
 
-    async fn left_behind(
-        &self,
-        held: &HeldCluster,
-        deadline: Instant,
-        progress: &Progress,
-    ) -> Result<Look<Option<ClusterInfo>>> {
-        let Some(cluster) = self.again(held, deadline).await? else { return Ok(Look::Ready(None)) };
+    async fn left_behind(&self, held: &HeldCluster, deadline: Instant, progress: &Progress) -> Result<Look<Left>> {
+        let Some(cluster) = self.again(held, deadline, progress).await? else { return Ok(Look::Ready(Left::Gone)) };
         if let Some(kind) = cluster.busy() {
             self.lifecycle.sit_out(&cluster, kind, deadline, &Told(progress)).await?;
             return Ok(Look::NotYet(format!("operation {kind} has ended")));
         }
         if cluster.never_deployed().is_some() {
             progress.step(self.left(held, "its deployment failed"));
-            return Ok(Look::Ready(None));
+            return Ok(Look::Ready(Left::Suspended));
         }
-        Ok(Look::Ready((!cluster.suspended).then_some(cluster)))
+        Ok(Look::Ready(if cluster.suspended { Left::Suspended } else { Left::Running(Box::new(cluster)) }))
     }
 
-    async fn again(&self, held: &HeldCluster, deadline: Instant) -> Result<Option<ClusterInfo>> {
-        let Some(id) = &held.id else {
-            return Ok(match self.lifecycle.by_name_at_last(&held.name, deadline).await? {
-                NameLookup::One(cluster) => Some(*cluster),
-                NameLookup::None { .. } => None,
-            });
-        };
-        match self.client().cluster(id).await {
-            Err(error) if error.status() == Some(404) => Ok(None),
-            found => found.map(Some),
+    /// Finds the cluster of the journal by its id, or else by its name: a planned cluster may be listed only later.
+    async fn again(&self, held: &HeldCluster, deadline: Instant, progress: &Progress) -> Result<Option<ClusterInfo>> {
+        if let Some(id) = &held.id {
+            return self.lifecycle.presence(id).await;
         }
+        Ok(match self.lifecycle.by_name_at_last(&held.name, deadline, &Told(progress)).await? {
+            NameLookup::One(cluster) => Some(*cluster),
+            NameLookup::None { .. } => None,
+        })
     }
 
     pub(super) async fn release(&self, held: &Held, on_exit: OnExit, progress: &Progress) -> Result<Released> {
@@ -243,24 +275,45 @@ impl CloudProvider {
             Goal::Delete => true,
             Goal::Suspend => false,
         };
-        let deadline = Instant::now() + RELEASE;
-        let Some(id) = self.id(held, deadline).await? else { return Ok(Released::Deleted) };
-        let wanted = StopRequest {
-            id,
-            named: held.describe(),
-            delete,
-            known: held.known.clone(),
-            at_once: true,
-            deadline,
-            hooks: &Told(progress),
-            writes: AtomicUsize::new(0),
+        let (deadline, hooks) = (Instant::now() + RELEASE, Told(progress));
+        // The request leaves at once if the id is known.
+        let id = match &held.id {
+            Some(id) => Some(id.clone()),
+            None => self.again(held, deadline, progress).await?.map(|cluster| cluster.id),
         };
-        Ok(match self.lifecycle.suspend_or_delete(&wanted).await? {
+        let stopped = match id {
+            None => Stopped::Deleted,
+            Some(id) => {
+                let (named, known, writes) = (held.describe(), held.known.clone(), AtomicUsize::new(0));
+                let wanted = StopRequest { id, named, delete, known, at_once: true, deadline, hooks: &hooks, writes };
+                self.lifecycle.suspend_or_delete(&wanted).await?
+            }
+        };
+        Ok(match stopped {
             Stopped::Suspended => Released::Suspended,
-            Stopped::Deleted => Released::Deleted,
+            Stopped::Deleted => {
+                self.delete_project(held, on_exit, deadline, progress).await?;
+                Released::Deleted
+            }
             Stopped::NotAllowed(_) => Released::Left(self.not_allowed(held)),
             Stopped::NeverDeployed(_) => Released::Left(self.left(held, "its deployment failed")),
         })
+    }
+
+    /// Deletes the project of a cluster that is gone, if both were made for the run and the run deletes what it made.
+    async fn delete_project(
+        &self,
+        held: &HeldCluster,
+        on_exit: OnExit,
+        deadline: Instant,
+        progress: &Progress,
+    ) -> Result<()> {
+        match &held.project {
+            Some(made) if on_exit == OnExit::Delete => {
+                self.lifecycle.delete_project(made, &held.name, deadline, &Told(progress)).await
+            }
+            _ => Ok(()),
+        }
     }
 
     fn goal(&self, held: &HeldCluster, on_exit: OnExit) -> Goal {
@@ -282,17 +335,6 @@ impl CloudProvider {
 
     fn not_allowed(&self, held: &HeldCluster) -> String {
         format!("{} is left running: its product can't be suspended (allow_suspend is false)", held.describe())
-    }
-
-    /// Returns the id from the journal, or else asks for it by name. A planned cluster may be listed only later.
-    async fn id(&self, held: &HeldCluster, deadline: Instant) -> Result<Option<String>> {
-        match &held.id {
-            Some(id) => Ok(Some(id.clone())),
-            None => match self.lifecycle.by_name_at_last(&held.name, deadline).await? {
-                NameLookup::One(cluster) => Ok(Some(cluster.id)),
-                NameLookup::None { .. } => Ok(None),
-            },
-        }
     }
 
     pub(super) async fn credentials(&self, held: &Held) -> Result<Credentials> {

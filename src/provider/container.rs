@@ -23,7 +23,7 @@ pub(crate) use self::labels::{Leftover, sweep};
 use super::held::HeldContainers;
 use super::jvm::TrainingSlot;
 use super::local::{self, REMOVAL};
-use super::{Acquired, Held, Intents, NotAcquired, Progress, Released, Resource};
+use super::{Acquired, Held, Intents, NodeWatch, NotAcquired, Progress, Released, Resource};
 use crate::error::{Error, Kind, Result};
 use crate::host::process::Identity;
 use crate::probe::{self, Readiness};
@@ -147,7 +147,7 @@ impl ContainerProvider {
         let image = image.map_err(NotAcquired::nothing)?;
         let start = ContainerStart { held: &held, engine, journal: intents.journal(), deadline, progress };
         match self.start(start, &image).await {
-            Ok(resource) => Ok(resource),
+            Ok(resource) => Ok(Resource { nodes: Some(watched(&held, engine)), ..resource }),
             // Removed here and not by a release, since nothing of it is usable. The error quotes its log.
             Err(error) => Err(match held.remove_at(engine, Instant::now() + REMOVAL).await {
                 Ok(()) => NotAcquired::nothing(error),
@@ -217,10 +217,7 @@ impl ContainerProvider {
         progress.step(format!("waiting for {} to answer", held.describe()));
         let ready = tokio::select! {
             ready = self.until_ready(start, &host) => ready,
-            (name, state) = ended(held, engine, deadline) => Err(self.failed().because(match state {
-                ContainerState::Ended(code) => format!("the server in container {name} ended with status {code}"),
-                _ => format!("another process removed container {name}"),
-            })),
+            (name, state) = ended(held, engine, deadline) => Err(self.failed().because(how(&name, &state))),
         };
         match ready {
             Ok(resource) => Ok(resource),
@@ -298,6 +295,28 @@ async fn ended(held: &HeldContainers, engine: &Engine, deadline: Instant) -> (St
         Ok(ended) => ended,
         Err(_) => std::future::pending().await,
     }
+}
+
+/// Says how a container ended.
+fn how(name: &str, state: &ContainerState) -> String {
+    match state {
+        ContainerState::Ended(code) => format!("the server in container {name} ended with status {code}"),
+        _ => format!("another process removed container {name}"),
+    }
+}
+
+/// Watches the containers of a cluster that is ready, until they end.
+fn watched(held: &HeldContainers, engine: &Engine) -> NodeWatch {
+    let containers = held.containers();
+    let (told, watch) = NodeWatch::of(containers.len());
+    for name in containers {
+        let (engine, told) = (engine.clone(), told.clone());
+        tokio::spawn(async move {
+            let state = engine.end_of(&name).await;
+            told.send_modify(|ended| ended.push(how(&name, &state)));
+        });
+    }
+    watch
 }
 
 async fn with_log(error: Error, held: &HeldContainers, engine: &Engine) -> Error {

@@ -2,13 +2,15 @@
 //!
 //! All projects of a user share the cache. A process makes an installation under a lock, and each process that uses one
 //! shares that lock until it ends. An installation is complete or absent: it is unpacked beside its place and renamed.
-//! The module `trust` decides whether an archive is the vendor's.
+//! The module `trust` decides whether an archive is the vendor's, and `pin` at each use whether the installation is
+//! still the one that a setting asks for.
 
 mod cache;
 mod content;
 mod fetch;
-
 mod mirror;
+mod pin;
+mod tree;
 mod trust;
 mod unpack;
 
@@ -23,7 +25,8 @@ use self::cache::{Caches, InstallationFiles};
 pub(crate) use self::content::{CacheEntry, EntryKind, Removal, entries, remove};
 use self::fetch::{Fetch, FetchLimits, Transferred};
 use self::mirror::{Location, Mirror, PatchSource, Platform};
-use self::trust::ExpectedDigests;
+use self::pin::Fitness;
+use self::trust::{ExpectedDigests, Trust};
 use self::unpack::UnpackError;
 use super::Progress;
 use super::process::installation;
@@ -49,7 +52,8 @@ pub(crate) struct Downloads {
 pub(crate) struct Installation {
     pub(crate) dir: PathBuf,
     pub(crate) version: Version,
-    /// The record of its archive. None if the installation was put there without one.
+    /// The record of its archive, with the source that vouches for it now. None if the installation was put there
+    /// without one.
     pub(crate) record: Option<ArchiveRecord>,
     /// Set if this process has made it.
     pub(crate) new: bool,
@@ -59,7 +63,7 @@ pub(crate) struct Installation {
 enum Claimed {
     /// The installation exists, and no process removes it as long as this process lives.
     Use,
-    /// The installation is missing, and no other process makes it while this lock is held.
+    /// The installation is missing or must not be used, and no other process makes it while this lock is held.
     Make(Lock),
 }
 
@@ -81,26 +85,29 @@ impl Downloads {
             let platform = Platform::of_this_machine()?;
             let mirror = Mirror::of(origin)?;
             let version = self.version(wanted, &mirror, platform, progress).await?;
-            let files = match self.caches.installed(version, platform) {
-                Some(files) => files,
-                None => {
-                    let (files, refused) = self.caches.choose(version, platform)?;
-                    refused.iter().for_each(|why| progress.step(format!("a cache can't be used: {why}")));
-                    files
-                }
-            };
-            let new = match claim(&files, version, deadline, progress).await? {
-                Claimed::Use => false,
+            let (files, unfit) = self.place(version, platform, &origin.digests, progress).await?;
+            let (pinned, limits) = (&*origin.digests, self.limits);
+            let claim = Claim { files: &files, version, pinned, limits, deadline, progress };
+            let made = match claim.settle().await? {
+                Claimed::Use => None,
                 Claimed::Make(held) => {
                     let making =
                         InstallJob { version, files: &files, origin, held: Arc::new(held), deadline, progress };
-                    making.make(&mirror.archive(platform, version), self.limits).await?;
-                    keep_using(&files, making.held.clone());
-                    true
+                    let made = making.make(&mirror.archive(platform, version), self.limits).await;
+                    made.map_err(|error| unfit.iter().fold(error, Error::hint))?;
+                    Some(making.held.clone())
                 }
             };
+            let new = made.is_some();
+            if let Some(held) = made {
+                keep_using(&files, held);
+            }
             files.touch();
-            Ok::<_, Error>(Installation { dir: files.dir(), version, record: files.known(), new })
+            let mut record = files.known();
+            if let (Some(record), false) = (&mut record, origin.digests.is_empty()) {
+                record.trust = Trust::Pinned;
+            }
+            Ok::<_, Error>(Installation { dir: files.dir(), version, record, new })
         };
         tokio::select! {
             obtained = obtained => obtained,
@@ -109,6 +116,29 @@ impl Downloads {
                     .because("no client waits for it any more"))
             }
         }
+    }
+
+    /// Returns the first installation that may be used, else the place for a new one and why those that are there must
+    /// not be used.
+    async fn place(
+        &self,
+        version: Version,
+        platform: Platform,
+        pinned: &[String],
+        progress: &Progress,
+    ) -> Result<(InstallationFiles, Vec<String>)> {
+        let mut unfit = Vec::new();
+        for files in self.caches.installed(version, platform) {
+            match judged(&files, pinned).await? {
+                None => return Ok((files, Vec::new())),
+                Some(why) => unfit.push(format!("the release in {} is not used: {why}", files.dir().display())),
+            }
+        }
+        unfit.iter().for_each(|why| progress.step(why.clone()));
+        let (files, refused) =
+            self.caches.choose(version, platform).map_err(|error| unfit.iter().fold(error, Error::hint))?;
+        refused.iter().for_each(|why| progress.step(format!("a cache can't be used: {why}")));
+        Ok((files, unfit))
     }
 
     async fn version(
@@ -160,34 +190,78 @@ impl Downloads {
     }
 }
 
-/// Waits until an installation exists, or until no other process makes it.
-async fn claim(files: &InstallationFiles, version: Version, deadline: Instant, progress: &Progress) -> Result<Claimed> {
-    let look = || async {
-        let mut locks = Locks::take();
-        match locks.try_share(&files.lock()) {
-            Ok(Some(held)) if files.is_installed() => {
-                // Kept until this process ends.
-                std::mem::forget(held);
+/// Judges an installation on another thread. Returns why it must not be used.
+async fn judged(files: &InstallationFiles, pinned: &[String]) -> Result<Option<String>> {
+    if pinned.is_empty() {
+        return Ok(None);
+    }
+    let stop = StopOnDrop::default();
+    let (flag, files, pinned) = (stop.0.clone(), files.clone(), pinned.to_owned());
+    let judged = tokio::task::spawn_blocking(move || pin::judge(&files, &pinned, &flag)).await;
+    let failed = || Error::new(Kind::Provider, "cannot tell whether the release in the cache may be used");
+    match judged.map_err(|error| failed().because(error))? {
+        Fitness::Fit => Ok(None),
+        Fitness::Unfit(why) => Ok(Some(why)),
+        // Only dropping this future stops it.
+        Fitness::Stopped => Err(failed().because("it was stopped")),
+    }
+}
+
+/// The wait for an installation in the cache.
+struct Claim<'a> {
+    files: &'a InstallationFiles,
+    version: Version,
+    pinned: &'a [String],
+    limits: FetchLimits,
+    deadline: Instant,
+    progress: &'a Progress,
+}
+
+impl Claim<'_> {
+    /// Waits until an installation exists that may be used, or until no other process makes or uses it.
+    async fn settle(&self) -> Result<Claimed> {
+        let told = |status: &str| self.progress.step(status);
+        let (files, began) = (self.files, Instant::now());
+        let awaited = format!("CrateDB {} in {}", self.version, files.dir().display());
+        wait::until(&awaited, wait::NEIGHBOUR, self.deadline, told, || self.look(began)).await
+    }
+
+    async fn look(&self, began: Instant) -> Result<Look<Claimed>> {
+        let (files, version) = (self.files, self.version);
+        let shared = Locks::take().try_share(&files.lock());
+        let mut unfit = None;
+        if files.is_installed() && !matches!(shared, Ok(None)) {
+            unfit = judged(files, self.pinned).await?;
+            if unfit.is_none() {
+                // Kept until this process ends. In a read-only cache there is no lock, and no process removes anything.
+                std::mem::forget(shared);
                 return Ok(Look::Ready(Claimed::Use));
             }
-            Ok(_) => {}
-            // No process removes anything from a read-only cache.
-            Err(_) if files.is_installed() => return Ok(Look::Ready(Claimed::Use)),
-            Err(error) => return Err(error),
         }
-        if let Some(held) = locks.try_lock(&files.lock())? {
+        drop(shared?);
+        let mut locks = Locks::take();
+        // A server may outlive its keeper, whose lock then protects it no more.
+        let is_run = unfit.is_some() && content::runs_from(&files.dir());
+        if !is_run && let Some(held) = locks.try_lock(&files.lock())? {
             held.write(&std::process::id().to_string());
             return Ok(Look::Ready(Claimed::Make(held)));
         }
-        Ok(Look::NotYet(match locks.holder(&files.lock())? {
-            Some(process) if process > 0 => {
-                format!("waiting for process {process}, which is making CrateDB {version} available")
+        let holder = match locks.holder(&files.lock())? {
+            Some(process) if process > 0 => format!("process {process}"),
+            _ => "another process".to_owned(),
+        };
+        match unfit {
+            None => Ok(Look::NotYet(format!("waiting for {holder}, which is making CrateDB {version} available"))),
+            Some(why) if began.elapsed() < self.limits.in_use => Ok(Look::NotYet(format!(
+                "waiting for {holder}, which uses a CrateDB {version} that is not wanted: {why}"
+            ))),
+            Some(why) => {
+                Err(Error::new(Kind::Provider, format!("cannot use CrateDB {version} in {}", files.dir().display()))
+                    .because(why)
+                    .hint(format!("{holder} uses it, so it can't be replaced now; try again when that has ended")))
             }
-            _ => format!("waiting for another process, which is making CrateDB {version} available"),
-        }))
-    };
-    let told = |status: &str| progress.step(status);
-    wait::until(&format!("CrateDB {version} in {}", files.dir().display()), wait::NEIGHBOUR, deadline, told, look).await
+        }
+    }
 }
 
 /// Shares the lock from here on, so that waiting processes can use the installation and none can remove it.
@@ -261,6 +335,9 @@ impl InstallJob<'_> {
             {
                 known.beside = Some(self.digest_at(&beside, &text)?);
             }
+            // Its length may not have been known before.
+            let length = fs::metadata(&part).map_or(0, |meta| meta.len());
+            self.room(0, length)?;
             // If the machine fails, the archive stays: it may be usable once there is room.
             match self.install(&part, at, known).await? {
                 Ok(()) => {
@@ -302,9 +379,9 @@ impl InstallJob<'_> {
             Err(why) => return Ok(Err(unusable(why))),
         };
         let size = fs::metadata(archive).map_err(machine)?.len();
-        let record = ArchiveRecord { from: from.to_string(), sha256: digest.clone(), trust, size };
+        let record = ArchiveRecord { from: from.to_string(), sha256: digest.clone(), trust, size, tree: None };
         let (path, files, version) = (archive.to_owned(), self.files.clone(), self.version);
-        match self.blocking(move |stop| place(&path, &files, version, &record, stop)).await? {
+        match self.blocking(move |stop| place(&path, &files, version, record, stop)).await? {
             Ok(()) => {}
             Err(UnpackError::Archive(why)) => return Ok(Err(unusable(why))),
             Err(UnpackError::Machine(error)) => return Err(machine(error)),
@@ -316,7 +393,7 @@ impl InstallJob<'_> {
 
     /// Runs blocking work on another thread. The work stops soon after this future is dropped.
     async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&AtomicBool) -> T + Send + 'static) -> Result<T> {
-        let stop = StopOnDrop(Arc::new(AtomicBool::new(false)));
+        let stop = StopOnDrop::default();
         let (flag, held) = (stop.0.clone(), self.held.clone());
         let task = tokio::task::spawn_blocking(move || {
             let done = work(&flag);
@@ -371,6 +448,7 @@ impl InstallJob<'_> {
     }
 }
 
+#[derive(Default)]
 struct StopOnDrop(Arc<AtomicBool>);
 
 impl Drop for StopOnDrop {
@@ -384,7 +462,7 @@ fn place(
     archive: &Path,
     files: &InstallationFiles,
     version: Version,
-    record: &ArchiveRecord,
+    mut record: ArchiveRecord,
     stop: &AtomicBool,
 ) -> Result<(), UnpackError> {
     let (unpacked, dir) = (files.unpacked(), files.dir());
@@ -400,8 +478,9 @@ fn place(
             Some(found) => return Err(UnpackError::Archive(format!("it holds CrateDB {found}"))),
             None => return Err(UnpackError::Archive("its lib/ does not tell which version it is".to_owned())),
         }
+        record.tree = Some(tree::digest(&unpacked, stop)?.ok_or(UnpackError::Stopped)?);
         let new = files.record().with_extension("json.new");
-        fs::write(&new, serde_json::to_vec_pretty(record).unwrap_or_default())?;
+        fs::write(&new, serde_json::to_vec_pretty(&record).unwrap_or_default())?;
         // This syncs the record, too, which might otherwise be empty after a crash.
         crate::host::platform::sync(&unpacked)?;
         remove_all(&dir)?;

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 #[cfg(feature = "cloud")]
 use super::Ours;
 #[cfg(feature = "cloud")]
+use crate::cloud::lifecycle::MadeProject;
+#[cfg(feature = "cloud")]
 use crate::cloud::operation::LastOperation;
 use crate::error::{Error, Kind};
 use crate::host::process::Identity;
@@ -41,8 +43,10 @@ pub(crate) struct HeldCluster {
     /// Unknown before a deployment.
     pub(super) allow_suspend: Option<bool>,
     /// The newest operation before the call that the intent announces, or at the end of the acquisition.
-    #[serde(default)]
     pub(super) known: Option<LastOperation>,
+    /// The project that was made together with a deployed cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) project: Option<MadeProject>,
 }
 
 /// A cluster in containers.
@@ -142,6 +146,8 @@ mod tests {
                 json!({ "provider": "cloud", "id": null, "name": "ci", "ours": "deployed", "allow_suspend": null, "known": null }),
                 json!({ "provider": "cloud", "id": "e1", "name": "ci", "ours": "resumed", "allow_suspend": true, "known": { "id": "o", "created": "2026-01-01" } }),
                 json!({ "provider": "cloud", "id": "e1", "name": "ci", "ours": "no", "allow_suspend": false, "known": null }),
+                json!({ "provider": "cloud", "id": null, "name": "ci", "ours": "deployed", "allow_suspend": null, "known": null, "project": { "region": "r" } }),
+                json!({ "provider": "cloud", "id": "e1", "name": "ci", "ours": "deployed", "allow_suspend": true, "known": null, "project": { "id": "p", "region": "r" } }),
             ],
             |held| matches!(held, Held::Cloud(_)),
         );

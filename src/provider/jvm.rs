@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use self::training::{CacheLock, TrainingSlot, TrainingSubject, left_below, not_made, practise};
 pub(crate) use self::training::{STEP, Training, run};
-use crate::host::{closed_to_others, fnv64, make_with_mode, paths_in, user_cache};
+use crate::host::{closed_to_others, fnv64, make_with_mode, paths_in, private_file, user_cache};
 
 /// The flags for a server that lives for minutes. The JVM spends no time on what pays off later, and leaves nothing
 /// outside the server's directory.
@@ -191,7 +191,7 @@ pub(super) fn runtime_in(release: &str) -> Option<String> {
 /// followed.
 fn copy(from: &Path, to: &Path, mode: u32) -> io::Result<u64> {
     use std::os::unix::fs::OpenOptionsExt as _;
-    let mut source = fs::OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW).open(from)?;
+    let mut source = private_file().read(true).open(from)?;
     if !source.metadata()?.is_file() {
         return Err(io::Error::other("it is no file"));
     }

@@ -252,9 +252,11 @@ pub(super) fn resource(name: String, http_url: String, pg_port: Option<u16>, ver
         http_url,
         credentials: Credentials::None,
         version,
+        clock: None,
         ours: Ours::Started,
         console: None,
         held,
+        nodes: None,
     }
 }
 
@@ -366,7 +368,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use crate::provider::{Intents, Progress, Provider};
-    use crate::target::{LocalTarget, Target};
+    use crate::target::{LocalTarget, OnExit, Target};
 
     const INNER: &str = "CRATEDB_TEST_INNER_CASE";
     const BEGIN: &str = "<<<";
@@ -402,7 +404,11 @@ mod tests {
         assert!(!failed.maybe_up);
         let held = serde_json::json!({ "provider": "container", "name": "cratedb-test-00000000" });
         let held = serde_json::from_value(held).unwrap();
-        let kept = provider.recover(&held, Instant::now() + Duration::from_secs(60), &progress).await.err().unwrap();
+        let kept = provider
+            .recover(&held, OnExit::Auto, Instant::now() + Duration::from_secs(60), &progress)
+            .await
+            .err()
+            .unwrap();
         println!("{BEGIN}{}\n---\n{kept}>>>", failed.error);
     }
 

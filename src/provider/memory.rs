@@ -88,14 +88,9 @@ impl Memory {
         };
         let own = Reservation { bytes: need(target.nodes), server, pid: std::process::id(), starting: true };
         let awaited = format!("memory for {}", own.server);
-        let waited = wait::until(
-            &awaited,
-            wait::SERVER,
-            deadline,
-            |status| progress.step(format!("waiting for memory: {status}")),
-            || async { Ok(attempt(&places.runtime, &own)) },
-        );
-        let reserved = waited.await.map_err(|error| {
+        let told = |status: &str| progress.step(format!("waiting for memory: {status}"));
+        let look = || async { Ok(attempt(&places.runtime, &own)) };
+        let reserved = wait::until(&awaited, wait::SERVER, deadline, told, look).await.map_err(|error| {
             let left = available().unwrap_or_default() / MIB;
             error
                 .hint(format!("{left} MiB are available on this machine"))

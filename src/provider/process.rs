@@ -18,7 +18,7 @@ pub(super) use self::cache::train;
 use self::command::{ServerCommand, ServerUser};
 use self::directory::{DataDirs, NodeDir};
 use self::log::Log;
-use self::nodes::{Nodes, Trouble};
+use self::nodes::{End, Nodes, Trouble};
 use super::held::HeldProcesses;
 use super::jvm::{AotCache, TrainingSlot};
 use super::local::{self, REMOVAL};
@@ -157,13 +157,15 @@ impl ProcessProvider {
             Ok(found) => {
                 let name = format!("process {} (pid {})", held.name, nodes.pids());
                 let held = Held::Process(held.clone());
-                let resource = local::resource(name, found.http_url, found.psql, found.version, held);
-                Ok((resource, nodes.refusal()))
+                let mut resource = local::resource(name, found.http_url, found.psql, found.version, held);
+                let refusal = nodes.refusal();
+                resource.nodes = Some(nodes.watched());
+                Ok((resource, refusal))
             }
             Err(trouble) => {
                 let log = nodes.log_of(&trouble);
                 let (error, crashed) = match trouble {
-                    Trouble::Ended { node, how, crashed, .. } => (self.ended(&node, &how, log), crashed),
+                    Trouble::Ended(end) => (self.ended(&end, log), end.crashed()),
                     Trouble::Failed(error) => (error, false),
                 };
                 Err(StartFailure { error: log.at_the_end_of(directory::full(&held.dir, error)), crashed })
@@ -176,21 +178,13 @@ impl ProcessProvider {
     }
 
     fn not_spawned(&self, user: &ServerUser, error: &std::io::Error) -> Error {
+        let help = "CrateDB refuses to run as root, so it is started as another user; run the tests as one";
         let failed = self.failed().because(format!("bin/crate can't be run{}", user.as_whom())).because(error);
-        match user.is_other() {
-            true => {
-                failed.hint("CrateDB refuses to run as root, so it is started as another user; run the tests as one")
-            }
-            false => failed,
-        }
+        failed.hints(user.is_other().then_some(help))
     }
 
-    fn ended(&self, node: &str, how: &str, log: &Log) -> Error {
-        let ended = self.failed().because(format!("{node} ended ({how})"));
-        match log.java_trouble() {
-            Some(trouble) => ended.hint(trouble),
-            None => ended,
-        }
+    fn ended(&self, end: &End, log: &Log) -> Error {
+        self.failed().because(end.told(self.nodes)).hints(log.java_trouble())
     }
 }
 

@@ -29,10 +29,11 @@ impl UrlProvider {
     async fn probe(&self, deadline: Instant, progress: &Progress) -> Result<Resource> {
         let url = &self.target.url;
         progress.step(format!("connecting to {url}"));
-        let wallet = Wallet::new(self.credentials());
+        let credentials = Credentials::of(self.target.username.as_ref(), self.target.password.as_ref());
+        let wallet = Wallet::new(credentials.clone());
         let version =
             probe::answers_sql(url, &wallet, Readiness::Answering, deadline, |text| progress.step(text)).await?;
-        let pg_url = self.pg_url(&wallet).await;
+        let (pg_url, clock) = tokio::join!(self.pg_url(&wallet), probe::clock(url, &wallet));
         Ok(Resource {
             provider: "url".to_owned(),
             name: url.clone(),
@@ -42,26 +43,18 @@ impl UrlProvider {
                 .then(|| format!("the server at {url} does not say at which port it speaks PostgreSQL")),
             pg_url,
             user: None,
-            credentials: self.credentials(),
+            credentials,
             version,
+            clock,
             ours: Ours::No,
             console: None,
             held: Held::Url { url: url.clone() },
+            nodes: None,
         })
     }
 
     pub(super) fn release(&self) -> Released {
         Released::Left(format!("{} is left as it was found", self.target.url))
-    }
-
-    fn credentials(&self) -> Credentials {
-        match &self.target.username {
-            Some(username) => Credentials::Basic {
-                username: username.clone(),
-                password: self.target.password.clone().unwrap_or_default(),
-            },
-            None => Credentials::None,
-        }
     }
 
     /// Returns the PostgreSQL address: the server tells the port, and the host is that of HTTP. It is optional.
@@ -133,7 +126,7 @@ mod tests {
                 let released = provider.release(&resource.held, on_exit, &progress).await.unwrap();
                 assert_eq!(released, Released::Left(format!("{url} is left as it was found")));
             }
-            assert!(provider.recover(&resource.held, Instant::now(), &progress).await.unwrap().is_none());
+            assert!(provider.recover(&resource.held, OnExit::Auto, Instant::now(), &progress).await.unwrap().is_none());
             assert_eq!(provider.credentials(resource).await.unwrap(), resource.credentials);
         }
         acquired

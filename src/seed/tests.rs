@@ -62,13 +62,13 @@ fn a_file_is_called_as_people_find_it() {
     assert_eq!(named("lib.rs", "/data/x.csv"), "/data/x.csv");
 }
 
-fn read(rows: impl Iterator<Item = Result<FileRow, Unreadable>>) -> Vec<(usize, String, String)> {
-    let told = |row: Result<FileRow, Unreadable>| match row {
+fn read(rows: impl Iterator<Item = Result<FileRow, (usize, String)>>) -> Vec<(usize, String, String)> {
+    let told = |row: Result<FileRow, (usize, String)>| match row {
         Ok(FileRow { line, columns, values }) => {
             let values: Vec<&str> = values.iter().map(|value| value.get()).collect();
             (line, columns.join("|"), values.join("|"))
         }
-        Err(Unreadable { line, why }) => (line, "error".to_owned(), why),
+        Err((line, why)) => (line, "error".to_owned(), why),
     };
     rows.map(told).collect()
 }

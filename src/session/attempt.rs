@@ -1,24 +1,23 @@
 //! Begins and ends one execution of one test: its turn, its schema, what is said about it at the end.
 
 use std::panic::catch_unwind;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::SystemTime;
 
-use super::joined;
 use super::link::Link;
+use super::{joined, kept};
 use crate::background;
 use crate::cluster::current::{LinkedAttempt, Whereabouts};
 use crate::cluster::{Cluster, Grant, Trace};
+use crate::environment::Package;
 use crate::error::{Error, Kind, Result};
+use crate::foreign;
 use crate::host::say;
 use crate::migrations::Migrations;
-use crate::schema;
 use crate::settings::{KeepSchema, Wanted};
-use crate::sql::Credentials;
-use crate::user;
 use crate::wire::{AttemptId, Mode, Open, Ready};
+use crate::{clock, schema};
 
 /// A test, as its expansion describes it.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +26,7 @@ pub struct Test {
     pub module: &'static str,
     /// The function's name.
     pub name: &'static str,
-    /// Directory of the manifest of the test's package.
+    /// Directory of the manifest of the test's package when it was built.
     pub manifest_dir: &'static str,
     /// The test wants to be alone on the cluster.
     pub exclusive: bool,
@@ -71,7 +70,7 @@ impl Attempt {
     /// attempt on the same cluster, it does not wait for a turn. Runs on the background thread.
     pub(crate) async fn begin(test: Test, within: Vec<LinkedAttempt>) -> Result<Self> {
         let wanted = Wanted { version: test.version.map(str::parse).transpose()?, nodes: test.nodes };
-        let link = joined::link(PathBuf::from(test.manifest_dir), wanted).await?;
+        let link = joined::link(Package::of_process(Path::new(test.manifest_dir)), wanted).await?;
         let parent = parent_of(&within, &link);
         granted(link, format!("{}::{}", test.module, test.name), Some(test), parent).await
     }
@@ -92,6 +91,9 @@ impl Attempt {
         self.ending.end(passed);
     }
 }
+
+/// This process has said what would keep a server that is removed after the run.
+static ADVISED: AtomicBool = AtomicBool::new(false);
 
 /// Ends an attempt, at the latest when it is dropped: a test that panics drops it while unwinding.
 struct Ending {
@@ -127,7 +129,12 @@ impl Ending {
             KeepSchema::OnFailure => !passed,
             KeepSchema::Never => false,
         };
-        let keep = wanted && used && self.link.ready().is_ok_and(|ready| ready.lives_on);
+        let ready = self.link.ready().ok().filter(|_| wanted && used);
+        let (stays, goes): (Option<_>, Option<_>) = match ready {
+            Some(ready) if ready.lives_on => (Some(ready), None),
+            other => (None, other.filter(|_| !passed && !ADVISED.swap(true, Ordering::Relaxed))),
+        };
+        let keep = stays.is_some();
         // The thread that reads the answer must not wait for it. The keeper repairs the cluster all the same.
         if exclusive && used && !background::is_background() {
             if let Some(text) = self.link.end_alone(id, passed, used, keep) {
@@ -136,46 +143,15 @@ impl Ending {
         } else {
             self.link.end(id, passed, used, keep);
         }
-        let kept = self.link.ready().ok().filter(|_| keep).map(|ready| kept(&ready, &self.grant));
+        let kept = stays.map(|ready| kept::told(self.link.settings(), &ready, &self.grant.schema, test));
+        let advice = goes.map(|_| kept::advice(test));
         let sent = trace.report().filter(|_| !passed).map(|report| format!("`{test}` sent {report}"));
-        for text in sent.into_iter().chain(kept) {
+        for text in sent.into_iter().chain(kept).chain(advice) {
             // Shown with the test's own output, which libtest captures. The macro panics if nobody reads it any more;
             // in the drop of a test that panics already, that would be the end of the whole process.
-            let _ = catch_unwind(|| eprintln!("cratedb-test: {text}"));
+            let _ = catch_unwind(|| eprintln!("cratedb-test: {}", foreign::block(&text)));
         }
     }
-}
-
-/// Says where a kept schema is, until when, and how to open it.
-fn kept(ready: &Ready, grant: &Grant) -> String {
-    let Grant { schema, test, .. } = grant;
-    let mut lines = vec![format!("schema {schema} of `{test}` is kept on {}", ready.name)];
-    if let Some(until) = schema::kept_until(schema) {
-        lines.push(format!("until:   {until}; then the next run drops it"));
-    }
-    if let Some(page) = &ready.console {
-        lines.push(format!("console: {page}"));
-    }
-    let user = match &ready.credentials {
-        Credentials::Basic { username, .. } => format!(" --username {username}"),
-        _ => String::new(),
-    };
-    lines.push(format!("open it: crash --hosts {}{user} --schema {schema}", ready.http_url));
-    if let Some(url) = pg_url(ready, schema).ok().and_then(|url| to_show(&url)) {
-        lines.push(format!("     or: psql \"{url}\""));
-    }
-    lines.push(format!("drop it: cargo cratedb kept --drop {schema}"));
-    lines.join("\n  ")
-}
-
-/// Returns an address without its password; none if its user will be gone before a person can use it.
-fn to_show(url: &str) -> Option<url::Url> {
-    let mut url = url::Url::parse(url).ok()?;
-    if user::is_ours(url.username()) {
-        return None;
-    }
-    url.set_password(None).ok()?;
-    Some(url)
 }
 
 /// Begins an attempt not tied to a test: it ends with the last handle of its cluster.
@@ -189,12 +165,13 @@ async fn granted(link: Link, name: String, test: Option<Test>, parent: Option<At
     let Test { exclusive, migrations, keep_schema, .. } = test.unwrap_or(Test::USUAL);
     let keep = keep_schema.unwrap_or(link.settings().keep_schema);
     let attempt = LinkedAttempt { link: link.number(), id: link.next_attempt(), exclusive };
+    let ready = link.ready()?;
     let open = Open {
         id: attempt.id,
-        schema: schema::name(&name, SystemTime::now()),
+        schema: schema::name(&name, clock::now(ready.clock)),
         test: name,
         mode: if exclusive { Mode::Exclusive } else { Mode::Shared },
-        keep_if_lost: keep != KeepSchema::Never && link.ready()?.lives_on,
+        keep_if_lost: keep != KeepSchema::Never && ready.lives_on,
         migrations: migrations.map(|migrations| migrations.described()),
     };
     let turn = link.begin(open, parent, migrations).await?;
@@ -225,7 +202,7 @@ pub(super) fn grant(link: &Link, schema: String, test: String, attempt: Option<L
 }
 
 /// Returns the address of the PostgreSQL protocol, which takes the schema for the database.
-fn pg_url(ready: &Ready, schema: &str) -> Result<String> {
+pub(super) fn pg_url(ready: &Ready, schema: &str) -> Result<String> {
     let lacking = || {
         let error = Error::new(Kind::Usage, format!("no PostgreSQL URL for {}", ready.name));
         match &ready.pg_hint {

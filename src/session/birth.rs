@@ -3,11 +3,12 @@
 use std::io;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt as _;
-use std::process::{Command, ExitStatus, Stdio};
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind, Result};
-use crate::host::{DIR_VARIABLE, KeyFiles, Locks, initial_environment, own_program};
+use crate::host::{DIR_VARIABLE, KeyFiles, Locks, initial_environment, own_loader, own_program};
 use crate::wire::{Holder, VARIABLE, exit};
 
 /// The pause while a keeper that ends still holds its lock.
@@ -34,6 +35,9 @@ const ALLOWED: &[&str] = &[
     "XDG_CACHE_HOME",
     "CONTAINER_HOST",
 ];
+
+/// The beginnings of further ones: of container engines, and of an emulator below which this program may run.
+const FAMILIES: &[&str] = &["DOCKER_", "TESTCONTAINERS_", "QEMU_"];
 
 /// Connects, if a keeper listens. It takes no lock and does not wait: the usual case.
 pub(super) fn connect(files: &KeyFiles) -> Option<UnixStream> {
@@ -97,7 +101,7 @@ fn bear(files: &KeyFiles) -> Result<UnixStream> {
     }
     let listener = UnixListener::bind(&files.socket).map_err(|error| fail("bind", error))?;
     let stream = UnixStream::connect(&files.socket).map_err(|error| fail("connect to", error))?;
-    let mut command = Command::new(own_program());
+    let mut command = own_program();
     command.arg0("cratedb-keeper").env_clear().envs(allowed());
     // As this process looks for it: a test may have changed the variable.
     command.envs(initial_environment(DIR_VARIABLE).map(|dir| (DIR_VARIABLE, dir)));
@@ -118,10 +122,20 @@ fn bear(files: &KeyFiles) -> Result<UnixStream> {
         Some(exit::DONE) => Ok(stream),
         code => {
             let why = code.map_or("a signal ended it", exit::describe);
-            Err(Error::new(Kind::Session, format!("cannot start a keeper ({status})"))
-                .because(why)
-                .hint(format!("its log is {}", files.log.display())))
+            let error = Error::new(Kind::Session, format!("cannot start a keeper ({status})")).because(why);
+            Err(below(error, own_loader().as_deref()).hint(files.about_log()))
         }
+    }
+}
+
+/// Adds the emulator or loader below which this program runs, and so its keeper should.
+pub(super) fn below(error: Error, loader: Option<&Path>) -> Error {
+    match loader {
+        Some(loader) => error.hint(format!(
+            "this program runs below {}; its keeper is the same program, started below it again",
+            loader.display()
+        )),
+        None => error,
     }
 }
 
@@ -129,6 +143,6 @@ fn bear(files: &KeyFiles) -> Result<UnixStream> {
 fn allowed() -> impl Iterator<Item = (std::ffi::OsString, std::ffi::OsString)> {
     std::env::vars_os().filter(|(name, _)| {
         let name = name.to_string_lossy();
-        ALLOWED.contains(&name.as_ref()) || name.starts_with("DOCKER_") || name.starts_with("TESTCONTAINERS_")
+        ALLOWED.contains(&name.as_ref()) || FAMILIES.iter().any(|family| name.starts_with(family))
     })
 }

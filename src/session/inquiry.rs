@@ -82,6 +82,7 @@ impl Inquiry {
             match self.next(deadline)? {
                 Heard::Message(message) => match *message {
                     FromKeeper::Protocol { protocol, version, .. } => return Err(foreign(protocol, &version)),
+                    FromKeeper::Fail { error } => return Err(error),
                     message => {
                         if let Some(answer) = read(message) {
                             return Ok(Some(answer));

@@ -11,6 +11,7 @@ use tokio::sync::OnceCell;
 use super::link::Link;
 use super::speaker::Listener;
 use crate::background;
+use crate::environment::Package;
 use crate::error::{Error, Kind, Result};
 use crate::host::process::{self, Identity};
 use crate::host::{KeyFiles, Places};
@@ -28,9 +29,9 @@ static JOINED: Links<(PathBuf, String)> = Mutex::new(None);
 
 /// Returns the link to the cluster that tests of a package share if they want the same of it. Runs on the background
 /// thread.
-pub(super) async fn link(manifest_dir: PathBuf, wanted: Wanted) -> Result<Link> {
-    let link = shared(&WANTED, (manifest_dir.clone(), wanted));
-    link.get_or_init(|| fitting(manifest_dir, wanted)).await.clone()
+pub(super) async fn link(package: Package, wanted: Wanted) -> Result<Link> {
+    let link = shared(&WANTED, (package.dir.clone(), wanted));
+    link.get_or_init(|| fitting(package, wanted)).await.clone()
 }
 
 fn shared<K: Eq + Hash>(links: &Links<K>, key: K) -> SharedLink {
@@ -38,9 +39,9 @@ fn shared<K: Eq + Hash>(links: &Links<K>, key: K) -> SharedLink {
     links.get_or_insert_default().entry(key).or_default().clone()
 }
 
-async fn fitting(manifest_dir: PathBuf, wanted: Wanted) -> Result<Link> {
-    let settings = Settings::load(&manifest_dir, wanted)?;
-    let link = shared(&JOINED, (manifest_dir, settings.spec.key.clone()));
+async fn fitting(package: Package, wanted: Wanted) -> Result<Link> {
+    let settings = Settings::of_package(&package, wanted)?;
+    let link = shared(&JOINED, (package.dir, settings.spec.key.clone()));
     let link = link.get_or_init(|| join(settings)).await.clone()?;
     let ready = link.ready()?;
     let nodes = match wanted.nodes {
@@ -56,8 +57,8 @@ async fn join(settings: Settings) -> Result<Link> {
         Some(_) => process::by_name(false),
         None => process::ancestry(settings.outer)?,
     };
-    let files = Places::find()?.key(&settings.spec.key);
-    Link::new(settings, ancestry, files, None).await
+    let (files, remarks) = (Places::find()?.key(&settings.spec.key), settings.remarks.clone());
+    Link::new(settings, ancestry, files, None).await.map_err(|error| remarks.on(error))
 }
 
 /// Asks how many nodes the cluster has; none if it does not tell.
@@ -96,8 +97,9 @@ pub(crate) struct Hold(Link);
 impl Hold {
     /// Joins and waits for the cluster. `settings` name the session. Blocks.
     pub(crate) fn new(settings: Settings, listener: Option<Listener>) -> Result<Self> {
-        let files = Places::find()?.key(&settings.spec.key);
-        background::wait(Link::new(settings, process::by_name(true), files, listener)).map(Self)
+        let (files, remarks) = (Places::find()?.key(&settings.spec.key), settings.remarks.clone());
+        let link = background::wait(Link::new(settings, process::by_name(true), files, listener));
+        link.map(Self).map_err(|error| remarks.on(error))
     }
 
     pub(crate) fn settings(&self) -> &Settings {
@@ -145,6 +147,7 @@ mod tests {
             pg_hint: None,
             credentials: Credentials::None,
             version: version.parse().unwrap(),
+            clock: None,
             console: None,
             lives_on: true,
         }

@@ -398,14 +398,22 @@ impl Link {
                 self.finish(error);
                 return true;
             }
+            FromKeeper::Ready(ready) => self.replaced(*ready),
             FromKeeper::Progress { .. }
-            | FromKeeper::Ready(_)
             | FromKeeper::Protocol { .. }
             | FromKeeper::State(_)
             | FromKeeper::Finished { .. }
             | FromKeeper::Released { .. } => {}
         }
         false
+    }
+
+    /// Another cluster took the place of a local one that lost nodes.
+    fn replaced(&self, ready: Ready) {
+        if let Some(wallet) = self.0.wallet.get() {
+            wallet.replace(ready.credentials.clone());
+        }
+        self.state().ready = Some(Arc::new(ready));
     }
 
     fn granted(&self, id: AttemptId, premade: Option<String>, wants: bool) {

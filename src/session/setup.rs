@@ -2,7 +2,6 @@
 
 use std::error::Error as StdError;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use tokio::sync::OwnedMutexGuard;
 
@@ -13,7 +12,7 @@ use crate::background;
 use crate::cluster::Cluster;
 use crate::error::{Error, Kind, Result};
 use crate::wire::{SetupOutcome, Verdict};
-use crate::{schema, sql};
+use crate::{clock, schema, sql};
 
 /// The longest name of a setup, which stands in messages and in the schema's name.
 const LONGEST: usize = 128;
@@ -99,7 +98,7 @@ async fn enter(link: Link, name: String) -> Result<SetupEntry> {
         Some(Err(error)) => return Err(error.clone()),
         _ => {}
     }
-    let own = schema::name(&name, SystemTime::now());
+    let own = schema::name(&name, clock::now(link.ready()?.clock));
     let cluster = |schema| Cluster::new(grant(&link, schema, format!("the setup `{name}`"), None)?);
     match link.claim(&name, &own).await? {
         Verdict::Yours => match cluster(own) {

@@ -36,7 +36,8 @@ impl Speaker {
         Self { began: Instant::now(), text: String::new(), speaks: false, said: None, listener }
     }
 
-    /// Notes the keeper's next step.
+    /// Notes the keeper's next step. A wait shows one line at first and one in [`AGAIN`] from then on, with the step at
+    /// that time: reasons that take turns would be a flood.
     pub(super) fn step(&mut self, text: String, speaks: bool) {
         let news = text != self.text;
         self.text = text;
@@ -47,9 +48,6 @@ impl Speaker {
             return;
         }
         self.speaks |= speaks;
-        if news && self.said.is_some() {
-            self.show();
-        }
     }
 
     /// Returns when to call [`Speaker::tick`] next.
@@ -77,5 +75,39 @@ impl Speaker {
         if self.speaks && self.said.is_some() {
             say(&format!("{what} after {:.1} s", self.began.elapsed().as_secs_f64()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[test]
+    fn steps_that_take_turns_do_not_bring_the_next_line_forward() {
+        let mut speaker = Speaker::new(None);
+        speaker.step("one".to_owned(), true);
+        assert_eq!(speaker.next(), speaker.began + SILENCE, "a short wait is worth no line");
+        speaker.show();
+        let (said, next) = (speaker.said, speaker.next());
+        assert!(said.is_some_and(|said| next == said + AGAIN));
+        for turn in 0..100 {
+            speaker.step(["two", "one", "three"][turn % 3].to_owned(), true);
+            speaker.tick();
+        }
+        assert_eq!((speaker.said, speaker.next()), (said, next));
+        assert_eq!(speaker.text, "two", "the next line has the last step");
+    }
+
+    #[test]
+    fn a_listener_hears_each_change_of_step_once() {
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let ears = heard.clone();
+        let mut speaker = Speaker::new(Some(Arc::new(move |text: &str| ears.lock().unwrap().push(text.to_owned()))));
+        for text in ["one", "one", "two", "one"] {
+            speaker.step(text.to_owned(), false);
+        }
+        assert_eq!(*heard.lock().unwrap(), ["one", "two", "one"]);
     }
 }

@@ -1,6 +1,7 @@
 //! Checks which setting wins, and which values are refused in which words.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 use super::*;
 
@@ -142,6 +143,10 @@ fn a_test_that_wants_a_version_gets_a_cluster_of_this_machine() {
     let image = |image| local(&[("CRATEDB_TEST_IMAGE", image)], wanted).image;
     assert_eq!(image("crate/crate:6.4.3"), "crate/crate:5.10");
     assert_eq!(image("localhost:5000/crate"), "localhost:5000/crate:5.10");
+    // A digest is a pin: no other image takes its place.
+    for pinned in ["crate@sha256:ab", "localhost:5000/crate:6.4.3@sha256:ab"] {
+        assert_eq!(image(pinned), pinned);
+    }
 
     let three = Wanted { version: None, nodes: Some(3) };
     let target = local(&[("CRATEDB_VERSION", "6.3")], three);
@@ -248,11 +253,26 @@ fn a_session_has_a_name_that_fits_everywhere_and_an_idle_time() {
     assert!(read(&[("CRATEDB_TEST_SESSION_IDLE", "0")]).is_err());
 }
 
+/// The keeper of one key has one server. It was started from a release that was judged by the pins of that key.
+#[test]
+fn tests_with_a_pin_do_not_share_a_server_with_tests_that_have_another_or_none() {
+    let key = |variables: &[(&str, &str)]| local(variables, Wanted::default()).key;
+    let (one, two) = ("a".repeat(64), "b".repeat(64));
+    let keys = [key(&[]), key(&[("CRATEDB_TEST_SHA256", &one)]), key(&[("CRATEDB_TEST_SHA256", &two)])];
+    assert!(keys[0] != keys[1] && keys[1] != keys[2] && keys[2] != keys[0], "{keys:?}");
+    // A container has nothing to do with archives.
+    let container = ("CRATEDB_TEST_PROVIDER", "container");
+    assert_eq!(key(&[container]), key(&[container, ("CRATEDB_TEST_SHA256", &one)]));
+}
+
 #[test]
 fn a_key_leads_back_to_its_target() {
     let dir = tempfile::tempdir().unwrap();
     let home = ("CRATEDB_HOME", "/opt/50%|7C");
-    for variables in [&[("CRATEDB_TEST_PROVIDER", "process")][..], &[home], &[("CRATEDB_TEST_IMAGE", "a:5/crate:6.4")]]
+    let pins = format!("{},{}", "a".repeat(64), "b".repeat(64));
+    let pinned = ("CRATEDB_TEST_SHA256", &*pins);
+    for variables in
+        [&[("CRATEDB_TEST_PROVIDER", "process")][..], &[home], &[("CRATEDB_TEST_IMAGE", "a:5/crate:6.4")], &[pinned]]
     {
         for wanted in [Wanted::default(), Wanted { version: "5.10".parse().ok(), nodes: Some(3) }] {
             let mut target = local(variables, wanted);
@@ -379,4 +399,234 @@ fn releases_come_from_the_vendor_unless_a_mirror_is_named_and_digests_may_be_pin
         let error = read(&[("CRATEDB_TEST_SHA256", bad)]).unwrap_err().to_string();
         assert!(error.contains("64 hexadecimal digits"), "{error}");
     }
+}
+
+/// Writes a `.env` into each of these directories, the nearest first, below an environment.
+fn with_files(environment: &[(&str, &str)], files: &[&str]) -> (tempfile::TempDir, Result<Settings>) {
+    let root = tempfile::tempdir().unwrap();
+    let dirs: Vec<PathBuf> = (0..files.len()).map(|number| root.path().join(number.to_string())).collect();
+    for (dir, text) in dirs.iter().zip(files) {
+        std::fs::create_dir(dir).unwrap();
+        std::fs::write(dir.join(".env"), text).unwrap();
+    }
+    let map = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let sources = Sources::of(map, &dirs).unwrap();
+    (root, Settings::read(&sources, Path::new("/project/package"), Wanted::default()))
+}
+
+/// An environment and the texts of the `.env` files below it.
+type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
+
+#[test]
+fn a_password_goes_where_its_own_source_or_a_nearer_one_says() {
+    const URL: &str = "CRATEDB_CLUSTER_URL=https://db.example";
+    const USER: &str = "CRATEDB_USERNAME=ada\nCRATEDB_PASSWORD=geheim";
+    let (url, user) = (("CRATEDB_CLUSTER_URL", "https://db.example"), [("CRATEDB_PASSWORD", "geheim")]);
+    let both = format!("{URL}\n{USER}");
+    let fine: [Case<'_>; 6] = [
+        (&[url, user[0]], &[]),
+        (&[url], &[USER]),
+        (&[], &[both.as_str()]),
+        (&[], &[URL, USER]),
+        (&[("DB", "https://db.example"), user[0]], &["CRATEDB_CLUSTER_URL=${DB}"]),
+        (&[], &["CRATEDB_CLUSTER_URL=https://ada:geheim@db.example"]),
+    ];
+    for (environment, files) in fine {
+        let settings = with_files(environment, files).1.unwrap();
+        let Target::Url(target) = settings.spec.target else { panic!("{environment:?} {files:?}") };
+        assert_eq!(target.password.unwrap().expose(), "geheim", "{environment:?} {files:?}");
+    }
+    let taken = [("PW", "geheim"), ("HOST", "db.example")];
+    let refused: [(Case<'_>, &str); 6] = [
+        ((&user, &[URL]), "CRATEDB_PASSWORD comes from elsewhere (the environment)"),
+        ((&[], &[USER, URL]), "0/.env"),
+        ((&taken, &["CRATEDB_CLUSTER_URL=https://db.example\nCRATEDB_PASSWORD=${PW}"]), "${PW}"),
+        ((&taken, &["CRATEDB_CLUSTER_URL=https://db.example\nCRATEDB_USERNAME=x${PW}"]), "${PW}"),
+        ((&taken, &["CRATEDB_CLUSTER_URL=https://ada:${PW}@db.example"]), "${PW}"),
+        ((&taken, &["X=${PW}\nCRATEDB_CLUSTER_URL=https://db.example/${X}"]), "${PW}"),
+    ];
+    for ((environment, files), named) in refused {
+        let (_root, read) = with_files(environment, files);
+        let error = read.expect_err(named);
+        let text = error.to_string();
+        assert!(error.is_setting() && text.contains(named) && text.contains("CRATEDB_CLUSTER_URL"), "{text}");
+        assert!(!text.contains("geheim"), "{text}");
+    }
+}
+
+#[test]
+fn nothing_of_the_environment_goes_to_a_cloud_that_only_a_file_names() {
+    const CLOUD: &str = "CRATEDB_CLUSTER_NAME=ci\nCRATEDB_CLOUD_ENDPOINT=https://cloud.example";
+    let own_key = format!("{CLOUD}\nCRATEDB_CLOUD_API_KEY=k\nCRATEDB_CLOUD_API_SECRET=geheim");
+    let region = format!("{own_key}\nCRATEDB_CLOUD_REGION=${{TOKEN}}");
+    let path = format!("{own_key}\nCRATEDB_CLOUD_ENDPOINT=https://cloud.example/${{TOKEN}}");
+    assert!(with_files(&[], &[&own_key]).1.is_ok());
+    assert!(with_files(&CREDENTIALS, &["CRATEDB_CLUSTER_NAME=ci"]).1.is_ok());
+    // A default that is written down is no choice of the file's author.
+    let written = format!("CRATEDB_CLUSTER_NAME=ci\nCRATEDB_CLOUD_ENDPOINT={}", crate::environment::CLOUD_ENDPOINT);
+    assert!(with_files(&CREDENTIALS, &[&written]).1.is_ok());
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str);
+    let refused: [Case; 6] = [
+        (&CREDENTIALS, CLOUD, "CRATEDB_CLOUD_API_SECRET"),
+        (&CREDENTIALS[1..], &format!("{CLOUD}\nCRATEDB_CLOUD_API_KEY=k"), "CRATEDB_CLOUD_API_SECRET"),
+        (&CREDENTIALS[..1], &format!("{CLOUD}\nCRATEDB_CLOUD_API_SECRET=geheim"), "CRATEDB_CLOUD_API_KEY"),
+        // A deployment sends it.
+        (&[("CRATEDB_PASSWORD", "geheim")], &own_key, "CRATEDB_PASSWORD"),
+        (&[("TOKEN", "geheim")], &region, "CRATEDB_CLOUD_REGION"),
+        (&[("TOKEN", "geheim")], &path, "${TOKEN}"),
+    ];
+    for (environment, file, named) in refused {
+        let text = with_files(environment, &[file]).1.expect_err(named).to_string();
+        assert!(text.contains(named) && text.contains(".env") && !text.contains("geheim"), "{text}");
+    }
+}
+
+#[test]
+fn a_mirror_of_a_file_gets_nothing_of_the_environment() {
+    let mirror = |environment: &[(&str, &str)], text: &str| with_files(environment, &[text]).1;
+    let named = [("TOKEN", "geheim")];
+    assert!(mirror(&[], "CRATEDB_TEST_MIRROR=https://ada:geheim@mirror.example").is_ok());
+    assert!(mirror(&named, "CRATEDB_TEST_MIRROR=https://ada:${TOKEN}@localhost/x").is_ok());
+    let text = mirror(&named, "CRATEDB_TEST_MIRROR=https://ada:${TOKEN}@mirror.example").unwrap_err().to_string();
+    assert!(text.contains("${TOKEN}") && !text.contains("geheim"), "{text}");
+    for address in ["http://ada:geheim@mirror.example", "https://ada:geh/eim@mirror.example"] {
+        let text = mirror(&[], &format!("CRATEDB_TEST_MIRROR={address}")).unwrap_err().to_string();
+        assert!(text.contains("CRATEDB_TEST_MIRROR") && !text.contains("geh"), "{text}");
+    }
+    assert!(mirror(&[], "CRATEDB_TEST_MIRROR=http://mirror.example").is_ok());
+}
+
+#[test]
+fn secrets_over_plain_http_leave_this_machine_only_if_that_is_allowed() {
+    let with_url = |url: &'static str| [("CRATEDB_CLUSTER_URL", url), ("CRATEDB_PASSWORD", "geheim")];
+    let endpoint = with_credentials(&[("CRATEDB_CLUSTER_NAME", "ci"), ("CRATEDB_CLOUD_ENDPOINT", "http://10.0.0.1")]);
+    for variables in [&with_url("http://db:4200")[..], &with_url("http://ada:pw@127.0.0.1.example"), &endpoint] {
+        let text = read(variables).unwrap_err().to_string();
+        assert!(text.contains("plain HTTP") && text.contains("CRATEDB_ALLOW_PLAIN_HTTP=1"), "{text}");
+        assert!(!text.contains("geheim") && !text.contains("pw"), "{text}");
+        assert!(read(&[variables, &[("CRATEDB_ALLOW_PLAIN_HTTP", "1")]].concat()).is_ok());
+        assert!(read(&[variables, &[("CRATEDB_ALLOW_PLAIN_HTTP", "0")]].concat()).is_err());
+    }
+    assert!(read(&with_url("http://localhost:4200")).is_ok() && read(&with_url("https://db:4200")).is_ok());
+    // Nothing secret goes there.
+    assert!(read(&[("CRATEDB_CLUSTER_URL", "http://ada@db:4200"), ("CRATEDB_USERNAME", "ada")]).is_ok());
+    let text = read(&[with_url("http://db")[0], ("CRATEDB_PASSWORD", "x"), ("CRATEDB_ALLOW_PLAIN_HTTP", "yes")]);
+    assert!(text.unwrap_err().to_string().contains("accepted: 1, 0"));
+}
+
+#[test]
+fn user_and_password_may_stand_in_the_address_or_beside_it() {
+    let (user, password) = (("CRATEDB_USERNAME", "ada"), ("CRATEDB_PASSWORD", "pw"));
+    let grace = ("CRATEDB_USERNAME", "grace");
+    type Halves<'a> = (&'a str, &'a [(&'a str, &'a str)], (Option<&'a str>, Option<&'a str>));
+    let all: [Halves<'_>; 12] = [
+        ("https://db", &[], (None, None)),
+        ("https://db", &[user, password], (Some("ada"), Some("pw"))),
+        ("https://ada@db", &[password], (Some("ada"), Some("pw"))),
+        ("https://ada@db", &[user, password], (Some("ada"), Some("pw"))),
+        ("https://a%40b@db", &[("CRATEDB_USERNAME", "a@b"), password], (Some("a@b"), Some("pw"))),
+        ("https://:pw@db", &[user], (Some("ada"), Some("pw"))),
+        ("https://:pw@db", &[user, ("CRATEDB_PASSWORD", "other")], (Some("ada"), Some("pw"))),
+        // CrateDB's own user is meant.
+        ("https://:pw@db", &[], (Some("crate"), Some("pw"))),
+        ("https://db", &[password], (Some("crate"), Some("pw"))),
+        ("https://db", &[user], (Some("ada"), None)),
+        ("https://ada:pw@db", &[grace, ("CRATEDB_PASSWORD", "other")], (Some("ada"), Some("pw"))),
+        // The password is another user's.
+        ("https://ada@db", &[grace, password], (Some("ada"), None)),
+    ];
+    for (url, beside, expected) in all {
+        let settings = read(&[&[("CRATEDB_CLUSTER_URL", url)][..], beside].concat()).unwrap();
+        let Target::Url(target) = &settings.spec.target else { panic!() };
+        let password = target.password.as_ref().map(|password| password.expose());
+        assert_eq!((target.username.as_deref(), password), expected, "{url} {beside:?}");
+        let ignores = url == "https://ada@db" && beside == [grace, ("CRATEDB_PASSWORD", "pw")];
+        assert_eq!(
+            settings.spec.notes.iter().any(|note| note.contains("CRATEDB_PASSWORD is ignored")),
+            ignores,
+            "{url}"
+        );
+    }
+}
+
+#[test]
+fn a_refusal_is_told_with_the_user_and_where_both_halves_come_from() {
+    use crate::error::Refusal;
+    let refused = |status| {
+        let (message, request) = (String::new(), String::new());
+        Error::new(Kind::Server, "no").refused(Refusal { status, code: None, message, request, errors: None })
+    };
+    let url = ("CRATEDB_CLUSTER_URL", "https://ada@db");
+    let remarks = read(&[url, ("CRATEDB_PASSWORD", "geheim")]).unwrap().remarks;
+    let text = remarks.on(refused(401)).to_string();
+    assert!(text.contains("user `ada` of CRATEDB_CLUSTER_URL in the environment"), "{text}");
+    assert!(text.contains("the password of CRATEDB_PASSWORD in the environment") && !text.contains("geheim"), "{text}");
+    assert_eq!(remarks.on(refused(503)).to_string(), "no");
+    let text = read(&[url]).unwrap().remarks.on(refused(401)).to_string();
+    assert!(text.contains("without a password"), "{text}");
+    assert_eq!(read(&[("CRATEDB_CLUSTER_URL", "https://db")]).unwrap().remarks.on(refused(401)).to_string(), "no");
+}
+
+#[test]
+fn a_variable_with_something_put_in_is_named_where_a_failure_follows() {
+    let text = "CRATEDB_TEST_KEEP_WARM=${WARM}10\nCRATEDB_HOME=${NO:-/opt}/crate\nCRATEDB_TEST_LOG=a$b\nX=${NO}\n";
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join(".env"), text).unwrap();
+    let error = Settings::load(dir.path(), Wanted::default()).unwrap_err().to_string();
+    let env = dir.path().join(".env");
+    for line in [
+        format!("CRATEDB_HOME in {} has for ${{NO}} its default", env.display()),
+        format!("CRATEDB_TEST_KEEP_WARM in {} has for ${{WARM}} nothing, since that is not set", env.display()),
+    ] {
+        assert!(error.contains(&line), "{line} is not in: {error}");
+    }
+    assert!(!error.contains("CRATEDB_TEST_LOG") && !error.contains("X in"), "{error}");
+    // One that another source overrides plays no part.
+    let overridden = [("CRATEDB_HOME".to_owned(), "/opt/crate".to_owned())].into();
+    let sources = Sources::of(overridden, &[dir.path().to_owned()]).unwrap();
+    let text = Remarks::of(&sources).on(Error::new(Kind::Provider, "no")).to_string();
+    assert!(text.contains("CRATEDB_TEST_KEEP_WARM") && !text.contains("CRATEDB_HOME"), "{text}");
+}
+
+#[test]
+fn the_journals_address_gets_credentials_only_if_the_settings_name_it_too() {
+    let sources = |url: &str| sources(&[("CRATEDB_CLUSTER_URL", url), ("CRATEDB_PASSWORD", "geheim")]);
+    let Target::Url(target) = url_target_of_key(&sources("https://ada@db/"), "https://db").unwrap() else { panic!() };
+    assert_eq!((target.username.as_deref(), target.password.unwrap().expose()), (Some("ada"), "geheim"));
+    let text = url_target_of_key(&sources("https://ada@db"), "https://other").unwrap_err().to_string();
+    assert!(text.contains("the journal names it") && text.contains("https://other"), "{text}");
+    let without = Sources::of(HashMap::new(), &[]).unwrap();
+    let Target::Url(target) = url_target_of_key(&without, "https://other").unwrap() else { panic!() };
+    assert_eq!((target.url.as_str(), target.password), ("https://other", None));
+    // An older version took it for a host, a port and a path.
+    let text = url_target_of_key(&without, "http://admin:1/geheim@host").unwrap_err().to_string();
+    assert!(text.contains("%2F") && !text.contains("geheim"), "{text}");
+}
+
+#[test]
+fn where_nothing_names_a_cluster_the_files_that_were_looked_for_are_said() {
+    let (root, with) = with_files(&[], &["CRATEDB_VERSION=6.4\n"]);
+    let Target::Local(target) = with.unwrap().spec.target else { panic!() };
+    assert_eq!(target.lacking[2], format!("settings: {} was read", root.path().join("0/.env").display()));
+    let dirs = [root.path().join("0"), root.path().to_owned()];
+    let sources = Sources::of(HashMap::new(), &dirs).unwrap();
+    let settings = Settings::read(&sources, root.path(), Wanted::default()).unwrap();
+    let Target::Local(target) = settings.spec.target else { panic!() };
+    let lacks = format!("; there is no .env in {}", root.path().display());
+    assert!(target.lacking[2].ends_with(&lacks), "{:?}", target.lacking);
+}
+
+#[test]
+fn a_package_that_was_moved_has_the_settings_of_where_it_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join(".env"), "CRATEDB_CLUSTER_URL=https://db\n").unwrap();
+    let package = Package { dir: dir.path().to_owned(), note: Some("it was moved".to_owned()) };
+    let settings = Settings::of_package(&package, Wanted::default()).unwrap();
+    assert_eq!(
+        (settings.spec.key.as_str(), &settings.spec.notes[..]),
+        ("url|https://db", &["it was moved".to_owned()][..])
+    );
+    std::fs::write(dir.path().join(".env"), "CRATEDB_TEST_ON_EXIT=soon\n").unwrap();
+    let text = Settings::of_package(&package, Wanted::default()).unwrap_err().to_string();
+    assert!(text.contains("CRATEDB_TEST_ON_EXIT") && text.contains("it was moved"), "{text}");
 }

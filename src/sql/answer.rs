@@ -1,5 +1,6 @@
 //! The answer of the server: columns and types, unread cells, and the row counts of a bulk request.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::DeserializeOwned;
@@ -7,9 +8,10 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::failure::{ErrorObject, Statement, excerpt};
+use super::failure::{ErrorObject, Statement};
 use super::row::{self, Row};
 use crate::error::{Error, Kind, Refusal, Result};
+use crate::foreign;
 
 /// An error lists this many failed rows of a bulk request.
 const FAILURES_SHOWN: usize = 5;
@@ -31,6 +33,8 @@ pub(crate) struct Answer {
 #[derive(Debug)]
 pub(crate) struct AnswerColumn {
     pub(crate) name: String,
+    /// A column before it has the same name.
+    pub(crate) repeats: bool,
     pub(crate) kind: ColumnType,
 }
 
@@ -47,12 +51,13 @@ impl Answer {
     /// Reads the body of an answer. The error says what is missing.
     pub(crate) fn read(body: &[u8]) -> Result<Self, serde_json::Error> {
         let body: AnswerBody = serde_json::from_slice(body)?;
-        let mut kinds = body.col_types.into_iter();
-        let columns = body
-            .cols
-            .into_iter()
-            .map(|name| AnswerColumn { name, kind: kinds.next().unwrap_or(ColumnType::Unknown) })
-            .collect();
+        let (mut kinds, mut names) = (body.col_types.into_iter(), HashSet::new());
+        let column = |name: String| AnswerColumn {
+            repeats: !names.insert(name.clone()),
+            name,
+            kind: kinds.next().unwrap_or(ColumnType::Unknown),
+        };
+        let columns = body.cols.into_iter().map(column).collect();
         Ok(Self { columns, rows: body.rows, rowcount: body.rowcount })
     }
 
@@ -115,12 +120,8 @@ impl Answer {
 
 fn unreadable<T>(number: usize, statement: Statement<'_>, cause: &row::Error) -> Error {
     let target = std::any::type_name::<T>();
-    let error =
-        statement.failed_to(Kind::Decode, &format!("read row {number} of"), &format!(" as `{target}`")).because(cause);
-    match cause.hint() {
-        Some(hint) => error.hint(hint),
-        None => error,
-    }
+    let (what, how) = (format!("read row {number} of"), format!(" as `{target}`"));
+    statement.failed_to(Kind::Decode, &what, &how).because(cause).hints(cause.hint())
 }
 /// The type of a column as `?types` reports it: a number, or `[100, inner]` for an array.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -241,10 +242,8 @@ pub(crate) struct BulkAnswer {
 struct BulkResult {
     rowcount: i64,
     /// Since 5.10; at most ten per shard carry one.
-    #[serde(default)]
     error: Option<ErrorObject>,
     /// Up to 5.9.
-    #[serde(default)]
     error_message: Option<String>,
 }
 
@@ -252,16 +251,10 @@ struct BulkResult {
 pub(crate) fn counts(answer: BulkAnswer, statement: Statement<'_>, sent: usize, status: u16) -> Result<Vec<u64>> {
     let results = answer.results;
     if results.len() != sent {
-        return Err(statement
-            .failed(Kind::Decode)
-            .because(format!("{sent} rows were sent, and {} answered for", results.len())));
+        let cause = format!("{sent} rows were sent, and {} answered for", results.len());
+        return Err(statement.failed(Kind::Decode).because(cause));
     }
-    let failed: Vec<(usize, &BulkResult)> = results
-        .iter()
-        .enumerate()
-        .filter(|(_, item)| item.rowcount == FAILED)
-        .map(|(index, item)| (index + 1, item))
-        .collect();
+    let failed: Vec<(usize, &BulkResult)> = (1..).zip(&results).filter(|(_, item)| item.rowcount == FAILED).collect();
     if failed.is_empty() {
         return Ok(results.iter().map(|item| u64::try_from(item.rowcount).unwrap_or(0)).collect());
     }
@@ -282,18 +275,21 @@ fn some_failed(failed: &[(usize, &BulkResult)], statement: Statement<'_>, sent: 
         request: statement.text.into(),
         errors: None,
     };
-    statement
+    let error = statement
         .failed_to(Kind::Server, "execute", &format!(" for {} of {sent} rows", failed.len()))
-        .because(format!("{}{more}", listed[..listed.len().min(FAILURES_SHOWN)].join("; ")))
-        .hint("the other rows are written: CrateDB has no transactions")
-        .refused(refusal)
+        .because(format!("{}{more}", listed[..listed.len().min(FAILURES_SHOWN)].join("; ")));
+    let error = match sent > failed.len() {
+        true => error.hint("the other rows are written: CrateDB has no transactions"),
+        false => error,
+    };
+    error.refused(refusal)
 }
 
 impl BulkResult {
     fn reason(&self) -> String {
         match (&self.error, &self.error_message) {
-            (Some(error), _) => format!("{} (code {})", excerpt(&error.message, MESSAGE_CHARS), error.code),
-            (None, Some(message)) => excerpt(message, MESSAGE_CHARS),
+            (Some(error), _) => format!("{} (code {})", foreign::line(&error.message, MESSAGE_CHARS), error.code),
+            (None, Some(message)) => foreign::line(message, MESSAGE_CHARS),
             (None, None) => "no reason given".into(),
         }
     }
@@ -341,6 +337,7 @@ mod tests {
         let error = counts_of(r#"{"results": [{"rowcount": -2, "error_message": "DuplicateKeyException[a]"}]}"#, 1)
             .unwrap_err();
         assert!(error.to_string().contains("row 1: DuplicateKeyException[a]"), "{error}");
+        assert!(!error.to_string().contains("other rows"), "there are none: {error}");
     }
 
     #[test]

@@ -1,40 +1,31 @@
 //! Turns Rust values into the arguments of a statement. `serde_json` alone would silently turn NaN and infinities into
 //! NULL, and would send integers and bytes in forms that the server misreads.
 
-use std::fmt;
-
-use serde::ser::{self, Impossible, Serialize, Serializer};
+use serde::ser::{self, Error as _, Impossible, Serialize, Serializer};
+use serde_json::Error;
 use serde_json::value::RawValue;
 
 /// Writes one argument. The error says why the value can't be one.
 pub(crate) fn bind(value: &(impl Serialize + ?Sized)) -> Result<Box<RawValue>, Error> {
-    raw(json(value)?)
+    RawValue::from_string(json(value)?)
 }
 
 /// Writes the arguments of one row: a tuple or a sequence has one for each element, any other value is the only one.
 pub(crate) fn bind_row(value: &(impl Serialize + ?Sized)) -> Result<Vec<Box<RawValue>>, Error> {
     let json = json(value)?;
     match json.as_bytes().first() {
-        Some(b'[') => serde_json::from_str(&json).map_err(ser::Error::custom),
-        Some(b'{') => Err(Error("a row has to be a tuple or a sequence: what has names has no positions".into())),
-        _ => Ok(vec![raw(json)?]),
+        Some(b'[') => serde_json::from_str(&json),
+        Some(b'{') => Err(Error::custom("a row has to be a tuple or a sequence: what has names has no positions")),
+        _ => Ok(vec![RawValue::from_string(json)?]),
     }
-}
-
-/// The reason why a value can't be an argument.
-#[derive(Debug)]
-pub(crate) struct Error(String);
-
-fn raw(json: String) -> Result<Box<RawValue>, Error> {
-    RawValue::from_string(json).map_err(ser::Error::custom)
 }
 
 fn json(value: &(impl Serialize + ?Sized)) -> Result<String, Error> {
     value.serialize(Json)
 }
 
-fn quoted(text: &str) -> Result<String, Error> {
-    serde_json::to_string(text).map_err(ser::Error::custom)
+fn quoted(text: impl AsRef<str>) -> Result<String, Error> {
+    serde_json::to_string(text.as_ref())
 }
 
 /// Writes a value as JSON.
@@ -44,9 +35,9 @@ struct Json;
 const RAW_TEXTS: [&str; 2] = ["$serde_json::private::RawValue", "$serde_json::private::Number"];
 
 macro_rules! as_displayed {
-    ($($method:ident: $type:ty)*) => {$(
+    ($write:ident: $($method:ident: $type:ty)*) => {$(
         fn $method(self, value: $type) -> Result<String, Error> {
-            Ok(value.to_string())
+            $write(value.to_string())
         }
     )*};
 }
@@ -62,23 +53,13 @@ impl Serializer for Json {
     type SerializeStruct = ObjectWriter;
     type SerializeStructVariant = Impossible<String, Error>;
 
-    as_displayed! {
-        serialize_bool: bool
-        serialize_i8: i8 serialize_i16: i16 serialize_i32: i32 serialize_i64: i64
-        serialize_u8: u8 serialize_u16: u16 serialize_u32: u32
-    }
+    as_displayed! { Ok: serialize_bool: bool serialize_i8: i8 serialize_i16: i16 serialize_i32: i32 serialize_i64: i64
+    serialize_u8: u8 serialize_u16: u16 serialize_u32: u32 }
+    as_displayed! { quoted: serialize_i128: i128 serialize_u128: u128 serialize_char: char }
 
     /// No type of CrateDB except NUMERIC holds more than 63 bits, and a NUMERIC is sent as text.
     fn serialize_u64(self, value: u64) -> Result<String, Error> {
-        i64::try_from(value).map_or_else(|_| quoted(&value.to_string()), |value| self.serialize_i64(value))
-    }
-
-    fn serialize_i128(self, value: i128) -> Result<String, Error> {
-        quoted(&value.to_string())
-    }
-
-    fn serialize_u128(self, value: u128) -> Result<String, Error> {
-        quoted(&value.to_string())
+        i64::try_from(value).map_or_else(|_| quoted(value.to_string()), |value| self.serialize_i64(value))
     }
 
     fn serialize_f32(self, value: f32) -> Result<String, Error> {
@@ -89,16 +70,12 @@ impl Serializer for Json {
         float(value, format!("{value:?}"))
     }
 
-    fn serialize_char(self, value: char) -> Result<String, Error> {
-        quoted(value.encode_utf8(&mut [0; 4]))
-    }
-
     fn serialize_str(self, value: &str) -> Result<String, Error> {
         quoted(value)
     }
 
     fn serialize_bytes(self, _: &[u8]) -> Result<String, Error> {
-        Err(Error("CrateDB has no type for bytes: send them as text, in hexadecimal or base64".into()))
+        Err(Error::custom("CrateDB has no type for bytes: send them as text, in hexadecimal or base64"))
     }
 
     fn serialize_none(self) -> Result<String, Error> {
@@ -187,7 +164,7 @@ fn float(value: f64, written: String) -> Result<String, Error> {
 }
 
 fn variant_with_data(name: &str, variant: &str) -> Error {
-    Error(format!("`{name}::{variant}` is an enum variant with data, which no type of CrateDB stands for"))
+    Error::custom(format_args!("`{name}::{variant}` is an enum variant with data, which no type of CrateDB stands for"))
 }
 
 struct ListWriter(Vec<String>);
@@ -233,14 +210,14 @@ impl ser::SerializeMap for ObjectWriter {
         let key = json(key)?;
         self.key = Some(match key.as_bytes().first() {
             Some(b'"') => key,
-            Some(b'[' | b'{' | b'n') => return Err(Error(format!("`{key}` can't be a key of an object"))),
+            Some(b'[' | b'{' | b'n') => return Err(Error::custom(format_args!("`{key}` can't be a key of an object"))),
             _ => quoted(&key)?,
         });
         Ok(())
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
-        let key = self.key.take().ok_or_else(|| Error("a map gave a value before its key".into()))?;
+        let key = self.key.take().ok_or_else(|| Error::custom("a map gave a value before its key"))?;
         self.entries.push(format!("{key}:{}", json(value)?));
         Ok(())
     }
@@ -257,7 +234,7 @@ impl ser::SerializeStruct for ObjectWriter {
     fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Error> {
         let value = json(value)?;
         self.entries.push(match self.is_raw {
-            true => serde_json::from_str(&value).map_err(ser::Error::custom)?,
+            true => serde_json::from_str(&value)?,
             false => format!("{}:{value}", quoted(name)?),
         });
         Ok(())
@@ -267,20 +244,6 @@ impl ser::SerializeStruct for ObjectWriter {
         Ok(self.written())
     }
 }
-
-impl ser::Error for Error {
-    fn custom<T: fmt::Display>(message: T) -> Self {
-        Self(message.to_string())
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Error {}
 
 #[cfg(test)]
 mod tests;

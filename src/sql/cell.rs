@@ -2,6 +2,7 @@
 //! A value that doesn't fit without loss is an error.
 
 use std::borrow::Cow;
+use std::str::FromStr;
 
 use serde::de::value::StringDeserializer;
 use serde::de::{
@@ -12,8 +13,8 @@ use serde_json::value::RawValue;
 use time::OffsetDateTime;
 
 use super::answer::{ColumnType, Writing};
-use super::failure::excerpt;
 use super::row::Error;
+use crate::foreign;
 
 /// No DOUBLE is written with more digits than this. A number with more digits is exact only as text.
 const DOUBLE_DIGITS: usize = 17;
@@ -56,55 +57,67 @@ impl<'de> Cell<'de> {
         serde_json::from_str(self.json).map_err(Error::custom)
     }
 
+    /// Names a number in errors.
+    fn number(self) -> String {
+        format!("number `{}`", foreign::line(self.json, VALUE_CHARS))
+    }
+
     fn mismatch<T>(self, expected: &dyn de::Expected) -> Result<T, Error> {
-        let shown = || excerpt(self.json, VALUE_CHARS);
-        let text;
+        let text = match self.first() {
+            b'"' => foreign::line(&self.parsed::<String>()?, VALUE_CHARS),
+            _ => self.number(),
+        };
         let unexpected = match self.first() {
             b'n' => Unexpected::Unit,
             b't' => Unexpected::Bool(true),
             b'f' => Unexpected::Bool(false),
-            b'"' => {
-                text = self.parsed::<String>()?;
-                return Err(Error::invalid_type(Unexpected::Str(&excerpt(&text, VALUE_CHARS)), expected));
-            }
+            b'"' => Unexpected::Str(&text),
             b'[' => Unexpected::Seq,
             b'{' => Unexpected::Map,
-            _ => {
-                text = format!("number `{}`", shown());
-                Unexpected::Other(&text)
-            }
+            _ => Unexpected::Other(&text),
         };
         Err(Error::invalid_type(unexpected, expected))
     }
 
     fn out_of_range<T>(self, expected: &dyn de::Expected) -> Result<T, Error> {
-        let text = format!("number `{}`", excerpt(self.json, VALUE_CHARS));
-        Err(Error::invalid_value(Unexpected::Other(&text), expected))
+        Err(Error::invalid_value(Unexpected::Other(&self.number()), expected))
     }
 
     fn integer<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        if !self.is_integer() {
-            return self.mismatch(&visitor);
-        }
-        if let Ok(value) = self.json.parse() {
-            visitor.visit_i64(value)
-        } else if let Ok(value) = self.json.parse() {
-            visitor.visit_u64(value)
-        } else {
-            self.out_of_range(&visitor)
-        }
+        self.integer_as(visitor, V::visit_i64, V::visit_u64)
     }
 
     fn wide_integer<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        if !self.is_integer() {
-            return self.mismatch(&visitor);
+        self.integer_as(visitor, V::visit_i128, V::visit_u128)
+    }
+
+    fn integer_as<V: Visitor<'de>, S: FromStr, U: FromStr>(
+        self,
+        visitor: V,
+        signed: fn(V, S) -> Result<V::Value, Error>,
+        unsigned: fn(V, U) -> Result<V::Value, Error>,
+    ) -> Result<V::Value, Error> {
+        match (self.json.parse(), self.json.parse()) {
+            _ if !self.is_integer() => self.mismatch(&visitor),
+            (Ok(value), _) => signed(visitor, value),
+            (_, Ok(value)) => unsigned(visitor, value),
+            _ => self.out_of_range(&visitor),
         }
-        if let Ok(value) = self.json.parse() {
-            visitor.visit_i128(value)
-        } else if let Ok(value) = self.json.parse() {
-            visitor.visit_u128(value)
-        } else {
-            self.out_of_range(&visitor)
+    }
+
+    fn float<V: Visitor<'de>, T: FromStr + Copy + Into<f64>>(
+        self,
+        visitor: V,
+        visit: fn(V, T) -> Result<V::Value, Error>,
+    ) -> Result<V::Value, Error> {
+        if let Some(value) = self.not_a_number() {
+            return visitor.visit_f64(value);
+        }
+        let exact = |value: f64| value.is_finite() && self.keeps_integer(value as i128);
+        match self.json.parse::<T>() {
+            _ if !self.is_number() => self.mismatch(&visitor),
+            Ok(value) if exact(value.into()) => visit(visitor, value),
+            _ => self.out_of_range(&visitor),
         }
     }
 
@@ -122,19 +135,12 @@ impl<'de> Cell<'de> {
 
     /// Returns the value as text, if only text holds all its digits or its type has no form of its own in JSON.
     fn text(self) -> Result<Option<Cow<'de, str>>, Error> {
-        let writing = self.kind.writing();
-        if self.first() == b'"' {
-            return self.parsed::<String>().map(|text| Some(text.into()));
-        }
-        if !self.is_number() {
-            return Ok(None);
-        }
-        match writing {
+        match self.kind.writing() {
+            _ if self.first() == b'"' => self.parsed::<String>().map(|text| Some(text.into())),
+            _ if !self.is_number() => Ok(None),
             Writing::Plain => Ok(None),
             Writing::Numeric | Writing::Unknown => Ok(Some(self.json.into())),
-            Writing::TimestampWithTimeZone | Writing::Timestamp | Writing::Date => {
-                self.date_and_time(writing).map(|text| Some(text.into()))
-            }
+            writing => self.date_and_time(writing).map(|text| Some(text.into())),
         }
     }
 
@@ -153,13 +159,19 @@ impl<'de> Cell<'de> {
     }
 
     fn visit_elements<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        let mut elements = Elements::new(self.parsed()?, self.kind.element());
-        let count = elements.rest();
+        let values: Vec<&RawValue> = self.parsed()?;
+        let count = values.len();
+        let mut elements = Elements { values: values.into_iter(), kind: self.kind.element(), number: 0 };
         let value = visitor.visit_seq(&mut elements)?;
-        match elements.rest() {
+        match elements.values.len() {
             0 => Ok(value),
             rest => Err(Error::custom(format_args!("an array of {count} elements, expected {}", count - rest))),
         }
+    }
+
+    /// Reads the value for a struct, which may be the target for what CrateDB writes as an array: a point, a row.
+    fn elements_or_entries<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        if self.first() == b'[' { self.visit_elements(visitor) } else { self.deserialize_map(visitor) }
     }
 
     /// Reports whether an integer keeps its value as a float. A fraction and a NUMERIC may be rounded.
@@ -177,13 +189,15 @@ impl<'de> Cell<'de> {
     }
 }
 
-macro_rules! integers {
-    ($how:ident: $($method:ident)*) => {$(
-        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+/// Makes methods of a deserializer that do the same as another one, whatever else they are given.
+macro_rules! read_alike {
+    ($($how:ident: $($method:ident $(($($unused:ty),+))?)+;)+) => {$($(
+        fn $method<V: Visitor<'de>>(self, $($(_: $unused,)+)? visitor: V) -> Result<V::Value, Error> {
             self.$how(visitor)
         }
-    )*};
+    )+)+};
 }
+pub(super) use read_alike;
 
 impl<'de> Deserializer<'de> for Cell<'de> {
     type Error = Error;
@@ -200,10 +214,7 @@ impl<'de> Deserializer<'de> for Cell<'de> {
             _ if self.is_integer() && (self.json.parse::<i64>().is_ok() || self.json.parse::<u64>().is_ok()) => {
                 self.integer(visitor)
             }
-            _ if !self.is_integer() && digits(self.json) <= DOUBLE_DIGITS => {
-                let value: f64 = self.parsed()?;
-                visitor.visit_f64(value)
-            }
+            _ if !self.is_integer() && digits(self.json) <= DOUBLE_DIGITS => visitor.visit_f64(self.parsed()?),
             _ => visitor.visit_str(self.json),
         }
     }
@@ -216,43 +227,24 @@ impl<'de> Deserializer<'de> for Cell<'de> {
         }
     }
 
-    integers! { integer: deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64
-    deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 }
-    integers! { wide_integer: deserialize_i128 deserialize_u128 }
+    read_alike! {
+        integer: deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64
+            deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64;
+        wide_integer: deserialize_i128 deserialize_u128;
+        deserialize_string: deserialize_str deserialize_char deserialize_identifier;
+        deserialize_bytes: deserialize_byte_buf;
+        deserialize_unit: deserialize_unit_struct(&'static str);
+        deserialize_seq: deserialize_tuple(usize) deserialize_tuple_struct(&'static str, usize);
+        elements_or_entries: deserialize_struct(&'static str, &'static [&'static str]);
+    }
 
     fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        if !self.is_number() {
-            return self.deserialize_f64(visitor);
-        }
         // From the text, not by way of a double, so that it is rounded only once.
-        match self.json.parse::<f32>() {
-            Ok(value) if value.is_finite() && self.keeps_integer(value as i128) => visitor.visit_f32(value),
-            _ => self.out_of_range(&visitor),
-        }
+        self.float(visitor, V::visit_f32)
     }
 
     fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        if let Some(value) = self.not_a_number() {
-            return visitor.visit_f64(value);
-        }
-        if !self.is_number() {
-            return self.mismatch(&visitor);
-        }
-        match self.json.parse::<f64>() {
-            Ok(value) if value.is_finite() && self.keeps_integer(value as i128) => visitor.visit_f64(value),
-            _ => self.out_of_range(&visitor),
-        }
-    }
-
-    fn deserialize_char<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.deserialize_str(visitor)
-    }
-
-    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.text()? {
-            Some(text) => visitor.visit_str(&text),
-            None => self.mismatch(&visitor),
-        }
+        self.float(visitor, V::visit_f64)
     }
 
     fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -262,19 +254,11 @@ impl<'de> Deserializer<'de> for Cell<'de> {
         }
     }
 
-    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.deserialize_str(visitor)
-    }
-
     fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self.first() {
             b'[' => self.visit_elements(visitor),
             _ => self.deserialize_str(visitor),
         }
-    }
-
-    fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.deserialize_bytes(visitor)
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -283,10 +267,6 @@ impl<'de> Deserializer<'de> for Cell<'de> {
 
     fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         if self.is_null() { visitor.visit_unit() } else { self.mismatch(&visitor) }
-    }
-
-    fn deserialize_unit_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Error> {
-        self.deserialize_unit(visitor)
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Error> {
@@ -301,34 +281,11 @@ impl<'de> Deserializer<'de> for Cell<'de> {
         if self.first() == b'[' { self.visit_elements(visitor) } else { self.mismatch(&visitor) }
     }
 
-    fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Error> {
-        self.deserialize_seq(visitor)
-    }
-
-    fn deserialize_tuple_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        _: usize,
-        visitor: V,
-    ) -> Result<V::Value, Error> {
-        self.deserialize_seq(visitor)
-    }
-
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self.first() {
             b'{' => visitor.visit_map(self.parsed::<RawObject<'de>>()?.entries()),
             _ => self.mismatch(&visitor),
         }
-    }
-
-    fn deserialize_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Error> {
-        // A struct may be the target for a value that CrateDB writes as an array: a point, a row.
-        if self.first() == b'[' { self.visit_elements(visitor) } else { self.deserialize_map(visitor) }
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -367,17 +324,6 @@ struct Elements<'de> {
     number: usize,
 }
 
-impl<'de> Elements<'de> {
-    fn new(values: Vec<&'de RawValue>, kind: &'de ColumnType) -> Self {
-        Self { values: values.into_iter(), kind, number: 0 }
-    }
-
-    /// Counts the elements that are not read yet.
-    fn rest(&self) -> usize {
-        self.values.len()
-    }
-}
-
 impl<'de> SeqAccess<'de> for &mut Elements<'de> {
     type Error = Error;
 
@@ -389,7 +335,7 @@ impl<'de> SeqAccess<'de> for &mut Elements<'de> {
     }
 
     fn size_hint(&self) -> Option<usize> {
-        Some(self.rest())
+        Some(self.values.len())
     }
 }
 
@@ -464,14 +410,6 @@ impl ObjectKey {
     }
 }
 
-macro_rules! number_keys {
-    ($($method:ident)*) => {$(
-        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-            self.number(visitor)
-        }
-    )*};
-}
-
 impl<'de> Deserializer<'de> for ObjectKey {
     type Error = Error;
 
@@ -492,8 +430,10 @@ impl<'de> Deserializer<'de> for ObjectKey {
         visitor.visit_newtype_struct(self)
     }
 
-    number_keys! { deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
-    deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128 }
+    read_alike! {
+        number: deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
+            deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128;
+    }
 
     serde::forward_to_deserialize_any! {
         bool f32 f64 char str string bytes byte_buf option unit unit_struct seq tuple tuple_struct map struct

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use super::answer::{self, Answer};
 use super::bind::bind;
+use super::body::Body;
 use super::connections::{self, HttpLimits};
 use super::failure::{self, Statement, code};
 use super::wallet::{Credentials, Wallet};
@@ -52,6 +53,8 @@ pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) content_type: String,
     pub(crate) body: Vec<u8>,
+    /// The body is longer than the limit, and the rest was not read.
+    is_cut: bool,
 }
 
 #[derive(Serialize)]
@@ -69,9 +72,15 @@ enum Ask {
 }
 
 impl SqlClient {
-    /// Makes a client of the server at `url` whose connections begin in `schema`. Nothing is sent yet.
+    /// Makes a client for the statements of the harness at `url`, whose connections begin in `schema`. Nothing is sent
+    /// yet.
     pub(crate) fn new(url: &str, schema: Option<&str>, wallet: Wallet) -> Result<Self> {
         Self::with_limits(url, schema, wallet, HttpLimits::SQL)
+    }
+
+    /// Does the same for the statements of tests and programs, whose answers may be long.
+    pub(crate) fn for_statements(url: &str, schema: Option<&str>, wallet: Wallet) -> Result<Self> {
+        Self::with_limits(url, schema, wallet, HttpLimits::STATEMENTS)
     }
 
     pub(crate) fn with_limits(url: &str, schema: Option<&str>, wallet: Wallet, limits: HttpLimits) -> Result<Self> {
@@ -96,7 +105,7 @@ impl SqlClient {
     }
 
     /// Executes one statement once for each row of arguments and returns the row count of each. Rows that failed make
-    /// an error that names them. The other rows are written all the same.
+    /// an error that names them. The other rows, if there are any, are written all the same.
     pub(crate) async fn bulk(&self, stmt: &str, rows: &[Vec<Box<RawValue>>]) -> Result<Vec<u64>> {
         if rows.is_empty() {
             return Ok(Vec::new());
@@ -148,14 +157,16 @@ impl SqlClient {
         let mut reply = self.exchange(ask, &credentials, statement).await?;
         if reply.is_unauthenticated() && matches!(credentials, Credentials::Jwt { .. }) {
             // The server refused it before it was executed, so it may be sent again.
-            credentials =
-                self.0.wallet.renew(&credentials).await.map_err(|error| {
-                    statement.failed(error.kind()).because("the token was refused").because_of(&error)
-                })?;
+            let refused =
+                |error: Error| statement.failed(error.kind()).because("the token was refused").because_of(&error);
+            credentials = self.0.wallet.renew(&credentials).await.map_err(refused)?;
             reply = self.exchange(ask, &credentials, statement).await?;
         }
         if (200..300).contains(&reply.status) {
-            return Ok(reply);
+            return match reply.is_cut {
+                true => Err(failure::too_long(statement, &self.0.address, self.0.limits)),
+                false => Ok(reply),
+            };
         }
         Err(failure::refused(&reply, statement, &self.0.address, self.0.schema.as_deref(), &credentials))
     }
@@ -191,7 +202,8 @@ impl SqlClient {
         let status = response.status().as_u16();
         let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let content_type = content_type.unwrap_or("no content type").to_owned();
-        Ok(Reply { status, content_type, body: response.bytes().await?.into() })
+        let Body { bytes, is_cut } = Body::read(response, self.0.limits.answer).await?;
+        Ok(Reply { status, content_type, body: bytes, is_cut })
     }
 
     /// Replaces all connections; requests under way keep theirs to the end.

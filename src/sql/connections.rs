@@ -10,18 +10,26 @@ use rustls_platform_verifier::BuilderVerifierExt as _;
 
 use crate::error::{Error, Kind, Result};
 
-/// The time limits for making a connection and for the silence of the server.
+/// The limits for making a connection, for the silence of the server, and for what it sends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HttpLimits {
     pub(crate) connect: Duration,
     pub(crate) silence: Duration,
+    /// The most bytes of one answer, which is held in memory as a whole.
+    pub(crate) answer: usize,
 }
 
 impl HttpLimits {
     /// A server that is up accepts a connection within milliseconds, or within seconds across the world and through a
     /// cold proxy. Silence is allowed for as long as the slowest statement that a test may reasonably wait for (a
     /// restore, a big COPY FROM). Without a limit, a lost connection would hang a test run forever.
-    pub(crate) const SQL: Self = Self { connect: Duration::from_secs(5), silence: Duration::from_secs(5 * 60) };
+    ///
+    /// The harness's own statements list names: of schemas, tables, users.
+    pub(crate) const SQL: Self =
+        Self { connect: Duration::from_secs(5), silence: Duration::from_secs(5 * 60), answer: 64 << 20 };
+
+    /// Statements of tests and programs may read much. `docs/limits.md` names this limit.
+    pub(crate) const STATEMENTS: Self = Self { answer: 1 << 30, ..Self::SQL };
 }
 
 /// Shorter than proxies in front of a server commonly allow (a minute and more), so that the client closes an idle

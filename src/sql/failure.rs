@@ -1,11 +1,14 @@
 //! Describes why a statement failed: what was sent to which server, the cause, and what helps.
 
+use humantime::format_duration;
 use serde::Deserialize;
 
 use super::client::Reply;
 use super::connections::HttpLimits;
+use super::lexer;
 use super::wallet::Credentials;
-use crate::error::{Error, Kind, Refusal};
+use crate::error::{Error, Kind, Refusal, root_of};
+use crate::foreign;
 
 /// Enough of a statement to recognise it.
 const STATEMENT_CHARS: usize = 200;
@@ -38,9 +41,11 @@ impl<'a> Statement<'a> {
         Self { text, place: None }
     }
 
-    /// Names the statement as the `number`th of `count`, counted from 1.
-    pub(crate) fn numbered(text: &'a str, number: usize, count: usize) -> Self {
-        Self { text, place: Some((number, count)) }
+    /// Splits a text into its statements, each of which has its number among all.
+    pub(crate) fn all(text: &'a str) -> Vec<Self> {
+        let all = lexer::split(text);
+        let count = all.len();
+        (1..).zip(all).map(|(number, text)| Self { text, place: Some((number, count)) }).collect()
     }
 
     /// Makes an error that says that executing the statement failed.
@@ -50,7 +55,7 @@ impl<'a> Statement<'a> {
 
     /// Makes an error that says that some other work with the statement failed.
     pub(crate) fn failed_to(&self, kind: Kind, what: &str, how: &str) -> Error {
-        let text = excerpt(self.text, STATEMENT_CHARS);
+        let text = foreign::line(self.text, STATEMENT_CHARS);
         let attempted = match self.place {
             None => format!("cannot {what} `{text}`{how}"),
             Some((number, count)) => format!("cannot {what} statement {number} of {count}, `{text}`{how}"),
@@ -60,70 +65,43 @@ impl<'a> Statement<'a> {
 
     /// Reports whether executing it twice has the same effect as executing it once, whatever happened the first time.
     pub(crate) fn only_reads(&self) -> bool {
-        let text = super::lexer::without_leading_comments(self.text);
-        let end = text.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(text.len());
-        ["SELECT", "SHOW", "EXPLAIN", "WITH", "VALUES", "REFRESH"]
-            .iter()
-            .any(|word| text[..end].eq_ignore_ascii_case(word))
+        lexer::begins_with(self.text, &["SELECT", "SHOW", "EXPLAIN", "WITH", "VALUES", "REFRESH"])
     }
 }
 
-/// Returns the beginning of a text, on one line.
-pub(crate) fn excerpt(text: &str, chars: usize) -> String {
-    let mut short = String::new();
-    for word in text.split_whitespace() {
-        if !short.is_empty() {
-            short.push(' ');
-        }
-        short.push_str(word);
-        if short.len() > chars * 4 {
-            break;
-        }
-    }
-    match short.char_indices().nth(chars) {
-        Some((end, _)) => format!("{}…", &short[..end]),
-        None => short,
-    }
+/// The error for a successful answer that is longer than what is read.
+pub(crate) fn too_long(statement: Statement<'_>, address: &str, limits: HttpLimits) -> Error {
+    let most = limits.answer >> 20;
+    statement
+        .failed(Kind::Decode)
+        .because(format!("the answer of {address} is longer than {most} MiB, of which the rest was not read"))
+        .hint("the statement was executed; read fewer rows or columns at a time")
 }
 
 /// The error for a request without a complete answer.
 pub(crate) fn no_answer(cause: reqwest::Error, statement: Statement<'_>, address: &str, limits: HttpLimits) -> Error {
-    let kind = if cause.is_timeout() { Kind::Timeout } else { Kind::Transport };
-    let error = statement.failed(kind);
-    if cause.is_connect() {
-        let error = match kind {
-            Kind::Timeout => error.because(format!("no connection to {address} within {}", in_words(limits.connect))),
-            _ => error.because(format!("no connection to {address}")).because(root(&cause)),
-        };
-        return error.hint("is the server running, and is this its HTTP address?");
+    if cause.is_builder() {
+        return statement.failed(Kind::Usage).because("the request can't be sent").because(root_of(&cause));
     }
-    match kind {
-        Kind::Timeout => error
-            .because(format!("{address} said nothing for {}", in_words(limits.silence)))
-            .hint("it may still be executing the statement: `SELECT id, stmt FROM sys.jobs` on the server tells"),
-        _ => {
-            let error = error.because(format!("the connection to {address} broke before the answer was complete"));
-            let error = error.because(root(&cause));
-            if statement.only_reads() {
-                error
-            } else {
-                error.hint("the statement may have been executed; it was not sent again")
-            }
+    let (unconnected, late) = (cause.is_connect(), cause.is_timeout());
+    let why = match (unconnected, late) {
+        (true, true) => format!("no connection to {address} within {}", format_duration(limits.connect)),
+        (true, false) => format!("no connection to {address}"),
+        (false, true) => format!("{address} said nothing for {}", format_duration(limits.silence)),
+        (false, false) => format!("the connection to {address} broke before the answer was complete"),
+    };
+    let error = match late {
+        true => statement.failed(Kind::Timeout).because(why),
+        false => statement.failed(Kind::Transport).because(why).because(root_of(&cause)),
+    };
+    match late {
+        _ if unconnected => error.hint("is the server running, and is this its HTTP address?"),
+        true => {
+            error.hint("it may still be executing the statement: `SELECT id, stmt FROM sys.jobs` on the server tells")
         }
+        false if statement.only_reads() => error,
+        false => error.hint("the statement may have been executed; it was not sent again"),
     }
-}
-
-fn in_words(time: std::time::Duration) -> impl std::fmt::Display {
-    humantime::format_duration(time)
-}
-
-/// Returns the innermost cause: what the operating system or the TLS library reported, without the layers above it.
-fn root(error: &reqwest::Error) -> String {
-    let mut cause: &(dyn std::error::Error + 'static) = error;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    cause.to_string()
 }
 
 #[derive(Deserialize)]
@@ -152,17 +130,14 @@ pub(crate) fn refused(
 ) -> Error {
     let object = error_object(&reply.body);
     let code = object.as_ref().map(|object| object.code);
-    let message = object.map_or_else(|| excerpt(&reply.text(), BODY_CHARS), |object| object.message);
+    let message = object.map_or_else(|| foreign::line(&reply.text(), BODY_CHARS), |object| object.message);
     let error = statement.failed(Kind::Server);
     let error = match code {
-        Some(code) => error.because(format!("{} (code {code})", excerpt(&message, MESSAGE_CHARS))),
+        Some(code) => error.because(format!("{} (code {code})", foreign::line(&message, MESSAGE_CHARS))),
         None if message.is_empty() => error.because(format!("{address} answered with status {}", reply.status)),
         None => error.because(format!("{address} answered with status {}", reply.status)).because(&message),
     };
-    let error = match hint(code, reply.status, schema, credentials) {
-        Some(hint) => error.hint(hint),
-        None => error,
-    };
+    let error = error.hints(hint(code, reply.status, schema, credentials));
     error.refused(Refusal { status: reply.status, code, message, request: statement.text.into(), errors: None })
 }
 
@@ -175,6 +150,10 @@ fn hint(code: Option<i32>, status: u16, schema: Option<&str>, credentials: &Cred
         (None, _) => {}
     }
     let text = match (status, credentials) {
+        // The password may be set, for another user.
+        (401, Credentials::Basic { username, password }) if password.expose().is_empty() => {
+            return Some(format!("no password was sent for user `{username}`"));
+        }
         (401, Credentials::None) => "the server wants credentials: set CRATEDB_USERNAME and CRATEDB_PASSWORD",
         (401, Credentials::Basic { .. }) => "check CRATEDB_USERNAME and CRATEDB_PASSWORD",
         (401, Credentials::Jwt { .. }) => "the token of CrateDB Cloud was renewed once and refused again",
@@ -186,13 +165,11 @@ fn hint(code: Option<i32>, status: u16, schema: Option<&str>, credentials: &Cred
 
 /// The error for a successful answer that can't be read.
 pub(crate) fn unreadable(reply: &Reply, statement: Statement<'_>, address: &str, why: &str) -> Error {
-    let body = excerpt(&reply.text(), BODY_CHARS);
+    let Reply { status, content_type, .. } = reply;
+    let body = foreign::line(&reply.text(), BODY_CHARS);
     statement
         .failed(Kind::Decode)
-        .because(format!(
-            "the answer of {address} is not one of CrateDB (status {}, {})",
-            reply.status, reply.content_type
-        ))
+        .because(format!("the answer of {address} is not one of CrateDB (status {status}, {content_type})"))
         .because(why)
         .because(if body.is_empty() { "it is empty".to_string() } else { format!("it begins with `{body}`") })
         .hint("is this the HTTP address of a CrateDB server?")
@@ -201,14 +178,6 @@ pub(crate) fn unreadable(reply: &Reply, statement: Statement<'_>, address: &str,
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn excerpts_are_one_short_line() {
-        assert_eq!(excerpt("  SELECT\n\t 1 ", 20), "SELECT 1");
-        assert_eq!(excerpt("größer als es sein darf", 6), "größer…");
-        assert_eq!(excerpt(&"x ".repeat(100_000), 3), "x x…");
-        assert_eq!(excerpt("", 3), "");
-    }
 
     #[test]
     fn statements_that_only_read_are_told_from_those_that_write() {

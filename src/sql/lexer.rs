@@ -6,19 +6,20 @@
 const BLANK: [char; 4] = [' ', '\t', '\r', '\n'];
 
 /// Splits a text into statements, without the semicolons between them and the comments before them. Leaves out empty
-/// ones.
+/// ones, and the byte order mark that an editor on Windows may have put before the first.
 ///
 /// Input that the server's lexer would not accept, such as a string without an end, is left for the server to refuse.
 pub(crate) fn split(text: &str) -> Vec<&str> {
-    let mut statements = Vec::new();
-    let mut rest = text;
-    while !rest.is_empty() {
-        let end = statement_end(rest);
-        let statement = without_leading_comments(&rest[..end]).trim_end_matches(BLANK);
-        if !statement.is_empty() {
-            statements.push(statement);
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let (mut statements, mut begin, mut at) = (Vec::new(), 0, 0);
+    // As if a semicolon ended the last one, too.
+    for (piece, part) in pieces(text).chain([(Piece::Other, ";")]) {
+        if piece == Piece::Other && part == ";" {
+            let statement = without_leading_comments(&text[begin..at]).trim_end_matches(BLANK);
+            statements.extend(Some(statement).filter(|statement| !statement.is_empty()));
+            begin = at + part.len();
         }
-        rest = rest.get(end + 1..).unwrap_or_default();
+        at += part.len();
     }
     statements
 }
@@ -32,16 +33,10 @@ pub(crate) fn without_leading_comments(text: &str) -> &str {
     text
 }
 
-/// Returns where the first statement of `text` ends: at its semicolon or at the end of the text.
-fn statement_end(text: &str) -> usize {
-    let mut at = 0;
-    for (piece, part) in pieces(text) {
-        if piece == Piece::Other && part == ";" {
-            return at;
-        }
-        at += part.len();
-    }
-    at
+/// Reports whether the first word of a statement is one of `keywords`.
+pub(crate) fn begins_with(statement: &str, keywords: &[&str]) -> bool {
+    let word = leading(without_leading_comments(statement), |c| c.is_ascii_alphabetic());
+    keywords.iter().any(|keyword| word.eq_ignore_ascii_case(keyword))
 }
 
 /// Returns a statement without its texts, which may hold secrets, and without comments.
@@ -214,6 +209,12 @@ mod tests {
     #[test]
     fn semicolons_end_statements() {
         assert_eq!(split("SELECT 1; SELECT 2;\n\nSELECT 3"), ["SELECT 1", "SELECT 2", "SELECT 3"]);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_statement() {
+        assert_eq!(split("\u{feff}SELECT 1; SELECT '\u{feff}'"), ["SELECT 1", "SELECT '\u{feff}'"]);
+        assert_eq!(split("\u{feff}-- only this"), [""; 0]);
     }
 
     #[test]

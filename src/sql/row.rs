@@ -8,10 +8,13 @@ use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess
 use serde_json::value::RawValue;
 
 use super::answer::AnswerColumn;
-use super::cell::Cell;
+use super::cell::{Cell, read_alike};
 
 /// An error lists this many columns; wide tables have hundreds.
 const COLUMNS_SHOWN: usize = 20;
+
+const MAY_BE_NULL: &str = "read it into an `Option` where it may be NULL";
+const SAME_NAME: &str = "give each of them a name of its own with `AS`, or read the row into a tuple";
 
 /// One row.
 #[derive(Clone, Copy)]
@@ -28,7 +31,7 @@ pub(crate) struct Error {
     path: String,
     /// The column, once it is known.
     column: Option<String>,
-    is_null: bool,
+    hint: Option<&'static str>,
 }
 
 impl<'de> Row<'de> {
@@ -50,7 +53,7 @@ impl<'de> Row<'de> {
 
     /// Adds the column's name and type to an error in a cell.
     fn at(self, index: usize, error: Error) -> Error {
-        let AnswerColumn { name, kind } = &self.columns[index];
+        let AnswerColumn { name, kind, .. } = &self.columns[index];
         error.in_column(|path| format!("column {}, `{name}{path}` ({kind})", index + 1))
     }
 
@@ -69,17 +72,24 @@ impl<'de> Row<'de> {
         visitor.visit_map(Positions { row: self, next: 0 }).map_err(|error| self.with_columns(error))
     }
 
+    /// Reads into a target that has all names: a map would keep the last of several columns with one name. A struct
+    /// names what it wants, and serde refuses that twice.
+    fn by_unique_name<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        let Some(AnswerColumn { name, .. }) = self.columns.iter().find(|column| column.repeats) else {
+            return self.by_name(visitor);
+        };
+        let error: Error = de::Error::custom(format_args!("several columns have the name `{name}`"));
+        Err(self.with_columns(Error { hint: Some(SAME_NAME), ..error }))
+    }
+
     /// Adds a list of the columns to an error that is about no single one.
-    fn with_columns(self, mut error: Error) -> Error {
-        if error.column.is_none() {
-            error.column = Some(format!("the row has {}", self.described()));
-        }
-        error
+    fn with_columns(self, error: Error) -> Error {
+        error.in_column(|_| format!("the row has {}", self.described()))
     }
 
     fn described(self) -> String {
         let count = self.columns.len();
-        let shown = |AnswerColumn { name, kind }: &AnswerColumn| format!("`{name}` ({kind})");
+        let shown = |AnswerColumn { name, kind, .. }: &AnswerColumn| format!("`{name}` ({kind})");
         let mut names: Vec<String> = self.columns.iter().take(COLUMNS_SHOWN).map(shown).collect();
         if count > COLUMNS_SHOWN {
             names.push("…".into());
@@ -100,25 +110,11 @@ macro_rules! from_the_only_cell {
 impl<'de> Deserializer<'de> for Row<'de> {
     type Error = Error;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.by_name(visitor)
-    }
-
-    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.by_name(visitor)
-    }
-
-    fn deserialize_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Error> {
-        self.by_name(visitor)
-    }
-
-    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.by_position(visitor)
+    read_alike! {
+        by_unique_name: deserialize_any deserialize_map;
+        by_name: deserialize_struct(&'static str, &'static [&'static str]);
+        by_position: deserialize_seq;
+        deserialize_unit: deserialize_unit_struct(&'static str);
     }
 
     fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Error> {
@@ -138,14 +134,11 @@ impl<'de> Deserializer<'de> for Row<'de> {
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Error> {
-        if self.columns.len() == 1 {
-            // A newtype around a tuple of one or around a value: both are read from here.
-            return match Cell::is_raw(name) {
-                true => self.only(|cell| cell.deserialize_newtype_struct(name, visitor)),
-                false => visitor.visit_newtype_struct(self),
-            };
+        match self.columns {
+            [_] if Cell::is_raw(name) => self.only(|cell| cell.deserialize_newtype_struct(name, visitor)),
+            // Around a tuple, also of one, or around a value: all are read from here.
+            _ => visitor.visit_newtype_struct(self),
         }
-        visitor.visit_newtype_struct(self)
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -168,10 +161,6 @@ impl<'de> Deserializer<'de> for Row<'de> {
         self.only(|cell| cell.deserialize_enum(name, variants, visitor))
     }
 
-    fn deserialize_unit_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Error> {
-        self.only(|cell| cell.deserialize_unit_struct(name, visitor))
-    }
-
     from_the_only_cell! {
         deserialize_bool deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
         deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128
@@ -190,12 +179,8 @@ impl<'de> SeqAccess<'de> for Positions<'de> {
     type Error = Error;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
-        if self.next == self.row.cells.len() {
-            return Ok(None);
-        }
-        let index = self.next;
-        self.next += 1;
-        seed.deserialize(self.row.cell(index)).map(Some).map_err(|error| self.row.at(index, error))
+        let more = self.next < self.row.cells.len();
+        more.then(|| self.next_value_seed(seed)).transpose()
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -233,19 +218,19 @@ impl Error {
     }
 
     pub(crate) fn hint(&self) -> Option<&'static str> {
-        self.is_null.then_some("read it into an `Option` where it may be NULL")
+        self.hint
     }
 }
 
 impl de::Error for Error {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self { message: message.to_string(), path: String::new(), column: None, is_null: false }
+        Self { message: message.to_string(), path: String::new(), column: None, hint: None }
     }
 
     fn invalid_type(unexpected: Unexpected<'_>, expected: &dyn de::Expected) -> Self {
         match unexpected {
             Unexpected::Unit | Unexpected::Option => {
-                Self { is_null: true, ..Self::custom(format_args!("it is NULL, expected {expected}")) }
+                Self { hint: Some(MAY_BE_NULL), ..Self::custom(format_args!("it is NULL, expected {expected}")) }
             }
             unexpected => Self::custom(format_args!("invalid type: {unexpected}, expected {expected}")),
         }

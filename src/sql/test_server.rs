@@ -33,6 +33,7 @@ impl Request {
 }
 
 /// The reaction of the script to a request.
+#[derive(Clone)]
 pub(crate) enum Reaction {
     Answer {
         status: u16,
@@ -226,27 +227,20 @@ fn react(reaction: Reaction, mut stream: &TcpStream) -> io::Result<bool> {
     let head = |status, content_type, length| {
         format!("HTTP/1.1 {status} Status\r\ncontent-type: {content_type}\r\ncontent-length: {length}\r\n\r\n")
     };
-    match reaction {
-        Reaction::Answer { status, content_type, body } => {
-            stream.write_all((head(status, content_type, body.len()) + &body).as_bytes())?;
-            Ok(true)
-        }
-        Reaction::AnswerAndClose { body } => {
-            stream.write_all((head(200, "application/json", body.len()) + &body).as_bytes())?;
-            Ok(false)
-        }
-        Reaction::HalfAnAnswer => {
-            stream.write_all((head(200, "application/json", 1000) + "{\"cols\":").as_bytes())?;
-            Ok(false)
-        }
+    let (answer, stays) = match reaction {
+        Reaction::Answer { status, content_type, body } => (head(status, content_type, body.len()) + &body, true),
+        Reaction::AnswerAndClose { body } => (head(200, "application/json", body.len()) + &body, false),
+        Reaction::HalfAnAnswer => (head(200, "application/json", 1000) + "{\"cols\":", false),
         Reaction::Reset => {
             #[cfg(unix)]
             rustix::net::sockopt::set_socket_linger(stream, Some(Duration::ZERO))?;
-            Ok(false)
+            return Ok(false);
         }
         Reaction::Hang => {
             let _ = stream.read(&mut [0]);
-            Ok(false)
+            return Ok(false);
         }
-    }
+    };
+    stream.write_all(answer.as_bytes())?;
+    Ok(stays)
 }

@@ -28,6 +28,14 @@ pub(crate) enum Credentials {
     },
 }
 
+impl Credentials {
+    /// Returns those of a user, whose password may be empty; none without a user.
+    pub(crate) fn of(username: Option<&String>, password: Option<&Secret>) -> Self {
+        let password = password.cloned().unwrap_or_default();
+        username.cloned().map_or(Self::None, |username| Self::Basic { username, password })
+    }
+}
+
 pub(crate) type Renewal = Pin<Box<dyn Future<Output = Result<Credentials>> + Send>>;
 /// A function that obtains new credentials.
 pub(crate) type Renewer = Arc<dyn Fn() -> Renewal + Send + Sync>;
@@ -78,20 +86,13 @@ impl Wallet {
             return Err(error.clone());
         }
         let Some(renewer) = &self.0.renewer else {
-            return Err(
-                Error::new(Kind::Session, "cannot renew the credentials").because("there is no way to get new ones")
-            );
+            let error = Error::new(Kind::Session, "cannot renew the credentials");
+            return Err(error.because("there is no way to get new ones"));
         };
-        match renewer().await {
-            Ok(renewed) => {
-                self.replace(renewed.clone());
-                Ok(renewed)
-            }
-            Err(error) => {
-                *last_failure = Some((Instant::now(), error.clone()));
-                Err(error)
-            }
-        }
+        let failed = |error: &Error| *last_failure = Some((Instant::now(), error.clone()));
+        let renewed = renewer().await.inspect_err(failed)?;
+        self.replace(renewed.clone());
+        Ok(renewed)
     }
 }
 

@@ -2,9 +2,11 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
+use crate::clock::ServerClock;
 use crate::error::Error;
+use crate::foreign;
 use crate::host::process::Identity;
 use crate::secret::Secret;
 use crate::sql::Credentials;
@@ -13,6 +15,20 @@ use crate::version::Version;
 
 /// The version of this protocol. A client of another one waits for the end of this keeper and starts its own.
 pub(crate) const PROTOCOL: u32 = 1;
+
+/// The most bytes of a text for people. It may quote a server, and what does not fit into a frame would not arrive.
+const TEXT: usize = 16 << 10;
+
+fn brief<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&foreign::shortened(&foreign::block(text), TEXT))
+}
+
+fn brief_if_any<S: Serializer>(text: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    match text {
+        Some(text) => serializer.serialize_some(&*foreign::shortened(&foreign::block(text), TEXT)),
+        None => serializer.serialize_none(),
+    }
+}
 
 /// Milliseconds on the keeper's own clock, which starts when the keeper does.
 pub(crate) type Millis = u64;
@@ -274,9 +290,16 @@ pub(crate) enum FromKeeper {
         same_run: bool,
     },
     /// Says what is being waited for. A client shows it to people if it is to `speak`.
-    Progress { text: String, speak: bool },
+    Progress {
+        #[serde(serialize_with = "brief")]
+        text: String,
+        speak: bool,
+    },
     /// A line for people.
-    Notice { text: String },
+    Notice {
+        #[serde(serialize_with = "brief")]
+        text: String,
+    },
     /// The cluster is there.
     Ready(Box<Ready>),
     /// There will be no cluster.
@@ -295,7 +318,11 @@ pub(crate) enum FromKeeper {
     Refused { id: AttemptId, error: Error },
     /// Everything that an exclusive attempt had changed outside its schema is restored, as far as that is possible. The
     /// text says what people should know of it.
-    Aftermath { id: AttemptId, text: Option<String> },
+    Aftermath {
+        id: AttemptId,
+        #[serde(serialize_with = "brief_if_any")]
+        text: Option<String>,
+    },
     /// The answer to a claim. It may take as long as another process needs for the setup.
     #[serde(rename = "set_up")]
     Setup { name: String, verdict: Verdict },
@@ -304,13 +331,21 @@ pub(crate) enum FromKeeper {
     /// The credentials could not be renewed.
     NotRenewed { error: Error },
     /// Precedes every deliberate close; without it a client attaches again.
-    Cut { reason: CutReason, text: String },
+    Cut {
+        reason: CutReason,
+        #[serde(serialize_with = "brief")]
+        text: String,
+    },
     /// The answer to `Status`.
     State(Box<KeeperSnapshot>),
     /// The answer to `Finish`: which sessions ended, and what still holds the cluster.
     Finished { sessions: Vec<String>, held_by: Vec<String> },
     /// Says how a release ended, in the words of the report, to observers that watch.
-    Released { outcome: ClusterOutcome, detail: String },
+    Released {
+        outcome: ClusterOutcome,
+        #[serde(serialize_with = "brief")]
+        detail: String,
+    },
 }
 
 /// The cluster, as tests need it.
@@ -318,14 +353,20 @@ pub(crate) enum FromKeeper {
 pub(crate) struct Ready {
     pub(crate) provider: String,
     /// For people.
+    #[serde(serialize_with = "brief")]
     pub(crate) name: String,
     pub(crate) http_url: String,
     pub(crate) pg_url: Option<Secret>,
+    #[serde(serialize_with = "brief_if_any")]
     pub(crate) pg_hint: Option<String>,
     pub(crate) credentials: Credentials,
     pub(crate) version: Version,
+    /// The server's clock, which the names of schemas carry; none if that of this machine will do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) clock: Option<ServerClock>,
+    #[serde(serialize_with = "brief_if_any")]
     pub(crate) console: Option<String>,
-    /// True if the data survives the session, so that a failed test's schema is worth keeping.
+    /// True if the data is there for some time after the session, so that a failed test's schema is worth keeping.
     pub(crate) lives_on: bool,
 }
 
@@ -341,9 +382,20 @@ pub(crate) struct KeeperSnapshot {
     pub(crate) until: Option<i64>,
     pub(crate) provider: Option<String>,
     /// The cluster or container, for people.
+    #[serde(serialize_with = "brief_if_any")]
     pub(crate) resource: Option<String>,
+    /// The address of the cluster while it is there, without credentials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) http_url: Option<String>,
     /// The last step of what is under way.
+    #[serde(serialize_with = "brief_if_any")]
     pub(crate) step: Option<String>,
+    /// The reason why the call under way can't go on for now, or why the last release failed.
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "brief_if_any")]
+    pub(crate) trouble: Option<String>,
+    /// Since when something is owed that is not in use. Unix seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) owed_since: Option<i64>,
     /// The policy that a release now would follow.
     pub(crate) policy: Policy,
     pub(crate) sessions: Vec<SessionState>,

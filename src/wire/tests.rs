@@ -92,6 +92,7 @@ fn from_keeper() -> Vec<FromKeeper> {
             pg_hint: Some("set CRATEDB_PASSWORD".into()),
             credentials: Credentials::None,
             version: "6.4.3".parse().unwrap(),
+            clock: None,
             console: None,
             lives_on: true,
         })),
@@ -146,7 +147,10 @@ fn snapshot() -> KeeperSnapshot {
         until: Some(1_790_007_200),
         provider: Some("url".into()),
         resource: None,
+        http_url: None,
         step: Some("connecting".into()),
+        trouble: None,
+        owed_since: None,
         policy: Policy::default(),
         sessions: vec![session],
         ended: vec!["evening".into()],
@@ -162,6 +166,17 @@ fn a_hello_of_an_explicit_session_says_its_name() {
     assert!(text.ends_with(r#","session":{"name":"nightly","idle":600000}}"#), "{text}");
     let back: Hello = serde_json::from_str(&text).unwrap();
     assert_eq!(back.session, Some(named));
+}
+
+/// A keeper of an older version does not tell it, and one without a cluster has none.
+#[test]
+fn a_state_may_have_the_address_of_the_cluster() {
+    let address = Some("http://127.0.0.1:4200".to_owned());
+    let text = serde_json::to_string(&KeeperSnapshot { http_url: address.clone(), ..snapshot() }).unwrap();
+    assert_eq!(serde_json::from_str::<KeeperSnapshot>(&text).unwrap().http_url, address);
+    let without = serde_json::to_string(&snapshot()).unwrap();
+    assert!(!without.contains("http_url"), "{without}");
+    assert_eq!(serde_json::from_str::<KeeperSnapshot>(&without).unwrap().http_url, None);
 }
 
 #[test]
@@ -206,8 +221,36 @@ fn a_length_beyond_the_limit_is_refused_before_it_is_waited_for() {
     let mut decoder = Decoder::default();
     decoder.push(&u32::MAX.to_le_bytes());
     assert!(decoder.next::<FromKeeper>().unwrap_err().to_string().contains("4294967295 bytes"));
-    let long = FromKeeper::Notice { text: "x".repeat(MAX_FRAME) };
+    let long = FromKeeper::Finished { sessions: vec!["x".repeat(MAX_FRAME)], held_by: Vec::new() };
     assert!(encode(&long).unwrap_err().to_string().contains("too long"));
+}
+
+/// An error and a step that a server made long once kept the keeper's answer from arriving, and the next keeper's too.
+#[test]
+fn what_a_server_says_fits_into_a_frame_however_long_it_is() {
+    let long = "\u{1b}".repeat(1_200_000);
+    let error = Error::new(Kind::Cloud, "cannot").because(&long).hint(&*long);
+    let (some, id) = (|| Some(long.clone()), AttemptId(3));
+    let FromKeeper::Ready(ready) = from_keeper().swap_remove(3) else { panic!() };
+    for message in [
+        FromKeeper::Fail { error: error.clone() },
+        FromKeeper::Refused { id, error: error.clone() },
+        FromKeeper::Setup { name: "x".into(), verdict: Verdict::Failed { error: error.clone() } },
+        FromKeeper::NotRenewed { error },
+        FromKeeper::Progress { text: long.clone(), speak: true },
+        FromKeeper::Notice { text: long.clone() },
+        FromKeeper::Aftermath { id, text: some() },
+        FromKeeper::Cut { reason: CutReason::Terminated, text: long.clone() },
+        FromKeeper::Released { outcome: ClusterOutcome::Owed, detail: long.clone() },
+        FromKeeper::Ready(Box::new(Ready { name: long.clone(), pg_hint: some(), console: some(), ..*ready })),
+        FromKeeper::State(Box::new(KeeperSnapshot { resource: some(), step: some(), trouble: some(), ..snapshot() })),
+    ] {
+        let mut decoder = Decoder::default();
+        decoder.push(&encode(&message).unwrap());
+        let back: FromKeeper = decoder.next().unwrap().unwrap();
+        let text = serde_json::to_string(&back).unwrap();
+        assert!(text.contains("bytes more)") && !text.contains("\\u001b"), "{}", &text[..200]);
+    }
 }
 
 #[test]

@@ -72,9 +72,9 @@ fn somebody_elses_operation_is_waited_out_and_then_the_goal_is_looked_at_again()
 }
 
 #[test]
-fn a_read_that_fails_once_is_repeated() {
+fn a_read_that_fails_for_a_while_is_repeated() {
     let cloud = TestCloud::suspended();
-    cloud.simulator.cloud().fault(Fault::on("GET", "/clusters/").status(500).times(2));
+    cloud.simulator.cloud().fault(Fault::on("GET", "/clusters/").status(500).times(5));
     plan(&cloud).run().passed();
     cloud.ends_with(1, 1);
 }
@@ -83,7 +83,8 @@ fn a_read_that_fails_once_is_repeated() {
 fn a_read_that_fails_for_good_is_an_error() {
     let cloud = TestCloud::suspended();
     cloud.simulator.cloud().fault(Fault::on("GET", "/clusters/").status(500).always());
-    all_say(plan(&cloud), Duration::from_secs(15), &["500", "GET /api/v2/clusters/"]);
+    let plan = plan(&cloud).env("CRATEDB_TEST_START_TIMEOUT", "2s");
+    all_say(plan, Duration::from_secs(15), &["500", "GET /api/v2/clusters/", "CRATEDB_TEST_START_TIMEOUT"]);
     cloud.ends_with(0, 0);
 }
 
@@ -91,7 +92,7 @@ fn a_read_that_fails_for_good_is_an_error() {
 fn a_connection_that_hangs_is_given_up_after_its_time_out() {
     let cloud = TestCloud::suspended();
     cloud.simulator.cloud().fault(Fault::on("GET", "/clusters/").hang().always());
-    let plan = plan(&cloud).env("CRATEDB_CLOUD_TIMEOUT", "300ms");
+    let plan = plan(&cloud).env("CRATEDB_CLOUD_TIMEOUT", "300ms").env("CRATEDB_TEST_START_TIMEOUT", "3s");
     all_say(plan, Duration::from_secs(15), &["GET /api/v2/clusters/", "CRATEDB_CLOUD_TIMEOUT"]);
     cloud.ends_with(0, 0);
 }

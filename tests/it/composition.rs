@@ -87,6 +87,18 @@ fn tests_that_must_fail_fail() {
     }
 }
 
+/// A process that may have no further thread can't make one with so large a stack either. Not even a test that should
+/// panic takes that for success.
+#[test]
+fn tests_that_can_not_be_run_for_want_of_a_thread_fail() {
+    let (consumer, cloud) = (Consumer::of("composition", Runner::Cargo), TestCloud::suspended());
+    let huge = "target.'cfg(unix)'.runner = ['env', 'RUST_MIN_STACK=1125899906842624']";
+    let plan = Plan::new(&consumer, Runner::Cargo).cloud(&cloud).args(&["--config", huge, "--test", "panics"]);
+    let finished = plan.run().failed().says("cannot start a thread").says("test result: FAILED. 0 passed");
+    assert_eq!(passed(&finished, Runner::Cargo), 0);
+    cloud.ends_with(0, 0);
+}
+
 /// Names of the tests that failed. Of the two tests that one function was registered as, the first may pass.
 fn failed(finished: &Finished, runner: Runner) -> BTreeSet<String> {
     let name = |line: &str| match runner {

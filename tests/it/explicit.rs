@@ -205,6 +205,29 @@ fn a_process_of_another_process_namespace_belongs_to_it() {
     cloud.ends_with(1, 1);
 }
 
+/// Without a runner each process is a run of its own. The second one says so, and what helps.
+#[test]
+fn processes_without_a_runner_are_told_of_sessions_and_below_a_wrapped_one_they_are_one_run() {
+    let (consumer, cloud) = (Consumer::of("explicit", Runner::Cargo), TestCloud::suspended());
+    let alone = || told(program(&consumer, &cloud, "explicit_alone"));
+    assert!(!alone().contains("CRATEDB_TEST_SESSION"));
+    cloud.ends_with(1, 1);
+    let said = alone();
+    assert!(said.contains("CRATEDB_TEST_SESSION"), "{said}");
+    cloud.ends_with(2, 2);
+
+    // A shell in the place of cargo, under the name that Nix gives it.
+    let dir = tempfile::tempdir().unwrap();
+    let wrapped = dir.path().join(".cargo-wrapped");
+    std::fs::copy("/bin/sh", &wrapped).unwrap();
+    let mut run = clean(Command::new(&wrapped));
+    let program = target_dir().join("debug/explicit_alone").display().to_string();
+    run.current_dir(&consumer.dir).envs(cloud.environment());
+    run.args(["-c", "\"$0\"; \"$0\"; true"]).arg(program);
+    assert!(!told(run).contains("CRATEDB_TEST_SESSION"));
+    cloud.ends_with(3, 3);
+}
+
 /// The keeper outside lives on, whatever number a process has in its container.
 #[test]
 fn process_one_as_the_test_is_told_only_where_the_keeper_ends_with_it() {

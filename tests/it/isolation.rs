@@ -65,7 +65,8 @@ fn the_schema_of_a_failed_test_is_kept_and_the_failure_says_where() {
         .says(kept)
         .says("is kept on")
         .says("until:   20")
-        .says(&format!("cargo cratedb kept --drop {kept}"))
+        .says("open it: cargo cratedb start --cluster-name ")
+        .says(&format!("--drop {kept}"))
         .says("sent statements (seconds since the test began, time taken):");
 }
 

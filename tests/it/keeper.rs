@@ -72,11 +72,29 @@ fn a_keeper_killed_while_the_cluster_resumes_is_followed_by_one_that_waits_for_t
 #[test]
 fn a_signal_to_the_keeper_releases_at_once_and_the_run_says_why() {
     let halted = Halted::at("middle", Runner::Cargo);
-    kill(halted.cloud.keeper(), Signal::TERM);
+    let keeper = halted.cloud.keeper();
+    // These are not for it, and neither end nor stop it.
+    for signal in [Signal::USR1, Signal::USR2, Signal::XFSZ, Signal::PIPE, Signal::ALARM, Signal::TSTP] {
+        kill(keeper, signal);
+    }
+    kill(keeper, Signal::TERM);
     halted.cloud.wait_for_counts(1, 1);
+    assert_eq!(halted.cloud.log().matches("a keeper was born").count(), 1, "{}", halted.cloud.log());
     let (cloud, finished) = halted.go();
     finished.failed().says("the keeper was told to stop");
     cloud.ends_with(1, 1);
+}
+
+/// Opening it would wait for a reader, on the thread that has to send the suspension.
+#[test]
+fn a_report_that_no_process_reads_holds_up_nothing() {
+    let (consumer, cloud) = (Consumer::of("odd", Runner::Cargo), TestCloud::suspended());
+    let report = cloud.path().join("report");
+    assert!(Command::new("mkfifo").arg(&report).status().unwrap().success());
+    let plan = Plan::new(&consumer, Runner::Cargo).cloud(&cloud);
+    plan.env("CRATEDB_TEST_REPORT", report.display().to_string()).run().passed();
+    cloud.ends_with(1, 1);
+    assert!(cloud.log().contains("no process reads there"), "{}", cloud.log());
 }
 
 #[test]

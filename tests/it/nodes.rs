@@ -34,6 +34,11 @@ fn after_the_death_of_the_keeper_the_tests_that_come_later_get_new_nodes() {
 }
 
 #[test]
+fn after_the_death_of_a_node_the_tests_that_come_later_get_as_many_as_they_ask_for() {
+    process::node_dies(3);
+}
+
+#[test]
 fn after_the_death_of_everybody_all_nodes_are_dead_and_the_next_run_removes_their_data() {
     process::all_die_and_the_next_run_repairs(3);
 }

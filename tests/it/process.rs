@@ -1,5 +1,6 @@
 //! Tests the local process of a project that names an installation: it starts once per session and ends with its data.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -199,6 +200,25 @@ pub fn keeper_dies(nodes: usize) {
     }
 }
 
+/// The tests that come later get a whole cluster, and the one that runs goes on.
+#[test]
+fn after_the_death_of_the_server_the_tests_that_come_later_get_another() {
+    node_dies(1);
+}
+
+pub fn node_dies(nodes: usize) {
+    let scene = Scene::of(nodes, TestHome::with_stand_in());
+    let run = scene.halted(&victims(nodes, Runner::Cargo), Runner::Cargo);
+    processes::kill_and_wait(scene.servers().pop().unwrap().0);
+    wait_for("the keeper to notice", || match scene.home.log().contains("the cluster lost nodes") {
+        true => Ok(()),
+        false => Err(scene.home.log()),
+    });
+    scene.go_on();
+    run.finish().passed().says("another cluster takes its place before the next test begins");
+    scene.home.ends_with(2);
+}
+
 /// All processes are killed at once. The server dies with them, and its data is left.
 fn everybody_dies(scene: &Scene, consumer: &Consumer) {
     let mut run = scene.halted(consumer, Runner::Nextest);
@@ -251,15 +271,44 @@ pub fn all_die_and_a_sweep_repairs(nodes: usize) {
 #[track_caller]
 pub fn sweep(home: &TestHome) -> String {
     let elsewhere = Consumer::of("explicit", Runner::Cargo);
-    let mut sweep = clean(Command::new(target_dir().join("debug/explicit_control")));
     let mut environment = home.environment();
     environment.remove("CRATEDB_HOME");
     // What it finds at this machine's engine is of other tests.
     environment.insert("DOCKER_HOST".to_owned(), "unix:///nowhere/docker.sock".to_owned());
-    let output = sweep.current_dir(&elsewhere.dir).envs(environment).arg("sweep").output().unwrap();
+    control(&elsewhere.dir, environment, &["sweep"])
+}
+
+/// What the command line in small says in a directory.
+#[track_caller]
+fn control(dir: &Path, environment: HashMap<String, String>, arguments: &[&str]) -> String {
+    Consumer::of("explicit", Runner::Cargo);
+    let mut command = clean(Command::new(target_dir().join("debug/explicit_control")));
+    let output = command.current_dir(dir).envs(environment).args(arguments).output().unwrap();
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{text}");
     text
+}
+
+#[test]
+fn the_schema_of_a_failed_test_is_kept_on_a_server_that_stays_and_is_found_there() {
+    let (home, meet) = (TestHome::with_stand_in(), tempfile::tempdir().unwrap());
+    let consumer = Consumer::of("deaths", Runner::Cargo);
+    let plan = Plan::new(&consumer, Runner::Cargo).home(&home).env("CRATEDB_TEST_KEEP_WARM", "10m");
+    let plan = plan.env("DEATH", "middle:panic").env("DEATH_DIR", meet.path().display().to_string());
+    let finished = plan.in_order().run().failed().says("is kept on process cratedb-test-");
+    let words: Vec<&str> = finished.output.split_whitespace().collect();
+    let after = |word: &str| words[words.iter().position(|one| *one == word).unwrap() + 1];
+    let (url, schema) = (after("--cluster-url"), after("--drop"));
+    for told in [&*format!("at {url}: started"), "the server is removed, 10m after the last run"] {
+        assert!(finished.output.contains(told), "{told} is not in:\n{}", finished.output);
+    }
+    let run = |arguments: &[&str]| control(&consumer.dir, home.environment(), arguments);
+    let status = run(&["status"]);
+    assert!(status.contains(&format!(" at {url}\n")) && status.contains(&format!(r#""http_url":"{url}""#)), "{status}");
+    let kept = run(&["kept"]);
+    assert!(kept.contains(schema) && kept.contains(r#""tables":1"#) && kept.contains(url), "{kept}");
+    run(&["finish", "--wait"]);
+    home.ends_with(1);
 }
 
 /// All eight tests fail with these words.

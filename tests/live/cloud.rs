@@ -1,9 +1,10 @@
-//! A real CrateDB behind the simulated Cloud, which checks the tokens itself: runs if `CRATEDB_HOME` is set.
+//! A real CrateDB behind the simulated Cloud, which checks the tokens itself or leaves that to the simulator: runs if
+//! `CRATEDB_HOME` is set.
 
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
-use cratedb_cloud_simulator::{EngineKind, Options};
+use cratedb_cloud_simulator::{CrateServer, EngineKind, Options};
 
 use crate::support::cloud::{CLUSTER, TestCloud, suspendable};
 use crate::support::consumer::Consumer;
@@ -22,6 +23,30 @@ fn real_cloud(token_lifetime: Duration) -> Option<(Server, TestCloud)> {
     let engine = EngineKind::Real(server.address.clone());
     let cloud = TestCloud::with(Options { listen, engine, token_lifetime, ..Options::default() }.cluster(cluster));
     Some((server, cloud))
+}
+
+/// Runs tests of the harness and of drivers against a real server that knows no tokens.
+fn rehearse(engine: EngineKind) {
+    let cloud = TestCloud::with(Options { engine, ..Options::default() }.cluster(suspendable()));
+    for (count, consumer) in (1..).zip(["basic", "postgres"]) {
+        Plan::new(&Consumer::of(consumer, Runner::Cargo), Runner::Cargo).cloud(&cloud).run().passed();
+        cloud.ends_with(count, count);
+    }
+}
+
+#[test]
+fn runs_share_a_real_server_without_authentication_whose_tokens_the_simulator_checks() {
+    let Some(home) = home() else { return };
+    let server = Server::open(&home);
+    rehearse(EngineKind::Server(CrateServer::at(&server.address)));
+    let users = server.ask("SELECT name FROM sys.users ORDER BY name");
+    assert!(users.contains("[\"admin\"],[\"crate\"]]"), "{users}");
+}
+
+#[test]
+fn runs_share_a_real_server_that_the_simulator_starts() {
+    let Some(home) = home() else { return };
+    rehearse(EngineKind::Home(home));
 }
 
 fn tokens(cloud: &TestCloud) -> usize {

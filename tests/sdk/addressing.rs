@@ -138,3 +138,78 @@ async fn a_url_without_cloud_credentials_takes_sql_with_user_and_password() {
     let health = cluster.health().await.unwrap();
     assert!(health.cloud.is_none() && health.sql.is_none() && health.problem.is_some());
 }
+
+#[tokio::test]
+async fn user_and_password_may_stand_in_the_url_or_beside_it() {
+    let bench = Bench::with(ClusterOptions::running("ci")).await;
+    let there = bench.cloud().cluster("ci");
+    let (host, dir) = (there.url.strip_prefix("http://").unwrap(), tempfile::tempdir().unwrap());
+    let child = |credentials: &str| {
+        Child::new("select", dir.path()).env("CRATEDB_CLUSTER_URL", &format!("http://{credentials}@{host}"))
+    };
+    let said = child(&there.username).env("CRATEDB_PASSWORD", &there.password).said();
+    assert_eq!(said["user"], there.username);
+    let said = child(&format!(":{}", there.password)).env("CRATEDB_USERNAME", &there.username).said();
+    assert_eq!(said["user"], there.username);
+    // The hint tells what was sent, and not what to set that is set.
+    let other = child(&there.username).env("CRATEDB_USERNAME", "grace").env("CRATEDB_PASSWORD", &there.password).said();
+    says(&other["error"], &["no password was sent", "CRATEDB_CLUSTER_URL in the environment, without a password"]);
+    let said = child(":wrong").said();
+    says(&said["error"], &["401", "asked as user `crate`", "CRATEDB_USERNAME names another user"]);
+}
+
+#[test]
+fn an_address_that_cannot_be_right_is_refused_wherever_it_is_given() {
+    let dir = tempfile::tempdir().unwrap();
+    for (address, help) in [
+        ("http://admin:hunter2/x@host", "%2F"),
+        ("http://admin:4200#hunter2@host", "%23"),
+        ("http://host:4200/_sql", "leave `/_sql` out: http://host:4200"),
+    ] {
+        let error = builder().cluster_url(address).build().unwrap_err();
+        assert!(error.is_setting() && !error.to_string().contains("hunter2"), "{error}");
+        says(error, &["cannot read `cluster_url`", help]);
+        let said = Child::new("address", dir.path()).env("CRATEDB_CLUSTER_URL", address).said();
+        assert!(!said["error"].contains("hunter2"));
+        says(&said["error"], &["cannot read CRATEDB_CLUSTER_URL", help]);
+    }
+    let error = builder().endpoint("https://admin:4/hunter2@host").cluster_name("ci").build().unwrap_err();
+    assert!(!error.to_string().contains("hunter2"));
+    says(error, &["cannot read `endpoint`", "%2F"]);
+}
+
+#[test]
+fn the_files_up_to_the_root_of_the_project_count_for_a_program_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let member = dir.path().join("member");
+    std::fs::create_dir_all(member.join("src")).unwrap();
+    std::fs::write(dir.path().join("Cargo.toml"), "[workspace]\nmembers = [\"member\"]\n").unwrap();
+    std::fs::write(member.join("Cargo.toml"), "[package]\nname = \"member\"\n").unwrap();
+    std::fs::write(member.join("Cargo.lock"), "").unwrap();
+    let key = format!("CRATEDB_CLOUD_API_KEY={KEY}\nCRATEDB_CLOUD_API_SECRET={SECRET}\nCRATEDB_CLUSTER_NAME=far\n");
+    std::fs::write(dir.path().join(".env"), key).unwrap();
+    assert_eq!(Child::new("address", &member.join("src")).said()["address"], "cluster `far`");
+    std::fs::write(member.join(".env"), "CRATEDB_CLUSTER_NAME=near\n").unwrap();
+    assert_eq!(Child::new("address", &member.join("src")).said()["address"], "cluster `near`");
+    assert_eq!(Child::new("address", dir.path()).said()["address"], "cluster `far`");
+    // What is looked for and not there is said.
+    std::fs::remove_file(dir.path().join(".env")).unwrap();
+    std::fs::remove_file(member.join(".env")).unwrap();
+    let said = Child::new("address", &member).said();
+    says(&said["error"], &["there is no .env in", &member.display().to_string()]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_is_there_and_unusable_is_an_error_and_a_pipe_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let env = dir.path().join(".env");
+    std::fs::create_dir(&env).unwrap();
+    says(&Child::new("address", dir.path()).said()["error"], &[&env.display().to_string(), "it is a directory"]);
+    std::fs::remove_dir(&env).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&env).status().unwrap().success());
+    let text = format!("CRATEDB_CLOUD_API_KEY={KEY}\nCRATEDB_CLOUD_API_SECRET={SECRET}\nCRATEDB_CLUSTER_NAME=piped\n");
+    let served = std::thread::spawn(move || std::fs::write(&env, text).unwrap());
+    assert_eq!(Child::new("address", dir.path()).said()["address"], "cluster `piped`");
+    served.join().unwrap();
+}

@@ -148,6 +148,65 @@ fn a_key_of_the_environment_is_not_sent_where_only_a_file_says() {
     assert_eq!(Child::new("me", dir.path()).said()["me"], "ada@example.org");
 }
 
+#[tokio::test]
+async fn a_password_of_the_environment_is_not_sent_where_only_a_file_says() {
+    let bench = Bench::with(ClusterOptions::running("ci")).await;
+    let (there, dir) = (bench.cloud().cluster("ci"), tempfile::tempdir().unwrap());
+    let env = dir.path().join(".env");
+    std::fs::write(&env, format!("CRATEDB_CLUSTER_URL={}\n", there.url)).unwrap();
+    let (user, password) = (("CRATEDB_USERNAME", &there.username), ("CRATEDB_PASSWORD", &there.password));
+    let child = || Child::new("select", dir.path()).env(user.0, user.1).env(password.0, password.1);
+    let asked = bench.simulator.requests().len();
+    says(&child().said()["error"], &[&there.url, ".env", "CRATEDB_PASSWORD comes from elsewhere"]);
+    assert_eq!(bench.simulator.requests().len(), asked);
+    // A nearer address is a choice, and so is one file that has both.
+    assert_eq!(child().env("CRATEDB_CLUSTER_URL", &there.url).said()["user"], there.username);
+    let both = format!("CRATEDB_CLUSTER_URL={}\n{}='{}'\n", there.url, password.0, password.1);
+    std::fs::write(&env, both).unwrap();
+    assert_eq!(Child::new("select", dir.path()).env(user.0, user.1).said()["user"], there.username);
+}
+
+#[test]
+fn a_secret_in_code_goes_where_code_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let said = Child::new("key in code", dir.path()).env("CRATEDB_CLOUD_ENDPOINT", "http://127.0.0.1:1").said();
+    says(&said["error"], &["http://127.0.0.1:1", "`api_key` comes from elsewhere (code)", "in code too"]);
+    assert_eq!(Child::new("key in code", dir.path()).said()["endpoint"], "https://console.cratedb.cloud");
+}
+
+#[test]
+fn a_key_over_plain_http_stays_on_this_machine_unless_that_is_allowed() {
+    let client = || Client::builder().env(false).endpoint("http://10.255.255.1:8080").api_key(KEY, SECRET);
+    says(client().build().unwrap_err(), &["http://10.255.255.1:8080", "plain HTTP", "CRATEDB_ALLOW_PLAIN_HTTP=1"]);
+    client().allow_plain_http(true).build().unwrap();
+    let session = Client::builder().env(false).endpoint("http://cloud.example").session("my-own-token");
+    says(session.build().unwrap_err(), &["http://cloud.example"]);
+    let dir = tempfile::tempdir().unwrap();
+    let path = profile(dir.path(), "http://cloud.example", "auth-token: my-own-token");
+    says(Client::builder().env(false).profile_file(&path).build().unwrap_err(), &["http://cloud.example"]);
+    let cluster = || ManagedCluster::builder().env(false).cluster_url("http://ada:pw@db.example:4200");
+    says(cluster().build().unwrap_err(), &["http://db.example:4200", "the password"]);
+    assert_eq!(cluster().allow_plain_http(true).build().unwrap().address(), "cluster at http://db.example:4200");
+    ManagedCluster::builder().env(false).cluster_url("http://ada@db.example:4200").build().unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn a_profile_file_that_is_there_and_unusable_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = profile(dir.path(), "http://127.0.0.1:1", "auth-token: my-own-token");
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    says(&Child::new("me", dir.path()).said()["error"], &["croud.yaml", "it is a directory"]);
+    std::fs::remove_dir(&path).unwrap();
+    std::os::unix::fs::symlink("/nowhere/croud.yaml", &path).unwrap();
+    says(&Child::new("me", dir.path()).said()["error"], &["croud.yaml", "/nowhere/croud.yaml, which does not exist"]);
+    // It is not asked where a key is given.
+    let with_key =
+        Child::new("me", dir.path()).env("CRATEDB_CLOUD_API_KEY", KEY).env("CRATEDB_CLOUD_API_SECRET", SECRET);
+    assert_eq!(with_key.env("CRATEDB_CLOUD_ENDPOINT", "http://127.0.0.1:1").said()["endpoint"], "http://127.0.0.1:1");
+}
+
 #[test]
 fn half_a_key_in_code_is_an_error_and_nobody_elses_login() {
     for (key, secret, missing) in [(KEY, "", "the secret is empty"), ("", SECRET, "the key is empty")] {

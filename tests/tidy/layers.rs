@@ -8,9 +8,10 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 /// The modules of `src/`, the lowest first. A module may name those of lower layers and none of its own or of a higher
 /// one.
 const LAYERS: &[&[&str]] = &[
+    &["foreign"],
     &["error"],
     &["background", "host", "schema", "secret", "version", "wait"],
-    &["eventually", "sql", "target", "user"],
+    &["clock", "eventually", "sql", "target", "user"],
     &["environment", "probe", "query", "wire"],
     &["cloud", "cluster"],
     &["seed"],

@@ -61,7 +61,8 @@ Examples:
   cargo cratedb delete --cluster-id e1e38d92-0000-4000-8000-000000000001 --yes";
 
 pub(super) const QUERY_EXAMPLES: &str = "\
-Without an argument and --file, the statement is read from stdin. In csv, NULL is an empty field and an empty text is \"\". \
+Without an argument and --file, the statement is read from stdin. Several statements, separated by semicolons, are run one \
+after another up to the first that fails; json is then a list. In csv, NULL is an empty field and an empty text is \"\". \
 Times are ISO 8601 in table and csv. json has columns (name, type), rows with values as CrateDB writes them, rowcount and seconds.
 
 Examples:
@@ -163,6 +164,24 @@ pub(crate) struct Deploy {
     pub(crate) username: Option<String>,
 }
 
+impl Deploy {
+    /// Returns the variables for which options were given, with the options.
+    pub(super) fn names(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let all = [
+            (&self.product, "CRATEDB_CLOUD_PRODUCT", "--product"),
+            (&self.tier, "CRATEDB_CLOUD_TIER", "--tier"),
+            (&self.region, "CRATEDB_CLOUD_REGION", "--region"),
+            (&self.organization_id, "CRATEDB_CLOUD_ORGANIZATION_ID", "--organization-id"),
+            (&self.project_id, "CRATEDB_CLOUD_PROJECT_ID", "--project-id"),
+            (&self.subscription_id, "CRATEDB_CLOUD_SUBSCRIPTION_ID", "--subscription-id"),
+            (&self.version, "CRATEDB_VERSION", "--version"),
+            (&self.channel, "CRATEDB_CHANNEL", "--channel"),
+            (&self.username, "CRATEDB_USERNAME", "--username"),
+        ];
+        all.into_iter().filter(|(value, ..)| value.is_some()).map(|(_, variable, option)| (variable, option))
+    }
+}
+
 #[derive(Args, Debug)]
 pub(crate) struct Delete {
     /// Don't ask.
@@ -172,10 +191,10 @@ pub(crate) struct Delete {
 
 #[derive(Args, Debug)]
 pub(crate) struct Query {
-    /// The statement; `-` reads it from stdin.
+    /// The statement, or several; `-` reads them from stdin.
     #[arg(value_name = "STATEMENT", conflicts_with = "file")]
     pub(crate) statement: Option<String>,
-    /// Read the statement from a file; `-` is stdin.
+    /// Read the statements from a file; `-` is stdin.
     #[arg(long, short, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
 }

@@ -18,7 +18,7 @@ use listener::Listener;
 /// The time that a login may take: enough to find a password and a second factor.
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
-/// Stands for a session in clients that only find out which endpoint the settings name.
+/// Stands for a session in the client that checks the endpoint.
 const NO_SESSION: &str = "none yet";
 
 pub(super) async fn whoami(context: &Context) -> Result<Document, Failure> {
@@ -76,16 +76,15 @@ pub(super) async fn login(context: &Context, login: &Login) -> Result<Document, 
     Document::new(&document, People::Facts(facts))
 }
 
-/// Returns the endpoint to log in to: that of the option, else of the settings, else of the profile.
+/// Returns the endpoint to log in to: that of the option, else of the settings, else of the profile. One to which a
+/// session must not be sent is refused before the browser is opened.
 fn endpoint(context: &Context, file: &ProfileFile) -> Result<String, Failure> {
-    let client = Client::builder().session(NO_SESSION);
-    if let Some(endpoint) = context.global.endpoint() {
-        return Ok(client.endpoint(endpoint).build()?.endpoint().to_owned());
-    }
-    // Reads the environment and `.env`.
-    let settings = client.build()?.endpoint().to_owned();
-    let default = Client::builder().env(false).session(NO_SESSION).build()?.endpoint().to_owned();
-    Ok(if settings == default { file.current().endpoint().to_owned() } else { settings })
+    let settings = match context.global.endpoint() {
+        Some(endpoint) => Client::builder().endpoint(endpoint),
+        None => Client::builder(),
+    };
+    let endpoint = settings.named_endpoint()?.unwrap_or_else(|| file.current().endpoint().to_owned());
+    Ok(Client::builder().endpoint(endpoint).session(NO_SESSION).build()?.endpoint().to_owned())
 }
 
 /// Saves a session, once CrateDB Cloud has said whose it is: until then, the login before stays. The file is read anew,

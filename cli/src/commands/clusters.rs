@@ -1,7 +1,7 @@
 //! `list`, `info`, `start`, `stop`, `deploy`, `delete` and `health`, and how a cluster is shown.
 
 use cratedb_test::cloud::Health;
-use cratedb_test::cloud::model::ClusterInfo;
+use cratedb_test::cloud::model::{ClusterInfo, Status};
 use serde_json::json;
 
 use crate::arguments::{Delete, Deploy, List, Start};
@@ -119,7 +119,10 @@ fn facts(health: &Health) -> Vec<(&'static str, String)> {
     let mut facts = vec![
         ("cluster", health.cluster.clone()),
         ("state", if health.suspended { "suspended".into() } else { String::new() }),
-        ("operation", health.operation.clone().unwrap_or_default()),
+        (
+            "operation",
+            health.operation.as_deref().map(|kind| operation(kind, false, health.suspended)).unwrap_or_default(),
+        ),
         ("cloud says", cloud.map(|cloud| cloud.status.clone()).unwrap_or_default()),
         ("last seen", cloud.map(|cloud| cloud.last_seen.clone()).unwrap_or_default()),
         ("problem", health.problem.clone().unwrap_or_default()),
@@ -140,7 +143,10 @@ fn facts(health: &Health) -> Vec<(&'static str, String)> {
 }
 
 fn shown(cluster: &ClusterInfo) -> Result<Document, Failure> {
-    let last = cluster.last_async_operation.as_ref();
+    let last = cluster.last_async_operation.as_ref().map(|last| {
+        let done = last.status == Status::Succeeded;
+        format!("{} {}", operation(&last.kind, done, cluster.suspended), last.status)
+    });
     let facts = vec![
         ("name", cluster.name.clone()),
         ("id", cluster.id.clone()),
@@ -152,16 +158,20 @@ fn shown(cluster: &ClusterInfo) -> Result<Document, Failure> {
         ("nodes", cluster.num_nodes.to_string()),
         ("user", cluster.username.clone()),
         ("project", cluster.project_id.clone()),
-        ("last operation", last.map(|last| format!("{} {}", last.kind, last.status)).unwrap_or_default()),
+        ("last operation", last.unwrap_or_default()),
         ("protected", if cluster.deletion_protected { "yes, from deletion".into() } else { String::new() }),
     ];
     Document::new(cluster, People::Facts(facts))
 }
 
+/// Names an operation for people. Suspending and resuming are one type, and the cluster's flag flips at the end of it.
+fn operation(kind: &str, done: bool, suspended: bool) -> String {
+    if kind == "SUSPEND" && done != suspended { "RESUME".to_owned() } else { kind.to_owned() }
+}
+
 /// Says in one or two words what a cluster is doing.
 fn state(cluster: &ClusterInfo) -> String {
     match (cluster.busy(), cluster.suspended) {
-        // Suspending and resuming are the same operation; the flag flips at its end.
         (Some("SUSPEND"), true) => "resuming".to_owned(),
         (Some("SUSPEND"), false) => "suspending".to_owned(),
         (Some("CREATE"), _) => "being deployed".to_owned(),
@@ -182,6 +192,25 @@ fn health_of(cluster: &ClusterInfo) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_operation_is_named_by_what_it_does() {
+        let named = |kind: &str, status: &str, suspended: bool| {
+            let last = json!({ "id": "1", "type": kind, "status": status });
+            let cluster = json!({ "suspended": suspended, "last_async_operation": last });
+            let cluster: ClusterInfo = serde_json::from_value(cluster).unwrap();
+            let last = cluster.last_async_operation.unwrap();
+            operation(&last.kind, last.status == Status::Succeeded, cluster.suspended)
+        };
+        assert_eq!(named("SUSPEND", "SUCCEEDED", false), "RESUME");
+        assert_eq!(named("SUSPEND", "SUCCEEDED", true), "SUSPEND");
+        assert_eq!(named("SUSPEND", "IN_PROGRESS", true), "RESUME");
+        assert_eq!(named("SUSPEND", "IN_PROGRESS", false), "SUSPEND");
+        // The flag is as it was before.
+        assert_eq!(named("SUSPEND", "FAILED", true), "RESUME");
+        assert_eq!(named("SUSPEND", "FAILED", false), "SUSPEND");
+        assert_eq!(named("SCALE", "SUCCEEDED", false), "SCALE");
+    }
 
     #[test]
     fn the_state_is_what_a_cluster_is_doing() {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use cratedb_test::ManagedCluster;
 use cratedb_test::cloud::model::{self, ImportJob, NewImportJob, Snapshot};
+use cratedb_test::types::Table;
 use serde_json::json;
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
@@ -32,19 +33,64 @@ struct Answer<'a> {
 
 pub(super) async fn query(context: &Context, query: Query) -> Result<Document, Failure> {
     let cluster = context.cluster()?;
-    let statement = statement(query).await?;
-    context.progress.say_in_passing("running the statement");
-    let begun = Instant::now();
-    let table = cluster.query(statement).fetch_table().await?;
-    let seconds = begun.elapsed().as_secs_f64();
-    context.progress.clear();
-    context.terminal.note(&summary(table.rowcount, !table.columns.is_empty(), seconds));
-    let columns: Vec<_> = table.columns.iter().map(|(name, kind)| json!({ "name": name, "type": kind })).collect();
-    // CrateDB returns one row without columns where there is nothing to return.
-    let rows = table.rows.iter().filter(|row| !row.is_empty());
-    let rows = rows.map(|row| row.iter().map(AsRef::as_ref).collect()).collect();
-    let document = Answer { columns, rows, rowcount: table.rowcount, seconds };
-    Document::new(&document, People::Rows(for_people(&table.columns, &document.rows)))
+    let text = text(query).await?;
+    let statements = cratedb_test::cloud::statements(&text);
+    if statements.is_empty() {
+        return Err(Failure::usage("the statement is empty").hint("give it as an argument, with --file or on stdin"));
+    }
+    let mut done = Vec::new();
+    for (index, statement) in statements.iter().enumerate() {
+        let number = Number { this: index + 1, all: statements.len() };
+        context.progress.say_in_passing(&number.doing());
+        let begun = Instant::now();
+        let fetched = cluster.query(*statement).fetch_table().await;
+        let table = fetched.map_err(|error| number.failed(error.into()))?;
+        let seconds = begun.elapsed().as_secs_f64();
+        context.progress.clear();
+        context.terminal.note(&summary(table.rowcount, !table.columns.is_empty(), seconds));
+        done.push((table, seconds));
+    }
+    let answers: Vec<Answer<'_>> = done.iter().map(|(table, seconds)| Answer::new(table, *seconds)).collect();
+    let rows = done.iter().zip(&answers).map(|((table, _), answer)| for_people(&table.columns, &answer.rows));
+    let mut rows: Vec<Rows> = rows.collect();
+    match &answers[..] {
+        [one] => Document::new(one, People::Rows(rows.remove(0))),
+        all => Document::new(&all, People::Tables(rows)),
+    }
+}
+
+impl<'a> Answer<'a> {
+    fn new(table: &'a Table, seconds: f64) -> Self {
+        let columns = table.columns.iter().map(|(name, kind)| json!({ "name": name, "type": kind })).collect();
+        // CrateDB returns one row without columns where there is nothing to return.
+        let rows = table.rows.iter().filter(|row| !row.is_empty());
+        let rows = rows.map(|row| row.iter().map(AsRef::as_ref).collect()).collect();
+        Self { columns, rows, rowcount: table.rowcount, seconds }
+    }
+}
+
+/// The place of a statement among all that are run.
+struct Number {
+    this: usize,
+    all: usize,
+}
+
+impl Number {
+    fn doing(&self) -> String {
+        match self.all {
+            1 => "running the statement".to_owned(),
+            all => format!("running statement {} of {all}", self.this),
+        }
+    }
+
+    /// Says of a failure which statement it is about.
+    fn failed(&self, failure: Failure) -> Failure {
+        match (self.this, self.all) {
+            (_, 1) => failure,
+            (1, all) => failure.hint(format!("it is statement 1 of {all}; the others were not run")),
+            (this, all) => failure.hint(format!("it is statement {this} of {all}; those before it keep their effect")),
+        }
+    }
 }
 
 fn for_people(columns: &[(String, String)], rows: &[Vec<&RawValue>]) -> Rows {
@@ -64,20 +110,14 @@ fn summary(count: Option<u64>, returned: bool, seconds: f64) -> String {
     format!("{what} ({seconds:.3} s)")
 }
 
-/// Reads the statement: the argument, a file or stdin.
-async fn statement(query: Query) -> Result<String, Failure> {
+/// Reads the statements: the argument, a file or stdin.
+async fn text(query: Query) -> Result<String, Failure> {
     let is_named = |path: &std::path::PathBuf| path != Path::new("-");
-    let text = match (query.statement.filter(|text| text != "-"), query.file.filter(is_named)) {
-        (Some(text), _) => text,
+    match (query.statement.filter(|text| text != "-"), query.file.filter(is_named)) {
+        (Some(text), _) => Ok(text),
         (None, Some(path)) => std::fs::read_to_string(&path)
-            .map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?,
-        (None, None) => from_stdin().await?,
-    };
-    // CrateDB accepts one semicolon at the end. After several, it would find empty statements, which are not meant.
-    let text = text.trim().trim_end_matches(';').trim_end();
-    match text.is_empty() {
-        true => Err(Failure::usage("the statement is empty").hint("give it as an argument, with --file or on stdin")),
-        false => Ok(text.to_owned()),
+            .map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display()))),
+        (None, None) => from_stdin().await,
     }
 }
 

@@ -3,6 +3,8 @@
 use anstyle::Style;
 use comfy_table::{Attribute, CellAlignment, ContentArrangement, ContentLineStyle, LineStyle, Table, TableStyle};
 
+use cratedb_test::private::foreign;
+
 use super::cell::Cell;
 use super::{Column, Rows};
 
@@ -25,7 +27,7 @@ pub(super) fn table(rows: &Rows, width: Option<u16>, colors: bool) -> String {
     table.set_header(
         rows.columns
             .iter()
-            .map(|Column { name, .. }| comfy_table::Cell::new(harmless(name)).add_attribute(Attribute::Bold)),
+            .map(|Column { name, .. }| comfy_table::Cell::new(foreign::cell(name)).add_attribute(Attribute::Bold)),
     );
     for (column, of) in table.column_iter_mut().zip(&rows.columns) {
         column.set_cell_alignment(if of.right { CellAlignment::Right } else { CellAlignment::Left });
@@ -33,10 +35,10 @@ pub(super) fn table(rows: &Rows, width: Option<u16>, colors: bool) -> String {
     for row in &rows.rows {
         table.add_row(row.iter().map(|cell| match cell {
             Cell::Null => comfy_table::Cell::new(NULL).add_attribute(Attribute::Dim),
-            Cell::Text(text) => comfy_table::Cell::new(harmless(text)),
+            Cell::Text(text) => comfy_table::Cell::new(foreign::cell(text)),
         }));
     }
-    table.trim_fmt() + "\n"
+    foreign::without_commands(&table.trim_fmt()).into_owned() + "\n"
 }
 
 fn empty(width: Option<u16>, colors: bool) -> Table {
@@ -59,20 +61,8 @@ pub(super) fn facts(facts: &[(&'static str, String)], colors: bool) -> String {
         true => format!("{BOLD}{name:widest$}{BOLD:#}"),
         false => format!("{name:widest$}"),
     };
-    known().map(|(fact, value)| format!("{}  {}\n", name(fact), harmless(value))).collect()
-}
-
-/// Escapes what could control a terminal: the rows of a table may come from anyone.
-fn harmless(text: &str) -> String {
-    let bidi = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let mut harmless = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c.is_control() || bidi(c) {
-            true => harmless.extend(c.escape_default()),
-            false => harmless.push(c),
-        }
-    }
-    harmless
+    let lines: String = known().map(|(fact, value)| format!("{}  {}\n", name(fact), foreign::cell(value))).collect();
+    foreign::without_commands(&lines).into_owned()
 }
 
 /// Writes rows as CSV after RFC 4180, below a line of column names. NULL is an empty field. Lines end with a newline
@@ -125,6 +115,17 @@ mod tests {
               富士山         |   NULL\n \
               e\u{301}\\u{1b}[31m\\nx |      9\n"
         );
+    }
+
+    #[test]
+    fn no_line_of_a_table_is_a_command_of_a_ci_service_and_csv_is_data() {
+        let rows = Rows {
+            columns: vec![Column::left("a")],
+            rows: vec![vec!["::error::x".into()], vec!["##[group]x".into()], vec!["::1".into()]],
+        };
+        assert_eq!(table(&rows, None, false), " a\n------------\n \\u{3a}:error::x\n \\u{23}#[group]x\n ::1\n");
+        assert_eq!(csv(&rows), "a\n::error::x\n##[group]x\n::1\n");
+        assert_eq!(facts(&[("a", "##[b]\u{1b}".into())], false), "a  \\u{23}#[b]\\u{1b}\n");
     }
 
     #[test]

@@ -76,6 +76,23 @@ fn variables_may_stand_in_a_file_of_the_working_directory() {
 }
 
 #[test]
+fn variables_may_stand_in_a_file_of_the_project_around_the_working_directory() {
+    let world = World::with([ClusterOptions::running("ci")]);
+    let lines = format!("CRATEDB_CLOUD_API_KEY={KEY}\nCRATEDB_CLOUD_API_SECRET={SECRET}\nCRATEDB_CLUSTER_NAME=ci\n");
+    world.write(".env", &lines);
+    world.write("Cargo.toml", "[workspace]\nmembers = [\"member\"]\n");
+    std::fs::create_dir_all(world.home().join("member/src")).unwrap();
+    world.write("member/Cargo.toml", "[package]\nname = \"member\"\n");
+    let done = world.stranger(&["info", "--output", "json"]).within("member/src").done().expect(0);
+    assert_eq!(done.json()["name"], "ci");
+    let done = world.stranger(&["finish", "--output", "json"]).within("member").done().expect(0);
+    assert_eq!(done.json(), serde_json::json!([]));
+    std::fs::create_dir(world.home().join("member/.env")).unwrap();
+    let done = world.stranger(&["info"]).within("member").done().expect(2);
+    done.says(&["member/.env", "it is a directory"]);
+}
+
+#[test]
 fn list_shows_all_clusters_in_every_form() {
     let world = World::with([ClusterOptions::suspended("b"), ClusterOptions::running("a")]);
     let table = world.cli(&["list"]).done().expect(0).stdout;

@@ -26,8 +26,13 @@ fn an_unknown_cluster_is_an_error_that_lists_the_known_ones() {
     for command in ["info", "stop", "health", "query"] {
         let run = |address: &[&str]| world.cli(&[&[command], address].concat()).input("SELECT 1").done();
         run(&["--cluster-name", "nope"]).expect(4).says(&["nope", "`ci`"]);
-        run(&["--cluster-id", UNKNOWN]).expect(4).says(&[UNKNOWN, "`ci`"]);
+        let done = run(&["--cluster-id", UNKNOWN]).expect(4).says(&[UNKNOWN, "`ci`"]);
+        assert!(!done.stderr.contains("deployed"), "`{command}` deploys nothing: {}", done.stderr);
     }
+    let started = world.cli(&["start", "--cluster-id", UNKNOWN]).done().expect(4);
+    started.says(&["with --cluster-name instead"]);
+    let forbidden = world.cli(&["start", "--no-deploy", "--cluster-id", UNKNOWN]).done().expect(4);
+    assert!(!forbidden.stderr.contains("deployed"), "{}", forbidden.stderr);
     for command in ["delete", "start"] {
         let yes = if command == "delete" { "--yes" } else { "--no-deploy" };
         world.cli(&[command, yes, "--cluster-name", "nope"]).done().expect(4).says(&["nope", "`ci`"]);
@@ -60,7 +65,7 @@ fn two_clusters_of_one_name_are_told_apart_by_id() {
     let world = World::with([ClusterOptions::running("ci"), ClusterOptions::running("ci")]);
     let ids: Vec<_> = world.cloud().clusters().into_iter().map(|cluster| cluster.id).collect();
     let done = world.cli(&["info", "--cluster-name", "ci"]).done().expect(2);
-    done.says(&[&ids[0], &ids[1], "CRATEDB_CLUSTER_ID"]);
+    done.says(&[&ids[0], &ids[1], "--cluster-id"]);
 }
 
 #[test]

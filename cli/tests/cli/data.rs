@@ -39,6 +39,29 @@ fn a_statement_comes_from_the_argument_from_stdin_or_from_a_file() {
 }
 
 #[test]
+fn a_byte_order_mark_and_comments_are_no_part_of_a_statement() {
+    let world = world();
+    world.write("marked.sql", "\u{feff}-- report; of today\nSELECT ';' AS mark; -- done\n");
+    let done = query(&world, &["--file", "marked.sql", "--output", "csv"]).expect(0);
+    assert_eq!(done.stdout, "mark\n;\n");
+}
+
+#[test]
+fn several_statements_are_run_one_after_another() {
+    let world = world();
+    world.write("all.sql", "CREATE TABLE t (s TEXT); INSERT INTO t VALUES ('a;b'), ('c'); REFRESH TABLE t;\nSELECT s FROM t ORDER BY s; SELECT count(*) AS n FROM t;");
+    let done = query(&world, &["--file", "all.sql", "--output", "csv"]).expect(0);
+    assert_eq!(done.stdout, "s\na;b\nc\n\nn\n2\n");
+    done.says(&["2 rows affected (", "2 rows (", "1 row ("]);
+    let list = query(&world, &["SELECT 1 AS a; SELECT 2 AS b", "--output", "json"]).expect(0).json();
+    assert_eq!((&list[0]["rows"], &list[1]["columns"][0]["name"]), (&json!([[1]]), &json!("b")));
+    let failed = query(&world, &["INSERT INTO t VALUES ('d'); SELECT nonsense FROM t; DROP TABLE t"]).expect(1);
+    failed.says(&["nonsense", "statement 2 of 3", "keep their effect"]);
+    let left = query(&world, &["REFRESH TABLE t; SELECT count(*) AS n FROM t", "--output", "csv"]).expect(0);
+    assert_eq!(left.stdout, "n\n3\n");
+}
+
+#[test]
 fn values_of_every_kind_are_written_in_every_form() {
     let world = world();
     let create = "CREATE TABLE t (id INTEGER, big BIGINT, n NUMERIC(18, 9), d DOUBLE PRECISION, b BOOLEAN, s TEXT, \

@@ -75,7 +75,7 @@ fn a_wrong_setting_is_2_for_every_command() {
         let done = run.done().expect(2).says(&["CRATEDB_CLOUD_TIMEOUT", "`10`", "10s"]);
         assert_eq!(done.json()["error"]["exit_code"], 2, "{command:?}");
         let run = world.cli(&with(command, &["--endpoint", "ftp://nowhere"]));
-        run.done().expect(2).says(&["CRATEDB_CLOUD_ENDPOINT", "ftp"]);
+        run.done().expect(2).says(&["--endpoint", "ftp"]);
     }
     assert!(world.simulator().requests().is_empty());
 }
@@ -86,7 +86,9 @@ fn a_cloud_that_is_not_there_is_1_for_every_command() {
     for command in ASKING {
         // No server listens on this port, which is that of the discard protocol.
         let run = world.cli(&with(command, &["--endpoint", "http://127.0.0.1:9", "--output", "json"]));
-        let done = run.done().expect(1).says(&["http://127.0.0.1:9", "CRATEDB_CLOUD_ENDPOINT"]);
+        // A run of tests waits for it as long as for a cluster.
+        let done =
+            run.env("CRATEDB_TEST_START_TIMEOUT", "1s").done().expect(1).says(&["http://127.0.0.1:9", "--endpoint"]);
         assert_eq!(done.json()["error"]["status"], Value::Null, "{command:?}");
     }
 }
@@ -152,4 +154,51 @@ fn the_error_of_an_invalid_file_does_not_quote_it() {
     let world = world();
     world.write(".env", &format!("CRATEDB_CLOUD_API_SECRET={}\" unbalanced\n", crate::support::SECRET));
     world.stranger(&["list"]).done().expect(2).says(&[".env"]);
+}
+
+#[test]
+fn a_hint_names_the_option_that_was_given_and_else_the_variable() {
+    let world = world();
+    let named = |done: crate::support::Done, option: &str, variable: &str| {
+        assert!(done.stderr.contains(option) && !done.stderr.contains(variable), "{done:?}");
+    };
+    let unknown = "e1e38d92-0000-4000-8000-00000000000f";
+    for (option, value, variable) in [
+        ("--cluster-name", "none", "CRATEDB_CLUSTER"),
+        ("--cluster-id", unknown, "CRATEDB_CLUSTER"),
+        ("--cluster-url", "http://127.0.0.1:9", "CRATEDB_CLUSTER"),
+    ] {
+        named(world.cli(&["info", option, value]).done().expect(4), option, variable);
+    }
+    let done = world.cli(&["info"]).env("CRATEDB_CLUSTER_NAME", "none").done().expect(4);
+    named(done, "CRATEDB_CLUSTER_NAME", "--cluster-name");
+    let done = world.cli(&["test", "--cluster-id", unknown, "--", "true"]).done();
+    named(done, "--cluster-id", "CRATEDB_CLUSTER");
+}
+
+#[test]
+fn an_address_that_cannot_be_right_is_refused_and_its_password_not_shown() {
+    let world = world();
+    for command in [&["info"][..], &["query", "SELECT 1"], &["finish"], &["test", "--", "true"]] {
+        let options = ["--output", "json", "--cluster-url", "http://admin:4200/hush-hush@host"];
+        let done = world.cli(&[&options, command].concat()).done().expect(2).says(&["--cluster-url", "%2F"]);
+        assert!(!format!("{}{}", done.stdout, done.stderr).contains("hush-hush"), "{done:?}");
+    }
+}
+
+#[test]
+fn a_password_of_the_environment_is_not_sent_where_only_a_file_says() {
+    let world = world();
+    let cluster = world.cloud().cluster("ci");
+    world.write(".env", &format!("CRATEDB_CLUSTER_URL={}\n", cluster.url));
+    let asked = world.simulator().requests().len();
+    for command in [&["query", "SELECT 1"][..], &["finish"], &["test", "--", "true"]] {
+        let run = world.stranger(command).env("CRATEDB_USERNAME", &cluster.username);
+        let done = run.env("CRATEDB_PASSWORD", crate::support::PASSWORD).done().expect(2);
+        done.says(&[".env", "CRATEDB_PASSWORD comes from elsewhere"]);
+    }
+    assert_eq!(world.simulator().requests().len(), asked);
+    // The option is a choice.
+    let run = world.stranger(&["query", "--cluster-url", &cluster.url, "SELECT 1"]);
+    run.env("CRATEDB_USERNAME", &cluster.username).env("CRATEDB_PASSWORD", crate::support::PASSWORD).done().expect(0);
 }

@@ -305,6 +305,23 @@ fn finish_fails_if_the_cluster_is_not_let_go_of() {
 }
 
 #[test]
+fn what_is_owed_is_shown_with_its_reason_and_fails_a_sweep() {
+    let world = world();
+    forbid_to_suspend(&world, 1);
+    test(&world, &["--", "true"]).done().expect(1);
+    let keys = status(&world);
+    assert!(
+        keys[0]["problem"].as_str().unwrap().contains("403 Forbidden") && keys[0]["owed_since"].is_i64(),
+        "{keys:?}"
+    );
+    let shown = world.cli(&["status"]).done().expect(0).stdout;
+    assert!(shown.contains("problem: ") && shown.contains(", since 20"), "{shown}");
+    let swept = world.cli(&["sweep"]).done().expect(1).stdout;
+    assert!(swept.contains("`ci` was being let go of and may be up still, since 20"), "{swept}");
+    assert!(swept.contains("; failed: its keeper (process ") && swept.contains("403 Forbidden"), "{swept}");
+}
+
+#[test]
 fn a_command_that_went_well_does_not_hide_that_the_cluster_runs_on() {
     for (command, code) in [("exit 0", 1), ("exit 7", 7)] {
         let world = world();

@@ -178,6 +178,12 @@ impl Run {
         self.env("CRATEDB_CLOUD_API_KEY", KEY).env("CRATEDB_CLOUD_API_SECRET", SECRET)
     }
 
+    /// Runs it in a directory below the home directory.
+    pub(crate) fn within(mut self, directory: &str) -> Self {
+        self.directory.push(directory);
+        self
+    }
+
     pub(crate) fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
         self.environment.push((name.into(), value.into()));
         self

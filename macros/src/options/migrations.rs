@@ -68,10 +68,13 @@ pub(crate) fn files(manifest: &Path, directory: &str) -> Result<Vec<String>, Str
     let mut numbered: Vec<(u64, String)> = Vec::new();
     for entry in entries {
         let entry = entry.map_err(|error| format!("cannot list `{}`: {error}", path.display()))?;
-        let Ok(name) = entry.file_name().into_string() else { continue };
-        if !name.ends_with(".sql") || name.starts_with('.') || name.ends_with(".down.sql") || !entry.path().is_file() {
+        let name = entry.file_name();
+        let shown = name.to_string_lossy().into_owned();
+        if !shown.ends_with(".sql") || shown.starts_with('.') || shown.ends_with(".down.sql") {
             continue;
         }
+        is_usable(&entry.path()).map_err(|why| format!("`{shown}` {why}"))?;
+        let name = name.into_string().map_err(|_| format!("the name of `{shown}` is not UTF-8"))?;
         numbered.push((number(&name)?, name));
     }
     numbered.sort();
@@ -81,6 +84,16 @@ pub(crate) fn files(manifest: &Path, directory: &str) -> Result<Vec<String>, Str
     match numbered.is_empty() {
         true => Err(format!("there is no migration in `{}`", path.display())),
         false => Ok(numbered.into_iter().map(|(_, name)| name).collect()),
+    }
+}
+
+/// Checks that rustc can include a file. If it were left out instead, its tables would be missing in silence.
+fn is_usable(path: &Path) -> Result<(), &'static str> {
+    match std::fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() => Ok(()),
+        Ok(metadata) if metadata.is_dir() => Err("is a directory"),
+        Ok(_) => Err("is no regular file"),
+        Err(_) => Err("can't be read: a link that leads nowhere?"),
     }
 }
 
@@ -128,7 +141,6 @@ mod tests {
         let names =
             ["10_c.sql", "9_b.up.sql", "9_b.down.sql", "0001_a.sql", "20240131120000_d.sql", "README.md", ".5_x.sql"];
         let package = Package::of("order", &names);
-        fs::create_dir(package.0.join("m/7_directory.sql")).unwrap();
         assert_eq!(package.files().unwrap(), ["0001_a.sql", "9_b.up.sql", "10_c.sql", "20240131120000_d.sql"]);
     }
 
@@ -141,6 +153,25 @@ mod tests {
         assert!(refused("twice", &["1_a.sql", "0001_b.sql"]).ends_with("have the same number"));
         assert!(refused("long", &["99999999999999999999_a.sql"]).ends_with("is too large"));
         assert!(refused("none", &["1_a.down.sql", "x.txt"]).starts_with("there is no migration in"));
+    }
+
+    #[test]
+    fn what_has_the_name_of_a_migration_and_is_none_is_refused() {
+        let package = Package::of("unusable", &["1_a.sql"]);
+        fs::create_dir(package.0.join("m/2_b.down.sql")).unwrap();
+        assert_eq!(package.files().unwrap(), ["1_a.sql"]);
+        let unusable = package.0.join("m/2_b.sql");
+        fs::create_dir(&unusable).unwrap();
+        assert_eq!(package.files().unwrap_err(), "`2_b.sql` is a directory");
+        fs::remove_dir(&unusable).unwrap();
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink("/nowhere/b.sql", &unusable).unwrap();
+            assert!(package.files().unwrap_err().starts_with("`2_b.sql` can't be read"));
+            fs::remove_file(&unusable).unwrap();
+            std::os::unix::fs::symlink("/dev/null", &unusable).unwrap();
+            assert_eq!(package.files().unwrap_err(), "`2_b.sql` is no regular file");
+        }
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub(super) fn variables(options: &Options, endpoint: &str, report: &Path) -> Vec
 }
 
 /// The variable that names a keeper's directory.
-const VARIABLE: &str = "CRATEDB_TEST_DIR";
+pub(super) const VARIABLE: &str = "CRATEDB_TEST_DIR";
 /// The path of a socket is limited to about 104 bytes, of which a keeper's names take some.
 const LONGEST: usize = 40;
 
@@ -83,6 +83,10 @@ impl KeeperDir {
             io::Error::new(error.kind(), format!("cannot make the directory `{}`: {error}", path.display()))
         })?;
         Ok(Some(Self(path)))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
     }
 
     /// Returns the variables for the command.

@@ -1,18 +1,28 @@
-//! `run`: a simulator while a command runs, and until its clusters are suspended.
+//! `run`: a simulator while a command runs, and until nothing uses it any more.
+//!
+//! After the command, `run` waits for the keepers of test sessions, for operations, and, while a cluster runs, for
+//! other processes that the command left. If none of these is left, a cluster that still runs will not be suspended: a
+//! plain command that leaves one is told so at once.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitCode, ExitStatus};
 use std::time::Duration;
 
+use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::environment::{KeeperDir, ReportFile, Totals};
+use super::keepers::{Keeper, Keepers};
 use super::timeline::{Span, Story, tell};
 use super::{FAILURE, complain, environment, runtime};
 use crate::clock::now;
@@ -25,12 +35,10 @@ use crate::state::{Event, Happening, Micros};
 const NOT_FOUND: u8 = 127;
 const NOT_RUNNABLE: u8 = 126;
 const SIGNALLED: i32 = 128;
-/// Interval at which the report is read while `run` waits for it.
-const REPORT_INTERVAL: Duration = Duration::from_millis(20);
-/// Time that a keeper may take from the end of the suspension to its report. Its polls are at most 5 s apart.
-const REPORT_LIMIT: Duration = Duration::from_secs(8);
-/// The name of the harness in its `User-Agent`.
-const HARNESS: &str = "cratedb-test";
+/// Interval at which `run` looks for keepers.
+const INTERVAL: Duration = Duration::from_millis(20);
+/// The time after which `run` says for what it waits.
+const SILENCE: Duration = Duration::from_secs(3);
 
 pub(super) fn run(options: Options, wait: Duration, command: &[OsString]) -> ExitCode {
     match runtime().and_then(|runtime| runtime.block_on(watch(options, wait, command))) {
@@ -62,26 +70,42 @@ impl Signals {
 
 async fn watch(options: Options, wait: Duration, command: &[OsString]) -> io::Result<u8> {
     let signals = Signals::catch()?;
-    let (report, keepers) = (ReportFile::create()?, KeeperDir::create()?);
+    let (report, dir) = (ReportFile::create()?, KeeperDir::create()?);
     let simulator = Simulator::start(options.clone()).await?;
-    let mut child = match start(&options, &simulator, &report, keepers.as_ref(), command) {
+    let keepers = Keepers::of(dir.as_ref(), simulator.url());
+    let (offspring, inherited) = offspring()?;
+    let mut child = match start(&options, &simulator, &report, dir.as_ref(), command) {
         Ok(child) => child,
         Err(error) => return Ok(not_started(command, &error)),
     };
+    drop(inherited);
     let status = survive(&mut child, signals).await?;
     let end = now();
-    let deadline = Instant::now() + wait;
-    let stories = suspended(&simulator.cloud(), deadline).await;
-    let totals = reported(&simulator, &report, deadline).await;
+    let cloud = simulator.cloud();
+    let alive = settled(&cloud, &keepers, &offspring, wait).await;
+    let stories = stories(&cloud);
     let still_up = stories.iter().any(|story| story.up && story.may_be_suspended);
-    tell_all(&simulator, &stories, end, &totals);
-    if still_up && let Some(dir) = keepers.and_then(KeeperDir::keep) {
+    tell_all(&simulator, &stories, end, &report.totals());
+    alive.iter().for_each(|keeper| complain(&keeper.outlives(wait)));
+    if (still_up || !alive.is_empty())
+        && let Some(dir) = dir.and_then(KeeperDir::keep)
+    {
         complain(&format!("the logs of the run's keepers are in {}", dir.display()));
     }
     Ok(match code(status) {
-        0 if still_up => FAILURE,
+        0 if still_up || !alive.is_empty() => FAILURE,
         code => code,
     })
+}
+
+/// Returns a task that ends with the last process of the command, and what the command has to inherit for that: one end
+/// of a pipe. Keepers close what they inherit.
+fn offspring() -> io::Result<(JoinHandle<()>, io::PipeWriter)> {
+    let (reader, writer) = io::pipe()?;
+    fcntl_setfd(&writer, FdFlags::empty())?;
+    let mut reader = pipe::Receiver::from_owned_fd(OwnedFd::from(reader))?;
+    let ended = async move { while reader.read(&mut [0; 64]).await.is_ok_and(|read| read > 0) {} };
+    Ok((tokio::spawn(ended), writer))
 }
 
 fn start(
@@ -128,17 +152,23 @@ fn code(status: ExitStatus) -> u8 {
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(FAILURE)
 }
 
-/// Waits until the clusters that were resumed or deployed, and may be suspended, are suspended. Returns their stories.
-async fn suspended(cloud: &Cloud, deadline: Instant) -> Vec<Story> {
+/// Waits until nothing goes on that may still change a cluster, for this time at most. Returns the keepers that live.
+async fn settled(cloud: &Cloud, keepers: &Keepers, offspring: &JoinHandle<()>, wait: Duration) -> Vec<Keeper> {
     let mut changes = cloud.store().changes();
+    let (began, mut silent) = (Instant::now(), true);
     loop {
-        let stories = stories(cloud);
-        if !stories.iter().any(|story| story.up && story.may_be_suspended) {
-            return stories;
+        let (alive, stories) = (keepers.alive(), stories(cloud));
+        let busy: Vec<_> = stories.iter().filter(|story| story.goes_on(!offspring.is_finished())).collect();
+        if alive.is_empty() && busy.is_empty() || began.elapsed() >= wait {
+            return alive;
         }
-        if tokio::time::timeout_at(deadline, changes.changed()).await.is_err() {
-            return stories;
+        if silent && began.elapsed() >= SILENCE {
+            silent = false;
+            let names = busy.iter().map(|story| format!("cluster \"{}\"", story.name));
+            let all: Vec<_> = alive.iter().map(ToString::to_string).chain(names).collect();
+            complain(&format!("waiting for {}, {} s in all at most", all.join(" and "), wait.as_secs()));
         }
+        let _ = tokio::time::timeout(INTERVAL, changes.changed()).await;
     }
 }
 
@@ -153,24 +183,10 @@ fn stories(cloud: &Cloud) -> Vec<Story> {
                 name: cluster.name.clone(),
                 may_be_suspended: cluster.allow_suspend,
                 up: cluster.is_running() || cluster.pending().is_some(),
+                busy: cluster.pending().is_some(),
             })
             .collect()
     })
-}
-
-/// Waits for the report of a keeper, which still has to see that its suspension succeeded. Other clients don't write
-/// one.
-async fn reported(simulator: &Simulator, report: &ReportFile, deadline: Instant) -> Totals {
-    let from_harness = |agent: &str| agent.starts_with(HARNESS);
-    let expected = simulator.requests().iter().any(|one| one.is_suspend() && from_harness(&one.user_agent));
-    let deadline = deadline.min(Instant::now() + REPORT_LIMIT);
-    loop {
-        let totals = report.totals();
-        if totals.sessions > 0 || !expected || Instant::now() >= deadline {
-            return totals;
-        }
-        tokio::time::sleep(REPORT_INTERVAL).await;
-    }
 }
 
 fn tell_all(simulator: &Simulator, stories: &[Story], end: Micros, totals: &Totals) {

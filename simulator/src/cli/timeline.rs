@@ -16,6 +16,16 @@ pub(super) struct Story {
     pub(super) may_be_suspended: bool,
     /// True if it runs, or will run when an operation ends.
     pub(super) up: bool,
+    /// True while an operation is in progress.
+    pub(super) busy: bool,
+}
+
+impl Story {
+    /// Returns whether its state may still change, if no keeper holds it: by its operation, or by processes that the
+    /// command left.
+    pub(super) fn goes_on(&self, processes_live: bool) -> bool {
+        self.busy || self.up && self.may_be_suspended && processes_live
+    }
 }
 
 /// The times of the run's first request and of its command's end.
@@ -104,7 +114,7 @@ mod tests {
     const SECOND: Micros = 1_000_000;
 
     fn story(may_be_suspended: bool, up: bool) -> Story {
-        Story { id: "c".into(), name: "demo".into(), may_be_suspended, up }
+        Story { id: "c".into(), name: "demo".into(), may_be_suspended, up, busy: false }
     }
 
     fn event(at: Micros, what: Happening) -> Event {
@@ -148,6 +158,15 @@ mod tests {
         let again = told(&story(true, true), &between, &Totals::default()).pop().unwrap();
         assert_eq!(again, "still runs: no suspension was requested");
         assert_eq!(last(&story(false, true)), "left running: its product cannot be suspended");
+    }
+
+    #[test]
+    fn only_an_operation_or_a_process_changes_a_cluster() {
+        let running = story(true, true);
+        assert!(running.goes_on(true) && !running.goes_on(false));
+        assert!(!story(true, false).goes_on(true), "it is suspended");
+        assert!(!story(false, true).goes_on(true), "it can't be suspended");
+        assert!(Story { busy: true, ..story(false, true) }.goes_on(false));
     }
 
     #[test]

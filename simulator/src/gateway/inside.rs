@@ -1,20 +1,16 @@
 //! SQL from within: the connection of the service itself to the database of a cluster, for its jobs.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use hyper::header::{HeaderMap, HeaderValue};
+use serde_json::{Value, json};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use hyper::body::Bytes;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
-use serde_json::Value;
-
-use super::{Gateway, Upstream};
+use super::plain::{Actor, Line};
+use super::upstream::headers;
+use super::{Gateway, Upstream, basic};
 use crate::engine::{Connection, Request};
-use crate::http::{Exchange, Reply};
+use crate::http::Reply;
 use crate::jwt::Expected;
 use crate::options::EngineKind;
 
-const PATH: &str = "/_sql";
 const UNAUTHORIZED: u16 = 401;
 
 /// A connection of the service itself.
@@ -22,7 +18,13 @@ pub(crate) struct Inside(Database);
 
 enum Database {
     Embedded(Connection),
-    Real { upstream: Upstream, headers: HeaderMap },
+    /// A plain server, as the cluster's user.
+    Plain(Line),
+    /// A server that checks credentials itself.
+    Real {
+        upstream: Upstream,
+        headers: HeaderMap,
+    },
 }
 
 impl Gateway {
@@ -32,19 +34,24 @@ impl Gateway {
         if let Some(engine) = self.engine(&facts) {
             return Ok(Inside(Database::Embedded(engine.connect())));
         }
+        if let Some(plain) = &self.plain {
+            let lost = |reply: Reply| format!("The database: {}.", String::from_utf8_lossy(&reply.body).trim());
+            return Ok(Inside(Database::Plain(plain.connect(Actor::Owner, &facts, None).await.map_err(lost)?)));
+        }
         let EngineKind::Real(address) = &self.store.engines.kind else { return Err("There is no database.".into()) };
-        let basic = format!("Basic {}", STANDARD.encode(format!("{}:{}", facts.username, facts.password)));
+        let password = basic(&facts.username, &facts.password);
         let issuer = self.tokens.issuer();
         let expected = Expected { audience: &self.cluster, username: &facts.username, issuer };
         let issued = self.tokens.issue(self.store.now(), expected, String::new());
-        let bearer = format!("Bearer {}", issued["token"].as_str().unwrap_or_default());
+        let bearer = HeaderValue::from_str(&format!("Bearer {}", issued["token"].as_str().unwrap_or_default())).ok();
         // The server may have been set up with the user's password, with tokens, or without authentication.
         let mut refusal = String::new();
-        for authorization in [Some(basic), Some(bearer), None] {
+        for authorization in [password, bearer, None] {
             let lost = |error: std::io::Error| format!("The database cannot be reached: {error}.");
             let upstream = Upstream::connect(address).await.map_err(lost)?;
-            let mut inside = Inside(Database::Real { upstream, headers: headers(address, authorization) });
-            let (status, answer) = inside.ask(&serde_json::json!({ "stmt": "SELECT 1" })).await?;
+            let headers = headers(address, authorization.as_ref());
+            let mut inside = Inside(Database::Real { upstream, headers });
+            let (status, answer) = inside.ask(&json!({ "stmt": "SELECT 1" })).await?;
             if status != UNAUTHORIZED {
                 return Ok(inside);
             }
@@ -52,15 +59,6 @@ impl Gateway {
         }
         Err(format!("The database refuses the simulator: {refusal}."))
     }
-}
-
-fn headers(address: &str, authorization: Option<String>) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.extend(HeaderValue::from_str(address).ok().map(|host| (HOST, host)));
-    let secret = authorization.and_then(|text| HeaderValue::from_str(&text).ok());
-    headers.extend(secret.map(|secret| (AUTHORIZATION, secret)));
-    headers
 }
 
 impl Inside {
@@ -75,34 +73,19 @@ impl Inside {
     }
 
     async fn ask(&mut self, body: &Value) -> Result<(u16, Value), String> {
-        let body = body.to_string();
-        let (status, answer) = match &mut self.0 {
-            Database::Embedded(connection) => {
-                let body = body.as_bytes();
-                let request = Request { method: "POST", path: PATH, user: None, default_schema: None, body };
-                let answer = connection.handle(&request);
-                (answer.status, Bytes::from(answer.body))
-            }
-            Database::Real { upstream, headers } => {
-                let reply = forward(upstream, headers, body).await;
-                let reply = reply.map_err(|error| format!("The connection to the database was lost: {error}."))?;
-                (reply.status, reply.body)
-            }
+        let answer = match &mut self.0 {
+            Database::Embedded(connection) => return Ok(embedded(connection, body)),
+            Database::Plain(line) => line.ask(body).await,
+            Database::Real { upstream, headers } => upstream.ask(headers, body).await,
         };
-        let text = || Value::String(String::from_utf8_lossy(&answer).trim().to_owned());
-        Ok((status, serde_json::from_slice(&answer).unwrap_or_else(|_| text())))
+        answer.map_err(|error| format!("The connection to the database was lost: {error}."))
     }
 }
 
-async fn forward(upstream: &mut Upstream, headers: &HeaderMap, body: String) -> std::io::Result<Reply> {
-    let exchange = Exchange {
-        at: 0,
-        method: "POST".into(),
-        path: PATH.into(),
-        query: String::new(),
-        headers: headers.clone(),
-        body: body.into(),
-        peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-    };
-    upstream.forward(&exchange).await
+fn embedded(connection: &mut Connection, body: &Value) -> (u16, Value) {
+    let body = body.to_string();
+    let request = Request { method: "POST", path: "/_sql", user: None, default_schema: None, body: body.as_bytes() };
+    let answer = connection.handle(&request);
+    let text = || Value::String(String::from_utf8_lossy(&answer.body).trim().to_owned());
+    (answer.status, serde_json::from_slice(&answer.body).unwrap_or_else(|_| text()))
 }

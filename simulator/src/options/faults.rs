@@ -43,7 +43,7 @@ pub(crate) enum Trouble {
 
 /// The values of these names are the rest of the text, with commas.
 const TO_THE_END: [&str; 3] = ["fail", "fail_job", "body"];
-const TRANSPORT: &str = "method=, path=, status=, body=, conflict, hang, drop, delay=, after=, times=";
+const TRANSPORT: &str = "method=, path=, status=, body=, retry_after=, conflict, hang, drop, delay=, after=, times=";
 const CLUSTER: &str = "fail=MESSAGE, hold, lose, hide, fail_job=MESSAGE, hold_job, foreign=TYPE (with time=), \
                        freeze_health, not_ready=TIME, not_ready_requests=N, mix_connections";
 
@@ -93,7 +93,8 @@ impl FaultOptions {
 
 fn transport(pairs: &Pairs) -> Result<Fault, BadOption> {
     let get = |name: &str| pairs.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
-    let known = ["method", "path", "status", "body", "conflict", "hang", "drop", "delay", "after", "times"];
+    let known =
+        ["method", "path", "status", "body", "retry_after", "conflict", "hang", "drop", "delay", "after", "times"];
     if let Some((name, _)) = pairs.iter().find(|(name, _)| !known.contains(&name.as_str())) {
         return Err(BadOption::text(&format!("unknown part `{name}` of a fault; accepted: {TRANSPORT}")));
     }
@@ -107,6 +108,13 @@ fn transport(pairs: &Pairs) -> Result<Fault, BadOption> {
     };
     if flag(pairs, "conflict")? {
         fault = fault.conflict();
+    }
+    let seconds = get("retry_after").map(|text| number("retry_after", text, 0..=u32::MAX)).transpose()?;
+    if let Some(seconds) = seconds {
+        if let Some(other) = ["hang", "drop", "delay"].into_iter().find(|name| get(name).is_some()) {
+            return Err(BadOption::text(&format!("`retry_after` is part of an answer and does not go with `{other}`")));
+        }
+        fault = fault.retry_after(seconds);
     }
     if flag(pairs, "hang")? {
         fault = fault.hang();
@@ -192,8 +200,10 @@ mod tests {
 
     #[test]
     fn text_and_json_mean_the_same() {
-        let text: FaultOptions = "method=GET,path=/x/,status=503,after=1,times=always".parse().unwrap();
-        let json = serde_json::json!({ "method": "GET", "path": "/x/", "status": 503, "after": 1, "times": "always" });
+        let text: FaultOptions = "method=GET,path=/x/,status=503,retry_after=2,after=1,times=always".parse().unwrap();
+        let json = serde_json::json!({
+            "method": "GET", "path": "/x/", "status": 503, "retry_after": 2, "after": 1, "times": "always",
+        });
         assert_eq!(format!("{text:?}"), format!("{:?}", FaultOptions::from_json(&json).unwrap()));
     }
 
@@ -204,6 +214,10 @@ mod tests {
         assert!(told("cluster=ci").contains("a fault of a cluster is one of: fail=MESSAGE"));
         assert!(told("cluster=ci,explode").contains("unknown fault `explode`"));
         assert!(told("delay=5").contains("such as 250ms"));
+        assert!(
+            told("status=429,retry_after=2s").contains("retry_after=`2s` can't be read; accepted: a number from 0")
+        );
+        assert!(told("drop,retry_after=2").contains("does not go with `drop`"));
         assert!(told("hang=maybe").contains("accepted: true, false"));
     }
 }

@@ -12,7 +12,7 @@ use super::support::Connection;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_cratedb-cloud-simulator");
 
-struct Node {
+pub(crate) struct Node {
     child: Child,
     log: Lines<BufReader<ChildStdout>>,
     /// The address of the PostgreSQL protocol.
@@ -27,7 +27,7 @@ impl Drop for Node {
 }
 
 /// Starts it and reads its log until it has started. Returns its URL, too.
-fn started(mut command: Command) -> (Node, String) {
+pub(crate) fn started(mut command: Command) -> (Node, String) {
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let log = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut node = Node { child, log, psql: String::new() };
@@ -70,6 +70,7 @@ fn serves_without_authentication_and_ends_at_once_when_told() {
     assert_eq!((&root["version"]["number"], &root["cluster_name"]), (&json!("6.4.3"), &json!("mine")));
     let user = Connection::open(&url).sql("SELECT current_user").expect(200);
     assert_eq!(user["rows"], json!([["crate"]]));
+    assert_eq!(Connection::open(&url).bearer("a.b.c").sql("SELECT 1").status, 401, "as CrateDB without authentication");
     let port = Connection::open(&url).sql("SELECT port['psql'] FROM sys.nodes").expect(200);
     assert_eq!(node.psql, format!("127.0.0.1:{}", port["rows"][0][0]));
     kill_process(pid(&node.child), Signal::TERM).unwrap();

@@ -24,6 +24,17 @@ fn a_status_comes_as_often_as_told() {
 }
 
 #[test]
+fn an_answer_can_ask_for_a_pause() {
+    let simulator = start(options());
+    simulator.cloud().fault(Fault::on("GET", "/clusters/").retry_after(2).status(429));
+    let mut api = api(&simulator);
+    let busy = api.get("/api/v2/clusters/");
+    assert_eq!((busy.status, busy.header("retry-after")), (429, Some("2")));
+    let served = api.get("/api/v2/clusters/");
+    assert_eq!((served.status, served.header("retry-after")), (200, None));
+}
+
+#[test]
 fn a_dropped_connection_gives_no_answer() {
     let simulator = start(options());
     simulator.cloud().fault(Fault::on("GET", "/clusters/").drop_connection());

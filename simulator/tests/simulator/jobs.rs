@@ -28,7 +28,7 @@ fn zip(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// Starts a web server that answers one request with these bytes. Returns its address.
-fn web(status: &'static str, bytes: Vec<u8>) -> String {
+pub(crate) fn web(status: &'static str, bytes: Vec<u8>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/data.csv", listener.local_addr().unwrap());
     std::thread::spawn(move || {
@@ -42,12 +42,12 @@ fn web(status: &'static str, bytes: Vec<u8>) -> String {
     url
 }
 
-fn request(url: &str, format: &str, table: &str) -> Value {
+pub(crate) fn request(url: &str, format: &str, table: &str) -> Value {
     json!({ "type": "url", "format": format, "destination": { "table": table }, "url": { "url": url } })
 }
 
 /// Runs an import job to its end, as a client does that polls.
-fn import(simulator: &Simulator, cluster: &ClusterView, body: &Value) -> Value {
+pub(crate) fn import(simulator: &Simulator, cluster: &ClusterView, body: &Value) -> Value {
     let mut api = api(simulator);
     let made = api.post(&path(&cluster.id, "import-jobs/"), body).expect(201);
     assert_eq!(made["status"], "REGISTERED");
@@ -267,7 +267,7 @@ fn an_export_of_what_is_not_there_fails() {
 
 /// Starts a simulator whose clusters are the database of another one.
 fn in_front_of(other: &Simulator, cluster: ClusterOptions) -> Simulator {
-    let engine = other.cloud().cluster("ci").url.parse().unwrap();
+    let engine = format!("{},auth=server", other.cloud().cluster("ci").url).parse().unwrap();
     start(Options { engine, ..Options::default().cluster(cluster) })
 }
 

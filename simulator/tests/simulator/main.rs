@@ -9,6 +9,7 @@ mod faults;
 mod gateway;
 mod jobs;
 mod openapi;
+mod plain;
 mod proxy;
 mod run;
 mod serve;

@@ -1,8 +1,11 @@
 //! The program's `run`, with small shell commands as the command.
 
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::fs::{FlockOperation, fcntl_lock};
 use rustix::process::{Signal, kill_process};
 use serde_json::json;
 
@@ -10,10 +13,33 @@ use super::serve::{ended, pid};
 use super::support::{Connection, eventually, path};
 
 /// Shell functions for the commands: this test binary is their client, so that nothing else need be installed.
+/// `keeper NAME` starts a process that holds the lock of a keeper until there is a file `NAME.end`.
 const PRELUDE: &str = r#"
 resume() { CALL=resume "$CLIENT" --exact run::client --ignored > /dev/null; }
 suspend() { CALL=suspend "$CLIENT" --exact run::client --ignored > /dev/null; }
+keeper() {
+    NAME=$1 "$CLIENT" --exact run::keeper --ignored > /dev/null 2>&1 &
+    tries=0
+    until test -e "$CRATEDB_TEST_DIR/$1.held" || test $tries = 1000; do tries=$((tries + 1)); sleep 0.02; done
+}
 "#;
+
+#[test]
+#[ignore = "no test: a keeper that the commands of the other tests start, by PRELUDE"]
+fn keeper() {
+    let (Ok(dir), Ok(name)) = (std::env::var("CRATEDB_TEST_DIR"), std::env::var("NAME")) else { return };
+    let file = |end: &str| Path::new(&dir).join(format!("{name}.{end}"));
+    let _held = hold(&file("keeper"));
+    File::create(file("held")).unwrap();
+    eventually("it is told to end", || file("end").exists().then_some(()));
+}
+
+/// Takes a lock as keepers do.
+fn hold(path: &Path) -> File {
+    let file = File::options().read(true).write(true).create(true).truncate(false).open(path).unwrap();
+    fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive).unwrap();
+    file
+}
 
 #[test]
 #[ignore = "no test: the client that the commands of the other tests start, by PRELUDE"]
@@ -102,12 +128,75 @@ fn the_timeline_tells_what_was_resumed_shared_and_suspended() {
 }
 
 #[test]
-fn a_cluster_that_still_runs_makes_a_success_a_failure() {
-    let options = ["--cluster", "name=demo,state=suspended", "--wait", "100ms"];
+fn a_cluster_that_still_runs_makes_a_success_a_failure_at_once() {
+    let options = ["--cluster", "name=demo,state=suspended"];
+    let begun = Instant::now();
     let (code, _, err) = run(&options, "resume");
     assert_eq!(code, Some(1));
     assert!(err.ends_with("still runs: no suspension was requested\n"), "{err}");
     assert_eq!(run(&options, "resume; exit 5").0, Some(5), "the command's own failure stays");
+    assert!(begun.elapsed() < Duration::from_secs(20), "no process was left that could have suspended it");
+}
+
+#[test]
+fn a_process_that_the_command_left_may_suspend_its_cluster_until_the_time_is_over() {
+    let mut options = vec!["--cluster", "name=demo,state=suspended"];
+    let script = "resume; (sleep 0.3; suspend) > /dev/null 2>&1 &";
+    let (code, _, err) = run(&options, script);
+    assert!(code == Some(0) && err.contains("suspended ") && err.ends_with(" after the end\n"), "{err}");
+    options.extend(["--wait", "100ms"]);
+    let (code, _, err) = run(&options, script);
+    assert!(code == Some(1) && err.ends_with("still runs: no suspension was requested\n"), "{err}");
+}
+
+#[test]
+fn every_session_is_waited_for_and_counted() {
+    // The second one's keeper suspends nothing: the cluster is suspended already.
+    let script = "report() { echo \"{\\\"tests\\\":$1,\\\"binaries\\\":$2}\" >> $CRATEDB_TEST_REPORT; }
+        resume; suspend; report 1 1; keeper one; keeper two
+        (sleep 0.2; report 2 1; touch $CRATEDB_TEST_DIR/one.end
+         sleep 0.3; report 4 3; touch $CRATEDB_TEST_DIR/two.end) > /dev/null 2>&1 &";
+    let (code, _, err) = run(&["--cluster", "name=demo,state=suspended"], script);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(err.contains("7 tests in 5 binaries shared it"), "{err}");
+}
+
+#[test]
+fn a_keeper_that_does_not_end_in_time_is_named_and_keeps_its_files() {
+    let options = ["--cluster", "name=demo,state=suspended", "--wait", "300ms"];
+    let (code, out, err) = run(&options, "resume; suspend; keeper slow; echo $!");
+    let pid = out.trim();
+    assert_eq!(code, Some(1), "{err}");
+    let told = format!("the keeper with process id {pid} has not ended within 300ms (--wait)");
+    let dir = err.trim().rsplit_once("the logs of the run's keepers are in ").map(|(_, dir)| PathBuf::from(dir));
+    assert!(err.contains(&told) && dir.is_some(), "{err}");
+    let dir = dir.unwrap();
+    assert!(dir.join("slow.keeper").exists());
+    File::create(dir.join("slow.end")).unwrap();
+    eventually("the keeper ends", || is_free(&dir.join("slow.keeper")).then_some(()));
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
+fn is_free(lock: &Path) -> bool {
+    let file = File::options().read(true).write(true).open(lock).unwrap();
+    fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
+}
+
+#[test]
+fn in_a_directory_of_the_users_only_keepers_of_this_simulator_are_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let _other = hold(&dir.path().join("other.keeper"));
+    std::fs::write(dir.path().join("other.journal"), "{\"key\":\"cloud|http://127.0.0.1:1|name:demo|k\"}").unwrap();
+    let options = ["--cluster", "name=demo,state=suspended", "--wait", "15s"];
+    let script = "printf '{\"key\":\"cloud|%s|name:demo|k\"}' $CRATEDB_CLOUD_ENDPOINT > $CRATEDB_TEST_DIR/own.journal
+        resume; suspend; keeper own
+        (sleep 0.3; echo '{\"tests\":5,\"binaries\":1}' >> $CRATEDB_TEST_REPORT; touch $CRATEDB_TEST_DIR/own.end) > /dev/null 2>&1 &";
+    let mut command = command(&options, script);
+    let output = command.env("CRATEDB_TEST_DIR", dir.path()).output().unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{err}");
+    assert!(err.contains("5 tests in 1 binary shared it") && !err.contains("keeper with process id"), "{err}");
+    assert!(dir.path().join("own.keeper").exists(), "the directory is the user's");
 }
 
 #[test]
@@ -141,16 +230,4 @@ fn signals_reach_the_command_and_the_suspension_is_still_awaited() {
     assert_eq!((status.code(), output.stdout.as_slice()), (Some(3), b"told\n".as_slice()));
     let err = String::from_utf8(output.stderr).unwrap();
     assert!(err.contains("suspended ") && err.ends_with(" after the end\n"), "{err}");
-}
-
-#[test]
-fn the_wait_for_a_report_is_only_for_those_who_write_one() {
-    let begun = Instant::now();
-    let options = ["--cluster", "name=demo,state=suspended"];
-    assert_eq!(run(&options, "resume; suspend").0, Some(0));
-    assert!(begun.elapsed() < Duration::from_secs(5), "others write no report");
-    let script = "export AGENT=cratedb-test/0.1; resume; suspend
-        (sleep 0.3; echo '{\"tests\":1,\"binaries\":1}' >> $CRATEDB_TEST_REPORT) > /dev/null 2>&1 &";
-    let (_, _, err) = run(&options, script);
-    assert!(err.contains("1 test in 1 binary shared it"), "{err}");
 }

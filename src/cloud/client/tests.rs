@@ -1,5 +1,7 @@
 //! Tests the client against a server that answers from a script: requests, retries and errors.
 
+mod foreign;
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -191,6 +193,61 @@ async fn a_wrong_key_is_said_without_the_secret_whatever_the_service_repeats() {
     assert!(text.contains("401 Unauthorized: 401 for ada:***"), "{text}");
     assert!(text.contains("CRATEDB_CLOUD_API_KEY") && text.contains("90 days"), "{text}");
     assert!(!error.message().unwrap().contains(SECRET) && !text.contains(SECRET));
+}
+
+#[tokio::test]
+async fn an_answer_about_another_cluster_is_no_answer() {
+    for body in [r#"{"id": "c2", "suspended": true}"#, r#"{"suspended": true}"#, "{}"] {
+        let server = Script::new(vec![json("200 OK", body), json("200 OK", body)]);
+        let client = server.client();
+        for error in [client.cluster("c1").await.unwrap_err(), client.set_suspended("c1", true).await.unwrap_err()] {
+            let text = error.to_string();
+            assert!(text.contains("/api/v2/clusters/c1/") && text.contains("strangely: it is about cluster"), "{text}");
+        }
+    }
+    let server = Script::new(vec![json("200 OK", r#"{"id": "c1-ab"}"#)]);
+    assert_eq!(server.client().cluster("C1-AB").await.unwrap().id, "c1-ab");
+}
+
+#[tokio::test]
+async fn a_token_that_no_header_can_carry_is_no_token() {
+    for token in [r"a\nb", r"a b", r"a\u0000b", "ä"] {
+        let server = Script::new(vec![json("200 OK", &format!(r#"{{"token": "{token}", "expiry": ""}}"#))]);
+        let text = server.client().jwt("c1").await.unwrap_err().to_string();
+        assert!(text.contains("GET /api/v2/clusters/c1/jwt/ with a token that no header can carry"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_region_that_no_header_can_carry_is_said() {
+    let client = Client::builder().env(false).endpoint("http://127.0.0.1:1").api_key("a", "b").region("eu\nwest");
+    let error = client.build().unwrap_err();
+    assert!(error.is_setting() && error.to_string().contains(r#"cannot send the region "eu\nwest""#), "{error}");
+}
+
+#[tokio::test]
+async fn a_pause_is_kept_whether_it_is_a_number_or_a_date() {
+    for header in
+        ["retry-after: 1", "date: Wed, 21 Oct 2015 07:28:00 GMT\r\nretry-after: Wed, 21 Oct 2015 07:28:01 GMT"]
+    {
+        let busy = Say::Answer("429 Too Many Requests", header, String::new());
+        let server = Script::new(vec![busy, json("200 OK", "[]")]);
+        let begun = std::time::Instant::now();
+        server.client().clusters().await.unwrap();
+        assert!(begun.elapsed() >= Duration::from_millis(990), "{header}");
+    }
+}
+
+#[tokio::test]
+async fn a_write_keeps_the_pause_and_is_not_repeated() {
+    let busy = Say::Answer("503 Service Unavailable", "retry-after: 1", String::new());
+    let server = Script::new(vec![busy, json("200 OK", r#"{"id": "c1"}"#)]);
+    let (client, begun) = (server.client(), std::time::Instant::now());
+    let text = client.set_suspended("c1", true).await.unwrap_err().to_string();
+    assert!(text.contains("503 Service Unavailable: it asks for a pause of 1 s") && !text.contains("tried"), "{text}");
+    assert!(begun.elapsed() < Duration::from_millis(900));
+    client.set_suspended("c1", true).await.unwrap();
+    assert!(begun.elapsed() >= Duration::from_millis(990));
 }
 
 #[tokio::test]

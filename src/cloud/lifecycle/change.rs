@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use super::{Hooks, Lifecycle, WRITES, named};
+use super::{Hooks, Lifecycle, Tell, WRITES, is_unclear, named};
 use crate::cloud::is_conflict;
 use crate::cloud::model::{ClusterInfo, Operation};
 use crate::cloud::operation::{LastOperation, OperationEnd, Which, passing};
@@ -38,6 +38,7 @@ pub(crate) struct StopRequest<'a> {
     pub(crate) at_once: bool,
     pub(crate) deadline: Instant,
     pub(crate) hooks: &'a dyn Hooks,
+    /// The number of requests that were sent.
     pub(crate) writes: AtomicUsize,
 }
 
@@ -56,7 +57,15 @@ impl StopRequest<'_> {
     /// Handles a write whose answer was lost: the next pass looks what became of it. Gives up after [`WRITES`] of them.
     fn lost(&self, error: Error) -> Result<Look<Stopped>> {
         let again = self.writes.load(Ordering::Relaxed) < WRITES;
-        if again { Ok(Look::not_yet(&error)) } else { Err(error) }
+        if again { Ok(Look::trouble(&error)) } else { Err(error) }
+    }
+
+    /// Handles an answer that leaves open what there is: the next pass looks. At the deadline it is the last word.
+    fn unclear(&self, error: Error) -> Result<Look<Stopped>> {
+        match is_unclear(&error) && Instant::now() < self.deadline {
+            true => Ok(Look::trouble(&error)),
+            false => Err(error),
+        }
     }
 
     fn doing(&self) -> String {
@@ -69,20 +78,17 @@ impl Lifecycle {
     /// from the beginning is not changed.
     ///
     /// `ask` sends the request, whose answer is the cluster.
-    pub(crate) async fn change<F>(
+    pub(crate) async fn change<F: Future<Output = Result<ClusterInfo>> + Send>(
         &self,
         id: &str,
         change: &Change<'_>,
         ask: impl Fn() -> F + Send + Sync,
-    ) -> Result<ClusterInfo>
-    where
-        F: Future<Output = Result<ClusterInfo>> + Send,
-    {
+    ) -> Result<ClusterInfo> {
         let lost = AtomicUsize::new(0);
         change.hooks.step(change.doing.clone());
         let pass = || async {
             let now = match self.client.cluster(id).await {
-                Err(error) if passing(&error) => return Ok(Look::not_yet(&error)),
+                Err(error) if passing(&error) => return Ok(Look::trouble(&error)),
                 now => now?,
             };
             if let Some(running) = now.busy() {
@@ -93,12 +99,13 @@ impl Lifecycle {
                 return Ok(Look::Ready(now));
             }
             match ask().await {
-                Err(error) if is_conflict(&error) => Ok(Look::not_yet(&error)),
+                Err(error) if is_conflict(&error) => Ok(Look::trouble(&error)),
                 Err(error) if passing(&error) => again(&lost, error),
                 answer => self.changed(change, &now, &answer?, &lost).await,
             }
         };
-        wait::until(&change.doing, wait::OPERATION, change.deadline, |_| (), pass).await
+        let tell = Tell::only_trouble(change.hooks, &change.doing);
+        wait::until_told(&change.doing, wait::OPERATION, change.deadline, tell, pass).await
     }
 
     async fn changed(
@@ -110,16 +117,14 @@ impl Lifecycle {
     ) -> Result<Look<ClusterInfo>> {
         let known = before.last_operation().unwrap_or_default();
         let which = Which::started(change.kind, answer, Some(&known));
-        let told = |status: &str| change.hooks.step(format!("{}: {status}", change.doing));
-        match self.client.follow(before, &which, &change.doing, change.reached, change.deadline, told).await? {
+        let tell = Tell::all(change.hooks, &change.doing);
+        match self.client.follow(before, &which, &change.doing, change.reached, change.deadline, tell).await? {
             OperationEnd::Failed(error) => Err(error),
             OperationEnd::Lost(error) => again(lost, error),
             OperationEnd::Succeeded => {
-                let reached = |now: ClusterInfo| match (change.reached)(&now) {
-                    true => Look::Ready(Look::Ready(now)),
-                    false => Look::NotYet("done, says the operation; as before, says the cluster".to_owned()),
-                };
-                self.until(before, &change.doing, change.deadline, reached).await
+                let differs = "done, says the operation; as before, says the cluster";
+                let lacks = |now: &ClusterInfo| (!(change.reached)(now)).then_some(differs);
+                self.until(before, &change.doing, change.deadline, change.hooks, lacks).await.map(Look::Ready)
             }
         }
     }
@@ -133,10 +138,10 @@ impl Lifecycle {
         hooks: &dyn Hooks,
     ) -> Result<Operation> {
         let doing = format!("operation {id} on {}", named(cluster));
-        hooks.step(format!("waiting for {doing}"));
-        let told = |status: &str| hooks.step(format!("waiting for {doing}: {status}"));
-        let which = Which::Id(id.to_owned());
-        match self.client.follow(cluster, &which, &doing, |_| false, deadline, told).await? {
+        let waiting = format!("waiting for {doing}");
+        hooks.step(waiting.clone());
+        let (which, tell) = (Which::Id(id.to_owned()), Tell::all(hooks, &waiting));
+        match self.client.follow(cluster, &which, &doing, |_| false, deadline, tell).await? {
             OperationEnd::Failed(error) => Err(error),
             OperationEnd::Lost(_) => Err(Error::new(Kind::Missing, format!("cannot wait for {doing}"))
                 .because("the cluster has no operation of that id")),
@@ -154,44 +159,53 @@ impl Lifecycle {
     pub(crate) async fn suspend_or_delete(&self, wanted: &StopRequest<'_>) -> Result<Stopped> {
         let doing = wanted.doing();
         wanted.hooks.step(doing.clone());
-        wait::until(&doing, wait::OPERATION, wanted.deadline, |_| (), || self.suspend_or_delete_once(wanted)).await
+        let (tell, pass) = (Tell::only_trouble(wanted.hooks, &doing), || self.suspend_or_delete_once(wanted));
+        wait::until_told(&doing, wait::OPERATION, wanted.deadline, tell, pass).await
     }
 
     /// Makes one pass. Every pass but a hurried first one looks before it sends a request.
     async fn suspend_or_delete_once(&self, wanted: &StopRequest<'_>) -> Result<Look<Stopped>> {
         let mut known = wanted.known.clone();
-        if wanted.writes.fetch_add(1, Ordering::Relaxed) > 0 || !wanted.at_once {
-            let now = match self.now(wanted).await? {
-                Look::Ready(Some(now)) => now,
-                Look::Ready(None) => return Ok(Look::Ready(Stopped::Deleted)),
-                Look::NotYet(status) => return Ok(Look::NotYet(status)),
+        if wanted.writes.load(Ordering::Relaxed) > 0 || !wanted.at_once {
+            let now = match self.presence(&wanted.id).await {
+                Ok(Some(now)) => now,
+                Ok(None) => return Ok(Look::Ready(Stopped::Deleted)),
+                Err(error) => return wanted.unclear(error),
             };
             if let Some(kind) = now.busy() {
-                self.sit_out(&now, kind, wanted.deadline, wanted.hooks).await?;
-                return Ok(Look::NotYet(format!("operation {kind} has ended")));
+                return match self.sit_out(&now, kind, wanted.deadline, wanted.hooks).await {
+                    Ok(()) => Ok(Look::NotYet(format!("operation {kind} has ended"))),
+                    Err(error) => wanted.unclear(error),
+                };
             }
             if now.suspended && !wanted.delete {
                 return Ok(Look::Ready(Stopped::Suspended));
             }
             known = now.last_operation();
         }
+        wanted.writes.fetch_add(1, Ordering::Relaxed);
         let done = match wanted.delete {
             true => self.client.delete_cluster(&wanted.id).await.map(|()| None),
             false => self.client.set_suspended(&wanted.id, true).await.map(Some),
         };
         match done {
-            Ok(None) => Ok(Look::Ready(Stopped::Deleted)),
+            Ok(None) => self.deleted(wanted).await,
             Ok(Some(answer)) => self.suspended(wanted, &answer, known.as_ref()).await,
             Err(error) => self.refused(wanted, error).await,
         }
     }
 
-    /// Returns the cluster, or none if it was deleted.
-    async fn now(&self, wanted: &StopRequest<'_>) -> Result<Look<Option<ClusterInfo>>> {
-        match self.client.cluster(&wanted.id).await {
-            Err(error) if error.status() == Some(404) => Ok(Look::Ready(None)),
-            now => wait::tolerate(passing, now.map(|now| Look::Ready(Some(now)))),
-        }
+    /// Waits until a cluster is gone whose deletion was accepted. The deletion may take its time.
+    async fn deleted(&self, wanted: &StopRequest<'_>) -> Result<Look<Stopped>> {
+        let look = || async {
+            let found = self.presence(&wanted.id).await.map(|found| match found {
+                None => Look::Ready(Look::Ready(Stopped::Deleted)),
+                Some(_) => Look::NotYet("the deletion was accepted; the cluster is still there".to_owned()),
+            });
+            wait::tolerate(is_unclear, found)
+        };
+        let doing = wanted.doing();
+        wait::until_told(&doing, wait::OPERATION, wanted.deadline, Tell::all(wanted.hooks, &doing), look).await
     }
 
     async fn suspended(
@@ -204,28 +218,26 @@ impl Lifecycle {
             return Ok(Look::Ready(Stopped::Suspended));
         }
         let cluster = ClusterInfo { id: wanted.id.clone(), ..ClusterInfo::default() };
-        let which = Which::started("SUSPEND", answer, known);
-        let doing = wanted.doing();
-        let told = |status: &str| wanted.hooks.step(format!("{doing}: {status}"));
-        match self.client.follow(&cluster, &which, &doing, |now| now.suspended, wanted.deadline, told).await? {
-            OperationEnd::Failed(error) => match self.now(wanted).await? {
-                Look::Ready(Some(now)) if now.suspended => Ok(Look::Ready(Stopped::Suspended)),
+        let (which, doing) = (Which::started("SUSPEND", answer, known), wanted.doing());
+        let tell = Tell::all(wanted.hooks, &doing);
+        let ended = self.client.follow(&cluster, &which, &doing, |now| now.suspended, wanted.deadline, tell).await;
+        match ended {
+            Err(error) => wanted.unclear(error),
+            Ok(OperationEnd::Failed(error)) => match self.presence(&wanted.id).await {
+                Ok(Some(now)) if now.suspended => Ok(Look::Ready(Stopped::Suspended)),
                 _ => {
                     let hint = format!("the cluster may be running still; suspend it at {}", self.client.endpoint());
                     Err(error.hint(hint))
                 }
             },
-            OperationEnd::Lost(error) => wanted.lost(error),
-            OperationEnd::Succeeded => {
+            Ok(OperationEnd::Lost(error)) => wanted.lost(error),
+            Ok(OperationEnd::Succeeded) => {
                 let deadline = wanted.deadline.min(Instant::now() + FLAG);
-                let flag = self.until(&cluster, &doing, deadline, |now| match now.suspended {
-                    true => Look::Ready(Look::Ready(Stopped::Suspended)),
-                    false => Look::NotYet("suspended, says the operation; running, says the cluster".to_owned()),
-                });
-                match flag.await {
-                    Err(error) if error.is_timeout() => Ok(Look::not_yet(&error)),
-                    Err(error) if error.status() == Some(404) => Ok(Look::Ready(Stopped::Deleted)),
-                    done => done,
+                let differs = "suspended, says the operation; running, says the cluster";
+                let lacks = |now: &ClusterInfo| (!now.suspended).then_some(differs);
+                match self.until(&cluster, &doing, deadline, wanted.hooks, lacks).await {
+                    Ok(_) => Ok(Look::Ready(Stopped::Suspended)),
+                    Err(error) => wanted.unclear(error),
                 }
             }
         }
@@ -233,24 +245,21 @@ impl Lifecycle {
 
     /// Interprets a refusal, which depends on the state of the cluster.
     async fn refused(&self, wanted: &StopRequest<'_>, error: Error) -> Result<Look<Stopped>> {
-        if error.status() == Some(404) {
-            return Ok(Look::Ready(Stopped::Deleted));
-        }
         if is_conflict(&error) {
-            return Ok(Look::not_yet(&error));
+            return Ok(Look::trouble(&error));
         }
-        if passing(&error) {
+        if is_unclear(&error) {
             return wanted.lost(error);
         }
         let hint = format!("suspend or delete {} at {}", wanted.named, self.client.endpoint());
         if wanted.delete {
             return Err(error.hint(hint));
         }
-        match self.now(wanted).await? {
-            Look::Ready(None) => Ok(Look::Ready(Stopped::Deleted)),
-            Look::Ready(Some(now)) if now.suspended => Ok(Look::Ready(Stopped::Suspended)),
-            Look::Ready(Some(now)) if now.allow_suspend == Some(false) => Ok(Look::Ready(Stopped::NotAllowed(error))),
-            Look::Ready(Some(now)) if now.never_deployed().is_some() => Ok(Look::Ready(Stopped::NeverDeployed(error))),
+        match self.presence(&wanted.id).await {
+            Ok(None) => Ok(Look::Ready(Stopped::Deleted)),
+            Ok(Some(now)) if now.suspended => Ok(Look::Ready(Stopped::Suspended)),
+            Ok(Some(now)) if now.allow_suspend == Some(false) => Ok(Look::Ready(Stopped::NotAllowed(error))),
+            Ok(Some(now)) if now.never_deployed().is_some() => Ok(Look::Ready(Stopped::NeverDeployed(error))),
             _ => Err(error.hint(hint)),
         }
     }
@@ -258,5 +267,5 @@ impl Lifecycle {
 
 /// Handles a write whose answer was lost: it is sent again after a look, at most [`WRITES`] times.
 fn again(lost: &AtomicUsize, error: Error) -> Result<Look<ClusterInfo>> {
-    if lost.fetch_add(1, Ordering::Relaxed) + 1 < WRITES { Ok(Look::not_yet(&error)) } else { Err(error) }
+    if lost.fetch_add(1, Ordering::Relaxed) + 1 < WRITES { Ok(Look::trouble(&error)) } else { Err(error) }
 }

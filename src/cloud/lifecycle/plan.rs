@@ -1,7 +1,7 @@
 //! Decides the settings of a new cluster: those that are given, else the only choice there is.
 
 use super::Lifecycle;
-use crate::cloud::model::{Deployment, NewCluster, Project};
+use crate::cloud::model::{Deployment, NewCluster, NewProject, Project};
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
 
@@ -21,7 +21,7 @@ impl Lifecycle {
         let target = &self.target;
         let password = self.password()?;
         let organization = self.organization(name).await?;
-        let project = self.project(name, &organization).await?;
+        let (project_id, project) = self.project(name, &organization).await?;
         let subscription_id = self.subscription(name, &organization).await?;
         let crate_version = match &target.version {
             Some(version) => version.clone(),
@@ -38,50 +38,44 @@ impl Lifecycle {
             username: target.username.clone().unwrap_or_else(|| ADMIN.to_owned()),
             password,
         };
-        let deployment = Deployment::new(cluster, subscription_id);
-        Ok(match project {
-            ProjectChoice::Existing(id) => (organization, deployment.in_project(id)),
-            ProjectChoice::New { region } => (organization, deployment.in_new_project(name, region)),
-        })
+        Ok((organization, Deployment { project_id, project, ..Deployment::new(cluster, subscription_id) }))
     }
 
     async fn organization(&self, name: &str) -> Result<String> {
-        match &self.target.organization_id {
-            Some(id) => Ok(id.clone()),
-            None => {
-                let all = self.client.organizations().await?.into_iter().map(|each| (each.id, each.name));
-                the_only(name, "organization", "CRATEDB_CLOUD_ORGANIZATION_ID", all.collect())
-            }
+        if let Some(id) = &self.target.organization_id {
+            return Ok(id.clone());
         }
+        let all = self.client.organizations().await?.into_iter().map(|each| (each.id, each.name));
+        the_only(name, "organization", "CRATEDB_CLOUD_ORGANIZATION_ID", all.collect())
     }
 
     async fn subscription(&self, name: &str, organization: &str) -> Result<String> {
         match &self.target.subscription_id {
-            _ if self.target.product == FREE_PRODUCT => Ok(FREE_SUBSCRIPTION.to_owned()),
-            Some(id) => Ok(id.clone()),
-            None => {
-                let all = self.client.subscriptions_of(organization).await?;
-                // Those that can pay for a cluster.
-                let active = all.into_iter().filter(|each| each.active != Some(false)).map(|each| (each.id, each.name));
-                the_only(name, "subscription", "CRATEDB_CLOUD_SUBSCRIPTION_ID", active.collect())
-            }
+            _ if self.target.product == FREE_PRODUCT => return Ok(FREE_SUBSCRIPTION.to_owned()),
+            Some(id) => return Ok(id.clone()),
+            None => {}
         }
+        let all = self.client.subscriptions_of(organization).await?;
+        // Those that can pay for a cluster.
+        let active = all.into_iter().filter(|each| each.active != Some(false)).map(|each| (each.id, each.name));
+        the_only(name, "subscription", "CRATEDB_CLOUD_SUBSCRIPTION_ID", active.collect())
     }
 
     /// Chooses the project of the settings, else the one with the cluster's name, else a new one of that name.
-    async fn project(&self, name: &str, organization: &str) -> Result<ProjectChoice> {
+    async fn project(&self, name: &str, organization: &str) -> Result<(Option<String>, Option<NewProject>)> {
         if let Some(id) = &self.target.project_id {
-            return Ok(ProjectChoice::Existing(id.clone()));
+            return Ok((Some(id.clone()), None));
         }
         let mut projects: Vec<Project> = self.client.projects_of(organization).await?;
         let wanted = self.target.region.as_deref();
         let fits = |region: &str| wanted.is_none_or(|wanted| region.is_empty() || region == wanted);
         projects.retain(|project| project.name == name && fits(&project.region));
         if projects.is_empty() {
-            return Ok(ProjectChoice::New { region: self.region(name, organization).await? });
+            let region = self.region(name, organization).await?;
+            return Ok((None, Some(NewProject { name: name.to_owned(), region })));
         }
         let choices = projects.into_iter().map(|project| (project.id, project.name)).collect();
-        the_only(name, "project", "CRATEDB_CLOUD_PROJECT_ID", choices).map(ProjectChoice::Existing)
+        the_only(name, "project", "CRATEDB_CLOUD_PROJECT_ID", choices).map(|id| (Some(id), None))
     }
 
     async fn region(&self, name: &str, organization: &str) -> Result<String> {
@@ -110,15 +104,6 @@ impl Lifecycle {
             None => Secret::random(),
         }
     }
-}
-
-/// The project of a new cluster.
-enum ProjectChoice {
-    Existing(String),
-    /// Created together with the cluster, under the cluster's name.
-    New {
-        region: String,
-    },
 }
 
 /// Returns the id of the only choice, out of ids and names.

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::OwnedMutexGuard;
 
-use super::{Hooks, Lifecycle, NameLookup, WRITES, named, which_exist};
+use super::{Hooks, Lifecycle, MadeProject, NameLookup, Tell, WRITES, named, which_exist};
 use crate::cloud::is_conflict;
 use crate::cloud::model::{ClusterInfo, Operation, OperationFilter};
-use crate::cloud::operation::{LISTED, LastOperation, OperationEnd, Which, passing};
+use crate::cloud::operation::{LISTED, LastOperation, OperationEnd, Which, is_foreign, passing};
 use crate::error::{Error, Kind, Result};
 use crate::target::{ClusterAddress, DeployPolicy};
 use crate::wait::{self, Look};
@@ -24,6 +24,8 @@ pub(crate) struct Intent<'a> {
     /// None for a cluster that is about to be deployed and has no id yet.
     pub(crate) cluster: Option<&'a ClusterInfo>,
     pub(crate) touch: Touch,
+    /// The project that is made together with the cluster.
+    pub(crate) project: Option<MadeProject>,
 }
 
 /// The call that made a cluster available.
@@ -46,8 +48,10 @@ pub(crate) enum May {
 /// One attempt to make a cluster available, and what is known about it so far.
 pub(crate) struct Run<'a> {
     pub(crate) deadline: Instant,
-    pub(crate) hooks: &'a dyn Hooks,
+    hooks: &'a dyn Hooks,
     may: May,
+    /// Set if a service that can't be reached at all is waited for, too.
+    patient: bool,
     /// True once a request was sent that may leave a cluster running.
     touched: AtomicBool,
     state: Mutex<RunState>,
@@ -58,7 +62,12 @@ struct RunState {
     /// Known once the cluster is found or deployed; names are looked up only once.
     id: Option<String>,
     touch: Option<Touch>,
+    project: Option<MadeProject>,
     lost_writes: usize,
+    /// The trouble that the last pass ended with.
+    trouble: Option<Error>,
+    /// Set if no trouble is borne any more.
+    is_over: bool,
     /// Held from before a deployment until there is a cluster or the run ends.
     turn: Option<OwnedMutexGuard<()>>,
     /// When and how the answer to a deployment was lost. A deployment is the one write that is never repeated.
@@ -67,11 +76,31 @@ struct RunState {
 }
 
 impl Lifecycle {
-    /// Makes the cluster run. Ends by the run's deadline in every case. Does not try SQL: an operation may end before
-    /// the server answers.
+    /// Makes the cluster run. Ends by the run's deadline in every case, and bears trouble with the API until then. Does
+    /// not try SQL: an operation may end before the server answers.
     pub(crate) async fn make_available(&self, run: &Run<'_>) -> Result<ClusterInfo> {
         let awaited = format!("{} of CrateDB Cloud to run", self.target.cluster);
-        wait::until(&awaited, wait::OPERATION, run.deadline, |_| (), || self.pass(run)).await
+        let pass = || async { run.bear(self.pass(run).await) };
+        let tell = Tell::only_trouble(run, "waiting");
+        let made = wait::until_told(&awaited, wait::OPERATION, run.deadline, tell, pass).await;
+        made.map_err(|error| match run.state().trouble.take() {
+            // It says more than that time ran out.
+            Some(trouble) if error.is_timeout() => trouble,
+            _ => error,
+        })
+    }
+
+    /// Sends reads until the deadline if the API is in trouble.
+    pub(crate) async fn read<T, F: Future<Output = Result<T>>>(
+        &self,
+        awaited: &str,
+        deadline: Instant,
+        hooks: &dyn Hooks,
+        read: impl Fn() -> F,
+    ) -> Result<T> {
+        let look = || async { wait::tolerate(passing, read().await.map(Look::Ready)) };
+        let tell = Tell::only_trouble(hooks, "waiting");
+        wait::until_told(awaited, wait::OPERATION, deadline, tell, look).await
     }
 
     /// Cuts off work that does not end in time, with an error that names its last step.
@@ -103,7 +132,7 @@ impl Lifecycle {
         }
         run.found(&cluster)?;
         if let Some(kind) = cluster.busy() {
-            self.sit_out(&cluster, kind, run.deadline, run.hooks).await?;
+            self.sit_out(&cluster, kind, run.deadline, run).await?;
             return Ok(Look::NotYet(format!("operation {kind} has ended")));
         }
         if let Some(failed) = cluster.never_deployed() {
@@ -142,7 +171,10 @@ impl Lifecycle {
             Some((since, _)) if since.elapsed() < LISTED => {
                 Ok(Look::NotYet("the deployment is not listed yet".to_owned()))
             }
-            Some((_, error)) => Err(error.hint("the cluster may be deployed all the same")),
+            Some((_, error)) => {
+                run.state().is_over = true;
+                Err(error.hint("the cluster may be deployed all the same"))
+            }
         }
     }
 
@@ -163,7 +195,7 @@ impl Lifecycle {
         let name = named(cluster);
         run.step(format!("resuming {name}"));
         let touch = run.touch().unwrap_or(Touch::Resumed);
-        run.intend(&Intent { name: &cluster.name, cluster: Some(cluster), touch })?;
+        run.intend(&Intent { name: &cluster.name, cluster: Some(cluster), touch, project: run.project() })?;
         match self.client.set_suspended(&cluster.id, false).await {
             Ok(answer) => {
                 run.owe(Touch::Resumed);
@@ -178,7 +210,7 @@ impl Lifecycle {
                 run.undone();
                 run.lost(error)
             }
-            Err(error) if passing(&error) => {
+            Err(error) if passing(&error) || is_foreign(&error) => {
                 // It was suspended before the request. If it runs at the next look, this request resumed it.
                 run.owe(Touch::Resumed);
                 run.lost(error)
@@ -194,17 +226,18 @@ impl Lifecycle {
     async fn resumed(&self, cluster: &ClusterInfo, answer: &ClusterInfo, run: &Run<'_>) -> Result<Look<ClusterInfo>> {
         let doing = format!("resuming {}", named(cluster));
         let which = Which::started("SUSPEND", answer, cluster.last_operation().as_ref());
-        let told = |status: &str| run.step(format!("{doing}: {status}"));
-        match self.client.follow(cluster, &which, &doing, |now| !now.suspended, run.deadline, told).await? {
+        match self
+            .client
+            .follow(cluster, &which, &doing, |now| !now.suspended, run.deadline, Tell::all(run, &doing))
+            .await?
+        {
             OperationEnd::Failed(error) => Err(self.after_failure(cluster, error, run).await),
             OperationEnd::Lost(error) => run.lost(error),
             OperationEnd::Succeeded => {
                 // The flag may trail the operation.
-                let runs = |now: ClusterInfo| match now.suspended {
-                    false => Look::Ready(Look::Ready(now)),
-                    true => Look::NotYet("resumed, says the operation; suspended, says the cluster".to_owned()),
-                };
-                self.until(cluster, &doing, run.deadline, runs).await
+                let differs = "resumed, says the operation; suspended, says the cluster";
+                let runs = self.until(cluster, &doing, run.deadline, run, |now| now.suspended.then_some(differs));
+                runs.await.map(Look::Ready)
             }
         }
     }
@@ -239,11 +272,13 @@ impl Lifecycle {
         }
         let (organization, deployment) = self.plan(name).await?;
         let new = &deployment.cluster;
+        run.state().project =
+            deployment.project.as_ref().map(|new| MadeProject { id: None, region: new.region.clone() });
         run.step(format!(
             "no cluster is named `{name}` ({others}): deploying it with CrateDB {} as product {} ({})",
             new.crate_version, new.product_name, new.product_tier
         ));
-        run.intend(&Intent { name, cluster: None, touch: Touch::Deployed })?;
+        run.intend(&Intent { name, cluster: None, touch: Touch::Deployed, project: run.project() })?;
         match self.client.deploy(&organization, &deployment).await {
             Ok(made) => self.deployed(&made, run).await.map(Look::Ready),
             // Refused before anything was done, so it may be requested again.
@@ -255,10 +290,10 @@ impl Lifecycle {
                 run.undone();
                 run.lost(error)
             }
-            Err(error) if passing(&error) || error.kind() == Kind::Decode => {
+            Err(error) if passing(&error) || is_foreign(&error) => {
                 // There was none before the request. If there is one at the next look, this request made it.
                 run.owe(Touch::Deployed);
-                let seen = Look::not_yet(&error);
+                let seen = Look::trouble(&error);
                 run.state().lost_deployment = Some((Instant::now(), error));
                 Ok(seen)
             }
@@ -275,17 +310,14 @@ impl Lifecycle {
         run.found(made)?;
         let doing = format!("deploying {}", named(made));
         let which = Which::started("CREATE", made, Some(&LastOperation::default()));
-        let told = |status: &str| run.step(format!("{doing}: {status}"));
-        match self.client.follow(made, &which, &doing, |now| !now.url.is_empty(), run.deadline, told).await? {
+        let has_url = |now: &ClusterInfo| !now.url.is_empty();
+        match self.client.follow(made, &which, &doing, has_url, run.deadline, Tell::all(run, &doing)).await? {
             OperationEnd::Failed(error) | OperationEnd::Lost(error) => {
                 Err(error.hint(format!("what there is of it stays: delete it at {}", self.client.endpoint())))
             }
             OperationEnd::Succeeded => {
-                let has_url = |now: ClusterInfo| match now.url.is_empty() {
-                    false => Look::Ready(now),
-                    true => Look::NotYet("deployed, but without a URL".to_owned()),
-                };
-                self.until(made, &doing, run.deadline, has_url).await
+                let lacks = |now: &ClusterInfo| (!has_url(now)).then_some("deployed, but without a URL");
+                self.until(made, &doing, run.deadline, run, lacks).await
             }
         }
     }
@@ -293,7 +325,13 @@ impl Lifecycle {
 
 impl<'a> Run<'a> {
     pub(crate) fn new(deadline: Instant, hooks: &'a dyn Hooks, may: May) -> Self {
-        Self { deadline, hooks, may, touched: AtomicBool::new(false), state: Mutex::default() }
+        Self { deadline, hooks, may, patient: false, touched: AtomicBool::new(false), state: Mutex::default() }
+    }
+
+    /// Waits also for a service that can't be reached at all. A program says at once that its address is wrong; a test
+    /// run should not fail because the network has a bad minute.
+    pub(crate) fn patient(self) -> Self {
+        Self { patient: true, ..self }
     }
 
     /// Returns the call that made the cluster available and so has to be undone later; none if the cluster already ran.
@@ -306,10 +344,13 @@ impl<'a> Run<'a> {
         self.touched.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn step(&self, text: impl Into<String>) {
-        let text = text.into();
-        self.state().step.clone_from(&text);
-        self.hooks.step(text);
+    /// Returns the project that was made together with the cluster, or may have been.
+    pub(crate) fn project(&self) -> Option<MadeProject> {
+        self.state().project.clone()
+    }
+
+    pub(super) fn may_deploy(&self) -> bool {
+        self.may != May::Resume
     }
 
     pub(super) fn id(&self) -> Option<String> {
@@ -318,13 +359,6 @@ impl<'a> Run<'a> {
 
     fn state(&self) -> MutexGuard<'_, RunState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Announces a call. Without the announcement, the call must not be made.
-    fn intend(&self, intent: &Intent<'_>) -> Result<()> {
-        self.hooks.intend(intent)?;
-        self.touched.store(true, Ordering::Relaxed);
-        Ok(())
     }
 
     /// Records a call that has to be undone later. A deployment is never overwritten.
@@ -346,20 +380,59 @@ impl<'a> Run<'a> {
         let first = self.state().id.replace(cluster.id.clone()).is_none();
         self.state().turn = None;
         if first && self.touch() == Some(Touch::Deployed) {
-            self.intend(&Intent { name: &cluster.name, cluster: Some(cluster), touch: Touch::Deployed })?;
+            if let Some(project) = &mut self.state().project {
+                project.id = Some(cluster.project_id.clone()).filter(|id| !id.is_empty());
+            }
+            let (touch, project) = (Touch::Deployed, self.project());
+            self.intend(&Intent { name: &cluster.name, cluster: Some(cluster), touch, project })?;
         }
         Ok(())
     }
 
-    /// Handles a write without an answer: the next pass looks what became of it. Gives up after [`WRITES`] of them.
+    /// Reports whether trouble is waited out.
+    fn bears(&self, error: &Error) -> bool {
+        let may_pass = passing(error) && (self.patient || !error.is_never_sent());
+        may_pass && Instant::now() < self.deadline && !self.state().is_over
+    }
+
+    /// Turns trouble into "not yet", and keeps it in case the time runs out.
+    fn bear(&self, found: Result<Look<ClusterInfo>>) -> Result<Look<ClusterInfo>> {
+        let trouble = found.as_ref().err().filter(|error| self.bears(error)).cloned();
+        self.state().trouble.clone_from(&trouble);
+        trouble.map_or(found, |error| Ok(Look::trouble(&error)))
+    }
+
+    /// Handles a write without an answer: the next pass looks what became of it. An outage is waited out; after
+    /// [`WRITES`] strange answers, or requests without an effect, it gives up.
     fn lost(&self, error: Error) -> Result<Look<ClusterInfo>> {
+        if self.bears(&error) {
+            return Err(error);
+        }
         let mut state = self.state();
         state.lost_writes += 1;
         if state.lost_writes >= WRITES {
             let then = if self.may_have_touched() { "; the cluster may be running" } else { "" };
             return Err(error.hint(format!("tried {WRITES} times{then}")));
         }
-        Ok(Look::not_yet(&error))
+        Ok(Look::trouble(&error))
+    }
+}
+
+impl Hooks for Run<'_> {
+    fn step(&self, text: String) {
+        self.state().step.clone_from(&text);
+        self.hooks.step(text);
+    }
+
+    fn trouble(&self, text: String) {
+        self.state().step.clone_from(&text);
+        self.hooks.trouble(text);
+    }
+
+    fn intend(&self, intent: &Intent<'_>) -> Result<()> {
+        self.hooks.intend(intent)?;
+        self.touched.store(true, Ordering::Relaxed);
+        Ok(())
     }
 }
 

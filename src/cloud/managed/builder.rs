@@ -8,7 +8,7 @@ use super::{Callback, ManagedCluster, ManagedInner};
 use crate::cloud::client::{Client, Home, filled_key};
 use crate::cloud::lifecycle::Lifecycle;
 use crate::environment::{
-    Access, Address, CLOUD_ENDPOINT, Given, Server, Sources, address, cloud_target, filled, server,
+    Access, Address, CLOUD_ENDPOINT, Given, Remarks, Server, Sources, address, cloud_target, filled, server,
 };
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
@@ -19,31 +19,18 @@ pub(super) const START_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 /// Sets up a [`ManagedCluster`]; made by [`ManagedCluster::builder`].
 ///
-/// Settings that are left out come from the environment, then from the `.env` file of the working directory;
+/// Settings that are left out come from the environment, then from [`.env` files](crate::cloud#which-cluster);
 /// credentials also come from [`croud`'s profile file](crate::cloud::ProfileFile). An empty text counts as left out.
 /// Only one of `cluster_url`, `cluster_id` and `cluster_name` may be set here.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 #[must_use = "nothing happens before build()"]
 pub struct ManagedClusterBuilder {
     given: Given,
     client: Option<Client>,
-    environment: bool,
+    without_environment: bool,
     start_timeout: Option<Duration>,
     stop_on_exit: bool,
     on_progress: Option<Callback>,
-}
-
-impl Default for ManagedClusterBuilder {
-    fn default() -> Self {
-        Self {
-            given: Given::default(),
-            client: None,
-            environment: true,
-            start_timeout: None,
-            stop_on_exit: false,
-            on_progress: None,
-        }
-    }
 }
 
 /// Setters of texts; an empty text counts as left out.
@@ -156,9 +143,16 @@ impl ManagedClusterBuilder {
         self
     }
 
+    /// Sets whether credentials may be sent over plain HTTP to another machine; `CRATEDB_ALLOW_PLAIN_HTTP`. Default:
+    /// false.
+    pub fn allow_plain_http(mut self, allow: bool) -> Self {
+        self.given.plain_http = Some(allow);
+        self
+    }
+
     /// Sets whether the environment, `.env` and the profile file are read at all. Default: true.
     pub fn env(mut self, environment: bool) -> Self {
-        self.environment = environment;
+        self.without_environment = !environment;
         self
     }
 
@@ -167,21 +161,31 @@ impl ManagedClusterBuilder {
     /// # Errors
     ///
     /// When no cluster is named, or when code names it in two ways; when there are no credentials, unless the cluster
-    /// is given by its URL and used for SQL only; when a variable, `.env` or the profile file can't be read.
+    /// is given by its URL and used for SQL only; when a secret would go where only a farther source than its own says,
+    /// or over plain HTTP to another machine; when a variable, `.env` or the profile file can't be read.
     pub fn build(self) -> Result<ManagedCluster> {
-        let sources = if self.environment { Sources::of_program()? } else { Sources::none() };
+        let sources = if self.without_environment { Sources::none() } else { Sources::of_program()? };
+        let remarks = Remarks::of(&sources);
+        self.built(&sources, remarks.clone()).map_err(|error| remarks.on(error))
+    }
+
+    fn built(mut self, sources: &Sources, mut remarks: Remarks) -> Result<ManagedCluster> {
+        if let Some(client) = &self.client {
+            self.given.endpoint = Some(client.endpoint().to_owned());
+        }
         let mut notes = Vec::new();
-        let (cluster, server) = match address(&self.given, &sources, &mut notes)? {
+        let (cluster, server) = match address(&self.given, sources, &mut notes)? {
             Some(Address::Cluster(cluster)) => (cluster, None),
             Some(Address::Url(url)) => {
-                let server = server(&url, &self.given, &sources)?;
+                let server = server(&url, &self.given, sources, &mut notes)?;
+                remarks = server.remarks.clone();
                 (ClusterAddress::Url(server.url.clone()), Some(server))
             }
-            None => return Err(no_address(self.environment)),
+            None => return Err(no_address(!self.without_environment, sources)),
         };
-        let (client, access) = self.access(&sources, &cluster, server.as_ref())?;
+        let (client, access) = self.access(sources, &cluster, server.as_ref())?;
         let organization_id = client.organization_id().map(str::to_owned);
-        let mut target = cloud_target(&self.given, &sources, access, cluster)?;
+        let mut target = cloud_target(&self.given, sources, access, cluster)?;
         // The organization of a client that code passes takes precedence over the environment; a profile's does not.
         target.organization_id = match (&self.client, &self.given.organization_id) {
             (Some(_), None) => organization_id.or(target.organization_id),
@@ -196,6 +200,7 @@ impl ManagedClusterBuilder {
             start_timeout: self.start_timeout.unwrap_or(START_TIMEOUT),
             stop_on_exit: self.stop_on_exit,
             notes,
+            remarks,
             on_progress: self.on_progress,
             connection: Mutex::new(None),
         })))
@@ -226,12 +231,13 @@ impl ManagedClusterBuilder {
     }
 }
 
-fn no_address(environment: bool) -> Error {
+fn no_address(environment: bool, sources: &Sources) -> Error {
     let error = Error::new(Kind::Setting, "cannot tell which cluster is meant");
     if environment {
-        error
+        let error = error
             .because("none of CRATEDB_CLUSTER_URL, CRATEDB_CLUSTER_ID and CRATEDB_CLUSTER_NAME is set")
-            .hint("set one of them, in the environment or in .env, or call cluster_name(…) of the builder")
+            .hint("set one of them, in the environment or in .env, or call cluster_name(…) of the builder");
+        sources.looked().into_iter().fold(error, Error::hint)
     } else {
         error.because("none of cluster_url, cluster_id and cluster_name is given")
     }

@@ -1,12 +1,10 @@
 //! The connection to a cluster's SQL: its address and its credentials.
 
-use std::sync::PoisonError;
-use std::time::Instant;
-
 use serde_json::value::RawValue;
+use std::sync::PoisonError;
 
 use super::{ManagedCluster, ManagedInner};
-use crate::cloud::lifecycle::{Hooks as _, named};
+use crate::cloud::lifecycle::{Hooks as _, Run, named};
 use crate::cloud::model::ClusterInfo;
 use crate::cloud::token::{ClusterToken, token};
 use crate::error::{Error, Result};
@@ -32,7 +30,8 @@ impl ManagedCluster {
     pub(crate) async fn send(&self, stmt: &str, args: &[Box<RawValue>]) -> Result<Answer> {
         let connection = self.0.connect().await?;
         match connection.client.send(stmt, args).await {
-            Err(error) if is_nobody_there(&error) => Err(self.0.explained(error).await),
+            Err(error) if is_nobody_there(&error) => Err(self.0.remarks.on(self.0.explained(error).await)),
+            Err(error) if error.status() == Some(401) => Err(self.0.remarks.on(error)),
             answer => answer,
         }
     }
@@ -70,18 +69,13 @@ impl ManagedInner {
                 Err(error) => return Err(error),
             }
         }
-        let credentials = match (&server.username, &server.password) {
-            (Some(username), password) => {
-                Credentials::Basic { username: username.clone(), password: password.clone().unwrap_or_default() }
-            }
-            (None, _) => Credentials::None,
-        };
-        Ok(Connection { client: SqlClient::new(&server.url, None, Wallet::new(credentials))?, token: None })
+        let credentials = Credentials::of(server.username.as_ref(), server.password.as_ref());
+        Ok(Connection { client: SqlClient::for_statements(&server.url, None, Wallet::new(credentials))?, token: None })
     }
 
     fn connection_to(&self, cluster: &ClusterInfo) -> Result<Connection> {
         let token = token(&self.lifecycle.client, &cluster.id);
-        let client = SqlClient::new(self.lifecycle.http_url(cluster)?, None, token.wallet().clone())?;
+        let client = SqlClient::for_statements(self.lifecycle.http_url(cluster)?, None, token.wallet().clone())?;
         Ok(Connection { client, token: Some(token) })
     }
 
@@ -91,10 +85,11 @@ impl ManagedInner {
 
     /// Waits until a running cluster answers SQL. Its host name and its load balancer may need longer than its
     /// operation.
-    pub(super) async fn until_it_answers(&self, cluster: &ClusterInfo, deadline: Instant) -> Result<()> {
-        let connection = self.connection_to(cluster)?;
+    pub(super) async fn until_it_answers(&self, cluster: &ClusterInfo, run: &Run<'_>) -> Result<()> {
+        let (connection, deadline) = (self.connection_to(cluster)?, run.deadline);
         let token = token(&self.lifecycle.client, &cluster.id);
-        token.renew_in_time().await?;
+        let renew = || token.renew_in_time();
+        self.lifecycle.read(&format!("a token for {}", named(cluster)), deadline, run, renew).await?;
         let url = self.lifecycle.http_url(cluster)?;
         let patience = Readiness::StartingForOne;
         let answers = probe::answers_sql(url, token.wallet(), patience, deadline, |text| self.step(text)).await;
@@ -109,15 +104,13 @@ impl ManagedInner {
             return error;
         }
         match self.lifecycle.look().await {
-            Ok(cluster) => match cluster.busy() {
-                Some(kind) => {
-                    error.hint(format!("{} is busy with operation {kind}: `start` waits for it", named(&cluster)))
-                }
-                None if cluster.suspended => {
-                    error.hint(format!("{} is suspended: `start` resumes it", named(&cluster)))
-                }
-                None => error,
-            },
+            Ok(cluster) => {
+                let name = named(&cluster);
+                error.hints(match cluster.busy() {
+                    Some(kind) => Some(format!("{name} is busy with operation {kind}: `start` waits for it")),
+                    None => cluster.suspended.then(|| format!("{name} is suspended: `start` resumes it")),
+                })
+            }
             Err(look) if look.is_not_found() => {
                 self.forget_connection();
                 error.hint(look.first_line())

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::ManagedInner;
 use crate::cloud::lifecycle::named;
@@ -14,6 +14,10 @@ use crate::sql::SqlClient;
 
 /// A cluster that answers these small queries at all answers them at once.
 const LIMIT: Duration = Duration::from_secs(30);
+/// The worst comes first.
+const TABLES: &str = "SELECT table_schema || '.' || table_name AS \"table\", health AS status, \
+                      underreplicated_shards, missing_shards FROM sys.health \
+                      ORDER BY severity DESC, table_schema, table_name";
 
 /// The health of a cluster.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -54,7 +58,7 @@ pub struct SqlHealth {
 }
 
 /// A table that is not `GREEN`.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct TableHealth {
     /// The schema and the name.
@@ -87,17 +91,10 @@ impl fmt::Display for Health {
             write!(f, ", CrateDB Cloud says {}", cloud.status)?;
         }
         if let Some(sql) = &self.sql {
-            write!(
-                f,
-                ", SQL says {}: CrateDB {}, nodes: {}, tables: {}",
-                sql.status, sql.version, sql.nodes, sql.tables
-            )?;
-            if sql.underreplicated_shards + sql.missing_shards > 0 {
-                write!(
-                    f,
-                    ", shards under-replicated: {}, missing: {}",
-                    sql.underreplicated_shards, sql.missing_shards
-                )?;
+            let SqlHealth { version, nodes, status, tables, underreplicated_shards, missing_shards, .. } = sql;
+            write!(f, ", SQL says {status}: CrateDB {version}, nodes: {nodes}, tables: {tables}")?;
+            if underreplicated_shards + missing_shards > 0 {
+                write!(f, ", shards under-replicated: {underreplicated_shards}, missing: {missing_shards}")?;
             }
         }
         match &self.problem {
@@ -129,17 +126,13 @@ impl ManagedInner {
         }
         match (self.lifecycle.look().await, &self.server) {
             (Err(error), Some(server)) if error.is_not_found() => Ok(of_url(server)),
-            (cluster, _) => {
-                let cluster = cluster?;
-                Ok(Health {
-                    cluster: named(&cluster),
-                    suspended: cluster.suspended,
-                    operation: cluster.busy().map(str::to_owned),
-                    cloud: Some(cluster.health),
-                    sql: None,
-                    problem: None,
-                })
-            }
+            (cluster, _) => cluster.map(|cluster| Health {
+                cluster: named(&cluster),
+                suspended: cluster.suspended,
+                operation: cluster.busy().map(str::to_owned),
+                cloud: Some(cluster.health),
+                ..Health::default()
+            }),
         }
     }
 }
@@ -147,29 +140,15 @@ impl ManagedInner {
 async fn asked(client: &SqlClient) -> Result<SqlHealth> {
     let version = client.version().await?.to_string();
     let nodes: Vec<(u64,)> = client.rows("SELECT count(*) FROM sys.nodes").await?;
-    let tables: Vec<(String, String, String, u64, u64)> = client
-        .rows(
-            "SELECT table_schema, table_name, health, underreplicated_shards, missing_shards FROM sys.health \
-             ORDER BY severity DESC, table_schema, table_name",
-        )
-        .await?;
-    let worst = tables.first().map_or("GREEN", |(_, _, health, _, _)| health);
+    let tables: Vec<TableHealth> = client.rows(TABLES).await?;
+    let sum = |count: fn(&TableHealth) -> u64| tables.iter().map(count).sum();
     Ok(SqlHealth {
         version,
         nodes: nodes.first().map_or(0, |(count,)| *count),
-        status: worst.to_owned(),
+        status: tables.first().map_or("GREEN", |worst| &worst.status).to_owned(),
         tables: tables.len() as u64,
-        underreplicated_shards: tables.iter().map(|table| table.3).sum(),
-        missing_shards: tables.iter().map(|table| table.4).sum(),
-        unhealthy: tables
-            .into_iter()
-            .filter(|(_, _, health, _, _)| health != "GREEN")
-            .map(|(schema, name, status, underreplicated_shards, missing_shards)| TableHealth {
-                table: format!("{schema}.{name}"),
-                status,
-                underreplicated_shards,
-                missing_shards,
-            })
-            .collect(),
+        underreplicated_shards: sum(|table| table.underreplicated_shards),
+        missing_shards: sum(|table| table.missing_shards),
+        unhealthy: tables.into_iter().filter(|table| table.status != "GREEN").collect(),
     })
 }

@@ -34,11 +34,7 @@ impl ManagedCluster {
     /// # Errors
     ///
     /// The error of the start or of `body`, else the error of the suspension.
-    pub async fn run<T, F, B>(self, body: B) -> Result<T>
-    where
-        B: FnOnce(Self) -> F,
-        F: Future<Output = Result<T>>,
-    {
+    pub async fn run<T, F: Future<Output = Result<T>>>(self, body: impl FnOnce(Self) -> F) -> Result<T> {
         let inner = self.0.clone();
         let start = async move {
             let (started, touched) = inner.bring_up(May::DeployAndResume).await;
@@ -48,23 +44,20 @@ impl ManagedCluster {
     }
 
     /// Runs `body` after `start`, which also reports whether it may have left something running.
-    async fn run_after<T, F, B>(
+    async fn run_after<T, F: Future<Output = Result<T>>>(
         self,
         start: impl Future<Output = (Result<()>, bool)> + Send + 'static,
-        body: B,
-    ) -> Result<T>
-    where
-        B: FnOnce(Self) -> F,
-        F: Future<Output = Result<T>>,
-    {
+        body: impl FnOnce(Self) -> F,
+    ) -> Result<T> {
         let mut owed = Owed(self.0.stop_on_exit.then(|| self.0.clone()));
-        let outcome = match caught(background::run(start)).await {
+        let outcome = match background::run(async { Ok(start.await) }).await {
             Ok((Ok(()), _)) => caught(async { body(self.clone()).await }).await,
             Ok((Err(error), touched)) => {
                 owed.0 = owed.0.take().filter(|_| touched);
                 Ok(Err(error))
             }
-            Err(panic) => Err(panic),
+            // It panicked, and may have left something running.
+            Err(error) => Ok(Err(error)),
         };
         let stopped = match owed.0.clone() {
             Some(inner) => background::run(async move { inner.stop_at_end().await }).await,
@@ -115,11 +108,12 @@ struct Owed(Option<Arc<ManagedInner>>);
 impl Drop for Owed {
     fn drop(&mut self) {
         if let Some(inner) = self.0.take() {
-            background::handle().spawn(async move {
-                if let Err(error) = inner.stop_at_end().await {
-                    tracing::error!("{} could not be suspended: {error}", inner.lifecycle.target.cluster);
-                }
-            });
+            let address = inner.lifecycle.target.cluster.to_string();
+            let told = move |error: Error| tracing::error!("{address} could not be suspended: {error}");
+            match background::handle() {
+                Ok(handle) => drop(handle.spawn(async move { inner.stop_at_end().await.unwrap_or_else(told) })),
+                Err(error) => told(error),
+            }
         }
     }
 }
@@ -127,8 +121,6 @@ impl Drop for Owed {
 // The simulator needs Unix.
 #[cfg(all(test, unix))]
 mod tests {
-    use std::panic::{AssertUnwindSafe, catch_unwind};
-
     use cratedb_cloud_simulator::{ClusterOptions, Options, Simulator};
 
     use super::*;
@@ -140,17 +132,16 @@ mod tests {
     }
 
     #[test]
-    fn a_start_that_panics_is_undone_before_the_panic_goes_on() {
+    fn a_start_that_panics_is_undone_and_is_an_error() {
         let simulator = Simulator::start_blocking(Options::default().cluster(ClusterOptions::suspended("ci"))).unwrap();
         let builder = || ManagedCluster::builder().env(false).endpoint(simulator.url()).api_key("key", "secret");
         let cluster = || builder().cluster_name("ci").stop_on_exit(true).build().unwrap();
         let never = || unreachable!("it never started");
-        let run = || cluster().run_after::<(), _, _>(panics(cluster()), |_| async { never() });
+        let run = || cluster().run_after::<(), _>(panics(cluster()), |_| async { never() });
         let blocking = || background::block_on(run());
         let awaited = || background::tests::foreign_block_on(run());
         for (count, run) in [&blocking as &dyn Fn() -> Result<()>, &awaited].into_iter().enumerate() {
-            let panic = catch_unwind(AssertUnwindSafe(run)).unwrap_err();
-            assert_eq!(panic.downcast_ref(), Some(&"of the start"));
+            assert_eq!(run().unwrap_err().to_string(), "cratedb-test panicked: of the start");
             assert!(simulator.cloud().cluster("ci").suspended);
             let resumes = simulator.requests().iter().filter(|request| request.is_resume()).count();
             assert_eq!(resumes, count + 1, "it was running in between");

@@ -149,18 +149,14 @@ impl Cidr {
     }
 }
 
-/// A token for the cluster's HTTP port: a JSON Web Token. `Debug` hides the secrets; `Serialize` does not.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-#[non_exhaustive]
-pub struct Jwt {
-    #[serde(deserialize_with = "super::or_default")]
-    pub(crate) token: Secret,
-    #[serde(deserialize_with = "super::or_default")]
-    pub(crate) refresh: Secret,
-    /// When the token expires, in ISO 8601.
-    #[serde(deserialize_with = "super::or_default")]
-    pub expiry: String,
+model! {
+    /// A token for the cluster's HTTP port: a JSON Web Token. `Debug` hides the secrets; `Serialize` does not.
+    pub struct Jwt {
+        pub(crate) token: Secret,
+        pub(crate) refresh: Secret,
+        /// When the token expires, in ISO 8601.
+        pub expiry: String,
+    }
 }
 
 impl Jwt {
@@ -180,6 +176,7 @@ impl Jwt {
         moment(&self.expiry).map(time::OffsetDateTime::unix_timestamp)
     }
 }
+
 model! {
     /// An operation on a cluster: `CREATE`, `SUSPEND` (which also resumes), `SCALE`, `UPGRADE`, ….
     pub struct Operation {
@@ -267,7 +264,7 @@ impl OperationFilter {
 
 /// The state of an operation or a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Option<String>", into = "String")]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[non_exhaustive]
 pub enum Status {
     /// Received.
@@ -281,6 +278,7 @@ pub enum Status {
     /// Failed.
     Failed,
     /// A state that this crate doesn't know; empty if the service gave none.
+    #[serde(untagged)]
     Other(String),
 }
 
@@ -298,39 +296,12 @@ impl Default for Status {
     }
 }
 
-impl From<Option<String>> for Status {
-    fn from(text: Option<String>) -> Self {
-        match text.as_deref().unwrap_or_default() {
-            "REGISTERED" => Self::Registered,
-            "SENT" => Self::Sent,
-            "IN_PROGRESS" => Self::InProgress,
-            "SUCCEEDED" => Self::Succeeded,
-            "FAILED" => Self::Failed,
-            other => Self::Other(other.to_owned()),
-        }
-    }
-}
-
-impl From<Status> for String {
-    fn from(status: Status) -> Self {
-        match status {
-            Status::Other(text) => text,
-            known => known.to_string(),
-        }
-    }
-}
-
 impl std::fmt::Display for Status {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Registered => "REGISTERED",
-            Self::Sent => "SENT",
-            Self::InProgress => "IN_PROGRESS",
-            Self::Succeeded => "SUCCEEDED",
-            Self::Failed => "FAILED",
-            Self::Other(text) if text.is_empty() => "unknown",
-            Self::Other(text) => text,
-        })
+        match self {
+            Self::Other(text) if text.is_empty() => f.write_str("unknown"),
+            status => status.serialize(f),
+        }
     }
 }
 
@@ -339,6 +310,7 @@ pub(crate) struct Operations {
     #[serde(default, deserialize_with = "super::or_default")]
     pub(crate) operations: Vec<Operation>,
 }
+
 /// A request to deploy a cluster.
 ///
 /// ```
@@ -471,7 +443,7 @@ model! {
 /// let restore = Restore::tables("system_backup_20260101000000", "20260105065500", ["doc.weather"]);
 /// assert_eq!(restore.kind, "tables");
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Restore {
     /// The repository that holds the snapshot.
@@ -494,14 +466,8 @@ pub struct Restore {
 
 impl Restore {
     fn of(repository: impl Into<String>, snapshot: impl Into<String>, kind: &str) -> Self {
-        Self {
-            repository: repository.into(),
-            snapshot: snapshot.into(),
-            kind: kind.to_owned(),
-            tables: Vec::new(),
-            sections: Vec::new(),
-            source_cluster_id: None,
-        }
+        let (repository, snapshot, kind) = (repository.into(), snapshot.into(), kind.to_owned());
+        Self { repository, snapshot, kind, ..Self::default() }
     }
 
     /// Restores everything.

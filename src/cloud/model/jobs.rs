@@ -236,7 +236,7 @@ model! {
 /// let import = NewImportJob::from_url(source, "csv", "weather").gzip().create_table(true);
 /// assert_eq!(import.kind, "url");
 /// ```
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct NewImportJob {
     /// `url`, `file`, `s3` or `azureblob`. The field is called `type`.
@@ -265,16 +265,8 @@ pub struct NewImportJob {
 
 impl NewImportJob {
     fn new(kind: &str, format: impl Into<String>, table: impl Into<String>) -> Self {
-        Self {
-            kind: kind.to_owned(),
-            format: format.into(),
-            compression: None,
-            destination: ImportDestination { table: table.into(), ..ImportDestination::default() },
-            url: None,
-            file: None,
-            s3: None,
-            azureblob: None,
-        }
+        let destination = ImportDestination { table: table.into(), ..ImportDestination::default() };
+        Self { kind: kind.to_owned(), format: format.into(), destination, ..Self::default() }
     }
 
     /// Imports from an address that the service can reach.

@@ -4,14 +4,17 @@ use std::ffi::{CStr, OsString};
 use std::fs;
 use std::io::{self, Read as _};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
 
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, sockopt};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use super::{Seen, Unseen};
+use super::{Seen, Unseen, since};
 
 /// The inode of the first process namespace of a machine (`PROC_PID_INIT_INO` in the kernel's `proc_ns.h`).
 const INITIAL_NAMESPACE: u64 = 0xEFFF_FFFC;
@@ -50,17 +53,20 @@ fn read_stat(pid: u32) -> Option<String> {
     Some(String::from_utf8_lossy(&line[..count]).into_owned())
 }
 
-/// Returns the arguments of a process, separated by spaces.
-pub(crate) fn command(pid: u32) -> Option<String> {
-    let raw = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-    let words: Vec<_> =
-        raw.split(|byte| *byte == 0).filter(|word| !word.is_empty()).map(String::from_utf8_lossy).collect();
-    (!words.is_empty()).then(|| words.join(" "))
+/// Returns the arguments of a process; nothing for a zombie.
+pub(crate) fn arguments(pid: u32) -> Vec<OsString> {
+    words(&fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default())
+}
+
+/// Separates words, each with a NUL behind it.
+fn words(raw: &[u8]) -> Vec<OsString> {
+    let raw = raw.strip_suffix(b"\0").unwrap_or(raw);
+    let words = raw.split(|byte| *byte == 0).map(|word| OsString::from_vec(word.to_owned()));
+    if raw.is_empty() { Vec::new() } else { words.collect() }
 }
 
 /// Returns the variables that a process was started with, each with a NUL behind it; nothing for a zombie, and for a
 /// process of another user.
-#[cfg(any(test, feature = "process"))]
 pub(crate) fn environment(pid: u32) -> Vec<u8> {
     fs::read(format!("/proc/{pid}/environ")).unwrap_or_default()
 }
@@ -84,7 +90,6 @@ pub(crate) fn pids() -> Vec<u32> {
 }
 
 /// Returns the file of the program that a process runs.
-#[cfg(feature = "process")]
 pub(crate) fn program(pid: u32) -> Option<PathBuf> {
     fs::read_link(format!("/proc/{pid}/exe")).ok()
 }
@@ -102,6 +107,11 @@ pub(crate) fn initial_namespace() -> bool {
 /// Returns the id of this boot, from which start times count.
 pub(crate) fn boot() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+/// Returns the time since this boot, sleep included. Setting the clock does not change it.
+pub(crate) fn since_boot() -> Duration {
+    since(rustix::time::clock_gettime(rustix::time::ClockId::Boottime))
 }
 
 /// Returns true below a debugger and `strace -f`, which wait for the process that they trace.
@@ -179,9 +189,69 @@ pub(crate) fn name_thread(name: &CStr) {
     let _ = rustix::thread::set_name(name);
 }
 
-/// Returns the path that starts this program again, also after its file was replaced or removed.
-pub(crate) fn own_program() -> OsString {
-    "/proc/self/exe".into()
+/// Returns the command that starts this program again, also after its file was replaced or removed.
+///
+/// Below an emulator, or a loader that was called by its name, the executable of this process is that one. It gets the
+/// words again that it got before the program's own. Others, such as valgrind, may refuse to be started so.
+pub(crate) fn own_program() -> Command {
+    match Loader::of_this_process() {
+        Some(Loader { itself, before, program }) if super::is_emulator(&itself) => {
+            let mut command = Command::new(REAL_PROGRAM);
+            command.args(before).arg(program);
+            command
+        }
+        Some(Loader { program, .. }) => Command::new(program),
+        None => Command::new("/proc/self/exe"),
+    }
+}
+
+/// Returns the file of this program.
+pub(crate) fn own_file() -> Option<PathBuf> {
+    Loader::of_this_process().map(|loader| loader.program).or_else(|| std::env::current_exe().ok())
+}
+
+/// Returns the emulator or loader below which this program runs, if there is one.
+pub(crate) fn own_loader() -> Option<PathBuf> {
+    Loader::of_this_process().map(|loader| loader.itself)
+}
+
+/// The executable of this process as the kernel sees it: emulators answer for `/proc/self` themselves.
+const REAL_PROGRAM: &str = "/proc/thread-self/exe";
+
+/// A program that stands between the kernel and this one.
+struct Loader {
+    itself: PathBuf,
+    /// The words of its command line between its own name and those of this program.
+    before: Vec<OsString>,
+    /// The file of this program.
+    program: PathBuf,
+}
+
+impl Loader {
+    fn of_this_process() -> Option<Self> {
+        let mut all = words(&fs::read("/proc/thread-self/cmdline").ok()?);
+        let more = all.len().checked_sub(std::env::args_os().count()).filter(|more| *more > 0)?;
+        let own = own_program as fn() -> Command;
+        let program = file_at(own as usize, &fs::read("/proc/self/maps").ok()?)?;
+        // Before `main` some C libraries tell no arguments.
+        let itself = fs::read_link(REAL_PROGRAM).ok().filter(|itself| *itself != program)?;
+        let before = all.drain(..more).skip(1).collect();
+        Some(Self { itself, before, program })
+    }
+}
+
+/// Returns the file from which an address is mapped, from the lines of `/proc/<pid>/maps`: a range of addresses, then
+/// four words, then the path.
+fn file_at(address: usize, maps: &[u8]) -> Option<PathBuf> {
+    let inside = |line: &&[u8]| {
+        let range = line.split(|byte| *byte == b' ').next().and_then(|range| std::str::from_utf8(range).ok());
+        let (from, to) = range.and_then(|range| range.split_once('-')).unwrap_or_default();
+        let number = |text| usize::from_str_radix(text, 16).unwrap_or_default();
+        (number(from)..number(to)).contains(&address)
+    };
+    let line = maps.split(|byte| *byte == b'\n').find(inside)?;
+    let path = line.iter().position(|byte| *byte == b'/')?;
+    Some(OsString::from_vec(line[path..].to_owned()).into())
 }
 
 /// Returns the home that the user database names.

@@ -8,6 +8,8 @@ use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
 
 use rustix::event::kqueue::{Event, EventFilter, EventFlags, ProcessEvents, kevent_timespec, kqueue};
 use rustix::net::{RecvFlags, SendFlags};
@@ -15,7 +17,7 @@ use rustix::process::Pid;
 
 use super::portable::Arguments;
 pub(crate) use super::portable::is_unix_listener;
-use super::{Seen, Unseen};
+use super::{Seen, Unseen, since};
 
 /// `PROC_FLAG_TRACED` of `sys/proc_info.h`.
 const TRACED: u32 = 2;
@@ -64,7 +66,7 @@ fn text(field: &[libc::c_char]) -> String {
 }
 
 /// Returns what a process was started with; nothing for a process of another user.
-fn arguments(pid: u32) -> Vec<u8> {
+fn start_of(pid: u32) -> Vec<u8> {
     let Ok(pid) = libc::c_int::try_from(pid) else { return Vec::new() };
     let mut what = [libc::CTL_KERN, libc::KERN_PROCARGS2, pid];
     let mut value = vec![0; LONGEST_ARGUMENTS];
@@ -77,18 +79,17 @@ fn arguments(pid: u32) -> Vec<u8> {
     value
 }
 
-/// Returns the arguments of a process, separated by spaces.
-pub(crate) fn command(pid: u32) -> Option<String> {
-    let raw = arguments(pid);
-    let words = Arguments::of(&raw)?.words;
-    let words: Vec<_> = words.into_iter().filter(|word| !word.is_empty()).map(String::from_utf8_lossy).collect();
-    (!words.is_empty()).then(|| words.join(" "))
+/// Returns the arguments of a process; nothing for a process of another user.
+pub(crate) fn arguments(pid: u32) -> Vec<OsString> {
+    let raw = start_of(pid);
+    let words = Arguments::of(&raw).map_or_else(Vec::new, |arguments| arguments.words);
+    words.into_iter().map(|word| OsString::from_vec(word.to_owned())).collect()
 }
 
 /// Returns the variables that a process was started with, each with a NUL behind it; nothing for a zombie, a process of
 /// another user, and a program that the system protects.
 pub(crate) fn environment(pid: u32) -> Vec<u8> {
-    let raw = arguments(pid);
+    let raw = start_of(pid);
     Arguments::of(&raw).map_or_else(Vec::new, |arguments| arguments.environment.to_vec())
 }
 
@@ -118,7 +119,6 @@ pub(crate) fn pids() -> Vec<u32> {
 }
 
 /// Returns the file of the program that a process runs.
-#[cfg(feature = "process")]
 pub(crate) fn program(pid: u32) -> Option<PathBuf> {
     let pid = libc::c_int::try_from(pid).ok()?;
     let mut path = vec![0_u8; usize::try_from(libc::PROC_PIDPATHINFO_MAXSIZE).expect("a small number")];
@@ -150,6 +150,11 @@ pub(crate) fn boot() -> String {
     };
     let uuid = if asked == 0 { CStr::from_bytes_until_nul(&value).ok() } else { None };
     uuid.map_or_else(String::new, |uuid| uuid.to_string_lossy().into_owned())
+}
+
+/// Returns the time since this boot: on macOS this clock goes on while the machine sleeps.
+pub(crate) fn since_boot() -> Duration {
+    since(rustix::time::clock_gettime(rustix::time::ClockId::Monotonic))
 }
 
 /// Returns true below a debugger, which waits for the process that it traces.
@@ -225,9 +230,19 @@ pub(crate) fn name_thread(name: &CStr) {
     unsafe { libc::pthread_setname_np(name.as_ptr()) };
 }
 
-/// Returns the path that starts this program again, as long as its file is there.
-pub(crate) fn own_program() -> OsString {
-    std::env::current_exe().map_or_else(|_| std::env::args_os().next().unwrap_or_default(), Into::into)
+/// Returns the command that starts this program again, as long as its file is there.
+pub(crate) fn own_program() -> Command {
+    Command::new(own_file().map_or_else(|| std::env::args_os().next().unwrap_or_default(), Into::into))
+}
+
+/// Returns the file of this program.
+pub(crate) fn own_file() -> Option<PathBuf> {
+    std::env::current_exe().ok()
+}
+
+/// Returns none: what translates programs for another processor does not show.
+pub(crate) fn own_loader() -> Option<PathBuf> {
+    None
 }
 
 /// Returns the home that the user database names.

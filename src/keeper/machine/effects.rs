@@ -18,7 +18,7 @@ impl Machine {
         if matches!(self.state, MachineState::Up | MachineState::Warm { .. }) {
             self.settle_aftermath(now);
         }
-        if self.state == MachineState::Up && !self.term {
+        if self.state == MachineState::Up && !self.term && !self.lacks_nodes() {
             self.grant(now);
         }
     }
@@ -88,6 +88,10 @@ impl Machine {
             self.cut_all(CutReason::MaxLifetime);
             return self.let_go(now);
         }
+        if self.is_broken() && self.needed() {
+            self.replace(now);
+            return false;
+        }
         for client in std::mem::take(&mut self.waiting) {
             self.effects.push(Effect::Ready(client));
             if let Some(lease) = self.leases.get_mut(&client) {
@@ -97,7 +101,7 @@ impl Machine {
         if self.needed() {
             return false;
         }
-        if self.policy.keep_warm > 0 && !self.cool && self.releasable() {
+        if self.policy.keep_warm > 0 && !self.cool && !self.lacks_nodes() && self.releasable() {
             self.state = MachineState::Warm { until: now.saturating_add(self.policy.keep_warm) };
             return true;
         }
@@ -112,7 +116,7 @@ impl Machine {
             return true;
         }
         let limit = self.last_begin.saturating_add(self.policy.max_lifetime);
-        if self.term || self.cool || now >= until || now >= limit {
+        if self.term || self.cool || self.lacks_nodes() || now >= until || now >= limit {
             self.cut_all(CutReason::Terminated);
             return self.let_go(now);
         }
@@ -176,6 +180,7 @@ impl Machine {
     }
 
     pub(super) fn release(&mut self, since: Millis, tries: u32) {
+        self.losses.end_of_cluster();
         self.write(Word::MaybeDown);
         self.effects.push(Effect::Release);
         self.state = MachineState::Releasing { since, tries };

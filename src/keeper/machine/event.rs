@@ -89,6 +89,8 @@ pub(crate) enum Event {
     Restored(LookId),
     /// The number of schemas that wait to be dropped has changed.
     Dropping(usize),
+    /// Nodes of the cluster, or all of them, ended although it was not released.
+    Lost { all: bool },
     /// A runner waits for the keeper, too, so that its death can't be the end.
     Tethered,
     /// An explicit session was finished.

@@ -1,5 +1,7 @@
 //! Random histories of runs, crashes and failures against the machine as it ships, with a small model of the world.
 
+mod waits;
+
 use std::collections::BTreeMap;
 
 use super::grants::{FEW, MANY};
@@ -30,6 +32,8 @@ struct World {
     clients: BTreeMap<ClientId, FakeClient>,
     next: u64,
     drops: DropsModel,
+    /// Nodes of the cluster ended; true if all of them did.
+    lost: Option<bool>,
     term: bool,
     tethered: bool,
     limit_passed: bool,
@@ -97,6 +101,7 @@ impl World {
             clients: BTreeMap::new(),
             next: 1,
             drops: DropsModel::default(),
+            lost: None,
             term: false,
             tethered: false,
             limit_passed: false,
@@ -113,13 +118,18 @@ impl World {
     fn feed(&mut self, event: Event) {
         let before = self.machine.state();
         self.log.push(format!("{} {event:?} in {before:?}", self.now));
-        for effect in self.machine.on(self.now, event) {
+        let effects = self.machine.on(self.now, event);
+        if self.lost.is_some() && effects.contains(&Effect::Release) {
+            self.cluster_goes();
+        }
+        for effect in effects {
             self.log.push(format!("    {effect:?}"));
             if effect == Effect::Release && matches!(before, MachineState::Up | MachineState::Warm { .. }) {
                 self.check_no_session_wants_it();
             }
             self.apply(effect);
         }
+        self.lost = self.lost.filter(|_| self.is_up());
         self.check();
         // Without a cluster they live shorter, on which no client counts.
         if !matches!(before, MachineState::Up | MachineState::Warm { .. }) {
@@ -195,6 +205,7 @@ impl World {
         let session = client.session;
         assert!(!self.has_ended(session), "granted to an explicit session that is over");
         assert!(self.look.is_none(), "granted during {:?}", self.look);
+        assert!(self.lost.is_none(), "granted on a cluster without all its nodes");
         assert!(!self.changed, "granted before the aftermath was over");
         self.changed = mode == Mode::Exclusive && self.noted;
         let others = |own: bool| {
@@ -228,7 +239,7 @@ impl World {
     }
 
     fn check_no_client_holds(&self) {
-        if self.term || self.limit_passed || self.tethered {
+        if self.term || self.limit_passed || self.tethered || self.lost == Some(true) {
             return;
         }
         let holding = self.clients.iter().filter(|(id, client)| client.answered && !self.closing.contains(id));
@@ -274,7 +285,7 @@ impl World {
             72..83 => self.finish_call(),
             83..91 => self.finish_look(),
             91..94 => self.crash(),
-            94 => self.drops_change(),
+            94 => self.lose_nodes(),
             95 => self.cool(),
             96 => {
                 self.term = true;
@@ -435,7 +446,7 @@ impl World {
         self.look = None;
         self.changed = self.noted;
         self.machine = Machine::new(self.now, self.journal, MachineLimits::default()).owing_aftermath(self.noted);
-        (self.term, self.tethered, self.drops) = (false, false, DropsModel::default());
+        (self.term, self.tethered, self.drops, self.lost) = (false, false, DropsModel::default(), None);
         for client in clients.into_values() {
             let open = client.granted.iter().map(|(attempt, (mode, _))| (*attempt, *mode)).collect();
             // A dead holder does not come back.
@@ -484,33 +495,6 @@ impl World {
 }
 
 impl World {
-    /// Changes how many schemas wait to be dropped.
-    fn drops_change(&mut self) {
-        self.drops.count = [0, FEW, FEW + 1, MANY - 1, MANY, MANY + 50][self.random.usize(..6)];
-        self.drops.until = match self.drops.count {
-            few if few <= FEW => None,
-            many if many >= MANY => Some(self.drops.until.unwrap_or(self.now + MachineLimits::default().backlog)),
-            _ => self.drops.until,
-        };
-        self.feed(Event::Dropping(self.drops.count));
-    }
-
-    fn is_held_up(&self) -> bool {
-        self.drops.until.is_some_and(|until| self.now < until)
-    }
-
-    /// Checks that no attempt is held up without a reason: one that fits runs.
-    fn check_no_attempt_waits_in_vain(&self) {
-        let machine = &self.machine;
-        let settled = machine.state() == MachineState::Up && !machine.term && machine.aftermath == Aftermath::Nothing;
-        if settled && let Some((key, exclusive)) = machine.grants.next() {
-            let held_up = self.is_held_up() && machine.grants.has_holders() && !exclusive;
-            assert!(held_up, "{key:?} fits and waits");
-        }
-    }
-}
-
-impl World {
     /// Begins a look or a repair. The one before ends, as the loop ends it.
     fn begin_look(&mut self, effect: Effect) {
         match effect {
@@ -553,7 +537,7 @@ impl World {
 
     /// Checks that an explicit session keeps the cluster until it is finished, its holder is dead, or it was idle.
     fn check_no_session_wants_it(&self) {
-        if self.term || self.limit_passed {
+        if self.term || self.limit_passed || self.lost.is_some() {
             return;
         }
         for (id, explicit) in self.explicit.iter().filter(|(_, explicit)| explicit.ended.is_none()) {

@@ -163,10 +163,15 @@ impl Machine {
             } else if self.holds_up() {
                 return;
             } else {
-                self.grants.take(key);
-                self.effects.push(Effect::Granted(key.0, key.1));
+                self.take(key);
             }
         }
+    }
+
+    fn take(&mut self, key: AttemptKey) {
+        self.grants.take(key);
+        self.losses.fruitful = true;
+        self.effects.push(Effect::Granted(key.0, key.1));
     }
 
     /// Grants an exclusive attempt after its look. Returns false if it does not fit any more: meanwhile a client may
@@ -174,8 +179,7 @@ impl Machine {
     pub(super) fn grant_exclusive(&mut self, key: AttemptKey, seen: bool) -> bool {
         let fits = self.state == MachineState::Up && !self.term && self.grants.next() == Some((key, true));
         if fits {
-            self.grants.take(key);
-            self.effects.push(Effect::Granted(key.0, key.1));
+            self.take(key);
         }
         self.aftermath = if fits && seen { Aftermath::Owed } else { Aftermath::Nothing };
         fits

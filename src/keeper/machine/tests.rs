@@ -2,6 +2,7 @@
 
 mod aftermath;
 mod explicit;
+mod loss;
 
 use super::*;
 use crate::wire::CutReason;

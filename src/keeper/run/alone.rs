@@ -8,33 +8,43 @@ use tokio::net::UnixListener;
 
 use super::{Event, Keeper};
 use crate::error::Result;
-use crate::host::{KeyFiles, Lock, Locks};
+use crate::host::{DiskThread, KeyFiles, Lock, Locks};
 use crate::wire::{Holder, PROTOCOL};
 
 type Inode = (u64, u64);
 
+/// The time that one look may take. On a disk that does not answer there is nothing to restore.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// The files of this keeper, as they were when it took them.
 pub(super) struct Alone {
+    own: Inodes,
+    /// Another keeper has taken the place of the journal.
+    displaced: bool,
+    disk: DiskThread,
+}
+
+#[derive(Clone, Copy)]
+struct Inodes {
     socket: Option<Inode>,
     lifetime: Option<Inode>,
     journal: Option<Inode>,
-    /// Another keeper has taken the place of the journal.
-    displaced: bool,
+}
+
+impl Inodes {
+    fn of(files: &KeyFiles) -> Self {
+        Self { socket: inode_of(&files.socket), lifetime: inode_of(&files.lifetime), journal: inode_of(&files.journal) }
+    }
 }
 
 impl Alone {
     pub(super) fn of(files: &KeyFiles) -> Self {
-        Self {
-            socket: inode_of(&files.socket),
-            lifetime: inode_of(&files.lifetime),
-            journal: inode_of(&files.journal),
-            displaced: false,
-        }
+        Self { own: Inodes::of(files), displaced: false, disk: DiskThread::new() }
     }
 
     /// Returns whether the socket at the path is the one of this keeper.
     pub(super) fn has_socket(&self, files: &KeyFiles) -> bool {
-        inode_of(&files.socket) == self.socket
+        inode_of(&files.socket) == self.own.socket
     }
 }
 
@@ -47,9 +57,11 @@ impl Keeper {
         if alone.displaced {
             return None;
         }
-        if inode_of(&self.files.journal) != alone.journal {
+        let files = self.files.clone();
+        let now = alone.disk.run(LOOK, move || Inodes::of(&files))?;
+        if now.journal != alone.own.journal {
             match self.journal_again() {
-                Ok(true) => alone.journal = inode_of(&self.files.journal),
+                Ok(true) => alone.own.journal = inode_of(&self.files.journal),
                 Ok(false) => {
                     tracing::error!("the journal was removed, and another keeper has its place; releasing");
                     alone.displaced = true;
@@ -59,19 +71,19 @@ impl Keeper {
                 Err(error) => tracing::error!(%error, "the journal was removed"),
             }
         }
-        if inode_of(&self.files.lifetime) != alone.lifetime
+        if now.lifetime != alone.own.lifetime
             // A process that is about to find that the journal has its keeper may hold it for a moment.
             && let Ok(Some(held)) = Locks::take().try_lock_again(&self.files.lifetime)
         {
             tracing::warn!("the lock was removed; taking it again");
             keep_lifetime(held, &self.files);
-            alone.lifetime = inode_of(&self.files.lifetime);
+            alone.own.lifetime = inode_of(&self.files.lifetime);
         }
-        if alone.has_socket(&self.files) {
+        if now.socket == alone.own.socket {
             return None;
         }
         let again = bind_again(&self.files)?;
-        alone.socket = inode_of(&self.files.socket);
+        alone.own.socket = inode_of(&self.files.socket);
         Some(again)
     }
 

@@ -1,18 +1,18 @@
 //! Drops schemas of attempts and users of acquisitions, while a cluster is used and before it is released.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::{Event, Input, Inputs, Keeper};
 use crate::error::Result;
-use crate::keeper::machine::MachineState;
+use crate::keeper::machine::{MachineState, Word};
 use crate::sql::{SqlClient, Wallet, code, quoted};
 use crate::version::{Capabilities, Version};
 use crate::wire::exit;
-use crate::{schema, user};
+use crate::{clock, probe, schema, user};
 
 /// The time that a release waits for schemas that are being dropped.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -153,6 +153,11 @@ impl Keeper {
             Some((_, Last::Release)) => self.release_now(),
             Some((_, Last::Exit)) => {
                 self.note_undropped();
+                self.leave_debt();
+                // Without a client it has tried nothing, and what the journal says of its predecessor stays.
+                if self.supply.spec.is_some() {
+                    self.journal.note("that it gave up", |record| record.gave_up = record.word != Word::Clean);
+                }
                 self.write_reports();
                 self.exit = Some(exit::DONE);
             }
@@ -231,11 +236,17 @@ impl Cleaner {
     fn find_left_overs(&self) {
         let this = self.clone();
         self.inputs.spawn(async move {
-            let (schemas, users) = tokio::join!(
+            // By the server's clock: another machine made what is there, and its own may be wrong by days.
+            let (schemas, users, now) = tokio::join!(
                 this.names("SELECT schema_name FROM information_schema.schemata"),
                 this.names("SELECT name FROM sys.users"),
+                probe::time(&this.client),
             );
-            let now = SystemTime::now();
+            let Ok(now) = now.map(clock::time_of).inspect_err(|error| {
+                tracing::warn!(%error, "left-overs are left: nothing tells how old they are");
+            }) else {
+                return Input::LeftOvers(Vec::new());
+            };
             let schemas = schemas.into_iter().filter(|name| schema::is_left_over(name, now));
             let users = users.into_iter().filter(|name| user::is_left_over(name, now));
             Input::LeftOvers(schemas.chain(users).collect())
@@ -328,6 +339,50 @@ mod tests {
         });
         dropped(&server, "cratedb_test_hrfjq_abcdefgh_t").await.unwrap();
         assert_eq!(server.stmts(), [r#"DROP SCHEMA IF EXISTS "cratedb_test_hrfjq_abcdefgh_t" CASCADE"#; 3]);
+    }
+
+    /// Returns what is taken for a left-over on a server whose clock shows this, and that has such names.
+    async fn left_overs(clock: Reaction, names: &[String]) -> Vec<String> {
+        let rows = serde_json::json!(names.iter().map(|name| [name]).collect::<Vec<_>>()).to_string();
+        let server = TestServer::start(move |request| match request.stmt() {
+            "SELECT CURRENT_TIMESTAMP" => clock.clone(),
+            "SELECT name FROM sys.users" if rows.contains("_user_") => Reaction::rows(&[("n", 4.into())], &rows),
+            "SELECT schema_name FROM information_schema.schemata" => Reaction::rows(&[("n", 4.into())], &rows),
+            _ => Reaction::rows(&[("n", 4.into())], "[]"),
+        });
+        let (inputs, mut received) = Inputs::channel();
+        let version = Version { major: 6, minor: 4, patch: 3 };
+        let cleaner = Cleaner::new(&server.url(), version, Wallet::new(Credentials::None), inputs).unwrap();
+        cleaner.find_left_overs();
+        let Some(Input::LeftOvers(names)) = received.recv().await else { panic!() };
+        names
+    }
+
+    fn showing(millis: i64) -> Reaction {
+        Reaction::rows(&[("t", 12.into())], &format!("[[{millis}]]"))
+    }
+
+    #[tokio::test]
+    async fn ages_are_judged_by_the_servers_clock_whatever_this_machine_says() {
+        const DAY: i64 = 24 * 60 * 60 * 1000;
+        // Neither the date of this machine: it is long past, or to come.
+        for today in [1_790_000_040_000, 4_102_444_800_000] {
+            let schema = |days: i64| schema::name("t", clock::time_of(today - days * DAY));
+            let (old, new, ahead) = (schema(2), schema(0), schema(-3));
+            let names = [old.clone(), new, ahead, "doc".to_owned()];
+            assert_eq!(left_overs(showing(today), &names).await, [old]);
+            let user = |days: i64| user::name(clock::time_of(today - days * DAY));
+            let (old, new) = (user(8), user(6));
+            assert_eq!(left_overs(showing(today), &[old.clone(), new]).await, [old]);
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_a_left_over_if_the_server_does_not_tell_its_time() {
+        let names = [schema::name("t", std::time::UNIX_EPOCH), user::name(std::time::UNIX_EPOCH)];
+        for clock in [Reaction::error(400, 4000, "no"), Reaction::rows(&[("t", 12.into())], "[]"), Reaction::Reset] {
+            assert_eq!(left_overs(clock, &names).await, [""; 0]);
+        }
     }
 
     #[tokio::test]

@@ -167,7 +167,9 @@ impl Keeper {
     /// that are over now, and all of them before a release, while the cluster is still up.
     pub(super) fn drop_setups(&mut self, before: MachineState, effects: &[Effect]) {
         use MachineState::{Down, Probing, Up, Warm};
-        let last = effects.iter().any(|effect| matches!(effect, Effect::Release | Effect::Exit));
+        // Those of a cluster that another one follows are begun again there.
+        let ends = |effect: &Effect| matches!(effect, Effect::Release | Effect::Exit) && !self.machine.is_replacing();
+        let last = effects.iter().any(ends);
         let schemas = self.setups.retain(|session| !last && self.machine.has(session));
         let in_time = matches!(before, Up | Warm { .. } | Probing | Down);
         schemas.into_iter().for_each(|schema| self.remove_if(in_time, schema));

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use tokio::sync::watch;
 
@@ -10,9 +9,9 @@ use super::{Input, Keeper};
 use crate::error::Result;
 use crate::keeper::machine::{ClientId, MachineState, SessionId};
 use crate::keeper::premade::{Handout, Premade, PremadeOutcome};
-use crate::sql::{self, SqlClient};
+use crate::sql::{self, SqlClient, Statement};
 use crate::wire::{AttemptId, MigrationFile};
-use crate::{migrations, schema, seed};
+use crate::{clock, migrations, schema, seed};
 
 /// Stands in place of a test's name in the names of premade schemas.
 const SLUG: &str = "migrated";
@@ -92,13 +91,11 @@ impl Keeper {
     }
 
     pub(super) fn premade_ended(&mut self, client: ClientId, attempt: AttemptId) {
-        let now = self.now();
-        self.premade.core.end(now, client, attempt);
+        self.premade.core.end(self.now(), client, attempt);
     }
 
     pub(super) fn premade_left(&mut self, client: ClientId) {
-        let now = self.now();
-        self.premade.core.leave(now, client);
+        self.premade.core.leave(self.now(), client);
     }
 
     /// Makes what should be there and drops what should not. Does nothing while a test is alone on the cluster.
@@ -119,7 +116,8 @@ impl Keeper {
             return;
         }
         self.premade.core.dropping(self.drops.in_flight.len());
-        let name = || schema::name(SLUG, SystemTime::now());
+        let clock = self.supply.resource.as_ref().and_then(|resource| resource.clock);
+        let name = || schema::name(SLUG, clock::now(clock));
         while let Some((checksum, schema)) = self.premade.core.next(now, name) {
             self.make(checksum, schema);
         }
@@ -263,13 +261,12 @@ impl PremadeMaker {
         let mut writes = false;
         for MigrationFile { name, text } in files.iter() {
             let text = seed::without_mark(text);
-            let statements = sql::split(text);
-            for index in 0..statements.len() {
+            for statement in Statement::all(text) {
                 let told = self.order.wait_for(|order| *order != MakerOrder::Pause).await;
                 if told.map_or(MakerOrder::Stop, |order| *order) == MakerOrder::Stop {
                     return Ok(false);
                 }
-                seed::execute_one(&self.client, name, text, &statements, index).await?;
+                seed::execute_one(&self.client, name, text, statement).await?;
             }
             writes |= migrations::writes(text);
         }

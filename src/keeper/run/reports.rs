@@ -3,14 +3,21 @@
 
 use std::collections::BTreeSet;
 use std::fs::OpenOptions;
-use std::io::Write as _;
+use std::io::{self, Write as _};
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
+use std::path::Path;
+use std::time::Duration;
 
 use serde::Serialize;
 
 use super::{Keeper, MachineState};
+use crate::host::{DiskThread, writable};
 use crate::keeper::machine::SessionId;
 use crate::keeper::unix_millis;
 use crate::wire::{ClusterOutcome, FromKeeper};
+
+/// The time that the disk may take for a line. A release that comes after it must not wait for long.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The line of one session.
 #[derive(Debug, Default, Serialize)]
@@ -58,16 +65,46 @@ impl Report {
         self.binaries = self.seen.len();
     }
 
-    /// Appends the line, in one write, so that two keepers don't mix theirs.
-    fn write(&self) {
+    fn write(&self, disk: &DiskThread) {
         tracing::info!(report = %serde_json::to_string(self).unwrap_or_default(), "a session is over");
-        let Some(path) = &self.path else { return };
+        let Some(path) = self.path.clone() else { return };
         let Ok(mut line) = serde_json::to_vec(self) else { return };
         line.push(b'\n');
-        let file = OpenOptions::new().create(true).append(true).open(path);
-        if let Err(error) = file.and_then(|mut file| file.write_all(&line)) {
+        if let Err(error) = in_time(disk, path.clone(), move |path| append(path, &line)) {
             tracing::warn!(%error, path, "CRATEDB_TEST_REPORT was not written");
         }
+    }
+}
+
+fn in_time(
+    disk: &DiskThread,
+    path: String,
+    call: impl FnOnce(&Path) -> io::Result<()> + Send + 'static,
+) -> io::Result<()> {
+    let done = disk.run(PATIENCE, move || call(Path::new(&path)));
+    done.unwrap_or_else(|| Err(io::Error::other("the disk does not answer")))
+}
+
+/// Appends a line in one write, so that two keepers don't mix theirs. A FIFO gets it only if a process reads there:
+/// opening it without the flag would wait for one.
+fn append(path: &Path, line: &[u8]) -> io::Result<()> {
+    let file = OpenOptions::new().create(true).append(true).custom_flags(libc::O_NONBLOCK).open(path);
+    match file.and_then(|mut file| file.write_all(line)) {
+        Err(error) if error.raw_os_error() == Some(libc::ENXIO) => Err(io::Error::other("no process reads there")),
+        done => done,
+    }
+}
+
+/// Tells whether a report can be written at all, without changing anything.
+fn check(path: &Path) -> io::Result<()> {
+    match std::fs::metadata(path) {
+        // Its reader may come later, and would take an opening and closing now for the end of all reports.
+        Ok(meta) if meta.file_type().is_fifo() => Ok(()),
+        Ok(_) => OpenOptions::new().append(true).custom_flags(libc::O_NONBLOCK).open(path).map(drop),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            writable(path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("/")))
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -92,8 +129,14 @@ impl Keeper {
     fn report(&mut self, session: SessionId, outcome: ClusterOutcome) {
         if let Some(mut report) = self.clients.reports.remove(&session) {
             report.outcome = Some(outcome);
-            report.write();
+            report.write(&self.reports);
         }
+    }
+
+    /// Returns what people should know of `CRATEDB_TEST_REPORT`: that it can't be written.
+    pub(super) fn unreported(&self, path: &str) -> Option<String> {
+        let error = in_time(&self.reports, path.to_owned(), check).err()?;
+        Some(format!("CRATEDB_TEST_REPORT=`{path}` will not be written: {error}"))
     }
 
     /// Reports how a release ended, for all whose session is over, and to observers that watch.
@@ -121,7 +164,61 @@ impl Keeper {
             if report.outcome.is_none() {
                 (report.outcome, report.detail) = (Some(outcome), detail.clone());
             }
-            report.write();
+            report.write(&self.reports);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::time::Instant;
+
+    use super::*;
+
+    fn fifo() -> (tempfile::TempDir, std::path::PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("report");
+        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        (dir, path)
+    }
+
+    #[test]
+    fn a_fifo_without_a_reader_is_an_error_at_once_and_one_with_a_reader_gets_the_line() {
+        let (_dir, path) = fifo();
+        check(&path).unwrap();
+        let began = Instant::now();
+        assert_eq!(append(&path, b"{}\n").unwrap_err().to_string(), "no process reads there");
+        assert!(began.elapsed() < PATIENCE);
+        let mut options = OpenOptions::new();
+        let mut reader = options.read(true).custom_flags(libc::O_NONBLOCK).open(&path).unwrap();
+        append(&path, b"{}\n").unwrap();
+        let mut line = String::new();
+        io::Read::read_to_string(&mut reader, &mut line).unwrap();
+        assert_eq!(line, "{}\n");
+    }
+
+    #[test]
+    fn lines_are_appended_and_what_can_not_be_written_is_known_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("report");
+        check(&path).unwrap();
+        assert!(!path.exists(), "looking makes nothing");
+        append(&path, b"{}\n").unwrap();
+        append(&path, b"{}\n").unwrap();
+        check(&path).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "{}\n{}\n");
+        for bad in [dir.path().to_owned(), dir.path().join("gone/report"), path.join("below")] {
+            assert!(check(&bad).is_err() && append(&bad, b"{}\n").is_err(), "{}", bad.display());
+        }
+    }
+
+    #[test]
+    fn a_disk_that_does_not_answer_is_given_up() {
+        let (disk, (answer, hangs)) = (DiskThread::new(), std::sync::mpsc::channel::<()>());
+        assert_eq!(disk.run(Duration::ZERO, move || hangs.recv().is_ok()), None);
+        let error = in_time(&disk, "/nowhere".to_owned(), |_| Ok(())).unwrap_err();
+        assert_eq!(error.to_string(), "the disk does not answer");
+        drop(answer);
     }
 }

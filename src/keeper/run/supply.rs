@@ -11,10 +11,10 @@ use super::{Input, Inputs, Keeper};
 use crate::error::{Error, Kind, Result};
 use crate::keeper::machine::{ClientId, Event, MachineState, Word};
 use crate::keeper::{Record, unix_millis, unix_seconds};
-use crate::provider::{Held, Intents, NotAcquired, Ours, Progress, Provider, Released, Resource};
+use crate::provider::{Held, Intents, NodeLoss, NotAcquired, Ours, Progress, Provider, Released, Resource};
 use crate::sql::{Credentials, Renewer, Wallet};
 use crate::target::{OnExit, Target};
-use crate::wire::{ClusterOutcome, FromKeeper, Ready, Spec};
+use crate::wire::{ClusterOutcome, FromKeeper, Policy, Ready, Spec};
 
 /// The outcome of a call of the provider.
 #[derive(Debug)]
@@ -31,11 +31,14 @@ struct Calls {
     inputs: Inputs,
     /// True while any client waits for the cluster.
     wanted: watch::Sender<bool>,
+    /// The reason why the call that is under way can't go on for now.
+    trouble: watch::Sender<Option<String>>,
 }
 
 impl Calls {
     fn new(provider: Provider, inputs: Inputs) -> Self {
-        Self { provider: Arc::new(provider), inputs, wanted: watch::Sender::new(true) }
+        let (wanted, trouble) = (watch::Sender::new(true), watch::Sender::new(None));
+        Self { provider: Arc::new(provider), inputs, wanted, trouble }
     }
 
     fn acquire(&self, deadline: Instant, intents: Intents) {
@@ -46,10 +49,10 @@ impl Calls {
         });
     }
 
-    fn recover(&self, held: Held, deadline: Instant) {
+    fn recover(&self, held: Held, on_exit: OnExit, deadline: Instant) {
         let (provider, progress) = (self.provider.clone(), self.progress());
         self.inputs.spawn(async move {
-            let outcome = provider.recover(&held, deadline, &progress).await;
+            let outcome = provider.recover(&held, on_exit, deadline, &progress).await;
             Input::Call(CallOutcome::Probed(outcome.map(|found| found.map(Box::new))))
         });
     }
@@ -83,7 +86,8 @@ impl Calls {
                 inputs.send(Input::Progress(text));
             }
         });
-        Progress::new(sender)
+        self.trouble.send_replace(None);
+        Progress::new(sender).with_trouble(self.trouble.clone())
     }
 }
 
@@ -148,6 +152,11 @@ impl Supply {
         }
     }
 
+    /// Returns why the call that is under way can't go on for now.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.calls.as_ref().and_then(|calls| calls.trouble.borrow().clone())
+    }
+
     /// Lets the provider do what is left for the time after the last release.
     pub(super) fn afterwards(&self) {
         if let Some(calls) = &self.calls {
@@ -188,6 +197,7 @@ impl Keeper {
         let (policy, runners) = (*self.machine.policy(), self.clients.runners());
         let key = self.supply.spec.as_ref().map(|spec| spec.key.clone());
         let held = self.supply.resource.as_ref().map(|resource| resource.held.clone());
+        let debt = self.debts.follow(word);
         let written = self.journal.with(|journal| {
             let change = |record: &mut Record| {
                 // What an earlier acquisition left stays named until it is released.
@@ -196,7 +206,7 @@ impl Keeper {
                     Word::Up => record.held = held.or(record.held.take()),
                     Word::MaybeUp | Word::MaybeDown => {}
                 }
-                (record.word, record.policy, record.runners) = (word, Some(policy), runners);
+                (record.word, record.policy, record.runners, record.debt) = (word, Some(policy), runners, debt);
                 record.key = key.unwrap_or_else(|| std::mem::take(&mut record.key));
             };
             if word == Word::MaybeUp { journal.write_synced(change) } else { journal.write(change) }
@@ -209,15 +219,16 @@ impl Keeper {
         }
     }
 
-    fn held(&self) -> Option<Held> {
+    pub(super) fn held(&self) -> Option<Held> {
         let resource = self.supply.resource.as_ref().map(|resource| resource.held.clone());
         resource.or_else(|| self.journal.read(|record| record.held.clone()))
     }
 
     /// Looks for what a killed keeper left.
     pub(super) fn probe(&mut self) {
+        let policy = self.journal.read(|record| record.policy).unwrap_or(*self.machine.policy());
         match (self.held(), &self.supply.calls) {
-            (Some(held), Some(calls)) => calls.recover(held, self.deadline()),
+            (Some(held), Some(calls)) => calls.recover(held, policy.on_exit, self.deadline()),
             // No intent was written, so nothing was touched.
             (None, _) => self.events.push_back(Event::Probed { up: false }),
             (_, None) => self.events.push_back(Event::NotProbed),
@@ -259,19 +270,26 @@ impl Keeper {
 
     /// A call of the provider ended.
     pub(super) fn called(&mut self, outcome: CallOutcome) {
+        if !matches!(outcome, CallOutcome::Renewed(_)) {
+            self.note_trouble(None);
+        }
         let event = match outcome {
             CallOutcome::Acquired(Ok(mut resource)) => {
                 let ours = resource.ours != Ours::No;
                 self.still_owed(&mut resource);
-                if matches!(resource.ours, Ours::Started | Ours::Deployed) {
+                let is_new = matches!(resource.ours, Ours::Started | Ours::Deployed);
+                self.use_resource(*resource);
+                self.feed(Event::Acquired { ours });
+                // After clients have heard of the cluster on which setups are done again.
+                if is_new {
                     self.start_setups_over();
                 }
-                self.use_resource(*resource);
-                Event::Acquired { ours }
+                return;
             }
             CallOutcome::Acquired(Err(failed)) => self.not_acquired(failed),
             CallOutcome::Probed(Ok(found)) => {
                 let up = found.is_some();
+                self.settle_debt();
                 if let Some(resource) = found {
                     tracing::info!(resource = resource.name, "adopted what a killed keeper left");
                     self.use_resource(*resource);
@@ -280,6 +298,7 @@ impl Keeper {
             }
             CallOutcome::Probed(Err(error)) => {
                 tracing::error!(%error, "what a killed keeper left can't be looked at");
+                self.note_failure(&error.first_line());
                 self.supply.failure = Some(error);
                 Event::NotProbed
             }
@@ -315,12 +334,42 @@ impl Keeper {
         let cleaner = cleaner.inspect_err(|error| tracing::warn!(%error, "schemas can't be dropped")).ok();
         let (lives_on, user) = (lives_on(&resource), resource.user.clone());
         tracing::info!(resource = resource.name, version = %resource.version, ours = ?resource.ours, "the cluster is there");
+        self.watch_nodes(&resource);
         self.supply.resource = Some(resource);
         self.drops.begin(cleaner);
         self.open_premade();
         if lives_on {
             self.drop_left_overs(user);
         }
+    }
+
+    /// Hears of nodes that end by themselves, as long as anything watches them.
+    fn watch_nodes(&self, resource: &Resource) {
+        let (Some(mut nodes), Some(name)) = (resource.nodes.clone(), resource.held.name()) else { return };
+        let (name, inputs) = (name.to_owned(), self.inputs.clone());
+        tokio::spawn(async move {
+            while let Some(loss) = nodes.next().await {
+                inputs.send(Input::Lost { cluster: name.clone(), loss });
+            }
+        });
+    }
+
+    /// Nodes of a cluster ended. Those of one that is being released, or is gone, were ended.
+    pub(super) fn lost(&mut self, cluster: &str, loss: &NodeLoss) {
+        let here = matches!(self.machine.state(), MachineState::Up | MachineState::Warm { .. });
+        let Some(resource) = self.supply.resource.as_ref().filter(|one| here && one.held.name() == Some(cluster))
+        else {
+            return;
+        };
+        let NodeLoss { what, all } = loss;
+        tracing::error!(resource = resource.name, what, all, "the cluster lost nodes");
+        let name = resource.name.clone();
+        self.clients.notify_any(format!("{name}: {what}; another cluster takes its place before the next test begins"));
+        let lost = format!("{name} did not last until a test began");
+        self.supply.failure = Some(Error::new(Kind::Provider, lost).because(what));
+        // They are told of the next cluster, too.
+        self.clients.reports.values_mut().for_each(|report| report.told = false);
+        self.feed(Event::Lost { all: *all });
     }
 
     /// Gives the cluster to a client.
@@ -344,8 +393,9 @@ impl Keeper {
             pg_hint: resource.pg_hint.clone(),
             credentials: resource.credentials.clone(),
             version: resource.version,
+            clock: resource.clock,
             console: resource.console.clone(),
-            lives_on: lives_on(resource),
+            lives_on: lives_on(resource) || stays(self.machine.policy()),
         })));
     }
 
@@ -369,7 +419,13 @@ impl Keeper {
             Err(error) => (ClusterOutcome::Owed, error.to_string()),
         };
         tracing::info!(outcome = word.to_string(), detail, "released");
-        self.report_release(word, &detail, outcome.is_ok());
+        if let Err(error) = &outcome {
+            self.note_failure(&error.first_line());
+        }
+        // The sessions go on with the cluster that takes its place.
+        if !(self.machine.is_replacing() && self.machine.is_wanted()) {
+            self.report_release(word, &detail, outcome.is_ok());
+        }
         if outcome.is_ok() {
             // With what came since the request.
             self.note_undropped();
@@ -405,7 +461,14 @@ fn choice(resource: &Resource, on_exit: OnExit) -> String {
         (Ours::Started, OnExit::Keep) => "started; left running (CRATEDB_TEST_ON_EXIT=keep)",
         (Ours::Started, _) => "started; removed at the end",
     };
-    format!("using {}, CrateDB {}: {fate}", resource.name, resource.version)
+    // The name of a server that others manage is its address.
+    let place = if resource.ours == Ours::Started { format!(" at {}", resource.http_url) } else { String::new() };
+    format!("using {}, CrateDB {}{place}: {fate}", resource.name, resource.version)
+}
+
+/// Returns whether a local server is there for some time after the run, so that people can look at what is in it.
+fn stays(policy: &Policy) -> bool {
+    policy.keep_warm > 0 || policy.on_exit == OnExit::Keep
 }
 
 /// Returns whether the data survives a release.

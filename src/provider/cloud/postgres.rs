@@ -1,8 +1,9 @@
 //! The access of PostgreSQL drivers: a user with a password, since a token is valid for HTTP only.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::CloudProvider;
+use crate::clock::{self, ServerClock};
 use crate::cloud::lifecycle::{ADMIN, named};
 use crate::cloud::model::ClusterInfo;
 use crate::error::{Error, Kind, Result};
@@ -33,6 +34,7 @@ impl CloudProvider {
         cluster: &ClusterInfo,
         http_url: &str,
         wallet: &Wallet,
+        clock: Option<ServerClock>,
         deadline: Instant,
         progress: &Progress,
     ) -> Postgres {
@@ -51,7 +53,7 @@ impl CloudProvider {
             return Postgres { url: address(self.username(cluster), password), ..Postgres::default() };
         }
         progress.step(format!("making a user for PostgreSQL drivers on {}", named(cluster)));
-        let name = user::name(SystemTime::now());
+        let name = user::name(clock::now(clock));
         let limit = deadline.min(Instant::now() + LIMIT);
         let made = match tokio::time::timeout_at(limit.into(), SessionUser::make(&name, http_url, wallet)).await {
             Ok(made) => made,

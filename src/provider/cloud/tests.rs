@@ -2,7 +2,9 @@
 
 mod access;
 mod deploy;
+mod doubt;
 mod lost;
+mod outage;
 mod release;
 mod resume;
 
@@ -56,6 +58,7 @@ impl Bench {
             timeout: Duration::from_millis(500),
             username: None,
             password: None,
+            plain_http: false,
         };
         let (sender, steps) = mpsc::unbounded_channel();
         Self {
@@ -115,7 +118,12 @@ impl Bench {
     }
 
     async fn recover(&self, held: &impl Serialize) -> Result<Option<Resource>> {
-        self.provider().recover(&as_journalled(held), Instant::now() + self.deadline, &self.progress).await
+        self.recover_with(held, OnExit::Auto).await
+    }
+
+    async fn recover_with(&self, held: &impl Serialize, on_exit: OnExit) -> Result<Option<Resource>> {
+        let deadline = Instant::now() + self.deadline;
+        self.provider().recover(&as_journalled(held), on_exit, deadline, &self.progress).await
     }
 
     /// Returns all steps so far, on a line each.
@@ -159,6 +167,12 @@ impl Bench {
         self.writes().iter().filter(|write| write.is_suspend()).count()
     }
 
+    /// Returns a client of the same account.
+    fn client(&self) -> crate::cloud::Client {
+        let client = crate::cloud::Client::builder().env(false).endpoint(self.simulator.url()).api_key("ada", SECRET);
+        client.build().unwrap()
+    }
+
     fn keeps_its_secrets(&self, text: &str) {
         assert!(!text.contains(SECRET), "{text}");
         assert!(!self.cloud().clusters().iter().any(|cluster| text.contains(&cluster.password)), "{text}");
@@ -191,12 +205,13 @@ fn futures_can_be_sent_to_another_thread() {
         timeout: Duration::from_secs(1),
         username: None,
         password: None,
+        plain_http: false,
     };
     let provider = Provider::chain(&Target::Cloud(Box::new(target))).unwrap();
     let progress = Progress::new(mpsc::unbounded_channel().0);
     let intents = Intents::new(Arc::new(|_| Ok(())));
     let (held, deadline) = (Held::Unreadable(Value::Null), Instant::now());
     can_be_sent(&provider.acquire(deadline, &progress, &intents));
-    can_be_sent(&provider.recover(&held, deadline, &progress));
+    can_be_sent(&provider.recover(&held, OnExit::Auto, deadline, &progress));
     can_be_sent(&provider.release(&held, OnExit::Auto, &progress));
 }

@@ -61,16 +61,15 @@ pub(in crate::provider) async fn train(
     engine: &EngineAddress,
     lock: &mut CacheLock,
 ) -> Result<()> {
-    let engine = Engine::at(engine).await.map_err(|lacks| failed().because(lacks))?;
+    let engine = Engine::at(engine).await.map_err(failed)?;
     let held = HeldContainers::new(1, &engine);
     lock.intends(&Held::Container(held.clone()));
     tracing::info!(image, name = held.name, "a server learns for the cache of its JVM");
     let dir = training.cache.work_dir();
     let made = async {
-        open_dir(&dir).map_err(|error| failed().because(error))?;
+        open_dir(&dir).map_err(failed)?;
         write(&engine, &held, image, &dir, Instant::now() + LIMIT).await?;
-        let published = training.cache.publish(&dir.join(CACHE), training.about.clone(), true);
-        published.map_err(|error| failed().because(error))
+        training.cache.publish(&dir.join(CACHE), training.about.clone(), true).map_err(failed)
     };
     let made = made.await;
     let removed = held.remove_at(&engine, Instant::now() + REMOVAL).await;
@@ -95,16 +94,16 @@ async fn write(engine: &Engine, held: &HeldContainers, image: &str, dir: &Path, 
         let url = format!("http://{host}:{port}");
         tokio::select! {
             used = jvm::practise(&url, deadline) => used?,
-            _ = super::ended(held, engine, deadline) => return Err(failed().because("the server ended")),
+            _ = super::ended(held, engine, deadline) => return Err(failed("the server ended")),
         }
         engine.stop(&held.name).await?;
         // The JVM writes the cache when it ends.
         let ended = tokio::time::timeout_at(deadline.into(), super::ended(held, engine, deadline)).await;
         ended.map_err(|_| Error::new(Kind::Timeout, "gave up waiting for the end of the server"))?;
-        if dir.join(CACHE).is_file() { Ok(()) } else { Err(failed().because("the JVM wrote none")) }
+        if dir.join(CACHE).is_file() { Ok(()) } else { Err(failed("the JVM wrote none")) }
     };
     match written.await {
-        Ok(()) => Ok(()),
         Err(error) => Err(super::with_log(error, held, engine).await),
+        written => written,
     }
 }

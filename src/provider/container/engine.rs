@@ -8,16 +8,17 @@ use std::time::{Duration, Instant};
 use bollard::models::{ContainerInspectResponse, PortBinding};
 use bollard::query_parameters::{
     DownloadFromContainerOptionsBuilder, InspectContainerOptions, InspectNetworkOptions, KillContainerOptionsBuilder,
-    ListContainersOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
+    ListContainersOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder, WaitContainerOptionsBuilder,
 };
 use bollard::{API_DEFAULT_VERSION, Docker};
 use futures_util::StreamExt as _;
 use testcontainers::runners::AsyncRunner as _;
 use testcontainers::{ContainerRequest, GenericImage};
+use tokio::net::{TcpStream, UnixStream};
 
 use super::find::{self, Candidate, Surroundings};
 use super::labels;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, root_of};
 use crate::provider::held::EngineAddress;
 use crate::wait::{self, Look};
 
@@ -182,14 +183,41 @@ impl Engine {
         })
     }
 
-    /// Returns the last lines that a container wrote to each of its two outputs. `tail` is their number, or `all`.
+    /// Waits until a container does not run any more.
+    pub(super) async fn end_of(&self, name: &str) -> ContainerState {
+        /// The pause after the engine could not be asked.
+        const PAUSE: Duration = Duration::from_secs(5);
+        // Not `wait::until`: the engine answers when the container ends, however long that takes.
+        loop {
+            match self.look(name).await {
+                Ok(ContainerState::Running(_)) => {}
+                Ok(ended) => return ended,
+                Err(error) => tracing::debug!(%error, "cannot look at a container"),
+            }
+            let options = WaitContainerOptionsBuilder::new().condition("not-running").build();
+            match self.docker.wait_container(name, Some(options)).next().await {
+                Some(Ok(_) | Err(EngineError::DockerContainerWaitError { .. })) => {}
+                _ => tokio::time::sleep(PAUSE).await,
+            }
+        }
+    }
+
+    /// Returns the last lines that a container wrote to each of its two outputs. `tail` is their number, or `all`. Of
+    /// longer logs only the beginning is read.
     pub(super) async fn log(&self, name: &str, tail: &str) -> Vec<String> {
+        const LIMIT: usize = 4 << 20;
         let mut all = Vec::new();
         // The image writes warnings and errors to one output and everything else to the other.
         for (stdout, stderr) in [(true, false), (false, true)] {
             let options = LogsOptionsBuilder::new().stdout(stdout).stderr(stderr).follow(false).tail(tail).build();
             let output = self.docker.logs(name, Some(options)).filter_map(|part| async { part.ok() });
-            let text = async { output.map(|part| part.to_string()).collect::<String>().await };
+            let mut room = LIMIT;
+            let output = output.map(|part| part.to_string()).take_while(|part| {
+                let fits = part.len() <= room;
+                room = room.saturating_sub(part.len());
+                std::future::ready(fits)
+            });
+            let text = async { output.collect::<String>().await };
             let text = tokio::time::timeout(Duration::from_secs(5), text).await.unwrap_or_default();
             all.extend(text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned));
         }
@@ -225,11 +253,8 @@ impl Engine {
         let listed = self.call(self.docker.list_containers(Some(options))).await;
         let listed = listed.map_err(|error| self.failed("list containers", &error))?;
         let found = listed.into_iter().filter_map(|one| {
-            let name = one.names?.into_iter().next()?;
-            Some(LabelledContainer {
-                name: name.trim_start_matches('/').to_owned(),
-                labels: one.labels.unwrap_or_default(),
-            })
+            let (name, labels) = (one.names?.into_iter().next()?, one.labels.unwrap_or_default());
+            Some(LabelledContainer { name: name.trim_start_matches('/').to_owned(), labels })
         });
         Ok(found.collect())
     }
@@ -274,17 +299,11 @@ impl Engine {
     }
 
     pub(super) fn failed(&self, attempted: &str, error: &EngineError) -> Error {
-        let error = match error {
-            EngineError::RequestTimeoutError => {
-                format!(
-                    "the engine at {} did not answer within {}",
-                    self.address.host,
-                    humantime::format_duration(CALL)
-                )
-            }
+        let (host, time) = (&self.address.host, humantime::format_duration(CALL));
+        Error::new(Kind::Provider, format!("cannot {attempted}")).because(match error {
+            EngineError::RequestTimeoutError => format!("the engine at {host} did not answer within {time}"),
             error => plain(error),
-        };
-        Error::new(Kind::Provider, format!("cannot {attempted}")).because(error)
+        })
     }
 }
 
@@ -307,9 +326,28 @@ fn first_file(archive: &[u8]) -> Option<String> {
 
 /// Returns whether this process can see the one that listens at a socket. If it cannot, this process is in a container
 /// into which the engine's socket was mounted.
-fn is_beside(socket: &Path) -> bool {
-    let Ok(stream) = std::os::unix::net::UnixStream::connect(socket) else { return false };
-    matches!(crate::host::platform::peer_process(&stream), Ok(pid) if pid != 0)
+async fn is_beside(socket: &Path) -> bool {
+    let connected = tokio::time::timeout(PING, UnixStream::connect(socket)).await;
+    let stream = connected.ok().and_then(Result::ok).and_then(|stream| stream.into_std().ok());
+    stream.is_some_and(|stream| matches!(crate::host::platform::peer_process(&stream), Ok(pid) if pid != 0))
+}
+
+/// Returns whether a program accepts connections at an address, be it an engine or not.
+async fn accepts(address: &EngineAddress) -> bool {
+    let connected = async {
+        match address.socket() {
+            Some(path) => UnixStream::connect(path).await.is_ok(),
+            None => {
+                let url = url::Url::parse(&address.host).ok();
+                let host = url.as_ref().and_then(|url| Some((url.host_str()?, url.port()?)));
+                match host {
+                    Some(host) => TcpStream::connect(host).await.is_ok(),
+                    None => false,
+                }
+            }
+        }
+    };
+    tokio::time::timeout(PING, connected).await.unwrap_or(false)
 }
 
 fn here() -> find::Candidates {
@@ -324,10 +362,22 @@ async fn ask(place: Candidate) -> Result<Engine, String> {
     let docker = connect(&address)?;
     match tokio::time::timeout(PING, docker.ping()).await {
         Ok(Ok(_)) => {
-            let beside = address.socket().is_some_and(is_beside);
+            let beside = match address.socket() {
+                Some(path) => is_beside(path).await,
+                None => false,
+            };
             Ok(Engine { docker, address, beside })
         }
-        Ok(Err(error)) => Err(plain(&error)),
+        Ok(Err(error)) => {
+            let (why, silent) = (plain(&error), status(&error).is_none());
+            match silent && accepts(&address).await {
+                true => Err(format!(
+                    "a program accepts connections there and does not answer as an engine does: is it a proxy of one \
+                     that does not run? ({why})"
+                )),
+                false => Err(why),
+            }
+        }
         Err(_) => Err(format!("it did not answer within {}", humantime::format_duration(PING))),
     }
 }
@@ -342,15 +392,8 @@ fn connect(address: &EngineAddress) -> Result<Docker, String> {
         (None, Some(dir)) => {
             // The engine's client uses the process's default. Keeper and command line are processes of the harness.
             let _ = rustls::crypto::ring::default_provider().install_default();
-            let file = |name: &str| dir.join(name);
-            Docker::connect_with_ssl(
-                host,
-                &file("key.pem"),
-                &file("cert.pem"),
-                &file("ca.pem"),
-                TIMEOUT,
-                API_DEFAULT_VERSION,
-            )
+            let [key, cert, ca] = ["key.pem", "cert.pem", "ca.pem"].map(|name| dir.join(name));
+            Docker::connect_with_ssl(host, &key, &cert, &ca, TIMEOUT, API_DEFAULT_VERSION)
         }
         (None, None) => Docker::connect_with_http(host, TIMEOUT, API_DEFAULT_VERSION),
     };
@@ -372,13 +415,7 @@ pub(super) fn plain(error: &EngineError) -> String {
     match error {
         EngineError::DockerResponseServerError { message, .. } => message.trim().to_owned(),
         EngineError::DockerStreamError { error } => error.clone(),
-        error => {
-            let mut cause: &dyn std::error::Error = error;
-            while let Some(next) = cause.source() {
-                cause = next;
-            }
-            cause.to_string()
-        }
+        error => root_of(error),
     }
 }
 
@@ -395,6 +432,42 @@ mod tests {
         bytes.extend(text.as_bytes());
         bytes.resize(bytes.len().next_multiple_of(512), 0);
         bytes
+    }
+
+    /// Returns why there is no engine at an address.
+    async fn said(host: &str) -> String {
+        ask(Candidate { named_by: String::new(), address: EngineAddress::checked(host, None) }).await.err().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_proxy_without_its_engine_is_told_from_an_address_where_nothing_listens() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("docker.sock");
+        let unix = tokio::net::UnixListener::bind(&path).unwrap();
+        let tcp = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let hosts = [format!("unix://{}", path.display()), format!("tcp://{}", tcp.local_addr().unwrap())];
+        let closing = tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    accepted = unix.accept() => drop(accepted),
+                    accepted = tcp.accept() => drop(accepted),
+                }
+            }
+        });
+        for host in &hosts {
+            let text = said(host).await;
+            assert!(text.starts_with("a program accepts connections there"), "{host}: {text}");
+            assert!(text.contains("a proxy"), "{text}");
+        }
+        closing.abort();
+        assert!(closing.await.unwrap_err().is_cancelled());
+        for host in &hosts {
+            let text = said(host).await;
+            assert!(!text.contains("proxy") && text.contains("refused"), "{host}: {text}");
+        }
+        let _silent = std::os::unix::net::UnixListener::bind(dir.path().join("silent.sock")).unwrap();
+        let text = said(&format!("unix://{}/silent.sock", dir.path().display())).await;
+        assert!(text.contains("did not answer within"), "{text}");
     }
 
     #[test]

@@ -44,14 +44,13 @@ impl EngineAddress {
 
     /// Refuses schemes that the client does not support.
     pub(super) fn checked(host: &str, tls: Option<PathBuf>) -> Result<Self, String> {
-        let Some((scheme, rest)) = host.split_once("://") else {
-            return Err(format!("`{host}` is no address; accepted: unix:///path, tcp://host:port, https://host:port"));
-        };
-        match scheme {
-            "unix" | "tcp" | "http" | "https" if !rest.is_empty() => Ok(Self { host: host.to_owned(), tls }),
-            _ => {
-                Err(format!("{scheme}:// is not supported; accepted: unix:///path, tcp://host:port, https://host:port"))
+        let accepted = "accepted: unix:///path, tcp://host:port, https://host:port";
+        match host.split_once("://") {
+            Some(("unix" | "tcp" | "http" | "https", rest)) if !rest.is_empty() => {
+                Ok(Self { host: host.to_owned(), tls })
             }
+            Some((scheme, _)) => Err(format!("{scheme}:// is not supported; {accepted}")),
+            None => Err(format!("`{host}` is no address; {accepted}")),
         }
     }
 }
@@ -76,13 +75,11 @@ impl Surroundings<'_> {
             return chosen("CONTAINER_HOST".to_owned(), EngineAddress::checked(&host, None));
         }
         let current = current_context(&config).filter(|_| variable("DOCKER_CONTEXT").is_none());
-        let mut all: Vec<Candidate> = current
-            .map(|name| Candidate {
-                named_by: format!("context `{name}`"),
-                address: address_of_context(&config, &name),
-            })
-            .into_iter()
-            .collect();
+        let mut all = Vec::new();
+        if let Some(name) = current {
+            let address = address_of_context(&config, &name);
+            all.push(Candidate { named_by: format!("context `{name}`"), address });
+        }
         let runtime = variable("XDG_RUNTIME_DIR")
             .map_or_else(|| self.root.join(format!("run/user/{}", self.user)), PathBuf::from);
         let sockets = [
@@ -139,7 +136,9 @@ pub(super) fn none_of(places: &Candidates, said: &[String]) -> String {
 const DEFAULT: &str = "default";
 
 fn json_in(path: &Path) -> Option<Value> {
-    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+    // Opening a FIFO would wait for its other end.
+    let text = if path.is_file() { std::fs::read(path).ok()? } else { return None };
+    serde_json::from_slice(&text).ok()
 }
 
 /// Returns the context that `docker context use` chose, if it is not the default one.

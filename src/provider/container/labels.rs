@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::REMOVAL;
 use super::engine::{Engine, LabelledContainer};
 use crate::error::{Error, Result};
+use crate::host::platform::since_boot;
 use crate::host::process::Identity;
 use crate::target::LocalTarget;
 
@@ -26,6 +27,8 @@ pub(super) struct Sweeper<'a> {
     /// Set if the engine is this machine's, so that all its containers were started on this machine.
     pub(super) local: bool,
     pub(super) now: SystemTime,
+    /// The time since this machine was booted.
+    pub(super) up: Duration,
     pub(super) alive: &'a (dyn Fn(&Identity) -> bool + Sync),
 }
 
@@ -58,6 +61,8 @@ pub(super) fn of(
         ("user", user().to_string()),
         ("host", host()),
         ("deadline", humantime::format_rfc3339_seconds(deadline).to_string()),
+        // The same in seconds since this boot: a clock may be set.
+        ("expires", (since_boot() + LIFETIME).as_secs().to_string()),
     ];
     if let Some(keeper) = keeper {
         labels.push(("keeper", keeper.pid.to_string()));
@@ -65,12 +70,8 @@ pub(super) fn of(
         labels.push(("keeper-namespace", keeper.namespace.to_string()));
         labels.push(("boot", keeper.boot.clone()));
     }
-    if let Some(journal) = journal {
-        labels.push(("journal", journal.display().to_string()));
-    }
-    if target.is_some_and(|target| target.outlives) {
-        labels.push(("kept", "true".to_owned()));
-    }
+    labels.extend(journal.map(|journal| ("journal", journal.display().to_string())));
+    labels.extend(target.filter(|target| target.outlives).map(|_| ("kept", "true".to_owned())));
     labels.into_iter().map(|(name, value)| (format!("{PREFIX}{name}"), value)).collect()
 }
 
@@ -105,7 +106,8 @@ pub(super) fn judge(labels: &HashMap<String, String>, observer: &Sweeper<'_>) ->
         };
     }
     if owner.keeper.namespace != observer.own.namespace {
-        return match owner.deadline < observer.now {
+        let over = owner.expires.map_or(owner.deadline < observer.now, |expires| expires < observer.up.as_secs());
+        return match over {
             true => Fate::Remove("its time is over"),
             false => Fate::OutOfSight,
         };
@@ -143,6 +145,7 @@ pub(crate) async fn sweep(dry_run: bool, owes: impl Fn(&Path, &str) -> bool) -> 
             host: &host,
             local: engine.is_local(),
             now: SystemTime::now(),
+            up: since_boot(),
             alive: &Identity::is_alive,
         };
         let mut found = match engine.ours().await {
@@ -178,6 +181,8 @@ struct Owner {
     user: u32,
     host: String,
     deadline: SystemTime,
+    /// Absent in containers of older versions.
+    expires: Option<u64>,
     keeper: Identity,
     kept: bool,
 }
@@ -190,6 +195,7 @@ impl Owner {
             user: label("user")?.parse().ok()?,
             host: label("host")?.clone(),
             deadline: humantime::parse_rfc3339(label("deadline")?).ok().filter(|time| *time > UNIX_EPOCH)?,
+            expires: label("expires").and_then(|seconds| seconds.parse().ok()),
             keeper: Identity {
                 pid: label("keeper")?.parse().ok()?,
                 start: label("keeper-start")?.parse().ok()?,
@@ -220,8 +226,8 @@ mod tests {
         let mut own = Identity { pid: 50, start: 9, ..keeper() };
         let base = own.clone();
         let host = host();
-        let mut observer =
-            Sweeper { own: &base, user: user(), host: &host, local: true, now: SystemTime::now(), alive: &alive };
+        let (now, up) = (SystemTime::now(), since_boot());
+        let mut observer = Sweeper { own: &base, user: user(), host: &host, local: true, now, up, alive: &alive };
         change(&mut observer, &mut own);
         judge(labels, &Sweeper { own: &own, ..observer })
     }
@@ -253,13 +259,22 @@ mod tests {
     #[test]
     fn a_keeper_that_can_not_be_seen_has_a_day() {
         let labels = made_by(&keeper());
-        assert_eq!(seen(&labels, |_, own| own.namespace = 2), Fate::OutOfSight);
-        let later = |observer: &mut Sweeper<'_>, own: &mut Identity| {
-            (observer.now, own.namespace) = (SystemTime::now() + LIFETIME + Duration::from_secs(60), 2);
+        let out_of_sight = |labels: &HashMap<String, String>, change: &dyn Fn(&mut Sweeper<'_>)| {
+            seen(labels, |observer, own| {
+                own.namespace = 2;
+                change(observer);
+            })
         };
-        assert_eq!(seen(&labels, later), Fate::Remove("its time is over"));
+        assert_eq!(out_of_sight(&labels, &|_| ()), Fate::OutOfSight);
+        assert_eq!(out_of_sight(&labels, &|observer| observer.up += 2 * LIFETIME), Fate::Remove("its time is over"));
+        // The clock was set; no time has passed.
+        assert_eq!(out_of_sight(&labels, &|observer| observer.now += 2 * LIFETIME), Fate::OutOfSight);
+        let mut older = labels.clone();
+        older.remove(&format!("{PREFIX}expires"));
+        assert_eq!(out_of_sight(&older, &|_| ()), Fate::OutOfSight);
+        assert_eq!(out_of_sight(&older, &|observer| observer.now += 2 * LIFETIME), Fate::Remove("its time is over"));
         // In sight, it may stay as long as it likes.
-        assert_eq!(seen(&labels, |observer, _| observer.now += 2 * LIFETIME), Fate::Used);
+        assert_eq!(seen(&labels, |observer, _| observer.up += 2 * LIFETIME), Fate::Used);
     }
 
     #[test]

@@ -94,6 +94,22 @@ fn is_gone(container: &str, volumes: &[String]) {
 }
 
 #[tokio::test]
+async fn a_container_that_ends_while_it_is_used_is_told() {
+    let Some(bench) = Bench::with_stand_in() else { return };
+    for (command, told) in [("kill", "ended with status"), ("rm", "another process removed container")] {
+        let mut resource = bench.acquire().await.unwrap();
+        let (mut watch, name) = (resource.nodes.take().unwrap(), bench.name());
+        let arguments = if command == "rm" { &["rm", "-v", "-f", &name][..] } else { &["kill", &name] };
+        docker(arguments).unwrap();
+        let loss = tokio::time::timeout(Duration::from_secs(60), watch.next()).await.unwrap().unwrap();
+        // A removal is an end first.
+        assert!(loss.what.contains(&name) && (loss.what.contains(told) || command == "rm"), "{loss:?}");
+        assert!(loss.all);
+        assert_eq!(bench.release(&resource.held, OnExit::Auto).await, Released::Removed);
+    }
+}
+
+#[tokio::test]
 async fn a_container_is_started_answers_and_is_removed_with_its_volumes() {
     let Some(mut bench) = Bench::with_stand_in() else { return };
     let resource = bench.acquire().await.unwrap();
@@ -134,7 +150,7 @@ async fn a_container_of_a_killed_keeper_is_removed_and_never_used_again() {
     for _ in 0..2 {
         let found = another
             .provider
-            .recover(&as_journalled(&intent), Instant::now() + Duration::from_secs(60), &another.progress)
+            .recover(&as_journalled(&intent), OnExit::Auto, Instant::now() + Duration::from_secs(60), &another.progress)
             .await;
         assert!(found.unwrap().is_none());
         is_gone(&name, &volumes);

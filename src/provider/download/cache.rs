@@ -2,8 +2,8 @@
 //!
 //! `<base>/cratedb-test/releases/<version>-<platform>/` is an installation. The files beside it begin with the same
 //! name. `.lock` is shared by processes that use it and held alone by one that makes or removes it. `.json` describes
-//! its archive. `.tar.gz` is an archive that a person put there. `.tar.gz.part` is an unfinished download. `.tmp` is
-//! being unpacked.
+//! its archive and what its files have to be, `.seen` what they were when they were last read. `.tar.gz` is an archive
+//! that a person put there. `.tar.gz.part` is an unfinished download. `.tmp` is being unpacked.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -31,7 +31,7 @@ pub(super) struct InstallationFiles {
     version: Version,
 }
 
-/// The record of an archive.
+/// The record of an archive, and of the installation that was made from it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ArchiveRecord {
     /// The address or path without credentials.
@@ -40,6 +40,15 @@ pub(crate) struct ArchiveRecord {
     pub(crate) trust: Trust,
     /// The size of the archive in bytes.
     pub(crate) size: u64,
+    /// The digest of the installation's files. None in the record of an older version of this crate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) tree: Option<String>,
+}
+
+impl ArchiveRecord {
+    pub(super) fn read(path: &Path) -> Option<Self> {
+        serde_json::from_slice(&fs::read(path).ok()?).ok()
+    }
 }
 
 impl Caches {
@@ -61,14 +70,14 @@ impl Caches {
         let suffix = format!("-{platform}");
         let paths = self.releases().flat_map(|dir| paths_in(&dir));
         let versions = paths.filter_map(|path| path.file_name()?.to_str()?.strip_suffix(&suffix)?.parse().ok());
-        versions.filter(|version| self.installed(*version, platform).is_some()).collect()
+        versions.filter(|version| self.installed(*version, platform).next().is_some()).collect()
     }
 
-    /// Returns the first installation that the server's user can read.
-    pub(super) fn installed(&self, version: Version, platform: Platform) -> Option<InstallationFiles> {
+    /// Returns the installations that the server's user can read.
+    pub(super) fn installed(&self, version: Version, platform: Platform) -> impl Iterator<Item = InstallationFiles> {
         let all = self.releases().filter(|dir| trusted(dir, true).is_ok());
-        all.map(|dir| InstallationFiles::of(&dir, version, platform))
-            .find(|files| is_own(&files.dir()) && files.is_installed() && closed_to_server(&files.dir()).is_none())
+        all.map(move |dir| InstallationFiles::of(&dir, version, platform))
+            .filter(|files| is_own(&files.dir()) && files.is_installed() && closed_to_server(&files.dir()).is_none())
     }
 
     /// Returns the first place for a missing installation, and why the caches before it can't be used.
@@ -109,6 +118,11 @@ impl InstallationFiles {
         self.with(".json")
     }
 
+    /// Returns the path of what the files were when they were last read.
+    pub(super) fn seen(&self) -> PathBuf {
+        self.with(".seen")
+    }
+
     /// Returns the path at which people put an archive by hand.
     pub(super) fn archive(&self) -> PathBuf {
         self.with(".tar.gz")
@@ -129,7 +143,7 @@ impl InstallationFiles {
     }
 
     pub(super) fn known(&self) -> Option<ArchiveRecord> {
-        serde_json::from_slice(&fs::read(self.record()).ok()?).ok()
+        ArchiveRecord::read(&self.record())
     }
 
     /// Marks the installation as used now, since what was not used for long is removed first.
@@ -242,21 +256,21 @@ mod tests {
         let (caches, real) = (Caches(vec![dir.path().join("c")]), dir.path().join("elsewhere"));
         let files = InstallationFiles::of(&dir.path().join("c/releases"), VERSION, platform());
         install(&files, "6.4.3");
-        assert!(caches.installed(VERSION, platform()).is_some());
+        assert!(caches.installed(VERSION, platform()).count() == 1);
         let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
         for open in [dir.path().join("c"), dir.path().join("c/releases"), files.dir()] {
             mode(&open, 0o777);
-            assert!(caches.installed(VERSION, platform()).is_none(), "{}", open.display());
+            assert!(caches.installed(VERSION, platform()).count() == 0, "{}", open.display());
             mode(&open, 0o755);
         }
         for link in [files.dir(), dir.path().join("c/releases"), dir.path().join("c")] {
             fs::rename(&link, &real).unwrap();
             symlink(&real, &link).unwrap();
-            assert!(caches.installed(VERSION, platform()).is_none(), "{}", link.display());
+            assert!(caches.installed(VERSION, platform()).count() == 0, "{}", link.display());
             fs::remove_file(&link).unwrap();
             fs::rename(&real, &link).unwrap();
         }
-        assert!(caches.installed(VERSION, platform()).is_some());
+        assert!(caches.installed(VERSION, platform()).count() == 1);
     }
 
     #[test]
@@ -264,13 +278,13 @@ mod tests {
         let dir = open_dir();
         let caches = Caches(vec![dir.path().join("none"), dir.path().to_owned()]);
         let files = InstallationFiles::of(&dir.path().join("releases"), VERSION, platform());
-        assert!(caches.installed(VERSION, platform()).is_none());
+        assert!(caches.installed(VERSION, platform()).count() == 0);
         install(&files, "6.4.2");
-        assert!(caches.installed(VERSION, platform()).is_none());
+        assert!(caches.installed(VERSION, platform()).count() == 0);
         install(&files, "6.4.3");
-        assert_eq!(caches.installed(VERSION, platform()).unwrap().dir(), files.dir());
+        assert_eq!(caches.installed(VERSION, platform()).next().unwrap().dir(), files.dir());
         assert_eq!(caches.versions(platform()), [VERSION]);
         fs::remove_file(files.dir().join("bin/crate")).unwrap();
-        assert!(caches.installed(VERSION, platform()).is_none());
+        assert!(caches.installed(VERSION, platform()).count() == 0);
     }
 }

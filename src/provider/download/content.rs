@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::cache::{Caches, trusted};
+use super::cache::{ArchiveRecord, Caches, trusted};
 use crate::error::Result;
 use crate::host::{Locks, paths_in, platform};
 use crate::provider::jvm;
@@ -34,6 +34,8 @@ pub(crate) struct CacheEntry {
     pub(crate) size: u64,
     pub(crate) used: SystemTime,
     pub(crate) in_use: bool,
+    /// The record of an installation's archive.
+    pub(crate) record: Option<ArchiveRecord>,
     lock: PathBuf,
 }
 
@@ -131,7 +133,8 @@ fn entry(kind: EntryKind, path: PathBuf, lock: PathBuf) -> Result<CacheEntry> {
     };
     let used = signs.into_iter().flatten().max().unwrap_or(SystemTime::UNIX_EPOCH);
     let in_use = Locks::take().holder(&lock)?.is_some() || runs_from(&path);
-    Ok(CacheEntry { kind, size: size_of(&path), used, in_use, path, lock })
+    let record = (kind == EntryKind::Installation).then(|| ArchiveRecord::read(&lock.with_extension("json"))).flatten();
+    Ok(CacheEntry { kind, size: size_of(&path), used, in_use, record, path, lock })
 }
 
 /// Removes an entry unless a process uses it.
@@ -175,7 +178,7 @@ fn removed(path: &Path) -> io::Result<()> {
 }
 
 /// Returns whether a process runs a program from `dir`. A server may outlive its keeper, which held the lock.
-fn runs_from(dir: &Path) -> bool {
+pub(super) fn runs_from(dir: &Path) -> bool {
     // The kernel names programs by their real paths.
     let dir = fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
     platform::pids().into_iter().filter_map(platform::program).any(|program| program.starts_with(&dir))

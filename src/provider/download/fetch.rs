@@ -20,7 +20,7 @@ use super::mirror::{is_authentic, shown};
 use super::suffixed;
 use crate::error::{Error, Kind, Result};
 use crate::provider::Progress;
-use crate::sql::connections;
+use crate::sql::{Body, connections};
 use crate::wait::{self, Look, Schedule};
 
 /// The maximum size of a listing or a digest in bytes.
@@ -28,7 +28,7 @@ const SMALL: usize = 4 << 20;
 const REDIRECTS: usize = 5;
 const MIB: u64 = 1 << 20;
 
-/// Time limits of requests, and how often they are repeated.
+/// Limits of requests, and how often they are repeated.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FetchLimits {
     pub(super) connect: Duration,
@@ -39,6 +39,10 @@ pub(super) struct FetchLimits {
     pub(super) again: Schedule,
     /// The number of tries in a row that may bring nothing.
     pub(super) tries: u32,
+    /// The limit of the wait for a release that must not be used and that another process uses.
+    pub(super) in_use: Duration,
+    /// The most bytes of an archive, whether its server says how many there are or not.
+    pub(super) archive: u64,
 }
 
 impl FetchLimits {
@@ -48,6 +52,9 @@ impl FetchLimits {
         index: Duration::from_secs(4),
         again: wait::DOWNLOAD,
         tries: 4,
+        in_use: Duration::from_secs(10),
+        // Ten times that of a release.
+        archive: 2 << 30,
     };
 }
 
@@ -227,9 +234,21 @@ impl<R: Fn(Transferred) -> Result<()>> Transfer<'_, R> {
             }
         };
         self.resumed.store(coming.at > 0, Relaxed);
+        self.is_short_enough(coming)?;
         (self.room)(coming).map_err(TryError::ForGood)?;
         let file = self.opened(coming, &response).map_err(|error| not_written(part, error))?;
         self.receive(response, file, coming).await
+    }
+
+    /// Refuses a file that is, or has become, too long. Otherwise a server could fill the disk.
+    fn is_short_enough(&self, coming: Transferred) -> Result<(), TryError> {
+        let most = self.fetch.limits.archive;
+        if coming.at.max(coming.total.unwrap_or_default()) <= most {
+            return Ok(());
+        }
+        forget(self.part);
+        let error = Error::new(Kind::Provider, format!("cannot download {}", shown(&self.fetch.url)));
+        Err(TryError::ForGood(error.because(format!("it is longer than {} MiB, and no release is", most / MIB))))
     }
 
     fn opened(&self, coming: Transferred, response: &Response) -> io::Result<File> {
@@ -251,8 +270,10 @@ impl<R: Fn(Transferred) -> Result<()>> Transfer<'_, R> {
             self.report.lock().unwrap_or_else(PoisonError::into_inner).at(coming, self.progress);
             match response.chunk().await {
                 Ok(Some(bytes)) => {
+                    let longer = Transferred { at: coming.at + bytes.len() as u64, ..coming };
+                    self.is_short_enough(longer)?;
                     file.write_all(&bytes).map_err(|error| not_written(self.part, error))?;
-                    coming.at += bytes.len() as u64;
+                    coming = longer;
                 }
                 Ok(None) => break,
                 Err(error) => return Err(TryError::Again(format!("{} after {}", plain(&error), coming.shown()))),
@@ -323,15 +344,11 @@ fn followed(attempt: Attempt<'_>, safe: bool) -> reqwest::redirect::Action {
     attempt.follow()
 }
 
-async fn text_of(mut response: Response) -> Result<String, TryError> {
-    let mut bytes = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| TryError::of(&error))? {
-        bytes.extend_from_slice(&chunk);
-        if bytes.len() > SMALL {
-            break;
-        }
-    }
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+/// Returns the beginning of a small file, which is what matters of a digest. Nothing is read of a file that says that
+/// it is long.
+async fn text_of(response: Response) -> Result<String, TryError> {
+    let body = Body::read(response, SMALL).await.map_err(|error| TryError::of(&error))?;
+    Ok(String::from_utf8_lossy(&body.bytes).into_owned())
 }
 
 fn length(part: &Path) -> u64 {

@@ -23,6 +23,8 @@ const QUICK: FetchLimits = FetchLimits {
     index: Duration::from_millis(500),
     again: wait::LOCAL,
     tries: 4,
+    in_use: Duration::from_millis(300),
+    archive: 64 << 20,
 };
 
 struct Bench {

@@ -96,7 +96,12 @@ pub(super) fn digest_of(file: &Path, stop: &AtomicBool) -> io::Result<Option<Str
             return Ok(None);
         }
     }
-    Ok(Some(context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()))
+    Ok(Some(hex(context)))
+}
+
+/// Returns a digest in hexadecimal digits.
+pub(super) fn hex(context: Context) -> String {
+    context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Unpacking an archive to an installation that is inside its directory, readable by all users, and complete.
 
+mod meter;
+
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _, symlink};
@@ -9,9 +11,34 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use flate2::read::GzDecoder;
 use tar::{Archive, Entry, EntryType};
 
-/// The maximum size of an installation in bytes. Real ones have less than 1 GiB.
-const LARGEST: u64 = 8 << 30;
-const MOST_ENTRIES: usize = 200_000;
+use self::meter::{Meter, Over};
+use crate::foreign;
+
+/// The limits of an archive, which is foreign until it is judged, and may be made to fill memory or disk.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct UnpackLimits {
+    /// Bytes of the unpacked archive.
+    bytes: u64,
+    /// Files, directories and links.
+    entries: usize,
+    /// Bytes that describe one entry: its name, its extended headers. They are held in memory.
+    about: u64,
+    /// Directories on the way to a file.
+    depth: usize,
+}
+
+impl UnpackLimits {
+    /// Real installations have less than 1 GiB, some thousand files, and ten directories on the way to the deepest.
+    pub(super) const USUAL: Self = Self { bytes: 4 << 30, entries: 200_000, about: 1 << 20, depth: 64 };
+
+    fn exceeded(&self) -> UnpackError {
+        let Self { bytes, entries, .. } = self;
+        UnpackError::Archive(format!("it holds more than {entries} files or {} MiB", bytes >> 20))
+    }
+}
+
+/// Enough of a name to find the entry.
+const NAME: usize = 200;
 
 /// The reason that an archive was not unpacked.
 #[derive(Debug)]
@@ -26,7 +53,13 @@ pub(super) enum UnpackError {
 
 impl From<io::Error> for UnpackError {
     fn from(error: io::Error) -> Self {
-        Self::Machine(error)
+        match error.kind() {
+            // A path that no file can have is not this machine's fault.
+            io::ErrorKind::InvalidFilename | io::ErrorKind::InvalidInput => {
+                Self::Archive(format!("it holds a name that no file can have: {error}"))
+            }
+            _ => Self::Machine(error),
+        }
     }
 }
 
@@ -35,21 +68,38 @@ impl From<io::Error> for UnpackError {
 /// All users can read the result, whatever the modes in the archive and the umask, since the server may run as another
 /// user.
 pub(super) fn unpack(archive: &Path, into: &Path, stop: &AtomicBool) -> Result<(), UnpackError> {
-    let mut archive = Archive::new(GzDecoder::new(File::open(archive)?));
+    unpack_from(GzDecoder::new(File::open(archive)?), into, stop, UnpackLimits::USUAL)
+}
+
+fn unpack_from(tar: impl Read, into: &Path, stop: &AtomicBool, limits: UnpackLimits) -> Result<(), UnpackError> {
+    let (tar, meter) = Meter::on(tar, limits.bytes);
+    let damaged = |error: io::Error| match meter.over() {
+        None => damaged(error),
+        Some(Over::Total) => limits.exceeded(),
+        Some(Over::Allowed) => UnpackError::Archive("it holds a name, a header or padding that is too long".to_owned()),
+    };
+    let mut archive = Archive::new(tar);
     make_dir(into)?;
-    let mut tree = Tree { root: into, links: Vec::new() };
-    let mut room = LARGEST;
-    for (count, entry) in archive.entries().map_err(damaged)?.enumerate() {
+    let mut tree = Tree { root: into, links: Vec::new(), limits, made: 0 };
+    let mut entries = archive.entries().map_err(damaged)?;
+    loop {
         if stop.load(Ordering::Relaxed) {
             return Err(UnpackError::Stopped);
         }
+        // What the reader of the archive skips or keeps before the next file: padding, headers, names.
+        meter.allow(limits.about);
+        let Some(entry) = entries.next() else { break };
         let entry = entry.map_err(damaged)?;
-        room = room.checked_sub(entry.size()).filter(|_| count < MOST_ENTRIES).ok_or_else(|| {
-            UnpackError::Archive(format!("it holds more than {MOST_ENTRIES} files or {} GiB", LARGEST >> 30))
-        })?;
+        if entry.size() > meter.left() {
+            return Err(limits.exceeded());
+        }
+        if matches!(entry.header().entry_type(), EntryType::Regular | EntryType::Continuous) {
+            meter.allow(entry.size());
+        }
         tree.take(entry, stop)?;
     }
     // Padding follows the last entry, and the checksum of the whole archive.
+    meter.allow(limits.about);
     io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(damaged)?;
     tree.check_links()
 }
@@ -61,10 +111,14 @@ fn damaged(error: io::Error) -> UnpackError {
 struct Tree<'a> {
     root: &'a Path,
     links: Vec<PathBuf>,
+    limits: UnpackLimits,
+    /// The number of entries, and of directories that none of them names.
+    made: usize,
 }
 
 impl Tree<'_> {
     fn take<R: Read>(&mut self, mut entry: Entry<'_, R>, stop: &AtomicBool) -> Result<(), UnpackError> {
+        self.count()?;
         let named = entry.path().map_err(damaged)?.into_owned();
         let kind = entry.header().entry_type();
         if matches!(kind, EntryType::XGlobalHeader) {
@@ -111,10 +165,18 @@ impl Tree<'_> {
         }
     }
 
+    fn count(&mut self) -> Result<(), UnpackError> {
+        self.made += 1;
+        if self.made > self.limits.entries { Err(self.limits.exceeded()) } else { Ok(()) }
+    }
+
     /// Makes the directories above `inside`. Nothing is written through a link, wherever it leads.
-    fn parents(&self, inside: &Path, named: &Path) -> Result<(), UnpackError> {
+    fn parents(&mut self, inside: &Path, named: &Path) -> Result<(), UnpackError> {
         let mut dir = self.root.to_owned();
         let parts: Vec<Component<'_>> = inside.components().collect();
+        if parts.len() > self.limits.depth {
+            return Err(refused(named, "is below too many directories"));
+        }
         for part in parts.iter().take(parts.len().saturating_sub(1)) {
             dir.push(part);
             self.dir(&dir, named)?;
@@ -122,11 +184,14 @@ impl Tree<'_> {
         Ok(())
     }
 
-    fn dir(&self, path: &Path, named: &Path) -> Result<(), UnpackError> {
+    fn dir(&mut self, path: &Path, named: &Path) -> Result<(), UnpackError> {
         match fs::symlink_metadata(path) {
             Ok(meta) if meta.is_dir() => Ok(()),
             Ok(_) => Err(refused(named, "goes through what is no directory")),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(make_dir(path)?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.count()?;
+                Ok(make_dir(path)?)
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -201,7 +266,8 @@ fn inside_of_link(target: &Path, named: &Path) -> Result<PathBuf, UnpackError> {
 }
 
 fn refused(named: &Path, why: &str) -> UnpackError {
-    UnpackError::Archive(format!("`{}` in it {why}", named.display()))
+    let named = foreign::line(&named.display().to_string(), NAME);
+    UnpackError::Archive(format!("`{named}` in it {why}"))
 }
 
 #[cfg(test)]

@@ -3,12 +3,13 @@
 //! Like the keeper, the trainer is the test binary once more. Its lock says what it started. If it is killed, the next
 //! process that takes the lock removes that.
 
+use std::fmt::Display;
 use std::fs;
 use std::io;
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -108,7 +109,7 @@ impl Training {
         let listener = UnixListener::bind(&socket).map_err(failed)?;
         // No client must find it.
         let _ = fs::remove_file(&socket);
-        let mut command = Command::new(own_program());
+        let mut command = own_program();
         command.arg0("cratedb-trainer").env(VARIABLE, format!("{STEP}:{words}"));
         // Standard error is the keeper's log, which the trainer shares.
         command.stdin(Stdio::from(std::os::fd::OwnedFd::from(listener))).stdout(Stdio::null());
@@ -181,8 +182,8 @@ pub(in crate::provider) async fn practise(url: &str, deadline: Instant) -> Resul
 }
 
 /// Returns the error of a cache that was not made.
-pub(in crate::provider) fn not_made() -> Error {
-    Error::new(Kind::Provider, "cannot make a cache for the JVM")
+pub(in crate::provider) fn not_made(cause: impl Display) -> Error {
+    Error::new(Kind::Provider, "cannot make a cache for the JVM").because(cause)
 }
 
 /// Gives this process the lowest priority, also where the kernel groups processes by session.

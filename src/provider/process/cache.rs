@@ -64,8 +64,7 @@ pub(in crate::provider) async fn train(training: &Training, home: &Path, lock: &
     tracing::info!(home = %home.display(), dir = %dir.display(), "a server learns for the cache of its JVM");
     let start = ServerCommand { home, dir: &dir, user: &user, outlives: false, nodes: 1, jvm: "" };
     let made = write(start, Instant::now() + LIMIT).await.and_then(|place| {
-        let published = training.cache.publish(&place.dir.join(CACHE), training.about.clone(), user.is_other());
-        published.map_err(|error| failed().because(error))
+        training.cache.publish(&place.dir.join(CACHE), training.about.clone(), user.is_other()).map_err(failed)
     });
     directory::remove(&dir, &[], Instant::now() + REMOVAL).await?;
     lock.settle();
@@ -78,25 +77,23 @@ async fn write(start: ServerCommand<'_>, deadline: Instant) -> Result<NodeDir> {
     let log = Log::of(&place);
     let written = async {
         let jvm = format!("-XX:AOTMode=record -XX:AOTConfiguration={NOTES}");
-        let mut server =
-            ServerCommand { jvm: &jvm, ..start }.spawn(1, &place).map_err(|error| failed().because(error))?;
+        let mut server = ServerCommand { jvm: &jvm, ..start }.spawn(1, &place).map_err(failed)?;
         tokio::select! {
             used = use_it(&log, deadline) => used?,
             ended = server.wait() => {
-                let status = ended.map_err(|error| failed().because(error))?;
-                return Err(failed().because(format!("the server ended ({status})")));
+                let status = ended.map_err(failed)?;
+                return Err(failed(format_args!("the server ended ({status})")));
             }
         }
         stop(&server);
         // The JVM writes its notes when it ends.
         ended(&mut server, deadline).await?;
         let jvm = format!("-XX:AOTMode=create -XX:AOTConfiguration={NOTES} -XX:AOTCache={CACHE}");
-        let mut writer =
-            ServerCommand { jvm: &jvm, ..start }.spawn_jvm(&place).map_err(|error| failed().because(error))?;
+        let mut writer = ServerCommand { jvm: &jvm, ..start }.spawn_jvm(&place).map_err(failed)?;
         let status = ended(&mut writer, deadline).await?;
         match status.success() && place.dir.join(CACHE).is_file() {
             true => Ok(()),
-            false => Err(failed().because(format!("the JVM wrote none ({status})"))),
+            false => Err(failed(format_args!("the JVM wrote none ({status})"))),
         }
     };
     match written.await {
@@ -119,8 +116,7 @@ fn stop(server: &Child) {
 }
 
 async fn ended(child: &mut Child, deadline: Instant) -> Result<ExitStatus> {
+    let late = || Error::new(Kind::Timeout, format!("the JVM's cache was not done after {} s", LIMIT.as_secs()));
     let ended = tokio::time::timeout_at(deadline.into(), child.wait()).await;
-    ended
-        .map_err(|_| Error::new(Kind::Timeout, format!("the JVM's cache was not done after {} s", LIMIT.as_secs())))?
-        .map_err(|error| failed().because(error))
+    ended.map_err(|_| late())?.map_err(failed)
 }

@@ -1,8 +1,7 @@
 //! The command of a server's process: its settings, its environment, its user, and its death with the keeper.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -11,7 +10,7 @@ use tokio::process::Child;
 
 use super::directory::NodeDir;
 use super::log::FILE;
-use crate::host::platform;
+use crate::host::{platform, private_file};
 use crate::provider::{jvm, local};
 
 /// The variable that names the server's directory to the server and to all processes that it starts.
@@ -59,9 +58,7 @@ impl ServerCommand<'_> {
     }
 
     fn command(&self, place: &NodeDir) -> io::Result<Command> {
-        let log = place.dir.join(FILE);
-        let output =
-            OpenOptions::new().create(true).append(true).mode(0o600).custom_flags(libc::O_NOFOLLOW).open(log)?;
+        let output = private_file().create(true).append(true).open(place.dir.join(FILE))?;
         let mut command = Command::new(self.home.join("bin/crate"));
         command
             .env_clear()

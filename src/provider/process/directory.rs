@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ use crate::error::{Error, Kind, Result};
 use crate::host::platform;
 use crate::host::platform::free_in_memory;
 use crate::host::process::Identity;
-use crate::host::{closed_to_others, free_space, make_with_mode, user_cache, writable};
+use crate::host::{closed_to_others, free_space, make_with_mode, private_file, user_cache, writable};
 use crate::provider::memory;
 use crate::wait::{self, Look};
 
@@ -84,8 +84,7 @@ impl DataDirs {
         }
         let error = Error::new(Kind::Provider, "cannot make a data directory for CrateDB")
             .because("there is no room for it in memory, and no place on disk can be used");
-        let error = refused.into_iter().fold(error, Error::hint);
-        Err(error.hint("XDG_CACHE_HOME names another place"))
+        Err(error.hints(refused).hint("XDG_CACHE_HOME names another place"))
     }
 
     pub(super) fn is_memory(&self, dir: &Path) -> bool {
@@ -114,7 +113,7 @@ impl NodeDir {
 
     fn make_one(dir: &Path, user: &ServerUser) -> io::Result<Self> {
         let write = |path: PathBuf, text: &str| {
-            let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+            let mut file = private_file().write(true).create_new(true).open(&path)?;
             file.write_all(text.as_bytes())?;
             user.own(&path).map(|()| file)
         };
@@ -206,36 +205,26 @@ pub(super) async fn remove(dir: &Path, servers: &[Identity], deadline: Instant) 
     if !is_ours(dir) {
         return Err(failed("this is no directory that a server was given".to_owned()));
     }
-    let (end, deletion) =
-        (format!("the end of the server in {}", dir.display()), format!("the deletion of {}", dir.display()));
-    let gone = wait::until(
-        &end,
-        wait::LOCAL,
-        deadline,
-        |_| (),
-        || async {
-            let left = kill(dir, servers);
-            Ok(if left.is_empty() { Look::Ready(()) } else { Look::NotYet(format!("processes {left:?} live")) })
-        },
-    );
-    gone.await.map_err(|error| failed(error.to_string()))?;
-    let deleted = wait::until(
-        &deletion,
-        wait::LOCAL,
-        deadline,
-        |_| (),
-        || async {
-            let target = dir.to_owned();
-            let deleted = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(target)).await;
-            Ok(match deleted.map_err(io::Error::other).flatten() {
-                Ok(()) => Look::Ready(()),
-                Err(error) if error.kind() == io::ErrorKind::NotFound && !dir.exists() => Look::Ready(()),
-                // The last thread of a killed process may still write. People have to see to anything else.
-                Err(error) => Look::NotYet(error.to_string()),
-            })
-        },
-    );
-    deleted.await.map_err(|error| failed(error.to_string()).hint(format!("rm -rf {} removes it", dir.display())))
+    let ended = || async {
+        let left = kill(dir, servers);
+        Ok(if left.is_empty() { Look::Ready(()) } else { Look::NotYet(format!("processes {left:?} live")) })
+    };
+    let end = format!("the end of the server in {}", dir.display());
+    let gone = wait::until(&end, wait::LOCAL, deadline, |_| (), ended).await;
+    gone.map_err(|error| failed(error.to_string()))?;
+    let deleted = || async {
+        let target = dir.to_owned();
+        let deleted = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(target)).await;
+        Ok(match deleted.map_err(io::Error::other).flatten() {
+            Ok(()) => Look::Ready(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !dir.exists() => Look::Ready(()),
+            // The last thread of a killed process may still write. People have to see to anything else.
+            Err(error) => Look::NotYet(error.to_string()),
+        })
+    };
+    let deletion = format!("the deletion of {}", dir.display());
+    let deleted = wait::until(&deletion, wait::LOCAL, deadline, |_| (), deleted).await;
+    deleted.map_err(|error| failed(error.to_string()).hint(format!("rm -rf {} removes it", dir.display())))
 }
 
 /// Kills the processes that are alive, and returns their ids.

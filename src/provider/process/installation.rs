@@ -26,24 +26,25 @@ pub(crate) fn version(home: &Path) -> Option<Version> {
 /// Checks that `user` can start a server from `home`. `named` is whether `CRATEDB_HOME` names it. Otherwise it was
 /// downloaded.
 pub(super) async fn check(home: &Path, named: bool, user: &ServerUser) -> Result<()> {
-    let unusable = || match named {
-        true => Error::new(Kind::Setting, format!("cannot use CRATEDB_HOME=`{}`", home.display())),
-        false => Error::new(Kind::Provider, format!("cannot use the downloaded release in {}", home.display())),
+    let (unusable, accepted) = match named {
+        true => (
+            Error::new(Kind::Setting, format!("cannot use CRATEDB_HOME=`{}`", home.display())),
+            "accepted: the directory of an extracted release, with bin/crate and lib/; without CRATEDB_HOME, a container is used",
+        ),
+        false => (
+            Error::new(Kind::Provider, format!("cannot use the downloaded release in {}", home.display())),
+            "remove that directory, and the release is downloaded again",
+        ),
     };
-    let accepted = match named {
-        true => {
-            "accepted: the directory of an extracted release, with bin/crate and lib/; without CRATEDB_HOME, a container is used"
-        }
-        false => "remove that directory, and the release is downloaded again",
-    };
+    let refused = |cause: String| Err(unusable.clone().because(cause).hint(accepted));
     match fs::metadata(home) {
-        Ok(meta) if !meta.is_dir() => return Err(unusable().because("it is no directory").hint(accepted)),
+        Ok(meta) if !meta.is_dir() => return refused("it is no directory".to_owned()),
         Ok(_) => {}
-        Err(error) => return Err(unusable().because(error).hint(accepted)),
+        Err(error) => return refused(error.to_string()),
     }
     for part in PARTS {
         if let Err(error) = fs::metadata(home.join(part)) {
-            return Err(unusable().because(format!("{part}: {error}")).hint(accepted));
+            return refused(format!("{part}: {error}"));
         }
     }
     let mut look = std::process::Command::new("/bin/sh");
@@ -55,7 +56,7 @@ pub(super) async fn check(home: &Path, named: bool, user: &ServerUser) -> Result
         Err(error) => Some(error.to_string()),
     };
     let cause = refused.unwrap_or_else(|| "bin/crate can't be read or run".to_owned());
-    let error = unusable().because(format!("it can't be used{}", user.as_whom())).because(cause);
+    let error = unusable.because(format!("it can't be used{}", user.as_whom())).because(cause);
     Err(error
         .hint(format!("chmod -R a+rX {} lets everybody use it; the directories above it need `x`", home.display())))
 }

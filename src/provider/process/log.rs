@@ -71,23 +71,19 @@ impl Log {
     /// Returns what is wrong with the Java runtime, if the log ends with such an error.
     pub(super) fn java_trouble(&self) -> Option<&'static str> {
         let lines = self.tail();
-        let any = |words: &[&str]| lines.iter().any(|line| words.iter().any(|word| line.contains(word)));
-        let missing = |line: &String| {
-            line.contains("/java")
-                && ["not found", "Permission denied", "No such file", "Exec format"]
-                    .iter()
-                    .any(|why| line.contains(why))
-        };
-        if lines.iter().any(missing) {
+        let has = |line: &String, words: [&str; 4]| words.iter().any(|word| line.contains(word));
+        let missing = ["not found", "Permission denied", "No such file", "Exec format"];
+        if lines.iter().any(|line| line.contains("/java") && has(line, missing)) {
             return Some("a release has its own Java runtime in jdk/, which is missing or can't be run here");
         }
-        any(&[
+        let strange = [
             "Unrecognized VM option",
             "Unrecognized option",
             "UnsupportedClassVersionError",
             "java.lang.module.FindException",
-        ])
-        .then_some("a release has its own Java runtime in jdk/; the one that is there is of another version")
+        ];
+        let other = lines.iter().any(|line| has(line, strange));
+        other.then_some("a release has its own Java runtime in jdk/; the one that is there is of another version")
     }
 }
 

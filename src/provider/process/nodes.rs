@@ -14,7 +14,7 @@ use super::log::{Addresses, Log};
 use crate::error::{Error, Kind, Result};
 use crate::host::process::Identity;
 use crate::probe::{self, Readiness};
-use crate::provider::{Progress, local};
+use crate::provider::{NodeWatch, Progress, local};
 use crate::sql::{Credentials, Wallet};
 use crate::version::Version;
 use crate::wait::{self, Look};
@@ -43,13 +43,7 @@ pub(super) struct Answering {
 /// The reason that a cluster did not start.
 pub(super) enum Trouble {
     /// A node ended by itself.
-    Ended {
-        node: String,
-        how: String,
-        /// Set if the JVM crashed.
-        crashed: bool,
-        index: usize,
-    },
+    Ended(End),
     Failed(Error),
 }
 
@@ -88,7 +82,7 @@ impl Nodes {
         let Self { places, logs, ends, .. } = self;
         tokio::select! {
             ready = ready(places, logs, name, deadline, progress) => ready.map_err(Trouble::Failed),
-            Some(end) = ends.recv() => Err(end.trouble(places.len())),
+            Some(end) = ends.recv() => Err(Trouble::Ended(end)),
         }
     }
 
@@ -97,9 +91,22 @@ impl Nodes {
     pub(super) fn log_of(&self, trouble: &Trouble) -> &Log {
         let late = || self.logs.iter().find(|log| log.addresses().is_none());
         match trouble {
-            Trouble::Ended { index, .. } => &self.logs[*index],
+            Trouble::Ended(end) => &self.logs[end.index],
             Trouble::Failed(_) => late().unwrap_or(&self.logs[0]),
         }
+    }
+
+    /// Tells of nodes that end from now on, or have ended since they were ready.
+    pub(super) fn watched(self) -> NodeWatch {
+        let (told, watch) = NodeWatch::of(self.places.len());
+        let (nodes, mut ends) = (self.places.len(), self.ends);
+        tokio::spawn(async move {
+            while let Some(end) = ends.recv().await {
+                let text = end.told(nodes as u32);
+                told.send_modify(|ended| ended.push(text));
+            }
+        });
+        watch
     }
 
     /// Returns the reason that a JVM logged for not using its cache.
@@ -109,15 +116,17 @@ impl Nodes {
 }
 
 impl End {
-    fn trouble(self, nodes: usize) -> Trouble {
-        let node = match nodes {
-            1 => "the server".to_owned(),
-            _ => node_name(self.index as u32 + 1, nodes as u32),
-        };
-        let crashed =
-            self.status.as_ref().is_ok_and(|status| status.signal().is_some_and(|signal| signal != libc::SIGKILL));
-        let how = self.status.map_or_else(|error| error.to_string(), |status| status.to_string());
-        Trouble::Ended { node, how, crashed, index: self.index }
+    /// Says which node of how many ended, and how.
+    pub(super) fn told(&self, nodes: u32) -> String {
+        let node = if nodes == 1 { "the server".to_owned() } else { node_name(self.index as u32 + 1, nodes) };
+        let how = self.status.as_ref().map_or_else(ToString::to_string, ToString::to_string);
+        format!("{node} ended ({how})")
+    }
+
+    /// Reports whether the JVM crashed.
+    pub(super) fn crashed(&self) -> bool {
+        let signal = self.status.as_ref().ok().and_then(|status| status.signal());
+        signal.is_some_and(|signal| signal != libc::SIGKILL)
     }
 }
 

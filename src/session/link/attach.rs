@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use tokio::io::AsyncReadExt as _;
 
 use super::{Link, MARGIN, write_all};
+use crate::background::blocking;
 use crate::error::{Error, Kind, Result};
-use crate::host::platform;
+use crate::host::{own_file, own_loader, platform};
 use crate::session::birth;
 use crate::session::speaker::{self, Speaker};
 use crate::sql::Wallet;
@@ -123,10 +124,10 @@ impl Link {
 
     /// Makes the error of a keeper that ends at once, again and again.
     fn stillborn(&self, times: u32) -> Error {
-        let log = self.0.files.log.display();
-        Error::new(Kind::Session, "cannot start a keeper")
-            .because(format!("{times} in a row ended before they had said anything"))
-            .hint(format!("its log is {log}; CRATEDB_TEST_DIR names another directory for it"))
+        let error = Error::new(Kind::Session, "cannot start a keeper")
+            .because(format!("{times} in a row ended before they had said anything"));
+        birth::below(error, own_loader().as_deref())
+            .hint(format!("{}; CRATEDB_TEST_DIR names another directory for it", self.0.files.about_log()))
     }
 
     async fn reach(&self, deadline: Instant) -> Result<UnixStream> {
@@ -134,8 +135,7 @@ impl Link {
             return Ok(stream);
         }
         let files = self.0.files.clone();
-        let reached = tokio::task::spawn_blocking(move || birth::reach(&files, deadline)).await;
-        reached.unwrap_or_else(|error| Err(Error::new(Kind::Session, "cannot reach a keeper").because(error)))
+        blocking(move || birth::reach(&files, deadline)).await
     }
 
     async fn hello(&self, socket: UnixStream, speaker: &mut Speaker) -> Result<HelloAnswer> {
@@ -252,7 +252,7 @@ pub(crate) fn check_peer(listener: std::io::Result<u32>) -> Result<()> {
 }
 
 fn own_binary() -> String {
-    std::env::current_exe().map_or_else(|_| "unknown".into(), |path| path.display().to_string())
+    own_file().map_or_else(|| "unknown".into(), |path| path.display().to_string())
 }
 
 #[cfg(test)]

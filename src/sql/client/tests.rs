@@ -168,6 +168,32 @@ async fn a_server_that_says_nothing_is_given_up() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_too_long_is_not_read_and_not_asked_for_again() {
+    let server = TestServer::start(|_| Reaction::rows(&[("a", json!(4))], &format!("[[\"{}\"]]", "x".repeat(1 << 20))));
+    let wallet = Wallet::new(Credentials::None);
+    let limits = HttpLimits { answer: 1 << 20, ..HttpLimits::SQL };
+    let client = SqlClient::with_limits(&server.url(), None, wallet.clone(), limits).unwrap();
+    let error = client.send("SELECT a FROM t", &[]).await.unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains(&format!("the answer of {} is longer than 1 MiB", server.url())), "{text}");
+    assert!(text.contains("the statement was executed; read fewer rows"), "{text}");
+    assert_eq!(server.requests().len(), 1);
+    let patient = SqlClient::with_limits(&server.url(), None, wallet, HttpLimits::STATEMENTS).unwrap();
+    assert_eq!(patient.rows::<(String,)>("SELECT a FROM t").await.unwrap()[0].0.len(), 1 << 20);
+}
+
+#[tokio::test]
+async fn a_long_refusal_is_shown_short_and_keeps_its_code() {
+    let long = format!("no\u{1b}[2J\n::error::{}", "x".repeat(1_200_000));
+    let script = long.clone();
+    let error = failure(move |_| Reaction::error(400, 4000, &script), "SELECT 1").await;
+    let text = error.to_string();
+    assert!(text.contains("no\\u{1b}[2J ::error::xxx") && text.ends_with("… (code 4000)"), "{}", &text[..200]);
+    assert!(text.len() < 3000 && text.lines().count() == 1, "{} bytes", text.len());
+    assert_eq!((error.code(), error.message()), (Some(4000), Some(&*long)));
+}
+
+#[tokio::test]
 async fn a_server_that_is_not_there_is_an_error_that_names_it() {
     let url = TestServer::start(|_| one()).url();
     let client = SqlClient::new(&url, None, Wallet::new(Credentials::None)).unwrap();

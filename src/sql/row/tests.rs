@@ -74,6 +74,38 @@ fn parts_of_a_row_can_be_structs_of_their_own() {
 }
 
 #[test]
+fn a_name_that_two_columns_have_is_refused_where_one_of_them_would_be_lost() {
+    let twice = [("a", json!(10)), ("b", json!(10)), ("a", json!(10))];
+    let refused = [
+        row::<BTreeMap<String, i64>>(&twice, "[1, 2, 3]").map(drop),
+        row::<HashMap<String, Value>>(&twice, "[1, 2, 3]").map(drop),
+        row::<Value>(&twice, "[1, 2, 3]").map(drop),
+        row::<Option<Value>>(&twice, "[1, 2, 3]").map(drop),
+    ];
+    for error in refused.map(|refused| refused.unwrap_err().to_string()) {
+        for word in ["`a` (BIGINT), `b` (BIGINT), `a` (BIGINT)", "several columns have the name `a`", "with `AS`"] {
+            assert!(error.contains(word), "{word} is not in: {error}");
+        }
+    }
+    #[derive(Debug, Deserialize, PartialEq)]
+    struct Named {
+        b: i64,
+    }
+    #[derive(Debug, Deserialize)]
+    #[expect(dead_code)]
+    struct Both {
+        a: i64,
+    }
+    assert_eq!(row::<Named>(&twice, "[1, 2, 3]").unwrap(), Named { b: 2 });
+    assert!(row::<Both>(&twice, "[1, 2, 3]").unwrap_err().to_string().contains("duplicate field `a`"));
+    assert_eq!(row::<(i64, i64, i64)>(&twice, "[1, 2, 3]").unwrap(), (1, 2, 3));
+    assert_eq!(row::<Vec<i64>>(&twice, "[1, 2, 3]").unwrap(), [1, 2, 3]);
+    // Names are told apart by their case, as in the server.
+    let cased = [("a", json!(10)), ("A", json!(10))];
+    assert_eq!(row::<Value>(&cased, "[1, 2]").unwrap(), json!({"a": 1, "A": 2}));
+}
+
+#[test]
 fn one_column_is_read_as_a_value() {
     assert_eq!(row::<i64>(&[("n", json!(10))], "[5]").unwrap(), 5);
     assert_eq!(row::<String>(&[("n", json!(4))], r#"["größer \"\n"]"#).unwrap(), "größer \"\n");

@@ -28,6 +28,48 @@ fn sweep_repairs_what_a_killed_keeper_left() {
 }
 
 #[test]
+fn what_can_not_be_suspended_is_told_by_log_status_sweep_and_the_next_run() {
+    let (consumer, cloud) = (Consumer::of("explicit", Runner::Cargo), TestCloud::suspended());
+    in_session(&consumer, Runner::Cargo, &cloud).run().passed();
+    let why = "503 Service Unavailable";
+    cloud.simulator.cloud().fault(Fault::on("*", "/api/v2/").status(503).always());
+    control(&consumer, &cloud, &["finish", NAME]).one();
+    let stuck = || match control(&consumer, &cloud, &["status"]) {
+        said if said.text.contains(&format!("problem: suspending cluster `{CLUSTER}` (")) => Ok(said),
+        said => Err(said.text),
+    };
+    wait_for("the trouble", || stuck().map(drop));
+    let said = stuck().unwrap();
+    assert!(said.text.contains(why) && said.text.contains(", since 20"), "{}", said.text);
+    let status = said.one();
+    assert!(status["problem"].as_str().unwrap().contains(why) && status["owed_since"].is_i64(), "{status}");
+    assert!(cloud.log().contains("refused PUT /api/v2/clusters/") && cloud.log().contains(why), "{}", cloud.log());
+    let owed = |swept: &Value| {
+        assert!(swept["outcome"] == "failed" && swept["since"] == status["owed_since"], "{swept}");
+        assert!(swept["detail"].as_str().unwrap().contains(why), "{swept}");
+    };
+    owed(&control(&consumer, &cloud, &["sweep"]).one());
+    // The keeper is killed; its journal knows why.
+    processes::kill_and_wait(cloud.keeper());
+    let status = control(&consumer, &cloud, &["status"]).one();
+    assert!(status["phase"].as_str().unwrap().starts_with("its keeper ended without letting go of it"), "{status}");
+    assert!(status["problem"].as_str().unwrap().contains(why), "{status}");
+    owed(&control(&consumer, &cloud, &["sweep"]).one());
+    processes::kill_and_wait(cloud.keeper());
+    cloud.simulator.cloud().clear_faults();
+    let run = Plan::new(&consumer, Runner::Cargo).cloud(&cloud).run().passed();
+    let notice = format!("`{CLUSTER}` may be up still: it was to be let go of at 20");
+    let first = |text: &str| run.output.find(text).unwrap_or_else(|| panic!("`{text}` is not in:\n{}", run.output));
+    assert!(first(&notice) < first("using cluster"), "{}", run.output);
+    wait_for("the keeper's end", || match processes::keepers(cloud.path()) {
+        none if none.is_empty() => Ok(()),
+        some => Err((some, cloud.log())),
+    });
+    assert!(!cloud.simulator.cloud().cluster(CLUSTER).running && cloud.counts().0 == 1);
+    assert_eq!(control(&consumer, &cloud, &["sweep"]).done(), Vec::<Value>::new());
+}
+
+#[test]
 fn sweep_of_what_was_suspended_by_hand_wakes_nothing() {
     let (consumer, cloud) = (Consumer::of("explicit", Runner::Cargo), TestCloud::suspended());
     left_behind(&consumer, &cloud);

@@ -33,15 +33,27 @@ fn list(context: &Context) -> Result<Document, Failure> {
         Column::right("MiB"),
         Column::left("last used"),
         Column::left("in use"),
+        Column::left("archive"),
         Column::left("path"),
     ];
     let row = |one: &Cached| -> Vec<Cell> {
         let in_use = if one.in_use { "yes" } else { "no" };
-        [&one.kind, &one.name, &mib(one.size), &one.last_used, in_use, &one.path.display().to_string()]
-            .map(Cell::from)
-            .into()
+        let path = one.path.display().to_string();
+        [&one.kind, &one.name, &mib(one.size), &one.last_used, in_use, &archive(one), &path].map(Cell::from).into()
     };
     Document::new(&all, People::Rows(Rows { columns, rows: all.iter().map(row).collect() }))
+}
+
+/// Describes the archive of a release by the beginning of its digest, as far as it is known.
+fn archive(one: &Cached) -> String {
+    /// Enough to tell archives apart.
+    const DIGITS: usize = 12;
+    let start = one.sha256.as_deref().map(|digest| digest.get(..DIGITS).unwrap_or(digest));
+    match (one.kind.as_str(), start, &one.tree) {
+        ("release", None, _) => "unknown".to_owned(),
+        (_, Some(start), None) => format!("{start}, its files unknown"),
+        (_, start, _) => start.unwrap_or_default().to_owned(),
+    }
 }
 
 /// Removes what it can. Fails if something could not be removed.

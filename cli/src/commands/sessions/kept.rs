@@ -11,7 +11,7 @@ use crate::failure::{Code, Failure};
 use crate::output::{Column, Document, People, Rows};
 
 pub(super) async fn run(context: &Context, wanted: &arguments::Kept) -> Result<Document, Failure> {
-    let cluster = context.cluster()?;
+    let cluster = cluster(context)?;
     match &wanted.drop {
         None => list(context, &cluster).await,
         Some(names) => {
@@ -19,6 +19,19 @@ pub(super) async fn run(context: &Context, wanted: &arguments::Kept) -> Result<D
             drop_all(context, &cluster, names).await
         }
     }
+}
+
+/// Returns the cluster of the options, else of the settings. Where those name none, it is the local server that tests
+/// of the working directory use.
+fn cluster(context: &Context) -> Result<ManagedCluster, Failure> {
+    let local = match context.global.address() {
+        Some(_) => None,
+        None => control::local_server()?,
+    };
+    context.cluster_with(|builder| match local {
+        Some(url) => builder.cluster_url(url),
+        None => builder,
+    })
 }
 
 async fn list(context: &Context, cluster: &ManagedCluster) -> Result<Document, Failure> {

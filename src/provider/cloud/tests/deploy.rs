@@ -143,12 +143,78 @@ async fn a_new_project_needs_a_region() {
 #[tokio::test]
 async fn a_project_of_the_clusters_name_is_used() {
     let bench = bench().await;
+    let organization = bench.client().organizations().await.unwrap().remove(0).id;
+    let there = bench.client().create_project(&organization, "fresh", Some(REGION)).await.unwrap().id;
+    let held = bench.acquire().await.unwrap().held;
+    let body = deployment(&bench);
+    assert!(body["project_id"] == there.as_str() && body["project"].is_null(), "{body}");
+    assert_eq!(bench.release(&held, OnExit::Delete).await.unwrap(), Released::Deleted);
+    assert!(projects(&bench).await.contains(&"fresh".to_owned()), "it was there before");
+}
+
+/// Returns the names of all projects.
+async fn projects(bench: &Bench) -> Vec<String> {
+    bench.client().projects().await.unwrap().into_iter().map(|project| project.name).collect()
+}
+
+#[tokio::test]
+async fn the_project_that_was_made_is_deleted_with_its_cluster_and_else_stays() {
+    for (on_exit, is_left) in [(OnExit::Delete, false), (OnExit::Auto, true), (OnExit::Keep, true)] {
+        let bench = bench().await;
+        let held = bench.acquire().await.unwrap().held;
+        assert!(bench.last_intent().unwrap()["project"]["id"].is_string(), "{held}");
+        bench.release(&held, on_exit).await.unwrap();
+        assert_eq!(projects(&bench).await.contains(&"fresh".to_owned()), is_left, "{on_exit:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_project_that_others_use_by_now_is_left() {
+    let mut bench = bench().await;
+    let held = bench.acquire().await.unwrap().held;
+    bench.target.product = "cr1".to_owned();
+    bench.target.project_id = Some(bench.last_intent().unwrap()["project"]["id"].as_str().unwrap().to_owned());
+    bench.target.cluster = ClusterAddress::Name("second".to_owned());
     bench.acquire().await.unwrap();
-    let held = bench.intents.lock().unwrap().last().cloned().unwrap();
-    bench.release(&held, OnExit::Delete).await.unwrap();
+    assert_eq!(bench.release(&held, OnExit::Delete).await.unwrap(), Released::Deleted);
+    assert!(projects(&bench).await.contains(&"fresh".to_owned()));
+    says(bench.steps(), &["project `fresh` is left: cluster `second` ("]);
+}
+
+#[tokio::test]
+async fn a_project_that_can_not_be_deleted_is_owed_like_the_cluster() {
+    let bench = bench().await;
+    let held = bench.acquire().await.unwrap().held;
+    bench.cloud().fault(Fault::on("DELETE", "/projects/").status(403));
+    let error = bench.release(&held, OnExit::Delete).await.unwrap_err();
+    says(error, &["403 Forbidden", "delete project ", bench.simulator.url()]);
+    assert!(bench.cloud().clusters().iter().all(|cluster| cluster.name != "fresh"), "the cluster was deleted");
+    for fault in
+        [Fault::on("DELETE", "/projects/").drop_connection(), Fault::on("GET", "/projects/").status(503).times(4)]
+    {
+        bench.cloud().fault(fault);
+    }
+    assert_eq!(bench.release(&held, OnExit::Delete).await.unwrap(), Released::Deleted);
+    assert!(!projects(&bench).await.contains(&"fresh".to_owned()));
+}
+
+#[tokio::test]
+async fn the_project_of_a_killed_keeper_is_deleted_by_the_next_one_if_it_was_to_be() {
+    for (on_exit, is_left) in [(OnExit::Auto, true), (OnExit::Delete, false)] {
+        let bench = bench().await;
+        let held = bench.acquire().await.unwrap().held;
+        bench.client().delete_cluster(&bench.cloud().cluster("fresh").id).await.unwrap();
+        assert!(bench.recover_with(&held, on_exit).await.unwrap().is_none());
+        assert_eq!(projects(&bench).await.contains(&"fresh".to_owned()), is_left, "{on_exit:?}");
+    }
+    // Killed before it had the answer to the deployment.
+    let bench = bench().await;
     bench.acquire().await.unwrap();
-    let again = bench.writes().into_iter().rfind(|write| write.is_deploy()).unwrap().body;
-    assert!(again["project_id"].is_string() && again["project"].is_null(), "{again}");
+    let planned = bench.intents.lock().unwrap()[0].clone();
+    assert_eq!(planned["project"], serde_json::json!({ "region": REGION }));
+    let resource = bench.recover_with(&planned, OnExit::Delete).await.unwrap().unwrap();
+    assert_eq!(bench.release(&resource.held, OnExit::Delete).await.unwrap(), Released::Deleted);
+    assert!(!projects(&bench).await.contains(&"fresh".to_owned()));
 }
 
 #[tokio::test]

@@ -118,6 +118,7 @@ async fn what_could_not_even_be_sent_is_not_owed() {
         }
         let front = Front::new(bench.simulator.url());
         bench.target.endpoint = front.url();
+        bench.deadline = Duration::from_millis(800);
         // The intent precedes its request.
         let intents = Intents::new(Arc::new(move |_| {
             front.close();

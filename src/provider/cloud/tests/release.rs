@@ -219,9 +219,7 @@ async fn closing_proxy(to: &str) -> (String, tokio::sync::broadcast::Sender<()>)
 async fn a_cluster_that_somebody_deleted_is_gone() {
     let bench = Bench::with(ClusterOptions::suspended("ci")).await;
     let held = held_by(&bench).await;
-    let client =
-        crate::cloud::Client::builder().env(false).endpoint(bench.simulator.url()).api_key("ada", SECRET).build();
-    client.unwrap().delete_cluster(&bench.cloud().cluster("ci").id).await.unwrap();
+    bench.client().delete_cluster(&bench.cloud().cluster("ci").id).await.unwrap();
     assert_eq!(bench.release(&held, OnExit::Auto).await.unwrap(), Released::Deleted);
     assert!(bench.recover(&held).await.unwrap().is_none());
 }

@@ -89,17 +89,18 @@ async fn a_resumption_whose_answer_got_lost_is_found_by_looking() {
 }
 
 #[tokio::test]
-async fn a_resumption_that_never_arrived_is_sent_again_after_a_look_but_not_for_ever() {
+async fn a_resumption_that_never_arrived_is_sent_again_after_a_look_until_the_deadline() {
     let bench = Bench::with(ClusterOptions::suspended("ci")).await;
-    bench.cloud().fault(Fault::on("PUT", "/suspend/").drop_connection().times(2));
-    assert_eq!(bench.acquire().await.unwrap().ours, Ours::Resumed);
+    bench.cloud().fault(Fault::on("PUT", "/suspend/").drop_connection().times(4));
+    assert_eq!((bench.acquire().await.unwrap().ours, bench.resumes()), (Ours::Resumed, 5));
 
-    let bench = Bench::with(ClusterOptions::suspended("ci")).await;
+    let mut bench = Bench::with(ClusterOptions::suspended("ci")).await;
+    bench.deadline = Duration::from_millis(700);
     bench.cloud().fault(Fault::on("PUT", "/suspend/").drop_connection().always());
     let (error, maybe_up) = bench.failure().await;
     assert!(maybe_up, "nobody knows what became of the requests");
-    says(error, &["did not answer PUT /api/v2/clusters/", "CRATEDB_CLOUD_ENDPOINT"]);
-    assert_eq!(bench.resumes(), 3);
+    says(error, &["did not answer PUT /api/v2/clusters/", "CRATEDB_CLOUD_ENDPOINT", "CRATEDB_TEST_START_TIMEOUT"]);
+    assert!(bench.resumes() > 1);
 }
 
 #[tokio::test]
@@ -199,33 +200,10 @@ async fn a_name_that_two_clusters_have_is_an_error_that_lists_their_ids() {
 }
 
 #[tokio::test]
-async fn a_service_in_trouble_is_asked_three_times_and_then_told() {
-    let bench = Bench::with(ClusterOptions::suspended("ci")).await;
-    bench.cloud().fault(Fault::on("GET", "/clusters/").times(2));
-    bench.acquire().await.unwrap();
-
-    let bench = Bench::with(ClusterOptions::suspended("ci")).await;
-    bench.cloud().fault(Fault::on("GET", "/clusters/").always());
-    let (error, maybe_up) = bench.failure().await;
-    assert!(!maybe_up);
-    says(error, &["refused GET /api/v2/clusters/: 500 Internal Server Error: An error occured.", "tried 3 times"]);
-}
-
-#[tokio::test]
 async fn trouble_while_an_operation_runs_does_not_end_the_wait() {
     let bench = Bench::with(ClusterOptions::suspended("ci")).await;
     bench.cloud().fault(Fault::on("GET", "/operations/").status(502).times(4));
     assert_eq!(bench.acquire().await.unwrap().ours, Ours::Resumed);
-}
-
-#[tokio::test]
-async fn a_connection_that_hangs_is_an_error_in_time() {
-    let bench = Bench::with(ClusterOptions::suspended("ci")).await;
-    bench.cloud().fault(Fault::on("GET", "/clusters/").hang().always());
-    let begun = Instant::now();
-    let (error, maybe_up) = bench.failure().await;
-    assert!(begun.elapsed() < Duration::from_secs(5) && !maybe_up);
-    says(error, &["did not answer GET /api/v2/clusters/ within 500ms", "tried 3 times", "CRATEDB_CLOUD_TIMEOUT"]);
 }
 
 #[tokio::test]

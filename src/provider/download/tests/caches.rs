@@ -113,6 +113,35 @@ fn what_somebody_uses_is_not_removed() {
     assert!(!bench.file("").exists() && bench.file(".json").exists(), "what was seen is remembered");
 }
 
+/// With a digest of the setting that the release does not have, and that another process does not ask for.
+#[tokio::test]
+async fn a_release_that_is_in_use_is_neither_used_nor_replaced_against_its_pin() {
+    let archive = packed("6.4.3", 1000);
+    let mut bench = Bench::serving(&packed("6.4.3", 1001));
+    let mut other = Other::start(&bench);
+    other.says("obtained: true");
+    bench.server.has(&archive_of("6.4.3"), &archive);
+    bench.origin.digests = vec![sha256(&archive)];
+    let text = bench.obtain("6.4.3").await.unwrap_err().to_string();
+    let user = format!("process {} uses it, so it can't be replaced now", other.0.id());
+    says(text, &["cannot use CrateDB 6.4.3 in ", "CRATEDB_TEST_SHA256 has ", &user]);
+    drop(other);
+    let anew = bench.gets().await;
+    assert_eq!((anew.new, anew.record.unwrap().sha256), (true, sha256(&archive)));
+}
+
+#[tokio::test]
+async fn a_release_is_listed_with_the_archive_that_it_is_from() {
+    let archive = packed("6.4.3", 1000);
+    let bench = Bench::serving(&archive);
+    bench.gets().await;
+    let listed = || content::entries_of(&bench.downloads.caches).unwrap().remove(0).record;
+    let record = listed().unwrap();
+    assert_eq!((record.sha256, record.tree.unwrap().len()), (sha256(&archive), 64));
+    fs::remove_file(bench.file(".json")).unwrap();
+    assert_eq!(listed(), None);
+}
+
 #[tokio::test]
 async fn everything_is_listed_by_what_it_is_and_removed() {
     let bench = Bench::serving(&packed("6.4.3", 100_000));

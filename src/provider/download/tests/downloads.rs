@@ -133,6 +133,27 @@ async fn a_server_that_does_not_say_how_long_it_is_will_do() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_too_long_is_refused_and_not_kept_whether_its_length_is_known_or_not() {
+    for odd in [Odd::Status(503), Odd::NoLength] {
+        let mut bench = Bench::serving(&packed("6.4.3", SIZE));
+        bench.downloads.limits.archive = SIZE as u64 / 2;
+        bench.server.next(&[odd]);
+        says(bench.fails().await, &["cannot download http://", "it is longer than 0 MiB, and no release is"]);
+        assert!(!bench.file(".tar.gz.part").exists() && !bench.file(".tar.gz.part.json").exists());
+    }
+}
+
+/// A body without a length and without an end, against the limit that is shipped for listings.
+#[tokio::test]
+async fn a_listing_without_end_is_read_up_to_the_limit() {
+    let mut bench = Bench::serving(&packed("6.4.3", 10));
+    bench.downloads.limits.index = Duration::from_secs(30);
+    bench.server.next_listing(Odd::Endless("crate-6.4.3.tar.gz "));
+    assert_eq!(bench.obtain("6.4").await.unwrap().version.to_string(), "6.4.3");
+    says(bench.steps(), &["CrateDB 6.4 is 6.4.3, the newest at the mirror"]);
+}
+
+#[tokio::test]
 async fn what_is_no_release_of_that_version_is_refused_and_not_kept() {
     let text = b"#!/bin/sh\n".as_slice();
     for (archive, why) in [
@@ -340,4 +361,98 @@ async fn an_archive_that_was_put_there_is_judged_by_the_same_rules() {
     says(bench.fails().await, &["beside it has 111"]);
     fs::write(bench.file(".tar.gz.sha256"), sha256(&archive)).unwrap();
     assert_eq!(trust_of(&bench.gets().await), Trust::Beside);
+}
+
+/// Writes another file in the place of one, as an attacker would.
+fn replace(file: PathBuf, text: &str) {
+    let new = file.with_extension("new");
+    fs::write(&new, text).unwrap();
+    fs::set_permissions(&new, fs::metadata(&file).unwrap().permissions()).unwrap();
+    fs::rename(new, file).unwrap();
+}
+
+#[tokio::test]
+async fn a_pin_is_judged_at_each_use_and_not_only_when_a_release_comes() {
+    let (first, other) = (packed("6.4.3", 1000), packed("6.4.3", 1001));
+    let mut bench = Bench::serving(&first);
+    bench.gets().await;
+    bench.steps();
+    // What is there is kept for those who want it, and not used.
+    bench.origin.digests = vec!["0".repeat(64)];
+    let text = bench.obtain("6.4.3").await.unwrap_err().to_string();
+    let why = format!("is not used: the SHA-256 of its archive is {}, and CRATEDB_TEST_SHA256 has 000", sha256(&first));
+    says(&text, &[&format!("its SHA-256 is {}, and CRATEDB_TEST_SHA256 has 000", sha256(&first)), &why]);
+    says(bench.steps(), &[&why]);
+    assert!(bench.file("").join("bin/crate").is_file());
+    // It is taken as it is with its own digest, and replaced for another one.
+    let requests = bench.server.requests();
+    bench.origin.digests.push(sha256(&first));
+    let same = bench.gets().await;
+    assert_eq!((same.new, trust_of(&same), bench.server.requests()), (false, Trust::Pinned, requests));
+    bench.origin.digests = vec![sha256(&other)];
+    bench.server.has(&archive_of("6.4.3"), &other);
+    let new = bench.gets().await;
+    assert_eq!((new.new, trust_of(&new), new.record.unwrap().sha256), (true, Trust::Pinned, sha256(&other)));
+    assert!(!bench.gets().await.new);
+}
+
+#[tokio::test]
+async fn a_release_that_was_changed_after_it_was_unpacked_is_fetched_anew_if_it_is_pinned() {
+    type Change = fn(&Bench);
+    let changes: [(Change, &str); 4] = [
+        (|bench| replace(bench.file("").join("bin/crate"), "#!/bin/sh\nexit 2\n"), "not those of its archive any more"),
+        (|bench| fs::write(bench.file("").join("lib/evil.jar"), "").unwrap(), "not those of its archive any more"),
+        (|bench| fs::remove_file(bench.file(".json")).unwrap(), "no record says which archive it is from"),
+        (
+            |bench| {
+                let mut record = cache::ArchiveRecord::read(&bench.file(".json")).unwrap();
+                record.tree = None;
+                fs::write(bench.file(".json"), serde_json::to_vec(&record).unwrap()).unwrap();
+            },
+            "of an older cratedb-test",
+        ),
+    ];
+    for (change, why) in changes {
+        let archive = packed("6.4.3", 1000);
+        let mut bench = Bench::serving(&archive);
+        bench.origin.digests = vec![sha256(&archive)];
+        bench.gets().await;
+        assert!(!bench.gets().await.new);
+        change(&bench);
+        // Without a digest nothing is asked for, so what is there is used.
+        let pinned = std::mem::take(&mut bench.origin.digests);
+        assert!(!bench.gets().await.new, "{why}");
+        bench.origin.digests = pinned;
+        // Offline it is refused with the reason.
+        let mirror = bench.origin.mirror.replace(Secret::new("http://127.0.0.1:1/"));
+        says(bench.obtain("6.4.3").await.unwrap_err(), &["no connection", "is not used: ", why]);
+        bench.origin.mirror = mirror;
+        assert!(bench.gets().await.new, "{why}");
+        assert_eq!(fs::read_to_string(bench.file("").join("bin/crate")).unwrap(), "#!/bin/sh\nexit 1\n");
+        assert!(!bench.file("").join("lib/evil.jar").exists() && !bench.gets().await.new, "{why}");
+    }
+}
+
+/// The file beside the release shows that the digest was computed: it is believed as long as nothing changed.
+#[tokio::test]
+async fn all_files_are_read_once_per_boot_and_change() {
+    let archive = packed("6.4.3", 1000);
+    let mut bench = Bench::serving(&archive);
+    bench.origin.digests = vec![sha256(&archive)];
+    bench.gets().await;
+    bench.gets().await;
+    let seen = fs::read_to_string(bench.file(".seen")).unwrap();
+    let tree = bench.gets().await.record.unwrap().tree.unwrap();
+    assert!(seen.contains(&tree));
+    let says_that_it_is_different = |seen: &str| fs::write(bench.file(".seen"), seen.replace(&tree, "0")).unwrap();
+    // It is believed for this boot and this state of the files.
+    says_that_it_is_different(&seen);
+    assert!(bench.gets().await.new, "it was believed");
+    bench.gets().await;
+    let again = fs::read_to_string(bench.file(".seen")).unwrap();
+    let other_boot = again.replace("\"boot\":\"", "\"boot\":\"x");
+    for stale in [other_boot, seen, "{".to_owned()] {
+        says_that_it_is_different(&stale);
+        assert!(!bench.gets().await.new, "{stale}");
+    }
 }

@@ -19,6 +19,8 @@ pub(super) enum Odd {
     NoLength,
     /// Redirects to this address.
     To(String),
+    /// Repeats this text for ever.
+    Endless(&'static str),
 }
 
 #[derive(Default)]
@@ -26,6 +28,8 @@ struct State {
     files: HashMap<String, Vec<u8>>,
     /// The reactions to the next requests for an archive, in order. After these all answers are good.
     odd: VecDeque<Odd>,
+    /// The reaction to the next request for a listing.
+    odd_listing: Option<Odd>,
     no_ranges: bool,
     tag: Option<String>,
     /// The path of each request, and its range if it asks for one.
@@ -64,6 +68,10 @@ impl Server {
         self.state.lock().unwrap().odd.extend(odd.iter().cloned());
     }
 
+    pub(super) fn next_listing(&self, odd: Odd) {
+        self.state.lock().unwrap().odd_listing = Some(odd);
+    }
+
     pub(super) fn without_ranges(&self) {
         self.state.lock().unwrap().no_ranges = true;
     }
@@ -93,7 +101,10 @@ impl Server {
         let (answer, odd) = {
             let mut state = self.state.lock().unwrap();
             state.requests.push((path.clone(), headers.get("range").cloned()));
-            let odd = if path.ends_with(".tar.gz") { state.odd.pop_front() } else { None };
+            let odd = match path.ends_with('/') {
+                true => state.odd_listing.take(),
+                false => state.odd.pop_front_if(|_| path.ends_with(".tar.gz")),
+            };
             (made(&state, &path, &headers, odd.as_ref()), odd)
         };
         self.send(stream, answer, odd.as_ref());
@@ -109,8 +120,10 @@ impl Server {
         };
         // The client may have gone.
         let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(sent));
-        if matches!(odd, Some(Odd::Stall(_))) {
-            keep(stream);
+        match odd {
+            Some(Odd::Stall(_)) => keep(stream),
+            Some(Odd::Endless(text)) => while stream.write_all(text.repeat(1000).as_bytes()).is_ok() {},
+            _ => {}
         }
     }
 }
@@ -122,6 +135,7 @@ fn made(state: &State, path: &str, headers: &HashMap<String, String>, odd: Optio
     match (odd, state.files.get(path)) {
         (Some(Odd::Status(status)), _) => simple(*status, ""),
         (Some(Odd::To(url)), _) => simple(302, &format!("Location: {url}\r\n")),
+        (Some(Odd::Endless(_)), _) => ("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n".into(), Vec::new()),
         (_, None) => simple(404, ""),
         (Some(Odd::NoLength), Some(file)) => ("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n".into(), file.clone()),
         (_, Some(file)) => {

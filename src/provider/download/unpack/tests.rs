@@ -1,7 +1,9 @@
 //! Archives that are releases, and such that want to be something else.
 
+use std::cell::Cell;
 use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
+use std::rc::Rc;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -164,6 +166,112 @@ fn what_is_damaged_is_no_release_wherever_the_damage_is() {
         let Err(UnpackError::Archive(why)) = Bench::new().unpack(damaged) else { panic!("{} bytes", damaged.len()) };
         assert!(why.starts_with("it is damaged: "), "{why}");
     }
+}
+
+const SMALL: UnpackLimits = UnpackLimits { bytes: 100_000, entries: 5, about: 4096, depth: 4 };
+
+/// Returns the reason for which a tar stream is refused, whose gzip is left out.
+#[track_caller]
+fn refusal_of(tar: impl Read, limits: UnpackLimits) -> String {
+    let bench = Bench::new();
+    match unpack_from(tar, &bench.target(), &AtomicBool::new(false), limits) {
+        Err(UnpackError::Archive(why)) => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Returns the header of an entry that says it has `size` bytes.
+fn header(name: &str, kind: EntryType, size: u64) -> io::Cursor<Vec<u8>> {
+    let mut header = Header::new_gnu();
+    header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+    header.set_entry_type(kind);
+    header.set_mode(0o644);
+    header.set_size(size);
+    header.set_cksum();
+    io::Cursor::new(header.as_bytes().to_vec())
+}
+
+/// Sends the same entry for ever.
+struct Forever(Vec<u8>, usize);
+
+impl Read for Forever {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Self(bytes, at) = self;
+        let count = (&bytes[*at..]).read(buffer)?;
+        *at = (*at + count) % bytes.len();
+        Ok(count)
+    }
+}
+
+fn forever(header: io::Cursor<Vec<u8>>) -> Forever {
+    Forever(header.into_inner(), 0)
+}
+
+#[test]
+fn what_describes_an_entry_is_not_read_without_end() {
+    for kind in [EntryType::GNULongName, EntryType::GNULongLink, EntryType::XHeader] {
+        let long = header("long", kind, 512 << 20).chain(io::repeat(b'a'));
+        assert_eq!(refusal_of(long, SMALL), "it holds a name, a header or padding that is too long", "{kind:?}");
+    }
+    // What is passed over counts, too: the content of directories and global headers, and padding.
+    for kind in [DIR, EntryType::XGlobalHeader] {
+        let passed = header("c/d/", kind, 90_000).chain(io::repeat(0));
+        assert!(refusal_of(passed, SMALL).contains("too long"), "{kind:?}");
+    }
+    assert!(refusal_of(io::repeat(0), SMALL).contains("too long"));
+}
+
+#[test]
+fn neither_the_size_nor_the_number_of_its_entries_is_without_end() {
+    let too_much = "it holds more than 5 files or 0 MiB";
+    assert_eq!(refusal_of(header("c/a", FILE, 100_000).chain(io::repeat(0)), SMALL), too_much);
+    assert_eq!(refusal_of(header("c/a", FILE, u64::MAX >> 2).chain(io::repeat(0)), SMALL), too_much);
+    for kind in [FILE, DIR] {
+        assert_eq!(refusal_of(forever(header("c/a", kind, 0)), SMALL), too_much, "{kind:?}");
+    }
+    let headers = refusal_of(forever(header("g", EntryType::XGlobalHeader, 0)), SMALL);
+    assert_eq!(headers, too_much);
+    assert_eq!(refusal_of(header("c/1/2/3/a", FILE, 0).chain(header("c/1/b/c/d", FILE, 0)), SMALL), too_much);
+    assert!(refusal_of(header("c/1/2/3/4/a", FILE, 0), SMALL).contains("below too many directories"));
+    // Nothing is written of a file that is said to have gaps.
+    let sparse = refusal_of(header("c/a", EntryType::GNUSparse, 1 << 40).chain(io::repeat(0)), SMALL);
+    assert!(!sparse.is_empty());
+}
+
+/// Counts the bytes that are read.
+struct Counting<R>(R, Rc<Cell<usize>>);
+
+impl<R: Read> Read for Counting<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.0.read(buffer)?;
+        self.1.set(self.1.get() + count);
+        Ok(count)
+    }
+}
+
+/// 512 MiB as the name of one file, of which about one is read.
+#[test]
+fn the_shipped_limits_hold_for_an_archive_that_comes_without_end() {
+    let read = Rc::new(Cell::new(0));
+    let long = header("long", EntryType::GNULongName, 512 << 20).chain(io::repeat(b'a'));
+    let why = refusal_of(Counting(long, read.clone()), UnpackLimits::USUAL);
+    assert!(why.contains("too long") && read.get() <= (1 << 20) + 1024, "{why}: {} bytes", read.get());
+}
+
+#[test]
+fn a_name_that_no_file_can_have_is_the_fault_of_the_archive() {
+    let name = format!("c/{}", "n".repeat(300));
+    let long = header("long", EntryType::GNULongName, name.len() as u64);
+    let mut text = name.into_bytes();
+    text.resize(512, 0);
+    let why = refusal_of(long.chain(&text[..]).chain(header("c/n", FILE, 0)), SMALL);
+    assert!(why.contains("no file can have"), "{why}");
+}
+
+#[test]
+fn a_name_is_shown_as_text() {
+    let why = Bench::refuses(&[("crate/\u{1b}[2J\n::error::x", EntryType::Fifo, 0o644, "")]);
+    assert!(why.starts_with("`crate/\\u{1b}[2J ::error::x` in it"), "{why}");
 }
 
 #[test]

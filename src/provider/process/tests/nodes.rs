@@ -1,6 +1,8 @@
 //! Clusters of several nodes, of which nothing is left whatever happens to one of the nodes.
 
 use super::*;
+use crate::host::process::Identity;
+use crate::provider::{NodeLoss, NodeWatch};
 
 fn three(mut bench: Bench) -> Bench {
     bench.process.nodes = 3;
@@ -27,6 +29,36 @@ async fn three_nodes_are_one_cluster_and_are_removed_together() {
     is_gone(&dir);
     // It is chance whether the provider waited for them: they may have joined before its first look.
     says(bench.steps(), &["starting 3 nodes of CrateDB from ", "waiting for process "]);
+}
+
+/// Kills processes, and returns the losses up to the one after which no node is left.
+async fn losses(watch: &mut NodeWatch, killed: &[Identity]) -> Vec<NodeLoss> {
+    let mut losses = Vec::new();
+    for process in killed {
+        let pid = rustix::process::Pid::from_raw(i32::try_from(process.pid).unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        let told = tokio::time::timeout(Duration::from_secs(30), watch.next()).await;
+        losses.push(told.expect("it is told").expect("it is watched"));
+    }
+    losses
+}
+
+#[tokio::test]
+async fn nodes_that_end_while_the_cluster_is_used_are_told() {
+    for count in [1, 3] {
+        let mut bench = Bench::with_stand_in();
+        bench.process.nodes = count;
+        let mut resource = bench.acquire().await.unwrap();
+        let mut watch = resource.nodes.take().unwrap();
+        // The first one last, since the others may not live without it.
+        let killed: Vec<Identity> = processes(&resource.held).servers().into_iter().rev().collect();
+        let losses = losses(&mut watch, &killed).await;
+        let all: Vec<bool> = losses.iter().map(|loss| loss.all).collect();
+        assert_eq!(all, (1..=count).map(|number| number == count).collect::<Vec<_>>());
+        says(&losses[0].what, &[if count == 1 { "the server ended (signal: 9" } else { "node-3 ended (signal: 9" }]);
+        assert_eq!(bench.release(&resource.held, OnExit::Auto).await, Released::Removed);
+        is_gone(&bench.dir());
+    }
 }
 
 #[tokio::test]

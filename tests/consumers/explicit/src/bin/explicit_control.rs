@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use cratedb_test::Error;
+use cratedb_test::{Error, ManagedCluster};
 use cratedb_test::private::control;
 use serde_json::Value;
 
@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         ["log"] => control::log_path(None).map(|path| vec![path.display().to_string().into()]),
         ["log", selector] => control::log_path(Some(selector)).map(|path| vec![path.display().to_string().into()]),
         ["hold", session] => hold(session, wait),
+        ["kept"] => kept(),
         _ => panic!("{words:?}"),
     };
     match done {
@@ -55,7 +56,15 @@ macro_rules! json {
     )*};
 }
 
-json!(KeyStatus, Finished, Swept);
+json!(KeyStatus, Finished, Swept, Kept);
+
+/// Lists the schemas of tests on the local server of the working directory.
+fn kept() -> Result<Vec<Value>, Error> {
+    let url = control::local_server()?.expect("a local server is up");
+    eprintln!("{url}");
+    let cluster = ManagedCluster::builder().cluster_url(url).build()?;
+    cratedb_test::blocking::wait(control::kept(&cluster)).map(|all| lines(&all))
+}
 
 /// Holds a session until its input ends.
 fn hold(session: &str, wait: Option<Duration>) -> Result<Vec<Value>, Error> {
