@@ -155,7 +155,9 @@ fn hint(code: Option<i32>, status: u16, schema: Option<&str>, credentials: &Cred
             return Some(format!("no password was sent for user `{username}`"));
         }
         (401, Credentials::None) => "the server wants credentials: set CRATEDB_USERNAME and CRATEDB_PASSWORD",
-        (401, Credentials::Basic { .. }) => "check CRATEDB_USERNAME and CRATEDB_PASSWORD",
+        (401, Credentials::Basic { .. }) => {
+            "check user and password: CRATEDB_USERNAME and CRATEDB_PASSWORD, or those in the address"
+        }
         (401, Credentials::Jwt { .. }) => "the token of CrateDB Cloud was renewed once and refused again",
         (502..=504, _) => "a proxy answered: is the cluster running?",
         _ => return None,

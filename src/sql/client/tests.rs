@@ -325,7 +325,7 @@ async fn a_missing_privilege_and_a_wrong_password_renew_nothing() {
     let server = TestServer::start(with_authentication);
     let basic = Credentials::Basic { username: "admin".into(), password: Secret::new("hunter2") };
     let error = client(&server, basic).send("SELECT 1", &[]).await.unwrap_err();
-    assert!(error.to_string().contains("check CRATEDB_USERNAME"), "{error}");
+    assert!(error.to_string().contains("CRATEDB_PASSWORD, or those in the address"), "{error}");
     assert_eq!(server.requests().len(), 1);
 }
 
