@@ -155,7 +155,8 @@ impl Totals {
         let mut totals = Self::default();
         let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
         let is_here = |session: &Value| {
-            session.is_object() && session["resource"].as_str().is_none_or(|one| one.is_empty() || one.contains(cluster))
+            session.is_object()
+                && session["resource"].as_str().is_none_or(|one| one.is_empty() || one.contains(cluster))
         };
         for session in whole.filter_map(|line| serde_json::from_str::<Value>(line).ok()).filter(is_here) {
             totals.sessions += 1;
