@@ -95,7 +95,7 @@ pub(crate) fn no_answer(cause: reqwest::Error, statement: Statement<'_>, address
         false => statement.failed(Kind::Transport).because(why).because(root_of(&cause)),
     };
     match late {
-        _ if unconnected => error.hint("is the server running, and is this its HTTP address?"),
+        _ if unconnected => error.hint("is the server running, and is this its HTTP address?").never_sent(),
         true => {
             error.hint("it may still be executing the statement: `SELECT id, stmt FROM sys.jobs` on the server tells")
         }
