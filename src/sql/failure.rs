@@ -28,6 +28,9 @@ pub(crate) mod code {
     pub(crate) const NOT_ITS_TURN: i32 = 5034;
 }
 
+/// The request for the version of a server, which is no statement.
+pub(crate) const BANNER: &str = "GET /";
+
 /// A statement as errors name it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Statement<'a> {
@@ -96,6 +99,7 @@ pub(crate) fn no_answer(cause: reqwest::Error, statement: Statement<'_>, address
     };
     match late {
         _ if unconnected => error.hint("is the server running, and is this its HTTP address?").never_sent(),
+        _ if statement.text == BANNER => error.hint("is this the HTTP address of a CrateDB server?"),
         true => {
             error.hint("it may still be executing the statement: `SELECT id, stmt FROM sys.jobs` on the server tells")
         }

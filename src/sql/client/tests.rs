@@ -249,6 +249,10 @@ async fn what_may_have_been_executed_is_never_sent_again() {
         let error = client.bulk("INSERT INTO t VALUES (?)", &[vec![bind(&1).unwrap()]]).await.unwrap_err();
         assert!(error.to_string().contains("the statement may have been executed"), "{error}");
         assert_eq!(server.requests().len(), 2);
+        // The request for the version executes none.
+        let error = client.version().await.unwrap_err().to_string();
+        assert!(error.contains("is this the HTTP address") && !error.contains("the statement"), "{error}");
+        assert_eq!(server.requests().len(), 4);
     }
 }
 
