@@ -208,7 +208,8 @@ impl Client {
 
     /// Returns the time in Unix seconds by the service's clock, as far as its answers told it. The moments that the
     /// service names are by that clock, from which this machine's may differ by days.
-    pub(super) fn now(&self) -> i64 {
+    #[doc(hidden)]
+    pub fn now(&self) -> i64 {
         OffsetDateTime::now_utc().unix_timestamp().saturating_add(self.0.ahead.load(Ordering::Relaxed))
     }
 

@@ -186,7 +186,7 @@ fn address_of_context(config: &Path, name: &str) -> Result<EngineAddress, String
         return Err(format!("context `{name}` names no engine of Docker's kind"));
     };
     let tls = config.join("contexts/tls").join(dir.file_name().unwrap_or_default()).join("docker");
-    EngineAddress::checked(host, Some(tls).filter(|dir| dir.join("ca.pem").exists()))
+    EngineAddress::checked(host, Some(tls).filter(|dir| dir.join("ca.pem").symlink_metadata().is_ok()))
 }
 
 #[cfg(test)]
