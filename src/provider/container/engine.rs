@@ -74,6 +74,11 @@ impl Engine {
         Err(find::none_of(&places, &said))
     }
 
+    /// Explains why the engine that the user chose can't be used.
+    pub(in crate::provider) fn unusable() -> Option<String> {
+        here().unusable()
+    }
+
     /// Returns every engine that answers.
     pub(super) async fn all() -> Vec<Self> {
         let places = here().all;
