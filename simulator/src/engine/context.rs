@@ -30,7 +30,7 @@ pub(crate) struct Context<'a> {
     pub(crate) depth: Cell<usize>,
     /// True if `sys.summits`, of which only a part is here, may be read.
     pub(crate) summits: Cell<bool>,
-    /// The shards that rows are said to be in, where a wrong answer would be noticed.
+    /// The shards that rows are said to be in, where a wrong answer is noticed.
     pub(crate) placement: Cell<Option<Placement>>,
     /// True if the placement may have made a difference.
     pub(crate) placed: Cell<bool>,
@@ -38,8 +38,8 @@ pub(crate) struct Context<'a> {
     pub(crate) common: RefCell<Vec<(String, Query)>>,
 }
 
-/// Ways to place the rows of a table in its shards. CrateDB's way isn't imitated: an answer is sure if it is the same
-/// whichever of these is used.
+/// Ways to place the rows of a table in its shards, and their bytes in logs. CrateDB's way isn't imitated: an answer is
+/// sure if it is the same whichever of these is used.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Placement {
     First,
@@ -49,6 +49,15 @@ pub(crate) enum Placement {
 
 impl Placement {
     pub(crate) const ALL: [Self; 3] = [Self::First, Self::Last, Self::Even];
+
+    /// Returns the bytes that a log has beyond those of an empty one.
+    pub(crate) fn log_size(self, operations: i64) -> i64 {
+        match self {
+            Self::First => operations,
+            Self::Last => operations << 32,
+            Self::Even => 100 * operations,
+        }
+    }
 
     /// Returns how many of all rows are in a shard, which is counted from 0.
     pub(crate) fn share(self, rows: i64, shard: i64, shards: i64) -> i64 {
