@@ -79,7 +79,7 @@ struct ClientInner {
     home: Home,
     /// The pause that the service asked for last.
     pause: Pause,
-    /// How many seconds the service's clock is ahead of this machine's, by the date of its last answer.
+    /// Seconds by which the service's clock is ahead of this machine's, by the date of its last answer.
     ahead: AtomicI64,
 }
 

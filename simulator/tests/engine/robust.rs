@@ -316,7 +316,7 @@ fn statistics_of_shards_are_answered_where_the_shards_of_rows_make_no_difference
         "SELECT MAX(num_docs) FROM sys.shards WHERE table_name = 'several'",
         "SELECT COUNT(*) FROM sys.shards WHERE num_docs > 0",
         "SELECT translog_stats['size'] FROM sys.shards WHERE table_name = 'single'",
-        "SELECT MIN(translog_stats['size'] - translog_stats['uncommitted_size']) FROM sys.shards",
+        "SELECT MAX(translog_stats['size'] - translog_stats['uncommitted_size']) FROM sys.shards",
         "SELECT id FROM sys.shards WHERE table_name = 'several' AND seq_no_stats['max_seq_no'] = -1 ORDER BY id",
         "SELECT * FROM (SELECT num_docs AS n, id FROM sys.shards WHERE table_name = 'several') t ORDER BY id",
         "CREATE TABLE s.copy AS SELECT num_docs FROM sys.shards",

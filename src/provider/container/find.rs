@@ -123,7 +123,8 @@ fn are_one(one: &EngineAddress, other: &EngineAddress) -> bool {
     one == other || real(one).is_some_and(|path| real(other) == Some(path))
 }
 
-/// Describes in one line the candidates, all of them usable, of which none answered. Sockets that do not exist are only named.
+/// Describes in one line the candidates, all of them usable, of which none answered. Sockets that do not exist are only
+/// named.
 pub(super) fn none_of(places: &Candidates, said: &[String]) -> String {
     if let ([place], [why], true) = (&places.all[..], said, places.chosen) {
         let host = place.address.as_ref().map_or("", |address| &address.host);
