@@ -349,7 +349,8 @@ mod tests {
 
     #[test]
     fn a_configuration_that_is_there_has_to_be_usable() {
-        let said = |make: &dyn Fn(&Path)| {
+        type Make = fn(&Path);
+        let said = |make: Make| {
             let machine = Machine::new(&[]);
             let path = machine.dir.path().join("home/.docker/config.json");
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -359,11 +360,11 @@ mod tests {
             places.unusable().unwrap()
         };
         let fifo = |path: &Path| assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
-        let cases: [(&dyn Fn(&Path), &str); 4] = [
-            (&fifo, "it is no regular file"),
-            (&|path| std::fs::create_dir(path).unwrap(), "it is no regular file"),
-            (&|path| symlink("/nowhere", path).unwrap(), "No such file"),
-            (&|path| std::fs::write(path, "{").unwrap(), "EOF"),
+        let cases: [(Make, &str); 4] = [
+            (fifo, "it is no regular file"),
+            (|path| std::fs::create_dir(path).unwrap(), "it is no regular file"),
+            (|path| symlink("/nowhere", path).unwrap(), "No such file"),
+            (|path| std::fs::write(path, "{").unwrap(), "EOF"),
         ];
         for (make, why) in cases {
             let line = said(make);
