@@ -34,6 +34,8 @@ pub(crate) struct Context<'a> {
     pub(crate) placement: Cell<Option<Placement>>,
     /// True if the placement may have made a difference.
     pub(crate) placed: Cell<bool>,
+    /// True if the size of a log may be estimated.
+    pub(crate) estimates: Cell<bool>,
     /// Queries of WITH, innermost last.
     pub(crate) common: RefCell<Vec<(String, Query)>>,
 }
@@ -50,7 +52,7 @@ pub(crate) enum Placement {
 impl Placement {
     pub(crate) const ALL: [Self; 3] = [Self::First, Self::Last, Self::Even];
 
-    /// Returns the bytes that a log has beyond those of an empty one.
+    /// Returns the bytes that a log has beyond those of an empty one: no two agree.
     pub(crate) fn log_size(self, operations: i64) -> i64 {
         match self {
             Self::First => operations,
@@ -124,6 +126,7 @@ impl Run<'_> {
             summits: Cell::new(false),
             placement: Cell::new(None),
             placed: Cell::new(false),
+            estimates: Cell::new(false),
             common: RefCell::default(),
         }
     }
@@ -150,6 +153,7 @@ impl<'a> Context<'a> {
             summits: Cell::new(false),
             placement: Cell::new(None),
             placed: Cell::new(false),
+            estimates: Cell::new(false),
             common: RefCell::default(),
         }
     }

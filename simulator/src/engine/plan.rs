@@ -16,6 +16,14 @@ pub(crate) struct Plan {
     pub(crate) offset: usize,
 }
 
+impl Plan {
+    /// Returns whether it aggregates all rows into one.
+    pub(crate) fn is_total(&self) -> bool {
+        let PlanBody::Select(select) = &self.body else { return false };
+        select.group.as_ref().is_some_and(|group| group.keys.is_empty())
+    }
+}
+
 /// A key of the order of rows: an output, shown or hidden after the shown ones.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Key {

@@ -150,16 +150,30 @@ pub(super) fn fits_summits(query: &Query) -> bool {
     as_they_are && few && select.items.iter().all(plain)
 }
 
+/// Returns whether a query asks about all shards of all tables together. A client can't know the bytes of all their
+/// logs, so an estimate will do.
+fn is_overview(query: &Query) -> bool {
+    let QueryBody::Select(select) = &query.body else { return false };
+    let of_shards = matches!(&select.from, Some(FromItem::Relation(name)) if *name == ["sys", "shards"]);
+    of_shards && select.filter.is_none() && select.group.is_empty() && select.having.is_none()
+}
+
 fn select(state: &EngineState, run: &Run, query: &Query) -> Result<Outcome> {
-    let answer = |placement| {
+    let context = |placement, estimates| {
         let context = run.context(state);
         context.summits.set(fits_summits(query));
         context.placement.set(Some(placement));
+        context.estimates.set(estimates);
+        context
+    };
+    let [first, others @ ..] = Placement::ALL;
+    let estimates = is_overview(query) && analyse::query::plan(&context(first, false), query)?.is_total();
+    let answer = |placement| {
+        let context = context(placement, estimates);
         let plan = analyse::query::plan(&context, query)?;
         let rows = exec::run(&plan, &context, None)?;
         Ok((plan.columns, rows, context.placed.get()))
     };
-    let [first, others @ ..] = Placement::ALL;
     let (columns, rows, placed) = answer(first)?;
     if placed {
         for placement in others {

@@ -307,6 +307,8 @@ fn statistics_of_shards_are_answered_where_the_shards_of_rows_make_no_difference
         (delta, "0"),
         ("SUM(num_docs)", "5"),
         ("COUNT(*)", "5"),
+        // An estimate.
+        ("COALESCE(SUM(translog_stats['uncommitted_size']), 0) > 5 * 55", "true"),
         ("MAX(CASE WHEN table_name = 'single' THEN seq_no_stats['max_seq_no'] END)", "1"),
     ] {
         let answer = rows(&mut connection, &format!("SELECT {expression} FROM sys.shards"));
@@ -316,7 +318,9 @@ fn statistics_of_shards_are_answered_where_the_shards_of_rows_make_no_difference
         "SELECT MAX(num_docs) FROM sys.shards WHERE table_name = 'several'",
         "SELECT COUNT(*) FROM sys.shards WHERE num_docs > 0",
         "SELECT translog_stats['size'] FROM sys.shards WHERE table_name = 'single'",
-        "SELECT MAX(translog_stats['size'] - translog_stats['uncommitted_size']) FROM sys.shards",
+        "SELECT MAX(translog_stats['size'] - translog_stats['uncommitted_size']) FROM sys.shards WHERE id = 0",
+        "SELECT MAX(translog_stats['size']) FROM sys.shards",
+        "SELECT SUM(translog_stats['size']) FROM sys.shards GROUP BY table_name",
         "SELECT id FROM sys.shards WHERE table_name = 'several' AND seq_no_stats['max_seq_no'] = -1 ORDER BY id",
         "SELECT * FROM (SELECT num_docs AS n, id FROM sys.shards WHERE table_name = 'several') t ORDER BY id",
         "CREATE TABLE s.copy AS SELECT num_docs FROM sys.shards",

@@ -116,10 +116,14 @@ pub(super) fn shards(context: &Context) -> CatalogTable {
             "table_name": table.definition.name,
             "translog_stats": match is_there {
                 true => {
-                    let (operations, more) = (last + 1, placement.log_size(last + 1));
+                    let operations = last + 1;
+                    let (all, uncommitted) = match context.estimates.get() {
+                        true => (100 * operations, 100 * operations),
+                        false => (2 * placement.log_size(operations), placement.log_size(operations)),
+                    };
                     json!({
-                        "number_of_operations": operations, "size": 55 + 2 * more,
-                        "uncommitted_operations": operations, "uncommitted_size": 55 + more,
+                        "number_of_operations": operations, "size": 55 + all,
+                        "uncommitted_operations": operations, "uncommitted_size": 55 + uncommitted,
                     })
                 }
                 false => Json::Null,
