@@ -78,7 +78,8 @@ fn skipped(why: &str) {
 fn build(directory: &Path) -> PathBuf {
     let mut cargo = Command::new(env!("CARGO"));
     // Variables that cargo sets for tests must not affect this build.
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CARGO_") && name != "CARGO_HOME") {
+    let kept = ["CARGO_HOME", "CARGO_INCREMENTAL"];
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CARGO_") && !kept.contains(&name.as_str())) {
         cargo.env_remove(name);
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
