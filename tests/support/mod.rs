@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 /// Anything that takes longer is broken, even with both cores busy and while another project is built: cargo lets only
 /// one build at a time use its directory.
-pub const DEADLINE: Duration = Duration::from_secs(90);
+pub const DEADLINE: Duration = Duration::from_secs(240);
 
 /// Waits for a condition; panics with what was there instead.
 #[track_caller]
