@@ -196,8 +196,10 @@ pub(crate) struct Gate {
     wake: Millis,
     /// The cluster is looked at before the row is read again.
     look_first: bool,
-    /// The row did not answer, or refused, when it was last asked.
+    /// The server did not answer when it was last asked.
     silent: bool,
+    /// After that, CrateDB Cloud said that the cluster runs.
+    looked: bool,
     /// The lease is in the row and counts from this local time at least.
     lease: Option<Millis>,
     /// This keeper woke the cluster and has not told the row.
@@ -237,6 +239,7 @@ impl Gate {
             wake: 0,
             look_first: false,
             silent: false,
+            looked: false,
             lease: None,
             woken,
             ours: false,

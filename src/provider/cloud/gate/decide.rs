@@ -62,7 +62,7 @@ impl Gate {
         } else if self.aim == Aim::In && self.lease.is_none() {
             self.call(Call::MakeAvailable, Effect::MakeAvailable);
         } else {
-            self.call(Call::Look, Effect::Look);
+            self.call(Call::Look, Effect::Look { wait: self.aim != Aim::In });
         }
     }
 
@@ -150,11 +150,14 @@ impl Gate {
         self.alone = row.others(&self.me.id, server.now, dead).next().is_none();
         self.clock = Some(Clock { server, sent, received: now });
         self.view = Some(View { row, version, vacant });
-        self.silent = false;
+        (self.silent, self.looked) = (false, false);
     }
 
     /// The server does not answer: most likely the cluster is suspended, which CrateDB Cloud knows.
     fn unreachable(&mut self, now: Millis) {
+        if let (Aim::Leave { at_end, since }, true) = (self.aim, std::mem::take(&mut self.looked)) {
+            return self.leave_blindly(now, at_end, since);
+        }
         let joining = self.aim == Aim::In && self.lease.is_none();
         self.ask_again(if joining { now + self.limits.poll } else { now });
         (self.look_first, self.silent) = (true, true);
@@ -207,7 +210,7 @@ impl Gate {
             self.closing = Some((since, before));
         }
         self.view = Some(View { row, version: Some(version), vacant: false });
-        self.silent = false;
+        (self.silent, self.looked) = (false, false);
         if joins && self.aim == Aim::In {
             self.effects.push(Effect::Joined { ours: self.ours });
         }
@@ -225,8 +228,12 @@ impl Gate {
         match self.aim {
             Aim::In if suspended && self.lease.is_some() => self.cut(CutOff::Suspended),
             Aim::Leave { .. } if suspended && self.call.is_none() => self.left(Left::Suspended),
-            Aim::Leave { at_end, since } if asked && self.silent => self.leave_blindly(now, at_end, since),
-            _ if asked => self.ask_again(if self.silent { now + self.limits.retry } else { now }),
+            Aim::Leave { .. } if asked => {
+                // It may have been suspended and resumed meanwhile, so the row has another chance.
+                self.looked = self.silent;
+                self.ask_again(now);
+            }
+            _ if asked => self.ask_again(now + self.limits.retry),
             _ => {}
         }
     }
@@ -460,7 +467,9 @@ impl Gate {
     fn await_overdue(&mut self, now: Millis, clock: Clock, view: &View) {
         let due = self.lease.is_some_and(|lease| now >= lease + self.limits.renew);
         if due && clock.received == now || view.vacant {
-            self.write(now, self.with_me(&view.row, now, clock, true));
+            let mut row = self.with_me(&view.row, now, clock, true);
+            row.ours = true;
+            self.write(now, row);
         } else {
             self.ask_again(now + self.limits.poll);
         }

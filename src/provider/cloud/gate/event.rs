@@ -94,8 +94,9 @@ pub(crate) enum Effect {
     Write(Row, RowVersion),
     /// Wait for operations on the cluster to end, and resume it if it is suspended.
     MakeAvailable,
-    /// Wait for operations on the cluster to end, and tell whether it is suspended.
-    Look,
+    /// Ask CrateDB Cloud whether the cluster is suspended. `wait`: once no operation is under way. Else at once, and one
+    /// that is being suspended or resumed counts as suspended.
+    Look { wait: bool },
     /// Send one request to suspend the cluster, or to delete it, if that comes before this local time. Never send it
     /// again without another such effect.
     Suspend { before: Millis },
