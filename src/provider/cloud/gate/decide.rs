@@ -67,8 +67,9 @@ impl Gate {
     }
 
     /// Writes a row, if the row still is what it was when it was seen.
-    fn write(&mut self, now: Millis, row: Row) {
+    fn write(&mut self, now: Millis, mut row: Row) {
         let (Some(clock), Some(view)) = (self.clock, &self.view) else { return };
+        row.written = clock.at_least(now);
         let renewed = row.lease(&self.me.id).map(|lease| lease.renewed);
         let lease = match renewed {
             Some(renewed) if renewed == clock.at_least(now) => Some(clock.local(now)),
@@ -100,10 +101,10 @@ impl Gate {
 
     fn vacant(&self, server: ServerTime) -> Row {
         if self.fresh_table && self.woken || !self.keeps(Rule::Vacant) {
-            return Row::open(false, Vec::new());
+            return Row::empty(server.now);
         }
         // Its keepers come back within a renewal. So it is overdue already, and waited for by a keeper that leaves.
-        Row::vacant(server.now.saturating_sub(self.limits.overdue + 1))
+        Row::vacant(server.now, server.now.saturating_sub(self.limits.overdue + 1))
     }
 
     fn saw_no_table(&mut self) {
@@ -339,9 +340,10 @@ impl Gate {
     /// before the server was started says nothing, unless a lease lives on: then a node was only started again.
     fn owns(&self, row: &Row, clock: Clock) -> bool {
         let ServerTime { now, booted } = clock.server;
-        let lives = row.leases.iter().any(|lease| lease.age(now) <= self.limits.dead);
-        let holds = |word: Millis| lives || word >= booted || !self.keeps(Rule::Boot);
-        self.woken || row.ours && holds(row.last_word()) || self.ours && holds(self.held)
+        let lives = |lease: &Lease| lease.age(now) <= self.limits.dead;
+        let row_holds = row.leases.iter().any(lives) || row.written >= booted || !self.keeps(Rule::Boot);
+        let own_holds = row.lease(&self.me.id).is_some_and(lives) || self.held >= booted || !self.keeps(Rule::Boot);
+        self.woken || row.ours && row_holds || self.ours && own_holds
     }
 
     /// Returns the row with this keeper's lease as it should be. `renew` also removes leases of the dead.
@@ -442,7 +444,7 @@ impl Gate {
     }
 
     fn write_closing(&mut self, now: Millis, clock: Clock) {
-        self.write(now, Row::closing(&self.me.id, clock.at_least(now), true));
+        self.write(now, Row::closing(&self.me.id, clock.at_least(now)));
     }
 
     fn leave_open(&mut self, now: Millis, clock: Clock, view: &View, at_end: AtEnd) {
@@ -455,11 +457,11 @@ impl Gate {
         }
         let mut rest = row.clone();
         rest.leases.retain(|lease| lease.id != *id);
-        if rest.leases.len() == row.leases.len() {
+        // The others take over what is owed. Without others, what is left running is for nobody to suspend.
+        rest.ours = any(self.limits.dead) && (row.ours || at_end != AtEnd::Keep && self.owns(row, clock));
+        if rest == *row || view.vacant {
             return self.left(if in_use { Left::InUse } else { Left::Running });
         }
-        // What is kept is nobody's to suspend later.
-        rest.ours &= at_end != AtEnd::Keep || any(self.limits.dead);
         self.write(now, rest);
     }
 

@@ -18,6 +18,8 @@ pub(crate) struct Row {
     pub(crate) state: RowState,
     /// The harness resumed or deployed the cluster, no matter which keeper did.
     pub(crate) ours: bool,
+    /// The time of the last change, by any keeper.
+    pub(crate) written: Millis,
     pub(crate) leases: Vec<Lease>,
 }
 
@@ -63,20 +65,20 @@ impl Lease {
 }
 
 impl Row {
-    pub(super) fn open(ours: bool, leases: Vec<Lease>) -> Self {
-        Self { format: FORMAT, state: RowState::Open, ours, leases }
+    pub(super) fn closing(by: &str, since: Millis) -> Self {
+        let state = RowState::Closing { by: by.to_owned(), since };
+        Self { format: FORMAT, state, ours: true, written: since, leases: Vec::new() }
     }
 
-    pub(super) fn closing(by: &str, since: Millis, ours: bool) -> Self {
-        let state = RowState::Closing { by: by.to_owned(), since };
-        Self { format: FORMAT, state, ours, leases: Vec::new() }
+    pub(super) fn empty(written: Millis) -> Self {
+        Self { format: FORMAT, state: RowState::Open, ours: false, written, leases: Vec::new() }
     }
 
     /// Returns the row that a missing or damaged one counts as. Keepers that it may have named join again with their
     /// next look. Until then one lease stands for all of them.
-    pub(super) fn vacant(renewed: Millis) -> Self {
+    pub(super) fn vacant(written: Millis, renewed: Millis) -> Self {
         let unknown = Lease { id: UNKNOWN.to_owned(), joined: renewed, renewed, ..Lease::default() };
-        Self::open(false, vec![unknown])
+        Self { leases: vec![unknown], ..Self::empty(written) }
     }
 
     pub(super) fn lease(&self, id: &str) -> Option<&Lease> {
@@ -86,25 +88,5 @@ impl Row {
     /// Returns the leases of others that were renewed within `limit`.
     pub(crate) fn others(&self, id: &str, server_now: Millis, limit: Millis) -> impl Iterator<Item = &Lease> {
         self.leases.iter().filter(move |lease| lease.id != id && lease.age(server_now) <= limit)
-    }
-
-    /// Returns the time of the last sign of life in the row.
-    pub(crate) fn last_word(&self) -> Millis {
-        let closing = match self.state {
-            RowState::Closing { since, .. } => since,
-            RowState::Open => 0,
-        };
-        self.leases.iter().map(|lease| lease.renewed).chain([closing]).max().unwrap_or(0)
-    }
-
-    #[cfg(test)]
-    pub(super) fn server_times(&mut self, visit: &mut dyn FnMut(&mut Millis)) {
-        if let RowState::Closing { since, .. } = &mut self.state {
-            visit(since);
-        }
-        for lease in &mut self.leases {
-            visit(&mut lease.joined);
-            visit(&mut lease.renewed);
-        }
     }
 }

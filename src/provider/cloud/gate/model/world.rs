@@ -68,9 +68,10 @@ enum Outgoing {
     /// `first`: before the gate is told to join. `woke`: the resumption was asked for.
     Available { first: bool, woke: bool },
     Look { wait: bool },
-    Suspend { before: Millis },
+    /// `blind`: the row did not answer, and named no other keeper when it was last seen.
+    Suspend { before: Millis, blind: bool },
     /// The request to suspend is on its way. It takes a tick at most.
-    Flight { ticked: bool },
+    Flight { ticked: bool, blind: bool },
     /// The request was accepted.
     Following,
     /// What became of the request has to be looked at.
@@ -103,7 +104,7 @@ pub(super) struct World {
     left: Bounds,
     /// A person started the cluster, and no keeper used it at that time.
     of_person: bool,
-    /// A keeper woke the cluster, and none has written it into the row.
+    /// The row does not tell who started the cluster: a keeper woke it and has not joined, or it can't be known.
     unclaimed: bool,
     /// The number of resumptions since the row was last closed.
     pub(super) resumes: u8,
@@ -165,7 +166,7 @@ impl World {
             resumes: 0,
             fault: None,
         };
-        let closed = Some((Row::closing("z", SERVER - OLD, true), version(0)));
+        let closed = Some((Row::closing("z", SERVER - OLD), version(0)));
         let again = Self { table: true, row: closed, ..suspended.clone() };
         let running = Self { cluster: Cluster::Running, of_person: true, ..suspended.clone() };
         let mut all = vec![suspended, again, running];
@@ -231,7 +232,8 @@ impl World {
                     actions.push(Action::FailSuspension);
                 }
             }
-            Cluster::Resuming { ticked: true, .. } => actions.push(Action::End),
+            // It takes longer than a request on its way to the service.
+            Cluster::Resuming { ticked: true, .. } if !self.flies() => actions.push(Action::End),
             // The service takes a request of ours that is on its way before a person looks again.
             Cluster::Running if self.left.person > 0 && !self.any_flight() => actions.push(Action::PersonSuspends),
             Cluster::Suspended if self.left.person > 0 && !self.any_flight() => actions.push(Action::PersonResumes),
@@ -315,6 +317,10 @@ impl World {
         resuming && matches!(keeper.call, Some(Outgoing::Available { woke: false, .. }))
     }
 
+    fn flies(&self) -> bool {
+        self.keepers.iter().any(|keeper| matches!(keeper.call, Some(Outgoing::Flight { .. })))
+    }
+
     fn any_flight(&self) -> bool {
         let on_its_way = |keeper: &Keeper| match keeper.call {
             Some(Outgoing::Flight { .. }) => true,
@@ -345,9 +351,9 @@ impl World {
     fn may_tick(&self) -> bool {
         let idle = |keeper: &Keeper| match keeper.life {
             Life::Idle | Life::Over => true,
-            Life::Stopped => !matches!(keeper.call, Some(Outgoing::Flight { ticked: true })),
+            Life::Stopped => !matches!(keeper.call, Some(Outgoing::Flight { ticked: true, .. })),
             Life::Alive => {
-                let flies = matches!(keeper.call, Some(Outgoing::Flight { ticked: false }));
+                let flies = matches!(keeper.call, Some(Outgoing::Flight { ticked: false, .. }));
                 (flies || !self.can_serve(keeper)) && !keeper.is_due() && !keeper.owes
             }
         };
@@ -431,17 +437,20 @@ impl World {
                 self.left.person -= 1;
                 self.cluster = Cluster::Resuming { by_person: true, ticked: false };
                 let dead = self.keepers[0].gate.limits.dead;
-                let row = self.row.as_ref();
-                // A keeper that has asked for a resumption can't tell that another one took its place.
+                // A keeper that has asked for a resumption can't tell that another one took its place, and a lease that
+                // lives can't tell that its keeper has left a suspended cluster.
                 let asked = |keeper: &Keeper| {
                     keeper.gate.woken || matches!(keeper.call, Some(Outgoing::Available { woke: true, .. }))
                 };
-                self.of_person = !self.keepers.iter().any(asked) && row.is_none_or(|(row, _)| row.others("", SERVER, dead).next().is_none());
-                self.unclaimed = false;
+                let lives = self.row.as_ref().is_some_and(|(row, _)| row.others("", SERVER, dead).next().is_some());
+                self.unclaimed = lives || self.keepers.iter().any(asked);
+                self.of_person = !self.unclaimed;
             }
             Action::PersonDeletesRow => {
                 self.left.deletions -= 1;
                 self.row = None;
+                // A keeper that joined after the last look of the others may have been the only one that knew.
+                self.unclaimed = true;
             }
         }
         self.normalize();
@@ -457,8 +466,8 @@ impl World {
         let keeper = &mut self.keepers[number];
         // A request that was sent arrives all the same.
         let flight = keeper.call.take().filter(|call| matches!(call, Outgoing::Flight { .. }));
-        if flight.is_some() {
-            self.land(number);
+        if let Some(Outgoing::Flight { blind, .. }) = flight {
+            self.land(number, blind);
         }
         let keeper = &mut self.keepers[number];
         (keeper.life, keeper.call, keeper.tests, keeper.owes) = (Life::Over, None, false, false);
@@ -499,11 +508,11 @@ impl World {
                 let suspended = self.cluster != Cluster::Running;
                 self.feed(number, Event::Found { suspended });
             }
-            Outgoing::Suspend { before } if NOW < before => {
-                self.keepers[number].call = Some(Outgoing::Flight { ticked: false });
+            Outgoing::Suspend { before, blind } if NOW < before => {
+                self.keepers[number].call = Some(Outgoing::Flight { ticked: false, blind });
             }
             Outgoing::Suspend { .. } => self.keepers[number].call = Some(Outgoing::Unclear),
-            Outgoing::Flight { .. } => self.land(number),
+            Outgoing::Flight { blind, .. } => self.land(number, blind),
             Outgoing::Unclear => {
                 let done = self.cluster == Cluster::Suspended;
                 self.feed(number, Event::Suspended { done });
@@ -514,7 +523,7 @@ impl World {
     }
 
     /// A request to suspend reaches the service.
-    fn land(&mut self, number: usize) {
+    fn land(&mut self, number: usize, blind: bool) {
         if self.cluster != Cluster::Running {
             self.keepers[number].call = Some(Outgoing::Unclear);
             return;
@@ -525,7 +534,12 @@ impl World {
         let live = self.row.as_ref().is_some_and(|(row, _)| row.others(id, SERVER, dead).any(named));
         let begins = |keeper: &Keeper| keeper.life == Life::Alive && !keeper.is_due() && keeper.gate.turns() != Turns::None;
         let tests = self.keepers.iter().any(begins);
+        if blind {
+            // The one request that can meet others, as the gate's documentation says.
+            self.resumes = 0;
+        }
         self.fault = self.fault.or(match (live, tests) {
+            _ if blind => None,
             (true, _) => Some(Fault::LiveLease),
             (_, true) => Some(Fault::RunningTests),
             _ if self.of_person => Some(Fault::NotOurs),
@@ -574,7 +588,7 @@ impl World {
         let next = (0..).map(version).find(|next| !used.contains(next)).unwrap();
         match row.state {
             RowState::Closing { .. } => self.resumes = 0,
-            RowState::Open => self.unclaimed &= !row.ours,
+            RowState::Open => self.unclaimed &= !row.ours || row.leases.is_empty(),
         }
         self.row = Some((row, next));
         Written::Applied(next)
@@ -606,7 +620,10 @@ impl World {
                 Effect::Write(row, version) => keeper.call = Some(Outgoing::Write(row, Some(version))),
                 Effect::MakeAvailable => keeper.call = Some(Outgoing::Available { first: false, woke: false }),
                 Effect::Look { wait } => keeper.call = Some(Outgoing::Look { wait }),
-                Effect::Suspend { before } => keeper.call = Some(Outgoing::Suspend { before }),
+                Effect::Suspend { before } => {
+                    let blind = keeper.gate.view.is_none();
+                    keeper.call = Some(Outgoing::Suspend { before, blind });
+                }
                 Effect::Report(_) | Effect::Joined { .. } => {}
                 Effect::Turns(turns) => keeper.tests |= turns != Turns::None,
                 Effect::Cut(_) => {
@@ -626,7 +643,7 @@ impl World {
             *ticked = true;
         }
         for keeper in &mut self.keepers {
-            if let Some(Outgoing::Flight { ticked }) = &mut keeper.call {
+            if let Some(Outgoing::Flight { ticked, .. }) = &mut keeper.call {
                 *ticked = true;
             }
             let begins = keeper.life == Life::Alive && keeper.gate.turns() != Turns::None;
@@ -690,7 +707,7 @@ impl World {
 
     fn local_times(&mut self, visit: &mut dyn FnMut(&mut Millis)) {
         for keeper in &mut self.keepers {
-            if let Some(Outgoing::Suspend { before }) = &mut keeper.call {
+            if let Some(Outgoing::Suspend { before, .. }) = &mut keeper.call {
                 visit(before);
             }
             let gate = &mut keeper.gate;
@@ -722,6 +739,7 @@ impl World {
             if let RowState::Closing { since, .. } = &mut row.state {
                 visit(since);
             }
+            visit(&mut row.written);
             for lease in &mut row.leases {
                 // When it joined is for people.
                 lease.joined = 0;
@@ -788,7 +806,8 @@ impl World {
         if self.fault.is_some() || self.of_person || self.unclaimed {
             return true;
         }
-        self.settles_by_sweep() && self.settles_by_itself()
+        // Without a row, a sweep knows nothing.
+        (self.row.is_none() || self.settles_by_sweep()) && self.settles_by_itself()
     }
 
     fn settles_by_sweep(&self) -> bool {
