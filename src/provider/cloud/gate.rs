@@ -302,7 +302,7 @@ impl Gate {
 
     /// Returns when the gate wants [`Event::Due`] next, if nothing happens before.
     pub(crate) fn deadline(&self) -> Option<Millis> {
-        let lapse = self.lapses_at().filter(|_| self.turns != Turns::None);
+        let lapse = self.lapses_at().filter(|_| self.turns != Turns::None && self.keeps(Rule::Lapse));
         let idle = self.call.is_none() && self.aim != Aim::Out && self.mode == Mode::Row;
         let look = idle.then(|| match &self.view {
             None => self.wake,

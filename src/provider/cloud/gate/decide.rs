@@ -141,7 +141,9 @@ impl Gate {
         let is_in = row.lease(&self.me.id).is_some_and(|lease| lease.age(server.now) <= dead);
         if is_in && self.lease.is_some() {
             (self.ours, self.held) = (row.ours, server.now);
-        } else if self.lease.is_some() && self.keeps(Rule::Rejoin) {
+        } else if self.lease.is_some() && !self.keeps(Rule::Rejoin) {
+            self.lease = Some(now);
+        } else if self.lease.is_some() {
             self.lease = None;
             let closing = matches!(row.state, RowState::Closing { .. });
             if self.aim == Aim::In && (closing || self.held < server.booted) {
@@ -246,10 +248,8 @@ impl Gate {
         if done {
             return self.left(Left::Suspended);
         }
-        if self.keeps(Rule::Confirm) {
-            self.ask_again(now);
-        } else {
-            self.closing = self.closing.map(|(since, _)| (since, now + self.limits.guard));
+        if let (Some(RowState::Closing { since, .. }), false) = (self.row().map(|row| &row.state), self.keeps(Rule::Confirm)) {
+            self.closing = Some((*since, now + self.limits.guard));
         }
         self.left(Left::Owed);
     }
@@ -437,9 +437,7 @@ impl Gate {
     }
 
     fn suspend(&mut self, before: Millis) {
-        if self.keeps(Rule::Confirm) {
-            self.closing = None;
-        }
+        self.closing = None;
         self.call(Call::Suspend, Effect::Suspend { before });
     }
 

@@ -40,7 +40,9 @@ pub(super) enum Fault {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Cluster {
     Running,
-    Suspending,
+    Suspending {
+        by_person: bool,
+    },
     Suspended,
     Resuming {
         by_person: bool,
@@ -174,6 +176,10 @@ impl World {
         all
     }
 
+    pub(super) fn limit_first(&mut self, limits: Limits) {
+        self.keepers[0].gate.limits = limits;
+    }
+
     /// Describes the state for people.
     pub(super) fn short(&self) -> String {
         let row = |row: &Row| {
@@ -226,7 +232,7 @@ impl World {
             self.actions_of(number, keeper, actions);
         }
         match self.cluster {
-            Cluster::Suspending => {
+            Cluster::Suspending { .. } => {
                 actions.push(Action::End);
                 if self.left.losses > 0 {
                     actions.push(Action::FailSuspension);
@@ -336,7 +342,7 @@ impl World {
     }
 
     fn is_busy(&self) -> bool {
-        matches!(self.cluster, Cluster::Suspending | Cluster::Resuming { .. })
+        matches!(self.cluster, Cluster::Suspending { .. } | Cluster::Resuming { .. })
     }
 
     /// Returns whether the call of a keeper can go on now.
@@ -430,13 +436,13 @@ impl World {
             }
             Action::PersonSuspends => {
                 self.left.person -= 1;
-                self.cluster = Cluster::Suspending;
+                self.cluster = Cluster::Suspending { by_person: true };
                 self.resumes = 0;
             }
             Action::PersonResumes => {
                 self.left.person -= 1;
                 self.cluster = Cluster::Resuming { by_person: true, ticked: false };
-                let dead = self.keepers[0].gate.limits.dead;
+                let dead = super::LIMITS.dead;
                 // A keeper that has asked for a resumption can't tell that another one took its place, and a lease that
                 // lives can't tell that its keeper has left a suspended cluster.
                 let asked = |keeper: &Keeper| {
@@ -528,12 +534,11 @@ impl World {
             self.keepers[number].call = Some(Outgoing::Unclear);
             return;
         }
-        let dead = self.keepers[0].gate.limits.dead.max(super::LIMITS.dead);
+        let dead = super::LIMITS.dead;
         let id = &self.keepers[number].gate.me.id;
         let named = |lease: &Lease| lease.id.len() == 1;
         let live = self.row.as_ref().is_some_and(|(row, _)| row.others(id, SERVER, dead).any(named));
-        let begins = |keeper: &Keeper| keeper.life == Life::Alive && !keeper.is_due() && keeper.gate.turns() != Turns::None;
-        let tests = self.keepers.iter().any(begins);
+        let tests = self.any_begins();
         if blind {
             // The one request that can meet others, as the gate's documentation says.
             self.resumes = 0;
@@ -545,13 +550,24 @@ impl World {
             _ if self.of_person => Some(Fault::NotOurs),
             _ => None,
         });
-        self.cluster = Cluster::Suspending;
+        self.cluster = Cluster::Suspending { by_person: blind };
         self.keepers[number].call = Some(Outgoing::Following);
+    }
+
+    /// Returns whether a test may begin somewhere.
+    fn any_begins(&self) -> bool {
+        let begins = |keeper: &Keeper| {
+            keeper.life == Life::Alive && !keeper.is_due() && keeper.gate.turns() != Turns::None
+        };
+        self.keepers.iter().any(begins)
     }
 
     fn end_operation(&mut self) {
         match self.cluster {
-            Cluster::Suspending => {
+            Cluster::Suspending { by_person } => {
+                if !by_person && self.any_begins() {
+                    self.fault = self.fault.or(Some(Fault::RunningTests));
+                }
                 self.cluster = Cluster::Suspended;
                 self.answer_followers(true);
             }
@@ -570,7 +586,7 @@ impl World {
     fn seen(&self) -> Seen {
         let time = ServerTime { now: SERVER, booted: self.booted };
         match &self.row {
-            _ if !matches!(self.cluster, Cluster::Running | Cluster::Suspending) => Seen::Unreachable,
+            _ if !matches!(self.cluster, Cluster::Running | Cluster::Suspending { .. }) => Seen::Unreachable,
             _ if !self.table => Seen::NoTable,
             None => Seen::NoRow(time),
             Some((row, version)) => Seen::Row(row.clone(), *version, time),
@@ -578,7 +594,7 @@ impl World {
     }
 
     fn write(&mut self, row: Row, expected: Option<RowVersion>) -> Written {
-        if !matches!(self.cluster, Cluster::Running | Cluster::Suspending) {
+        if !matches!(self.cluster, Cluster::Running | Cluster::Suspending { .. }) {
             return Written::Unknown;
         }
         if self.row.as_ref().map(|(_, version)| *version) != expected {
@@ -638,7 +654,7 @@ impl World {
     }
 
     fn tick(&mut self) {
-        let runs = matches!(self.cluster, Cluster::Running | Cluster::Suspending);
+        let runs = matches!(self.cluster, Cluster::Running | Cluster::Suspending { .. });
         if let Cluster::Resuming { ticked, .. } = &mut self.cluster {
             *ticked = true;
         }
