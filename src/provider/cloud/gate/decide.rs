@@ -38,6 +38,9 @@ impl Gate {
                 Aim::Leave { at_end, .. } => self.leave(now, at_end),
             }
         }
+        if self.call.is_none() && self.view.is_none() && self.aim != Aim::Out && self.mode == Mode::Row {
+            self.ask(now);
+        }
         let turns = self.turns_at(now);
         if turns != Turns::None {
             self.quiet = false;
@@ -277,7 +280,7 @@ impl Gate {
         let clock = match self.clock {
             _ if self.mode != Mode::Row => return self.stay_without_row(now),
             Some(clock) if self.view.is_some() => clock,
-            _ => return self.ask(now),
+            _ => return,
         };
         let Some(lease) = self.lease else { return self.join(now, clock) };
         let renew = clock.received == now && now >= lease + self.limits.renew;
@@ -414,7 +417,7 @@ impl Gate {
             Mode::Lone => return self.left(Left::Running),
             Mode::Row => {}
         }
-        let (Some(clock), Some(view)) = (self.clock, self.view.clone()) else { return self.ask(now) };
+        let (Some(clock), Some(view)) = (self.clock, self.view.clone()) else { return };
         match self.closing_under_way(&view.row, clock) {
             Some((by, since)) if by == self.me.id => self.close(now, clock, since),
             Some(_) if at_end == AtEnd::Keep || at_end == AtEnd::Auto && !view.row.ours => self.left(Left::Running),
@@ -457,7 +460,7 @@ impl Gate {
         rest.leases.retain(|lease| lease.id != *id);
         // The others take over what is owed. Without others, what is left running is for nobody to suspend.
         rest.ours = any(self.limits.dead) && (row.ours || at_end != AtEnd::Keep && self.owns(row, clock));
-        if rest == *row || view.vacant {
+        if view.vacant || rest.leases.len() == row.leases.len() && rest.ours <= row.ours {
             return self.left(if in_use { Left::InUse } else { Left::Running });
         }
         self.write(now, rest);

@@ -103,6 +103,8 @@ pub(super) struct World {
     /// A write whose sender has given up waiting.
     late: Option<(Row, Option<RowVersion>)>,
     keepers: Vec<Keeper>,
+    /// Reads are answered at once. An answer that comes late is as one that is acted on late.
+    quick: bool,
     left: Bounds,
     /// A person started the cluster, and no keeper used it at that time.
     of_person: bool,
@@ -162,6 +164,7 @@ impl World {
             row: None,
             late: None,
             keepers: (0..keepers).map(keeper).collect(),
+            quick: keepers > 2,
             left,
             of_person: false,
             unclaimed: false,
@@ -259,6 +262,8 @@ impl World {
 
     fn actions_of(&self, number: usize, keeper: &Keeper, actions: &mut Vec<Action>) {
         match keeper.life {
+            // Those that have not started are alike.
+            Life::Idle if self.keepers[..number].iter().any(|other| other.life == Life::Idle) => return,
             Life::Idle => return actions.push(Action::Start(number)),
             Life::Over => return,
             Life::Stopped => {
@@ -627,10 +632,14 @@ impl World {
 
     /// Tells a gate, and does what it says.
     fn feed(&mut self, number: usize, event: Event) {
+        let mut reads = false;
         let keeper = &mut self.keepers[number];
         for effect in keeper.gate.on(NOW, event) {
             match effect {
-                Effect::Read => keeper.call = Some(Outgoing::Read),
+                Effect::Read => {
+                    reads = true;
+                    keeper.call = Some(Outgoing::Read);
+                }
                 Effect::MakeTable => keeper.call = Some(Outgoing::MakeTable),
                 Effect::Insert(row) => keeper.call = Some(Outgoing::Write(row, None)),
                 Effect::Write(row, version) => keeper.call = Some(Outgoing::Write(row, Some(version))),
@@ -650,6 +659,9 @@ impl World {
                 Effect::Left(Left::Owed) => keeper.owes = true,
                 Effect::Left(_) => (keeper.life, keeper.tests) = (Life::Over, false),
             }
+        }
+        if reads && self.quick {
+            self.serve(number);
         }
     }
 
@@ -704,6 +716,7 @@ impl World {
                 *since = NOW;
             }
         }
+        self.rows(&mut |row| row.leases.sort_unstable_by(|one, other| one.id.cmp(&other.id)));
         // The time of a start matters by its order only.
         let mut times = Vec::new();
         self.server_times(false, &mut |time| times.push(*time));
@@ -750,8 +763,28 @@ impl World {
         }
     }
 
+    /// Visits all copies of the row.
+    fn rows(&mut self, visit: &mut dyn FnMut(&mut Row)) {
+        self.row.iter_mut().for_each(|(row, _)| visit(row));
+        self.late.iter_mut().for_each(|(row, _)| visit(row));
+        for keeper in &mut self.keepers {
+            if let Some(Outgoing::Write(row, _)) = &mut keeper.call {
+                visit(row);
+            }
+            if let Some(Call::Write { row, .. }) = &mut keeper.gate.call {
+                visit(row);
+            }
+            if let Some(view) = &mut keeper.gate.view {
+                visit(&mut view.row);
+            }
+        }
+    }
+
     fn server_times(&mut self, starts: bool, visit: &mut dyn FnMut(&mut Millis)) {
-        fn row_times(row: &mut Row, visit: &mut dyn FnMut(&mut Millis)) {
+        if starts {
+            visit(&mut self.booted);
+        }
+        self.rows(&mut |row| {
             if let RowState::Closing { since, .. } = &mut row.state {
                 visit(since);
             }
@@ -761,27 +794,9 @@ impl World {
                 lease.joined = 0;
                 visit(&mut lease.renewed);
             }
-        }
-        if starts {
-            visit(&mut self.booted);
-        }
-        if let Some((row, _)) = &mut self.row {
-            row_times(row, visit);
-        }
-        if let Some((row, _)) = &mut self.late {
-            row_times(row, visit);
-        }
+        });
         for keeper in &mut self.keepers {
-            if let Some(Outgoing::Write(row, _)) = &mut keeper.call {
-                row_times(row, visit);
-            }
             let gate = &mut keeper.gate;
-            if let Some(Call::Write { row, .. }) = &mut gate.call {
-                row_times(row, visit);
-            }
-            if let Some(view) = &mut gate.view {
-                row_times(&mut view.row, visit);
-            }
             if let Some(clock) = &mut gate.clock {
                 visit(&mut clock.server.now);
                 if starts {
