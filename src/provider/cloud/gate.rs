@@ -126,10 +126,16 @@ enum Aim {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(test, derive(Hash))]
 enum Call {
-    Read { sent: Millis },
+    Read {
+        sent: Millis,
+    },
     MakeTable,
     /// `lease` is the local time from which the lease in the row counts at least.
-    Write { row: Row, lease: Option<Millis>, before: Millis },
+    Write {
+        row: Row,
+        lease: Option<Millis>,
+        before: Millis,
+    },
     MakeAvailable,
     Look,
     Suspend,

@@ -251,7 +251,9 @@ impl Gate {
         if done {
             return self.left(Left::Suspended);
         }
-        if let (Some(RowState::Closing { since, .. }), false) = (self.row().map(|row| &row.state), self.keeps(Rule::Confirm)) {
+        if let (Some(RowState::Closing { since, .. }), false) =
+            (self.row().map(|row| &row.state), self.keeps(Rule::Confirm))
+        {
             self.closing = Some((*since, now + self.limits.guard));
         }
         self.left(Left::Owed);
@@ -400,7 +402,11 @@ impl Gate {
         let wish = me.and_then(|lease| lease.wish).filter(|_| self.wants_alone);
         match (wish, first) {
             (Some(wish), first) if first.is_none_or(|first| wish < first) => {
-                if others().all(|lease| lease.drained) { Turns::Alone } else { Turns::Shared }
+                if others().all(|lease| lease.drained) {
+                    Turns::Alone
+                } else {
+                    Turns::Shared
+                }
             }
             (_, Some(_)) => Turns::None,
             _ if me.is_some_and(|lease| lease.drained) && self.keeps(Rule::Undrain) => Turns::None,
@@ -454,7 +460,11 @@ impl Gate {
         let suspends = at_end == AtEnd::Suspend || at_end == AtEnd::Auto && self.owns(row, clock);
         let in_use = any(self.limits.overdue) || any(self.limits.dead) && !self.keeps(Rule::AwaitOverdue);
         if suspends && !in_use {
-            return if any(self.limits.dead) { self.await_overdue(now, clock, view) } else { self.write_closing(now, clock) };
+            return if any(self.limits.dead) {
+                self.await_overdue(now, clock, view)
+            } else {
+                self.write_closing(now, clock)
+            };
         }
         let mut rest = row.clone();
         rest.leases.retain(|lease| lease.id != *id);

@@ -96,14 +96,20 @@ pub(crate) enum Effect {
     MakeAvailable,
     /// Ask CrateDB Cloud whether the cluster is suspended. `wait`: once no operation is under way. Else at once, and one
     /// that is being suspended or resumed counts as suspended.
-    Look { wait: bool },
+    Look {
+        wait: bool,
+    },
     /// Send one request to suspend the cluster, or to delete it, if that comes before this local time. Never send it
     /// again without another such effect.
-    Suspend { before: Millis },
+    Suspend {
+        before: Millis,
+    },
     /// Tell people this line.
     Report(String),
     /// The lease is in the row. `ours`: the cluster is to be suspended at the end.
-    Joined { ours: bool },
+    Joined {
+        ours: bool,
+    },
     /// The cluster went away under the tests: they have to be told. Nothing is held any more.
     Cut(CutOff),
     /// The tests that may begin have changed.

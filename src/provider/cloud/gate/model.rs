@@ -96,7 +96,13 @@ impl Check {
     /// Explores all states, or those that are reached first, and prints how many. Returns the properties that fail.
     fn run(self, name: &str, most: usize) -> Vec<&'static str> {
         let begin = Instant::now();
-        let checker = self.checker().threads(1).target_state_count(most).finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
+        let checker = self
+            .checker()
+            .threads(1)
+            .target_state_count(most)
+            .finish_when(HasDiscoveries::AnyFailures)
+            .spawn_bfs()
+            .join();
         let (states, unique, depth) = (checker.state_count(), checker.unique_state_count(), checker.max_depth());
         let all = if checker.is_done() && unique < most { "all" } else { "the first" };
         println!("{name}: {all} {unique} states ({states} steps), depth {depth}, {:.1?}", begin.elapsed());

@@ -150,7 +150,8 @@ fn nothing_is_done_if_somebody_came_before_the_closing() {
 #[test]
 fn leases_that_missed_a_renewal_are_waited_for() {
     // Renewed 30 s ago is in use, a moment longer is waited for, and after 90 s it is dead.
-    for (age, leaves, closes) in [(30_000, true, false), (30_001, false, false), (90_000, false, false), (90_001, false, true)]
+    for (age, leaves, closes) in
+        [(30_000, true, false), (30_001, false, false), (90_000, false, false), (90_001, false, true)]
     {
         let mut gate = joined(true, &[lease("b", SERVER - age)]);
         if age > 90_000 {
@@ -283,7 +284,11 @@ fn a_closing_that_was_followed_by_a_start_is_over() {
     }
     let mut gate = new();
     gate.on(0, Event::Join { woken: true });
-    assert_eq!(gate.on(0, seen(0, Row::closing("b", BOOTED), 1)), [Effect::MakeAvailable], "a new one, after the start");
+    assert_eq!(
+        gate.on(0, seen(0, Row::closing("b", BOOTED), 1)),
+        [Effect::MakeAvailable],
+        "a new one, after the start"
+    );
 }
 
 #[test]
