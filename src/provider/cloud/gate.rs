@@ -18,22 +18,26 @@
 //!
 //! # What is guaranteed, and what is not
 //!
-//! A suspend request leaves only in the [`Limits::guard`] after the row was changed from "no live lease but mine" to
-//! "closing", in one compare-and-set. A row in "closing" is left alone by others for [`Limits::takeover`], and then they
-//! ask CrateDB Cloud once more before they take it over. So a request that reaches the service within the difference
-//! (15 s) meets no foreign lease. The service knows no conditional suspension, so these cases stay open:
+//! A suspend request leaves only within [`Limits::guard`] after the row was changed from "no live lease but mine" to
+//! "closing", in one compare-and-set. Others leave a row in "closing" alone for [`Limits::takeover`], and ask CrateDB
+//! Cloud once more before they take it over. So a request that reaches the service within the difference (15 s) meets
+//! no lease of another keeper. The service knows no conditional suspension, so these cases stay open:
 //!
 //! - The process is stopped between its last look at the clock and the system call that sends, for more than 15 s.
-//! - The request stays longer than that on its way, in a proxy or a queue of the service.
-//! - A person suspends and resumes the cluster while a request of ours is on its way.
-//! - SQL does not answer one machine at its end although it answers others, one of which joined after that machine's
-//!   last renewal ([`Limits::renew`]). It counts as alone then, as it does today.
-//! - The row can't be made or written: machines don't know of each other.
-//! - An acknowledged write is lost by the server (documented for isolated primaries), or clocks of its nodes differ by
-//!   more than 15 s.
+//! - The request stays longer than that on its way, in a proxy or a queue of the service, or longer than a resumption
+//!   takes that a person's suspension made necessary at the same moment.
+//! - A person changes or deletes the row, or suspends and resumes the cluster, while a request is on its way.
+//! - SQL does not answer a keeper at its end although it answers others, one of which joined after that keeper last saw
+//!   the row ([`Limits::renew`]). It counts as alone, as every machine did before there was a row.
+//! - The row can't be made or written: then machines don't know of each other.
+//! - The server loses an acknowledged write (documented for isolated primaries), or clocks of its nodes differ by more
+//!   than 15 s.
+//! - A keeper wakes the cluster and its machine dies before it has joined: the row can't tell this from a person, so a
+//!   sweep leaves the cluster running. The journal of that machine has it.
 //!
 //! A keeper that finds the cluster taken away says so ([`Effect::Cut`]) with its next look: at the latest one renewal
-//! after it runs again.
+//! after it runs again. Tests that run at that moment, in processes that were not stopped with their keeper, can't be
+//! kept from it.
 
 mod decide;
 mod event;

@@ -339,8 +339,10 @@ fn a_sweep_suspends_what_the_harness_started_and_all_have_left() {
         sweep.on(0, seen(0, found, 1))
     };
     let dead = lease("b", SERVER - 90_001);
-    assert!(matches!(&leave(row(true, &[dead.clone()]))[..], [Effect::Write(row, _)] if row.state != RowState::Open));
-    assert_eq!(leave(row(false, &[dead.clone()])), [Effect::Left(Left::Running)]);
+    assert!(
+        matches!(&leave(row(true, std::slice::from_ref(&dead)))[..], [Effect::Write(row, _)] if row.state != RowState::Open)
+    );
+    assert_eq!(leave(row(false, std::slice::from_ref(&dead))), [Effect::Left(Left::Running)]);
     assert_eq!(leave(row(true, &[lease("b", SERVER)])), [Effect::Left(Left::InUse)]);
     let before = Row { written: BOOTED - 1, ..row(true, &[dead]) };
     assert_eq!(leave(before), [Effect::Left(Left::Running)], "a keeper is about to join, or a person started it");
