@@ -14,7 +14,8 @@
 //! - Just before it sends a suspend request it compares the time with `before`. After an answer that leaves open what
 //!   happened it looks, waits for operations, and reports what there is; it does not repeat the request.
 //! - The id of a lease is unique. A keeper that continues a killed one's journal may use its id.
-//! - While [`Turns::None`] holds, no attempt begins. Attempts that run may end; [`Event::Quiet`] says that none is left.
+//! - While [`Turns::None`] holds, no attempt begins. Attempts that run may end; [`Event::Quiet`] tells when none is
+//!   left.
 //!
 //! # What is guaranteed, and what is not
 //!
@@ -188,6 +189,17 @@ impl Clock {
     }
 }
 
+/// The facts that the journal of a killed keeper has for its successor.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Memory {
+    /// It may have woken the cluster, and did not join.
+    pub(crate) woken: bool,
+    /// It had joined, and was to suspend the cluster in the end.
+    pub(crate) ours: bool,
+    /// It saw no other lease when it last saw the row: [`Gate::is_alone`].
+    pub(crate) alone: bool,
+}
+
 /// The gate of one keeper. Feed it with [`Gate::on`].
 #[derive(Clone, Debug)]
 #[cfg_attr(test, derive(PartialEq, Eq, Hash))]
@@ -233,9 +245,8 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    /// Creates the gate of a keeper with this lease, of which only the texts count. `woken`: by its journal it may have
-    /// woken the cluster, and did not join.
-    pub(crate) fn new(me: Lease, woken: bool, limits: Limits) -> Self {
+    /// Creates the gate of a keeper with this lease, of which only the texts count.
+    pub(crate) fn new(me: Lease, memory: Memory, limits: Limits) -> Self {
         Self {
             limits,
             #[cfg(test)]
@@ -251,10 +262,10 @@ impl Gate {
             silent: false,
             looked: false,
             lease: None,
-            woken,
-            ours: false,
+            woken: memory.woken,
+            ours: memory.ours,
             held: 0,
-            alone: woken,
+            alone: memory.alone || memory.woken,
             fresh_table: false,
             closing: None,
             stale: None,
@@ -274,6 +285,11 @@ impl Gate {
     /// Returns the least that the server's clock shows, once it was read.
     pub(crate) fn server_now(&self, now: Millis) -> Option<Millis> {
         self.clock.map(|clock| clock.at_least(now))
+    }
+
+    /// Returns whether no other lease was seen when the row was last seen, for the journal.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.alone
     }
 
     /// Returns the tests that may begin.

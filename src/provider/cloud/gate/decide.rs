@@ -95,7 +95,10 @@ impl Gate {
             Seen::NoTable => self.saw_no_table(),
             Seen::Newer => {
                 self.mode = Mode::Newer;
-                self.report("a newer version of cratedb-test shares this cluster in a way that this one can't read: the cluster is not suspended by this run");
+                self.report(
+                    "a newer version of cratedb-test shares this cluster in a way that this one can't read: this run \
+                     does not suspend it",
+                );
             }
             Seen::Refused(line) => self.refused(now, line),
             Seen::Unreachable => self.unreachable(now),
@@ -141,9 +144,11 @@ impl Gate {
         vacant: bool,
     ) {
         let dead = self.limits.dead;
-        let is_in = row.lease(&self.me.id).is_some_and(|lease| lease.age(server.now) <= dead);
-        if is_in && self.lease.is_some() {
+        let age = row.lease(&self.me.id).map(|lease| lease.age(server.now)).filter(|age| *age <= dead);
+        if let (Some(age), Some(lease)) = (age, self.lease) {
             (self.ours, self.held) = (row.ours, server.now);
+            // A renewal whose answer was lost is recognised here.
+            self.lease = Some(lease.max(sent.saturating_sub(age)));
         } else if self.lease.is_some() && !self.keeps(Rule::Rejoin) {
             self.lease = Some(now);
         } else if self.lease.is_some() {

@@ -94,8 +94,8 @@ pub(crate) enum Effect {
     Write(Row, RowVersion),
     /// Wait for operations on the cluster to end, and resume it if it is suspended.
     MakeAvailable,
-    /// Ask CrateDB Cloud whether the cluster is suspended. `wait`: once no operation is under way. Else at once, and one
-    /// that is being suspended or resumed counts as suspended.
+    /// Ask CrateDB Cloud whether the cluster is suspended. `wait`: once no operation is under way. Else at once, and
+    /// one that is being suspended or resumed counts as suspended.
     Look {
         wait: bool,
     },

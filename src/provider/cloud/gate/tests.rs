@@ -32,7 +32,7 @@ fn applied(seq_no: i64) -> Event {
 }
 
 fn new() -> Gate {
-    Gate::new(lease("a", 0), false, Limits::default())
+    Gate::new(lease("a", 0), Memory::default(), Limits::default())
 }
 
 /// Feeds an event whose only effect is a write, and returns the row.
@@ -136,7 +136,7 @@ fn the_last_but_one_only_removes_its_lease() {
 }
 
 #[test]
-fn nothing_is_done_if_somebody_came_before_the_closing() {
+fn nothing_is_suspended_if_another_keeper_came_before_the_closing() {
     let mut gate = alone();
     let effects = gate.on(5_000, Event::Leave(AtEnd::Auto));
     assert!(matches!(effects[0], Effect::Write(..)), "{effects:?}");
@@ -564,7 +564,7 @@ fn a_wish_stands_behind_earlier_ones() {
 #[test]
 fn a_killed_keepers_successor_settles_what_it_began() {
     // It had asked for a resumption and had not joined.
-    let mut gate = Gate::new(lease("a", 0), true, Limits::default());
+    let mut gate = Gate::new(lease("a", 0), Memory { woken: true, ..Memory::default() }, Limits::default());
     gate.on(0, Event::Leave(AtEnd::Auto));
     let closing = written(&mut gate, 0, seen(0, Row::closing("z", BOOTED - 1), 1));
     assert_eq!(closing_of(&closing).0, "a");
@@ -577,4 +577,16 @@ fn a_killed_keepers_successor_settles_what_it_began() {
     let mut gate = new();
     gate.on(0, Event::Join { woken: false });
     assert_eq!(gate.on(0, seen(0, Row::closing("a", SERVER - 1_000), 1)), [], "the request may be on its way");
+}
+
+#[test]
+fn a_successor_without_sql_follows_the_journal() {
+    for (alone, suspends) in [(true, true), (false, false)] {
+        let mut gate = Gate::new(lease("a", 0), Memory { woken: false, ours: true, alone }, Limits::default());
+        assert_eq!(gate.on(0, Event::Leave(AtEnd::Auto)), [Effect::Read]);
+        gate.on(0, Event::Read(Seen::Unreachable));
+        gate.on(0, Event::Found { suspended: false });
+        let effects = gate.on(0, Event::Read(Seen::Unreachable));
+        assert_eq!(effects == [Effect::Suspend { before: 15_000 }], suspends, "{effects:?}");
+    }
 }

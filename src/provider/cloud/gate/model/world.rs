@@ -5,8 +5,8 @@ mod steps;
 mod times;
 
 use super::super::{
-    Aim, AtEnd, Call, Effect, Event, Gate, Lease, Left, Limits, Row, RowState, RowVersion, Rule, Seen, ServerTime,
-    Turns, Written,
+    Aim, AtEnd, Call, Effect, Event, Gate, Lease, Left, Limits, Memory, Row, RowState, RowVersion, Rule, Seen,
+    ServerTime, Turns, Written,
 };
 use crate::wire::Millis;
 
@@ -174,7 +174,7 @@ impl World {
     pub(super) fn beginnings(keepers: usize, left: Bounds, limits: Limits, without: Option<Rule>) -> Vec<Self> {
         let keeper = |number: usize| {
             let me = Lease { id: char::from(b'a' + u8::try_from(number).unwrap()).to_string(), ..Lease::default() };
-            let gate = Gate { without, ..Gate::new(me, false, limits) };
+            let gate = Gate { without, ..Gate::new(me, Memory::default(), limits) };
             Keeper { gate, life: Life::Idle, call: None, tests: false, owes: false, dark: 0 }
         };
         let suspended = Self {

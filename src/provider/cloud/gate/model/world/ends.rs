@@ -1,6 +1,6 @@
 //! The ends of the world: what becomes of the cluster if nothing fails any more.
 
-use super::super::super::{AtEnd, Event, Gate, Lease, Turns};
+use super::super::super::{AtEnd, Event, Gate, Lease, Memory, Turns};
 use super::*;
 use std::hash::{Hash, Hasher};
 
@@ -43,7 +43,7 @@ impl World {
         (0..world.keepers.len()).for_each(|number| world.crash(number));
         let limits = world.keepers[0].gate.limits;
         let me = Lease { id: "s".to_owned(), ..Lease::default() };
-        let gate = Gate { without: self.keepers[0].gate.without, ..Gate::new(me, false, limits) };
+        let gate = Gate { without: self.keepers[0].gate.without, ..Gate::new(me, Memory::default(), limits) };
         world.keepers.push(Keeper { gate, life: Life::Alive, call: None, tests: false, owes: false, dark: 0 });
         for _ in 0..4 {
             world.rest();

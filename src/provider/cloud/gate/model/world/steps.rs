@@ -1,7 +1,7 @@
 //! The steps of the world.
 
 use super::super::super::{AtEnd, Effect, Event, Left, Row, RowState, RowVersion, Seen, ServerTime, Turns, Written};
-use super::super::super::{Gate, Lease};
+use super::super::super::{Gate, Lease, Memory};
 use super::*;
 
 impl World {
@@ -118,7 +118,7 @@ impl World {
         let keeper = &mut self.keepers[number];
         (keeper.life, keeper.call, keeper.tests, keeper.owes) = (Life::Over, None, false, false);
         let limits = keeper.gate.limits;
-        keeper.gate = Gate::new(Lease { id: keeper.gate.me.id.clone(), ..Lease::default() }, false, limits);
+        keeper.gate = Gate::new(Lease { id: keeper.gate.me.id.clone(), ..Lease::default() }, Memory::default(), limits);
         keeper.dark = 0;
     }
 

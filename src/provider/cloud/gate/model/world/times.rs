@@ -1,6 +1,6 @@
 //! Time, and what makes states equal: all times are counted from now.
 
-use super::super::super::{Aim, Call, Gate, Lease, Row, RowState, Turns};
+use super::super::super::{Aim, Call, Gate, Lease, Memory, Row, RowState, Turns};
 use super::*;
 use crate::wire::Millis;
 
@@ -41,7 +41,7 @@ impl World {
             let gate = &mut keeper.gate;
             if keeper.life == Life::Over {
                 let me = Lease { id: gate.me.id.clone(), ..Lease::default() };
-                *gate = Gate { without: gate.without, ..Gate::new(me, false, gate.limits) };
+                *gate = Gate { without: gate.without, ..Gate::new(me, Memory::default(), gate.limits) };
                 keeper.call = None;
             }
             gate.wake = gate.wake.max(NOW);
