@@ -446,7 +446,9 @@ impl Gate {
         let confirmed = self.closing.filter(|(own, before)| *own == since && now < *before);
         match confirmed {
             Some((_, before)) => self.suspend(before),
-            None => self.write_closing(now, clock),
+            None if clock.received == now => self.write_closing(now, clock),
+            // The process was stopped meanwhile, and the cluster may have been started again.
+            None => self.ask_again(now),
         }
     }
 

@@ -242,7 +242,9 @@ impl World {
         self.outdate();
         match row.state {
             RowState::Closing { .. } => self.resumes = 0,
-            RowState::Open => self.unclaimed &= !row.ours || row.leases.is_empty(),
+            RowState::Open => {
+                self.unclaimed &= !row.ours || row.leases.is_empty() || row.written < self.booted;
+            }
         }
         self.row = Some((row, CURRENT));
         Written::Applied(CURRENT)
