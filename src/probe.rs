@@ -14,7 +14,8 @@ use crate::wait::{self, Look};
 /// The state in which a server counts as ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Readiness {
-    /// A server that others run: it answers or it doesn't. If it says that it is starting, it is waited for.
+    /// A server that others run: it answers or it doesn't. If it says that it is starting, it is waited for; if it
+    /// breaks connections, for [`BROKEN`].
     Answering,
     /// A server that was just resumed or started: a refused connection means "not yet".
     Starting,
@@ -27,6 +28,10 @@ pub(crate) enum Readiness {
 /// A server that is ready answers these small queries at once. One that doesn't is asked again on a new connection.
 const LIMITS: HttpLimits =
     HttpLimits { connect: Duration::from_secs(5), silence: Duration::from_secs(10), answer: 1 << 20 };
+
+/// The time for which a server that others run may break connections: it, or a proxy before it, is being restarted. A
+/// program that does not speak HTTP breaks them for ever.
+const BROKEN: Duration = Duration::from_secs(10);
 
 /// Waits until `url` answers SQL, and returns its version.
 ///
@@ -41,9 +46,12 @@ pub(crate) async fn answers_sql(
     told: impl Fn(String),
 ) -> Result<Version> {
     let schedule = if patience == Readiness::Empty { wait::LOCAL } else { wait::SERVER };
+    let restarted = Instant::now() + BROKEN;
     let look = || async {
         match look(url, wallet, patience).await {
-            Err(error) if is_passing(&error, patience) => Ok(Look::NotYet(in_words(&error))),
+            Err(error) if is_passing(&error, patience) || is_broken(&error) && Instant::now() < restarted => {
+                Ok(Look::NotYet(in_words(&error)))
+            }
             found => found,
         }
     };
@@ -111,6 +119,11 @@ pub(crate) async fn clock(url: &str, wallet: &Wallet) -> Option<ServerClock> {
     let told = async { time(&SqlClient::with_limits(url, None, wallet.clone(), LIMITS)?).await };
     let told = told.await.inspect_err(|error| tracing::warn!(%error, "names carry the time of this machine"));
     told.ok().map(ServerClock::showing)
+}
+
+/// Reports whether a connection broke that a server had accepted.
+fn is_broken(error: &Error) -> bool {
+    error.is_transport() && !error.is_never_sent()
 }
 
 /// Describes an error that may pass. The page or the JSON of a proxy, and of a server that starts, tells people nothing

@@ -216,6 +216,10 @@ impl Cli {
         if let Command::Deploy(deploy) = &self.command {
             names.extend(deploy.names());
         }
+        if let Command::Start(Start { no_deploy: true }) = &self.command {
+            names.push(("set CRATEDB_CLOUD_DEPLOY=auto", "leave out --no-deploy"));
+            names.push(("CRATEDB_CLOUD_DEPLOY=never", "--no-deploy"));
+        }
         names
     }
 }

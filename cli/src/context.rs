@@ -87,12 +87,13 @@ impl Context {
         Ok(cluster)
     }
 
-    /// Adds the options to an error that says that no setting names a cluster.
+    /// Names the options in an error that says that no setting names a cluster.
     fn unnamed(&self, error: cratedb_test::Error) -> Failure {
         let failure = Failure::from(error);
         match self.global.address() {
             None if failure.to_string().contains("which cluster is meant") => {
-                failure.hint("or give --cluster-name, --cluster-id or --cluster-url")
+                let options = "give --cluster-name, --cluster-id or --cluster-url";
+                failure.with_names(&[("call cluster_name(…) of the builder", options)])
             }
             _ => failure,
         }

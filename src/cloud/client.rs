@@ -5,13 +5,16 @@ mod pause;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LOCATION};
 use reqwest::{Method, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
 use url::Url;
 
 use self::pause::Pause;
@@ -76,6 +79,8 @@ struct ClientInner {
     home: Home,
     /// The pause that the service asked for last.
     pause: Pause,
+    /// Seconds by which the service's clock is ahead of this machine's, by the date of its last answer.
+    ahead: AtomicI64,
 }
 
 /// The runtime on which requests run.
@@ -159,6 +164,7 @@ impl Client {
             origin: access.origin,
             home,
             pause: Pause::default(),
+            ahead: AtomicI64::new(0),
         })))
     }
 
@@ -198,6 +204,13 @@ impl Client {
     /// Returns the time limit for one answer.
     pub(crate) fn timeout(&self) -> Duration {
         self.0.timeout
+    }
+
+    /// Returns the time in Unix seconds by the service's clock, as far as its answers told it. The moments that the
+    /// service names are by that clock, from which this machine's may differ by days.
+    #[doc(hidden)]
+    pub fn now(&self) -> i64 {
+        OffsetDateTime::now_utc().unix_timestamp().saturating_add(self.0.ahead.load(Ordering::Relaxed))
     }
 
     /// Ends the login: the service forgets the session. Any answer counts as success, since the only step left is to
@@ -348,6 +361,9 @@ impl Client {
         // A refusal may set the cookie of an anonymous visitor.
         if status.is_success() {
             self.0.auth.hear(used.as_ref(), answer.headers());
+            if let Some(at) = answered_at(answer.headers()) {
+                self.0.ahead.store((at - OffsetDateTime::now_utc()).whole_seconds(), Ordering::Relaxed);
+            }
         }
         if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() {
             self.0.pause.hear(answer.headers());
@@ -396,6 +412,11 @@ impl Client {
             .hint("check the network and CRATEDB_CLOUD_ENDPOINT; CRATEDB_CLOUD_TIMEOUT is the time for one answer");
         if never_sent { error.never_sent() } else { error }
     }
+}
+
+/// Returns the moment of an answer by the clock of the service.
+fn answered_at(headers: &HeaderMap) -> Option<OffsetDateTime> {
+    OffsetDateTime::parse(headers.get(DATE)?.to_str().ok()?.trim(), &Rfc2822).ok()
 }
 
 struct ApiAnswer {

@@ -17,7 +17,7 @@ pub use health::{Health, SqlHealth, TableHealth};
 
 use serde_json::value::RawValue;
 
-use self::connection::Connection;
+use self::connection::{Connection, suspended};
 use super::client::Client;
 use super::lifecycle::{
     Change, Hooks, Intent, Lifecycle, May, NameLookup, Run, StopRequest, Stopped, Tell, is_taken, named,
@@ -351,9 +351,12 @@ impl ManagedCluster {
             let (cluster, client) = (inner.lifecycle.look().await?, &inner.lifecycle.client);
             let doing = format!("importing into {} of {}", job.destination.table, named(&cluster));
             inner.step(doing.clone());
-            let made = client.create_import_job(&cluster.id, &job).await?;
-            let look = || client.import_job(&cluster.id, &made.id);
-            inner.until_done(&doing, &made.id, look, |now: &ImportJob| (&now.status, &now.progress)).await
+            let done = async {
+                let made = client.create_import_job(&cluster.id, &job).await?;
+                let look = || client.import_job(&cluster.id, &made.id);
+                inner.until_done(&doing, &made.id, look, |now: &ImportJob| (&now.status, &now.progress)).await
+            };
+            done.await.map_err(|error| error.hints(suspended(&cluster)))
         };
         self.work(import).await
     }
@@ -370,9 +373,12 @@ impl ManagedCluster {
             let (cluster, client) = (inner.lifecycle.look().await?, &inner.lifecycle.client);
             let doing = format!("exporting {} of {}", job.source.table, named(&cluster));
             inner.step(doing.clone());
-            let made = client.create_export_job(&cluster.id, &job).await?;
-            let look = || client.export_job(&cluster.id, &made.id);
-            inner.until_done(&doing, &made.id, look, |now: &ExportJob| (&now.status, &now.progress)).await
+            let done = async {
+                let made = client.create_export_job(&cluster.id, &job).await?;
+                let look = || client.export_job(&cluster.id, &made.id);
+                inner.until_done(&doing, &made.id, look, |now: &ExportJob| (&now.status, &now.progress)).await
+            };
+            done.await.map_err(|error| error.hints(suspended(&cluster)))
         };
         self.work(export).await
     }

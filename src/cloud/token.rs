@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use super::client::Client;
 use super::model::Jwt;
@@ -29,6 +29,8 @@ type ClusterTokens = HashMap<(String, String, String), ClusterToken>;
 pub(super) struct ClusterToken(Arc<TokenInner>);
 
 struct TokenInner {
+    /// The client that requests the token. The times here are by its service's clock, which sets the end of the token.
+    client: Client,
     wallet: Wallet,
     /// The answer that contained the wallet's token, and when it came, in Unix seconds.
     answer: Arc<Mutex<(Jwt, i64)>>,
@@ -50,17 +52,17 @@ pub(super) fn token(client: &Client, cluster: &str) -> ClusterToken {
 impl ClusterToken {
     fn new(client: Client, cluster: String) -> Self {
         let answer = Arc::new(Mutex::new((Jwt::default(), 0)));
-        let kept = answer.clone();
+        let (kept, asked) = (answer.clone(), client.clone());
         let wallet = Wallet::new(Credentials::None).with_renewer(Arc::new(move || {
-            let (client, cluster, kept) = (client.clone(), cluster.clone(), kept.clone());
+            let (client, cluster, kept) = (asked.clone(), cluster.clone(), kept.clone());
             Box::pin(async move {
                 let jwt = client.jwt(&cluster).await?;
                 let credentials = Credentials::Jwt { token: jwt.token.clone(), expires: jwt.expires() };
-                *kept.lock().unwrap_or_else(PoisonError::into_inner) = (jwt, now());
+                *kept.lock().unwrap_or_else(PoisonError::into_inner) = (jwt, client.now());
                 Ok(credentials)
             })
         }));
-        Self(Arc::new(TokenInner { wallet, answer, not_before: AtomicI64::new(0) }))
+        Self(Arc::new(TokenInner { client, wallet, answer, not_before: AtomicI64::new(0) }))
     }
 
     /// Returns the source of credentials for SQL requests.
@@ -71,14 +73,14 @@ impl ClusterToken {
     /// Makes sure that the token is good for a while. Simultaneous calls send one request.
     pub(super) async fn renew_in_time(&self) -> Result<()> {
         let good = self.is_good_for(Duration::ZERO);
-        if self.is_good_for(self.margin()) || good && now() < self.0.not_before.load(Ordering::Relaxed) {
+        if self.is_good_for(self.margin()) || good && self.0.client.now() < self.0.not_before.load(Ordering::Relaxed) {
             return Ok(());
         }
         let stale = self.0.wallet.current();
         match self.0.wallet.renew(&stale).await {
             // The service is in trouble, and the token is still good for some minutes.
             Err(error) if passing(&error) && self.is_good_for(Duration::ZERO) => {
-                self.0.not_before.store(now() + AGAIN, Ordering::Relaxed);
+                self.0.not_before.store(self.0.client.now() + AGAIN, Ordering::Relaxed);
                 Ok(())
             }
             renewed => renewed.map(drop),
@@ -104,14 +106,10 @@ impl ClusterToken {
     fn is_good_for(&self, time: Duration) -> bool {
         match self.0.wallet.current() {
             // A token without a known end is used until it is refused.
-            Credentials::Jwt { expires, .. } => expires.is_none_or(|end| end > now() + seconds(time)),
+            Credentials::Jwt { expires, .. } => expires.is_none_or(|end| end > self.0.client.now() + seconds(time)),
             _ => false,
         }
     }
-}
-
-fn now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, seconds)
 }
 
 fn seconds(time: Duration) -> i64 {

@@ -39,13 +39,13 @@ pub struct Finished {
 ///
 /// A session that a live process holds ends only if it is named. Runs have no names, so the run of a live `cargo` is
 /// never ended. The result is empty if there was nothing to end. With `wait`, the function returns once each cluster is
-/// released, kept warm or held by others.
+/// released, kept warm or held by others. Until then, `on_trouble` hears why a release can't go on for now.
 ///
 /// # Errors
 ///
 /// When the selector names nothing, when only live processes hold the key (the error names them), and when the release
 /// takes longer than `wait`.
-pub fn finish(selector: Option<&str>, wait: Option<Duration>) -> Result<Vec<Finished>> {
+pub fn finish(selector: Option<&str>, wait: Option<Duration>, on_trouble: &dyn Fn(&str)) -> Result<Vec<Finished>> {
     let (named, on): (Option<String>, Vec<Lying>) = match selector {
         None => {
             let (settings, files) = of_settings()?;
@@ -65,7 +65,7 @@ pub fn finish(selector: Option<&str>, wait: Option<Duration>) -> Result<Vec<Fini
     };
     let mut all = Vec::new();
     for lying in on {
-        let done = finish_key(&lying.files, &lying.key, named.as_deref(), None, wait)?;
+        let done = finish_key(&lying.files, &lying.key, named.as_deref(), None, wait, on_trouble)?;
         if done.outcome != ClusterOutcome::Nothing {
             all.push(done);
         }
@@ -80,6 +80,7 @@ pub(super) fn finish_key(
     session: Option<&str>,
     holder: Option<&Identity>,
     wait: Option<Duration>,
+    on_trouble: &dyn Fn(&str),
 ) -> Result<Finished> {
     let mut finished = Finished {
         key: key.to_owned(),
@@ -111,7 +112,10 @@ pub(super) fn finish_key(
         }
         // A release that failed before is tried again, and the result of that is returned.
         None => (ClusterOutcome::Releasing, String::new()),
-        Some(wait) => await_end(&mut observer, files, None, wait, None)?,
+        Some(wait) => {
+            tell_trouble(&before, on_trouble);
+            await_end(&mut observer, files, None, wait, None, on_trouble)?
+        }
     };
     (finished.outcome, finished.detail) = (outcome, detail);
     Ok(finished)
@@ -130,14 +134,15 @@ impl Finished {
 }
 
 /// Waits until the cluster is released, or the keeper decides not to release it. `left` is what an earlier keeper has
-/// left for this one. With `patience`, a keeper that is stuck for so long is not waited for. Returns the outcome and
-/// its details.
+/// left for this one. With `patience`, a keeper that is stuck for so long is not waited for. Until then, `on_trouble`
+/// hears what it is stuck on. Returns the outcome and its details.
 pub(super) fn await_end(
     observer: &mut Inquiry,
     files: &KeyFiles,
     left: Option<&Held>,
     wait: Duration,
     patience: Option<Duration>,
+    on_trouble: &dyn Fn(&str),
 ) -> Result<(ClusterOutcome, String)> {
     let deadline = deadline_in(wait);
     let (mut released, mut step) = (None, String::new());
@@ -151,6 +156,7 @@ pub(super) fn await_end(
                 FromKeeper::Released { outcome, detail } => released = Some((outcome, detail)),
                 FromKeeper::Progress { text, .. } => step = text,
                 FromKeeper::State(snapshot) => {
+                    tell_trouble(&snapshot, on_trouble);
                     stuck = patience.filter(|_| is_stuck(&snapshot)).map(|patience| {
                         let until = stuck.map_or_else(|| deadline_in(patience), |(until, _)| until);
                         (until, snapshot.trouble.clone().unwrap_or_default())
@@ -174,6 +180,12 @@ pub(super) fn await_end(
                 return Err(error.hint(format!("the keeper goes on; its log is {}", files.log.display())));
             }
         }
+    }
+}
+
+fn tell_trouble(snapshot: &KeeperSnapshot, on_trouble: &dyn Fn(&str)) {
+    if let Some(why) = snapshot.trouble.as_deref().filter(|_| is_stuck(snapshot)) {
+        on_trouble(why);
     }
 }
 
@@ -216,5 +228,60 @@ impl fmt::Display for Finished {
             write!(f, " ({})", self.detail)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::io::Write as _;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+    use crate::host::Places;
+    use crate::wire::{Policy, encode};
+
+    fn snapshot(phase: Phase, trouble: Option<&str>) -> KeeperSnapshot {
+        KeeperSnapshot {
+            pid: 1,
+            key: String::new(),
+            phase,
+            owes: true,
+            until: None,
+            provider: None,
+            resource: None,
+            http_url: None,
+            step: None,
+            trouble: trouble.map(str::to_owned),
+            owed_since: None,
+            policy: Policy::default(),
+            sessions: Vec::new(),
+            ended: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_wait_tells_each_reason_why_the_release_is_owed_still() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = Places { runtime: dir.path().to_owned(), state: dir.path().to_owned() }.key("k");
+        let (mut keeper, observer) = UnixStream::pair().unwrap();
+        for (phase, trouble) in [
+            (Phase::Up, Some("of the start")),
+            (Phase::Releasing, None),
+            (Phase::Releasing, Some("no answer")),
+            (Phase::Releasing, Some("503")),
+            (Phase::Owed, Some("403")),
+        ] {
+            let state = FromKeeper::State(Box::new(snapshot(phase, trouble)));
+            keeper.write_all(&encode(&state).unwrap()).unwrap();
+        }
+        let released = FromKeeper::Released { outcome: ClusterOutcome::Suspended, detail: String::new() };
+        keeper.write_all(&encode(&released).unwrap()).unwrap();
+        drop(keeper);
+        let (told, mut observer) = (RefCell::new(Vec::new()), Inquiry::over(observer).unwrap());
+        let on_trouble = |why: &str| told.borrow_mut().push(why.to_owned());
+        let end = await_end(&mut observer, &files, None, Duration::from_secs(20), None, &on_trouble).unwrap();
+        assert_eq!(end, (ClusterOutcome::Suspended, String::new()));
+        assert_eq!(*told.borrow(), ["no answer", "503", "403"]);
     }
 }

@@ -75,19 +75,20 @@ impl HeldSession {
     }
 
     /// Leaves the session, which ends unless other processes hold it. With `wait`, returns once the cluster is
-    /// released, kept warm or held by others.
+    /// released, kept warm or held by others. Until then, `on_trouble` hears why the release can't go on for now.
     ///
     /// # Errors
     ///
     /// When the release takes longer than `wait`.
-    pub fn release(self, wait: Option<Duration>) -> Result<Finished> {
+    pub fn release(self, wait: Option<Duration>, on_trouble: &dyn Fn(&str)) -> Result<Finished> {
         let (files, key) = (self.0.files().clone(), self.0.settings().spec.key.clone());
         // Closed first, so that this process does not start another keeper if this one dies.
         self.0.close();
-        let mut finished = finish_key(&files, &key, Some(self.session()), Some(self.0.process()), wait)?;
+        let (session, holder) = (Some(self.session()), Some(self.0.process()));
+        let mut finished = finish_key(&files, &key, session, holder, wait, on_trouble)?;
         // The keeper was killed, and no other process is known to repair what it left.
         if let Some(wait) = wait.filter(|_| finished.outcome == ClusterOutcome::Owed)
-            && let Some(end) = repair_once(&files, &self.0.settings().spec.target, wait)?
+            && let Some(end) = repair_once(&files, &self.0.settings().spec.target, wait, on_trouble)?
         {
             (finished.outcome, finished.detail) = end;
         }

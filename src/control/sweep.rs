@@ -138,11 +138,12 @@ pub(super) fn repair_once(
     files: &KeyFiles,
     target: &Target,
     wait: Duration,
+    on_trouble: &dyn Fn(&str),
 ) -> Result<Option<(ClusterOutcome, String)>> {
     let lying = Lying::look(files.clone());
     match &lying.left {
         Ok(Left::Record(record)) if record.word != Word::Clean && record.held.is_some() && !lying.is_busy() => {
-            repair(&lying, target.clone(), record, wait, None).map(Some)
+            repair(&lying, target.clone(), record, wait, None, on_trouble).map(Some)
         }
         _ => Ok(None),
     }
@@ -156,7 +157,7 @@ fn sweep_one(lying: &Lying, owed: String, dir: &Path, dry_run: bool) -> Swept {
             Ok(()) => ("repaired", "nothing had been touched".to_owned()),
             Err(error) => ("failed", error.to_string()),
         },
-        Ok(Plan::Repair(target, record)) => match repair(lying, *target, &record, REPAIR, Some(PATIENCE)) {
+        Ok(Plan::Repair(target, record)) => match repair(lying, *target, &record, REPAIR, Some(PATIENCE), &|_| {}) {
             Ok((outcome, detail)) => told(outcome, detail),
             Err(error) => ("failed", error.to_string()),
         },
@@ -207,6 +208,7 @@ fn repair(
     record: &Record,
     wait: Duration,
     patience: Option<Duration>,
+    on_trouble: &dyn Fn(&str),
 ) -> Result<(ClusterOutcome, String)> {
     let client = reach(&lying.files, Instant::now() + BIRTH)?;
     let gone = || {
@@ -224,7 +226,7 @@ fn repair(
         }
     }
     drop(client);
-    await_end(&mut observer, &lying.files, record.held.as_ref(), wait, patience)
+    await_end(&mut observer, &lying.files, record.held.as_ref(), wait, patience, on_trouble)
 }
 
 /// Returns the settings for a keeper that only releases: the policy of the last session, without keeping anything warm.

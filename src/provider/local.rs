@@ -183,6 +183,8 @@ impl LocalProvider {
         progress: &Progress,
         intents: &Intents,
     ) -> Result<Acquired, String> {
+        // A process may take its place, but not in silence.
+        Engine::unusable().into_iter().for_each(|why| progress.step(why));
         let engine = Engine::find().await?;
         if let Err(error) = self.has_memory(deadline, progress).await {
             return Ok(Err(error));

@@ -95,7 +95,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::{Duration, Instant};
 
-    use cratedb_cloud_simulator::{ClusterOptions, Options, Simulator};
+    use cratedb_cloud_simulator::{ClusterOptions, Fault, Options, Simulator};
 
     use super::*;
     use crate::provider::{Intents, Provider};
@@ -183,6 +183,18 @@ mod tests {
         let (simulator, url) = server(&[("auth", "off")]).await;
         simulator.cloud().sql_not_ready_requests("any", 4);
         acquire(&url, None).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_server_that_breaks_a_few_connections_or_is_busy_is_asked_again() {
+        let (simulator, url) = server(&[("auth", "off")]).await;
+        for (method, path) in [("GET", "/"), ("POST", "/_sql")] {
+            for fault in [Fault::on(method, path).drop_connection(), Fault::on(method, path).status(429)] {
+                simulator.cloud().fault(fault.times(4));
+                acquire(&url, None).await.unwrap();
+                simulator.cloud().clear_faults();
+            }
+        }
     }
 
     #[tokio::test]

@@ -13,7 +13,7 @@ use super::answer::{self, Answer};
 use super::bind::bind;
 use super::body::Body;
 use super::connections::{self, HttpLimits};
-use super::failure::{self, Statement, code};
+use super::failure::{self, BANNER, Statement, code};
 use super::wallet::{Credentials, Wallet};
 use crate::error::{Error, Kind, Result};
 use crate::version::Version;
@@ -134,7 +134,7 @@ impl SqlClient {
         struct VersionNumber {
             number: String,
         }
-        let statement = Statement::new("GET /");
+        let statement = Statement::new(BANNER);
         let reply = self.ask(&Ask::Root, statement).await?;
         serde_json::from_slice::<Banner>(&reply.body)
             .map_err(|error| self.unreadable(&reply, statement, &error))?

@@ -28,6 +28,9 @@ pub(crate) mod code {
     pub(crate) const NOT_ITS_TURN: i32 = 5034;
 }
 
+/// The request for the version of a server, which is no statement.
+pub(crate) const BANNER: &str = "GET /";
+
 /// A statement as errors name it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Statement<'a> {
@@ -95,7 +98,8 @@ pub(crate) fn no_answer(cause: reqwest::Error, statement: Statement<'_>, address
         false => statement.failed(Kind::Transport).because(why).because(root_of(&cause)),
     };
     match late {
-        _ if unconnected => error.hint("is the server running, and is this its HTTP address?"),
+        _ if unconnected => error.hint("is the server running, and is this its HTTP address?").never_sent(),
+        _ if statement.text == BANNER => error.hint("is this the HTTP address of a CrateDB server?"),
         true => {
             error.hint("it may still be executing the statement: `SELECT id, stmt FROM sys.jobs` on the server tells")
         }
@@ -155,7 +159,9 @@ fn hint(code: Option<i32>, status: u16, schema: Option<&str>, credentials: &Cred
             return Some(format!("no password was sent for user `{username}`"));
         }
         (401, Credentials::None) => "the server wants credentials: set CRATEDB_USERNAME and CRATEDB_PASSWORD",
-        (401, Credentials::Basic { .. }) => "check CRATEDB_USERNAME and CRATEDB_PASSWORD",
+        (401, Credentials::Basic { .. }) => {
+            "check user and password: CRATEDB_USERNAME and CRATEDB_PASSWORD, or those in the address"
+        }
         (401, Credentials::Jwt { .. }) => "the token of CrateDB Cloud was renewed once and refused again",
         (502..=504, _) => "a proxy answered: is the cluster running?",
         _ => return None,

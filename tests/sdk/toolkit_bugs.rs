@@ -137,7 +137,8 @@ async fn bug_09_a_token_belongs_to_an_endpoint_and_a_user_and_is_on_no_disk() {
         Server::new(|asked| match asked.path.as_str() {
             path if path.ends_with("/jwt/") => {
                 let who = asked.header("authorization").unwrap();
-                Say::ok(json!({ "token": format!("token of {who}"), "expiry": "2999-01-01T00:00:00Z" }))
+                let token = format!("token-of-{who}").replace(' ', "-");
+                Say::ok(json!({ "token": token, "expiry": "2999-01-01T00:00:00Z" }))
             }
             _ => Say::ok(json!({ "id": "c1", "name": "ci", "url": "http://127.0.0.1:1" })),
         })

@@ -220,8 +220,9 @@ async fn list(context: &Context, wanted: &ListSnapshots) -> Result<Document, Fai
 
 async fn made_since(cluster: &ManagedCluster, since: Duration) -> Result<Vec<Snapshot>, Failure> {
     let id = cluster.info().await?.id;
-    let start = (OffsetDateTime::now_utc() - since).format(&Rfc3339);
-    let start = start.map_err(|error| Failure::failed(format!("cannot tell the time: {error}")))?;
+    let failed = |error: &dyn std::fmt::Display| Failure::failed(format!("cannot tell the time: {error}"));
+    let now = OffsetDateTime::from_unix_timestamp(cluster.client().now()).map_err(|error| failed(&error))?;
+    let start = (now - since).format(&Rfc3339).map_err(|error| failed(&error))?;
     Ok(cluster.client().snapshots(&id, Some(&start), None).await?)
 }
 

@@ -108,7 +108,9 @@ fn is_owed(finished: &Finished) -> bool {
 
 fn finish(context: &Context, wanted: &Finish) -> Result<Document, Failure> {
     let wait = wanted.wait.then(|| context.global.timeout.unwrap_or(RELEASE_TIMEOUT));
-    let finished = control::finish(wanted.selector.as_deref(), wait).map_err(failure)?;
+    let finished = control::finish(wanted.selector.as_deref(), wait, &|why| context.progress.say(why));
+    context.progress.clear();
+    let finished = finished.map_err(failure)?;
     if finished.is_empty() {
         context.terminal.note("there was nothing to finish");
     }

@@ -43,7 +43,8 @@ fn an_unknown_cluster_is_an_error_that_lists_the_known_ones() {
 fn no_cluster_at_all_is_a_mistake_that_names_options_and_variables() {
     let world = World::with([]);
     for command in [&["info"][..], &["start"], &["stop"], &["delete", "--yes"], &["health"], &["query", "SELECT 1"]] {
-        world.cli(command).done().expect(2).says(&["CRATEDB_CLUSTER_NAME", "--cluster-name"]);
+        let done = world.cli(command).done().expect(2).says(&["CRATEDB_CLUSTER_NAME", "--cluster-name"]);
+        assert!(!done.stderr.contains("builder"), "no command has one: {}", done.stderr);
     }
 }
 
@@ -216,7 +217,8 @@ fn start_deploys_what_is_missing_unless_told_not_to() {
         let run = world.cli(&[&["start", "--cluster-name", "made", "--output", "json"], more].concat());
         run.env("CRATEDB_CLOUD_PRODUCT", "cr1").env("CRATEDB_CLOUD_REGION", "eks1.eu-west-1.aws").done()
     };
-    start(&["--no-deploy"]).expect(4);
+    let refused = start(&["--no-deploy"]).expect(4).says(&["--no-deploy keeps it", "leave out --no-deploy"]);
+    assert!(!refused.stderr.contains("CRATEDB_CLOUD_DEPLOY"), "{}", refused.stderr);
     assert_eq!(start(&[]).expect(0).json()["name"], "made");
 }
 

@@ -222,8 +222,16 @@ fn an_import_that_fails_is_a_failure_with_the_services_words() {
     let world = world();
     world.write("data.csv", "a\n1\n");
     let arguments = ["import", "--cluster-name", "ci", "data.csv", "--table", "missing", "--no-create-table"];
-    let done = world.cli(&arguments).done().expect(1);
-    done.says(&["missing"]);
+    let done = world.cli(&arguments).done().expect(1).says(&["missing"]);
+    assert!(!done.stderr.contains("suspended"), "{}", done.stderr);
+}
+
+#[test]
+fn an_import_into_a_suspended_cluster_says_that_it_is_suspended() {
+    let world = World::with([ClusterOptions::suspended("ci")]);
+    world.write("data.csv", "a\n1\n");
+    let done = world.cli(&["import", "--cluster-name", "ci", "data.csv", "--table", "t"]).done().expect(1);
+    done.says(&["is suspended: `start` resumes it"]);
 }
 
 #[test]
@@ -301,6 +309,7 @@ fn schemas_of_tests_are_listed_and_dropped_and_no_others() {
     let table = kept(&[]).expect(0).stdout;
     assert!(table.contains(one) && table.contains("2026-09-22 14:14 UTC"), "{table}");
 
+    world.cli(&["kept"]).done().expect(2).says(&["--cluster-name", "no local server now"]);
     kept(&["--drop"]).expect(2).says(&["--drop --all"]);
     kept(&["--all"]).expect(2);
     kept(&["--drop", one, "--all"]).expect(2).says(&["no name"]);

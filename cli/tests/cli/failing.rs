@@ -88,7 +88,7 @@ fn a_cloud_that_is_not_there_is_1_for_every_command() {
         let run = world.cli(&with(command, &["--endpoint", "http://127.0.0.1:9", "--output", "json"]));
         // A run of tests waits for it as long as for a cluster.
         let done =
-            run.env("CRATEDB_TEST_START_TIMEOUT", "1s").done().expect(1).says(&["http://127.0.0.1:9", "--endpoint"]);
+            run.env("CRATEDB_TEST_START_TIMEOUT", "3s").done().expect(1).says(&["http://127.0.0.1:9", "--endpoint"]);
         assert_eq!(done.json()["error"]["status"], Value::Null, "{command:?}");
     }
 }

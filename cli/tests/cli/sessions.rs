@@ -305,6 +305,25 @@ fn finish_fails_if_the_cluster_is_not_let_go_of() {
 }
 
 #[test]
+fn a_wait_for_the_suspension_says_why_it_is_owed_still() {
+    let passing = |world: &World, resumptions| {
+        world.cloud().fault(Fault::on("PUT", "/suspend").status(503).after(resumptions).times(1));
+        world.cloud().fault(Fault::on("PUT", "/suspend").drop_connection().after(resumptions).times(1));
+    };
+    let said = ["suspending cluster `ci`", "503 Service Unavailable", "did not answer PUT"];
+    let a = world();
+    passing(&a, 1);
+    test(&a, &["--", "true"]).done().expect(0).says(&said).says(&["suspended after"]);
+    let b = world();
+    let running = running(&b, &["--session", "mine"]);
+    passing(&b, 0);
+    let done = b.cli(&["finish", "mine", "--wait", "--output", "json"]).done().expect(0).says(&said);
+    assert_eq!(done.json()[0]["outcome"], "suspended");
+    running.signal(Signal::TERM);
+    running.done().expect(143);
+}
+
+#[test]
 fn what_is_owed_is_shown_with_its_reason_and_fails_a_sweep() {
     let world = world();
     forbid_to_suspend(&world, 1);

@@ -112,7 +112,7 @@ impl Drop for KeeperDir {
 /// A file in the temporary directory; removed when dropped.
 pub(super) struct ReportFile(PathBuf);
 
-/// The totals over the sessions of a run.
+/// The totals over the sessions of a run that used one cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Totals {
     pub(super) sessions: u64,
@@ -137,8 +137,8 @@ impl ReportFile {
         &self.0
     }
 
-    pub(super) fn totals(&self) -> Totals {
-        Totals::read(&fs::read_to_string(&self.0).unwrap_or_default())
+    pub(super) fn totals(&self, cluster: &str) -> Totals {
+        Totals::read(&fs::read_to_string(&self.0).unwrap_or_default(), cluster)
     }
 }
 
@@ -149,11 +149,16 @@ impl Drop for ReportFile {
 }
 
 impl Totals {
-    /// Adds up the lines. Those that are no objects are skipped, and so is an unfinished last one.
-    fn read(text: &str) -> Self {
+    /// Adds up the lines, but for those that name another cluster than this one, by its id. Lines that are no objects
+    /// are skipped, and so is an unfinished last one.
+    fn read(text: &str, cluster: &str) -> Self {
         let mut totals = Self::default();
         let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
-        for session in whole.filter_map(|line| serde_json::from_str::<Value>(line).ok()).filter(Value::is_object) {
+        let is_here = |session: &Value| {
+            session.is_object()
+                && session["resource"].as_str().is_none_or(|one| one.is_empty() || one.contains(cluster))
+        };
+        for session in whole.filter_map(|line| serde_json::from_str::<Value>(line).ok()).filter(is_here) {
             totals.sessions += 1;
             totals.tests += session["tests"].as_u64().unwrap_or(0);
             totals.binaries += session["binaries"].as_u64().unwrap_or(0);
@@ -178,6 +183,16 @@ mod tests {
     #[test]
     fn sessions_are_added_up_and_unknown_lines_are_passed_over() {
         let text = "{\"session\":\"a\",\"tests\":12,\"binaries\":3,\"outcome\":\"suspended\"}\nhello\n{\"tests\":1}\n{\"tests\":";
-        assert_eq!(Totals::read(text), Totals { sessions: 2, tests: 13, binaries: 3 });
+        assert_eq!(Totals::read(text, "1-2"), Totals { sessions: 2, tests: 13, binaries: 3 });
+    }
+
+    #[test]
+    fn sessions_on_another_cluster_are_not_added() {
+        let text = "{\"resource\":\"cluster `a` (1-2)\",\"tests\":5,\"binaries\":2}\n\
+                    {\"resource\":\"cluster `b` (3-4)\",\"tests\":7,\"binaries\":1}\n\
+                    {\"resource\":\"\",\"tests\":0,\"binaries\":1}\n";
+        assert_eq!(Totals::read(text, "1-2"), Totals { sessions: 2, tests: 5, binaries: 3 });
+        assert_eq!(Totals::read(text, "3-4"), Totals { sessions: 2, tests: 7, binaries: 2 });
+        assert_eq!(Totals::read(text, "5-6"), Totals { sessions: 1, tests: 0, binaries: 1 });
     }
 }

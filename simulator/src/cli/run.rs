@@ -21,7 +21,7 @@ use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::environment::{KeeperDir, ReportFile, Totals};
+use super::environment::{KeeperDir, ReportFile};
 use super::keepers::{Keeper, Keepers};
 use super::timeline::{Span, Story, tell};
 use super::{FAILURE, complain, environment, runtime};
@@ -85,7 +85,7 @@ async fn watch(options: Options, wait: Duration, command: &[OsString]) -> io::Re
     let alive = settled(&cloud, &keepers, &offspring, wait).await;
     let stories = stories(&cloud);
     let still_up = stories.iter().any(|story| story.up && story.may_be_suspended);
-    tell_all(&simulator, &stories, end, &report.totals());
+    tell_all(&simulator, &stories, end, &report);
     alive.iter().for_each(|keeper| complain(&keeper.outlives(wait)));
     if (still_up || !alive.is_empty())
         && let Some(dir) = dir.and_then(KeeperDir::keep)
@@ -189,11 +189,12 @@ fn stories(cloud: &Cloud) -> Vec<Story> {
     })
 }
 
-fn tell_all(simulator: &Simulator, stories: &[Story], end: Micros, totals: &Totals) {
+fn tell_all(simulator: &Simulator, stories: &[Story], end: Micros, report: &ReportFile) {
     let requests = simulator.requests();
     let first_request = requests.iter().map(|request| (request.at_ms * 1000.0) as Micros).min();
     let events = simulator.cloud().store().look(|state| state.events().to_vec());
     for story in stories {
-        tell(story, &events, Span { first_request, end }, totals).iter().for_each(|line| complain(line));
+        let totals = report.totals(&story.id);
+        tell(story, &events, Span { first_request, end }, &totals).iter().for_each(|line| complain(line));
     }
 }

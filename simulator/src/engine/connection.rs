@@ -1,7 +1,7 @@
 //! Connections and their sessions, and statements that are prepared before their parameters have values.
 
 use super::ast::{Ignored, Statement};
-use super::context::{Outcome, Parameters, Run};
+use super::context::{Outcome, Parameters, Placement, Run};
 use super::error::{Result, SqlError, invalid, refuse};
 use super::instance::Engine;
 use super::session::Session;
@@ -150,6 +150,7 @@ impl Connection {
             match &statement {
                 Statement::Query(query) => {
                     context.summits.set(run::fits_summits(query));
+                    context.placement.set(Some(Placement::First));
                     Some(analyse::query::plan(&context, query)?.columns)
                 }
                 Statement::Insert(insert) => dml::describe_insert(&context, insert)?,

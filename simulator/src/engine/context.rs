@@ -30,8 +30,55 @@ pub(crate) struct Context<'a> {
     pub(crate) depth: Cell<usize>,
     /// True if `sys.summits`, of which only a part is here, may be read.
     pub(crate) summits: Cell<bool>,
+    /// The shards that rows are said to be in, where a wrong answer is noticed.
+    pub(crate) placement: Cell<Option<Placement>>,
+    /// True if the placement may have made a difference.
+    pub(crate) placed: Cell<bool>,
     /// Queries of WITH, innermost last.
     pub(crate) common: RefCell<Vec<(String, Query)>>,
+}
+
+/// Ways to place the rows of a table in its shards, and their bytes in logs. CrateDB's way isn't imitated: an answer is
+/// sure if it is the same whichever of these is used.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Placement {
+    First,
+    Last,
+    Even,
+}
+
+impl Placement {
+    pub(crate) const ALL: [Self; 3] = [Self::First, Self::Last, Self::Even];
+
+    /// Returns the bytes that a log has beyond those of an empty one.
+    pub(crate) fn log_size(self, operations: i64) -> i64 {
+        match self {
+            Self::First => operations,
+            Self::Last => operations << 32,
+            Self::Even => 100 * operations,
+        }
+    }
+
+    /// Returns how many of all rows are in a shard, which is counted from 0.
+    pub(crate) fn share(self, rows: i64, shard: i64, shards: i64) -> i64 {
+        match self {
+            Self::First => {
+                if shard == 0 {
+                    rows
+                } else {
+                    0
+                }
+            }
+            Self::Last => {
+                if shard == shards - 1 {
+                    rows
+                } else {
+                    0
+                }
+            }
+            Self::Even => rows / shards + i64::from(shard < rows % shards),
+        }
+    }
 }
 
 /// The parameters of a statement that is described.
@@ -75,6 +122,8 @@ impl Run<'_> {
             spent: Cell::new(0),
             depth: Cell::new(0),
             summits: Cell::new(false),
+            placement: Cell::new(None),
+            placed: Cell::new(false),
             common: RefCell::default(),
         }
     }
@@ -99,6 +148,8 @@ impl<'a> Context<'a> {
             spent: Cell::new(self.spent.get()),
             depth: Cell::new(self.depth.get()),
             summits: Cell::new(false),
+            placement: Cell::new(None),
+            placed: Cell::new(false),
             common: RefCell::default(),
         }
     }

@@ -1,7 +1,7 @@
 //! Runs statements: one, or one per row of arguments.
 
 use super::ast::{Ast, FromItem, Item, Query, QueryBody, Statement};
-use super::context::{Outcome, Run};
+use super::context::{Outcome, Placement, Run};
 use super::dml::Missing;
 use super::error::{Result, SqlError, invalid, no_function, refuse, syntax, unsupported};
 use super::exec;
@@ -151,11 +151,24 @@ pub(super) fn fits_summits(query: &Query) -> bool {
 }
 
 fn select(state: &EngineState, run: &Run, query: &Query) -> Result<Outcome> {
-    let context = run.context(state);
-    context.summits.set(fits_summits(query));
-    let plan = analyse::query::plan(&context, query)?;
-    let rows = exec::run(&plan, &context, None)?;
-    Ok(Outcome::Rows { columns: plan.columns, rows })
+    let answer = |placement| {
+        let context = run.context(state);
+        context.summits.set(fits_summits(query));
+        context.placement.set(Some(placement));
+        let plan = analyse::query::plan(&context, query)?;
+        let rows = exec::run(&plan, &context, None)?;
+        Ok((plan.columns, rows, context.placed.get()))
+    };
+    let [first, others @ ..] = Placement::ALL;
+    let (columns, rows, placed) = answer(first)?;
+    if placed {
+        for placement in others {
+            if answer(placement)?.1 != rows {
+                return Err(refuse("an answer that depends on the shards of rows"));
+            }
+        }
+    }
+    Ok(Outcome::Rows { columns, rows })
 }
 
 fn explain(state: &EngineState, run: &Run, statement: &Statement, analyze: bool) -> Result<Outcome> {

@@ -311,8 +311,8 @@ fn no_answer_contradicts_the_vendors_document() {
     let seed = std::env::var("CRATEDB_TEST_OPENAPI_SEED");
     let (amount, limit) = match &seed {
         // By hand: other cases, and more of them.
-        Ok(seed) => (vec!["--max-examples", "100", "--generation-database", "none", "--seed", seed], 600),
-        Err(_) => (vec!["--max-examples", "10", "--generation-deterministic"], 150),
+        Ok(seed) => (vec!["--max-examples", "100", "--generation-database", "none", "--seed", seed], 1800),
+        Err(_) => (vec!["--max-examples", "10", "--generation-deterministic"], 600),
     };
     let ran = home.run_for("st", &[arguments, amount].concat(), Duration::from_secs(limit));
     assert_eq!(ran.code, Some(0), "{ran}");

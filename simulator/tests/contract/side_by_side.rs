@@ -53,7 +53,8 @@ fn cargo_cratedb() -> &'static Path {
         let beside = Path::new(env!("CARGO_BIN_EXE_cratedb-cloud-simulator")).parent().unwrap();
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo
-            .args(["build", "--quiet", "--locked", "--package", "cargo-cratedb"])
+            // With the features that the tests of the workspace are built with, so that it is built once.
+            .args(["build", "--quiet", "--locked", "--workspace", "--bin", "cargo-cratedb", "--test", "cli"])
             .current_dir(env!("CARGO_MANIFEST_DIR"));
         if beside.ends_with("release") {
             cargo.arg("--release");

@@ -8,7 +8,7 @@ pub(crate) mod web;
 use std::time::Duration;
 
 /// Long enough for a loaded machine. Tests wait this long only if something is broken.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(180);
 
 /// Prints the reason why a test does nothing. Fails if `CRATEDB_TEST_REQUIRE` names the missing part.
 pub(crate) fn skip(needs: &str, why: &str) {

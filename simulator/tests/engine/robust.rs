@@ -288,3 +288,43 @@ fn two_hundred_connections_at_once_are_quick() {
     println!("{each:?} a statement");
     assert!(each < Duration::from_millis(2), "{each:?} a statement");
 }
+
+#[test]
+fn statistics_of_shards_are_answered_where_the_shards_of_rows_make_no_difference() {
+    let engine = engine("6.4.3");
+    let mut connection = engine.connect();
+    for statement in [
+        "CREATE TABLE s.several (a INT) CLUSTERED INTO 4 SHARDS WITH (number_of_replicas = 0)",
+        "CREATE TABLE s.single (a INT) CLUSTERED INTO 1 SHARDS WITH (number_of_replicas = 0)",
+        "INSERT INTO s.several VALUES (1), (2), (3)",
+        "INSERT INTO s.single VALUES (1), (2)",
+        "REFRESH TABLE s.several, s.single",
+    ] {
+        assert_eq!(sql(&mut connection, statement).0, 200, "{statement}");
+    }
+    let delta = "MAX(seq_no_stats['local_checkpoint'] - seq_no_stats['global_checkpoint'])";
+    for (expression, expected) in [
+        (delta, "0"),
+        ("SUM(num_docs)", "5"),
+        ("COUNT(*)", "5"),
+        ("MAX(CASE WHEN table_name = 'single' THEN seq_no_stats['max_seq_no'] END)", "1"),
+    ] {
+        let answer = rows(&mut connection, &format!("SELECT {expression} FROM sys.shards"));
+        assert_eq!(answer, format!("[[{expected}]]"), "{expression}");
+    }
+    for statement in [
+        "SELECT MAX(num_docs) FROM sys.shards WHERE table_name = 'several'",
+        "SELECT COUNT(*) FROM sys.shards WHERE num_docs > 0",
+        "SELECT translog_stats['size'] FROM sys.shards WHERE table_name = 'single'",
+        "SELECT MAX(translog_stats['size'] - translog_stats['uncommitted_size']) FROM sys.shards",
+        "SELECT id FROM sys.shards WHERE table_name = 'several' AND seq_no_stats['max_seq_no'] = -1 ORDER BY id",
+        "SELECT * FROM (SELECT num_docs AS n, id FROM sys.shards WHERE table_name = 'several') t ORDER BY id",
+        "CREATE TABLE s.copy AS SELECT num_docs FROM sys.shards",
+        "INSERT INTO s.single SELECT num_docs FROM sys.shards WHERE table_name = 'single'",
+    ] {
+        let (status, text) = sql(&mut connection, statement);
+        assert!(status == 400 && text.contains("embedded engine"), "{statement}: {status} {text}");
+    }
+    sql(&mut connection, "DROP TABLE s.several");
+    assert_eq!(rows(&mut connection, "SELECT num_docs, seq_no_stats['max_seq_no'] FROM sys.shards"), "[[2,1]]");
+}

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use reqwest::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
+use reqwest::header::{HeaderMap, RETRY_AFTER};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
@@ -43,19 +43,19 @@ impl Pause {
 ///
 /// A date is compared with the date of the answer, since the clock of this machine may differ from the service's.
 fn wanted(headers: &HeaderMap, now: OffsetDateTime) -> Option<Duration> {
-    let text = |name: HeaderName| headers.get(name)?.to_str().ok().map(str::trim);
-    let date = |text: &str| OffsetDateTime::parse(text, &Rfc2822).ok();
-    let after = text(RETRY_AFTER)?;
+    let after = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if after.bytes().all(|byte| byte.is_ascii_digit()) && !after.is_empty() {
         return Some(after.parse().map_or(Duration::MAX, Duration::from_secs));
     }
-    let answered = text(DATE).and_then(date).unwrap_or(now);
+    let until = OffsetDateTime::parse(after, &Rfc2822).ok()?;
     // A date that is past is no pause.
-    Some(Duration::try_from(date(after)? - answered).unwrap_or_default())
+    Some(Duration::try_from(until - super::answered_at(headers).unwrap_or(now)).unwrap_or_default())
 }
 
 #[cfg(test)]
 mod tests {
+    use reqwest::header::{DATE, HeaderName};
+
     use super::*;
 
     fn headers(pairs: &[(HeaderName, &str)]) -> HeaderMap {

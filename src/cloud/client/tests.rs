@@ -251,6 +251,25 @@ async fn a_write_keeps_the_pause_and_is_not_repeated() {
 }
 
 #[tokio::test]
+async fn the_time_is_what_the_last_good_answer_said_and_goes_on_from_there() {
+    let here = OffsetDateTime::now_utc().unix_timestamp();
+    for (header, expected) in [
+        ("date: Wed, 21 Oct 2015 07:28:00 GMT", 1_445_412_480),
+        ("date: Fri, 01 Jan 2100 00:00:00 GMT", 4_102_444_800),
+        ("date: yesterday", here),
+        ("x-date: Wed, 21 Oct 2015 07:28:00 GMT", here),
+    ] {
+        let wrong = "date: Thu, 01 Jan 1970 00:00:00 GMT";
+        let script = [("200 OK", header, "[]"), ("404 Not Found", wrong, "")];
+        let says = script.map(|(status, header, body)| Say::Answer(status, header, body.to_owned()));
+        let client = Script::new(says.into()).client();
+        client.clusters().await.unwrap();
+        client.clusters().await.unwrap_err();
+        assert!((expected - 2..expected + 60).contains(&client.now()), "{header}: {}", client.now());
+    }
+}
+
+#[tokio::test]
 async fn a_conflict_is_known() {
     let body = r#"{"message": "Another cluster operation is currently in progress, please try again later."}"#;
     let server = Script::new(vec![json("400 Bad Request", body)]);

@@ -108,7 +108,7 @@ impl ManagedInner {
                 let name = named(&cluster);
                 error.hints(match cluster.busy() {
                     Some(kind) => Some(format!("{name} is busy with operation {kind}: `start` waits for it")),
-                    None => cluster.suspended.then(|| format!("{name} is suspended: `start` resumes it")),
+                    None => suspended(&cluster),
                 })
             }
             Err(look) if look.is_not_found() => {
@@ -118,6 +118,11 @@ impl ManagedInner {
             Err(_) => error,
         }
     }
+}
+
+/// Returns the hint for work that a suspended cluster does not do.
+pub(super) fn suspended(cluster: &ClusterInfo) -> Option<String> {
+    cluster.suspended.then(|| format!("{} is suspended: `start` resumes it", named(cluster)))
 }
 
 /// Reports whether the answer did not come from CrateDB.

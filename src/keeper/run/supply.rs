@@ -1,16 +1,17 @@
 //! The supply of the cluster: the calls of the provider, what they brought, and what the journal says of it.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::sync::watch;
 
 use super::drops::Cleaner;
 use super::{Input, Inputs, Keeper};
+use crate::clock::{self, ServerClock};
 use crate::error::{Error, Kind, Result};
 use crate::keeper::machine::{ClientId, Event, MachineState, Word};
-use crate::keeper::{Record, unix_millis, unix_seconds};
+use crate::keeper::{Record, unix_millis};
 use crate::provider::{Held, Intents, NodeLoss, NotAcquired, Ours, Progress, Provider, Released, Resource};
 use crate::sql::{Credentials, Renewer, Wallet};
 use crate::target::{OnExit, Target};
@@ -176,7 +177,7 @@ impl Supply {
         self.renewing = false;
         match outcome {
             Ok(credentials) => {
-                self.renew_at = renewal(&credentials);
+                self.renew_at = renewal(&credentials, self.resource.as_ref().and_then(|resource| resource.clock));
                 if let Some(resource) = &mut self.resource {
                     resource.credentials = credentials.clone();
                 }
@@ -325,7 +326,7 @@ impl Keeper {
 
     /// The cluster is there.
     fn use_resource(&mut self, resource: Resource) {
-        self.supply.renew_at = renewal(&resource.credentials);
+        self.supply.renew_at = renewal(&resource.credentials, resource.clock);
         let mut wallet = Wallet::new(resource.credentials.clone());
         if let Some(calls) = &self.supply.calls {
             wallet = wallet.with_renewer(calls.renewer(resource.clone()));
@@ -437,13 +438,14 @@ impl Keeper {
 }
 
 /// Returns when credentials are renewed: five minutes before they expire, or for short-lived ones when half of their
-/// time is left.
-fn renewal(credentials: &Credentials) -> Option<Instant> {
+/// time is left. The server's clock ends them, if it told its time.
+fn renewal(credentials: &Credentials, server: Option<ServerClock>) -> Option<Instant> {
     const BEFORE: Duration = Duration::from_secs(5 * 60);
     /// Never more often: a clock that is wrong must not become a flood of requests.
     const LEAST: Duration = Duration::from_secs(1);
     let Credentials::Jwt { expires: Some(expires), .. } = credentials else { return None };
-    let left = Duration::from_secs(u64::try_from(expires - unix_seconds()).unwrap_or(0));
+    let now = clock::now(server).duration_since(UNIX_EPOCH).unwrap_or_default();
+    let left = Duration::from_secs(u64::try_from(*expires).unwrap_or_default()).saturating_sub(now);
     let wait = if left > 2 * BEFORE { left - BEFORE } else { left / 2 };
     Some(crate::wait::deadline_in(wait.max(LEAST)))
 }
@@ -474,4 +476,26 @@ fn stays(policy: &Policy) -> bool {
 /// Returns whether the data survives a release.
 fn lives_on(resource: &Resource) -> bool {
     resource.ours != Ours::Started
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::Secret;
+
+    #[test]
+    fn credentials_are_renewed_by_the_clock_that_ends_them() {
+        // Days behind this machine's clock, days ahead of it, and the same.
+        let here = i64::try_from(unix_millis() / 1000).unwrap();
+        for now in [here - 3 * 86_400, here + 3 * 86_400, here] {
+            for (lasts, expected) in [(3600, 3300), (600, 300), (60, 30), (-60, 1)] {
+                let credentials = Credentials::Jwt { token: Secret::new("t"), expires: Some(now + lasts) };
+                let at = renewal(&credentials, Some(ServerClock::showing(now * 1000))).unwrap();
+                let left = at.saturating_duration_since(Instant::now()).as_secs_f64();
+                assert!((f64::from(expected) - 3.0..=f64::from(expected)).contains(&left), "{now} {lasts}: {left}");
+            }
+        }
+        let endless = Credentials::Jwt { token: Secret::new("t"), expires: None };
+        assert_eq!(renewal(&endless, None), None);
+    }
 }

@@ -59,6 +59,9 @@ impl Engine {
     /// candidate lacks.
     pub(in crate::provider) async fn find() -> Result<Self, String> {
         let places = here();
+        if let Some(why) = places.unusable() {
+            return Err(why);
+        }
         let asked: Vec<_> = places.all.iter().map(|place| tokio::spawn(ask(place.clone()))).collect();
         let mut said = Vec::new();
         for answer in asked {
@@ -69,6 +72,11 @@ impl Engine {
             }
         }
         Err(find::none_of(&places, &said))
+    }
+
+    /// Explains why the engine that the user chose can't be used.
+    pub(in crate::provider) fn unusable() -> Option<String> {
+        here().unusable()
     }
 
     /// Returns every engine that answers.
@@ -173,7 +181,7 @@ impl Engine {
     pub(super) async fn look(&self, name: &str) -> Result<ContainerState> {
         let found = match self.call(self.docker.inspect_container(name, None::<InspectContainerOptions>)).await {
             Ok(found) => found,
-            Err(error) if status(&error) == Some(404) => return Ok(ContainerState::Gone),
+            Err(error) if is_absence(&error) => return Ok(ContainerState::Gone),
             Err(error) => return Err(self.failed(&format!("look at container {name}"), &error)),
         };
         let state = found.state.as_ref();
@@ -270,7 +278,7 @@ impl Engine {
         let removal = self.docker.remove_container(name, Some(options));
         match tokio::time::timeout_at(deadline.into(), removal).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) if status(&error) == Some(404) => Ok(()),
+            Ok(Err(error)) if is_absence(&error) => Ok(()),
             // Another process removes it already, for which Podman answers 500.
             Ok(Err(error)) if matches!(status(&error), Some(409 | 500)) => {
                 self.until_gone(name, deadline).await.map_err(|waited| failed(plain(&error)).because(waited))
@@ -410,6 +418,11 @@ pub(super) fn status(error: &EngineError) -> Option<u16> {
     }
 }
 
+/// Reports whether the engine says that there is no such container. A proxy answers 404, too, whatever the path is.
+fn is_absence(error: &EngineError) -> bool {
+    status(error) == Some(404) && plain(error).to_ascii_lowercase().contains("no such container")
+}
+
 /// Returns what the operating system or the engine said, without what the layers above add.
 pub(super) fn plain(error: &EngineError) -> String {
     match error {
@@ -468,6 +481,25 @@ mod tests {
         let _silent = std::os::unix::net::UnixListener::bind(dir.path().join("silent.sock")).unwrap();
         let text = said(&format!("unix://{}/silent.sock", dir.path().display())).await;
         assert!(text.contains("did not answer within"), "{text}");
+    }
+
+    #[test]
+    fn only_the_engine_says_that_a_container_is_gone() {
+        let said = |status_code, message: &str| EngineError::DockerResponseServerError {
+            status_code,
+            message: message.to_owned(),
+        };
+        assert!(is_absence(&said(404, "No such container: crate-1")));
+        assert!(is_absence(&said(404, "no container with name or ID \"crate-1\" found: no such container")));
+        for (status, message) in [
+            (404, "<html>404 Not Found: /containers/crate-1</html>"),
+            (404, "page not found"),
+            (404, ""),
+            (500, "No such container: crate-1"),
+        ] {
+            assert!(!is_absence(&said(status, message)), "{status} {message}");
+        }
+        assert!(!is_absence(&EngineError::RequestTimeoutError));
     }
 
     #[test]

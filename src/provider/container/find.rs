@@ -1,5 +1,6 @@
 //! The addresses at which this machine may have a container engine, in their order, and what is wrong with the rest.
 
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -74,11 +75,15 @@ impl Surroundings<'_> {
         if let Some(host) = variable("CONTAINER_HOST") {
             return chosen("CONTAINER_HOST".to_owned(), EngineAddress::checked(&host, None));
         }
-        let current = current_context(&config).filter(|_| variable("DOCKER_CONTEXT").is_none());
+        let current = if variable("DOCKER_CONTEXT").is_none() { current_context(&config) } else { Ok(None) };
         let mut all = Vec::new();
-        if let Some(name) = current {
-            let address = address_of_context(&config, &name);
-            all.push(Candidate { named_by: format!("context `{name}`"), address });
+        match current {
+            Ok(None) => {}
+            Ok(Some(name)) => {
+                let address = address_of_context(&config, &name);
+                all.push(Candidate { named_by: format!("context `{name}`"), address });
+            }
+            Err(why) => all.push(Candidate { named_by: "Docker's configuration".to_owned(), address: Err(why) }),
         }
         let runtime = variable("XDG_RUNTIME_DIR")
             .map_or_else(|| self.root.join(format!("run/user/{}", self.user)), PathBuf::from);
@@ -104,27 +109,33 @@ impl Surroundings<'_> {
     }
 }
 
+impl Candidates {
+    /// Explains why what the user chose can't be used. What happens to be there must not take its place.
+    pub(super) fn unusable(&self) -> Option<String> {
+        let (named_by, why) = self.all.iter().find_map(|one| Some((&one.named_by, one.address.as_ref().err()?)))?;
+        let instead = if self.chosen { "" } else { "; DOCKER_CONTEXT=default goes without it" };
+        Some(format!("no engine: {named_by} can't be used: {why}{instead}"))
+    }
+}
+
 fn are_one(one: &EngineAddress, other: &EngineAddress) -> bool {
     let real = |address: &EngineAddress| address.socket().and_then(|path| path.canonicalize().ok());
     one == other || real(one).is_some_and(|path| real(other) == Some(path))
 }
 
-/// Describes in one line the candidates of which none answered. Sockets that do not exist are only named.
+/// Describes in one line the candidates, all of them usable, of which none answered. Sockets that do not exist are only
+/// named.
 pub(super) fn none_of(places: &Candidates, said: &[String]) -> String {
     if let ([place], [why], true) = (&places.all[..], said, places.chosen) {
-        return match &place.address {
-            Ok(address) => format!("no engine at {}, which {} names: {why}", address.host, place.named_by),
-            Err(_) => format!("no engine: {} can't be used: {why}", place.named_by),
-        };
+        let host = place.address.as_ref().map_or("", |address| &address.host);
+        return format!("no engine at {host}, which {} names: {why}", place.named_by);
     }
     let (mut refused, mut absent) = (Vec::new(), Vec::new());
     for (place, why) in places.all.iter().zip(said) {
-        match &place.address {
-            Ok(address) => match address.socket() {
-                Some(path) if !path.exists() => absent.push(path.display().to_string()),
-                _ => refused.push(format!("{} ({}): {why}", address.host, place.named_by)),
-            },
-            Err(_) => refused.push(format!("{}: {why}", place.named_by)),
+        let Ok(address) = &place.address else { continue };
+        match address.socket() {
+            Some(path) if !path.exists() => absent.push(path.display().to_string()),
+            _ => refused.push(format!("{} ({}): {why}", address.host, place.named_by)),
         }
     }
     let absent = if absent.is_empty() { None } else { Some(format!("no socket at {}", absent.join(", "))) };
@@ -135,24 +146,39 @@ pub(super) fn none_of(places: &Candidates, said: &[String]) -> String {
 /// The name of the context that stands for no context.
 const DEFAULT: &str = "default";
 
-fn json_in(path: &Path) -> Option<Value> {
-    // Opening a FIFO would wait for its other end.
-    let text = if path.is_file() { std::fs::read(path).ok()? } else { return None };
-    serde_json::from_slice(&text).ok()
+/// Reads a file of Docker's. Returns none if nothing has that name.
+fn json_in(path: &Path) -> Result<Option<Value>, String> {
+    let read = std::fs::metadata(path).and_then(|meta| match meta.is_file() {
+        true => std::fs::read(path),
+        // Opening a FIFO would wait for its other end.
+        false => Err(io::Error::other("it is no regular file")),
+    });
+    let unusable = |why: String| format!("cannot read {}: {why}", path.display());
+    match read {
+        Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| unusable(error.to_string())),
+        // A link that leads nowhere is something.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) && !path.is_symlink() => {
+            Ok(None)
+        }
+        Err(error) => Err(unusable(error.to_string())),
+    }
 }
 
 /// Returns the context that `docker context use` chose, if it is not the default one.
-fn current_context(config: &Path) -> Option<String> {
-    let name = json_in(&config.join("config.json"))?["currentContext"].as_str()?.to_owned();
-    (!name.is_empty() && name != DEFAULT).then_some(name)
+fn current_context(config: &Path) -> Result<Option<String>, String> {
+    let Some(json) = json_in(&config.join("config.json"))? else { return Ok(None) };
+    Ok(json["currentContext"].as_str().filter(|name| !name.is_empty() && *name != DEFAULT).map(str::to_owned))
 }
 
 /// Returns the engine of a context. The error says why it can't be used.
 ///
 /// The name of a context's directory is a digest of the context's name. There are few, so all of them are read.
 fn address_of_context(config: &Path, name: &str) -> Result<EngineAddress, String> {
-    let read =
-        |dir: PathBuf| json_in(&dir.join("meta.json")).filter(|meta| meta["Name"] == name).map(|meta| (dir, meta));
+    // One that can't be read is another's, for all that is known.
+    let read = |dir: PathBuf| {
+        let meta = json_in(&dir.join("meta.json")).ok().flatten();
+        meta.filter(|meta| meta["Name"] == name).map(|meta| (dir, meta))
+    };
     let Some((dir, meta)) = paths_in(&config.join("contexts/meta")).find_map(read) else {
         let there = config.display();
         return Err(format!("there is no context `{name}` in {there}; `docker context ls` shows those that there are"));
@@ -161,7 +187,7 @@ fn address_of_context(config: &Path, name: &str) -> Result<EngineAddress, String
         return Err(format!("context `{name}` names no engine of Docker's kind"));
     };
     let tls = config.join("contexts/tls").join(dir.file_name().unwrap_or_default()).join("docker");
-    EngineAddress::checked(host, Some(tls).filter(|dir| dir.join("ca.pem").exists()))
+    EngineAddress::checked(host, Some(tls).filter(|dir| dir.join("ca.pem").symlink_metadata().is_ok()))
 }
 
 #[cfg(test)]
@@ -233,10 +259,12 @@ mod tests {
     fn an_address_that_no_client_speaks_is_refused_with_those_that_one_does() {
         for host in ["ssh://ada@ci", "nonsense", "unix://", "npipe:////./pipe/docker_engine"] {
             let places = Machine::new(&[("DOCKER_HOST", host)]).places();
-            let why = places.all[0].address.clone().unwrap_err();
-            assert!(why.contains("accepted: unix:///path, tcp://host:port"), "{why}");
-            let line = none_of(&places, &[why]);
+            let line = places.unusable().unwrap();
             assert!(line.starts_with("no engine: DOCKER_HOST can't be used: "), "{line}");
+            assert!(
+                line.contains("accepted: unix:///path, tcp://host:port") && !line.contains("goes without"),
+                "{line}"
+            );
         }
     }
 
@@ -245,7 +273,7 @@ mod tests {
         let machine = Machine::new(&[]);
         machine.context("colima", "unix:///somewhere/docker.sock");
         let places = machine.places();
-        assert!(!places.chosen);
+        assert!(!places.chosen && places.unusable().is_none());
         assert_eq!(places.all[0].named_by, "context `colima`");
         assert_eq!(hosts(&places)[0], "unix:///somewhere/docker.sock");
         assert_eq!(places.all.len(), 9);
@@ -258,7 +286,7 @@ mod tests {
         let machine = Machine::new(&[("DOCKER_CONTEXT", "gone")]);
         machine.context("colima", "unix:///somewhere/docker.sock");
         let places = machine.places();
-        let why = places.all[0].address.clone().unwrap_err();
+        let why = places.unusable().unwrap();
         assert!(places.chosen && why.contains("no context `gone`") && why.contains("docker context ls"), "{why}");
     }
 
@@ -310,15 +338,52 @@ mod tests {
     }
 
     #[test]
-    fn the_current_context_is_read_and_damage_is_as_if_there_were_none() {
+    fn the_current_context_is_read() {
         let current = |text: &str| current_context(config(&[("config.json", text)]).path());
-        assert_eq!(current(r#"{"auths":{},"currentContext":"ci"}"#), Some("ci".to_owned()));
-        for text in
-            [r#"{"currentContext":"default"}"#, r#"{"currentContext":""}"#, "{}", "{", r#"{"currentContext":1}"#]
-        {
-            assert_eq!(current(text), None, "{text}");
+        assert_eq!(current(r#"{"auths":{},"currentContext":"ci"}"#), Ok(Some("ci".to_owned())));
+        for text in [r#"{"currentContext":"default"}"#, r#"{"currentContext":""}"#, "{}", r#"{"currentContext":1}"#] {
+            assert_eq!(current(text), Ok(None), "{text}");
         }
-        assert_eq!(current_context(Path::new("/nowhere")), None);
+        assert_eq!(current_context(Path::new("/nowhere")), Ok(None));
+    }
+
+    #[test]
+    fn a_configuration_that_is_there_has_to_be_usable() {
+        type Make = fn(&Path);
+        let said = |make: Make| {
+            let machine = Machine::new(&[]);
+            let path = machine.dir.path().join("home/.docker/config.json");
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            make(&path);
+            let places = machine.places();
+            assert_eq!(places.all.len(), 9, "a sweep asks the engines that it finds");
+            places.unusable().unwrap()
+        };
+        let fifo = |path: &Path| assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+        let cases: [(Make, &str); 4] = [
+            (fifo, "it is no regular file"),
+            (|path| std::fs::create_dir(path).unwrap(), "it is no regular file"),
+            (|path| symlink("/nowhere", path).unwrap(), "No such file"),
+            (|path| std::fs::write(path, "{").unwrap(), "EOF"),
+        ];
+        for (make, why) in cases {
+            let line = said(make);
+            assert!(line.starts_with("no engine: Docker's configuration can't be used: cannot read /"), "{line}");
+            assert!(line.contains(why) && line.ends_with("; DOCKER_CONTEXT=default goes without it"), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_current_context_that_can_not_be_used_is_not_replaced_by_what_is_there() {
+        for (host, why) in [("ssh://ada@ci", "ssh:// is not supported"), ("nonsense", "is no address")] {
+            let machine = Machine::new(&[]);
+            machine.context("ci", host);
+            let line = machine.places().unusable().unwrap();
+            assert!(line.starts_with("no engine: context `ci` can't be used: ") && line.contains(why), "{line}");
+        }
+        let machine = Machine::new(&[("DOCKER_CONTEXT", "default")]);
+        machine.context("ci", "ssh://ada@ci");
+        assert_eq!(machine.places().unusable(), None);
     }
 
     #[test]

@@ -249,6 +249,10 @@ async fn what_may_have_been_executed_is_never_sent_again() {
         let error = client.bulk("INSERT INTO t VALUES (?)", &[vec![bind(&1).unwrap()]]).await.unwrap_err();
         assert!(error.to_string().contains("the statement may have been executed"), "{error}");
         assert_eq!(server.requests().len(), 2);
+        // The request for the version executes none.
+        let error = client.version().await.unwrap_err().to_string();
+        assert!(error.contains("is this the HTTP address") && !error.contains("the statement"), "{error}");
+        assert_eq!(server.requests().len(), 4);
     }
 }
 
@@ -325,7 +329,7 @@ async fn a_missing_privilege_and_a_wrong_password_renew_nothing() {
     let server = TestServer::start(with_authentication);
     let basic = Credentials::Basic { username: "admin".into(), password: Secret::new("hunter2") };
     let error = client(&server, basic).send("SELECT 1", &[]).await.unwrap_err();
-    assert!(error.to_string().contains("check CRATEDB_USERNAME"), "{error}");
+    assert!(error.to_string().contains("CRATEDB_PASSWORD, or those in the address"), "{error}");
     assert_eq!(server.requests().len(), 1);
 }
 

@@ -1,4 +1,5 @@
 //! A mistake in a crate that forbids lints: no other error than its own.
+//! There is no `main`: with `--test` rustc puts `#[allow(dead_code)]` before it.
 
 #![forbid(unused, dead_code)]
 
@@ -8,5 +9,3 @@ use cratedb_test::{Cluster, cratedb_cluster};
 async fn mistaken(cluster: Cluster) {
     assert!(!cluster.schema().is_empty());
 }
-
-fn main() {}

@@ -1,4 +1,5 @@
 //! A crate that forbids what others only deny, checked by clippy: the one error is that of the function without a test.
+//! There is no `main`: with `--test` rustc puts `#[allow(dead_code)]` before it.
 
 #![forbid(unsafe_code, unused, missing_docs, unreachable_pub, dead_code, let_underscore_drop)]
 #![forbid(clippy::all, clippy::pedantic, clippy::nursery, clippy::needless_pass_by_value, clippy::unused_async)]
@@ -42,5 +43,3 @@ fn sync_of_a_version(cluster: blocking::Cluster) {
 async fn takes_nothing() {
     without_a_test().await;
 }
-
-fn main() {}

@@ -28,9 +28,13 @@ fn cluster(context: &Context) -> Result<ManagedCluster, Failure> {
         Some(_) => None,
         None => control::local_server()?,
     };
-    context.cluster_with(|builder| match local {
+    let found = context.cluster_with(|builder| match local {
         Some(url) => builder.cluster_url(url),
         None => builder,
+    });
+    found.map_err(|failure| match failure.to_string().contains("which cluster is meant") {
+        true => failure.hint("tests of this project use no local server now"),
+        false => failure,
     })
 }
 

@@ -158,7 +158,8 @@ fn ran(context: &Context, test: &Test, held: &HeldSession, events: &Events) -> R
 fn released(context: &Context, held: HeldSession, events: &Events) -> Released {
     let progress = context.terminal.progress();
     progress.say("releasing the cluster");
-    events.when_done(move || Event::Released(held.release(Some(RELEASE_TIMEOUT))));
+    let shown = progress.clone();
+    events.when_done(move || Event::Released(held.release(Some(RELEASE_TIMEOUT), &|why| shown.say(why))));
     let mut impatient = false;
     let done = loop {
         match events.next() {

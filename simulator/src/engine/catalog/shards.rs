@@ -4,9 +4,8 @@
 use serde_json::{Value as Json, json};
 
 use super::{CatalogTable, partial, shape, tables_seen as tables};
-use crate::engine::context::Context;
+use crate::engine::context::{Context, Placement};
 use crate::engine::store::{Definition, Table};
-use crate::engine::types::Type;
 use crate::engine::value::Row;
 
 const SHARDS: &str = "closed BOOLEAN, id INTEGER, node(id TEXT, name TEXT), num_docs BIGINT, orphan_partition BOOLEAN, \
@@ -80,25 +79,24 @@ fn copies<'a>(context: &'a Context) -> impl Iterator<Item = Copy<'a>> {
 
 pub(super) fn shards(context: &Context) -> CatalogTable {
     let mut columns = shape::columns(SHARDS);
-    // The shard of a row isn't imitated, so statistics are known only for shards without writes, and single ones.
-    let known = |table: &Table| table.definition.shards == 1 || table.writes() == 0;
-    if !tables(context).all(known) {
-        columns.retain(|c| !["num_docs", "seq_no_stats", "translog_stats"].contains(&c.0));
+    let placement = context.placement.get();
+    if tables(context).any(|table| table.writes() > 0) {
+        context.placed.set(true);
+        if placement.is_none() {
+            columns.retain(|c| !["num_docs", "seq_no_stats", "translog_stats"].contains(&c.0));
+        }
     }
-    if tables(context).any(|table| table.writes() > 0)
-        && let Some((_, Type::Object(stats))) = columns.iter_mut().find(|c| c.0 == "translog_stats")
-    {
-        stats.fields.retain(|field| field.name.ends_with("operations"));
-    }
+    let placement = placement.unwrap_or(Placement::First);
     let row = |copy: Copy<'_>| -> Row {
         let (table, (node, name)) = (copy.table, copy.place(context));
         let is_there = copy.node.is_some();
-        let last = table.last_seq_no();
+        let share = |rows| placement.share(rows, copy.id, table.definition.shards);
+        let last = share(table.last_seq_no() + 1) - 1;
         let shown = json!({
             "closed": is_there.then_some(table.definition.closed),
             "id": copy.id,
             "node": { "id": node, "name": name },
-            "num_docs": if is_there { table.visible().count() } else { 0 },
+            "num_docs": if is_there { share(table.visible().count() as i64) } else { 0 },
             "orphan_partition": false,
             "partition_ident": "",
             "primary": copy.is_primary,
@@ -117,11 +115,13 @@ pub(super) fn shards(context: &Context) -> CatalogTable {
             "state": copy.state(),
             "table_name": table.definition.name,
             "translog_stats": match is_there {
-                // The sizes are those of shards without writes.
-                true => json!({
-                    "number_of_operations": last + 1, "size": 55, "uncommitted_operations": last + 1,
-                    "uncommitted_size": 55,
-                }),
+                true => {
+                    let (operations, more) = (last + 1, placement.log_size(last + 1));
+                    json!({
+                        "number_of_operations": operations, "size": 55 + 2 * more,
+                        "uncommitted_operations": operations, "uncommitted_size": 55 + more,
+                    })
+                }
                 false => Json::Null,
             },
         });

@@ -6,6 +6,7 @@ use composition::Impossible;
 use cratedb_test::fixture::cluster;
 use cratedb_test::{cratedb_cluster, Cluster, Result};
 use rstest::rstest;
+use test_case::test_case;
 
 #[cratedb_cluster]
 #[ignore = "fails on purpose, for tests/it/composition.rs"]
@@ -53,6 +54,13 @@ async fn a_parameter_that_cannot_be_made(_impossible: &Impossible) {}
 #[cratedb_cluster]
 #[ignore = "fails on purpose, for tests/it/composition.rs"]
 fn registered_twice() {}
+
+#[test_case(7; "seven")]
+#[cratedb_cluster]
+#[ignore = "fails on purpose, for tests/it/composition.rs"]
+fn registered_twice_by_test_case(number: i32) {
+    assert_eq!(number, 7);
+}
 
 #[rstest]
 #[ignore = "fails on purpose, for tests/it/composition.rs"]

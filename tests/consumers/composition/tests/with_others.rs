@@ -1,10 +1,12 @@
-//! tokio, `serial_test` and test-log, in every order that works.
+//! tokio, `serial_test`, test-log, ntest and test-case, in every order that works.
 
 use composition::{sees_only_its_own_rows, sees_only_its_own_rows_blocking};
 use cratedb_test::fixture::cluster;
 use cratedb_test::{blocking, cratedb_cluster, Cluster, Result};
+use ntest::timeout;
 use rstest::rstest;
 use serial_test::serial;
+use test_case::test_case;
 
 #[cratedb_cluster]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -95,4 +97,25 @@ async fn inside_test_log(cluster: Cluster) -> Result<()> {
 #[test]
 async fn above_a_plain_test(cluster: Cluster) -> Result<()> {
     sees_only_its_own_rows(&cluster).await
+}
+
+#[cratedb_cluster]
+#[timeout(600_000)]
+async fn above_timeout(cluster: Cluster) -> Result<()> {
+    assert_eq!(cluster.schema(), Cluster::current().unwrap().schema());
+    sees_only_its_own_rows(&cluster).await
+}
+
+#[cratedb_cluster]
+#[timeout(600_000)]
+fn above_timeout_sync(cluster: blocking::Cluster) -> Result<()> {
+    sees_only_its_own_rows_blocking(&cluster)
+}
+
+#[test_case(1)]
+#[test_case(2)]
+#[cratedb_cluster]
+async fn below_test_case(number: i32) -> Result<()> {
+    assert!(number > 0);
+    sees_only_its_own_rows(&Cluster::current().unwrap()).await
 }

@@ -18,8 +18,8 @@ fn main() -> ExitCode {
             keys.iter().for_each(|key| eprintln!("{key}"));
             lines(&keys)
         }),
-        ["finish"] => control::finish(None, wait).map(|all| lines(&all)),
-        ["finish", selector] => control::finish(Some(selector), wait).map(|all| lines(&all)),
+        ["finish"] => control::finish(None, wait, &|_| {}).map(|all| lines(&all)),
+        ["finish", selector] => control::finish(Some(selector), wait, &|_| {}).map(|all| lines(&all)),
         ["sweep"] => control::sweep(has("--dry-run"), None).map(|all| lines(&all)),
         ["forget", key] => control::sweep(has("--dry-run"), Some(key)).map(|all| lines(&all)),
         ["log"] => control::log_path(None).map(|path| vec![path.display().to_string().into()]),
@@ -73,7 +73,7 @@ fn hold(session: &str, wait: Option<Duration>) -> Result<Vec<Value>, Error> {
     eprintln!("{}", held.describe());
     std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
     match wait {
-        Some(_) => Ok(lines(&[held.release(wait)?])),
+        Some(_) => Ok(lines(&[held.release(wait, &|_| {})?])),
         None => Ok(Vec::new()),
     }
 }
