@@ -1,6 +1,5 @@
 //! The loss of nodes: a cluster that is not what was asked for any more is replaced before anything is granted on it.
 
-use super::aftermath::Aftermath;
 use super::{Effect, FailReason, Machine, MachineState};
 use crate::wire::Millis;
 
@@ -66,17 +65,7 @@ impl Machine {
 
     /// Releases a cluster that lost nodes. All clients wait for the next one.
     pub(super) fn replace(&mut self, now: Millis) {
-        match std::mem::take(&mut self.aftermath) {
-            Aftermath::Looking { id, .. } | Aftermath::Restoring { id, .. } => self.effects.push(Effect::Forget(id)),
-            // What was changed goes with the cluster.
-            Aftermath::Nothing | Aftermath::Owed => {}
-        }
-        // What clients of a killed keeper had on it is gone, too: nothing is left to be repeated first.
-        self.grants.open_if(Millis::MAX);
-        for (client, lease) in self.leases.iter_mut().filter(|(_, lease)| lease.ready) {
-            lease.ready = false;
-            self.waiting.insert(*client);
-        }
+        self.leave_cluster();
         let fruitless = if self.losses.fruitful { 1 } else { self.losses.fruitless + 1 };
         if fruitless >= FRUITLESS {
             self.fail_waiting();

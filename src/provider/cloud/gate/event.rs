@@ -1,6 +1,7 @@
 //! The events that the gate is told and the effects that it asks for.
 
 use super::row::{Row, RowVersion};
+pub(crate) use crate::provider::turns::{CutOff, Turns};
 use crate::wire::Millis;
 
 #[derive(Clone, Debug)]
@@ -116,26 +117,6 @@ pub(crate) enum Effect {
     Turns(Turns),
     /// The answer to [`Event::Leave`].
     Left(Left),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(test, derive(Hash))]
-pub(crate) enum CutOff {
-    /// The cluster was suspended from outside.
-    Suspended,
-    /// This keeper was stopped for so long that others have, or may have, suspended the cluster meanwhile.
-    Expired,
-}
-
-/// The tests that may begin.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(test, derive(Hash))]
-pub(crate) enum Turns {
-    #[default]
-    None,
-    Shared,
-    /// No other keeper runs tests: an exclusive one may begin.
-    Alone,
 }
 
 /// The way in which a keeper left.
