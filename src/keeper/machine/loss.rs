@@ -1,5 +1,6 @@
 //! The loss of nodes: a cluster that is not what was asked for any more is replaced before anything is granted on it.
 
+use super::aftermath::Aftermath;
 use super::{Effect, FailReason, Machine, MachineState};
 use crate::wire::Millis;
 
@@ -65,13 +66,28 @@ impl Machine {
 
     /// Releases a cluster that lost nodes. All clients wait for the next one.
     pub(super) fn replace(&mut self, now: Millis) {
-        self.leave_cluster();
+        match std::mem::take(&mut self.aftermath) {
+            Aftermath::Looking { id, .. } | Aftermath::Restoring { id, .. } => self.effects.push(Effect::Forget(id)),
+            // What was changed goes with the cluster.
+            Aftermath::Nothing | Aftermath::Owed => {}
+        }
+        self.await_another();
         let fruitless = if self.losses.fruitful { 1 } else { self.losses.fruitless + 1 };
         if fruitless >= FRUITLESS {
             self.fail_waiting();
         }
         self.release(now, 0);
         self.losses = Losses { replacing: true, fruitless, ..Losses::default() };
+    }
+
+    /// Lets all clients wait for another cluster than the one that they have.
+    pub(super) fn await_another(&mut self) {
+        // What clients of a killed keeper had on it is gone, too: nothing is left to be repeated first.
+        self.grants.open_if(Millis::MAX);
+        for (client, lease) in self.leases.iter_mut().filter(|(_, lease)| lease.ready) {
+            lease.ready = false;
+            self.waiting.insert(*client);
+        }
     }
 
     /// Tells all clients that wait that there will be no cluster, and remembers their sessions.

@@ -5,7 +5,6 @@ use super::aftermath::Aftermath;
 use super::{Effect, Machine, MachineState, Word};
 use crate::provider::turns::Turns;
 use crate::target::OnSuspended;
-use crate::wire::Millis;
 
 /// The state that the machine keeps about them.
 #[derive(Clone, Copy, Debug, Default)]
@@ -61,7 +60,12 @@ impl Machine {
         if !matches!(self.state, MachineState::Up | MachineState::Warm { .. }) {
             return;
         }
-        self.leave_cluster();
+        // What an exclusive attempt has changed stays on the cluster, and so does the debt.
+        if let Aftermath::Looking { id, .. } = self.aftermath {
+            self.effects.push(Effect::Forget(id));
+            self.aftermath = Aftermath::Nothing;
+        }
+        self.await_another();
         self.unleased();
         self.ours = false;
         if self.policy.on_suspended == OnSuspended::Fail {
@@ -69,20 +73,5 @@ impl Machine {
         }
         self.write(Word::Clean);
         self.state = if self.told.is_empty() { MachineState::Down } else { MachineState::Failed };
-    }
-
-    /// Lets all clients wait for another cluster than the one that they have.
-    pub(super) fn leave_cluster(&mut self) {
-        match std::mem::take(&mut self.aftermath) {
-            Aftermath::Looking { id, .. } | Aftermath::Restoring { id, .. } => self.effects.push(Effect::Forget(id)),
-            // What was changed goes with the cluster.
-            Aftermath::Nothing | Aftermath::Owed => {}
-        }
-        // What clients of a killed keeper had on it is gone, too: nothing is left to be repeated first.
-        self.grants.open_if(Millis::MAX);
-        for (client, lease) in self.leases.iter_mut().filter(|(_, lease)| lease.ready) {
-            lease.ready = false;
-            self.waiting.insert(*client);
-        }
     }
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 
-use super::gate::{AtEnd, Effect, Event, Gate, Lease, Left, Limits, Memory, Seen};
+use super::gate::{AtEnd, Effect, Event, Gate, Lease, Left, Limits, Memory};
 use super::lease::LeaseTable;
 use super::{Journalled, RELEASE, Told};
 use crate::cloud::lifecycle::{Lifecycle, May, Run, StopRequest, Stopped, Touch};

@@ -4,6 +4,7 @@ mod access;
 mod deploy;
 mod doubt;
 mod lost;
+mod machines;
 mod outage;
 mod release;
 mod resume;
