@@ -30,7 +30,9 @@ const INSERT: &str = "INSERT INTO cratedb_test.lease (id, format, state, owner, 
 const WRITE: &str = "UPDATE cratedb_test.lease SET format = ?, state = ?, owner = ?, since = ?, ours = ?, written = ?, \
     leases = ? WHERE id = 0 AND _seq_no = ? AND _primary_term = ? RETURNING _seq_no, _primary_term";
 
-/// CrateDB's codes for a key that is there, and for a table that another client made at the same time.
+/// CrateDB's codes for a schema without any table, for a key that is there, and for a table that another client made at
+/// the same time.
+const SCHEMA_UNKNOWN: i32 = 4045;
 const DUPLICATE_KEY: i32 = 4091;
 const RELATION_EXISTS: i32 = 4093;
 
@@ -78,7 +80,7 @@ impl LeaseTable {
             Err(failure) => Err(failure),
         };
         outcome.unwrap_or_else(|failure| match failure {
-            Failure::Refused(code::RELATION_UNKNOWN, _) => Seen::NoTable,
+            Failure::Refused(code::RELATION_UNKNOWN | SCHEMA_UNKNOWN, _) => Seen::NoTable,
             Failure::Refused(_, line) => Seen::Refused(line),
             Failure::NotSent | Failure::Silent => Seen::Unreachable,
         })
