@@ -302,7 +302,10 @@ impl Gate {
 
     fn stay_without_row(&mut self, now: Millis) {
         if self.lease.is_none() {
-            (self.lease, self.ours) = (Some(now), self.woken && self.mode == Mode::Lone);
+            let lone = self.mode == Mode::Lone;
+            (self.lease, self.ours) = (Some(now), self.woken && lone);
+            // As far as anybody can tell, which is what a successor has to know.
+            self.alone |= lone;
             self.woken = false;
             self.effects.push(Effect::Joined { ours: self.ours });
         }
