@@ -36,6 +36,11 @@ impl Machine {
         }
     }
 
+    /// Returns whether an attempt may be waiting for those of other machines.
+    pub(crate) fn awaits_others(&self) -> bool {
+        !self.fits_neighbours(true)
+    }
+
     /// Tells the other keepers what they have to know: that this one wants to be alone, or that it runs nothing.
     pub(super) fn settle_neighbours(&mut self) {
         let idle = self.aftermath == Aftermath::Nothing;
