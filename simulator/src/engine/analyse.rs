@@ -56,7 +56,7 @@ impl<'a> Scope<'a> {
                     return Err(SqlError::new(
                         4006,
                         "AmbiguousColumnException",
-                        format!("NamedColumn \"{column}\" is ambiguous"),
+                        format!("Column \"{column}\" is ambiguous"),
                     ));
                 }
                 if let Some(used) = &candidate.system {
@@ -73,6 +73,10 @@ impl<'a> Scope<'a> {
     }
 
     fn column(&self, name: &Name) -> Result<Expr> {
+        // CrateDB reads a quoted name like "o['a']" as a subscript.
+        if name.iter().any(|part| part.contains('[')) {
+            return Err(refuse("a subscript within quotes"));
+        }
         let (mut scope, mut depth) = (self, 0);
         loop {
             if let Some((index, ty)) = scope.find(name)? {
@@ -113,6 +117,8 @@ pub(crate) enum Allow {
     Window,
     /// As `Nothing`, and no parameters either.
     Constants,
+    /// As `Nothing`, and no queries either: defaults, generated columns and checks.
+    Stored,
 }
 
 /// Analyses expressions over one scope.
@@ -280,7 +286,8 @@ impl<'a> Analyser<'a> {
             Type::Undefined if expr.as_open().is_some() => Err(refuse("a parameter as a condition")),
             Type::Undefined => coerce(expr, &Type::Boolean),
             ty if ty.is_number() && matches!(expr.kind, Kind::Column { .. }) => {
-                Err(unsupported("Can't build query from symbol"))
+                let shown = super::print::output_name(ast).unwrap_or_default();
+                Err(unsupported(format!("Can't build query from symbol {shown}")))
             }
             ty => Err(refuse(format!("{} as a condition", ty.name()))),
         }
@@ -435,6 +442,9 @@ impl<'a> Analyser<'a> {
     }
 
     fn subquery(&self, query: &super::ast::Query, sub: Sub) -> Result<Expr> {
+        if self.allow == Allow::Stored {
+            return Err(unsupported("Subquery not supported in this statement"));
+        }
         let (plan, correlated) = query::plan_in(self.context, query, Some(self.scope))?;
         if sub != Sub::Exists && plan.columns.len() != 1 {
             return Err(refuse("a subquery of several columns as a value"));

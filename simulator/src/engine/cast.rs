@@ -10,7 +10,11 @@ use super::value::{Value, java_double, java_float};
 fn cannot(value: &Value, to: &Type) -> SqlError {
     let mut shown = String::new();
     value.write_json(&mut shown);
-    invalid(format!("Cannot cast value `{}` to type `{}`", shown.trim_matches('"'), to.name()))
+    let to = match to {
+        Type::Numeric(Some((precision, scale))) => format!("numeric({precision},{scale})"),
+        to => to.name(),
+    };
+    invalid(format!("Cannot cast value `{}` to type `{to}`", shown.trim_matches('"')))
 }
 
 /// Converts `value` from type `from` to type `to`.
@@ -68,9 +72,9 @@ fn integer(value: &Value, from: &Type, to: &Type) -> Result<Value> {
     }
 }
 
-/// Returns the number without its fraction, if it fits.
+/// Returns the number without its fraction. One that is too large becomes the largest bigint.
 fn whole(d: f64) -> Option<i64> {
-    (d.is_finite() && d.abs() < 9.2e18).then_some(d as i64)
+    d.is_finite().then_some(d as i64)
 }
 
 fn float(value: &Value, to: &Type) -> Result<Value> {

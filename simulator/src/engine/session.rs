@@ -1,6 +1,6 @@
 //! Sessions: the user, the search path and the settings.
 
-use super::error::{Result, invalid, refuse};
+use super::error::{Result, invalid, refuse, unsupported};
 use super::value::Value;
 use std::collections::BTreeMap;
 
@@ -98,7 +98,11 @@ impl Session {
             }
             "application_name" | "error_on_unknown_object_key" | "enable_hashjoin" => text.clone(),
             // Accepted without effect.
-            "client_encoding" | "standard_conforming_strings" => return Ok(()),
+            "client_encoding" => return Ok(()),
+            "standard_conforming_strings" if ["on", "true"].contains(&text.as_str()) => return Ok(()),
+            "standard_conforming_strings" if ["off", "false"].contains(&text.as_str()) => {
+                return Err(unsupported("\"standard_conforming_strings\" cannot be changed."));
+            }
             _ => return Err(refuse(format!("SET {name}"))),
         };
         self.settings.insert(known, text);

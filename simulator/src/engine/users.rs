@@ -408,3 +408,10 @@ pub(crate) fn rename(state: &mut EngineState, schema: &str, from: &str, to: &str
         privilege.ident = Some(to.clone());
     }
 }
+
+/// Returns whether anyone has a privilege on this relation, granted or denied.
+pub(crate) fn has_privileges_on(state: &EngineState, schema: &str, relation: &str) -> bool {
+    let ident = format!("{schema}.{relation}");
+    let mut all = state.users.values().flat_map(|user| &user.privileges);
+    all.any(|p| p.class != "SCHEMA" && p.ident.as_ref() == Some(&ident))
+}

@@ -25,6 +25,10 @@ pub(crate) fn plan_in(context: &Context, query: &Query, outer: Option<&Scope>) -
     if depth >= DEPTH {
         return Err(refuse("a query nested this deep"));
     }
+    let names = || query.with.iter().map(|table| &table.0);
+    if let Some((_, twice)) = names().enumerate().find(|(i, name)| names().take(*i).any(|other| other == *name)) {
+        return Err(source::named_twice(twice));
+    }
     context.depth.set(depth + 1);
     let tables = context.common.borrow().len();
     context.common.borrow_mut().extend(query.with.iter().cloned());
@@ -189,7 +193,9 @@ fn select(context: &Context, select: &ast::Select, order: &[Order], outer: Optio
     let system = columns.len() > width;
     let mut scope = Scope::new(columns, outer);
     scope.windows.clone_from(&select.windows);
-    let filter = select.filter.as_ref().map(|f| Analyser::new(context, &scope).condition(f)).transpose()?;
+    let filter = select.filter.as_ref().map(|f| Analyser::new(context, &scope).condition(f)).transpose();
+    // Whether CrateDB finds this fault while it analyses or later depends on what is selected.
+    let filter = filter.map_err(|e| if e.message.contains("[count can't") { refuse("count in WHERE") } else { e })?;
     if let Some(filter) = &filter {
         if source::has_versions(context, &from) {
             return Err(refuse("a condition over a subquery of versions"));
@@ -385,7 +391,7 @@ impl Selecting<'_> {
         match found {
             true => Ok(()),
             false if relation.is_empty() => Err(refuse("* without columns")),
-            false => Err(crate::engine::error::no_relation(relation.join("."))),
+            false => Err(invalid(format!("The relation \"{}\" is not in the FROM clause.", relation.join(".")))),
         }
     }
 

@@ -86,6 +86,7 @@ pub(super) fn assignments(
         let Some(column) = definition.column(&name) else {
             return match name.starts_with('_') {
                 true => bad(&name, "Updating a system column is not supported"),
+                false if name.contains('[') => Err(refuse("a subscript within quotes")),
                 false if definition.dynamic => Err(refuse("a new column by UPDATE")),
                 false => Err(crate::engine::error::no_column(name)),
             };
@@ -101,7 +102,11 @@ pub(super) fn assignments(
         {
             return Err(refuse("this assignment"));
         }
-        let e = analyser.expr(value)?;
+        let e = analyser.expr(value).map_err(|e| {
+            // CrateDB finds fault with these only where there are rows.
+            let late = e.message.contains("can't be handled here") || e.message.contains("[Window functions");
+            if late { refuse("an aggregate or a window function in SET") } else { e }
+        })?;
         let ty = path.iter().try_fold(&definition.columns[column].ty, |ty, key| match ty {
             Type::Object(object) => object.field(key).map(|f| &f.ty),
             _ => None,
