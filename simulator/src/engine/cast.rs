@@ -340,8 +340,8 @@ pub(crate) fn fit(value: Value, ty: &Type) -> Result<Value> {
         (Value::Text(t), Type::Bit(n)) if t.len() != *n as usize + 3 => {
             Err(invalid(format!("bit string length {} does not match type bit({n})", t.len().saturating_sub(3))))
         }
-        (Value::Int(i64::MIN | i64::MAX), Type::BigInt) => {
-            Err(invalid("Value exceeds allowed range for column of type bigint"))
+        (Value::Int(n @ (i64::MIN | i64::MAX)), Type::BigInt) => {
+            Err(invalid(format!("Value {n} exceeds allowed range for column of type bigint")))
         }
         (Value::Array(items), Type::Array(of)) => {
             items.iter().map(|item| fit(item.clone(), of)).collect::<Result<_>>().map(Value::Array)

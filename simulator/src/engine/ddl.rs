@@ -247,7 +247,9 @@ pub(super) fn apply_options(definition: &mut Definition, options: Vec<(String, V
                 definition.replicas.clone_from(t);
             }
             ("number_of_replicas", Value::Int(n)) if *n < 0 => {
-                return Err(invalid("Failed to parse value for setting [number_of_replicas] must be >= 0"));
+                return Err(invalid(format!(
+                    "Failed to parse value [{n}] for setting [number_of_replicas] must be >= 0"
+                )));
             }
             ("column_policy", Value::Text(t)) if t == "strict" || t == "dynamic" => definition.dynamic = t == "dynamic",
             ("refresh_interval", Value::Int(n)) if *n >= 0 => {

@@ -92,7 +92,12 @@ impl Session {
         let text = match *known {
             "statement_timeout" => timeout(text)?,
             "datestyle" if text.to_ascii_uppercase().starts_with("ISO") => "ISO".into(),
-            "datestyle" => return Err(invalid(format!("Invalid value for parameter \"datestyle\": \"{text}\""))),
+            "datestyle" => {
+                let text = text.to_uppercase();
+                return Err(invalid(format!(
+                    "Invalid value for parameter \"datestyle\": \"{text}\". Valid values include: [\"ISO\"]."
+                )));
+            }
             "error_on_unknown_object_key" | "enable_hashjoin" if !["true", "false"].contains(&text.as_str()) => {
                 return Err(refuse("this value of a setting"));
             }

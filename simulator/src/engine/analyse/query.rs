@@ -222,7 +222,7 @@ fn select(context: &Context, select: &ast::Select, order: &[Order], outer: Optio
             exprs_of(output).into_iter().try_for_each(|e| ordered_by(e, &outputs[..columns.len()]))?;
         }
         for e in outputs.iter_mut().flat_map(exprs_of_mut).chain(&mut having) {
-            *e = ungroup(e, &group, &mut aggregates)?;
+            *e = ungroup(e, &group, &scope, &mut aggregates)?;
         }
     }
     // The values of window functions come after the row.
@@ -286,13 +286,13 @@ fn ordered_by(key: &Expr, outputs: &[Output]) -> Result<()> {
 }
 
 /// Turns an expression over rows into one over groups: keys first, then aggregates.
-fn ungroup(e: &Expr, keys: &[Expr], aggregates: &mut Vec<Aggregate>) -> Result<Expr> {
+fn ungroup(e: &Expr, keys: &[Expr], scope: &Scope, aggregates: &mut Vec<Aggregate>) -> Result<Expr> {
     e.map(&mut |e| {
         if let Some(index) = keys.iter().position(|key| key == e) {
             return Ok(Some(Expr::new(Kind::Column { depth: 0, index }, e.ty.clone())));
         }
         if let Some(nested) = keys.iter().find_map(|key| e.replace_prefix(key, key.clone())) {
-            return ungroup(&nested, keys, aggregates).map(Some);
+            return ungroup(&nested, keys, scope, aggregates).map(Some);
         }
         match &e.kind {
             Kind::Aggregate(aggregate) => {
@@ -302,8 +302,12 @@ fn ungroup(e: &Expr, keys: &[Expr], aggregates: &mut Vec<Aggregate>) -> Result<E
                 });
                 Ok(Some(Expr::new(Kind::Column { depth: 0, index: keys.len() + place }, e.ty.clone())))
             }
-            Kind::Column { depth: 0, .. } => {
-                Err(invalid("a column must appear in the GROUP BY clause or be used in an aggregation function"))
+            Kind::Column { depth: 0, index } => {
+                let name = scope.columns.get(*index).map_or("", |column| column.name.as_str());
+                Err(invalid(format!(
+                    "'{name}' must appear in the GROUP BY clause or be used in an aggregation function. \
+                     Perhaps you grouped by an alias that clashes with a column in the relations"
+                )))
             }
             Kind::Element(base, _) if keys.iter().any(|key| base.any(&mut |e| e == key)) => {
                 Err(refuse("a part of an object that is grouped by"))

@@ -179,10 +179,10 @@ pub(super) fn concatenate(name: &'static str, args: Vec<Expr>) -> Result<Expr> {
         (Type::Array(x), Type::Array(y)) if x.same_family(y) || **x == Type::Undefined || **y == Type::Undefined => {
             super::arrays::cat(name, args)
         }
-        (Type::Array(x), Type::Array(_)) if b.as_literal().is_some() => {
-            let b = coerce(b.clone(), &Type::array((**x).clone()))?;
-            super::arrays::cat(name, vec![a.clone(), b])
-        }
+        (Type::Array(x), Type::Array(_)) if b.as_literal().is_some() => match x.is_number() {
+            true => super::arrays::cat(name, args),
+            false => super::arrays::cat(name, vec![a.clone(), coerce(b.clone(), &Type::array((**x).clone()))?]),
+        },
         (Type::Object(_), Type::Object(_)) => merge(name, args),
         (Type::Text(_), Type::Text(_)) | (Type::Text(_), Type::Undefined) | (Type::Undefined, Type::Text(_)) => {
             join(name, args)
