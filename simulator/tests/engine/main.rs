@@ -6,4 +6,5 @@ mod answers;
 mod deep;
 mod recorded;
 mod robust;
+mod rules;
 mod support;
