@@ -88,6 +88,7 @@
 //! | `CRATEDB_ALLOW_PLAIN_HTTP` | `1` allows to send passwords, API keys and tokens over `http://` to another machine | `0` |
 //! | `CRATEDB_TEST_PROVIDER` | `auto`, or the only provider to use: `url`, `cloud`, `container`, `process` | `auto` |
 //! | `CRATEDB_TEST_ON_EXIT` | `auto`: suspend what the harness resumed or deployed; `suspend`: also what was running; `keep`: leave it as it is; `delete`: delete what it deployed, with the project that was created for it | `auto` |
+//! | `CRATEDB_TEST_ON_SUSPENDED` | what happens if another client suspends the cluster during a run: `fail`: its tests fail with an error that says so; `resume`: the cluster is resumed, and the tests that follow run on it | `fail` |
 //! | `CRATEDB_TEST_KEEP_WARM` | how long the cluster is kept after the last run; a run that starts in that time joins | `0` |
 //! | `CRATEDB_TEST_KEEP_SCHEMA` | `always`, `never`, `on-failure`: when a test's schema stays on a cluster that outlives the run | `on-failure`; `never` if `CI` is set |
 //! | `CRATEDB_TEST_MAX_LIFETIME` | the cluster is released this long after the last test began, even if processes are connected | `2h` |

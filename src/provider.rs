@@ -22,8 +22,10 @@ mod local;
 mod memory;
 #[cfg(feature = "process")]
 mod process;
+pub(crate) mod sharing;
 #[cfg(test)]
 mod tests;
+pub(crate) mod turns;
 mod url;
 
 use std::path::{Path, PathBuf};
@@ -85,6 +87,31 @@ impl Provider {
         }
     }
 
+    /// Names the keeper that uses the provider, for a cluster that keepers of other machines use, too.
+    pub(crate) fn shared_by(self, member: sharing::Member) -> Self {
+        match self {
+            #[cfg(feature = "cloud")]
+            Self::Cloud(cloud) => Self::Cloud(Box::new(cloud.shared_by(member))),
+            alone => alone,
+        }
+    }
+
+    /// Says whether this keeper wants to run tests while no other one does.
+    pub(crate) fn want_alone(&self, wants: bool) {
+        #[cfg(feature = "cloud")]
+        if let Self::Cloud(cloud) = self {
+            cloud.want_alone(wants);
+        }
+    }
+
+    /// Says that no test runs, and none begins before more is heard of turns than the news of this number.
+    pub(crate) fn quiet(&self, number: u64) {
+        #[cfg(feature = "cloud")]
+        if let Self::Cloud(cloud) = self {
+            cloud.quiet(number);
+        }
+    }
+
     /// Makes the cluster available. Ends by `deadline` in every case, and a panic is an error: the keeper waits for an
     /// outcome.
     pub(crate) async fn acquire(&self, deadline: Instant, progress: &Progress, intents: &Intents) -> Acquired {
@@ -111,12 +138,13 @@ impl Provider {
         on_exit: OnExit,
         deadline: Instant,
         progress: &Progress,
+        intents: &Intents,
     ) -> Result<Option<Resource>> {
         guarded_work(async {
             match self {
                 Self::Url(_) => Ok(None),
                 #[cfg(feature = "cloud")]
-                Self::Cloud(cloud) => cloud.recover(held, on_exit, deadline, progress).await,
+                Self::Cloud(cloud) => cloud.recover(held, on_exit, deadline, progress, intents).await,
                 Self::Local(local) => local.recover(held, deadline, progress).await,
             }
         })
@@ -276,6 +304,12 @@ pub(crate) struct Progress {
 impl Progress {
     pub(crate) fn new(steps: tokio::sync::mpsc::UnboundedSender<String>) -> Self {
         Self { steps, trouble: None, wanted: None }
+    }
+
+    /// Makes one to which no one listens.
+    #[cfg(feature = "cloud")]
+    pub(crate) fn unheard() -> Self {
+        Self::new(tokio::sync::mpsc::unbounded_channel().0)
     }
 
     /// Adds a place where the trouble of the moment is kept.

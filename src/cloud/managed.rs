@@ -179,6 +179,7 @@ impl ManagedCluster {
                     Err(error.hint("its product can't be suspended (allow_suspend is false)"))
                 }
                 (_, Stopped::NeverDeployed(error)) => Err(error.hint("its deployment failed; delete it")),
+                (_, Stopped::Unchanged(error)) => Err(error),
             }
         };
         self.work(suspend).await
@@ -494,6 +495,7 @@ impl ManagedInner {
             known: cluster.last_operation(),
             // It was looked at just now, and a deletion may interrupt an operation.
             at_once: delete || cluster.busy().is_none(),
+            once: None,
             deadline,
             hooks: self,
             writes: AtomicUsize::new(0),

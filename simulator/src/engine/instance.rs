@@ -1,5 +1,6 @@
 //! One cluster's engine: its options and its state.
 
+use super::run;
 use super::state::EngineState;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -42,7 +43,7 @@ impl Engine {
     }
 
     pub(crate) fn of(options: EngineOptions, state: EngineState) -> Arc<Engine> {
-        Arc::new(Engine { options, state: Mutex::new(state) })
+        Arc::new(Engine { options, state: Mutex::new(EngineState { started: run::now(), ..state }) })
     }
 
     pub(crate) fn version(&self) -> &str {
@@ -58,6 +59,11 @@ impl Engine {
     /// Adds a node that has joined to `sys.nodes`.
     pub(crate) fn join(&self, name: &str, http_address: &str) {
         self.state().peers.insert(name.to_owned(), http_address.to_owned());
+    }
+
+    /// Starts the server again with the data that it has.
+    pub(crate) fn start_again(&self) {
+        self.state().started = run::now();
     }
 
     /// Removes a node that has left.

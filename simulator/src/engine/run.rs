@@ -27,7 +27,7 @@ pub(super) struct SqlRequest {
 /// Longer statements are refused.
 pub(super) const LONGEST: usize = 262_144;
 
-pub(super) fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64)
 }
 

@@ -78,7 +78,7 @@ impl ManagedInner {
                 self.step(format!("{} is left running: {why}", self.lifecycle.target.cluster));
                 Ok(())
             }
-            (_, Stopped::NeverDeployed(error)) => Err(error),
+            (_, Stopped::NeverDeployed(error) | Stopped::Unchanged(error)) => Err(error),
             (_, Stopped::Suspended | Stopped::Deleted) => Ok(()),
         }
     }

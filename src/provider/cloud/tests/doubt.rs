@@ -33,6 +33,7 @@ async fn stop(bench: &Bench, delete: bool) -> Result<Stopped> {
         delete,
         known: None,
         at_once: true,
+        once: None,
         deadline: Instant::now() + bench.deadline,
         hooks: &Told(&bench.progress),
         writes: AtomicUsize::new(0),
