@@ -18,6 +18,8 @@ use crate::{clock, probe, schema, user};
 const PATIENCE: Duration = Duration::from_secs(5);
 /// So many names are remembered for the next acquisition; the others are dropped once they are old.
 const UNDROPPED: usize = 200;
+/// Their name in the log, if the journal can't be written.
+const LEFT: &str = "schemas that are left";
 /// Statements under way at a time. CrateDB executes drops that wait together in one batch, so more at once is cheaper;
 /// connections are what they cost.
 const AT_ONCE: usize = 16;
@@ -168,14 +170,29 @@ impl Keeper {
     /// Notes what could not be dropped in time, for the next acquisition. If this keeper had no cluster, what others
     /// noted stays.
     pub(super) fn note_undropped(&mut self) {
-        let Some(lives_on) = self.supply.lives_on() else { return };
+        let Some(rest) = self.undropped() else { return };
+        self.journal.note(LEFT, |record| record.undropped = rest);
+    }
+
+    /// Notes before a release what the journal does not name yet. A name too many is only dropped twice, if this process
+    /// is killed before the next note; the cluster costs money while the journal is written.
+    pub(super) fn note_new_undropped(&mut self) {
+        let rest = self.undropped().unwrap_or_default();
+        if self.journal.read(|record| rest.iter().any(|name| !record.undropped.contains(name))) {
+            self.journal.note(LEFT, |record| record.undropped = rest);
+        }
+    }
+
+    /// Returns what is not dropped, as far as it outlives this keeper; none without a cluster.
+    fn undropped(&self) -> Option<Vec<String>> {
+        let lives_on = self.supply.lives_on()?;
         let Drops { users, failed, in_flight, .. } = &self.drops;
         let all = users.iter().chain(failed).chain(in_flight);
         let mut rest: Vec<String> = all.filter(|_| lives_on).cloned().collect();
         // A record that outgrows its slot could not be written any more, and neither could the next intent.
         rest.sort_by_key(|name| !user::is_ours(name));
         rest.truncate(UNDROPPED);
-        self.journal.note("schemas that are left", |record| record.undropped = rest);
+        Some(rest)
     }
 }
 

@@ -422,13 +422,12 @@ impl Keeper {
 
     /// Releases the cluster, now that nothing is waited for any more.
     pub(super) fn release_now(&mut self) {
+        self.note_new_undropped();
         match (self.held(), &self.supply.calls) {
-            // The loop polls at once, so that the request leaves before anything is written.
             (Some(held), Some(calls)) => calls.release(held, self.machine.policy().on_exit),
             (None, _) => self.feed(Event::Released { ok: true }),
             (_, None) => self.feed(Event::Released { ok: false }),
         }
-        self.note_undropped();
     }
 
     fn released(&mut self, outcome: Result<Released>) -> Event {
