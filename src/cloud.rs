@@ -106,6 +106,7 @@
 mod api;
 mod auth;
 mod client;
+pub(crate) mod leases;
 pub(crate) mod lifecycle;
 mod managed;
 pub mod model;

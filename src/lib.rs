@@ -221,6 +221,8 @@ mod seed;
 mod session;
 #[cfg(feature = "harness")]
 mod settings;
+#[cfg(any(feature = "harness", feature = "cloud"))]
+mod sharing;
 mod sql;
 #[cfg(any(feature = "harness", feature = "cloud"))]
 mod target;

@@ -22,10 +22,8 @@ mod local;
 mod memory;
 #[cfg(feature = "process")]
 mod process;
-pub(crate) mod sharing;
 #[cfg(test)]
 mod tests;
-pub(crate) mod turns;
 mod url;
 
 use std::path::{Path, PathBuf};
@@ -50,6 +48,7 @@ use crate::error::Kind;
 use crate::error::{Error, Result};
 use crate::foreign;
 use crate::secret::Secret;
+use crate::sharing::Member;
 use crate::sql::Credentials;
 use crate::target::{OnExit, Target};
 use crate::version::Version;
@@ -88,7 +87,7 @@ impl Provider {
     }
 
     /// Names the keeper that uses the provider, for a cluster that keepers of other machines use, too.
-    pub(crate) fn shared_by(self, member: sharing::Member) -> Self {
+    pub(crate) fn shared_by(self, member: Member) -> Self {
         match self {
             #[cfg(feature = "cloud")]
             Self::Cloud(cloud) => Self::Cloud(Box::new(cloud.shared_by(member))),

@@ -19,7 +19,7 @@ use super::unix_seconds;
 use crate::error::{Error, Kind, Result};
 use crate::host::{DiskThread, fnv64, open_regular, private_file, process::Identity};
 use crate::provider::Held;
-use crate::provider::sharing::new_id;
+use crate::sharing::new_id;
 use crate::wire::Policy;
 
 /// The bytes of one slot. Two runners and a cluster id take 1 KiB.

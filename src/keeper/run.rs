@@ -31,7 +31,7 @@ use super::{log, unix_seconds, watch};
 use crate::error::Result;
 use crate::host::{DiskThread, KeyFiles, process};
 use crate::provider::NodeLoss;
-use crate::provider::sharing::{Member, News};
+use crate::sharing::{Member, News};
 use crate::target::{LocalKind, OnExit, Target};
 use crate::wire::{FromClient, FromKeeper, Hello, Millis, PROTOCOL, exit};
 use aftermath::AftermathTasks;

@@ -30,8 +30,7 @@ fn brief_if_any<S: Serializer>(text: &Option<String>, serializer: S) -> Result<S
     }
 }
 
-/// Milliseconds on the keeper's own clock, which starts when the keeper does.
-pub(crate) type Millis = u64;
+pub(crate) use crate::wait::Millis;
 
 /// The number of an attempt. Its client chooses it, and it is unique within the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

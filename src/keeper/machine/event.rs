@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::provider::turns::Turns;
+use crate::sharing::Turns;
 use crate::wire::{AttemptId, CutReason, Millis, Mode, Policy};
 
 macro_rules! id {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::grants::{FEW, MANY};
 use super::*;
-use crate::provider::turns::Turns;
+use crate::sharing::Turns;
 use crate::target::{OnExit, OnSuspended};
 
 /// The truth outside the machine.

@@ -3,7 +3,7 @@
 
 use super::aftermath::Aftermath;
 use super::{Effect, Machine, MachineState, Word};
-use crate::provider::turns::Turns;
+use crate::sharing::Turns;
 use crate::target::OnSuspended;
 
 /// The state that the machine keeps about them.

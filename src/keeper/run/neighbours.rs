@@ -6,8 +6,8 @@ use std::time::SystemTime;
 use super::{Input, Keeper, Member, News};
 use crate::error::{Error, Kind};
 use crate::keeper::machine::Event;
-use crate::provider::sharing::new_id;
-use crate::provider::turns::CutOff;
+use crate::sharing::new_id;
+use crate::sharing::CutOff;
 use crate::wire::Hello;
 
 impl Keeper {

@@ -13,7 +13,7 @@ use crate::error::{Error, Kind, Result};
 use crate::keeper::machine::{ClientId, Event, MachineState, Word};
 use crate::keeper::{Record, unix_millis};
 use crate::provider::{Held, Intents, NodeLoss, NotAcquired, Ours, Progress, Provider, Released, Resource};
-use crate::provider::sharing::Member;
+use crate::sharing::Member;
 use crate::sql::{Credentials, Renewer, Wallet};
 use crate::target::{OnExit, Target};
 use crate::wire::{ClusterOutcome, FromKeeper, Policy, Ready, Spec};

@@ -19,7 +19,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use super::HeldCluster;
 use crate::error::{Error, Result};
-use crate::provider::sharing::Member;
+use crate::sharing::Member;
 use crate::provider::tests::{answers, as_journalled, json, says};
 use crate::provider::{Acquired, Held, Intents, Ours, Progress, Provider, Released, Resource};
 use crate::secret::Secret;
@@ -84,7 +84,7 @@ impl Bench {
     }
 
     fn provider(&self) -> Provider {
-        let member = Member { id: "bench".to_owned(), ..Member::nobody() };
+        let member = Member { id: "bench".to_owned(), ..Member::silent("bench") };
         Provider::chain(&Target::Cloud(Box::new(self.target.clone()))).unwrap().shared_by(member)
     }
 

@@ -1,7 +1,7 @@
 //! Decisions on a cluster that keepers of other machines use, too.
 
 use super::*;
-use crate::provider::turns::Turns;
+use crate::sharing::Turns;
 use crate::target::OnSuspended;
 
 /// Returns a machine with a lease on a cluster that is up for client `A` of run `RUN`.

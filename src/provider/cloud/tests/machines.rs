@@ -3,8 +3,8 @@
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::*;
-use crate::provider::sharing::News;
-use crate::provider::turns::Turns;
+use crate::sharing::News;
+use crate::sharing::Turns;
 
 /// A keeper with a lease of its own, and the news that it hears.
 struct Keeper {

@@ -1,6 +1,7 @@
 //! The decisions of the gate, one in each test.
 
 use super::*;
+use crate::sharing::CutOff;
 
 /// The server's clock is far from the local one, and the server was started a minute before.
 const SERVER: Millis = 1_700_000_000_000;

@@ -2,7 +2,7 @@
 
 use super::super::super::{Aim, Call, Gate, Lease, Memory, Row, RowState, Turns};
 use super::*;
-use crate::wire::Millis;
+use crate::wait::Millis;
 
 impl World {
     pub(super) fn tick(&mut self) {

@@ -9,7 +9,7 @@ use super::gate::{FORMAT, Lease, Row, RowState, RowVersion, Seen, ServerTime, Wr
 use crate::error::{Error, Kind, Result};
 use crate::sql::connections::HttpLimits;
 use crate::sql::{Answer, SqlClient, Statement, Wallet, bind_row, code};
-use crate::wire::Millis;
+use crate::wait::Millis;
 
 /// A statement that is not answered for so long is given up.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -38,7 +38,7 @@ const RELATION_EXISTS: i32 = 4093;
 
 /// The table of leases of one cluster.
 #[derive(Clone)]
-pub(super) struct LeaseTable(SqlClient);
+pub(crate) struct LeaseTable(SqlClient);
 
 /// The reason why a statement has no result.
 enum Failure {
@@ -61,12 +61,12 @@ impl From<Error> for Failure {
 }
 
 impl LeaseTable {
-    pub(super) fn of(url: &str, wallet: Wallet) -> Result<Self> {
+    pub(crate) fn of(url: &str, wallet: Wallet) -> Result<Self> {
         SqlClient::with_limits(url, None, wallet, LIMITS).map(Self)
     }
 
     /// Reads the row. Without one, a second statement reads the clock.
-    pub(super) async fn read(&self) -> Seen {
+    pub(crate) async fn read(&self) -> Seen {
         let outcome = match self.send(READ, &()).await {
             Ok(answer) => match first(READ, &answer) {
                 Ok(Some(cells)) => Ok(decode(&cells)),
@@ -87,7 +87,7 @@ impl LeaseTable {
     }
 
     /// Makes the table. An error is the reason why there can't be one; without an answer, the next read tells.
-    pub(super) async fn make(&self) -> Result<(), String> {
+    pub(crate) async fn make(&self) -> Result<(), String> {
         match self.send(MAKE, &()).await {
             Err(Failure::Refused(code, line)) if code != RELATION_EXISTS => Err(line),
             _ => Ok(()),
@@ -95,14 +95,14 @@ impl LeaseTable {
     }
 
     /// Writes the row if there is none.
-    pub(super) async fn insert(&self, row: &Row) -> Written {
+    pub(crate) async fn insert(&self, row: &Row) -> Written {
         let (state, by, since) = columns_of(&row.state);
         let Row { format, ours, written, leases, .. } = row;
         self.written(INSERT, &(format, state, by, since, ours, written, leases)).await
     }
 
     /// Writes the row if it has this version.
-    pub(super) async fn write(&self, row: &Row, version: RowVersion) -> Written {
+    pub(crate) async fn write(&self, row: &Row, version: RowVersion) -> Written {
         let (state, by, since) = columns_of(&row.state);
         let Row { format, ours, written, leases, .. } = row;
         let RowVersion { seq_no, primary_term } = version;

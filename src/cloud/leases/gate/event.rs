@@ -1,8 +1,8 @@
 //! The events that the gate is told and the effects that it asks for.
 
 use super::row::{Row, RowVersion};
-pub(crate) use crate::provider::turns::{CutOff, Turns};
-use crate::wire::Millis;
+pub(crate) use crate::sharing::{CutOff, Turns};
+use crate::wait::Millis;
 
 #[derive(Clone, Debug)]
 pub(crate) enum Event {

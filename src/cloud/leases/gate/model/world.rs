@@ -8,7 +8,7 @@ use super::super::{
     Aim, AtEnd, Call, Effect, Event, Gate, Lease, Left, Limits, Memory, Row, RowState, RowVersion, Rule, Seen,
     ServerTime, Turns, Written,
 };
-use crate::wire::Millis;
+use crate::wait::Millis;
 
 pub(super) const TICK: Millis = 1_000;
 /// The local time, at every moment: all others are counted from it.

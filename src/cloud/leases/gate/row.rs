@@ -1,8 +1,10 @@
 //! The lease row: the data that keepers of several machines share in the cluster.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
-use crate::wire::Millis;
+use crate::wait::Millis;
 
 /// The newest format of the row that this version knows.
 pub(crate) const FORMAT: u32 = 1;
@@ -61,6 +63,16 @@ impl Lease {
     /// Returns the time since the last renewal.
     pub(crate) fn age(&self, server_now: Millis) -> Millis {
         server_now.saturating_sub(self.renewed)
+    }
+}
+
+impl fmt::Display for Lease {
+    /// Names it to people. A lease that stands for unknown ones has no host.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.host {
+            "" => f.write_str("a machine that a lost row may have named"),
+            host => write!(f, "{host} ({})", self.session),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::event::{AtEnd, CutOff, Effect, Left, Seen, ServerTime, Turns, Written};
 use super::row::{Lease, Row, RowState, RowVersion};
 use super::{Aim, Call, Clock, Gate, Mode, Rule, View};
-use crate::wire::Millis;
+use crate::wait::Millis;
 
 impl Gate {
     pub(super) fn want_in(&mut self, now: Millis, woken: bool) {

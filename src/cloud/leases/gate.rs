@@ -48,10 +48,10 @@ mod row;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use event::{AtEnd, CutOff, Effect, Event, Left, Seen, ServerTime, Turns, Written};
+pub(crate) use event::{AtEnd, Effect, Event, Left, Seen, ServerTime, Turns, Written};
 pub(crate) use row::{FORMAT, Lease, Row, RowState, RowVersion};
 
-use crate::wire::Millis;
+use crate::wait::Millis;
 
 /// Waits and limits of the gate, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,59 +13,57 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 
 use super::gate::{AtEnd, Effect, Event, Gate, Lease, Left, Limits, Memory};
-use super::lease::LeaseTable;
-use super::{Journalled, RELEASE, Told};
-use crate::cloud::lifecycle::{Lifecycle, May, Run, StopRequest, Stopped, Touch};
+use super::table::LeaseTable;
+use crate::cloud::lifecycle::{Hooks, Intent, Lifecycle, May, Run, StopRequest, Stopped, Touch};
 use crate::cloud::operation::LastOperation;
 use crate::error::{Error, Kind, Result};
-use crate::host::platform::since_boot;
-use crate::provider::sharing::{Member, News};
-use crate::provider::{Intents, Progress};
-use crate::wire::Millis;
+use crate::sharing::{Member, News};
+use crate::wait::Millis;
 
 /// The longest sleep. The runtime's clock stands still while the machine sleeps, and the gate's does not.
 const NAP: Duration = Duration::from_secs(1);
+/// The deadline of one suspension, and of a resumption long after the join. They take minutes.
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
 
 /// The cluster behind a door.
 #[derive(Clone)]
-pub(super) struct Site {
-    pub(super) lifecycle: Arc<Lifecycle>,
-    pub(super) id: String,
+pub(crate) struct Site {
+    pub(crate) lifecycle: Arc<Lifecycle>,
+    pub(crate) id: String,
     /// Names the cluster to people.
-    pub(super) named: String,
+    pub(crate) named: String,
 }
 
 /// An order to join the keepers on a cluster that answers SQL.
-pub(super) struct Entry {
+pub(crate) struct Entry {
     /// See [`Event::Join`].
-    pub(super) woken: bool,
-    pub(super) deadline: Instant,
-    pub(super) progress: Progress,
-    pub(super) intents: Intents,
+    pub(crate) woken: bool,
+    pub(crate) deadline: Instant,
+    pub(crate) hooks: Arc<dyn Hooks>,
 }
 
 /// An order to leave, and to suspend or delete the cluster if no other keeper uses it.
-pub(super) struct Exit {
-    pub(super) at_end: AtEnd,
-    pub(super) delete: bool,
+pub(crate) struct Exit {
+    pub(crate) at_end: AtEnd,
+    pub(crate) delete: bool,
     /// The newest operation of the cluster that is known.
-    pub(super) known: Option<LastOperation>,
-    pub(super) progress: Progress,
+    pub(crate) known: Option<LastOperation>,
+    pub(crate) hooks: Arc<dyn Hooks>,
 }
 
 /// What a keeper has joined.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Inside {
+pub(crate) struct Inside {
     /// The cluster is to be suspended in the end.
-    pub(super) ours: bool,
+    pub(crate) ours: bool,
     /// The call that made the cluster available while this keeper joined.
-    pub(super) touch: Option<Touch>,
-    pub(super) alone: bool,
+    pub(crate) touch: Option<Touch>,
+    pub(crate) alone: bool,
 }
 
 /// How a keeper left.
 #[derive(Debug)]
-pub(super) enum Departure {
+pub(crate) enum Departure {
     Stopped(Stopped),
     /// These other keepers use it.
     InUse(String),
@@ -85,22 +83,22 @@ enum Order {
 
 /// The sending end of the doorman's orders.
 #[derive(Clone)]
-pub(super) struct Door {
-    pub(super) cluster: String,
+pub(crate) struct Door {
+    pub(crate) cluster: String,
     orders: UnboundedSender<Order>,
 }
 
 impl Door {
     /// Starts the task. Nothing is sent yet.
-    pub(super) fn open(site: Site, table: LeaseTable, member: Member, memory: Memory) -> Self {
+    pub(crate) fn open(site: Site, table: LeaseTable, member: Member, memory: Memory) -> Self {
         Self::with_limits(site, table, member, memory, Limits::default())
     }
 
-    pub(super) fn with_limits(site: Site, table: LeaseTable, member: Member, memory: Memory, limits: Limits) -> Self {
+    pub(crate) fn with_limits(site: Site, table: LeaseTable, member: Member, memory: Memory, limits: Limits) -> Self {
         let me = Lease {
             id: member.id.clone(),
-            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
-            user: std::env::var("USER").unwrap_or_else(|_| rustix::process::getuid().as_raw().to_string()),
+            host: host(),
+            user: ["USER", "USERNAME"].iter().find_map(|name| std::env::var(name).ok()).unwrap_or_default(),
             session: member.session.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             ..Lease::default()
@@ -124,29 +122,30 @@ impl Door {
             failure: None,
             others: String::new(),
             number: 0,
+            told: String::new(),
         };
         tokio::spawn(doorman.work(received));
         Self { cluster, orders }
     }
 
-    pub(super) async fn join(&self, entry: Entry) -> Result<Inside> {
+    pub(crate) async fn join(&self, entry: Entry) -> Result<Inside> {
         let (reply, answer) = oneshot::channel();
         let _ = self.orders.send(Order::Join(entry, reply));
         answer.await.unwrap_or_else(|_| Err(gone()))
     }
 
-    pub(super) async fn leave(&self, exit: Exit) -> Departure {
+    pub(crate) async fn leave(&self, exit: Exit) -> Departure {
         let (reply, answer) = oneshot::channel();
         let _ = self.orders.send(Order::Leave(exit, reply));
         answer.await.unwrap_or_else(|_| Departure::Owed(gone(), false))
     }
 
-    pub(super) fn want_alone(&self, wants: bool) {
+    pub(crate) fn want_alone(&self, wants: bool) {
         let _ = self.orders.send(Order::WantAlone(wants));
     }
 
     /// Tells that no test runs under the news of this number.
-    pub(super) fn quiet(&self, number: u64) {
+    pub(crate) fn quiet(&self, number: u64) {
         let _ = self.orders.send(Order::Quiet { number });
     }
 }
@@ -166,6 +165,17 @@ enum Answer {
     /// None if the cluster runs, as far as is known.
     Found(Option<Stopped>),
     Suspended(Result<Stopped>),
+}
+
+/// Hears nothing, and may touch nothing.
+struct Unheard;
+
+impl Hooks for Unheard {
+    fn step(&self, _: String) {}
+
+    fn intend(&self, _: &Intent<'_>) -> Result<()> {
+        Err(gone())
+    }
 }
 
 type Work = Pin<Box<dyn Future<Output = Answer> + Send>>;
@@ -192,6 +202,8 @@ struct Doorman {
     others: String,
     /// The number of the last news about turns.
     number: u64,
+    /// The last thing that was said of a wait.
+    told: String,
 }
 
 impl Doorman {
@@ -278,6 +290,7 @@ impl Doorman {
             self.carry_out(effect);
         }
         self.tell_alone();
+        self.tell_wait();
     }
 
     fn carry_out(&mut self, effect: Effect) {
@@ -292,8 +305,8 @@ impl Doorman {
                 None => self.event(async { Event::Available { woken: false } }),
             },
             Effect::Look { wait } => {
-                let progress = self.progress();
-                self.call(async move { Answer::Found(site.look(wait, &progress).await) });
+                let hooks = self.hooks();
+                self.call(async move { Answer::Found(site.look(wait, hooks.as_deref()).await) });
             }
             Effect::Suspend { before } => match self.exit.clone() {
                 Some(exit) => self.call(async move { Answer::Suspended(site.suspend(before, &exit).await) }),
@@ -328,9 +341,10 @@ impl Doorman {
         (self.member.hear)(news);
     }
 
-    fn progress(&self) -> Progress {
-        let exit = self.exit.as_ref().filter(|_| self.leaving.is_some()).map(|exit| exit.progress.clone());
-        exit.or_else(|| self.entry.as_ref().map(|entry| entry.progress.clone())).unwrap_or_else(Progress::unheard)
+    /// Returns who hears of the call that is under way.
+    fn hooks(&self) -> Option<Arc<dyn Hooks>> {
+        let exit = self.exit.as_ref().filter(|_| self.leaving.is_some()).map(|exit| exit.hooks.clone());
+        exit.or_else(|| self.entry.as_ref().map(|entry| entry.hooks.clone()))
     }
 
     /// Answers a join, after the news about turns that came with it.
@@ -345,6 +359,16 @@ impl Doorman {
         if let Some(inside) = self.inside.as_mut().filter(|inside| inside.alone != alone) {
             inside.alone = alone;
             self.hear(News::Alone(alone));
+        }
+    }
+
+    /// Says whose leases keep this one from leaving.
+    fn tell_wait(&mut self) {
+        let Some(exit) = self.exit.as_ref().filter(|_| self.leaving.is_some() && self.call.is_none()) else { return };
+        let others = self.others();
+        if !others.is_empty() && self.told != others {
+            exit.hooks.step(format!("waiting until this lease is renewed or dead: {others}"));
+            self.told = others;
         }
     }
 
@@ -373,28 +397,27 @@ impl Doorman {
     /// Names the other keepers that use the cluster.
     fn others(&self) -> String {
         let (Some(row), Some(server)) = (self.gate.row(), self.gate.server_now(now())) else { return String::new() };
-        let all = row.others(&self.member.id, server, self.limits.dead);
-        all.map(|lease| format!("{} ({})", lease.host, lease.session)).collect::<Vec<_>>().join(", ")
+        let all = row.others(&self.member.id, server, self.limits.dead).map(ToString::to_string);
+        all.collect::<Vec<_>>().join(", ")
     }
 }
 
 impl Site {
     async fn make_available(&self, entry: &Entry) -> Answer {
-        let hooks = Journalled { progress: &entry.progress, intents: &entry.intents };
         // A keeper that was thrown out comes back long after its first deadline.
-        let deadline = if entry.deadline > Instant::now() { entry.deadline } else { Instant::now() + RELEASE };
-        let run = Run::new(deadline, &hooks, May::Resume).patient();
+        let deadline = if entry.deadline > Instant::now() { entry.deadline } else { Instant::now() + PATIENCE };
+        let run = Run::new(deadline, &*entry.hooks, May::Resume).patient();
         let made = self.lifecycle.in_time(&run, self.lifecycle.make_available(&run)).await;
         Answer::Available { touch: run.touch(), woken: run.has_woken(), error: made.err() }
     }
 
     /// Returns what became of the cluster; none if it runs, or if that can't be told.
-    async fn look(&self, wait: bool, progress: &Progress) -> Option<Stopped> {
-        let deadline = Instant::now() + RELEASE;
+    async fn look(&self, wait: bool, hooks: Option<&dyn Hooks>) -> Option<Stopped> {
+        let deadline = Instant::now() + PATIENCE;
         loop {
             let Some(cluster) = self.lifecycle.presence(&self.id).await.ok()? else { return Some(Stopped::Deleted) };
             match cluster.busy() {
-                Some(kind) if wait => self.lifecycle.sit_out(&cluster, kind, deadline, &Told(progress)).await.ok()?,
+                Some(kind) if wait => self.lifecycle.sit_out(&cluster, kind, deadline, hooks.unwrap_or(&Unheard)).await.ok()?,
                 Some("SUSPEND") => return Some(Stopped::Suspended),
                 _ => return cluster.suspended.then_some(Stopped::Suspended),
             }
@@ -416,8 +439,8 @@ impl Site {
             known: exit.known.clone(),
             at_once: true,
             once: Some(OnceLock::new()),
-            deadline: Instant::now() + RELEASE,
-            hooks: &Told(&exit.progress),
+            deadline: Instant::now() + PATIENCE,
+            hooks: &*exit.hooks,
             writes: AtomicUsize::new(0),
         };
         self.lifecycle.suspend_or_delete(&wanted).await
@@ -440,6 +463,25 @@ async fn sleep_until(due: Option<Millis>) {
 }
 
 /// Returns a time that goes on while the process is stopped and the machine sleeps.
+#[cfg(feature = "harness")]
 fn now() -> Millis {
-    Millis::try_from(since_boot().as_millis()).unwrap_or(Millis::MAX)
+    Millis::try_from(crate::host::platform::since_boot().as_millis()).unwrap_or(Millis::MAX)
+}
+
+/// Returns a time that goes on while the process is stopped. Whether it does while the machine sleeps, the system
+/// decides.
+#[cfg(not(feature = "harness"))]
+fn now() -> Millis {
+    static START: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
+    Millis::try_from(START.elapsed().as_millis()).unwrap_or(Millis::MAX)
+}
+
+#[cfg(feature = "harness")]
+fn host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+#[cfg(not(feature = "harness"))]
+fn host() -> String {
+    ["HOSTNAME", "COMPUTERNAME"].iter().find_map(|name| std::env::var(name).ok()).unwrap_or_default()
 }
