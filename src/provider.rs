@@ -96,10 +96,10 @@ impl Provider {
     }
 
     /// Says whether this keeper wants to run tests while no other one does.
-    pub(crate) fn want_alone(&self, wants: bool) {
+    pub(crate) fn want_alone(&self, wants: bool, number: u64) {
         #[cfg(feature = "cloud")]
         if let Self::Cloud(cloud) = self {
-            cloud.want_alone(wants);
+            cloud.want_alone(wants, number);
         }
     }
 

@@ -28,9 +28,10 @@ pub(crate) enum CutOff {
 pub(crate) enum News {
     /// A line for people.
     Line(String),
-    /// The tests that may begin, if they changed. Each of these news has a number of its own.
-    Turns { turns: Turns, number: u64 },
-    /// Whether no other keeper was seen, for the journal.
+    /// The tests that may begin, if they changed. Each of these news has a number of its own, and that of the last wish
+    /// to be alone, or not any more, that it heeds.
+    Turns { turns: Turns, number: u64, wish: u64 },
+    /// Tells the journal that another keeper was seen (false), or that none is left (true).
     Alone(bool),
     /// The cluster went away. Nothing is held any more.
     Cut(CutOff),

@@ -141,9 +141,9 @@ impl CloudProvider {
         Self { member, ..self }
     }
 
-    pub(super) fn want_alone(&self, wants: bool) {
+    pub(super) fn want_alone(&self, wants: bool, number: u64) {
         if let Some(door) = self.door() {
-            door.want_alone(wants);
+            door.want_alone(wants, number);
         }
     }
 

@@ -51,7 +51,7 @@ pub(crate) struct Exit {
     pub(crate) hooks: Arc<dyn Hooks>,
 }
 
-/// What a keeper has joined.
+/// The state of a cluster for a keeper that has joined the others.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Inside {
     /// The cluster is to be suspended in the end.
@@ -61,7 +61,7 @@ pub(crate) struct Inside {
     pub(crate) alone: bool,
 }
 
-/// How a keeper left.
+/// The outcome of a departure.
 #[derive(Debug)]
 pub(crate) enum Departure {
     Stopped(Stopped),
@@ -77,7 +77,10 @@ pub(crate) enum Departure {
 enum Order {
     Join(Entry, oneshot::Sender<Result<Inside>>),
     Leave(Exit, oneshot::Sender<Departure>),
-    WantAlone(bool),
+    WantAlone {
+        wants: bool,
+        number: u64,
+    },
     Quiet { number: u64 },
 }
 
@@ -122,6 +125,7 @@ impl Door {
             failure: None,
             others: String::new(),
             number: 0,
+            wish: 0,
             told: String::new(),
         };
         tokio::spawn(doorman.work(received));
@@ -140,8 +144,9 @@ impl Door {
         answer.await.unwrap_or_else(|_| Departure::Owed(gone(), false))
     }
 
-    pub(crate) fn want_alone(&self, wants: bool) {
-        let _ = self.orders.send(Order::WantAlone(wants));
+    /// Tells whether this keeper wants to be alone. Each of these wishes has a higher number than the one before.
+    pub(crate) fn want_alone(&self, wants: bool, number: u64) {
+        let _ = self.orders.send(Order::WantAlone { wants, number });
     }
 
     /// Tells that no test runs under the news of this number.
@@ -202,6 +207,8 @@ struct Doorman {
     others: String,
     /// The number of the last news about turns.
     number: u64,
+    /// The number of the last wish.
+    wish: u64,
     /// The last thing that was said of a wait.
     told: String,
 }
@@ -244,7 +251,10 @@ impl Doorman {
                 (self.exit, self.leaving, self.joining) = (Some(Arc::new(exit)), Some(reply), None);
                 self.feed(Event::Leave(at_end));
             }
-            Order::WantAlone(wants) => self.feed(Event::WantAlone(wants)),
+            Order::WantAlone { wants, number } => {
+                self.wish = number;
+                self.feed(Event::WantAlone(wants));
+            }
             // What was said of earlier turns says nothing about these.
             Order::Quiet { number } if number == self.number => self.feed(Event::Quiet),
             Order::Quiet { .. } => {}
@@ -323,7 +333,7 @@ impl Doorman {
             }
             Effect::Turns(turns) => {
                 self.number += 1;
-                self.hear(News::Turns { turns, number: self.number });
+                self.hear(News::Turns { turns, number: self.number, wish: self.wish });
             }
             Effect::Left(left) => self.left(left),
         }

@@ -114,6 +114,8 @@ enum Rule {
     Lapse,
     /// A drained keeper begins tests only after the row says that it is drained no more.
     Undrain,
+    /// A keeper that takes its wish to be alone back is not alone before it has another one in the row.
+    Withdraw,
     /// A keeper that was thrown out joins again, or tells its tests.
     Rejoin,
 }

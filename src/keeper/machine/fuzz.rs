@@ -197,11 +197,8 @@ impl World {
                 self.look = None;
                 (self.noted, self.changed) = (false, false);
             }
-            Effect::WantAlone(wants) => self.wants_alone = wants,
-            Effect::Quiet => {
-                assert_eq!(self.turns, Some(Turns::None));
-                assert!(!self.machine.grants.has_holders(), "quiet while attempts run");
-            }
+            Effect::WantAlone(wants) => self.wishes(wants),
+            Effect::Quiet => self.check_quiet(),
             Effect::Exit => {
                 assert!(self.clients.values().all(|client| client.answered), "exit with an unanswered client");
                 assert!(self.call.is_none(), "exit during a call");

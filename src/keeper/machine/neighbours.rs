@@ -47,6 +47,11 @@ impl Machine {
         let up = self.state == MachineState::Up && self.is_leased();
         let wants_alone = up && (self.grants.wants_exclusive() || !idle);
         if std::mem::replace(&mut self.neighbours.wants_alone, wants_alone) != wants_alone {
+            // From now on others may begin, before that is heard here.
+            self.neighbours.turns = match self.neighbours.turns {
+                Some(Turns::Alone) if !wants_alone => Some(Turns::Shared),
+                turns => turns,
+            };
             self.effects.push(Effect::WantAlone(wants_alone));
         }
         let quiet = self.neighbours.turns == Some(Turns::None) && idle && !self.grants.has_holders();

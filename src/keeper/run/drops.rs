@@ -174,8 +174,8 @@ impl Keeper {
         self.journal.note(LEFT, |record| record.undropped = rest);
     }
 
-    /// Notes before a release what the journal does not name yet. A name too many is only dropped twice, if this process
-    /// is killed before the next note; the cluster costs money while the journal is written.
+    /// Notes before a release what the journal does not name yet. A name too many is only dropped twice, if this
+    /// process is killed before the next note; the cluster costs money while the journal is written.
     pub(super) fn note_new_undropped(&mut self) {
         let rest = self.undropped().unwrap_or_default();
         if self.journal.read(|record| rest.iter().any(|name| !record.undropped.contains(name))) {

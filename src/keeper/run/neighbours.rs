@@ -7,7 +7,7 @@ use super::{Input, Keeper, Member, News};
 use crate::error::{Error, Kind};
 use crate::keeper::machine::Event;
 use crate::sharing::new_id;
-use crate::sharing::CutOff;
+use crate::sharing::{CutOff, Turns};
 use crate::wire::Hello;
 
 impl Keeper {
@@ -31,9 +31,11 @@ impl Keeper {
                 tracing::warn!(text, "of other machines");
                 self.clients.notify_any(text);
             }
-            News::Turns { turns, number } => {
+            News::Turns { turns, number, wish } => {
                 self.supply.turns = number;
-                self.feed(Event::Turns(turns));
+                // An earlier wish was granted, which was taken back meanwhile.
+                let late = turns == Turns::Alone && wish != self.supply.wishes;
+                self.feed(Event::Turns(if late { Turns::Shared } else { turns }));
             }
             News::Alone(alone) => self.note_alone(alone),
             News::Cut(cut) => self.cut_off(cut),

@@ -107,6 +107,8 @@ pub(super) struct Supply {
     renewing: bool,
     /// The number of the last news about the turns that other machines leave.
     pub(super) turns: u64,
+    /// The number of the last wish to be alone, or not any more.
+    pub(super) wishes: u64,
 }
 
 impl Supply {
@@ -169,9 +171,10 @@ impl Supply {
     }
 
     /// Tells keepers of other machines whether this one wants to be alone on the cluster.
-    pub(super) fn want_alone(&self, wants: bool) {
+    pub(super) fn want_alone(&mut self, wants: bool) {
+        self.wishes += 1;
         if let Some(calls) = &self.calls {
-            calls.provider.want_alone(wants);
+            calls.provider.want_alone(wants, self.wishes);
         }
     }
 

@@ -407,7 +407,14 @@ impl Gate {
         let others = || view.row.others(&self.me.id, clock.at_least(now), self.limits.dead);
         let first = others().filter_map(|lease| lease.wish).min();
         let me = view.row.lease(&self.me.id);
-        let wish = me.and_then(|lease| lease.wish).filter(|_| self.wants_alone);
+        // A wish that is being taken back is none any more: the others may know that already.
+        let kept = match &self.call {
+            Some(Call::Write { row, .. }) if self.keeps(Rule::Withdraw) => {
+                row.lease(&self.me.id).is_some_and(|lease| lease.wish.is_some())
+            }
+            _ => true,
+        };
+        let wish = me.and_then(|lease| lease.wish).filter(|_| self.wants_alone && kept);
         match (wish, first) {
             (Some(wish), first) if first.is_none_or(|first| wish < first) => {
                 if others().all(|lease| lease.drained) {

@@ -129,7 +129,7 @@ pub(crate) enum Left {
     InUse,
     /// It runs on, as it was found or as the policy has it.
     Running,
-    /// Whether it may be suspended can't be told: the row is of a newer version.
+    /// It can't be told if it may be suspended: the row is of a newer version.
     Newer,
     /// The suspension failed, or the cluster did not answer and other keepers may use it. It is still owed.
     Owed,

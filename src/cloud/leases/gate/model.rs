@@ -203,6 +203,7 @@ fn every_rule_protects_a_property() {
         (Rule::AwaitOverdue, CRASH, ENDS),
         (Rule::Lapse, STOP, TESTS),
         (Rule::Undrain, WISHES, ALONE),
+        (Rule::Withdraw, WISHES, ALONE),
         (Rule::Rejoin, STOP, TESTS),
     ] {
         let failed = Check::of(2, bounds).without(rule).only(fails).run(&format!("without {rule:?}"), most());

@@ -516,6 +516,12 @@ fn an_exclusive_test_waits_until_the_others_are_drained() {
     assert_eq!(gate.on(1_000, seen(1_000, drained, 4)), [Effect::Turns(Turns::Alone)]);
     let effects = gate.on(1_500, Event::WantAlone(false));
     assert!(matches!(&effects[0], Effect::Write(row, _) if row.lease("a").unwrap().wish.is_none()), "{effects:?}");
+    // The others may have read that before its answer is here.
+    assert_eq!(gate.on(1_501, Event::WantAlone(true)), []);
+    assert_eq!(gate.turns(), Turns::Shared);
+    let again = written(&mut gate, 1_502, applied(5));
+    assert_eq!(again.lease("a").unwrap().wish, Some(1));
+    assert_eq!(gate.on(1_503, applied(6)), [Effect::Turns(Turns::Alone)]);
 }
 
 #[test]

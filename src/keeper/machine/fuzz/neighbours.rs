@@ -33,6 +33,19 @@ impl World {
         }
     }
 
+    /// Hears that this keeper wants to be alone. If it does no more, others may begin at once.
+    pub(super) fn wishes(&mut self, wants: bool) {
+        self.wants_alone = wants;
+        if !wants && self.turns == Some(Turns::Alone) {
+            self.turns = Some(Turns::Shared);
+        }
+    }
+
+    pub(super) fn check_quiet(&self) {
+        assert_eq!(self.turns, Some(Turns::None));
+        assert!(!self.machine.grants.has_holders(), "quiet while attempts run");
+    }
+
     pub(super) fn check_room(&self, mode: Mode) {
         assert!(self.has_room(mode == Mode::Exclusive), "{mode:?} granted although others leave {:?}", self.turns);
     }

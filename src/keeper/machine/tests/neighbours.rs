@@ -29,6 +29,9 @@ fn an_exclusive_attempt_asks_for_room_and_waits_for_it() {
     let restores = machine.on(12, Event::End { client: A, attempt: T1 });
     let [Effect::Restore(id)] = restores[..] else { panic!("{restores:?}") };
     assert_eq!(machine.on(13, Event::Restored(id)), [Effect::WantAlone(false)]);
+    // It may be alone no more, although it has not heard that.
+    assert_eq!(machine.on(14, begin(A, T2, Mode::Exclusive)), [Effect::WantAlone(true)]);
+    assert!(matches!(machine.on(15, Event::Turns(Turns::Alone))[..], [Effect::Look(_, A, T2)]));
 }
 
 #[test]

@@ -35,7 +35,7 @@ impl Keeper {
     async fn may_begin(&mut self, awaited: Turns) -> u64 {
         loop {
             match self.news.recv().await.unwrap() {
-                News::Turns { turns, number } if turns == awaited => return number,
+                News::Turns { turns, number, .. } if turns == awaited => return number,
                 _ => {}
             }
         }
@@ -100,11 +100,11 @@ async fn a_keeper_that_wants_to_be_alone_waits_until_the_others_are_quiet() {
     let _held = (one.acquire(&bench).await, two.acquire(&bench).await);
     one.may_begin(Turns::Shared).await;
     two.may_begin(Turns::Shared).await;
-    one.provider.want_alone(true);
+    one.provider.want_alone(true, 1);
     let number = two.may_begin(Turns::None).await;
     two.provider.quiet(number);
     one.may_begin(Turns::Alone).await;
-    one.provider.want_alone(false);
+    one.provider.want_alone(false, 2);
     two.may_begin(Turns::Shared).await;
 }
 

@@ -120,7 +120,7 @@ async fn a_refusal_to_suspend_a_product_is_no_error() {
 
 #[tokio::test]
 async fn a_conflict_is_waited_out_and_the_goal_looked_at_again() {
-    for (kind, suspends) in [("SCALE", 2), ("suspend", 0)] {
+    for (kind, suspends) in [("SCALE", 2), ("suspend", 1)] {
         let bench = Bench::with(ClusterOptions::suspended("ci")).await;
         let provider = bench.provider();
         let held = bench.acquire_with(&provider).await.unwrap().held;

@@ -94,7 +94,7 @@ enum Outgoing {
     },
     /// The request was accepted.
     Following,
-    /// What became of the request has to be looked at.
+    /// The outcome of the request has to be looked at.
     Unclear,
     Suspended {
         done: bool,
@@ -108,6 +108,8 @@ struct Keeper {
     call: Option<Outgoing>,
     /// Its tests may run.
     tests: bool,
+    /// An exclusive test may run.
+    exclusive: bool,
     /// A release failed, and has to be tried again.
     owes: bool,
     /// So many ticks its tests may have begun on a cluster that does not run.
@@ -175,7 +177,7 @@ impl World {
         let keeper = |number: usize| {
             let me = Lease { id: char::from(b'a' + u8::try_from(number).unwrap()).to_string(), ..Lease::default() };
             let gate = Gate { without, ..Gate::new(me, Memory::default(), limits) };
-            Keeper { gate, life: Life::Idle, call: None, tests: false, owes: false, dark: 0 }
+            Keeper { gate, life: Life::Idle, call: None, tests: false, exclusive: false, owes: false, dark: 0 }
         };
         let suspended = Self {
             cluster: Cluster::Suspended,

@@ -1,6 +1,6 @@
 //! The ends of the world: what becomes of the cluster if nothing fails any more.
 
-use super::super::super::{AtEnd, Event, Gate, Lease, Memory, Turns};
+use super::super::super::{AtEnd, Event, Gate, Lease, Memory};
 use super::*;
 use std::hash::{Hash, Hasher};
 
@@ -14,7 +14,7 @@ impl World {
                 && lease.is_some_and(|lease| lease.age(SERVER) <= super::super::LIMITS.dead)
         };
         let alone = |(at, keeper): (usize, &Keeper)| {
-            keeper.gate.turns() == Turns::Alone
+            keeper.exclusive
                 && live(keeper)
                 && self.keepers.iter().enumerate().any(|(other, keeper)| other != at && keeper.tests && live(keeper))
         };
@@ -44,7 +44,7 @@ impl World {
         let limits = world.keepers[0].gate.limits;
         let me = Lease { id: "s".to_owned(), ..Lease::default() };
         let gate = Gate { without: self.keepers[0].gate.without, ..Gate::new(me, Memory::default(), limits) };
-        world.keepers.push(Keeper { gate, life: Life::Alive, call: None, tests: false, owes: false, dark: 0 });
+        world.keepers.push(Keeper { gate, life: Life::Alive, call: None, tests: false, exclusive: false, owes: false, dark: 0 });
         for _ in 0..4 {
             world.rest();
         }

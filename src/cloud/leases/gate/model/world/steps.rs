@@ -11,7 +11,7 @@ impl World {
             Action::Serve(number) => self.serve(number),
             Action::Due(number) => self.feed(number, Event::Due),
             Action::Leave(number) => {
-                self.keepers[number].tests = false;
+                (self.keepers[number].tests, self.keepers[number].exclusive) = (false, false);
                 self.feed(number, Event::Leave(AtEnd::Auto));
             }
             Action::Retry(number) => {
@@ -24,6 +24,7 @@ impl World {
             }
             Action::WantAlone(number, wants) => {
                 self.left.wishes -= u8::from(wants);
+                self.keepers[number].exclusive &= wants;
                 self.feed(number, Event::WantAlone(wants));
             }
             Action::Conflict(number) => {
@@ -116,7 +117,8 @@ impl World {
             self.land(number, blind);
         }
         let keeper = &mut self.keepers[number];
-        (keeper.life, keeper.call, keeper.tests, keeper.owes) = (Life::Over, None, false, false);
+        (keeper.life, keeper.call, keeper.owes) = (Life::Over, None, false);
+        (keeper.tests, keeper.exclusive) = (false, false);
         let limits = keeper.gate.limits;
         keeper.gate = Gate::new(Lease { id: keeper.gate.me.id.clone(), ..Lease::default() }, Memory::default(), limits);
         keeper.dark = 0;
@@ -284,14 +286,17 @@ impl World {
                     keeper.call = Some(Outgoing::Suspend { before, blind });
                 }
                 Effect::Report(_) | Effect::Joined { .. } => {}
-                Effect::Turns(turns) => keeper.tests |= turns != Turns::None,
+                Effect::Turns(turns) => {
+                    keeper.tests |= turns != Turns::None;
+                    keeper.exclusive |= turns == Turns::Alone && keeper.gate.wants_alone;
+                }
                 Effect::Cut(_) => {
                     // Its tests fail, so the run ends.
-                    keeper.tests = false;
+                    (keeper.tests, keeper.exclusive) = (false, false);
                     keeper.owes = true;
                 }
                 Effect::Left(Left::Owed) => keeper.owes = true,
-                Effect::Left(_) => (keeper.life, keeper.tests) = (Life::Over, false),
+                Effect::Left(_) => (keeper.life, keeper.tests, keeper.exclusive) = (Life::Over, false, false),
             }
         }
         if reads && self.quick {
