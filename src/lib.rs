@@ -121,8 +121,8 @@
 //!   not covered, such as a container whose first process is the run, a virtual machine, or a power failure.
 //! - Only clusters and servers that the harness resumed, deployed or started are released. Only schemas that it created
 //!   are dropped, and objects that `exclusive` tests created outside their schemas.
-//! - Several machines on one Cloud cluster are not coordinated in this version. A cluster addressed by id in one place
-//!   and by name in another has two keepers.
+//! - Several machines on one Cloud cluster meet in the table `cratedb_test.lease` in it, and the last one suspends it.
+//!   The lease of a machine that dies counts for another 90 s.
 //! - A schema does not isolate users, roles and privileges, analyzers, repositories, publications and subscriptions,
 //!   global settings, blob tables, and the tables in `sys`. See `exclusive` of the attribute.
 //! - A free-tier cluster of CrateDB Cloud can't be suspended, so it is left running.

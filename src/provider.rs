@@ -305,12 +305,6 @@ impl Progress {
         Self { steps, trouble: None, wanted: None }
     }
 
-    /// Makes one to which no one listens.
-    #[cfg(feature = "cloud")]
-    pub(crate) fn unheard() -> Self {
-        Self::new(tokio::sync::mpsc::unbounded_channel().0)
-    }
-
     /// Adds a place where the trouble of the moment is kept.
     pub(crate) fn with_trouble(self, trouble: watch::Sender<Option<String>>) -> Self {
         Self { trouble: Some(trouble), ..self }

@@ -13,9 +13,7 @@ use crate::environment::{
 };
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
-use crate::target::{
-    ClusterAddress, JvmCache, LocalKind, LocalTarget, OnExit, OnSuspended, Origin, Target, UrlTarget,
-};
+use crate::target::{ClusterAddress, JvmCache, LocalKind, LocalTarget, OnExit, OnSuspended, Origin, Target, UrlTarget};
 use crate::version::RequestedVersion;
 use crate::wire::{Named, Policy, Spec};
 

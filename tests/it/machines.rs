@@ -157,9 +157,8 @@ fn an_exclusive_test_is_alone_on_all_machines() {
     let (consumer, cloud) = (Consumer::of("turns", Runner::Cargo), TestCloud::suspended());
     let machines = [Machine::new(), Machine::new()];
     let turns = tempfile::NamedTempFile::new().unwrap();
-    let plan = |machine: &Machine| {
-        machine.plan(&consumer, &cloud).env("TURNS", turns.path().display().to_string()).start()
-    };
+    let plan =
+        |machine: &Machine| machine.plan(&consumer, &cloud).env("TURNS", turns.path().display().to_string()).start();
     let runs = machines.each_ref().map(plan);
     for run in runs {
         run.finish().passed();

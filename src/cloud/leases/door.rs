@@ -5,8 +5,8 @@
 //! its last [`Door`].
 
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
@@ -77,10 +77,7 @@ pub(crate) enum Departure {
 enum Order {
     Join(Entry, oneshot::Sender<Result<Inside>>),
     Leave(Exit, oneshot::Sender<Departure>),
-    WantAlone {
-        wants: bool,
-        number: u64,
-    },
+    WantAlone { wants: bool, number: u64 },
     Quiet { number: u64 },
 }
 
@@ -156,7 +153,8 @@ impl Door {
 }
 
 fn gone() -> Error {
-    Error::new(Kind::Provider, "the leases of a cluster are not kept any more").because("the task that keeps them ended")
+    Error::new(Kind::Provider, "the leases of a cluster are not kept any more")
+        .because("the task that keeps them ended")
 }
 
 /// The answer to a call.
@@ -427,7 +425,9 @@ impl Site {
         loop {
             let Some(cluster) = self.lifecycle.presence(&self.id).await.ok()? else { return Some(Stopped::Deleted) };
             match cluster.busy() {
-                Some(kind) if wait => self.lifecycle.sit_out(&cluster, kind, deadline, hooks.unwrap_or(&Unheard)).await.ok()?,
+                Some(kind) if wait => {
+                    self.lifecycle.sit_out(&cluster, kind, deadline, hooks.unwrap_or(&Unheard)).await.ok()?
+                }
                 Some("SUSPEND") => return Some(Stopped::Suspended),
                 _ => return cluster.suspended.then_some(Stopped::Suspended),
             }

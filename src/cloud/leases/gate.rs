@@ -295,7 +295,8 @@ impl Gate {
     }
 
     /// Returns the tests that may begin.
-    pub(crate) fn turns(&self) -> Turns {
+    #[cfg(test)]
+    fn turns(&self) -> Turns {
         self.turns
     }
 
@@ -347,12 +348,5 @@ impl Gate {
             let _ = rule;
             true
         }
-    }
-}
-
-#[cfg(test)]
-impl Gate {
-    fn without(self, rule: Rule) -> Self {
-        Self { without: Some(rule), ..self }
     }
 }

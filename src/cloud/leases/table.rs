@@ -71,9 +71,8 @@ impl LeaseTable {
             Ok(answer) => match first(READ, &answer) {
                 Ok(Some(cells)) => Ok(decode(&cells)),
                 Ok(None) => self.send(CLOCK, &()).await.and_then(|answer| {
-                    Ok(first(CLOCK, &answer)?.map_or(Seen::Unreachable, |cells| {
-                        server_time(&cells).map_or(Seen::Unreachable, Seen::NoRow)
-                    }))
+                    Ok(first(CLOCK, &answer)?
+                        .map_or(Seen::Unreachable, |cells| server_time(&cells).map_or(Seen::Unreachable, Seen::NoRow)))
                 }),
                 Err(failure) => Err(failure),
             },

@@ -59,11 +59,15 @@ impl Keeper {
         let Some(resource) = self.supply.resource.take() else { return };
         let seen = humantime::format_rfc3339_seconds(SystemTime::now());
         let error = match cut {
-            CutOff::Suspended => Error::new(Kind::Provider, format!("{} was suspended by another client", resource.name))
-                .because(format!("it was seen at {seen}, while tests used it"))
-                .hint("with CRATEDB_TEST_ON_SUSPENDED=resume it is resumed, and the tests that follow run on it"),
+            CutOff::Suspended => {
+                Error::new(Kind::Provider, format!("{} was suspended by another client", resource.name))
+                    .because(format!("it was seen at {seen}, while tests used it"))
+                    .hint("with CRATEDB_TEST_ON_SUSPENDED=resume it is resumed, and the tests that follow run on it")
+            }
             CutOff::Expired => Error::new(Kind::Provider, format!("the lease on {} has expired", resource.name))
-                .because(format!("this machine, or its keeper, was stopped for longer than a lease lasts, until {seen}"))
+                .because(format!(
+                    "this machine, or its keeper, was stopped for longer than a lease lasts, until {seen}"
+                ))
                 .because("other machines may have suspended the cluster meanwhile")
                 .hint("with CRATEDB_TEST_ON_SUSPENDED=resume the tests that follow run on it again"),
         };

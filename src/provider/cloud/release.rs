@@ -101,7 +101,12 @@ impl CloudProvider {
         })
     }
 
-    pub(in crate::provider) async fn release(&self, held: &Held, on_exit: OnExit, progress: &Progress) -> Result<Released> {
+    pub(in crate::provider) async fn release(
+        &self,
+        held: &Held,
+        on_exit: OnExit,
+        progress: &Progress,
+    ) -> Result<Released> {
         let held = HeldCluster::read(held)?;
         let goal = self.goal(held, on_exit);
         let deadline = Instant::now() + RELEASE;
@@ -145,9 +150,7 @@ impl CloudProvider {
                 Released::Left(self.left(held, "a newer version of cratedb-test shares it with other machines"))
             }
             (Departure::Running, Goal::Leave(line)) => Released::Left(line),
-            (Departure::Running, _) => {
-                Released::Left(self.left(held, "it was started anew, and not by a test run"))
-            }
+            (Departure::Running, _) => Released::Left(self.left(held, "it was started anew, and not by a test run")),
         })
     }
 
@@ -201,7 +204,8 @@ impl CloudProvider {
         };
         let (named, known, hooks) = (held.describe(), held.known.clone(), Told(progress.clone()));
         let writes = AtomicUsize::new(0);
-        let wanted = StopRequest { id, named, delete, known, at_once: false, once: None, deadline, hooks: &hooks, writes };
+        let wanted =
+            StopRequest { id, named, delete, known, at_once: false, once: None, deadline, hooks: &hooks, writes };
         self.lifecycle.suspend_or_delete(&wanted).await.map(Departure::Stopped)
     }
 

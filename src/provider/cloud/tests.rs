@@ -19,10 +19,10 @@ use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use super::HeldCluster;
 use crate::error::{Error, Result};
-use crate::sharing::Member;
 use crate::provider::tests::{answers, as_journalled, json, says};
 use crate::provider::{Acquired, Held, Intents, Ours, Progress, Provider, Released, Resource};
 use crate::secret::Secret;
+use crate::sharing::Member;
 use crate::sql::Credentials;
 use crate::target::{CloudTarget, OnExit, Target};
 use crate::target::{ClusterAddress, DeployPolicy, Login};

@@ -85,7 +85,10 @@ async fn an_acquisition_takes_two_statements_and_a_suspension_one() {
     let before = bench.simulator.requests().len();
     let again = keeper.acquire(&bench).await;
     let asked = about_leases(&bench, before);
-    assert!(matches!(&asked[..], [read, write] if read.starts_with("SELECT") && write.starts_with("UPDATE")), "{asked:?}");
+    assert!(
+        matches!(&asked[..], [read, write] if read.starts_with("SELECT") && write.starts_with("UPDATE")),
+        "{asked:?}"
+    );
     let before = bench.simulator.requests().len();
     assert_eq!(keeper.release(&bench, &again).await, Released::Suspended);
     let asked = about_leases(&bench, before);
@@ -113,7 +116,8 @@ async fn a_cluster_that_can_have_no_leases_is_used_as_by_one_machine_and_says_so
     let bench = Bench::with(ClusterOptions::suspended("ci")).await;
     let mut keeper = Keeper::new(&bench, "one");
     let first = keeper.acquire(&bench).await;
-    let sql = crate::sql::SqlClient::new(&first.http_url, None, crate::sql::Wallet::new(first.credentials.clone())).unwrap();
+    let sql =
+        crate::sql::SqlClient::new(&first.http_url, None, crate::sql::Wallet::new(first.credentials.clone())).unwrap();
     keeper.release(&bench, &first).await;
     bench.cloud().foreign_resume("ci", cratedb_cloud_simulator::Pace::Auto(Duration::ZERO));
     bench.acquire().await.unwrap();

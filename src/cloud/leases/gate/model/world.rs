@@ -4,10 +4,7 @@ mod ends;
 mod steps;
 mod times;
 
-use super::super::{
-    Aim, AtEnd, Call, Effect, Event, Gate, Lease, Left, Limits, Memory, Row, RowState, RowVersion, Rule, Seen,
-    ServerTime, Turns, Written,
-};
+use super::super::{Aim, Gate, Lease, Limits, Memory, Row, RowState, RowVersion, Rule, Turns, Written};
 use crate::wait::Millis;
 
 pub(super) const TICK: Millis = 1_000;

@@ -44,7 +44,15 @@ impl World {
         let limits = world.keepers[0].gate.limits;
         let me = Lease { id: "s".to_owned(), ..Lease::default() };
         let gate = Gate { without: self.keepers[0].gate.without, ..Gate::new(me, Memory::default(), limits) };
-        world.keepers.push(Keeper { gate, life: Life::Alive, call: None, tests: false, exclusive: false, owes: false, dark: 0 });
+        world.keepers.push(Keeper {
+            gate,
+            life: Life::Alive,
+            call: None,
+            tests: false,
+            exclusive: false,
+            owes: false,
+            dark: 0,
+        });
         for _ in 0..4 {
             world.rest();
         }
