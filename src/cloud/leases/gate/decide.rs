@@ -45,7 +45,9 @@ impl Gate {
         if turns != Turns::None {
             self.quiet = false;
         }
-        if std::mem::replace(&mut self.turns, turns) != turns {
+        // A keeper that has just joined is told in any case: without a word of turns it heeds none.
+        let joined = self.effects.iter().any(|effect| matches!(effect, Effect::Joined { .. }));
+        if std::mem::replace(&mut self.turns, turns) != turns || joined {
             self.effects.push(Effect::Turns(turns));
         }
     }

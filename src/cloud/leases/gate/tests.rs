@@ -550,7 +550,7 @@ fn a_keeper_that_joins_under_a_wish_is_drained_from_the_beginning() {
     gate.on(0, Event::Join { woken: false });
     let wish = Lease { wish: Some(1), ..lease("b", SERVER) };
     assert!(written(&mut gate, 0, seen(0, row(true, &[wish]), 1)).lease("a").unwrap().drained);
-    assert_eq!(gate.on(0, applied(2)), [Effect::Joined { ours: true }]);
+    assert_eq!(gate.on(0, applied(2)), [Effect::Joined { ours: true }, Effect::Turns(Turns::None)]);
 }
 
 #[test]

@@ -105,6 +105,9 @@ async fn a_keeper_that_wants_to_be_alone_waits_until_the_others_are_quiet() {
     two.may_begin(Turns::Shared).await;
     one.provider.want_alone(true, 1);
     let number = two.may_begin(Turns::None).await;
+    let mut three = Keeper::new(&bench, "three");
+    let _held = three.acquire(&bench).await;
+    three.may_begin(Turns::None).await;
     two.provider.quiet(number);
     one.may_begin(Turns::Alone).await;
     one.provider.want_alone(false, 2);
