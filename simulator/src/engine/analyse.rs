@@ -56,7 +56,7 @@ impl<'a> Scope<'a> {
                     return Err(SqlError::new(
                         4006,
                         "AmbiguousColumnException",
-                        format!("NamedColumn \"{column}\" is ambiguous"),
+                        format!("Column \"{column}\" is ambiguous"),
                     ));
                 }
                 if let Some(used) = &candidate.system {
@@ -72,7 +72,12 @@ impl<'a> Scope<'a> {
         self.columns.iter().any(|c| c.relation.ends_with(relation)) || self.outer.is_some_and(|o| o.knows(relation))
     }
 
-    fn column(&self, name: &Name) -> Result<Expr> {
+    /// `schema` is that of a table without one in the error about an unknown table.
+    fn column(&self, name: &Name, schema: &str) -> Result<Expr> {
+        // CrateDB reads a quoted name like "o['a']" as a subscript.
+        if name.iter().any(|part| part.contains('[')) {
+            return Err(refuse("a subscript within quotes"));
+        }
         let (mut scope, mut depth) = (self, 0);
         loop {
             if let Some((index, ty)) = scope.find(name)? {
@@ -85,6 +90,10 @@ impl<'a> Scope<'a> {
         let (column, relation) = name.split_last().ok_or_else(|| refuse("an empty name"))?;
         let relation = if relation.len() == 3 { &relation[1..] } else { relation };
         if !relation.is_empty() && !self.knows(relation) {
+            let relation = match relation {
+                [table] => &[schema.to_owned(), table.clone()],
+                relation => relation,
+            };
             return Err(no_relation(relation.join(".")));
         }
         if column.starts_with('_')
@@ -113,6 +122,8 @@ pub(crate) enum Allow {
     Window,
     /// As `Nothing`, and no parameters either.
     Constants,
+    /// As `Nothing`, and no queries either: defaults, generated columns and checks.
+    Stored,
 }
 
 /// Analyses expressions over one scope.
@@ -193,7 +204,7 @@ impl<'a> Analyser<'a> {
                     self.context.args.len()
                 ))),
             },
-            Ast::Column(name) => self.scope.column(name),
+            Ast::Column(name) => self.scope.column(name, self.context.session.schema()),
             Ast::Subscript(base, index) => self.subscript(base, index),
             Ast::Slice(base, from, to) => {
                 let bound = |b: &Option<Box<Ast>>, default| b.as_ref().map_or(Ok(default), |b| self.expr(b));
@@ -207,10 +218,14 @@ impl<'a> Analyser<'a> {
                 inner => negate(self.expr(inner)?),
             },
             Ast::Not(inner) => Ok(Expr::new(Kind::Not(Box::new(self.condition(inner)?)), Type::Boolean)),
-            Ast::Binary(op, a, b) => self.binary(op, self.operand(op, a)?, b),
+            Ast::Binary(op, a, b) => self.binary(op, (self.operand(op, a)?, is_plain(a)), b),
             Ast::Chain(first, steps) => {
                 let begin = steps.first().map_or_else(|| self.expr(first), |step| self.operand(step.0, first))?;
-                steps.iter().try_fold(begin, |left, Step(op, right)| self.fold(self.binary(op, left, right)?))
+                let mut plain = is_plain(first);
+                steps.iter().try_fold(begin, |left, Step(op, right)| {
+                    let plain = std::mem::take(&mut plain);
+                    self.fold(self.binary(op, (left, plain), right)?)
+                })
             }
             Ast::IsNull(inner, negated) => {
                 let inner = self.boxed(inner)?;
@@ -221,8 +236,8 @@ impl<'a> Analyser<'a> {
             }
             Ast::Between(value, low, high) => {
                 let value = self.expr(value)?;
-                let low = comparison(">=", value.clone(), self.expr(low)?)?;
-                let high = comparison("<=", value, self.expr(high)?)?;
+                let low = self.compare(">=", value.clone(), self.expr(low)?)?;
+                let high = self.compare("<=", value, self.expr(high)?)?;
                 Ok(self.fold(low)?.and(self.fold(high)?))
             }
             Ast::In(value, list) => self.in_list(self.expr(value)?, self.list(list)?),
@@ -260,16 +275,39 @@ impl<'a> Analyser<'a> {
         if op == "AND" || op == "OR" { self.condition(ast) } else { self.expr(ast) }
     }
 
-    /// Applies an operator to its analysed left side.
-    fn binary(&self, op: &'static str, left: Expr, right: &Ast) -> Result<Expr> {
-        let right = self.operand(op, right)?;
+    /// Applies an operator to its analysed left side, of which is said whether it is a plain literal.
+    fn binary(&self, op: &'static str, (left, plain): (Expr, bool), right: &Ast) -> Result<Expr> {
+        let (right, right_plain) = (self.operand(op, right)?, is_plain(right));
+        if op == "*" {
+            unclear_product((&left.ty, plain), (&right.ty, right_plain))?;
+        }
         match op {
             "AND" => Ok(left.and(right)),
             "OR" => Ok(left.or(right)),
             "||" => functions::scalar("op_||", vec![left, right]),
             "+" | "-" | "*" | "/" | "%" | "^" | "&" | "|" | "#" => arithmetic(op, left, right),
-            _ => comparison(op, left, right),
+            _ => self.compare(op, left, right),
         }
+    }
+
+    fn compare(&self, op: &'static str, left: Expr, right: Expr) -> Result<Expr> {
+        self.refuse_if_numbered(&left, &right)?;
+        self.refuse_if_numbered(&right, &left)?;
+        comparison(op, left, right)
+    }
+
+    /// Refuses a text beside a whole number. CrateDB takes it as a number, and fails where it is none, unless it searches
+    /// a column of a table.
+    fn refuse_if_numbered(&self, text: &Expr, number: &Expr) -> Result<()> {
+        if !text.ty.is_text() || text.as_literal().is_some() || !number.ty.is_integer() || number.as_literal().is_none()
+        {
+            return Ok(());
+        }
+        let of_table = |c: &NamedColumn| {
+            c.system.is_some() || ["sys", "information_schema"].contains(&c.relation.first().map_or("", String::as_str))
+        };
+        let searched = self.allow == Allow::Nothing && self.scope.columns.iter().any(of_table);
+        if searched && is_column(text) { Ok(()) } else { Err(refuse("a text compared with a number")) }
     }
 
     /// Analyses a boolean expression, for WHERE, AND and the like.
@@ -280,7 +318,8 @@ impl<'a> Analyser<'a> {
             Type::Undefined if expr.as_open().is_some() => Err(refuse("a parameter as a condition")),
             Type::Undefined => coerce(expr, &Type::Boolean),
             ty if ty.is_number() && matches!(expr.kind, Kind::Column { .. }) => {
-                Err(unsupported("Can't build query from symbol"))
+                let shown = super::print::output_name(ast).unwrap_or_default();
+                Err(unsupported(format!("Can't build query from symbol {shown}")))
             }
             ty => Err(refuse(format!("{} as a condition", ty.name()))),
         }
@@ -291,6 +330,7 @@ impl<'a> Analyser<'a> {
             (Some(_), Some(item)) => coerce(value, &item.ty)?,
             _ => value,
         };
+        list.iter().try_for_each(|item| self.refuse_if_numbered(&value, item))?;
         let items =
             list.into_iter().map(|item| Ok(operators::unify(value.clone(), item)?.1)).collect::<Result<Vec<_>>>()?;
         let plain = |e: &Expr| e.ty == Type::Undefined || e.ty.same_family(&value.ty);
@@ -353,9 +393,9 @@ impl<'a> Analyser<'a> {
 
     pub(crate) fn cast(&self, value: Expr, to: &Type, lenient: bool) -> Result<Expr> {
         // A cast that fails gives NULL without a type.
-        let literal = value.as_literal().is_some();
+        let (literal, was_null) = (value.as_literal().is_some(), value.as_literal() == Some(&Value::Null));
         let out = self.fold(coerce_explicitly(value, to.clone(), lenient)?)?;
-        if lenient && literal && out.as_literal() == Some(&Value::Null) {
+        if lenient && literal && !was_null && out.as_literal() == Some(&Value::Null) {
             return Ok(Expr::literal(Value::Null, Type::Undefined));
         }
         Ok(out)
@@ -367,7 +407,7 @@ impl<'a> Analyser<'a> {
         let mut conditions = vec![];
         for (when, _) in whens {
             conditions.push(match operand {
-                Some(operand) => self.fold(comparison("=", self.expr(operand)?, self.expr(when)?)?)?,
+                Some(operand) => self.fold(self.compare("=", self.expr(operand)?, self.expr(when)?)?)?,
                 None => self.condition(when).map_err(careful)?,
             });
         }
@@ -435,6 +475,9 @@ impl<'a> Analyser<'a> {
     }
 
     fn subquery(&self, query: &super::ast::Query, sub: Sub) -> Result<Expr> {
+        if self.allow == Allow::Stored {
+            return Err(unsupported("Subquery not supported in this statement"));
+        }
         let (plan, correlated) = query::plan_in(self.context, query, Some(self.scope))?;
         if sub != Sub::Exists && plan.columns.len() != 1 {
             return Err(refuse("a subquery of several columns as a value"));
@@ -455,6 +498,34 @@ impl<'a> Analyser<'a> {
             return Ok(Expr::literal(value, ty));
         }
         Ok(Expr::new(Kind::Call(unfolded, vec![Expr::literal(value, ty.clone())]), ty))
+    }
+}
+
+/// Returns whether an expression is a column or a part of one.
+fn is_column(e: &Expr) -> bool {
+    match &e.kind {
+        Kind::Column { .. } => true,
+        Kind::Element(base, _) | Kind::Index(base, _) => is_column(base),
+        _ => false,
+    }
+}
+
+fn is_plain(ast: &Ast) -> bool {
+    matches!(ast, Ast::Null | Ast::Int(_) | Ast::Param(_))
+}
+
+/// Finds an integer times NULL, which could be an interval: CrateDB knows better only if both are literals.
+fn unclear_product((a, a_plain): (&Type, bool), (b, b_plain): (&Type, bool)) -> Result<()> {
+    match (a, b) {
+        _ if a_plain && b_plain => Ok(()),
+        (Type::Integer, Type::Undefined) | (Type::Undefined, Type::Integer) => {
+            let text = format!("Invalid arguments in: (*) with ({}, {})", a.name(), b.name());
+            Err(super::error::no_function(text))
+        }
+        (Type::Byte | Type::SmallInt, Type::Undefined) | (Type::Undefined, Type::Byte | Type::SmallInt) => {
+            Err(refuse("a small integer times NULL"))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -10,7 +10,11 @@ use super::value::{Value, java_double, java_float};
 fn cannot(value: &Value, to: &Type) -> SqlError {
     let mut shown = String::new();
     value.write_json(&mut shown);
-    invalid(format!("Cannot cast value `{}` to type `{}`", shown.trim_matches('"'), to.name()))
+    let to = match to {
+        Type::Numeric(Some((precision, scale))) => format!("numeric({precision},{scale})"),
+        to => to.name(),
+    };
+    invalid(format!("Cannot cast value `{}` to type `{to}`", shown.trim_matches('"')))
 }
 
 /// Converts `value` from type `from` to type `to`.
@@ -68,9 +72,9 @@ fn integer(value: &Value, from: &Type, to: &Type) -> Result<Value> {
     }
 }
 
-/// Returns the number without its fraction, if it fits.
+/// Returns the number without its fraction. One that is too large becomes the largest bigint.
 fn whole(d: f64) -> Option<i64> {
-    (d.is_finite() && d.abs() < 9.2e18).then_some(d as i64)
+    d.is_finite().then_some(d as i64)
 }
 
 fn float(value: &Value, to: &Type) -> Result<Value> {
@@ -336,8 +340,8 @@ pub(crate) fn fit(value: Value, ty: &Type) -> Result<Value> {
         (Value::Text(t), Type::Bit(n)) if t.len() != *n as usize + 3 => {
             Err(invalid(format!("bit string length {} does not match type bit({n})", t.len().saturating_sub(3))))
         }
-        (Value::Int(i64::MIN | i64::MAX), Type::BigInt) => {
-            Err(invalid("Value exceeds allowed range for column of type bigint"))
+        (Value::Int(n @ (i64::MIN | i64::MAX)), Type::BigInt) => {
+            Err(invalid(format!("Value {n} exceeds allowed range for column of type bigint")))
         }
         (Value::Array(items), Type::Array(of)) => {
             items.iter().map(|item| fit(item.clone(), of)).collect::<Result<_>>().map(Value::Array)

@@ -17,8 +17,9 @@ use super::users::{sees, sees_schema, sees_table};
 use super::value::Row;
 use super::value::Value;
 
+pub(crate) use columns::named_columns;
 pub(crate) use settings::SETTINGS;
-pub(crate) use summits::{HIGHEST as HIGHEST_SUMMITS, LENGTH as SUMMITS};
+pub(crate) use summits::LENGTH as SUMMITS;
 
 /// Marks a table that has more columns in CrateDB than here. No column can have this name.
 pub(crate) const PARTIAL: &str = "\0partial";

@@ -18,6 +18,8 @@ pub struct Connection {
     pub(crate) session: Option<Session>,
     /// The session's user as it was when the session began.
     role: Option<User>,
+    /// True after a query in bulk: CrateDB's next answers are those to earlier requests.
+    pub(crate) spoilt: bool,
 }
 
 /// A statement that was parsed and analysed.
@@ -79,7 +81,7 @@ impl Engine {
 impl Engine {
     /// Opens a new connection, which is a session of its own.
     pub fn connect(self: &Arc<Self>) -> Connection {
-        Connection { engine: self.clone(), session: None, role: None }
+        Connection { engine: self.clone(), session: None, role: None, spoilt: false }
     }
 }
 

@@ -6,12 +6,13 @@ mod view;
 pub(crate) use alter::alter;
 pub(crate) use view::{create_view, drop_view};
 
-use super::analyse::{Analyser, NamedColumn, Scope};
+use super::analyse::{Allow, Analyser, NamedColumn, Scope};
 use super::ast::{Ast, ColumnDef, CreateTable, Name, Query};
 use super::context::Outcome;
 use super::context::{Context, Run};
-use super::error::{Result, SqlError, inaccessible, invalid, no_relation, no_schema, refuse};
+use super::error::{Result, SqlError, inaccessible, invalid, no_relation, no_schema, refuse, unsupported};
 use super::operators::stored;
+use super::plan::{Expr, Kind};
 use super::state::{EngineState, READ_ONLY, RESERVED, Relation, is_builtin, split};
 use super::store::{Column, Definition, Table};
 use super::types::{Object, Type};
@@ -123,21 +124,26 @@ pub(super) fn new_column(definition: ColumnDef, last: &mut u32) -> Result<Column
 pub(super) fn check_expressions(context: &Context, definition: &Definition) -> Result<()> {
     let nothing = Scope::new(vec![], None);
     let named = definition.columns.iter().filter(|c| c.generated.is_none()).map(|c| NamedColumn {
-        relation: vec![definition.schema.clone(), definition.name.clone()],
+        relation: vec![],
         name: c.name.clone(),
         ty: c.ty.clone(),
         system: None,
     });
     let all = Scope::new(named.collect(), None);
+    let definer = |scope| Analyser { context, scope, allow: Allow::Stored };
     for column in &definition.columns {
         if let (Some(_), Type::Object(_)) = (&column.default, &column.ty) {
             return Err(invalid(format!("Default values are not allowed for object columns: {}", column.name)));
         }
         if let Some(default) = &column.default {
-            stored(Analyser::new(context, &nothing).expr(default)?, &column.ty)?;
+            let default = definer(&nothing).expr(default).map_err(|e| {
+                let named = definition.columns.iter().find(|c| e == super::error::no_column(&c.name));
+                named.map_or(e, |named| default_of_column(&column.name, &named.name))
+            })?;
+            stored(default, &column.ty)?;
         }
         if let Some(generated) = &column.generated {
-            let e = Analyser::new(context, &all).expr(generated).map_err(|e| {
+            let e = definer(&all).expr(generated).map_err(|e| {
                 // A generated column may need another one; this engine doesn't order them.
                 let names_generated = definition
                     .columns
@@ -149,9 +155,63 @@ pub(super) fn check_expressions(context: &Context, definition: &Definition) -> R
         }
     }
     for check in &definition.checks {
-        Analyser::new(context, &all).condition(&check.predicate)?;
+        let predicate = definer(&all).condition(&check.predicate);
+        let Some(own) = &check.column else {
+            predicate.map_err(check_error)?;
+            continue;
+        };
+        let foreign = match &predicate {
+            Ok(e) => foreign_column(e, &all, own),
+            Err(e) if e.code == 4043 => unknown_column(e),
+            Err(_) => None,
+        };
+        if let Some(foreign) = foreign {
+            return Err(unsupported(format!(
+                "CHECK constraint on column `{own}` cannot refer to column `{foreign}`. \
+                 Use full path to refer to a sub-column or a table check constraint instead"
+            )));
+        }
+        predicate.map_err(check_error)?;
     }
     Ok(())
+}
+
+fn default_of_column(column: &str, named: &str) -> SqlError {
+    unsupported(format!(
+        "Cannot reference columns in DEFAULT expression of `{column}`. \
+         Maybe you wanted to use a string literal with single quotes instead: '{named}'"
+    ))
+}
+
+/// CrateDB takes checks that are no conditions, such as a number. Columns can't be qualified in them.
+fn check_error(e: SqlError) -> SqlError {
+    match e.code {
+        4004 if e.message.contains("Can't build query") => refuse("a check that is no condition"),
+        4041 => refuse("a qualified column in a check"),
+        _ => e,
+    }
+}
+
+/// Returns the name in an error about an unknown column.
+fn unknown_column(e: &SqlError) -> Option<String> {
+    let name = e.message.strip_prefix("ColumnUnknownException[Column ")?.strip_suffix(" unknown]")?;
+    Some(name.to_owned())
+}
+
+/// Returns the column that a column's check names beside its own. A part of an object is another column.
+fn foreign_column(e: &Expr, scope: &Scope, own: &str) -> Option<String> {
+    match &e.kind {
+        Kind::Column { index, .. } => {
+            let name = &scope.columns.get(*index)?.name;
+            (name != own).then(|| name.clone())
+        }
+        Kind::Element(base, key) if matches!(base.kind, Kind::Column { .. }) => {
+            let Kind::Column { index, .. } = base.kind else { return None };
+            let name = format!("{}['{key}']", scope.columns.get(index)?.name);
+            (name != own).then_some(name)
+        }
+        _ => e.children().into_iter().find_map(|child| foreign_column(child, scope, own)),
+    }
 }
 
 /// Returns the values of WITH and SET: literals and arguments.
@@ -187,7 +247,9 @@ pub(super) fn apply_options(definition: &mut Definition, options: Vec<(String, V
                 definition.replicas.clone_from(t);
             }
             ("number_of_replicas", Value::Int(n)) if *n < 0 => {
-                return Err(invalid("Failed to parse value for setting [number_of_replicas] must be >= 0"));
+                return Err(invalid(format!(
+                    "Failed to parse value [{n}] for setting [number_of_replicas] must be >= 0"
+                )));
             }
             ("column_policy", Value::Text(t)) if t == "strict" || t == "dynamic" => definition.dynamic = t == "dynamic",
             ("refresh_interval", Value::Int(n)) if *n >= 0 => {
@@ -211,6 +273,9 @@ pub(super) fn apply_options(definition: &mut Definition, options: Vec<(String, V
 pub(crate) fn create_table(state: &mut EngineState, run: &Run, create: &CreateTable) -> Result<Outcome> {
     let context = run.context(state);
     let (schema, name) = new_name(&context, &create.name)?;
+    let (definition, rows) = define(&context, create, &schema, &name)?;
+    check_expressions(&context, &definition)?;
+    // CrateDB finds all other faults first.
     if let Some(found) = state.relation(&schema, &name) {
         return match found {
             Relation::Table(_) if create.if_not_exists => Ok(Outcome::Count(0)),
@@ -218,8 +283,6 @@ pub(crate) fn create_table(state: &mut EngineState, run: &Run, create: &CreateTa
             _ => Err(relation_exists(&schema, &name)),
         };
     }
-    let (definition, rows) = define(&context, create, &schema, &name)?;
-    check_expressions(&context, &definition)?;
     persist::check(&definition)?;
     drop(context);
     let mut table = Table::new(definition);
@@ -259,7 +322,7 @@ fn define(context: &Context, create: &CreateTable, schema: &str, name: &str) -> 
     let mut last = 0;
     for column in &create.columns {
         if definition.column(&column.name).is_some() {
-            return Err(refuse("a column twice"));
+            return Err(invalid(format!("column \"{}\" specified more than once", column.name)));
         }
         if column.generated.is_some() && column.default.is_some() {
             return Err(refuse("a generated column with a default"));
@@ -267,6 +330,10 @@ fn define(context: &Context, create: &CreateTable, schema: &str, name: &str) -> 
         definition.columns.push(new_column(column.clone(), &mut last)?);
     }
     definition.last_position = last;
+    let names = || create.checks.iter().filter_map(|check| check.name.as_ref());
+    if let Some((_, twice)) = names().enumerate().find(|(i, name)| names().take(*i).any(|other| other == *name)) {
+        return Err(invalid(format!("a check constraint of the same name is already declared [{twice}]")));
+    }
     keys(&mut definition, create)?;
     shards(context, &mut definition, create)?;
     apply_options(&mut definition, option_values(context, &create.options)?)?;
@@ -290,8 +357,17 @@ fn keys(definition: &mut Definition, create: &CreateTable) -> Result<()> {
                 ty,
                 Type::Text(None) | Type::Timestamp | Type::TimestampTz | Type::Boolean | Type::Uuid | Type::Ip
             );
-        if !fits || definition.primary.contains(&column) {
-            return Err(refuse("this primary key"));
+        match ty {
+            Type::Object(_) => return Err(unsupported("Cannot use columns of type \"object\" as primary key")),
+            Type::Array(_) => {
+                let text = format!("Cannot use column \"{name}\" with type \"{}\" as primary key", ty.name());
+                return Err(unsupported(text));
+            }
+            _ if definition.primary.contains(&column) => {
+                return Err(invalid(format!("Columns `{name}` appears twice in primary key constraint")));
+            }
+            _ if !fits => return Err(refuse("this primary key")),
+            _ => {}
         }
         definition.primary.push(column);
     }
@@ -302,7 +378,9 @@ fn shards(context: &Context, definition: &mut Definition, create: &CreateTable) 
     if let Some(by) = &create.clustered_by {
         let column = definition.column(by).ok_or_else(|| super::error::no_column(by))?;
         if !definition.primary.is_empty() && !definition.primary.contains(&column) {
-            return Err(refuse("CLUSTERED BY a column outside of the key"));
+            let keys: Vec<&str> = definition.primary.iter().map(|key| definition.columns[*key].name.as_str()).collect();
+            let keys = keys.join(", ");
+            return Err(invalid(format!("Clustered by column `{by}` must be part of primary keys: [{keys}]")));
         }
         definition.clustered_by = Some(by.clone());
     } else if let [one] = definition.primary.as_slice() {

@@ -277,14 +277,17 @@ fn plan(context: &Context, insert: &Insert) -> Result<InsertPlan> {
 type Rows = Vec<Vec<(Value, Type)>>;
 
 fn source(context: &Context, insert: &Insert, definition: &Definition, columns: &[usize]) -> Result<(Rows, bool)> {
-    let mismatch = |n: usize| {
-        if n == columns.len() {
-            Ok(())
-        } else {
-            Err(invalid(format!(
-                "Number of target columns of insert statement doesn't match number of source columns {n}"
-            )))
+    let mismatch = |sources: &[String]| {
+        if sources.len() == columns.len() {
+            return Ok(());
         }
+        let targets: Vec<&str> =
+            columns.iter().map(|i| definition.columns.get(*i).map_or("", |column| column.name.as_str())).collect();
+        Err(invalid(format!(
+            "Number of target columns ({}) of insert statement doesn't match number of source columns ({})",
+            targets.join(", "),
+            sources.join(", ")
+        )))
     };
     let query = &insert.query;
     let plain = query.with.is_empty() && query.order.is_empty() && query.limit.is_none() && query.offset.is_none();
@@ -294,7 +297,7 @@ fn source(context: &Context, insert: &Insert, definition: &Definition, columns: 
         let env = Env { row: &[], outer: None, context };
         let mut out = vec![];
         for row in rows {
-            mismatch(row.len())?;
+            mismatch(&(1..=row.len()).map(|i| format!("col{i}")).collect::<Vec<_>>())?;
             let mut values = vec![];
             for (ast, column) in row.iter().zip(columns) {
                 let e = analyser.expr(ast).map_err(|e| match e.code {
@@ -314,7 +317,7 @@ fn source(context: &Context, insert: &Insert, definition: &Definition, columns: 
         return Ok((out, single));
     }
     let plan = analyse::query::plan(context, query)?;
-    mismatch(plan.columns.len())?;
+    mismatch(&plan.columns.iter().map(|c| c.0.clone()).collect::<Vec<_>>())?;
     let rows = if context.parameters.is_some() { vec![] } else { exec::run(&plan, context, None)? };
     let typed = |row: Vec<Value>| row.into_iter().zip(plan.columns.iter().map(|c| c.1.clone())).collect();
     Ok((rows.into_iter().map(typed).collect(), false))

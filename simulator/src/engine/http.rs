@@ -88,7 +88,12 @@ fn sql(connection: &mut Connection, body: &[u8], types: bool) -> Answer {
         Ok(body) => body,
         Err(e) => return failed(&e),
     };
-    let Connection { engine, session: Some(session), .. } = connection else { return failed(&refuse("no session")) };
+    if connection.spoilt {
+        return Answer { close: true, ..failed(&refuse("a connection that had a query with bulk_args")) };
+    }
+    let Connection { engine, session: Some(session), spoilt, .. } = connection else {
+        return failed(&refuse("no session"));
+    };
     let mut out = String::from("{");
     let done = if body.is_bulk && !body.bulk.is_empty() {
         run::bulk(engine, session, &body).map(|items| write_items(&mut out, &items))
@@ -98,6 +103,7 @@ fn sql(connection: &mut Connection, body: &[u8], types: bool) -> Answer {
         run::single(engine, session, &body).map(|outcome| write_outcome(&mut out, &outcome, types))
     };
     if let Err(e) = done {
+        *spoilt |= body.is_bulk && e.message.contains("[Bulk operations for statements that return result sets");
         return failed(&e);
     }
     let _ = write!(out, "\"duration\":{:?}}}", started.elapsed().as_secs_f64() * 1000.0);

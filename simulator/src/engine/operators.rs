@@ -90,6 +90,15 @@ pub(crate) fn unify(a: Expr, b: Expr) -> Result<(Expr, Expr)> {
         return Ok((a, b));
     }
     let limits = |e: &Expr| matches!(e.as_literal(), Some(Value::Int(i64::MAX | i64::MIN)));
+    if let (Type::Object(x), Type::Object(y)) = (&a.ty, &b.ty) {
+        let apart = |f: &super::types::Field| {
+            let other = y.field(&f.name).map(|g| &g.ty);
+            other.is_some_and(|ty| !ty.same_family(&f.ty) || matches!(ty, Type::Object(_)))
+        };
+        if x.fields.iter().any(apart) {
+            return Err(refuse("a comparison of objects with inner columns of other types"));
+        }
+    }
     if a.ty.same_family(&b.ty) {
         if limits(&a) != limits(&b) {
             return Err(refuse("a comparison with the largest or smallest bigint"));

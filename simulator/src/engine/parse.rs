@@ -12,6 +12,9 @@ mod statement;
 use super::ast::{Name, Statement};
 use super::error::{Result, SqlError, refuse, syntax};
 use super::lex::{Token, is_reserved, tokens};
+use super::types::Type;
+use super::value::{Value, java_double};
+use std::collections::BTreeSet;
 
 /// The deepest nesting of a statement's tree: no input may exhaust the stack. Operators of one precedence are one node,
 /// however many there are; all that makes the tree deeper is counted by [`Parser::wrap`].
@@ -87,6 +90,56 @@ pub(crate) fn parameters(sql: &str) -> Result<usize> {
     let unnumbered = tokens.iter().filter(|token| **token == Token::Param(0)).count();
     let numbered = tokens.iter().map(|token| if let Token::Param(n) = token { *n } else { 0 }).max();
     Ok(unnumbered.max(numbered.unwrap_or(0)))
+}
+
+/// Words the error of a conversion as CrateDB does for a literal, whose type it knows. Arguments and values of columns are
+/// shown without.
+pub(crate) fn conversion_error(e: SqlError, sql: &str, args: &[(Value, Type)]) -> SqlError {
+    let parts =
+        e.message.strip_prefix("SQLParseException[Cannot cast value `").and_then(|m| m.split_once("` to type `"));
+    let Some((value, to)) = parts else { return e };
+    let is_argument = args.iter().any(|(argument, _)| match argument {
+        Value::Text(t) => t == value,
+        Value::Int(n) => n.to_string() == value,
+        _ => false,
+    });
+    if is_argument || to.starts_with("object`") {
+        return e;
+    }
+    let literal = tokens(sql).unwrap_or_default().into_iter().find_map(|token| match token {
+        Token::Text(t) if t == value => Some((format!("'{}'", t.replace('\'', "''")), "text")),
+        Token::Number(n) if n == value => match n.parse::<i64>() {
+            Ok(n) if i32::try_from(n).is_ok() => Some((n.to_string(), "integer")),
+            Ok(n) => Some((format!("{n}::bigint"), "bigint")),
+            Err(_) => None,
+        },
+        Token::Number(n) if n.parse().is_ok_and(|d| java_double(d) == value) => {
+            Some((value.into(), "double precision"))
+        }
+        _ => None,
+    });
+    match literal {
+        Some((shown, from)) => SqlError {
+            message: format!("SQLParseException[Cannot cast `{shown}` of type `{from}` to type `{to}"),
+            code: e.code,
+        },
+        None => e,
+    }
+}
+
+/// Returns whether a parameter has a number while one before it is missing.
+pub(crate) fn skips_parameters(sql: &str) -> Result<bool> {
+    let tokens = tokens(sql)?;
+    let mut unnumbered = 0;
+    let numbers: BTreeSet<usize> = tokens
+        .iter()
+        .filter_map(|token| if let Token::Param(n) = token { Some(*n) } else { None })
+        .map(|n| {
+            unnumbered += usize::from(n == 0);
+            if n == 0 { unnumbered } else { n }
+        })
+        .collect();
+    Ok(numbers.last().is_some_and(|last| *last > numbers.len()))
 }
 
 impl<'a> Parser<'a> {

@@ -8,7 +8,7 @@ use super::exec;
 use super::instance::{Engine, EngineOptions};
 use super::json::Json;
 use super::session::Session;
-use super::state::EngineState;
+use super::state::{EngineState, Relation};
 use super::store::Definition;
 use super::types::{TEXT, Type};
 use super::value::Value;
@@ -62,7 +62,31 @@ pub(super) fn is_write(stmt: &str) -> bool {
 
 pub(super) fn single(engine: &Engine, session: &mut Session, body: &SqlRequest) -> Result<Outcome> {
     let statement = read(engine, &body.stmt)?;
-    execute(engine, session, &statement, &arguments(&body.args)?)
+    let args = arguments(&body.args)?;
+    if parse::skips_parameters(&body.stmt)? {
+        return Err(skipped(engine, session, &statement, &args));
+    }
+    execute(engine, session, &statement, &args).map_err(|e| parse::conversion_error(e, &body.stmt, &args))
+}
+
+/// Returns the error for a statement that has `$2` without `$1`. Unknown names count first.
+fn skipped(engine: &Engine, session: &mut Session, statement: &Statement, args: &[(Value, Type)]) -> SqlError {
+    if !matches!(statement, Statement::Query(_)) {
+        return refuse("a write that skips a parameter");
+    }
+    match execute(engine, session, statement, args) {
+        Err(e) if !e.message.contains("parameter placeholder") => {
+            if [4041, 4043, 4045].contains(&e.code) || e.is_refusal() {
+                e
+            } else {
+                refuse("a query that skips a parameter")
+            }
+        }
+        _ => {
+            let text = "The assembled list of ParameterSymbols is invalid. Missing parameters.";
+            SqlError::new(5000, "IllegalStateException", text)
+        }
+    }
 }
 
 /// Runs a statement with arguments of these types.
@@ -146,7 +170,7 @@ pub(super) fn fits_summits(query: &Query) -> bool {
     let by_height = query.order.first().is_some_and(|o| o.descending && o.by == Ast::Column(vec!["height".into()]));
     let as_they_are = select.filter.is_none() && select.group.is_empty() && !select.distinct && query.offset.is_none();
     let plain = |item: &Item| matches!(item, Item::All(_) | Item::Expr(Ast::Column(_), _));
-    let few = if query.order.is_empty() { n <= catalog::SUMMITS } else { by_height && n <= catalog::HIGHEST_SUMMITS };
+    let few = n <= catalog::SUMMITS && (query.order.is_empty() || by_height);
     as_they_are && few && select.items.iter().all(plain)
 }
 
@@ -301,18 +325,19 @@ fn global(state: &mut EngineState, run: &Run, statement: &Statement) -> Result<O
 }
 
 fn show_tables(state: &EngineState, run: &Run, schema: Option<&str>, pattern: Option<&str>) -> Result<Outcome> {
-    let schema = schema.unwrap_or(run.session.schema());
-    if super::state::READ_ONLY.contains(&schema) {
+    if schema.is_some_and(|schema| super::state::READ_ONLY.contains(&schema)) {
         return Err(refuse("SHOW TABLES here"));
     }
-    let mut rows = vec![];
-    let seen = |name: &str| users::sees_table(state, &run.session.user, schema, name);
-    for table in state.tables().filter(|t| t.definition.schema == schema && seen(&t.definition.name)) {
-        let name = &table.definition.name;
-        if pattern.is_none_or(|p| super::operators::like(name, p, Some('\\'), false).unwrap_or(false)) {
-            rows.push(vec![Value::text(name)]);
-        }
-    }
+    // Without a schema, those of all schemas.
+    let shown = |t: &Definition| {
+        schema.is_none_or(|schema| t.schema == schema)
+            && users::sees_table(state, &run.session.user, &t.schema, &t.name)
+            && pattern.is_none_or(|p| super::operators::like(&t.name, p, Some('\\'), false).unwrap_or(false))
+    };
+    let mut names: Vec<&str> =
+        state.tables().map(|t| &*t.definition).filter(|t| shown(t)).map(|t| t.name.as_str()).collect();
+    names.sort_unstable();
+    let rows = names.into_iter().map(|name| vec![Value::text(name)]).collect();
     Ok(Outcome::Rows { columns: vec![("table_name".into(), TEXT)], rows })
 }
 
@@ -321,12 +346,26 @@ fn shown_table<'a>(state: &'a EngineState, run: &Run, name: &super::ast::Name) -
     state.table(&schema, &table).map(|t| &*t.definition).ok_or_else(|| refuse("SHOW of this relation"))
 }
 
+/// A name with a schema finds nothing: CrateDB looks for all of it in the current schema.
 fn show_columns(state: &EngineState, run: &Run, name: &super::ast::Name) -> Result<Outcome> {
-    let table = shown_table(state, run, name)?;
-    if table.columns.iter().any(|c| matches!(c.ty, Type::Object(_) | Type::Array(_))) || table.columns.len() > 1 {
-        return Err(refuse("SHOW COLUMNS of several columns"));
+    let schema = run.session.schema();
+    if super::state::READ_ONLY.contains(&schema) {
+        return Err(refuse("SHOW COLUMNS here"));
     }
-    let rows = table.columns.iter().map(|c| vec![Value::text(&c.name), Value::Text(c.ty.name())]).collect();
+    let found = match name.as_slice() {
+        [table] if users::sees(state, &run.session.user, schema, table) => state.relation(schema, table),
+        _ => None,
+    };
+    let mut rows: Vec<(String, Type)> = match found {
+        None => vec![],
+        Some(Relation::Table(table)) => catalog::named_columns(&table.definition),
+        Some(Relation::View(view)) => view.columns.clone(),
+    };
+    if matches!(found, Some(Relation::View(_))) && rows.iter().any(|(_, ty)| matches!(ty, Type::Object(_))) {
+        return Err(refuse("SHOW COLUMNS of an object of a view"));
+    }
+    rows.sort_by(|a, b| a.0.cmp(&b.0));
+    let rows = rows.into_iter().map(|(name, ty)| vec![Value::Text(name), Value::Text(ty.name())]).collect();
     Ok(Outcome::Rows { columns: vec![("column_name".into(), TEXT), ("data_type".into(), TEXT)], rows })
 }
 

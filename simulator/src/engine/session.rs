@@ -1,6 +1,6 @@
 //! Sessions: the user, the search path and the settings.
 
-use super::error::{Result, invalid, refuse};
+use super::error::{Result, invalid, refuse, unsupported};
 use super::value::Value;
 use std::collections::BTreeMap;
 
@@ -92,13 +92,22 @@ impl Session {
         let text = match *known {
             "statement_timeout" => timeout(text)?,
             "datestyle" if text.to_ascii_uppercase().starts_with("ISO") => "ISO".into(),
-            "datestyle" => return Err(invalid(format!("Invalid value for parameter \"datestyle\": \"{text}\""))),
+            "datestyle" => {
+                let text = text.to_uppercase();
+                return Err(invalid(format!(
+                    "Invalid value for parameter \"datestyle\": \"{text}\". Valid values include: [\"ISO\"]."
+                )));
+            }
             "error_on_unknown_object_key" | "enable_hashjoin" if !["true", "false"].contains(&text.as_str()) => {
                 return Err(refuse("this value of a setting"));
             }
             "application_name" | "error_on_unknown_object_key" | "enable_hashjoin" => text.clone(),
             // Accepted without effect.
-            "client_encoding" | "standard_conforming_strings" => return Ok(()),
+            "client_encoding" => return Ok(()),
+            "standard_conforming_strings" if ["on", "true"].contains(&text.as_str()) => return Ok(()),
+            "standard_conforming_strings" if ["off", "false"].contains(&text.as_str()) => {
+                return Err(unsupported("\"standard_conforming_strings\" cannot be changed."));
+            }
             _ => return Err(refuse(format!("SET {name}"))),
         };
         self.settings.insert(known, text);

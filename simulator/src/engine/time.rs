@@ -161,9 +161,11 @@ impl std::fmt::Display for Interval {
         for (n, unit) in units.into_iter().filter(|u| u.0 != 0) {
             write!(f, "{n} {unit}{} ", if n == 1 { "" } else { "s" })?;
         }
-        let (sign, seconds) = (if self.millis < 0 { "-" } else { "" }, self.millis.abs() / 1000);
-        write!(f, "{sign}{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)?;
-        let rest = self.millis.abs() % 1000;
+        // Every part has the sign, and none that is zero.
+        let sign = |n: i64| if self.millis < 0 && n != 0 { "-" } else { "" };
+        let all = self.millis.abs();
+        let (hours, minutes, seconds, rest) = (all / 3_600_000, all / 60_000 % 60, all / 1000 % 60, all % 1000);
+        write!(f, "{}{hours:02}:{}{minutes:02}:{}{seconds:02}", sign(hours), sign(minutes), sign(all % 60_000))?;
         if rest == 0 { Ok(()) } else { write!(f, ".{rest:03}") }
     }
 }

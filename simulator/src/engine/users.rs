@@ -2,7 +2,7 @@
 
 use super::ast::{Grant, Name};
 use super::context::Context;
-use super::error::{Result, SqlError, inaccessible, invalid, no_relation, no_schema, refuse, unsupported};
+use super::error::{Result, SqlError, invalid, no_relation, no_schema, refuse, unsupported};
 use super::state::{EngineState, GrantedRole, Privilege, Relation, User, split};
 use std::collections::BTreeSet;
 
@@ -299,7 +299,12 @@ fn ident(context: &Context, grant: &Grant, name: &Name) -> Result<String> {
         found => {
             let (schema, relation) = found?;
             if securable(context.state, &schema, &relation).class() != grant.class {
-                return Err(inaccessible(format!("{schema}.{relation}"), grant.verb));
+                let found = if grant.class == "VIEW" { "BASE_TABLE" } else { "VIEW" };
+                let text = format!(
+                    "Expected {schema}.{relation} to be a {} securable but got a relation of type {found}",
+                    grant.class
+                );
+                return Err(SqlError::new(4007, "OperationOnInaccessibleRelationException", text));
             }
             (schema, relation)
         }
@@ -332,7 +337,8 @@ pub(crate) fn apply(state: &mut EngineState, grantees: &[String], change: Change
         for name in names {
             let role = state.users.get(name).ok_or_else(|| no_role(name))?;
             if !role.is_role {
-                return Err(invalid("Cannot grant or revoke a USER to a ROLE"));
+                let verb = if *revoke { "REVOKE" } else { "GRANT" };
+                return Err(invalid(format!("Cannot {verb} a USER to a ROLE")));
             }
             let mut above = BTreeSet::new();
             parents(state, name, &mut above);
@@ -407,4 +413,11 @@ pub(crate) fn rename(state: &mut EngineState, schema: &str, from: &str, to: &str
     for privilege in all.filter(|p| p.class == "TABLE" && p.ident.as_ref() == Some(&from)) {
         privilege.ident = Some(to.clone());
     }
+}
+
+/// Returns whether anyone has a privilege on this relation, granted or denied.
+pub(crate) fn has_privileges_on(state: &EngineState, schema: &str, relation: &str) -> bool {
+    let ident = format!("{schema}.{relation}");
+    let mut all = state.users.values().flat_map(|user| &user.privileges);
+    all.any(|p| p.class != "SCHEMA" && p.ident.as_ref() == Some(&ident))
 }

@@ -7,4 +7,5 @@ mod deep;
 mod lease;
 mod recorded;
 mod robust;
+mod rules;
 mod support;

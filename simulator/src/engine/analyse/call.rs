@@ -27,7 +27,11 @@ impl Analyser<'_> {
                 return Err(refuse("an aggregate in a window function"));
             }
             Some(Is::Aggregate) if self.allow != Allow::Aggregates => {
-                return Err(unsupported(format!("{name} can't be handled here")));
+                // CrateDB finds this fault in many ways, some only when there are rows.
+                return Err(match self.allow {
+                    Allow::Stored => refuse("an aggregate in a column's definition"),
+                    _ => unsupported(format!("{name} can't be handled here")),
+                });
             }
             Some(Is::Aggregate) => {
                 let aggregate = self.aggregate(name, call)?;

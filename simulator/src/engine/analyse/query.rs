@@ -25,6 +25,10 @@ pub(crate) fn plan_in(context: &Context, query: &Query, outer: Option<&Scope>) -
     if depth >= DEPTH {
         return Err(refuse("a query nested this deep"));
     }
+    let names = || query.with.iter().map(|table| &table.0);
+    if let Some((_, twice)) = names().enumerate().find(|(i, name)| names().take(*i).any(|other| other == *name)) {
+        return Err(source::named_twice(twice));
+    }
     context.depth.set(depth + 1);
     let tables = context.common.borrow().len();
     context.common.borrow_mut().extend(query.with.iter().cloned());
@@ -189,7 +193,9 @@ fn select(context: &Context, select: &ast::Select, order: &[Order], outer: Optio
     let system = columns.len() > width;
     let mut scope = Scope::new(columns, outer);
     scope.windows.clone_from(&select.windows);
-    let filter = select.filter.as_ref().map(|f| Analyser::new(context, &scope).condition(f)).transpose()?;
+    let filter = select.filter.as_ref().map(|f| Analyser::new(context, &scope).condition(f)).transpose();
+    // Whether CrateDB finds this fault while it analyses or later depends on what is selected.
+    let filter = filter.map_err(|e| if e.message.contains("[count can't") { refuse("count in WHERE") } else { e })?;
     if let Some(filter) = &filter {
         if source::has_versions(context, &from) {
             return Err(refuse("a condition over a subquery of versions"));
@@ -216,7 +222,7 @@ fn select(context: &Context, select: &ast::Select, order: &[Order], outer: Optio
             exprs_of(output).into_iter().try_for_each(|e| ordered_by(e, &outputs[..columns.len()]))?;
         }
         for e in outputs.iter_mut().flat_map(exprs_of_mut).chain(&mut having) {
-            *e = ungroup(e, &group, &mut aggregates)?;
+            *e = ungroup(e, &group, &scope, &mut aggregates)?;
         }
     }
     // The values of window functions come after the row.
@@ -280,13 +286,13 @@ fn ordered_by(key: &Expr, outputs: &[Output]) -> Result<()> {
 }
 
 /// Turns an expression over rows into one over groups: keys first, then aggregates.
-fn ungroup(e: &Expr, keys: &[Expr], aggregates: &mut Vec<Aggregate>) -> Result<Expr> {
+fn ungroup(e: &Expr, keys: &[Expr], scope: &Scope, aggregates: &mut Vec<Aggregate>) -> Result<Expr> {
     e.map(&mut |e| {
         if let Some(index) = keys.iter().position(|key| key == e) {
             return Ok(Some(Expr::new(Kind::Column { depth: 0, index }, e.ty.clone())));
         }
         if let Some(nested) = keys.iter().find_map(|key| e.replace_prefix(key, key.clone())) {
-            return ungroup(&nested, keys, aggregates).map(Some);
+            return ungroup(&nested, keys, scope, aggregates).map(Some);
         }
         match &e.kind {
             Kind::Aggregate(aggregate) => {
@@ -296,8 +302,12 @@ fn ungroup(e: &Expr, keys: &[Expr], aggregates: &mut Vec<Aggregate>) -> Result<E
                 });
                 Ok(Some(Expr::new(Kind::Column { depth: 0, index: keys.len() + place }, e.ty.clone())))
             }
-            Kind::Column { depth: 0, .. } => {
-                Err(invalid("a column must appear in the GROUP BY clause or be used in an aggregation function"))
+            Kind::Column { depth: 0, index } => {
+                let name = scope.columns.get(*index).map_or("", |column| column.name.as_str());
+                Err(invalid(format!(
+                    "'{name}' must appear in the GROUP BY clause or be used in an aggregation function. \
+                     Perhaps you grouped by an alias that clashes with a column in the relations"
+                )))
             }
             Kind::Element(base, _) if keys.iter().any(|key| base.any(&mut |e| e == key)) => {
                 Err(refuse("a part of an object that is grouped by"))
@@ -385,7 +395,7 @@ impl Selecting<'_> {
         match found {
             true => Ok(()),
             false if relation.is_empty() => Err(refuse("* without columns")),
-            false => Err(crate::engine::error::no_relation(relation.join("."))),
+            false => Err(invalid(format!("The relation \"{}\" is not in the FROM clause.", relation.join(".")))),
         }
     }
 

@@ -152,6 +152,11 @@ fn function(
     Ok((Source::Function(set, args), columns))
 }
 
+/// Two tables of one query can't have the same name.
+pub(super) fn named_twice(name: &str) -> SqlError {
+    invalid(format!("\"{name}\" specified more than once in the FROM clause"))
+}
+
 fn join(
     context: &Context,
     (left, right): (&ast::FromItem, &ast::FromItem),
@@ -161,6 +166,9 @@ fn join(
 ) -> Result<(Source, Vec<NamedColumn>)> {
     let (left, mut columns) = plan(context, left, outer)?;
     let (right, right_columns) = plan(context, right, outer)?;
+    if let Some(twice) = right_columns.iter().find(|r| columns.iter().any(|l| l.relation == r.relation)) {
+        return Err(named_twice(&twice.relation.join(".")));
+    }
     for source in [&left, &right] {
         refuse_if_dirty(context, source)?;
     }
@@ -180,7 +188,8 @@ fn join(
     };
     if let Some(on) = on {
         let scope = Scope::new(columns, outer);
-        on_expr = Some(Analyser::new(context, &scope).condition(&on)?);
+        let condition = Analyser::new(context, &scope).condition(&on);
+        on_expr = Some(condition.map_err(|e| if e.code == 4004 { refuse("this condition of a join") } else { e })?);
         if scope.escaped.get()
             && let Some(outer) = outer
         {

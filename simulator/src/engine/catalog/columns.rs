@@ -38,6 +38,11 @@ fn shown(path: &[String]) -> String {
     path[0].clone() + &inner
 }
 
+/// Returns name and type of every column of a table, inner ones too.
+pub(crate) fn named_columns(definition: &Definition) -> Vec<(String, Type)> {
+    flat_columns(definition).into_iter().map(|(path, ty, _)| (shown(&path), ty)).collect()
+}
+
 /// Returns the length of a text type, or the bits or digits of a number type. A scale is not shown.
 fn sizes(ty: &Type) -> (Value, Value) {
     let number = |n: u32| (Value::Null, Value::Int(n.into()));

@@ -1,6 +1,6 @@
 //! ALTER TABLE.
 
-use super::{apply_options, check_expressions, inaccessible, new_column, number, option_values, relation_exists};
+use super::{apply_options, check_expressions, inaccessible, new_column, number, option_values};
 use crate::engine::ast::{Alter, Ast, Check, ColumnDef, Name};
 use crate::engine::context::Outcome;
 use crate::engine::context::Run;
@@ -15,6 +15,11 @@ use std::sync::Arc;
 pub(crate) fn alter(state: &mut EngineState, run: &Run, name: &Name, alter: &Alter) -> Result<Outcome> {
     let context = run.context(state);
     let (schema, table) = users::find(&context, name)?;
+    if let (Some(Relation::View(_)), Alter::RenameTable(to)) = (context.state.relation(&schema, &table), alter) {
+        users::check(&context, "DDL", &schema, &table)?;
+        drop(context);
+        return rename_view(state, &schema, &table, to);
+    }
     if is_builtin(&schema, &table) || context.state.table(&schema, &table).is_none() {
         return Err(users::masked(&context, inaccessible(format!("{schema}.{table}"), "ALTER"), &schema, &table));
     }
@@ -90,7 +95,8 @@ fn add_column(
         return Err(refuse("adding a generated column"));
     }
     if column.primary {
-        return if table.is_empty() {
+        // CrateDB counts the rows that are visible.
+        return if table.is_empty() || table.is_dirty() {
             Err(refuse("adding a key column"))
         } else {
             Err(unsupported("Cannot add a primary key column to a table that isn't empty"))
@@ -169,9 +175,7 @@ fn rename_column(new: &mut Definition, from: &str, to: &str) -> Result<()> {
 }
 
 fn rename(state: &mut EngineState, schema: &str, table: &str, to: &str, mut new: Definition) -> Result<Outcome> {
-    if state.relation(schema, to).is_some() {
-        return Err(relation_exists(schema, to));
-    }
+    new_name_is_free(state, "table", schema, (table, to))?;
     if to.is_empty() || !to.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
         return Err(refuse("this table name"));
     }
@@ -180,5 +184,30 @@ fn rename(state: &mut EngineState, schema: &str, table: &str, to: &str, mut new:
     found.definition = Arc::new(new);
     state.add(schema, to, Relation::Table(found));
     users::rename(state, schema, table, to);
+    Ok(Outcome::Count(-1))
+}
+
+/// Checks that no relation has the new name of one.
+fn new_name_is_free(state: &EngineState, kind: &str, schema: &str, (from, to): (&str, &str)) -> Result<()> {
+    let found = match state.relation(schema, to) {
+        None => return Ok(()),
+        Some(Relation::Table(_)) => "table",
+        Some(Relation::View(_)) => "view",
+    };
+    let text = format!("Cannot rename {kind} {schema}.{from} to {schema}.{to}, {found} {schema}.{to} already exists");
+    Err(invalid(text))
+}
+
+/// Gives a view another name. Views that read it keep the old one.
+fn rename_view(state: &mut EngineState, schema: &str, view: &str, to: &str) -> Result<Outcome> {
+    new_name_is_free(state, "view", schema, (view, to))?;
+    if to.is_empty() || !to.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+        return Err(refuse("this view name"));
+    }
+    if users::has_privileges_on(state, schema, view) {
+        return Err(refuse("renaming a view with privileges"));
+    }
+    let found = state.remove(schema, view).ok_or_else(|| refuse("no view"))?;
+    state.add(schema, to, found);
     Ok(Outcome::Count(-1))
 }

@@ -49,16 +49,17 @@ pub(crate) fn create_view(
         }
         name => name?,
     };
+    let plan = analyse::query::plan(&context, query).map_err(|e| match e.code {
+        4041 | 4043 | 4045 => unsupported(format!("Invalid query used in CREATE VIEW. {}", e.message)),
+        _ => e,
+    })?;
+    // CrateDB finds faults of the query first.
     match state.relation(&schema, &table) {
         Some(Relation::View(_)) if replace => {}
         Some(_) if replace => return Err(refuse("a view in place of a table")),
         Some(_) => return Err(relation_exists(&schema, &table)),
         None => {}
     }
-    let plan = analyse::query::plan(&context, query).map_err(|e| match e.code {
-        4041 | 4043 | 4045 => unsupported(format!("Invalid query used in CREATE VIEW. {}", e.message)),
-        _ => e,
-    })?;
     let mut names: Vec<&String> = plan.columns.iter().map(|c| &c.0).collect();
     names.sort_unstable();
     names.dedup();

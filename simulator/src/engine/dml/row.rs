@@ -9,6 +9,7 @@ use crate::engine::context::{Context, Run};
 use crate::engine::error::{Result, SqlError, invalid, refuse};
 use crate::engine::exec::Env;
 use crate::engine::plan::Expr;
+use crate::engine::print;
 use crate::engine::state::EngineState;
 use crate::engine::store::{Column, Definition, Document};
 use crate::engine::types::{Field, Policy, Type};
@@ -43,10 +44,22 @@ pub(super) fn conflict(context: &Context, definition: &Definition, insert: &Inse
     }
     if !conflict.target.is_empty() || conflict.set.is_some() {
         if conflict.target.len() != keys.len() {
-            return Err(invalid("Number of conflict targets did not match the number of primary key columns"));
+            let targets: Vec<String> = conflict.target.iter().map(|t| print::quoted(t)).collect();
+            return Err(invalid(format!(
+                "Number of conflict targets ([{}]) did not match the number of primary key columns ([{}])",
+                targets.join(", "),
+                keys.join(", ")
+            )));
         }
         if !conflict.target.iter().all(|t| keys.contains(&t.as_str())) {
-            return Err(refuse("this conflict target"));
+            let named = |t: &String| definition.column(t).is_some();
+            if let Some(unknown) = conflict.target.iter().find(|t| !named(t)) {
+                return Err(crate::engine::error::no_column(unknown));
+            }
+            let (targets, keys) = (conflict.target.join(", "), keys.join(", "));
+            return Err(invalid(format!(
+                "Conflict target ({targets}) did not match the primary key columns ([{keys}])"
+            )));
         }
     }
     let Some(set) = &conflict.set else { return Ok(Some(Conflict { set: vec![] })) };
@@ -86,6 +99,7 @@ pub(super) fn assignments(
         let Some(column) = definition.column(&name) else {
             return match name.starts_with('_') {
                 true => bad(&name, "Updating a system column is not supported"),
+                false if name.contains('[') => Err(refuse("a subscript within quotes")),
                 false if definition.dynamic => Err(refuse("a new column by UPDATE")),
                 false => Err(crate::engine::error::no_column(name)),
             };
@@ -101,7 +115,11 @@ pub(super) fn assignments(
         {
             return Err(refuse("this assignment"));
         }
-        let e = analyser.expr(value)?;
+        let e = analyser.expr(value).map_err(|e| {
+            // CrateDB finds fault with these only where there are rows.
+            let late = e.message.contains("can't be handled here") || e.message.contains("[Window functions");
+            if late { refuse("an aggregate or a window function in SET") } else { e }
+        })?;
         let ty = path.iter().try_fold(&definition.columns[column].ty, |ty, key| match ty {
             Type::Object(object) => object.field(key).map(|f| &f.ty),
             _ => None,
@@ -109,7 +127,13 @@ pub(super) fn assignments(
         let e = match ty {
             Some(ty) => crate::engine::operators::stored(e, ty).map_err(|e| match (e.is_refusal(), value) {
                 (false, Ast::Param(_)) => refuse("an argument that doesn't fit in an UPDATE"),
-                (false, _) => crate::engine::error::bad_value(&name, "Cannot cast expression"),
+                (false, _) => {
+                    let shown = match value {
+                        Ast::Text(t) => format!(" `{}` of type `text` to `{}`", print::text(t), ty.name()),
+                        _ => String::new(),
+                    };
+                    crate::engine::error::bad_value(&name, format!("Cannot cast expression{shown}"))
+                }
                 (true, _) => e,
             })?,
             None => match &definition.columns[column].ty {

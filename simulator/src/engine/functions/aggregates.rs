@@ -119,7 +119,11 @@ pub(super) fn average(rows: Vec<Row>, _: &Type) -> Result<Value> {
         None => Ok(Value::Null),
         Some(Value::Numeric(_)) => {
             let count = Decimal::whole(values.len() as i64);
-            let mean = sum_decimals(&values).and_then(|total| total.divide_exactly(count));
+            // The mean has no fewer digits after the point than the sum.
+            let mean = sum_decimals(&values).and_then(|total| {
+                let mean = total.divide_exactly(count)?;
+                if mean.scale < total.scale { mean.rescale(total.scale) } else { Some(mean) }
+            });
             mean.map(Value::Numeric).ok_or_else(|| refuse("an average that doesn't end"))
         }
         Some(_) => Ok(Value::Double(sum_doubles(&values) / values.len() as f64)),

@@ -15,17 +15,14 @@ pub(super) fn items(v: &Value) -> &[Value] {
     }
 }
 
-pub(super) fn append(_: &Context, mut v: Vec<Value>) -> Result<Value> {
-    let (Some(last), Some(Value::Array(mut all))) = (v.pop(), v.pop()) else { return Ok(Value::Null) };
-    all.push(last);
-    Ok(Value::Array(all))
+/// A null array counts as empty, as in most functions that make arrays.
+pub(super) fn append(_: &Context, v: Vec<Value>) -> Result<Value> {
+    Ok(Value::Array(items(&v[0]).iter().chain([&v[1]]).cloned().collect()))
 }
 
 /// The element comes first.
-pub(super) fn prepend(_: &Context, mut v: Vec<Value>) -> Result<Value> {
-    let (Some(Value::Array(mut all)), Some(first)) = (v.pop(), v.pop()) else { return Ok(Value::Null) };
-    all.insert(0, first);
-    Ok(Value::Array(all))
+pub(super) fn prepend(_: &Context, v: Vec<Value>) -> Result<Value> {
+    Ok(Value::Array([&v[0]].into_iter().chain(items(&v[1])).cloned().collect()))
 }
 
 pub(super) fn length(_: &Context, v: Vec<Value>) -> Result<Value> {
@@ -56,6 +53,9 @@ pub(super) fn overlap(_: &Context, v: Vec<Value>) -> Result<Value> {
 }
 
 pub(super) fn difference(_: &Context, v: Vec<Value>) -> Result<Value> {
+    if v[0].is_null() {
+        return Ok(Value::Null);
+    }
     let rest = items(&v[0]).iter().filter(|a| !items(&v[1]).iter().any(|b| a.same(b)));
     Ok(Value::Array(rest.cloned().collect()))
 }
@@ -70,9 +70,14 @@ pub(super) fn sum(_: &Context, v: Vec<Value>) -> Result<Value> {
 }
 
 pub(super) fn slice(_: &Context, v: Vec<Value>) -> Result<Value> {
-    match (&v[1], &v[2]) {
-        (Value::Int(from @ 1..), Value::Int(to)) if to >= from => {
-            let part = items(&v[0]).iter().skip(*from as usize - 1).take((to - from + 1) as usize);
+    let bound = |v: &Value, open: i64| match v {
+        Value::Null => Some(open),
+        Value::Int(n) => Some(*n),
+        _ => None,
+    };
+    match (bound(&v[1], 1), bound(&v[2], i32::MAX.into())) {
+        (Some(from @ 1..), Some(to)) if to >= from => {
+            let part = items(&v[0]).iter().skip(from as usize - 1).take((to - from + 1) as usize);
             Ok(Value::Array(part.cloned().collect()))
         }
         _ => Err(refuse("this slice")),
@@ -84,12 +89,22 @@ pub(super) fn cat_typed(name: &'static str, args: Vec<Expr>) -> Result<Expr> {
     if super::element(&args[0]).is_some() { cat(name, args) } else { Err(unfit(name)) }
 }
 
-/// Concatenates two arrays. Null counts as empty inside CrateDB only, so it is refused.
+/// Concatenates two arrays. Their elements get one type.
 pub(super) fn cat(name: &'static str, args: Vec<Expr>) -> Result<Expr> {
-    let ty = if args[0].ty == Type::array(Type::Undefined) { args[1].ty.clone() } else { args[0].ty.clone() };
+    let of = |e: &Expr| super::element(e).unwrap_or(Type::Undefined);
+    let (a, b) = (of(&args[0]), of(&args[1]));
+    let ty = match (&a, &b) {
+        (Type::Undefined, _) => b,
+        (_, Type::Undefined) => a,
+        (a, b) if a.same_family(b) => a.clone(),
+        (a, b) if a.is_number() && b.is_number() => if b.width() > a.width() { b } else { a }.clone(),
+        (a, b) if a.is_number() && b.is_text() => a.clone(),
+        (a, b) => return Err(refuse(format!("arrays of {} and {} together", a.name(), b.name()))),
+    };
+    let ty = Type::array(ty);
     let compute: Compute = |_, v| match (&v[0], &v[1]) {
-        (Value::Array(a), Value::Array(b)) => Ok(Value::Array(a.iter().chain(b).cloned().collect())),
-        _ => Err(refuse("concatenating an array and null")),
+        (Value::Null, Value::Null) => Ok(Value::Null),
+        (a, b) => Ok(Value::Array(items(a).iter().chain(items(b)).cloned().collect())),
     };
     let args = args.into_iter().map(|a| coerce(a, &ty)).collect::<Result<_>>()?;
     lax(name, compute, args, ty)

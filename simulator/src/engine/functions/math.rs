@@ -51,7 +51,11 @@ pub(super) fn log(_: &Context, v: Vec<Value>) -> Result<Value> {
 
 /// Returns an argument of `asin` and `acos`.
 pub(super) fn in_range(d: f64) -> Result<f64> {
-    if d.abs() <= 1.0 { Ok(d) } else { Err(invalid(format!("input value {d:?} is out of range"))) }
+    if d.abs() <= 1.0 {
+        Ok(d)
+    } else {
+        Err(invalid(format!("input value {d:?} is out of range. Values must be in range of [-1.0, 1.0]")))
+    }
 }
 
 pub(super) fn sqrt(_: &Context, v: Vec<Value>) -> Result<Value> {

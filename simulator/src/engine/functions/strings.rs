@@ -3,7 +3,6 @@
 use super::{Arg, lax, strict, texts};
 use crate::engine::context::Context;
 use crate::engine::error::{Result, invalid, refuse};
-use crate::engine::operators::coerce;
 use crate::engine::plan::{Compute, Expr, Kind};
 use crate::engine::types::{TEXT, Type};
 use crate::engine::value::Value;
@@ -179,10 +178,7 @@ pub(super) fn concatenate(name: &'static str, args: Vec<Expr>) -> Result<Expr> {
         (Type::Array(x), Type::Array(y)) if x.same_family(y) || **x == Type::Undefined || **y == Type::Undefined => {
             super::arrays::cat(name, args)
         }
-        (Type::Array(x), Type::Array(_)) if b.as_literal().is_some() => {
-            let b = coerce(b.clone(), &Type::array((**x).clone()))?;
-            super::arrays::cat(name, vec![a.clone(), b])
-        }
+        (Type::Array(x), Type::Array(_)) if b.as_literal().is_some() && x.is_number() => super::arrays::cat(name, args),
         (Type::Object(_), Type::Object(_)) => merge(name, args),
         (Type::Text(_), Type::Text(_)) | (Type::Text(_), Type::Undefined) | (Type::Undefined, Type::Text(_)) => {
             join(name, args)

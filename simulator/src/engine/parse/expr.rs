@@ -60,6 +60,10 @@ impl Parser<'_> {
             };
             return Ok(if negated { Ast::Not(Box::new(out)) } else { out });
         }
+        // After the default of a column.
+        if self.is_word("not") && matches!(self.peek_at(1), Token::Word(w) if w == "null") {
+            return Ok(left);
+        }
         let negated = self.word("not");
         let out = if self.word("between") {
             let low = self.value()?;

@@ -271,6 +271,9 @@ impl Parser<'_> {
             self.transaction_modes()?;
             return Ok(Statement::Ignored(Ignored::Other));
         }
+        if self.words(&["session", "authorization", "default"]) {
+            return Ok(Statement::Ignored(Ignored::Other));
+        }
         if self.words(&["time", "zone"]) {
             self.setting()?;
             return Ok(Statement::Ignored(Ignored::Other));
@@ -294,6 +297,9 @@ impl Parser<'_> {
     }
 
     fn reset(&mut self) -> Result<Statement> {
+        if self.words(&["session", "authorization"]) {
+            return Ok(Statement::Ignored(Ignored::Other));
+        }
         if !self.word("global") {
             return Err(syntax("no viable alternative at input 'RESET'"));
         }
