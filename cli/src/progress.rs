@@ -10,6 +10,10 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 /// Often enough for the spinner to look smooth.
 const TICK: Duration = Duration::from_millis(100);
 
+/// The time in which the same text takes one line only, where each takes a line of its own: two reasons that alternate
+/// would fill a log.
+const REST: Duration = Duration::from_secs(10);
+
 /// More than any terminal has in one line.
 const WIDTH: usize = 1000;
 
@@ -27,8 +31,24 @@ struct Inner {
 #[derive(Debug)]
 enum Shown {
     Not,
-    Lines,
+    Lines(Mutex<Told>),
     Spinner(ProgressBar),
+}
+
+/// The texts of the last ten seconds.
+#[derive(Debug, Default)]
+struct Told(Vec<(String, Instant)>);
+
+impl Told {
+    /// Returns whether a text is worth a line.
+    fn is_news(&mut self, text: &str, now: Instant) -> bool {
+        self.0.retain(|(_, told)| now.duration_since(*told) < REST);
+        if self.0.iter().any(|(told, _)| told == text) {
+            return false;
+        }
+        self.0.push((text.to_owned(), now));
+        true
+    }
 }
 
 impl Progress {
@@ -37,7 +57,7 @@ impl Progress {
     }
 
     pub(crate) fn lines() -> Self {
-        Self::new(Shown::Lines)
+        Self::new(Shown::Lines(Mutex::default()))
     }
 
     pub(crate) fn spinner() -> Self {
@@ -64,7 +84,10 @@ impl Progress {
         match &self.0.shown {
             Shown::Not => {}
             // In one write, so that the lines of several processes don't mix.
-            Shown::Lines => {
+            Shown::Lines(told) => {
+                if !told.lock().unwrap_or_else(PoisonError::into_inner).is_news(text, Instant::now()) {
+                    return;
+                }
                 let line = format!("{} ({:.1} s)\n", foreign::block(text), self.seconds());
                 let _ = io::stderr().write_all(line.as_bytes());
             }
@@ -114,5 +137,16 @@ mod tests {
         progress.say("resuming");
         progress.clone().say("waiting");
         assert_eq!(progress.last().as_deref(), Some("waiting"));
+    }
+
+    #[test]
+    fn reasons_that_alternate_take_a_line_each_in_ten_seconds() {
+        let (mut told, began) = (Told::default(), Instant::now());
+        let mut says = |text: &str, at: u64| told.is_news(text, began + Duration::from_secs(at));
+        let lines = (0..9).filter(|at| says(if at % 2 == 0 { "502" } else { "connection refused" }, *at)).count();
+        assert_eq!(lines, 2);
+        assert!(says("IN_PROGRESS", 9), "a new one is told at once");
+        assert!(says("502", 10) && !says("502", 19) && says("502", 20), "and the same again after a while");
+        assert!(told.0.len() <= 2, "{told:?}");
     }
 }

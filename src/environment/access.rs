@@ -56,7 +56,7 @@ impl Access {
             },
         };
         let url = http_url("CRATEDB_CLOUD_ENDPOINT", &found.endpoint, ACCEPTED)?;
-        is_private(&url, "the credentials", plain_http(given.plain_http, sources)?)?;
+        is_private(&url, "the credentials", plain_http(given.plain_http, sources, &sent(given, sources)?)?)?;
         found.login.can_be_sent(&found.origin)?;
         Ok(found)
     }
@@ -71,6 +71,14 @@ pub(super) fn endpoint_setting(given: &Given, sources: &Sources) -> Option<Setti
 /// Returns the address of the Cloud API that a setting names, if one does.
 pub(crate) fn named_endpoint(given: &Given, sources: &Sources) -> Result<Option<String>> {
     endpoint_setting(given, sources).map(|named| endpoint(&named.name, &named.value)).transpose()
+}
+
+/// Returns the settings whose values requests to the API carry. A login is this user's own, as the environment is.
+pub(super) fn sent(given: &Given, sources: &Sources) -> Result<Vec<Setting>> {
+    Ok(match Key::find(given, sources)? {
+        Some(key) => key.sent,
+        None => vec![Setting::of_profile("the login", String::new(), "the profile file")],
+    })
 }
 
 /// Credentials that a setting holds.

@@ -83,7 +83,7 @@ pub(crate) fn cloud_target(
         timeout,
         username: text(&given.username, "CRATEDB_USERNAME"),
         password: given.password.clone().or_else(|| sources.get("CRATEDB_PASSWORD").map(Secret::new)),
-        plain_http: plain_http(given.plain_http, sources)?,
+        plain_http: plain_http(given.plain_http, sources, &access::sent(given, sources)?)?,
     })
 }
 
@@ -206,8 +206,8 @@ pub(crate) fn server(address: &Setting, given: &Given, sources: &Sources, notes:
     let sent = password_beside.clone().map(Sent::Secret).into_iter().chain(user_beside.clone().map(Sent::Plain));
     may_go("connect to", &url, address, sent)?;
     let (user, password) = (user_in_url.or(user_beside), password_in_url.or(password_beside));
-    if password.is_some() {
-        is_private(&url, "the password", plain_http(given.plain_http, sources)?)?;
+    if let Some(password) = &password {
+        is_private(&url, "the password", plain_http(given.plain_http, sources, [password])?)?;
     }
     let remarks = Remarks { asked_as: asked_as(user.as_ref(), password.as_ref()), ..Remarks::of(sources) };
     let username = user.map(|user| user.value).or_else(|| password.as_ref().map(|_| OWN_USER.to_owned()));

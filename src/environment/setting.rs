@@ -138,12 +138,19 @@ pub(super) fn may_go(doing: &str, url: &Url, to: &Setting, sent: impl IntoIterat
 /// The variable that allows secrets over plain HTTP.
 pub(super) const PLAIN_HTTP: &str = "CRATEDB_ALLOW_PLAIN_HTTP";
 
-/// Reads whether secrets may be sent over plain HTTP to another machine.
-pub(super) fn plain_http(given: Option<bool>, sources: &Sources) -> Result<bool> {
-    match given {
-        Some(allowed) => Ok(allowed),
-        None => sources.choice(PLAIN_HTTP, &[("1", true), ("0", false)], false),
+/// Reads whether these secrets may be sent over plain HTTP to another machine. Like an address, the permission of a
+/// `.env` is not for the secrets of the environment.
+pub(super) fn plain_http<'a>(
+    given: Option<bool>,
+    sources: &Sources,
+    secrets: impl IntoIterator<Item = &'a Setting>,
+) -> Result<bool> {
+    if let Some(allowed) = given {
+        return Ok(allowed);
     }
+    let allowed = sources.choice(PLAIN_HTTP, &[("1", true), ("0", false)], false)?;
+    let by = sources.setting(PLAIN_HTTP).map_or(Near::ENVIRONMENT, |by| by.as_destination());
+    Ok(allowed && secrets.into_iter().all(|secret| by <= secret.as_secret().max(Near::ENVIRONMENT)))
 }
 
 /// Refuses an address to which a secret would go over plain HTTP, where every machine on the way could read it.
@@ -160,7 +167,7 @@ pub(crate) fn is_private(url: &Url, secret: &str, allowed: bool) -> Result<()> {
     let shown = without_credentials(url);
     Err(Error::new(Kind::Setting, format!("cannot use {}", shown.trim_end_matches('/')))
         .because(format!("{secret} would go over plain HTTP to another machine"))
-        .hint(format!("use https://; {PLAIN_HTTP}=1 allows it, for a network that you trust")))
+        .hint(format!("use https://; {PLAIN_HTTP}=1 in the environment allows it, for a network that you trust")))
 }
 
 /// Checks that the address of a mirror holds nothing that its source keeps from others or that anyone could read on the
@@ -168,7 +175,7 @@ pub(crate) fn is_private(url: &Url, secret: &str, allowed: bool) -> Result<()> {
 pub(crate) fn mirror_is_safe(url: &Url, mirror: &Setting, sources: &Sources) -> Result<()> {
     may_go("fetch releases from", url, mirror, [])?;
     match url.password() {
-        Some(_) => is_private(url, &format!("the password in {}", mirror.name), plain_http(None, sources)?),
+        Some(_) => is_private(url, &format!("the password in {}", mirror.name), plain_http(None, sources, [mirror])?),
         None => Ok(()),
     }
 }
@@ -251,6 +258,28 @@ mod tests {
         // Such as a port on this machine.
         assert!(goes(&mixed, "http://localhost:4200", Sent::Plain(file)).is_ok());
         assert!(goes(&mixed, "http://localhost:4200", Sent::Secret(environment)).is_err());
+    }
+
+    #[test]
+    fn a_file_allows_plain_http_for_its_own_secrets_only() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(".env"), format!("{PLAIN_HTTP}=1")).unwrap();
+        let sources = |variables: &[(&str, &str)]| {
+            let map = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            Sources::of(map, &[dir.path().to_owned()]).unwrap()
+        };
+        let allows = |sources: &Sources, secret: &Setting| plain_http(None, sources, [secret]).unwrap();
+        let (own, environments, code) = (of_file("A", 1), of_file("B", 0), Setting::of_code("api_key", "x"));
+        let taken = borrowed(own.clone(), true);
+        let file = sources(&[]);
+        assert!(allows(&file, &own) && plain_http(None, &file, []).unwrap());
+        let environment = sources(&[(PLAIN_HTTP, "1")]);
+        for secret in [&environments, &code, &taken] {
+            assert!(!allows(&file, secret) && allows(&environment, secret), "{secret:?}");
+        }
+        assert!(!plain_http(None, &file, [&own, &environments]).unwrap());
+        assert!(plain_http(Some(true), &file, [&environments]).unwrap());
+        assert!(!plain_http(Some(false), &environment, [&own]).unwrap() && !allows(&Sources::none(), &own));
     }
 
     #[test]

@@ -86,11 +86,14 @@ impl Places {
 }
 
 impl KeyFiles {
-    /// Says where a keeper's log is, or that it came to write none.
+    /// Says where a keeper's log is, or why it wrote none: perhaps its path is taken by what is no file, which ends a
+    /// keeper.
     pub(crate) fn about_log(&self) -> String {
-        match self.log.is_file() {
-            true => format!("its log is {}", self.log.display()),
-            false => format!("it wrote no log, which would be {}", self.log.display()),
+        let log = self.log.display();
+        match fs::symlink_metadata(&self.log) {
+            Ok(meta) if meta.is_file() => format!("its log is {log}"),
+            Ok(_) => format!("it wrote no log, since {log} is no regular file; remove that"),
+            Err(_) => format!("it wrote no log, which would be {log}"),
         }
     }
 }
@@ -155,6 +158,27 @@ mod tests {
         let file = dir.path().join("file");
         fs::write(&file, "").unwrap();
         assert!(make_own(&file, own).unwrap_err().to_string().contains("no directory"));
+    }
+
+    #[test]
+    fn a_log_that_can_not_be_written_is_told_apart_from_one_that_was_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = Places { runtime: dir.path().to_owned(), state: dir.path().to_owned() }.key("a key");
+        let log = files.log.display();
+        assert_eq!(files.about_log(), format!("it wrote no log, which would be {log}"));
+        fs::write(&files.log, "").unwrap();
+        assert_eq!(files.about_log(), format!("its log is {log}"));
+        let other = dir.path().join("other");
+        fs::rename(&files.log, &other).unwrap();
+        let taken = format!("it wrote no log, since {log} is no regular file; remove that");
+        std::os::unix::fs::symlink(&other, &files.log).unwrap();
+        assert_eq!(files.about_log(), taken);
+        fs::remove_file(&files.log).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&files.log).status().unwrap().success());
+        assert_eq!(files.about_log(), taken);
+        fs::remove_file(&files.log).unwrap();
+        fs::create_dir(&files.log).unwrap();
+        assert_eq!(files.about_log(), taken);
     }
 
     #[test]

@@ -224,8 +224,15 @@ impl LocalProvider {
 
     /// Returns the error with one line for each provider, in the order in which they are tried.
     fn nothing_usable(&self, container: &str, process: &str) -> Error {
-        let error = Error::new(Kind::Provider, "no CrateDB for the tests")
-            .because("nothing is configured, and this machine can start nothing");
+        let why = match self.target.kind {
+            LocalKind::Process => "CRATEDB_TEST_PROVIDER=process, and no release can be started",
+            LocalKind::Container => "CRATEDB_TEST_PROVIDER=container, and no container can be started",
+            LocalKind::Auto if self.target.home.is_some() => {
+                "CRATEDB_HOME has another version, and this machine can start no other"
+            }
+            LocalKind::Auto => "no server is configured, and this machine can start none",
+        };
+        let error = Error::new(Kind::Provider, "no CrateDB for the tests").because(why);
         let local = [format!("container: {container}"), format!("process: {process}")];
         self.target.lacking.iter().cloned().chain(local).fold(error, Error::hint)
     }
@@ -419,7 +426,7 @@ mod tests {
         let (text, took) = failure_with(engine);
         let (failure, kept) = text.split_once("\n---\n").unwrap();
         let lines: Vec<_> = failure.lines().collect();
-        assert_eq!(lines[0], "no CrateDB for the tests: nothing is configured, and this machine can start nothing");
+        assert_eq!(lines[0], "no CrateDB for the tests: no server is configured, and this machine can start none");
         assert_eq!(lines[1], "  url: CRATEDB_CLUSTER_URL is not set");
         assert_eq!(lines[2], "  cloud: neither CRATEDB_CLUSTER_ID nor CRATEDB_CLUSTER_NAME is set");
         let named = format!("  container: no engine at {engine}, which DOCKER_HOST names: ");

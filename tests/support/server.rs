@@ -5,9 +5,8 @@ use std::net::TcpStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
-use super::{skip, wait_for};
+use super::{DEADLINE, skip, wait_for};
 
 /// Returns the directory of the real installation, or `None` with the reason on descriptor 2.
 pub fn home() -> Option<PathBuf> {
@@ -140,7 +139,7 @@ fn address_in(log: impl std::io::Read + Send + 'static) -> String {
             }
         }
     });
-    receiver.recv_timeout(Duration::from_secs(60)).expect("the server logged no address")
+    receiver.recv_timeout(DEADLINE).expect("the server logged no address")
 }
 
 impl Drop for Server {

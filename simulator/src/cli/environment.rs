@@ -2,8 +2,8 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -22,8 +22,11 @@ const OTHER_CLUSTERS: [&str; 7] = [
     "CRATEDB_PASSWORD",
     "CRATEDB_TEST_PROVIDER",
     "CRATEDB_TEST_OUTER",
-    "CRATEDB_TEST_REPORT",
+    REPORT,
 ];
+
+/// The variable that names a report. `run` sets it, since it counts sessions and tests, and passes on what comes.
+pub(super) const REPORT: &str = "CRATEDB_TEST_REPORT";
 
 /// Variables that Cargo sets for a program that it runs or builds. The user's own settings of Cargo have other names.
 /// Source: <https://doc.rust-lang.org/cargo/reference/environment-variables.html>.
@@ -54,7 +57,7 @@ pub(super) fn variables(options: &Options, endpoint: &str, report: &Path) -> Vec
         ("CRATEDB_CLOUD_API_SECRET", given(&options.api_secret, ANY_SECRET)),
         // Neither this process nor its ancestors are test runners: the session ends with the command.
         ("CRATEDB_TEST_OUTER", std::process::id().to_string().into()),
-        ("CRATEDB_TEST_REPORT", report.into()),
+        (REPORT, report.into()),
     ];
     if let Some(cluster) = options.clusters.first() {
         variables.push(("CRATEDB_CLUSTER_NAME", cluster.name().into()));
@@ -123,7 +126,6 @@ pub(super) struct Totals {
 impl ReportFile {
     /// Makes the file with access for this user only.
     pub(super) fn create() -> io::Result<Self> {
-        use std::os::unix::fs::OpenOptionsExt;
         let nanos = crate::clock::now();
         let name = format!("cratedb-test-report-{}-{nanos}.ndjson", std::process::id());
         let path = std::env::temp_dir().join(name);
@@ -139,6 +141,17 @@ impl ReportFile {
 
     pub(super) fn totals(&self, cluster: &str) -> Totals {
         Totals::read(&fs::read_to_string(&self.0).unwrap_or_default(), cluster)
+    }
+
+    /// Appends all lines to the user's own report. A FIFO gets them only if a process reads there, as from a keeper.
+    pub(super) fn pass_on(&self, to: &Path) -> io::Result<()> {
+        let lines = fs::read(&self.0)?;
+        if lines.is_empty() {
+            return Ok(());
+        }
+        let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+        let mut options = fs::OpenOptions::new();
+        options.create(true).append(true).mode(0o600).custom_flags(nonblocking).open(to)?.write_all(&lines)
     }
 }
 
@@ -178,6 +191,24 @@ mod tests {
         for kept in ["CARGO_HOME", "CARGO_TARGET_DIR", "CARGO_NET_OFFLINE", "CRATEDB_TEST_KEEP_WARM", "PATH", "CARGO"] {
             assert!(!stale(kept), "{kept}");
         }
+    }
+
+    #[test]
+    fn the_lines_are_passed_on_to_the_users_report() {
+        let report = ReportFile::create().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let to = dir.path().join("report");
+        report.pass_on(&to).unwrap();
+        assert!(!to.exists(), "nothing was written");
+        fs::write(&to, "{\"session\":1}\n").unwrap();
+        fs::write(report.path(), "{\"session\":2}\n{\"session\":3}\n").unwrap();
+        report.pass_on(&to).unwrap();
+        assert_eq!(fs::read_to_string(&to).unwrap(), "{\"session\":1}\n{\"session\":2}\n{\"session\":3}\n");
+        let fifo = dir.path().join("fifo");
+        assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        // Opening it would wait for a reader.
+        assert!(report.pass_on(&fifo).is_err());
+        assert!(report.pass_on(dir.path()).is_err());
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{ExitCode, ExitStatus};
 use std::time::Duration;
 
@@ -86,6 +87,12 @@ async fn watch(options: Options, wait: Duration, command: &[OsString]) -> io::Re
     let stories = stories(&cloud);
     let still_up = stories.iter().any(|story| story.up && story.may_be_suspended);
     tell_all(&simulator, &stories, end, &report);
+    if let Some(users) = std::env::var_os(environment::REPORT).filter(|path| !path.is_empty())
+        && let Err(error) = report.pass_on(Path::new(&users))
+    {
+        let users = users.display();
+        complain(&format!("{}=`{users}` was not written: {error}", environment::REPORT));
+    }
     alive.iter().for_each(|keeper| complain(&keeper.outlives(wait)));
     if (still_up || !alive.is_empty())
         && let Some(dir) = dir.and_then(KeeperDir::keep)

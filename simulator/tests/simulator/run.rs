@@ -128,6 +128,22 @@ fn the_timeline_tells_what_was_resumed_shared_and_suspended() {
 }
 
 #[test]
+fn the_users_report_gets_the_lines_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let report = dir.path().join("report");
+    let told = |to: &Path| {
+        let mut command = command(&["--cluster", "name=demo"], "echo '{\"tests\":1}' >> $CRATEDB_TEST_REPORT; suspend");
+        String::from_utf8(command.env("CRATEDB_TEST_REPORT", to).output().unwrap().stderr).unwrap()
+    };
+    for lines in 1..=2 {
+        let err = told(&report);
+        assert_eq!(std::fs::read_to_string(&report).unwrap(), "{\"tests\":1}\n".repeat(lines), "{err}");
+    }
+    let err = told(dir.path());
+    assert!(err.contains("CRATEDB_TEST_REPORT=`") && err.contains("` was not written: "), "{err}");
+}
+
+#[test]
 fn a_cluster_that_still_runs_makes_a_success_a_failure_at_once() {
     let options = ["--cluster", "name=demo,state=suspended"];
     let begun = Instant::now();

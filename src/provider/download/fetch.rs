@@ -167,18 +167,26 @@ impl Fetch {
         let url = shown(&self.url);
         let report = Mutex::new(TransferReport { what: format!("downloading {what} from {url}"), last: None });
         let transfer = Transfer { fetch: self, part, progress, room, report, resumed: AtomicBool::new(false) };
-        let tries = AtomicU32::new(0);
+        let (tries, one_ended) = (AtomicU32::new(0), AtomicBool::new(false));
         let look = || async {
             let before = length(part);
             let ended = transfer.once().await;
+            one_ended.store(true, Relaxed);
             if length(part) > before {
                 tries.store(0, Relaxed);
             }
             self.looked(ended, &tries, || Error::new(Kind::Transport, format!("cannot download {url}")))
         };
         let told = |status: &str| progress.step(format!("downloading {what}: {status}; trying again"));
-        wait::until(&format!("the download of {url}"), self.limits.again, deadline, told, look).await?;
-        Ok(transfer.resumed.load(Relaxed))
+        match wait::until(&format!("the download of {url}"), self.limits.again, deadline, told, look).await {
+            Ok(()) => Ok(transfer.resumed.load(Relaxed)),
+            // The wait knows of tries that ended only: an answer that is still coming would be none to it.
+            Err(error) if error.is_timeout() && !one_ended.load(Relaxed) && length(part) > 0 => {
+                let late = Error::new(Kind::Timeout, format!("gave up the download of {url}"));
+                Err(late.because(format!("only {} bytes of it have come in time", length(part))))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn looked<T>(&self, ended: Result<T, TryError>, tries: &AtomicU32, failed: impl Fn() -> Error) -> Result<Look<T>> {

@@ -265,11 +265,18 @@ async fn the_deadline_is_kept() {
     let mut bench = Bench::serving(&packed("6.4.3", SIZE));
     bench.downloads.limits.stall = Duration::from_secs(60);
     bench.server.next(&[Odd::Stall(100_000)]);
-    let deadline = Instant::now() + Duration::from_millis(300);
+    let deadline = || Instant::now() + Duration::from_millis(300);
     let wanted = "6.4.3".parse().unwrap();
-    let error = bench.downloads.obtain(wanted, &bench.origin, deadline, &bench.progress).await.err().unwrap();
+    let error = bench.downloads.obtain(wanted, &bench.origin, deadline(), &bench.progress).await.err().unwrap();
     assert!(error.is_timeout(), "{error}");
-    says(error, &["gave up waiting for the download of http://"]);
+    says(error, &["gave up the download of http://", "only 100000 bytes of it have come in time"]);
+
+    let mut silent = Bench::serving(&packed("6.4.3", SIZE));
+    silent.downloads.limits.stall = Duration::from_secs(60);
+    silent.server.next(&[Odd::Stall(0)]);
+    let error = silent.downloads.obtain(wanted, &silent.origin, deadline(), &silent.progress).await.err().unwrap();
+    assert!(error.is_timeout(), "{error}");
+    says(error, &["gave up waiting for the download of http://", "no answer at all"]);
 }
 
 /// The test needs a file system of 512 KiB, and does nothing if this user can't mount one.
