@@ -21,10 +21,13 @@ pub mod standin;
 
 use std::time::{Duration, Instant};
 
+/// The limit of every wait.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+
 /// Waits for a condition. Panics with the last value that `look` returned if the wait takes too long.
 #[track_caller]
 pub fn wait_for<T: std::fmt::Debug>(what: &str, look: impl FnMut() -> Result<(), T>) {
-    wait_within(Duration::from_secs(60), what, look);
+    wait_within(DEADLINE, what, look);
 }
 
 #[track_caller]
