@@ -474,14 +474,14 @@ async fn sleep_until(due: Option<Millis>) {
 
 /// Returns a time that goes on while the process is stopped and the machine sleeps.
 #[cfg(feature = "harness")]
-fn now() -> Millis {
+pub(super) fn now() -> Millis {
     Millis::try_from(crate::host::platform::since_boot().as_millis()).unwrap_or(Millis::MAX)
 }
 
 /// Returns a time that goes on while the process is stopped. Whether it does while the machine sleeps, the system
 /// decides.
 #[cfg(not(feature = "harness"))]
-fn now() -> Millis {
+pub(super) fn now() -> Millis {
     static START: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
     Millis::try_from(START.elapsed().as_millis()).unwrap_or(Millis::MAX)
 }
@@ -493,5 +493,9 @@ fn host() -> String {
 
 #[cfg(not(feature = "harness"))]
 fn host() -> String {
-    ["HOSTNAME", "COMPUTERNAME"].iter().find_map(|name| std::env::var(name).ok()).unwrap_or_default()
+    let told = || ["HOSTNAME", "COMPUTERNAME"].iter().find_map(|name| std::env::var(name).ok());
+    let kept = || ["/proc/sys/kernel/hostname", "/etc/hostname"].iter().find_map(|path| std::fs::read_to_string(path).ok());
+    let name = told().or_else(kept).unwrap_or_default();
+    // Without a host, a lease stands for unknown ones.
+    if name.trim().is_empty() { "unknown".to_owned() } else { name.trim().to_owned() }
 }
