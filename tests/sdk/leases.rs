@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cratedb_cloud_simulator::{ClusterOptions, Fault, Options};
+use cratedb_cloud_simulator::{ClusterOptions, Fault, Options, Pace};
 use cratedb_test::cloud::LeasesState;
 use cratedb_test::{ManagedCluster, Result};
 use tokio::sync::Notify;
@@ -123,6 +123,21 @@ async fn a_cluster_whose_leases_cannot_be_had_is_stopped_as_ever() {
     bench.cloud().fault(Fault::on("POST", "/jwt/").status(500).times(1));
     assert!(bench.ci().stop().await.unwrap().suspended);
     assert_eq!(bench.suspends(), 3);
+}
+
+#[tokio::test]
+async fn a_suspension_that_another_machine_is_about_to_ask_for_is_waited_for() {
+    let bench = Bench::with(ClusterOptions::running("ci")).await;
+    write_row(&bench.ci(), true, 95_000).await;
+    let closing = "UPDATE cratedb_test.lease SET state = 'closing', owner = 'b', since = CURRENT_TIMESTAMP, \
+                   written = CURRENT_TIMESTAMP, leases = [] WHERE id = 0";
+    bench.ci().execute(closing).await.unwrap();
+    assert_eq!(bench.ci().leases().await.unwrap().state, LeasesState::Closing);
+    let cluster = bench.ci();
+    let stopped = tokio::spawn(async move { cluster.stop().await });
+    bench.cloud().foreign_suspend("ci", Pace::Auto(Duration::from_millis(50)));
+    assert!(stopped.await.unwrap().unwrap().suspended);
+    assert_eq!(bench.suspends(), 0);
 }
 
 #[tokio::test]

@@ -51,7 +51,7 @@ impl World {
 
 /// Returns a world with a cluster for each name, which runs.
 fn running(names: &[&str]) -> World {
-    World::of(names.iter().fold(Options::default(), |options, name| options.cluster(ClusterOptions::running(name))))
+    World::of(names.iter().fold(Options::default(), |options, name| options.cluster(ClusterOptions::running(*name))))
 }
 
 fn outcomes(document: &Value) -> Vec<(&str, &str)> {
@@ -107,7 +107,7 @@ fn the_status_of_the_account_has_every_lease() {
 fn a_sweep_of_the_account_suspends_only_what_dead_runs_left() {
     let names = ["bare", "dead", "found", "live", "off", "overdue", "stale"];
     let options = names.iter().filter(|name| **name != "off").fold(Options::default(), |options, name| {
-        options.cluster(ClusterOptions::running(name))
+        options.cluster(ClusterOptions::running(*name))
     });
     let world = World::of(options.cluster(ClusterOptions::suspended("off")));
     world.write_row("dead", DEAD);

@@ -177,3 +177,49 @@ impl Condition<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloud::leases::gate::Lease;
+
+    const SERVER: ServerTime = ServerTime { now: 1_000_000, booted: 500_000 };
+
+    fn closing(by: &str, since: Millis) -> Row {
+        let state = RowState::Closing { by: by.to_owned(), since };
+        Row { format: FORMAT, state, ours: true, written: since, leases: Vec::new() }
+    }
+
+    fn waits(row: &Row, condition: Condition<'_>) -> bool {
+        matches!(condition.contradicted(row, SERVER, "me"), Some(Verdict::Closing))
+    }
+
+    #[test]
+    fn a_closing_of_another_is_waited_for_until_it_is_taken_over() {
+        for condition in [Condition::Unused { own: &[] }, Condition::Abandoned(Duration::ZERO)] {
+            assert!(waits(&closing("other", 970_001), condition));
+            assert!(!waits(&closing("other", 970_000), condition), "its owner is silent");
+            assert!(!waits(&closing("me", 1_000_000), condition));
+        }
+        assert!(!waits(&closing("other", 1_000_000), Condition::Forced));
+        let booted = ServerTime { booted: 999_000, ..SERVER };
+        let stale = closing("other", 998_999);
+        assert!(Condition::Unused { own: &[] }.contradicted(&stale, booted, "me").is_none(), "it was suspended since");
+        let kept = Condition::Abandoned(Duration::ZERO).contradicted(&stale, booted, "me");
+        assert!(matches!(kept, Some(Verdict::Kept(_))), "a person started it since");
+    }
+
+    #[test]
+    fn own_leases_do_not_count_as_others() {
+        let lease = |id: &str| Lease { id: id.to_owned(), renewed: SERVER.now, ..Lease::default() };
+        let row = Row { state: RowState::Open, leases: vec![lease("a"), lease("b")], ..closing("", 900_000) };
+        let verdict = |own: &[&str]| {
+            let own: Vec<_> = own.iter().map(ToString::to_string).collect();
+            Condition::Unused { own: &own }.contradicted(&row, SERVER, "me")
+        };
+        assert!(verdict(&["a", "b"]).is_none());
+        assert!(matches!(verdict(&["a"]), Some(Verdict::InUse(_))));
+        assert!(matches!(Condition::Abandoned(Duration::ZERO).contradicted(&row, SERVER, "me"), Some(Verdict::InUse(_))));
+        assert!(Condition::Forced.contradicted(&row, SERVER, "me").is_none());
+    }
+}
