@@ -21,9 +21,7 @@ use serde_json::value::RawValue;
 
 use self::connection::{Connection, suspended};
 use super::client::Client;
-use super::lifecycle::{
-    Change, Hooks, Intent, Lifecycle, May, NameLookup, Run, Stopped, Tell, is_taken, named,
-};
+use super::lifecycle::{Change, Hooks, Intent, Lifecycle, May, NameLookup, Run, Stopped, Tell, is_taken, named};
 use super::model::{
     ClusterInfo, ExportJob, ImportJob, JobProgress, Jwt, NewExportJob, NewImportJob, Operation, Restore, Status,
     UploadedFile,

@@ -36,10 +36,9 @@ fn stopping(bench: &Bench) -> ManagedCluster {
 
 #[tokio::test]
 async fn a_cluster_that_no_tests_used_and_a_suspended_one_have_no_leases() {
-    let bench = Bench::new(
-        Options::default().cluster(ClusterOptions::running("ci")).cluster(ClusterOptions::suspended("off")),
-    )
-    .await;
+    let bench =
+        Bench::new(Options::default().cluster(ClusterOptions::running("ci")).cluster(ClusterOptions::suspended("off")))
+            .await;
     let leases = bench.ci().leases().await.unwrap();
     assert_eq!((leases.state, leases.ours, leases.leases.len()), (LeasesState::Absent, false, 0));
     let leases = bench.builder().cluster_name("off").build().unwrap().leases().await.unwrap();

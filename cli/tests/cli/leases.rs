@@ -106,9 +106,10 @@ fn the_status_of_the_account_has_every_lease() {
 #[test]
 fn a_sweep_of_the_account_suspends_only_what_dead_runs_left() {
     let names = ["bare", "dead", "found", "live", "off", "overdue", "stale"];
-    let options = names.iter().filter(|name| **name != "off").fold(Options::default(), |options, name| {
-        options.cluster(ClusterOptions::running(*name))
-    });
+    let options = names
+        .iter()
+        .filter(|name| **name != "off")
+        .fold(Options::default(), |options, name| options.cluster(ClusterOptions::running(*name)));
     let world = World::of(options.cluster(ClusterOptions::suspended("off")));
     world.write_row("dead", DEAD);
     world.write_row("found", Row { ours: false, ..DEAD });

@@ -219,7 +219,10 @@ mod tests {
         };
         assert!(verdict(&["a", "b"]).is_none());
         assert!(matches!(verdict(&["a"]), Some(Verdict::InUse(_))));
-        assert!(matches!(Condition::Abandoned(Duration::ZERO).contradicted(&row, SERVER, "me"), Some(Verdict::InUse(_))));
+        assert!(matches!(
+            Condition::Abandoned(Duration::ZERO).contradicted(&row, SERVER, "me"),
+            Some(Verdict::InUse(_))
+        ));
         assert!(Condition::Forced.contradicted(&row, SERVER, "me").is_none());
     }
 }

@@ -494,7 +494,8 @@ fn host() -> String {
 #[cfg(not(feature = "harness"))]
 fn host() -> String {
     let told = || ["HOSTNAME", "COMPUTERNAME"].iter().find_map(|name| std::env::var(name).ok());
-    let kept = || ["/proc/sys/kernel/hostname", "/etc/hostname"].iter().find_map(|path| std::fs::read_to_string(path).ok());
+    let files = ["/proc/sys/kernel/hostname", "/etc/hostname"];
+    let kept = || files.iter().find_map(|path| std::fs::read_to_string(path).ok());
     let name = told().or_else(kept).unwrap_or_default();
     // Without a host, a lease stands for unknown ones.
     if name.trim().is_empty() { "unknown".to_owned() } else { name.trim().to_owned() }

@@ -118,13 +118,25 @@ impl LeaseInfo {
         let Lease { id, host, user, session, version, joined, renewed, .. } = lease.clone();
         let age = lease.age(now);
         let is_alive = age <= limits.dead;
-        Self { id, host, user, session, version, joined, renewed, age, is_alive, is_overdue: is_alive && age > limits.overdue }
+        Self {
+            id,
+            host,
+            user,
+            session,
+            version,
+            joined,
+            renewed,
+            age,
+            is_alive,
+            is_overdue: is_alive && age > limits.overdue,
+        }
     }
 }
 
 impl fmt::Display for LeaseInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let known = |text: &str| if text.is_empty() { "unknown".to_owned() } else { crate::foreign::block(text).into_owned() };
+        let known =
+            |text: &str| if text.is_empty() { "unknown".to_owned() } else { crate::foreign::block(text).into_owned() };
         write!(f, "{} ({}, {})", known(&self.host), known(&self.user), known(&self.session))
     }
 }
@@ -246,7 +258,10 @@ mod tests {
         assert_eq!(kept(&row(true, 800_000, &[100_000]), 100), None);
         let why = |row: &Row, idle| kept(row, idle).unwrap();
         assert_eq!(why(&row(true, 800_000, &[100_000]), 101), "it was in use 1m 40s ago");
-        assert_eq!(why(&row(true, 800_000, &[100_000, 90_000]), 0), "in use by host-1 (ada, run), not renewed for 90 s");
+        assert_eq!(
+            why(&row(true, 800_000, &[100_000, 90_000]), 0),
+            "in use by host-1 (ada, run), not renewed for 90 s"
+        );
         assert_eq!(why(&row(false, 800_000, &[100_000]), 0), "it was not started by a run of tests");
         assert!(why(&row(true, 499_999, &[600_000]), 0).contains("started since"));
         assert_eq!(Leases::none(LeasesState::Absent).why_kept(Duration::ZERO).unwrap(), "no run of tests has used it");

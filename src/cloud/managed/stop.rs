@@ -131,7 +131,9 @@ impl ManagedInner {
                     return Ok(Leases::none(LeasesState::Suspended));
                 }
                 Ok(cluster) => named(&cluster),
-                Err(error) if self.server.is_some() && error.is_not_found() => self.lifecycle.target.cluster.to_string(),
+                Err(error) if self.server.is_some() && error.is_not_found() => {
+                    self.lifecycle.target.cluster.to_string()
+                }
                 Err(error) => return Err(error),
             },
         };
@@ -201,7 +203,8 @@ impl ManagedInner {
             return self.sat_out(&cluster, kind, deadline).await;
         }
         let wanted = self.request(&cluster, delete, deadline, None);
-        let stopped = self.lifecycle.suspend_or_delete(&wanted).await.map_err(|error| self.lifecycle.with_place(error))?;
+        let stopped =
+            self.lifecycle.suspend_or_delete(&wanted).await.map_err(|error| self.lifecycle.with_place(error))?;
         Ok(Look::Ready((cluster, Ended::Stopped(stopped))))
     }
 
