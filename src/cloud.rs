@@ -68,8 +68,8 @@
 //! - An operation that another program started is waited for. Then the cluster is looked at again.
 //! - [`run`](ManagedCluster::run) with [`stop_on_exit`](ManagedClusterBuilder::stop_on_exit) suspends the cluster
 //!   however its body ends.
-//! - Runs of tests and programs that use one cluster have [`leases`](ManagedCluster::leases) in it. A cluster with a live
-//!   lease of others is not stopped or deleted, unless
+//! - Runs of tests and programs that use one cluster have [`leases`](ManagedCluster::leases) in it. A cluster with a
+//!   live lease of others is not stopped or deleted, unless
 //!   [`stop_although_in_use`](ManagedClusterBuilder::stop_although_in_use) says so.
 //! - A setting of a deployment that is not given is the only choice there is. If there are several, the error lists
 //!   them.
