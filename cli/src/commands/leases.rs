@@ -72,7 +72,7 @@ fn facts(lease: &LeaseInfo) -> [String; 7] {
         (true, false) => "alive",
     };
     [
-        lease.host.clone(),
+        if lease.host.is_empty() { "unknown".to_owned() } else { lease.host.clone() },
         lease.user.clone(),
         lease.session.clone(),
         lease.version.clone(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::LeaseTable;
 use super::door::now;
 use super::gate::{FORMAT, Limits, Row, RowState, RowVersion, Seen, ServerTime, Written};
-use super::view::{Leases, names};
+use super::view::{LeaseInfo, Leases, names};
 use crate::wait::Millis;
 
 /// The row is read and written this often. Each time, another keeper was faster.
@@ -163,7 +163,9 @@ impl Condition<'_> {
             Condition::Unused { own } => own,
             Condition::Abandoned(_) => &[],
         };
-        let others: Vec<_> = leases.live().filter(|lease| !own.contains(&lease.id)).collect();
+        // A lease that only stands for what a lost row may have named does not keep a person from stopping a cluster.
+        let counts = |lease: &&LeaseInfo| lease.is_known() || matches!(self, Condition::Abandoned(_));
+        let others: Vec<_> = leases.live().filter(|lease| !own.contains(&lease.id)).filter(counts).collect();
         if !others.is_empty() {
             return Some(Verdict::InUse(names(others)));
         }
@@ -211,7 +213,7 @@ mod tests {
 
     #[test]
     fn own_leases_do_not_count_as_others() {
-        let lease = |id: &str| Lease { id: id.to_owned(), renewed: SERVER.now, ..Lease::default() };
+        let lease = |id: &str| Lease { id: id.to_owned(), host: "h".into(), renewed: SERVER.now, ..Lease::default() };
         let row = Row { state: RowState::Open, leases: vec![lease("a"), lease("b")], ..closing("", 900_000) };
         let verdict = |own: &[&str]| {
             let own: Vec<_> = own.iter().map(ToString::to_string).collect();
@@ -224,5 +226,9 @@ mod tests {
             Some(Verdict::InUse(_))
         ));
         assert!(Condition::Forced.contradicted(&row, SERVER, "me").is_none());
+        let lost = Row { leases: vec![Lease { host: String::new(), ..lease("unknown") }], ..row };
+        assert!(Condition::Unused { own: &[] }.contradicted(&lost, SERVER, "me").is_none());
+        let swept = Condition::Abandoned(Duration::ZERO).contradicted(&lost, SERVER, "me");
+        assert!(matches!(swept, Some(Verdict::InUse(_))));
     }
 }

@@ -92,7 +92,7 @@ pub enum LeasesState {
 pub struct LeaseInfo {
     /// An id that no other lease has.
     pub id: String,
-    /// The name of the machine.
+    /// The name of the machine. Empty in a lease that stands for those that a lost row may have named.
     pub host: String,
     /// The user on that machine.
     pub user: String,
@@ -113,6 +113,12 @@ pub struct LeaseInfo {
 }
 
 impl LeaseInfo {
+    /// Reports whether it is the lease of one keeper or program. Another one stands for all that a lost row may have
+    /// named.
+    pub(super) fn is_known(&self) -> bool {
+        !self.host.is_empty()
+    }
+
     pub(super) fn of(lease: &Lease, now: Millis) -> Self {
         let limits = Limits::default();
         let Lease { id, host, user, session, version, joined, renewed, .. } = lease.clone();
@@ -135,6 +141,9 @@ impl LeaseInfo {
 
 impl fmt::Display for LeaseInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.is_known() {
+            return f.write_str("a machine that a lost row may have named");
+        }
         let known =
             |text: &str| if text.is_empty() { "unknown".to_owned() } else { crate::foreign::block(text).into_owned() };
         write!(f, "{} ({}, {})", known(&self.host), known(&self.user), known(&self.session))
