@@ -296,8 +296,8 @@ impl<'a> Analyser<'a> {
         comparison(op, left, right)
     }
 
-    /// Refuses a text beside a whole number. CrateDB takes it as a number, and fails where it is none, unless it searches
-    /// a column of a table.
+    /// Refuses a text beside a whole number. CrateDB takes it as a number, and fails where it is none, unless it
+    /// searches a column of a table.
     fn refuse_if_numbered(&self, text: &Expr, number: &Expr) -> Result<()> {
         if !text.ty.is_text() || text.as_literal().is_some() || !number.ty.is_integer() || number.as_literal().is_none()
         {

@@ -1,8 +1,8 @@
 //! One cluster's engine: its options and its state.
 
-use super::run;
 use super::state::EngineState;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The names, the version and the addresses of an engine.
 #[derive(Clone, Debug)]
@@ -36,6 +36,11 @@ pub struct Engine {
     state: Mutex<EngineState>,
 }
 
+/// Returns the time in milliseconds since the Unix epoch.
+pub(super) fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64)
+}
+
 impl Engine {
     /// Makes an empty cluster.
     pub fn new(options: EngineOptions) -> Arc<Engine> {
@@ -43,7 +48,7 @@ impl Engine {
     }
 
     pub(crate) fn of(options: EngineOptions, state: EngineState) -> Arc<Engine> {
-        Arc::new(Engine { options, state: Mutex::new(EngineState { started: run::now(), ..state }) })
+        Arc::new(Engine { options, state: Mutex::new(EngineState { started: now(), ..state }) })
     }
 
     pub(crate) fn version(&self) -> &str {
@@ -63,7 +68,7 @@ impl Engine {
 
     /// Starts the server again with the data that it has.
     pub(crate) fn start_again(&self) {
-        self.state().started = run::now();
+        self.state().started = now();
     }
 
     /// Removes a node that has left.

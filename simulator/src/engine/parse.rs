@@ -92,8 +92,8 @@ pub(crate) fn parameters(sql: &str) -> Result<usize> {
     Ok(unnumbered.max(numbered.unwrap_or(0)))
 }
 
-/// Words the error of a conversion as CrateDB does for a literal, whose type it knows. Arguments and values of columns are
-/// shown without.
+/// Words the error of a conversion as CrateDB does for a literal, whose type it knows. Arguments and values of columns
+/// are shown without.
 pub(crate) fn conversion_error(e: SqlError, sql: &str, args: &[(Value, Type)]) -> SqlError {
     let parts =
         e.message.strip_prefix("SQLParseException[Cannot cast value `").and_then(|m| m.split_once("` to type `"));

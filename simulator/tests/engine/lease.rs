@@ -51,5 +51,5 @@ fn the_server_tells_when_it_was_started() {
         pg_postmaster_start_time() > CURRENT_TIMESTAMP - INTERVAL '1 minute'";
     assert_eq!(rows(&mut engine.connect(), ask), "[[true,true]]");
     let (_, text) = sql(&mut engine.connect(), "SELECT pg_postmaster_start_time()");
-    assert!(text.contains("\"cols\":[\"pg_postmaster_start_time()\"],\"col_types\":[11]"), "{text}");
+    assert!(text.contains("\"cols\":[\"pg_postmaster_start_time\"],\"col_types\":[11]"), "{text}");
 }

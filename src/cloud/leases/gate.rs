@@ -59,7 +59,7 @@ use crate::wait::Millis;
 pub(crate) struct Limits {
     /// A lease is renewed this often.
     pub(crate) renew: Millis,
-    /// A lease that is older missed a renewal: a keeper that leaves waits to see what becomes of it.
+    /// A lease that is older missed a renewal. So old is the lease that stands for those of a lost row.
     pub(crate) overdue: Millis,
     /// A lease that is older counts as dead.
     pub(crate) dead: Millis,
@@ -108,8 +108,8 @@ enum Rule {
     Boot,
     /// A row that is lost may have named others.
     Vacant,
-    /// A keeper that leaves decides about leases that are not yet dead.
-    AwaitOverdue,
+    /// A keeper that leaves others behind stays until one of them shows that it lives.
+    AwaitSign,
     /// No test begins once the own lease may be dead.
     Lapse,
     /// A drained keeper begins tests only after the row says that it is drained no more.
@@ -239,6 +239,8 @@ pub(crate) struct Gate {
     closing: Option<(Millis, Millis)>,
     /// A closing without a word of its owner, after which the cluster was looked at.
     stale: Option<(String, Millis)>,
+    /// Another keeper has left, and waits for a sign of life.
+    greets: bool,
     wants_alone: bool,
     quiet: bool,
     turns: Turns,
@@ -271,6 +273,7 @@ impl Gate {
             fresh_table: false,
             closing: None,
             stale: None,
+            greets: false,
             wants_alone: false,
             quiet: true,
             turns: Turns::None,

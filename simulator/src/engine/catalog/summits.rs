@@ -5,7 +5,8 @@ use crate::engine::types::{TEXT, Type};
 use crate::engine::value::Row;
 use crate::engine::value::Value;
 
-/// A mountain: name, height, prominence, longitude, latitude, country, year of the first ascent, classification, range and
+/// A mountain: name, height, prominence, longitude, latitude, country, year of the first ascent, classification, range
+/// and
 /// region.
 type Summit = (&'static str, i64, i64, f64, f64, &'static str, i64, &'static str, &'static str, &'static str);
 

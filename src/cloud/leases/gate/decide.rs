@@ -35,7 +35,7 @@ impl Gate {
             match self.aim {
                 Aim::Out => {}
                 Aim::In => self.stay(now),
-                Aim::Leave { at_end, .. } => self.leave(now, at_end),
+                Aim::Leave { at_end, since } => self.leave(now, at_end, since),
             }
         }
         if self.call.is_none() && self.view.is_none() && self.aim != Aim::Out && self.mode == Mode::Row {
@@ -161,6 +161,8 @@ impl Gate {
             }
         }
         self.alone = row.others(&self.me.id, server.now, dead).next().is_none();
+        let gone = |lease: &Lease| row.lease(&lease.id).is_none();
+        self.greets |= self.lease.is_some() && self.view.iter().any(|view| view.row.leases.iter().any(gone));
         self.clock = Some(Clock { server, sent, received: now });
         self.view = Some(View { row, version, vacant });
         (self.silent, self.looked) = (false, false);
@@ -213,6 +215,7 @@ impl Gate {
     fn applied(&mut self, now: Millis, row: Row, lease: Option<Millis>, before: Millis, version: RowVersion) {
         let joins = self.lease.is_none() && lease.is_some();
         let server = self.clock.map_or(0, |clock| clock.at_least(now));
+        self.greets &= lease == self.lease;
         self.lease = lease;
         if lease.is_some() {
             (self.ours, self.held) = (row.ours, server);
@@ -292,7 +295,7 @@ impl Gate {
             _ => return,
         };
         let Some(lease) = self.lease else { return self.join(now, clock) };
-        let renew = clock.received == now && now >= lease + self.limits.renew;
+        let renew = clock.received == now && (now >= lease + self.limits.renew || self.greets);
         let Some(view) = &self.view else { return };
         let row = self.with_me(&view.row, now, clock, renew);
         if row != view.row && (self.keeps(Rule::Rejoin) || view.row.lease(&self.me.id).is_some()) {
@@ -433,7 +436,7 @@ impl Gate {
 
     // Leaving.
 
-    fn leave(&mut self, now: Millis, at_end: AtEnd) {
+    fn leave(&mut self, now: Millis, at_end: AtEnd, since: Millis) {
         match self.mode {
             Mode::Newer => return self.left(Left::Newer),
             Mode::Lone if self.wants_suspension(at_end) => return self.suspend(now + self.limits.guard),
@@ -449,7 +452,7 @@ impl Gate {
                     self.write_closing(now, clock);
                 }
             }
-            None => self.leave_open(now, clock, &view, at_end),
+            None => self.leave_open(now, clock, &view, at_end, since),
         }
     }
 
@@ -473,38 +476,28 @@ impl Gate {
         self.write(now, Row::closing(&self.me.id, clock.at_least(now)));
     }
 
-    fn leave_open(&mut self, now: Millis, clock: Clock, view: &View, at_end: AtEnd) {
+    fn leave_open(&mut self, now: Millis, clock: Clock, view: &View, at_end: AtEnd, since: Millis) {
         let (id, server, row) = (&self.me.id, clock.at_least(now), &view.row);
-        let any = |limit| row.others(id, server, limit).next().is_some();
+        let others = || row.others(id, server, self.limits.dead);
+        let in_use = others().next().is_some();
         let suspends = at_end == AtEnd::Suspend || at_end == AtEnd::Auto && self.owns(row, clock);
-        let in_use = any(self.limits.overdue) || any(self.limits.dead) && !self.keeps(Rule::AwaitOverdue);
         if suspends && !in_use {
-            return if any(self.limits.dead) {
-                self.await_overdue(now, clock, view)
-            } else {
-                self.write_closing(now, clock)
-            };
+            return self.write_closing(now, clock);
         }
         let mut rest = row.clone();
         rest.leases.retain(|lease| lease.id != *id);
         // The others take over what is owed. Without others, what is left running is for nobody to suspend.
-        rest.ours = any(self.limits.dead) && (row.ours || at_end != AtEnd::Keep && self.owns(row, clock));
-        if view.vacant || rest.leases.len() == row.leases.len() && rest.ours <= row.ours {
-            return self.left(if in_use { Left::InUse } else { Left::Running });
+        rest.ours = in_use && (row.ours || at_end != AtEnd::Keep && self.owns(row, clock));
+        let changes = rest.leases.len() != row.leases.len() || rest.ours && !row.ours;
+        if changes && !view.vacant || view.vacant && suspends {
+            return self.write(now, rest);
         }
-        self.write(now, rest);
-    }
-
-    /// Stays until leases that missed a renewal are renewed or dead.
-    fn await_overdue(&mut self, now: Millis, clock: Clock, view: &View) {
-        let due = self.lease.is_some_and(|lease| now >= lease + self.limits.renew);
-        if due && clock.received == now || view.vacant {
-            let mut row = self.with_me(&view.row, now, clock, true);
-            row.ours = true;
-            self.write(now, row);
-        } else {
-            self.ask_again(now + self.limits.poll);
+        // One that renews its lease from now on lives, and does what is owed. The others may be dead.
+        let began = server.saturating_sub(now.saturating_sub(since));
+        if suspends && self.keeps(Rule::AwaitSign) && others().all(|lease| lease.renewed <= began) {
+            return self.ask_again(now + self.limits.poll);
         }
+        self.left(if in_use { Left::InUse } else { Left::Running });
     }
 
     fn wants_suspension(&self, at_end: AtEnd) -> bool {

@@ -133,7 +133,30 @@ fn the_last_but_one_only_removes_its_lease() {
     let effects = gate.on(500, Event::Leave(AtEnd::Auto));
     let Effect::Write(rest, _) = &effects[0] else { panic!("{effects:?}") };
     assert_eq!((rest.ours, &rest.leases), (true, &vec![lease("b", SERVER)]));
-    assert_eq!(gate.on(500, applied(3)), [Effect::Left(Left::InUse)]);
+    // The other one may be dead, and shows that it is not.
+    assert_eq!(gate.on(500, applied(3)), []);
+    assert_eq!(gate.on(1_500, Event::Due), [Effect::Read]);
+    let same = row(true, &[lease("b", SERVER)]);
+    assert_eq!(gate.on(1_500, seen(1_500, same.clone(), 3)), []);
+    gate.on(2_500, Event::Due);
+    let renewed = row(true, &[lease("b", SERVER + 2_000)]);
+    assert_eq!(gate.clone().on(2_500, seen(2_500, renewed, 4)), [Effect::Left(Left::InUse)]);
+    // Or it is dead, and was the last one.
+    gate.on(2_500, seen(2_500, same.clone(), 3));
+    gate.on(90_001, Event::Due);
+    let closing = written(&mut gate, 90_001, seen(90_001, same, 3));
+    assert_eq!(closing_of(&closing), ("a", SERVER + 90_001));
+}
+
+#[test]
+fn a_keeper_from_which_another_takes_leave_shows_that_it_lives() {
+    let mut gate = joined(true, &[lease("b", SERVER)]);
+    gate.on(1_000, Event::Due);
+    let left = written(&mut gate, 1_000, seen(1_000, row(true, &[lease("a", SERVER)]), 3));
+    assert_eq!(left.lease("a").unwrap().renewed, SERVER + 1_000);
+    // Once is enough.
+    assert_eq!(gate.on(1_000, applied(4)), []);
+    assert_eq!(gate.deadline(), Some(21_000));
 }
 
 #[test]
@@ -145,44 +168,20 @@ fn nothing_is_suspended_if_another_keeper_came_before_the_closing() {
     let came = row(true, &[lease("a", SERVER), lease("b", SERVER + 4_900)]);
     let rest = written(&mut gate, 5_000, seen(5_000, came, 3));
     assert_eq!((&rest.state, rest.lease("a")), (&RowState::Open, None));
-    assert_eq!(gate.on(5_000, applied(4)), [Effect::Left(Left::InUse)]);
+    assert_eq!(gate.on(5_000, applied(4)), []);
 }
 
 #[test]
-fn leases_that_missed_a_renewal_are_waited_for() {
-    // Renewed 30 s ago is in use, a moment longer is waited for, and after 90 s it is dead.
-    for (age, leaves, closes) in
-        [(30_000, true, false), (30_001, false, false), (90_000, false, false), (90_001, false, true)]
-    {
-        let mut gate = joined(true, &[lease("b", SERVER - age)]);
-        if age > 90_000 {
-            gate = joined(true, &[]);
-        }
-        let effects = gate.on(0, Event::Leave(AtEnd::Auto));
-        match (&effects[..], leaves, closes) {
-            ([Effect::Write(row, _), ..], true, false) => assert_eq!(row.state, RowState::Open, "{age}"),
-            ([Effect::Write(row, _), ..], false, true) => assert_eq!(closing_of(row).0, "a", "{age}"),
-            ([Effect::Turns(Turns::None)], false, false) => assert_eq!(gate.deadline(), Some(1_000), "{age}"),
-            _ => panic!("{age}: {effects:?}"),
-        }
+fn a_lease_counts_until_90_s_after_its_renewal() {
+    for (age, counts) in [(0, true), (30_001, true), (90_000, true), (90_001, false)] {
+        let mut gate = joined(true, &[]);
+        gate.on(20_000, Event::Due);
+        let other = lease("b", SERVER + 20_000 - age);
+        gate.on(20_000, seen(20_000, row(true, &[lease("a", SERVER + 19_000), other]), 2));
+        let effects = gate.on(20_000, Event::Leave(AtEnd::Auto));
+        let Effect::Write(row, _) = &effects[0] else { panic!("{age}: {effects:?}") };
+        assert_eq!(row.state == RowState::Open, counts, "{age}: {row:?}");
     }
-}
-
-#[test]
-fn a_keeper_that_waits_renews_its_own_lease_and_then_closes() {
-    let mut gate = joined(true, &[lease("b", SERVER - 40_000)]);
-    gate.on(0, Event::Leave(AtEnd::Auto));
-    let both = |renewed| row(true, &[lease("b", SERVER - 40_000), lease("a", SERVER + renewed)]);
-    assert_eq!(gate.on(20_000, Event::Due), [Effect::Read]);
-    let renewed = written(&mut gate, 20_000, seen(20_000, both(0), 2));
-    assert_eq!(renewed.lease("a").unwrap().renewed, SERVER + 20_000);
-    gate.on(20_000, applied(3));
-    gate.on(50_000, Event::Due);
-    assert!(written(&mut gate, 50_000, seen(50_000, both(20_000), 3)).lease("b").is_some(), "it is not dead yet");
-    gate.on(50_000, applied(4));
-    gate.on(50_001, Event::Due);
-    gate.on(51_001, Event::Due);
-    assert_eq!(closing_of(&written(&mut gate, 51_001, seen(51_001, both(50_000), 4))).0, "a");
 }
 
 #[test]
@@ -215,7 +214,7 @@ fn a_request_that_failed_is_not_sent_again_before_the_closing_is_confirmed() {
     assert_eq!(gate.on(3_000, applied(4)), [Effect::Suspend { before: 18_000 }]);
 
     gate.on(4_000, Event::Suspended { done: false });
-    gate.on(5_000, Event::Leave(AtEnd::Auto));
+    gate.on(4_400, Event::Leave(AtEnd::Auto));
     let taken_over = row(true, &[lease("b", SERVER + 4_500)]);
     assert_eq!(gate.on(5_000, seen(5_000, taken_over, 5)), [Effect::Left(Left::InUse)]);
 }
@@ -347,7 +346,7 @@ fn a_sweep_suspends_what_the_harness_started_and_all_have_left() {
         matches!(&leave(row(true, std::slice::from_ref(&dead)))[..], [Effect::Write(row, _)] if row.state != RowState::Open)
     );
     assert_eq!(leave(row(false, std::slice::from_ref(&dead))), [Effect::Left(Left::Running)]);
-    assert_eq!(leave(row(true, &[lease("b", SERVER)])), [Effect::Left(Left::InUse)]);
+    assert_eq!(leave(row(true, &[lease("b", SERVER)])), [], "it waits for a sign of life");
     let before = Row { written: BOOTED - 1, ..row(true, &[dead]) };
     assert_eq!(leave(before), [Effect::Left(Left::Running)], "a keeper is about to join, or a person started it");
     assert_eq!(leave(Row::closing("b", SERVER - 29_999)), [], "its owner is at it");
@@ -494,13 +493,14 @@ fn a_damaged_or_deleted_row_counts_others_that_come_back_within_a_minute() {
         };
         assert_eq!((again.ours, again.leases.len()), (true, 2), "what this keeper knows stays");
         gate.on(20_000, applied(6));
-        let left = gate.on(20_000, Event::Leave(AtEnd::Auto));
-        assert_eq!(left, [Effect::Turns(Turns::None)], "it waits for the unknown ones");
-        gate.on(80_000, Event::Due);
-        let mut same = again;
-        same.leases.iter_mut().filter(|lease| lease.id == "a").for_each(|lease| lease.renewed = SERVER + 80_000);
-        let closing = written(&mut gate, 80_000, seen(80_000, same, 6));
-        assert_eq!(closing_of(&closing).0, "a");
+        let effects = gate.on(20_000, Event::Leave(AtEnd::Auto));
+        let Effect::Write(rest, _) = &effects[0] else { panic!("{effects:?}") };
+        let rest = rest.clone();
+        assert_eq!(gate.on(20_000, applied(7)), [], "it waits for the unknown ones");
+        gate.on(79_000, Event::Due);
+        assert_eq!(gate.on(79_000, seen(79_000, rest.clone(), 7)), []);
+        gate.on(80_001, Event::Due);
+        assert_eq!(closing_of(&written(&mut gate, 80_001, seen(80_001, rest, 7))).0, "a");
     }
 }
 
