@@ -112,7 +112,7 @@ fn tests_in_a_container_without_the_keepers_directory_say_that_other_machines_us
 
     let done = image.run(&world, &["--tmpfs", "/tmp:mode=1777"]).expect(0);
 
-    done.says(&["other machines use it, too; the last one suspends it"]);
+    done.says(&["other machines use it, too; the last one suspends it", "waiting until this lease is renewed or dead"]);
     assert_eq!(changes(&world), ONCE, "the session around it resumed the cluster and suspends it");
 }
 

@@ -98,7 +98,7 @@ impl Door {
         let me = Lease {
             id: member.id.clone(),
             host: host(),
-            user: ["USER", "USERNAME"].iter().find_map(|name| std::env::var(name).ok()).unwrap_or_default(),
+            user: user(),
             session: member.session.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             ..Lease::default()
@@ -375,7 +375,7 @@ impl Doorman {
         let Some(exit) = self.exit.as_ref().filter(|_| self.leaving.is_some() && self.call.is_none()) else { return };
         let others = self.others();
         if !others.is_empty() && self.told != others {
-            exit.hooks.step(format!("waiting until this lease is renewed or dead: {others}"));
+            exit.hooks.trouble(format!("waiting until this lease is renewed or dead: {others}"));
             self.told = others;
         }
     }
@@ -484,6 +484,15 @@ pub(super) fn now() -> Millis {
 pub(super) fn now() -> Millis {
     static START: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
     Millis::try_from(START.elapsed().as_millis()).unwrap_or(Millis::MAX)
+}
+
+/// Returns the user's name, or number where the environment names none, as in many containers.
+fn user() -> String {
+    let mut named = ["USER", "LOGNAME", "USERNAME"].iter().filter_map(|name| std::env::var(name).ok());
+    let known = named.find(|name| !name.is_empty());
+    #[cfg(feature = "harness")]
+    let known = known.or_else(|| Some(format!("uid {}", rustix::process::getuid().as_raw())));
+    known.unwrap_or_default()
 }
 
 #[cfg(feature = "harness")]
