@@ -13,8 +13,8 @@ use crate::wait::Millis;
 /// [`ManagedCluster::leases`](crate::ManagedCluster::leases).
 ///
 /// A run of tests takes a lease, on each machine, and so does [`ManagedCluster::run`](crate::ManagedCluster::run) with
-/// [`stop_on_exit`](super::ManagedClusterBuilder::stop_on_exit). The last one of them suspends the cluster. The leases
-/// are in the cluster itself, in the only row of the table `cratedb_test.lease`.
+/// [`stop_on_exit`](crate::cloud::ManagedClusterBuilder::stop_on_exit). The last one of them suspends the cluster. The
+/// leases are in the cluster itself, in the only row of the table `cratedb_test.lease`.
 ///
 /// ```no_run
 /// # async fn example(cluster: cratedb_test::ManagedCluster) -> cratedb_test::Result<()> {
