@@ -289,8 +289,10 @@ impl Doorman {
 
     fn feed(&mut self, event: Event) {
         tracing::trace!(?event, "gate");
-        if self.leaving.is_some() {
-            self.others = self.others();
+        // Between two looks, nothing is known of them.
+        let others = Some(self.others()).filter(|others| !others.is_empty());
+        if let Some(others) = others.filter(|_| self.leaving.is_some()) {
+            self.others = others;
         }
         let effects = self.gate.on(now(), event);
         for effect in effects {
