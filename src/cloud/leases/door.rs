@@ -264,7 +264,9 @@ impl Doorman {
             Answer::Event(event) => self.feed(event),
             Answer::Available { touch, woken, error } => {
                 self.touch = self.touch.or(touch);
-                if let (Some(error), Some(reply)) = (error, self.joining.take()) {
+                if let Some(error) = error
+                    && let Some(reply) = self.joining.take()
+                {
                     let _ = reply.send(Err(error));
                 }
                 self.feed(Event::Available { woken });

@@ -343,7 +343,9 @@ impl Gate {
 
     /// Returns whether the closing of another keeper may be taken over. If not, waits for its end.
     fn is_taken_over(&mut self, now: Millis, clock: Clock, by: &str, since: Millis) -> bool {
-        let silent = clock.at_least(now).saturating_sub(since) >= self.limits.takeover;
+        // After that, no request of an own closing can leave any more.
+        let limit = if by == self.me.id { self.limits.guard } else { self.limits.takeover };
+        let silent = clock.at_least(now).saturating_sub(since) >= limit;
         let looked = self.stale.as_ref().is_some_and(|(known, at)| known == by && *at == since);
         if silent && (looked || !self.keeps(Rule::LookFirst)) {
             return true;

@@ -140,3 +140,16 @@ async fn a_cluster_that_can_have_no_leases_is_used_as_by_one_machine_and_says_so
     }
     assert_eq!(lines, 1);
 }
+
+#[tokio::test]
+async fn a_cluster_whose_suspension_was_refused_is_joined_and_suspended_again() {
+    let bench = Bench::with(ClusterOptions::suspended("ci")).await;
+    let keeper = Keeper::new(&bench, "one");
+    let first = keeper.acquire(&bench).await;
+    bench.cloud().fault(cratedb_cloud_simulator::Fault::on("PUT", "/suspend/").status(403).always());
+    keeper.provider.release(&first.held, OnExit::Auto, &bench.progress).await.unwrap_err();
+    bench.cloud().clear_faults();
+    let again = keeper.acquire(&bench).await;
+    assert_eq!(again.ours, Ours::Resumed);
+    assert_eq!(keeper.release(&bench, &again).await, Released::Suspended);
+}
