@@ -377,10 +377,9 @@ impl Doorman {
     /// Says whose leases keep this one from leaving.
     fn tell_wait(&mut self) {
         let Some(exit) = self.exit.as_ref().filter(|_| self.leaving.is_some() && self.call.is_none()) else { return };
-        let others = self.others();
-        if !others.is_empty() && self.told != others {
-            exit.hooks.trouble(format!("waiting until this lease is renewed or dead: {others}"));
-            self.told = others;
+        if !self.others.is_empty() && self.told != self.others {
+            exit.hooks.trouble(format!("waiting until this lease is renewed or dead: {}", self.others));
+            self.told.clone_from(&self.others);
         }
     }
 
