@@ -69,7 +69,7 @@ fn check(ran: Ran, user: &str) {
     fails("unknown relation", "ProgrammingError", "RelationUnknown[Relation 'nobody' unknown]");
     fails("unknown column", "ProgrammingError", "ColumnUnknownException[Column nobody unknown]");
     fails("syntax", "ProgrammingError", "");
-    fails("wrong type", "ProgrammingError", "SQLParseException[Cannot cast value `x` to type `integer`]");
+    fails("wrong type", "ProgrammingError", "SQLParseException[Cannot cast `'x'` of type `text` to type `integer`]");
     fails("refused", "ProgrammingError", "UnsupportedFeatureException[");
     fails("dropped", "ProgrammingError", "RelationUnknown[Relation 'readings' unknown]");
 }
