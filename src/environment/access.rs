@@ -40,7 +40,9 @@ impl Access {
             Some(timeout) => timeout,
             None => sources.lasting("CRATEDB_CLOUD_TIMEOUT", TIMEOUT)?,
         };
-        let found = match Key::find(given, sources)? {
+        let key = Key::find(given, sources)?;
+        let secrets = sent(key.as_ref());
+        let found = match key {
             Some(key) => {
                 let endpoint = wanted.unwrap_or_else(|| CLOUD_ENDPOINT.to_owned());
                 if let Some(named) = named.filter(|_| endpoint != CLOUD_ENDPOINT) {
@@ -56,7 +58,7 @@ impl Access {
             },
         };
         let url = http_url("CRATEDB_CLOUD_ENDPOINT", &found.endpoint, ACCEPTED)?;
-        is_private(&url, "the credentials", plain_http(given.plain_http, sources, &sent(given, sources)?)?)?;
+        is_private(&url, "the credentials", plain_http(given.plain_http, sources, &secrets)?)?;
         found.login.can_be_sent(&found.origin)?;
         Ok(found)
     }
@@ -73,12 +75,17 @@ pub(crate) fn named_endpoint(given: &Given, sources: &Sources) -> Result<Option<
     endpoint_setting(given, sources).map(|named| endpoint(&named.name, &named.value)).transpose()
 }
 
+/// Reads whether the cluster's token, which these credentials get, may be sent over plain HTTP to another machine.
+pub(super) fn allows_plain_http(given: &Given, sources: &Sources) -> Result<bool> {
+    plain_http(given.plain_http, sources, &sent(Key::find(given, sources)?.as_ref()))
+}
+
 /// Returns the settings whose values requests to the API carry. A login is this user's own, as the environment is.
-pub(super) fn sent(given: &Given, sources: &Sources) -> Result<Vec<Setting>> {
-    Ok(match Key::find(given, sources)? {
-        Some(key) => key.sent,
+fn sent(key: Option<&Key>) -> Vec<Setting> {
+    match key {
+        Some(key) => key.sent.clone(),
         None => vec![Setting::of_profile("the login", String::new(), "the profile file")],
-    })
+    }
 }
 
 /// Credentials that a setting holds.

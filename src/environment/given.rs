@@ -83,7 +83,7 @@ pub(crate) fn cloud_target(
         timeout,
         username: text(&given.username, "CRATEDB_USERNAME"),
         password: given.password.clone().or_else(|| sources.get("CRATEDB_PASSWORD").map(Secret::new)),
-        plain_http: plain_http(given.plain_http, sources, &access::sent(given, sources)?)?,
+        plain_http: access::allows_plain_http(given, sources)?,
     })
 }
 

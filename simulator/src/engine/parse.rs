@@ -129,6 +129,9 @@ pub(crate) fn conversion_error(e: SqlError, sql: &str, args: &[(Value, Type)]) -
 
 /// Returns whether a parameter has a number while one before it is missing.
 pub(crate) fn skips_parameters(sql: &str) -> Result<bool> {
+    if !sql.contains('$') {
+        return Ok(false);
+    }
     let tokens = tokens(sql)?;
     let mut unnumbered = 0;
     let numbers: BTreeSet<usize> = tokens
