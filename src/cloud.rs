@@ -68,6 +68,9 @@
 //! - An operation that another program started is waited for. Then the cluster is looked at again.
 //! - [`run`](ManagedCluster::run) with [`stop_on_exit`](ManagedClusterBuilder::stop_on_exit) suspends the cluster
 //!   however its body ends.
+//! - Runs of tests and programs that use one cluster have [`leases`](ManagedCluster::leases) in it. A cluster with a
+//!   live lease of others is not stopped or deleted, unless
+//!   [`stop_although_in_use`](ManagedClusterBuilder::stop_although_in_use) says so.
 //! - A setting of a deployment that is not given is the only choice there is. If there are several, the error lists
 //!   them.
 //!
@@ -106,6 +109,7 @@
 mod api;
 mod auth;
 mod client;
+pub(crate) mod leases;
 pub(crate) mod lifecycle;
 mod managed;
 pub mod model;
@@ -115,6 +119,9 @@ mod token;
 
 pub use crate::environment::{Profile, ProfileFile};
 pub use client::{Client, ClientBuilder};
+pub use leases::{LeaseInfo, Leases, LeasesState};
+#[doc(hidden)]
+pub use managed::Swept;
 pub use managed::{Health, ManagedCluster, ManagedClusterBuilder, SqlHealth, TableHealth};
 pub(crate) use refusal::is_conflict;
 

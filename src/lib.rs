@@ -88,6 +88,7 @@
 //! | `CRATEDB_ALLOW_PLAIN_HTTP` | `1` allows to send passwords, API keys and tokens over `http://` to another machine | `0` |
 //! | `CRATEDB_TEST_PROVIDER` | `auto`, or the only provider to use: `url`, `cloud`, `container`, `process` | `auto` |
 //! | `CRATEDB_TEST_ON_EXIT` | `auto`: suspend what the harness resumed or deployed; `suspend`: also what was running; `keep`: leave it as it is; `delete`: delete what it deployed, with the project that was created for it | `auto` |
+//! | `CRATEDB_TEST_ON_SUSPENDED` | what happens if another client suspends the cluster during a run: `fail`: its tests fail with an error that says so; `resume`: the cluster is resumed, and the tests that follow run on it | `fail` |
 //! | `CRATEDB_TEST_KEEP_WARM` | how long the cluster is kept after the last run; a run that starts in that time joins | `0` |
 //! | `CRATEDB_TEST_KEEP_SCHEMA` | `always`, `never`, `on-failure`: when a test's schema stays on a cluster that outlives the run | `on-failure`; `never` if `CI` is set |
 //! | `CRATEDB_TEST_MAX_LIFETIME` | the cluster is released this long after the last test began, even if processes are connected | `2h` |
@@ -120,8 +121,8 @@
 //!   not covered, such as a container whose first process is the run, a virtual machine, or a power failure.
 //! - Only clusters and servers that the harness resumed, deployed or started are released. Only schemas that it created
 //!   are dropped, and objects that `exclusive` tests created outside their schemas.
-//! - Several machines on one Cloud cluster are not coordinated in this version. A cluster addressed by id in one place
-//!   and by name in another has two keepers.
+//! - Several machines on one Cloud cluster meet in the table `cratedb_test.lease` in it, and the last one suspends it.
+//!   The lease of a machine that dies counts for another 90 s.
 //! - A schema does not isolate users, roles and privileges, analyzers, repositories, publications and subscriptions,
 //!   global settings, blob tables, and the tables in `sys`. See `exclusive` of the attribute.
 //! - A free-tier cluster of CrateDB Cloud can't be suspended, so it is left running.
@@ -220,6 +221,8 @@ mod seed;
 mod session;
 #[cfg(feature = "harness")]
 mod settings;
+#[cfg(any(feature = "harness", feature = "cloud"))]
+mod sharing;
 mod sql;
 #[cfg(any(feature = "harness", feature = "cloud"))]
 mod target;

@@ -48,6 +48,7 @@ use crate::error::Kind;
 use crate::error::{Error, Result};
 use crate::foreign;
 use crate::secret::Secret;
+use crate::sharing::Member;
 use crate::sql::Credentials;
 use crate::target::{OnExit, Target};
 use crate::version::Version;
@@ -85,6 +86,31 @@ impl Provider {
         }
     }
 
+    /// Names the keeper that uses the provider, for a cluster that keepers of other machines use, too.
+    pub(crate) fn shared_by(self, member: Member) -> Self {
+        match self {
+            #[cfg(feature = "cloud")]
+            Self::Cloud(cloud) => Self::Cloud(Box::new(cloud.shared_by(member))),
+            alone => alone,
+        }
+    }
+
+    /// Says whether this keeper wants to run tests while no other one does.
+    pub(crate) fn want_alone(&self, wants: bool, number: u64) {
+        #[cfg(feature = "cloud")]
+        if let Self::Cloud(cloud) = self {
+            cloud.want_alone(wants, number);
+        }
+    }
+
+    /// Says that no test runs, and none begins before more is heard of turns than the news of this number.
+    pub(crate) fn quiet(&self, number: u64) {
+        #[cfg(feature = "cloud")]
+        if let Self::Cloud(cloud) = self {
+            cloud.quiet(number);
+        }
+    }
+
     /// Makes the cluster available. Ends by `deadline` in every case, and a panic is an error: the keeper waits for an
     /// outcome.
     pub(crate) async fn acquire(&self, deadline: Instant, progress: &Progress, intents: &Intents) -> Acquired {
@@ -111,12 +137,13 @@ impl Provider {
         on_exit: OnExit,
         deadline: Instant,
         progress: &Progress,
+        intents: &Intents,
     ) -> Result<Option<Resource>> {
         guarded_work(async {
             match self {
                 Self::Url(_) => Ok(None),
                 #[cfg(feature = "cloud")]
-                Self::Cloud(cloud) => cloud.recover(held, on_exit, deadline, progress).await,
+                Self::Cloud(cloud) => cloud.recover(held, on_exit, deadline, progress, intents).await,
                 Self::Local(local) => local.recover(held, deadline, progress).await,
             }
         })

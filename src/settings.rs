@@ -13,7 +13,7 @@ use crate::environment::{
 };
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
-use crate::target::{ClusterAddress, JvmCache, LocalKind, LocalTarget, OnExit, Origin, Target, UrlTarget};
+use crate::target::{ClusterAddress, JvmCache, LocalKind, LocalTarget, OnExit, OnSuspended, Origin, Target, UrlTarget};
 use crate::version::RequestedVersion;
 use crate::wire::{Named, Policy, Spec};
 
@@ -92,11 +92,17 @@ impl Settings {
             &[("auto", OnExit::Auto), ("suspend", OnExit::Suspend), ("keep", OnExit::Keep), ("delete", OnExit::Delete)],
             OnExit::Auto,
         )?;
+        let on_suspended = sources.choice(
+            "CRATEDB_TEST_ON_SUSPENDED",
+            &[("fail", OnSuspended::Fail), ("resume", OnSuspended::Resume)],
+            OnSuspended::Fail,
+        )?;
         let policy = Policy {
             keep_warm: millis(sources.duration("CRATEDB_TEST_KEEP_WARM", Duration::ZERO)?),
             max_lifetime: millis(sources.lasting("CRATEDB_TEST_MAX_LIFETIME", Duration::from_secs(2 * 60 * 60))?),
             start_timeout: millis(start_timeout),
             on_exit,
+            on_suspended,
         };
         let keep_default = if sources.get("CI").is_some() { KeepSchema::Never } else { KeepSchema::OnFailure };
         let keep_schema = sources.choice(

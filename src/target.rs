@@ -101,6 +101,23 @@ pub(crate) enum OnExit {
     Delete,
 }
 
+/// `CRATEDB_TEST_ON_SUSPENDED`: the effect on a run whose cluster is suspended by another client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum OnSuspended {
+    /// Its tests fail with an error that says so.
+    #[default]
+    Fail,
+    /// The cluster is resumed, and the tests that follow run on it.
+    Resume,
+}
+
+impl OnSuspended {
+    pub(crate) fn is_fail(&self) -> bool {
+        *self == Self::Fail
+    }
+}
+
 /// A cluster of CrateDB Cloud, and the settings to deploy it if it does not exist.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct CloudTarget {

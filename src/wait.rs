@@ -5,6 +5,9 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind, Result};
 
+/// Milliseconds on a clock that stands beside them in the code: a keeper's own, or a server's.
+pub(crate) type Millis = u64;
+
 /// The result of one look.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Look<T> {

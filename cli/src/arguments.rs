@@ -1,6 +1,7 @@
 //! The command line: its commands, options and values, and the checks that clap can't make.
 
 mod cloud;
+mod leases;
 #[cfg(all(unix, feature = "sessions"))]
 mod sessions;
 
@@ -14,10 +15,11 @@ use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand
 
 pub(crate) use cloud::{
     Completions, Compression, Delete, Deploy, Import, List, ListSnapshots, Login, Query, Restore, RestoreScope,
-    Snapshots, SnapshotsCommand, Start,
+    Snapshots, SnapshotsCommand, Start, Stop,
 };
+pub(crate) use leases::{Status, Sweep};
 #[cfg(all(unix, feature = "sessions"))]
-pub(crate) use sessions::{Cache, CacheCommand, Fetch, Finish, Kept, Log, Prune, SessionCommand, Status, Sweep, Test};
+pub(crate) use sessions::{Cache, CacheCommand, Fetch, Finish, Kept, Log, Prune, SessionCommand, Test};
 
 /// Cargo runs `cargo-cratedb cratedb …` for `cargo cratedb …`.
 const CARGO_WORD: &str = "cratedb";
@@ -157,7 +159,7 @@ pub(crate) enum Command {
     Start(Start),
     /// Suspend the cluster; its data is kept.
     #[command(after_help = cloud::STOP_EXAMPLES)]
-    Stop,
+    Stop(Stop),
     /// Deploy a new cluster and wait until it answers.
     #[command(after_help = cloud::DEPLOY_EXAMPLES)]
     Deploy(Deploy),
@@ -176,6 +178,17 @@ pub(crate) enum Command {
     /// List snapshots, or restore one.
     #[command(after_help = cloud::SNAPSHOTS_EXAMPLES)]
     Snapshots(Snapshots),
+    #[cfg_attr(
+        all(unix, feature = "sessions"),
+        doc = "Show the test sessions on this machine: what holds each cluster, since when and until when."
+    )]
+    #[cfg_attr(not(all(unix, feature = "sessions")), doc = "Show who uses the clusters of the account.")]
+    #[command(after_help = leases::STATUS_EXAMPLES)]
+    Status(Status),
+    #[cfg_attr(all(unix, feature = "sessions"), doc = "Release what killed sessions left behind.")]
+    #[cfg_attr(not(all(unix, feature = "sessions")), doc = "Suspend what machines that died left running.")]
+    #[command(after_help = leases::SWEEP_EXAMPLES)]
+    Sweep(Sweep),
     #[cfg(all(unix, feature = "sessions"))]
     #[command(flatten)]
     Session(SessionCommand),
@@ -189,6 +202,7 @@ impl Command {
     fn has_rows(&self) -> bool {
         match self {
             Self::List(_) | Self::Query(_) => true,
+            Self::Status(Status { account, .. }) | Self::Sweep(Sweep { account, .. }) => *account,
             Self::Snapshots(snapshots) => !matches!(snapshots.command, Some(SnapshotsCommand::Restore(_))),
             #[cfg(all(unix, feature = "sessions"))]
             Self::Session(SessionCommand::Cache(cache)) => matches!(cache.command, None | Some(CacheCommand::List)),
@@ -201,8 +215,9 @@ impl Command {
     fn takes_a_cluster(&self) -> bool {
         match self {
             Self::Login(_) | Self::Logout | Self::Whoami | Self::List(_) | Self::Completions(_) => false,
+            Self::Status(_) | Self::Sweep(Sweep { account: true, .. }) => false,
             #[cfg(all(unix, feature = "sessions"))]
-            Self::Session(SessionCommand::Status(_) | SessionCommand::Cache(_)) => false,
+            Self::Session(SessionCommand::Cache(_)) => false,
             _ => true,
         }
     }
@@ -215,6 +230,9 @@ impl Cli {
         let mut names = self.global.names();
         if let Command::Deploy(deploy) = &self.command {
             names.extend(deploy.names());
+        }
+        if let Command::Stop(_) | Command::Delete(_) = &self.command {
+            names.push(("call stop_although_in_use(true) of the builder", "use --force"));
         }
         if let Command::Start(Start { no_deploy: true }) = &self.command {
             names.push(("set CRATEDB_CLOUD_DEPLOY=auto", "leave out --no-deploy"));
@@ -288,7 +306,7 @@ pub(crate) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli,
 /// Replaces the error about a command that is missing here, which would not say why.
 #[cfg(not(all(unix, feature = "sessions")))]
 fn without_sessions(error: clap::Error, command: &mut clap::Command) -> clap::Error {
-    let known = ["test", "status", "finish", "sweep", "kept", "log", "cache"];
+    let known = ["test", "finish", "kept", "log", "cache"];
     let why = if cfg!(unix) { "which the feature `sessions` of this package adds" } else { "which need Unix" };
     match error.get(ContextKind::InvalidSubcommand) {
         Some(ContextValue::String(name)) if known.contains(&name.as_str()) => {
@@ -310,6 +328,12 @@ fn check(cli: &Cli, name: &str) -> Result<(), (ErrorKind, String)> {
             return Err((ErrorKind::ArgumentConflict, text));
         }
         _ => {}
+    }
+    #[cfg(not(all(unix, feature = "sessions")))]
+    if let Command::Status(Status { account: false, .. }) | Command::Sweep(Sweep { account: false, .. }) = cli.command {
+        let why = if cfg!(unix) { "which the feature `sessions` of this package adds" } else { "which need Unix" };
+        let text = format!("`{name}` without --account is one of the commands for tests, {why}");
+        return Err((ErrorKind::MissingRequiredArgument, text));
     }
     if cli.global.output == Output::Csv && !cli.command.has_rows() {
         let text = format!("the result of `{name}` has no rows to write as csv; accepted for --output: table, json");

@@ -3,6 +3,7 @@
 mod account;
 mod clusters;
 mod data;
+mod leases;
 #[cfg(all(unix, feature = "sessions"))]
 mod sessions;
 
@@ -29,13 +30,19 @@ pub(crate) fn run(cli: Cli, terminal: &Terminal) -> Result<u8, Failure> {
         Command::List(list) => context.wait(clusters::list(context, &list)),
         Command::Info => context.wait(clusters::info(context)),
         Command::Start(start) => context.wait(clusters::start(context, &start)),
-        Command::Stop => context.wait(clusters::stop(context)),
+        Command::Stop(stop) => context.wait(clusters::stop(context, &stop)),
         Command::Deploy(deploy) => context.wait(clusters::deploy(context, deploy)),
         Command::Delete(delete) => context.wait(clusters::delete(context, &delete)),
         Command::Health => context.wait(clusters::health(context)),
         Command::Query(query) => context.wait(data::query(context, query)),
         Command::Import(import) => context.wait(data::import(context, import)),
         Command::Snapshots(snapshots) => context.wait(data::snapshots(context, snapshots)),
+        #[cfg(all(unix, feature = "sessions"))]
+        Command::Status(status) if !status.account => sessions::status(context, &status),
+        #[cfg(all(unix, feature = "sessions"))]
+        Command::Sweep(sweep) if !sweep.account => sessions::sweep(context, &sweep),
+        Command::Status(_) => context.wait(leases::status(context)),
+        Command::Sweep(sweep) => context.wait(leases::sweep(context, &sweep)),
         #[cfg(all(unix, feature = "sessions"))]
         Command::Session(command) => sessions::run(context, command),
     }?;

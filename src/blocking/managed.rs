@@ -7,7 +7,7 @@ use crate::background;
 use crate::cloud::model::{
     ClusterInfo, ExportJob, ImportJob, Jwt, NewExportJob, NewImportJob, Operation, Restore, UploadedFile,
 };
-use crate::cloud::{Client, Health, ManagedClusterBuilder};
+use crate::cloud::{Client, Health, Leases, ManagedClusterBuilder};
 use crate::error::Result;
 
 /// [`cratedb_test::ManagedCluster`](crate::ManagedCluster) for programs that are not async.
@@ -77,6 +77,8 @@ impl ManagedCluster {
         info() -> ClusterInfo;
         /// See [`crate::ManagedCluster::health`].
         health() -> Health;
+        /// See [`crate::ManagedCluster::leases`].
+        leases() -> Leases;
         /// See [`crate::ManagedCluster::jwt`].
         jwt() -> Jwt;
         /// See [`crate::ManagedCluster::scale`].

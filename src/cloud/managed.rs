@@ -4,24 +4,24 @@ mod builder;
 mod connection;
 mod health;
 mod run;
+mod stop;
 
 use std::fmt;
 use std::future::Future;
 use std::path::Path;
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 pub use builder::ManagedClusterBuilder;
 pub use health::{Health, SqlHealth, TableHealth};
+#[doc(hidden)]
+pub use stop::Swept;
 
 use serde_json::value::RawValue;
 
 use self::connection::{Connection, suspended};
 use super::client::Client;
-use super::lifecycle::{
-    Change, Hooks, Intent, Lifecycle, May, NameLookup, Run, StopRequest, Stopped, Tell, is_taken, named,
-};
+use super::lifecycle::{Change, Hooks, Intent, Lifecycle, May, NameLookup, Run, Stopped, Tell, is_taken, named};
 use super::model::{
     ClusterInfo, ExportJob, ImportJob, JobProgress, Jwt, NewExportJob, NewImportJob, Operation, Restore, Status,
     UploadedFile,
@@ -65,17 +65,30 @@ const UPLOAD: Duration = Duration::from_secs(60 * 60);
 type Callback = Arc<dyn Fn(&str) + Send + Sync>;
 
 struct ManagedInner {
-    lifecycle: Lifecycle,
+    lifecycle: Arc<Lifecycle>,
     /// The server of a cluster that is given by its URL.
     server: Option<Server>,
     start_timeout: Duration,
     stop_on_exit: bool,
+    /// Leases of others don't keep it from being stopped.
+    although_in_use: bool,
+    /// The ids of this handle among the leases.
+    me: stop::Me,
     notes: Vec<String>,
     /// Notes on settings from which a failure may come.
     remarks: Remarks,
     on_progress: Option<Callback>,
     /// The connection to the cluster's SQL, once it is found.
     connection: Mutex<Option<Connection>>,
+}
+
+/// The effect of a start on the cluster.
+#[derive(Clone, Copy, Debug, Default)]
+struct Touched {
+    /// A request was sent that may leave it running.
+    maybe_up: bool,
+    /// It was found suspended and resumed, or deployed.
+    woken: bool,
 }
 
 impl Hooks for ManagedInner {
@@ -166,7 +179,10 @@ impl ManagedCluster {
     ///
     /// # Errors
     ///
-    /// When there is no such cluster, when its product can't be suspended, and when the operation fails.
+    /// When tests or other programs use it: the error names their [`leases`](Self::leases), and
+    /// [`stop_although_in_use`](ManagedClusterBuilder::stop_although_in_use) suspends it nevertheless. A cluster that
+    /// does not answer SQL, or has no leases, is suspended without that question. Also when there is no such cluster,
+    /// when its product can't be suspended, and when the operation fails.
     pub async fn suspend(&self) -> Result<ClusterInfo> {
         let suspend = |inner: Arc<ManagedInner>| async move {
             match inner.suspend_or_delete(false, inner.deadline()).await? {
@@ -179,6 +195,7 @@ impl ManagedCluster {
                     Err(error.hint("its product can't be suspended (allow_suspend is false)"))
                 }
                 (_, Stopped::NeverDeployed(error)) => Err(error.hint("its deployment failed; delete it")),
+                (_, Stopped::Unchanged(error)) => Err(error),
             }
         };
         self.work(suspend).await
@@ -197,7 +214,8 @@ impl ManagedCluster {
     ///
     /// # Errors
     ///
-    /// When there is no such cluster, and when it is protected from deletion.
+    /// When tests or other programs use it, as [`suspend`](Self::suspend) has it; when there is no such cluster, and
+    /// when it is protected from deletion.
     pub async fn delete(&self) -> Result<()> {
         let delete = |inner: Arc<ManagedInner>| async move {
             let (cluster, gone) = inner.suspend_or_delete(true, inner.deadline()).await?;
@@ -465,8 +483,8 @@ impl ManagedInner {
         wait::deadline_in(self.start_timeout)
     }
 
-    /// Makes the cluster run and answer SQL. Also reports whether a request was sent that may leave it running.
-    async fn bring_up(&self, may: May) -> (Result<ClusterInfo>, bool) {
+    /// Makes the cluster run and answer SQL. Also reports what was done for that.
+    async fn bring_up(&self, may: May) -> (Result<ClusterInfo>, Touched) {
         let run = Run::new(self.deadline(), self, may);
         let work = async {
             let cluster = self.lifecycle.make_available(&run).await?;
@@ -479,39 +497,7 @@ impl ManagedInner {
             let late = error.is_timeout() && Instant::now() >= run.deadline;
             error.hints(late.then_some("`start_timeout` is the time for all of it"))
         });
-        (outcome, run.may_have_touched())
-    }
-
-    async fn suspend_or_delete(&self, delete: bool, deadline: Instant) -> Result<(ClusterInfo, Stopped)> {
-        let cluster = self.look_patiently(deadline).await?;
-        if cluster.suspended && cluster.busy().is_none() && !delete {
-            return Ok((cluster, Stopped::Suspended));
-        }
-        let wanted = StopRequest {
-            id: cluster.id.clone(),
-            named: named(&cluster),
-            delete,
-            known: cluster.last_operation(),
-            // It was looked at just now, and a deletion may interrupt an operation.
-            at_once: delete || cluster.busy().is_none(),
-            deadline,
-            hooks: self,
-            writes: AtomicUsize::new(0),
-        };
-        let gone = self.lifecycle.suspend_or_delete(&wanted).await.map_err(|error| self.lifecycle.with_place(error))?;
-        Ok((cluster, gone))
-    }
-
-    /// Waits while the service is in trouble, since a cluster that is not stopped costs money. Gives up if the service
-    /// can't be reached.
-    async fn look_patiently(&self, deadline: Instant) -> Result<ClusterInfo> {
-        let awaited = format!("what CrateDB Cloud says of {}", self.lifecycle.target.cluster);
-        let told = |status: &str| self.step(status.to_owned());
-        let trouble = |error: &Error| error.status().is_some() && passing(error);
-        wait::until(&awaited, wait::OPERATION, deadline, told, || async {
-            wait::tolerate(trouble, self.lifecycle.look().await.map(Look::Ready))
-        })
-        .await
+        (outcome, Touched { maybe_up: run.may_have_touched(), woken: run.has_woken() })
     }
 
     async fn change<F: Future<Output = Result<ClusterInfo>> + Send>(

@@ -18,7 +18,7 @@ const MARGIN: Duration = Duration::from_secs(5 * 60);
 /// Seconds until the next attempt after an early renewal that failed, while the token is still good.
 const AGAIN: i64 = 30;
 
-/// Expired entries are removed once there are so many entries.
+/// Expired entries that are not in use are removed once there are so many entries.
 const MANY: usize = 64;
 
 /// The tokens by endpoint, user and cluster: a token of one must never be used for another.
@@ -44,7 +44,8 @@ pub(super) fn token(client: &Client, cluster: &str) -> ClusterToken {
     let key = (client.endpoint().to_owned(), client.principal().to_owned(), cluster.to_owned());
     let mut tokens = TOKENS.lock().unwrap_or_else(PoisonError::into_inner);
     if tokens.len() > MANY {
-        tokens.retain(|_, token| token.is_good_for(Duration::ZERO));
+        // One that is in use may be about to be requested.
+        tokens.retain(|_, token| Arc::strong_count(&token.0) > 1 || token.is_good_for(Duration::ZERO));
     }
     tokens.entry(key).or_insert_with(|| ClusterToken::new(client.clone(), cluster.to_owned())).clone()
 }

@@ -19,6 +19,7 @@ use super::unix_seconds;
 use crate::error::{Error, Kind, Result};
 use crate::host::{DiskThread, fnv64, open_regular, private_file, process::Identity};
 use crate::provider::Held;
+use crate::sharing::new_id;
 use crate::wire::Policy;
 
 /// The bytes of one slot. Two runners and a cluster id take 1 KiB.
@@ -60,6 +61,9 @@ pub(crate) struct Record {
     /// Set if a release was begun and did not succeed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) debt: Option<Debt>,
+    /// The id under which keepers of other machines see this one and its successors, on a cluster that they share.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) lease: String,
     /// Unix seconds.
     pub(crate) at: i64,
 }
@@ -223,6 +227,9 @@ impl SharedJournal {
     pub(super) fn open(path: &Path) -> Self {
         let journal = open_in_time(path).map(|mut journal| {
             journal.record.gave_up = false;
+            if journal.record.lease.is_empty() {
+                journal.record.lease = new_id();
+            }
             journal
         });
         let journal = journal.inspect_err(|error| tracing::error!(%error, "there is no journal"));

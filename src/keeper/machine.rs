@@ -13,6 +13,7 @@ mod event;
 mod fuzz;
 mod grants;
 mod loss;
+mod neighbours;
 mod sessions;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use aftermath::Aftermath;
 pub(crate) use event::{ClientId, Effect, Event, FailReason, Join, LookId, RefuseReason, RunnerId, SessionId, Word};
 use grants::{Backlog, Grants};
 use loss::Losses;
+use neighbours::Neighbours;
 use sessions::{ClientLease, TrackedSession};
 
 use crate::wire::{AttemptId, Millis, Mode, Policy};
@@ -127,6 +129,7 @@ pub(crate) struct Machine {
     aftermath: Aftermath,
     backlog: Backlog,
     losses: Losses,
+    neighbours: Neighbours,
     last_look: u64,
     effects: Vec<Effect>,
 }
@@ -157,6 +160,7 @@ impl Machine {
             aftermath: Aftermath::default(),
             backlog: Backlog::default(),
             losses: Losses::default(),
+            neighbours: Neighbours::default(),
             last_look: 0,
             effects: Vec::new(),
         }
@@ -225,6 +229,8 @@ impl Machine {
             Event::Restored(id) => self.restored(id),
             Event::Dropping(count) => self.dropping(now, count),
             Event::Lost { all } => self.lost(all),
+            Event::Turns(turns) => self.turns(turns),
+            Event::CutOff => self.cut_off(),
             Event::Tethered => self.tethered = true,
             Event::Finish(session) => self.finish(now, session),
             Event::LetGo(session, holder) => self.give_up_part(now, session, holder),
@@ -340,8 +346,10 @@ impl Machine {
 
     fn released(&mut self, now: Millis, ok: bool) {
         let MachineState::Releasing { since, tries } = self.state else { return };
-        if ok {
+        // A lease that is not given back ends by itself.
+        if ok || !self.releasable() {
             self.ours = false;
+            self.unleased();
             self.write(Word::Clean);
             self.state = if self.told.is_empty() { MachineState::Down } else { MachineState::Failed };
             return;

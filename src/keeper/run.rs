@@ -5,6 +5,7 @@ mod alone;
 mod debt;
 mod drops;
 mod grants;
+mod neighbours;
 mod observers;
 mod premade;
 mod reports;
@@ -30,6 +31,7 @@ use super::{log, unix_seconds, watch};
 use crate::error::Result;
 use crate::host::{DiskThread, KeyFiles, process};
 use crate::provider::NodeLoss;
+use crate::sharing::{Member, News};
 use crate::target::{LocalKind, OnExit, Target};
 use crate::wire::{FromClient, FromKeeper, Hello, Millis, PROTOCOL, exit};
 use aftermath::AftermathTasks;
@@ -66,6 +68,8 @@ pub(super) enum Input {
     Progress(String),
     /// A call of the provider ended.
     Call(CallOutcome),
+    /// There are news of a cluster that keepers of other machines use, too.
+    News(News),
     /// Nodes of the cluster that the provider knows by this name ended by themselves.
     Lost { cluster: String, loss: NodeLoss },
     /// A schema or a user was dropped, or was not.
@@ -297,6 +301,7 @@ impl Keeper {
             Input::RunnerGone(runner) => self.feed(Event::RunnerGone(runner)),
             Input::Progress(text) => self.progress(text),
             Input::Call(outcome) => self.called(outcome),
+            Input::News(news) => self.hear(news),
             Input::Lost { cluster, loss } => self.lost(&cluster, &loss),
             Input::Cleaned { name, outcome } => self.cleaned(&name, outcome),
             Input::Premade { checksum, schema, outcome, shards } => self.made(checksum, schema, outcome, shards),
@@ -345,6 +350,8 @@ impl Keeper {
             Effect::Look(id, client, attempt) => self.look(id, client, attempt),
             Effect::Restore(id) => self.restore(id),
             Effect::Forget(id) => self.forget_look(id),
+            Effect::WantAlone(wants) => self.supply.want_alone(wants),
+            Effect::Quiet => self.supply.quiet(),
             Effect::Exit => self.finish_drops(Last::Exit),
         }
     }
@@ -353,7 +360,8 @@ impl Keeper {
         if self.supply.spec.is_none() {
             self.filter.set(&hello.spec.log);
         }
-        self.supply.adopt(&hello.spec, self.machine.state(), &self.inputs);
+        let member = self.member(hello);
+        self.supply.adopt(&hello.spec, self.machine.state(), &self.inputs, member);
         let Joined { join, own, runners, first } = self.clients.join(id, hello, descriptors, outbox, &self.machine);
         self.watch(own, Input::Gone);
         for runner in runners {

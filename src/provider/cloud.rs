@@ -1,61 +1,49 @@
 //! A cluster of CrateDB Cloud: resumed, deployed or found running, and suspended again.
 //!
 //! [`crate::cloud`], which programs use too, decides what happens to the cluster. This provider adds the journal and
-//! translates to the terms of a keeper: resources, intents, releases.
+//! translates to the terms of a keeper: resources, intents, releases. Keepers of several machines may use one cluster:
+//! each joins the others when it acquires and leaves them when it releases, and the last one suspends.
 
 mod postgres;
+mod release;
 
-use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::held::HeldCluster;
-use super::{Acquired, Held, Intents, NotAcquired, Ours, Progress, Released, Resource};
+use super::{Acquired, Held, Intents, NotAcquired, Ours, Progress, Resource};
 use crate::cloud::Client;
-use crate::cloud::lifecycle::{
-    Hooks, Intent, Lifecycle, MadeProject, May, NameLookup, Run, StopRequest, Stopped, Tell, Touch, is_unclear, named,
-};
+use crate::cloud::leases::{Door, Entry, LeaseTable, Memory, Site};
+use crate::cloud::lifecycle::{Hooks, Intent, Lifecycle, MadeProject, May, Run, Touch, named};
 use crate::cloud::model::ClusterInfo;
 use crate::cloud::operation::LastOperation;
 use crate::error::{Error, Kind, Result};
 use crate::probe::{self, Readiness};
+use crate::sharing::Member;
 use crate::sql::{Credentials, Wallet};
-use crate::target::{CloudTarget, OnExit};
-use crate::wait::{self, Look};
+use crate::target::CloudTarget;
 
-/// The deadline of one release. Suspensions take minutes. One that takes longer than this is an error, and the keeper
-/// tries again.
-const RELEASE: Duration = Duration::from_secs(15 * 60);
+/// A server that does not answer for so long after its cluster runs may have been suspended by another machine.
+const SUSPICION: Duration = Duration::from_secs(5);
 
 pub(crate) struct CloudProvider {
-    lifecycle: Lifecycle,
+    lifecycle: Arc<Lifecycle>,
+    /// The keeper, for those of other machines.
+    member: Member,
+    /// The way to the leases of the cluster that was acquired last, until it is left.
+    door: Mutex<Option<Door>>,
 }
 
 /// Sends steps to the people who wait and intents to the journal.
-struct Journalled<'a> {
-    progress: &'a Progress,
-    intents: &'a Intents,
+struct Journalled {
+    progress: Progress,
+    intents: Intents,
 }
 
 /// Sends steps to the people who wait. It is for calls that create or wake nothing.
-struct Told<'a>(&'a Progress);
+struct Told(Progress);
 
-/// The state in which the cluster of a killed keeper was found.
-enum Left {
-    Running(Box<ClusterInfo>),
-    /// Nothing of it runs.
-    Suspended,
-    Gone,
-}
-
-/// The aim of a release.
-enum Goal {
-    Suspend,
-    Delete,
-    /// Leaves it as it is, for the reason in this line.
-    Leave(String),
-}
-
-impl Hooks for Journalled<'_> {
+impl Hooks for Journalled {
     fn step(&self, text: String) {
         self.progress.step(text);
     }
@@ -73,7 +61,7 @@ impl Hooks for Journalled<'_> {
     }
 }
 
-impl Hooks for Told<'_> {
+impl Hooks for Told {
     fn step(&self, text: String) {
         self.0.step(text);
     }
@@ -105,13 +93,24 @@ impl HeldCluster {
             allow_suspend: cluster.allow_suspend,
             known: cluster.last_async_operation.as_ref().map(LastOperation::from),
             project,
+            alone: None,
         }
     }
 
     /// Returns the record of a cluster that is about to be deployed.
     fn planned(name: &str) -> Self {
         let (name, ours) = (name.to_owned(), Ours::Deployed);
-        Self { id: None, name, ours, allow_suspend: None, known: None, project: None }
+        Self { id: None, name, ours, allow_suspend: None, known: None, project: None, alone: None }
+    }
+
+    /// Returns what it says to the keeper that follows the one that wrote it.
+    fn memory(&self) -> Memory {
+        let owed = self.ours != Ours::No;
+        Memory {
+            woken: owed && self.alone.is_none(),
+            ours: owed && self.alone.is_some(),
+            alone: self.alone == Some(true),
+        }
     }
 
     fn read(held: &Held) -> Result<&Self> {
@@ -134,7 +133,32 @@ impl CloudProvider {
     pub(super) fn new(target: CloudTarget) -> Result<Self> {
         // It lives as long as the keeper, so that the suspension finds an open connection.
         let client = target.login.client(&target.endpoint, target.timeout)?;
-        Ok(Self { lifecycle: Lifecycle { target, client } })
+        let lifecycle = Arc::new(Lifecycle { target, client });
+        Ok(Self { lifecycle, member: Member::silent(""), door: Mutex::default() })
+    }
+
+    pub(super) fn shared_by(self, member: Member) -> Self {
+        Self { member, ..self }
+    }
+
+    pub(super) fn want_alone(&self, wants: bool, number: u64) {
+        if let Some(door) = self.door() {
+            door.want_alone(wants, number);
+        }
+    }
+
+    pub(super) fn quiet(&self, number: u64) {
+        if let Some(door) = self.door() {
+            door.quiet(number);
+        }
+    }
+
+    fn door(&self) -> Option<Door> {
+        self.door.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_door(&self, door: Option<Door>) {
+        *self.door.lock().unwrap_or_else(PoisonError::into_inner) = door;
     }
 
     fn client(&self) -> &Client {
@@ -146,10 +170,13 @@ impl CloudProvider {
     }
 
     pub(super) async fn acquire(&self, deadline: Instant, progress: &Progress, intents: &Intents) -> Acquired {
-        let hooks = Journalled { progress, intents };
+        let hooks = Journalled { progress: progress.clone(), intents: intents.clone() };
         let run = Run::new(deadline, &hooks, May::DeployAndResume).patient();
-        let work = self.lifecycle.in_time(&run, self.make_available(&run, progress));
+        let work = self.lifecycle.in_time(&run, self.make_available(&run, progress, intents));
         work.await.map_err(|error| {
+            if !run.may_have_touched() {
+                self.set_door(None);
+            }
             let error = match Instant::now() >= deadline {
                 true => error.hint("CRATEDB_TEST_START_TIMEOUT is the time for all of it"),
                 false => error,
@@ -158,38 +185,102 @@ impl CloudProvider {
         })
     }
 
-    async fn make_available(&self, run: &Run<'_>, progress: &Progress) -> Result<Resource> {
-        let cluster = self.lifecycle.make_available(run).await?;
-        let ours = run.touch().map_or(Ours::No, Ours::from);
-        if ours == Ours::No {
-            run.step(format!("{} is running already", named(&cluster)));
+    async fn make_available(&self, run: &Run<'_>, progress: &Progress, intents: &Intents) -> Result<Resource> {
+        // Not `wait::until`: each pass waits by itself, and another one follows only if the cluster was taken away.
+        loop {
+            let cluster = self.lifecycle.make_available(run).await?;
+            let ours = run.touch().map_or(Ours::No, Ours::from);
+            if ours == Ours::No {
+                run.step(format!("{} is running already", named(&cluster)));
+            }
+            let project = run.project().filter(|_| ours == Ours::Deployed);
+            let held = HeldCluster::of(&cluster, ours, project);
+            let entry = Entry {
+                woken: run.has_woken(),
+                deadline: run.deadline,
+                hooks: Arc::new(Journalled { progress: progress.clone(), intents: intents.clone() }),
+            };
+            tokio::select! {
+                joined = self.join(&cluster, held, Memory::default(), entry, progress) => return joined,
+                () = self.taken_away(&cluster) => run.step(format!("{} was suspended meanwhile", named(&cluster))),
+            }
         }
-        let project = run.project().filter(|_| ours == Ours::Deployed);
-        self.resource(cluster, ours, project, run.deadline, progress).await
+    }
+
+    /// Returns when a cluster is not running any more, although its server had time to answer.
+    async fn taken_away(&self, cluster: &ClusterInfo) {
+        // Not `wait::until`: it has no end of its own.
+        loop {
+            tokio::time::sleep(SUSPICION).await;
+            if let Ok(Some(now)) = self.lifecycle.presence(&cluster.id).await
+                && now.suspended
+                && now.busy().is_none()
+            {
+                return;
+            }
+        }
+    }
+
+    /// Connects to a running cluster and joins the keepers that use it.
+    async fn join(
+        &self,
+        cluster: &ClusterInfo,
+        held: HeldCluster,
+        memory: Memory,
+        entry: Entry,
+        progress: &Progress,
+    ) -> Result<Resource> {
+        let (mut resource, wallet) = self.resource(cluster, held.ours, entry.deadline, progress).await?;
+        let late = entry.deadline;
+        let door = self.door_to(cluster, wallet, memory)?;
+        let inside = tokio::time::timeout_at(late.into(), door.join(entry)).await.map_err(|_| {
+            Error::new(Kind::Timeout, format!("cannot use {}", named(cluster)))
+                .because("the lease of this run was not written in time, since another machine suspends the cluster or its server does not answer")
+        })??;
+        resource.ours = match (inside.ours, inside.touch, held.ours) {
+            (false, ..) => Ours::No,
+            (true, Some(touch), Ours::No) => touch.into(),
+            // Another machine started it.
+            (true, None, Ours::No) => Ours::Resumed,
+            (true, _, ours) => ours,
+        };
+        resource.held = Held::Cloud(HeldCluster { ours: resource.ours, alone: Some(inside.alone), ..held });
+        Ok(resource)
+    }
+
+    /// Returns the way to the leases of a cluster that runs, the same as long as it was not left.
+    fn door_to(&self, cluster: &ClusterInfo, wallet: Wallet, memory: Memory) -> Result<Door> {
+        if let Some(door) = self.door().filter(|door| door.cluster == cluster.id) {
+            return Ok(door);
+        }
+        let table = LeaseTable::of(self.lifecycle.http_url(cluster)?, wallet)?;
+        let site = Site { lifecycle: self.lifecycle.clone(), id: cluster.id.clone(), named: named(cluster) };
+        let door = Door::open(site, table, self.member.clone(), memory);
+        self.set_door(Some(door.clone()));
+        Ok(door)
     }
 
     /// Connects to a running cluster and describes it as a resource.
     async fn resource(
         &self,
-        cluster: ClusterInfo,
+        cluster: &ClusterInfo,
         ours: Ours,
-        project: Option<MadeProject>,
         deadline: Instant,
         progress: &Progress,
-    ) -> Result<Resource> {
-        let http_url = self.lifecycle.http_url(&cluster)?.to_owned();
-        progress.step(format!("connecting to {}", named(&cluster)));
-        let (awaited, wallet) = (format!("a token for {}", named(&cluster)), || self.wallet(&cluster));
-        let wallet = self.lifecycle.read(&awaited, deadline, &Told(progress), wallet).await?;
+    ) -> Result<(Resource, Wallet)> {
+        let http_url = self.lifecycle.http_url(cluster)?.to_owned();
+        progress.step(format!("connecting to {}", named(cluster)));
+        let (awaited, wallet) = (format!("a token for {}", named(cluster)), || self.wallet(cluster));
+        let wallet = self.lifecycle.read(&awaited, deadline, &Told(progress.clone()), wallet).await?;
         let patience = Readiness::Starting;
         let version = probe::answers_sql(&http_url, &wallet, patience, deadline, |text| progress.step(text))
             .await
-            .map_err(|error| error.hint(format!("{} is running, says CrateDB Cloud", named(&cluster))))?;
+            .map_err(|error| error.hint(format!("{} is running, says CrateDB Cloud", named(cluster))))?;
         let clock = probe::clock(&http_url, &wallet).await;
-        let postgres = self.postgres(&cluster, &http_url, &wallet, clock, deadline, progress).await;
-        Ok(Resource {
+        let postgres = self.postgres(cluster, &http_url, &wallet, clock, deadline, progress).await;
+        let resource = Resource {
             provider: "cloud".to_owned(),
-            name: named(&cluster),
+            name: named(cluster),
             http_url,
             pg_url: postgres.url,
             user: postgres.user,
@@ -199,9 +290,10 @@ impl CloudProvider {
             clock,
             ours,
             console: Some(self.client().endpoint().to_owned()),
-            held: Held::Cloud(HeldCluster::of(&cluster, ours, project)),
+            held: Held::Cloud(HeldCluster::of(cluster, ours, None)),
             nodes: None,
-        })
+        };
+        Ok((resource, wallet))
     }
 
     /// Returns a wallet with a JWT that it can renew, since the cluster may take longer to answer than a JWT lasts.
@@ -212,129 +304,6 @@ impl CloudProvider {
             let (client, id) = (client.clone(), id.clone());
             Box::pin(async move { fresh(&client, &id).await })
         })))
-    }
-
-    /// Takes over the cluster that a killed keeper's journal names, with what is owed for it. Returns none if it is
-    /// suspended or gone.
-    pub(super) async fn recover(
-        &self,
-        held: &Held,
-        on_exit: OnExit,
-        deadline: Instant,
-        progress: &Progress,
-    ) -> Result<Option<Resource>> {
-        let held = HeldCluster::read(held)?;
-        let awaited = format!("{}, which an earlier session left", held.describe());
-        let look = || async { wait::tolerate(is_unclear, self.left_behind(held, deadline, progress).await) };
-        let (told, doing) = (Told(progress), format!("looking at {}", held.describe()));
-        let tell = Tell::only_trouble(&told, &doing);
-        match wait::until_told(&awaited, wait::OPERATION, deadline, tell, look).await? {
-            Left::Running(cluster) => {
-                progress.step(format!("taking over {}, which an earlier session left running", named(&cluster)));
-                self.resource(*cluster, held.ours, held.project.clone(), deadline, progress).await.map(Some)
-            }
-            Left::Suspended => Ok(None),
-            Left::Gone => {
-                // The keeper may have died between the two deletions. An empty project is no reason to fail a run.
-                if let Err(error) = self.delete_project(held, on_exit, deadline, progress).await {
-                    progress.step(format!("an empty project is left: {}", error.first_line()));
-                }
-                Ok(None)
-            }
-        }
-    }
-
-    async fn left_behind(&self, held: &HeldCluster, deadline: Instant, progress: &Progress) -> Result<Look<Left>> {
-        let Some(cluster) = self.again(held, deadline, progress).await? else { return Ok(Look::Ready(Left::Gone)) };
-        if let Some(kind) = cluster.busy() {
-            self.lifecycle.sit_out(&cluster, kind, deadline, &Told(progress)).await?;
-            return Ok(Look::NotYet(format!("operation {kind} has ended")));
-        }
-        if cluster.never_deployed().is_some() {
-            progress.step(self.left(held, "its deployment failed"));
-            return Ok(Look::Ready(Left::Suspended));
-        }
-        Ok(Look::Ready(if cluster.suspended { Left::Suspended } else { Left::Running(Box::new(cluster)) }))
-    }
-
-    /// Finds the cluster of the journal by its id, or else by its name: a planned cluster may be listed only later.
-    async fn again(&self, held: &HeldCluster, deadline: Instant, progress: &Progress) -> Result<Option<ClusterInfo>> {
-        if let Some(id) = &held.id {
-            return self.lifecycle.presence(id).await;
-        }
-        Ok(match self.lifecycle.by_name_at_last(&held.name, deadline, &Told(progress)).await? {
-            NameLookup::One(cluster) => Some(*cluster),
-            NameLookup::None { .. } => None,
-        })
-    }
-
-    pub(super) async fn release(&self, held: &Held, on_exit: OnExit, progress: &Progress) -> Result<Released> {
-        let held = HeldCluster::read(held)?;
-        let delete = match self.goal(held, on_exit) {
-            Goal::Leave(line) => return Ok(Released::Left(line)),
-            Goal::Delete => true,
-            Goal::Suspend => false,
-        };
-        let (deadline, hooks) = (Instant::now() + RELEASE, Told(progress));
-        // The request leaves at once if the id is known.
-        let id = match &held.id {
-            Some(id) => Some(id.clone()),
-            None => self.again(held, deadline, progress).await?.map(|cluster| cluster.id),
-        };
-        let stopped = match id {
-            None => Stopped::Deleted,
-            Some(id) => {
-                let (named, known, writes) = (held.describe(), held.known.clone(), AtomicUsize::new(0));
-                let wanted = StopRequest { id, named, delete, known, at_once: true, deadline, hooks: &hooks, writes };
-                self.lifecycle.suspend_or_delete(&wanted).await?
-            }
-        };
-        Ok(match stopped {
-            Stopped::Suspended => Released::Suspended,
-            Stopped::Deleted => {
-                self.delete_project(held, on_exit, deadline, progress).await?;
-                Released::Deleted
-            }
-            Stopped::NotAllowed(_) => Released::Left(self.not_allowed(held)),
-            Stopped::NeverDeployed(_) => Released::Left(self.left(held, "its deployment failed")),
-        })
-    }
-
-    /// Deletes the project of a cluster that is gone, if both were made for the run and the run deletes what it made.
-    async fn delete_project(
-        &self,
-        held: &HeldCluster,
-        on_exit: OnExit,
-        deadline: Instant,
-        progress: &Progress,
-    ) -> Result<()> {
-        match &held.project {
-            Some(made) if on_exit == OnExit::Delete => {
-                self.lifecycle.delete_project(made, &held.name, deadline, &Told(progress)).await
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn goal(&self, held: &HeldCluster, on_exit: OnExit) -> Goal {
-        match (on_exit, held.ours) {
-            (OnExit::Keep, _) => Goal::Leave(self.left(held, "CRATEDB_TEST_ON_EXIT=keep")),
-            (OnExit::Delete, Ours::Deployed) => Goal::Delete,
-            (OnExit::Auto | OnExit::Delete, Ours::No) => {
-                Goal::Leave(format!("{} was running before and is left running", held.describe()))
-            }
-            _ if held.allow_suspend == Some(false) => Goal::Leave(self.not_allowed(held)),
-            _ => Goal::Suspend,
-        }
-    }
-
-    /// Names what may cost money, and where it can be ended.
-    fn left(&self, held: &HeldCluster, why: &str) -> String {
-        format!("{} is left running ({why}); suspend or delete it at {}", held.describe(), self.client().endpoint())
-    }
-
-    fn not_allowed(&self, held: &HeldCluster) -> String {
-        format!("{} is left running: its product can't be suspended (allow_suspend is false)", held.describe())
     }
 
     pub(super) async fn credentials(&self, held: &Held) -> Result<Credentials> {

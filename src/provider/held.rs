@@ -47,6 +47,9 @@ pub(crate) struct HeldCluster {
     /// The project that was made together with a deployed cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) project: Option<MadeProject>,
+    /// Set once the keeper has joined those of other machines: it saw no other one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) alone: Option<bool>,
 }
 
 /// A cluster in containers.
@@ -103,6 +106,24 @@ impl Held {
         }
     }
 
+    /// Notes whether keepers of other machines use the cluster, too.
+    pub(crate) fn set_alone(&mut self, alone: bool) {
+        match self {
+            #[cfg(feature = "cloud")]
+            Self::Cloud(held) => held.alone = Some(alone),
+            _ => {}
+        }
+    }
+
+    /// Returns whether keepers of other machines were seen on the cluster.
+    pub(crate) fn is_shared(&self) -> bool {
+        match self {
+            #[cfg(feature = "cloud")]
+            Self::Cloud(held) => held.alone == Some(false),
+            _ => false,
+        }
+    }
+
     /// Returns the error of a provider that finds the record of another one, or one that it cannot read.
     pub(super) fn mismatch(&self, expected: &str) -> Error {
         Error::new(Kind::Provider, format!("cannot read what the journal says of {expected}")).because(self)
@@ -148,6 +169,7 @@ mod tests {
                 json!({ "provider": "cloud", "id": "e1", "name": "ci", "ours": "no", "allow_suspend": false, "known": null }),
                 json!({ "provider": "cloud", "id": null, "name": "ci", "ours": "deployed", "allow_suspend": null, "known": null, "project": { "region": "r" } }),
                 json!({ "provider": "cloud", "id": "e1", "name": "ci", "ours": "deployed", "allow_suspend": true, "known": null, "project": { "id": "p", "region": "r" } }),
+                json!({ "provider": "cloud", "id": "e1", "name": "ci", "ours": "resumed", "allow_suspend": true, "known": null, "alone": true }),
             ],
             |held| matches!(held, Held::Cloud(_)),
         );

@@ -414,7 +414,7 @@ mod tests {
         let held = serde_json::json!({ "provider": "container", "name": "cratedb-test-00000000" });
         let held = serde_json::from_value(held).unwrap();
         let kept = provider
-            .recover(&held, OnExit::Auto, Instant::now() + Duration::from_secs(60), &progress)
+            .recover(&held, OnExit::Auto, Instant::now() + Duration::from_secs(60), &progress, &intents)
             .await
             .err()
             .unwrap();

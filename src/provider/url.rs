@@ -126,7 +126,13 @@ mod tests {
                 let released = provider.release(&resource.held, on_exit, &progress).await.unwrap();
                 assert_eq!(released, Released::Left(format!("{url} is left as it was found")));
             }
-            assert!(provider.recover(&resource.held, OnExit::Auto, Instant::now(), &progress).await.unwrap().is_none());
+            assert!(
+                provider
+                    .recover(&resource.held, OnExit::Auto, Instant::now(), &progress, &intents)
+                    .await
+                    .unwrap()
+                    .is_none()
+            );
             assert_eq!(provider.credentials(resource).await.unwrap(), resource.credentials);
         }
         acquired

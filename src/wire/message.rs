@@ -10,7 +10,7 @@ use crate::foreign;
 use crate::host::process::Identity;
 use crate::secret::Secret;
 use crate::sql::Credentials;
-use crate::target::{OnExit, Target};
+use crate::target::{OnExit, OnSuspended, Target};
 use crate::version::Version;
 
 /// The version of this protocol. A client of another one waits for the end of this keeper and starts its own.
@@ -30,8 +30,7 @@ fn brief_if_any<S: Serializer>(text: &Option<String>, serializer: S) -> Result<S
     }
 }
 
-/// Milliseconds on the keeper's own clock, which starts when the keeper does.
-pub(crate) type Millis = u64;
+pub(crate) use crate::wait::Millis;
 
 /// The number of an attempt. Its client chooses it, and it is unique within the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -57,11 +56,19 @@ pub(crate) struct Policy {
     pub(crate) start_timeout: Millis,
     /// The effect of a release, also on a cluster that was found running.
     pub(crate) on_exit: OnExit,
+    #[serde(default, skip_serializing_if = "OnSuspended::is_fail")]
+    pub(crate) on_suspended: OnSuspended,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { keep_warm: 0, max_lifetime: 7_200_000, start_timeout: 900_000, on_exit: OnExit::Auto }
+        Self {
+            keep_warm: 0,
+            max_lifetime: 7_200_000,
+            start_timeout: 900_000,
+            on_exit: OnExit::Auto,
+            on_suspended: OnSuspended::Fail,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use super::*;
 use crate::error::{Error, Kind};
 use crate::host::process::Identity;
 use crate::sql::Credentials;
-use crate::target::{OnExit, Target, UrlTarget};
+use crate::target::{Target, UrlTarget};
 
 /// The messages as version 1 writes them, one a line.
 const GOLDEN: &str = include_str!("golden-v1.ndjson");
@@ -32,7 +32,7 @@ fn from_client() -> Vec<FromClient> {
     let spec = Spec {
         key: "url|http://localhost:4200".into(),
         target: Target::Url(target),
-        policy: Policy { keep_warm: 0, max_lifetime: 7_200_000, start_timeout: 900_000, on_exit: OnExit::Auto },
+        policy: Policy::default(),
         report: None,
         log: "info".into(),
         notes: Vec::new(),

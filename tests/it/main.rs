@@ -19,6 +19,7 @@ mod fixtures;
 mod guides;
 mod isolation;
 mod keeper;
+mod machines;
 mod migrations;
 mod nodes;
 mod once;

@@ -8,6 +8,7 @@ mod addressing;
 mod child;
 mod credentials;
 mod jobs;
+mod leases;
 mod life;
 mod query;
 mod run;

@@ -11,7 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["foreign"],
     &["error"],
     &["background", "host", "schema", "secret", "version", "wait"],
-    &["clock", "eventually", "sql", "target", "user"],
+    &["clock", "eventually", "sharing", "sql", "target", "user"],
     &["environment", "probe", "query", "wire"],
     &["cloud", "cluster"],
     &["seed"],

@@ -44,8 +44,12 @@ Examples:
   cargo cratedb start --cluster-name ci --no-deploy --timeout 10m";
 
 pub(super) const STOP_EXAMPLES: &str = "\
+A cluster that tests or programs use is not suspended: the error names them. `cargo cratedb status --account` shows all of \
+them.
+
 Examples:
-  cargo cratedb stop --cluster-name ci";
+  cargo cratedb stop --cluster-name ci
+  cargo cratedb stop --cluster-name ci --force";
 
 pub(super) const DEPLOY_EXAMPLES: &str = "\
 An option that is left out takes the only choice. Where there are several, an error lists them. The password of the \
@@ -131,6 +135,13 @@ pub(crate) struct Start {
 }
 
 #[derive(Args, Debug)]
+pub(crate) struct Stop {
+    /// Suspend it even if tests or programs use it, which then fail.
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct Deploy {
     /// The product; crfree if not given.
     #[arg(long, value_name = "NAME")]
@@ -187,6 +198,9 @@ pub(crate) struct Delete {
     /// Don't ask.
     #[arg(long, short)]
     pub(crate) yes: bool,
+    /// Delete it even if tests or programs use it, which then fail.
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 #[derive(Args, Debug)]

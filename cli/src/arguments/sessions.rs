@@ -7,12 +7,6 @@ use clap::{Args, Subcommand};
 
 use super::duration;
 
-const STATUS_EXAMPLES: &str = "\
-Examples:
-  cargo cratedb status
-  cargo cratedb status --all
-  cargo cratedb status --output json | jq -r '.[].key'";
-
 const FINISH_EXAMPLES: &str = "\
 This is for runs whose end can't be seen, such as the first process of a container: there, run it after the tests, \
 with --wait. --timeout says how long --wait waits. The exit code is 1 if the cluster could not be released.
@@ -20,14 +14,6 @@ with --wait. --timeout says how long --wait waits. The exit code is 1 if the clu
 Examples:
   cargo cratedb finish
   cargo cratedb finish ci-42 --wait --timeout 5m";
-
-const SWEEP_EXAMPLES: &str = "\
-Needs the settings and the credentials with which the cluster was made available. The exit code is 1 if something is \
-still owed afterwards.
-
-Examples:
-  cargo cratedb sweep --dry-run
-  cargo cratedb sweep";
 
 const KEPT_EXAMPLES: &str = "\
 A failed test leaves its schema for inspection on a cluster that outlives the run; a run after `until` drops it. Tests \
@@ -66,15 +52,9 @@ Examples:
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SessionCommand {
-    /// Show the test sessions on this machine: what holds each cluster, since when and until when.
-    #[command(after_help = STATUS_EXAMPLES)]
-    Status(Status),
     /// End a test session now instead of when its run is over.
     #[command(after_help = FINISH_EXAMPLES)]
     Finish(Finish),
-    /// Release what killed sessions left behind.
-    #[command(after_help = SWEEP_EXAMPLES)]
-    Sweep(Sweep),
     /// List the schemas that failed tests left on the cluster, or drop them.
     #[command(after_help = KEPT_EXAMPLES)]
     Kept(Kept),
@@ -90,13 +70,6 @@ pub(crate) enum SessionCommand {
 }
 
 #[derive(Args, Debug)]
-pub(crate) struct Status {
-    /// Also show those that are over and owe nothing.
-    #[arg(long, short)]
-    pub(crate) all: bool,
-}
-
-#[derive(Args, Debug)]
 pub(crate) struct Finish {
     /// The key or the session, as `status` shows them; the key of this directory's settings if not given.
     #[arg(value_name = "KEY|SESSION")]
@@ -104,16 +77,6 @@ pub(crate) struct Finish {
     /// Wait until the cluster is released.
     #[arg(long)]
     pub(crate) wait: bool,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct Sweep {
-    /// Only show what would be done.
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// Forget what this key's journal owes, after you have cleared it up yourself.
-    #[arg(long, value_name = "KEY")]
-    pub(crate) forget: Option<String>,
 }
 
 #[derive(Args, Debug)]

@@ -130,13 +130,19 @@ fn what_stands_after_the_dashes_belongs_to_the_command() {
 #[cfg(not(all(unix, feature = "sessions")))]
 #[test]
 fn without_sessions_their_commands_say_why_they_are_missing() {
-    for line in ["x test -- cargo test", "x status --all", "x --color never kept --drop a b", "x cache fetch 6.4"] {
+    for line in [
+        "x test -- cargo test",
+        "x status",
+        "x sweep --dry-run",
+        "x --color never kept --drop a b",
+        "x cache fetch 6.4",
+    ] {
         let text = mistake(line);
         assert!(text.contains("is one of the commands for tests, which") && text.contains("Usage:"), "{text}");
     }
     assert!(mistake("x statsu").contains("unrecognized subcommand"));
     let help = Cli::command().render_help().to_string();
-    assert!(!help.contains("cratedb test") && !help.contains("\n  status"), "{help}");
+    assert!(!help.contains("cratedb test") && !help.contains("\n  finish"), "{help}");
 }
 
 #[test]

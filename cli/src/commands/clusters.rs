@@ -4,7 +4,7 @@ use cratedb_test::cloud::Health;
 use cratedb_test::cloud::model::{ClusterInfo, Status};
 use serde_json::json;
 
-use crate::arguments::{Delete, Deploy, List, Start};
+use crate::arguments::{Delete, Deploy, List, Start, Stop};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Cell, Column, Document, People, Rows};
@@ -78,8 +78,8 @@ fn answers(context: &Context, cluster: &ClusterInfo) -> Result<Document, Failure
     shown(cluster)
 }
 
-pub(super) async fn stop(context: &Context) -> Result<Document, Failure> {
-    let cluster = context.cluster()?;
+pub(super) async fn stop(context: &Context, stop: &Stop) -> Result<Document, Failure> {
+    let cluster = context.cluster_with(|builder| builder.stop_although_in_use(stop.force))?;
     context.goes_on("the operation");
     let now = cluster.stop().await?;
     context.note_done(&format!("cluster `{}` is suspended", now.name));
@@ -88,7 +88,7 @@ pub(super) async fn stop(context: &Context) -> Result<Document, Failure> {
 
 /// Deletes the cluster, after asking on the terminal.
 pub(super) async fn delete(context: &Context, delete: &Delete) -> Result<Document, Failure> {
-    let managed = context.cluster()?;
+    let managed = context.cluster_with(|builder| builder.stop_although_in_use(delete.force))?;
     if !delete.yes && !terminal::is_interactive() {
         return Err(Failure::usage("cannot ask whether to delete the cluster: stdin and stderr are not a terminal")
             .hint("--yes deletes it without asking"));

@@ -31,9 +31,7 @@ pub(super) fn run(context: &Context, command: SessionCommand) -> Result<Document
     match command {
         SessionCommand::Test(test) => test::run(context, test),
         SessionCommand::Finish(wanted) => finish(context, &wanted),
-        SessionCommand::Sweep(wanted) => sweep(context, &wanted),
         SessionCommand::Log(wanted) => log(&wanted),
-        SessionCommand::Status(wanted) => status(context, &wanted),
         SessionCommand::Kept(wanted) => context.wait(kept::run(context, &wanted)),
         SessionCommand::Cache(cache) => cache::run(context, cache),
     }
@@ -89,7 +87,8 @@ fn failure(error: cratedb_test::Error) -> Failure {
     failure
 }
 
-fn status(context: &Context, wanted: &Status) -> Result<Document, Failure> {
+pub(super) fn status(context: &Context, wanted: &Status) -> Result<Document, Failure> {
+    apply(&context.global);
     let mut keys = control::keys()?;
     let known = keys.len();
     keys.retain(|key| wanted.all || key.keeper.is_some() || key.owes || key.problem.is_some());
@@ -118,7 +117,8 @@ fn finish(context: &Context, wanted: &Finish) -> Result<Document, Failure> {
 }
 
 /// Releases what it can. Fails if something is still owed after that.
-fn sweep(context: &Context, wanted: &Sweep) -> Result<Document, Failure> {
+pub(super) fn sweep(context: &Context, wanted: &Sweep) -> Result<Document, Failure> {
+    apply(&context.global);
     let swept = control::sweep(wanted.dry_run, wanted.forget.as_deref()).map_err(failure)?;
     if swept.is_empty() {
         context.terminal.note("no session left anything behind");

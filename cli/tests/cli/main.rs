@@ -7,6 +7,7 @@ mod contained;
 mod data;
 mod failing;
 mod help;
+mod leases;
 mod login;
 mod sessions;
 mod support;

@@ -17,6 +17,8 @@ pub(crate) use pty::Screen;
 
 /// Long enough for a loaded machine; tests end as soon as what they wait for is there.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+/// The longest run: it waits for the lease of a machine that died, for 90 s.
+const LIFE: Duration = Duration::from_secs(180);
 
 pub(crate) const KEY: &str = "key-of-the-tests";
 pub(crate) const SECRET: &str = "secret-of-the-tests-4711";
@@ -262,9 +264,9 @@ impl Running {
         let waiting = std::thread::spawn(move || self.child.wait_with_output().unwrap());
         let begun = Instant::now();
         while !waiting.is_finished() {
-            if begun.elapsed() > DEADLINE * 2 {
+            if begun.elapsed() > LIFE {
                 let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-                panic!("{arguments} did not end within {:?}: {:?}", DEADLINE * 2, waiting.join().map(Done::from));
+                panic!("{arguments} did not end within {LIFE:?}: {:?}", waiting.join().map(Done::from));
             }
             std::thread::park_timeout(Duration::from_millis(2));
         }

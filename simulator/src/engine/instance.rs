@@ -2,6 +2,7 @@
 
 use super::state::EngineState;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The names, the version and the addresses of an engine.
 #[derive(Clone, Debug)]
@@ -35,6 +36,11 @@ pub struct Engine {
     state: Mutex<EngineState>,
 }
 
+/// Returns the time in milliseconds since the Unix epoch.
+pub(super) fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64)
+}
+
 impl Engine {
     /// Makes an empty cluster.
     pub fn new(options: EngineOptions) -> Arc<Engine> {
@@ -42,7 +48,7 @@ impl Engine {
     }
 
     pub(crate) fn of(options: EngineOptions, state: EngineState) -> Arc<Engine> {
-        Arc::new(Engine { options, state: Mutex::new(state) })
+        Arc::new(Engine { options, state: Mutex::new(EngineState { started: now(), ..state }) })
     }
 
     pub(crate) fn version(&self) -> &str {
@@ -58,6 +64,11 @@ impl Engine {
     /// Adds a node that has joined to `sys.nodes`.
     pub(crate) fn join(&self, name: &str, http_address: &str) {
         self.state().peers.insert(name.to_owned(), http_address.to_owned());
+    }
+
+    /// Starts the server again with the data that it has.
+    pub(crate) fn start_again(&self) {
+        self.state().started = now();
     }
 
     /// Removes a node that has left.

@@ -5,6 +5,7 @@ use super::context::{Outcome, Placement, Run};
 use super::dml::Missing;
 use super::error::{Result, SqlError, invalid, no_function, refuse, syntax, unsupported};
 use super::exec;
+pub(super) use super::instance::now;
 use super::instance::{Engine, EngineOptions};
 use super::json::Json;
 use super::session::Session;
@@ -13,7 +14,6 @@ use super::store::Definition;
 use super::types::{TEXT, Type};
 use super::value::Value;
 use super::{analyse, catalog, ddl, dml, parse, print, users};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The parsed body of a request.
 pub(super) struct SqlRequest {
@@ -26,10 +26,6 @@ pub(super) struct SqlRequest {
 
 /// Longer statements are refused.
 pub(super) const LONGEST: usize = 262_144;
-
-pub(super) fn now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64)
-}
 
 fn arguments(args: &[Json]) -> Result<Vec<(Value, Type)>> {
     args.iter().map(|arg| Value::of_json(arg).ok_or_else(|| refuse("an argument like this"))).collect()

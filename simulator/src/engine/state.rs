@@ -77,6 +77,8 @@ pub(crate) struct EngineState {
     pub(crate) settings: BTreeMap<&'static str, super::value::Value>,
     /// Other nodes that have joined, by name, with the address of their HTTP. They hold nothing.
     pub(crate) peers: BTreeMap<String, String>,
+    /// When the server was started, in milliseconds since the epoch.
+    pub(crate) started: i64,
 }
 
 pub(crate) const READ_ONLY: [&str; 3] = ["sys", "information_schema", "pg_catalog"];

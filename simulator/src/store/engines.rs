@@ -61,6 +61,8 @@ struct EngineSlot {
     engine: Option<Arc<Engine>>,
     /// Data of an earlier run, until the engine is made.
     kept: Option<Data>,
+    /// The start of the nodes that the engine stands for.
+    running_since: Option<Micros>,
 }
 
 /// The embedded engines, by cluster, and the data of snapshots, by their ids.
@@ -104,6 +106,11 @@ impl Engines {
             (None, Some(data)) => Engine::with(options(), data),
             (None, None) => with_user(Engine::new(options()), &facts.username),
         };
+        // The engine's own clock, since the simulator's may be ahead of it.
+        if slot.running_since != facts.running_since {
+            slot.running_since = facts.running_since;
+            current.start_again();
+        }
         Some(slot.engine.insert(current).clone())
     }
 

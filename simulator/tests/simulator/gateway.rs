@@ -55,6 +55,21 @@ fn suspending_closes_open_connections() {
 }
 
 #[test]
+fn a_resumption_is_a_start_of_the_server() {
+    let (simulator, cluster) = running();
+    let started = || {
+        let mut sql = Connection::open(&cluster.url).basic(&cluster.username, &cluster.password);
+        sql.sql("SELECT pg_postmaster_start_time()").expect(200)["rows"][0][0].as_i64().unwrap()
+    };
+    let first = started();
+    assert_eq!(started(), first);
+    std::thread::sleep(Duration::from_millis(2));
+    suspend(&simulator, &cluster.id, true);
+    suspend(&simulator, &cluster.id, false);
+    assert!(started() > first);
+}
+
+#[test]
 fn tables_outlive_a_suspension() {
     let (simulator, cluster) = running();
     let open = || Connection::open(&cluster.url).basic(&cluster.username, &cluster.password);

@@ -1,5 +1,6 @@
 //! Changes a running cluster, suspends it or deletes it, and waits for the operation.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -36,6 +37,8 @@ pub(crate) struct StopRequest<'a> {
     pub(crate) known: Option<LastOperation>,
     /// True if the first pass sends the request without looking, since the cluster costs money until then.
     pub(crate) at_once: bool,
+    /// Set if only one request may be sent. It keeps why that had no effect.
+    pub(crate) once: Option<OnceLock<Error>>,
     pub(crate) deadline: Instant,
     pub(crate) hooks: &'a dyn Hooks,
     /// The number of requests that were sent.
@@ -51,13 +54,24 @@ pub(crate) enum Stopped {
     NotAllowed(Error),
     /// The cluster's deployment failed, and there is nothing to suspend.
     NeverDeployed(Error),
+    /// It runs as before: the only request that was allowed had no effect.
+    Unchanged(Error),
 }
 
 impl StopRequest<'_> {
     /// Handles a write whose answer was lost: the next pass looks what became of it. Gives up after [`WRITES`] of them.
     fn lost(&self, error: Error) -> Result<Look<Stopped>> {
-        let again = self.writes.load(Ordering::Relaxed) < WRITES;
-        if again { Ok(Look::trouble(&error)) } else { Err(error) }
+        let again = self.once.is_some() || self.writes.load(Ordering::Relaxed) < WRITES;
+        if again { Ok(self.noted(error)) } else { Err(error) }
+    }
+
+    /// Remembers why the request may have had no effect.
+    fn noted(&self, error: Error) -> Look<Stopped> {
+        let trouble = Look::trouble(&error);
+        if let Some(once) = &self.once {
+            let _ = once.set(error);
+        }
+        trouble
     }
 
     /// Handles an answer that leaves open what there is: the next pass looks. At the deadline it is the last word.
@@ -181,6 +195,10 @@ impl Lifecycle {
             if now.suspended && !wanted.delete {
                 return Ok(Look::Ready(Stopped::Suspended));
             }
+            if let Some(once) = wanted.once.as_ref().filter(|_| wanted.writes.load(Ordering::Relaxed) > 0) {
+                let failed = || Error::new(Kind::Cloud, format!("{} had no effect", wanted.doing()));
+                return Ok(Look::Ready(Stopped::Unchanged(once.get().cloned().unwrap_or_else(failed))));
+            }
             known = now.last_operation();
         }
         wanted.writes.fetch_add(1, Ordering::Relaxed);
@@ -246,7 +264,7 @@ impl Lifecycle {
     /// Interprets a refusal, which depends on the state of the cluster.
     async fn refused(&self, wanted: &StopRequest<'_>, error: Error) -> Result<Look<Stopped>> {
         if is_conflict(&error) {
-            return Ok(Look::trouble(&error));
+            return Ok(wanted.noted(error));
         }
         if is_unclear(&error) {
             return wanted.lost(error);

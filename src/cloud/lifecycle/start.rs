@@ -54,6 +54,8 @@ pub(crate) struct Run<'a> {
     patient: bool,
     /// True once a request was sent that may leave a cluster running.
     touched: AtomicBool,
+    /// True once a resumption was refused since another client resumes the cluster.
+    overtaken: AtomicBool,
     state: Mutex<RunState>,
 }
 
@@ -203,6 +205,7 @@ impl Lifecycle {
             }
             Err(error) if is_conflict(&error) => {
                 run.undone();
+                run.overtaken.store(true, Ordering::Relaxed);
                 run.step(format!("waiting for another operation on {name} before it can be resumed"));
                 Ok(Look::not_yet(&error))
             }
@@ -325,7 +328,8 @@ impl Lifecycle {
 
 impl<'a> Run<'a> {
     pub(crate) fn new(deadline: Instant, hooks: &'a dyn Hooks, may: May) -> Self {
-        Self { deadline, hooks, may, patient: false, touched: AtomicBool::new(false), state: Mutex::default() }
+        let (touched, overtaken) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { deadline, hooks, may, patient: false, touched, overtaken, state: Mutex::default() }
     }
 
     /// Waits also for a service that can't be reached at all. A program says at once that its address is wrong; a test
@@ -337,6 +341,11 @@ impl<'a> Run<'a> {
     /// Returns the call that made the cluster available and so has to be undone later; none if the cluster already ran.
     pub(crate) fn touch(&self) -> Option<Touch> {
         self.state().touch
+    }
+
+    /// Reports whether the cluster was found suspended, and resumed for this call or for another one at the same time.
+    pub(crate) fn has_woken(&self) -> bool {
+        self.touch().is_some() || self.overtaken.load(Ordering::Relaxed)
     }
 
     /// Reports whether a request was sent that may leave a cluster running.

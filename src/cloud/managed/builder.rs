@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::stop::Me;
 use super::{Callback, ManagedCluster, ManagedInner};
 
 use crate::cloud::client::{Client, Home, filled_key};
@@ -30,6 +31,7 @@ pub struct ManagedClusterBuilder {
     without_environment: bool,
     start_timeout: Option<Duration>,
     stop_on_exit: bool,
+    although_in_use: bool,
     on_progress: Option<Callback>,
 }
 
@@ -130,9 +132,27 @@ impl ManagedClusterBuilder {
         self
     }
 
-    /// Sets whether [`run`](ManagedCluster::run) suspends the cluster at the end. Default: false.
+    /// Sets whether [`run`](ManagedCluster::run) suspends the cluster at the end, if nobody else uses it then. Default:
+    /// false.
     pub fn stop_on_exit(mut self, stop: bool) -> Self {
         self.stop_on_exit = stop;
+        self
+    }
+
+    /// Sets whether the cluster is suspended or deleted even if tests or other programs
+    /// [use it](ManagedCluster::leases). Their statements then fail. Default: false.
+    ///
+    /// ```no_run
+    /// # async fn example() -> cratedb_test::Result<()> {
+    /// use cratedb_test::ManagedCluster;
+    ///
+    /// let cluster = ManagedCluster::builder().cluster_name("ci").stop_although_in_use(true).build()?;
+    /// cluster.stop().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn stop_although_in_use(mut self, stop: bool) -> Self {
+        self.although_in_use = stop;
         self
     }
 
@@ -195,10 +215,12 @@ impl ManagedClusterBuilder {
             notes.iter().for_each(|note| callback(note));
         }
         Ok(ManagedCluster(Arc::new(ManagedInner {
-            lifecycle: Lifecycle { target, client },
+            lifecycle: Arc::new(Lifecycle { target, client }),
             server,
             start_timeout: self.start_timeout.unwrap_or(START_TIMEOUT),
             stop_on_exit: self.stop_on_exit,
+            although_in_use: self.although_in_use,
+            me: Me::default(),
             notes,
             remarks,
             on_progress: self.on_progress,

@@ -4,6 +4,7 @@ use serde_json::value::RawValue;
 use std::sync::PoisonError;
 
 use super::{ManagedCluster, ManagedInner};
+use crate::cloud::leases::LeaseTable;
 use crate::cloud::lifecycle::{Hooks as _, Run, named};
 use crate::cloud::model::ClusterInfo;
 use crate::cloud::token::{ClusterToken, token};
@@ -15,8 +16,22 @@ use crate::sql::{Answer, Credentials, SqlClient, Wallet};
 #[derive(Clone)]
 pub(super) struct Connection {
     pub(super) client: SqlClient,
+    url: String,
+    wallet: Wallet,
     /// None for a server that the account does not have.
     token: Option<ClusterToken>,
+}
+
+impl Connection {
+    fn new(url: &str, wallet: Wallet, token: Option<ClusterToken>) -> Result<Self> {
+        let client = SqlClient::for_statements(url, None, wallet.clone())?;
+        Ok(Self { client, url: url.to_owned(), wallet, token })
+    }
+
+    /// Returns the table of leases behind the same address.
+    pub(super) fn leases(&self) -> Result<LeaseTable> {
+        LeaseTable::of(&self.url, self.wallet.clone())
+    }
 }
 
 impl ManagedCluster {
@@ -70,13 +85,12 @@ impl ManagedInner {
             }
         }
         let credentials = Credentials::of(server.username.as_ref(), server.password.as_ref());
-        Ok(Connection { client: SqlClient::for_statements(&server.url, None, Wallet::new(credentials))?, token: None })
+        Connection::new(&server.url, Wallet::new(credentials), None)
     }
 
     fn connection_to(&self, cluster: &ClusterInfo) -> Result<Connection> {
         let token = token(&self.lifecycle.client, &cluster.id);
-        let client = SqlClient::for_statements(self.lifecycle.http_url(cluster)?, None, token.wallet().clone())?;
-        Ok(Connection { client, token: Some(token) })
+        Connection::new(self.lifecycle.http_url(cluster)?, token.wallet().clone(), Some(token))
     }
 
     pub(super) fn forget_connection(&self) {

@@ -21,6 +21,7 @@ impl Machine {
         if self.state == MachineState::Up && !self.term && !self.lacks_nodes() {
             self.grant(now);
         }
+        self.settle_neighbours();
     }
 
     fn step(&mut self, now: Millis) -> bool {
@@ -164,10 +165,11 @@ impl Machine {
         false
     }
 
-    /// Releases a cluster that is ours, and leaves alone one that is not.
+    /// Releases a cluster that is ours, or of which others have to know that it is not used here any more. Leaves alone
+    /// any other.
     fn let_go(&mut self, now: Millis) -> bool {
         self.hurry_aftermath(now);
-        if self.releasable() {
+        if self.releasable() || self.is_leased() {
             self.release(now, 0);
             return false;
         }
@@ -175,13 +177,16 @@ impl Machine {
         true
     }
 
-    fn releasable(&self) -> bool {
+    /// Returns whether the cluster is to be released in the end.
+    pub(crate) fn releasable(&self) -> bool {
         self.ours || self.policy.on_exit == OnExit::Suspend
     }
 
     pub(super) fn release(&mut self, since: Millis, tries: u32) {
         self.losses.end_of_cluster();
-        self.write(Word::MaybeDown);
+        if self.releasable() {
+            self.write(Word::MaybeDown);
+        }
         self.effects.push(Effect::Release);
         self.state = MachineState::Releasing { since, tries };
     }

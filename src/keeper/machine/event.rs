@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::sharing::Turns;
 use crate::wire::{AttemptId, CutReason, Millis, Mode, Policy};
 
 macro_rules! id {
@@ -91,6 +92,10 @@ pub(crate) enum Event {
     Dropping(usize),
     /// Nodes of the cluster, or all of them, ended although it was not released.
     Lost { all: bool },
+    /// Keepers of other machines may use the cluster, too, and these attempts may begin.
+    Turns(Turns),
+    /// The cluster went away, or this keeper's lease on it is lost: nothing of it is held any more.
+    CutOff,
     /// A runner waits for the keeper, too, so that its death can't be the end.
     Tethered,
     /// An explicit session was finished.
@@ -142,5 +147,9 @@ pub(crate) enum Effect {
     Restore(LookId),
     /// End a look or a repair that is not waited for any more. What was seen means nothing now.
     Forget(LookId),
+    /// Tell the keepers of other machines whether this one wants to be alone.
+    WantAlone(bool),
+    /// Tell them that no attempt runs, and none begins before other turns are given.
+    Quiet,
     Exit,
 }

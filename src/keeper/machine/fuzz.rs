@@ -1,12 +1,14 @@
 //! Random histories of runs, crashes and failures against the machine as it ships, with a small model of the world.
 
+mod neighbours;
 mod waits;
 
 use std::collections::BTreeMap;
 
 use super::grants::{FEW, MANY};
 use super::*;
-use crate::target::OnExit;
+use crate::sharing::Turns;
+use crate::target::{OnExit, OnSuspended};
 
 /// The truth outside the machine.
 struct World {
@@ -34,6 +36,11 @@ struct World {
     drops: DropsModel,
     /// Nodes of the cluster ended; true if all of them did.
     lost: Option<bool>,
+    /// Keepers of other machines may use the cluster, too.
+    shared: bool,
+    /// The attempts that they leave room for, while a lease is held.
+    turns: Option<Turns>,
+    wants_alone: bool,
     term: bool,
     tethered: bool,
     limit_passed: bool,
@@ -83,7 +90,7 @@ struct DropsModel {
 impl World {
     fn new(seed: u64) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
-        let foreign = random.u8(..) < 40;
+        let (foreign, shared) = (random.u8(..) < 40, random.bool());
         Self {
             machine: Machine::new(0, Word::Clean, MachineLimits::default()),
             random,
@@ -102,6 +109,9 @@ impl World {
             next: 1,
             drops: DropsModel::default(),
             lost: None,
+            shared,
+            turns: None,
+            wants_alone: false,
             term: false,
             tethered: false,
             limit_passed: false,
@@ -161,7 +171,8 @@ impl World {
                 match effect {
                     Effect::Acquire => assert_eq!(self.journal, Word::MaybeUp, "no intent, no call"),
                     Effect::Release => {
-                        assert_eq!(self.journal, Word::MaybeDown, "no intent, no call");
+                        let intended = self.journal == Word::MaybeDown || !self.machine.releasable();
+                        assert!(intended, "no intent, no call");
                         self.check_no_client_holds();
                     }
                     _ => assert_ne!(self.journal, Word::Clean),
@@ -186,6 +197,8 @@ impl World {
                 self.look = None;
                 (self.noted, self.changed) = (false, false);
             }
+            Effect::WantAlone(wants) => self.wishes(wants),
+            Effect::Quiet => self.check_quiet(),
             Effect::Exit => {
                 assert!(self.clients.values().all(|client| client.answered), "exit with an unanswered client");
                 assert!(self.call.is_none(), "exit during a call");
@@ -206,6 +219,7 @@ impl World {
         assert!(!self.has_ended(session), "granted to an explicit session that is over");
         assert!(self.look.is_none(), "granted during {:?}", self.look);
         assert!(self.lost.is_none(), "granted on a cluster without all its nodes");
+        self.check_room(mode);
         assert!(!self.changed, "granted before the aftermath was over");
         self.changed = mode == Mode::Exclusive && self.noted;
         let others = |own: bool| {
@@ -283,7 +297,9 @@ impl World {
             47..60 => self.begin(),
             60..72 => self.end(),
             72..83 => self.finish_call(),
-            83..91 => self.finish_look(),
+            83..87 => self.finish_look(),
+            87..90 => self.room_changes(),
+            90 => self.suspended_from_outside(),
             91..94 => self.crash(),
             94 => self.lose_nodes(),
             95 => self.cool(),
@@ -348,7 +364,8 @@ impl World {
         self.clients.insert(client, FakeClient { origin, session, answered: false, joined_at, granted, asked });
         let keep_warm = if session.0 % 3 == 0 { 5_000 } else { 0 };
         let on_exit = if session.0 % 7 == 0 { OnExit::Suspend } else { OnExit::Auto };
-        let policy = Policy { keep_warm, on_exit, ..Policy::default() };
+        let on_suspended = if session.0.is_multiple_of(5) { OnSuspended::Resume } else { OnSuspended::Fail };
+        let policy = Policy { keep_warm, on_exit, on_suspended, ..Policy::default() };
         self.feed(Event::Join(client, Join { session, runners, policy, orphan: false, open, explicit }));
     }
 
@@ -398,9 +415,11 @@ impl World {
             Some(Effect::Probe) if luck < 20 => self.feed(Event::NotProbed),
             Some(Effect::Probe) => {
                 let up = self.running;
+                self.joins_others(up);
                 self.feed(Event::Probed { up });
             }
             Some(Effect::Acquire) if luck < 70 => {
+                self.joins_others(true);
                 let ours = !self.foreign && !self.running;
                 self.running |= ours;
                 self.feed(Event::Acquired { ours: ours || (self.running && luck < 35) });
@@ -416,6 +435,9 @@ impl World {
                     self.look = None;
                 }
                 let ok = luck < 70;
+                if ok || !self.machine.releasable() {
+                    self.turns = None;
+                }
                 if ok {
                     self.running = false;
                     self.foreign = false;
@@ -447,6 +469,7 @@ impl World {
         self.changed = self.noted;
         self.machine = Machine::new(self.now, self.journal, MachineLimits::default()).owing_aftermath(self.noted);
         (self.term, self.tethered, self.drops, self.lost) = (false, false, DropsModel::default(), None);
+        (self.turns, self.wants_alone) = (None, false);
         for client in clients.into_values() {
             let open = client.granted.iter().map(|(attempt, (mode, _))| (*attempt, *mode)).collect();
             // A dead holder does not come back.

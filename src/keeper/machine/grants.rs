@@ -121,6 +121,11 @@ impl Grants {
         self.holders.values().any(|held| *held == Mode::Exclusive)
     }
 
+    /// Returns whether an exclusive attempt runs, or is next.
+    pub(super) fn wants_exclusive(&self) -> bool {
+        self.has_exclusive() || self.queue.front().is_some_and(|front| front.mode == Mode::Exclusive)
+    }
+
     fn fits(&self, mode: Mode) -> bool {
         match mode {
             Mode::Shared => !self.has_exclusive(),
@@ -156,6 +161,9 @@ impl Machine {
     pub(super) fn grant(&mut self, now: Millis) {
         while self.aftermath == Aftermath::Nothing {
             let Some((key, exclusive)) = self.grants.next() else { return };
+            if !self.fits_neighbours(exclusive) {
+                return;
+            }
             if exclusive {
                 let id = self.next_look();
                 self.effects.push(Effect::Look(id, key.0, key.1));
@@ -177,7 +185,8 @@ impl Machine {
     /// Grants an exclusive attempt after its look. Returns false if it does not fit any more: meanwhile a client may
     /// have come back with an attempt that a killed keeper had granted.
     pub(super) fn grant_exclusive(&mut self, key: AttemptKey, seen: bool) -> bool {
-        let fits = self.state == MachineState::Up && !self.term && self.grants.next() == Some((key, true));
+        let here = self.state == MachineState::Up && !self.term && self.fits_neighbours(true);
+        let fits = here && self.grants.next() == Some((key, true));
         if fits {
             self.take(key);
         }

@@ -71,18 +71,23 @@ impl Machine {
             // What was changed goes with the cluster.
             Aftermath::Nothing | Aftermath::Owed => {}
         }
-        // What clients of a killed keeper had on it is gone, too: nothing is left to be repeated first.
-        self.grants.open_if(Millis::MAX);
-        for (client, lease) in self.leases.iter_mut().filter(|(_, lease)| lease.ready) {
-            lease.ready = false;
-            self.waiting.insert(*client);
-        }
+        self.await_another();
         let fruitless = if self.losses.fruitful { 1 } else { self.losses.fruitless + 1 };
         if fruitless >= FRUITLESS {
             self.fail_waiting();
         }
         self.release(now, 0);
         self.losses = Losses { replacing: true, fruitless, ..Losses::default() };
+    }
+
+    /// Lets all clients wait for another cluster than the one that they have.
+    pub(super) fn await_another(&mut self) {
+        // What clients of a killed keeper had on it is gone, too: nothing is left to be repeated first.
+        self.grants.open_if(Millis::MAX);
+        for (client, lease) in self.leases.iter_mut().filter(|(_, lease)| lease.ready) {
+            lease.ready = false;
+            self.waiting.insert(*client);
+        }
     }
 
     /// Tells all clients that wait that there will be no cluster, and remembers their sessions.

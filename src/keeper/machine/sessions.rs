@@ -196,7 +196,7 @@ impl Machine {
             let explicit = session.explicit.filter(|explicit| !explicit.over)?;
             let held = self.any_alive(&session.runners);
             let idle = if nothing { explicit.idle.min(self.limits.failed_idle) } else { explicit.idle };
-            (!held && !self.is_leased(*id)).then(|| (*id, explicit.quiet_since.saturating_add(idle)))
+            (!held && !self.has_lease(*id)).then(|| (*id, explicit.quiet_since.saturating_add(idle)))
         })
     }
 
@@ -219,7 +219,7 @@ impl Machine {
     /// Removes sessions that are over. The policy of the one that ends last is the one that holds.
     pub(super) fn end_sessions(&mut self) {
         let ended: Vec<SessionId> =
-            self.sessions.keys().filter(|id| !self.is_leased(**id) && !self.is_alive(**id)).copied().collect();
+            self.sessions.keys().filter(|id| !self.has_lease(**id) && !self.is_alive(**id)).copied().collect();
         for id in ended {
             if let Some(session) = self.sessions.remove(&id) {
                 self.policy = session.policy;
@@ -230,7 +230,7 @@ impl Machine {
         }
     }
 
-    fn is_leased(&self, id: SessionId) -> bool {
+    fn has_lease(&self, id: SessionId) -> bool {
         self.leases.values().any(|lease| lease.session == id)
     }
 

@@ -3,6 +3,7 @@
 mod aftermath;
 mod explicit;
 mod loss;
+mod neighbours;
 
 use super::*;
 use crate::wire::CutReason;

@@ -69,7 +69,7 @@ impl Keeper {
 
     pub(super) fn refuse(&mut self, id: ClientId, attempt: AttemptId, reason: RefuseReason) {
         let holders = self.clients.describe(&self.machine.holders());
-        let run_over = self.run_over(id);
+        let (run_over, others) = (self.run_over(id), self.machine.awaits_others());
         let Some(client) = self.clients.get_mut(id) else { return };
         let test = client.attempts.remove(&attempt).map_or_else(String::new, |known| known.open.test);
         let error = match reason {
@@ -81,6 +81,7 @@ impl Keeper {
             RefuseReason::TimedOut => {
                 let limit = humantime::format_duration(Duration::from_millis(self.machine.policy().start_timeout));
                 let holders = match holders.is_empty() {
+                    true if others => "tests of other machines that use this cluster".to_owned(),
                     true => "nobody: what an exclusive test had changed was being put back".to_owned(),
                     false => holders,
                 };

@@ -151,7 +151,10 @@ impl Keeper {
                 self.clients.reports.keys().filter(|id| !self.machine.has(**id)).copied().collect();
             over.into_iter().for_each(|session| self.report(session, outcome));
         }
-        self.tell_watching(&FromKeeper::Released { outcome, detail: detail.to_owned() });
+        // Of a cluster that is not released, observers see that its keeper ends.
+        if outcome != ClusterOutcome::FoundRunning {
+            self.tell_watching(&FromKeeper::Released { outcome, detail: detail.to_owned() });
+        }
     }
 
     /// Writes the lines that are left, as the last thing that a keeper does.

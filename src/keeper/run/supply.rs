@@ -13,6 +13,7 @@ use crate::error::{Error, Kind, Result};
 use crate::keeper::machine::{ClientId, Event, MachineState, Word};
 use crate::keeper::{Record, unix_millis};
 use crate::provider::{Held, Intents, NodeLoss, NotAcquired, Ours, Progress, Provider, Released, Resource};
+use crate::sharing::Member;
 use crate::sql::{Credentials, Renewer, Wallet};
 use crate::target::{OnExit, Target};
 use crate::wire::{ClusterOutcome, FromKeeper, Policy, Ready, Spec};
@@ -50,10 +51,10 @@ impl Calls {
         });
     }
 
-    fn recover(&self, held: Held, on_exit: OnExit, deadline: Instant) {
+    fn recover(&self, held: Held, on_exit: OnExit, deadline: Instant, intents: Intents) {
         let (provider, progress) = (self.provider.clone(), self.progress());
         self.inputs.spawn(async move {
-            let outcome = provider.recover(&held, on_exit, deadline, &progress).await;
+            let outcome = provider.recover(&held, on_exit, deadline, &progress, &intents).await;
             Input::Call(CallOutcome::Probed(outcome.map(|found| found.map(Box::new))))
         });
     }
@@ -104,11 +105,15 @@ pub(super) struct Supply {
     no_intent: Option<Error>,
     pub(super) renew_at: Option<Instant>,
     renewing: bool,
+    /// The number of the last news about the turns that other machines leave.
+    pub(super) turns: u64,
+    /// The number of the last wish to be alone, or not any more.
+    pub(super) wishes: u64,
 }
 
 impl Supply {
     /// Takes over the settings of a client, as far as the state of the machine allows.
-    pub(super) fn adopt(&mut self, spec: &Spec, state: MachineState, inputs: &Inputs) {
+    pub(super) fn adopt(&mut self, spec: &Spec, state: MachineState, inputs: &Inputs, member: Member) {
         let changed = self.spec.as_ref().is_none_or(|known| known.target != spec.target);
         // While a cluster is there or under way, its provider stays: the credentials that got it can release it, those
         // of a later client may be mistyped.
@@ -119,7 +124,7 @@ impl Supply {
         };
         if self.calls.is_none() || changed && free {
             match Provider::chain(&spec.target) {
-                Ok(provider) => self.calls = Some(Calls::new(provider, inputs.clone())),
+                Ok(provider) => self.calls = Some(Calls::new(provider.shared_by(member), inputs.clone())),
                 Err(error) => (self.calls, self.failure) = (None, Some(error)),
             }
         }
@@ -162,6 +167,21 @@ impl Supply {
     pub(super) fn afterwards(&self) {
         if let Some(calls) = &self.calls {
             calls.provider.afterwards();
+        }
+    }
+
+    /// Tells keepers of other machines whether this one wants to be alone on the cluster.
+    pub(super) fn want_alone(&mut self, wants: bool) {
+        self.wishes += 1;
+        if let Some(calls) = &self.calls {
+            calls.provider.want_alone(wants, self.wishes);
+        }
+    }
+
+    /// Tells them that no attempt runs, and none begins before other turns are given.
+    pub(super) fn quiet(&self) {
+        if let Some(calls) = &self.calls {
+            calls.provider.quiet(self.turns);
         }
     }
 
@@ -229,11 +249,18 @@ impl Keeper {
     pub(super) fn probe(&mut self) {
         let policy = self.journal.read(|record| record.policy).unwrap_or(*self.machine.policy());
         match (self.held(), &self.supply.calls) {
-            (Some(held), Some(calls)) => calls.recover(held, policy.on_exit, self.deadline()),
+            (Some(held), Some(calls)) => calls.recover(held, policy.on_exit, self.deadline(), self.intents()),
             // No intent was written, so nothing was touched.
             (None, _) => self.events.push_back(Event::Probed { up: false }),
             (_, None) => self.events.push_back(Event::NotProbed),
         }
+    }
+
+    /// Returns the way in which a provider writes its intents.
+    fn intents(&self) -> Intents {
+        let journal = self.journal.clone();
+        let write = move |held: Held| journal.with(|journal| journal.write_synced(|record| record.held = Some(held)));
+        Intents::new(Arc::new(write)).kept_in(self.files.journal.clone())
     }
 
     fn deadline(&self) -> Instant {
@@ -246,11 +273,7 @@ impl Keeper {
         // Without its intent in the journal, no call is made.
         let failure = match (self.supply.no_intent.take(), &self.supply.calls) {
             (None, Some(calls)) => {
-                let journal = self.journal.clone();
-                let write =
-                    move |held: Held| journal.with(|journal| journal.write_synced(|record| record.held = Some(held)));
-                let intents = Intents::new(Arc::new(write)).kept_in(self.files.journal.clone());
-                return calls.acquire(self.deadline(), intents);
+                return calls.acquire(self.deadline(), self.intents());
             }
             (Some(error), _) => error,
             (None, None) => self
@@ -415,6 +438,7 @@ impl Keeper {
             Ok(Released::Suspended) => (ClusterOutcome::Suspended, String::new()),
             Ok(Released::Removed) => (ClusterOutcome::Removed, String::new()),
             Ok(Released::Deleted) => (ClusterOutcome::Deleted, String::new()),
+            Ok(Released::Left(_)) if !self.machine.releasable() => (ClusterOutcome::FoundRunning, String::new()),
             Ok(Released::Left(line)) => (ClusterOutcome::Left, line.clone()),
             Err(error) => (ClusterOutcome::Owed, error.to_string()),
         };
@@ -454,6 +478,9 @@ fn choice(resource: &Resource, on_exit: OnExit) -> String {
     let fate = match (resource.ours, on_exit) {
         (Ours::No, OnExit::Suspend) if resource.provider == "cloud" => "found running; suspended at the end",
         (Ours::No, _) => "found running; left running",
+        (Ours::Resumed, on_exit) if on_exit != OnExit::Keep && resource.held.is_shared() => {
+            "other machines use it, too; the last one suspends it"
+        }
         (Ours::Resumed, OnExit::Keep) => "resumed; left running (CRATEDB_TEST_ON_EXIT=keep)",
         (Ours::Resumed, _) => "resumed; suspended at the end",
         (Ours::Deployed, OnExit::Keep) => "deployed; left running (CRATEDB_TEST_ON_EXIT=keep)",

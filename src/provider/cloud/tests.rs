@@ -4,6 +4,7 @@ mod access;
 mod deploy;
 mod doubt;
 mod lost;
+mod machines;
 mod outage;
 mod release;
 mod resume;
@@ -21,6 +22,7 @@ use crate::error::{Error, Result};
 use crate::provider::tests::{answers, as_journalled, json, says};
 use crate::provider::{Acquired, Held, Intents, Ours, Progress, Provider, Released, Resource};
 use crate::secret::Secret;
+use crate::sharing::Member;
 use crate::sql::Credentials;
 use crate::target::{CloudTarget, OnExit, Target};
 use crate::target::{ClusterAddress, DeployPolicy, Login};
@@ -82,7 +84,8 @@ impl Bench {
     }
 
     fn provider(&self) -> Provider {
-        Provider::chain(&Target::Cloud(Box::new(self.target.clone()))).unwrap()
+        let member = Member { id: "bench".to_owned(), ..Member::silent("bench") };
+        Provider::chain(&Target::Cloud(Box::new(self.target.clone()))).unwrap().shared_by(member)
     }
 
     async fn acquire(&self) -> Acquired {
@@ -123,7 +126,8 @@ impl Bench {
 
     async fn recover_with(&self, held: &impl Serialize, on_exit: OnExit) -> Result<Option<Resource>> {
         let deadline = Instant::now() + self.deadline;
-        self.provider().recover(&as_journalled(held), on_exit, deadline, &self.progress).await
+        let intents = Intents::new(Arc::new(|_| Ok(())));
+        self.provider().recover(&as_journalled(held), on_exit, deadline, &self.progress, &intents).await
     }
 
     /// Returns all steps so far, on a line each.
@@ -212,6 +216,6 @@ fn futures_can_be_sent_to_another_thread() {
     let intents = Intents::new(Arc::new(|_| Ok(())));
     let (held, deadline) = (Held::Unreadable(Value::Null), Instant::now());
     can_be_sent(&provider.acquire(deadline, &progress, &intents));
-    can_be_sent(&provider.recover(&held, OnExit::Auto, deadline, &progress));
+    can_be_sent(&provider.recover(&held, OnExit::Auto, deadline, &progress, &intents));
     can_be_sent(&provider.release(&held, OnExit::Auto, &progress));
 }

@@ -147,10 +147,12 @@ async fn a_container_of_a_killed_keeper_is_removed_and_never_used_again() {
     let (name, intent) = (bench.name(), bench.intents.lock().unwrap().last().cloned().unwrap());
     let volumes = volumes(&name);
     let another = Bench::new("none");
+    let intents = Intents::new(Arc::new(|_| panic!("nothing is started")));
     for _ in 0..2 {
+        let deadline = Instant::now() + Duration::from_secs(60);
         let found = another
             .provider
-            .recover(&as_journalled(&intent), OnExit::Auto, Instant::now() + Duration::from_secs(60), &another.progress)
+            .recover(&as_journalled(&intent), OnExit::Auto, deadline, &another.progress, &intents)
             .await;
         assert!(found.unwrap().is_none());
         is_gone(&name, &volumes);

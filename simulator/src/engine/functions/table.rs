@@ -228,7 +228,7 @@ pub(super) static FUNCTIONS: &[(&str, What)] = &[
     ("pg_get_userbyid", Scalar(&[])),
     ("pg_get_viewdef", Scalar(&[])),
     ("pg_is_in_recovery", Scalar(&[])),
-    ("pg_postmaster_start_time", Scalar(&[])),
+    ("pg_postmaster_start_time", Scalar(&[Lax(&[], Gives::TimestampTz, |c, _| Ok(Value::Int(c.state.started)))])),
     ("pg_size_pretty", Scalar(&[])),
     ("pg_sleep", Scalar(&[])),
     ("pg_table_is_visible", Scalar(&[])),

@@ -33,8 +33,9 @@ async fn stop(bench: &Bench, delete: bool) -> Result<Stopped> {
         delete,
         known: None,
         at_once: true,
+        once: None,
         deadline: Instant::now() + bench.deadline,
-        hooks: &Told(&bench.progress),
+        hooks: &Told(bench.progress.clone()),
         writes: AtomicUsize::new(0),
     };
     cloud.lifecycle.suspend_or_delete(&request).await

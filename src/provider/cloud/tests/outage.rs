@@ -91,12 +91,13 @@ async fn a_pause_beyond_the_deadline_is_told() {
 #[tokio::test]
 async fn each_reason_that_keeps_a_suspension_from_being_sent_is_told() {
     let bench = Bench::with(ClusterOptions::suspended("ci")).await;
-    let held = bench.acquire().await.unwrap().held;
+    let provider = bench.provider();
+    let held = bench.acquire_with(&provider).await.unwrap().held;
     let trouble = tokio::sync::watch::Sender::new(None);
     let progress = bench.progress.clone().with_trouble(trouble.clone());
     bench.cloud().fault(Fault::on("PUT", "/suspend/").drop_connection());
     bench.cloud().fault(Fault::on("GET", "/clusters/").status(503).always());
-    let (provider, held) = (bench.provider(), as_journalled(&held));
+    let held = as_journalled(&held);
     let releasing = provider.release(&held, OnExit::Auto, &progress);
     let watching = async {
         bench.told("did not answer PUT /api/v2/clusters/").await;

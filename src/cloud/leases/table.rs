@@ -1,0 +1,226 @@
+//! The statements that read and write the row of leases, and the meaning of their answers.
+
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use super::gate::{FORMAT, Lease, Row, RowState, RowVersion, Seen, ServerTime, Written};
+use crate::error::{Error, Kind, Result};
+use crate::sql::connections::HttpLimits;
+use crate::sql::{Answer, SqlClient, Statement, Wallet, bind_row, code};
+use crate::wait::Millis;
+
+/// A statement that is not answered for so long is given up.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The row has some hundred bytes for each keeper.
+const LIMITS: HttpLimits = HttpLimits { connect: PATIENCE, silence: PATIENCE, answer: 4 << 20 };
+
+const MAKE: &str = "CREATE TABLE IF NOT EXISTS cratedb_test.lease (id INTEGER PRIMARY KEY, format INTEGER, state TEXT, \
+    owner TEXT, since TIMESTAMP WITH TIME ZONE, ours BOOLEAN, written TIMESTAMP WITH TIME ZONE, \
+    leases ARRAY(OBJECT(STRICT) AS (id TEXT, host TEXT, \"user\" TEXT, session TEXT, version TEXT, \
+    joined TIMESTAMP WITH TIME ZONE, renewed TIMESTAMP WITH TIME ZONE, wish BIGINT, drained BOOLEAN))) \
+    CLUSTERED INTO 1 SHARDS WITH (number_of_replicas = '0-1')";
+const READ: &str = "SELECT format, state, owner, since, ours, written, leases, _seq_no, _primary_term, \
+    CURRENT_TIMESTAMP, pg_postmaster_start_time() FROM cratedb_test.lease WHERE id = 0";
+const CLOCK: &str = "SELECT CURRENT_TIMESTAMP, pg_postmaster_start_time()";
+const INSERT: &str = "INSERT INTO cratedb_test.lease (id, format, state, owner, since, ours, written, leases) \
+    VALUES (0, ?, ?, ?, ?, ?, ?, ?) RETURNING _seq_no, _primary_term";
+/// Any further condition would make it an update by query, which can't compare versions.
+const WRITE: &str = "UPDATE cratedb_test.lease SET format = ?, state = ?, owner = ?, since = ?, ours = ?, written = ?, \
+    leases = ? WHERE id = 0 AND _seq_no = ? AND _primary_term = ? RETURNING _seq_no, _primary_term";
+
+/// CrateDB's codes for a schema without any table, for a key that is there, and for a table that another client made at
+/// the same time.
+const SCHEMA_UNKNOWN: i32 = 4045;
+const DUPLICATE_KEY: i32 = 4091;
+const RELATION_EXISTS: i32 = 4093;
+
+/// The table of leases of one cluster.
+#[derive(Clone)]
+pub(crate) struct LeaseTable(SqlClient);
+
+/// The reason why a statement has no result.
+enum Failure {
+    /// The server refuses it, with this code.
+    Refused(i32, String),
+    /// It was not sent.
+    NotSent,
+    /// The server did not answer, or not as a server that is ready does.
+    Silent,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match (error.code(), error.status()) {
+            (Some(code), Some(400..500)) => Self::Refused(code, error.first_line()),
+            _ if error.is_never_sent() => Self::NotSent,
+            _ => Self::Silent,
+        }
+    }
+}
+
+impl LeaseTable {
+    pub(crate) fn of(url: &str, wallet: Wallet) -> Result<Self> {
+        SqlClient::with_limits(url, None, wallet, LIMITS).map(Self)
+    }
+
+    /// Reads the row. Without one, a second statement reads the clock.
+    pub(crate) async fn read(&self) -> Seen {
+        let outcome = match self.send(READ, &()).await {
+            Ok(answer) => match first(READ, &answer) {
+                Ok(Some(cells)) => Ok(decode(&cells)),
+                Ok(None) => self.send(CLOCK, &()).await.and_then(|answer| {
+                    Ok(first(CLOCK, &answer)?
+                        .map_or(Seen::Unreachable, |cells| server_time(&cells).map_or(Seen::Unreachable, Seen::NoRow)))
+                }),
+                Err(failure) => Err(failure),
+            },
+            Err(failure) => Err(failure),
+        };
+        outcome.unwrap_or_else(|failure| match failure {
+            Failure::Refused(code::RELATION_UNKNOWN | SCHEMA_UNKNOWN, _) => Seen::NoTable,
+            Failure::Refused(_, line) => Seen::Refused(line),
+            Failure::NotSent | Failure::Silent => Seen::Unreachable,
+        })
+    }
+
+    /// Makes the table. An error is the reason why there can't be one; without an answer, the next read tells.
+    pub(crate) async fn make(&self) -> Result<(), String> {
+        match self.send(MAKE, &()).await {
+            Err(Failure::Refused(code, line)) if code != RELATION_EXISTS => Err(line),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes the row if there is none.
+    pub(crate) async fn insert(&self, row: &Row) -> Written {
+        let (state, by, since) = columns_of(&row.state);
+        let Row { format, ours, written, leases, .. } = row;
+        self.written(INSERT, &(format, state, by, since, ours, written, leases)).await
+    }
+
+    /// Writes the row if it has this version.
+    pub(crate) async fn write(&self, row: &Row, version: RowVersion) -> Written {
+        let (state, by, since) = columns_of(&row.state);
+        let Row { format, ours, written, leases, .. } = row;
+        let RowVersion { seq_no, primary_term } = version;
+        self.written(WRITE, &(format, state, by, since, ours, written, leases, seq_no, primary_term)).await
+    }
+
+    async fn written(&self, stmt: &'static str, args: &impl serde::Serialize) -> Written {
+        let version = self.send(stmt, args).await.and_then(|answer| first(stmt, &answer));
+        match version {
+            Ok(None) | Err(Failure::Refused(DUPLICATE_KEY, _) | Failure::NotSent) => Written::Lost,
+            Ok(Some(cells)) => version_of(&cells).map_or(Written::Unknown, Written::Applied),
+            Err(Failure::Refused(_, line)) => Written::Refused(line),
+            Err(Failure::Silent) => Written::Unknown,
+        }
+    }
+
+    async fn send(&self, stmt: &'static str, args: &impl serde::Serialize) -> Result<Answer, Failure> {
+        let args = bind_row(args).map_err(|error| Error::new(Kind::Decode, "cannot write a lease").because(error))?;
+        match tokio::time::timeout(PATIENCE, self.0.send(stmt, &args)).await {
+            Ok(answer) => answer.inspect_err(|error| tracing::debug!(%error, "about leases")).map_err(Failure::from),
+            Err(_) => Err(Failure::Silent),
+        }
+    }
+}
+
+/// Returns the cells of the first row, as they were written.
+fn first(stmt: &'static str, answer: &Answer) -> Result<Option<Vec<Box<RawValue>>>, Failure> {
+    Ok(answer.cells(Statement::new(stmt))?.into_iter().next())
+}
+
+fn columns_of(state: &RowState) -> (&'static str, Option<&str>, Option<Millis>) {
+    match state {
+        RowState::Open => ("open", None, None),
+        RowState::Closing { by, since } => ("closing", Some(by), Some(*since)),
+    }
+}
+
+/// Reads the columns of [`READ`].
+fn decode(cells: &[Box<RawValue>]) -> Seen {
+    let [row @ .., seq_no, primary_term, now, booted] = cells else { return Seen::Unreachable };
+    let version = version_of(&[seq_no.clone(), primary_term.clone()]);
+    let (Some(version), Some(server)) = (version, server_time(&[now.clone(), booted.clone()])) else {
+        return Seen::Unreachable;
+    };
+    if row.first().and_then(|format| cell::<u32>(format)).is_some_and(|format| format > FORMAT) {
+        return Seen::Newer;
+    }
+    row_of(row).map_or(Seen::Damaged(version, server), |row| Seen::Row(row, version, server))
+}
+
+fn row_of(cells: &[Box<RawValue>]) -> Option<Row> {
+    let [format, state, owner, since, ours, written, leases] = cells else { return None };
+    let state = match cell::<String>(state)?.as_str() {
+        "open" => RowState::Open,
+        "closing" => RowState::Closing { by: cell(owner)?, since: cell(since)? },
+        _ => return None,
+    };
+    let leases: Vec<Lease> = cell(leases)?;
+    let repeats = |at: usize, lease: &Lease| leases[..at].iter().any(|other| other.id == lease.id);
+    if leases.iter().enumerate().any(|(at, lease)| repeats(at, lease)) {
+        return None;
+    }
+    Some(Row { format: cell(format)?, state, ours: cell(ours)?, written: cell(written)?, leases })
+}
+
+fn version_of(cells: &[Box<RawValue>]) -> Option<RowVersion> {
+    let [seq_no, primary_term] = cells else { return None };
+    Some(RowVersion { seq_no: cell(seq_no)?, primary_term: cell(primary_term)? })
+}
+
+fn server_time(cells: &[Box<RawValue>]) -> Option<ServerTime> {
+    let [now, booted] = cells else { return None };
+    Some(ServerTime { now: cell(now)?, booted: cell(booted)? })
+}
+
+fn cell<T: DeserializeOwned>(cell: &RawValue) -> Option<T> {
+    serde_json::from_str(cell.get()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cells(json: &str) -> Vec<Box<RawValue>> {
+        serde_json::from_str(json).unwrap()
+    }
+
+    const LEASE: &str = r#"{"id":"a","host":"h","user":"u","session":"s","version":"1","joined":5,"renewed":6,
+        "wish":null,"drained":false}"#;
+
+    #[test]
+    fn a_row_is_read_and_what_is_no_row_counts_as_damaged() {
+        let read = |row: &str| decode(&cells(&format!("[{row}, 7, 1, 100, 50]")));
+        let Seen::Row(row, version, server) = read(&format!(r#"1, "closing", "a", 9, true, 10, [{LEASE}]"#)) else {
+            panic!("it is not read")
+        };
+        assert_eq!(row.state, RowState::Closing { by: "a".into(), since: 9 });
+        assert_eq!((row.leases[0].renewed, row.ours, row.written), (6, true, 10));
+        assert_eq!((version.seq_no, version.primary_term, server.now, server.booted), (7, 1, 100, 50));
+        for damaged in [
+            r#"1, "ajar", null, null, true, 10, []"#,
+            r#"1, "closing", null, 9, true, 10, []"#,
+            r#"1, "open", null, null, null, 10, []"#,
+            r#"1, "open", null, null, true, -10, []"#,
+            r#"null, "open", null, null, true, 10, []"#,
+            r#"1, "open", null, null, true, 10, null"#,
+            r#"1, "open", null, null, true, 10, [null]"#,
+            r#"1, "open", null, null, true, 10, [{"id":"a"}]"#,
+            &format!(r#"1, "open", null, null, true, 10, [{LEASE},{LEASE}]"#),
+        ] {
+            assert!(matches!(read(damaged), Seen::Damaged(..)), "{damaged}");
+        }
+        assert_eq!(read(r#"2, "half open", null, null, 0, null, {}"#), Seen::Newer);
+    }
+
+    #[test]
+    fn columns_and_fields_of_later_versions_are_no_reason_to_refuse_a_row() {
+        let later = LEASE.replace("\"wish\"", "\"mood\":\"good\",\"wish\"");
+        let row = format!(r#"[1, "open", null, null, false, 10, [{later}], 7, 1, 100, 50]"#);
+        assert!(matches!(decode(&cells(&row)), Seen::Row(..)));
+    }
+}
