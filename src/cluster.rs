@@ -6,6 +6,7 @@ mod trace;
 use std::any::Any;
 use std::fmt;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -52,6 +53,9 @@ struct Parts {
     ending: OnceLock<Box<dyn Any + Send + Sync>>,
 }
 
+/// Finds the reason why the cluster did not answer a statement; none if there is nothing to tell.
+pub(crate) type Explain = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Option<Error>> + Send>> + Send + Sync>;
+
 /// The schema of one attempt on a cluster, granted by the session.
 pub(crate) struct Grant {
     pub(crate) http_url: String,
@@ -68,6 +72,8 @@ pub(crate) struct Grant {
     pub(crate) over: AtomicBool,
     /// The statements that it sent.
     pub(crate) trace: Trace,
+    /// Tells why a statement had no answer; none where nobody knows more.
+    pub(crate) explain: Option<Explain>,
     /// None in a schema that belongs to the whole session.
     pub(crate) attempt: Option<LinkedAttempt>,
 }
@@ -81,6 +87,21 @@ impl Grant {
         }
         self.used.store(true, Ordering::Release);
         Ok(())
+    }
+
+    /// Notes a statement and its outcome. One that had no answer because the cluster went away says so.
+    async fn follow<T>(
+        &self,
+        stmt: &str,
+        rows: impl FnOnce(&T) -> u64,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        match (self.trace.follow(stmt, rows, work).await, &self.explain) {
+            (Err(error), Some(explain)) if error.is_unanswered() => {
+                Err(explain().await.map_or_else(|| error.clone(), |reason| reason.because_of(&error)))
+            }
+            (outcome, _) => outcome,
+        }
     }
 
     /// Warns that a statement has no effect, once per test.
@@ -279,7 +300,7 @@ impl Executor for Parts {
         self.grant.warn_of(&stmt);
         // Not the handle: a statement in flight must not keep the attempt open, nor end it on the background thread.
         let (client, grant) = (self.client.clone(), self.grant.clone());
-        Ok(Box::pin(async move { grant.trace.follow(&stmt, Answer::count, client.send(&stmt, &args)).await }))
+        Ok(Box::pin(async move { grant.follow(&stmt, Answer::count, client.send(&stmt, &args)).await }))
     }
 }
 
@@ -303,7 +324,7 @@ impl Cluster {
         let grant = self.0.grant.clone();
         Ok(async move {
             for statement in Statement::all(&text) {
-                grant.trace.follow(statement.text, Answer::count, client.send_one(statement, &[])).await?;
+                grant.follow(statement.text, Answer::count, client.send_one(statement, &[])).await?;
             }
             Ok(())
         })
@@ -316,7 +337,7 @@ impl Cluster {
     ) -> Result<impl Future<Output = Result<Vec<u64>>> + Send + use<>> {
         let (client, grant) = (self.client()?.clone(), self.0.grant.clone());
         let count = |counts: &Vec<u64>| counts.iter().sum();
-        Ok(async move { grant.trace.follow(&stmt, count, client.bulk(&stmt, &rows)).await })
+        Ok(async move { grant.follow(&stmt, count, client.bulk(&stmt, &rows)).await })
     }
 
     pub(crate) fn refresh_work(&self) -> Result<impl Future<Output = Result<()>> + Send + use<>> {

@@ -241,6 +241,12 @@ impl Error {
     }
 
     /// Returns what was attempted and the causes, without the hints.
+    /// Reports whether a statement failed with this without an answer of CrateDB itself.
+    pub(crate) fn is_unanswered(&self) -> bool {
+        let local = matches!(self.kind(), Kind::Usage | Kind::Setting | Kind::Decode);
+        !local && self.code().is_none()
+    }
+
     pub(crate) fn first_line(&self) -> String {
         self.to_string().lines().next().unwrap_or_default().to_owned()
     }

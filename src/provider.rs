@@ -111,6 +111,14 @@ impl Provider {
         }
     }
 
+    /// Looks whether the cluster went away. If it did, the member hears of that before this ends.
+    pub(crate) async fn look(&self) {
+        #[cfg(feature = "cloud")]
+        if let Self::Cloud(cloud) = self {
+            cloud.look().await;
+        }
+    }
+
     /// Makes the cluster available. Ends by `deadline` in every case, and a panic is an error: the keeper waits for an
     /// outcome.
     pub(crate) async fn acquire(&self, deadline: Instant, progress: &Progress, intents: &Intents) -> Acquired {

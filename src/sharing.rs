@@ -33,8 +33,8 @@ pub(crate) enum News {
     Turns { turns: Turns, number: u64, wish: u64 },
     /// Tells the journal that another keeper was seen (false), or that none is left (true).
     Alone(bool),
-    /// The cluster went away. Nothing is held any more.
-    Cut(CutOff),
+    /// The cluster went away, since this time if the service tells it. Nothing is held any more.
+    Cut(CutOff, Option<String>),
 }
 
 /// A keeper or a program, as others see it, and the way in which it hears news.

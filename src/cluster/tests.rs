@@ -12,6 +12,7 @@ use crate::sql::test_server::{Reaction, Request, TestServer};
 
 pub(crate) fn grant(url: &str) -> Grant {
     Grant {
+        explain: None,
         trace: Trace::default(),
         http_url: url.into(),
         pg_url: Err(

@@ -153,6 +153,12 @@ impl CloudProvider {
         }
     }
 
+    pub(super) async fn look(&self) {
+        if let Some(door) = self.door() {
+            door.look().await;
+        }
+    }
+
     fn door(&self) -> Option<Door> {
         self.door.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -196,6 +196,7 @@ pub(super) fn grant(link: &Link, schema: String, test: String, attempt: Option<L
         test,
         attempt,
         trace: Trace::default(),
+        explain: link.explainer(&ready),
         used: AtomicBool::default(),
         over: AtomicBool::default(),
     })

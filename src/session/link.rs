@@ -16,6 +16,7 @@ use tokio::time::{Instant, interval_at, sleep};
 pub(super) use self::attach::{check_peer, versions};
 use super::setup::SharedSetup;
 use super::speaker::{self, Listener};
+use crate::cluster::Explain;
 use crate::cluster::current::LinkNumber;
 use crate::error::{Error, Kind, Result};
 use crate::host::process::{Ancestry, Identity};
@@ -30,6 +31,8 @@ use crate::wire::{
 
 /// The time by which a client waits longer than the keeper for what the keeper itself limits.
 const MARGIN: Duration = Duration::from_secs(30);
+/// The longest wait for the reason why a statement had no answer. The keeper asks CrateDB Cloud for it.
+const EXPLANATION: Duration = Duration::from_secs(10);
 /// The longest wait for the repairs after an exclusive test. A keeper gives up on them after 30 s.
 const AFTERMATH: Duration = Duration::from_secs(40);
 
@@ -74,6 +77,8 @@ struct LinkState {
     setups: BTreeMap<String, KnownSetup>,
     /// The last renewal that failed.
     not_renewed: Option<Error>,
+    /// Statements that had no answer, and wait to hear why.
+    unanswered: Vec<oneshot::Sender<Option<Error>>>,
 }
 
 struct PendingAttempt {
@@ -330,6 +335,42 @@ impl Link {
         }
     }
 
+    /// Returns how statements without an answer learn what became of a cluster that others may suspend.
+    pub(super) fn explainer(&self, ready: &Ready) -> Option<Explain> {
+        let link = Arc::downgrade(&self.0);
+        (ready.provider == "cloud").then(|| -> Explain {
+            Arc::new(move || {
+                let link = link.upgrade().map(Link);
+                Box::pin(async move { link?.explain().await })
+            })
+        })
+    }
+
+    /// Asks the keeper what became of the cluster. Returns none if it knows nothing, or not in time.
+    async fn explain(self) -> Option<Error> {
+        let (tell, told) = oneshot::channel();
+        {
+            let mut state = match self.not_over() {
+                Ok(state) => state,
+                Err(error) => return Some(error),
+            };
+            state.unanswered.push(tell);
+            // One question has an answer for all.
+            if state.unanswered.len() == 1 {
+                state.write(&FromClient::Unanswered);
+            }
+        }
+        match tokio::time::timeout(EXPLANATION, told).await {
+            Ok(Ok(reason)) => reason,
+            // The end of the connection says why, if it was a deliberate one.
+            Ok(Err(_)) => self.state().over.clone(),
+            Err(_) => {
+                self.state().unanswered.clear();
+                None
+            }
+        }
+    }
+
     /// Makes the error of a keeper that does not answer. It names the process, so that a person can look at it.
     fn silent(&self, what: &str, limit: Duration) -> Error {
         let holder = std::fs::read_to_string(&self.0.files.lifetime).unwrap_or_default();
@@ -389,6 +430,11 @@ impl Link {
                 self.state().not_renewed = Some(error);
                 self.0.renewed.notify_waiters();
             }
+            FromKeeper::Explained { error } => {
+                for tell in std::mem::take(&mut self.state().unanswered) {
+                    let _ = tell.send(error.clone());
+                }
+            }
             FromKeeper::Notice { text } => speaker::tell(self.0.listener.as_ref(), &text),
             FromKeeper::Cut { text, .. } => {
                 self.finish(Error::new(Kind::Session, "the session is over").because(text));
@@ -438,6 +484,7 @@ impl Link {
         let mut state = self.state();
         state.socket = None;
         state.aftermath.clear();
+        state.unanswered.clear();
     }
 
     fn finish(&self, error: Error) {

@@ -157,6 +157,8 @@ pub(crate) enum FromClient {
     SetupEnded { name: String, outcome: SetupOutcome },
     /// The credentials were refused, and the client needs new ones.
     Renew,
+    /// A statement had no answer of CrateDB, and the client asks what became of the cluster.
+    Unanswered,
     /// Asks who holds what. It may be the first message, of an observer, which wants no cluster.
     Status {
         protocol: u32,
@@ -337,6 +339,11 @@ pub(crate) enum FromKeeper {
     Credentials { credentials: Credentials },
     /// The credentials could not be renewed.
     NotRenewed { error: Error },
+    /// The answer to `Unanswered`. Without an error, the cluster is there, as far as is known.
+    Explained {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<Error>,
+    },
     /// Precedes every deliberate close; without it a client attaches again.
     Cut {
         reason: CutReason,

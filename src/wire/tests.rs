@@ -67,6 +67,7 @@ fn from_client() -> Vec<FromClient> {
         FromClient::SetupEnded { name: "x".into(), outcome: SetupOutcome::Done },
         FromClient::SetupEnded { name: "x".into(), outcome: SetupOutcome::GivenUp },
         FromClient::Renew,
+        FromClient::Unanswered,
         FromClient::Status { protocol: 1, watch: true },
         FromClient::Finish { protocol: 1, session: Some("nightly".into()), holder: None, now: true },
         FromClient::Finish {
@@ -112,7 +113,9 @@ fn from_keeper() -> Vec<FromKeeper> {
         },
         FromKeeper::Setup { name: "x".into(), verdict: Verdict::Failed { error: error.clone() } },
         FromKeeper::Credentials { credentials: Credentials::None },
-        FromKeeper::NotRenewed { error },
+        FromKeeper::NotRenewed { error: error.clone() },
+        FromKeeper::Explained { error: Some(error) },
+        FromKeeper::Explained { error: None },
         FromKeeper::Cut { reason: CutReason::MaxLifetime, text: "over".into() },
         FromKeeper::State(Box::new(snapshot())),
         FromKeeper::Finished { sessions: vec!["nightly".into()], held_by: vec!["the run of cargo".into()] },

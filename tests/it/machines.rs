@@ -197,6 +197,27 @@ fn tests_whose_cluster_is_suspended_by_another_client_are_told_so() {
     assert_eq!(cloud.counts(), (1, 0), "{}", logs(&[&machine]));
 }
 
+/// Its statement reaches the cluster before the keeper's next look.
+#[test]
+fn a_statement_in_the_middle_of_a_test_says_that_the_cluster_was_suspended() {
+    let (consumer, cloud) = (Consumer::of("deaths", Runner::Cargo), TestCloud::suspended());
+    let machine = Machine::new();
+    let plan = machine.plan(&consumer, &cloud).env("DEATH", "middle:wait").env("WORK_AFTER", "1");
+    let mut run = plan.start();
+    run.wait_for_file(&machine.meet.path().join("here"));
+    cloud.simulator.cloud().foreign_suspend(CLUSTER, Pace::Auto(Duration::ZERO));
+    assert!(!cloud.simulator.cloud().cluster(CLUSTER).running);
+    machine.go_on();
+    let output = run.finish().failed().output;
+    let (_, told) = output.split_once("---- t3_middle stdout").expect(&output);
+    let told = told.split("---- ").next().unwrap_or_default();
+    for word in ["was suspended by another client", "since 20", "says CrateDB Cloud", "INSERT INTO t"] {
+        assert!(told.contains(word), "`{word}` is not in what the test says:\n{told}\nof:\n{output}");
+    }
+    machine.is_quiet();
+    assert_eq!(cloud.counts(), (1, 0), "{}", logs(&[&machine]));
+}
+
 #[test]
 fn a_cluster_that_is_suspended_by_another_client_is_resumed_where_that_is_asked_for() {
     let (consumer, cloud) = (Consumer::of("deaths", Runner::Cargo), TestCloud::suspended());

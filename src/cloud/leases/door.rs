@@ -79,6 +79,7 @@ enum Order {
     Leave(Exit, oneshot::Sender<Departure>),
     WantAlone { wants: bool, number: u64 },
     Quiet { number: u64 },
+    Look(oneshot::Sender<()>),
 }
 
 /// The sending end of the doorman's orders.
@@ -112,6 +113,8 @@ impl Door {
             table,
             member,
             call: None,
+            look: None,
+            lookers: Vec::new(),
             entry: None,
             exit: None,
             joining: None,
@@ -119,6 +122,7 @@ impl Door {
             inside: None,
             touch: None,
             stopped: None,
+            since: None,
             failure: None,
             others: String::new(),
             number: 0,
@@ -146,6 +150,13 @@ impl Door {
         let _ = self.orders.send(Order::WantAlone { wants, number });
     }
 
+    /// Looks whether the cluster went away. If it did, the member hears of that before this ends.
+    pub(crate) async fn look(&self) {
+        let (reply, answer) = oneshot::channel();
+        let _ = self.orders.send(Order::Look(reply));
+        let _ = answer.await;
+    }
+
     /// Tells that no test runs under the news of this number.
     pub(crate) fn quiet(&self, number: u64) {
         let _ = self.orders.send(Order::Quiet { number });
@@ -166,8 +177,14 @@ enum Answer {
         error: Option<Error>,
     },
     /// None if the cluster runs, as far as is known.
-    Found(Option<Stopped>),
+    Found(Option<Found>),
     Suspended(Result<Stopped>),
+}
+
+/// A cluster that does not run, and since when, in the words of CrateDB Cloud.
+struct Found {
+    stopped: Stopped,
+    since: Option<String>,
 }
 
 /// Hears nothing, and may touch nothing.
@@ -191,14 +208,18 @@ struct Doorman {
     member: Member,
     /// The call that is under way.
     call: Option<Work>,
+    /// A look at the cluster beside it, and those who wait for that.
+    look: Option<Work>,
+    lookers: Vec<oneshot::Sender<()>>,
     entry: Option<Arc<Entry>>,
     exit: Option<Arc<Exit>>,
     joining: Option<oneshot::Sender<Result<Inside>>>,
     leaving: Option<oneshot::Sender<Departure>>,
     inside: Option<Inside>,
     touch: Option<Touch>,
-    /// The outcome of the last look or request.
+    /// The outcome of the last look or request, and since when it holds.
     stopped: Option<Stopped>,
+    since: Option<String>,
     /// The reason why the last request had no effect, and whether another one may have.
     failure: Option<(Error, bool)>,
     /// The other keepers, as they were seen before the last event.
@@ -224,6 +245,10 @@ impl Doorman {
                 answer = answered(&mut self.call) => {
                     self.call = None;
                     self.answered(answer);
+                }
+                answer = answered(&mut self.look) => {
+                    self.look = None;
+                    self.looked(answer);
                 }
                 () = sleep_until(due) => {
                     if due.is_some_and(|due| now() >= due) {
@@ -256,7 +281,34 @@ impl Doorman {
             // What was said of earlier turns says nothing about these.
             Order::Quiet { number } if number == self.number => self.feed(Event::Quiet),
             Order::Quiet { .. } => {}
+            Order::Look(reply) => self.look(reply),
         }
+    }
+
+    /// Begins to look at a cluster that a test had no answer of.
+    fn look(&mut self, reply: oneshot::Sender<()>) {
+        if self.inside.is_some() {
+            self.lookers.push(reply);
+            let site = self.site.clone();
+            let look = || -> Work { Box::pin(async move { Answer::Found(site.look(false, None).await) }) };
+            self.look.get_or_insert_with(look);
+        }
+    }
+
+    fn looked(&mut self, answer: Answer) {
+        if let Answer::Found(found) = answer {
+            self.found(found);
+        }
+        self.lookers.clear();
+    }
+
+    fn found(&mut self, found: Option<Found>) {
+        let suspended = found.is_some();
+        (self.stopped, self.since) = match found {
+            Some(found) => (Some(found.stopped), found.since),
+            None => (None, None),
+        };
+        self.feed(Event::Found { suspended });
     }
 
     fn answered(&mut self, answer: Answer) {
@@ -271,11 +323,7 @@ impl Doorman {
                 }
                 self.feed(Event::Available { woken });
             }
-            Answer::Found(stopped) => {
-                let suspended = stopped.is_some();
-                self.stopped = stopped;
-                self.feed(Event::Found { suspended });
-            }
+            Answer::Found(found) => self.found(found),
             Answer::Suspended(outcome) => {
                 let failed = |error, again| (Some((error, again)), None);
                 (self.failure, self.stopped) = match outcome {
@@ -330,8 +378,10 @@ impl Doorman {
                 self.tell_joined();
             }
             Effect::Cut(cut) => {
-                self.inside = None;
-                self.hear(News::Cut(cut));
+                (self.inside, self.look) = (None, None);
+                let since = self.since.take();
+                self.hear(News::Cut(cut, since));
+                self.lookers.clear();
             }
             Effect::Turns(turns) => {
                 self.number += 1;
@@ -423,16 +473,21 @@ impl Site {
     }
 
     /// Returns what became of the cluster; none if it runs, or if that can't be told.
-    async fn look(&self, wait: bool, hooks: Option<&dyn Hooks>) -> Option<Stopped> {
+    async fn look(&self, wait: bool, hooks: Option<&dyn Hooks>) -> Option<Found> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let Some(cluster) = self.lifecycle.presence(&self.id).await.ok()? else { return Some(Stopped::Deleted) };
+            let Some(cluster) = self.lifecycle.presence(&self.id).await.ok()? else {
+                return Some(Found { stopped: Stopped::Deleted, since: None });
+            };
+            let since = cluster.last_async_operation.as_ref().filter(|operation| operation.kind == "SUSPEND");
+            let since = since.map(|operation| operation.dc.created.clone()).filter(|since| !since.is_empty());
+            let suspended = Found { stopped: Stopped::Suspended, since };
             match cluster.busy() {
                 Some(kind) if wait => {
                     self.lifecycle.sit_out(&cluster, kind, deadline, hooks.unwrap_or(&Unheard)).await.ok()?
                 }
-                Some("SUSPEND") => return Some(Stopped::Suspended),
-                _ => return cluster.suspended.then_some(Stopped::Suspended),
+                Some("SUSPEND") => return Some(suspended),
+                _ => return cluster.suspended.then_some(suspended),
             }
         }
     }

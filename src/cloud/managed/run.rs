@@ -113,8 +113,8 @@ impl ManagedInner {
         begin(&table).await;
         let hear = Arc::new(move |news| match news {
             News::Line(line) => inner.step(line),
-            News::Cut(CutOff::Suspended) => inner.step("the cluster was suspended from outside".to_owned()),
-            News::Cut(CutOff::Expired) => inner.step("the lease of this program was lost".to_owned()),
+            News::Cut(CutOff::Suspended, _) => inner.step("the cluster was suspended from outside".to_owned()),
+            News::Cut(CutOff::Expired, _) => inner.step("the lease of this program was lost".to_owned()),
             News::Turns { .. } | News::Alone(_) => {}
         });
         let member = Member { hear, ..Member::silent(&program()) };

@@ -19,6 +19,7 @@ impl Keeper {
             FromClient::Setup { name, schema } => self.claim_setup(id, &name, schema),
             FromClient::SetupEnded { name, outcome } => self.setup_ended(id, &name, outcome),
             FromClient::Renew => self.supply.renew(),
+            FromClient::Unanswered => self.unanswered(id),
             FromClient::Status { watch, .. } => self.status(id, watch),
             FromClient::Finish { session, holder, now, .. } => {
                 self.finish(id, session.as_deref(), holder.as_ref(), now);

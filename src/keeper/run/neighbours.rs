@@ -38,7 +38,7 @@ impl Keeper {
                 self.feed(Event::Turns(if late { Turns::Shared } else { turns }));
             }
             News::Alone(alone) => self.note_alone(alone),
-            News::Cut(cut) => self.cut_off(cut),
+            News::Cut(cut, since) => self.cut_off(cut, since),
         }
     }
 
@@ -54,14 +54,19 @@ impl Keeper {
     }
 
     /// The cluster went away under the tests.
-    fn cut_off(&mut self, cut: CutOff) {
+    fn cut_off(&mut self, cut: CutOff, since: Option<String>) {
         self.note_undropped();
         let Some(resource) = self.supply.resource.take() else { return };
         let seen = humantime::format_rfc3339_seconds(SystemTime::now());
         let error = match cut {
             CutOff::Suspended => {
                 Error::new(Kind::Provider, format!("{} was suspended by another client", resource.name))
-                    .because(format!("it was seen at {seen}, while tests used it"))
+                    .because(match since {
+                        Some(since) => {
+                            format!("since {since}, says CrateDB Cloud; seen at {seen}, while tests used it")
+                        }
+                        None => format!("it was seen at {seen}, while tests used it"),
+                    })
                     .hint("with CRATEDB_TEST_ON_SUSPENDED=resume it is resumed, and the tests that follow run on it")
             }
             CutOff::Expired => Error::new(Kind::Provider, format!("the lease on {} has expired", resource.name))

@@ -25,6 +25,8 @@ pub(in crate::keeper) enum CallOutcome {
     Probed(Result<Option<Box<Resource>>>),
     Released(Result<Released>),
     Renewed(Result<Credentials>),
+    /// The cluster was looked at. If it went away, that was heard before.
+    Looked,
 }
 
 /// Starts calls of one provider, each a task whose outcome is an input of the loop.
@@ -71,6 +73,14 @@ impl Calls {
         self.inputs.spawn(async move { Input::Call(CallOutcome::Renewed(provider.credentials(&resource).await)) });
     }
 
+    fn look(&self) {
+        let provider = self.provider.clone();
+        self.inputs.spawn(async move {
+            provider.look().await;
+            Input::Call(CallOutcome::Looked)
+        });
+    }
+
     /// Returns how the cleaner gets new credentials if its own are refused.
     fn renewer(&self, resource: Resource) -> Renewer {
         let provider = self.provider.clone();
@@ -105,6 +115,8 @@ pub(super) struct Supply {
     no_intent: Option<Error>,
     pub(super) renew_at: Option<Instant>,
     renewing: bool,
+    /// Clients whose statements had no answer. They wait for a look at the cluster.
+    unanswered: Vec<ClientId>,
     /// The number of the last news about the turns that other machines leave.
     pub(super) turns: u64,
     /// The number of the last wish to be alone, or not any more.
@@ -294,7 +306,7 @@ impl Keeper {
 
     /// A call of the provider ended.
     pub(super) fn called(&mut self, outcome: CallOutcome) {
-        if !matches!(outcome, CallOutcome::Renewed(_)) {
+        if !matches!(outcome, CallOutcome::Renewed(_) | CallOutcome::Looked) {
             self.note_trouble(None);
         }
         let event = match outcome {
@@ -327,12 +339,34 @@ impl Keeper {
                 Event::NotProbed
             }
             CallOutcome::Released(outcome) => self.released(outcome),
+            CallOutcome::Looked => return self.explain(),
             CallOutcome::Renewed(outcome) => {
                 let message = self.supply.renewed(outcome);
                 return self.clients.broadcast(&message);
             }
         };
         self.feed(event);
+    }
+
+    /// A statement of a client had no answer.
+    pub(super) fn unanswered(&mut self, id: ClientId) {
+        self.supply.unanswered.push(id);
+        match (&self.supply.calls, &self.supply.resource) {
+            (Some(calls), Some(_)) if self.supply.unanswered.len() == 1 => calls.look(),
+            (Some(_), Some(_)) => {}
+            _ => self.explain(),
+        }
+    }
+
+    /// Tells clients whose statements had no answer what became of the cluster.
+    fn explain(&mut self) {
+        let gone = self.supply.resource.is_none();
+        let error = self.supply.failure.clone().filter(|_| gone);
+        for id in std::mem::take(&mut self.supply.unanswered) {
+            if let Some(client) = self.clients.get_mut(id) {
+                client.outbox.send(&FromKeeper::Explained { error: error.clone() });
+            }
+        }
     }
 
     /// Corrects what is said of a cluster that runs only because an earlier release failed. It was found running, but

@@ -32,6 +32,9 @@ async fn t2(cluster: Cluster) -> Result<()> {
 async fn t3_middle(cluster: Cluster) -> Result<()> {
     work(&cluster).await?;
     deaths::moment("middle");
+    if std::env::var_os("WORK_AFTER").is_some() {
+        cluster.execute("INSERT INTO t VALUES (1)").await?;
+    }
     Ok(())
 }
 
