@@ -55,6 +55,11 @@ impl ManagedCluster {
 impl ManagedInner {
     /// Returns a connection whose token is good for some time.
     pub(super) async fn connect(&self) -> Result<Connection> {
+        self.connect_knowing(None).await
+    }
+
+    /// Does the same without asking for the cluster, if it was looked at just now.
+    pub(super) async fn connect_knowing(&self, seen: Option<&ClusterInfo>) -> Result<Connection> {
         let known = self.connection.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(connection) = known {
             let Some(token) = &connection.token else { return Ok(connection) };
@@ -64,7 +69,10 @@ impl ManagedInner {
                 renewed => return renewed.map(|()| connection),
             }
         }
-        let connection = self.find_connection().await?;
+        let connection = match seen {
+            Some(cluster) => self.connection_to(cluster)?,
+            None => self.find_connection().await?,
+        };
         if let Some(token) = &connection.token {
             token.renew_in_time().await?;
         }

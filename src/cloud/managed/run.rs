@@ -197,7 +197,7 @@ impl ManagedInner {
             Err(error) => is_refusal(error),
             Ok(_) => false,
         };
-        if refused && let Ok(table) = self.lease_table().await {
+        if refused && let Ok(table) = self.lease_table(None).await {
             reopen(&table, &lease.id).await;
         }
         ended

@@ -113,9 +113,9 @@ impl ManagedCluster {
 }
 
 impl ManagedInner {
-    /// Returns the way to the leases of a cluster that runs.
-    pub(super) async fn lease_table(&self) -> Result<LeaseTable> {
-        match tokio::time::timeout(PATIENCE, self.connect()).await {
+    /// Returns the way to the leases of a cluster that runs, and that may have been looked at just now.
+    pub(super) async fn lease_table(&self, seen: Option<&ClusterInfo>) -> Result<LeaseTable> {
+        match tokio::time::timeout(PATIENCE, self.connect_knowing(seen)).await {
             Ok(connection) => connection?.leases(),
             Err(_) => Err(Error::new(Kind::Timeout, format!("cannot connect to {}", self.lifecycle.target.cluster))
                 .because(format!("no answer within {}", humantime::format_duration(PATIENCE)))),
@@ -124,20 +124,20 @@ impl ManagedInner {
 
     pub(super) async fn leases(&self) -> Result<Leases> {
         let of_url = self.server.as_ref().filter(|_| self.lifecycle.client.missing().is_some());
-        let name = match of_url {
-            Some(server) => format!("the cluster at {}", server.url),
+        let (name, seen) = match of_url {
+            Some(server) => (format!("the cluster at {}", server.url), None),
             None => match self.lifecycle.look().await {
                 Ok(cluster) if cluster.suspended || cluster.busy() == Some("CREATE") => {
                     return Ok(Leases::none(LeasesState::Suspended));
                 }
-                Ok(cluster) => named(&cluster),
+                Ok(cluster) => (named(&cluster), Some(cluster)),
                 Err(error) if self.server.is_some() && error.is_not_found() => {
-                    self.lifecycle.target.cluster.to_string()
+                    (self.lifecycle.target.cluster.to_string(), None)
                 }
                 Err(error) => return Err(error),
             },
         };
-        Leases::seen(self.lease_table().await?.read().await, &name)
+        Leases::seen(self.lease_table(seen.as_ref()).await?.read().await, &name)
     }
 
     /// Suspends or deletes the cluster. Leases of others are an error.
@@ -167,7 +167,7 @@ impl ManagedInner {
             if !is_used || !delete && cluster.allow_suspend == Some(false) {
                 return self.stop_at_once_if_idle(cluster, delete, deadline).await;
             }
-            match self.closed().await {
+            match self.closed(&cluster).await {
                 Verdict::InUse(others) => Ok(Look::Ready((cluster, Ended::InUse(others)))),
                 Verdict::Kept(why) => Ok(Look::Ready((cluster, Ended::Kept(why)))),
                 Verdict::Closing => Ok(Look::NotYet("it is about to be suspended by another machine".to_owned())),
@@ -183,10 +183,10 @@ impl ManagedInner {
         wait::until_told(&doing, wait::OPERATION, deadline, Tell::only_trouble(self, &doing), pass).await
     }
 
-    async fn closed(&self) -> Verdict {
+    async fn closed(&self, cluster: &ClusterInfo) -> Verdict {
         let own = self.me.own();
         let condition = if self.although_in_use { Condition::Forced } else { Condition::Unused { own: &own } };
-        match self.lease_table().await {
+        match self.lease_table(Some(cluster)).await {
             Ok(table) => close(&table, &self.me.id, condition).await,
             Err(error) => Verdict::Unknown(error.first_line()),
         }
@@ -301,7 +301,7 @@ impl ManagedInner {
                     false => Swept::new("kept", "it is suspended"),
                 }));
             }
-            let table = match self.lease_table().await {
+            let table = match self.lease_table(Some(&cluster)).await {
                 Err(error) if matches!(error.status(), Some(401 | 403)) => return Err(error),
                 Err(error) => return Ok(Look::Ready(Swept::new("unknown", error.first_line()))),
                 Ok(table) => table,
