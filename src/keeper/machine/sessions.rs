@@ -218,8 +218,13 @@ impl Machine {
 
     /// Removes sessions that are over. The policy of the one that ends last is the one that holds.
     pub(super) fn end_sessions(&mut self) {
-        let ended: Vec<SessionId> =
-            self.sessions.keys().filter(|id| !self.has_lease(**id) && !self.is_alive(**id)).copied().collect();
+        // One pass over the leases for all of them: this follows every event, and there may be a thousand of both.
+        let mut ended: BTreeSet<SessionId> = self.sessions.keys().filter(|id| !self.is_alive(**id)).copied().collect();
+        if !ended.is_empty() {
+            for lease in self.leases.values() {
+                ended.remove(&lease.session);
+            }
+        }
         for id in ended {
             if let Some(session) = self.sessions.remove(&id) {
                 self.policy = session.policy;
