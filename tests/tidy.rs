@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The documentation, apart from the crate's own page.
-const PAPERS: [&str; 19] = [
+const PAPERS: [&str; 20] = [
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
@@ -18,6 +18,7 @@ const PAPERS: [&str; 19] = [
     "macros/README.md",
     "simulator/README.md",
     "docs/benchmarks.md",
+    "docs/reliability.md",
     "docs/settings.md",
     "docs/limits.md",
     "docs/testing.md",
