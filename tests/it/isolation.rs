@@ -9,12 +9,14 @@ use crate::support::consumer::Consumer;
 use crate::support::run::{Plan, Runner, runners};
 use crate::support::server::ask;
 
-/// Returns the schemas that are left in a cluster that outlives its runs, without those of every server.
+/// Returns the schemas that are left in a cluster that outlives its runs, without those of every server and that of the
+/// leases.
 pub fn schemas(cloud: &TestCloud) -> Vec<String> {
     let url = cloud.simulator.cloud().cluster(CLUSTER).url;
     let rows = ask(&url, "SELECT schema_name FROM information_schema.schemata");
     let names = rows["rows"].as_array().unwrap().iter().map(|row| row[0].as_str().unwrap().to_owned());
-    names.filter(|name| !["blob", "doc", "information_schema", "pg_catalog", "sys"].contains(&name.as_str())).collect()
+    let lasting = ["blob", "cratedb_test", "doc", "information_schema", "pg_catalog", "sys"];
+    names.filter(|name| !lasting.contains(&name.as_str())).collect()
 }
 
 pub fn lives_on(version: &str) -> TestCloud {
