@@ -13,7 +13,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROJECT = ROOT / "tests/consumers/machines"
 SECRET = "rounds-secret-that-is-long-enough"
-ROW = ("SELECT state, owner, leases, _seq_no, CURRENT_TIMESTAMP::BIGINT FROM cratedb_test.lease WHERE id = 0 "
+ROW = ("SELECT state, owner, leases, _seq_no, CURRENT_TIMESTAMP::BIGINT, ours FROM cratedb_test.lease WHERE id = 0 "
        "-- the observer's")
 UNSHARE = ("unshare", "--pid", "--fork", "--mount-proc", "--uts", "--ipc", "--kill-child")
 # Process 1 of a machine: it runs the tests, and stays until the machine is switched off.
@@ -78,7 +78,7 @@ class Cloud:
         return cluster["running"], kind == "SUSPEND" and not ends
 
     def row(self):
-        """Returns the row of leases as (state, owner, leases, version, the server's time); none if it can't be had."""
+        """Returns the row as (state, owner, leases, version, the server's time, ours); none if it can't be had."""
         status, answer = ask(self.sql, "POST", "/_sql", {"stmt": ROW}, self.authorization)
         return answer["rows"][0] if status == 200 and answer["rows"] else None
 
