@@ -19,6 +19,9 @@ const ALLOWED: &[&str] = &[
     "DYLD_LIBRARY_PATH",
     "DYLD_FALLBACK_LIBRARY_PATH",
     "HOME",
+    // The lease names the user to other machines.
+    "USER",
+    "LOGNAME",
     "PATH",
     "TMPDIR",
     "HTTP_PROXY",
