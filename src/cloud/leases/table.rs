@@ -35,6 +35,8 @@ const WRITE: &str = "UPDATE cratedb_test.lease SET format = ?, state = ?, owner 
 const SCHEMA_UNKNOWN: i32 = 4045;
 const DUPLICATE_KEY: i32 = 4091;
 const RELATION_EXISTS: i32 = 4093;
+/// CrateDB's code for a shard that is not ready yet, as after a start or just after the table was made.
+const SHARD_NOT_READY: i32 = 4040;
 
 /// The table of leases of one cluster.
 #[derive(Clone)]
@@ -53,6 +55,7 @@ enum Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match (error.code(), error.status()) {
+            (Some(SHARD_NOT_READY), _) => Self::Silent,
             (Some(code), Some(400..500)) => Self::Refused(code, error.first_line()),
             _ if error.is_never_sent() => Self::NotSent,
             _ => Self::Silent,
