@@ -35,8 +35,10 @@ const WRITE: &str = "UPDATE cratedb_test.lease SET format = ?, state = ?, owner 
 const SCHEMA_UNKNOWN: i32 = 4045;
 const DUPLICATE_KEY: i32 = 4091;
 const RELATION_EXISTS: i32 = 4093;
-/// CrateDB's code for a shard that is not ready yet, as after a start or just after the table was made.
-const SHARD_NOT_READY: i32 = 4040;
+const VERSION_CONFLICT: i32 = 4092;
+/// CrateDB's codes for what passes: a generic "not found", such as a shard that is not ready just after its table was
+/// made or its node started, a generic conflict, and too many requests (`HttpErrorStatus` of CrateDB's source).
+const PASSING: [i32; 3] = [4040, 4090, 4290];
 
 /// The table of leases of one cluster.
 #[derive(Clone)]
@@ -55,7 +57,7 @@ enum Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match (error.code(), error.status()) {
-            (Some(SHARD_NOT_READY), _) => Self::Silent,
+            (Some(code), _) if PASSING.contains(&code) => Self::Silent,
             (Some(code), Some(400..500)) => Self::Refused(code, error.first_line()),
             _ if error.is_never_sent() => Self::NotSent,
             _ => Self::Silent,
@@ -114,7 +116,7 @@ impl LeaseTable {
     async fn written(&self, stmt: &'static str, args: &impl serde::Serialize) -> Written {
         let version = self.send(stmt, args).await.and_then(|answer| first(stmt, &answer));
         match version {
-            Ok(None) | Err(Failure::Refused(DUPLICATE_KEY, _) | Failure::NotSent) => Written::Lost,
+            Ok(None) | Err(Failure::Refused(DUPLICATE_KEY | VERSION_CONFLICT, _) | Failure::NotSent) => Written::Lost,
             Ok(Some(cells)) => version_of(&cells).map_or(Written::Unknown, Written::Applied),
             Err(Failure::Refused(_, line)) => Written::Refused(line),
             Err(Failure::Silent) => Written::Unknown,
@@ -187,9 +189,47 @@ fn cell<T: DeserializeOwned>(cell: &RawValue) -> Option<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sql::Credentials;
+    use crate::sql::test_server::{Reaction, TestServer};
 
     fn cells(json: &str) -> Vec<Box<RawValue>> {
         serde_json::from_str(json).unwrap()
+    }
+
+    fn open() -> Row {
+        Row { format: FORMAT, state: RowState::Open, ours: true, written: 1, leases: Vec::new() }
+    }
+
+    fn table(status: u16, code: i32) -> (TestServer, LeaseTable) {
+        let server = TestServer::start(move |_| Reaction::error(status, code, "no"));
+        let table = LeaseTable::of(&server.url(), Wallet::new(Credentials::None)).unwrap();
+        (server, table)
+    }
+
+    /// On a real 6.4.3, a shard that recovers answers 404 with 4040 (`IllegalIndexShardStateException`).
+    #[tokio::test]
+    async fn only_a_refusal_that_lasts_is_one() {
+        let version = RowVersion { seq_no: 1, primary_term: 1 };
+        for (status, code) in [(404, 4040), (409, 4090), (429, 4290), (503, 5030), (500, 5003)] {
+            let (_server, table) = table(status, code);
+            assert_eq!(table.read().await, Seen::Unreachable, "{code}");
+            assert_eq!(table.write(&open(), version).await, Written::Unknown, "{code}");
+            assert_eq!(table.make().await, Ok(()), "{code}");
+        }
+        for (status, code) in [(403, 4033), (401, 4011), (400, 4007), (404, 4043)] {
+            let (_server, table) = table(status, code);
+            assert!(matches!(table.read().await, Seen::Refused(_)), "{code}");
+            assert!(matches!(table.write(&open(), version).await, Written::Refused(_)), "{code}");
+            assert!(table.make().await.is_err(), "{code}");
+        }
+        for (status, code) in [(404, 4041), (404, 4045)] {
+            let (_server, table) = table(status, code);
+            assert_eq!(table.read().await, Seen::NoTable, "{code}");
+        }
+        for (status, code) in [(409, 4091), (409, 4092)] {
+            let (_server, table) = table(status, code);
+            assert_eq!(table.write(&open(), version).await, Written::Lost, "{code}");
+        }
     }
 
     const LEASE: &str = r#"{"id":"a","host":"h","user":"u","session":"s","version":"1","joined":5,"renewed":6,
