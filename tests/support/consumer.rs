@@ -39,7 +39,7 @@ impl Consumer {
 
     fn built(name: &str, directory: &str, runner: Runner, arguments: &[&str]) -> Self {
         let consumer = Self { dir: target_dir().join("src").join(directory) };
-        consumer.copy(&root().join("tests/consumers").join(name));
+        consumer.copy(&root().join("tests/consumers").join(name), name, directory);
         let mut build = clean(Command::new("cargo"));
         build.current_dir(&consumer.dir).args(match runner {
             Runner::Cargo => ["test", "--no-run", "--workspace"].as_slice(),
@@ -51,8 +51,8 @@ impl Consumer {
         consumer
     }
 
-    fn copy(&self, from: &Path) {
-        copy_tree(from, &self.dir);
+    fn copy(&self, from: &Path, name: &str, directory: &str) {
+        copy_tree(from, &self.dir, &|manifest| renamed(manifest, name, directory));
         // The root's versions, without another resolution; cargo drops what this project does not use.
         let (lock, stamp) = (root().join("Cargo.lock"), self.dir.join(".root-lock"));
         let wanted = fs::read(&lock).unwrap();
@@ -63,22 +63,33 @@ impl Consumer {
     }
 }
 
+/// Gives the package of a second checkout a name of its own. cargo takes two packages of one name in two directories for
+/// the same, and in one target directory the build of one would replace the tests of the other.
+fn renamed(manifest: String, name: &str, directory: &str) -> String {
+    if name == directory {
+        return manifest;
+    }
+    let package = format!("name = \"{name}\"");
+    assert!(manifest.contains(&package) && !manifest.contains("[lib]"), "{manifest}");
+    format!("{}\n[lib]\nname = \"{name}\"\n", manifest.replacen(&package, &format!("name = \"{directory}\""), 1))
+}
+
 /// Copies what changed; manifests get the crate's real place.
-fn copy_tree(from: &Path, to: &Path) {
+fn copy_tree(from: &Path, to: &Path, renamed: &dyn Fn(String) -> String) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let target = to.join(entry.file_name());
         if entry.file_type().unwrap().is_dir() {
             if entry.file_name() != "target" {
-                copy_tree(&entry.path(), &target);
+                copy_tree(&entry.path(), &target, renamed);
             }
             continue;
         }
         let mut text = fs::read_to_string(entry.path()).unwrap();
         if entry.file_name() == "Cargo.toml" {
             let crates = root().display().to_string();
-            text = text.replace("../../../..", &crates).replace("../../..", &crates);
+            text = renamed(text.replace("../../../..", &crates).replace("../../..", &crates));
         }
         if fs::read_to_string(&target).ok().as_ref() != Some(&text) {
             // In one step: another test may build the same project now.
