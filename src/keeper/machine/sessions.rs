@@ -105,8 +105,10 @@ impl Machine {
         if let (Some(known), Some(idle)) = (&mut session.explicit, explicit) {
             known.idle = idle;
         }
-        // A holder may have died before it was heard.
-        self.end_unheld();
+        // A holder may have died before it was heard, and others may already be in its session.
+        if self.end_unheld() {
+            self.bury_leases(now);
+        }
     }
 
     pub(super) fn leave(&mut self, client: ClientId) {
@@ -150,9 +152,10 @@ impl Machine {
         }
     }
 
-    /// Ends explicit sessions whose holders are all dead. Their names stay with the dead sessions: processes that a
-    /// holder had started may still come to them.
-    fn end_unheld(&mut self) {
+    /// Ends explicit sessions whose holders are all dead. Returns true if there is one. Their names stay with the dead
+    /// sessions: processes that a holder had started may still come to them.
+    fn end_unheld(&mut self) -> bool {
+        let mut any = false;
         for (id, session) in &mut self.sessions {
             let held = session.runners.iter().any(|runner| self.runners.get(runner) == Some(&true));
             if let Some(explicit) = &mut session.explicit
@@ -162,8 +165,10 @@ impl Machine {
             {
                 explicit.over = true;
                 self.buried.insert(*id);
+                any = true;
             }
         }
+        any
     }
 
     /// Notes which leases belong to runs that are over, and refuses what they wait for.

@@ -37,6 +37,20 @@ fn it_lives_without_a_client_until_it_was_idle_for_its_time() {
 }
 
 #[test]
+fn a_holder_that_died_before_it_was_heard_ends_it_for_all() {
+    let dead = Join { runners: vec![(HOLDER, false)], ..holder(RUN) };
+    let fails = |client| Effect::Fail(client, FailReason::RunOver);
+    let mut machine = named_up(named(RUN));
+    assert_eq!(machine.on(6, begin(A, T1, Mode::Shared)), [Effect::Granted(A, T1)]);
+    assert_eq!(machine.on(10, Event::Join(B, dead.clone())), [fails(B)]);
+    assert_eq!(machine.on(11, begin(A, T2, Mode::Shared)), [Effect::Refused(A, T2, RefuseReason::RunOver)]);
+    assert_eq!(machine.deadline(), Some(30_010), "what runs has time to end");
+    let mut machine = new(Word::Clean);
+    machine.on(0, Event::Join(A, named(RUN)));
+    assert_eq!(machine.on(1, Event::Join(B, dead)), [fails(A), fails(B)], "nothing is started for it any more");
+}
+
+#[test]
 fn finished_it_ends_at_once() {
     let mut machine = named_up(named(RUN));
     machine.on(10, Event::Leave(A));
