@@ -257,10 +257,11 @@ impl Machine {
         let tether = (self.tether_wait && self.leases.is_empty()).then(|| self.last_lease + self.limits.tethered_idle);
         let warm_limit = matches!(self.state, MachineState::Warm { .. })
             .then(|| self.last_begin.saturating_add(self.policy.max_lifetime));
+        let back = if self.state == MachineState::Up && !self.needed() { self.grants.opens_at() } else { None };
         let idle = self.idle_ends().map(|(_, at)| at);
         let of_grants =
             self.grants.deadline().into_iter().chain(self.aftermath_deadline()).chain(self.backlog_deadline());
-        leases.chain(of_state).chain(tether).chain(warm_limit).chain(idle).chain(of_grants).min()
+        leases.chain(of_state).chain(back).chain(tether).chain(warm_limit).chain(idle).chain(of_grants).min()
     }
 
     fn begin(&mut self, now: Millis, client: ClientId, attempt: AttemptId, mode: Mode, parent: Option<AttemptId>) {

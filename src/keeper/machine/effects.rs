@@ -99,7 +99,7 @@ impl Machine {
                 lease.ready = true;
             }
         }
-        if self.needed() {
+        if self.needed() || self.awaits_return(now) {
             return false;
         }
         if self.policy.keep_warm > 0 && !self.cool && !self.lacks_nodes() && self.releasable() {

@@ -157,6 +157,12 @@ pub(super) enum Backlog {
 }
 
 impl Machine {
+    /// Returns whether clients of a killed keeper may still come back to attempts that run on the cluster. A cluster
+    /// that lost nodes is not kept for them.
+    pub(super) fn awaits_return(&self, now: Millis) -> bool {
+        !self.is_broken() && self.grants.opens_at().is_some_and(|until| now < until)
+    }
+
     /// Grants from the front of the queue while the front fits, and stops at an exclusive attempt to look first.
     pub(super) fn grant(&mut self, now: Millis) {
         while self.aftermath == Aftermath::Nothing {

@@ -269,6 +269,21 @@ fn a_keeper_without_a_client_exits_and_keeps_the_debt() {
 }
 
 #[test]
+fn an_adopted_cluster_is_kept_until_clients_of_the_killed_keeper_can_be_back() {
+    let mut machine = new(Word::Up);
+    assert_eq!(machine.on(0, Event::Join(A, join(RUN, CARGO))), [Effect::Probe]);
+    assert_eq!(machine.on(1, Event::RunnerGone(CARGO)), [Effect::Fail(A, FailReason::RunOver)]);
+    machine.on(2, Event::Leave(A));
+    assert_eq!(machine.on(5, Event::Probed { up: true }), [], "a test of another run may still use it");
+    assert_eq!(machine.deadline(), Some(1_005));
+    let mut alone = machine.clone();
+    assert_eq!(alone.on(1_005, Event::Due), [Effect::Write(Word::MaybeDown), Effect::Release]);
+    let open = vec![(T1, Mode::Shared)];
+    machine.on(1_000, Event::Join(B, Join { open, ..join(OTHER_RUN, OTHER_CARGO) }));
+    assert_eq!(machine.on(1_005, Event::Due), []);
+}
+
+#[test]
 fn a_signal_cuts_all_clients_and_releases() {
     let mut machine = up(true);
     assert_eq!(
