@@ -90,6 +90,7 @@ pub(crate) enum JvmCache {
 
 /// `CRATEDB_TEST_ON_EXIT`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(Hash))]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum OnExit {
     /// Suspend what the harness resumed or deployed, and remove what it started.
@@ -103,6 +104,7 @@ pub(crate) enum OnExit {
 
 /// `CRATEDB_TEST_ON_SUSPENDED`: the effect on a run whose cluster is suspended by another client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(Hash))]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum OnSuspended {
     /// Its tests fail with an error that says so.

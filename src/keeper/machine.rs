@@ -4,7 +4,7 @@
 //! A plain state machine without I/O, clock or thread. The loop turns sockets, deaths of processes and timers into
 //! [`Event`]s and [`Effect`]s into calls. Two more pure cores decide beside it: [`premade`](super::premade) about
 //! schemas that are made ahead, and [`setups`](super::setups) about what is done once per session. The fuzzer in
-//! `machine/fuzz.rs` drives exactly this code.
+//! `machine/fuzz.rs` and the model checker in `machine/model.rs` drive exactly this code.
 
 mod aftermath;
 mod effects;
@@ -13,6 +13,8 @@ mod event;
 mod fuzz;
 mod grants;
 mod loss;
+#[cfg(test)]
+mod model;
 mod neighbours;
 mod sessions;
 #[cfg(test)]
@@ -31,6 +33,7 @@ use crate::wire::{AttemptId, Millis, Mode, Policy};
 
 /// Waits and limits of the machine, in milliseconds.
 #[derive(Clone, Debug)]
+#[cfg_attr(test, derive(PartialEq, Eq, Hash))]
 pub(crate) struct MachineLimits {
     /// The time that a new keeper waits for its first client.
     pub(crate) first_hello: Millis,
@@ -74,6 +77,7 @@ impl Default for MachineLimits {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(test, derive(Hash))]
 pub(crate) enum MachineState {
     /// New: it waits for the first client, whatever the journal says.
     Recovering { until: Millis },
@@ -97,10 +101,40 @@ pub(crate) enum MachineState {
     Gone,
 }
 
+/// A rule whose need the model checker shows by leaving it out. Further rules are in [`MachineLimits`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Rule {
+    /// An acquisition is written down before it begins.
+    Intent,
+    /// A failed acquisition may have left something that is ours.
+    MaybeUp,
+    /// A debt that can't be looked at is still owed.
+    Unseen,
+    /// A cluster that is owed stays ours although it is found running.
+    StillOurs,
+    /// A client keeps the cluster.
+    Lease,
+    /// An adopted cluster is kept until clients of the killed keeper can be back.
+    Return,
+    /// A client whose run is over starts nothing.
+    RunOver,
+    /// Changes of an exclusive attempt are restored before anything else is granted.
+    Repair,
+    /// After the loss of nodes nothing begins on what is left.
+    Whole,
+    /// Clients of a lost cluster wait for the next one.
+    AwaitAnother,
+    /// A wish to be alone that is taken back gives no turn any more.
+    Withdraw,
+}
+
 /// The machine. Feed it with [`Machine::on`]; wake it with [`Event::Due`] at [`Machine::deadline`].
 #[derive(Clone, Debug)]
+#[cfg_attr(test, derive(PartialEq, Eq, Hash))]
 pub(crate) struct Machine {
     limits: MachineLimits,
+    #[cfg(test)]
+    without: Option<Rule>,
     /// The time of the event that is being handled.
     now: Millis,
     state: MachineState,
@@ -140,6 +174,8 @@ impl Machine {
         Self {
             state: MachineState::Recovering { until: now + limits.first_hello },
             limits,
+            #[cfg(test)]
+            without: None,
             now,
             word,
             ours: false,
@@ -304,9 +340,9 @@ impl Machine {
     /// as the journal knows it.
     fn not_probed(&mut self, now: Millis) {
         if self.state == MachineState::Probing {
-            self.ours = true;
+            self.ours = self.keeps(Rule::Unseen);
             self.state = MachineState::Acquiring;
-            self.not_acquired(now, true);
+            self.not_acquired(now, self.ours);
         }
     }
 
@@ -315,7 +351,7 @@ impl Machine {
             return;
         }
         // What an earlier acquisition left to be released stays ours although it is found running.
-        self.ours |= ours;
+        self.ours = ours || (self.ours && self.keeps(Rule::StillOurs));
         self.write(if self.ours { Word::Up } else { Word::Clean });
         self.told.clear();
         self.last_begin = now;
@@ -336,7 +372,7 @@ impl Machine {
             return;
         }
         self.fail_waiting();
-        if maybe_up || self.ours {
+        if (maybe_up && self.keeps(Rule::MaybeUp)) || self.ours {
             self.ours = true;
             self.release(now, 0);
         } else {
@@ -358,5 +394,15 @@ impl Machine {
         let (first, largest) = self.limits.backoff;
         let pause = first.saturating_mul(1 << tries.min(16)).min(largest);
         self.state = MachineState::Owed { since, tries: tries + 1, at: now + pause };
+    }
+
+    fn keeps(&self, rule: Rule) -> bool {
+        #[cfg(test)]
+        return self.without != Some(rule);
+        #[cfg(not(test))]
+        {
+            let _ = rule;
+            true
+        }
     }
 }

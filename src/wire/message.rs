@@ -39,6 +39,7 @@ pub(crate) struct AttemptId(pub(crate) u64);
 
 /// Shared attempts run side by side, an exclusive one runs alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(Hash))]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Mode {
     Shared,
@@ -47,6 +48,7 @@ pub(crate) enum Mode {
 
 /// When a release is due, and how it is done: the settings of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(Hash))]
 pub(crate) struct Policy {
     /// Milliseconds to keep the cluster after the last session.
     pub(crate) keep_warm: Millis,
@@ -75,6 +77,7 @@ impl Default for Policy {
 /// The reason why a client is sent away. The keeper names it before every deliberate close, or the client would attach
 /// again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(Hash))]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum CutReason {
     /// The keeper was told to stop.

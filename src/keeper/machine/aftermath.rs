@@ -7,6 +7,7 @@ use crate::wire::Millis;
 
 /// The step of it that is due. At any time it concerns one attempt: nothing is granted before it is over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(test, derive(Hash))]
 pub(super) enum Aftermath {
     #[default]
     Nothing,

@@ -1,6 +1,6 @@
 //! The moves that follow from the machine's state without a new event. States move by themselves nowhere else.
 
-use super::{ClientId, Effect, FailReason, Machine, MachineState, RefuseReason, Word};
+use super::{ClientId, Effect, FailReason, Machine, MachineState, RefuseReason, Rule, Word};
 use crate::target::OnExit;
 use crate::wire::{CutReason, Millis};
 
@@ -18,7 +18,7 @@ impl Machine {
         if matches!(self.state, MachineState::Up | MachineState::Warm { .. }) {
             self.settle_aftermath(now);
         }
-        if self.state == MachineState::Up && !self.term && !self.lacks_nodes() {
+        if self.state == MachineState::Up && !self.term && !(self.lacks_nodes() && self.keeps(Rule::Whole)) {
             self.grant(now);
         }
         self.settle_neighbours();
@@ -66,10 +66,16 @@ impl Machine {
         if self.waiting.is_empty() {
             return false;
         }
-        self.write(Word::MaybeUp);
+        self.acquire();
+        true
+    }
+
+    fn acquire(&mut self) {
+        if self.keeps(Rule::Intent) {
+            self.write(Word::MaybeUp);
+        }
         self.effects.push(Effect::Acquire);
         self.state = MachineState::Acquiring;
-        true
     }
 
     /// Sends clients away that can't be served any more. Nothing else is done while a call is under way.
@@ -99,7 +105,7 @@ impl Machine {
                 lease.ready = true;
             }
         }
-        if self.needed() || self.awaits_return(now) {
+        if self.needed() || (self.awaits_return(now) && self.keeps(Rule::Return)) {
             return false;
         }
         if self.policy.keep_warm > 0 && !self.cool && !self.lacks_nodes() && self.releasable() {
@@ -151,9 +157,7 @@ impl Machine {
             return self.exit();
         }
         if !self.waiting.is_empty() {
-            self.write(Word::MaybeUp);
-            self.effects.push(Effect::Acquire);
-            self.state = MachineState::Acquiring;
+            self.acquire();
             return true;
         }
         if now >= since.saturating_add(self.limits.owed) && !self.needed() {
@@ -214,6 +218,9 @@ impl Machine {
 
     /// Fails clients whose run is over: they may not start a cluster.
     fn fail_orphans(&mut self) {
+        if !self.keeps(Rule::RunOver) {
+            return;
+        }
         let dead = |client: &&ClientId| self.leases.get(client).is_none_or(|lease| lease.dead_since.is_some());
         let orphans: Vec<ClientId> = self.waiting.iter().filter(dead).copied().collect();
         for client in orphans {

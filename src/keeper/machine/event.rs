@@ -33,6 +33,7 @@ id! {
 
 /// The journal's word about the cluster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(Hash))]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Word {
     /// Nothing is owed.
@@ -112,6 +113,7 @@ pub(crate) enum Event {
 
 /// The reason why a client will get no cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(test, derive(Hash))]
 pub(crate) enum FailReason {
     /// The acquisition failed; the loop has the error.
     NotAcquired,
@@ -121,6 +123,7 @@ pub(crate) enum FailReason {
 
 /// The reason why an attempt can't begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(test, derive(Hash))]
 pub(crate) enum RefuseReason {
     RunOver,
     /// An exclusive attempt inside another attempt would wait for itself.
@@ -130,6 +133,7 @@ pub(crate) enum RefuseReason {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(test, derive(Hash))]
 pub(crate) enum Effect {
     /// Write into the journal, on the disk, before anything that follows.
     Write(Word),

@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::aftermath::Aftermath;
-use super::{ClientId, Effect, Machine, MachineState};
+use super::{ClientId, Effect, Machine, MachineState, Rule};
 use crate::wire::{AttemptId, Millis, Mode};
 
 /// From so many schemas that wait to be dropped on, attempts are held up, until there are no more than a few.
@@ -19,6 +19,7 @@ pub(super) const FEW: usize = 4;
 pub(super) type AttemptKey = (ClientId, AttemptId);
 
 #[derive(Clone, Debug)]
+#[cfg_attr(test, derive(PartialEq, Eq, Hash))]
 struct QueuedAttempt {
     key: AttemptKey,
     mode: Mode,
@@ -26,6 +27,7 @@ struct QueuedAttempt {
 }
 
 #[derive(Clone, Debug, Default)]
+#[cfg_attr(test, derive(PartialEq, Eq, Hash))]
 pub(super) struct Grants {
     holders: BTreeMap<AttemptKey, Mode>,
     queue: VecDeque<QueuedAttempt>,
@@ -72,6 +74,12 @@ impl Grants {
             std::mem::take(&mut self.queue).into_iter().partition(|waiting| waiting.key.0 == client);
         self.queue = rest;
         gone.into_iter().map(|waiting| waiting.key.1).collect()
+    }
+
+    /// Visits the times at which something is due, for the model checker.
+    #[cfg(test)]
+    pub(super) fn visit_times(&mut self, visit: &mut dyn FnMut(&mut Millis)) {
+        self.queue.iter_mut().map(|waiting| &mut waiting.until).chain(&mut self.closed_until).for_each(visit);
     }
 
     /// Removes what has waited too long, and returns it.
@@ -147,6 +155,7 @@ impl Grants {
 
 /// The extent to which dropping has fallen behind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(test, derive(Hash))]
 pub(super) enum Backlog {
     #[default]
     Small,
@@ -165,7 +174,7 @@ impl Machine {
 
     /// Grants from the front of the queue while the front fits, and stops at an exclusive attempt to look first.
     pub(super) fn grant(&mut self, now: Millis) {
-        while self.aftermath == Aftermath::Nothing {
+        while self.may_grant() {
             let Some((key, exclusive)) = self.grants.next() else { return };
             if !self.fits_neighbours(exclusive) {
                 return;
@@ -179,6 +188,14 @@ impl Machine {
             } else {
                 self.take(key);
             }
+        }
+    }
+
+    fn may_grant(&self) -> bool {
+        match self.aftermath {
+            Aftermath::Nothing => true,
+            Aftermath::Looking { .. } => false,
+            Aftermath::Owed | Aftermath::Restoring { .. } => !self.keeps(Rule::Repair),
         }
     }
 

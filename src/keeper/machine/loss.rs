@@ -1,7 +1,7 @@
 //! The loss of nodes: a cluster that is not what was asked for any more is replaced before anything is granted on it.
 
 use super::aftermath::Aftermath;
-use super::{Effect, FailReason, Machine, MachineState};
+use super::{Effect, FailReason, Machine, MachineState, Rule};
 use crate::wire::Millis;
 
 /// So many clusters in a row that lost nodes before any attempt was granted are no accident.
@@ -9,6 +9,7 @@ const FRUITLESS: u32 = 3;
 
 /// The extent to which the nodes of a cluster that is up have ended by themselves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(test, derive(Hash))]
 pub(super) enum Loss {
     #[default]
     None,
@@ -20,6 +21,7 @@ pub(super) enum Loss {
 
 /// The state that the machine keeps about lost nodes.
 #[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(test, derive(PartialEq, Eq, Hash))]
 pub(super) struct Losses {
     loss: Loss,
     /// The release under way is that of a cluster that another one follows.
@@ -84,6 +86,9 @@ impl Machine {
     pub(super) fn await_another(&mut self) {
         // What clients of a killed keeper had on it is gone, too: nothing is left to be repeated first.
         self.grants.open_if(Millis::MAX);
+        if !self.keeps(Rule::AwaitAnother) {
+            return;
+        }
         for (client, lease) in self.leases.iter_mut().filter(|(_, lease)| lease.ready) {
             lease.ready = false;
             self.waiting.insert(*client);

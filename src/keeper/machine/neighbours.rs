@@ -2,12 +2,13 @@
 //! that goes away under this one's.
 
 use super::aftermath::Aftermath;
-use super::{Effect, Machine, MachineState, Word};
+use super::{Effect, Machine, MachineState, Rule, Word};
 use crate::sharing::Turns;
 use crate::target::OnSuspended;
 
 /// The state that the machine keeps about them.
 #[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(test, derive(PartialEq, Eq, Hash))]
 pub(super) struct Neighbours {
     /// The attempts that may begin. None: there is no lease among theirs, and nothing to heed.
     turns: Option<Turns>,
@@ -49,7 +50,7 @@ impl Machine {
         if std::mem::replace(&mut self.neighbours.wants_alone, wants_alone) != wants_alone {
             // From now on others may begin, before that is heard here.
             self.neighbours.turns = match self.neighbours.turns {
-                Some(Turns::Alone) if !wants_alone => Some(Turns::Shared),
+                Some(Turns::Alone) if !wants_alone && self.keeps(Rule::Withdraw) => Some(Turns::Shared),
                 turns => turns,
             };
             self.effects.push(Effect::WantAlone(wants_alone));

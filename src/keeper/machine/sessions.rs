@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::{ClientId, Effect, FailReason, Join, Machine, MachineState, RefuseReason, RunnerId, SessionId};
+use super::{ClientId, Effect, FailReason, Join, Machine, MachineState, RefuseReason, Rule, RunnerId, SessionId};
 use crate::wire::{CutReason, Millis, Policy};
 
 /// The connection of one client, as long as it lasts.
 #[derive(Clone, Debug)]
+#[cfg_attr(test, derive(PartialEq, Eq, Hash))]
 pub(super) struct ClientLease {
     pub(super) session: SessionId,
     /// The runners above this process, in an implicit session.
@@ -20,6 +21,7 @@ pub(super) struct ClientLease {
 }
 
 #[derive(Clone, Debug)]
+#[cfg_attr(test, derive(PartialEq, Eq, Hash))]
 pub(super) struct TrackedSession {
     policy: Policy,
     /// Its runners; the holders of an explicit session.
@@ -29,6 +31,7 @@ pub(super) struct TrackedSession {
 
 /// The life of a session with a name, which has no runners to live by.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(test, derive(PartialEq, Eq, Hash))]
 struct Explicit {
     /// The time that it lives without a lease.
     idle: Millis,
@@ -240,6 +243,14 @@ impl Machine {
         }
     }
 
+    /// Visits the times since which explicit sessions have no lease, for the model checker.
+    #[cfg(test)]
+    pub(super) fn visit_quiet(&mut self, visit: &mut dyn FnMut(&mut Millis, Millis)) {
+        for explicit in self.sessions.values_mut().filter_map(|session| session.explicit.as_mut()) {
+            visit(&mut explicit.quiet_since, explicit.idle);
+        }
+    }
+
     fn has_lease(&self, id: SessionId) -> bool {
         self.leases.values().any(|lease| lease.session == id)
     }
@@ -284,7 +295,9 @@ impl Machine {
 
     /// Returns whether any session may still want the cluster.
     pub(super) fn needed(&self) -> bool {
-        !self.leases.is_empty() || self.tether_wait || self.sessions.keys().any(|id| self.is_alive(*id))
+        (!self.leases.is_empty() && self.keeps(Rule::Lease))
+            || self.tether_wait
+            || self.sessions.keys().any(|id| self.is_alive(*id))
     }
 
     /// Returns whether some run is not over. A run that waits for this keeper counts, too.
