@@ -2,6 +2,7 @@
 
 pub(crate) mod current;
 mod trace;
+mod writers;
 
 use std::any::Any;
 use std::fmt;
@@ -22,6 +23,7 @@ use crate::version::Version;
 
 use self::current::LinkedAttempt;
 pub(crate) use self::trace::Trace;
+pub(crate) use self::writers::{InFlight, Writers};
 
 /// A CrateDB cluster, as one test sees it: names without a schema mean tables in a schema that belongs to this test
 /// alone.
@@ -72,6 +74,8 @@ pub(crate) struct Grant {
     pub(crate) over: AtomicBool,
     /// The statements that it sent.
     pub(crate) trace: Trace,
+    /// What may write to the schema.
+    pub(crate) writers: Writers,
     /// Tells why a statement had no answer; none where nobody knows more.
     pub(crate) explain: Option<Explain>,
     /// None in a schema that belongs to the whole session.
@@ -81,27 +85,12 @@ pub(crate) struct Grant {
 impl Grant {
     /// Notes that something is sent or handed out; an error if the test is over.
     pub(crate) fn note_use(&self) -> Result<()> {
-        if self.over.load(Ordering::Acquire) {
+        if self.over.load(Ordering::SeqCst) {
             return Err(Error::new(Kind::Usage, format!("the test `{}` is over and its schema is gone", self.test))
                 .hint("a cluster belongs to the test that it was given to: don't keep one in a static or a `#[once]` fixture"));
         }
         self.used.store(true, Ordering::Release);
         Ok(())
-    }
-
-    /// Notes a statement and its outcome. One that had no answer because the cluster went away says so.
-    async fn follow<T>(
-        &self,
-        stmt: &str,
-        rows: impl FnOnce(&T) -> u64,
-        work: impl Future<Output = Result<T>>,
-    ) -> Result<T> {
-        match (self.trace.follow(stmt, rows, work).await, &self.explain) {
-            (Err(error), Some(explain)) if error.is_unanswered() => {
-                Err(explain().await.map_or_else(|| error.clone(), |reason| reason.because_of(&error)))
-            }
-            (outcome, _) => outcome,
-        }
     }
 
     /// Warns that a statement has no effect, once per test.
@@ -129,9 +118,10 @@ impl Cluster {
         &self.0.grant
     }
 
-    /// Returns the client, for something that is sent now; an error if the test is over.
+    /// Returns the client, for work of the harness that is sent now; an error if the test is over.
     pub(crate) fn client(&self) -> Result<&SqlClient> {
         self.0.grant.note_use()?;
+        self.0.grant.writers.note_own();
         Ok(&self.0.client)
     }
 
@@ -247,6 +237,7 @@ impl Cluster {
     /// ```
     pub fn http_url(&self) -> &str {
         let _ = self.grant().note_use();
+        self.grant().writers.note_address();
         &self.grant().http_url
     }
 
@@ -265,6 +256,7 @@ impl Cluster {
     /// ```
     pub fn pg_url(&self) -> Result<&str> {
         self.grant().note_use()?;
+        self.grant().writers.note_address();
         self.grant().pg_url.as_deref().map_err(Clone::clone)
     }
 
@@ -276,6 +268,7 @@ impl Cluster {
     /// # }
     /// ```
     pub fn schema(&self) -> &str {
+        self.grant().writers.note_address();
         &self.grant().schema
     }
 
@@ -296,11 +289,11 @@ impl Cluster {
 impl Executor for Parts {
     fn execute(self: Arc<Self>, stmt: Arc<str>, args: Vec<Box<RawValue>>) -> Result<Execution> {
         // Now: a test that is over is an error at once, and the schema counts as used.
-        self.grant.note_use()?;
+        let mut statement = InFlight::begin(&self.grant)?;
         self.grant.warn_of(&stmt);
         // Not the handle: a statement in flight must not keep the attempt open, nor end it on the background thread.
-        let (client, grant) = (self.client.clone(), self.grant.clone());
-        Ok(Box::pin(async move { grant.follow(&stmt, Answer::count, client.send(&stmt, &args)).await }))
+        let client = self.client.clone();
+        Ok(Box::pin(async move { statement.follow(&stmt, Answer::count, client.send(&stmt, &args)).await }))
     }
 }
 
@@ -319,12 +312,11 @@ impl fmt::Debug for Parts {
 /// The work for the background thread: one place for the async and the blocking API.
 impl Cluster {
     pub(crate) fn batch_work(&self, text: String) -> Result<impl Future<Output = Result<()>> + Send + use<>> {
-        let client = self.client()?.clone();
+        let (client, mut batch) = (self.0.client.clone(), InFlight::begin(&self.0.grant)?);
         sql::split(&text).into_iter().for_each(|statement| self.grant().warn_of(statement));
-        let grant = self.0.grant.clone();
         Ok(async move {
             for statement in Statement::all(&text) {
-                grant.follow(statement.text, Answer::count, client.send_one(statement, &[])).await?;
+                batch.follow(statement.text, Answer::count, client.send_one(statement, &[])).await?;
             }
             Ok(())
         })
@@ -335,9 +327,9 @@ impl Cluster {
         stmt: String,
         rows: Rows,
     ) -> Result<impl Future<Output = Result<Vec<u64>>> + Send + use<>> {
-        let (client, grant) = (self.client()?.clone(), self.0.grant.clone());
+        let (client, mut statement) = (self.0.client.clone(), InFlight::begin(&self.0.grant)?);
         let count = |counts: &Vec<u64>| counts.iter().sum();
-        Ok(async move { grant.follow(&stmt, count, client.bulk(&stmt, &rows)).await })
+        Ok(async move { statement.follow(&stmt, count, client.bulk(&stmt, &rows)).await })
     }
 
     pub(crate) fn refresh_work(&self) -> Result<impl Future<Output = Result<()>> + Send + use<>> {

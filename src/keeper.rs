@@ -12,6 +12,7 @@
 mod clients;
 mod connection;
 mod globals;
+mod imprint;
 mod journal;
 mod log;
 mod machine;

@@ -23,12 +23,20 @@ pub struct Migrations {
     directory: &'static str,
     /// Name and text of each, in the order of their numbers.
     files: &'static [(&'static str, &'static str)],
+    /// The test wants a schema that no other test had.
+    fresh: bool,
 }
 
 impl Migrations {
     /// Takes name and text of each file, in their order.
     pub const fn new(directory: &'static str, files: &'static [(&'static str, &'static str)]) -> Self {
-        Self { directory, files }
+        Self { directory, files, fresh: false }
+    }
+
+    /// Asks for a schema that no other test had.
+    #[must_use]
+    pub const fn fresh(self) -> Self {
+        Self { fresh: true, ..self }
     }
 
     /// Describes them to the keeper. It is the same for all tests that name the directory, and read once per process.
@@ -41,7 +49,11 @@ impl Migrations {
     fn describe(&self) -> MigrationSet {
         let checksum = checksum(self.files.iter().copied());
         let told = |why: String| format!("the migrations in `{}` are applied in each test: {why}", self.directory);
-        MigrationSet { apart: self.beyond().or_else(|| self.too_long(&checksum)).map(told), checksum }
+        MigrationSet {
+            apart: self.beyond().or_else(|| self.too_long(&checksum)).map(told),
+            checksum,
+            fresh: self.fresh,
+        }
     }
 
     /// Returns where the first statement stands that may reach beyond its schema, and why.
@@ -78,10 +90,10 @@ impl Migrations {
         let client = cluster.client()?;
         self.execute(client).await.map_err(|error| {
             let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
-            in_short(&mut told, error, cluster.schema(), &cluster.grant().test)
+            in_short(&mut told, error, &cluster.grant().schema, &cluster.grant().test)
         })?;
         if self.files.iter().any(|(_, text)| writes(text)) {
-            sql::refresh(client, cluster.schema()).await?;
+            sql::refresh(client, &cluster.grant().schema).await?;
         }
         Ok(())
     }

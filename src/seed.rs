@@ -45,7 +45,7 @@ pub(crate) async fn plant(cluster: &Cluster, source: &str, files: &[SeedFile]) -
             Content::Csv(table) => insert(client, &name, table, csv(text)).await?,
         }
     }
-    sql::refresh(client, cluster.schema()).await
+    sql::refresh(client, &cluster.grant().schema).await
 }
 
 /// Removes the byte order mark that an editor on Windows may have added.

@@ -19,7 +19,7 @@ pub(crate) use self::frame::{
 };
 pub use self::message::ClusterOutcome;
 pub(crate) use self::message::{
-    AttemptId, CutReason, FromClient, FromKeeper, Greeting, Hello, KeeperSnapshot, KnownSetup, MigrationFile,
+    AttemptId, CutReason, Ended, FromClient, FromKeeper, Greeting, Hello, KeeperSnapshot, KnownSetup, MigrationFile,
     MigrationSet, Millis, Mode, Named, Open, PROTOCOL, Phase, Policy, Ready, SessionState, SetupOutcome, Spec, Turn,
     Verdict,
 };

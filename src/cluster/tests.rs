@@ -13,6 +13,7 @@ use crate::sql::test_server::{Reaction, Request, TestServer};
 pub(crate) fn grant(url: &str) -> Grant {
     Grant {
         explain: None,
+        writers: Default::default(),
         trace: Trace::default(),
         http_url: url.into(),
         pg_url: Err(

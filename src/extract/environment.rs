@@ -35,6 +35,7 @@ impl Environment {
     fn of(cluster: &Cluster) -> Result<Self> {
         let grant = cluster.grant();
         grant.note_use()?;
+        grant.writers.note_address();
         let mut out = Self(BTreeMap::new());
         out.set("CRATEDB_CLUSTER_URL", &grant.http_url);
         out.set("CRATEDB_SCHEMA", &grant.schema);

@@ -1,7 +1,8 @@
 //! Decides which schemas are made ahead for tests with migrations: how many, which test gets one, and what is dropped.
 //!
-//! A pure core, as [`machine`](super::machine) is. A schema is made for a checksum. It is handed out at most once, and
-//! only when everything was applied to it. A schema that is not handed out is dropped.
+//! A pure core, as [`machine`](super::machine) is. A schema is made for a checksum and handed out only when everything
+//! was applied to it. A test that is over may hand it back: it is looked at, cleaned, and handed out again. A schema
+//! that is not handed out is dropped.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -61,8 +62,10 @@ pub(super) struct Handout {
 #[derive(Clone, Debug, Default)]
 struct PremadeSet {
     text: Text,
-    ready: VecDeque<String>,
+    ready: VecDeque<ReadySchema>,
     making: BTreeSet<String>,
+    /// Handed back, and being looked at.
+    returning: BTreeSet<String>,
     running: BTreeSet<(ClientId, AttemptId)>,
     /// The largest number of its tests that ran at the same time.
     peak: usize,
@@ -72,12 +75,26 @@ struct PremadeSet {
     failures: u32,
 }
 
+#[derive(Clone, Debug)]
+struct ReadySchema {
+    name: String,
+    /// No test had it.
+    is_new: bool,
+}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Text {
     #[default]
     Unknown,
     AskedOf(ClientId),
     Known,
+}
+
+impl PremadeSet {
+    /// Counts the schemas that no test has.
+    fn free(&self) -> usize {
+        self.ready.len() + self.making.len() + self.returning.len()
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -104,13 +121,14 @@ impl Premade {
     }
 
     /// The cluster is released. Returns the schemas that are ready, which have to be dropped, and those that are being
-    /// made, which have to be dropped when their makers have ended.
+    /// made or looked at, which have to be dropped when that has ended.
     pub(super) fn close(&mut self) -> (Vec<String>, Vec<String>) {
         self.open = false;
         let (mut ready, mut making) = (Vec::new(), Vec::new());
         for set in self.sets.values_mut() {
-            ready.extend(set.ready.drain(..));
+            ready.extend(set.ready.drain(..).map(|schema| schema.name));
             making.extend(std::mem::take(&mut set.making));
+            making.extend(std::mem::take(&mut set.returning));
         }
         (ready, making)
     }
@@ -120,8 +138,15 @@ impl Premade {
         self.dropping = count;
     }
 
-    /// A test was granted its turn.
-    pub(super) fn begin(&mut self, now: Millis, client: ClientId, attempt: AttemptId, checksum: &str) -> Handout {
+    /// A test was granted its turn. It may want a schema that no test had before.
+    pub(super) fn begin(
+        &mut self,
+        now: Millis,
+        client: ClientId,
+        attempt: AttemptId,
+        checksum: &str,
+        fresh: bool,
+    ) -> Handout {
         let set = self.sets.entry(checksum.to_owned()).or_default();
         set.seen = now;
         set.running.insert((client, attempt));
@@ -133,7 +158,11 @@ impl Premade {
         if wants {
             set.text = Text::AskedOf(client);
         }
-        Handout { schema: set.ready.pop_front(), wants }
+        // Those that are new are left to tests that want one.
+        let used = set.ready.iter().position(|schema| !schema.is_new).filter(|_| !fresh);
+        let first = used.or_else(|| set.ready.iter().position(|schema| schema.is_new));
+        let schema = first.and_then(|index| set.ready.remove(index)).map(|schema| schema.name);
+        Handout { schema, wants }
     }
 
     pub(super) fn end(&mut self, now: Millis, client: ClientId, attempt: AttemptId) {
@@ -166,10 +195,8 @@ impl Premade {
 
     /// Returns the set and the name of the next schema, if one is to be made now.
     pub(super) fn next(&mut self, now: Millis, name: impl FnOnce() -> String) -> Option<(String, String)> {
-        let (making, all) = self
-            .sets
-            .values()
-            .fold((0, 0), |(making, all), set| (making + set.making.len(), all + set.making.len() + set.ready.len()));
+        let (making, all) =
+            self.sets.values().fold((0, 0), |(making, all), set| (making + set.making.len(), all + set.free()));
         if !self.open
             || now < self.full_until
             || self.dropping >= self.limits.dropping
@@ -193,7 +220,7 @@ impl Premade {
             // After a failure, each schema that is being made may be the next one.
             && (set.failures == 0 || set.failures as usize + set.making.len() < failures as usize)
             && now < set.seen.saturating_add(quiet)
-            && set.making.len() + set.ready.len() < wanted
+            && set.free() < wanted
     }
 
     /// The making of a schema is over. Returns true if the schema has to be dropped.
@@ -208,7 +235,7 @@ impl Premade {
                 self.measured = measured;
                 let wanted = now < set.seen.saturating_add(self.limits.idle);
                 if wanted {
-                    set.ready.push_back(name.to_owned());
+                    set.ready.push_back(ReadySchema { name: name.to_owned(), is_new: true });
                 }
                 !wanted
             }
@@ -224,11 +251,31 @@ impl Premade {
         }
     }
 
+    /// A test is over, and nothing writes to its schema any more. Returns true if another test could use the schema: it
+    /// has to be looked at, and [`Self::returned`] is told.
+    pub(super) fn takes_back(&mut self, now: Millis, checksum: &str, name: &str) -> bool {
+        let all: usize = self.sets.values().map(PremadeSet::free).sum();
+        let PremadeLimits { least, most, idle, .. } = self.limits;
+        let Some(set) = self.sets.get_mut(checksum).filter(|_| self.open && all < most) else { return false };
+        let wanted = now < set.seen.saturating_add(idle) && set.free() < (set.peak + 2).clamp(least, most);
+        wanted && set.returning.insert(name.to_owned())
+    }
+
+    /// A schema that was handed back is as it was made, or can't be used again. Returns true if it has to be dropped.
+    pub(super) fn returned(&mut self, name: &str, as_made: bool) -> bool {
+        let Some(set) = self.sets.values_mut().find(|set| set.returning.contains(name)) else { return true };
+        set.returning.remove(name);
+        if as_made {
+            set.ready.push_back(ReadySchema { name: name.to_owned(), is_new: false });
+        }
+        !as_made
+    }
+
     /// Takes the schemas of sets without a test for long. They have to be dropped.
     pub(super) fn expired(&mut self, now: Millis) -> Vec<String> {
         let idle = self.limits.idle;
         let old = self.sets.values_mut().filter(|set| now >= set.seen.saturating_add(idle));
-        old.flat_map(|set| set.ready.drain(..)).collect()
+        old.flat_map(|set| set.ready.drain(..)).map(|schema| schema.name).collect()
     }
 
     /// Returns when [`Self::expired`] is to be asked next.

@@ -8,6 +8,7 @@ mod grants;
 mod neighbours;
 mod observers;
 mod premade;
+mod recycle;
 mod reports;
 mod supply;
 
@@ -23,8 +24,9 @@ use tokio::task::{AbortHandle, JoinSet};
 use super::clients::{Clients, Joined, Watch};
 use super::connection::{self, Outbox};
 use super::globals::{Globals, Restored};
+use super::imprint::Imprint;
 use super::journal::SharedJournal;
-use super::machine::{ClientId, Effect, Event, LookId, Machine, MachineLimits, MachineState, RunnerId};
+use super::machine::{ClientId, Effect, Event, LookId, Machine, MachineLimits, MachineState, RunnerId, SessionId};
 use super::premade::PremadeOutcome;
 use super::setups::Setups;
 use super::{log, unix_seconds, watch};
@@ -39,6 +41,7 @@ use alone::Alone;
 use debt::Debts;
 use drops::{Drops, Last};
 use premade::PremadeTasks;
+use recycle::Recycled;
 use supply::{CallOutcome, Supply};
 
 pub(crate) use drops::drop_schema;
@@ -71,17 +74,39 @@ pub(super) enum Input {
     /// There are news of a cluster that keepers of other machines use, too.
     News(News),
     /// Nodes of the cluster that the provider knows by this name ended by themselves.
-    Lost { cluster: String, loss: NodeLoss },
+    Lost {
+        cluster: String,
+        loss: NodeLoss,
+    },
     /// A schema or a user was dropped, or was not.
-    Cleaned { name: String, outcome: Result<()> },
+    Cleaned {
+        name: String,
+        outcome: Result<()>,
+    },
     /// These schemas and users were left by dead runs.
     LeftOvers(Vec<String>),
     /// A maker of a premade schema ended.
-    Premade { checksum: String, schema: String, outcome: PremadeOutcome, shards: Option<u64> },
+    Premade {
+        checksum: String,
+        schema: String,
+        outcome: PremadeOutcome,
+        imprint: Option<Imprint>,
+    },
+    Recycled {
+        session: SessionId,
+        schema: String,
+        outcome: Recycled,
+    },
     /// A look before an exclusive attempt ended.
-    Looked { id: LookId, outcome: Result<Box<Globals>> },
+    Looked {
+        id: LookId,
+        outcome: Result<Box<Globals>>,
+    },
     /// A repair after an exclusive attempt ended.
-    Restored { id: LookId, outcome: Result<Restored> },
+    Restored {
+        id: LookId,
+        outcome: Result<Restored>,
+    },
     /// The keeper was told to stop by a signal.
     Term,
 }
@@ -304,7 +329,8 @@ impl Keeper {
             Input::News(news) => self.hear(news),
             Input::Lost { cluster, loss } => self.lost(&cluster, &loss),
             Input::Cleaned { name, outcome } => self.cleaned(&name, outcome),
-            Input::Premade { checksum, schema, outcome, shards } => self.made(checksum, schema, outcome, shards),
+            Input::Premade { checksum, schema, outcome, imprint } => self.made(checksum, schema, outcome, imprint),
+            Input::Recycled { session, schema, outcome } => self.recycled(session, schema, outcome),
             Input::Looked { id, outcome } => self.looked(id, outcome),
             Input::Restored { id, outcome } => self.restored(id, outcome),
             Input::LeftOvers(names) => names.into_iter().for_each(|name| self.remove(name)),

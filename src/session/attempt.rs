@@ -9,14 +9,14 @@ use super::link::Link;
 use super::{joined, kept};
 use crate::background;
 use crate::cluster::current::{LinkedAttempt, Whereabouts};
-use crate::cluster::{Cluster, Grant, Trace};
+use crate::cluster::{Cluster, Grant, Trace, Writers};
 use crate::environment::Package;
 use crate::error::{Error, Kind, Result};
 use crate::foreign;
 use crate::host::say;
 use crate::migrations::Migrations;
 use crate::settings::{KeepSchema, Wanted};
-use crate::wire::{AttemptId, Mode, Open, Ready};
+use crate::wire::{AttemptId, Ended, Mode, Open, Ready};
 use crate::{clock, schema};
 
 /// A test, as its expansion describes it.
@@ -119,9 +119,11 @@ impl Ending {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
-        let Grant { over, used, trace, test, .. } = &*self.grant;
+        let Grant { over, used, trace, writers, test, .. } = &*self.grant;
         let LinkedAttempt { id, exclusive, .. } = self.attempt;
-        over.store(true, Ordering::Release);
+        // In one order with the statements of tasks that go on: each is counted below, or refused.
+        over.store(true, Ordering::SeqCst);
+        let settled = writers.settled();
         self.attempt.forget_runtime();
         let used = used.load(Ordering::Acquire);
         let wanted = match self.keep {
@@ -137,11 +139,11 @@ impl Ending {
         let keep = stays.is_some();
         // The thread that reads the answer must not wait for it. The keeper repairs the cluster all the same.
         if exclusive && used && !background::is_background() {
-            if let Some(text) = self.link.end_alone(id, passed, used, keep) {
+            if let Some(text) = self.link.end_alone(id, Ended { passed, used, keep, settled }) {
                 say(&text);
             }
         } else {
-            self.link.end(id, passed, used, keep);
+            self.link.end(id, Ended { passed, used, keep, settled });
         }
         let kept = stays.map(|ready| kept::told(self.link.settings(), &ready, &self.grant.schema, test));
         let advice = goes.map(|_| kept::advice(test));
@@ -196,6 +198,7 @@ pub(super) fn grant(link: &Link, schema: String, test: String, attempt: Option<L
         test,
         attempt,
         trace: Trace::default(),
+        writers: Writers::default(),
         explain: link.explainer(&ready),
         used: AtomicBool::default(),
         over: AtomicBool::default(),

@@ -25,8 +25,8 @@ use crate::migrations::Migrations;
 use crate::settings::Settings;
 use crate::sql::{Credentials, Wallet};
 use crate::wire::{
-    AttemptId, FromClient, FromKeeper, Holder, KnownSetup, MigrationSet, Mode, Open, PROTOCOL, Ready, SetupOutcome,
-    Verdict, encode,
+    AttemptId, Ended, FromClient, FromKeeper, Holder, KnownSetup, MigrationSet, Mode, Open, PROTOCOL, Ready,
+    SetupOutcome, Verdict, encode,
 };
 
 /// The time by which a client waits longer than the keeper for what the keeper itself limits.
@@ -179,7 +179,7 @@ impl Link {
         }
         let take_back = || {
             self.state().waiting.remove(&id);
-            self.end(id, false, false, false);
+            self.end(id, Ended { passed: false, used: false, keep: false, settled: None });
         };
         let late = |limit| self.silent(&format!("`{test}` waited for its turn"), limit);
         self.answered(granted, || format!("`{test}` waits for its turn on the cluster"), late, take_back).await?
@@ -220,8 +220,8 @@ impl Link {
     }
 
     /// Says that an attempt is over. Returns once the message is in the socket: the process may end right after.
-    pub(super) fn end(&self, id: AttemptId, passed: bool, used: bool, keep: bool) {
-        let frame = FromClient::End { id, passed, used, keep };
+    pub(super) fn end(&self, id: AttemptId, ended: Ended) {
+        let frame = FromClient::End { id, ended };
         let mut state = self.state();
         match state.open.remove(&id) {
             // A keeper that is about to be greeted was told, or will be, that it is open.
@@ -233,10 +233,10 @@ impl Link {
     /// Says that an exclusive attempt is over, and waits until the keeper has repaired what it had changed outside its
     /// schema, so that no test before or beside it sees that. Returns what people should know of it. Blocks this
     /// thread.
-    pub(super) fn end_alone(&self, id: AttemptId, passed: bool, used: bool, keep: bool) -> Option<String> {
+    pub(super) fn end_alone(&self, id: AttemptId, ended: Ended) -> Option<String> {
         let (told, hears) = mpsc::channel();
         self.state().aftermath.insert(id, told);
-        self.end(id, passed, used, keep);
+        self.end(id, ended);
         if self.state().socket.is_none() {
             // There is no keeper now; the next one does it.
             self.state().aftermath.remove(&id);

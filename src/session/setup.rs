@@ -124,7 +124,7 @@ impl SetupWorker {
     async fn finish(mut self, outcome: Result<(), Box<dyn StdError + Send + Sync>>) -> Result<Cluster> {
         let outcome = match outcome {
             Ok(()) => match self.cluster.client() {
-                Ok(client) => sql::refresh(client, self.cluster.schema()).await,
+                Ok(client) => sql::refresh(client, &self.cluster.grant().schema).await,
                 Err(error) => Err(error),
             },
             Err(error) => Err(self.failed().because_of(&*error)),

@@ -148,8 +148,12 @@ pub(crate) enum FromClient {
     Hello(Box<Hello>),
     /// A test wants its turn. `parent` is the attempt inside which it begins.
     Begin { attempt: Open, parent: Option<AttemptId> },
-    /// An attempt ended. Its schema is dropped if it was `used` and is not to be kept.
-    End { id: AttemptId, passed: bool, used: bool, keep: bool },
+    /// An attempt ended.
+    End {
+        id: AttemptId,
+        #[serde(flatten)]
+        ended: Ended,
+    },
     /// The migrations of a checksum, for a keeper that wanted them.
     Migrations { checksum: String, files: Vec<MigrationFile> },
     /// Claims a setup that is done once per session. The client would do it in this schema.
@@ -272,6 +276,22 @@ pub(crate) struct MigrationSet {
     /// The reason why no schema can be made ahead for them, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) apart: Option<String>,
+    /// The test wants a schema that no other test had.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) fresh: bool,
+}
+
+/// The end of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Ended {
+    pub(crate) passed: bool,
+    /// There may be something to drop.
+    pub(crate) used: bool,
+    /// The schema is to be kept.
+    pub(crate) keep: bool,
+    /// The number of statements that it sent, if all are answered and nothing of it may write any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) settled: Option<u64>,
 }
 
 /// All settings that reach a keeper. None come by its environment.

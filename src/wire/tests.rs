@@ -51,10 +51,15 @@ fn from_client() -> Vec<FromClient> {
             setups: Vec::new(),
         })),
         FromClient::Begin { attempt: open(), parent: Some(AttemptId(2)) },
-        FromClient::End { id: AttemptId(3), passed: true, used: true, keep: false },
+        FromClient::End { id: AttemptId(3), ended: Ended { passed: true, used: true, keep: false, settled: None } },
+        FromClient::End { id: AttemptId(3), ended: Ended { passed: true, used: true, keep: false, settled: Some(7) } },
         FromClient::Begin {
             attempt: Open {
-                migrations: Some(MigrationSet { checksum: "e3b0".into(), apart: Some("they name a schema".into()) }),
+                migrations: Some(MigrationSet {
+                    checksum: "e3b0".into(),
+                    apart: Some("they name a schema".into()),
+                    fresh: false,
+                }),
                 ..open()
             },
             parent: None,

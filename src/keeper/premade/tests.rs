@@ -12,7 +12,7 @@ fn client(id: u64) -> ClientId {
 fn known() -> Premade {
     let mut premade = Premade::default();
     premade.open();
-    assert_eq!(premade.begin(0, client(1), AttemptId(1), SET), Handout { schema: None, wants: true });
+    assert_eq!(premade.begin(0, client(1), AttemptId(1), SET, false), Handout { schema: None, wants: true });
     assert!(premade.knows(SET));
     premade
 }
@@ -33,7 +33,7 @@ const READY: PremadeOutcome = PremadeOutcome::Ready { measured: true };
 fn the_text_is_asked_of_one_process_and_of_another_only_if_that_is_gone() {
     let mut premade = Premade::default();
     premade.open();
-    let wants = |premade: &mut Premade, id| premade.begin(0, client(id), AttemptId(1), SET).wants;
+    let wants = |premade: &mut Premade, id| premade.begin(0, client(id), AttemptId(1), SET, false).wants;
     assert!(wants(&mut premade, 1));
     assert!(!wants(&mut premade, 2));
     premade.leave(0, client(2));
@@ -59,12 +59,12 @@ fn as_many_are_kept_as_tests_run_at_once_and_two_more() {
     let mut premade = known();
     assert_eq!(fill(&mut premade, 1, READY).len(), 4);
     for id in 2..=9 {
-        premade.begin(2, client(id), AttemptId(1), SET);
+        premade.begin(2, client(id), AttemptId(1), SET, false);
     }
     // Four of the nine took one.
     assert_eq!(fill(&mut premade, 3, READY).len(), 11);
     for id in 10..=40 {
-        premade.begin(4, client(id), AttemptId(1), SET);
+        premade.begin(4, client(id), AttemptId(1), SET, false);
     }
     assert_eq!(fill(&mut premade, 5, READY).len(), 16);
 }
@@ -73,7 +73,7 @@ fn as_many_are_kept_as_tests_run_at_once_and_two_more() {
 fn a_cluster_that_does_not_tell_its_room_gets_no_more_than_the_least() {
     let mut premade = known();
     for id in 2..=20 {
-        premade.begin(0, client(id), AttemptId(1), SET);
+        premade.begin(0, client(id), AttemptId(1), SET, false);
     }
     assert_eq!(fill(&mut premade, 1, PremadeOutcome::Ready { measured: false }).len(), 4);
 }
@@ -85,20 +85,20 @@ fn two_are_made_at_once() {
     assert_eq!(first, (SET.to_owned(), "first".to_owned()));
     assert!(premade.next(1, || "second".into()).is_some() && premade.next(1, || "third".into()).is_none());
     // No test gets a schema that is not ready.
-    assert_eq!(premade.begin(1, client(2), AttemptId(1), SET).schema, None);
+    assert_eq!(premade.begin(1, client(2), AttemptId(1), SET, false).schema, None);
     assert!(!premade.made(2, "first", READY));
-    assert_eq!(premade.begin(2, client(3), AttemptId(1), SET).schema.unwrap(), "first");
-    assert_eq!(premade.begin(2, client(4), AttemptId(1), "other").schema, None);
+    assert_eq!(premade.begin(2, client(3), AttemptId(1), SET, false).schema.unwrap(), "first");
+    assert_eq!(premade.begin(2, client(4), AttemptId(1), "other", false).schema, None);
 }
 
 #[test]
 fn a_set_that_fails_is_left_to_its_tests() {
     let mut premade = known();
     assert_eq!(fill(&mut premade, 1, PremadeOutcome::Failed).len(), 2);
-    premade.begin(2, client(2), AttemptId(1), SET);
+    premade.begin(2, client(2), AttemptId(1), SET, false);
     assert!(premade.next(2, || "again".into()).is_none());
     // Others are not.
-    premade.begin(2, client(2), AttemptId(2), "other");
+    premade.begin(2, client(2), AttemptId(2), "other", false);
     premade.knows("other");
     assert_eq!(fill(&mut premade, 3, READY).len(), 4);
 }
@@ -145,12 +145,44 @@ fn at_the_end_everything_is_dropped_and_nothing_made() {
     assert_eq!(premade.close(), (vec![one], vec![two.clone()]));
     assert!(premade.next(2, || "n".into()).is_none());
     assert!(premade.made(3, &two, READY), "what was on its way is dropped when it arrives");
-    assert_eq!(premade.begin(3, client(2), AttemptId(1), SET), Handout::default());
+    assert_eq!(premade.begin(3, client(2), AttemptId(1), SET, false), Handout::default());
     // On the next cluster nothing is ready, but the text is known.
     premade.open();
     premade.leave(4, client(1));
-    assert_eq!(premade.begin(4, client(2), AttemptId(2), SET), Handout::default());
+    assert_eq!(premade.begin(4, client(2), AttemptId(2), SET, false), Handout::default());
     assert_eq!(fill(&mut premade, 4, READY).len(), 4);
+}
+
+#[test]
+fn what_is_handed_back_is_looked_at_before_another_test_has_it() {
+    let mut premade = known();
+    fill(&mut premade, 1, READY);
+    let take = |premade: &mut Premade, id| premade.begin(2, client(id), AttemptId(1), SET, false).schema;
+    let first = take(&mut premade, 2).unwrap();
+    assert!(premade.takes_back(3, SET, &first));
+    let others: Vec<_> = (3..=5).map(|id| take(&mut premade, id)).collect();
+    assert!(others.iter().all(|other| other.is_some() && *other != Some(first.clone())));
+    assert_eq!(take(&mut premade, 6), None, "it is being looked at");
+    assert!(!premade.returned(&first, true));
+    assert_eq!(premade.begin(4, client(7), AttemptId(1), SET, true).schema, None, "it is not new");
+    assert_eq!(take(&mut premade, 8), Some(first.clone()));
+    assert!(premade.takes_back(5, SET, &first));
+    assert!(premade.returned(&first, false), "it was changed");
+    assert_eq!(take(&mut premade, 9), None);
+    assert!(premade.returned("unheard of", true) && !premade.takes_back(5, "unheard of", "x"));
+}
+
+#[test]
+fn no_more_are_taken_back_than_are_wanted() {
+    let mut premade = known();
+    fill(&mut premade, 1, READY);
+    assert!(!premade.takes_back(1, SET, "a fifth"));
+    let taken = premade.begin(2, client(2), AttemptId(1), SET, false).schema.unwrap();
+    assert!(premade.takes_back(2, SET, &taken));
+    assert!(premade.next(2, || "n".into()).is_none(), "it counts as one that is ready");
+    let (ready, returning) = premade.close();
+    assert_eq!((ready.len(), returning), (3, vec![taken.clone()]));
+    assert!(premade.returned(&taken, true) && !premade.takes_back(3, SET, &taken));
 }
 
 /// The true state of one schema.
@@ -159,6 +191,8 @@ enum SchemaFate {
     Making,
     Ready,
     Handed,
+    /// Handed back, and being looked at.
+    Returning,
     Dropped,
 }
 
@@ -174,6 +208,10 @@ struct PremadeWorld {
     seen: BTreeMap<String, Millis>,
     open: bool,
     next: u64,
+    /// Schemas that were handed out, and those of them that were handed out again.
+    handed: usize,
+    again: usize,
+    used: BTreeSet<String>,
 }
 
 impl PremadeWorld {
@@ -190,6 +228,9 @@ impl PremadeWorld {
             seen: BTreeMap::new(),
             open: false,
             next: 0,
+            handed: 0,
+            again: 0,
+            used: BTreeSet::new(),
         }
     }
 
@@ -214,10 +255,12 @@ impl PremadeWorld {
         self.now += [0, 1, 30, 900, 12_000][self.random.usize(..5)];
         match self.random.u8(..100) {
             0..30 => self.begin(),
-            30..45 => self.end(),
+            30..40 => self.end(),
+            40..45 => self.hand_back(),
             45..50 => self.leave(),
             50..60 => self.tell(),
-            60..90 => self.finish(),
+            60..80 => self.finish(),
+            80..90 => self.look(),
             90..93 => self.close(),
             _ => {
                 self.open = true;
@@ -234,7 +277,8 @@ impl PremadeWorld {
     fn begin(&mut self) {
         let (set, client, attempt) = (self.set(), ClientId(self.random.u64(..6)), AttemptId(self.id()));
         self.clients.insert(client);
-        let Handout { schema, wants } = self.premade.begin(self.now, client, attempt, &set);
+        let fresh = self.random.u8(..4) == 0;
+        let Handout { schema, wants } = self.premade.begin(self.now, client, attempt, &set, fresh);
         self.attempts.push((client, attempt));
         self.seen.insert(set.clone(), self.now);
         if wants {
@@ -246,6 +290,10 @@ impl PremadeWorld {
             let (of, fate) = self.fates.get_mut(&name).expect("handed out what was never made");
             assert_eq!((&*of, &*fate), (&set, &SchemaFate::Ready), "{name} was handed out");
             *fate = SchemaFate::Handed;
+            let used = !self.used.insert(name);
+            assert!(!(fresh && used), "a used schema for a test that wanted a new one");
+            self.handed += 1;
+            self.again += usize::from(used);
         }
     }
 
@@ -255,6 +303,28 @@ impl PremadeWorld {
             self.premade.end(self.now, client, attempt);
             self.touch();
         }
+    }
+
+    fn named(&mut self, wanted: SchemaFate) -> Option<String> {
+        let names: Vec<String> =
+            self.fates.iter().filter(|(_, (_, fate))| *fate == wanted).map(|(name, _)| name.clone()).collect();
+        self.random.choice(&names).cloned()
+    }
+
+    fn hand_back(&mut self) {
+        let Some(name) = self.named(SchemaFate::Handed) else { return };
+        let (set, fate) = self.fates.get_mut(&name).unwrap();
+        let taken = self.premade.takes_back(self.now, set, &name);
+        assert!(self.open || !taken, "taken back without a cluster");
+        *fate = if taken { SchemaFate::Returning } else { SchemaFate::Dropped };
+    }
+
+    fn look(&mut self) {
+        let Some(name) = self.named(SchemaFate::Returning) else { return };
+        let as_made = self.random.bool();
+        let drop = self.premade.returned(&name, as_made);
+        assert!(drop || as_made, "a schema that was changed was kept");
+        self.fates.get_mut(&name).unwrap().1 = if drop { SchemaFate::Dropped } else { SchemaFate::Ready };
     }
 
     fn leave(&mut self) {
@@ -322,23 +392,25 @@ impl PremadeWorld {
 }
 
 #[test]
-fn every_schema_is_handed_out_once_or_dropped_whatever_happens() {
-    let mut handed = 0;
+fn every_schema_is_handed_out_or_dropped_whatever_happens() {
+    let (mut handed, mut again) = (0, 0);
     for seed in 0..3_000 {
         let mut world = PremadeWorld::new(seed);
         for _ in 0..150 {
             world.step();
         }
         world.close();
-        while world.fates.values().any(|(_, fate)| *fate == SchemaFate::Making) {
+        while world.fates.values().any(|(_, fate)| [SchemaFate::Making, SchemaFate::Returning].contains(fate)) {
             world.finish();
+            world.look();
         }
         let left: Vec<_> = world.fates.iter().filter(|(_, (_, fate))| *fate == SchemaFate::Ready).collect();
         assert!(left.is_empty(), "seed {seed}: {left:?} are left");
-        handed += world.fates.values().filter(|(_, fate)| *fate == SchemaFate::Handed).count();
+        handed += world.handed;
+        again += world.again;
     }
     // Or the histories prove nothing.
-    assert!(handed > 3_000, "{handed}");
+    assert!(handed > 3_000 && again > 1_000, "{handed}, {again}");
 }
 
 #[test]

@@ -8,13 +8,13 @@ use crate::keeper::clients::ClientAttempt;
 use crate::keeper::machine::{ClientId, Effect, Event, FailReason, MachineState, RefuseReason};
 use crate::keeper::premade::Handout;
 use crate::keeper::setups::SetupNews;
-use crate::wire::{AttemptId, CutReason, FromClient, FromKeeper, Mode, Open, SetupOutcome};
+use crate::wire::{AttemptId, CutReason, Ended, FromClient, FromKeeper, Mode, Open, SetupOutcome};
 
 impl Keeper {
     pub(super) fn message(&mut self, id: ClientId, message: FromClient) {
         match message {
             FromClient::Begin { attempt, parent } => self.begin(id, attempt, parent),
-            FromClient::End { id: attempt, passed, used, keep } => self.end(id, attempt, passed, used, keep),
+            FromClient::End { id: attempt, ended } => self.end(id, attempt, ended),
             FromClient::Migrations { checksum, files } => self.learn(checksum, files),
             FromClient::Setup { name, schema } => self.claim_setup(id, &name, schema),
             FromClient::SetupEnded { name, outcome } => self.setup_ended(id, &name, outcome),
@@ -52,13 +52,17 @@ impl Keeper {
         client.outbox.send(&FromKeeper::Granted { id: attempt, schema, wants });
     }
 
-    fn end(&mut self, id: ClientId, attempt: AttemptId, passed: bool, used: bool, keep: bool) {
+    fn end(&mut self, id: ClientId, attempt: AttemptId, ended: Ended) {
+        let Ended { passed, used, keep, .. } = ended;
         let known = self.clients.get_mut(id).and_then(|client| client.attempts.remove(&attempt));
         let alone = known.as_ref().is_some_and(|known| known.granted && known.open.mode == Mode::Exclusive);
         // A premade schema is there, used or not.
-        if let Some(ClientAttempt { open, .. }) = known.filter(|known| (used || known.premade) && !keep) {
+        if let Some(ClientAttempt { open, premade, .. }) = known.filter(|known| (used || known.premade) && !keep) {
             tracing::debug!(test = open.test, passed, "an attempt ended");
-            self.remove(open.schema);
+            // What an exclusive test did to the whole cluster may concern its schema.
+            if alone || !self.take_back(id, &open, premade, ended) {
+                self.remove(open.schema);
+            }
         }
         if alone {
             self.aftermath_awaited(id, attempt);

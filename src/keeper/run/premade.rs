@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::recycle::{self, Recycling};
 use super::{Input, Keeper};
 use crate::error::Result;
+use crate::keeper::imprint::Imprint;
 use crate::keeper::machine::{ClientId, MachineState, SessionId};
 use crate::keeper::premade::{Handout, Premade, PremadeOutcome};
 use crate::sql::{self, SqlClient, Statement};
@@ -27,7 +29,8 @@ pub(super) struct PremadeTasks {
     texts: BTreeMap<String, Arc<[MigrationFile]>>,
     /// The number of shards that one schema of a set has, by checksum.
     shards: BTreeMap<String, u64>,
-    order: watch::Sender<MakerOrder>,
+    pub(super) order: watch::Sender<MakerOrder>,
+    pub(super) recycling: Recycling,
     /// Schemas that may exist, of this keeper or of a killed one, and that no test has. The journal names them.
     names: BTreeSet<String>,
     /// Which sessions know why a set is applied in each test.
@@ -46,6 +49,7 @@ impl Keeper {
     pub(super) fn open_premade(&mut self) {
         let _ = self.premade.core.close();
         self.premade.order = watch::Sender::default();
+        self.premade.recycling.begin();
         self.premade.core.open();
         let old: Vec<String> = self.premade.names.iter().cloned().collect();
         old.into_iter().for_each(|schema| self.remove(schema));
@@ -66,7 +70,7 @@ impl Keeper {
             }
             return Handout::default();
         }
-        let mut handout = self.premade.core.begin(now, id, attempt, &wanted.checksum);
+        let mut handout = self.premade.core.begin(now, id, attempt, &wanted.checksum, wanted.fresh);
         if let Some(schema) = &handout.schema {
             self.premade.names.remove(schema);
         }
@@ -135,25 +139,20 @@ impl Keeper {
         let (order, shards) = (self.premade.order.subscribe(), self.premade.shards.get(&checksum).copied());
         let maker = PremadeMaker { client, schema: schema.clone(), files, order, shards };
         self.inputs.spawn(async move {
-            let (outcome, shards) = maker.make().await;
-            Input::Premade { checksum, schema, outcome, shards }
+            let (outcome, imprint) = maker.make().await;
+            Input::Premade { checksum, schema, outcome, imprint }
         });
     }
 
     /// A maker has ended.
-    pub(super) fn made(&mut self, checksum: String, schema: String, outcome: PremadeOutcome, shards: Option<u64>) {
+    pub(super) fn made(&mut self, checksum: String, schema: String, outcome: PremadeOutcome, imprint: Option<Imprint>) {
         tracing::debug!(schema, ?outcome, "a schema was made ahead");
-        if let Some(shards) = shards {
-            self.premade.shards.insert(checksum, shards);
+        if let Some(imprint) = imprint {
+            self.premade.shards.insert(checksum, imprint.shards());
+            self.premade.recycling.knows(&schema, imprint);
         }
         if self.premade.core.made(self.now(), &schema, outcome) {
-            // Also while a release waits for it, where it is counted already; but not on a server that ends with its
-            // data.
-            let awaited = self.drops.then.is_some() && self.supply.lives_on() == Some(true);
-            match &self.drops.cleaner {
-                Some(cleaner) if awaited => cleaner.remove(schema),
-                _ => self.remove(schema),
-            }
+            self.remove_unused(schema);
         } else if outcome == PremadeOutcome::Full {
             self.drops.end(&schema);
             self.forget_premade(&schema);
@@ -162,8 +161,25 @@ impl Keeper {
         self.drops_done_if_all();
     }
 
+    /// Drops a schema that no test has. Also while a release waits for it, where it is counted already; but not on a
+    /// server that ends with its data.
+    pub(super) fn remove_unused(&mut self, schema: String) {
+        let awaited = self.drops.then.is_some() && self.supply.lives_on() == Some(true);
+        match &self.drops.cleaner {
+            Some(cleaner) if awaited => cleaner.remove(schema),
+            _ => self.remove(schema),
+        }
+    }
+
+    /// Notes a schema that no test has any more. Returns false if the journal does not have it.
+    pub(super) fn note_unused(&mut self, schema: &str) -> bool {
+        self.premade.names.insert(schema.to_owned());
+        self.note_premade()
+    }
+
     /// Forgets a schema that is not there, or not any more.
     pub(super) fn forget_premade(&mut self, schema: &str) {
+        self.premade.recycling.forget(schema);
         if self.premade.names.remove(schema) {
             self.note_premade();
         }
@@ -199,7 +215,7 @@ impl Keeper {
 
 /// The order that all makers follow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum MakerOrder {
+pub(super) enum MakerOrder {
     #[default]
     Go,
     /// A test is alone on the cluster.
@@ -221,16 +237,18 @@ struct PremadeMaker {
 }
 
 impl PremadeMaker {
-    /// Executes everything, to the end or until it is told to stop. Returns how many shards the schema has, too.
-    async fn make(mut self) -> (PremadeOutcome, Option<u64>) {
+    /// Executes everything, to the end or until it is told to stop. Returns the imprint of the schema, too, if the server
+    /// tells it.
+    async fn make(mut self) -> (PremadeOutcome, Option<Imprint>) {
         let room = self.room().await;
         if room == Some(false) {
             return (PremadeOutcome::Full, None);
         }
         match self.apply().await {
             Ok(true) => {
-                let shards = if self.shards.is_none() { self.count().await } else { self.shards };
-                (PremadeOutcome::Ready { measured: room.is_some() && shards.is_some() }, shards)
+                let imprint = recycle::imprint(&self.client, &self.schema).await;
+                let imprint = imprint.inspect_err(|error| tracing::debug!(%error, "what was made is not known")).ok();
+                (PremadeOutcome::Ready { measured: room.is_some() && imprint.is_some() }, imprint)
             }
             Ok(false) => (PremadeOutcome::Stopped, None),
             Err(error) => {
@@ -248,11 +266,6 @@ impl PremadeMaker {
             .ok()?
             .first()?;
         Some(fits(used, nodes.saturating_mul(limit), self.shards.unwrap_or(0)))
-    }
-
-    async fn count(&self) -> Option<u64> {
-        let count = format!("SELECT count(*) FROM sys.shards WHERE schema_name = '{}'", self.schema);
-        self.client.rows::<(u64,)>(&count).await.ok()?.first().map(|(count,)| *count)
     }
 
     /// Applies all migrations. Returns false if it was told to stop.
@@ -308,7 +321,10 @@ mod tests {
             };
             match request.stmt() {
                 ROOM => rows(&[shards, 1, 100]),
-                count if count.starts_with("SELECT count(*)") => rows(&[7]),
+                recycle::SHAPE => Reaction::rows(&[("k", 4.into()), ("n", 4.into()), ("w", json!([100, 4]))], "[]"),
+                recycle::CONTENTS => {
+                    recycle::test_contents(r#"[["a", "", "/a/0", 4, -4, 0], ["b", "", "/b/0", 3, -3, 0]]"#)
+                }
                 bad if bad.starts_with("BAD") => Reaction::error(400, 4000, "no"),
                 _ => Reaction::count(1),
             }
@@ -320,10 +336,11 @@ mod tests {
         let server = server(3);
         let (maker, _order) =
             maker(&server, &["\u{feff}CREATE TABLE a (x INT); CREATE TABLE b (x INT)", "ALTER TABLE a ADD y INT"]);
-        assert_eq!(maker.make().await, (PremadeOutcome::Ready { measured: true }, Some(7)));
+        let (outcome, imprint) = maker.make().await;
+        assert_eq!((outcome, imprint.unwrap().shards()), (PremadeOutcome::Ready { measured: true }, 7));
         let stmts = server.stmts();
         assert_eq!(stmts[1..4], ["CREATE TABLE a (x INT)", "CREATE TABLE b (x INT)", "ALTER TABLE a ADD y INT"]);
-        assert_eq!(stmts.len(), 5);
+        assert_eq!(stmts.len(), 6);
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
 //! One line of JSON per session for `CRATEDB_TEST_REPORT`: when it is over where others go on, with the release where
 //! it was the last.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
@@ -18,6 +18,24 @@ use crate::wire::{ClusterOutcome, FromKeeper};
 
 /// The time that the disk may take for a line. A release that comes after it must not wait for long.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The number of premade schemas by what became of them after their tests.
+#[derive(Debug, Default, Serialize)]
+pub(in crate::keeper) struct RecycledCounts {
+    /// Given to another test as they were.
+    pub(super) untouched: u64,
+    /// Given to another test after their rows were deleted.
+    pub(super) emptied: u64,
+    /// Dropped, by the reason.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    dropped: BTreeMap<&'static str, u64>,
+}
+
+impl RecycledCounts {
+    pub(super) fn drop(&mut self, reason: &'static str) {
+        *self.dropped.entry(reason).or_default() += 1;
+    }
+}
 
 /// The line of one session.
 #[derive(Debug, Default, Serialize)]
@@ -43,6 +61,9 @@ pub(in crate::keeper) struct Report {
     /// The fate of the cluster: `suspended`, `removed`, `deleted`, `left`, `found running`, `failed`, `owed`; where the
     /// session was not the last one `shared`, and `warm` where the cluster waits for the next one.
     outcome: Option<ClusterOutcome>,
+    /// What became of premade schemas whose tests ended; none if no test had one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) recycled: Option<RecycledCounts>,
     /// More about the outcome, for people.
     detail: String,
     /// True once people were told which cluster it is.

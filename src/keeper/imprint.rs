@@ -1,0 +1,231 @@
+//! The imprint of a schema: what the catalog says of it. Two of them tell whether a test changed or wrote anything.
+//!
+//! Pure. The shape has all that a statement can change without making a table again: columns, settings, constraints,
+//! views, functions, partitions. A table that was made again has another directory on its node, and one that was
+//! written to has a higher sequence number: CrateDB numbers every write, those that fail too, in each shard.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One row of the shape: its kind, its name, and what may change.
+pub(super) type ShapeRow = (String, String, Vec<Option<String>>);
+/// One row about a table or a partition of it: both names, a directory, shards, the sum of their newest sequence
+/// numbers, rows.
+pub(super) type ContentRow = (String, String, String, u64, i64, u64);
+
+/// The kind of the rows of the shape that come and go with rows of a table.
+pub(super) const PARTITION: &str = "partition";
+
+/// The contents of a table, or of a partition of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Contents {
+    directory: String,
+    shards: u64,
+    /// The sum of the newest sequence numbers of all shards. It only grows.
+    written: i64,
+    rows: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Imprint {
+    shape: BTreeSet<ShapeRow>,
+    /// By table and partition.
+    contents: BTreeMap<(String, String), Contents>,
+    /// Tables with rows that every test finds in them.
+    filled: BTreeSet<String>,
+}
+
+/// What happened to a schema.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    Nothing,
+    /// Rows were written to these tables, which were empty before.
+    Rows(Vec<String>),
+    /// Something that is not undone; the reason.
+    More(&'static str),
+}
+
+/// A table with more rows is dropped sooner than emptied.
+const MANY_ROWS: u64 = 10_000;
+
+impl Imprint {
+    /// Takes what the catalog says right after the schema was made.
+    pub(super) fn new(shape: Vec<ShapeRow>, contents: Vec<ContentRow>) -> Self {
+        let mut this = Self { shape: shape.into_iter().collect(), contents: BTreeMap::new(), filled: BTreeSet::new() };
+        for (table, partition, directory, shards, written, rows) in contents {
+            // A shard that was never written to has the number -1.
+            if i64::try_from(shards).is_ok_and(|shards| written > -shards) {
+                this.filled.insert(table.clone());
+            }
+            this.contents.insert((table, partition), Contents { directory, shards, written, rows });
+        }
+        this
+    }
+
+    /// Returns how many shards the schema has.
+    pub(super) fn shards(&self) -> u64 {
+        self.contents.values().map(|contents| contents.shards).sum()
+    }
+
+    /// Compares with what the catalog says after a test.
+    pub(super) fn change(&self, after: &Self) -> Change {
+        let lasting = |imprint: &Self| -> BTreeSet<ShapeRow> {
+            imprint.shape.iter().filter(|(kind, ..)| kind != PARTITION).cloned().collect()
+        };
+        if lasting(self) != lasting(after) {
+            return Change::More("its tables, views or functions were changed");
+        }
+        let mut written = BTreeSet::new();
+        for (key, contents) in &after.contents {
+            match self.contents.get(key) {
+                Some(known) if known.directory != contents.directory || known.shards != contents.shards => {
+                    return Change::More("a table was made again");
+                }
+                Some(known) if known.written == contents.written => {}
+                _ => drop(written.insert(key.0.clone())),
+            }
+        }
+        if self.contents.keys().any(|key| !after.contents.contains_key(key)) {
+            return Change::More("a table or partition is gone");
+        }
+        if written.iter().any(|table| self.filled.contains(table)) {
+            return Change::More("a table was written to that the migrations had filled");
+        }
+        let rows = |table: &String| -> u64 {
+            after.contents.iter().filter(|((name, _), _)| name == table).map(|(_, contents)| contents.rows).sum()
+        };
+        if written.iter().map(rows).sum::<u64>() > MANY_ROWS {
+            return Change::More("it has too many rows to be emptied");
+        }
+        match written.is_empty() {
+            true if self.shape != after.shape => Change::More("a partition was changed"),
+            true => Change::Nothing,
+            false => Change::Rows(written.into_iter().collect()),
+        }
+    }
+
+    /// Returns the same imprint, with the tables that the migrations had filled as `before` knows them.
+    pub(super) fn filled_as(self, before: &Self) -> Self {
+        Self { filled: before.filled.clone(), ..self }
+    }
+
+    /// Returns the imprint to compare with after the next test, if the schema was emptied.
+    pub(super) fn emptied(&self, after: Self) -> Option<Self> {
+        let place = |contents: &BTreeMap<(String, String), Contents>| -> BTreeMap<(String, String), (String, u64)> {
+            contents.iter().map(|(key, one)| (key.clone(), (one.directory.clone(), one.shards))).collect()
+        };
+        let same = self.shape == after.shape && place(&self.contents) == place(&after.contents);
+        let rows = |(key, one): (&(String, String), &Contents)| one.rows == 0 || self.filled.contains(&key.0);
+        (same && after.contents.iter().all(rows)).then(|| after.filled_as(self))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shape(kind: &str, name: &str, what: &str) -> ShapeRow {
+        (kind.into(), name.into(), vec![Some(what.into()), None])
+    }
+
+    fn table(name: &str, written: i64, rows: u64) -> ContentRow {
+        (name.into(), String::new(), format!("/data/{name}/0"), 2, written, rows)
+    }
+
+    /// Two empty tables, one with rows of the migrations, and one without partitions.
+    fn made() -> Imprint {
+        Imprint::new(shapes(), vec![table("a", -2, 0), table("b", -2, 0), table("stations", 0, 2)])
+    }
+
+    fn shapes() -> Vec<ShapeRow> {
+        vec![shape("column", "a.id", "integer"), shape("table", "a", "strict"), shape("view", "v", "SELECT 1")]
+    }
+
+    fn change(shape: Vec<ShapeRow>, contents: Vec<ContentRow>) -> Change {
+        made().change(&Imprint::new(shape, contents))
+    }
+
+    fn is_more(change: &Change) -> bool {
+        matches!(change, Change::More(_))
+    }
+
+    #[test]
+    fn what_no_test_touched_is_as_it_was() {
+        assert_eq!(
+            change(shapes(), vec![table("b", -2, 0), table("a", -2, 0), table("stations", 0, 2)]),
+            Change::Nothing
+        );
+        assert_eq!(made().shards(), 6);
+    }
+
+    #[test]
+    fn a_table_that_was_written_to_is_named_whether_rows_are_seen_or_not() {
+        for rows in [0, 7, MANY_ROWS] {
+            let after = vec![table("a", 5, rows), table("b", -2, 0), table("stations", 0, 2)];
+            assert_eq!(change(shapes(), after), Change::Rows(vec!["a".into()]));
+        }
+        let after = vec![table("a", 9000, MANY_ROWS), table("b", 0, 1), table("stations", 0, 2)];
+        assert!(is_more(&change(shapes(), after)));
+    }
+
+    #[test]
+    fn rows_of_the_migrations_can_not_be_brought_back() {
+        let after = vec![table("a", -2, 0), table("b", -2, 0), table("stations", 1, 2)];
+        assert!(is_more(&change(shapes(), after)));
+    }
+
+    #[test]
+    fn a_changed_shape_is_more_than_rows() {
+        let contents = || vec![table("a", -2, 0), table("b", -2, 0), table("stations", 0, 2)];
+        for changed in [shape("column", "a.x", "text"), shape("view", "w", "SELECT 1"), shape("constraint", "a", "x")] {
+            let mut more = shapes();
+            more.push(changed);
+            assert!(is_more(&change(more, contents())));
+        }
+        assert!(is_more(&change(shapes()[1..].to_vec(), contents())));
+        let mut other = shapes();
+        other[0] = shape("column", "a.id", "bigint");
+        assert!(is_more(&change(other, contents())));
+    }
+
+    #[test]
+    fn a_table_that_was_made_again_is_not_the_same_whatever_it_says() {
+        let mut again = table("a", -2, 0);
+        again.2 = "/data/another/0".into();
+        assert!(is_more(&change(shapes(), vec![again, table("b", -2, 0), table("stations", 0, 2)])));
+        assert!(is_more(&change(shapes(), vec![table("b", -2, 0), table("stations", 0, 2)])));
+    }
+
+    #[test]
+    fn partitions_come_and_go_with_rows() {
+        let one =
+            |ident: &str, written| (String::from("b"), ident.to_owned(), format!("/data/{ident}/0"), 1, written, 1);
+        let before = Imprint::new(shapes(), vec![table("a", -2, 0)]);
+        let mut with = shapes();
+        with.push(shape(PARTITION, "b", "{\"d\":1}"));
+        let after = Imprint::new(with.clone(), vec![table("a", -2, 0), one("041", 0)]);
+        assert_eq!(before.change(&after), Change::Rows(vec!["b".into()]));
+        assert_eq!(before.emptied(after.clone()), None);
+        let emptied = before.emptied(Imprint::new(shapes(), vec![table("a", -2, 0)])).unwrap();
+        assert_eq!(emptied.change(&after), Change::Rows(vec!["b".into()]));
+        // A partition of the migrations, with another setting.
+        let filled = Imprint::new(with.clone(), vec![one("041", 0)]);
+        let mut other = shapes();
+        other.push(shape(PARTITION, "b", "other"));
+        assert!(is_more(&filled.change(&Imprint::new(other, vec![one("041", 0)]))));
+        assert!(is_more(&filled.change(&Imprint::new(with, vec![one("041", 1)]))));
+    }
+
+    #[test]
+    fn what_was_emptied_counts_from_its_new_numbers() {
+        let after = Imprint::new(shapes(), vec![table("a", 11, 0), table("b", -2, 0), table("stations", 0, 2)]);
+        let emptied = made().emptied(after.clone()).unwrap();
+        assert_eq!(emptied.change(&after), Change::Nothing);
+        let again = Imprint::new(shapes(), vec![table("a", 12, 0), table("b", -2, 0), table("stations", 0, 2)]);
+        assert_eq!(emptied.change(&again), Change::Rows(vec!["a".into()]));
+        // The rows of the migrations are still those of the migrations.
+        let stations = Imprint::new(shapes(), vec![table("a", 11, 0), table("b", -2, 0), table("stations", 1, 2)]);
+        assert!(is_more(&emptied.change(&stations)));
+        let rest = Imprint::new(shapes(), vec![table("a", 11, 1), table("b", -2, 0), table("stations", 0, 2)]);
+        assert_eq!(made().emptied(rest), None);
+    }
+}

@@ -1,0 +1,333 @@
+//! Recycled schemas: a premade schema that a test hands back is looked at, emptied, and given to another test.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::premade::MakerOrder;
+use super::{Input, Keeper};
+use crate::error::{Error, Kind, Result};
+use crate::keeper::imprint::{Change, ContentRow, Imprint, ShapeRow};
+use crate::keeper::machine::{ClientId, SessionId};
+use crate::sql::{SqlClient, Statement, bind, quoted};
+use crate::wire::{Ended, Open};
+
+/// Everything that a statement can change without making a table again. Sent with the schema for each parameter.
+pub(super) const SHAPE: &str = "\
+    SELECT 'table', table_name, [table_type, column_policy, number_of_replicas, closed::TEXT, settings::TEXT] \
+    FROM information_schema.tables WHERE table_schema = ? \
+    UNION ALL SELECT 'column', table_name || '.' || column_name, [ordinal_position::TEXT, data_type, is_nullable, \
+    column_default, generation_expression, character_maximum_length::TEXT, column_details::TEXT] \
+    FROM information_schema.columns WHERE table_schema = ? \
+    UNION ALL SELECT 'constraint', table_name, [constraint_name, constraint_type] \
+    FROM information_schema.table_constraints WHERE table_schema = ? \
+    UNION ALL SELECT 'view', table_name, [view_definition] FROM information_schema.views WHERE table_schema = ? \
+    UNION ALL SELECT 'function', specific_name, [data_type, routine_body, routine_definition] \
+    FROM information_schema.routines WHERE routine_schema = ? \
+    UNION ALL SELECT 'partition', table_name, [partition_ident, number_of_replicas, closed::TEXT, settings::TEXT] \
+    FROM information_schema.table_partitions WHERE table_schema = ?";
+const SHAPES: usize = 6;
+/// One shard's directory names the table as it was made: another one of its name has another.
+pub(super) const CONTENTS: &str = "\
+    SELECT table_name, partition_ident, min(path), count(*), sum(seq_no_stats['max_seq_no']), sum(num_docs) \
+    FROM sys.shards WHERE schema_name = ? AND \"primary\" GROUP BY table_name, partition_ident";
+
+/// The time that a look, or emptying a schema, may take. A slow server has better things to do.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// After so many looks in a row that failed, schemas are dropped as if there were no looks.
+const FAILURES: u32 = 3;
+
+/// What became of a schema that was handed back.
+#[derive(Debug)]
+pub(in crate::keeper) enum Recycled {
+    Untouched(Imprint),
+    Emptied(Imprint),
+    /// It can't be used again, for this reason.
+    Unfit(&'static str),
+    /// The server refused to say, or took too long.
+    Unseen(Error),
+}
+
+/// The loop's knowledge of schemas that are used again.
+#[derive(Default)]
+pub(super) struct Recycling {
+    /// The imprints of schemas that were made ahead.
+    imprints: BTreeMap<String, Imprint>,
+    /// Looks that failed in a row.
+    failures: u32,
+}
+
+impl Recycling {
+    pub(super) fn knows(&mut self, schema: &str, imprint: Imprint) {
+        self.imprints.insert(schema.to_owned(), imprint);
+    }
+
+    pub(super) fn forget(&mut self, schema: &str) {
+        self.imprints.remove(schema);
+    }
+
+    /// Begins afresh: another cluster is there, or none any more.
+    pub(super) fn begin(&mut self) {
+        *self = Self::default();
+    }
+}
+
+impl Keeper {
+    /// Takes back the schema of a test that is over. Returns false if it has to be dropped.
+    pub(super) fn take_back(&mut self, client: ClientId, open: &Open, premade: bool, ended: Ended) -> bool {
+        let Some(session) = self.clients.get_mut(client).map(|client| client.session) else { return false };
+        let Some(set) = open.migrations.as_ref().filter(|_| premade) else { return false };
+        let reason = match (ended.passed, ended.settled, self.premade.recycling.imprints.contains_key(&open.schema)) {
+            (false, ..) => Some("its test failed"),
+            (_, None, _) => Some("its address was handed out, or a statement had no answer"),
+            (_, _, false) => Some("the server did not tell what it was made of"),
+            _ if self.premade.recycling.failures >= FAILURES => Some("the server does not tell what was changed"),
+            _ => None,
+        };
+        if let Some(reason) = reason {
+            self.count(session, |counts| counts.drop(reason));
+            return false;
+        }
+        let (now, checksum) = (self.now(), set.checksum.clone());
+        if !self.premade.core.takes_back(now, &checksum, &open.schema) {
+            self.count(session, |counts| counts.drop("enough are ready"));
+            return false;
+        }
+        if !self.note_unused(&open.schema) {
+            let _ = self.premade.core.returned(&open.schema, false);
+            return false;
+        }
+        let Some(before) = self.premade.recycling.imprints.get(&open.schema).cloned() else { return false };
+        // A test that sent nothing has changed nothing.
+        if ended.settled == Some(0) {
+            self.recycled(session, open.schema.clone(), Recycled::Untouched(before));
+            return true;
+        }
+        let Some(cleaner) = self.drops.cleaner.as_ref() else { return false };
+        let recycler = Recycler {
+            client: cleaner.client().clone(),
+            schema: open.schema.clone(),
+            order: self.premade.order.subscribe(),
+        };
+        self.inputs.spawn(async move {
+            let schema = recycler.schema.clone();
+            Input::Recycled { session, schema, outcome: recycler.recycle(before).await }
+        });
+        true
+    }
+
+    /// A schema that was handed back was looked at.
+    pub(super) fn recycled(&mut self, session: SessionId, schema: String, outcome: Recycled) {
+        tracing::debug!(schema, ?outcome, "a schema was handed back");
+        self.premade.recycling.failures = match &outcome {
+            Recycled::Unseen(_) => self.premade.recycling.failures + 1,
+            _ => 0,
+        };
+        let imprint = match outcome {
+            Recycled::Untouched(imprint) => {
+                self.count(session, |counts| counts.untouched += 1);
+                Some(imprint)
+            }
+            Recycled::Emptied(imprint) => {
+                self.count(session, |counts| counts.emptied += 1);
+                Some(imprint)
+            }
+            Recycled::Unfit(reason) => {
+                self.count(session, |counts| counts.drop(reason));
+                None
+            }
+            Recycled::Unseen(error) => {
+                self.count(session, |counts| counts.drop("the server does not tell what was changed"));
+                tracing::warn!(%error, schema, "what a test changed is not known");
+                if self.premade.recycling.failures == FAILURES {
+                    let line = error.first_line();
+                    self.clients.notify_any(format!("schemas with migrations are not used again: {line}"));
+                }
+                None
+            }
+        };
+        let as_made = imprint.is_some();
+        match imprint {
+            Some(imprint) => self.premade.recycling.knows(&schema, imprint),
+            None => self.premade.recycling.forget(&schema),
+        }
+        if self.premade.core.returned(&schema, as_made) {
+            self.remove_unused(schema);
+        }
+        self.premake();
+        self.drops_done_if_all();
+    }
+
+    fn count(&mut self, session: SessionId, count: impl FnOnce(&mut super::reports::RecycledCounts)) {
+        if let Some(report) = self.clients.reports.get_mut(&session) {
+            count(report.recycled.get_or_insert_default());
+        }
+    }
+}
+
+/// Looks at one schema after a test, and empties the tables that the test wrote to.
+struct Recycler {
+    client: SqlClient,
+    schema: String,
+    order: watch::Receiver<MakerOrder>,
+}
+
+impl Recycler {
+    async fn recycle(mut self, before: Imprint) -> Recycled {
+        let go = self.order.wait_for(|order| *order != MakerOrder::Pause).await;
+        if go.map_or(MakerOrder::Stop, |order| *order) == MakerOrder::Stop {
+            return Recycled::Unfit("the cluster was let go of");
+        }
+        let work = async {
+            let after = imprint(&self.client, &self.schema).await?;
+            match before.change(&after) {
+                Change::Nothing => Ok(Recycled::Untouched(after.filled_as(&before))),
+                Change::More(reason) => Ok(Recycled::Unfit(reason)),
+                Change::Rows(tables) => {
+                    self.empty(&tables).await?;
+                    let emptied = before.emptied(imprint(&self.client, &self.schema).await?);
+                    Ok(emptied.map_or(Recycled::Unfit("its tables could not be emptied"), Recycled::Emptied))
+                }
+            }
+        };
+        match tokio::time::timeout(PATIENCE, work).await {
+            Ok(outcome) => outcome.unwrap_or_else(Recycled::Unseen),
+            Err(_) => {
+                let limit = humantime::format_duration(PATIENCE);
+                Recycled::Unseen(Error::new(Kind::Timeout, format!("looked at `{}` for {limit}", self.schema)))
+            }
+        }
+    }
+
+    /// Deletes all rows, also those that no query sees yet.
+    async fn empty(&self, tables: &[String]) -> Result<()> {
+        let names: Vec<String> =
+            tables.iter().map(|table| format!("{}.{}", quoted(&self.schema), quoted(table))).collect();
+        let refresh = format!("REFRESH TABLE {}", names.join(", "));
+        self.client.send(&refresh, &[]).await?;
+        let mut deletions = JoinSet::new();
+        for name in names {
+            let client = self.client.clone();
+            deletions.spawn(async move { client.send(&format!("DELETE FROM {name}"), &[]).await.map(drop) });
+        }
+        for deleted in deletions.join_all().await {
+            deleted?;
+        }
+        self.client.send(&refresh, &[]).await.map(drop)
+    }
+}
+
+/// Asks the server for the imprint of a schema, with two statements at a time.
+pub(super) async fn imprint(client: &SqlClient, schema: &str) -> Result<Imprint> {
+    let (shape, contents) =
+        tokio::join!(rows::<ShapeRow>(client, SHAPE, schema, SHAPES), rows::<ContentRow>(client, CONTENTS, schema, 1),);
+    Ok(Imprint::new(shape?, contents?))
+}
+
+async fn rows<T: serde::de::DeserializeOwned>(
+    client: &SqlClient,
+    stmt: &str,
+    schema: &str,
+    times: usize,
+) -> Result<Vec<T>> {
+    let statement = Statement::new(stmt);
+    let name = bind(schema).map_err(|error| statement.failed(Kind::Usage).because(error))?;
+    client.send_one(statement, &vec![name; times]).await?.rows(statement)
+}
+
+/// An answer to [`CONTENTS`].
+#[cfg(test)]
+pub(super) fn test_contents(rows: &str) -> crate::sql::test_server::Reaction {
+    let columns = [("t", 4), ("i", 4), ("p", 4), ("n", 10), ("w", 10), ("r", 10)];
+    crate::sql::test_server::Reaction::rows(&columns.map(|(name, kind)| (name, kind.into())), rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::sql::test_server::{Reaction, TestServer};
+    use crate::sql::{Credentials, Wallet};
+
+    const EMPTY: &str = r#"[["a", "", "/a/0", 1, -1, 0], ["b", "", "/b/0", 1, -1, 0]]"#;
+    const WRITTEN: &str = r#"[["a", "", "/a/0", 1, 4, 5], ["b", "", "/b/0", 1, -1, 0]]"#;
+    const EMPTIED: &str = r#"[["a", "", "/a/0", 1, 9, 0], ["b", "", "/b/0", 1, -1, 0]]"#;
+
+    /// Returns a server whose tables are so until something is deleted, and then as after it.
+    fn server(before: &'static str, after: &'static str) -> TestServer {
+        let deleted = AtomicBool::new(false);
+        TestServer::start(move |request| match request.stmt() {
+            SHAPE => Reaction::rows(&[("k", 4.into()), ("n", 4.into()), ("w", json!([100, 4]))], "[]"),
+            CONTENTS if deleted.load(Ordering::SeqCst) => test_contents(after),
+            CONTENTS => test_contents(before),
+            delete if delete.starts_with("DELETE") => {
+                deleted.store(true, Ordering::SeqCst);
+                Reaction::count(5)
+            }
+            _ => Reaction::count(1),
+        })
+    }
+
+    async fn recycled(server: &TestServer) -> Recycled {
+        let (sender, order) = watch::channel(MakerOrder::Go);
+        let client = SqlClient::new(&server.url(), None, Wallet::new(Credentials::None)).unwrap();
+        let made = Imprint::new(Vec::new(), serde_json::from_str(EMPTY).unwrap());
+        let outcome = Recycler { client, schema: "s".into(), order }.recycle(made).await;
+        drop(sender);
+        outcome
+    }
+
+    #[tokio::test]
+    async fn what_was_not_written_to_costs_two_statements() {
+        let server = server(EMPTY, EMPTY);
+        assert!(matches!(recycled(&server).await, Recycled::Untouched(_)));
+        assert_eq!(server.stmts().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn the_tables_that_were_written_to_are_emptied_and_no_others() {
+        let server = server(WRITTEN, EMPTIED);
+        assert!(matches!(recycled(&server).await, Recycled::Emptied(_)));
+        let refresh = r#"REFRESH TABLE "s"."a""#;
+        assert_eq!(server.stmts()[2..5], [refresh, r#"DELETE FROM "s"."a""#, refresh]);
+        assert_eq!(server.stmts().len(), 7);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_empty_afterwards_is_not_used_again() {
+        assert!(matches!(recycled(&server(WRITTEN, WRITTEN)).await, Recycled::Unfit(_)));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_refuses_to_say_leaves_it_unknown() {
+        for refused in [SHAPE, CONTENTS] {
+            let server = TestServer::start(move |request| match request.stmt() {
+                stmt if stmt == refused => Reaction::error(400, 4000, "no"),
+                CONTENTS => test_contents(EMPTY),
+                _ => Reaction::rows(&[("k", 4.into()), ("n", 4.into()), ("w", json!([100, 4]))], "[]"),
+            });
+            assert!(matches!(recycled(&server).await, Recycled::Unseen(_)));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_primary_that_is_nowhere_leaves_it_unknown() {
+        let server = server(r#"[["a", "", null, 1, null, 0]]"#, EMPTY);
+        assert!(matches!(recycled(&server).await, Recycled::Unseen(_)));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_looked_at_while_a_cluster_is_let_go_of() {
+        let server = server(WRITTEN, EMPTIED);
+        let (_sender, order) = watch::channel(MakerOrder::Stop);
+        let client = SqlClient::new(&server.url(), None, Wallet::new(Credentials::None)).unwrap();
+        let made = Imprint::new(Vec::new(), serde_json::from_str(EMPTY).unwrap());
+        assert!(matches!(Recycler { client, schema: "s".into(), order }.recycle(made).await, Recycled::Unfit(_)));
+        assert_eq!(server.stmts(), [""; 0]);
+    }
+}
