@@ -1,23 +1,26 @@
-//! The argument `migrations = "migrations"`, whose files make the tables.
+//! The argument `migrations = "migrations"`, whose files make the tables, and `migrations("migrations", fresh)`.
 
 use std::path::Path;
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote_spanned;
-use syn::LitStr;
+use syn::ext::IdentExt as _;
 use syn::parse::ParseStream;
+use syn::{LitStr, Token, parenthesized, token};
 
 use super::Options;
 use super::syntax::{expect_value, wrong_value};
 
-pub(super) const MIGRATIONS: &str =
-    "`migrations = \"migrations\"`, a directory beside `Cargo.toml` with files such as `0001_tables.sql`";
+pub(super) const MIGRATIONS: &str = "`migrations = \"migrations\"`, a directory beside `Cargo.toml` with files such as \
+     `0001_tables.sql`; `migrations(\"migrations\", fresh)` for a schema that no other test had";
 
 /// A directory as it was when the attribute was expanded. Its files become part of the test binary.
 pub(crate) struct Migrations {
     directory: String,
     /// In the order of their numbers.
     files: Vec<String>,
+    /// The test wants a schema that no other test had.
+    fresh: bool,
     /// The place where the directory's name is written.
     span: Span,
 }
@@ -34,22 +37,52 @@ impl Migrations {
                 (#name, ::core::include_str!(::core::concat!(::core::env!("CARGO_MANIFEST_DIR"), #path)))
             }
         });
-        quote_spanned!(span=> #krate::private::Migrations::new(#directory, &[#(#files),*]))
+        let fresh = self.fresh.then(|| quote_spanned!(span=> .fresh()));
+        quote_spanned!(span=> #krate::private::Migrations::new(#directory, &[#(#files),*]) #fresh)
     }
 }
 
 impl Options {
     pub(super) fn migrations(&mut self, name: &Ident, input: ParseStream<'_>) -> syn::Result<()> {
-        expect_value(name, MIGRATIONS, input)?;
-        if !input.peek(LitStr) {
-            return Err(wrong_value(input, format!("`migrations` takes a string; accepted: {MIGRATIONS}")));
-        }
-        let literal: LitStr = input.parse()?;
+        let (literal, fresh) = match input.peek(token::Paren) {
+            true => in_parentheses(input)?,
+            false => {
+                expect_value(name, MIGRATIONS, input)?;
+                (string(input)?, false)
+            }
+        };
         let directory = literal.value();
         let read = manifest_dir().and_then(|manifest| files(Path::new(&manifest), &directory));
         let files = read.map_err(|why| syn::Error::new_spanned(&literal, format!("{why}; accepted: {MIGRATIONS}")))?;
-        self.migrations = Some(Migrations { directory, files, span: literal.span() });
+        self.migrations = Some(Migrations { directory, files, fresh, span: literal.span() });
         Ok(())
+    }
+}
+
+/// Parses `("migrations", fresh)`.
+fn in_parentheses(input: ParseStream<'_>) -> syn::Result<(LitStr, bool)> {
+    let inner;
+    parenthesized!(inner in input);
+    let literal = string(&inner)?;
+    let mut fresh = false;
+    if inner.parse::<Option<Token![,]>>()?.is_some() && !inner.is_empty() {
+        let word: Ident = inner.call(Ident::parse_any)?;
+        if word != "fresh" {
+            return Err(syn::Error::new_spanned(&word, format!("unknown word `{word}`; accepted: {MIGRATIONS}")));
+        }
+        fresh = true;
+        let _ = inner.parse::<Option<Token![,]>>()?;
+    }
+    match inner.is_empty() {
+        true => Ok((literal, fresh)),
+        false => Err(inner.error(format!("nothing may follow; accepted: {MIGRATIONS}"))),
+    }
+}
+
+fn string(input: ParseStream<'_>) -> syn::Result<LitStr> {
+    match input.peek(LitStr) {
+        true => input.parse(),
+        false => Err(wrong_value(input, format!("`migrations` takes a string; accepted: {MIGRATIONS}"))),
     }
 }
 

@@ -34,7 +34,9 @@ macro_rules! tests {
             #[cratedb_cluster(migrations = "migrations")]
             #[ignore = "called by its neighbour"]
             fn with_migrations(cluster: &blocking::Cluster) {
-                body(if cluster.schema().ends_with("_migrated") { "ready" } else { "missed" }, cluster);
+                // Not `schema()`: a test that has its name does not give the schema back.
+                let ready = format!("{cluster:?}").contains("_migrated\"");
+                body(if ready { "ready" } else { "missed" }, cluster);
             }
 
             #[test]
