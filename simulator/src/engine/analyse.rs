@@ -253,7 +253,11 @@ impl<'a> Analyser<'a> {
                 };
                 self.quantified(op, *all, self.expr(value)?, array)
             }
-            Ast::Cast { value, to, lenient } => self.cast(self.expr(value)?, &to.ty, *lenient),
+            Ast::Cast { value, to, lenient } => {
+                let value = self.expr(value)?;
+                self.refuse_if_whole(&value.ty)?;
+                self.cast(value, &to.ty, *lenient)
+            }
             Ast::Case { operand, whens, otherwise } => self.case(operand.as_deref(), whens, otherwise.as_deref()),
             Ast::If(condition, yes, no) => self.case(None, &[((**condition).clone(), (**yes).clone())], no.as_deref()),
             Ast::Array(items) => {
@@ -428,6 +432,18 @@ impl<'a> Analyser<'a> {
         let types = fields.iter().map(|(key, e)| Field { name: key.clone(), ty: e.ty.clone(), position: 0 }).collect();
         let ty = Type::Object(Object { policy: Policy::Dynamic, fields: types });
         Ok(Expr::new(Kind::Object(fields), ty))
+    }
+
+    /// Refuses a whole object of a catalog table of which only some keys are here.
+    pub(crate) fn refuse_if_whole(&self, ty: &Type) -> Result<()> {
+        match ty {
+            Type::Object(object)
+                if self.scope.is_partial() && !object.fields.is_empty() && object.policy != Policy::Strict =>
+            {
+                Err(refuse("a whole object of this catalog table"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn subscript(&self, base: &Ast, index: &Ast) -> Result<Expr> {

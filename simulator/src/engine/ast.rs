@@ -135,6 +135,9 @@ pub(crate) struct Order {
     pub(crate) by: Ast,
     pub(crate) descending: bool,
     pub(crate) nulls_first: bool,
+    /// True if the place of nulls was written down.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) nulls_named: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -198,6 +201,8 @@ pub(crate) enum On {
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum JoinKind {
+    /// The comma between relations.
+    Comma,
     Cross,
     Inner,
     Left,

@@ -1,7 +1,9 @@
 //! Tables about the cluster itself: `information_schema`, `sys`, `pg_catalog`.
 
 mod columns;
+mod generated;
 mod nodes;
+mod options;
 mod settings;
 mod shape;
 mod shards;
@@ -10,6 +12,7 @@ mod sys;
 
 use super::context::Context;
 use super::error::{Result, refuse};
+use super::print::query_definition;
 use super::state::{INFORMATION, RESERVED, Relation, SYS, is_builtin};
 use super::store::{Definition, Table};
 use super::types::{TEXT, Type};
@@ -17,7 +20,7 @@ use super::users::{sees, sees_schema, sees_table};
 use super::value::Row;
 use super::value::Value;
 
-pub(crate) use columns::named_columns;
+pub(crate) use columns::{flat_columns, named_columns};
 pub(crate) use settings::SETTINGS;
 pub(crate) use summits::LENGTH as SUMMITS;
 
@@ -25,6 +28,8 @@ pub(crate) use summits::LENGTH as SUMMITS;
 pub(crate) const PARTIAL: &str = "\0partial";
 /// The name of all columns of a catalog table that isn't described here. Any name may be among them.
 pub(crate) const UNNAMED: &str = "\0unnamed";
+/// Stands for a value that is not known here. A query that reads it is refused.
+pub(crate) const UNKNOWN: &str = "\0unknown";
 
 pub(crate) type CatalogTable = (Vec<(&'static str, Type)>, Vec<Row>);
 
@@ -90,10 +95,6 @@ fn tables_seen<'a>(context: &'a Context) -> impl Iterator<Item = &'a Table> {
 }
 
 fn tables(context: &Context) -> CatalogTable {
-    let settings = super::types::Object {
-        policy: super::types::Policy::Dynamic,
-        fields: vec![super::types::Field { name: "refresh_interval".into(), ty: Type::BigInt, position: 0 }],
-    };
     let mut columns = texts(&[
         "table_catalog",
         "table_schema",
@@ -110,7 +111,7 @@ fn tables(context: &Context) -> CatalogTable {
         ("number_of_shards", Type::Integer),
         ("closed", Type::Boolean),
         ("partitioned_by", Type::array(TEXT)),
-        ("settings", Type::Object(settings)),
+        ("settings", options::ty()),
     ]);
     let row = |schema: &str, name: &str, kind: &str, rest: [Value; 8]| -> Row {
         [Value::text("crate"), Value::text(schema), Value::text(name), Value::text(kind)]
@@ -133,7 +134,6 @@ fn tables(context: &Context) -> CatalogTable {
             Relation::Table(table) => {
                 let d = &table.definition;
                 let clustered = d.clustered_by.clone().unwrap_or_else(|| "_id".into());
-                let interval = d.options.get("refresh_interval").cloned().unwrap_or(Value::Int(1000));
                 let rest = [
                     Value::text(&d.replicas),
                     Value::Text(clustered),
@@ -142,7 +142,7 @@ fn tables(context: &Context) -> CatalogTable {
                     Value::Int(d.shards),
                     Value::Bool(d.closed),
                     Value::Null,
-                    Value::Object(vec![("refresh_interval".into(), interval)]),
+                    options::value(d),
                 ];
                 row(schema, name, "BASE TABLE", rest)
             }
@@ -153,8 +153,17 @@ fn tables(context: &Context) -> CatalogTable {
 
 /// There are no user-defined functions. The other rows of CrateDB are missing here.
 fn routines() -> CatalogTable {
-    let columns = texts(&["routine_schema", "routine_name", "specific_name", "routine_type", "routine_definition"]);
-    let others = vec![Value::Null, Value::text(PARTIAL), Value::Null, Value::text("ANALYZER"), Value::Null];
+    let columns = texts(&[
+        "routine_schema",
+        "routine_name",
+        "specific_name",
+        "routine_type",
+        "data_type",
+        "routine_body",
+        "routine_definition",
+    ]);
+    let mut others = vec![Value::Null; columns.len()];
+    (others[1], others[3]) = (Value::text(PARTIAL), Value::text("ANALYZER"));
     (partial(columns), vec![others])
 }
 
@@ -171,7 +180,12 @@ fn schemata(context: &Context) -> CatalogTable {
 
 fn views(context: &Context) -> CatalogTable {
     let mut columns = texts(&["table_catalog", "table_schema", "table_name"]);
-    columns.extend([("check_option", TEXT), ("is_updatable", Type::Boolean), ("owner", TEXT)]);
+    columns.extend([
+        ("check_option", TEXT),
+        ("is_updatable", Type::Boolean),
+        ("owner", TEXT),
+        ("view_definition", TEXT),
+    ]);
     let rows = relations(context).filter_map(|(schema, name, relation)| match relation {
         Relation::View(view) => Some(vec![
             Value::text("crate"),
@@ -180,10 +194,10 @@ fn views(context: &Context) -> CatalogTable {
             Value::text("NONE"),
             Value::Bool(false),
             Value::text(&view.owner),
+            Value::Text(query_definition(&view.query).unwrap_or_else(|_| UNKNOWN.into())),
         ]),
         Relation::Table(_) => None,
     });
-    // The text of a view's query isn't here.
     (partial(columns), rows.collect())
 }
 
@@ -197,7 +211,8 @@ fn constraints(context: &Context) -> CatalogTable {
             add(format!("{}_pkey", d.name), "PRIMARY KEY");
         }
         for check in &d.checks {
-            add(check.name.clone().unwrap_or_default(), "CHECK");
+            // A name that CrateDB gives is random.
+            add(check.name.clone().unwrap_or_else(|| UNKNOWN.into()), "CHECK");
         }
         for (i, column) in d.columns.iter().enumerate() {
             if column.not_null || d.primary.contains(&i) {

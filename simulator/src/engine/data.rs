@@ -3,7 +3,7 @@
 use super::instance::{Engine, EngineOptions};
 use super::persist::intern;
 use super::state::{EngineState, Relation, User, View};
-use super::store::{KeptTable, Table};
+use super::store::{Identity, KeptTable, Table};
 use super::value::Value;
 use crate::state::snapshots::{Restore, Tables};
 use serde::{Deserialize, Serialize};
@@ -92,6 +92,8 @@ pub(crate) struct Copy {
 fn copied(table: &Table) -> Table {
     let mut copy = table.snapshot();
     copy.refresh();
+    // A restore makes a new table.
+    copy.identity = Identity::new();
     copy
 }
 

@@ -17,7 +17,7 @@ use super::state::{EngineState, READ_ONLY, RESERVED, Relation, is_builtin, split
 use super::store::{Column, Definition, Table};
 use super::types::{Object, Type};
 use super::value::{Row, Value};
-use super::{analyse, exec, persist, users};
+use super::{analyse, catalog::flat_columns, exec, persist, users};
 use std::collections::BTreeMap;
 
 fn relation_exists(schema: &str, name: &str) -> SqlError {
@@ -405,7 +405,16 @@ fn copy(context: &Context, definition: &mut Definition, like: &Name, defaults: b
     let Some(table) = context.state.table(&schema, &name) else { return Err(refuse("LIKE this relation")) };
     let source = &table.definition;
     definition.columns.clone_from(&source.columns);
-    definition.last_position = source.last_position;
+    // The copy has no gaps where columns were dropped.
+    for column in &mut definition.columns {
+        definition.last_position += 1;
+        column.position = definition.last_position;
+        let before = column.ty.clone();
+        number(&mut column.ty, &mut definition.last_position);
+        if column.ty != before && source.last_position as usize != flat_columns(source).len() {
+            return Err(refuse("LIKE a table whose inner columns are not in order"));
+        }
+    }
     definition.shards = source.shards;
     for column in &mut definition.columns {
         if column.generated.is_some() {

@@ -1,8 +1,13 @@
 //! Prints expressions as CrateDB does: names of columns without alias, and texts of CHECK and DEFAULT.
 
+mod query;
+
+pub(crate) use query::definition as query_definition;
+
 use super::ast::{Ast, FromItem, FunctionCall, Item, Query, QueryBody, Step};
 use super::error::{Result, refuse};
 use super::lex::is_reserved;
+use super::types::TEXT;
 use super::value::java_double;
 
 /// Quotes a name if necessary. Only these characters make a name plain.
@@ -33,13 +38,50 @@ pub(crate) fn output_name(ast: &Ast) -> Result<String> {
     }
 }
 
+/// Returns the name of an output of a union, which CrateDB prints as it understood it. `is_cast` tells whether a cast
+/// has an effect.
+pub(crate) fn united_name(ast: &Ast, is_cast: bool) -> Result<String> {
+    let plain = |ast: &Ast| matches!(ast, Ast::Column(name) if name.len() == 1) || matches!(ast, Ast::Text(_));
+    let printer = Printer { names: Names::Last };
+    match ast {
+        Ast::Cast { value, to, lenient: false } if is_cast && to.ty == TEXT && matches!(**value, Ast::Column(_)) => {
+            Ok(format!("cast({} AS TEXT)", printer.print(value)?))
+        }
+        Ast::Call(call) if call.args.iter().all(plain) => printer.print(ast),
+        Ast::Binary("||", left, right) if plain(left) && plain(right) => printer.print(ast),
+        Ast::Null | Ast::Bool(_) | Ast::Int(_) | Ast::Double(_) | Ast::Text(_) | Ast::Column(_) => printer.print(ast),
+        Ast::Call(_) | Ast::Binary("||", ..) => Err(refuse("a column without alias in a union")),
+        _ => {
+            let name = output_name(ast)?;
+            let differs = ["CAST(", "(CASE ", "IF(", "EXTRACT(", "{", " <> ", " IN (", " BETWEEN "]
+                .iter()
+                .any(|part| name.contains(part));
+            let differs = differs || matches!(ast, Ast::Special(_) | Ast::Between(..) | Ast::In(..));
+            if differs { Err(refuse("a column without alias in a union")) } else { Ok(name) }
+        }
+    }
+}
+
 /// Returns the text of a default or check.
 pub(crate) fn expression(ast: &Ast) -> Result<String> {
-    let all = Printer { names: Names::Quoted }.print(ast)?;
-    Ok(match all.strip_prefix('(').and_then(|s| s.strip_suffix(')')) {
-        Some(inner) => inner.into(),
-        None => all,
-    })
+    Ok(bare(Printer { names: Names::Quoted }.print(ast)?))
+}
+
+/// Removes the parentheses around a whole expression.
+fn bare(all: String) -> String {
+    let Some(inner) = all.strip_prefix('(').and_then(|s| s.strip_suffix(')')) else { return all };
+    let (mut depth, mut quote) = (0, None);
+    for c in inner.chars() {
+        match (quote, c) {
+            (Some(open), c) if c == open => quote = None,
+            (None, '\'' | '"') => quote = Some(c),
+            (None, '(') => depth += 1,
+            (None, ')') if depth == 0 => return all,
+            (None, ')') => depth -= 1,
+            _ => {}
+        }
+    }
+    inner.into()
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -50,6 +92,8 @@ enum Names {
     Full,
     /// All parts, always quoted.
     Quoted,
+    /// As `Quoted`, in the text of a view.
+    View,
 }
 
 #[derive(Clone, Copy)]
@@ -66,7 +110,7 @@ impl Printer {
         match self.names {
             Names::Last => parts.last().cloned().unwrap_or_default(),
             Names::Full => parts.iter().map(|p| quoted_if_needed(p)).collect::<Vec<_>>().join("."),
-            Names::Quoted => parts.iter().map(|p| quoted(p)).collect::<Vec<_>>().join("."),
+            Names::Quoted | Names::View => parts.iter().map(|p| quoted(p)).collect::<Vec<_>>().join("."),
         }
     }
 
@@ -81,6 +125,9 @@ impl Printer {
             Ast::Bits(bits) => format!("B'{bits}'"),
             Ast::Param(n) => format!("${n}"),
             Ast::Column(parts) => self.name(parts),
+            Ast::Subscript(base, index) if matches!(self.names, Names::Quoted | Names::View) => {
+                format!("{}[{}]", self.print(base)?, bare(self.print(index)?))
+            }
             Ast::Subscript(base, index) => format!("{}[{}]", self.print(base)?, self.print(index)?),
             Ast::Slice(base, from, to) => {
                 let bound = |b: &Option<Box<Ast>>| b.as_ref().map_or(Ok(String::new()), |b| self.print(b));
@@ -100,9 +147,6 @@ impl Printer {
             Ast::IsNull(value, negated) => {
                 format!("({} IS {}NULL)", self.print(value)?, if *negated { "NOT " } else { "" })
             }
-            Ast::Between(value, low, high) if self.names == Names::Quoted => {
-                format!("{} BETWEEN {} AND {}", self.print(value)?, self.print(low)?, self.print(high)?)
-            }
             Ast::Between(value, low, high) => {
                 format!("({} BETWEEN {} AND {})", self.print(value)?, self.print(low)?, self.print(high)?)
             }
@@ -111,7 +155,9 @@ impl Printer {
                 format!("({} {} {})", self.print(value)?, if *fold { "ILIKE" } else { "LIKE" }, self.print(pattern)?)
             }
             Ast::Quantified { op, all, value, array } => {
-                format!("{} {op} {}({})", self.print(value)?, if *all { "ALL" } else { "ANY" }, self.print(array)?)
+                let text =
+                    format!("{} {op} {}({})", self.print(value)?, if *all { "ALL" } else { "ANY" }, self.print(array)?);
+                if matches!(self.names, Names::Quoted | Names::View) { format!("({text})") } else { text }
             }
             Ast::Cast { value, to, lenient } => {
                 format!("{}CAST({} AS {})", if *lenient { "TRY_" } else { "" }, self.print(value)?, to.text)
@@ -128,6 +174,8 @@ impl Printer {
             Ast::Object(fields) => self.object(fields)?,
             Ast::Extract(field, value) => format!("EXTRACT({field} FROM {})", self.print(value)?),
             Ast::Special(name) => (*name).into(),
+            // A query within a view is laid out otherwise.
+            Ast::Subquery(_) if self.names == Names::View => return Err(refuse("the text of this query")),
             Ast::Subquery(query) => format!("({})", simple_query(query)?),
             Ast::Interval(value) => format!("CAST({} AS interval)", text(value)),
             Ast::Like { .. } | Ast::InQuery(..) | Ast::Exists(_) | Ast::ArrayQuery(_) => {

@@ -1,5 +1,7 @@
 //! Tables: definitions, documents and refreshes.
 
+mod identity;
+
 use super::ast::{Ast, Check};
 use super::error::{Result, duplicate_key};
 use super::types::Type;
@@ -7,6 +9,8 @@ use super::value::Value;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+
+pub(crate) use identity::Identity;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Column {
@@ -70,6 +74,8 @@ struct Slot {
 #[derive(Debug)]
 pub(crate) struct Table {
     pub(crate) definition: Arc<Definition>,
+    /// Names the table's files. A table of the same name that is made later has another.
+    pub(crate) identity: Identity,
     slots: HashMap<Vec<u8>, Slot>,
     /// The documents that a search sees, in the order of writing.
     shown: BTreeMap<u64, Arc<Document>>,
@@ -86,6 +92,7 @@ impl Table {
     pub(crate) fn new(definition: Definition) -> Table {
         Table {
             definition: Arc::new(definition),
+            identity: Identity::new(),
             slots: HashMap::new(),
             shown: BTreeMap::new(),
             dirty: vec![],
@@ -153,6 +160,11 @@ impl Table {
     /// Notes a deletion that found nothing: it is not known whether it takes a sequence number.
     pub(crate) fn lose_count(&mut self) {
         self.counted_until = self.counted_until.min(self.seq_no);
+    }
+
+    /// Returns whether the number of sequence numbers is known.
+    pub(crate) fn knows_count(&self) -> bool {
+        self.counted_until == i64::MAX
     }
 
     /// Returns whether a document's sequence number is known.
@@ -255,6 +267,9 @@ impl Table {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct KeptTable {
     definition: Definition,
+    /// Files of older versions have none.
+    #[serde(default = "Identity::new")]
+    identity: Identity,
     rows: Vec<KeptRow>,
     dirty: Vec<Vec<u8>>,
     writes: u64,
@@ -287,6 +302,7 @@ impl Table {
         };
         KeptTable {
             definition: (*self.definition).clone(),
+            identity: self.identity,
             rows: self.slots.iter().map(row).collect(),
             dirty: self.dirty.clone(),
             writes: self.writes,
@@ -306,6 +322,7 @@ impl Table {
             table.slots.insert(key, Slot { newest, shown, deleted_once });
         }
         Table {
+            identity: kept.identity,
             dirty: kept.dirty,
             writes: kept.writes,
             seq_no: kept.seq_no,
@@ -383,5 +400,15 @@ mod tests {
         t.refresh();
         assert_eq!(t.visible().map(|d| d.values[0].clone()).collect::<Vec<_>>(), [Value::Int(1)]);
         assert_eq!(t.insert(vec![2], vec![]).unwrap().seq_no, 1);
+    }
+
+    #[test]
+    fn a_kept_table_has_the_same_identity_and_one_of_an_older_file_gets_one() {
+        let t = table();
+        let mut kept = serde_json::to_value(t.keep()).unwrap();
+        let read = |kept: &serde_json::Value| Table::of(serde_json::from_value(kept.clone()).unwrap());
+        assert_eq!(read(&kept).identity, t.identity);
+        kept.as_object_mut().unwrap().remove("identity").unwrap();
+        assert_ne!(read(&kept).identity, t.identity);
     }
 }

@@ -11,6 +11,7 @@ use crate::support::engine;
 const EQUAL: usize = 1229;
 const EQUAL_MORE: usize = 34;
 const EQUAL_RULES: usize = 60;
+const EQUAL_DEFINITIONS: usize = 785;
 
 /// A new engine for each scenario.
 struct Embedded(Arc<Engine>);
@@ -50,6 +51,13 @@ fn every_answer_recorded_later_is_equal_or_refused() {
 #[test]
 fn every_answer_about_a_rule_is_equal_or_refused() {
     none_is_wrong("cratedb-6.4.3-rules-answers.ndjson", EQUAL_RULES);
+}
+
+/// Replays answers about definitions: texts of views and of generated columns, settings, details of columns, and numbers
+/// of the shards after a series of writes.
+#[test]
+fn every_answer_about_a_definition_is_equal_or_refused() {
+    none_is_wrong("cratedb-6.4.3-definitions-answers.ndjson", EQUAL_DEFINITIONS);
 }
 
 /// Replays a recording that is not kept here. `ENGINE_REFUSED=1` also shows what is refused.

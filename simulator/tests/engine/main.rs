@@ -4,6 +4,7 @@
 
 mod answers;
 mod deep;
+mod definitions;
 mod lease;
 mod recorded;
 mod robust;

@@ -8,8 +8,8 @@ use crate::engine::functions;
 use crate::engine::operators::{coerce, common};
 use crate::engine::plan::{Aggregate, Group, Key, Output, Plan, PlanBody, SelectPlan, Source, WindowCall};
 use crate::engine::plan::{Expr, Kind};
-use crate::engine::print::output_name;
-use crate::engine::types::{Policy, Type};
+use crate::engine::print::{output_name, united_name};
+use crate::engine::types::Type;
 use crate::engine::value::Value;
 
 /// The deepest nesting of queries and views; deeper is refused.
@@ -80,6 +80,7 @@ fn plain_body(context: &Context, body: &ast::QueryBody, outer: Option<&Scope>) -
         ast::QueryBody::Union { left, right, all, more } => {
             let (first, mut correlated) = plain_body(context, left, outer)?;
             let mut columns = first.columns.clone();
+            name_columns(left, &first, &mut columns)?;
             let mut plans = vec![];
             for (all, body) in std::iter::once((*all, &**right)).chain(more.iter().map(|(all, body)| (*all, body))) {
                 let (plan, names_outer) = plain_body(context, body, outer)?;
@@ -113,6 +114,30 @@ fn values(context: &Context, rows: &[Vec<Ast>], outer: Option<&Scope>) -> Result
     }
     let plan = Plan { columns, body: PlanBody::Values(out), order: vec![], limit: None, offset: 0 };
     Ok((plan, scope.escaped.get()))
+}
+
+/// Names the columns of a union after its first query.
+fn name_columns(body: &ast::QueryBody, plan: &Plan, columns: &mut [(String, Type)]) -> Result<()> {
+    let (ast::QueryBody::Select(select), PlanBody::Select(first)) = (body, &plan.body) else { return Ok(()) };
+    if select.items.len() != columns.len() || first.outputs.len() < columns.len() {
+        return Ok(());
+    }
+    for ((item, output), column) in select.items.iter().zip(&first.outputs).zip(columns) {
+        if let (ast::Item::Expr(ast, None), Output::One(expr)) = (item, output) {
+            column.0 = match (ast, &expr.kind) {
+                (Ast::Array(asts), Kind::Array(items)) if asts.len() == items.len() => {
+                    let names = asts.iter().zip(items).map(|(ast, item)| united_name(ast, is_cast(item)));
+                    format!("[{}]", names.collect::<Result<Vec<_>>>()?.join(", "))
+                }
+                (ast, _) => united_name(ast, is_cast(expr))?,
+            };
+        }
+    }
+    Ok(())
+}
+
+fn is_cast(expr: &Expr) -> bool {
+    matches!(&expr.kind, Kind::Cast(inner, _) if !inner.ty.same_family(&expr.ty))
 }
 
 /// Checks the types of one more query of a union. Columns without a type get one.
@@ -363,12 +388,7 @@ impl Selecting<'_> {
                     return Ok(());
                 }
                 let expr = self.analyser().expr(ast)?;
-                if let (Type::Object(object), true) = (&expr.ty, self.scope.is_partial())
-                    && !object.fields.is_empty()
-                    && object.policy != Policy::Strict
-                {
-                    return Err(refuse("a whole object of this catalog table"));
-                }
+                self.analyser().refuse_if_whole(&expr.ty)?;
                 if let Some(parameter) = expr.as_open() {
                     parameter.untyped.set(true);
                 }

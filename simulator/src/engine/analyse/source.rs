@@ -198,7 +198,7 @@ fn join(
         columns = scope.columns;
     }
     let keep = match kind {
-        JoinKind::Cross | JoinKind::Inner => (false, false),
+        JoinKind::Comma | JoinKind::Cross | JoinKind::Inner => (false, false),
         JoinKind::Left => (true, false),
         JoinKind::Right => (false, true),
         JoinKind::Full => (true, true),

@@ -1,7 +1,8 @@
 //! `information_schema.columns`: columns of tables, inner ones too.
 
-use super::{CatalogTable, PARTIAL, UNNAMED, definitions, partial, texts};
+use super::{CatalogTable, PARTIAL, UNKNOWN, UNNAMED, definitions, generated, partial, texts};
 use crate::engine::context::Context;
+use crate::engine::error::Result;
 use crate::engine::print::expression;
 use crate::engine::state::Relation;
 use crate::engine::store::Definition;
@@ -59,12 +60,63 @@ fn sizes(ty: &Type) -> (Value, Value) {
     }
 }
 
+/// The parts of a column's row that only columns of tables have.
+struct Shown {
+    nullable: bool,
+    default: Value,
+    generated: Value,
+    has_oid: bool,
+}
+
+impl Shown {
+    fn plain() -> Self {
+        Self { nullable: true, default: Value::Null, generated: Value::Null, has_oid: false }
+    }
+
+    fn of(definition: &Definition, path: &[String]) -> Self {
+        let Some(index) = definition.column(&path[0]).filter(|_| path.len() == 1) else {
+            return Self { has_oid: true, ..Self::plain() };
+        };
+        let column = &definition.columns[index];
+        let known = |text: Result<String>| Value::Text(text.unwrap_or_else(|_| UNKNOWN.into()));
+        Self {
+            nullable: !column.not_null && !definition.primary.contains(&index),
+            default: column.default.as_ref().map_or(Value::Null, |ast| known(expression(ast))),
+            generated: column.generated.as_ref().map_or(Value::Null, |ast| known(generated::text(definition, ast))),
+            has_oid: true,
+        }
+    }
+}
+
+/// Returns the policy of an object, or of objects in an array. CrateDB calls all other columns strict.
+fn policy(ty: &Type) -> &'static str {
+    match ty {
+        Type::Array(of) => policy(of),
+        Type::Object(object) => match object.policy {
+            Policy::Dynamic => "dynamic",
+            Policy::Ignored => "ignored",
+            Policy::Strict => "strict",
+        },
+        _ => "strict",
+    }
+}
+
+fn has_fields(ty: &Type) -> bool {
+    match ty {
+        Type::Array(of) => has_fields(of),
+        Type::Object(object) => !object.fields.is_empty(),
+        _ => false,
+    }
+}
+
 pub(super) fn information(context: &Context) -> CatalogTable {
     let details = Object {
-        policy: Policy::Dynamic,
+        policy: Policy::Strict,
         fields: vec![
             Field { name: "name".into(), ty: TEXT, position: 0 },
             Field { name: "path".into(), ty: Type::array(TEXT), position: 0 },
+            Field { name: "oid".into(), ty: Type::BigInt, position: 0 },
+            Field { name: "policy".into(), ty: TEXT, position: 0 },
         ],
     };
     let mut columns = texts(&[
@@ -75,6 +127,8 @@ pub(super) fn information(context: &Context) -> CatalogTable {
         "data_type",
         "is_nullable",
         "column_default",
+        "is_generated",
+        "generation_expression",
     ]);
     columns.extend([
         ("ordinal_position", Type::Integer),
@@ -84,44 +138,52 @@ pub(super) fn information(context: &Context) -> CatalogTable {
         ("column_details", Type::Object(details)),
     ]);
     let mut rows = vec![];
-    let mut push =
-        |schema: &str, table: &str, path: &[String], ty: &Type, position: u32, nullable: bool, default: Value| {
-            let (length, precision) = sizes(ty);
-            let rest: Vec<Value> = path[1..].iter().map(Value::text).collect();
-            rows.push(vec![
-                Value::text("crate"),
-                Value::text(schema),
-                Value::text(table),
-                Value::Text(shown(path)),
-                Value::Text(ty.name()),
-                Value::text(if nullable { "YES" } else { "NO" }),
-                default,
-                Value::Int(position.into()),
-                length,
-                precision,
-                Value::Null,
-                Value::Object(vec![("name".into(), Value::text(&path[0])), ("path".into(), Value::Array(rest))]),
-            ]);
-        };
+    let mut push = |schema: &str, table: &str, path: &[String], ty: &Type, position: u32, shown_as: Shown| {
+        let (length, precision) = sizes(ty);
+        let rest: Vec<Value> = path[1..].iter().map(Value::text).collect();
+        let details = [
+            ("name", Value::text(&path[0])),
+            ("path", Value::Array(rest)),
+            ("oid", Value::Int(if shown_as.has_oid { position.into() } else { 0 })),
+            ("policy", Value::text(policy(ty))),
+        ];
+        rows.push(vec![
+            Value::text("crate"),
+            Value::text(schema),
+            Value::text(table),
+            Value::Text(shown(path)),
+            Value::Text(ty.name()),
+            Value::text(if shown_as.nullable { "YES" } else { "NO" }),
+            shown_as.default,
+            Value::text(if shown_as.generated.is_null() { "NEVER" } else { "ALWAYS" }),
+            shown_as.generated,
+            Value::Int(position.into()),
+            length,
+            precision,
+            Value::Null,
+            Value::Object(details.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()),
+        ]);
+    };
     for d in definitions(context) {
         for (path, ty, position) in flat_columns(d) {
-            let column = d.column(&path[0]).filter(|_| path.len() == 1);
-            let not_null = column.is_some_and(|c| d.columns[c].not_null || d.primary.contains(&c));
-            let default = column.and_then(|c| d.columns[c].default.as_ref()).and_then(|a| expression(a).ok());
-            push(&d.schema, &d.name, &path, &ty, position, !not_null, default.map_or(Value::Null, Value::Text));
+            push(&d.schema, &d.name, &path, &ty, position, Shown::of(d, &path));
         }
     }
     for (schema, name, relation) in super::relations(context) {
         if let Relation::View(view) = relation {
             for (i, (column, ty)) in view.columns.iter().enumerate() {
-                push(schema, name, std::slice::from_ref(column), ty, i as u32 + 1, true, Value::Null);
+                push(schema, name, std::slice::from_ref(column), ty, i as u32 + 1, Shown::plain());
+            }
+            if view.columns.iter().any(|(_, ty)| has_fields(ty)) {
+                // CrateDB lists the inner columns too, in an order of its own.
+                push(schema, name, &[UNNAMED.to_owned()], &TEXT, 1, Shown::plain());
             }
         }
     }
     let mut own = |table: &str, names: &[(&'static str, Type)]| {
         for (i, (name, ty)) in names.iter().enumerate() {
             let (schema, table) = table.split_once('.').unwrap_or(("sys", table));
-            push(schema, table, &[(*name).to_owned()], ty, i as u32 + 1, true, Value::Null);
+            push(schema, table, &[(*name).to_owned()], ty, i as u32 + 1, Shown::plain());
         }
     };
     own("information_schema.schemata", &texts(&["catalog_name", "schema_name"]));
@@ -129,9 +191,9 @@ pub(super) fn information(context: &Context) -> CatalogTable {
     // Columns of the other catalog tables are missing here.
     for (schema, names) in [("information_schema", &super::INFORMATION[..]), ("sys", &super::SYS[..])] {
         for name in names.iter().filter(|n| !["schemata", "summits"].contains(n)) {
-            push(schema, name, &[UNNAMED.to_owned()], &TEXT, 1, true, Value::Null);
+            push(schema, name, &[UNNAMED.to_owned()], &TEXT, 1, Shown::plain());
         }
     }
-    push("pg_catalog", PARTIAL, &[PARTIAL.to_owned()], &TEXT, 1, true, Value::Null);
+    push("pg_catalog", PARTIAL, &[PARTIAL.to_owned()], &TEXT, 1, Shown::plain());
     (partial(columns), rows)
 }

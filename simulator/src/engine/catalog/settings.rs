@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::shape;
-use crate::engine::types::{Policy, Type};
+use crate::engine::types::Type;
 use crate::engine::value::Value;
 
 /// Settings that can be changed here: name, default, type.
@@ -46,21 +46,7 @@ const DEFAULTS: &str = include_str!("settings.json");
 
 /// The column `settings` of `sys.cluster`.
 pub(super) fn ty() -> Type {
-    whole(shape::object(&shape::columns(SHAPE)))
-}
-
-/// It is complete: the whole object may be shown, and other keys are errors.
-fn whole(ty: Type) -> Type {
-    match ty {
-        Type::Object(mut object) if !object.fields.is_empty() => {
-            object.policy = Policy::Strict;
-            for field in &mut object.fields {
-                field.ty = whole(field.ty.clone());
-            }
-            Type::Object(object)
-        }
-        other => other,
-    }
+    shape::complete(shape::object(&shape::columns(SHAPE)))
 }
 
 /// Returns its value with the changed settings.

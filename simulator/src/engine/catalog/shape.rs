@@ -36,6 +36,20 @@ pub(super) fn object(fields: &[(&'static str, Type)]) -> Type {
     Type::Object(Object { policy: Policy::Dynamic, fields: fields.iter().map(field).collect() })
 }
 
+/// Marks an object as complete: the whole object may be shown, and other keys are errors.
+pub(super) fn complete(ty: Type) -> Type {
+    match ty {
+        Type::Object(mut object) if !object.fields.is_empty() => {
+            object.policy = Policy::Strict;
+            for field in &mut object.fields {
+                field.ty = complete(field.ty.clone());
+            }
+            Type::Object(object)
+        }
+        other => other,
+    }
+}
+
 fn word(rest: &mut &'static str) -> &'static str {
     let text = rest.trim_start();
     let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());

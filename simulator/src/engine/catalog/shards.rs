@@ -3,13 +3,13 @@
 
 use serde_json::{Value as Json, json};
 
-use super::{CatalogTable, partial, shape, tables_seen as tables};
+use super::{CatalogTable, UNKNOWN, options, partial, shape, tables_seen as tables};
 use crate::engine::context::{Context, Placement};
 use crate::engine::store::{Definition, Table};
-use crate::engine::value::Row;
+use crate::engine::value::{Row, Value};
 
 const SHARDS: &str = "closed BOOLEAN, id INTEGER, node(id TEXT, name TEXT), num_docs BIGINT, orphan_partition BOOLEAN, \
-    partition_ident TEXT, primary BOOLEAN, recovery(size(percent REAL), stage TEXT, type TEXT), relocating_node TEXT, \
+    partition_ident TEXT, path TEXT, primary BOOLEAN, recovery(size(percent REAL), stage TEXT, type TEXT), relocating_node TEXT, \
     routing_state TEXT, schema_name TEXT, \
     seq_no_stats(global_checkpoint BIGINT, local_checkpoint BIGINT, max_seq_no BIGINT), state TEXT, table_name TEXT, \
     translog_stats(number_of_operations INTEGER, size BIGINT, uncommitted_operations INTEGER, uncommitted_size BIGINT)";
@@ -21,8 +21,7 @@ const SNAPSHOTS: &str = "concrete_indices TEXTS, failures TEXTS, finished TIMEST
     name TEXT, reason TEXT, repository TEXT, started TIMESTAMP, state TEXT, tables TEXTS, total_shards INTEGER, version TEXT";
 
 const PARTITIONS: &str = "closed BOOLEAN, number_of_replicas TEXT, number_of_shards INTEGER, partition_ident TEXT, \
-    routing_hash_function TEXT, settings(translog(durability TEXT, flush_threshold_size BIGINT, sync_interval BIGINT)), \
-    table_name TEXT, table_schema TEXT, values OBJECT";
+    routing_hash_function TEXT, table_name TEXT, table_schema TEXT, values OBJECT";
 
 /// One copy of a shard, and where it is: 0 is the node that holds everything, none no node at all.
 struct Copy<'a> {
@@ -99,6 +98,7 @@ pub(super) fn shards(context: &Context) -> CatalogTable {
             "num_docs": if is_there { share(table.visible().count() as i64) } else { 0 },
             "orphan_partition": false,
             "partition_ident": "",
+            "path": is_there.then(|| format!("/data/nodes/0/indices/{}/{}", table.identity, copy.id)),
             "primary": copy.is_primary,
             // Every shard here began empty.
             "recovery": match is_there {
@@ -129,7 +129,17 @@ pub(super) fn shards(context: &Context) -> CatalogTable {
                 false => Json::Null,
             },
         });
-        columns.iter().map(|(name, ty)| shape::value(ty, &shown[*name])).collect()
+        // A closed table has other numbers for a while.
+        let is_unknown = |name: &str| match name {
+            "seq_no_stats" | "translog_stats" => !table.knows_count() || table.definition.closed,
+            "num_docs" => table.definition.closed,
+            _ => false,
+        };
+        let cell = |(name, ty): &(&str, _)| match is_unknown(name) {
+            true => Value::text(UNKNOWN),
+            false => shape::value(ty, &shown[*name]),
+        };
+        columns.iter().map(cell).collect()
     };
     let rows = copies(context).map(row).collect();
     // Sizes and further statistics are missing here.
@@ -166,5 +176,7 @@ pub(super) fn snapshots() -> CatalogTable {
 
 /// There are no partitioned tables.
 pub(super) fn partitions() -> CatalogTable {
-    (partial(shape::columns(PARTITIONS)), vec![])
+    let mut columns = shape::columns(PARTITIONS);
+    columns.push(("settings", options::ty()));
+    (partial(columns), vec![])
 }

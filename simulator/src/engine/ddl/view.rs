@@ -6,6 +6,7 @@ use crate::engine::ast::{self, FromItem, Name, Query};
 use crate::engine::context::Outcome;
 use crate::engine::context::{Context, Run};
 use crate::engine::error::{Result, SqlError, refuse, unsupported};
+use crate::engine::print::quoted_if_needed;
 use crate::engine::state::{EngineState, Relation, View, split};
 use crate::engine::{persist, users};
 
@@ -33,6 +34,19 @@ fn reads(context: &Context, query: &Query, out: &mut Vec<(String, String)>) {
     body(context, &query.body, out);
 }
 
+/// Returns whether a relation has an alias that needs quotes. CrateDB keeps it without them and reads it again.
+fn has_quoted_alias(query: &Query) -> bool {
+    fn source(from: &FromItem) -> bool {
+        match from {
+            FromItem::Alias(inner, alias, _) => quoted_if_needed(alias) != *alias || source(inner),
+            FromItem::Join { left, right, .. } => source(left) || source(right),
+            FromItem::Query(query) => has_quoted_alias(query),
+            FromItem::Relation(_) | FromItem::Function(..) => false,
+        }
+    }
+    matches!(&query.body, ast::QueryBody::Select(select) if select.from.as_ref().is_some_and(source))
+}
+
 pub(crate) fn create_view(
     state: &mut EngineState,
     run: &Run,
@@ -50,7 +64,9 @@ pub(crate) fn create_view(
         name => name?,
     };
     let plan = analyse::query::plan(&context, query).map_err(|e| match e.code {
-        4041 | 4043 | 4045 => unsupported(format!("Invalid query used in CREATE VIEW. {}", e.message)),
+        4000 | 4006 | 4041 | 4043 | 4045 if !e.is_refusal() => {
+            unsupported(format!("Invalid query used in CREATE VIEW. {}", e.message))
+        }
         _ => e,
     })?;
     // CrateDB finds faults of the query first.
@@ -65,6 +81,9 @@ pub(crate) fn create_view(
     names.dedup();
     if names.len() < plan.columns.len() || !run.args.is_empty() {
         return Err(refuse("a view with one column name twice, or with arguments"));
+    }
+    if has_quoted_alias(query) {
+        return Err(refuse("a view with an alias that needs quotes"));
     }
     let mut read = vec![];
     reads(&context, query, &mut read);

@@ -1,6 +1,7 @@
 //! Evaluation of expressions.
 
 use super::run;
+use crate::engine::catalog::UNKNOWN;
 use crate::engine::context::Context;
 use crate::engine::error::{Result, invalid, refuse, unsupported};
 use crate::engine::plan::{Expr, Kind, Nulls, Sub};
@@ -104,7 +105,11 @@ fn column(env: &Env, depth: usize, index: usize) -> Result<Value> {
     for _ in 0..depth {
         env = *env.outer.ok_or_else(|| refuse("this correlated subquery"))?;
     }
-    env.row.get(index).cloned().ok_or_else(|| refuse("this column reference"))
+    match env.row.get(index) {
+        Some(Value::Text(text)) if text == UNKNOWN => Err(refuse("a value of this catalog table")),
+        Some(value) => Ok(value.clone()),
+        None => Err(refuse("this column reference")),
+    }
 }
 
 /// Returns an element of an object; of an array of objects, the array of their elements.

@@ -306,12 +306,13 @@ impl Parser<'_> {
             self.word("asc");
         }
         let mut nulls_first = descending;
-        if self.word("nulls") {
+        let nulls_named = self.word("nulls");
+        if nulls_named {
             nulls_first = self.word("first");
             if !nulls_first && !self.word("last") {
                 return Err(syntax("NULLS FIRST or NULLS LAST"));
             }
         }
-        Ok(Order { by, descending, nulls_first })
+        Ok(Order { by, descending, nulls_first, nulls_named })
     }
 }

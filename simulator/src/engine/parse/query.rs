@@ -119,7 +119,7 @@ impl Parser<'_> {
             while self.op(",") {
                 self.wrap()?;
                 let right = Box::new(self.source()?);
-                source = FromItem::Join { left: Box::new(source), right, kind: JoinKind::Cross, on: None };
+                source = FromItem::Join { left: Box::new(source), right, kind: JoinKind::Comma, on: None };
             }
             from = Some(source);
         }
