@@ -119,7 +119,12 @@ fn tables(context: &Context) -> CatalogTable {
             .chain(rest)
             .collect()
     };
-    let none = || [const { Value::Null }; 8];
+    // Views and tables of CrateDB's own have only a policy.
+    let none = || {
+        let mut rest = [const { Value::Null }; 8];
+        rest[2] = Value::text("strict");
+        rest
+    };
     let mut out: Vec<Row> = vec![];
     for (schema, names) in [("information_schema", &INFORMATION[..]), ("sys", &SYS[..])] {
         let seen = names.iter().filter(|name| sees(context.state, context.session.rights(), schema, name));
