@@ -74,7 +74,7 @@ async fn write(cluster: &Cluster, test: &str) -> Result<()> {
             cluster.execute("DELETE FROM plain").await?;
         }
         7 => drop(cluster.execute("INSERT INTO open (id, o) VALUES (1, {a = 1, b = 'x'})").await?),
-        8 => drop(cluster.execute("ALTER TABLE plain ADD COLUMN more TEXT").await?),
+        8 => drop(cluster.execute("ALTER TABLE spread ADD COLUMN more TEXT").await?),
         9 => {
             cluster.execute("DROP TABLE plain").await?;
             let again = "CREATE TABLE plain (id INT PRIMARY KEY, name TEXT) CLUSTERED INTO 1 SHARDS WITH (number_of_replicas = 0)";
