@@ -74,7 +74,7 @@ pub(crate) struct Grant {
     pub(crate) over: AtomicBool,
     /// The statements that it sent.
     pub(crate) trace: Trace,
-    /// What may write to the schema.
+    /// The writers of the schema.
     pub(crate) writers: Writers,
     /// Tells why a statement had no answer; none where nobody knows more.
     pub(crate) explain: Option<Explain>,

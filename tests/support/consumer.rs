@@ -63,8 +63,8 @@ impl Consumer {
     }
 }
 
-/// Gives the package of a second checkout a name of its own. cargo takes two packages of one name in two directories for
-/// the same, and in one target directory the build of one would replace the tests of the other.
+/// Gives the package of a second checkout a name of its own. cargo takes two packages of one name in two directories
+/// for the same, and in one target directory the build of one would replace the tests of the other.
 fn renamed(manifest: String, name: &str, directory: &str) -> String {
     if name == directory {
         return manifest;

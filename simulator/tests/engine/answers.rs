@@ -53,8 +53,8 @@ fn every_answer_about_a_rule_is_equal_or_refused() {
     none_is_wrong("cratedb-6.4.3-rules-answers.ndjson", EQUAL_RULES);
 }
 
-/// Replays answers about definitions: texts of views and of generated columns, settings, details of columns, and numbers
-/// of the shards after a series of writes.
+/// Replays answers about definitions: texts of views and of generated columns, settings, details of columns, and
+/// numbers of the shards after a series of writes.
 #[test]
 fn every_answer_about_a_definition_is_equal_or_refused() {
     none_is_wrong("cratedb-6.4.3-definitions-answers.ndjson", EQUAL_DEFINITIONS);

@@ -237,8 +237,8 @@ struct PremadeMaker {
 }
 
 impl PremadeMaker {
-    /// Executes everything, to the end or until it is told to stop. Returns the imprint of the schema, too, if the server
-    /// tells it.
+    /// Executes everything, to the end or until it is told to stop. Returns the imprint of the schema, too, if the
+    /// server tells it.
     async fn make(mut self) -> (PremadeOutcome, Option<Imprint>) {
         let room = self.room().await;
         if room == Some(false) {

@@ -39,7 +39,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// After so many looks in a row that failed, schemas are dropped as if there were no looks.
 const FAILURES: u32 = 3;
 
-/// What became of a schema that was handed back.
+/// The fate of a schema that was handed back.
 #[derive(Debug)]
 pub(in crate::keeper) enum Recycled {
     Untouched(Imprint),

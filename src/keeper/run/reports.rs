@@ -19,7 +19,7 @@ use crate::wire::{ClusterOutcome, FromKeeper};
 /// The time that the disk may take for a line. A release that comes after it must not wait for long.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The number of premade schemas by what became of them after their tests.
+/// The number of premade schemas by their fates after their tests.
 #[derive(Debug, Default, Serialize)]
 pub(in crate::keeper) struct RecycledCounts {
     /// Given to another test as they were.
@@ -61,7 +61,7 @@ pub(in crate::keeper) struct Report {
     /// The fate of the cluster: `suspended`, `removed`, `deleted`, `left`, `found running`, `failed`, `owed`; where the
     /// session was not the last one `shared`, and `warm` where the cluster waits for the next one.
     outcome: Option<ClusterOutcome>,
-    /// What became of premade schemas whose tests ended; none if no test had one.
+    /// The fates of premade schemas whose tests ended; none if no test had one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) recycled: Option<RecycledCounts>,
     /// More about the outcome, for people.

@@ -2,7 +2,7 @@
 
 use cratedb_test::cratedb_cluster;
 
-#[cratedb_cluster(migrations("migrations"))]
+#[cratedb_cluster(migrations("migrations", stale))]
 fn list() {}
 
 #[cratedb_cluster(migrations)]
