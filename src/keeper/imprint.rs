@@ -34,7 +34,7 @@ pub(super) struct Imprint {
     filled: BTreeSet<String>,
 }
 
-/// What happened to a schema.
+/// The change of a schema by a test.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Change {
     Nothing,
