@@ -90,7 +90,7 @@ pub(super) enum Input {
         checksum: String,
         schema: String,
         outcome: PremadeOutcome,
-        imprint: Option<Imprint>,
+        imprint: Option<Result<Imprint>>,
     },
     Recycled {
         session: SessionId,

@@ -145,11 +145,21 @@ impl Keeper {
     }
 
     /// A maker has ended.
-    pub(super) fn made(&mut self, checksum: String, schema: String, outcome: PremadeOutcome, imprint: Option<Imprint>) {
+    pub(super) fn made(
+        &mut self,
+        checksum: String,
+        schema: String,
+        outcome: PremadeOutcome,
+        imprint: Option<Result<Imprint>>,
+    ) {
         tracing::debug!(schema, ?outcome, "a schema was made ahead");
-        if let Some(imprint) = imprint {
-            self.premade.shards.insert(checksum, imprint.shards());
-            self.premade.recycling.knows(&schema, imprint);
+        match imprint {
+            Some(Ok(imprint)) => {
+                self.premade.shards.insert(checksum, imprint.shards());
+                self.premade.recycling.knows(&schema, imprint);
+            }
+            Some(Err(error)) => self.not_seen(&error),
+            None => {}
         }
         if self.premade.core.made(self.now(), &schema, outcome) {
             self.remove_unused(schema);
@@ -237,9 +247,8 @@ struct PremadeMaker {
 }
 
 impl PremadeMaker {
-    /// Executes everything, to the end or until it is told to stop. Returns the imprint of the schema, too, if the
-    /// server tells it.
-    async fn make(mut self) -> (PremadeOutcome, Option<Imprint>) {
+    /// Executes everything, to the end or until it is told to stop. Returns the imprint of the schema that was made, too.
+    async fn make(mut self) -> (PremadeOutcome, Option<Result<Imprint>>) {
         let room = self.room().await;
         if room == Some(false) {
             return (PremadeOutcome::Full, None);
@@ -247,8 +256,7 @@ impl PremadeMaker {
         match self.apply().await {
             Ok(true) => {
                 let imprint = recycle::imprint(&self.client, &self.schema).await;
-                let imprint = imprint.inspect_err(|error| tracing::debug!(%error, "what was made is not known")).ok();
-                (PremadeOutcome::Ready { measured: room.is_some() && imprint.is_some() }, imprint)
+                (PremadeOutcome::Ready { measured: room.is_some() && imprint.is_ok() }, Some(imprint))
             }
             Ok(false) => (PremadeOutcome::Stopped, None),
             Err(error) => {
@@ -331,13 +339,19 @@ mod tests {
         })
     }
 
+    async fn outcome_of(maker: PremadeMaker) -> PremadeOutcome {
+        let (outcome, imprint) = maker.make().await;
+        assert!(imprint.is_none());
+        outcome
+    }
+
     #[tokio::test]
     async fn one_statement_after_another_is_executed() {
         let server = server(3);
         let (maker, _order) =
             maker(&server, &["\u{feff}CREATE TABLE a (x INT); CREATE TABLE b (x INT)", "ALTER TABLE a ADD y INT"]);
         let (outcome, imprint) = maker.make().await;
-        assert_eq!((outcome, imprint.unwrap().shards()), (PremadeOutcome::Ready { measured: true }, 7));
+        assert_eq!((outcome, imprint.unwrap().unwrap().shards()), (PremadeOutcome::Ready { measured: true }, 7));
         let stmts = server.stmts();
         assert_eq!(stmts[1..4], ["CREATE TABLE a (x INT)", "CREATE TABLE b (x INT)", "ALTER TABLE a ADD y INT"]);
         assert_eq!(stmts.len(), 6);
@@ -347,7 +361,7 @@ mod tests {
     async fn a_statement_that_fails_ends_it() {
         let server = server(3);
         let (maker, _order) = maker(&server, &["CREATE TABLE a (x INT); BAD; CREATE TABLE b (x INT)"]);
-        assert_eq!(maker.make().await, (PremadeOutcome::Failed, None));
+        assert_eq!(outcome_of(maker).await, PremadeOutcome::Failed);
         assert_eq!(server.stmts().len(), 3);
     }
 
@@ -356,7 +370,7 @@ mod tests {
         let server = server(48);
         let (mut maker, _order) = maker(&server, &["CREATE TABLE a (x INT)"]);
         maker.shards = Some(3);
-        assert_eq!(maker.make().await, (PremadeOutcome::Full, None));
+        assert_eq!(outcome_of(maker).await, PremadeOutcome::Full);
         assert_eq!(server.stmts().len(), 1);
     }
 
@@ -365,7 +379,7 @@ mod tests {
         let server = server(3);
         let (maker, order) = maker(&server, &["CREATE TABLE a (x INT)"]);
         order.send_replace(MakerOrder::Stop);
-        assert_eq!(maker.make().await, (PremadeOutcome::Stopped, None));
+        assert_eq!(outcome_of(maker).await, PremadeOutcome::Stopped);
         assert_eq!(server.stmts(), [ROOM]);
     }
 

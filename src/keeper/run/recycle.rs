@@ -121,10 +121,9 @@ impl Keeper {
     /// A schema that was handed back was looked at.
     pub(super) fn recycled(&mut self, session: SessionId, schema: String, outcome: Recycled) {
         tracing::debug!(schema, ?outcome, "a schema was handed back");
-        self.premade.recycling.failures = match &outcome {
-            Recycled::Unseen(_) => self.premade.recycling.failures + 1,
-            _ => 0,
-        };
+        if !matches!(outcome, Recycled::Unseen(_)) {
+            self.premade.recycling.failures = 0;
+        }
         let imprint = match outcome {
             Recycled::Untouched(imprint) => {
                 self.count(session, |counts| counts.untouched += 1);
@@ -140,11 +139,7 @@ impl Keeper {
             }
             Recycled::Unseen(error) => {
                 self.count(session, |counts| counts.drop("the server does not tell what was changed"));
-                tracing::warn!(%error, schema, "what a test changed is not known");
-                if self.premade.recycling.failures == FAILURES {
-                    let line = error.first_line();
-                    self.clients.notify_any(format!("schemas with migrations are not used again: {line}"));
-                }
+                self.not_seen(&error);
                 None
             }
         };
@@ -158,6 +153,15 @@ impl Keeper {
         }
         self.premake();
         self.drops_done_if_all();
+    }
+
+    /// The server did not say what a schema is made of. If that happens again and again, people are told once.
+    pub(super) fn not_seen(&mut self, error: &Error) {
+        tracing::warn!(%error, "what a schema is made of is not known");
+        self.premade.recycling.failures += 1;
+        if self.premade.recycling.failures == FAILURES {
+            self.clients.notify_any(format!("schemas with migrations are not used again: {}", error.first_line()));
+        }
     }
 
     fn count(&mut self, session: SessionId, count: impl FnOnce(&mut super::reports::RecycledCounts)) {
@@ -176,29 +180,47 @@ struct Recycler {
 
 impl Recycler {
     async fn recycle(mut self, before: Imprint) -> Recycled {
-        let go = self.order.wait_for(|order| *order != MakerOrder::Pause).await;
-        if go.map_or(MakerOrder::Stop, |order| *order) == MakerOrder::Stop {
-            return Recycled::Unfit("the cluster was let go of");
+        match self.as_made(before).await {
+            Ok(Some(outcome)) => outcome,
+            Ok(None) => Recycled::Unfit("the cluster was let go of"),
+            Err(error) => Recycled::Unseen(error),
         }
-        let work = async {
-            let after = imprint(&self.client, &self.schema).await?;
-            match before.change(&after) {
-                Change::Nothing => Ok(Recycled::Untouched(after.filled_as(&before))),
-                Change::More(reason) => Ok(Recycled::Unfit(reason)),
-                Change::Rows(tables) => {
-                    self.empty(&tables).await?;
-                    let emptied = before.emptied(imprint(&self.client, &self.schema).await?);
-                    Ok(emptied.map_or(Recycled::Unfit("its tables could not be emptied"), Recycled::Emptied))
-                }
-            }
+    }
+
+    /// Returns none if it was told to stop.
+    async fn as_made(&mut self, before: Imprint) -> Result<Option<Recycled>> {
+        if !self.may_go_on().await {
+            return Ok(None);
+        }
+        let after = self.in_time(imprint(&self.client, &self.schema)).await?;
+        let tables = match before.change(&after) {
+            Change::Nothing => return Ok(Some(Recycled::Untouched(after.filled_as(&before)))),
+            Change::More(reason) => return Ok(Some(Recycled::Unfit(reason))),
+            Change::Rows(tables) => tables,
         };
-        match tokio::time::timeout(PATIENCE, work).await {
-            Ok(outcome) => outcome.unwrap_or_else(Recycled::Unseen),
-            Err(_) => {
-                let limit = humantime::format_duration(PATIENCE);
-                Recycled::Unseen(Error::new(Kind::Timeout, format!("looked at `{}` for {limit}", self.schema)))
-            }
+        if !self.may_go_on().await {
+            return Ok(None);
         }
+        self.in_time(self.empty(&tables)).await?;
+        if !self.may_go_on().await {
+            return Ok(None);
+        }
+        let emptied = before.emptied(self.in_time(imprint(&self.client, &self.schema)).await?);
+        Ok(Some(emptied.map_or(Recycled::Unfit("its tables could not be emptied"), Recycled::Emptied)))
+    }
+
+    /// Waits while a test is alone on the cluster. Returns false once the cluster is let go of.
+    async fn may_go_on(&mut self) -> bool {
+        let order = self.order.wait_for(|order| *order != MakerOrder::Pause).await;
+        order.is_ok_and(|order| *order == MakerOrder::Go)
+    }
+
+    async fn in_time<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::time::timeout(PATIENCE, work).await.unwrap_or_else(|_| {
+            let limit = humantime::format_duration(PATIENCE);
+            Err(Error::new(Kind::Timeout, format!("cannot use `{}` again", self.schema))
+                .because(format!("the server took longer than {limit} for a look at it")))
+        })
     }
 
     /// Deletes all rows, also those that no query sees yet.
