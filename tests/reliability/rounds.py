@@ -182,7 +182,8 @@ class Round:
         Then the others take the cluster for one that a person started, and only that machine's journal knows better.
         """
         resumed = max(self.cloud.accepted(self.begin, False), default=0)
-        joined = [row for when, row in self.rows if when > resumed]
+        # Until the first join, the row still says "closing", as the last life of the cluster ended.
+        joined = [row for when, row in self.rows if when > resumed and row[0] == "open"]
         killed = any(machine.died and machine.died > resumed for machine in self.machines)
         return killed and not any(row[5] for row in joined)
 
