@@ -139,6 +139,11 @@ impl Settings {
         origin(&Sources::of_process(manifest_dir)?)
     }
 
+    /// Returns the time limit for a download that no test waits for: `CRATEDB_TEST_START_TIMEOUT`, or else an hour.
+    pub(crate) fn time_to_fetch(manifest_dir: &Path) -> Result<Duration> {
+        Sources::of_process(manifest_dir)?.lasting("CRATEDB_TEST_START_TIMEOUT", Duration::from_secs(60 * 60))
+    }
+
     /// Returns these settings in the explicit session `name`.
     pub(crate) fn in_session(self, name: &str) -> Result<Self> {
         let session = Some(named(name.to_owned(), millis(self.session_idle))?);

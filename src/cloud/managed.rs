@@ -140,7 +140,7 @@ impl ManagedCluster {
     /// When CrateDB Cloud refuses or an operation there fails, with the service's message; when it takes longer than
     /// the [start timeout](ManagedClusterBuilder::start_timeout); when no cluster has the given id or URL.
     pub async fn start(&self) -> Result<ClusterInfo> {
-        self.work(|inner| async move { inner.bring_up(May::DeployAndResume).await.0 }).await
+        self.work(|inner| async move { inner.bring_up_to_stay(May::DeployAndResume).await }).await
     }
 
     /// Creates the cluster, which must not exist, and waits until it answers SQL.
@@ -160,7 +160,7 @@ impl ManagedCluster {
                 return Err(is_taken(&cluster));
             }
             inner.forget_connection();
-            inner.bring_up(May::Deploy).await.0
+            inner.bring_up_to_stay(May::Deploy).await
         };
         self.work(deploy).await
     }
@@ -171,7 +171,7 @@ impl ManagedCluster {
     ///
     /// Like [`start`](Self::start).
     pub async fn resume(&self) -> Result<ClusterInfo> {
-        self.work(|inner| async move { inner.bring_up(May::Resume).await.0 }).await
+        self.work(|inner| async move { inner.bring_up_to_stay(May::Resume).await }).await
     }
 
     /// Suspends the cluster and waits until it is suspended. Its data stay. An operation that is under way is waited
@@ -498,6 +498,17 @@ impl ManagedInner {
             error.hints(late.then_some("`start_timeout` is the time for all of it"))
         });
         (outcome, Touched { maybe_up: run.may_have_touched(), woken: run.has_woken() })
+    }
+
+    /// Does the same for a caller who stops the cluster some day. After a failure nobody would, so the error says what
+    /// may run.
+    async fn bring_up_to_stay(&self, may: May) -> Result<ClusterInfo> {
+        let (outcome, touched) = self.bring_up(may).await;
+        outcome.map_err(|error| {
+            let left =
+                || format!("{} may be running now and cost money; `stop` suspends it", self.lifecycle.target.cluster);
+            error.hints(touched.maybe_up.then(left))
+        })
     }
 
     async fn change<F: Future<Output = Result<ClusterInfo>> + Send>(

@@ -101,14 +101,16 @@ pub fn prune_cache(unused: Option<Duration>, dry_run: bool) -> Result<Vec<Pruned
 ///
 /// # Errors
 ///
-/// When the version or a setting can't be read, and when the release can't be obtained within `limit`.
+/// When the version or a setting can't be read, and when the release can't be obtained within `limit`, or else within
+/// `CRATEDB_TEST_START_TIMEOUT`, or else within an hour.
 pub fn fetch_release(
     manifest_dir: &Path,
     version: &str,
-    limit: Duration,
+    limit: Option<Duration>,
     on_progress: impl Fn(&str) + Send + 'static,
 ) -> Result<Fetched> {
     let (wanted, origin) = (version.parse()?, Settings::origin(manifest_dir)?);
+    let limit = limit.map_or_else(|| Settings::time_to_fetch(manifest_dir), Ok)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Error::new(Kind::Session, "cannot start a runtime").because(error))?;
     let (steps, mut heard) = tokio::sync::mpsc::unbounded_channel::<String>();

@@ -440,7 +440,7 @@ impl Keeper {
             (report.provider, report.resource) = (resource.provider.clone(), resource.name.clone());
             report.ready_after_ms.get_or_insert(unix_millis().saturating_sub(report.began_at_ms));
             if !std::mem::replace(&mut report.told, true) {
-                outbox.send(&FromKeeper::Notice { text: choice(resource, self.machine.policy().on_exit) });
+                outbox.send(&FromKeeper::Notice { text: choice(resource, self.machine.policy()) });
             }
         }
         outbox.send(&FromKeeper::Ready(Box::new(Ready {
@@ -508,20 +508,28 @@ fn renewal(credentials: &Credentials, server: Option<ServerClock>) -> Option<Ins
 }
 
 /// Says which cluster is used and what becomes of it: told once per session, since a wrong choice may cost money.
-fn choice(resource: &Resource, on_exit: OnExit) -> String {
-    let fate = match (resource.ours, on_exit) {
-        (Ours::No, OnExit::Suspend) if resource.provider == "cloud" => "found running; suspended at the end",
-        (Ours::No, _) => "found running; left running",
-        (Ours::Resumed, on_exit) if on_exit != OnExit::Keep && resource.held.is_shared() => {
-            "other machines use it, too; the last one suspends it"
+fn choice(resource: &Resource, policy: &Policy) -> String {
+    let Policy { on_exit, keep_warm, .. } = *policy;
+    let end = match keep_warm {
+        0 => "at the end".to_owned(),
+        _ => {
+            let warm = humantime::format_duration(Duration::from_millis(keep_warm));
+            format!("{warm} after the end (CRATEDB_TEST_KEEP_WARM)")
         }
-        (Ours::Resumed, OnExit::Keep) => "resumed; left running (CRATEDB_TEST_ON_EXIT=keep)",
-        (Ours::Resumed, _) => "resumed; suspended at the end",
-        (Ours::Deployed, OnExit::Keep) => "deployed; left running (CRATEDB_TEST_ON_EXIT=keep)",
-        (Ours::Deployed, OnExit::Delete) => "deployed; deleted at the end",
-        (Ours::Deployed, _) => "deployed; suspended at the end, if its product can be",
-        (Ours::Started, OnExit::Keep) => "started; left running (CRATEDB_TEST_ON_EXIT=keep)",
-        (Ours::Started, _) => "started; removed at the end",
+    };
+    let fate = match (resource.ours, on_exit) {
+        (Ours::No, OnExit::Suspend) if resource.provider == "cloud" => format!("found running; suspended {end}"),
+        (Ours::No, _) => "found running; left running".to_owned(),
+        (Ours::Resumed, on_exit) if on_exit != OnExit::Keep && resource.held.is_shared() => {
+            "other machines use it, too; the last one suspends it".to_owned()
+        }
+        (Ours::Resumed, OnExit::Keep) => "resumed; left running (CRATEDB_TEST_ON_EXIT=keep)".to_owned(),
+        (Ours::Resumed, _) => format!("resumed; suspended {end}"),
+        (Ours::Deployed, OnExit::Keep) => "deployed; left running (CRATEDB_TEST_ON_EXIT=keep)".to_owned(),
+        (Ours::Deployed, OnExit::Delete) => format!("deployed; deleted {end}"),
+        (Ours::Deployed, _) => format!("deployed; suspended {end}, if its product can be"),
+        (Ours::Started, OnExit::Keep) => "started; left running (CRATEDB_TEST_ON_EXIT=keep)".to_owned(),
+        (Ours::Started, _) => format!("started; removed {end}"),
     };
     // The name of a server that others manage is its address.
     let place = if resource.ours == Ours::Started { format!(" at {}", resource.http_url) } else { String::new() };
@@ -542,6 +550,35 @@ fn lives_on(resource: &Resource) -> bool {
 mod tests {
     use super::*;
     use crate::secret::Secret;
+
+    #[test]
+    fn what_is_kept_warm_is_not_said_to_go_at_the_end() {
+        let resource = |ours| Resource {
+            provider: "cloud".into(),
+            name: "c".into(),
+            http_url: "http://h:4200".into(),
+            pg_url: None,
+            user: None,
+            pg_hint: None,
+            credentials: Credentials::None,
+            version: "6.4.3".parse().unwrap(),
+            clock: None,
+            ours,
+            console: None,
+            held: Held::Url { url: "http://h:4200".into() },
+            nodes: None,
+        };
+        let said =
+            |ours, keep_warm, on_exit| choice(&resource(ours), &Policy { keep_warm, on_exit, ..Policy::default() });
+        let ends = |text: String, end: &str| assert!(text.ends_with(end), "{text}");
+        ends(said(Ours::Started, 0, OnExit::Auto), "at http://h:4200: started; removed at the end");
+        let warm = "started; removed 10m after the end (CRATEDB_TEST_KEEP_WARM)";
+        ends(said(Ours::Started, 600_000, OnExit::Auto), warm);
+        let warm = "resumed; suspended 1m 30s after the end (CRATEDB_TEST_KEEP_WARM)";
+        ends(said(Ours::Resumed, 90_000, OnExit::Auto), warm);
+        ends(said(Ours::No, 90_000, OnExit::Auto), "found running; left running");
+        ends(said(Ours::Resumed, 90_000, OnExit::Keep), "resumed; left running (CRATEDB_TEST_ON_EXIT=keep)");
+    }
 
     #[test]
     fn credentials_are_renewed_by_the_clock_that_ends_them() {

@@ -1,7 +1,5 @@
 //! `cache`: lists, fills and empties this machine's cache of releases.
 
-use std::time::Duration;
-
 use cratedb_test::private::control::{self, Cached};
 
 use super::{lines, working_directory};
@@ -10,8 +8,6 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Cell, Column, Document, People, Rows};
 
-/// The time that the download of a few hundred MiB may take.
-const FETCH_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 const MIB: u64 = 1 << 20;
 
 pub(super) fn run(context: &Context, cache: Cache) -> Result<Document, Failure> {
@@ -70,7 +66,7 @@ fn pruned(context: &Context, prune: &Prune) -> Result<Document, Failure> {
 }
 
 fn fetched(context: &Context, fetch: &Fetch) -> Result<Document, Failure> {
-    let limit = context.global.timeout.unwrap_or(FETCH_TIMEOUT);
+    let limit = context.global.timeout;
     let progress = context.progress.clone();
     let fetched = control::fetch_release(&working_directory()?, &fetch.version, limit, move |step| progress.say(step));
     context.progress.clear();
