@@ -18,6 +18,24 @@ async fn a_suspended_cluster_is_resumed_once_and_answers() {
     assert_eq!(bench.writes().len(), 1, "there was nothing to do");
 }
 
+/// It was resumed, and the token that it needs to be asked is refused.
+#[tokio::test]
+async fn a_start_that_fails_after_the_resumption_says_what_may_run() {
+    let bench = Bench::with(ClusterOptions::suspended("ci")).await;
+    for method in ["GET", "POST"] {
+        bench.cloud().fault(Fault::on(method, "/jwt/").status(403).always());
+    }
+    let error = bench.ci().start().await.unwrap_err();
+    says(error, &["403", "may be running now and cost money", "`stop` suspends it"]);
+    assert!(bench.cloud().cluster("ci").running);
+    // Nothing was sent that could leave anything.
+    let bench = Bench::with(ClusterOptions::running("ci")).await;
+    bench.cloud().fault(Fault::on("GET", "/jwt/").status(403).always());
+    bench.cloud().fault(Fault::on("POST", "/jwt/").status(403).always());
+    let error = bench.ci().start().await.unwrap_err().to_string();
+    assert!(!error.contains("may be running"), "{error}");
+}
+
 #[tokio::test]
 async fn a_name_that_nobody_has_is_deployed_with_the_only_choices_there_are() {
     let bench = Bench::new(Options::default()).await;
