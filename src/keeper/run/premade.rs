@@ -247,7 +247,7 @@ struct PremadeMaker {
 }
 
 impl PremadeMaker {
-    /// Executes everything, to the end or until it is told to stop. Returns the imprint of the schema that was made, too.
+    /// Executes everything, to the end or until it is told to stop. Returns the imprint of what was made, too.
     async fn make(mut self) -> (PremadeOutcome, Option<Result<Imprint>>) {
         let room = self.room().await;
         if room == Some(false) {
