@@ -108,7 +108,8 @@ impl Gate {
     }
 
     fn vacant(&self, server: ServerTime) -> Row {
-        if self.fresh_table && self.woken || !self.keeps(Rule::Vacant) {
+        // Without a table there was no lease: a person who drops it under others is not reckoned with.
+        if self.fresh_table || !self.keeps(Rule::Vacant) {
             return Row::empty(server.now);
         }
         // Its keepers come back within a renewal. So it is overdue already, and waited for by a keeper that leaves.

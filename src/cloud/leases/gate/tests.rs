@@ -85,13 +85,15 @@ fn an_acquisition_takes_two_statements_and_a_suspension_one() {
 
 #[test]
 fn the_first_one_makes_the_table_and_the_row() {
-    let mut gate = new();
-    gate.on(0, Event::Join { woken: true });
-    assert_eq!(gate.on(1, Event::Read(Seen::NoTable)), [Effect::MakeTable]);
-    assert_eq!(gate.on(2, Event::TableMade(Ok(()))), [Effect::Read]);
-    let effects = gate.on(3, Event::Read(Seen::NoRow(time(3))));
-    let [Effect::Insert(first)] = &effects[..] else { panic!("{effects:?}") };
-    assert_eq!((first.ours, first.leases.len()), (true, 1), "nobody can have been there");
+    for woken in [true, false] {
+        let mut gate = new();
+        gate.on(0, Event::Join { woken });
+        assert_eq!(gate.on(1, Event::Read(Seen::NoTable)), [Effect::MakeTable]);
+        assert_eq!(gate.on(2, Event::TableMade(Ok(()))), [Effect::Read]);
+        let effects = gate.on(3, Event::Read(Seen::NoRow(time(3))));
+        let [Effect::Insert(first)] = &effects[..] else { panic!("{effects:?}") };
+        assert_eq!((first.ours, first.leases.len()), (woken, 1), "nobody can have been there");
+    }
 }
 
 #[test]

@@ -372,7 +372,7 @@ impl World {
 
     /// Returns whether a keeper is about to write the first row of a table that it made.
     fn makes_first(&self) -> bool {
-        self.keepers.iter().any(|keeper| keeper.gate.woken && keeper.gate.fresh_table)
+        self.keepers.iter().any(|keeper| keeper.gate.fresh_table)
     }
 
     fn is_busy(&self) -> bool {

@@ -46,7 +46,6 @@ impl World {
             }
             gate.wake = gate.wake.max(NOW);
             gate.held = if gate.held >= booted { booted } else { 0 };
-            gate.fresh_table &= gate.woken;
             gate.closing = gate.closing.filter(|(_, before)| NOW < *before);
             if gate.view.is_none() && !matches!(gate.call, Some(Call::Write { .. })) {
                 gate.clock = None;
