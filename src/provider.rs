@@ -47,6 +47,7 @@ use crate::clock::ServerClock;
 use crate::error::Kind;
 use crate::error::{Error, Result};
 use crate::foreign;
+use crate::host::process::Identity;
 use crate::secret::Secret;
 use crate::sharing::Member;
 use crate::sql::Credentials;
@@ -227,6 +228,8 @@ pub(crate) struct NodeWatch {
     ended: watch::Receiver<Vec<String>>,
     /// The number of ends that were returned.
     told: usize,
+    /// The processes of the nodes by name, where they can be looked at.
+    processes: Vec<(String, Identity)>,
 }
 
 /// Nodes ended although the harness did not end them.
@@ -242,7 +245,20 @@ impl NodeWatch {
     /// Watches so many nodes. Each text that is added to the sender's list says how one of them ended.
     pub(super) fn of(nodes: usize) -> (watch::Sender<Vec<String>>, Self) {
         let (ends, ended) = watch::channel(Vec::new());
-        (ends, Self { nodes, ended, told: 0 })
+        (ends, Self { nodes, ended, told: 0, processes: Vec::new() })
+    }
+
+    /// Looks at these processes, too.
+    pub(super) fn with(self, processes: Vec<(String, Identity)>) -> Self {
+        Self { processes, ..self }
+    }
+
+    /// Returns the nodes that can't but end. That is seen some milliseconds before [`NodeWatch::next`] can tell.
+    pub(crate) fn ending(&self) -> Option<NodeLoss> {
+        let ending = self.processes.iter().filter(|(_, process)| process.is_ending());
+        let names: Vec<&str> = ending.map(|(name, _)| name.as_str()).collect();
+        let (what, all) = (format!("{} ended, or was killed", names.join(" and ")), names.len() >= self.nodes);
+        (!names.is_empty()).then_some(NodeLoss { what, all })
     }
 
     /// Waits for the next loss. Returns none once nothing watches the nodes any more.

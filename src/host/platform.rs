@@ -28,7 +28,7 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAnci
 #[cfg(feature = "container")]
 pub(crate) use self::os::peer_process;
 pub(crate) use self::os::{
-    UNSEEN, arguments, boot, environment, handle, home, initial_namespace, is_traced, is_unix_listener, is_zombie,
+    UNSEEN, arguments, boot, environment, handle, home, initial_namespace, is_ending, is_traced, is_unix_listener, is_zombie,
     look, name_thread, namespace, own_file, own_loader, own_program, peer_user, program, since_boot, watch,
 };
 #[cfg(feature = "process")]
@@ -154,6 +154,22 @@ mod tests {
         let mut asked = [rustix::event::PollFd::new(descriptor, rustix::event::PollFlags::IN)];
         let patience = patience.try_into().unwrap();
         rustix::event::poll(&mut asked, Some(&patience)).unwrap() == 1
+    }
+
+    /// What lies between the signal and the end of the process depends on the scheduler, so it is done often.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_killed_process_is_ending_from_the_signal_on() {
+        for _ in 0..50 {
+            let mut sleeper = Sleeper::start();
+            let pid = sleeper.0.id();
+            assert!(!is_ending(pid));
+            sleeper.0.kill().unwrap();
+            assert!(is_ending(pid), "{:?}", std::fs::read_to_string(format!("/proc/{pid}/stat")));
+            sleeper.0.wait().unwrap();
+            assert!(is_ending(pid));
+        }
+        assert!(!is_ending(std::process::id()));
     }
 
     #[test]

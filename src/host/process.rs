@@ -54,6 +54,11 @@ impl Identity {
         self.is_still_itself() && !platform::is_zombie(self.pid)
     }
 
+    /// Returns true if it ended, or can't but end. It may still show that it does, and answer, for some milliseconds.
+    pub(crate) fn is_ending(&self) -> bool {
+        !self.is_still_itself() || platform::is_ending(self.pid)
+    }
+
     /// Returns a descriptor that becomes readable when the process ends; none if it is dead, or can't be watched.
     pub(crate) fn watch(&self) -> Option<OwnedFd> {
         // The start is compared afterwards: the descriptor may mean a process that got the number since.

@@ -344,6 +344,9 @@ impl Keeper {
 
     /// Gives the machine an event, and does what it says until nothing more follows.
     fn feed(&mut self, event: Event) {
+        if matches!(event, Event::Begin { .. } | Event::End { .. } | Event::Leave(_)) {
+            self.look_at_nodes();
+        }
         self.events.extend(self.drops.news().map(Event::Dropping));
         self.events.push_back(event);
         while let Some(event) = self.events.pop_front() {

@@ -82,6 +82,25 @@ pub(crate) fn is_zombie(pid: u32) -> bool {
     matches!(state, None | Some('Z' | 'X'))
 }
 
+/// Returns true for a process that ended, or has no way but to end: the kernel is taking it apart, or a SIGKILL is on
+/// its way to it, which a process with many threads survives by some milliseconds.
+pub(crate) fn is_ending(pid: u32) -> bool {
+    read_stat(pid).is_none_or(|stat| says_ending(&stat))
+}
+
+/// Reads state, flags and pending signals: the 3rd, 9th and 31st field.
+fn says_ending(stat: &str) -> bool {
+    /// `PF_EXITING` of `linux/sched.h`.
+    const EXITING: u64 = 4;
+    const KILLED: u64 = 1 << (libc::SIGKILL - 1);
+    let Some(name) = stat.rfind(')') else { return false };
+    let fields: Vec<&str> = stat[name + 1..].split_ascii_whitespace().collect();
+    let has = |field: usize, bit| {
+        fields.get(field - 3).and_then(|word| word.parse::<u64>().ok()).is_some_and(|word| word & bit != 0)
+    };
+    matches!(fields.first(), Some(&"Z" | &"X")) || has(9, EXITING) || has(31, KILLED)
+}
+
 /// Returns all processes of this namespace.
 #[cfg(feature = "process")]
 pub(crate) fn pids() -> Vec<u32> {

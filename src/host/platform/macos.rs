@@ -21,6 +21,8 @@ use super::{Seen, Unseen, since};
 
 /// `PROC_FLAG_TRACED` of `sys/proc_info.h`.
 const TRACED: u32 = 2;
+/// `PROC_FLAG_INEXIT` of `sys/proc_info.h`.
+const IN_EXIT: u32 = 4;
 /// `ARG_MAX` of `sys/syslimits.h`: more than a process can have of arguments and environment.
 const LONGEST_ARGUMENTS: usize = 1 << 20;
 
@@ -101,6 +103,11 @@ pub(super) fn own_environment() -> Option<Vec<u8>> {
 /// Returns true for a process that ended, whether or not its parent has waited for it.
 pub(crate) fn is_zombie(pid: u32) -> bool {
     info(pid).is_none_or(|info| info.pbi_status == libc::SZOMB)
+}
+
+/// Returns true for a process that ended, or is ending.
+pub(crate) fn is_ending(pid: u32) -> bool {
+    info(pid).is_none_or(|info| info.pbi_status == libc::SZOMB || info.pbi_flags & IN_EXIT != 0)
 }
 
 /// Returns all processes of this machine.

@@ -53,7 +53,7 @@ impl Machine {
     }
 
     /// Returns whether nodes are missing.
-    pub(super) fn lacks_nodes(&self) -> bool {
+    pub(crate) fn lacks_nodes(&self) -> bool {
         self.losses.loss != Loss::None
     }
 

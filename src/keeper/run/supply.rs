@@ -412,6 +412,16 @@ impl Keeper {
         });
     }
 
+    /// Looks for nodes that were killed, before an attempt may be granted on what is left of the cluster.
+    pub(super) fn look_at_nodes(&mut self) {
+        let resource = self.supply.resource.as_ref().filter(|_| !self.machine.lacks_nodes());
+        let Some((nodes, name)) = resource.and_then(|one| Some((one.nodes.as_ref()?, one.held.name()?))) else { return };
+        if let Some(loss) = nodes.ending() {
+            let name = name.to_owned();
+            self.lost(&name, &loss);
+        }
+    }
+
     /// Nodes of a cluster ended. Those of one that is being released, or is gone, were ended.
     pub(super) fn lost(&mut self, cluster: &str, loss: &NodeLoss) {
         let here = matches!(self.machine.state(), MachineState::Up | MachineState::Warm { .. });
@@ -422,7 +432,10 @@ impl Keeper {
         let NodeLoss { what, all } = loss;
         tracing::error!(resource = resource.name, what, all, "the cluster lost nodes");
         let name = resource.name.clone();
-        self.clients.notify_any(format!("{name}: {what}; another cluster takes its place before the next test begins"));
+        if !self.machine.lacks_nodes() {
+            self.clients
+                .notify_any(format!("{name}: {what}; another cluster takes its place before the next test begins"));
+        }
         let lost = format!("{name} did not last until a test began");
         self.supply.failure = Some(Error::new(Kind::Provider, lost).because(what));
         // They are told of the next cluster, too.

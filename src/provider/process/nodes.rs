@@ -98,11 +98,14 @@ impl Nodes {
 
     /// Tells of nodes that end from now on, or have ended since they were ready.
     pub(super) fn watched(self) -> NodeWatch {
+        let nodes = self.places.len() as u32;
         let (told, watch) = NodeWatch::of(self.places.len());
-        let (nodes, mut ends) = (self.places.len(), self.ends);
+        let identities = (0..).zip(&self.pids).filter_map(|(index, pid)| Some((called(index, nodes), Identity::of_pid(*pid)?)));
+        let watch = watch.with(identities.collect());
+        let mut ends = self.ends;
         tokio::spawn(async move {
             while let Some(end) = ends.recv().await {
-                let text = end.told(nodes as u32);
+                let text = end.told(nodes);
                 told.send_modify(|ended| ended.push(text));
             }
         });
@@ -115,10 +118,15 @@ impl Nodes {
     }
 }
 
+/// Names a node for people.
+fn called(index: u32, nodes: u32) -> String {
+    if nodes == 1 { "the server".to_owned() } else { node_name(index + 1, nodes) }
+}
+
 impl End {
     /// Says which node of how many ended, and how.
     pub(super) fn told(&self, nodes: u32) -> String {
-        let node = if nodes == 1 { "the server".to_owned() } else { node_name(self.index as u32 + 1, nodes) };
+        let node = called(self.index as u32, nodes);
         let how = self.status.as_ref().map_or_else(ToString::to_string, ToString::to_string);
         format!("{node} ended ({how})")
     }

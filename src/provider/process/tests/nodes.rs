@@ -62,6 +62,28 @@ async fn nodes_that_end_while_the_cluster_is_used_are_told() {
 }
 
 #[tokio::test]
+async fn a_killed_node_is_seen_before_its_end_is_told() {
+    let mut bench = three(Bench::with_stand_in());
+    let mut resource = bench.acquire().await.unwrap();
+    let mut watch = resource.nodes.take().unwrap();
+    assert!(watch.ending().is_none());
+    let servers = processes(&resource.held).servers();
+    let pid = |index: usize| rustix::process::Pid::from_raw(i32::try_from(servers[index].pid).unwrap()).unwrap();
+    // No task of this runtime ran in between.
+    rustix::process::kill_process(pid(1), rustix::process::Signal::KILL).unwrap();
+    let loss = watch.ending().unwrap();
+    assert_eq!((loss.what.as_str(), loss.all), ("node-2 ended, or was killed", false));
+    says(&watch.next().await.unwrap().what, &["node-2 ended (signal: 9"]);
+    for index in [0, 2] {
+        rustix::process::kill_process(pid(index), rustix::process::Signal::KILL).unwrap();
+    }
+    let loss = watch.ending().unwrap();
+    assert_eq!((loss.what.as_str(), loss.all), ("node-1 and node-2 and node-3 ended, or was killed", true));
+    bench.release(&resource.held, OnExit::Auto).await;
+    is_gone(&bench.dir());
+}
+
+#[tokio::test]
 async fn nodes_of_a_killed_keeper_are_removed_whatever_the_journal_knows_of_them() {
     for known in [0, 1] {
         let bench = three(Bench::with_stand_in());
