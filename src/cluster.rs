@@ -78,6 +78,8 @@ pub(crate) struct Grant {
     pub(crate) writers: Writers,
     /// Tells why a statement had no answer; none where nobody knows more.
     pub(crate) explain: Option<Explain>,
+    /// Other tests read the schema at the same time.
+    pub(crate) readonly: bool,
     /// None in a schema that belongs to the whole session.
     pub(crate) attempt: Option<LinkedAttempt>,
 }

@@ -12,7 +12,6 @@
 mod clients;
 mod connection;
 mod globals;
-mod imprint;
 mod journal;
 mod log;
 mod machine;

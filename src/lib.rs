@@ -192,6 +192,8 @@ mod foreign;
 #[cfg(feature = "harness")]
 mod host;
 #[cfg(feature = "harness")]
+mod imprint;
+#[cfg(feature = "harness")]
 mod keeper;
 #[cfg(feature = "harness")]
 mod migrations;

@@ -23,20 +23,50 @@ pub struct Migrations {
     directory: &'static str,
     /// Name and text of each, in the order of their numbers.
     files: &'static [(&'static str, &'static str)],
-    /// The test wants a schema that no other test had.
-    fresh: bool,
+    sharing: Sharing,
+}
+
+/// The tests that may have had a test's schema before, or have it at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Sharing {
+    /// Tests that are over, if nothing of them is left in it.
+    OneByOne,
+    /// None.
+    Fresh,
+    /// All tests that only read.
+    Readonly,
 }
 
 impl Migrations {
     /// Takes name and text of each file, in their order.
     pub const fn new(directory: &'static str, files: &'static [(&'static str, &'static str)]) -> Self {
-        Self { directory, files, fresh: false }
+        Self { directory, files, sharing: Sharing::OneByOne }
     }
 
     /// Asks for a schema that no other test had.
     #[must_use]
     pub const fn fresh(self) -> Self {
-        Self { fresh: true, ..self }
+        Self { sharing: Sharing::Fresh, ..self }
+    }
+
+    /// Asks for the schema that all tests share which only read.
+    #[must_use]
+    pub const fn readonly(self) -> Self {
+        Self { sharing: Sharing::Readonly, ..self }
+    }
+
+    pub(crate) fn is_readonly(&self) -> bool {
+        self.sharing == Sharing::Readonly
+    }
+
+    pub(crate) fn directory(&self) -> &'static str {
+        self.directory
+    }
+
+    /// Returns the name of the setup that makes the schema of tests that only read.
+    pub(crate) fn shared_name(&self) -> String {
+        const ENOUGH: usize = 12;
+        format!("readonly migrations {}", &self.described().checksum[..ENOUGH])
     }
 
     /// Describes them to the keeper. It is the same for all tests that name the directory, and read once per process.
@@ -52,7 +82,7 @@ impl Migrations {
         MigrationSet {
             apart: self.beyond().or_else(|| self.too_long(&checksum)).map(told),
             checksum,
-            fresh: self.fresh,
+            fresh: self.sharing == Sharing::Fresh,
         }
     }
 

@@ -27,6 +27,7 @@ pub use self::setup::{
 use crate::background::{self, guarded};
 use crate::cluster::current;
 use crate::error::{Error, Kind, Result};
+use crate::host::say;
 pub use crate::migrations::Migrations;
 use crate::session::Attempt;
 pub use crate::session::Test;
@@ -117,11 +118,15 @@ fn begin(test: Test) -> Result<impl Future<Output = Result<Attempt>> + Send> {
 /// Ends the attempt of a test that returned.
 fn ended<T>(attempt: Attempt, test: Test, outcome: TestResult<T>, failed: impl FnOnce(&T) -> bool) -> TestResult<T> {
     let passed = !test.should_panic && outcome.as_ref().is_ok_and(|value| !failed(value));
-    guarded(|| {
-        attempt.end(passed);
-        Ok(())
-    })
-    .and(outcome)
+    match guarded(|| attempt.end(passed)) {
+        Ok(()) => outcome,
+        Err(error) if passed => Err(error),
+        // The test fails by itself.
+        Err(error) => {
+            say(&error.to_string());
+            outcome
+        }
+    }
 }
 
 /// Adds to an error that it kept a test from running.

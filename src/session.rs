@@ -6,6 +6,7 @@ mod inquiry;
 mod joined;
 mod kept;
 mod link;
+mod readonly;
 mod setup;
 mod speaker;
 

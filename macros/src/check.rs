@@ -25,6 +25,27 @@ pub(crate) fn all(function: &Function, options: &Options, errors: &mut Errors) {
     generics(function, errors);
     parameters(function, errors);
     should_panic_returns_nothing(function, errors);
+    nothing_writes_to_what_is_shared(options, errors);
+}
+
+fn nothing_writes_to_what_is_shared(options: &Options, errors: &mut Errors) {
+    let word = options.migrations.as_ref().and_then(|migrations| migrations.word.as_ref());
+    let Some(word) = word.filter(|word| *word == "readonly") else { return };
+    let others = [
+        ("setup", options.setup.is_some()),
+        ("sql", !options.sql.is_empty()),
+        ("data", !options.data.is_empty()),
+        ("keep_schema", options.keep_schema.is_some()),
+    ];
+    for (name, _) in others.iter().filter(|(_, given)| *given) {
+        errors.on(
+            word,
+            format!(
+                "`{name}` is for a schema of the test's own, and `readonly` shares one; accepted: one of the two, and \
+                 statements and rows for all tests in a migration"
+            ),
+        );
+    }
 }
 
 fn order_of_attributes(function: &Function, errors: &mut Errors) {

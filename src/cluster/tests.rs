@@ -25,6 +25,7 @@ pub(crate) fn grant(url: &str) -> Grant {
         test: "module::inserts".into(),
         used: AtomicBool::default(),
         over: AtomicBool::default(),
+        readonly: false,
         attempt: None,
     }
 }

@@ -1,11 +1,15 @@
 //! Tells whether anything of a test may still write to its schema when the test is over.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::Grant;
 use crate::error::{Error, Result};
-use crate::sql;
+use crate::sql::Statement;
+use crate::{foreign, sql};
+
+/// The most bytes of a statement that is shown.
+const SHOWN: usize = 120;
 
 /// The statements of one test, and whether the harness sees all that writes.
 #[derive(Default)]
@@ -13,6 +17,8 @@ pub(crate) struct Writers {
     begun: AtomicU64,
     answered: AtomicU64,
     unseen: AtomicBool,
+    /// The first statement that does more than read.
+    changing: OnceLock<String>,
 }
 
 impl Writers {
@@ -25,6 +31,14 @@ impl Writers {
     pub(crate) fn note_own(&self) {
         self.begun.fetch_add(1, Ordering::SeqCst);
         self.answered.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Returns what may have changed the schema, for people; none if the test has only read.
+    pub(crate) fn suspicion(&self) -> Option<String> {
+        match self.changing.get() {
+            Some(stmt) => Some(format!("it sent `{stmt}`")),
+            None => self.unseen.load(Ordering::SeqCst).then(|| "clients of its own were given the address".to_owned()),
+        }
     }
 
     /// Returns the number of statements, once all are answered and nothing else may write. Asked after the test was
@@ -63,10 +77,17 @@ impl InFlight {
         if goes_on_after_its_answer(stmt) {
             self.grant.writers.note_address();
         }
+        if !reads(stmt) {
+            let shown = || foreign::shortened(&sql::without_texts(stmt), SHOWN).into_owned();
+            let _ = self.grant.writers.changing.get_or_init(shown);
+        }
         self.settled = false;
         let outcome = self.grant.trace.follow(stmt, rows, work).await;
         self.settled = outcome.as_ref().err().is_none_or(|error| !error.is_unanswered() || error.is_never_sent());
         match (outcome, &self.grant.explain) {
+            (Err(error), _) if self.grant.readonly && error.code() == Some(sql::code::NOT_POSSIBLE) => Err(error.hint(
+                "the attribute says `readonly`: its tables are shared and take no rows. A test that writes leaves it out",
+            )),
             (Err(error), Some(explain)) if error.is_unanswered() => Err(explained(error, explain().await)),
             (outcome, _) => outcome,
         }
@@ -86,6 +107,11 @@ fn explained(error: Error, reason: Option<Error>) -> Error {
         Some(reason) => reason.because_of(&error),
         None => error,
     }
+}
+
+/// Reports whether a statement surely changes no table, view or function.
+fn reads(stmt: &str) -> bool {
+    Statement::new(stmt).only_reads() || sql::begins_with(stmt, &["SET", "BEGIN", "COMMIT"])
 }
 
 /// Reports whether the server may answer a statement before it has done what it says.
@@ -156,6 +182,38 @@ mod tests {
         assert_eq!(grant.writers.settled(), Some(2));
         grant.writers.note_address();
         assert_eq!(grant.writers.settled(), None);
+    }
+
+    #[tokio::test]
+    async fn a_test_that_only_reads_is_above_suspicion() {
+        let grant = one();
+        let mut statement = InFlight::begin(&grant).unwrap();
+        for stmt in ["SELECT 1", "/* INSERT */ show tables", "SET SESSION search_path = 'x'", "REFRESH TABLE t", "BEGIN"] {
+            statement.follow(stmt, |()| 1, async { Ok(()) }).await.unwrap();
+        }
+        assert_eq!(grant.writers.suspicion(), None);
+        for stmt in ["ALTER TABLE t ADD COLUMN x TEXT DEFAULT 'secret'", "DROP TABLE t"] {
+            statement.follow(stmt, |()| 1, async { Ok(()) }).await.unwrap();
+        }
+        let first = "it sent `ALTER TABLE t ADD COLUMN x TEXT DEFAULT '…'`";
+        assert_eq!(grant.writers.suspicion().as_deref(), Some(first));
+        let other = one();
+        other.writers.note_address();
+        assert!(other.writers.suspicion().unwrap().contains("address"));
+    }
+
+    #[tokio::test]
+    async fn a_row_that_a_shared_table_refuses_names_the_word_of_the_attribute() {
+        let refused = || {
+            let (status, code, message, request, errors) = (400, Some(4007), String::new(), String::new(), None);
+            Error::new(Kind::Server, "cannot").refused(crate::error::Refusal { status, code, message, request, errors })
+        };
+        for readonly in [true, false] {
+            let grant = Arc::new(Grant { readonly, ..grant("http://127.0.0.1:9") });
+            let mut statement = InFlight::begin(&grant).unwrap();
+            let error = statement.follow("INSERT INTO t VALUES (1)", |()| 1, async { Err(refused()) }).await.unwrap_err();
+            assert_eq!(error.to_string().contains("`readonly`"), readonly, "{error}");
+        }
     }
 
     #[test]

@@ -160,7 +160,7 @@ mod tests {
     #[test]
     #[cfg(target_os = "linux")]
     fn a_killed_process_is_ending_from_the_signal_on() {
-        for _ in 0..50 {
+        for _ in 0..300 {
             let mut sleeper = Sleeper::start();
             let pid = sleeper.0.id();
             assert!(!is_ending(pid));

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::machine::{ClientId, SessionId};
+use crate::error::Error;
 use crate::wire::{KnownSetup, SetupOutcome, Verdict};
 
 /// The news of a setup for one client.
@@ -29,6 +30,8 @@ enum SetupState {
     Claimed(VecDeque<SetupClaim>),
     /// It is done, or it failed.
     Ended(Verdict),
+    /// A test has changed it. Others may still use the schema.
+    Spoiled { error: Error, schema: String },
 }
 
 type SetupKey = (SessionId, String);
@@ -56,15 +59,16 @@ impl Setups {
                 Verdict::Yours
             }
             SetupState::Ended(verdict) => verdict.clone(),
+            SetupState::Spoiled { error, .. } => Verdict::Failed { error: error.clone() },
         };
         Some(SetupNews { client, name: name.to_owned(), verdict })
     }
 
     /// A client says what it knows from the time of a keeper that was killed. The first one is believed.
     pub(super) fn recall(&mut self, client: ClientId, session: SessionId, known: KnownSetup) {
-        let KnownSetup { name, schema, done } = known;
+        let KnownSetup { name, schema, done, digest } = known;
         self.0.entry((session, name)).or_insert(match done {
-            true => SetupState::Ended(Verdict::Done { schema }),
+            true => SetupState::Ended(Verdict::Done { schema, digest }),
             false => SetupState::Claimed([SetupClaim { client, schema }].into()),
         });
     }
@@ -79,9 +83,13 @@ impl Setups {
         session: SessionId,
         name: &str,
         outcome: SetupOutcome,
+        digest: Option<String>,
     ) -> (Vec<SetupNews>, Option<String>) {
         let key = (session, name.to_owned());
         let Some(setup) = self.0.get_mut(&key) else { return Default::default() };
+        if let (SetupOutcome::Spoiled { error }, SetupState::Ended(Verdict::Done { schema, .. })) = (&outcome, &*setup) {
+            *setup = SetupState::Spoiled { error: error.clone(), schema: schema.clone() };
+        }
         let SetupState::Claimed(claims) = setup else { return Default::default() };
         let Some(SetupClaim { schema, .. }) = claims.pop_front_if(|first| first.client == client) else {
             // A client that only waited waits no more.
@@ -91,8 +99,8 @@ impl Setups {
             return Default::default();
         };
         let (verdict, left) = match outcome {
-            SetupOutcome::Done => (Verdict::Done { schema }, None),
-            SetupOutcome::Failed { error } => (Verdict::Failed { error }, Some(schema)),
+            SetupOutcome::Done => (Verdict::Done { schema, digest }, None),
+            SetupOutcome::Failed { error } | SetupOutcome::Spoiled { error } => (Verdict::Failed { error }, Some(schema)),
             SetupOutcome::GivenUp => {
                 let next = claims.front().map(|claim| claim.client);
                 if next.is_none() {
@@ -121,7 +129,7 @@ impl Setups {
             }
         }
         for (session, name) in own {
-            let (told, schema) = self.ended(client, session, &name, SetupOutcome::GivenUp);
+            let (told, schema) = self.ended(client, session, &name, SetupOutcome::GivenUp, None);
             news.extend(told);
             left.extend(schema);
         }
@@ -134,7 +142,9 @@ impl Setups {
         self.0.retain(|(session, _), setup| {
             let keeps = keep(*session);
             match setup {
-                SetupState::Ended(Verdict::Done { schema }) if !keeps => left.push(std::mem::take(schema)),
+                SetupState::Ended(Verdict::Done { schema, .. }) | SetupState::Spoiled { schema, .. } if !keeps => {
+                    left.push(std::mem::take(schema));
+                }
                 SetupState::Claimed(claims) if !keeps => left.extend(claims.pop_front().map(|claim| claim.schema)),
                 _ => {}
             }

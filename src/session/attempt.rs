@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::link::Link;
+use super::readonly::ReadonlySchema;
 use super::{joined, kept};
 use crate::background;
 use crate::cluster::current::{LinkedAttempt, Whereabouts};
@@ -87,8 +88,12 @@ impl Attempt {
 
     /// Ends the attempt: from now on its handles answer with an error. A failure that leaves its schema behind says
     /// where it is.
-    pub(crate) fn end(mut self, passed: bool) {
-        self.ending.end(passed);
+    ///
+    /// # Errors
+    ///
+    /// When the test has changed a schema that it shares with others.
+    pub(crate) fn end(mut self, passed: bool) -> Result<()> {
+        self.ending.end(passed)
     }
 }
 
@@ -101,6 +106,8 @@ struct Ending {
     attempt: LinkedAttempt,
     grant: Arc<Grant>,
     keep: KeepSchema,
+    /// The schema, if other tests read it, too.
+    readonly: Option<ReadonlySchema>,
     /// None in an attempt not tied to a test.
     should_panic: Option<bool>,
     ended: bool,
@@ -110,14 +117,16 @@ impl Drop for Ending {
     fn drop(&mut self) {
         let panics = std::thread::panicking();
         // A test that does not panic here had its future dropped in its middle, by a time-out for example.
-        self.end(self.should_panic.map_or(!panics, |should_panic| panics && should_panic));
+        if let Err(error) = self.end(self.should_panic.map_or(!panics, |should_panic| panics && should_panic)) {
+            say(&error.to_string());
+        }
     }
 }
 
 impl Ending {
-    fn end(&mut self, passed: bool) {
+    fn end(&mut self, passed: bool) -> Result<()> {
         if std::mem::replace(&mut self.ended, true) {
-            return;
+            return Ok(());
         }
         let Grant { over, used, trace, writers, test, .. } = &*self.grant;
         let LinkedAttempt { id, exclusive, .. } = self.attempt;
@@ -125,7 +134,9 @@ impl Ending {
         over.store(true, Ordering::SeqCst);
         let settled = writers.settled();
         self.attempt.forget_runtime();
-        let used = used.load(Ordering::Acquire);
+        let unchanged = self.readonly.as_ref().map_or(Ok(()), |shared| shared.is_as_made(&self.grant));
+        // A schema that is shared is not this test's to drop or to keep.
+        let used = used.load(Ordering::Acquire) && self.readonly.is_none();
         let wanted = match self.keep {
             KeepSchema::Always => true,
             KeepSchema::OnFailure => !passed,
@@ -153,6 +164,7 @@ impl Ending {
             // in the drop of a test that panics already, that would be the end of the whole process.
             let _ = catch_unwind(|| eprintln!("cratedb-test: {}", foreign::block(&text)));
         }
+        unchanged
     }
 }
 
@@ -165,6 +177,7 @@ pub(super) async fn unattended(link: Link, name: String, parent: Option<AttemptI
 
 async fn granted(link: Link, name: String, test: Option<Test>, parent: Option<AttemptId>) -> Result<Attempt> {
     let Test { exclusive, migrations, keep_schema, .. } = test.unwrap_or(Test::USUAL);
+    let (shared, own) = (migrations.filter(Migrations::is_readonly), migrations.filter(|one| !one.is_readonly()));
     let keep = keep_schema.unwrap_or(link.settings().keep_schema);
     let attempt = LinkedAttempt { link: link.number(), id: link.next_attempt(), exclusive };
     let ready = link.ready()?;
@@ -173,16 +186,23 @@ async fn granted(link: Link, name: String, test: Option<Test>, parent: Option<At
         schema: schema::name(&name, clock::now(ready.clock)),
         test: name,
         mode: if exclusive { Mode::Exclusive } else { Mode::Shared },
-        keep_if_lost: keep != KeepSchema::Never && ready.lives_on,
-        migrations: migrations.map(|migrations| migrations.described()),
+        keep_if_lost: keep != KeepSchema::Never && ready.lives_on && shared.is_none(),
+        migrations: own.map(|migrations| migrations.described()),
     };
-    let turn = link.begin(open, parent, migrations).await?;
-    let mut grant = grant(&link, turn.schema, turn.test, Some(attempt))?;
-    grant.used = AtomicBool::new(turn.premade);
+    let turn = link.begin(open, parent, own).await?;
+    let readonly = match shared {
+        Some(migrations) => Some(ReadonlySchema::enter(&link, migrations).await.inspect_err(|_| {
+            link.end(attempt.id, Ended { passed: false, used: false, keep: false, settled: None });
+        })?),
+        None => None,
+    };
+    let schema = readonly.as_ref().map_or(turn.schema, |shared| shared.schema().to_owned());
+    let mut grant = grant(&link, schema, turn.test, Some(attempt))?;
+    (grant.used, grant.readonly) = (AtomicBool::new(turn.premade), readonly.is_some());
     let grant = Arc::new(grant);
     let should_panic = test.map(|test| test.should_panic);
-    let ending = Ending { link, attempt, grant: grant.clone(), keep, should_panic, ended: false };
-    Ok(Attempt { cluster: Cluster::new(grant)?, ending, due: migrations.filter(|_| !turn.premade) })
+    let ending = Ending { link, attempt, grant: grant.clone(), keep, readonly, should_panic, ended: false };
+    Ok(Attempt { cluster: Cluster::new(grant)?, ending, due: own.filter(|_| !turn.premade) })
 }
 
 /// Grants a schema on the cluster of `link`: that of an attempt, or one that is shared and ends with the session.
@@ -202,6 +222,7 @@ pub(super) fn grant(link: &Link, schema: String, test: String, attempt: Option<L
         explain: link.explainer(&ready),
         used: AtomicBool::default(),
         over: AtomicBool::default(),
+        readonly: false,
     })
 }
 

@@ -260,7 +260,7 @@ impl Link {
         }
         let take_back = || {
             self.state().claims.remove(name);
-            self.setup_ended(name, SetupOutcome::GivenUp);
+            self.setup_ended(name, SetupOutcome::GivenUp, None);
         };
         let awaited = || format!("waiting for the setup `{name}`, which another test does");
         let late = |_| {
@@ -271,30 +271,42 @@ impl Link {
         };
         let verdict = self.answered(verdict, awaited, late, take_back).await?;
         let known = match &verdict {
-            Verdict::Yours => Some((schema, false)),
-            Verdict::Done { schema } => Some((&**schema, true)),
+            Verdict::Yours => Some((schema, false, None)),
+            Verdict::Done { schema, digest } => Some((&**schema, true, digest.clone())),
             Verdict::Failed { .. } => None,
         };
-        if let Some((schema, done)) = known {
-            let known = KnownSetup { name: name.to_owned(), schema: schema.to_owned(), done };
+        if let Some((schema, done, digest)) = known {
+            let known = KnownSetup { name: name.to_owned(), schema: schema.to_owned(), done, digest };
             self.state().setups.insert(name.to_owned(), known);
         }
         Ok(verdict)
     }
 
-    /// Says how the setup ended that this process was given.
-    pub(super) fn setup_ended(&self, name: &str, outcome: SetupOutcome) {
+    /// Says how the setup ended that this process was given, or that a test has changed one.
+    pub(super) fn setup_ended(&self, name: &str, outcome: SetupOutcome, digest: Option<String>) {
         let mut state = self.state();
         match outcome {
             SetupOutcome::Done => {
                 if let Some(known) = state.setups.get_mut(name) {
                     known.done = true;
+                    known.digest.clone_from(&digest);
                 }
             }
             _ => drop(state.setups.remove(name)),
         }
         // Without a connection the next keeper learns by the hello that it is done, or knows nothing of it.
-        state.write(&FromClient::SetupEnded { name: name.to_owned(), outcome });
+        state.write(&FromClient::SetupEnded { name: name.to_owned(), outcome, digest });
+    }
+
+    /// Says that a test has changed a schema that the tests of the session share. All that ask for it from now on get
+    /// this error.
+    pub(super) fn setup_spoiled(&self, name: &str, error: &Error) {
+        self.setup_ended(name, SetupOutcome::Spoiled { error: error.clone() }, None);
+        let known = self.setup(name);
+        // A test that asks right now still gets the schema.
+        if let Ok(mut known) = known.try_lock() {
+            *known = Some(Err(error.clone()));
+        }
     }
 
     /// Gives up this process's part of its explicit session. Returns once the message is in the socket.

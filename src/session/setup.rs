@@ -19,21 +19,29 @@ const LONGEST: usize = 128;
 
 /// The outcome of one setup, as far as this process knows it. The lock is held while the setup is asked for and while
 /// it is done.
-pub(super) type SharedSetup = Arc<tokio::sync::Mutex<Option<Result<Cluster>>>>;
+pub(super) type SharedSetup = Arc<tokio::sync::Mutex<Option<Result<DoneSetup>>>>;
+
+/// A setup that is done.
+#[derive(Clone)]
+pub(super) struct DoneSetup {
+    pub(super) cluster: Cluster,
+    /// The digest of its schema, if tests may not write to it.
+    pub(super) digest: Option<String>,
+}
 
 /// The answer to a process that asks for a setup.
-enum SetupEntry {
-    Done(Cluster),
+pub(super) enum SetupEntry {
+    Done(DoneSetup),
     /// This process has to do it.
     Ours(SetupWorker),
 }
 
 /// A setup that this process does. Dropped in the middle, it is left to another process; in a panic, it has failed.
-struct SetupWorker {
+pub(super) struct SetupWorker {
     link: Link,
     name: String,
-    cluster: Cluster,
-    known: OwnedMutexGuard<Option<Result<Cluster>>>,
+    pub(super) cluster: Cluster,
+    known: OwnedMutexGuard<Option<Result<DoneSetup>>>,
     ended: bool,
 }
 
@@ -74,17 +82,17 @@ impl Session {
         E: Into<Box<dyn StdError + Send + Sync>>,
     {
         match background::run(enter(self.link.clone(), name.to_owned())).await? {
-            SetupEntry::Done(cluster) => Ok(cluster),
+            SetupEntry::Done(done) => Ok(done.cluster),
             SetupEntry::Ours(worker) => {
                 let outcome = work(&worker.cluster).await.map(drop).map_err(Into::into);
-                background::run(worker.finish(outcome)).await
+                background::run(worker.finish(outcome)).await.map(|done| done.cluster)
             }
         }
     }
 }
 
 /// Asks for a setup. Runs on the background thread.
-async fn enter(link: Link, name: String) -> Result<SetupEntry> {
+pub(super) async fn enter(link: Link, name: String) -> Result<SetupEntry> {
     if name.is_empty() || name.len() > LONGEST {
         return Err(Error::new(Kind::Usage, format!("a setup can't be called `{name}`"))
             .hint(format!("accepted: 1 to {LONGEST} bytes")));
@@ -92,8 +100,8 @@ async fn enter(link: Link, name: String) -> Result<SetupEntry> {
     let mut known = link.setup(&name).lock_owned().await;
     match &*known {
         // After the death of a keeper, a local server is another, and what was in it is gone.
-        Some(Ok(cluster)) if cluster.grant().http_url == link.ready()?.http_url => {
-            return Ok(SetupEntry::Done(cluster.clone()));
+        Some(Ok(done)) if done.cluster.grant().http_url == link.ready()?.http_url => {
+            return Ok(SetupEntry::Done(done.clone()));
         }
         Some(Err(error)) => return Err(error.clone()),
         _ => {}
@@ -104,14 +112,14 @@ async fn enter(link: Link, name: String) -> Result<SetupEntry> {
         Verdict::Yours => match cluster(own) {
             Ok(cluster) => Ok(SetupEntry::Ours(SetupWorker { link, name, cluster, known, ended: false })),
             Err(error) => {
-                link.setup_ended(&name, SetupOutcome::GivenUp);
+                link.setup_ended(&name, SetupOutcome::GivenUp, None);
                 Err(error)
             }
         },
-        Verdict::Done { schema } => {
-            let cluster = cluster(schema)?;
-            *known = Some(Ok(cluster.clone()));
-            Ok(SetupEntry::Done(cluster))
+        Verdict::Done { schema, digest } => {
+            let done = DoneSetup { cluster: cluster(schema)?, digest };
+            *known = Some(Ok(done.clone()));
+            Ok(SetupEntry::Done(done))
         }
         Verdict::Failed { error } => {
             *known = Some(Err(error.clone()));
@@ -121,7 +129,7 @@ async fn enter(link: Link, name: String) -> Result<SetupEntry> {
 }
 
 impl SetupWorker {
-    async fn finish(mut self, outcome: Result<(), Box<dyn StdError + Send + Sync>>) -> Result<Cluster> {
+    async fn finish(mut self, outcome: Result<(), Box<dyn StdError + Send + Sync>>) -> Result<DoneSetup> {
         let outcome = match outcome {
             Ok(()) => match self.cluster.client() {
                 Ok(client) => sql::refresh(client, &self.cluster.grant().schema).await,
@@ -129,7 +137,7 @@ impl SetupWorker {
             },
             Err(error) => Err(self.failed().because_of(&*error)),
         };
-        self.end(outcome)
+        self.end(outcome.map(|()| None))
     }
 
     fn failed(&self) -> Error {
@@ -137,16 +145,15 @@ impl SetupWorker {
             .hint("it is done once per session, so every test that needs it gets this error")
     }
 
-    fn end(&mut self, outcome: Result<()>) -> Result<Cluster> {
+    /// Tells the outcome to the keeper. A schema that tests may not write to has a digest.
+    pub(super) fn end(&mut self, outcome: Result<Option<String>>) -> Result<DoneSetup> {
         self.ended = true;
-        let outcome = outcome.map(|()| self.cluster.clone());
-        self.link.setup_ended(
-            &self.name,
-            match &outcome {
-                Ok(_) => SetupOutcome::Done,
-                Err(error) => SetupOutcome::Failed { error: error.clone() },
-            },
-        );
+        let outcome = outcome.map(|digest| DoneSetup { cluster: self.cluster.clone(), digest });
+        let (told, digest) = match &outcome {
+            Ok(done) => (SetupOutcome::Done, done.digest.clone()),
+            Err(error) => (SetupOutcome::Failed { error: error.clone() }, None),
+        };
+        self.link.setup_ended(&self.name, told, digest);
         *self.known = Some(outcome.clone());
         outcome
     }
@@ -161,7 +168,7 @@ impl Drop for SetupWorker {
             let error = self.failed().because("it panicked");
             let _ = self.end(Err(error));
         } else {
-            self.link.setup_ended(&self.name, SetupOutcome::GivenUp);
+            self.link.setup_ended(&self.name, SetupOutcome::GivenUp, None);
         }
     }
 }

@@ -20,6 +20,8 @@ const BODY_CHARS: usize = 500;
 /// The error codes of CrateDB that this client handles.
 pub(crate) mod code {
     pub(crate) const NOT_SUPPORTED: i32 = 4004;
+    /// `OperationOnInaccessibleRelationException`: the table is blocked or closed.
+    pub(crate) const NOT_POSSIBLE: i32 = 4007;
     pub(crate) const NOT_AUTHORISED: i32 = 4010;
     pub(crate) const MISSING_PRIVILEGE: i32 = 4011;
     pub(crate) const RELATION_UNKNOWN: i32 = 4041;

@@ -161,7 +161,13 @@ pub(crate) enum FromClient {
     Setup { name: String, schema: String },
     /// The client did a setup, or did not.
     #[serde(rename = "set_up_ended")]
-    SetupEnded { name: String, outcome: SetupOutcome },
+    SetupEnded {
+        name: String,
+        outcome: SetupOutcome,
+        /// The digest of the schema, if its tests may not write to it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        digest: Option<String>,
+    },
     /// The credentials were refused, and the client needs new ones.
     Renew,
     /// A statement had no answer of CrateDB, and the client asks what became of the cluster.
@@ -221,6 +227,8 @@ pub(crate) struct KnownSetup {
     pub(crate) name: String,
     pub(crate) schema: String,
     pub(crate) done: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) digest: Option<String>,
 }
 
 /// The outcome of a setup.
@@ -233,6 +241,8 @@ pub(crate) enum SetupOutcome {
     Failed { error: Error },
     /// It is not known whether it would have worked. Another client may try.
     GivenUp,
+    /// It was done, and a test has changed what no test may change.
+    Spoiled { error: Error },
 }
 
 /// The answer to a claim.
@@ -242,7 +252,11 @@ pub(crate) enum Verdict {
     /// Do it, in the schema that you named.
     Yours,
     /// It is done, in this schema.
-    Done { schema: String },
+    Done {
+        schema: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        digest: Option<String>,
+    },
     /// It failed, with this error for all clients.
     Failed { error: Error },
 }

@@ -12,7 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["error"],
     &["background", "host", "schema", "secret", "version", "wait"],
     &["clock", "eventually", "sharing", "sql", "target", "user"],
-    &["environment", "probe", "query", "wire"],
+    &["environment", "imprint", "probe", "query", "wire"],
     &["cloud", "cluster"],
     &["seed"],
     &["migrations"],

@@ -1,4 +1,4 @@
-//! The argument `migrations = "migrations"`, whose files make the tables, and `migrations("migrations", fresh)`.
+//! The argument `migrations = "migrations"`, whose files make the tables, and `migrations("migrations", readonly)`.
 
 use std::path::Path;
 
@@ -12,15 +12,16 @@ use super::Options;
 use super::syntax::{expect_value, wrong_value};
 
 pub(super) const MIGRATIONS: &str = "`migrations = \"migrations\"`, a directory beside `Cargo.toml` with files such as \
-     `0001_tables.sql`; `migrations(\"migrations\", fresh)` for a schema that no other test had";
+     `0001_tables.sql`; `migrations(\"migrations\", fresh)` for a schema that no other test had, `readonly` for one that \
+     tests share";
 
 /// A directory as it was when the attribute was expanded. Its files become part of the test binary.
 pub(crate) struct Migrations {
     directory: String,
     /// In the order of their numbers.
     files: Vec<String>,
-    /// The test wants a schema that no other test had.
-    fresh: bool,
+    /// `fresh` or `readonly`, which is also the name of a function in `private`.
+    pub(crate) word: Option<Ident>,
     /// The place where the directory's name is written.
     span: Span,
 }
@@ -37,44 +38,47 @@ impl Migrations {
                 (#name, ::core::include_str!(::core::concat!(::core::env!("CARGO_MANIFEST_DIR"), #path)))
             }
         });
-        let fresh = self.fresh.then(|| quote_spanned!(span=> .fresh()));
-        quote_spanned!(span=> #krate::private::Migrations::new(#directory, &[#(#files),*]) #fresh)
+        let word = self.word.as_ref().map(|word| {
+            let name = Ident::new(&word.to_string(), span);
+            quote_spanned!(span=> .#name())
+        });
+        quote_spanned!(span=> #krate::private::Migrations::new(#directory, &[#(#files),*]) #word)
     }
 }
 
 impl Options {
     pub(super) fn migrations(&mut self, name: &Ident, input: ParseStream<'_>) -> syn::Result<()> {
-        let (literal, fresh) = match input.peek(token::Paren) {
+        let (literal, word) = match input.peek(token::Paren) {
             true => in_parentheses(input)?,
             false => {
                 expect_value(name, MIGRATIONS, input)?;
-                (string(input)?, false)
+                (string(input)?, None)
             }
         };
         let directory = literal.value();
         let read = manifest_dir().and_then(|manifest| files(Path::new(&manifest), &directory));
         let files = read.map_err(|why| syn::Error::new_spanned(&literal, format!("{why}; accepted: {MIGRATIONS}")))?;
-        self.migrations = Some(Migrations { directory, files, fresh, span: literal.span() });
+        self.migrations = Some(Migrations { directory, files, word, span: literal.span() });
         Ok(())
     }
 }
 
-/// Parses `("migrations", fresh)`.
-fn in_parentheses(input: ParseStream<'_>) -> syn::Result<(LitStr, bool)> {
+/// Parses `("migrations", readonly)`.
+fn in_parentheses(input: ParseStream<'_>) -> syn::Result<(LitStr, Option<Ident>)> {
     let inner;
     parenthesized!(inner in input);
     let literal = string(&inner)?;
-    let mut fresh = false;
+    let mut given = None;
     if inner.parse::<Option<Token![,]>>()?.is_some() && !inner.is_empty() {
         let word: Ident = inner.call(Ident::parse_any)?;
-        if word != "fresh" {
+        if word != "fresh" && word != "readonly" {
             return Err(syn::Error::new_spanned(&word, format!("unknown word `{word}`; accepted: {MIGRATIONS}")));
         }
-        fresh = true;
+        given = Some(word);
         let _ = inner.parse::<Option<Token![,]>>()?;
     }
     match inner.is_empty() {
-        true => Ok((literal, fresh)),
+        true => Ok((literal, given)),
         false => Err(inner.error(format!("nothing may follow; accepted: {MIGRATIONS}"))),
     }
 }

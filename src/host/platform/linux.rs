@@ -85,20 +85,27 @@ pub(crate) fn is_zombie(pid: u32) -> bool {
 /// Returns true for a process that ended, or has no way but to end: the kernel is taking it apart, or a SIGKILL is on
 /// its way to it, which a process with many threads survives by some milliseconds.
 pub(crate) fn is_ending(pid: u32) -> bool {
-    read_stat(pid).is_none_or(|stat| says_ending(&stat))
+    read_stat(pid).is_none_or(|stat| is_exiting(&stat)) || is_killed(pid)
 }
 
-/// Reads state, flags and pending signals: the 3rd, 9th and 31st field.
-fn says_ending(stat: &str) -> bool {
+/// Reads the state and the flags: the 3rd and the 9th field.
+fn is_exiting(stat: &str) -> bool {
     /// `PF_EXITING` of `linux/sched.h`.
     const EXITING: u64 = 4;
-    const KILLED: u64 = 1 << (libc::SIGKILL - 1);
     let Some(name) = stat.rfind(')') else { return false };
-    let fields: Vec<&str> = stat[name + 1..].split_ascii_whitespace().collect();
-    let has = |field: usize, bit| {
-        fields.get(field - 3).and_then(|word| word.parse::<u64>().ok()).is_some_and(|word| word & bit != 0)
-    };
-    matches!(fields.first(), Some(&"Z" | &"X")) || has(9, EXITING) || has(31, KILLED)
+    let mut fields = stat[name + 1..].split_ascii_whitespace();
+    let state = fields.next();
+    let flags = fields.nth(5).and_then(|word| word.parse::<u64>().ok());
+    matches!(state, Some("Z" | "X")) || flags.is_some_and(|flags| flags & EXITING != 0)
+}
+
+/// Reads the signals that are pending for the whole process. A SIGKILL stays among them to the end, while each thread
+/// forgets its own before it begins to exit.
+fn is_killed(pid: u32) -> bool {
+    const KILLED: u64 = 1 << (libc::SIGKILL - 1);
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let pending = status.lines().find_map(|line| line.strip_prefix("ShdPnd:"));
+    pending.and_then(|word| u64::from_str_radix(word.trim(), 16).ok()).is_some_and(|signals| signals & KILLED != 0)
 }
 
 /// Returns all processes of this namespace.

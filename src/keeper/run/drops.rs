@@ -297,8 +297,17 @@ pub(crate) async fn drop_schema(client: &SqlClient, able: Capabilities, schema: 
         );
         let mut drops = JoinSet::new();
         for (name,) in client.rows::<(String,)>(&list).await? {
-            let (client, stmt) = (client.clone(), format!("{statement} IF EXISTS {own}.{}", quoted(&name)));
-            drops.spawn(async move { client.send(&stmt, &[]).await.map(drop) });
+            let (client, table) = (client.clone(), format!("{own}.{}", quoted(&name)));
+            drops.spawn(async move {
+                let stmt = format!("{statement} IF EXISTS {table}");
+                match client.send(&stmt, &[]).await {
+                    Err(error) if error.code() == Some(code::NOT_POSSIBLE) => {
+                        unblock(&client, &table).await;
+                        client.send(&stmt, &[]).await.map(drop)
+                    }
+                    outcome => outcome.map(drop),
+                }
+            });
         }
         for outcome in drops.join_all().await {
             outcome?;
@@ -309,6 +318,15 @@ pub(crate) async fn drop_schema(client: &SqlClient, able: Capabilities, schema: 
         client.send(&format!("DROP SCHEMA IF EXISTS {own}"), &[]).await?;
     }
     Ok(())
+}
+
+/// Takes away the blocks of a table, by which a test, or the harness, keeps it as it is. While there is one, a statement
+/// may not set more than that one.
+async fn unblock(client: &SqlClient, table: &str) {
+    for block in ["read_only", "read_only_allow_delete", "metadata", "write", "read"] {
+        // The last word has the DROP that follows.
+        let _ = client.send(&format!("ALTER TABLE {table} SET (\"blocks.{block}\" = false)"), &[]).await;
+    }
 }
 
 /// Drops the functions of a schema. `specific_name` is the name with its types in parentheses, as `DROP FUNCTION` wants
@@ -400,6 +418,29 @@ mod tests {
         for clock in [Reaction::error(400, 4000, "no"), Reaction::rows(&[("t", 12.into())], "[]"), Reaction::Reset] {
             assert_eq!(left_overs(clock, &names).await, [""; 0]);
         }
+    }
+
+    /// As a real 6.4.3 answers: with `blocks.read_only`, only a statement that takes away just that is possible.
+    #[tokio::test]
+    async fn a_table_that_is_blocked_is_unblocked_and_dropped() {
+        let blocked = AtomicU32::new(1);
+        let server = TestServer::start(move |request| match request.stmt() {
+            stmt if stmt.contains("'BASE TABLE'") => Reaction::rows(&[("n", 4.into())], r#"[["t"], ["u"]]"#),
+            stmt if stmt.starts_with("SELECT") => Reaction::rows(&[("n", 4.into()), ("s", 4.into())], "[]"),
+            r#"ALTER TABLE "s"."t" SET ("blocks.read_only" = false)"# => {
+                blocked.store(0, Ordering::SeqCst);
+                Reaction::count(1)
+            }
+            stmt if stmt.contains(r#""s"."t""#) && blocked.load(Ordering::SeqCst) > 0 => {
+                Reaction::error(400, 4007, "OperationOnInaccessibleRelationException[no]")
+            }
+            _ => Reaction::count(1),
+        });
+        let client = SqlClient::new(&server.url(), None, Wallet::new(Credentials::None)).unwrap();
+        let able = Capabilities { drop_schema: false, drop_schema_cascade: false };
+        drop_schema(&client, able, "s").await.unwrap();
+        let of = |table: &str| server.stmts().iter().filter(|stmt| stmt.contains(&format!(r#""s"."{table}""#))).count();
+        assert_eq!((of("t"), of("u")), (7, 1), "{:?}", server.stmts());
     }
 
     #[tokio::test]

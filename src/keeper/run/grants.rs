@@ -17,7 +17,7 @@ impl Keeper {
             FromClient::End { id: attempt, ended } => self.end(id, attempt, ended),
             FromClient::Migrations { checksum, files } => self.learn(checksum, files),
             FromClient::Setup { name, schema } => self.claim_setup(id, &name, schema),
-            FromClient::SetupEnded { name, outcome } => self.setup_ended(id, &name, outcome),
+            FromClient::SetupEnded { name, outcome, digest } => self.setup_ended(id, &name, outcome, digest),
             FromClient::Renew => self.supply.renew(),
             FromClient::Unanswered => self.unanswered(id),
             FromClient::Status { watch, .. } => self.status(id, watch),
@@ -156,10 +156,10 @@ impl Keeper {
         self.tell_of_setups(news, None);
     }
 
-    fn setup_ended(&mut self, id: ClientId, name: &str, outcome: SetupOutcome) {
+    fn setup_ended(&mut self, id: ClientId, name: &str, outcome: SetupOutcome, digest: Option<String>) {
         let Some(session) = self.clients.get_mut(id).map(|client| client.session) else { return };
         tracing::info!(name, ?outcome, "a setup ended");
-        let (news, schema) = self.setups.ended(id, session, name, outcome);
+        let (news, schema) = self.setups.ended(id, session, name, outcome, digest);
         self.tell_of_setups(news, schema);
     }
 

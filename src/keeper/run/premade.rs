@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::recycle::{self, Recycling};
+use super::recycle::Recycling;
 use super::{Input, Keeper};
 use crate::error::Result;
-use crate::keeper::imprint::Imprint;
+use crate::imprint::{self, Imprint};
 use crate::keeper::machine::{ClientId, MachineState, SessionId};
 use crate::keeper::premade::{Handout, Premade, PremadeOutcome};
 use crate::sql::{self, SqlClient, Statement};
@@ -255,7 +255,7 @@ impl PremadeMaker {
         }
         match self.apply().await {
             Ok(true) => {
-                let imprint = recycle::imprint(&self.client, &self.schema).await;
+                let imprint = imprint::look(&self.client, &self.schema).await;
                 (PremadeOutcome::Ready { measured: room.is_some() && imprint.is_ok() }, Some(imprint))
             }
             Ok(false) => (PremadeOutcome::Stopped, None),
@@ -329,9 +329,9 @@ mod tests {
             };
             match request.stmt() {
                 ROOM => rows(&[shards, 1, 100]),
-                recycle::SHAPE => Reaction::rows(&[("k", 4.into()), ("n", 4.into()), ("w", json!([100, 4]))], "[]"),
-                recycle::CONTENTS => {
-                    recycle::test_contents(r#"[["a", "", "/a/0", 4, -4, 0], ["b", "", "/b/0", 3, -3, 0]]"#)
+                imprint::SHAPE => Reaction::rows(&[("k", 4.into()), ("n", 4.into()), ("w", json!([100, 4]))], "[]"),
+                imprint::CONTENTS => {
+                    imprint::test_contents(r#"[["a", "", "/a/0", 4, -4, 0], ["b", "", "/b/0", 3, -3, 0]]"#)
                 }
                 bad if bad.starts_with("BAD") => Reaction::error(400, 4000, "no"),
                 _ => Reaction::count(1),

@@ -9,30 +9,10 @@ use tokio::task::JoinSet;
 use super::premade::MakerOrder;
 use super::{Input, Keeper};
 use crate::error::{Error, Kind, Result};
-use crate::keeper::imprint::{Change, ContentRow, Imprint, ShapeRow};
+use crate::imprint::{self, Change, Imprint};
 use crate::keeper::machine::{ClientId, SessionId};
-use crate::sql::{SqlClient, Statement, bind, quoted};
+use crate::sql::{SqlClient, quoted};
 use crate::wire::{Ended, Open};
-
-/// Everything that a statement can change without making a table again. Sent with the schema for each parameter.
-pub(super) const SHAPE: &str = "\
-    SELECT 'table', table_name, [table_type, column_policy, number_of_replicas, closed::TEXT, settings::TEXT] \
-    FROM information_schema.tables WHERE table_schema = ? \
-    UNION ALL SELECT 'column', table_name || '.' || column_name, [ordinal_position::TEXT, data_type, is_nullable, \
-    column_default, generation_expression, character_maximum_length::TEXT, column_details::TEXT] \
-    FROM information_schema.columns WHERE table_schema = ? \
-    UNION ALL SELECT 'constraint', table_name, [constraint_name, constraint_type] \
-    FROM information_schema.table_constraints WHERE table_schema = ? \
-    UNION ALL SELECT 'view', table_name, [view_definition] FROM information_schema.views WHERE table_schema = ? \
-    UNION ALL SELECT 'function', specific_name, [data_type, routine_body, routine_definition] \
-    FROM information_schema.routines WHERE routine_schema = ? \
-    UNION ALL SELECT 'partition', table_name, [partition_ident, number_of_replicas, closed::TEXT, settings::TEXT] \
-    FROM information_schema.table_partitions WHERE table_schema = ?";
-const SHAPES: usize = 6;
-/// One shard's directory names the table as it was made: another one of its name has another.
-pub(super) const CONTENTS: &str = "\
-    SELECT table_name, partition_ident, min(path), count(*), sum(seq_no_stats['max_seq_no']), sum(num_docs) \
-    FROM sys.shards WHERE schema_name = ? AND \"primary\" GROUP BY table_name, partition_ident";
 
 /// The time that a look, or emptying a schema, may take. A slow server has better things to do.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -192,7 +172,7 @@ impl Recycler {
         if !self.may_go_on().await {
             return Ok(None);
         }
-        let after = self.in_time(imprint(&self.client, &self.schema)).await?;
+        let after = self.in_time(imprint::look(&self.client, &self.schema)).await?;
         let tables = match before.change(&after) {
             Change::Nothing => return Ok(Some(Recycled::Untouched(after.filled_as(&before)))),
             Change::More(reason) => return Ok(Some(Recycled::Unfit(reason))),
@@ -205,7 +185,7 @@ impl Recycler {
         if !self.may_go_on().await {
             return Ok(None);
         }
-        let emptied = before.emptied(self.in_time(imprint(&self.client, &self.schema)).await?);
+        let emptied = before.emptied(self.in_time(imprint::look(&self.client, &self.schema)).await?);
         Ok(Some(emptied.map_or(Recycled::Unfit("its tables could not be emptied"), Recycled::Emptied)))
     }
 
@@ -241,31 +221,6 @@ impl Recycler {
     }
 }
 
-/// Asks the server for the imprint of a schema, with two statements at a time.
-pub(super) async fn imprint(client: &SqlClient, schema: &str) -> Result<Imprint> {
-    let (shape, contents) =
-        tokio::join!(rows::<ShapeRow>(client, SHAPE, schema, SHAPES), rows::<ContentRow>(client, CONTENTS, schema, 1),);
-    Ok(Imprint::new(shape?, contents?))
-}
-
-async fn rows<T: serde::de::DeserializeOwned>(
-    client: &SqlClient,
-    stmt: &str,
-    schema: &str,
-    times: usize,
-) -> Result<Vec<T>> {
-    let statement = Statement::new(stmt);
-    let name = bind(schema).map_err(|error| statement.failed(Kind::Usage).because(error))?;
-    client.send_one(statement, &vec![name; times]).await?.rows(statement)
-}
-
-/// An answer to [`CONTENTS`].
-#[cfg(test)]
-pub(super) fn test_contents(rows: &str) -> crate::sql::test_server::Reaction {
-    let columns = [("t", 4), ("i", 4), ("p", 4), ("n", 10), ("w", 10), ("r", 10)];
-    crate::sql::test_server::Reaction::rows(&columns.map(|(name, kind)| (name, kind.into())), rows)
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
@@ -273,6 +228,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::imprint::{CONTENTS, SHAPE, test_contents};
     use crate::sql::test_server::{Reaction, TestServer};
     use crate::sql::{Credentials, Wallet};
 

@@ -63,7 +63,7 @@ async fn nodes_that_end_while_the_cluster_is_used_are_told() {
 
 #[tokio::test]
 async fn a_killed_node_is_seen_before_its_end_is_told() {
-    let mut bench = three(Bench::with_stand_in());
+    let bench = three(Bench::with_stand_in());
     let mut resource = bench.acquire().await.unwrap();
     let mut watch = resource.nodes.take().unwrap();
     assert!(watch.ending().is_none());

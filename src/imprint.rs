@@ -1,19 +1,43 @@
 //! The imprint of a schema: what the catalog says of it. Two of them tell whether a test changed or wrote anything.
 //!
-//! Pure. The shape has all that a statement can change without making a table again: columns, settings, constraints,
+//! The shape has all that a statement can change without making a table again: columns, settings, constraints,
 //! views, functions, partitions. A table that was made again has another directory on its node, and one that was
 //! written to has a higher sequence number: CrateDB numbers every write, those that fail too, in each shard.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use crate::error::{Kind, Result};
+use crate::sql::{SqlClient, Statement, bind};
+
+/// Everything that a statement can change without making a table again. Sent with the schema for each parameter.
+pub(crate) const SHAPE: &str = "\
+    SELECT 'table', table_name, [table_type, column_policy, number_of_replicas, closed::TEXT, settings::TEXT] \
+    FROM information_schema.tables WHERE table_schema = ? \
+    UNION ALL SELECT 'column', table_name || '.' || column_name, [ordinal_position::TEXT, data_type, is_nullable, \
+    column_default, generation_expression, character_maximum_length::TEXT, column_details::TEXT] \
+    FROM information_schema.columns WHERE table_schema = ? \
+    UNION ALL SELECT 'constraint', table_name, [constraint_name, constraint_type] \
+    FROM information_schema.table_constraints WHERE table_schema = ? \
+    UNION ALL SELECT 'view', table_name, [view_definition] FROM information_schema.views WHERE table_schema = ? \
+    UNION ALL SELECT 'function', specific_name, [data_type, routine_body, routine_definition] \
+    FROM information_schema.routines WHERE routine_schema = ? \
+    UNION ALL SELECT 'partition', table_name, [partition_ident, number_of_replicas, closed::TEXT, settings::TEXT] \
+    FROM information_schema.table_partitions WHERE table_schema = ?";
+const SHAPES: usize = 6;
+/// One shard's directory names the table as it was made: another one of its name has another.
+pub(crate) const CONTENTS: &str = "\
+    SELECT table_name, partition_ident, min(path), count(*), sum(seq_no_stats['max_seq_no']), sum(num_docs) \
+    FROM sys.shards WHERE schema_name = ? AND \"primary\" GROUP BY table_name, partition_ident";
 
 /// One row of the shape: its kind, its name, and what may change.
-pub(super) type ShapeRow = (String, String, Vec<Option<String>>);
+pub(crate) type ShapeRow = (String, String, Vec<Option<String>>);
 /// One row about a table or a partition of it: both names, a directory, shards, the sum of their newest sequence
 /// numbers, rows.
-pub(super) type ContentRow = (String, String, String, u64, i64, u64);
+pub(crate) type ContentRow = (String, String, String, u64, i64, u64);
 
 /// The kind of the rows of the shape that come and go with rows of a table.
-pub(super) const PARTITION: &str = "partition";
+pub(crate) const PARTITION: &str = "partition";
 
 /// The contents of a table, or of a partition of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +50,7 @@ struct Contents {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Imprint {
+pub(crate) struct Imprint {
     shape: BTreeSet<ShapeRow>,
     /// By table and partition.
     contents: BTreeMap<(String, String), Contents>,
@@ -36,7 +60,7 @@ pub(super) struct Imprint {
 
 /// The change of a schema by a test.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Change {
+pub(crate) enum Change {
     Nothing,
     /// Rows were written to these tables, which were empty before.
     Rows(Vec<String>),
@@ -49,7 +73,7 @@ const MANY_ROWS: u64 = 10_000;
 
 impl Imprint {
     /// Takes what the catalog says right after the schema was made.
-    pub(super) fn new(shape: Vec<ShapeRow>, contents: Vec<ContentRow>) -> Self {
+    pub(crate) fn new(shape: Vec<ShapeRow>, contents: Vec<ContentRow>) -> Self {
         let mut this = Self { shape: shape.into_iter().collect(), contents: BTreeMap::new(), filled: BTreeSet::new() };
         for (table, partition, directory, shards, written, rows) in contents {
             // A shard that was never written to has the number -1.
@@ -62,12 +86,29 @@ impl Imprint {
     }
 
     /// Returns how many shards the schema has.
-    pub(super) fn shards(&self) -> u64 {
+    pub(crate) fn shards(&self) -> u64 {
         self.contents.values().map(|contents| contents.shards).sum()
     }
 
+    /// Returns a SHA-256 of everything that a test can change. It is the same for two schemas that were made in the same
+    /// way, and for one whose shards were moved to other nodes.
+    pub(crate) fn digest(&self, schema: &str) -> String {
+        let mut text = String::new();
+        for row in &self.shape {
+            let _ = writeln!(text, "{row:?}");
+        }
+        for ((table, partition), Contents { shards, written, .. }) in &self.contents {
+            let _ = writeln!(text, "{table:?} {partition:?} {shards} {written}");
+        }
+        let digest = ring::digest::digest(&ring::digest::SHA256, text.replace(schema, "").as_bytes());
+        digest.as_ref().iter().fold(String::new(), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
+    }
+
     /// Compares with what the catalog says after a test.
-    pub(super) fn change(&self, after: &Self) -> Change {
+    pub(crate) fn change(&self, after: &Self) -> Change {
         let lasting = |imprint: &Self| -> BTreeSet<ShapeRow> {
             imprint.shape.iter().filter(|(kind, ..)| kind != PARTITION).cloned().collect()
         };
@@ -104,12 +145,12 @@ impl Imprint {
     }
 
     /// Returns the same imprint, with the tables that the migrations had filled as `before` knows them.
-    pub(super) fn filled_as(self, before: &Self) -> Self {
+    pub(crate) fn filled_as(self, before: &Self) -> Self {
         Self { filled: before.filled.clone(), ..self }
     }
 
     /// Returns the imprint to compare with after the next test, if the schema was emptied.
-    pub(super) fn emptied(&self, after: Self) -> Option<Self> {
+    pub(crate) fn emptied(&self, after: Self) -> Option<Self> {
         let place = |contents: &BTreeMap<(String, String), Contents>| -> BTreeMap<(String, String), (String, u64)> {
             contents.iter().map(|(key, one)| (key.clone(), (one.directory.clone(), one.shards))).collect()
         };
@@ -117,6 +158,31 @@ impl Imprint {
         let rows = |(key, one): (&(String, String), &Contents)| one.rows == 0 || self.filled.contains(&key.0);
         (same && after.contents.iter().all(rows)).then(|| after.filled_as(self))
     }
+}
+
+/// Asks the server for the imprint of a schema, with two statements at a time.
+pub(crate) async fn look(client: &SqlClient, schema: &str) -> Result<Imprint> {
+    let (shape, contents) =
+        tokio::join!(rows::<ShapeRow>(client, SHAPE, schema, SHAPES), rows::<ContentRow>(client, CONTENTS, schema, 1),);
+    Ok(Imprint::new(shape?, contents?))
+}
+
+async fn rows<T: serde::de::DeserializeOwned>(
+    client: &SqlClient,
+    stmt: &str,
+    schema: &str,
+    times: usize,
+) -> Result<Vec<T>> {
+    let statement = Statement::new(stmt);
+    let name = bind(schema).map_err(|error| statement.failed(Kind::Usage).because(error))?;
+    client.send_one(statement, &vec![name; times]).await?.rows(statement)
+}
+
+/// An answer to [`CONTENTS`].
+#[cfg(test)]
+pub(crate) fn test_contents(rows: &str) -> crate::sql::test_server::Reaction {
+    let columns = [("t", 4), ("i", 4), ("p", 4), ("n", 10), ("w", 10), ("r", 10)];
+    crate::sql::test_server::Reaction::rows(&columns.map(|(name, kind)| (name, kind.into())), rows)
 }
 
 #[cfg(test)]
