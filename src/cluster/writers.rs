@@ -1,7 +1,7 @@
 //! Tells whether anything of a test may still write to its schema when the test is over.
 
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use super::Grant;
 use crate::error::{Error, Result};
@@ -188,7 +188,9 @@ mod tests {
     async fn a_test_that_only_reads_is_above_suspicion() {
         let grant = one();
         let mut statement = InFlight::begin(&grant).unwrap();
-        for stmt in ["SELECT 1", "/* INSERT */ show tables", "SET SESSION search_path = 'x'", "REFRESH TABLE t", "BEGIN"] {
+        for stmt in
+            ["SELECT 1", "/* INSERT */ show tables", "SET SESSION search_path = 'x'", "REFRESH TABLE t", "BEGIN"]
+        {
             statement.follow(stmt, |()| 1, async { Ok(()) }).await.unwrap();
         }
         assert_eq!(grant.writers.suspicion(), None);
@@ -211,7 +213,8 @@ mod tests {
         for readonly in [true, false] {
             let grant = Arc::new(Grant { readonly, ..grant("http://127.0.0.1:9") });
             let mut statement = InFlight::begin(&grant).unwrap();
-            let error = statement.follow("INSERT INTO t VALUES (1)", |()| 1, async { Err(refused()) }).await.unwrap_err();
+            let error =
+                statement.follow("INSERT INTO t VALUES (1)", |()| 1, async { Err(refused()) }).await.unwrap_err();
             assert_eq!(error.to_string().contains("`readonly`"), readonly, "{error}");
         }
     }

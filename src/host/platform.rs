@@ -28,8 +28,8 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAnci
 #[cfg(feature = "container")]
 pub(crate) use self::os::peer_process;
 pub(crate) use self::os::{
-    UNSEEN, arguments, boot, environment, handle, home, initial_namespace, is_ending, is_traced, is_unix_listener, is_zombie,
-    look, name_thread, namespace, own_file, own_loader, own_program, peer_user, program, since_boot, watch,
+    UNSEEN, arguments, boot, environment, handle, home, initial_namespace, is_ending, is_traced, is_unix_listener,
+    is_zombie, look, name_thread, namespace, own_file, own_loader, own_program, peer_user, program, since_boot, watch,
 };
 #[cfg(feature = "process")]
 pub(crate) use self::os::{die_with, free_in_memory, kill_if, pids, sync};

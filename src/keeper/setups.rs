@@ -87,7 +87,8 @@ impl Setups {
     ) -> (Vec<SetupNews>, Option<String>) {
         let key = (session, name.to_owned());
         let Some(setup) = self.0.get_mut(&key) else { return Default::default() };
-        if let (SetupOutcome::Spoiled { error }, SetupState::Ended(Verdict::Done { schema, .. })) = (&outcome, &*setup) {
+        if let (SetupOutcome::Spoiled { error }, SetupState::Ended(Verdict::Done { schema, .. })) = (&outcome, &*setup)
+        {
             *setup = SetupState::Spoiled { error: error.clone(), schema: schema.clone() };
         }
         let SetupState::Claimed(claims) = setup else { return Default::default() };
@@ -100,7 +101,9 @@ impl Setups {
         };
         let (verdict, left) = match outcome {
             SetupOutcome::Done => (Verdict::Done { schema, digest }, None),
-            SetupOutcome::Failed { error } | SetupOutcome::Spoiled { error } => (Verdict::Failed { error }, Some(schema)),
+            SetupOutcome::Failed { error } | SetupOutcome::Spoiled { error } => {
+                (Verdict::Failed { error }, Some(schema))
+            }
             SetupOutcome::GivenUp => {
                 let next = claims.front().map(|claim| claim.client);
                 if next.is_none() {

@@ -25,6 +25,7 @@ mod nodes;
 mod once;
 mod postgres;
 mod process;
+mod readonly;
 mod recycling;
 mod release;
 mod set_ups;

@@ -464,7 +464,7 @@ pub(crate) fn drop_table(state: &mut EngineState, run: &Run, name: &Name, if_exi
         }
         found => found?,
     };
-    if state.table(&schema, &table).is_none() {
+    if state.table(&schema, &table).is_none_or(|table| table.definition.write_blocked) {
         return Err(users::masked(&context, inaccessible(format!("{schema}.{table}"), "DROP"), &schema, &table));
     }
     users::check(&context, "DDL", &schema, &table)?;

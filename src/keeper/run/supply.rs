@@ -415,7 +415,9 @@ impl Keeper {
     /// Looks for nodes that were killed, before an attempt may be granted on what is left of the cluster.
     pub(super) fn look_at_nodes(&mut self) {
         let resource = self.supply.resource.as_ref().filter(|_| !self.machine.lacks_nodes());
-        let Some((nodes, name)) = resource.and_then(|one| Some((one.nodes.as_ref()?, one.held.name()?))) else { return };
+        let Some((nodes, name)) = resource.and_then(|one| Some((one.nodes.as_ref()?, one.held.name()?))) else {
+            return;
+        };
         if let Some(loss) = nodes.ending() {
             let name = name.to_owned();
             self.lost(&name, &loss);

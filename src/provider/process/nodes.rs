@@ -100,7 +100,8 @@ impl Nodes {
     pub(super) fn watched(self) -> NodeWatch {
         let nodes = self.places.len() as u32;
         let (told, watch) = NodeWatch::of(self.places.len());
-        let identities = (0..).zip(&self.pids).filter_map(|(index, pid)| Some((called(index, nodes), Identity::of_pid(*pid)?)));
+        let identities =
+            (0..).zip(&self.pids).filter_map(|(index, pid)| Some((called(index, nodes), Identity::of_pid(*pid)?)));
         let watch = watch.with(identities.collect());
         let mut ends = self.ends;
         tokio::spawn(async move {

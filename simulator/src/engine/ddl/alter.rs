@@ -29,11 +29,13 @@ pub(crate) fn alter(state: &mut EngineState, run: &Run, name: &Name, alter: &Alt
     if new.closed && !matches!(alter, Alter::Open(_)) {
         return Err(refuse("altering a closed table"));
     }
-    let used = state
-        .relations
-        .values()
-        .flat_map(|r| r.values())
-        .any(|r| matches!(r, Relation::View(v) if v.reads.contains(&(schema.clone(), table.clone()))));
+    let settings_only = matches!(alter, Alter::Set(_) | Alter::Reset(_));
+    let used = !settings_only
+        && state
+            .relations
+            .values()
+            .flat_map(|r| r.values())
+            .any(|r| matches!(r, Relation::View(v) if v.reads.contains(&(schema.clone(), table.clone()))));
     if used {
         return Err(refuse("altering a table that a view reads"));
     }
