@@ -68,6 +68,24 @@ pub(crate) enum Change {
     More(&'static str),
 }
 
+/// The tables of a schema, and its views with their definitions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Relations {
+    pub(crate) tables: Vec<String>,
+    pub(crate) views: Vec<(String, String)>,
+}
+
+/// Takes the number of a column out of its details.
+fn without_oid(word: &str) -> String {
+    match serde_json::from_str::<serde_json::Value>(word) {
+        Ok(serde_json::Value::Object(mut details)) => {
+            details.remove("oid");
+            serde_json::Value::Object(details).to_string()
+        }
+        _ => word.to_owned(),
+    }
+}
+
 /// A table with more rows is dropped sooner than emptied.
 const MANY_ROWS: u64 = 10_000;
 
@@ -105,6 +123,47 @@ impl Imprint {
             let _ = write!(hex, "{byte:02x}");
             hex
         })
+    }
+
+    /// Returns the tables, and the views with their definitions; none if there is more than statements that define them
+    /// can make: rows, partitions, functions, foreign or closed tables.
+    pub(crate) fn relations(&self) -> Option<Relations> {
+        let mut found = Relations::default();
+        for (kind, name, what) in &self.shape {
+            let word = |at: usize| what.get(at).cloned().flatten();
+            match (kind.as_str(), word(0).as_deref(), word(3).as_deref()) {
+                ("table", Some("BASE TABLE"), Some("f")) => found.tables.push(name.clone()),
+                ("view", Some(definition), _) => found.views.push((name.clone(), definition.to_owned())),
+                ("table", Some("VIEW"), _) | ("column" | "constraint", ..) => {}
+                _ => return None,
+            }
+        }
+        self.filled.is_empty().then_some(found)
+    }
+
+    /// Returns a SHA-256 like [`Imprint::digest`], in which the columns of a table have an order, but no numbers: those of
+    /// dropped ones are not given again.
+    pub(crate) fn outline(&self, schema: &str) -> String {
+        let mut columns: BTreeMap<&str, Vec<(u64, &ShapeRow)>> = BTreeMap::new();
+        let mut shape = BTreeSet::new();
+        for row in &self.shape {
+            match (row.0.as_str(), row.1.split_once('.')) {
+                ("column", Some((table, _))) => {
+                    let place = row.2.first().cloned().flatten().and_then(|place| place.parse().ok());
+                    columns.entry(table).or_default().push((place.unwrap_or(0), row));
+                }
+                _ => drop(shape.insert(row.clone())),
+            }
+        }
+        for mut columns in columns.into_values() {
+            columns.sort();
+            for (place, (_, (kind, name, what))) in columns.into_iter().enumerate() {
+                let mut what: Vec<Option<String>> = what.iter().map(|word| word.as_deref().map(without_oid)).collect();
+                what[0] = Some(place.to_string());
+                shape.insert((kind.clone(), name.clone(), what));
+            }
+        }
+        Self { shape, ..self.clone() }.digest(schema)
     }
 
     /// Compares with what the catalog says after a test.

@@ -16,6 +16,7 @@ mod journal;
 mod log;
 mod machine;
 mod premade;
+mod replay;
 mod run;
 mod setups;
 mod takeover;

@@ -5,6 +5,7 @@ mod alone;
 mod debt;
 mod drops;
 mod grants;
+mod maker;
 mod neighbours;
 mod observers;
 mod premade;
@@ -26,12 +27,10 @@ use super::connection::{self, Outbox};
 use super::globals::{Globals, Restored};
 use super::journal::SharedJournal;
 use super::machine::{ClientId, Effect, Event, LookId, Machine, MachineLimits, MachineState, RunnerId, SessionId};
-use super::premade::PremadeOutcome;
 use super::setups::Setups;
 use super::{log, unix_seconds, watch};
 use crate::error::Result;
 use crate::host::{DiskThread, KeyFiles, process};
-use crate::imprint::Imprint;
 use crate::provider::NodeLoss;
 use crate::sharing::{Member, News};
 use crate::target::{LocalKind, OnExit, Target};
@@ -40,6 +39,7 @@ use aftermath::AftermathTasks;
 use alone::Alone;
 use debt::Debts;
 use drops::{Drops, Last};
+use maker::Made;
 use premade::PremadeTasks;
 use recycle::Recycled;
 use supply::{CallOutcome, Supply};
@@ -89,8 +89,7 @@ pub(super) enum Input {
     Premade {
         checksum: String,
         schema: String,
-        outcome: PremadeOutcome,
-        imprint: Option<Result<Imprint>>,
+        made: Made,
     },
     Recycled {
         session: SessionId,
@@ -329,7 +328,7 @@ impl Keeper {
             Input::News(news) => self.hear(news),
             Input::Lost { cluster, loss } => self.lost(&cluster, &loss),
             Input::Cleaned { name, outcome } => self.cleaned(&name, outcome),
-            Input::Premade { checksum, schema, outcome, imprint } => self.made(checksum, schema, outcome, imprint),
+            Input::Premade { checksum, schema, made } => self.made(checksum, schema, made),
             Input::Recycled { session, schema, outcome } => self.recycled(session, schema, outcome),
             Input::Looked { id, outcome } => self.looked(id, outcome),
             Input::Restored { id, outcome } => self.restored(id, outcome),

@@ -18,6 +18,7 @@ fn all_tests_that_only_read_share_a_schema_that_takes_no_rows() {
             let out = tempfile::tempdir().unwrap();
             let path = out.path().join("out");
             plan(&consumer, runner).cloud(&cloud).env("OUT", path.display().to_string()).run().passed();
+            cloud.ends_with(0, 0);
             let text = std::fs::read_to_string(path).unwrap();
             let names: BTreeSet<&str> = text.lines().collect();
             assert_eq!((names.len(), text.lines().count()), (1, 21), "{text}");
@@ -32,6 +33,7 @@ fn a_test_that_changes_the_schema_fails_and_is_named_by_all_that_come_later() {
         let (consumer, cloud) = (Consumer::of("migrations", runner), lives_on("6.4.3"));
         let plan = plan(&consumer, runner).cloud(&cloud).env("ROGUE", "1").in_order();
         let finished = plan.args(if runner == Runner::Nextest { &["--no-fail-fast"] } else { &[] }).run();
+        cloud.ends_with(0, 0);
         let told = "`readonly::m_changes_what_is_shared` changed the schema that tests with `migrations(\"migrations\", readonly)` share";
         let failed = finished.failed().says(told).says("ALTER TABLE items ADD COLUMN more TEXT");
         // Itself, and those behind it.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::premade::MakerOrder;
+use super::maker::MakerOrder;
 use super::{Input, Keeper};
 use crate::error::{Error, Kind, Result};
 use crate::imprint::{self, Change, Imprint};
