@@ -141,8 +141,8 @@ impl Imprint {
         self.filled.is_empty().then_some(found)
     }
 
-    /// Returns a SHA-256 like [`Imprint::digest`], in which the columns of a table have an order, but no numbers: those of
-    /// dropped ones are not given again.
+    /// Returns a SHA-256 of the shape alone, which is the same for all schemas that are made in the same way. The columns
+    /// of a table have an order in it, but no numbers: those of dropped ones are not given again.
     pub(crate) fn outline(&self, schema: &str) -> String {
         let mut columns: BTreeMap<&str, Vec<(u64, &ShapeRow)>> = BTreeMap::new();
         let mut shape = BTreeSet::new();
@@ -152,6 +152,7 @@ impl Imprint {
                     let place = row.2.first().cloned().flatten().and_then(|place| place.parse().ok());
                     columns.entry(table).or_default().push((place.unwrap_or(0), row));
                 }
+                (PARTITION, _) => {}
                 _ => drop(shape.insert(row.clone())),
             }
         }
@@ -163,7 +164,40 @@ impl Imprint {
                 shape.insert((kind.clone(), name.clone(), what));
             }
         }
-        Self { shape, ..self.clone() }.digest(schema)
+        let own = self.contents.iter().filter(|((_, partition), _)| partition.is_empty());
+        let contents = own.map(|(key, one)| (key.clone(), Contents { written: 0, ..one.clone() })).collect();
+        Self { shape, contents, filled: BTreeSet::new() }.digest(schema)
+    }
+
+    /// Compares with another schema that was made in the same way, and of which nothing was written to. It does not
+    /// matter which of the tables were made again.
+    pub(crate) fn change_since(&self, outline: &str, schema: &str) -> Change {
+        if self.outline(schema) != outline {
+            return Change::More("its tables, views or functions were changed");
+        }
+        let written = |((_, partition), one): &(&(String, String), &Contents)| {
+            !partition.is_empty() || !i64::try_from(one.shards).is_ok_and(|shards| one.written == -shards)
+        };
+        let written: BTreeSet<String> = self.contents.iter().filter(written).map(|(key, _)| key.0.clone()).collect();
+        self.rows_in(written)
+    }
+
+    /// Returns the imprint of a schema that was emptied, to compare with after the next test; none if it is not what its
+    /// migrations make.
+    pub(crate) fn emptied_since(self, outline: &str, schema: &str) -> Option<Self> {
+        let empty = self.contents.iter().all(|((_, partition), one)| partition.is_empty() && one.rows == 0);
+        (empty && self.outline(schema) == outline).then_some(Self { filled: BTreeSet::new(), ..self })
+    }
+
+    fn rows_in(&self, written: BTreeSet<String>) -> Change {
+        let rows = |table: &String| -> u64 {
+            self.contents.iter().filter(|((name, _), _)| name == table).map(|(_, contents)| contents.rows).sum()
+        };
+        match written.iter().map(rows).sum::<u64>() {
+            _ if written.is_empty() => Change::Nothing,
+            0..=MANY_ROWS => Change::Rows(written.into_iter().collect()),
+            _ => Change::More("it has too many rows to be emptied"),
+        }
     }
 
     /// Compares with what the catalog says after a test.
@@ -190,16 +224,9 @@ impl Imprint {
         if written.iter().any(|table| self.filled.contains(table)) {
             return Change::More("a table was written to that the migrations had filled");
         }
-        let rows = |table: &String| -> u64 {
-            after.contents.iter().filter(|((name, _), _)| name == table).map(|(_, contents)| contents.rows).sum()
-        };
-        if written.iter().map(rows).sum::<u64>() > MANY_ROWS {
-            return Change::More("it has too many rows to be emptied");
-        }
-        match written.is_empty() {
-            true if self.shape != after.shape => Change::More("a partition was changed"),
-            true => Change::Nothing,
-            false => Change::Rows(written.into_iter().collect()),
+        match written.is_empty() && self.shape != after.shape {
+            true => Change::More("a partition was changed"),
+            false => after.rows_in(written),
         }
     }
 
@@ -338,6 +365,49 @@ mod tests {
         other.push(shape(PARTITION, "b", "other"));
         assert!(is_more(&filled.change(&Imprint::new(other, vec![one("041", 0)]))));
         assert!(is_more(&filled.change(&Imprint::new(with, vec![one("041", 1)]))));
+    }
+
+    /// Two tables without rows, as any test with the same migrations makes them.
+    fn alike(schema: &str, contents: Vec<ContentRow>) -> Imprint {
+        let named = shape("constraint", "a", &format!("{schema}_a_id_not_null"));
+        Imprint::new([shapes(), vec![named]].concat(), contents)
+    }
+
+    #[test]
+    fn a_schema_that_a_test_has_made_is_like_all_others_until_it_is_written_to() {
+        let empty = || vec![table("a", -2, 0), table("b", -2, 0)];
+        let outline = alike("schema_one", empty()).outline("schema_one");
+        let change = |contents| alike("schema_two", contents).change_since(&outline, "schema_two");
+        assert_eq!(change(empty()), Change::Nothing);
+        // Made again in the same way, it is as good.
+        let mut again = empty();
+        again[0].2 = "/data/another/0".into();
+        assert_eq!(change(again), Change::Nothing);
+        assert_eq!(change(vec![table("a", -1, 0), table("b", -2, 0)]), Change::Rows(vec!["a".into()]));
+        assert!(is_more(&change(vec![table("a", 9, MANY_ROWS + 1), table("b", -2, 0)])));
+        assert!(is_more(&change(vec![table("a", -2, 0)])), "one is gone");
+        let mut other = empty();
+        other[1].3 = 4;
+        assert!(is_more(&change(other)), "it has more shards");
+        assert!(
+            is_more(&alike("schema_two", empty()).change_since(&outline, "schema_three")),
+            "it names another schema"
+        );
+    }
+
+    #[test]
+    fn rows_of_a_partition_are_rows_of_its_table_and_gone_with_it() {
+        let empty = || vec![table("a", -2, 0)];
+        let outline = alike("schema_one", empty()).outline("schema_one");
+        let partition = (String::from("a"), String::from("04132"), String::from("/data/p/0"), 1, 0, 1);
+        let mut with = alike("schema_two", [empty(), vec![partition]].concat());
+        with.shape.insert(shape(PARTITION, "a", "04132"));
+        assert_eq!(with.change_since(&outline, "schema_two"), Change::Rows(vec!["a".into()]));
+        assert_eq!(with.clone().emptied_since(&outline, "schema_two"), None);
+        let emptied = alike("schema_two", vec![table("a", 7, 0)]).emptied_since(&outline, "schema_two").unwrap();
+        assert_eq!(emptied.change(&alike("schema_two", vec![table("a", 7, 0)])), Change::Nothing);
+        assert_eq!(emptied.change(&alike("schema_two", vec![table("a", 8, 0)])), Change::Rows(vec!["a".into()]));
+        assert_eq!(alike("schema_two", vec![table("a", 7, 1)]).emptied_since(&outline, "schema_two"), None);
     }
 
     #[test]

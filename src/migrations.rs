@@ -16,6 +16,9 @@ use crate::sql::SqlClient;
 use crate::wire::{self, MigrationFile, MigrationSet};
 use crate::{seed, sql};
 
+/// A history of so many statements takes seconds. What it ends in is often a tenth of that.
+const LONG: usize = 50;
+
 /// The files of one directory, as the attribute found them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Migrations {
@@ -83,6 +86,7 @@ impl Migrations {
             apart: self.beyond().or_else(|| self.too_long(&checksum)).map(told),
             checksum,
             fresh: self.sharing == Sharing::Fresh,
+            long: self.files.iter().map(|(_, text)| sql::split(seed::without_mark(text)).len()).sum::<usize>() >= LONG,
         }
     }
 

@@ -67,6 +67,10 @@ struct PremadeSet {
     /// Handed back, and being looked at.
     returning: BTreeSet<String>,
     running: BTreeSet<(ClientId, AttemptId)>,
+    /// Those that wait for a schema.
+    waiting: VecDeque<WaitingTest>,
+    /// The history is long, and nothing shorter is known yet.
+    long: bool,
     /// The largest number of its tests that ran at the same time.
     peak: usize,
     /// When one of its tests began or ended.
@@ -82,6 +86,14 @@ struct ReadySchema {
     is_new: bool,
 }
 
+/// A test that was granted its turn, and is told so when there is a schema for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct WaitingTest {
+    client: ClientId,
+    attempt: AttemptId,
+    fresh: bool,
+}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Text {
     #[default]
@@ -94,6 +106,22 @@ impl PremadeSet {
     /// Counts the schemas that no test has.
     fn free(&self) -> usize {
         self.ready.len() + self.making.len() + self.returning.len()
+    }
+
+    /// Takes a schema that is ready. Those that are new are left to tests that want one.
+    fn take(&mut self, fresh: bool) -> Option<String> {
+        let used = self.ready.iter().position(|schema| !schema.is_new).filter(|_| !fresh);
+        let first = used.or_else(|| self.ready.iter().position(|schema| schema.is_new));
+        first.and_then(|index| self.ready.remove(index)).map(|schema| schema.name)
+    }
+
+    /// Returns whether nothing is on its way to the tests that wait.
+    fn is_hopeless(&self, failures: u32) -> bool {
+        match self.text {
+            Text::Unknown => true,
+            Text::AskedOf(_) => false,
+            Text::Known => self.failures >= failures || self.making.is_empty() && self.returning.is_empty(),
+        }
     }
 }
 
@@ -158,15 +186,46 @@ impl Premade {
         if wants {
             set.text = Text::AskedOf(client);
         }
-        // Those that are new are left to tests that want one.
-        let used = set.ready.iter().position(|schema| !schema.is_new).filter(|_| !fresh);
-        let first = used.or_else(|| set.ready.iter().position(|schema| schema.is_new));
-        let schema = first.and_then(|index| set.ready.remove(index)).map(|schema| schema.name);
-        Handout { schema, wants }
+        Handout { schema: set.take(fresh), wants }
+    }
+
+    /// Lets a test wait that got no schema, if its own would take much longer: its migrations are a long history, of
+    /// which the keeper needs only the end. Returns false if there is nothing to wait for.
+    pub(super) fn waits(
+        &mut self,
+        now: Millis,
+        client: ClientId,
+        attempt: AttemptId,
+        checksum: &str,
+        fresh: bool,
+    ) -> bool {
+        let room = self.open && now >= self.full_until && self.dropping < self.limits.dropping;
+        let Some(set) = self.sets.get_mut(checksum).filter(|set| room && set.failures < self.limits.failures) else {
+            return false;
+        };
+        set.long = true;
+        set.waiting.push_back(WaitingTest { client, attempt, fresh });
+        true
+    }
+
+    /// Returns the next test whose wait is over, with its schema if there is one. Asked after [`Self::next`].
+    pub(super) fn served(&mut self) -> Option<(ClientId, AttemptId, Option<String>)> {
+        let (open, failures) = (self.open, self.limits.failures);
+        for set in self.sets.values_mut() {
+            for index in 0..set.waiting.len() {
+                let schema = set.take(set.waiting[index].fresh);
+                if schema.is_some() || !open || set.is_hopeless(failures) {
+                    let WaitingTest { client, attempt, .. } = set.waiting.remove(index)?;
+                    return Some((client, attempt, schema));
+                }
+            }
+        }
+        None
     }
 
     pub(super) fn end(&mut self, now: Millis, client: ClientId, attempt: AttemptId) {
         for set in self.sets.values_mut() {
+            set.waiting.retain(|test| (test.client, test.attempt) != (client, attempt));
             if set.running.remove(&(client, attempt)) {
                 set.seen = now;
             }
@@ -178,6 +237,7 @@ impl Premade {
         for set in self.sets.values_mut() {
             let before = set.running.len();
             set.running.retain(|(owner, _)| *owner != client);
+            set.waiting.retain(|test| test.client != client);
             if set.running.len() < before {
                 set.seen = now;
             }
@@ -219,7 +279,8 @@ impl Premade {
         set.text == Text::Known
             // After a failure, each schema that is being made may be the next one.
             && (set.failures == 0 || set.failures as usize + set.making.len() < failures as usize)
-            && now < set.seen.saturating_add(quiet)
+            && (now < set.seen.saturating_add(quiet) || !set.waiting.is_empty())
+            && !(set.long && !set.making.is_empty())
             && set.free() < wanted
     }
 
@@ -232,8 +293,9 @@ impl Premade {
         match made {
             PremadeOutcome::Ready { measured } => {
                 set.failures = 0;
+                set.long = false;
                 self.measured = measured;
-                let wanted = now < set.seen.saturating_add(self.limits.idle);
+                let wanted = now < set.seen.saturating_add(self.limits.idle) || !set.waiting.is_empty();
                 if wanted {
                     set.ready.push_back(ReadySchema { name: name.to_owned(), is_new: true });
                 }

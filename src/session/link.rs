@@ -417,6 +417,7 @@ impl Link {
     fn take(&self, message: FromKeeper) -> bool {
         match message {
             FromKeeper::Granted { id, schema, wants } => self.granted(id, schema, wants),
+            FromKeeper::Wants { id } => self.tell_migrations(id),
             FromKeeper::Refused { id, error } => {
                 if let Some(waiting) = self.state().waiting.remove(&id) {
                     let _ = waiting.answer.send(Err(error));
@@ -487,6 +488,16 @@ impl Link {
         state.open.insert(id, open);
         let _ = answer.send(Ok(turn));
         if let (true, Some(migrations), Some(MigrationSet { checksum, .. })) = (wants, migrations, described) {
+            state.write(&FromClient::Migrations { checksum, files: migrations.to_files() });
+        }
+    }
+
+    /// Sends the migrations of an attempt that waits for a schema.
+    fn tell_migrations(&self, id: AttemptId) {
+        let mut state = self.state();
+        let Some(PendingAttempt { open, migrations: Some(migrations), .. }) = state.waiting.get(&id) else { return };
+        let (migrations, described) = (*migrations, open.migrations.clone());
+        if let Some(MigrationSet { checksum, .. }) = described {
             state.write(&FromClient::Migrations { checksum, files: migrations.to_files() });
         }
     }

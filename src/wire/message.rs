@@ -293,6 +293,9 @@ pub(crate) struct MigrationSet {
     /// The test wants a schema that no other test had.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) fresh: bool,
+    /// They have so many statements that a test waits for a schema rather than make one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) long: bool,
 }
 
 /// The end of an attempt.
@@ -360,6 +363,8 @@ pub(crate) enum FromKeeper {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         wants: bool,
     },
+    /// It is the turn of an attempt, which waits for a schema. The keeper wants the text of the migrations.
+    Wants { id: AttemptId },
     /// An attempt gets no turn.
     Refused { id: AttemptId, error: Error },
     /// Everything that an exclusive attempt had changed outside its schema is restored, as far as that is possible. The

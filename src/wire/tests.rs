@@ -59,6 +59,7 @@ fn from_client() -> Vec<FromClient> {
                     checksum: "e3b0".into(),
                     apart: Some("they name a schema".into()),
                     fresh: false,
+                    long: false,
                 }),
                 ..open()
             },

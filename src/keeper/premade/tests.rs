@@ -78,6 +78,90 @@ fn a_cluster_that_does_not_tell_its_room_gets_no_more_than_the_least() {
     assert_eq!(fill(&mut premade, 1, PremadeOutcome::Ready { measured: false }).len(), 4);
 }
 
+/// Returns a set with a long history, for which two tests wait.
+fn waited_for() -> Premade {
+    let mut premade = Premade::default();
+    premade.open();
+    for id in [1, 2] {
+        assert_eq!(premade.begin(0, client(id), AttemptId(1), SET, false), Handout { schema: None, wants: id == 1 });
+        assert!(premade.waits(0, client(id), AttemptId(1), SET, false));
+    }
+    premade
+}
+
+#[test]
+fn tests_with_a_long_history_wait_for_one_maker_and_then_for_two() {
+    let mut premade = waited_for();
+    assert_eq!(premade.served(), None, "the text is on its way");
+    premade.knows(SET);
+    assert!(premade.next(1, || "first".into()).is_some());
+    assert!(premade.next(1, || "beside".into()).is_none(), "it would go the same long way");
+    assert_eq!(premade.served(), None);
+    // Longer than it is made ahead for sets without tests.
+    premade.made(60_000, "first", READY);
+    assert_eq!(premade.served(), Some((client(1), AttemptId(1), Some("first".into()))));
+    assert_eq!(premade.served(), None);
+    assert!(premade.next(60_001, || "a".into()).is_some() && premade.next(60_001, || "b".into()).is_some());
+    premade.made(60_002, "b", READY);
+    assert_eq!(premade.served(), Some((client(2), AttemptId(1), Some("b".into()))));
+    assert_eq!(premade.served(), None);
+}
+
+#[test]
+fn a_test_that_waits_for_nothing_makes_its_own() {
+    let served = |premade: &mut Premade| {
+        [premade.served(), premade.served()].map(|one| one.map(|(id, _, schema)| (id.0, schema)))
+    };
+    let both = [Some((1, None)), Some((2, None))];
+    // The one that was to send the text is gone: nobody else is asked.
+    let mut premade = waited_for();
+    premade.leave(1, client(1));
+    assert_eq!(served(&mut premade), [Some((2, None)), None]);
+    // Migrations that fail.
+    let mut premade = waited_for();
+    premade.knows(SET);
+    assert_eq!(fill(&mut premade, 1, PremadeOutcome::Failed).len(), 2);
+    assert_eq!(served(&mut premade), both);
+    assert!(!premade.waits(2, client(3), AttemptId(1), SET, false));
+    // No room.
+    let mut premade = waited_for();
+    premade.knows(SET);
+    fill(&mut premade, 1, PremadeOutcome::Full);
+    assert_eq!(served(&mut premade), both);
+    assert!(!premade.waits(2, client(3), AttemptId(1), SET, false));
+    // The cluster is let go of, while one is made.
+    let mut premade = waited_for();
+    premade.knows(SET);
+    premade.next(1, || "first".into());
+    premade.close();
+    assert_eq!(served(&mut premade), both);
+    assert!(!premade.waits(2, client(3), AttemptId(1), SET, false));
+    // It does not wait any more.
+    let mut premade = waited_for();
+    premade.end(1, client(1), AttemptId(1));
+    premade.close();
+    assert_eq!(served(&mut premade), [Some((2, None)), None]);
+}
+
+#[test]
+fn a_test_that_wants_a_new_one_does_not_hold_up_those_behind_it() {
+    let mut premade = waited_for();
+    premade.end(0, client(1), AttemptId(1));
+    premade.begin(0, client(3), AttemptId(1), SET, true);
+    assert!(premade.waits(0, client(3), AttemptId(1), SET, true));
+    premade.knows(SET);
+    premade.next(1, || "first".into());
+    premade.end(1, client(2), AttemptId(1));
+    premade.begin(1, client(4), AttemptId(1), SET, false);
+    assert!(premade.waits(1, client(4), AttemptId(1), SET, false));
+    assert!(premade.takes_back(1, SET, "used"));
+    assert!(!premade.returned("used", true));
+    assert_eq!(premade.served(), Some((client(4), AttemptId(1), Some("used".into()))));
+    assert_eq!(premade.served(), None);
+    premade.made(2, "first", READY);
+    assert_eq!(premade.served(), Some((client(3), AttemptId(1), Some("first".into()))));
+}
+
 #[test]
 fn two_are_made_at_once() {
     let mut premade = known();

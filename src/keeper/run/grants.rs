@@ -42,9 +42,15 @@ impl Keeper {
         self.feed(Event::Begin { client: id, attempt: number, mode, parent });
     }
 
-    /// Tells a client that it is an attempt's turn, with a premade schema if there is one.
+    /// Tells a client that it is an attempt's turn, with a premade schema if there is one. An attempt that waits for a
+    /// schema is told later.
     pub(super) fn grant(&mut self, id: ClientId, attempt: AttemptId) {
-        let Handout { schema, wants } = self.hand_out(id, attempt);
+        if let Some(handout) = self.hand_out(id, attempt) {
+            self.granted(id, attempt, handout);
+        }
+    }
+
+    pub(super) fn granted(&mut self, id: ClientId, attempt: AttemptId, Handout { schema, wants }: Handout) {
         let Some(client) = self.clients.get_mut(id) else { return };
         if let Some(granted) = client.attempts.get_mut(&attempt) {
             granted.grant(schema.clone());

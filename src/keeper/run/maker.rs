@@ -100,7 +100,11 @@ impl PremadeMaker {
             (Way::FirstHistory, Ok(imprint)) => Some(self.found(imprint).await),
             _ => None,
         };
-        Made { outcome: PremadeOutcome::Ready { measured: measured && imprint.is_ok() }, imprint: Some(imprint), replay }
+        Made {
+            outcome: PremadeOutcome::Ready { measured: measured && imprint.is_ok() },
+            imprint: Some(imprint),
+            replay,
+        }
     }
 
     /// Gives up on replays. The schema is dropped, and the next one is made by the migrations.

@@ -11,7 +11,7 @@ use super::{Input, Keeper};
 use crate::keeper::machine::{ClientId, MachineState, SessionId};
 use crate::keeper::premade::{Handout, Premade, PremadeOutcome};
 use crate::keeper::replay::Replay;
-use crate::wire::{AttemptId, MigrationFile};
+use crate::wire::{AttemptId, FromKeeper, MigrationFile, Mode, Open};
 use crate::{clock, migrations, schema};
 
 /// Stands in place of a test's name in the names of premade schemas.
@@ -54,29 +54,51 @@ impl Keeper {
     }
 
     /// Returns a schema for an attempt that is about to be granted, if one is ready, and whether the text of its
-    /// migrations is wanted.
-    pub(super) fn hand_out(&mut self, id: ClientId, attempt: AttemptId) -> Handout {
+    /// migrations is wanted. Returns nothing if the attempt waits for a schema.
+    pub(super) fn hand_out(&mut self, id: ClientId, attempt: AttemptId) -> Option<Handout> {
         let now = self.now();
-        let Some(client) = self.clients.get_mut(id) else { return Handout::default() };
-        let Some(wanted) = client.attempts.get(&attempt).and_then(|known| known.open.migrations.clone()) else {
-            return Handout::default();
+        let Some(client) = self.clients.get_mut(id) else { return Some(Handout::default()) };
+        let Some(Open { migrations: Some(wanted), mode, .. }) =
+            client.attempts.get(&attempt).map(|known| known.open.clone())
+        else {
+            return Some(Handout::default());
         };
         if let Some(text) = wanted.apart {
             if self.premade.told.insert((client.session, wanted.checksum)) {
                 tracing::info!(text, "nothing is made ahead");
                 self.clients.notify(id, text);
             }
-            return Handout::default();
+            return Some(Handout::default());
         }
-        let mut handout = self.premade.core.begin(now, id, attempt, &wanted.checksum, wanted.fresh);
-        if let Some(schema) = &handout.schema {
-            self.premade.names.remove(schema);
+        let handout = self.premade.core.begin(now, id, attempt, &wanted.checksum, wanted.fresh);
+        // While an exclusive one is alone, nothing is made.
+        let may_wait = wanted.long && mode == Mode::Shared && handout.schema.is_none();
+        if may_wait && self.premade.core.waits(now, id, attempt, &wanted.checksum, wanted.fresh) {
+            if handout.wants {
+                self.clients.send(id, &FromKeeper::Wants { id: attempt });
+            }
+            return None;
         }
-        // Noted first: a successor drops what is noted, and must not drop what a test has.
-        if handout.schema.is_some() && !self.note_premade() {
-            handout.schema.take().into_iter().for_each(|schema| self.remove(schema));
+        Some(Handout { schema: handout.schema.and_then(|schema| self.note_used(schema)), ..handout })
+    }
+
+    /// Grants what has waited for a schema and need not wait any more.
+    fn serve(&mut self) {
+        while let Some((client, attempt, schema)) = self.premade.core.served() {
+            let schema = schema.and_then(|schema| self.note_used(schema));
+            self.granted(client, attempt, Handout { schema, wants: false });
         }
-        handout
+    }
+
+    /// Notes that a test has a schema; none if the journal can't have it. A successor drops what is noted, and must not
+    /// drop what a test has.
+    fn note_used(&mut self, schema: String) -> Option<String> {
+        self.premade.names.remove(&schema);
+        if self.note_premade() {
+            return Some(schema);
+        }
+        self.remove(schema);
+        None
     }
 
     /// Takes the text that a client was asked for.
@@ -115,7 +137,7 @@ impl Keeper {
             self.remove(schema);
         }
         if self.machine.state() != MachineState::Up {
-            return;
+            return self.serve();
         }
         self.premade.core.dropping(self.drops.in_flight.len());
         let clock = self.supply.resource.as_ref().and_then(|resource| resource.clock);
@@ -123,6 +145,7 @@ impl Keeper {
         while let Some((checksum, schema)) = self.premade.core.next(now, name) {
             self.make(checksum, schema);
         }
+        self.serve();
     }
 
     fn make(&mut self, checksum: String, schema: String) {
@@ -155,6 +178,7 @@ impl Keeper {
         }
         match imprint {
             Some(Ok(imprint)) => {
+                self.premade.recycling.learns(&checksum, &schema, &imprint);
                 self.premade.shards.insert(checksum, imprint.shards());
                 self.premade.recycling.knows(&schema, imprint);
             }

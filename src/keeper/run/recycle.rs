@@ -35,6 +35,8 @@ pub(in crate::keeper) enum Recycled {
 pub(super) struct Recycling {
     /// The imprints of schemas that were made ahead.
     imprints: BTreeMap<String, Imprint>,
+    /// By checksum: the outline of all schemas with these migrations, if they leave no rows.
+    outlines: BTreeMap<String, String>,
     /// Looks that failed in a row.
     failures: u32,
 }
@@ -42,6 +44,20 @@ pub(super) struct Recycling {
 impl Recycling {
     pub(super) fn knows(&mut self, schema: &str, imprint: Imprint) {
         self.imprints.insert(schema.to_owned(), imprint);
+    }
+
+    /// Notes what all schemas with these migrations are like.
+    pub(super) fn learns(&mut self, checksum: &str, schema: &str, imprint: &Imprint) {
+        if imprint.relations().is_some() && !self.outlines.contains_key(checksum) {
+            self.outlines.insert(checksum.to_owned(), imprint.outline(schema));
+        }
+    }
+
+    /// Returns what the schema of a test is compared with.
+    fn baseline(&self, schema: &str, checksum: &str) -> Option<Baseline> {
+        let made = || self.imprints.get(schema).cloned().map(Baseline::Made);
+        let alike = || self.outlines.get(checksum).cloned().map(Baseline::Alike);
+        made().or_else(alike)
     }
 
     pub(super) fn forget(&mut self, schema: &str) {
@@ -55,22 +71,27 @@ impl Recycling {
 }
 
 impl Keeper {
-    /// Takes back the schema of a test that is over. Returns false if it has to be dropped.
+    /// Takes the schema of a test that is over: one that was made ahead, or one that the test has made by the same
+    /// migrations. Returns false if it has to be dropped.
     pub(super) fn take_back(&mut self, client: ClientId, open: &Open, premade: bool, ended: Ended) -> bool {
         let Some(session) = self.clients.get_mut(client).map(|client| client.session) else { return false };
-        let Some(set) = open.migrations.as_ref().filter(|_| premade) else { return false };
-        let reason = match (ended.passed, ended.settled, self.premade.recycling.imprints.contains_key(&open.schema)) {
+        let Some(set) = open.migrations.as_ref().filter(|set| set.apart.is_none()) else { return false };
+        let (now, checksum) = (self.now(), set.checksum.clone());
+        let before = self.premade.recycling.baseline(&open.schema, &checksum);
+        let reason = match (ended.passed, ended.settled, &before) {
             (false, ..) => Some("its test failed"),
             (_, None, _) => Some("its address was handed out, or a statement had no answer"),
-            (_, _, false) => Some("the server did not tell what it was made of"),
+            (_, _, None) => Some("the server did not tell what it was made of"),
             _ if self.premade.recycling.failures >= FAILURES => Some("the server does not tell what was changed"),
             _ => None,
         };
         if let Some(reason) = reason {
-            self.count(session, |counts| counts.drop(reason));
+            // The first tests make their own, and nothing is known yet.
+            if premade {
+                self.count(session, |counts| counts.drop(reason));
+            }
             return false;
         }
-        let (now, checksum) = (self.now(), set.checksum.clone());
         if !self.premade.core.takes_back(now, &checksum, &open.schema) {
             self.count(session, |counts| counts.drop("enough are ready"));
             return false;
@@ -79,12 +100,15 @@ impl Keeper {
             let _ = self.premade.core.returned(&open.schema, false);
             return false;
         }
-        let Some(before) = self.premade.recycling.imprints.get(&open.schema).cloned() else { return false };
-        // A test that sent nothing has changed nothing.
-        if ended.settled == Some(0) {
-            self.recycled(session, open.schema.clone(), Recycled::Untouched(before));
-            return true;
-        }
+        let before = match (before, ended.settled) {
+            // A test that sent nothing has changed nothing.
+            (Some(Baseline::Made(before)), Some(0)) => {
+                self.recycled(session, open.schema.clone(), Recycled::Untouched(before));
+                return true;
+            }
+            (Some(before), _) => before,
+            (None, _) => return false,
+        };
         let Some(cleaner) = self.drops.cleaner.as_ref() else { return false };
         let recycler = Recycler {
             client: cleaner.client().clone(),
@@ -151,6 +175,14 @@ impl Keeper {
     }
 }
 
+/// What a schema is compared with.
+enum Baseline {
+    /// The schema itself, before a test had it.
+    Made(Imprint),
+    /// The outline of all schemas with its migrations.
+    Alike(String),
+}
+
 /// Looks at one schema after a test, and empties the tables that the test wrote to.
 struct Recycler {
     client: SqlClient,
@@ -159,7 +191,7 @@ struct Recycler {
 }
 
 impl Recycler {
-    async fn recycle(mut self, before: Imprint) -> Recycled {
+    async fn recycle(mut self, before: Baseline) -> Recycled {
         match self.as_made(before).await {
             Ok(Some(outcome)) => outcome,
             Ok(None) => Recycled::Unfit("the cluster was let go of"),
@@ -168,13 +200,22 @@ impl Recycler {
     }
 
     /// Returns none if it was told to stop.
-    async fn as_made(&mut self, before: Imprint) -> Result<Option<Recycled>> {
+    async fn as_made(&mut self, before: Baseline) -> Result<Option<Recycled>> {
         if !self.may_go_on().await {
             return Ok(None);
         }
         let after = self.in_time(imprint::look(&self.client, &self.schema)).await?;
-        let tables = match before.change(&after) {
-            Change::Nothing => return Ok(Some(Recycled::Untouched(after.filled_as(&before)))),
+        let change = match &before {
+            Baseline::Made(before) => before.change(&after),
+            Baseline::Alike(outline) => after.change_since(outline, &self.schema),
+        };
+        let tables = match change {
+            Change::Nothing => {
+                return Ok(Some(Recycled::Untouched(match &before {
+                    Baseline::Made(before) => after.filled_as(before),
+                    Baseline::Alike(_) => after,
+                })));
+            }
             Change::More(reason) => return Ok(Some(Recycled::Unfit(reason))),
             Change::Rows(tables) => tables,
         };
@@ -185,7 +226,11 @@ impl Recycler {
         if !self.may_go_on().await {
             return Ok(None);
         }
-        let emptied = before.emptied(self.in_time(imprint::look(&self.client, &self.schema)).await?);
+        let after = self.in_time(imprint::look(&self.client, &self.schema)).await?;
+        let emptied = match before {
+            Baseline::Made(before) => before.emptied(after),
+            Baseline::Alike(outline) => after.emptied_since(&outline, &self.schema),
+        };
         Ok(Some(emptied.map_or(Recycled::Unfit("its tables could not be emptied"), Recycled::Emptied)))
     }
 
@@ -251,13 +296,32 @@ mod tests {
         })
     }
 
+    fn made() -> Imprint {
+        Imprint::new(Vec::new(), serde_json::from_str(EMPTY).unwrap())
+    }
+
     async fn recycled(server: &TestServer) -> Recycled {
+        recycled_since(server, Baseline::Made(made())).await
+    }
+
+    async fn recycled_since(server: &TestServer, before: Baseline) -> Recycled {
         let (sender, order) = watch::channel(MakerOrder::Go);
         let client = SqlClient::new(&server.url(), None, Wallet::new(Credentials::None)).unwrap();
-        let made = Imprint::new(Vec::new(), serde_json::from_str(EMPTY).unwrap());
-        let outcome = Recycler { client, schema: "s".into(), order }.recycle(made).await;
+        let outcome = Recycler { client, schema: "s".into(), order }.recycle(before).await;
         drop(sender);
         outcome
+    }
+
+    #[tokio::test]
+    async fn what_a_test_has_made_itself_is_emptied_as_well() {
+        // Another schema's name, and other directories.
+        let outline = || Baseline::Alike(made().outline("another"));
+        assert!(matches!(recycled_since(&server(EMPTY, EMPTY), outline()).await, Recycled::Untouched(_)));
+        let Recycled::Emptied(imprint) = recycled_since(&server(WRITTEN, EMPTIED), outline()).await else { panic!() };
+        let after = Imprint::new(Vec::new(), serde_json::from_str(EMPTIED).unwrap());
+        assert_eq!(imprint.change(&after), Change::Nothing);
+        let other = Baseline::Alike("an outline of other tables".into());
+        assert!(matches!(recycled_since(&server(EMPTY, EMPTY), other).await, Recycled::Unfit(_)));
     }
 
     #[tokio::test]
@@ -305,7 +369,10 @@ mod tests {
         let (_sender, order) = watch::channel(MakerOrder::Stop);
         let client = SqlClient::new(&server.url(), None, Wallet::new(Credentials::None)).unwrap();
         let made = Imprint::new(Vec::new(), serde_json::from_str(EMPTY).unwrap());
-        assert!(matches!(Recycler { client, schema: "s".into(), order }.recycle(made).await, Recycled::Unfit(_)));
+        assert!(matches!(
+            Recycler { client, schema: "s".into(), order }.recycle(Baseline::Made(made)).await,
+            Recycled::Unfit(_)
+        ));
         assert_eq!(server.stmts(), [""; 0]);
     }
 }
