@@ -99,9 +99,9 @@ fn tests_with_a_long_history_wait_for_one_maker_and_then_for_two() {
     assert_eq!(premade.served(), None);
     // Longer than it is made ahead for sets without tests.
     premade.made(60_000, "first", READY);
+    assert!(premade.next(60_001, || "a".into()).is_some() && premade.next(60_001, || "b".into()).is_some());
     assert_eq!(premade.served(), Some((client(1), AttemptId(1), Some("first".into()))));
     assert_eq!(premade.served(), None);
-    assert!(premade.next(60_001, || "a".into()).is_some() && premade.next(60_001, || "b".into()).is_some());
     premade.made(60_002, "b", READY);
     assert_eq!(premade.served(), Some((client(2), AttemptId(1), Some("b".into()))));
     assert_eq!(premade.served(), None);
