@@ -25,7 +25,7 @@ pub(crate) struct Progress(Arc<Inner>);
 struct Inner {
     began: Instant,
     last: Mutex<String>,
-    /// What is shown later, since another program has the terminal now.
+    /// The texts to show later, since another program has the terminal now.
     held_back: Mutex<Option<HeldBack>>,
     shown: Shown,
 }
@@ -121,14 +121,19 @@ impl Progress {
     pub(crate) fn go_on(&self) {
         // Locked in the order of `say`.
         let last = self.0.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(HeldBack(all)) = self.held_back().take() else { return };
-        match &self.0.shown {
-            Shown::Lines(_) => {
-                let lines: String = all.into_iter().map(|(_, line)| line).collect();
-                let _ = io::stderr().write_all(lines.as_bytes());
-            }
-            Shown::Spinner(bar) if !last.is_empty() => spin(bar, &last, true),
-            _ => {}
+        self.write_held_back();
+        if let Shown::Spinner(bar) = &self.0.shown
+            && !last.is_empty()
+        {
+            spin(bar, &last, true);
+        }
+    }
+
+    fn write_held_back(&self) {
+        let HeldBack(all) = self.held_back().take().unwrap_or_default();
+        if let Shown::Lines(_) = &self.0.shown {
+            let lines: String = all.into_iter().map(|(_, line)| line).collect();
+            let _ = io::stderr().write_all(lines.as_bytes());
         }
     }
 
@@ -154,8 +159,9 @@ impl Progress {
         self.0.began.elapsed().as_secs_f64()
     }
 
-    /// Removes the spinner, so that its line is free.
+    /// Removes the spinner, so that its line is free. Lines that were held back are shown.
     pub(crate) fn clear(&self) {
+        self.write_held_back();
         if let Shown::Spinner(bar) = &self.0.shown {
             bar.finish_and_clear();
         }

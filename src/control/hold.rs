@@ -154,3 +154,21 @@ impl HeldSession {
         leave(self.0.files(), self.0.settings(), self.0.process(), wait, on_trouble)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_acquisition_that_was_given_up_before_it_began_never_begins() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(".env"), "CRATEDB_CLUSTER_URL=http://127.0.0.1:9\n").unwrap();
+        let settings = Settings::load(dir.path(), Wanted::default()).unwrap().in_session("given-up").unwrap();
+        let files = Places { runtime: dir.path().into(), state: dir.path().into() }.key(&settings.spec.key);
+        let acquisition = Acquisition { settings, files, given_up: Arc::default(), waits: Mutex::default() };
+        let finished = acquisition.give_up(None, &|_| {}).unwrap();
+        assert_eq!(finished.outcome, ClusterOutcome::Nothing);
+        let error = acquisition.wait(|_| panic!("it has begun")).map(drop).unwrap_err().to_string();
+        assert!(error.contains("not waited for any more"), "{error}");
+    }
+}

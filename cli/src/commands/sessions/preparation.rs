@@ -1,4 +1,4 @@
-//! What `test` waits for before it runs the command: the cluster, and the build beside it.
+//! Prepares the command of `test`: waits for the cluster, and builds the tests meanwhile.
 
 use std::ffi::OsString;
 use std::sync::{Arc, Once};
@@ -33,7 +33,9 @@ struct Preparation<'a> {
     /// The process of the build, and when it was started.
     runs: Option<(u32, Duration)>,
     /// When the build ended.
-    built: Duration,
+    built: Option<Duration>,
+    /// A signal came while the build ran.
+    interrupted: bool,
     /// The cluster, and when it was there.
     held: Option<(HeldSession, Duration)>,
     refused: Option<cratedb_test::Error>,
@@ -62,7 +64,8 @@ pub(super) fn prepared(
         began: Instant::now(),
         build,
         runs: None,
-        built: Duration::ZERO,
+        built: None,
+        interrupted: false,
         held: None,
         refused: None,
     };
@@ -92,7 +95,10 @@ impl Preparation<'_> {
     /// Waits for the next event and keeps what it brought.
     fn news(&mut self) -> Result<News, Failure> {
         Ok(match self.events.next() {
-            Event::Signal(arrived) => News::Signal(arrived),
+            Event::Signal(arrived) => {
+                self.interrupted |= self.runs.is_some() && self.built.is_none();
+                News::Signal(arrived)
+            }
             Event::Waits => News::Waits,
             Event::Acquired(Ok(held)) => {
                 self.held = Some((held, self.began.elapsed()));
@@ -103,7 +109,7 @@ impl Preparation<'_> {
                 News::NotAcquired
             }
             Event::Ended(ended) => {
-                self.built = self.began.elapsed();
+                self.built = Some(self.began.elapsed());
                 News::Built(code_of(ended)?)
             }
             Event::Lost => return Err(lost("waiting for the cluster")),
@@ -135,11 +141,12 @@ impl Preparation<'_> {
                 self.context.progress.go_on();
                 return None;
             }
-            // A signal ended the build, which may have had a line of progress.
-            Step::End(129..) => self.context.terminal.leave_line(),
             _ => {}
         }
-        self.context.progress.go_on();
+        // A build that a signal ends may leave its line of progress.
+        if self.interrupted || matches!(step, Step::End(129..)) {
+            self.context.terminal.leave_line();
+        }
         self.context.progress.clear();
         Some(self.end(step))
     }
@@ -148,9 +155,9 @@ impl Preparation<'_> {
         match (step, self.held.take()) {
             (Step::Run, Some((held, cluster))) => {
                 let session = held.session();
-                match self.runs {
-                    Some((_, began)) => {
-                        let waited = told(cluster, began, self.built);
+                match self.runs.zip(self.built) {
+                    Some(((_, began), built)) => {
+                        let waited = told(cluster, began, built);
                         self.context.terminal.note(&format!("session {session} {waited}"));
                     }
                     None => self.context.note_done(&format!("session {session} is ready")),
@@ -158,16 +165,19 @@ impl Preparation<'_> {
                 Ok(Prepared::Ready(held))
             }
             (Step::End(code), held) => {
-                let text = format!("the build ended with exit code {code}; the command was not started");
-                self.context.terminal.note(&text);
+                let ended = match self.interrupted {
+                    true => "was interrupted".to_owned(),
+                    false => format!("ended with exit code {code}"),
+                };
+                self.context.terminal.note(&format!("the build {ended}; the command was not started"));
                 Ok(Prepared::Over(held.map(|(held, _)| held), code))
             }
-            (Step::Interrupt(signal), _) => Err(self.interrupted(signal)),
+            (Step::Interrupt(signal), _) => Err(self.interruption(signal)),
             _ => Err(self.refused.take().map_or_else(|| lost("waiting for the cluster"), Failure::from)),
         }
     }
 
-    fn interrupted(&self, signal: i32) -> Failure {
+    fn interruption(&self, signal: i32) -> Failure {
         let code = if signal == SIGINT { Code::Interrupted } else { Code::Terminated };
         let doing = self.context.doing();
         Failure::new(code, format!("interrupted{doing}; the command was not started"))

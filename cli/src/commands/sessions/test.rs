@@ -93,7 +93,7 @@ impl Events {
         Ok(Self { sender, receiver })
     }
 
-    /// Returns what another thread sends events with.
+    /// Returns a sender of events, for another thread.
     pub(super) fn sender(&self) -> Sender<Event> {
         self.sender.clone()
     }
