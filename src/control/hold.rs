@@ -167,7 +167,7 @@ mod tests {
         let files = Places { runtime: dir.path().into(), state: dir.path().into() }.key(&settings.spec.key);
         let acquisition = Acquisition { settings, files, given_up: Arc::default(), waits: Mutex::default() };
         let finished = acquisition.give_up(None, &|_| {}).unwrap();
-        assert_eq!(finished.outcome, ClusterOutcome::Nothing);
+        assert_eq!((finished.sessions, finished.held_by), (Vec::<String>::new(), Vec::<String>::new()));
         let error = acquisition.wait(|_| panic!("it has begun")).map(drop).unwrap_err().to_string();
         assert!(error.contains("not waited for any more"), "{error}");
     }
