@@ -113,11 +113,13 @@ impl Progress {
     }
 
     /// Shows nothing from now on, until [`go_on`](Self::go_on): another program has the terminal.
+    #[cfg(all(unix, feature = "sessions"))]
     pub(crate) fn hold_back(&self) {
         self.held_back().get_or_insert_default();
     }
 
     /// Shows what was held back: the last step, or all of them where each takes a line of its own.
+    #[cfg(all(unix, feature = "sessions"))]
     pub(crate) fn go_on(&self) {
         // Locked in the order of `say`.
         let last = self.0.last.lock().unwrap_or_else(PoisonError::into_inner);

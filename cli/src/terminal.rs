@@ -97,6 +97,7 @@ impl Terminal {
 
     /// Writes a note while another program, which may show a line of progress, has the terminal. That program draws its
     /// line again.
+    #[cfg(all(unix, feature = "sessions"))]
     pub(crate) fn break_in(&self, text: &str) {
         /// To the beginning of the line, whose rest is erased.
         const ERASED: &str = "\r\x1b[K";
@@ -107,6 +108,7 @@ impl Terminal {
     }
 
     /// Leaves the line on which a program that was interrupted has left the cursor.
+    #[cfg(all(unix, feature = "sessions"))]
     pub(crate) fn leave_line(&self) {
         if self.looks.spinner {
             self.write("");
