@@ -16,7 +16,7 @@ mod sweep;
 #[cfg(feature = "process")]
 pub use cache::{Cached, Fetched, Pruned, cached, fetch_release, prune_cache};
 pub use finish::{Finished, finish};
-pub use hold::{HeldSession, hold, hold_with};
+pub use hold::{Acquisition, HeldSession, hold};
 #[cfg(feature = "cloud")]
 pub use kept::{Kept, drop_kept, kept};
 pub use status::{KeyStatus, Policies, Process, SessionStatus, TestStatus, is_unknown, keys, local_server, log_path};

@@ -1,7 +1,7 @@
 //! Progress: a line that changes on a terminal, a new line for every change elsewhere.
 
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use cratedb_test::private::foreign;
@@ -25,7 +25,20 @@ pub(crate) struct Progress(Arc<Inner>);
 struct Inner {
     began: Instant,
     last: Mutex<String>,
+    /// The texts to show later, since another program has the terminal now.
+    held_back: Mutex<Option<HeldBack>>,
     shown: Shown,
+}
+
+/// Texts and their lines, each text with its last line: two reasons that alternate for minutes are two lines.
+#[derive(Debug, Default)]
+struct HeldBack(Vec<(String, String)>);
+
+impl HeldBack {
+    fn add(&mut self, text: &str, line: String) {
+        self.0.retain(|(known, _)| known != text);
+        self.0.push((text.to_owned(), line));
+    }
 }
 
 #[derive(Debug)]
@@ -70,7 +83,7 @@ impl Progress {
     }
 
     fn new(shown: Shown) -> Self {
-        Self(Arc::new(Inner { began: Instant::now(), last: Mutex::default(), shown }))
+        Self(Arc::new(Inner { began: Instant::now(), last: Mutex::default(), held_back: Mutex::default(), shown }))
     }
 
     /// Shows the next step, unless it is the same as the last one.
@@ -81,6 +94,11 @@ impl Progress {
         }
         let first = last.is_empty();
         text.clone_into(&mut last);
+        let line = || format!("{} ({:.1} s)\n", foreign::block(text), self.seconds());
+        if let Some(held_back) = &mut *self.held_back() {
+            held_back.add(text, line());
+            return;
+        }
         match &self.0.shown {
             Shown::Not => {}
             // In one write, so that the lines of several processes don't mix.
@@ -88,16 +106,41 @@ impl Progress {
                 if !told.lock().unwrap_or_else(PoisonError::into_inner).is_news(text, Instant::now()) {
                     return;
                 }
-                let line = format!("{} ({:.1} s)\n", foreign::block(text), self.seconds());
-                let _ = io::stderr().write_all(line.as_bytes());
+                let _ = io::stderr().write_all(line().as_bytes());
             }
-            Shown::Spinner(bar) => {
-                bar.set_message(foreign::line(text, WIDTH));
-                if first {
-                    bar.enable_steady_tick(TICK);
-                }
-            }
+            Shown::Spinner(bar) => spin(bar, text, first),
         }
+    }
+
+    /// Shows nothing from now on, until [`go_on`](Self::go_on): another program has the terminal.
+    #[cfg(all(unix, feature = "sessions"))]
+    pub(crate) fn hold_back(&self) {
+        self.held_back().get_or_insert_default();
+    }
+
+    /// Shows what was held back: the last step, or all of them where each takes a line of its own.
+    #[cfg(all(unix, feature = "sessions"))]
+    pub(crate) fn go_on(&self) {
+        // Locked in the order of `say`.
+        let last = self.0.last.lock().unwrap_or_else(PoisonError::into_inner);
+        self.write_held_back();
+        if let Shown::Spinner(bar) = &self.0.shown
+            && !last.is_empty()
+        {
+            spin(bar, &last, true);
+        }
+    }
+
+    fn write_held_back(&self) {
+        let HeldBack(all) = self.held_back().take().unwrap_or_default();
+        if let Shown::Lines(_) = &self.0.shown {
+            let lines: String = all.into_iter().map(|(_, line)| line).collect();
+            let _ = io::stderr().write_all(lines.as_bytes());
+        }
+    }
+
+    fn held_back(&self) -> MutexGuard<'_, Option<HeldBack>> {
+        self.0.held_back.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Shows the next step where that takes no line of its own.
@@ -118,11 +161,19 @@ impl Progress {
         self.0.began.elapsed().as_secs_f64()
     }
 
-    /// Removes the spinner, so that its line is free.
+    /// Removes the spinner, so that its line is free. Lines that were held back are shown.
     pub(crate) fn clear(&self) {
+        self.write_held_back();
         if let Shown::Spinner(bar) = &self.0.shown {
             bar.finish_and_clear();
         }
+    }
+}
+
+fn spin(bar: &ProgressBar, text: &str, first: bool) {
+    bar.set_message(foreign::line(text, WIDTH));
+    if first {
+        bar.enable_steady_tick(TICK);
     }
 }
 
@@ -137,6 +188,23 @@ mod tests {
         progress.say("resuming");
         progress.clone().say("waiting");
         assert_eq!(progress.last().as_deref(), Some("waiting"));
+    }
+
+    #[test]
+    fn what_is_held_back_is_each_text_once_with_its_last_time() {
+        let progress = Progress::lines();
+        progress.hold_back();
+        for text in ["resuming", "502", "connection refused", "502"] {
+            progress.say(text);
+        }
+        let texts = |progress: &Progress| {
+            let held_back = progress.held_back();
+            held_back.as_ref().map(|held| held.0.iter().map(|(text, _)| text.clone()).collect::<Vec<_>>())
+        };
+        assert_eq!(texts(&progress).unwrap(), ["resuming", "connection refused", "502"]);
+        assert_eq!(progress.last().as_deref(), Some("502"), "it is known all the same");
+        progress.go_on();
+        assert_eq!(texts(&progress), None);
     }
 
     #[test]

@@ -95,6 +95,26 @@ impl Terminal {
         }
     }
 
+    /// Writes a note while another program, which may show a line of progress, has the terminal. That program draws its
+    /// line again.
+    #[cfg(all(unix, feature = "sessions"))]
+    pub(crate) fn break_in(&self, text: &str) {
+        /// To the beginning of the line, whose rest is erased.
+        const ERASED: &str = "\r\x1b[K";
+        if !self.quiet {
+            let erased = if self.looks.spinner { ERASED } else { "" };
+            self.write(&format!("{erased}{}", self.painted(DIM, &foreign::block(text))));
+        }
+    }
+
+    /// Leaves the line on which a program that was interrupted has left the cursor.
+    #[cfg(all(unix, feature = "sessions"))]
+    pub(crate) fn leave_line(&self) {
+        if self.looks.spinner {
+            self.write("");
+        }
+    }
+
     /// Writes an error.
     pub(crate) fn complain(&self, text: &str) {
         self.write(&format!("{} {}", self.painted(ERROR, "error:"), foreign::block(text)));

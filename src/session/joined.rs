@@ -95,10 +95,21 @@ fn check(wanted: Wanted, ready: &Ready, nodes: Option<u32>) -> Result<()> {
 pub(crate) struct Hold(Link);
 
 impl Hold {
-    /// Joins and waits for the cluster. `settings` name the session. Blocks.
-    pub(crate) fn new(settings: Settings, listener: Option<Listener>) -> Result<Self> {
+    /// Joins and waits for the cluster, unless `given_up` comes first. `settings` name the session. Blocks.
+    pub(crate) fn new(
+        settings: Settings,
+        listener: Option<Listener>,
+        given_up: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<Self> {
         let (files, remarks) = (Places::find()?.key(&settings.spec.key), settings.remarks.clone());
-        let link = background::wait(Link::new(settings, process::by_name(true), files, listener));
+        let joined = Link::new(settings, process::by_name(true), files, listener);
+        let link = background::wait(async {
+            tokio::select! {
+                biased;
+                () = given_up => Err(Error::new(Kind::Session, "the cluster is not waited for any more")),
+                link = joined => link,
+            }
+        });
         link.map(Self).map_err(|error| remarks.on(error))
     }
 

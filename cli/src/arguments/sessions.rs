@@ -34,6 +34,9 @@ Test processes find the session by CRATEDB_TEST_SESSION, which is set for the co
 the session is finished in any case. The exit code is that of the command: 127 if it is not found, 126 if it can't be \
 run, 1 if it succeeded but the cluster could not be released.
 
+If COMMAND is `cargo test` or `cargo nextest run`, the tests are built while the cluster is waited for, by the same \
+command with --no-run. If that fails, the session ends with its exit code.
+
 Examples:
   cargo cratedb test -- cargo test
   cargo cratedb test --cluster-name ci -- docker compose run tests
@@ -101,6 +104,9 @@ pub(crate) struct Test {
     /// The session's name; CRATEDB_TEST_SESSION or a new one if not given.
     #[arg(long, value_name = "NAME", value_parser = session)]
     pub(crate) session: Option<String>,
+    /// Do not build while the cluster is waited for: start COMMAND once it is there, and nothing before.
+    #[arg(long)]
+    pub(crate) no_overlap: bool,
     /// The command and its arguments.
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,

@@ -1,7 +1,10 @@
 //! The commands about test sessions, and about the cache of releases that tests use.
 
+mod build;
 mod cache;
 mod kept;
+mod overlap;
+mod preparation;
 mod process;
 mod test;
 

@@ -9,6 +9,7 @@ mod failing;
 mod help;
 mod leases;
 mod login;
+mod overlap;
 mod sessions;
 mod support;
 mod terminal;

@@ -33,7 +33,7 @@ pub(crate) fn test(world: &World, arguments: &[&str]) -> Run {
 }
 
 /// Returns the command for a test process of this crate.
-fn test_process() -> Vec<String> {
+pub(crate) fn test_process() -> Vec<String> {
     let program = std::env::current_exe().unwrap().display().to_string();
     [&program, "--ignored", "--exact", "sessions::joins_the_session"].map(str::to_owned).into()
 }
@@ -47,7 +47,7 @@ pub(crate) fn changes(world: &World) -> Vec<bool> {
 
 pub(crate) const ONCE: [bool; 2] = [false, true];
 
-fn until_suspended(world: &World) {
+pub(crate) fn until_suspended(world: &World) {
     eventually("the suspension", || {
         let cluster = world.cloud().cluster("ci");
         let done = cluster.operation.is_some_and(|(_, status)| status == "SUCCEEDED");
@@ -81,7 +81,7 @@ fn status(world: &World) -> Vec<Value> {
 }
 
 /// Waits until no keeper of this world is alive.
-fn until_no_keeper(world: &World) {
+pub(crate) fn until_no_keeper(world: &World) {
     eventually("the end of the keeper", || status(world).iter().all(|key| key["keeper"].is_null()).then_some(()));
 }
 

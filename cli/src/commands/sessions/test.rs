@@ -1,14 +1,16 @@
 //! `test`: runs any command in a session.
 
+use std::ffi::OsString;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitStatus;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use cratedb_test::private::control::{self, ClusterOutcome, Finished, HeldSession};
+use cratedb_test::private::control::{Acquisition, ClusterOutcome, Finished, HeldSession};
 use serde_json::json;
-use signal_hook::consts::SIGINT;
 
+use super::preparation::{Prepared, prepared};
 use super::process::{self, Arrived};
 use super::{RELEASE_TIMEOUT, is_owed, working_directory};
 use crate::arguments::{Output, Test};
@@ -19,9 +21,12 @@ use crate::output::{Document, People};
 const SESSION: &str = "CRATEDB_TEST_SESSION";
 
 /// An event that `test` waits for.
-enum Event {
+pub(super) enum Event {
     Signal(Arrived),
+    /// The acquisition told its first step.
+    Waits,
     Acquired(cratedb_test::Result<HeldSession>),
+    /// The command or the build ended.
     Ended(io::Result<ExitStatus>),
     Released(cratedb_test::Result<Finished>),
     /// The event that was waited for will not come: its thread panicked.
@@ -29,7 +34,7 @@ enum Event {
 }
 
 /// The queue of events.
-struct Events {
+pub(super) struct Events {
     sender: Sender<Event>,
     receiver: Receiver<Event>,
 }
@@ -44,12 +49,22 @@ struct Released {
 
 pub(super) fn run(context: &Context, test: Test) -> Result<Document, Failure> {
     let session = name(&test);
+    // Until signals are caught, one ends this process at once.
+    let acquisition = Arc::new(Acquisition::new(&working_directory()?, &session)?);
     let events = Events::with_signals()?;
-    let held = acquired(context, &session, &events)?;
     // The session ends after the command, however that ended.
-    let cluster = held.describe();
-    let ran = ran(context, &test, &held, &events);
-    let released = released(context, held, &events);
+    let (held, ran) = match prepared(context, &test, &acquisition, &events)? {
+        Prepared::Ready(held) => {
+            let ran = ran(context, &test.command, held.environment(), &events);
+            (Some(held), ran)
+        }
+        Prepared::Over(held, code) => (held, Ok(code)),
+    };
+    let cluster = held.as_ref().map(HeldSession::describe);
+    let released = released(context, &events, move |on_trouble| match held {
+        Some(held) => held.release(Some(RELEASE_TIMEOUT), on_trouble),
+        None => acquisition.give_up(Some(RELEASE_TIMEOUT), on_trouble),
+    });
     // A command that failed says more by its own code.
     let code = match ran? {
         0 if released.is_owed => Code::Failed as u8,
@@ -78,8 +93,13 @@ impl Events {
         Ok(Self { sender, receiver })
     }
 
+    /// Returns a sender of events, for another thread.
+    pub(super) fn sender(&self) -> Sender<Event> {
+        self.sender.clone()
+    }
+
     /// Does work on a thread of its own, so that signals are handled meanwhile.
-    fn when_done(&self, work: impl FnOnce() -> Event + Send + 'static) {
+    pub(super) fn when_done(&self, work: impl FnOnce() -> Event + Send + 'static) {
         let sender = self.sender.clone();
         std::thread::spawn(move || {
             // After a panic, nothing that the work touched is used again.
@@ -88,85 +108,91 @@ impl Events {
         });
     }
 
-    fn next(&self) -> Event {
+    pub(super) fn next(&self) -> Event {
         self.receiver.recv().expect("this struct has a sender itself")
     }
 }
 
-/// Waits for the cluster. A signal ends the wait, and the keeper notices when this process is gone.
-fn acquired(context: &Context, session: &str, events: &Events) -> Result<HeldSession, Failure> {
-    let directory = working_directory()?;
-    let (name, progress) = (session.to_owned(), context.progress.clone());
-    events.when_done(move || Event::Acquired(control::hold_with(&directory, &name, move |text| progress.say(text))));
-    let event = events.next();
-    context.progress.clear();
-    match event {
-        Event::Acquired(held) => {
-            let held = held?;
-            context.note_done(&format!("session {session} is ready"));
-            Ok(held)
-        }
-        Event::Signal(Arrived { signal, .. }) => {
-            let code = if signal == SIGINT { Code::Interrupted } else { Code::Terminated };
-            let doing = context.doing();
-            Err(Failure::new(code, format!("interrupted{doing}; the command was not started"))
-                .hint("an operation that has begun in CrateDB Cloud continues, and is undone after that")
-                .hint("`cargo cratedb status` shows its progress"))
-        }
-        Event::Lost => Err(lost("waiting for the cluster")),
-        Event::Ended(_) | Event::Released(_) => unreachable!("no other work was begun"),
-    }
-}
-
 /// Reports a panic of this program, which must not turn into an endless wait.
-fn lost(doing: &str) -> Failure {
+pub(super) fn lost(doing: &str) -> Failure {
     Failure::failed(format!("a panic, shown above, ended {doing}"))
         .hint("`cargo cratedb status` shows what is left; `cargo cratedb sweep` releases it")
 }
 
-/// Runs the command to its end and returns its exit code.
-fn ran(context: &Context, test: &Test, held: &HeldSession, events: &Events) -> Result<u8, Failure> {
+/// Starts a command whose end is an event, and returns its process. One that can't be started is the error of the user
+/// and has an exit code.
+pub(super) fn started(
+    context: &Context,
+    command: &[OsString],
+    environment: Vec<(String, String)>,
+    events: &Events,
+) -> Result<u32, u8> {
     let aside = context.terminal.output == Output::Json;
-    let mut child = match process::start(&test.command, held.environment(), aside) {
-        Ok(child) => child,
-        Err(error) => {
-            let program = test.command.first().map(|program| program.to_string_lossy()).unwrap_or_default();
-            context.terminal.complain(&format!("cannot run `{program}`: {error}"));
-            return Ok(process::not_started(&error));
+    match process::start(command, environment, aside) {
+        Ok(mut child) => {
+            let pid = child.id();
+            events.when_done(move || Event::Ended(child.wait()));
+            Ok(pid)
         }
+        Err(error) => {
+            let program = command.first().map(|program| program.to_string_lossy()).unwrap_or_default();
+            context.terminal.complain(&format!("cannot run `{program}`: {error}"));
+            Err(process::not_started(&error))
+        }
+    }
+}
+
+/// Returns the exit code of a command that [`started`] started.
+pub(super) fn code_of(ended: io::Result<ExitStatus>) -> Result<u8, Failure> {
+    let status = ended.map_err(|error| Failure::failed(format!("cannot wait for the command: {error}")))?;
+    Ok(process::code(status))
+}
+
+/// Runs the command to its end and returns its exit code.
+fn ran(
+    context: &Context,
+    command: &[OsString],
+    environment: Vec<(String, String)>,
+    events: &Events,
+) -> Result<u8, Failure> {
+    let pid = match started(context, command, environment, events) {
+        Ok(pid) => pid,
+        Err(code) => return Ok(code),
     };
-    let pid = child.id();
-    events.when_done(move || Event::Ended(child.wait()));
     loop {
         match events.next() {
             // The terminal has sent it to the command too.
             Event::Signal(Arrived { from_terminal: true, .. }) => {}
             Event::Signal(Arrived { signal, .. }) => process::signal(pid, signal),
-            Event::Ended(status) => {
-                let status =
-                    status.map_err(|error| Failure::failed(format!("cannot wait for the command: {error}")))?;
-                return Ok(process::code(status));
-            }
+            Event::Ended(ended) => return code_of(ended),
             Event::Lost => return Err(lost("waiting for the command")),
-            Event::Acquired(_) | Event::Released(_) => unreachable!("no other work was begun"),
+            // What the keeper has to say may come at any time.
+            Event::Waits => {}
+            Event::Acquired(_) | Event::Released(_) => unreachable!("no other work goes on"),
         }
     }
 }
 
 /// Ends the session and waits for the release of the cluster. The second signal ends the wait, and the keeper continues
 /// alone. The first one may be the signal that ended the command, seen late.
-fn released(context: &Context, held: HeldSession, events: &Events) -> Released {
+fn released(
+    context: &Context,
+    events: &Events,
+    release: impl FnOnce(&dyn Fn(&str)) -> cratedb_test::Result<Finished> + Send + 'static,
+) -> Released {
     let progress = context.terminal.progress();
     progress.say("releasing the cluster");
     let shown = progress.clone();
-    events.when_done(move || Event::Released(held.release(Some(RELEASE_TIMEOUT), &|why| shown.say(why))));
+    events.when_done(move || Event::Released(release(&|why| shown.say(why))));
     let mut impatient = false;
     let done = loop {
         match events.next() {
             Event::Released(done) => break Some(done.map_err(Failure::from)),
             Event::Lost => break Some(Err(lost("releasing the cluster"))),
-            _ if impatient => break None,
-            _ => {
+            // Those of an acquisition that was given up come late.
+            Event::Waits | Event::Acquired(_) | Event::Ended(_) => {}
+            Event::Signal(_) if impatient => break None,
+            Event::Signal(_) => {
                 impatient = true;
                 progress.say("releasing the cluster; Ctrl-C once more leaves it to the keeper");
             }
