@@ -69,8 +69,10 @@ struct PremadeSet {
     running: BTreeSet<(ClientId, AttemptId)>,
     /// Those that wait for a schema.
     waiting: VecDeque<WaitingTest>,
-    /// The history is long, and nothing shorter is known yet.
+    /// The history is long.
     long: bool,
+    /// A schema was made, so that what the history ends in is known.
+    made: bool,
     /// The largest number of its tests that ran at the same time.
     peak: usize,
     /// When one of its tests began or ended.
@@ -189,23 +191,25 @@ impl Premade {
         Handout { schema: set.take(fresh), wants }
     }
 
-    /// Lets a test wait that got no schema, if its own would take much longer: its migrations are a long history, of
-    /// which the keeper needs only the end. Returns false if there is nothing to wait for.
+    /// Lets a test wait that got no schema, if its own would take longer: one is being emptied for it, or its migrations
+    /// are a `long` history, of which the keeper needs only the end. Returns false if it is to make its own.
     pub(super) fn waits(
         &mut self,
         now: Millis,
-        client: ClientId,
-        attempt: AttemptId,
+        (client, attempt): (ClientId, AttemptId),
         checksum: &str,
         fresh: bool,
+        long: bool,
     ) -> bool {
-        let room = self.open && now >= self.full_until && self.dropping < self.limits.dropping;
-        let Some(set) = self.sets.get_mut(checksum).filter(|set| room && set.failures < self.limits.failures) else {
-            return false;
-        };
-        set.long = true;
-        set.waiting.push_back(WaitingTest { client, attempt, fresh });
-        true
+        let room = now >= self.full_until && self.dropping < self.limits.dropping;
+        let Some(set) = self.sets.get_mut(checksum).filter(|_| self.open) else { return false };
+        let made = long && room && set.failures < self.limits.failures;
+        let emptied = !fresh && set.returning.len() > set.waiting.len();
+        if made || emptied {
+            set.long |= long;
+            set.waiting.push_back(WaitingTest { client, attempt, fresh });
+        }
+        made || emptied
     }
 
     /// Returns the next test whose wait is over, with its schema if there is one. Asked after [`Self::next`].
@@ -280,7 +284,8 @@ impl Premade {
             // After a failure, each schema that is being made may be the next one.
             && (set.failures == 0 || set.failures as usize + set.making.len() < failures as usize)
             && (now < set.seen.saturating_add(quiet) || !set.waiting.is_empty())
-            && !(set.long && !set.making.is_empty())
+            // A second one would go the same long way.
+            && (set.made || !set.long || set.making.is_empty())
             && set.free() < wanted
     }
 
@@ -293,7 +298,7 @@ impl Premade {
         match made {
             PremadeOutcome::Ready { measured } => {
                 set.failures = 0;
-                set.long = false;
+                set.made = true;
                 self.measured = measured;
                 let wanted = now < set.seen.saturating_add(self.limits.idle) || !set.waiting.is_empty();
                 if wanted {

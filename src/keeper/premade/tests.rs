@@ -84,7 +84,7 @@ fn waited_for() -> Premade {
     premade.open();
     for id in [1, 2] {
         assert_eq!(premade.begin(0, client(id), AttemptId(1), SET, false), Handout { schema: None, wants: id == 1 });
-        assert!(premade.waits(0, client(id), AttemptId(1), SET, false));
+        assert!(premade.waits(0, (client(id), AttemptId(1)), SET, false, true));
     }
     premade
 }
@@ -122,20 +122,20 @@ fn a_test_that_waits_for_nothing_makes_its_own() {
     premade.knows(SET);
     assert_eq!(fill(&mut premade, 1, PremadeOutcome::Failed).len(), 2);
     assert_eq!(served(&mut premade), both);
-    assert!(!premade.waits(2, client(3), AttemptId(1), SET, false));
+    assert!(!premade.waits(2, (client(3), AttemptId(1)), SET, false, true));
     // No room.
     let mut premade = waited_for();
     premade.knows(SET);
     fill(&mut premade, 1, PremadeOutcome::Full);
     assert_eq!(served(&mut premade), both);
-    assert!(!premade.waits(2, client(3), AttemptId(1), SET, false));
+    assert!(!premade.waits(2, (client(3), AttemptId(1)), SET, false, true));
     // The cluster is let go of, while one is made.
     let mut premade = waited_for();
     premade.knows(SET);
     premade.next(1, || "first".into());
     premade.close();
     assert_eq!(served(&mut premade), both);
-    assert!(!premade.waits(2, client(3), AttemptId(1), SET, false));
+    assert!(!premade.waits(2, (client(3), AttemptId(1)), SET, false, true));
     // It does not wait any more.
     let mut premade = waited_for();
     premade.end(1, client(1), AttemptId(1));
@@ -148,18 +148,39 @@ fn a_test_that_wants_a_new_one_does_not_hold_up_those_behind_it() {
     let mut premade = waited_for();
     premade.end(0, client(1), AttemptId(1));
     premade.begin(0, client(3), AttemptId(1), SET, true);
-    assert!(premade.waits(0, client(3), AttemptId(1), SET, true));
+    assert!(premade.waits(0, (client(3), AttemptId(1)), SET, true, true));
     premade.knows(SET);
     premade.next(1, || "first".into());
     premade.end(1, client(2), AttemptId(1));
     premade.begin(1, client(4), AttemptId(1), SET, false);
-    assert!(premade.waits(1, client(4), AttemptId(1), SET, false));
+    assert!(premade.waits(1, (client(4), AttemptId(1)), SET, false, true));
     assert!(premade.takes_back(1, SET, "used"));
     assert!(!premade.returned("used", true));
     assert_eq!(premade.served(), Some((client(4), AttemptId(1), Some("used".into()))));
     assert_eq!(premade.served(), None);
     premade.made(2, "first", READY);
     assert_eq!(premade.served(), Some((client(3), AttemptId(1), Some("first".into()))));
+}
+
+#[test]
+fn a_test_waits_for_a_schema_that_is_emptied_and_for_no_other() {
+    let mut premade = known();
+    let waits = |premade: &mut Premade, id, fresh| {
+        assert_eq!(premade.begin(1, client(id), AttemptId(1), SET, fresh).schema, None);
+        premade.waits(1, (client(id), AttemptId(1)), SET, fresh, false)
+    };
+    premade.next(1, || "first".into());
+    assert!(!waits(&mut premade, 2, false), "to make one takes as long here as there");
+    assert!(premade.takes_back(1, SET, "used"));
+    assert!(!waits(&mut premade, 3, true), "it wants a new one");
+    assert!(waits(&mut premade, 4, false));
+    assert!(!waits(&mut premade, 5, false), "one waits for it already");
+    assert_eq!(premade.served(), None);
+    // It can't be used again, and the other is still being made.
+    assert!(premade.returned("used", false));
+    assert_eq!(premade.served(), None);
+    premade.made(2, "first", PremadeOutcome::Failed);
+    assert_eq!(premade.served(), Some((client(4), AttemptId(1), None)));
 }
 
 #[test]

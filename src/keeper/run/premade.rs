@@ -11,7 +11,7 @@ use super::{Input, Keeper};
 use crate::keeper::machine::{ClientId, MachineState, SessionId};
 use crate::keeper::premade::{Handout, Premade, PremadeOutcome};
 use crate::keeper::replay::Replay;
-use crate::wire::{AttemptId, FromKeeper, MigrationFile, Mode, Open};
+use crate::wire::{AttemptId, FromKeeper, MigrationFile, MigrationSet, Mode, Open};
 use crate::{clock, migrations, schema};
 
 /// Stands in place of a test's name in the names of premade schemas.
@@ -71,9 +71,10 @@ impl Keeper {
             return Some(Handout::default());
         }
         let handout = self.premade.core.begin(now, id, attempt, &wanted.checksum, wanted.fresh);
+        let MigrationSet { checksum, fresh, long, .. } = wanted;
         // While an exclusive one is alone, nothing is made.
-        let may_wait = wanted.long && mode == Mode::Shared && handout.schema.is_none();
-        if may_wait && self.premade.core.waits(now, id, attempt, &wanted.checksum, wanted.fresh) {
+        let may_wait = mode == Mode::Shared && handout.schema.is_none();
+        if may_wait && self.premade.core.waits(now, (id, attempt), &checksum, fresh, long) {
             if handout.wants {
                 self.clients.send(id, &FromKeeper::Wants { id: attempt });
             }
