@@ -28,5 +28,6 @@ mod process;
 mod recycling;
 mod release;
 mod set_ups;
+mod settings;
 mod trainer;
 mod versions;
