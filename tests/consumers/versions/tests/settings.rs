@@ -8,16 +8,16 @@ async fn jobs_log_size(cluster: &Cluster) -> Result<i64> {
     cluster.query("SELECT settings['stats']['jobs_log_size'] FROM sys.cluster").scalar().await
 }
 
-#[cratedb_cluster(settings("stats.jobs_log_size" = 100, "lang.js.enabled" = true))]
+#[cratedb_cluster(settings("stats.jobs_log_size" = 100, "http.cors.enabled" = true))]
 async fn a_server_is_started_with_settings(cluster: Cluster) -> Result<()> {
     assert_eq!(jobs_log_size(&cluster).await?, 100);
     Ok(())
 }
 
 /// In another order, in another form, and in code: it would wait for itself if it were another server.
-#[cratedb_cluster(settings("lang.js.enabled" = "true", "stats.jobs_log_size" = 1_00), exclusive)]
+#[cratedb_cluster(settings("http.cors.enabled" = "true", "stats.jobs_log_size" = 1_00), exclusive)]
 async fn the_same_settings_are_the_same_server(cluster: Cluster) -> Result<()> {
-    let builder = Session::builder().setting("stats.jobs_log_size", 100).setting("lang.js.enabled", true);
+    let builder = Session::builder().setting("stats.jobs_log_size", 100).setting("http.cors.enabled", true);
     let other = builder.join().await?.cluster("other").await?;
     assert_eq!(other.http_url(), cluster.http_url());
     assert_eq!(jobs_log_size(&other).await?, 100);
