@@ -118,11 +118,11 @@ impl SessionBuilder {
         Self { nodes: Some(nodes), ..self }
     }
 
-    /// Asks for a server that is started with a setting of CrateDB, such as `stats.jobs_log_size` and `100`. It replaces
-    /// one of the same name in `CRATEDB_TEST_SETTINGS`.
+    /// Asks for a server that is started with a setting of CrateDB, such as `stats.jobs_log_size` and `100`. It
+    /// replaces one of the same name in `CRATEDB_TEST_SETTINGS`.
     ///
-    /// [`join`](Self::join) returns an error for a setting that is given twice, for an empty value, and for those that the
-    /// harness chooses itself, such as ports and paths.
+    /// [`join`](Self::join) returns an error for a setting that is given twice, for an empty value, and for those that
+    /// the harness chooses itself, such as ports and paths.
     pub fn setting(mut self, name: impl Into<String>, value: impl ToString) -> Self {
         self.settings.push((name.into(), value.to_string()));
         self

@@ -198,8 +198,8 @@ struct TargetReader<'a> {
 impl TargetReader<'_> {
     /// Returns the target and the key of its keeper. They follow from settings alone, so that no test probes an engine.
     ///
-    /// A test that wants a version, a number of nodes or settings gets a cluster of this machine, unless the provider is
-    /// named: neither a server given by its URL nor a cluster of the Cloud can be had in another version.
+    /// A test that wants a version, a number of nodes or settings gets a cluster of this machine, unless the provider
+    /// is named: neither a server given by its URL nor a cluster of the Cloud can be had in another version.
     fn target(&mut self) -> Result<(Target, String)> {
         let choice = self.sources.choice(
             "CRATEDB_TEST_PROVIDER",

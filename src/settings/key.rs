@@ -16,8 +16,8 @@ const ANY: &str = "any";
 /// Stands in a key before settings.
 const OWN: &str = "settings:";
 
-/// Returns `local`, then kind, project, version, nodes, where the cluster comes from, the archives that are accepted, if
-/// not all are, and the settings of the server, if there are any. Two clusters are one if all of it is the same: a
+/// Returns `local`, then kind, project, version, nodes, where the cluster comes from, the archives that are accepted,
+/// if not all are, and the settings of the server, if there are any. Two clusters are one if all of it is the same: a
 /// server that was started without a pin must not serve tests that have one.
 pub(super) fn local_key(target: &LocalTarget) -> String {
     let kind = KINDS.iter().find(|(_, kind)| *kind == target.kind).map_or("", |(name, _)| name);
@@ -115,7 +115,7 @@ pub(crate) fn target_of_key(manifest_dir: &Path, key: &str) -> Result<Target> {
 
 /// Returns the server of a key. The settings' own credentials go to it if they name it too: the journal's word alone is
 /// not enough.
-fn url_target_of_key(sources: &Sources, url: &str) -> Result<Target> {
+pub(super) fn url_target_of_key(sources: &Sources, url: &str) -> Result<Target> {
     let unheard = &mut Vec::new();
     if let Ok(Some(Address::Url(named))) = address(&Given::default(), sources, unheard)
         && let Ok((Target::Url(target), ..)) = url_target(sources, &named, unheard)

@@ -5,6 +5,7 @@ mod of_servers;
 use std::collections::HashMap;
 use std::path::PathBuf;
 
+use super::key::url_target_of_key;
 use super::*;
 
 fn sources(variables: &[(&str, &str)]) -> Sources {

@@ -15,8 +15,8 @@ pub(crate) struct ServerSettings(BTreeMap<String, String>);
 
 impl ServerSettings {
     /// The form that [`parse`](Self::parse) reads.
-    pub(crate) const FORM: &str = "`name=value` pairs with commas or line breaks between them; a value that contains a comma stands in quotes, \
-         as in `a.b=1, c.d='x,y'`";
+    pub(crate) const FORM: &str = "`name=value` pairs with commas or line breaks between them; a value that contains a \
+         comma stands in quotes, as in `a.b=1, c.d='x,y'`";
 
     /// Checks settings and collects them. The error says what is wrong with the first that is refused.
     pub(crate) fn of<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, String> {

@@ -1,8 +1,8 @@
 //! Judges names and values of a server's settings. The library and the macro crate each have this file, word for word,
 //! so that the attribute refuses at compile time what the library refuses at run time.
 
-/// Settings that the harness chooses itself, and the reason. An entry that ends in a dot or an underscore stands for all
-/// names that begin with it.
+/// Settings that the harness chooses itself, and the reason. An entry that ends in a dot or an underscore stands for
+/// all names that begin with it.
 const RESERVED: [(&[&str], &str); 7] = [
     (&["http.port", "psql.port", "transport.port", "transport.tcp.port"], "the harness takes free ports"),
     (
@@ -39,7 +39,7 @@ pub(crate) fn name_problem(name: &str) -> Option<String> {
         return Some(format!("{name:?} is not the name of a setting; accepted: names such as stats.jobs_log_size"));
     }
     let is_meant = |entry: &&str| *entry == name || entry.ends_with(['.', '_']) && name.starts_with(*entry);
-    let (_, why) = RESERVED.iter().find(|(entries, _)| entries.iter().any(|entry| is_meant(entry)))?;
+    let (_, why) = RESERVED.iter().find(|(entries, _)| entries.iter().any(is_meant))?;
     Some(format!("`{name}` can't be set: {why}"))
 }
 
