@@ -27,8 +27,8 @@ use crate::settings::Wanted;
 /// One test run: everything below one `cargo test` or `cargo nextest run`, which shares one cluster.
 ///
 /// Tests get their cluster from the attribute or from the fixture. Use a session where you have neither: in a harness
-/// of your own, or in a helper that needs a second schema. For a cluster of another version, or of several nodes, use
-/// [`builder`](Self::builder).
+/// of your own, or in a helper that needs a second schema. For a cluster of another version, of several nodes or with
+/// settings of its own, use [`builder`](Self::builder).
 ///
 /// ```no_run
 /// # async fn run() -> cratedb_test::Result<()> {
@@ -59,9 +59,9 @@ impl Session {
         Self::builder().join().await
     }
 
-    /// Returns a builder, which joins the session on a cluster of another version or size than the settings say: the
-    /// same as `version` and `nodes` of the attribute. All that want the same share one cluster, which is started once
-    /// per session.
+    /// Returns a builder, which joins the session on a cluster of another version, of another size or with other
+    /// settings of CrateDB than the settings say: the same as `version`, `nodes` and `settings` of the attribute. All
+    /// that want the same share one cluster, which is started once per session.
     pub fn builder() -> SessionBuilder {
         SessionBuilder::default()
     }
@@ -94,8 +94,8 @@ impl Session {
 /// # async fn run() -> cratedb_test::Result<()> {
 /// use cratedb_test::Session;
 ///
-/// let session = Session::builder().version("5.10").nodes(3).join().await?;
-/// let cluster = session.cluster("upgrade").await?;
+/// let builder = Session::builder().version("5.10").nodes(3).setting("stats.jobs_log_size", 100);
+/// let cluster = builder.join().await?.cluster("upgrade").await?;
 /// assert_eq!(cluster.server_version().major, 5);
 /// # Ok(())
 /// # }
@@ -105,6 +105,7 @@ impl Session {
 pub struct SessionBuilder {
     version: Option<String>,
     nodes: Option<u32>,
+    settings: Vec<(String, String)>,
 }
 
 impl SessionBuilder {
@@ -118,6 +119,16 @@ impl SessionBuilder {
         Self { nodes: Some(nodes), ..self }
     }
 
+    /// Asks for a server that is started with a setting of CrateDB, such as `stats.jobs_log_size` and `100`. It
+    /// replaces one of the same name in `CRATEDB_TEST_SETTINGS`.
+    ///
+    /// [`join`](Self::join) returns an error for a setting that is given twice, for an empty value, and for those that
+    /// the harness chooses itself, such as ports and paths.
+    pub fn setting(mut self, name: impl Into<String>, value: impl ToString) -> Self {
+        self.settings.push((name.into(), value.to_string()));
+        self
+    }
+
     /// Joins the session and waits for the cluster.
     ///
     /// The settings are those of the package whose tests run (`CARGO_MANIFEST_DIR`, which cargo and nextest set), else
@@ -126,7 +137,8 @@ impl SessionBuilder {
     /// # Errors
     ///
     /// When a wish or a setting can't be read, when no such cluster can be had, and when `CRATEDB_TEST_PROVIDER` names
-    /// a cluster that is of another version or size.
+    /// a cluster that is of another version or size, or one that the harness does not start, for which no settings of
+    /// CrateDB can be asked.
     pub async fn join(self) -> Result<Session> {
         background::run(self.join_work()).await
     }
@@ -134,7 +146,8 @@ impl SessionBuilder {
     /// Does the work of [`join`](Self::join) on the background thread.
     pub(crate) async fn join_work(self) -> Result<Session> {
         let version = self.version.map(|version| version.parse()).transpose()?;
-        let wanted = Wanted { version, nodes: self.nodes };
+        let pairs = self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let wanted = Wanted { version, nodes: self.nodes, settings: Wanted::settings_of(pairs)? };
         wanted.check()?;
         let link = joined::link(Package::of_process(Path::new("")), wanted).await?;
         Ok(Session { link })
@@ -151,6 +164,9 @@ mod tests {
             (Session::builder().version("latest"), "`latest`"),
             (Session::builder().nodes(0), "nodes: 0"),
             (Session::builder().nodes(10), "1 to 9"),
+            (Session::builder().setting("http.port", 4200), "`http.port` can't be set"),
+            (Session::builder().setting("a.b", 1).setting("a.b", 1), "`a.b` is given twice"),
+            (Session::builder().setting("a.b", ""), "`a.b` can't be \"\""),
         ];
         for (builder, word) in refused {
             let error = builder.join().await.map(drop).unwrap_err().to_string();

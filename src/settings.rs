@@ -1,19 +1,24 @@
 //! Reads every setting once: its variable, its forms, its default; and the target, key and policies that follow from
 //! them.
 
+mod key;
 #[cfg(test)]
 mod tests;
 
 use std::path::Path;
 use std::time::Duration;
 
+use self::key::local_key;
+pub(crate) use self::key::{local_target, target_of_key};
 use crate::environment::{
     Access, Address, Given, Package, Remarks, Setting, Sources, address, cloud_target as cloud, http_url,
     mirror_is_safe, project_of, server, unreadable,
 };
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
-use crate::target::{ClusterAddress, JvmCache, LocalKind, LocalTarget, OnExit, OnSuspended, Origin, Target, UrlTarget};
+use crate::target::{
+    ClusterAddress, JvmCache, LocalKind, LocalTarget, OnExit, OnSuspended, Origin, ServerSettings, Target, UrlTarget,
+};
 use crate::version::RequestedVersion;
 use crate::wire::{Named, Policy, Spec};
 
@@ -32,17 +37,25 @@ pub enum KeepSchema {
 }
 
 /// The cluster that a test asks for. It takes precedence over the settings.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Wanted {
     pub(crate) version: Option<RequestedVersion>,
     pub(crate) nodes: Option<u32>,
+    pub(crate) settings: ServerSettings,
 }
 
 impl Wanted {
     /// The attribute knows the same limit.
     const MOST_NODES: u32 = 9;
 
-    pub(crate) fn check(self) -> Result<()> {
+    /// Checks settings that code gives.
+    pub(crate) fn settings_of<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<ServerSettings> {
+        ServerSettings::of(pairs).map_err(|why| {
+            Error::new(Kind::Setting, "no server can be started with these settings of CrateDB").because(why)
+        })
+    }
+
+    pub(crate) fn check(&self) -> Result<()> {
         match self.nodes {
             Some(nodes) if !(1..=Self::MOST_NODES).contains(&nodes) => {
                 Err(Error::new(Kind::Setting, format!("no cluster can have this number of nodes: {nodes}"))
@@ -185,8 +198,8 @@ struct TargetReader<'a> {
 impl TargetReader<'_> {
     /// Returns the target and the key of its keeper. They follow from settings alone, so that no test probes an engine.
     ///
-    /// A test that wants a version or a number of nodes gets a cluster of this machine, unless the provider is named:
-    /// neither a server given by its URL nor a cluster of the Cloud can be had in another version.
+    /// A test that wants a version, a number of nodes or settings gets a cluster of this machine, unless the provider
+    /// is named: neither a server given by its URL nor a cluster of the Cloud can be had in another version.
     fn target(&mut self) -> Result<(Target, String)> {
         let choice = self.sources.choice(
             "CRATEDB_TEST_PROVIDER",
@@ -204,18 +217,22 @@ impl TargetReader<'_> {
         match (choice, address(&Given::default(), self.sources, &mut self.notes)?) {
             (Choice::Auto, Some(_)) if self.wanted != Wanted::default() => {
                 let excluded =
-                    |name| format!("{name}: a test that wants a version or a number of nodes runs on this machine");
+                    |name| format!("{name}: a test that wants a version, nodes or settings runs on this machine");
                 let local = self.local(LocalKind::Auto, ["url", "cloud"].map(excluded).into())?;
-                let note = "the configured cluster is not used for tests that want a version or a number of nodes";
+                let note = "the configured cluster is not used for tests that want a version, nodes or settings";
                 self.notes.push(note.into());
                 Ok(local)
             }
             (Choice::Auto | Choice::Url, Some(Address::Url(url))) => {
+                self.without_settings("url")?;
                 let (target, key, remarks) = url_target(self.sources, &url, &mut self.notes)?;
                 self.remarks = remarks;
                 Ok((target, key))
             }
-            (Choice::Auto | Choice::Cloud, Some(Address::Cluster(cluster))) => cloud_target(self.sources, cluster),
+            (Choice::Auto | Choice::Cloud, Some(Address::Cluster(cluster))) => {
+                self.without_settings("cloud")?;
+                cloud_target(self.sources, cluster)
+            }
             (Choice::Url, _) => Err(missing("url", "CRATEDB_CLUSTER_URL is not set")
                 .hint("set CRATEDB_CLUSTER_URL, for example to http://localhost:4200")),
             (Choice::Cloud, _) => Err(missing("cloud", "neither CRATEDB_CLUSTER_ID nor CRATEDB_CLUSTER_NAME is set")
@@ -226,9 +243,26 @@ impl TargetReader<'_> {
         }
     }
 
+    /// Refuses settings for a server that the harness does not start.
+    fn without_settings(&self, provider: &str) -> Result<()> {
+        let asked = match (self.wanted.settings.is_empty(), self.sources.get(SETTINGS)) {
+            (false, _) => "the settings that the test wants",
+            (true, Some(_)) => SETTINGS,
+            (true, None) => return Ok(()),
+        };
+        let server = match provider {
+            "url" => "the server of CRATEDB_CLUSTER_URL",
+            _ => "a cluster of CrateDB Cloud",
+        };
+        Err(Error::new(Kind::Setting, format!("cannot use {asked} with the provider `{provider}`"))
+            .because(format!("CrateDB reads them when it starts, and the harness does not start {server}"))
+            .hint("CRATEDB_TEST_PROVIDER=container or process starts servers on this machine")
+            .hint("an `exclusive` test can change by SET GLOBAL what CrateDB lets change while it runs"))
+    }
+
     /// Returns a cluster of this machine. `lacking` says why neither `url` nor `cloud` was chosen.
     fn local(&mut self, kind: LocalKind, lacking: Vec<String>) -> Result<(Target, String)> {
-        let (sources, wanted) = (self.sources, self.wanted);
+        let (sources, wanted) = (self.sources, self.wanted.clone());
         // The keeper's working directory is the root, so a relative path is made absolute here.
         let home = sources.get("CRATEDB_HOME").filter(|_| kind != LocalKind::Container);
         let home = home.map(|home| self.project.join(home).display().to_string());
@@ -243,6 +277,7 @@ impl TargetReader<'_> {
             image: image(sources, wanted.version, version.unwrap_or(VERSION)),
             version: if home.is_some() { version } else { Some(version.unwrap_or(VERSION)) },
             nodes: wanted.nodes.unwrap_or(1),
+            settings: wanted.settings.over(&server_settings(sources)?),
             project: self.project.display().to_string(),
             key: String::new(),
             home,
@@ -277,20 +312,6 @@ fn url_target(sources: &Sources, given: &Setting, notes: &mut Vec<String>) -> Re
     let key = format!("url|{}", server.url);
     let target = UrlTarget { url: server.url, username: server.username, password: server.password };
     Ok((Target::Url(target), key, server.remarks))
-}
-
-/// Returns the server of a key. The settings' own credentials go to it if they name it too: the journal's word alone is
-/// not enough.
-fn url_target_of_key(sources: &Sources, url: &str) -> Result<Target> {
-    let unheard = &mut Vec::new();
-    if let Ok(Some(Address::Url(named))) = address(&Given::default(), sources, unheard)
-        && let Ok((Target::Url(target), ..)) = url_target(sources, &named, unheard)
-        && target.url == url
-    {
-        return Ok(Target::Url(target));
-    }
-    let kept = Setting::kept("CRATEDB_CLUSTER_URL", url, "the journal");
-    url_target(sources, &kept, unheard).map(|(target, ..)| target)
 }
 
 /// Returns a cluster of the Cloud. One that is named without credentials is an error: no other provider takes its
@@ -353,6 +374,17 @@ fn digests(text: &str) -> Result<Vec<String>> {
     each.map(read).collect()
 }
 
+/// The variable with the settings of all servers that tests start.
+const SETTINGS: &str = "CRATEDB_TEST_SETTINGS";
+
+fn server_settings(sources: &Sources) -> Result<ServerSettings> {
+    let Some(text) = sources.get(SETTINGS) else { return Ok(ServerSettings::default()) };
+    ServerSettings::parse(&text).map_err(|why| {
+        let accepted = format!("accepted: {}", ServerSettings::FORM);
+        Error::new(Kind::Setting, format!("cannot use {SETTINGS}")).because(why).hint(accepted)
+    })
+}
+
 fn jvm_cache(sources: &Sources) -> Result<JvmCache> {
     // A machine of a CI service is gone before it pays, and what runs after a job's end may be held against it.
     let auto = if sources.get("CI").is_some() { JvmCache::Use } else { JvmCache::Make };
@@ -375,101 +407,6 @@ fn lacking(sources: &Sources) -> Vec<String> {
     };
     let looked = sources.looked().map(|looked| format!("settings: {looked}"));
     ["url: CRATEDB_CLUSTER_URL is not set".into(), cloud.into()].into_iter().chain(looked).collect()
-}
-
-/// The words for kinds in keys.
-const KINDS: [(&str, LocalKind); 3] =
-    [("auto", LocalKind::Auto), ("container", LocalKind::Container), ("process", LocalKind::Process)];
-/// Stands in a key for the version of an installation that is named.
-const ANY: &str = "any";
-
-/// Returns `local`, then kind, project, version, nodes, where the cluster comes from, and the archives that are
-/// accepted, if not all are. Two clusters are one if all of it is the same: a server that was started without a pin
-/// must not serve tests that have one.
-fn local_key(target: &LocalTarget) -> String {
-    let kind = KINDS.iter().find(|(_, kind)| *kind == target.kind).map_or("", |(name, _)| name);
-    let version = target.version.map_or(ANY.to_owned(), |version| version.to_string());
-    let nodes = target.nodes.to_string();
-    let (home, image) = (target.home.as_deref().unwrap_or_default(), &target.image);
-    let pins = target.origin.digests.join(",");
-    let pins = (target.kind != LocalKind::Container && !pins.is_empty()).then_some(&*pins);
-    let parts = ["local", kind, &target.project, &version, &nodes, home, image];
-    parts.into_iter().chain(pins).map(escaped).collect::<Vec<_>>().join("|")
-}
-
-/// Returns the target of the key of a local server.
-pub(crate) fn local_target(key: &str) -> Option<LocalTarget> {
-    local_of_key(&key.strip_prefix("local|")?.split('|').collect::<Vec<_>>(), key)
-}
-
-/// Returns the target of a key that [`local_key`] made.
-fn local_of_key(parts: &[&str], key: &str) -> Option<LocalTarget> {
-    let [kind, project, version, nodes, home, image, pins @ ..] = parts else { return None };
-    let digests = match pins {
-        [] => Vec::new(),
-        [pins] => pins.split(',').map(str::to_owned).collect(),
-        _ => return None,
-    };
-    let home = unescaped(home);
-    Some(LocalTarget {
-        kind: KINDS.iter().find(|(name, _)| name == kind)?.1,
-        image: unescaped(image),
-        version: if *version == ANY { None } else { Some(version.parse().ok()?) },
-        nodes: nodes.parse().ok()?,
-        project: unescaped(project),
-        key: key.to_owned(),
-        home: (!home.is_empty()).then_some(home),
-        origin: Origin { digests, ..Origin::default() },
-        jvm_cache: JvmCache::Use,
-        outlives: false,
-        lacking: Vec::new(),
-    })
-}
-
-/// Escapes the sign that stands between the parts of a key: paths may contain it.
-fn escaped(part: &str) -> String {
-    part.replace('%', "%25").replace('|', "%7C")
-}
-
-fn unescaped(part: &str) -> String {
-    part.replace("%7C", "|").replace("%25", "%")
-}
-
-/// Returns the target of a key that other settings made, with the credentials that are found from `manifest_dir`. A
-/// repair of what is owed for that key needs it.
-///
-/// # Errors
-///
-/// When the credentials are missing or belong to another key; the error names what is needed.
-pub(crate) fn target_of_key(manifest_dir: &Path, key: &str) -> Result<Target> {
-    let refuse = |cause: &str| Error::new(Kind::Setting, "its credentials are not at hand").because(cause);
-    let unreadable = || refuse("its key can't be read");
-    let sources = || Sources::of_process(manifest_dir);
-    let (provider, rest) = key.split_once('|').ok_or_else(unreadable)?;
-    match provider {
-        "local" => local_of_key(&rest.split('|').collect::<Vec<_>>(), key).map(Target::Local).ok_or_else(unreadable),
-        "url" => url_target_of_key(&sources()?, rest),
-        "cloud" => {
-            let parts = rest.rsplit_once('|').and_then(|(rest, api_key)| Some((rest.split_once('|')?, api_key)));
-            let ((endpoint, address), api_key) = parts.ok_or_else(unreadable)?;
-            let cluster = match address.split_once(':') {
-                Some(("id", id)) => ClusterAddress::Id(id.to_owned()),
-                Some(("name", name)) => ClusterAddress::Name(name.to_owned()),
-                _ => return Err(unreadable()),
-            };
-            let (target, own) = cloud_target(&sources()?, cluster)?;
-            match (own == key, api_key.strip_prefix("login:")) {
-                (true, _) => Ok(target),
-                (false, None) => Err(refuse(&format!("the key needs {endpoint} and the API key {api_key}")).hint(
-                    "run it where CRATEDB_CLOUD_ENDPOINT, CRATEDB_CLOUD_API_KEY and CRATEDB_CLOUD_API_SECRET are those",
-                )),
-                (false, Some(login)) => Err(refuse(&format!("the key needs {endpoint} and the login {login}")).hint(
-                    "run it where no API key is set and that profile of `croud`'s profile file is the current one",
-                )),
-            }
-        }
-        _ => Err(unreadable()),
-    }
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -1,11 +1,15 @@
 //! The cluster that is meant, and how it is released: plain data, made from settings and sent to the keeper.
 
+mod reserved;
+mod server;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::server::ServerSettings;
 use crate::secret::Secret;
 use crate::version::RequestedVersion;
 
@@ -39,6 +43,9 @@ pub(crate) struct LocalTarget {
     /// The requested version, or `None` if `home` decides.
     pub(crate) version: Option<RequestedVersion>,
     pub(crate) nodes: u32,
+    /// The settings that tests ask for, beside those of the harness.
+    #[serde(default, skip_serializing_if = "ServerSettings::is_empty")]
+    pub(crate) settings: ServerSettings,
     /// The directory of the `Cargo.lock`, shown in labels.
     pub(crate) project: String,
     /// The key of the session, shown in labels.
@@ -239,6 +246,7 @@ impl LocalTarget {
             image: image.to_owned(),
             version: "6.4.3".parse().ok(),
             nodes: 1,
+            settings: ServerSettings::default(),
             project: "/home/ada/project".to_owned(),
             key: "local:ada".to_owned(),
             home: None,

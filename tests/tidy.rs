@@ -175,6 +175,11 @@ fn every_file_says_first_what_it_is_for() {
 }
 
 #[test]
+fn the_attribute_refuses_the_settings_that_the_library_refuses() {
+    assert_eq!(read("src/target/reserved.rs"), read("macros/src/options/reserved.rs"));
+}
+
+#[test]
 fn no_file_is_too_long() {
     for path in files_below(&["src", "macros", "simulator", "cli", "tests", "examples"]) {
         let lines = fs::read_to_string(&path).unwrap().lines().count();

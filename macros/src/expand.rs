@@ -10,7 +10,7 @@ use syn::spanned::Spanned;
 
 use crate::attributes::{Registration, ends_in, registration, should_panic};
 use crate::function::Function;
-use crate::options::{KeepSchema, Options};
+use crate::options::{KeepSchema, Options, Setting};
 use crate::parameter::Parameter;
 use crate::returns::Returns;
 
@@ -169,6 +169,10 @@ fn description(function: &Function, variant: &Variant<'_>, options: &Options) ->
         let nodes = some(Literal::u32_unsuffixed(nodes).into_token_stream());
         quote_spanned!(span=> nodes: #nodes,)
     });
+    let settings = (!options.settings.is_empty()).then(|| {
+        let pairs = options.settings.iter().map(Setting::pair);
+        quote_spanned!(span=> settings: &[#(#pairs),*],)
+    });
     let keep_schema = options.keep_schema.map(|keep| {
         let variant = match keep {
             KeepSchema::Always => format_ident!("Always"),
@@ -191,6 +195,7 @@ fn description(function: &Function, variant: &Variant<'_>, options: &Options) ->
             #should_panic
             #version
             #nodes
+            #settings
             #keep_schema
             #migrations
             ..#krate::private::Test::USUAL

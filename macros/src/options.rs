@@ -3,6 +3,8 @@
 mod cluster;
 mod files;
 mod migrations;
+mod reserved;
+mod settings;
 mod syntax;
 
 use proc_macro2::{Ident, TokenStream};
@@ -13,6 +15,7 @@ use syn::{LitStr, Path, Token, token};
 
 pub(crate) use self::files::File;
 pub(crate) use self::migrations::Migrations;
+pub(crate) use self::settings::Setting;
 use self::syntax::{expect_value, skip, split_at_commas, wrong_value};
 use crate::errors::Errors;
 
@@ -22,8 +25,19 @@ const SETUP: &str = "`setup = path::to::function`";
 const CRATE: &str = "`crate = path::to::cratedb_test`";
 
 /// The names of all arguments.
-const KNOWN: [&str; 10] =
-    ["exclusive", "version", "versions", "nodes", "migrations", "setup", "sql", "data", "keep_schema", "crate"];
+const KNOWN: [&str; 11] = [
+    "exclusive",
+    "version",
+    "versions",
+    "nodes",
+    "settings",
+    "migrations",
+    "setup",
+    "sql",
+    "data",
+    "keep_schema",
+    "crate",
+];
 
 /// The arguments in the parentheses of the attribute.
 #[derive(Default)]
@@ -36,6 +50,8 @@ pub(crate) struct Options {
     pub(crate) versions: Vec<String>,
     /// The number of nodes that the cluster has to have.
     pub(crate) nodes: Option<u32>,
+    /// The settings with which the servers have to be started, in the order of their names.
+    pub(crate) settings: Vec<Setting>,
     /// The migrations that make the tables.
     pub(crate) migrations: Option<Migrations>,
     /// The set-up function, which runs after the migrations.
@@ -118,6 +134,7 @@ impl Options {
             "version" => self.version(&name, input)?,
             "versions" => self.versions(&name, input, errors)?,
             "nodes" => self.nodes(&name, input)?,
+            "settings" => self.settings(&name, input, errors)?,
             "migrations" => self.migrations(&name, input)?,
             "setup" => self.setup = Some(path(&name, SETUP, input)?),
             "sql" => self.sql(&name, input, errors)?,
@@ -170,5 +187,6 @@ fn known() -> String {
     use cluster::{NODES, VERSION, VERSIONS};
     use files::{DATA, SQL};
     use migrations::MIGRATIONS;
-    [EXCLUSIVE, VERSION, VERSIONS, NODES, MIGRATIONS, SETUP, SQL, DATA, KEEP_SCHEMA, CRATE].join("; ")
+    use settings::SETTINGS;
+    [EXCLUSIVE, VERSION, VERSIONS, NODES, SETTINGS, MIGRATIONS, SETUP, SQL, DATA, KEEP_SCHEMA, CRATE].join("; ")
 }

@@ -38,6 +38,11 @@ golden!(every_way_to_take_a_parameter, [] fn takes(a: A, b: &B, mut c: C, d: &mu
 golden!(all_options, [exclusive, keep_schema = "on-failure", crate = crate::facade::db,] async fn f(c: &Cluster) {});
 golden!(a_version_and_nodes, [version = "6.4.3", nodes = 3] async fn f(c: &Cluster) {});
 golden!(
+    settings_of_the_server,
+    [settings("z.last" = "a \"b\"", "a-b.c_d" = -1_000, "m.float" = 0.50, "m.hex" = 0x10, "m.on" = true,)]
+    async fn f(c: &Cluster) {}
+);
+golden!(
     a_test_per_version,
     [exclusive, versions("5.10", "6.4.3",)]
     #[doc = "d"] #[should_panic] #[expect(unused)] #[ignore] pub(crate) async fn r#match(c: &Cluster) { c.go() }
@@ -143,6 +148,44 @@ fn every_mistake_about_the_cluster_is_reported_once() {
             nodes = -1,
             nodes(3),
             nodes,
+        ),
+        quote!(
+            fn t() {}
+        ),
+    );
+    insta::assert_snapshot!(found.join("\n"));
+}
+
+#[test]
+fn every_mistake_about_settings_is_reported_once() {
+    let found = mistakes(
+        quote!(
+            settings(
+                "a.b" = 1,
+                "a.b" = 2,
+                "a b" = 1,
+                "http.port" = 4200,
+                "discovery.seed_hosts" = "x",
+                "path.data" = "/x",
+                a.b = 1,
+                "c",
+                "c" =,
+                "c" = word,
+                "c" = -"1",
+                "c" = -true,
+                "c" = 1u8,
+                "c" = 1.0f32,
+                "c" = 'c',
+                "c" = [1],
+                "c" = "",
+                "c" = "x
+        y",
+                "c" = 1 "d" = 2,
+                "c" = 1 + 1,
+            ),
+            settings(),
+            settings,
+            settings = "a=1",
         ),
         quote!(
             fn t() {}

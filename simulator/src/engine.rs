@@ -42,6 +42,7 @@ pub use http::{Answer, Request};
 pub use instance::{Engine, EngineOptions};
 
 pub(crate) use ast::Ignored;
+pub(crate) use catalog::at_start as setting_at_start;
 pub(crate) use connection::Prepared;
 pub(crate) use context::Outcome;
 pub(crate) use data::{Copy, Data};

@@ -28,7 +28,7 @@ use crate::error::{Error, Kind, Result};
 use crate::host::process::Identity;
 use crate::probe::{self, Readiness};
 use crate::sql::{Credentials, Wallet};
-use crate::target::{LocalTarget, OnExit};
+use crate::target::{LocalTarget, OnExit, ServerSettings};
 use crate::wait::{self, Look};
 
 pub(super) struct ContainerProvider {
@@ -89,11 +89,12 @@ impl HeldContainers {
         engine: &Engine,
         image: &str,
         labels: HashMap<String, String>,
+        settings: &ServerSettings,
         cache: &CacheMount,
     ) -> Result<String> {
         let (address, host) = engine.reachable().await;
         let (names, memory) = (self.containers(), engine.memory().await);
-        let cluster = command::ClusterSpec { image, names: &names, labels, address, memory, cache };
+        let cluster = command::ClusterSpec { image, names: &names, labels, address, memory, settings, cache };
         cluster.start(engine).await.map(|()| host)
     }
 
@@ -209,7 +210,7 @@ impl ContainerProvider {
     async fn run(&self, start: ContainerStart<'_>, cache: &CacheMount) -> Result<Resource> {
         let ContainerStart { held, engine, journal, deadline, progress } = start;
         let labels = labels::of(Some(&self.target), Identity::own().ok().as_ref(), journal);
-        let started = held.start(engine, &self.target.image, labels, cache);
+        let started = held.start(engine, &self.target.image, labels, &self.target.settings, cache);
         let host = match tokio::time::timeout_at(deadline.into(), started).await {
             Ok(started) => started.map_err(|error| self.not_started(&error))?,
             Err(_) => return Err(self.too_late("the engine was still starting it")),
@@ -321,10 +322,11 @@ fn watched(held: &HeldContainers, engine: &Engine) -> NodeWatch {
 
 async fn with_log(error: Error, held: &HeldContainers, engine: &Engine) -> Error {
     /// The number of lines that are quoted. A server that refuses to start logs the reason last.
-    const LINES: &str = "15";
+    const LINES: usize = 15;
     let mut error = error;
     for name in held.containers() {
-        let lines = engine.log(&name, LINES).await;
+        let log = engine.log(&name, "100").await;
+        let lines = local::last_lines(log.iter().map(String::as_str), LINES);
         let whose = if held.nodes == 1 { "its log".to_owned() } else { format!("the log of container {name}") };
         error = local::quoting(error, &whose, lines);
     }

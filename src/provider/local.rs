@@ -269,6 +269,18 @@ pub(super) fn resource(name: String, http_url: String, pg_port: Option<u16>, ver
     }
 }
 
+/// Returns the last lines of a log, at most `most`. Stack frames of Java are left out: some messages have more frames
+/// below them than an error quotes lines.
+pub(super) fn last_lines<'a>(log: impl IntoIterator<Item = &'a str>, most: usize) -> Vec<String> {
+    let is_frame = |line: &str| {
+        let text = line.trim_start();
+        text.len() < line.len() && (text.starts_with("at ") || text.starts_with("... "))
+    };
+    let told = |line: &&str| !line.trim().is_empty() && !is_frame(line);
+    let lines: Vec<&str> = log.into_iter().filter(told).collect();
+    lines[lines.len().saturating_sub(most)..].iter().map(|line| (*line).to_owned()).collect()
+}
+
 /// Adds the last lines of a server's log to an error.
 pub(super) fn quoting(error: Error, log: &str, lines: Vec<String>) -> Error {
     if lines.is_empty() {

@@ -25,7 +25,7 @@ use super::local::{self, REMOVAL};
 use super::{Acquired, Held, Intents, NotAcquired, Progress, Released, Resource};
 use crate::error::{Error, Kind, Result};
 use crate::host::process::Identity;
-use crate::target::{JvmCache, LocalTarget, OnExit};
+use crate::target::{JvmCache, LocalTarget, OnExit, ServerSettings};
 
 pub(super) struct ProcessProvider {
     home: PathBuf,
@@ -35,6 +35,7 @@ pub(super) struct ProcessProvider {
     /// Set if the server can outlive its keeper (`CRATEDB_TEST_ON_EXIT=keep`).
     outlives: bool,
     nodes: u32,
+    settings: ServerSettings,
     jvm_cache: JvmCache,
     /// The directory of JVM caches, if it is not the usual one.
     caches: Option<PathBuf>,
@@ -76,6 +77,7 @@ impl ProcessProvider {
             bases: DataDirs::of_this_machine(),
             outlives: target.outlives,
             nodes: target.nodes,
+            settings: target.settings.clone(),
             jvm_cache: target.jvm_cache,
             caches: None,
             training: TrainingSlot::default(),
@@ -147,8 +149,8 @@ impl ProcessProvider {
         let data = if self.bases.is_memory(&held.dir) { "in memory" } else { "on disk" };
         let what = if self.nodes == 1 { "CrateDB".to_owned() } else { format!("{} nodes of CrateDB", self.nodes) };
         progress.step(format!("starting {what} from {}, with its data {data}", self.home.display()));
-        let command =
-            ServerCommand { home: &self.home, dir: &held.dir, user, outlives: self.outlives, nodes: self.nodes, jvm };
+        let Self { ref home, outlives, nodes, ref settings, .. } = *self;
+        let command = ServerCommand { home, dir: &held.dir, user, outlives, nodes, settings, jvm };
         let mut nodes = Nodes::spawn(&command, places, &held.name).map_err(|error| self.not_spawned(user, &error))?;
         let mut identities = nodes.identities().into_iter();
         (held.server, held.others) = (identities.next(), identities.collect());

@@ -37,6 +37,8 @@ pub struct Test {
     pub version: Option<&'static str>,
     /// The number of nodes that the test wants.
     pub nodes: Option<u32>,
+    /// The settings of CrateDB that the test wants, as names and values.
+    pub settings: &'static [(&'static str, &'static str)],
     /// When the schema outlives the test. It takes precedence over the setting.
     pub keep_schema: Option<KeepSchema>,
     /// The files that make its tables.
@@ -53,6 +55,7 @@ impl Test {
         should_panic: false,
         version: None,
         nodes: None,
+        settings: &[],
         keep_schema: None,
         migrations: None,
     };
@@ -70,7 +73,8 @@ impl Attempt {
     /// Joins the session, waits for the cluster and for the test's turn. It sends no SQL. Where it is made `within` an
     /// attempt on the same cluster, it does not wait for a turn. Runs on the background thread.
     pub(crate) async fn begin(test: Test, within: Vec<LinkedAttempt>) -> Result<Self> {
-        let wanted = Wanted { version: test.version.map(str::parse).transpose()?, nodes: test.nodes };
+        let (version, settings) = (test.version.map(str::parse).transpose()?, test.settings.iter().copied());
+        let wanted = Wanted { version, nodes: test.nodes, settings: Wanted::settings_of(settings)? };
         let link = joined::link(Package::of_process(Path::new(test.manifest_dir)), wanted).await?;
         let parent = parent_of(&within, &link);
         granted(link, format!("{}::{}", test.module, test.name), Some(test), parent).await

@@ -30,7 +30,7 @@ static JOINED: Links<(PathBuf, String)> = Mutex::new(None);
 /// Returns the link to the cluster that tests of a package share if they want the same of it. Runs on the background
 /// thread.
 pub(super) async fn link(package: Package, wanted: Wanted) -> Result<Link> {
-    let link = shared(&WANTED, (package.dir.clone(), wanted));
+    let link = shared(&WANTED, (package.dir.clone(), wanted.clone()));
     link.get_or_init(|| fitting(package, wanted)).await.clone()
 }
 
@@ -40,7 +40,7 @@ fn shared<K: Eq + Hash>(links: &Links<K>, key: K) -> SharedLink {
 }
 
 async fn fitting(package: Package, wanted: Wanted) -> Result<Link> {
-    let settings = Settings::of_package(&package, wanted)?;
+    let settings = Settings::of_package(&package, wanted.clone())?;
     let link = shared(&JOINED, (package.dir, settings.spec.key.clone()));
     let link = link.get_or_init(|| join(settings)).await.clone()?;
     let ready = link.ready()?;
@@ -49,7 +49,7 @@ async fn fitting(package: Package, wanted: Wanted) -> Result<Link> {
         Some(_) if matches!(ready.provider.as_str(), "url" | "cloud") => nodes(&link, &ready).await,
         _ => None,
     };
-    check(wanted, &ready, nodes).map(|()| link)
+    check(&wanted, &ready, nodes).map(|()| link)
 }
 
 async fn join(settings: Settings) -> Result<Link> {
@@ -70,13 +70,13 @@ async fn nodes(link: &Link, ready: &Ready) -> Option<u32> {
 
 /// Checks that the cluster is what the tests want. One that is named may be another, and so may be what an image or an
 /// installation holds.
-fn check(wanted: Wanted, ready: &Ready, nodes: Option<u32>) -> Result<()> {
+fn check(wanted: &Wanted, ready: &Ready, nodes: Option<u32>) -> Result<()> {
     let refused = |wanted: String, has: String| {
         let error = Error::new(Kind::Setting, format!("cannot run a test that wants {wanted} on {}", ready.name));
         Err(error.because(has).hint(match ready.provider.as_str() {
             named @ ("url" | "cloud") => format!(
-                "CRATEDB_TEST_PROVIDER={named} sends every test there; without it, tests that want a version or a number \
-                 of nodes run on servers of this machine"
+                "CRATEDB_TEST_PROVIDER={named} sends every test there; without it, tests that want a version, nodes or \
+                 settings run on servers of this machine"
             ),
             _ => "CRATEDB_TEST_IMAGE and CRATEDB_HOME say what is started on this machine".to_owned(),
         }))
@@ -165,32 +165,32 @@ mod tests {
     }
 
     fn wanted(version: Option<&str>, nodes: Option<u32>) -> Wanted {
-        Wanted { version: version.map(|version| version.parse().unwrap()), nodes }
+        Wanted { version: version.map(|version| version.parse().unwrap()), nodes, ..Wanted::default() }
     }
 
     #[test]
     fn whatever_is_wanted_has_to_be_there() {
         let ready = ready("url", "6.4.3");
         for (version, count) in [(None, None), (Some("6.4"), None), (Some("6.4.3"), Some(3)), (None, Some(3))] {
-            check(wanted(version, count), &ready, Some(3)).unwrap();
+            check(&wanted(version, count), &ready, Some(3)).unwrap();
         }
         // A server that does not tell is believed.
-        check(wanted(None, Some(3)), &ready, None).unwrap();
+        check(&wanted(None, Some(3)), &ready, None).unwrap();
     }
 
     #[test]
     fn a_cluster_of_another_version_is_refused_with_both() {
-        let error = check(wanted(Some("5.10"), None), &ready("cloud", "6.4.3"), None).unwrap_err().to_string();
+        let error = check(&wanted(Some("5.10"), None), &ready("cloud", "6.4.3"), None).unwrap_err().to_string();
         for word in ["wants CrateDB 5.10", "http://db:4200", "it is CrateDB 6.4.3", "CRATEDB_TEST_PROVIDER=cloud"] {
             assert!(error.contains(word), "{word} is not in: {error}");
         }
-        let error = check(wanted(Some("6.4.2"), None), &ready("container", "6.4.3"), None).unwrap_err().to_string();
+        let error = check(&wanted(Some("6.4.2"), None), &ready("container", "6.4.3"), None).unwrap_err().to_string();
         assert!(error.contains("6.4.2") && error.contains("CRATEDB_TEST_IMAGE"), "{error}");
     }
 
     #[test]
     fn a_cluster_of_another_size_is_refused_with_both() {
-        let error = check(wanted(None, Some(3)), &ready("url", "6.4.3"), Some(1)).unwrap_err().to_string();
+        let error = check(&wanted(None, Some(3)), &ready("url", "6.4.3"), Some(1)).unwrap_err().to_string();
         assert!(error.contains("wants 3 nodes") && error.contains("it has 1"), "{error}");
     }
 }

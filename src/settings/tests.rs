@@ -1,8 +1,11 @@
 //! Checks which setting wins, and which values are refused in which words.
 
+mod of_servers;
+
 use std::collections::HashMap;
 use std::path::PathBuf;
 
+use super::key::url_target_of_key;
 use super::*;
 
 fn sources(variables: &[(&str, &str)]) -> Sources {
@@ -131,16 +134,16 @@ fn providers_of_this_machine_exclude_each_other() {
 
 #[test]
 fn a_test_that_wants_a_version_gets_a_cluster_of_this_machine() {
-    let wanted = Wanted { version: "5.10".parse().ok(), nodes: None };
+    let wanted = Wanted { version: "5.10".parse().ok(), ..Wanted::default() };
     let url = ("CRATEDB_CLUSTER_URL", "http://localhost:4200");
-    let settings = wanting(&[url], wanted).unwrap();
+    let settings = wanting(&[url], wanted.clone()).unwrap();
     assert_eq!(settings.spec.key, "local|auto|/project/package|5.10|1||crate:5.10");
     assert!(settings.spec.notes[0].contains("is not used"), "{:?}", settings.spec.notes);
     // Unless the provider is a choice.
     let named = [url, ("CRATEDB_TEST_PROVIDER", "url")];
-    assert!(matches!(wanting(&named, wanted).unwrap().spec.target, Target::Url(_)));
+    assert!(matches!(wanting(&named, wanted.clone()).unwrap().spec.target, Target::Url(_)));
 
-    let image = |image| local(&[("CRATEDB_TEST_IMAGE", image)], wanted).image;
+    let image = |image| local(&[("CRATEDB_TEST_IMAGE", image)], wanted.clone()).image;
     assert_eq!(image("crate/crate:6.4.3"), "crate/crate:5.10");
     assert_eq!(image("localhost:5000/crate"), "localhost:5000/crate:5.10");
     // A digest is a pin: no other image takes its place.
@@ -148,10 +151,10 @@ fn a_test_that_wants_a_version_gets_a_cluster_of_this_machine() {
         assert_eq!(image(pinned), pinned);
     }
 
-    let three = Wanted { version: None, nodes: Some(3) };
+    let three = Wanted { nodes: Some(3), ..Wanted::default() };
     let target = local(&[("CRATEDB_VERSION", "6.3")], three);
     assert_eq!((target.nodes, target.version, target.image.as_str()), (3, "6.3".parse().ok(), "crate:6.3"));
-    let with_home = local(&[("CRATEDB_HOME", "/opt/crate"), ("CRATEDB_VERSION", "6.3")], wanted);
+    let with_home = local(&[("CRATEDB_HOME", "/opt/crate"), ("CRATEDB_VERSION", "6.3")], wanted.clone());
     assert_eq!((with_home.home.as_deref(), with_home.version), (Some("/opt/crate"), wanted.version));
 }
 
@@ -274,7 +277,8 @@ fn a_key_leads_back_to_its_target() {
     for variables in
         [&[("CRATEDB_TEST_PROVIDER", "process")][..], &[home], &[("CRATEDB_TEST_IMAGE", "a:5/crate:6.4")], &[pinned]]
     {
-        for wanted in [Wanted::default(), Wanted { version: "5.10".parse().ok(), nodes: Some(3) }] {
+        let settings = Wanted::settings_of([("a.b", "50%|7C"), ("c", "x,'y'")]).unwrap();
+        for wanted in [Wanted::default(), Wanted { version: "5.10".parse().ok(), nodes: Some(3), settings }] {
             let mut target = local(variables, wanted);
             let Target::Local(again) = target_of_key(dir.path(), &target.key).unwrap() else { panic!() };
             target.lacking.clear();

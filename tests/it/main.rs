@@ -29,5 +29,6 @@ mod readonly;
 mod recycling;
 mod release;
 mod set_ups;
+mod settings;
 mod trainer;
 mod versions;

@@ -107,6 +107,7 @@ async fn serve(settings: Settings) -> std::io::Result<()> {
         http_address: published.to_string(),
         psql_port: Some(psql_bound.port()),
     });
+    engine.started_with(settings.shown.clone());
     let joined = cluster::take_part(&settings, transport, published, engine.clone());
     let node = Arc::new(Node { engine, joined });
     // In the order of CrateDB's log.

@@ -21,7 +21,7 @@ use super::value::Row;
 use super::value::Value;
 
 pub(crate) use columns::{flat_columns, named_columns};
-pub(crate) use settings::SETTINGS;
+pub(crate) use settings::{SETTINGS, at_start};
 pub(crate) use summits::LENGTH as SUMMITS;
 
 /// Marks a table that has more columns in CrateDB than here. No column can have this name.

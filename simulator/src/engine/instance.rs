@@ -1,6 +1,8 @@
 //! One cluster's engine: its options and its state.
 
 use super::state::EngineState;
+use super::value::Value;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -69,6 +71,11 @@ impl Engine {
     /// Starts the server again with the data that it has.
     pub(crate) fn start_again(&self) {
         self.state().started = now();
+    }
+
+    /// Shows settings with which the nodes were started in `sys.cluster`.
+    pub(crate) fn started_with(&self, settings: BTreeMap<String, Value>) {
+        self.state().at_start = settings;
     }
 
     /// Removes a node that has left.

@@ -74,7 +74,10 @@ pub(crate) struct EngineState {
     /// Made by CREATE SCHEMA.
     pub(crate) schemas: BTreeSet<String>,
     pub(crate) users: BTreeMap<String, User>,
+    /// Settings that were changed since the start.
     pub(crate) settings: BTreeMap<&'static str, super::value::Value>,
+    /// Settings with which the nodes were started, by name.
+    pub(crate) at_start: BTreeMap<String, super::value::Value>,
     /// Other nodes that have joined, by name, with the address of their HTTP. They hold nothing.
     pub(crate) peers: BTreeMap<String, String>,
     /// When the server was started, in milliseconds since the epoch.

@@ -17,7 +17,7 @@ use crate::error::{Error, Kind, Result};
 use crate::host::process::Identity;
 use crate::provider::held::{EngineAddress, Held, HeldContainers};
 use crate::provider::jvm::{self, CacheLock, CacheManifest, Training, TrainingSubject, not_made as failed};
-use crate::target::JvmCache;
+use crate::target::{JvmCache, ServerSettings};
 
 /// The limit for a process of the lowest priority on a busy machine. Half a minute is usual.
 const LIMIT: Duration = Duration::from_secs(10 * 60);
@@ -89,7 +89,8 @@ fn open_dir(dir: &Path) -> io::Result<()> {
 async fn write(engine: &Engine, held: &HeldContainers, image: &str, dir: &Path, deadline: Instant) -> Result<()> {
     let written = async {
         let labels = labels::of(None, Identity::own().ok().as_ref(), None);
-        let host = held.start(engine, image, labels, &CacheMount::Make(dir.to_owned())).await?;
+        let (settings, cache) = (ServerSettings::default(), CacheMount::Make(dir.to_owned()));
+        let host = held.start(engine, image, labels, &settings, &cache).await?;
         let (port, _) = held.ports(engine).await?;
         let url = format!("http://{host}:{port}");
         tokio::select! {

@@ -11,6 +11,7 @@ use super::engine::Engine;
 use super::image::name_and_tag;
 use crate::error::Result;
 use crate::provider::{jvm, local};
+use crate::target::ServerSettings;
 
 /// The ports of the first node inside its container. Each further node has the next ones.
 pub(super) const HTTP: u16 = 4200;
@@ -34,6 +35,8 @@ pub(super) struct ClusterSpec<'a> {
     pub(super) address: Option<String>,
     /// The engine's memory in bytes.
     pub(super) memory: i64,
+    /// The settings that tests ask for.
+    pub(super) settings: &'a ServerSettings,
     pub(super) cache: &'a CacheMount,
 }
 
@@ -66,7 +69,7 @@ impl ClusterSpec<'_> {
         }
         let host = self.host(node);
         let request = image
-            .with_cmd(self.settings(node).into_iter().map(|setting| format!("-C{setting}")))
+            .with_cmd(self.settings.arguments(self.own_settings(node)))
             .with_container_name(&self.names[node])
             .with_labels(&self.labels)
             .with_startup_timeout(super::engine::CALL)
@@ -107,7 +110,8 @@ impl ClusterSpec<'_> {
         ]
     }
 
-    fn settings(&self, node: usize) -> Vec<String> {
+    /// Returns the settings that the harness chooses.
+    fn own_settings(&self, node: usize) -> Vec<String> {
         let count = self.names.len();
         let mut settings: Vec<String> = local::SETTINGS.iter().map(|setting| (*setting).to_owned()).collect();
         settings.push("cluster.name=cratedb-test".to_owned());
@@ -171,9 +175,9 @@ mod tests {
         let names: Vec<String> = (0..count).map(|node| format!("c{node}")).collect();
         let labels = HashMap::from([("a".to_owned(), "b".to_owned())]);
         let address = Some("127.0.0.1".to_owned());
-        let cluster =
-            ClusterSpec { image: "crate:6.4.3", names: &names, labels, address, memory, cache: &CacheMount::None };
-        (0..count).map(|node| (cluster.settings(node), cluster.host(node))).collect()
+        let (image, cache, settings) = ("crate:6.4.3", &CacheMount::None, &ServerSettings::default());
+        let cluster = ClusterSpec { image, names: &names, labels, address, memory, settings, cache };
+        (0..count).map(|node| (cluster.own_settings(node), cluster.host(node))).collect()
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::error::{Error, Kind, Result};
 use crate::host::paths_in;
 use crate::provider::held::{Held, HeldProcesses};
 use crate::provider::jvm::{self, AotCache, CacheLock, CacheManifest, Training, TrainingSubject, not_made as failed};
-use crate::target::JvmCache;
+use crate::target::{JvmCache, ServerSettings};
 use crate::wait::{self, Look};
 
 /// The limit for a process of the lowest priority on a busy machine. Half a minute is usual.
@@ -62,7 +62,8 @@ pub(in crate::provider) async fn train(training: &Training, home: &Path, lock: &
     let dir = DataDirs::of_this_machine().choose(&user, 1)?;
     lock.intends(&Held::Process(HeldProcesses::planned(&dir, false)));
     tracing::info!(home = %home.display(), dir = %dir.display(), "a server learns for the cache of its JVM");
-    let start = ServerCommand { home, dir: &dir, user: &user, outlives: false, nodes: 1, jvm: "" };
+    let settings = &ServerSettings::default();
+    let start = ServerCommand { home, dir: &dir, user: &user, outlives: false, nodes: 1, settings, jvm: "" };
     let made = write(start, Instant::now() + LIMIT).await.and_then(|place| {
         training.cache.publish(&place.dir.join(CACHE), training.about.clone(), user.is_other()).map_err(failed)
     });

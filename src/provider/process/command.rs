@@ -12,6 +12,7 @@ use super::directory::NodeDir;
 use super::log::FILE;
 use crate::host::{platform, private_file};
 use crate::provider::{jvm, local};
+use crate::target::ServerSettings;
 
 /// The variable that names the server's directory to the server and to all processes that it starts.
 pub(super) const MARK: &str = "CRATEDB_TEST_SERVER";
@@ -32,6 +33,8 @@ pub(super) struct ServerCommand<'a> {
     /// keeper that thread lives as long as the keeper.
     pub(super) outlives: bool,
     pub(super) nodes: u32,
+    /// The settings that tests ask for.
+    pub(super) settings: &'a ServerSettings,
     /// Flags for the JVM's cache.
     pub(super) jvm: &'a str,
 }
@@ -45,10 +48,8 @@ impl ServerCommand<'_> {
     /// Starts `bin/crate` as node `number`, counted from 1. The script becomes the server.
     pub(super) fn spawn(&self, number: u32, place: &NodeDir) -> io::Result<Child> {
         let mut command = self.command(place)?;
-        command.args(self.settings(number).iter().map(|setting| format!("-C{setting}")));
-        for name in ["data", "logs", "conf"] {
-            command.arg(format!("-Cpath.{name}={}", place.dir.join(name).display()));
-        }
+        let paths = ["data", "logs", "conf"].map(|name| format!("path.{name}={}", place.dir.join(name).display()));
+        command.args(self.settings.arguments([self.own_settings(number), paths.into()].concat()));
         tokio::process::Command::from(command).spawn()
     }
 
@@ -82,7 +83,8 @@ impl ServerCommand<'_> {
         Ok(command)
     }
 
-    fn settings(&self, number: u32) -> Vec<String> {
+    /// Returns the settings that the harness chooses.
+    fn own_settings(&self, number: u32) -> Vec<String> {
         let name = node_name(number, self.nodes);
         let shared = SETTINGS.iter().chain(&local::SETTINGS).map(|setting| (*setting).to_owned());
         if self.nodes == 1 {

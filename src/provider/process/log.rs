@@ -59,9 +59,7 @@ impl Log {
             file.take(TAIL).read_to_end(&mut tail)?;
             Ok(String::from_utf8_lossy(&tail).into_owned())
         };
-        let text = read().unwrap_or_default();
-        let lines: Vec<String> = text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect();
-        lines[lines.len().saturating_sub(LINES)..].to_vec()
+        local::last_lines(read().unwrap_or_default().lines(), LINES)
     }
 
     pub(super) fn at_the_end_of(&self, error: Error) -> Error {
@@ -120,6 +118,21 @@ mod tests {
         assert_eq!(addresses_in(LINES_OF_A_SERVER), Some(expected));
         let without = LINES_OF_A_SERVER.replace("[psql ", "[other");
         assert_eq!(addresses_in(&without).unwrap().psql, None);
+    }
+
+    /// As CrateDB 6.4.3 ends after a value that it can't read: 22 lines stand below the message, most of them frames.
+    #[test]
+    fn what_a_server_says_last_is_quoted_without_its_stack() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = Log(dir.path().join(FILE));
+        let frames = |count: usize| "\tat org.elasticsearch.node.Node.<init>(Node.java:375)\n".repeat(count);
+        let said = "Caused by: java.lang.IllegalArgumentException: Failed to parse value [many] for setting [stats.x]";
+        let cause = "Caused by: java.lang.NumberFormatException: For input string: \"many\"";
+        let text = format!("first\n\n{said}\n{}\t... 4 more\n{cause}\n{}\t... 15 more\n", frames(12), frames(7));
+        fs::write(&log.0, text).unwrap();
+        assert_eq!(log.tail(), ["first", said, cause]);
+        fs::write(&log.0, "line\n".repeat(LINES + 1)).unwrap();
+        assert_eq!(log.tail().len(), LINES);
     }
 
     #[test]

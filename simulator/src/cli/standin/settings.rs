@@ -1,9 +1,12 @@
 //! The node settings that the stand-in knows. As in CrateDB, an unknown one ends the start.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use crate::engine::{Value, setting_at_start};
 
 const PORTS: RangeInclusive<u16> = 4200..=4300;
 const TRANSPORT_PORTS: RangeInclusive<u16> = 4300..=4400;
@@ -57,6 +60,8 @@ pub(super) struct Settings {
     pub(super) transport_host: Option<IpAddr>,
     /// Addresses where the first node is looked for, and the interval.
     pub(super) seeds: Option<(Seeds, Duration)>,
+    /// Settings that `sys.cluster` shows.
+    pub(super) shown: BTreeMap<String, Value>,
 }
 
 /// The source of the nodes' addresses.
@@ -82,9 +87,11 @@ impl Settings {
             leads: true,
             seeds: None,
             psql_ports: PSQL_PORTS,
+            shown: BTreeMap::new(),
         };
         let mut discovery = Discovery::default();
         for setting in given {
+            let setting = as_the_shell_reads(setting)?;
             let (key, value) = setting.split_once('=').ok_or_else(|| format!("setting [{setting}] has no value"))?;
             let (key, value) = (key.trim(), value.trim());
             if !discovery.set(key, value)? {
@@ -124,8 +131,12 @@ impl Settings {
             "auth.host_based.enabled" if value != "false" => {
                 return refused("is not supported by the embedded engine");
             }
-            known if WITHOUT_EFFECT.contains(&known) || known.starts_with("node.attr.") => {}
-            _ => return Err(format!("unknown setting [{key}]")),
+            known => match setting_at_start(known, value) {
+                Some(Ok(value)) => drop(self.shown.insert(key.to_owned(), value)),
+                _ if WITHOUT_EFFECT.contains(&known) || known.starts_with("node.attr.") => {}
+                Some(Err(problem)) => return Err(problem),
+                None => return Err(unknown(key)),
+            },
         }
         Ok(())
     }
@@ -180,6 +191,30 @@ impl Discovery {
     }
 }
 
+/// CrateDB's words.
+fn unknown(key: &str) -> String {
+    format!(
+        "unknown setting [{key}] please check that any required plugins are installed, or check the breaking changes \
+         documentation for removed settings"
+    )
+}
+
+/// Reads a setting as CrateDB's start script does, which puts it between double quotes and has the shell read it again.
+fn as_the_shell_reads(setting: &str) -> Result<String, String> {
+    let (mut read, mut rest) = (String::new(), setting.chars());
+    while let Some(c) = rest.next() {
+        match (c, rest.as_str().chars().next()) {
+            ('\\', Some(escaped @ ('\\' | '"' | '$' | '`'))) => {
+                read.push(escaped);
+                rest.next();
+            }
+            ('"' | '$' | '`', _) => return Err(format!("the shell of the start script would expand [{setting}]")),
+            _ => read.push(c),
+        }
+    }
+    Ok(read)
+}
+
 /// `_local_` and the like; a list means more than one interface, and so all of them.
 fn host(value: &str) -> Option<IpAddr> {
     match value {
@@ -229,11 +264,28 @@ mod tests {
 
     #[test]
     fn refuses_what_is_unknown_or_out_of_reach() {
-        assert_eq!(read(&["licence=1"]).unwrap_err(), "unknown setting [licence]");
+        assert!(read(&["licence=1"]).unwrap_err().starts_with("unknown setting [licence] please check"));
         assert_eq!(read(&["node.name"]).unwrap_err(), "setting [node.name] has no value");
         assert!(read(&["auth.host_based.enabled=true"]).unwrap_err().contains("not supported by the embedded engine"));
         assert!(read(&["http.port=high"]).is_err() && read(&["psql.port=-1"]).is_err());
         assert!(read(&["network.host=nowhere.example"]).is_err());
+    }
+
+    #[test]
+    fn shows_what_it_was_started_with_and_refuses_what_does_not_fit() {
+        let shown = read(&["stats.jobs_log_size=7", "lang.js.enabled=true", "udc.enabled=false"]).unwrap().shown;
+        let expected = [("stats.jobs_log_size", Value::Int(7)), ("udc.enabled", Value::Bool(false))];
+        assert_eq!(shown, expected.map(|(name, value)| (name.to_owned(), value)).into());
+        assert!(read(&["stats.jobs_log_size=x"]).unwrap_err().starts_with("Failed to parse value [x]"));
+    }
+
+    #[test]
+    fn the_shell_of_the_start_script_reads_values_once_more() {
+        let name = |setting: &str| read(&[setting]).map(|settings| settings.node_name);
+        assert_eq!(name(r#"node.name=a\"b\$c\`d\\e\f"#).unwrap(), r#"a"b$c`d\e\f"#);
+        for expanded in ["node.name=$HOME", "node.name=`id`", "node.name=a\"b"] {
+            assert!(name(expanded).unwrap_err().contains("would expand"), "{expanded}");
+        }
     }
 
     #[test]

@@ -49,11 +49,38 @@ pub(super) fn ty() -> Type {
     shape::complete(shape::object(&shape::columns(SHAPE)))
 }
 
-/// Returns its value with the changed settings.
-pub(super) fn value(changed: &BTreeMap<&'static str, Value>) -> Value {
+/// Reads a setting with which a node is started. Returns none if `sys.cluster` shows no setting of this name.
+pub(crate) fn at_start(name: &str, text: &str) -> Option<Result<Value, String>> {
+    let ty = name.split('.').try_fold(ty(), |ty, part| match ty {
+        Type::Object(object) => Some(object.fields.into_iter().find(|field| field.name == part)?.ty),
+        _ => None,
+    })?;
+    let failed = || format!("Failed to parse value [{text}] for setting [{name}]");
+    let refused = || Err(format!("setting [{name}] with value [{text}] is not supported by the embedded engine"));
+    Some(match ty {
+        // The engine accepts statements of any length.
+        _ if name == "statement_max_length" => refused(),
+        Type::Boolean => text
+            .parse()
+            .map(Value::Bool)
+            .map_err(|_| format!("Failed to parse value [{text}] as only [true] or [false] are allowed.")),
+        Type::Integer => match text.parse::<i32>() {
+            Ok(number) if number >= 0 => Ok(Value::Int(number.into())),
+            Ok(_) => refused(),
+            Err(_) => Err(failed()),
+        },
+        Type::Real => text.parse().map(Value::Real).map_err(|_| failed()),
+        // CrateDB shows times and sizes in a form of its own.
+        _ => refused(),
+    })
+}
+
+/// Returns its value with the settings from the start and, above them, those that were changed since.
+pub(super) fn value(at_start: &BTreeMap<String, Value>, changed: &BTreeMap<&'static str, Value>) -> Value {
     let defaults: serde_json::Value = serde_json::from_str(DEFAULTS).expect("the defaults are JSON");
     let mut all = shape::value(&ty(), &defaults);
-    for (name, value) in changed {
+    let at_start = at_start.iter().map(|(name, value)| (name.as_str(), value));
+    for (name, value) in at_start.chain(changed.iter().map(|(name, value)| (*name, value))) {
         set(&mut all, name, value);
     }
     all
@@ -83,12 +110,40 @@ mod tests {
 
     #[test]
     fn shows_what_was_changed_and_the_defaults_of_all_others() {
-        let defaults = value(&BTreeMap::new());
+        let none = BTreeMap::new();
+        let defaults = value(&none, &BTreeMap::new());
         for (name, default, ty) in &SETTINGS {
             let expected = if *ty == Type::Boolean { Value::Bool(*default != 0) } else { Value::Int(*default) };
             assert_eq!(*at(&defaults, name), expected, "{name}");
-            let changed = value(&BTreeMap::from([(*name, Value::Int(77))]));
+            let changed = value(&none, &BTreeMap::from([(*name, Value::Int(77))]));
             assert_eq!(*at(&changed, name), Value::Int(77), "{name}");
+            let started = BTreeMap::from([((*name).to_owned(), Value::Int(5))]);
+            assert_eq!(*at(&value(&started, &BTreeMap::new()), name), Value::Int(5), "{name}");
+            let both = value(&started, &BTreeMap::from([(*name, Value::Int(77))]));
+            assert_eq!(*at(&both, name), Value::Int(77), "{name}");
+        }
+    }
+
+    #[test]
+    fn reads_what_a_node_is_started_with() {
+        assert_eq!(at_start("stats.jobs_log_size", "100"), Some(Ok(Value::Int(100))));
+        assert_eq!(at_start("stats.enabled", "false"), Some(Ok(Value::Bool(false))));
+        assert_eq!(at_start("cluster.routing.allocation.balance.shard", "0.5"), Some(Ok(Value::Real(0.5))));
+        for unknown in ["stats", "stats.nothing", "nothing", "", "stats.enabled.x", "lang.js.enabled"] {
+            assert!(!matches!(at_start(unknown, "1"), Some(Ok(_))), "{unknown}");
+        }
+        for unknown in ["stats.nothing", "nothing", "lang.js.enabled"] {
+            assert_eq!(at_start(unknown, "1"), None, "{unknown}");
+        }
+        for (name, value, problem) in [
+            ("stats.jobs_log_size", "many", "Failed to parse value [many] for setting [stats.jobs_log_size]"),
+            ("stats.enabled", "yes", "Failed to parse value [yes] as only [true] or [false] are allowed."),
+            ("bulk.request_timeout", "1s", "not supported by the embedded engine"),
+            ("stats.jobs_log_size", "-1", "not supported by the embedded engine"),
+            ("statement_max_length", "9", "not supported by the embedded engine"),
+        ] {
+            let refused = at_start(name, value).unwrap().unwrap_err();
+            assert!(refused.contains(problem), "{refused}");
         }
     }
 }

@@ -55,7 +55,7 @@ fn cluster(context: &Context) -> CatalogTable {
         Value::text(&options.cluster_name),
         Value::text(&options.cluster_id),
         Value::Null,
-        settings::value(&context.state.settings),
+        settings::value(&context.state.at_start, &context.state.settings),
     ];
     (partial(columns), vec![row])
 }

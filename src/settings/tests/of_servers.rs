@@ -1,0 +1,66 @@
+//! Settings of CrateDB: which tests share a server, and which settings are refused.
+
+use super::*;
+
+fn with_settings(pairs: &[(&str, &str)]) -> Wanted {
+    Wanted { settings: Wanted::settings_of(pairs.iter().copied()).unwrap(), ..Wanted::default() }
+}
+
+#[test]
+fn tests_with_the_same_settings_in_any_order_share_a_server() {
+    let key = |variables: &[(&str, &str)], pairs: &[(&str, &str)]| local(variables, with_settings(pairs)).key;
+    let one = key(&[], &[("a.b", "1"), ("c", "x,y")]);
+    assert_eq!(one, "local|auto|/project/package|6.4.3|1||crate:6.4.3|settings:a.b=1,c='x,y'");
+    assert_eq!(one, key(&[], &[("c", "x,y"), ("a.b", "1")]));
+    assert_eq!(one, key(&[("CRATEDB_TEST_SETTINGS", "c=\"x,y\"\n a.b = 1")], &[]));
+    // A test's own settings beat the variable, by name.
+    assert_eq!(one, key(&[("CRATEDB_TEST_SETTINGS", "a.b=2, c='x,y'")], &[("a.b", "1")]));
+    for (variables, pairs) in [
+        (&[][..], &[][..]),
+        (&[], &[("a.b", "1")]),
+        (&[], &[("a.b", "1"), ("c", "x")]),
+        (&[], &[("a.b", "1"), ("c", "x,y"), ("d", "1")]),
+        (&[("CRATEDB_TEST_SETTINGS", "d=1")], &[("a.b", "1"), ("c", "x,y")]),
+        (&[("CRATEDB_TEST_SHA256", &"a".repeat(64))], &[("a.b", "1"), ("c", "x,y")]),
+    ] {
+        assert_ne!(one, key(variables, pairs), "{variables:?} {pairs:?}");
+    }
+}
+
+#[test]
+fn a_server_that_the_harness_does_not_start_has_no_settings() {
+    let url = [("CRATEDB_CLUSTER_URL", "http://localhost:4200"), ("CRATEDB_TEST_PROVIDER", "url")];
+    let cloud = with_credentials(&[("CRATEDB_CLUSTER_NAME", "ci"), ("CRATEDB_TEST_PROVIDER", "cloud")]);
+    let wanted = with_settings(&[("a.b", "1")]);
+    for (named, provider, server) in
+        [(&url[..], "url", "the server of CRATEDB_CLUSTER_URL"), (&cloud, "cloud", "a cluster of CrateDB Cloud")]
+    {
+        let of_variable = [named, &[("CRATEDB_TEST_SETTINGS", "a.b=1")]].concat();
+        for (asked, refused) in [
+            ("the settings that the test wants", wanting(named, wanted.clone())),
+            ("CRATEDB_TEST_SETTINGS", read(&of_variable)),
+        ] {
+            let text = refused.unwrap_err().to_string();
+            for word in [asked, &format!("with the provider `{provider}`"), server, "when it starts", "SET GLOBAL"] {
+                assert!(text.contains(word), "{word} is not in: {text}");
+            }
+        }
+        // Without the choice of a provider, a test that wants settings runs on this machine.
+        let auto: Vec<_> = named.iter().copied().filter(|(name, _)| *name != "CRATEDB_TEST_PROVIDER").collect();
+        assert_eq!(local(&auto, wanted.clone()).settings, wanted.settings);
+    }
+}
+
+#[test]
+fn settings_that_cannot_be_read_are_named_with_the_accepted_form() {
+    for (value, why) in [
+        ("stats.jobs_log_size", "`stats.jobs_log_size` has no value"),
+        ("a=1\na=2", "`a` is given twice"),
+        ("a.b=1,http.port=1", "`http.port` can't be set: the harness takes free ports"),
+    ] {
+        let error = read(&[("CRATEDB_TEST_SETTINGS", value)]).unwrap_err();
+        let text = error.to_string();
+        assert!(error.is_setting() && text.contains("CRATEDB_TEST_SETTINGS") && text.contains(why), "{text}");
+        assert!(text.contains("accepted: `name=value` pairs"), "{text}");
+    }
+}
