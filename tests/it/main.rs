@@ -17,6 +17,7 @@ mod exclusive;
 mod explicit;
 mod fixtures;
 mod guides;
+mod histories;
 mod isolation;
 mod keeper;
 mod machines;
