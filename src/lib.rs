@@ -183,6 +183,8 @@ mod environment;
 mod error;
 #[cfg(any(feature = "harness", feature = "cloud"))]
 mod eventually;
+#[cfg(all(test, feature = "harness"))]
+mod explore;
 #[cfg(feature = "harness")]
 mod extract;
 #[cfg(feature = "rstest")]

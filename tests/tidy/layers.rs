@@ -9,7 +9,7 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 /// one.
 const LAYERS: &[&[&str]] = &[
     &["foreign"],
-    &["error"],
+    &["error", "explore"],
     &["background", "host", "schema", "secret", "version", "wait"],
     &["clock", "eventually", "sharing", "sql", "target", "user"],
     &["environment", "imprint", "probe", "query", "wire"],

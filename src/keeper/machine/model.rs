@@ -11,12 +11,11 @@
 
 mod world;
 
-use std::time::Instant;
-
-use stateright::{Checker, HasDiscoveries, Model, Property};
+use stateright::{Model, Property};
 use world::{Action, Bounds, FOREVER, Fault, ORPHAN_LEASE, Origin, Setting, TICK, World};
 
 use super::{MachineLimits, Rule};
+use crate::explore::explore;
 use crate::target::{OnExit, OnSuspended};
 use crate::wire::Policy;
 
@@ -118,33 +117,9 @@ impl Check {
         Self { limits, ..self }
     }
 
-    /// Explores all states, or those that are reached first, and prints how many. Returns the properties that fail.
+    /// Returns the properties that fail.
     fn run(self, name: &str, most: usize) -> Vec<&'static str> {
-        let begin = Instant::now();
-        let checker = self
-            .checker()
-            .threads(1)
-            .target_state_count(most)
-            .finish_when(HasDiscoveries::AnyFailures)
-            .spawn_bfs()
-            .join();
-        let (states, unique, depth) = (checker.state_count(), checker.unique_state_count(), checker.max_depth());
-        let all = if states < most { "all" } else { "the first" };
-        println!("{name}: {all} {unique} states ({states} steps), depth {depth}, {:.1?}", begin.elapsed());
-        let mut failed = Vec::new();
-        for (property, path) in checker.discoveries() {
-            println!("  fails: {property}");
-            if std::env::var_os("MACHINE_PATHS").is_some() {
-                let last = path.last_state().clone();
-                for (state, action) in path.into_vec() {
-                    println!("    {}\n   {action:?}", state.short());
-                }
-                println!("    {}", last.short());
-            }
-            failed.push(property);
-        }
-        failed.sort_unstable();
-        failed
+        explore(self, name, most, |state| state.short())
     }
 }
 
