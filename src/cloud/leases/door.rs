@@ -424,8 +424,14 @@ impl Doorman {
         }
     }
 
-    /// Says whose leases keep this one from leaving.
+    /// Says what keeps this keeper from joining, or whose leases keep it from leaving.
     fn tell_wait(&mut self) {
+        let joins = self.entry.as_ref().filter(|_| self.joining.is_some());
+        if let Some((entry, why)) = joins.zip(self.table.trouble()).filter(|(_, why)| self.told != *why) {
+            entry.hooks.trouble(format!("waiting for the table of leases of {}: {why}", self.site.named));
+            self.told = why;
+            return;
+        }
         let Some(exit) = self.exit.as_ref().filter(|_| self.leaving.is_some() && self.call.is_none()) else { return };
         if !self.others.is_empty() && self.told != self.others {
             exit.hooks.trouble(format!("waiting until this lease is renewed or dead: {}", self.others));

@@ -1,6 +1,7 @@
 //! The statements that read and write the row of leases, and the meaning of their answers.
 
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -13,6 +14,11 @@ use crate::wait::Millis;
 
 /// A statement that is not answered for so long is given up.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// What passes and has not after so long is a refusal: the row's shard finds no place, since every disk is full for
+/// example. No other keeper can renew its lease meanwhile, so none is alive then.
+const LASTING: Duration = Duration::from_secs(100);
+/// A table that was just made, or a node that was just started, needs about a second.
+const NOTEWORTHY: Duration = Duration::from_secs(3);
 /// The row has some hundred bytes for each keeper.
 const LIMITS: HttpLimits = HttpLimits { connect: PATIENCE, silence: PATIENCE, answer: 4 << 20 };
 
@@ -42,7 +48,12 @@ const PASSING: [i32; 3] = [4040, 4090, 4290];
 
 /// The table of leases of one cluster.
 #[derive(Clone)]
-pub(crate) struct LeaseTable(SqlClient);
+pub(crate) struct LeaseTable {
+    client: SqlClient,
+    /// What the server said of the row, and since when, if it is not ready.
+    unready: Arc<Mutex<Option<(Instant, String)>>>,
+    lasting: Duration,
+}
 
 /// The reason why a statement has no result.
 enum Failure {
@@ -67,7 +78,30 @@ impl From<Error> for Failure {
 
 impl LeaseTable {
     pub(crate) fn of(url: &str, wallet: Wallet) -> Result<Self> {
-        SqlClient::with_limits(url, None, wallet, LIMITS).map(Self)
+        let client = SqlClient::with_limits(url, None, wallet, LIMITS)?;
+        Ok(Self { client, unready: Arc::default(), lasting: LASTING })
+    }
+
+    /// Returns why the row can't be read or written, if that is worth saying.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        let unready = self.unready.lock().unwrap_or_else(PoisonError::into_inner);
+        unready.as_ref().filter(|(since, _)| since.elapsed() >= NOTEWORTHY).map(|(_, line)| line.clone())
+    }
+
+    /// Judges an answer. One that passes is none, until it has lasted.
+    fn judged(&self, answer: Result<Answer>) -> Result<Answer, Failure> {
+        let mut unready = self.unready.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((code, line)) = answer.as_ref().err().and_then(|error| {
+            error.code().filter(|code| PASSING.contains(code)).map(|code| (code, error.first_line()))
+        }) else {
+            *unready = None;
+            return answer.map_err(Failure::from);
+        };
+        let (since, _) = unready.get_or_insert_with(|| (Instant::now(), line.clone()));
+        match since.elapsed() >= self.lasting {
+            true => Err(Failure::Refused(code, line)),
+            false => answer.map_err(Failure::from),
+        }
     }
 
     /// Reads the row. Without one, a second statement reads the clock.
@@ -125,8 +159,8 @@ impl LeaseTable {
 
     async fn send(&self, stmt: &'static str, args: &impl serde::Serialize) -> Result<Answer, Failure> {
         let args = bind_row(args).map_err(|error| Error::new(Kind::Decode, "cannot write a lease").because(error))?;
-        match tokio::time::timeout(PATIENCE, self.0.send(stmt, &args)).await {
-            Ok(answer) => answer.inspect_err(|error| tracing::debug!(%error, "about leases")).map_err(Failure::from),
+        match tokio::time::timeout(PATIENCE, self.client.send(stmt, &args)).await {
+            Ok(answer) => self.judged(answer.inspect_err(|error| tracing::debug!(%error, "about leases"))),
             Err(_) => Err(Failure::Silent),
         }
     }
@@ -230,6 +264,31 @@ mod tests {
             let (_server, table) = table(status, code);
             assert_eq!(table.write(&open(), version).await, Written::Lost, "{code}");
         }
+    }
+
+    /// A real 6.4.3 whose disks are full answers so, for as long as they are.
+    #[tokio::test]
+    async fn a_row_that_does_not_become_ready_is_refused_at_last() {
+        let ready = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let is_ready = ready.clone();
+        let server = TestServer::start(move |_| match is_ready.load(std::sync::atomic::Ordering::SeqCst) {
+            true => Reaction::rows(&[("a", 9.into())], "[]"),
+            false => Reaction::error(404, 4040, "ShardNotFoundException[no such shard]"),
+        });
+        let mut table = LeaseTable::of(&server.url(), Wallet::new(Credentials::None)).unwrap();
+        assert_eq!((table.read().await, table.trouble()), (Seen::Unreachable, None));
+        table.lasting = Duration::ZERO;
+        assert!(matches!(table.read().await, Seen::Refused(line) if line.contains("no such shard")));
+        let long_ago = Instant::now().checked_sub(NOTEWORTHY).unwrap();
+        table.unready.lock().unwrap().as_mut().unwrap().0 = long_ago;
+        assert!(table.trouble().unwrap().contains("no such shard"));
+        // Once it was ready, the time counts from the beginning.
+        ready.store(true, std::sync::atomic::Ordering::SeqCst);
+        table.read().await;
+        assert_eq!(table.trouble(), None);
+        ready.store(false, std::sync::atomic::Ordering::SeqCst);
+        table.lasting = Duration::from_secs(100);
+        assert_eq!(table.read().await, Seen::Unreachable);
     }
 
     const LEASE: &str = r#"{"id":"a","host":"h","user":"u","session":"s","version":"1","joined":5,"renewed":6,
