@@ -1,4 +1,4 @@
-//! Times how long tests with ten tables wait for them: made ahead by the keeper, and created by each test.
+//! Times how long tests with ten tables wait for them: made ahead by the keeper, shared, and created by each test.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +17,8 @@ use crate::table::{Table, Target};
 const SETTINGS: [&str; 2] =
     ["auth.host_based.enabled=false", "cluster.routing.allocation.node_initial_primaries_recoveries=64"];
 const JVM: &str = "-XX:TieredStopAtLevel=1 -XX:-UseG1GC -XX:+UseSerialGC";
+/// The tests by how they come by their tables.
+const WAYS: [&str; 3] = ["each", "ahead", "readonly"];
 /// The duration of the tests' bodies, beside their statements, in milliseconds.
 const BODIES: [&str; 2] = ["0", "500"];
 
@@ -43,7 +45,7 @@ pub fn measure(project: &Project, scale: Scale, table: &mut Table) {
     run(project, &server, Runner::Cargo, "ahead", "0", true);
     for runner in [Runner::Cargo, Runner::Nextest] {
         for body in BODIES {
-            for way in ["each", "ahead"] {
+            for way in WAYS {
                 let name = if runner == Runner::Cargo { "cargo test" } else { "nextest" };
                 eprintln!("migrations: {name}, {way}, bodies of {body} ms");
                 let done = run(project, &server, runner, way, body, quick);
@@ -90,18 +92,10 @@ impl Done {
     }
 
     fn tell(&self, table: &mut Table, way: &str, how: &str) {
-        if way == "each" {
-            table.row(&format!("ten tables made by each test ({how})"), "ms", &[], &self.of(&["each"]));
-        } else {
-            table.row(&format!("ten tables made ahead, all tests ({how})"), "ms", &[], &self.of(&["ready", "missed"]));
-            let kinds: [(&str, &str, Target); 2] =
-                [("ready", "one was ready", &[(50, 5.0)]), ("missed", "none was ready", &[])];
-            for (kind, what, target) in kinds {
-                let samples = self.of(&[kind]);
-                if samples.count() > 0 {
-                    table.row(&format!("… of these, where {what} ({how})"), "ms", target, &samples);
-                }
-            }
+        match way {
+            "each" => table.row(&format!("ten tables made by each test ({how})"), "ms", &[], &self.of(&["each"])),
+            "readonly" => table.row(&format!("ten tables that tests share ({how})"), "ms", &[], &self.of(&["shared"])),
+            _ => self.tell_ahead(table, how),
         }
         table.row(&format!("… the whole run ({way}, {how})"), "ms", &[], &Samples::new(vec![self.whole]));
         table.row(
@@ -111,6 +105,18 @@ impl Done {
             &Samples::new(vec![self.shards as f64]),
         );
     }
+
+    fn tell_ahead(&self, table: &mut Table, how: &str) {
+        table.row(&format!("ten tables made ahead, all tests ({how})"), "ms", &[], &self.of(&["ready", "missed"]));
+        let kinds: [(&str, &str, Target); 2] =
+            [("ready", "the keeper had made them", &[(50, 5.0)]), ("missed", "a test had made them", &[])];
+        for (kind, what, target) in kinds {
+            let samples = self.of(&[kind]);
+            if samples.count() > 0 {
+                table.row(&format!("… of these, where {what} ({how})"), "ms", target, &samples);
+            }
+        }
+    }
 }
 
 fn run(project: &Project, server: &Server, runner: Runner, way: &str, body: &str, quick: bool) -> Done {
@@ -119,7 +125,10 @@ fn run(project: &Project, server: &Server, runner: Runner, way: &str, body: &str
     let plan = project.plan(runner, "migrations");
     let plan = match (runner, quick) {
         (Runner::Cargo, false) => plan.args(&["--", "--test-threads=4", way]),
-        (Runner::Cargo, true) => plan.args(&["--", "--test-threads=4", "::t00", "--skip", other(way)]),
+        (Runner::Cargo, true) => {
+            let [one, other] = others(way);
+            plan.args(&["--", "--test-threads=4", "::t00", "--skip", one, "--skip", other])
+        }
         (Runner::Nextest, false) => plan.args(&["-j4", "-E", &format!("test(/::{way}$/)")]),
         (Runner::Nextest, true) => plan.args(&["-j4", "-E", &format!("test(/::t00.::{way}$/)")]),
     };
@@ -143,8 +152,12 @@ fn run(project: &Project, server: &Server, runner: Runner, way: &str, body: &str
     Done { samples: read(&out), whole, shards }
 }
 
-fn other(way: &str) -> &'static str {
-    if way == "each" { "ahead" } else { "each" }
+fn others(way: &str) -> [&'static str; 2] {
+    match way {
+        "each" => ["ahead", "readonly"],
+        "ahead" => ["each", "readonly"],
+        _ => ["each", "ahead"],
+    }
 }
 
 fn read(path: &Path) -> String {

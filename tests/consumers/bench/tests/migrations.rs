@@ -1,5 +1,5 @@
 //! Five hundred tests with ten tables: how long each waits for them. Those of `ahead` have the migrations from the
-//! attribute, those of `each` execute the same statements themselves.
+//! attribute, those of `readonly` share one schema with them, those of `each` execute the same statements themselves.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -13,8 +13,13 @@ fn body(what: &str, cluster: &Cluster) {
     bench::sample(what, BEGAN.get().unwrap().elapsed());
     cluster.execute("INSERT INTO t01 (id, name) VALUES (1, 'a')").unwrap();
     cluster.refresh().unwrap();
+    finds(cluster, 1);
+}
+
+/// Reads a table of a test, and then waits for the number of milliseconds in `BENCH_BODY`.
+fn finds(cluster: &Cluster, rows: i64) {
     let count: i64 = cluster.query("SELECT count(*) FROM t01").scalar().unwrap();
-    assert_eq!(count, 1);
+    assert_eq!(count, rows);
     let rest = std::env::var("BENCH_BODY").unwrap_or_default().parse().unwrap_or(0);
     let until = Instant::now() + Duration::from_millis(rest);
     while let Some(left) = until.checked_duration_since(Instant::now()) {
@@ -29,7 +34,7 @@ macro_rules! tests {
 
             use cratedb_test::{blocking, cratedb_cluster};
 
-            use crate::{BEGAN, body};
+            use crate::{BEGAN, body, finds};
 
             #[cratedb_cluster(migrations = "migrations")]
             #[ignore = "called by its neighbour"]
@@ -43,6 +48,19 @@ macro_rules! tests {
             fn ahead() {
                 BEGAN.set(Some(Instant::now()));
                 with_migrations();
+            }
+
+            #[cratedb_cluster(migrations("migrations", readonly))]
+            #[ignore = "called by its neighbour"]
+            fn with_shared_migrations(cluster: &blocking::Cluster) {
+                bench::sample("shared", BEGAN.get().unwrap().elapsed());
+                finds(cluster, 0);
+            }
+
+            #[test]
+            fn readonly() {
+                BEGAN.set(Some(Instant::now()));
+                with_shared_migrations();
             }
 
             #[cratedb_cluster]
