@@ -194,10 +194,9 @@ async fn granted(link: Link, name: String, test: Option<Test>, parent: Option<At
         migrations: own.map(|migrations| migrations.described()),
     };
     let turn = link.begin(open, parent, own).await?;
+    let mut open_turn = OpenTurn { link: link.clone(), id: Some(attempt.id) };
     let readonly = match shared {
-        Some(migrations) => Some(ReadonlySchema::enter(&link, migrations).await.inspect_err(|_| {
-            link.end(attempt.id, Ended { passed: false, used: false, keep: false, settled: None });
-        })?),
+        Some(migrations) => Some(ReadonlySchema::enter(&link, migrations).await?),
         None => None,
     };
     let schema = readonly.as_ref().map_or(turn.schema, |shared| shared.schema().to_owned());
@@ -206,7 +205,22 @@ async fn granted(link: Link, name: String, test: Option<Test>, parent: Option<At
     let grant = Arc::new(grant);
     let should_panic = test.map(|test| test.should_panic);
     let ending = Ending { link, attempt, grant: grant.clone(), keep, readonly, should_panic, ended: false };
+    open_turn.id = None;
     Ok(Attempt { cluster: Cluster::new(grant)?, ending, due: own.filter(|_| !turn.premade) })
+}
+
+/// A turn that was granted. Dropped before the attempt is there, by a failure or a time-out, it gives the turn back.
+struct OpenTurn {
+    link: Link,
+    id: Option<AttemptId>,
+}
+
+impl Drop for OpenTurn {
+    fn drop(&mut self) {
+        if let Some(id) = self.id {
+            self.link.end(id, Ended { passed: false, used: false, keep: false, settled: None });
+        }
+    }
 }
 
 /// Grants a schema on the cluster of `link`: that of an attempt, or one that is shared and ends with the session.
