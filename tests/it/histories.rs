@@ -6,7 +6,7 @@ use crate::support::run::{Plan, Runner, runners};
 
 /// Runs the tests of one module, eight at a time.
 fn plan(consumer: &Consumer, runner: Runner, module: &str) -> Plan {
-    let plan = Plan::new(consumer, runner).args(&["--test", "histories"]);
+    let plan = Plan::new(consumer, runner).args(&["--test", "histories"]).env("CRATEDB_TEST_KEEP_SCHEMA", "never");
     match runner {
         Runner::Cargo => plan.args(&["--", "--test-threads=8", module]),
         Runner::Nextest => plan.args(&["-j8", "--no-fail-fast", module]),

@@ -1,1 +1,1 @@
-CREATE TABLE a (id INT, first TEXT);
+CREATE TABLE a (id INT, fore TEXT);

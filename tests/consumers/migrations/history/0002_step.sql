@@ -1,1 +1,1 @@
-CREATE TABLE b (id INT, first TEXT);
+CREATE TABLE b (id INT, fore TEXT);

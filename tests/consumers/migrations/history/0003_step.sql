@@ -1,1 +1,1 @@
-CREATE TABLE c (id INT, first TEXT);
+CREATE TABLE c (id INT, fore TEXT);

@@ -6,7 +6,7 @@ async fn finds_the_end(cluster: &Cluster) -> Result<()> {
     let columns = "SELECT table_name || '.' || column_name FROM information_schema.columns \
                    WHERE table_schema = CURRENT_SCHEMA AND table_name <> 'b' ORDER BY 1";
     let columns: Vec<String> = cluster.query(columns).fetch_all().await?;
-    assert_eq!(columns, ["a.first", "a.id", "a.x18", "a.x19", "c.id", "c.last"]);
+    assert_eq!(columns, ["a.fore", "a.id", "a.x18", "a.x19", "c.aft", "c.id"]);
     cluster.execute("INSERT INTO a (id, x19) VALUES (1, 2)").await?;
     cluster.refresh().await?;
     assert_eq!(cluster.query("SELECT count(*) FROM a").scalar::<i64>().await?, 1);
