@@ -203,7 +203,7 @@ impl Examination {
             return;
         }
         match keys() {
-            Ok(keys) => self.owed = keys.into_iter().filter(|key| key.owes && key.sessions.is_empty()).collect(),
+            Ok(keys) => self.owed = keys.into_iter().filter(is_owed).collect(),
             Err(error) => self.problems.push(Problem { message: error.to_string(), blocks: false }),
         }
         for key in &self.owed {
@@ -227,6 +227,14 @@ impl Examination {
     }
 }
 
+/// Returns whether a cluster is, or may be, up that no run uses. One that is kept warm is in use.
+fn is_owed(key: &KeyStatus) -> bool {
+    key.owed_since.is_some() || key.owes && key.keeper.is_none()
+}
+
+/// The variable that chooses the provider.
+const PROVIDER: &str = "CRATEDB_TEST_PROVIDER";
+
 /// Says which settings led to a target.
 fn because(target: &Target, sources: &Sources) -> Vec<String> {
     let deciding = match target {
@@ -236,14 +244,16 @@ fn because(target: &Target, sources: &Sources) -> Vec<String> {
             _ => "CRATEDB_CLUSTER_NAME",
         },
         Target::Local(LocalTarget { home: Some(_), .. }) => "CRATEDB_HOME",
-        Target::Local(_) => "CRATEDB_TEST_PROVIDER",
+        Target::Local(_) => PROVIDER,
     };
-    let set = |name| sources.setting(name).map(|setting: Setting| format!("{} is set", setting.place()));
+    let set = |name| sources.setting(name).map(|setting| format!("{} is set", setting.place()));
     let decided = set(deciding).into_iter();
-    // With a provider that is named, or an installation, that nothing else is configured does not matter.
     match target {
-        Target::Local(LocalTarget { home: None, lacking, .. }) => decided.chain(lacking.iter().cloned()).collect(),
-        _ => decided.chain(set("CRATEDB_TEST_PROVIDER")).collect(),
+        // Which files were read is said elsewhere.
+        Target::Local(LocalTarget { home: None, lacking, .. }) => {
+            decided.chain(lacking.iter().filter(|why| !why.starts_with("settings: ")).cloned()).collect()
+        }
+        _ => decided.chain(set(PROVIDER)).collect(),
     }
 }
 

@@ -124,9 +124,11 @@ impl Downloads {
         let platform = Platform::of_this_machine()?;
         let mirror = Mirror::of(origin)?;
         let found = mirror::newest(wanted, None, &self.caches.versions(platform));
-        let Some((version, _)) = found else { return Ok(format!("the newest CrateDB {wanted}, downloaded first")) };
+        let Some((version, _)) = found else {
+            return Ok(format!("a process of the newest CrateDB {wanted}, downloaded first"));
+        };
         if let Some(files) = self.caches.installed(version, platform).next() {
-            return Ok(format!("CrateDB {version} of the cache, in {}", files.dir().display()));
+            return Ok(format!("a process of CrateDB {version} of the cache, in {}", files.dir().display()));
         }
         match mirror.archive(platform, version) {
             // A newer patch may be there.
@@ -135,7 +137,7 @@ impl Downloads {
                     .because(format!("there is no {}", path.display()))
                     .hint("accepted: a directory or an address that has <platform>/crate-<version>.tar.gz"))
             }
-            archive => Ok(format!("CrateDB {version}, which the first test downloads from {archive}")),
+            archive => Ok(format!("a process of CrateDB {version}, which the first test downloads from {archive}")),
         }
     }
 

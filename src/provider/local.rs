@@ -175,7 +175,7 @@ impl LocalProvider {
         ProcessProvider::new(home, &self.target).check().await?;
         let version = process::installation::version(Path::new(home));
         let version = version.map_or_else(|| "of an unknown version".to_owned(), |version| version.to_string());
-        Ok(Foreseen::new("process", format!("CrateDB {version} in {home}, as a process of this machine")))
+        Ok(Foreseen::new("process", format!("a process of CrateDB {version} in {home}")))
     }
 
     #[cfg(not(feature = "process"))]

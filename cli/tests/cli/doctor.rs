@@ -140,7 +140,7 @@ fn an_installation_is_looked_at() {
     fs::write(home.path().join("lib/crate-app-6.4.3.jar"), "").unwrap();
     let report = run(home.path()).done().expect(0).json();
     let what = report["cluster"]["what"].as_str().unwrap();
-    assert!(what.starts_with("CrateDB 6.4.3 in ") && report["cluster"]["provider"] == "process", "{what}");
+    assert!(what.starts_with("a process of CrateDB 6.4.3 in ") && report["cluster"]["provider"] == "process", "{what}");
     assert_eq!(report["cluster"]["because"][0], "CRATEDB_HOME in the environment is set");
 }
 
@@ -177,4 +177,21 @@ fn the_cloud_is_asked_only_online_and_then_nothing_is_resumed() {
     let requests = world.simulator().requests();
     assert!(!requests.is_empty() && requests.iter().all(|one| one.method == "GET"), "{requests:?}");
     assert!(world.cloud().cluster("ci").suspended);
+}
+
+#[test]
+fn what_a_killed_keeper_left_is_a_problem_until_it_is_released() {
+    let world = with_package(World::with([ClusterOptions::suspended("ci")]));
+    let run = || world.cli(&["doctor", "--cluster-name", "ci", "--output", "json"]);
+    crate::sessions::abandon(&world);
+    let report = run().done().expect(0).json();
+    assert_eq!(report["owed"].as_array().unwrap().len(), 1, "{report:#}");
+    let why = problems(&report, false);
+    assert!(
+        why[0].contains("may be up although no run uses it") && why[0].contains("`cargo cratedb sweep`"),
+        "{why:?}"
+    );
+    assert_eq!(crate::sessions::changes(&world), [false], "doctor released it");
+    world.cli(&["sweep"]).done().expect(0);
+    assert_eq!(problems(&run().done().expect(0).json(), false), [""; 0]);
 }

@@ -1,8 +1,8 @@
 //! `doctor`: shows what the next test run would use and why, and what would keep it from starting.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use cratedb_test::private::control::{self, Cached, Examination, Problem};
+use cratedb_test::private::control::{self, Cached, EngineSeen, Examination, Problem};
 use serde::Serialize;
 
 use super::cache::mib;
@@ -66,6 +66,7 @@ impl Report {
     /// Compares the manifest of the package with what its tests would need.
     fn add_package(&mut self, package: Result<Package, Failure>) {
         let notes = &mut self.examination.notes;
+        notes.extend(set_by_cargo(&self.examination.package));
         match package.map(|package| package.harness) {
             Err(failure) => notes.push(failure.to_string()),
             Ok(None) => {
@@ -109,10 +110,8 @@ impl Report {
         let found = &self.examination;
         let mut text = Sections::default();
         let cluster = found.cluster.as_ref();
-        let what = cluster.map_or("nothing: a test run could not start".to_owned(), |cluster| {
-            format!("{}: {}", cluster.provider, cluster.what)
-        });
-        text.add("would use", [what]);
+        let nothing = "nothing: a test run could not start";
+        text.add("would use", [cluster.map_or(nothing, |cluster| &cluster.what).to_owned()]);
         text.add("because", cluster.map(|cluster| cluster.because.clone()).unwrap_or_default());
         text.add("cluster says", self.online.iter().map(said));
         let project = (found.project != found.package).then(|| format!(" of the project {}", found.project.display()));
@@ -127,11 +126,7 @@ impl Report {
             format!("for {}, from {}", credentials.endpoint, credentials.from)
         });
         text.add("credentials", [credentials]);
-        let engines = found.engines.iter().map(|engine| {
-            let address = engine.address.as_deref().unwrap_or("no address");
-            format!("{address} ({}): {}", engine.named_by, engine.problem.as_deref().unwrap_or("it answers"))
-        });
-        text.add("engines", engines);
+        text.add("engines", engines(&found.engines));
         text.add("runners", self.runners.clone());
         let cached =
             |one: &Cached| format!("{} {}, {} MiB, last used {}", one.kind, one.name, mib(one.size), one.last_used);
@@ -149,6 +144,43 @@ impl Report {
         text.add("problems", if problems.is_empty() { vec!["none".to_owned()] } else { problems });
         text.0
     }
+}
+
+/// Lists the places at which an engine was looked for, those without a socket in one line.
+fn engines(all: &[EngineSeen]) -> Vec<String> {
+    let (mut lines, mut absent) = (Vec::new(), Vec::new());
+    for engine in all {
+        let address = engine.address.as_deref().unwrap_or("no address");
+        let path = address.strip_prefix("unix://").unwrap_or(address);
+        match &engine.problem {
+            Some(why) if *why == format!("there is no {path}") => absent.push(path),
+            why => {
+                let why = why.as_deref().unwrap_or("it answers");
+                lines.push(format!("{address} ({}): {why}", engine.named_by));
+            }
+        }
+    }
+    lines.extend((!absent.is_empty()).then(|| format!("no socket at {}", absent.join(", "))));
+    lines
+}
+
+/// Names the configurations of cargo that set variables of the harness. Cargo sets them for tests, and not for this
+/// program.
+fn set_by_cargo(dir: &Path) -> Vec<String> {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(std::env::home_dir()?.join(".cargo")));
+    let of = |dir: PathBuf| [dir.join("config.toml"), dir.join("config")];
+    let files = dir.ancestors().map(|dir| dir.join(".cargo")).chain(home).flat_map(of);
+    let sets = |path: &PathBuf| {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        text.lines().any(|line| line.trim_start().trim_start_matches("env.").starts_with("CRATEDB_"))
+    };
+    let mut found: Vec<PathBuf> = files.filter(sets).collect();
+    found.dedup();
+    let note = |path: PathBuf| {
+        format!("{} sets CRATEDB_ variables, which cargo sets for tests and which are not seen here", path.display())
+    };
+    found.into_iter().map(note).collect()
 }
 
 /// Says in one line how a cluster is.
@@ -177,6 +209,31 @@ impl Sections {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn engines_that_are_not_there_take_one_line() {
+        let seen = |path: &str, problem: Option<&str>| EngineSeen {
+            named_by: "Docker".to_owned(),
+            address: Some(format!("unix://{path}")),
+            problem: problem.map(str::to_owned),
+        };
+        let all = [seen("/a", Some("there is no /a")), seen("/b", None), seen("/c", Some("there is no /c"))];
+        assert_eq!(engines(&all), ["unix:///b (Docker): it answers", "no socket at /a, /c"]);
+    }
+
+    #[test]
+    fn a_configuration_of_cargo_that_sets_variables_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let (below, cargo) = (dir.path().join("orders"), dir.path().join(".cargo"));
+        [&below, &cargo].iter().for_each(|dir| std::fs::create_dir(dir).unwrap());
+        let named = || set_by_cargo(&below).iter().any(|note| note.starts_with(&cargo.display().to_string()));
+        for (text, sets) in
+            [("[env]\nOTHER = 'x'", false), ("[env]\nCRATEDB_HOME = '/x'", true), ("env.CRATEDB_HOME='x'", true)]
+        {
+            std::fs::write(cargo.join("config.toml"), text).unwrap();
+            assert_eq!(named(), sets, "{text}");
+        }
+    }
 
     #[test]
     fn a_label_stands_beside_the_first_line_only() {

@@ -219,7 +219,7 @@ impl Report {
         text += &self.dependency.problem.as_deref().map(indented).unwrap_or_default();
         text += "\n";
         match &self.examination.cluster {
-            Some(cluster) => text += &format!("A test run would use {}: {}\n", cluster.provider, cluster.what),
+            Some(cluster) => text += &format!("A test run would use {}.\n", cluster.what),
             None => text += "A test run could not start:\n",
         }
         for problem in &self.examination.problems {

@@ -37,8 +37,8 @@ pub(super) fn first_test(edition: &str) -> String {
 
 /// A sample of `.env`. All of it is commented out.
 pub(super) const ENV: &str = "\
-# Settings for tests against CrateDB. Copy this file to `.env`, which does not belong into the repository, and remove the
-# `#` before what you set. The environment wins over `.env`. `cargo cratedb doctor` shows what the tests would use.
+# Settings for tests against CrateDB. Copy this file to `.env`, which does not belong in the repository, and remove
+# the `#` before what you set. The environment wins over `.env`. `cargo cratedb doctor` shows what tests would use.
 # All variables: https://github.com/crate/cratedb-test/blob/main/docs/settings.md
 
 # A server that runs already:
@@ -90,8 +90,8 @@ permissions:
 jobs:
   integration:
     runs-on: ubuntu-latest
-{directory}    # Without settings, the tests start a container. For a cluster of CrateDB Cloud, name it here and add the two secrets
-    # to the repository. Runs of forks get no secrets: they use a container then.
+{directory}    # Without settings, the tests start a container. For a cluster of CrateDB Cloud, name it here and add the two
+    # secrets to the repository. Runs of forks get no secrets: they use a container then.
     # env:
     #   CRATEDB_CLUSTER_NAME: ${{{{ secrets.CRATEDB_CLOUD_API_KEY != '' && 'ci' || '' }}}}
     #   CRATEDB_CLOUD_API_KEY: ${{{{ secrets.CRATEDB_CLOUD_API_KEY }}}}
