@@ -273,7 +273,8 @@ fn without_secrets(text: &str) -> Option<String> {
     }
     let mut url = url::Url::parse(text).ok().filter(url::Url::has_host)?;
     let _ = (url.set_username(""), url.set_password(None));
-    (url.set_query(None), url.set_fragment(None));
+    url.set_query(None);
+    url.set_fragment(None);
     // A password that is not encoded can end up in the path.
     (!url.path().contains('@')).then(|| url.to_string().trim_end_matches('/').to_owned())
 }
