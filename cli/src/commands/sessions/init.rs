@@ -33,7 +33,7 @@ struct Report {
 /// What became of the dependency on the harness.
 #[derive(Serialize)]
 struct Dependency {
-    outcome: Added,
+    outcome: Addition,
     /// The command that adds it.
     command: String,
     /// Why it could not be added.
@@ -42,7 +42,7 @@ struct Dependency {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Added {
+enum Addition {
     WouldAdd,
     Added,
     Exists,
@@ -61,7 +61,7 @@ pub(super) fn run(_: &Context, wanted: &Init) -> Result<Document, Failure> {
     let dependency = Dependency::add(&package, dependency_path.or_else(checkout), options.dry_run);
     let examination = doctor::examine(package.dir())?;
     let next = next(&package, &here, &dependency, &examination);
-    let failed = dependency.outcome == Added::Failed;
+    let failed = dependency.outcome == Addition::Failed;
     let report = Report { package: package.name.clone(), files, dependency, examination, next };
     let text = report.text(package.dir());
     Ok(Document::new(&report, People::Text(text))?.failed_if(failed))
@@ -125,19 +125,19 @@ impl Dependency {
         let command = format!("cargo {}", words.join(" "));
         let of = |outcome, problem| Self { outcome, command: command.clone(), problem };
         match (&package.harness, dry_run) {
-            (Some(_), _) => return of(Added::Exists, None),
-            (None, true) => return of(Added::WouldAdd, None),
+            (Some(_), _) => return of(Addition::Exists, None),
+            (None, true) => return of(Addition::WouldAdd, None),
             (None, false) => {}
         }
         let output = cargo().args(&arguments).arg("--manifest-path").arg(&package.manifest).output();
         match output {
-            Ok(output) if output.status.success() => of(Added::Added, None),
+            Ok(output) if output.status.success() => of(Addition::Added, None),
             Ok(output) => {
                 let said = String::from_utf8_lossy(&output.stderr);
                 let errors: Vec<&str> = said.lines().skip_while(|line| !line.starts_with("error")).collect();
-                of(Added::Failed, Some(errors.join("\n").trim_start_matches("error: ").to_owned()))
+                of(Addition::Failed, Some(errors.join("\n").trim_start_matches("error: ").to_owned()))
             }
-            Err(error) => of(Added::Failed, Some(error.to_string())),
+            Err(error) => of(Addition::Failed, Some(error.to_string())),
         }
     }
 }
@@ -148,7 +148,7 @@ fn next(package: &Package, here: &Path, dependency: &Dependency, found: &Examina
     if here.canonicalize().ok() != package.dir().canonicalize().ok() {
         next.push(format!("cd {}", package.dir().display()));
     }
-    if matches!(dependency.outcome, Added::Failed | Added::WouldAdd) {
+    if matches!(dependency.outcome, Addition::Failed | Addition::WouldAdd) {
         next.push(dependency.command.clone());
     }
     if found.is_blocked() {
@@ -210,10 +210,10 @@ impl Report {
             }
         }
         let outcome = match self.dependency.outcome {
-            Added::WouldAdd => "would run",
-            Added::Added => "done",
-            Added::Exists => "not needed",
-            Added::Failed => "failed",
+            Addition::WouldAdd => "would run",
+            Addition::Added => "done",
+            Addition::Exists => "not needed",
+            Addition::Failed => "failed",
         };
         text += &format!("{outcome:<18}  {}\n", self.dependency.command);
         text += &self.dependency.problem.as_deref().map(indented).unwrap_or_default();
