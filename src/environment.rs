@@ -21,7 +21,7 @@ pub(crate) use given::{Address, Given, Server, address, cloud_target, filled, se
 pub use profile::{Profile, ProfileFile};
 pub(crate) use project::{Package, project_of};
 pub(crate) use setting::{Remarks, Setting, is_private, mirror_is_safe};
-pub(crate) use sources::{Sources, unreadable};
+pub(crate) use sources::{Source, Sources, unreadable};
 
 /// The default endpoint of CrateDB Cloud.
 pub(crate) const CLOUD_ENDPOINT: &str = "https://console.cratedb.cloud";

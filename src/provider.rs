@@ -120,6 +120,20 @@ impl Provider {
         }
     }
 
+    /// Says which cluster [`Provider::acquire`] would make available. Asks container engines whether they answer, sends
+    /// nothing to any other server, and changes nothing.
+    pub(crate) async fn foresee(&self, target: &Target, progress: &Progress) -> Result<Foreseen> {
+        match (self, target) {
+            (Self::Local(local), _) => local.foresee(progress).await,
+            (_, Target::Cloud(cloud)) => {
+                let what = format!("{} of CrateDB Cloud, resumed if it is suspended", cloud.cluster);
+                Ok(Foreseen::new("cloud", what))
+            }
+            (_, Target::Url(url)) => Ok(Foreseen::new("url", format!("the server at {}", url.url))),
+            (_, Target::Local(_)) => unreachable!("a provider is that of its target"),
+        }
+    }
+
     /// Makes the cluster available. Ends by `deadline` in every case, and a panic is an error: the keeper waits for an
     /// outcome.
     pub(crate) async fn acquire(&self, deadline: Instant, progress: &Progress, intents: &Intents) -> Acquired {
@@ -191,6 +205,47 @@ impl Provider {
         })
         .await
     }
+}
+
+/// The cluster that an acquisition would make available.
+#[derive(Clone, Debug, Serialize)]
+pub struct Foreseen {
+    /// `url`, `cloud`, `container` or `process`.
+    pub provider: &'static str,
+    /// What it is, for people.
+    pub what: String,
+    /// Why this provider and no other, one line each.
+    pub because: Vec<String>,
+}
+
+impl Foreseen {
+    pub(crate) fn new(provider: &'static str, what: String) -> Self {
+        Self { provider, what, because: Vec::new() }
+    }
+
+    pub(crate) fn because(mut self, why: String) -> Self {
+        self.because.push(why);
+        self
+    }
+}
+
+/// A place at which this machine may have a container engine.
+#[derive(Clone, Debug, Serialize)]
+pub struct EngineSeen {
+    /// The setting or product that names it.
+    pub named_by: String,
+    /// Its address, if it can be used.
+    pub address: Option<String>,
+    /// Why no engine answered there; none if one did.
+    pub problem: Option<String>,
+}
+
+/// Asks each place at which this machine may have a container engine.
+pub(crate) async fn survey_engines() -> Vec<EngineSeen> {
+    #[cfg(feature = "container")]
+    return container::Engine::survey().await;
+    #[cfg(not(feature = "container"))]
+    Vec::new()
 }
 
 /// A cluster that answers SQL.

@@ -3,6 +3,8 @@
 mod cloud;
 mod leases;
 #[cfg(all(unix, feature = "sessions"))]
+mod projects;
+#[cfg(all(unix, feature = "sessions"))]
 mod sessions;
 
 use std::ffi::OsString;
@@ -18,6 +20,8 @@ pub(crate) use cloud::{
     Snapshots, SnapshotsCommand, Start, Stop,
 };
 pub(crate) use leases::{Status, Sweep};
+#[cfg(all(unix, feature = "sessions"))]
+pub(crate) use projects::{Ci, Doctor, Init};
 #[cfg(all(unix, feature = "sessions"))]
 pub(crate) use sessions::{Cache, CacheCommand, Fetch, Finish, Kept, Log, Prune, SessionCommand, Test};
 
@@ -217,7 +221,7 @@ impl Command {
             Self::Login(_) | Self::Logout | Self::Whoami | Self::List(_) | Self::Completions(_) => false,
             Self::Status(_) | Self::Sweep(Sweep { account: true, .. }) => false,
             #[cfg(all(unix, feature = "sessions"))]
-            Self::Session(SessionCommand::Cache(_)) => false,
+            Self::Session(SessionCommand::Cache(_) | SessionCommand::Init(_)) => false,
             _ => true,
         }
     }
@@ -306,7 +310,7 @@ pub(crate) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli,
 /// Replaces the error about a command that is missing here, which would not say why.
 #[cfg(not(all(unix, feature = "sessions")))]
 fn without_sessions(error: clap::Error, command: &mut clap::Command) -> clap::Error {
-    let known = ["test", "finish", "kept", "log", "cache"];
+    let known = ["init", "doctor", "test", "finish", "kept", "log", "cache"];
     let why = if cfg!(unix) { "which the feature `sessions` of this package adds" } else { "which need Unix" };
     match error.get(ContextKind::InvalidSubcommand) {
         Some(ContextValue::String(name)) if known.contains(&name.as_str()) => {

@@ -64,7 +64,7 @@ impl Setting {
     }
 
     /// Names the setting and its source.
-    pub(super) fn place(&self) -> String {
+    pub(crate) fn place(&self) -> String {
         if self.near == Near::CODE { self.name.clone() } else { format!("{} in {}", self.name, self.origin) }
     }
 

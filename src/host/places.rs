@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
+use super::directories::writable;
 use super::hash::short_hash;
 use super::platform::{home, initial_environment};
 use crate::error::{Error, Kind, Result};
@@ -38,6 +39,17 @@ pub(crate) struct KeyFiles {
 impl Places {
     /// Finds both directories, and makes the missing ones with access for this user only.
     pub(crate) fn find() -> Result<Self> {
+        let (places, user) = (Self::planned()?, rustix::process::getuid().as_raw());
+        make_own(&places.runtime, user)?;
+        match make_own(&places.state, user) {
+            Ok(()) => Ok(places),
+            // The home can't be written, as in a build sandbox: the sockets' directory is used for both.
+            Err(_) => Ok(Self { state: places.runtime.clone(), ..places }),
+        }
+    }
+
+    /// Returns where both directories are, or will be when they are made.
+    pub(crate) fn planned() -> Result<Self> {
         let user = rustix::process::getuid().as_raw();
         let places = match initial_environment(DIR_VARIABLE).filter(|dir| !dir.is_empty()) {
             Some(dir) => {
@@ -57,12 +69,17 @@ impl Places {
             }
         };
         check_length(&places.runtime)?;
-        make_own(&places.runtime, user)?;
-        match make_own(&places.state, user) {
-            Ok(()) => Ok(places),
-            // The home can't be written, as in a build sandbox: the sockets' directory is used for both.
-            Err(_) => Ok(Self { state: places.runtime.clone(), ..places }),
+        Ok(places)
+    }
+
+    /// Checks that [`Places::find`] can use or make the directory without which there is no session. Makes nothing.
+    pub(crate) fn check(&self) -> Result<()> {
+        let dir = &self.runtime;
+        if dir.symlink_metadata().is_ok() {
+            return check_own(dir, rustix::process::getuid().as_raw());
         }
+        let above = dir.ancestors().find(|dir| dir.exists()).unwrap_or(dir);
+        writable(above).map_err(|error| unfit(dir, format!("{}: {error}", above.display())))
     }
 
     /// Returns the files of a key.
@@ -117,16 +134,22 @@ fn check_length(dir: &Path) -> Result<()> {
 
 /// Makes `dir` for this user alone if it is missing. A directory that another user owns or may write to is refused.
 fn make_own(dir: &Path, user: u32) -> Result<()> {
-    let refuse = |cause: String| {
-        Error::new(Kind::Session, format!("cannot use {} for the files of the session", dir.display()))
-            .because(cause)
-            .hint(format!("set {DIR_VARIABLE} to the absolute path of a directory of your own"))
-    };
     if let Err(error) = fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
         && error.kind() != io::ErrorKind::AlreadyExists
     {
-        return Err(refuse(error.to_string()));
+        return Err(unfit(dir, error.to_string()));
     }
+    check_own(dir, user)
+}
+
+fn unfit(dir: &Path, cause: String) -> Error {
+    Error::new(Kind::Session, format!("cannot use {} for the files of the session", dir.display()))
+        .because(cause)
+        .hint(format!("set {DIR_VARIABLE} to the absolute path of a directory of your own"))
+}
+
+fn check_own(dir: &Path, user: u32) -> Result<()> {
+    let refuse = |cause| unfit(dir, cause);
     let meta = fs::symlink_metadata(dir).map_err(|error| refuse(error.to_string()))?;
     if !meta.is_dir() {
         return Err(refuse("it is no directory".into()));

@@ -118,6 +118,29 @@ impl Downloads {
         }
     }
 
+    /// Says which release [`Downloads::obtain`] would use, and where from. Makes no request and changes nothing, so it
+    /// can't tell whether a server has the release, or whether the one in the cache is still what a setting asks for.
+    pub(crate) fn foresee(&self, wanted: RequestedVersion, origin: &Origin) -> Result<String> {
+        let platform = Platform::of_this_machine()?;
+        let mirror = Mirror::of(origin)?;
+        let found = mirror::newest(wanted, None, &self.caches.versions(platform));
+        let Some((version, _)) = found else {
+            return Ok(format!("a process of the newest CrateDB {wanted}, downloaded first"));
+        };
+        if let Some(files) = self.caches.installed(version, platform).next() {
+            return Ok(format!("a process of CrateDB {version} of the cache, in {}", files.dir().display()));
+        }
+        match mirror.archive(platform, version) {
+            // A newer patch may be there.
+            Location::File(path) if wanted.patch.is_some() && !path.is_file() => {
+                Err(Error::new(Kind::Setting, format!("cannot get CrateDB {version} from CRATEDB_TEST_MIRROR"))
+                    .because(format!("there is no {}", path.display()))
+                    .hint("accepted: a directory or an address that has <platform>/crate-<version>.tar.gz"))
+            }
+            archive => Ok(format!("a process of CrateDB {version}, which the first test downloads from {archive}")),
+        }
+    }
+
     /// Returns the first installation that may be used, else the place for a new one and why those that are there must
     /// not be used.
     async fn place(

@@ -14,7 +14,7 @@ use super::jvm::{self, CacheLock, Training, TrainingSlot};
 use super::memory::Memory;
 #[cfg(feature = "process")]
 use super::process::{self, ProcessProvider};
-use super::{Acquired, Held, Intents, NotAcquired, Progress, Released, Resource};
+use super::{Acquired, Foreseen, Held, Intents, NotAcquired, Progress, Released, Resource};
 use crate::error::{Error, Kind, Result};
 use crate::sql::{Credentials, SqlClient, Wallet};
 use crate::target::{LocalKind, LocalTarget, OnExit};
@@ -41,6 +41,48 @@ pub(super) const SINGLE_NODE: [&str; 2] = ["discovery.type=single-node", "cluste
 /// Killing a server and deleting its data takes milliseconds. A machine that needs longer than this is in trouble, and
 /// the keeper tries again.
 pub(super) const REMOVAL: Duration = Duration::from_secs(60);
+
+/// The source of a server of this machine.
+enum Choice {
+    /// The installation that `CRATEDB_HOME` names.
+    Installation(String),
+    Container(Engine),
+    /// A release of the cache, downloaded if it is missing. `lacks` says why no container is used.
+    Release {
+        lacks: String,
+    },
+}
+
+/// No engine is found without the feature.
+#[cfg(not(feature = "container"))]
+enum Engine {}
+
+/// Returns the engine that answers, or why there is none.
+#[cfg(feature = "container")]
+async fn find_engine(progress: &Progress) -> Result<Engine, String> {
+    // A process may take its place, but not in silence.
+    Engine::unusable().into_iter().for_each(|why| progress.step(why));
+    Engine::find().await
+}
+
+#[cfg(not(feature = "container"))]
+async fn find_engine(_: &Progress) -> Result<Engine, String> {
+    Err("cratedb-test was built without its feature `container`".to_owned())
+}
+
+#[cfg(feature = "container")]
+async fn foresee_container(engine: &Engine, image: &str) -> Result<Foreseen> {
+    let there = match engine.image_id(image).await? {
+        Some(_) => "the engine has its image",
+        None => "its image is pulled first",
+    };
+    Ok(Foreseen::new("container", format!("a container of {image} at {}; {there}", engine.host())))
+}
+
+#[cfg(not(feature = "container"))]
+async fn foresee_container(engine: &Engine, _: &str) -> Result<Foreseen> {
+    match *engine {}
+}
 
 /// Starts servers on this machine.
 ///
@@ -85,26 +127,73 @@ impl LocalProvider {
                 tracing::warn!(%error, name, "what a killed trainer left stays");
             }
         }
+        match self.choose(progress).await.map_err(NotAcquired::nothing)? {
+            Choice::Installation(home) => self.acquire_process(&home, deadline, progress, intents).await,
+            Choice::Container(engine) => self.acquire_container(&engine, deadline, progress, intents).await,
+            Choice::Release { lacks } => match self.extracted(deadline, progress).await {
+                Ok(home) => self.acquire_process(&home, deadline, progress, intents).await,
+                Err(why) => Err(NotAcquired::nothing(self.nothing_usable(&lacks, &why))),
+            },
+        }
+    }
+
+    /// Returns what a server is started from. Asks engines whether they answer, and changes nothing.
+    async fn choose(&self, progress: &Progress) -> Result<Choice> {
         if let Some(home) = &self.target.home
-            && self.fits(home, progress).map_err(NotAcquired::nothing)?
+            && self.fits(home, progress)?
         {
-            return self.acquire_process(home, deadline, progress, intents).await;
+            return Ok(Choice::Installation(home.clone()));
         }
         let lacks = match self.target.kind {
             LocalKind::Process => "CRATEDB_TEST_PROVIDER=process excludes it".to_owned(),
-            LocalKind::Auto | LocalKind::Container => match self.acquire_container(deadline, progress, intents).await {
-                Ok(acquired) => return acquired,
+            LocalKind::Auto | LocalKind::Container => match find_engine(progress).await {
+                Ok(engine) => return Ok(Choice::Container(engine)),
                 Err(lacks) => lacks,
             },
         };
-        if self.target.kind == LocalKind::Container {
-            let process = "CRATEDB_TEST_PROVIDER=container excludes it";
-            return Err(NotAcquired::nothing(self.nothing_usable(&lacks, process)));
+        match self.target.kind {
+            LocalKind::Container => Err(self.nothing_usable(&lacks, "CRATEDB_TEST_PROVIDER=container excludes it")),
+            _ => Ok(Choice::Release { lacks }),
         }
-        match self.extracted(deadline, progress).await {
-            Ok(home) => self.acquire_process(&home, deadline, progress, intents).await,
-            Err(why) => Err(NotAcquired::nothing(self.nothing_usable(&lacks, &why))),
+    }
+
+    /// Says what [`LocalProvider::acquire`] would start a server from, and why. Starts, pulls and downloads nothing.
+    pub(super) async fn foresee(&self, progress: &Progress) -> Result<Foreseen> {
+        match self.choose(progress).await? {
+            Choice::Installation(home) => self.foresee_process(&home).await,
+            Choice::Container(engine) => foresee_container(&engine, &self.target.image).await,
+            Choice::Release { lacks } => {
+                let foreseen = self.foresee_release().await;
+                let foreseen = foreseen.map_err(|why| self.nothing_usable(&lacks, &why))?;
+                Ok(foreseen.because(format!("container: {lacks}")))
+            }
         }
+    }
+
+    #[cfg(feature = "process")]
+    async fn foresee_process(&self, home: &str) -> Result<Foreseen> {
+        ProcessProvider::new(home, &self.target).check().await?;
+        let version = process::installation::version(Path::new(home));
+        let version = version.map_or_else(|| "of an unknown version".to_owned(), |version| version.to_string());
+        Ok(Foreseen::new("process", format!("a process of CrateDB {version} in {home}")))
+    }
+
+    #[cfg(not(feature = "process"))]
+    async fn foresee_process(&self, home: &str) -> Result<Foreseen> {
+        Err(without("process", &format!("cannot use CRATEDB_HOME=`{home}`")))
+    }
+
+    /// Foresees a process of a downloaded release, or says why there can't be one.
+    #[cfg(feature = "process")]
+    async fn foresee_release(&self) -> Result<Foreseen, String> {
+        let Some(wanted) = self.target.version else { return Err("no version is asked for".to_owned()) };
+        let found = self.downloads.foresee(wanted, &self.target.origin);
+        Ok(Foreseen::new("process", found.map_err(|error| error.to_string().replace('\n', "\n  "))?))
+    }
+
+    #[cfg(not(feature = "process"))]
+    async fn foresee_release(&self) -> Result<Foreseen, String> {
+        Err("cratedb-test was built without its feature `process`".to_owned())
     }
 
     /// Waits for memory, since servers of several versions start at the same time. A download needs none and comes
@@ -175,29 +264,24 @@ impl LocalProvider {
         Err(NotAcquired::nothing(without("process", &format!("cannot use CRATEDB_HOME=`{home}`"))))
     }
 
-    /// Returns how the acquisition ended, or why there is no engine.
     #[cfg(feature = "container")]
     async fn acquire_container(
         &self,
+        engine: &Engine,
         deadline: Instant,
         progress: &Progress,
         intents: &Intents,
-    ) -> Result<Acquired, String> {
-        // A process may take its place, but not in silence.
-        Engine::unusable().into_iter().for_each(|why| progress.step(why));
-        let engine = Engine::find().await?;
-        if let Err(error) = self.has_memory(deadline, progress).await {
-            return Ok(Err(error));
-        }
+    ) -> Acquired {
+        self.has_memory(deadline, progress).await?;
         let container = ContainerProvider::new(self.target.clone());
-        let acquired = container.acquire(&engine, deadline, progress, intents).await;
+        let acquired = container.acquire(engine, deadline, progress, intents).await;
         self.training.put(container.training.take());
-        Ok(acquired)
+        acquired
     }
 
     #[cfg(not(feature = "container"))]
-    async fn acquire_container(&self, _: Instant, _: &Progress, _: &Intents) -> Result<Acquired, String> {
-        Err("cratedb-test was built without its feature `container`".to_owned())
+    async fn acquire_container(&self, engine: &Engine, _: Instant, _: &Progress, _: &Intents) -> Acquired {
+        match *engine {}
     }
 
     /// Removes the server in any case, since nothing tells what its tests left in it.

@@ -84,9 +84,14 @@ impl ProcessProvider {
         }
     }
 
+    /// Checks that a server can be started from the installation.
+    pub(super) async fn check(&self) -> Result<()> {
+        installation::check(&self.home, self.named, &ServerUser::find()).await
+    }
+
     pub(super) async fn acquire(&self, deadline: Instant, progress: &Progress, intents: &Intents) -> Acquired {
+        self.check().await.map_err(NotAcquired::nothing)?;
         let user = ServerUser::find();
-        installation::check(&self.home, self.named, &user).await.map_err(NotAcquired::nothing)?;
         let dir = self.bases.choose(&user, self.nodes).map_err(NotAcquired::nothing)?;
         let held = HeldProcesses::planned(&dir, self.outlives);
         intents.write(Held::Process(held.clone())).map_err(NotAcquired::nothing)?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::duration;
+use super::projects::{DOCTOR_EXAMPLES, Doctor, INIT_EXAMPLES, Init};
 
 const FINISH_EXAMPLES: &str = "\
 This is for runs whose end can't be seen, such as the first process of a container: there, run it after the tests, \
@@ -55,6 +56,12 @@ Examples:
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SessionCommand {
+    /// Write a first test for a package, with all that it needs; never overwrites a file.
+    #[command(after_help = INIT_EXAMPLES)]
+    Init(Init),
+    /// Show what the next test run would use and why, and what would keep it from starting.
+    #[command(after_help = DOCTOR_EXAMPLES)]
+    Doctor(Doctor),
     /// End a test session now instead of when its run is over.
     #[command(after_help = FINISH_EXAMPLES)]
     Finish(Finish),

@@ -1,9 +1,12 @@
-//! The commands about test sessions, and about the cache of releases that tests use.
+//! The commands about test sessions, the cache of releases that tests use, and the package whose tests they are.
 
 mod build;
 mod cache;
+mod doctor;
+mod init;
 mod kept;
 mod overlap;
+mod package;
 mod preparation;
 mod process;
 mod test;
@@ -37,6 +40,8 @@ pub(super) fn run(context: &Context, command: SessionCommand) -> Result<Document
         SessionCommand::Log(wanted) => log(&wanted),
         SessionCommand::Kept(wanted) => context.wait(kept::run(context, &wanted)),
         SessionCommand::Cache(cache) => cache::run(context, cache),
+        SessionCommand::Init(wanted) => init::run(context, &wanted),
+        SessionCommand::Doctor(wanted) => doctor::run(context, &wanted),
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::support::{Run, World};
 
-const COMMANDS: [&str; 21] = [
+const COMMANDS: [&str; 23] = [
     "login",
     "logout",
     "whoami",
@@ -23,6 +23,8 @@ const COMMANDS: [&str; 21] = [
     "status",
     "finish",
     "sweep",
+    "init",
+    "doctor",
     "kept",
     "log",
     "test",

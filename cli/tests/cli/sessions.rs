@@ -377,7 +377,7 @@ fn the_log_is_shown_and_where_it_would_be() {
 }
 
 /// Kills the keeper of a session that runs, then the session, so that the cluster is not released.
-fn abandon(world: &World) {
+pub(crate) fn abandon(world: &World) {
     let running = running(world, &["--session", "mine"]);
     let keeper = u32::try_from(status(world)[0]["keeper"].as_u64().unwrap()).unwrap();
     // First the holder, stopped so that it can't attach to anything again.

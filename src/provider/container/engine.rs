@@ -19,6 +19,7 @@ use tokio::net::{TcpStream, UnixStream};
 use super::find::{self, Candidate, Surroundings};
 use super::labels;
 use crate::error::{Error, Kind, Result, root_of};
+use crate::provider::EngineSeen;
 use crate::provider::held::EngineAddress;
 use crate::wait::{self, Look};
 
@@ -79,6 +80,21 @@ impl Engine {
         here().unusable()
     }
 
+    /// Returns its address.
+    pub(in crate::provider) fn host(&self) -> &str {
+        &self.address.host
+    }
+
+    /// Asks every candidate whether it answers.
+    pub(in crate::provider) async fn survey() -> Vec<EngineSeen> {
+        let seen = |place: Candidate| async {
+            let (named_by, address) = (place.named_by.clone(), place.address.clone().ok());
+            let problem = ask(place).await.err();
+            EngineSeen { named_by, address: address.map(|address| address.host), problem }
+        };
+        futures_util::future::join_all(here().all.into_iter().map(seen)).await
+    }
+
     /// Returns every engine that answers.
     pub(super) async fn all() -> Vec<Self> {
         let places = here().all;
@@ -136,7 +152,7 @@ impl Engine {
     }
 
     /// Returns the id of an image, or none if the engine does not have it.
-    pub(super) async fn image_id(&self, image: &str) -> Result<Option<String>> {
+    pub(in crate::provider) async fn image_id(&self, image: &str) -> Result<Option<String>> {
         let attempted = format!("ask the container engine for image {image}");
         match self.call(self.docker.inspect_image(image)).await {
             Ok(found) => Ok(Some(found.id.unwrap_or_default())),

@@ -81,6 +81,6 @@ fn fetched(context: &Context, fetch: &Fetch) -> Result<Document, Failure> {
     Document::new(&fetched, People::Facts(facts))
 }
 
-fn mib(bytes: u64) -> String {
+pub(super) fn mib(bytes: u64) -> String {
     bytes.div_ceil(MIB).to_string()
 }
