@@ -72,15 +72,24 @@ fn in_parentheses(input: ParseStream<'_>) -> syn::Result<(LitStr, Option<Ident>)
     if inner.parse::<Option<Token![,]>>()?.is_some() && !inner.is_empty() {
         let word: Ident = inner.call(Ident::parse_any)?;
         if word != "fresh" && word != "readonly" {
-            return Err(syn::Error::new_spanned(&word, format!("unknown word `{word}`; accepted: {MIGRATIONS}")));
+            return Err(alone(
+                &inner,
+                syn::Error::new_spanned(&word, format!("unknown word `{word}`; accepted: {MIGRATIONS}")),
+            ));
         }
         given = Some(word);
         let _ = inner.parse::<Option<Token![,]>>()?;
     }
     match inner.is_empty() {
         true => Ok((literal, given)),
-        false => Err(inner.error(format!("nothing may follow; accepted: {MIGRATIONS}"))),
+        false => Err(alone(&inner, inner.error(format!("nothing may follow; accepted: {MIGRATIONS}")))),
     }
+}
+
+/// Reads the rest, which would be an error of its own.
+fn alone(rest: ParseStream<'_>, error: syn::Error) -> syn::Error {
+    let _ = rest.parse::<TokenStream>();
+    error
 }
 
 fn string(input: ParseStream<'_>) -> syn::Result<LitStr> {
