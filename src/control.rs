@@ -1,5 +1,5 @@
-//! The functions of the command line: show, hold and end sessions, repair what killed keepers left, manage the cache, and
-//! examine what a test run would use. The module is hidden and may change without notice.
+//! The functions of the command line: show, hold and end sessions, repair what killed keepers left, manage the cache,
+//! and examine what a test run would use. The module is hidden and may change without notice.
 //!
 //! Functions that are not async block, so they must not be called on the runtime of an async program. For an unknown
 //! selector they return an error for which [`is_unknown`] is true.

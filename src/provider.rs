@@ -212,9 +212,9 @@ impl Provider {
 pub struct Foreseen {
     /// `url`, `cloud`, `container` or `process`.
     pub provider: &'static str,
-    /// What it is, for people.
+    /// A description for people.
     pub what: String,
-    /// Why this provider and no other, one line each.
+    /// The reasons for this provider, one line each.
     pub because: Vec<String>,
 }
 
@@ -236,7 +236,7 @@ pub struct EngineSeen {
     pub named_by: String,
     /// Its address, if it can be used.
     pub address: Option<String>,
-    /// Why no engine answered there; none if one did.
+    /// The reason that no engine answered there; none if one did.
     pub problem: Option<String>,
 }
 

@@ -20,7 +20,7 @@ use crate::target::{ClusterAddress, LocalTarget, Target};
 /// The longest time for which engines are waited for. Each is given less than a second.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// What the next test run of a package would use.
+/// The findings about the next test run of a package.
 #[derive(Clone, Debug, Serialize)]
 pub struct Examination {
     /// The directory of the package.
@@ -45,7 +45,7 @@ pub struct Examination {
     pub session: Option<String>,
     /// Things to know that keep no run from starting.
     pub notes: Vec<String>,
-    /// What is wrong, with its remedy.
+    /// The problems, with their remedies.
     pub problems: Vec<Problem>,
 }
 
@@ -65,25 +65,25 @@ pub struct SettingSeen {
 pub struct CredentialsSeen {
     /// The address of CrateDB Cloud.
     pub endpoint: String,
-    /// Where they come from.
+    /// A description of where they come from.
     pub from: String,
 }
 
 /// A directory of the harness.
 #[derive(Clone, Debug, Serialize)]
 pub struct Directory {
-    /// What is in it.
+    /// Its contents.
     pub holds: &'static str,
     /// Its path.
     pub path: PathBuf,
-    /// Whether it exists.
+    /// True if it exists.
     pub exists: bool,
 }
 
 /// Something that is wrong.
 #[derive(Clone, Debug, Serialize)]
 pub struct Problem {
-    /// What is wrong, in the first line, and what helps, in those below.
+    /// The problem in the first line, and what helps in those below.
     pub message: String,
     /// True if a test run can't start.
     pub blocks: bool,

@@ -1,6 +1,6 @@
 //! The variables of the harness, in the order of `docs/settings.md`, and how much of their values may be shown.
 
-/// How much of a value may be shown.
+/// The part of a value that may be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shown {
     Value,

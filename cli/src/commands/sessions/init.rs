@@ -18,25 +18,25 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Document, People};
 
-/// What was done.
+/// The result.
 #[derive(Serialize)]
 struct Report {
     package: String,
     files: Vec<Wanted>,
     dependency: Dependency,
-    /// What a test run would use now, and what keeps it from starting.
+    /// The findings about a test run now.
     examination: Examination,
     /// The commands to type, in their order.
     next: Vec<String>,
 }
 
-/// What became of the dependency on the harness.
+/// The dependency on the harness, and what became of it.
 #[derive(Serialize)]
 struct Dependency {
     outcome: Addition,
     /// The command that adds it.
     command: String,
-    /// Why it could not be added.
+    /// The reason that it could not be added.
     problem: Option<String>,
 }
 

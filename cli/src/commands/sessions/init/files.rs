@@ -19,7 +19,7 @@ pub(super) struct Wanted {
     pub(super) is_snippet: bool,
 }
 
-/// What became of a file.
+/// The fate of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Outcome {
