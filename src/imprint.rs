@@ -92,8 +92,8 @@ impl Imprint {
         self.contents.values().map(|contents| contents.shards).sum()
     }
 
-    /// Returns a SHA-256 of everything that a test can change. It is the same for two schemas that were made in the same
-    /// way, and for one whose shards were moved to other nodes.
+    /// Returns a SHA-256 of everything that a test can change. It is the same for two schemas that were made in the
+    /// same way, and for one whose shards were moved to other nodes.
     pub(crate) fn digest(&self, schema: &str) -> String {
         let mut text = String::new();
         for row in &self.shape {
@@ -125,8 +125,8 @@ impl Imprint {
         self.filled.is_empty().then_some(found)
     }
 
-    /// Returns a SHA-256 of the shape alone, which is the same for all schemas that are made in the same way. The columns
-    /// of a table have an order in it, but no numbers: those of dropped ones are not given again.
+    /// Returns a SHA-256 of the shape alone, which is the same for all schemas that are made in the same way. The
+    /// columns of a table have an order in it, but no numbers: those of dropped ones are not given again.
     pub(crate) fn outline(&self, schema: &str) -> String {
         let mut columns: BTreeMap<&str, Vec<(u64, &ShapeRow)>> = BTreeMap::new();
         let mut shape = BTreeSet::new();
@@ -166,8 +166,8 @@ impl Imprint {
         self.rows_in(written)
     }
 
-    /// Returns the imprint of a schema that was emptied, to compare with after the next test; none if it is not what its
-    /// migrations make.
+    /// Returns the imprint of a schema that was emptied, to compare with after the next test; none if it is not what
+    /// its migrations make.
     pub(crate) fn emptied_since(self, outline: &str, schema: &str) -> Option<Self> {
         let empty = self.contents.iter().all(|((_, partition), one)| partition.is_empty() && one.rows == 0);
         (empty && self.outline(schema) == outline).then_some(Self { filled: BTreeSet::new(), ..self })

@@ -156,7 +156,7 @@ mod tests {
         rustix::event::poll(&mut asked, Some(&patience)).unwrap() == 1
     }
 
-    /// What lies between the signal and the end of the process depends on the scheduler, so it is done often.
+    /// The time between the signal and the end of the process depends on the scheduler, so it is done often.
     #[test]
     #[cfg(target_os = "linux")]
     fn a_killed_process_is_ending_from_the_signal_on() {

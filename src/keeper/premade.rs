@@ -191,8 +191,8 @@ impl Premade {
         Handout { schema: set.take(fresh), wants }
     }
 
-    /// Lets a test wait that got no schema, if its own would take longer: one is being emptied for it, or its migrations
-    /// are a `long` history, of which the keeper needs only the end. Returns false if it is to make its own.
+    /// Lets a test wait that got no schema, if its own would take longer: one is being emptied for it, or its
+    /// migrations are a `long` history, of which the keeper needs only the end. Returns false if it is to make its own.
     pub(super) fn waits(
         &mut self,
         now: Millis,

@@ -1,7 +1,7 @@
 //! Replays: the statements that make a schema as its migrations leave it, without the way there.
 //!
-//! Pure. Two hundred files of migrations that end in twelve tables cost what the twelve tables cost. What they end in is
-//! read from the catalog once; a schema that was made from it counts only if the catalog then says the same of it.
+//! Pure. Two hundred files of migrations that end in twelve tables cost what the twelve tables cost. What they end in
+//! is read from the catalog once; a schema that was made from it counts only if the catalog then says the same of it.
 
 use crate::imprint::{Imprint, Relations};
 use crate::sql::quoted;

@@ -320,8 +320,8 @@ pub(crate) async fn drop_schema(client: &SqlClient, able: Capabilities, schema: 
     Ok(())
 }
 
-/// Takes away the blocks of a table, by which a test, or the harness, keeps it as it is. While there is one, a statement
-/// may not set more than that one.
+/// Takes away the blocks of a table, by which a test, or the harness, keeps it as it is. While there is one, a
+/// statement may not set more than that one.
 async fn unblock(client: &SqlClient, table: &str) {
     for block in ["read_only", "read_only_allow_delete", "metadata", "write", "read"] {
         // The last word has the DROP that follows.

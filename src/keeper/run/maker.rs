@@ -34,7 +34,7 @@ pub(super) enum Way {
     FirstHistory,
     /// All statements.
     History,
-    /// What they make.
+    /// The statements for the tables that they end in.
     Replay(Arc<Replay>),
 }
 

@@ -175,7 +175,7 @@ impl Keeper {
     }
 }
 
-/// What a schema is compared with.
+/// The state that a schema is compared with.
 enum Baseline {
     /// The schema itself, before a test had it.
     Made(Imprint),
