@@ -191,6 +191,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(all(unix, feature = "sessions"))]
     fn what_is_held_back_is_each_text_once_with_its_last_time() {
         let progress = Progress::lines();
         progress.hold_back();
