@@ -14,8 +14,8 @@ use crate::wait::Millis;
 
 /// A statement that is not answered for so long is given up.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// What passes and has not after so long is a refusal: the row's shard finds no place, since every disk is full for
-/// example. No other keeper can renew its lease meanwhile, so none is alive then.
+/// An answer that passes and has not after so long is a refusal: the row's shard finds no place, since every disk is
+/// full for example. No other keeper can renew its lease meanwhile, so none is alive then.
 const LASTING: Duration = Duration::from_secs(100);
 /// A table that was just made, or a node that was just started, needs about a second.
 const NOTEWORTHY: Duration = Duration::from_secs(3);
@@ -50,7 +50,7 @@ const PASSING: [i32; 3] = [4040, 4090, 4290];
 #[derive(Clone)]
 pub(crate) struct LeaseTable {
     client: SqlClient,
-    /// What the server said of the row, and since when, if it is not ready.
+    /// Since when the row is not ready, and the words of the server.
     unready: Arc<Mutex<Option<(Instant, String)>>>,
     lasting: Duration,
 }
