@@ -72,8 +72,8 @@ impl Keeper {
         }
         let handout = self.premade.core.begin(now, id, attempt, &wanted.checksum, wanted.fresh);
         let MigrationSet { checksum, fresh, long, .. } = wanted;
-        // While an exclusive one is alone, nothing is made.
-        let may_wait = mode == Mode::Shared && handout.schema.is_none();
+        // While an exclusive one is alone, nothing is made, for what begins inside it neither.
+        let may_wait = mode == Mode::Shared && !self.machine.is_exclusive() && handout.schema.is_none();
         if may_wait && self.premade.core.waits(now, (id, attempt), &checksum, fresh, long) {
             if handout.wants {
                 self.clients.send(id, &FromKeeper::Wants { id: attempt });
