@@ -24,6 +24,18 @@ macro_rules! tests {
                 }
             )*
 
+            #[cratedb_cluster(migrations = "history")]
+            #[ignore = "called by its neighbour"]
+            async fn part(cluster: &Cluster) -> Result<()> {
+                finds_the_end(cluster).await
+            }
+
+            /// Nothing is made ahead while it runs, so its part must not wait for that.
+            #[cratedb_cluster(exclusive)]
+            fn alone_with_a_part() -> Result<()> {
+                part()
+            }
+
             #[cratedb_cluster(migrations = "history", exclusive)]
             async fn alone(cluster: &Cluster) -> Result<()> {
                 finds_the_end(cluster).await
