@@ -27,6 +27,12 @@ pub(super) enum MakerOrder {
     Stop,
 }
 
+/// Waits while a test is alone on the cluster. Returns false once the cluster is let go of.
+pub(super) async fn may_go_on(order: &mut watch::Receiver<MakerOrder>) -> bool {
+    let order = order.wait_for(|order| *order != MakerOrder::Pause).await;
+    order.is_ok_and(|order| *order == MakerOrder::Go)
+}
+
 /// The way to the tables of a set of migrations.
 #[derive(Clone, Debug)]
 pub(super) enum Way {
@@ -136,17 +142,11 @@ impl PremadeMaker {
         Some(fits(used, nodes.saturating_mul(limit), self.shards.unwrap_or(0)))
     }
 
-    /// Waits while a test is alone on the cluster. Returns false if it was told to stop.
-    async fn may_go_on(&mut self) -> bool {
-        let told = self.order.wait_for(|order| *order != MakerOrder::Pause).await;
-        told.is_ok_and(|order| *order == MakerOrder::Go)
-    }
-
     /// Executes a replay. Returns false if it was told to stop.
     async fn replay(&mut self, replay: &Replay) -> Result<bool> {
         let schema = self.schema.clone();
         for statement in replay.statements(&schema) {
-            if !self.may_go_on().await {
+            if !may_go_on(&mut self.order).await {
                 return Ok(false);
             }
             self.client.send(&statement, &[]).await?;
@@ -161,7 +161,7 @@ impl PremadeMaker {
         for MigrationFile { name, text } in files.iter() {
             let text = seed::without_mark(text);
             for statement in Statement::all(text) {
-                if !self.may_go_on().await {
+                if !may_go_on(&mut self.order).await {
                     return Ok(false);
                 }
                 seed::execute_one(&self.client, name, text, statement).await?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::maker::MakerOrder;
+use super::maker::{MakerOrder, may_go_on};
 use super::{Input, Keeper};
 use crate::error::{Error, Kind, Result};
 use crate::imprint::{self, Change, Imprint};
@@ -201,7 +201,7 @@ impl Recycler {
 
     /// Returns none if it was told to stop.
     async fn as_made(&mut self, before: Baseline) -> Result<Option<Recycled>> {
-        if !self.may_go_on().await {
+        if !may_go_on(&mut self.order).await {
             return Ok(None);
         }
         let after = self.in_time(imprint::look(&self.client, &self.schema)).await?;
@@ -219,11 +219,11 @@ impl Recycler {
             Change::More(reason) => return Ok(Some(Recycled::Unfit(reason))),
             Change::Rows(tables) => tables,
         };
-        if !self.may_go_on().await {
+        if !may_go_on(&mut self.order).await {
             return Ok(None);
         }
         self.in_time(self.empty(&tables)).await?;
-        if !self.may_go_on().await {
+        if !may_go_on(&mut self.order).await {
             return Ok(None);
         }
         let after = self.in_time(imprint::look(&self.client, &self.schema)).await?;
@@ -232,12 +232,6 @@ impl Recycler {
             Baseline::Alike(outline) => after.emptied_since(&outline, &self.schema),
         };
         Ok(Some(emptied.map_or(Recycled::Unfit("its tables could not be emptied"), Recycled::Emptied)))
-    }
-
-    /// Waits while a test is alone on the cluster. Returns false once the cluster is let go of.
-    async fn may_go_on(&mut self) -> bool {
-        let order = self.order.wait_for(|order| *order != MakerOrder::Pause).await;
-        order.is_ok_and(|order| *order == MakerOrder::Go)
     }
 
     async fn in_time<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
