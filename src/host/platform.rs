@@ -26,7 +26,7 @@ use std::time::Duration;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer};
 
 #[cfg(feature = "container")]
-pub(crate) use self::os::peer_process;
+pub(crate) use self::os::{is_in_container, peer_process};
 pub(crate) use self::os::{
     UNSEEN, arguments, boot, environment, handle, home, initial_namespace, is_ending, is_traced, is_unix_listener,
     is_zombie, look, name_thread, namespace, own_file, own_loader, own_program, peer_user, program, since_boot, watch,

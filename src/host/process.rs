@@ -39,6 +39,14 @@ impl Identity {
         Some(Self::of(platform::look(pid)?))
     }
 
+    /// Returns a process of the container of this id; none if its number means nothing here, since the engine counts
+    /// in another namespace or on another machine.
+    #[cfg(feature = "container")]
+    pub(crate) fn in_container(pid: u32, id: &str) -> Option<Self> {
+        // The start is read first: the number may mean another process by the time its container is asked for.
+        Self::of_pid(pid).filter(|_| platform::is_in_container(pid, id))
+    }
+
     fn of(seen: Seen) -> Self {
         let (namespace, boot) = (platform::namespace(), platform::boot());
         Self { pid: seen.pid, start: seen.start, namespace, boot, name: seen.name }

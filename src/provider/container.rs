@@ -148,7 +148,7 @@ impl ContainerProvider {
         let image = image.map_err(NotAcquired::nothing)?;
         let start = ContainerStart { held: &held, engine, journal: intents.journal(), deadline, progress };
         match self.start(start, &image).await {
-            Ok(resource) => Ok(Resource { nodes: Some(watched(&held, engine)), ..resource }),
+            Ok(resource) => Ok(Resource { nodes: Some(watched(&held, engine).await), ..resource }),
             // Removed here and not by a release, since nothing of it is usable. The error quotes its log.
             Err(error) => Err(match held.remove_at(engine, Instant::now() + REMOVAL).await {
                 Ok(()) => NotAcquired::nothing(error),
@@ -307,17 +307,19 @@ fn how(name: &str, state: &ContainerState) -> String {
 }
 
 /// Watches the containers of a cluster that is ready, until they end.
-fn watched(held: &HeldContainers, engine: &Engine) -> NodeWatch {
+async fn watched(held: &HeldContainers, engine: &Engine) -> NodeWatch {
     let containers = held.containers();
     let (told, watch) = NodeWatch::of(containers.len());
+    let mut processes = Vec::new();
     for name in containers {
+        processes.extend(engine.process_of(&name).await.map(|process| (format!("container {name}"), process)));
         let (engine, told) = (engine.clone(), told.clone());
         tokio::spawn(async move {
             let state = engine.end_of(&name).await;
             told.send_modify(|ended| ended.push(how(&name, &state)));
         });
     }
-    watch
+    watch.with(processes)
 }
 
 async fn with_log(error: Error, held: &HeldContainers, engine: &Engine) -> Error {

@@ -14,6 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::support::consumer::{Consumer, clean, target_dir};
 use crate::support::engine::TestEngine;
 use crate::support::run::{Plan, Run, Runner, runners};
+use crate::support::standin::docker;
 use crate::support::{processes, wait_for};
 
 /// Runs of tests that stop and die as they are told, in files of `meet`.
@@ -28,7 +29,11 @@ impl Scene {
     }
 
     fn start(&self, consumer: &Consumer, runner: Runner, death: &str) -> Run {
-        let plan = Plan::new(consumer, runner).engine(&self.engine).env("DEATH", death);
+        self.start_with(consumer, runner, death, &[])
+    }
+
+    fn start_with(&self, consumer: &Consumer, runner: Runner, death: &str, arguments: &[&str]) -> Run {
+        let plan = Plan::new(consumer, runner).args(arguments).engine(&self.engine).env("DEATH", death);
         plan.env("DEATH_DIR", self.meet.path().display().to_string()).in_order().start()
     }
 
@@ -246,6 +251,25 @@ fn after_the_death_of_the_keeper_the_tests_that_come_later_get_a_new_container()
         scene.go_on();
         run.finish().passed();
         scene.engine.ends_with(2);
+    }
+}
+
+/// The test goes on the moment the engine has killed the container, before it has told anyone of the end.
+#[test]
+fn after_the_death_of_a_container_the_tests_that_come_later_get_as_many_nodes_as_they_ask_for() {
+    const FEATURES: [&str; 2] = ["--features", "nodes"];
+    for runner in runners() {
+        let Some(scene) = Scene::new() else { return };
+        let consumer = Consumer::with_features("deaths", "nodes", runner);
+        let mut run = scene.start_with(&consumer, runner, "middle:wait", &FEATURES);
+        run.wait_for_file(&scene.path("here"));
+        let third = scene.engine.containers().into_iter().max().unwrap();
+        docker(&["kill", &third]).unwrap();
+        scene.go_on();
+        run.finish().passed();
+        scene.engine.ends_with(6);
+        let log = scene.engine.log();
+        assert!(log.contains(&format!("container {third} ended, or was killed")), "{log}");
     }
 }
 

@@ -120,6 +120,13 @@ pub(crate) fn program(pid: u32) -> Option<PathBuf> {
     fs::read_link(format!("/proc/{pid}/exe")).ok()
 }
 
+/// Returns true if a process belongs to the container of this id: engines name its control group by it.
+#[cfg(feature = "container")]
+pub(crate) fn is_in_container(pid: u32, id: &str) -> bool {
+    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    !id.is_empty() && groups.contains(id)
+}
+
 /// Returns the process namespace of this process.
 pub(crate) fn namespace() -> u64 {
     fs::metadata("/proc/self/ns/pid").map_or(0, |meta| meta.ino())

@@ -19,6 +19,7 @@ use tokio::net::{TcpStream, UnixStream};
 use super::find::{self, Candidate, Surroundings};
 use super::labels;
 use crate::error::{Error, Kind, Result, root_of};
+use crate::host::process::Identity;
 use crate::provider::EngineSeen;
 use crate::provider::held::EngineAddress;
 use crate::wait::{self, Look};
@@ -205,6 +206,13 @@ impl Engine {
             Some(true) => ContainerState::Running(Box::new(found)),
             _ => ContainerState::Ended(state.and_then(|state| state.exit_code).unwrap_or_default()),
         })
+    }
+
+    /// Returns the first process of a container; none if it can't be seen from here.
+    pub(super) async fn process_of(&self, name: &str) -> Option<Identity> {
+        let ContainerState::Running(found) = self.look(name).await.ok()? else { return None };
+        let pid = u32::try_from(found.state?.pid?).ok()?;
+        Identity::in_container(pid, &found.id?)
     }
 
     /// Waits until a container does not run any more.

@@ -100,7 +100,11 @@ async fn a_container_that_ends_while_it_is_used_is_told() {
         let mut resource = bench.acquire().await.unwrap();
         let (mut watch, name) = (resource.nodes.take().unwrap(), bench.name());
         let arguments = if command == "rm" { &["rm", "-v", "-f", &name][..] } else { &["kill", &name] };
+        assert!(watch.ending().is_none(), "{:?}", watch.ending());
         docker(arguments).unwrap();
+        // Seen in the process, before the engine tells of it.
+        let ending = watch.ending().unwrap();
+        assert!(ending.what.contains(&name) && ending.all, "{ending:?}");
         let loss = tokio::time::timeout(Duration::from_secs(60), watch.next()).await.unwrap().unwrap();
         // A removal is an end first.
         assert!(loss.what.contains(&name) && (loss.what.contains(told) || command == "rm"), "{loss:?}");
