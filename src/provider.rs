@@ -177,12 +177,15 @@ impl Provider {
     /// again.
     pub(crate) async fn release(&self, held: &Held, on_exit: OnExit, progress: &Progress) -> Result<Released> {
         guarded_work(async {
-            match self {
+            let released = match self {
                 Self::Url(url) => Ok(url.release()),
                 #[cfg(feature = "cloud")]
                 Self::Cloud(cloud) => cloud.release(held, on_exit, progress).await,
                 Self::Local(local) => local.release(held, on_exit, progress).await,
-            }
+            };
+            // A cluster that is left running is cleaned as well.
+            progress.cleaned().await;
+            released
         })
         .await
     }
@@ -377,11 +380,12 @@ pub(crate) struct Progress {
     /// The reason why the call can't go on for now, if it can't.
     trouble: Option<watch::Sender<Option<String>>>,
     wanted: Option<watch::Receiver<bool>>,
+    cleaned: Option<watch::Receiver<bool>>,
 }
 
 impl Progress {
     pub(crate) fn new(steps: tokio::sync::mpsc::UnboundedSender<String>) -> Self {
-        Self { steps, trouble: None, wanted: None }
+        Self { steps, trouble: None, wanted: None, cleaned: None }
     }
 
     /// Adds a place where the trouble of the moment is kept.
@@ -392,6 +396,18 @@ impl Progress {
     /// Adds a channel that tells whether a client still waits.
     pub(crate) fn while_wanted(self, wanted: watch::Receiver<bool>) -> Self {
         Self { wanted: Some(wanted), ..self }
+    }
+
+    /// Adds a channel that tells when the cluster is cleaned. Until then a release may prepare to stop it, and no more.
+    pub(crate) fn once_cleaned(self, cleaned: watch::Receiver<bool>) -> Self {
+        Self { cleaned: Some(cleaned), ..self }
+    }
+
+    /// Returns when the cluster is cleaned, or is not going to be.
+    pub(crate) async fn cleaned(&self) {
+        if let Some(mut cleaned) = self.cleaned.clone() {
+            let _ = cleaned.wait_for(|cleaned| *cleaned).await;
+        }
     }
 
     /// Returns when no client waits any more. Work that takes minutes and can be stopped at no cost ends then.

@@ -10,6 +10,7 @@ mod plan;
 mod project;
 mod start;
 
+use std::pin::Pin;
 use std::time::Instant;
 
 pub(crate) use change::{Change, StopRequest, Stopped};
@@ -47,6 +48,11 @@ pub(crate) trait Hooks: Send + Sync {
 
     /// Called before every request that can create or wake something; no request is sent if this fails.
     fn intend(&self, intent: &Intent<'_>) -> Result<()>;
+
+    /// Waits, before a request that stops the cluster, until nothing needs it any more.
+    fn may_stop(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// Passes the statuses of a wait on as steps.

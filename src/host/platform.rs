@@ -25,14 +25,14 @@ use std::time::Duration;
 
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer};
 
-#[cfg(feature = "container")]
-pub(crate) use self::os::{is_in_container, peer_process};
 pub(crate) use self::os::{
     UNSEEN, arguments, boot, environment, handle, home, initial_namespace, is_ending, is_traced, is_unix_listener,
     is_zombie, look, name_thread, namespace, own_file, own_loader, own_program, peer_user, program, since_boot, watch,
 };
 #[cfg(feature = "process")]
 pub(crate) use self::os::{die_with, free_in_memory, kill_if, pids, sync};
+#[cfg(feature = "container")]
+pub(crate) use self::os::{is_in_container, peer_process};
 
 /// The facts of a process that one look shows.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@
 mod postgres;
 mod release;
 
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -72,6 +73,10 @@ impl Hooks for Told {
 
     fn intend(&self, _: &Intent<'_>) -> Result<()> {
         Ok(())
+    }
+
+    fn may_stop(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(self.0.cleaned())
     }
 }
 

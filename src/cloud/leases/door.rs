@@ -500,6 +500,7 @@ impl Site {
 
     /// Sends one request, if there is time for it, and waits until it is known what became of it.
     async fn suspend(&self, before: Millis, exit: &Exit) -> Result<Stopped> {
+        exit.hooks.may_stop().await;
         if now() >= before {
             return Ok(Stopped::Unchanged(
                 Error::new(Kind::Timeout, format!("did not suspend {}", self.named))

@@ -41,6 +41,11 @@ impl AftermathTasks {
         self.task.is_some()
     }
 
+    /// Returns true if a look or a repair is under way, or an exclusive attempt has left something to repair.
+    pub(super) fn is_pending(&self) -> bool {
+        self.task.is_some() || self.exclusive.is_some()
+    }
+
     fn end(&mut self) {
         if let Some((_, task)) = self.task.take() {
             task.abort();

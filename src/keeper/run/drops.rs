@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::{Event, Input, Inputs, Keeper};
@@ -46,6 +46,8 @@ pub(super) struct Drops {
     users: Vec<String>,
     /// The step that waits for drops, and until when at most.
     pub(super) then: Option<(Instant, Last)>,
+    /// Tells a release that has begun when the last user is dropped.
+    cleaned: Option<watch::Sender<bool>>,
 }
 
 impl Drops {
@@ -141,18 +143,37 @@ impl Keeper {
             self.drops.in_flight.append(&mut self.drops.users);
         }
         self.close_premade();
+        // A release that is tried again waits for these drops, and not the one before it.
+        self.drops.cleaned = None;
         self.drops.then = Some((Instant::now() + PATIENCE, last));
         match self.supply.lives_on() {
+            Some(true) if last == Last::Release && self.drops_users_only() => self.release_beside_drops(),
             Some(true) => self.drops_done_if_all(),
             _ => self.drops_done(),
         }
+    }
+
+    /// Returns true if users are dropped, which takes a moment, and nothing else is waited for.
+    fn drops_users_only(&self) -> bool {
+        let names = &self.drops.in_flight;
+        !names.is_empty() && names.iter().all(|name| user::is_ours(name)) && !self.aftermath.is_pending()
+    }
+
+    /// Lets the keeper of a shared cluster ask the others while its users are dropped.
+    fn release_beside_drops(&mut self) {
+        let (sender, cleaned) = watch::channel(false);
+        self.drops.cleaned = Some(sender);
+        self.release_now(cleaned);
     }
 
     /// Goes on with what waited for drops.
     pub(super) fn drops_done(&mut self) {
         self.leave_aftermath();
         match self.drops.then.take() {
-            Some((_, Last::Release)) => self.release_now(),
+            Some((_, Last::Release)) => match self.drops.cleaned.take() {
+                Some(cleaned) => drop(cleaned.send_replace(true)),
+                None => self.release_now(watch::channel(true).1),
+            },
             Some((_, Last::Exit)) => {
                 self.note_undropped();
                 self.leave_debt();

@@ -61,8 +61,8 @@ impl Calls {
         });
     }
 
-    fn release(&self, held: Held, on_exit: OnExit) {
-        let (provider, progress) = (self.provider.clone(), self.progress());
+    fn release(&self, held: Held, on_exit: OnExit, cleaned: watch::Receiver<bool>) {
+        let (provider, progress) = (self.provider.clone(), self.progress().once_cleaned(cleaned));
         self.inputs.spawn(async move {
             Input::Call(CallOutcome::Released(provider.release(&held, on_exit, &progress).await))
         });
@@ -472,11 +472,11 @@ impl Keeper {
         })));
     }
 
-    /// Releases the cluster, now that nothing is waited for any more.
-    pub(super) fn release_now(&mut self) {
+    /// Releases the cluster. It is not stopped before it is cleaned, of which the channel tells.
+    pub(super) fn release_now(&mut self, cleaned: watch::Receiver<bool>) {
         self.note_new_undropped();
         match (self.held(), &self.supply.calls) {
-            (Some(held), Some(calls)) => calls.release(held, self.machine.policy().on_exit),
+            (Some(held), Some(calls)) => calls.release(held, self.machine.policy().on_exit, cleaned),
             (None, _) => self.feed(Event::Released { ok: true }),
             (_, None) => self.feed(Event::Released { ok: false }),
         }

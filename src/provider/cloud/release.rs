@@ -202,6 +202,7 @@ impl CloudProvider {
         }) else {
             return Ok(Departure::Stopped(Stopped::Deleted));
         };
+        progress.cleaned().await;
         let (named, known, hooks) = (held.describe(), held.known.clone(), Told(progress.clone()));
         let writes = AtomicUsize::new(0);
         let wanted =
