@@ -2,6 +2,7 @@
 
 pub(crate) mod current;
 mod trace;
+mod unseen;
 mod writers;
 
 use std::any::Any;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::unseen::Unseen;
 use crate::error::{Error, Result};
 use crate::foreign;
 
@@ -26,6 +27,7 @@ pub(crate) struct Trace {
 struct Sent {
     count: usize,
     last: VecDeque<SentStatement>,
+    unseen: Unseen,
 }
 
 struct SentStatement {
@@ -51,24 +53,24 @@ impl Trace {
         rows: impl FnOnce(&T) -> u64,
         work: impl Future<Output = Result<T>>,
     ) -> Result<T> {
-        let number = self.sent(stmt);
+        let at = self.began.elapsed();
+        let number = self.sent(stmt, at);
         let answer = work.await;
-        self.answered(number, answer.as_ref().map(rows).map_err(|error| told(stmt, error)));
+        let outcome = answer.as_ref().map(rows);
+        if let Ok(rows) = outcome {
+            let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+            sent.unseen.note(stmt, at, self.began.elapsed(), rows);
+        }
+        self.answered(number, outcome.map_err(|error| told(stmt, error)));
         answer
     }
 
-    fn sent(&self, stmt: &str) -> usize {
+    fn sent(&self, stmt: &str, at: Duration) -> usize {
         let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
         sent.count += 1;
         let number = sent.count;
         sent.last.truncate(LAST - 1);
-        sent.last.push_front(SentStatement {
-            number,
-            text: shown(stmt),
-            at: self.began.elapsed(),
-            took: Duration::ZERO,
-            outcome: None,
-        });
+        sent.last.push_front(SentStatement { number, text: shown(stmt), at, took: Duration::ZERO, outcome: None });
         number
     }
 
@@ -91,7 +93,8 @@ impl Trace {
         })
     }
 
-    /// Lists the last statements, the oldest first, a line each; none if nothing was sent.
+    /// Lists the last statements, the oldest first, a line each, and says which of them could not see what was
+    /// written; none if nothing was sent.
     pub(crate) fn report(&self) -> Option<String> {
         let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
         let shown = sent.last.len();
@@ -103,7 +106,8 @@ impl Trace {
             more => format!("last {shown} of {} statements", more + shown),
         };
         let lines: Vec<String> = sent.last.iter().rev().map(|entry| format!("\n    {entry}")).collect();
-        Some(format!("{head} (seconds since the test began, time taken):{}", lines.concat()))
+        let unseen = sent.unseen.told().map(|text| format!("\n  {text}")).unwrap_or_default();
+        Some(format!("{head} (seconds since the test began, time taken):{}{unseen}", lines.concat()))
     }
 }
 
@@ -207,7 +211,7 @@ mod tests {
     #[tokio::test]
     async fn a_statement_under_way_is_told_as_such() {
         let trace = Trace::default();
-        trace.sent("SELECT sleep(1)");
+        trace.sent("SELECT sleep(1)", Duration::ZERO);
         assert!(trace.report().unwrap().ends_with("-> no answer yet"));
     }
 

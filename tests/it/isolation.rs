@@ -72,6 +72,23 @@ fn the_schema_of_a_failed_test_is_kept_and_the_failure_says_where() {
         .says("sent statements (seconds since the test began, time taken):");
 }
 
+#[test]
+fn a_test_that_read_without_a_refresh_is_told_so() {
+    for runner in runners() {
+        let (consumer, cloud) = (Consumer::of("basic", runner), TestCloud::suspended());
+        let plan = Plan::new(&consumer, runner).cloud(&cloud).args(&["--test", "unseen", "--no-fail-fast"]);
+        let ignored = match runner {
+            Runner::Cargo => ["--", "--ignored"],
+            Runner::Nextest => ["--run-ignored", "only"],
+        };
+        let finished = plan.args(&ignored).run().failed();
+        let told = |part: &str| finished.output.matches(part).count();
+        assert_eq!(told("ms before the SELECT that found nothing, without a refresh in between"), 1, "{finished:?}");
+        assert_eq!(told("`readings` was written"), 2, "{finished:?}");
+        cloud.ends_with(1, 1);
+    }
+}
+
 /// Reads what tests wrote down: nothing else may be open while an exclusive one is.
 fn overlaps(turns: &str) -> Vec<String> {
     let (mut open, mut wrong) = (BTreeSet::new(), Vec::new());

@@ -106,7 +106,11 @@ pub fn clean(mut command: Command) -> Command {
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         let cargo = text.starts_with("CARGO") && !["CARGO_HOME", "CARGO_INCREMENTAL"].contains(&&*text);
-        if cargo || ["NEXTEST", "RUSTDOC", "CRATEDB_", "RUST_BACKTRACE", "RUST_TEST_"].iter().any(|prefix| text.starts_with(prefix)) {
+        if cargo
+            || ["NEXTEST", "RUSTDOC", "CRATEDB_", "RUST_BACKTRACE", "RUST_TEST_"]
+                .iter()
+                .any(|prefix| text.starts_with(prefix))
+        {
             command.env_remove(&name);
         }
     }
