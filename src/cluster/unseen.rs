@@ -2,7 +2,7 @@
 //! refresh.
 //!
 //! It knows what the test sent and how many rows each answer told of, and nothing of the server. So it stays silent
-//! where a table may have been refreshed by itself, and where a read looks rows up by their key, which needs no refresh.
+//! where a table may have been refreshed by itself, and where a read looks rows up by their key, which needs none.
 
 mod statement;
 
@@ -16,7 +16,7 @@ const BY_ITSELF: Duration = Duration::from_millis(500);
 /// The most tables that a report names.
 const NAMED: usize = 3;
 
-/// What searches can see of the tables that one test wrote.
+/// The tables that one test wrote, and the reads that missed rows of them.
 #[derive(Default)]
 pub(super) struct Unseen {
     tables: HashMap<String, Rows>,
@@ -24,7 +24,7 @@ pub(super) struct Unseen {
     missed: Vec<(String, String)>,
 }
 
-/// What is known of the rows of a table.
+/// The knowledge of a table's rows.
 #[derive(Default)]
 struct Rows {
     /// When the last rows were written that no refresh followed.

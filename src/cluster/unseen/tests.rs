@@ -18,7 +18,7 @@ const MAKE: (u64, &str, u64) = (0, "CREATE TABLE readings (id INT PRIMARY KEY, v
 const WRITE: (u64, &str, u64) = (0, "INSERT INTO readings (id, value) VALUES (1, 2.5)", 1);
 const REFRESH: (u64, &str, u64) = (0, "REFRESH TABLE readings", 1);
 
-/// What a test sent, and a part of what it is told.
+/// The statements of a test, and a part of the hint.
 type Case<'a> = (&'a [(u64, &'a str, u64)], &'a str);
 
 #[test]
