@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use super::gate::{FORMAT, Lease, Row, RowState, RowVersion, Seen, ServerTime, Written};
 use crate::error::{Error, Kind, Result};
+use crate::foreign;
 use crate::sql::connections::HttpLimits;
 use crate::sql::{Answer, SqlClient, Statement, Wallet, bind_row, code};
 use crate::wait::Millis;
@@ -55,6 +56,9 @@ pub(crate) struct LeaseTable {
     lasting: Duration,
 }
 
+/// The most characters of the server's words.
+const WORDS: usize = 300;
+
 /// The reason why a statement has no result.
 enum Failure {
     /// The server refuses it, with this code.
@@ -69,10 +73,18 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match (error.code(), error.status()) {
             (Some(code), _) if PASSING.contains(&code) => Self::Silent,
-            (Some(code), Some(400..500)) => Self::Refused(code, error.first_line()),
+            (Some(code), Some(400..500)) => Self::Refused(code, words(&error)),
             _ if error.is_never_sent() => Self::NotSent,
             _ => Self::Silent,
         }
+    }
+}
+
+/// Returns the server's words about a statement, without the statement: it is the same each time, and long.
+fn words(error: &Error) -> String {
+    match (error.message(), error.code()) {
+        (Some(message), Some(code)) => foreign::line(&format!("{message} (code {code})"), WORDS),
+        _ => error.first_line(),
     }
 }
 
@@ -91,9 +103,11 @@ impl LeaseTable {
     /// Judges an answer. One that passes is none, until it has lasted.
     fn judged(&self, answer: Result<Answer>) -> Result<Answer, Failure> {
         let mut unready = self.unready.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((code, line)) = answer.as_ref().err().and_then(|error| {
-            error.code().filter(|code| PASSING.contains(code)).map(|code| (code, error.first_line()))
-        }) else {
+        let Some((code, line)) = answer
+            .as_ref()
+            .err()
+            .and_then(|error| error.code().filter(|code| PASSING.contains(code)).map(|code| (code, words(error))))
+        else {
             *unready = None;
             return answer.map_err(Failure::from);
         };
