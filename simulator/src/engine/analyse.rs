@@ -7,7 +7,7 @@ pub(crate) mod source;
 
 use super::ast::{Ast, Name, Step, Window};
 use super::context::Context;
-use super::error::{Result, SqlError, invalid, no_column, no_relation, refuse, unsupported};
+use super::error::{Fault, Result, SqlError, invalid, no_column, no_relation, refuse, unsupported};
 use super::exec::{Env, subquery};
 use super::operators::{self, arithmetic, coerce, common, comparison, negate};
 use super::plan::{Compute, Expr, Function, Kind, Nulls, Sub};
@@ -202,7 +202,8 @@ impl<'a> Analyser<'a> {
                 None => Err(invalid(format!(
                     "The query contains a parameter placeholder ${n}, but there are only {} parameter values",
                     self.context.args.len()
-                ))),
+                ))
+                .with(Fault::MissingArgument)),
             },
             Ast::Column(name) => self.scope.column(name, self.context.session.schema()),
             Ast::Subscript(base, index) => self.subscript(base, index),
@@ -323,7 +324,7 @@ impl<'a> Analyser<'a> {
             Type::Undefined => coerce(expr, &Type::Boolean),
             ty if ty.is_number() && matches!(expr.kind, Kind::Column { .. }) => {
                 let shown = super::print::output_name(ast).unwrap_or_default();
-                Err(unsupported(format!("Can't build query from symbol {shown}")))
+                Err(unsupported(format!("Can't build query from symbol {shown}")).with(Fault::Condition))
             }
             ty => Err(refuse(format!("{} as a condition", ty.name()))),
         }

@@ -1,7 +1,7 @@
 //! Conversions between types.
 
 use super::decimal::Decimal;
-use super::error::{Result, SqlError, invalid, refuse};
+use super::error::{Fault, Result, SqlError, invalid, refuse};
 use super::json;
 use super::time::parse_timestamp;
 use super::types::{Policy, TEXT, Type};
@@ -14,7 +14,8 @@ fn cannot(value: &Value, to: &Type) -> SqlError {
         Type::Numeric(Some((precision, scale))) => format!("numeric({precision},{scale})"),
         to => to.name(),
     };
-    invalid(format!("Cannot cast value `{}` to type `{to}`", shown.trim_matches('"')))
+    let shown = shown.trim_matches('"').to_owned();
+    invalid(format!("Cannot cast value `{shown}` to type `{to}`")).with(Fault::Conversion(shown, to))
 }
 
 /// Converts `value` from type `from` to type `to`.

@@ -10,12 +10,12 @@ use super::analyse::{Allow, Analyser, NamedColumn, Scope};
 use super::ast::{Ast, ColumnDef, CreateTable, Name, Query};
 use super::context::Outcome;
 use super::context::{Context, Run};
-use super::error::{Result, SqlError, inaccessible, invalid, no_relation, no_schema, refuse, unsupported};
+use super::error::{Fault, Result, SqlError, inaccessible, invalid, no_relation, no_schema, refuse, unsupported};
 use super::operators::stored;
 use super::plan::{Expr, Kind};
 use super::state::{EngineState, READ_ONLY, RESERVED, Relation, is_builtin, split};
 use super::store::{Column, Definition, Table};
-use super::types::{Object, Type};
+use super::types::{MOST_DIGITS, Object, Type};
 use super::value::{Row, Value};
 use super::{analyse, catalog::flat_columns, exec, persist, users};
 use std::collections::BTreeMap;
@@ -96,12 +96,19 @@ pub(super) fn number(ty: &mut Type, last: &mut u32) {
 
 /// Checks that a column can have this type here.
 fn storable(ty: &Type) -> Result<()> {
-    match ty {
-        Type::Undefined | Type::Interval | Type::TimeTz | Type::Regclass | Type::Date | Type::Json => {
-            Err(refuse(format!("a column of type {}", ty.name())))
+    let item = if let Type::Array(of) = ty { of } else { ty };
+    match item {
+        Type::Interval | Type::TimeTz | Type::Regclass | Type::Date | Type::Json => {
+            Err(unsupported(format!("Type `{}` does not support storage", ty.name())))
         }
-        Type::Array(of) if matches!(**of, Type::Array(_)) => Err(refuse("a column of nested arrays")),
-        Type::Array(of) => storable(of),
+        Type::Numeric(None) => {
+            Err(unsupported("NUMERIC storage is only supported if precision and scale are specified"))
+        }
+        Type::Numeric(Some((precision, _))) if *precision > MOST_DIGITS => Err(unsupported(format!(
+            "Precision for NUMERIC({precision}) is too large. Only up to {MOST_DIGITS} can be stored"
+        ))),
+        Type::Undefined => Err(refuse(format!("a column of type {}", ty.name()))),
+        Type::Array(_) => Err(refuse("a column of nested arrays")),
         Type::Object(object) => {
             object.fields.iter().try_for_each(|f| column_name(&f.name).and_then(|()| storable(&f.ty)))
         }
@@ -148,7 +155,7 @@ pub(super) fn check_expressions(context: &Context, definition: &Definition) -> R
                 let names_generated = definition
                     .columns
                     .iter()
-                    .any(|c| c.generated.is_some() && e.message.contains(&format!("Column {} ", c.name)));
+                    .any(|c| c.generated.is_some() && e.fault == Fault::Column(c.name.clone()));
                 if e.code == 4043 && names_generated { refuse("a generated column that needs another") } else { e }
             })?;
             stored(e, &column.ty)?;
@@ -186,7 +193,7 @@ fn default_of_column(column: &str, named: &str) -> SqlError {
 /// CrateDB takes checks that are no conditions, such as a number. Columns can't be qualified in them.
 fn check_error(e: SqlError) -> SqlError {
     match e.code {
-        4004 if e.message.contains("Can't build query") => refuse("a check that is no condition"),
+        4004 if e.fault == Fault::Condition => refuse("a check that is no condition"),
         4041 => refuse("a qualified column in a check"),
         _ => e,
     }
@@ -194,7 +201,7 @@ fn check_error(e: SqlError) -> SqlError {
 
 /// Returns the name in an error about an unknown column.
 fn unknown_column(e: &SqlError) -> Option<String> {
-    let name = e.message.strip_prefix("ColumnUnknownException[Column ")?.strip_suffix(" unknown]")?;
+    let Fault::Column(name) = &e.fault else { return None };
     Some(name.to_owned())
 }
 

@@ -3,7 +3,7 @@
 use super::cast::{self, implicit};
 use super::context::Parameter;
 use super::decimal::Decimal;
-use super::error::{Result, SqlError, invalid, no_function, refuse};
+use super::error::{Fault, Result, SqlError, invalid, no_function, refuse};
 use super::plan::{Compute, Expr, Function, Kind, Nulls};
 use super::time::Interval;
 use super::types::{NUMERIC, TEXT, Type};
@@ -259,7 +259,7 @@ fn add_millis(a: &Value, b: &Value) -> Result<Value> {
 }
 
 fn overflow(of: &str) -> SqlError {
-    invalid(format!("{of} overflow"))
+    invalid(format!("{of} overflow")).with(Fault::Arithmetic)
 }
 
 fn arithmetic_function(op: &'static str, ty: &Type) -> Result<Function> {
@@ -285,7 +285,7 @@ fn arithmetic_function(op: &'static str, ty: &Type) -> Result<Function> {
         ("-", _) => |_, v| decimals(&v, |a, b| a.add(b.negate())),
         ("*", _) => |_, v| decimals(&v, Decimal::multiply),
         ("/", _) => |_, v| match &v[1] {
-            Value::Numeric(Decimal { digits: 0, .. }) => Err(invalid("Division by zero")),
+            Value::Numeric(Decimal { digits: 0, .. }) => Err(invalid("Division by zero").with(Fault::Arithmetic)),
             _ => decimals(&v, Decimal::divide_exactly),
         },
         _ => return Err(refuse(format!("{op} over {}", ty.name()))),
@@ -306,7 +306,7 @@ fn integers(v: &[Value], low: i64, op: fn(i64, i64) -> Option<i64>) -> Result<Va
     let small = low == i64::from(i32::MIN);
     match op(*a, *b) {
         Some(n) if !small || i32::try_from(n).is_ok() => Ok(Value::Int(n)),
-        None if *b == 0 => Err(invalid("/ by zero")),
+        None if *b == 0 => Err(invalid("/ by zero").with(Fault::Arithmetic)),
         _ => Err(overflow(if small { "integer" } else { "long" })),
     }
 }

@@ -10,7 +10,7 @@ mod query;
 mod statement;
 
 use super::ast::{Name, Statement};
-use super::error::{Result, SqlError, refuse, syntax};
+use super::error::{Fault, Result, SqlError, invalid, refuse, syntax};
 use super::lex::{Token, is_reserved, tokens};
 use super::types::Type;
 use super::value::{Value, java_double};
@@ -95,34 +95,29 @@ pub(crate) fn parameters(sql: &str) -> Result<usize> {
 /// Words the error of a conversion as CrateDB does for a literal, whose type it knows. Arguments and values of columns
 /// are shown without.
 pub(crate) fn conversion_error(e: SqlError, sql: &str, args: &[(Value, Type)]) -> SqlError {
-    let parts =
-        e.message.strip_prefix("SQLParseException[Cannot cast value `").and_then(|m| m.split_once("` to type `"));
-    let Some((value, to)) = parts else { return e };
+    let Fault::Conversion(value, to) = &e.fault else { return e };
     let is_argument = args.iter().any(|(argument, _)| match argument {
         Value::Text(t) => t == value,
-        Value::Int(n) => n.to_string() == value,
+        Value::Int(n) => n.to_string() == *value,
         _ => false,
     });
-    if is_argument || to.starts_with("object`") {
+    if is_argument || to == "object" {
         return e;
     }
     let literal = tokens(sql).unwrap_or_default().into_iter().find_map(|token| match token {
-        Token::Text(t) if t == value => Some((format!("'{}'", t.replace('\'', "''")), "text")),
-        Token::Number(n) if n == value => match n.parse::<i64>() {
+        Token::Text(t) if t == *value => Some((format!("'{}'", t.replace('\'', "''")), "text")),
+        Token::Number(n) if n == *value => match n.parse::<i64>() {
             Ok(n) if i32::try_from(n).is_ok() => Some((n.to_string(), "integer")),
             Ok(n) => Some((format!("{n}::bigint"), "bigint")),
             Err(_) => None,
         },
-        Token::Number(n) if n.parse().is_ok_and(|d| java_double(d) == value) => {
-            Some((value.into(), "double precision"))
+        Token::Number(n) if n.parse().is_ok_and(|d| java_double(d) == *value) => {
+            Some((value.clone(), "double precision"))
         }
         _ => None,
     });
     match literal {
-        Some((shown, from)) => SqlError {
-            message: format!("SQLParseException[Cannot cast `{shown}` of type `{from}` to type `{to}"),
-            code: e.code,
-        },
+        Some((shown, from)) => invalid(format!("Cannot cast `{shown}` of type `{from}` to type `{to}`")),
         None => e,
     }
 }

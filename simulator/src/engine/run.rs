@@ -3,7 +3,7 @@
 use super::ast::{Ast, FromItem, Item, Query, QueryBody, Statement};
 use super::context::{Outcome, Placement, Run};
 use super::dml::Missing;
-use super::error::{Result, SqlError, invalid, no_function, refuse, syntax, unsupported};
+use super::error::{Fault, Result, SqlError, invalid, no_function, refuse, syntax, unsupported};
 use super::exec;
 pub(super) use super::instance::now;
 use super::instance::{Engine, EngineOptions};
@@ -71,7 +71,7 @@ fn skipped(engine: &Engine, session: &mut Session, statement: &Statement, args: 
         return refuse("a write that skips a parameter");
     }
     match execute(engine, session, statement, args) {
-        Err(e) if !e.message.contains("parameter placeholder") => {
+        Err(e) if e.fault != Fault::MissingArgument => {
             if [4041, 4043, 4045].contains(&e.code) || e.is_refusal() {
                 e
             } else {
@@ -414,7 +414,8 @@ pub(super) fn bulk_rows(
         Statement::Insert(insert) if insert.returning.is_none() => &insert.table,
         Statement::Update { table, returning: None, .. } | Statement::Delete { table, .. } => table,
         Statement::Query(_) => {
-            return Err(unsupported("Bulk operations for statements that return result sets is not supported"));
+            let text = "Bulk operations for statements that return result sets is not supported";
+            return Err(unsupported(text).with(Fault::BulkQuery));
         }
         _ => return Err(refuse("this statement in bulk")),
     };

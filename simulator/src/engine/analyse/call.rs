@@ -3,11 +3,11 @@
 use super::{Allow, Analyser};
 use crate::engine::ast::{Following, FunctionCall};
 use crate::engine::cast;
-use crate::engine::error::{Result, invalid, no_function, refuse, unsupported};
+use crate::engine::error::{Fault, Result, invalid, no_function, refuse, unsupported};
 use crate::engine::functions::{self, Is};
 use crate::engine::operators::coerce;
 use crate::engine::plan::{Aggregate, Expr, Kind, WindowCall};
-use crate::engine::types::{TEXT, Type};
+use crate::engine::types::{MOST_DIGITS, TEXT, Type};
 
 impl Analyser<'_> {
     pub(super) fn call(&self, call: &FunctionCall) -> Result<Expr> {
@@ -30,7 +30,7 @@ impl Analyser<'_> {
                 // CrateDB finds this fault in many ways, some only when there are rows.
                 return Err(match self.allow {
                     Allow::Stored => refuse("an aggregate in a column's definition"),
-                    _ => unsupported(format!("{name} can't be handled here")),
+                    _ => unsupported(format!("{name} can't be handled here")).with(Fault::Aggregate(name.to_owned())),
                 });
             }
             Some(Is::Aggregate) => {
@@ -73,7 +73,7 @@ impl Analyser<'_> {
 
     fn window_call(&self, name: &str, call: &FunctionCall) -> Result<Expr> {
         if self.allow != Allow::Aggregates {
-            return Err(invalid("Window functions are not allowed in WHERE"));
+            return Err(invalid("Window functions are not allowed in WHERE").with(Fault::Window));
         }
         let Some(window) = &call.over else { return Err(refuse("a call without window")) };
         let window = match &window.named {
@@ -144,7 +144,8 @@ pub(super) fn coerce_explicitly(value: Expr, to: Type, lenient: bool) -> Result<
         }
         _ => false,
     };
-    if !known {
+    let long = matches!(to, Type::Numeric(Some((precision, _))) if precision > MOST_DIGITS);
+    if !known || long {
         return Err(refuse(format!("a cast of {} to {}", value.ty.name(), to.name())));
     }
     if let (Some(v), false) = (value.as_literal(), lenient)

@@ -6,8 +6,8 @@ use crate::engine::analyse::{Analyser, NamedColumn, Scope};
 use crate::engine::ast::{Ast, ColumnDef, Insert};
 use crate::engine::cast::{cast, fit, guess, implicit};
 use crate::engine::context::{Context, Run};
-use crate::engine::error::{Result, SqlError, invalid, refuse};
-use crate::engine::exec::Env;
+use crate::engine::error::{Fault, Result, SqlError, invalid, refuse};
+use crate::engine::exec::{Env, points};
 use crate::engine::plan::Expr;
 use crate::engine::print;
 use crate::engine::state::EngineState;
@@ -117,8 +117,10 @@ pub(super) fn assignments(
         }
         let e = analyser.expr(value).map_err(|e| {
             // CrateDB finds fault with these only where there are rows.
-            let late = e.message.contains("can't be handled here") || e.message.contains("[Window functions");
-            if late { refuse("an aggregate or a window function in SET") } else { e }
+            match e.fault {
+                Fault::Aggregate(_) | Fault::Window => refuse("an aggregate or a window function in SET"),
+                _ => e,
+            }
         })?;
         let ty = path.iter().try_fold(&definition.columns[column].ty, |ty, key| match ty {
             Type::Object(object) => object.field(key).map(|f| &f.ty),
@@ -267,6 +269,9 @@ pub(super) fn complete(
     for (i, column) in definition.columns.iter().enumerate() {
         let value = std::mem::replace(&mut row[i], Value::Null);
         row[i] = fit(value, &column.ty)?;
+        if points::is_rounded_within(&row[i], &column.ty) {
+            return Err(refuse("a rounded geo_point in an object").into());
+        }
         if row[i].depth() > DEEPEST {
             return Err(refuse("storing an object nested this deep").into());
         }

@@ -15,7 +15,7 @@ use crate::engine::time::DAY;
 pub(super) static FUNCTIONS: &[(&str, What)] = &[
     ("_pg_expandarray", Scalar(&[])),
     ("abs", Scalar(&[Own(1, 1, math::abs), NothingElse])),
-    ("acos", Scalar(&[Strict(&[Number], Gives::Double, |_, v| double(math::in_range(d(&v[0]))?.acos()))])),
+    ("acos", Scalar(&[Strict(&[Number], Gives::Double, |_, v| double(libm::acos(math::in_range(d(&v[0]))?)))])),
     ("add", Scalar(&[])),
     ("age", Scalar(&[])),
     ("all", Scalar(&[])),
@@ -54,9 +54,9 @@ pub(super) static FUNCTIONS: &[(&str, What)] = &[
         "ascii",
         Scalar(&[Strict(&[Text], Gives::Integer, |_, v| count(t(&v[0]).chars().next().map_or(0, |c| c as usize)))]),
     ),
-    ("asin", Scalar(&[Strict(&[Number], Gives::Double, |_, v| double(math::in_range(d(&v[0]))?.asin()))])),
-    ("atan", Scalar(&[Strict(&[Number], Gives::Double, |_, v| double(d(&v[0]).atan()))])),
-    ("atan2", Scalar(&[Strict(&[Number, Number], Gives::Double, |_, v| double(d(&v[0]).atan2(d(&v[1]))))])),
+    ("asin", Scalar(&[Strict(&[Number], Gives::Double, |_, v| double(libm::asin(math::in_range(d(&v[0]))?)))])),
+    ("atan", Scalar(&[Strict(&[Number], Gives::Double, |_, v| double(libm::atan(d(&v[0]))))])),
+    ("atan2", Scalar(&[Strict(&[Number, Number], Gives::Double, |_, v| double(libm::atan2(d(&v[0]), d(&v[1]))))])),
     ("avg", Aggregate(&[(aggregates::of_average, aggregates::average)])),
     ("bit_and", Scalar(&[])),
     ("bit_length", Scalar(&[Strict(&[Text], Gives::Integer, |_, v| count(8 * t(&v[0]).len()))])),
@@ -166,7 +166,7 @@ pub(super) static FUNCTIONS: &[(&str, What)] = &[
     (
         "log",
         Scalar(&[
-            Strict(&[Number], Gives::Double, |_, v| checked("log", d(&v[0]).log10())),
+            Strict(&[Number], Gives::Double, |_, v| checked("log", libm::log10(d(&v[0])))),
             Strict(&[Number, Number], Gives::Double, math::log),
         ]),
     ),

@@ -33,6 +33,7 @@ impl Parser<'_> {
                 self.expect_op(")")?;
                 (format!("ARRAY({})", of.text), Type::array(of.ty))
             }
+            "time" if self.words(&["with", "time", "zone"]) => ("time with time zone".into(), Type::TimeTz),
             "double" if self.word("precision") => ("double precision".into(), Type::Double),
             "timestamp" if self.words(&["with", "time", "zone"]) => {
                 ("timestamp with time zone".into(), Type::TimestampTz)
@@ -62,7 +63,9 @@ impl Parser<'_> {
         let ty = match (word, sizes.as_slice()) {
             ("varchar", [n]) if *n > 0 => Type::Text(Some(*n)),
             ("char" | "character", [n]) if *n > 0 => Type::Char(*n),
-            ("numeric" | "decimal", [p, s]) if *p > 0 && *p <= 38 && s <= p => Type::Numeric(Some((*p, *s))),
+            ("varchar", [0]) => return Err(invalid("The text type length must be at least 1, received: 0")),
+            ("numeric" | "decimal", [p]) if *p > 0 => Type::Numeric(Some((*p, 0))),
+            ("numeric" | "decimal", [p, s]) if *p > 0 && s <= p => Type::Numeric(Some((*p, *s))),
             ("bit", [n]) if *n > 0 => Type::Bit(*n),
             ("float_vector", [n]) if *n > 0 && *n <= 2048 => Type::Vector(*n),
             _ => return Err(refuse(format!("the type {word} with these parameters"))),
