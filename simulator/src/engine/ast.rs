@@ -208,6 +208,8 @@ pub(crate) enum JoinKind {
     Left,
     Right,
     Full,
+    /// `NATURAL JOIN`, which parses and is not supported.
+    Natural,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -356,6 +358,7 @@ pub(crate) enum Statement {
     Show(String),
     ShowAll,
     ShowTables(Option<String>, Option<String>),
+    ShowSchemas(Option<String>),
     ShowColumns(Name),
     ShowCreate(Name),
     Kill(String),

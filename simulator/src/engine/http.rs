@@ -103,6 +103,7 @@ fn sql(connection: &mut Connection, body: &[u8], types: bool) -> Answer {
         run::single(engine, session, &body).map(|outcome| write_outcome(&mut out, &outcome, types))
     };
     if let Err(e) = done {
+        run::withhold(engine, session, &body.stmt, &e);
         *spoilt |= body.is_bulk && e.fault == Fault::BulkQuery;
         return failed(&e);
     }

@@ -3,7 +3,7 @@
 use super::cast::{self, implicit};
 use super::context::Parameter;
 use super::decimal::Decimal;
-use super::error::{Fault, Result, SqlError, invalid, no_function, refuse};
+use super::error::{Fault, Result, SqlError, invalid, no_function, refuse, unsupported};
 use super::plan::{Compute, Expr, Function, Kind, Nulls};
 use super::time::Interval;
 use super::types::{NUMERIC, TEXT, Type};
@@ -118,7 +118,22 @@ pub(crate) fn unify(a: Expr, b: Expr) -> Result<(Expr, Expr)> {
         (x, Type::Text(_)) if a_literal && x.is_number() => Ok((a.clone(), coerce(b, &a.ty)?)),
         (x, Type::Text(_)) if a_literal && x.is_time() => Ok((a.clone(), coerce(b, &a.ty)?)),
         (Type::Array(x), Type::Array(y)) if **x == Type::Undefined || **y == Type::Undefined => Ok((a, b)),
+        (x, y) if a_literal && are_never_equal(x, y) => {
+            Err(no_function(format!("Invalid arguments with ({}, {}). Valid types: (E, E)", x.name(), y.name())))
+        }
+        (x, y) if a_literal && x.is_time() && y.is_integer() => Ok((a.clone(), coerce(b, &a.ty)?)),
+        (x, y) if a_literal && x.is_integer() && y.is_time() => Ok((coerce(a, &b.ty.clone())?, b)),
         _ => Err(refuse(format!("a comparison of {} and {}", a.ty.name(), b.ty.name()))),
+    }
+}
+
+/// Returns whether CrateDB compares no values of these types: arrays with items, and objects with anything else.
+fn are_never_equal(a: &Type, b: &Type) -> bool {
+    let plain = |ty: &Type| ty.is_number() || ty.is_text() || *ty == Type::Boolean;
+    match (a, b) {
+        (Type::Array(x), y) | (y, Type::Array(x)) => plain(x) && plain(y),
+        (Type::Object(_), x) | (x, Type::Object(_)) => x.is_number(),
+        _ => false,
     }
 }
 
@@ -130,6 +145,7 @@ fn to_column(literal: Expr, ty: &Type) -> Result<Expr> {
         (Type::Text(_), Type::Boolean | Type::Uuid | Type::Ip) => true,
         (a, Type::Text(_)) if a.is_integer() => true,
         (a, b) if a.is_integer() && b.is_time() => true,
+        (Type::Timestamp | Type::TimestampTz, Type::Timestamp | Type::TimestampTz) => true,
         (Type::Array(a), Type::Array(b)) => **a == Type::Undefined || (a.is_number() && b.is_number()),
         (Type::Object(_), b) | (b, Type::Object(_)) if b.is_number() => {
             return Err(no_function("Invalid arguments in a comparison of an object. Valid types: (E, E)"));
@@ -338,8 +354,14 @@ fn decimals(v: &[Value], op: fn(Decimal, Decimal) -> Option<Decimal>) -> Result<
 /// Analyses unary minus.
 pub(crate) fn negate(e: Expr) -> Result<Expr> {
     let ty = e.ty.clone();
-    if !ty.is_number() {
-        return Err(refuse(format!("- before {}", ty.name())));
+    match &ty {
+        Type::Undefined if e.as_literal().is_some() => return Ok(e),
+        Type::Text(_) | Type::Boolean if e.as_literal().is_some() => {
+            return Err(unsupported("Cannot negate this. You may need to add explicit type casts"));
+        }
+        Type::Array(_) | Type::Object(_) => return Err(no_function(format!("Invalid arguments in: - with ({})", ty.name()))),
+        ty if !ty.is_number() => return Err(refuse(format!("- before {}", ty.name()))),
+        _ => {}
     }
     let compute: Compute = |_, v| {
         Ok(match &v[0] {

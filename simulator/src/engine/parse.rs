@@ -42,7 +42,8 @@ pub(crate) fn statement(sql: &str) -> Result<Statement> {
     match parser.peek() {
         Token::End => return Ok(Statement::Nothing),
         Token::Word(word) if BEGINNINGS.contains(&format!(" {word} ")) => {}
-        Token::Op(";") => return Err(refuse("an empty statement")),
+        Token::Op(";") if *parser.peek_at(1) == Token::End => return Ok(Statement::Nothing),
+        Token::Op(";") => return Err(syntax("extraneous input ';'")),
         _ => return Err(syntax("a statement can't begin like this")),
     }
     let statement = parser.statement()?;
@@ -56,8 +57,25 @@ pub(crate) fn statement(sql: &str) -> Result<Statement> {
         | Token::Escaped(..)
         | Token::Bits(_)
         | Token::Op("@" | "~" | ")" | "]" | "}") => Err(syntax("extraneous input after the statement")),
-        Token::Word(word) if word == "select" => Err(syntax("extraneous input 'SELECT'")),
+        Token::Word(word) if word == "select" || word == "using" => Err(syntax(format!("extraneous input '{word}'"))),
+        // ORDER and GROUP without BY.
+        Token::Word(word) if word == "order" || word == "group" => Err(syntax(format!("mismatched input after {word}"))),
+        _ if is_whole(&statement) => Err(syntax("extraneous input after the statement")),
         token => Err(refuse(format!("the statement from {token:?} on"))),
+    }
+}
+
+/// Returns whether this engine's grammar of a statement is all of CrateDB's, so that nothing more can follow.
+fn is_whole(statement: &Statement) -> bool {
+    match statement {
+        Statement::DropTable(..)
+        | Statement::DropView(..)
+        | Statement::DropUser(..)
+        | Statement::DropSchema { .. }
+        | Statement::Analyze
+        | Statement::CreateUser { .. } => true,
+        Statement::CreateTable(create) => create.query.is_none() && create.like.is_none(),
+        _ => false,
     }
 }
 
@@ -82,6 +100,20 @@ pub(crate) fn statements(sql: &str) -> Result<Vec<Statement>> {
         }
     }
     Ok(out)
+}
+
+/// Returns the name of the table or view that `sql` would make, as far as it can be read.
+pub(crate) fn made(sql: &str) -> Option<Name> {
+    let mut parser = Parser::new(sql).ok()?;
+    if !parser.word("create") {
+        return None;
+    }
+    let _ = parser.words(&["or", "replace"]) || parser.word("blob") || parser.word("foreign");
+    if !parser.word("table") && !parser.word("view") {
+        return None;
+    }
+    parser.words(&["if", "not", "exists"]);
+    parser.name().ok()
 }
 
 /// Returns the highest number of a parameter in `sql`.

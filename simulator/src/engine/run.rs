@@ -40,6 +40,15 @@ pub(super) fn read(engine: &Engine, stmt: &str) -> Result<Statement> {
     Ok(statement)
 }
 
+/// Notes the relation that a refused statement would have made.
+pub(super) fn withhold(engine: &Engine, session: &Session, sql: &str, error: &SqlError) {
+    if error.is_refusal()
+        && let Some(name) = parse::made(sql)
+    {
+        engine.state().withhold(session.schema(), &name);
+    }
+}
+
 /// Checks that the version knows a statement. Before that version it is a syntax error.
 pub(super) fn version_check(options: &EngineOptions, statement: &Statement) -> Result<()> {
     let since = match statement {
@@ -139,6 +148,7 @@ pub(super) fn statement_outcome(state: &mut EngineState, run: &Run, statement: &
         Statement::SetGlobal(_) | Statement::ResetGlobal(_) => global(state, run, statement),
         Statement::Show(name) => Ok(one(name, run.session.show(name)?)),
         Statement::ShowTables(schema, pattern) => show_tables(state, run, schema.as_deref(), pattern.as_deref()),
+        Statement::ShowSchemas(pattern) => show_schemas(state, run, pattern.as_deref()),
         Statement::ShowColumns(name) => show_columns(state, run, name),
         Statement::ShowCreate(name) => show_create(state, run, name),
         Statement::Kill(id) if id.len() == 36 => Err(refuse("KILL")),
@@ -335,6 +345,15 @@ fn show_tables(state: &EngineState, run: &Run, schema: Option<&str>, pattern: Op
     names.sort_unstable();
     let rows = names.into_iter().map(|name| vec![Value::text(name)]).collect();
     Ok(Outcome::Rows { columns: vec![("table_name".into(), TEXT)], rows })
+}
+
+fn show_schemas(state: &EngineState, run: &Run, pattern: Option<&str>) -> Result<Outcome> {
+    let mut rows = catalog::schema_names(&run.context(state));
+    if let Some(pattern) = pattern {
+        rows.retain(|name| super::operators::like(name, pattern, Some('\\'), false).unwrap_or(false));
+    }
+    let rows = rows.into_iter().map(|name| vec![Value::text(name)]).collect();
+    Ok(Outcome::Rows { columns: vec![("schema_name".into(), TEXT)], rows })
 }
 
 fn shown_table<'a>(state: &'a EngineState, run: &Run, name: &super::ast::Name) -> Result<&'a Definition> {

@@ -3,7 +3,7 @@
 use super::{Allow, Analyser};
 use crate::engine::ast::{Following, FunctionCall};
 use crate::engine::cast;
-use crate::engine::error::{Fault, Result, invalid, no_function, refuse, unsupported};
+use crate::engine::error::{Fault, Result, SqlError, invalid, no_function, refuse, unsupported};
 use crate::engine::functions::{self, Is};
 use crate::engine::operators::coerce;
 use crate::engine::plan::{Aggregate, Expr, Kind, WindowCall};
@@ -51,14 +51,11 @@ impl Analyser<'_> {
         let allow = if self.allow == Allow::Window { Allow::Window } else { Allow::Nothing };
         let inner = Analyser { allow, ..*self };
         let mut args = inner.list(&call.args)?;
-        if call.star && name != "count" {
-            return Err(refuse(format!("{name}(*)")));
-        }
-        if args.is_empty() && !call.star {
-            return Err(refuse(format!("{name}()")));
+        if args.is_empty() && name != "count" {
+            return Err(no_function(format!("Invalid arguments in: {name}()")));
         }
         if call.distinct && name != "count" {
-            return Err(refuse(format!("{name} with DISTINCT")));
+            return Err(distinct(name, &args));
         }
         for arg in &mut args {
             if let Type::Text(Some(_)) = arg.ty {
@@ -109,6 +106,16 @@ impl Analyser<'_> {
         let ty = aggregate.ty.clone();
         let partition = inner.list(&window.partition)?;
         Ok(Expr::new(Kind::Window(Box::new(WindowCall { call: aggregate, partition, order, frame })), ty))
+    }
+}
+
+/// Returns the error of an aggregate over distinct values. CrateDB looks for a function of their set, which only a few
+/// have.
+fn distinct(name: &str, args: &[Expr]) -> SqlError {
+    match (name, args) {
+        ("avg" | "mean", _) => refuse(format!("{name} with DISTINCT")),
+        (_, [_]) => no_function(format!("Unknown function: collection_{name}")),
+        _ => unsupported(format!("{name}(DISTINCT x) does not accept more than one argument")),
     }
 }
 

@@ -417,6 +417,8 @@ impl Selecting<'_> {
         }
         match found {
             true => Ok(()),
+            // Without FROM it is a row without columns.
+            false if relation.is_empty() && self.scope.columns.is_empty() => Ok(()),
             false if relation.is_empty() => Err(refuse("* without columns")),
             false => Err(invalid(format!("The relation \"{}\" is not in the FROM clause.", relation.join(".")))),
         }

@@ -75,7 +75,10 @@ pub(super) fn conflict(context: &Context, definition: &Definition, insert: &Inse
     let columns = named("\0current").chain(named("excluded")).collect();
     let scope = Scope::new(columns, None);
     let set = assignments(&Analyser::new(context, &scope), definition, set)
-        .map_err(|e| if e.code == 4041 { refuse("a qualified column in DO UPDATE") } else { e })?;
+        .map_err(|e| match e.code {
+            4041 => invalid("Column reference has too many parts. A column must not have a schema or a table here."),
+            _ => e,
+        })?;
     Ok(Some(Conflict { set }))
 }
 
@@ -109,6 +112,9 @@ pub(super) fn assignments(
         }
         if definition.clustered_by.as_ref() == Some(&name) {
             return bad(&name, "Updating a clustered-by column is not supported");
+        }
+        if out.iter().any(|o| o.0 == column && o.1.is_empty() && path.is_empty()) {
+            return Err(invalid(format!("Target expression repeated: {name}")));
         }
         if definition.columns[column].generated.is_some()
             || out.iter().any(|o| o.0 == column && (o.1.is_empty() || path.is_empty()))

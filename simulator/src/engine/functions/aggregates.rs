@@ -23,7 +23,7 @@ fn values(rows: Vec<Row>) -> Vec<Value> {
 }
 
 pub(super) fn of_count(name: &str, args: &[Type]) -> Result<Type> {
-    if args.len() < 2 { Ok(Type::BigInt) } else { Err(unfit(name)) }
+    if args.len() < 2 { Ok(Type::BigInt) } else { Err(wrong_arguments(name)) }
 }
 
 pub(super) fn count(rows: Vec<Row>, _: &Type) -> Result<Value> {
@@ -34,10 +34,16 @@ pub(super) fn count(rows: Vec<Row>, _: &Type) -> Result<Value> {
 pub(super) fn of_extreme(name: &str, args: &[Type]) -> Result<Type> {
     match args {
         [Type::Text(_)] => Ok(TEXT),
-        [ty] if ty.is_number() || ty.is_time() => Ok(ty.clone()),
+        [ty] if ty.is_number() || ty.is_time() || *ty == Type::Boolean => Ok(ty.clone()),
+        [ty] if has_no_order(ty) => Err(wrong_arguments(name)),
         [_] => Err(unsure(name)),
         _ => Err(unfit(name)),
     }
+}
+
+/// Returns whether no aggregate computes with values of a type.
+fn has_no_order(ty: &Type) -> bool {
+    matches!(ty, Type::Array(_) | Type::Object(_) | Type::Vector(_) | Type::Bit(_) | Type::GeoPoint)
 }
 
 pub(super) fn min(rows: Vec<Row>, _: &Type) -> Result<Value> {
@@ -55,6 +61,7 @@ pub(super) fn of_sum(name: &str, args: &[Type]) -> Result<Type> {
         [Type::Text(_)] => Ok(Type::BigInt),
         [Type::Double] => Ok(Type::Double),
         [Type::Numeric(_)] => Ok(NUMERIC),
+        [ty] if has_no_order(ty) || matches!(ty, Type::Boolean | Type::Ip) => Err(wrong_arguments(name)),
         [_] => Err(unsure(name)),
         _ => Err(unfit(name)),
     }

@@ -230,6 +230,9 @@ impl Parser<'_> {
             if self.is_word("all") {
                 return Err(refuse("ALL in a function call"));
             }
+            if call.distinct && self.is_op(")") {
+                return Err(syntax("DISTINCT without argument"));
+            }
             call.args = self.list(Self::expr)?;
         }
         self.expect_op(")")?;
