@@ -189,6 +189,11 @@ impl<'a> Analyser<'a> {
             Ast::Bits(bits) => Ok(Expr::literal(Value::Text(format!("B'{bits}'")), Type::Bit(bits.len() as u32))),
             Ast::Interval(text) => coerce_explicitly(Expr::literal(Value::text(text), TEXT), Type::Interval, false)
                 .and_then(|e| self.fold(e)),
+            Ast::IntervalOf(n, unit) => {
+                let interval = super::time::Interval::parse(&format!("{n} {}", unit.to_ascii_lowercase()));
+                let interval = interval.ok_or_else(|| refuse("this interval"))?;
+                Ok(Expr::literal(Value::Interval(interval), Type::Interval))
+            }
             Ast::Param(n) if self.allow == Allow::Constants => {
                 Err(unsupported(format!("Can't handle Symbol [ParameterSymbol: ${n}]")))
             }

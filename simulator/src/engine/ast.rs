@@ -21,6 +21,8 @@ pub(crate) enum Ast {
     Escaped(String, String),
     Bits(String),
     Interval(String),
+    /// `INTERVAL '1' DAY`: a whole number and its unit, upper case.
+    IntervalOf(i16, #[serde(deserialize_with = "persist::word")] persist::Word),
     Param(usize),
     Column(Name),
     Subscript(Box<Ast>, Box<Ast>),

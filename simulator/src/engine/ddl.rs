@@ -17,7 +17,7 @@ use super::state::{EngineState, READ_ONLY, RESERVED, Relation, is_builtin, split
 use super::store::{Column, Definition, Table};
 use super::types::{MOST_DIGITS, Object, Type};
 use super::value::{Row, Value};
-use super::{analyse, catalog::flat_columns, exec, persist, users};
+use super::{analyse, cast, catalog::flat_columns, exec, persist, users};
 use std::collections::BTreeMap;
 
 fn relation_exists(schema: &str, name: &str) -> SqlError {
@@ -147,7 +147,10 @@ pub(super) fn check_expressions(context: &Context, definition: &Definition) -> R
                 let named = definition.columns.iter().find(|c| e == super::error::no_column(&c.name));
                 named.map_or(e, |named| default_of_column(&column.name, &named.name))
             })?;
-            stored(default, &column.ty)?;
+            let default = stored(default, &column.ty)?;
+            if default.as_literal().is_some_and(|value| cast::fit(value.clone(), &column.ty).is_err()) {
+                return Err(refuse("a default that doesn't fit"));
+            }
         }
         if let Some(generated) = &column.generated {
             let e = definer(&all).expr(generated).map_err(|e| {

@@ -207,8 +207,7 @@ fn write(state: &mut EngineState, run: &Run, plan: InsertPlan) -> Result<Outcome
             Ok(None) => {}
             Err(e) if plan.single => return Err(e.error),
             Err(e) if e.silent => {}
-            Err(e) if e.error.is_refusal() => return Err(e.error),
-            Err(_) => return Err(refuse("an error in one of several rows")),
+            Err(e) => return Err(e.error),
         }
     }
     outcome(state, run, &plan.definition, plan.returning, &written)
@@ -227,9 +226,6 @@ fn plan(context: &Context, insert: &Insert) -> Result<InsertPlan> {
             return Err(invalid(format!("column \"{name}\" specified more than once")));
         }
         match definition.column(name) {
-            Some(column) if definition.columns[column].generated.is_some() => {
-                return Err(refuse("a value for a generated column"));
-            }
             Some(column) => columns.push(column),
             None if definition.dynamic => {
                 columns.push(definition.columns.len() + unknown.len());
@@ -239,9 +235,6 @@ fn plan(context: &Context, insert: &Insert) -> Result<InsertPlan> {
         }
     }
     if insert.columns.is_empty() {
-        if definition.columns.iter().any(|c| c.generated.is_some()) {
-            return Err(refuse("INSERT without column names into a table with generated columns"));
-        }
         columns = (0..definition.columns.len()).collect();
     }
     let (rows, single) = source(context, insert, &definition, &columns)?;

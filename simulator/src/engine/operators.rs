@@ -5,7 +5,7 @@ use super::context::Parameter;
 use super::decimal::Decimal;
 use super::error::{Fault, Result, SqlError, invalid, no_function, refuse, unsupported};
 use super::plan::{Compute, Expr, Function, Kind, Nulls};
-use super::time::Interval;
+use super::time::{DAY, Interval};
 use super::types::{NUMERIC, TEXT, Type};
 use super::value::Value;
 use std::cmp::Ordering;
@@ -58,7 +58,8 @@ fn converts_exactly(literal: &Expr, ty: &Type) -> bool {
     let Some(value) = literal.as_literal() else { return false };
     match (value, ty) {
         (Value::Null, _) => true,
-        (Value::Int(i), ty) if ty.is_integer() => ty.range().is_some_and(|(low, high)| *i > low && *i < high),
+        (Value::Int(i), Type::BigInt) => *i > i64::MIN && *i < i64::MAX,
+        (Value::Int(i), ty) if ty.is_integer() => ty.range().is_some_and(|(low, high)| (low..=high).contains(i)),
         (Value::Int(i), _) => i.abs() < 1 << 24,
         (Value::Double(d), ty) if ty.is_integer() => d.fract() == 0.0 && d.abs() < 1e9,
         (Value::Double(_), Type::Double | Type::Real) | (Value::Real(_), Type::Double) => true,
@@ -121,6 +122,8 @@ pub(crate) fn unify(a: Expr, b: Expr) -> Result<(Expr, Expr)> {
         (x, y) if a_literal && are_never_equal(x, y) => {
             Err(no_function(format!("Invalid arguments with ({}, {}). Valid types: (E, E)", x.name(), y.name())))
         }
+        (Type::Boolean, Type::Text(_)) if b_literal => Ok((a, coerce(b, &Type::Boolean)?)),
+        (Type::Text(_), Type::Boolean) if a_literal => Ok((coerce(a, &Type::Boolean)?, b)),
         (x, y) if a_literal && x.is_time() && y.is_integer() => Ok((a.clone(), coerce(b, &a.ty)?)),
         (x, y) if a_literal && x.is_integer() && y.is_time() => Ok((coerce(a, &b.ty.clone())?, b)),
         _ => Err(refuse(format!("a comparison of {} and {}", a.ty.name(), b.ty.name()))),
@@ -132,7 +135,7 @@ fn are_never_equal(a: &Type, b: &Type) -> bool {
     let plain = |ty: &Type| ty.is_number() || ty.is_text() || *ty == Type::Boolean;
     match (a, b) {
         (Type::Array(x), y) | (y, Type::Array(x)) => plain(x) && plain(y),
-        (Type::Object(_), x) | (x, Type::Object(_)) => x.is_number(),
+        (Type::Object(_), x) | (x, Type::Object(_)) => x.is_number() || matches!(x, Type::Array(_)),
         _ => false,
     }
 }
@@ -236,13 +239,18 @@ fn common_number(a: &Type, b: &Type) -> Result<Type> {
 }
 
 fn time_arithmetic(op: &'static str, a: Expr, b: Expr) -> Result<Expr> {
-    let stamp = |ty: &Type| matches!(ty, Type::Timestamp | Type::TimestampTz);
+    let stamp = |ty: &Type| matches!(ty, Type::Timestamp | Type::TimestampTz | Type::Date);
+    let moving = |ty: &Type| if *ty == Type::Date { Type::Timestamp } else { ty.clone() };
     let (compute, ty): (Compute, Type) = match (op, &a.ty, &b.ty) {
-        ("+", x, Type::Interval) if stamp(x) => (|_, v| moved(&v[0], &v[1], false), x.clone()),
-        ("+", Type::Interval, x) if stamp(x) => (|_, v| moved(&v[1], &v[0], false), x.clone()),
-        ("-", x, Type::Interval) if stamp(x) => (|_, v| moved(&v[0], &v[1], true), x.clone()),
-        ("-", x, y) if stamp(x) && x == y => (|_, v| difference(&v[0], &v[1]), Type::Interval),
-        ("+", x, y) if stamp(x) && y.is_integer() => (|_, v| add_millis(&v[0], &v[1]), x.clone()),
+        ("+", x, Type::Interval) if stamp(x) => (|_, v| moved(&v[0], &v[1], false), moving(x)),
+        ("+", Type::Interval, x) if stamp(x) => (|_, v| moved(&v[1], &v[0], false), moving(x)),
+        ("-", x, Type::Interval) if stamp(x) => (|_, v| moved(&v[0], &v[1], true), moving(x)),
+        ("+", Type::Interval, Type::Interval) => (|_, v| added(&v[0], &v[1], false), Type::Interval),
+        ("-", Type::Interval, Type::Interval) => (|_, v| added(&v[0], &v[1], true), Type::Interval),
+        ("*", Type::Interval, Type::Integer) => (|_, v| multiplied(&v[0], &v[1]), Type::Interval),
+        ("*", Type::Integer, Type::Interval) => (|_, v| multiplied(&v[1], &v[0]), Type::Interval),
+        ("-", x, y) if stamp(x) && stamp(y) => (|_, v| difference(&v[0], &v[1]), Type::Interval),
+        ("+", x, y) if stamp(x) && *x != Type::Date && y.is_integer() => (|_, v| add_millis(&v[0], &v[1]), x.clone()),
         _ => return Err(refuse(format!("{} {op} {}", a.ty.name(), b.ty.name()))),
     };
     Ok(a.then(Function { name: op, compute, nulls: Nulls::Strict }, b, ty))
@@ -253,6 +261,27 @@ fn moved(at: &Value, by: &Value, back: bool) -> Result<Value> {
         (Value::Int(at), Value::Interval(by)) => {
             let by = if back { by.negate() } else { *by };
             by.after(*at).map(Value::Int).ok_or_else(|| refuse("a time this far"))
+        }
+        _ => Err(refuse("this interval arithmetic")),
+    }
+}
+
+fn added(a: &Value, b: &Value, minus: bool) -> Result<Value> {
+    match (a, b) {
+        (Value::Interval(a), Value::Interval(b)) => {
+            let sum = a.plus(if minus { b.negate() } else { *b });
+            sum.map(Value::Interval).ok_or_else(|| refuse("an interval this long"))
+        }
+        _ => Err(refuse("this interval arithmetic")),
+    }
+}
+
+fn multiplied(interval: &Value, by: &Value) -> Result<Value> {
+    match (interval, by) {
+        (Value::Interval(interval), Value::Int(n)) => {
+            // CrateDB carries hours over to days, but only here.
+            let product = interval.times(*n).filter(|product| product.millis.abs() < DAY);
+            product.map(Value::Interval).ok_or_else(|| refuse("an interval this long"))
         }
         _ => Err(refuse("this interval arithmetic")),
     }
@@ -446,14 +475,14 @@ fn matches(text: &[char], parts: &[Option<char>]) -> bool {
     }
 }
 
-/// Converts a literal for storing, so that errors come before anything is done.
+/// Converts a literal for storing, so that errors of types come before anything is done. Lengths are those of a row.
 pub(crate) fn stored(expr: Expr, ty: &Type) -> Result<Expr> {
     if let Kind::Param(parameter) = &expr.kind {
         cast::can_store(&expr.ty, ty)?;
         return Ok(typed(parameter, ty));
     }
     let Some(value) = expr.as_literal() else { return coerce_for_storing(expr, ty) };
-    Ok(Expr::literal(cast::fit(implicit(value, &expr.ty, ty)?, ty)?, ty.clone()))
+    Ok(Expr::literal(implicit(value, &expr.ty, ty)?, ty.clone()))
 }
 
 fn coerce_for_storing(expr: Expr, ty: &Type) -> Result<Expr> {

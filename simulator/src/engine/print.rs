@@ -178,6 +178,8 @@ impl Printer {
             Ast::Subquery(_) if self.names == Names::View => return Err(refuse("the text of this query")),
             Ast::Subquery(query) => format!("({})", simple_query(query)?),
             Ast::Interval(value) => format!("CAST({} AS interval)", text(value)),
+            Ast::IntervalOf(n, unit) => format!("INTERVAL '{n}' {unit}"),
+            Ast::ArrayQuery(query) if self.names == Names::Last => format!("ARRAY({})", simple_query(query)?),
             Ast::Like { .. } | Ast::InQuery(..) | Ast::Exists(_) | Ast::ArrayQuery(_) => {
                 return Err(refuse("a column without alias for this expression"));
             }

@@ -4,7 +4,7 @@ use super::Arg::*;
 use super::Form::*;
 use super::What::*;
 use super::arrays::items;
-use super::math::{checked, d, double, long};
+use super::math::{checked, d, double};
 use super::strings::{count, t};
 use super::*;
 use crate::engine::context::Context;
@@ -25,7 +25,7 @@ pub(super) static FUNCTIONS: &[(&str, What)] = &[
     ("array", Scalar(&[])),
     ("array_agg", Aggregate(&[(aggregates::of_array_agg, aggregates::array_agg)])),
     ("array_append", Scalar(&[Lax(&[Array, NewItem], Gives::Same(0), arrays::append)])),
-    ("array_avg", Scalar(&[])),
+    ("array_avg", Scalar(&[Own(1, 1, arrays::average)])),
     ("array_cat", Scalar(&[Own(2, 2, arrays::cat_typed)])),
     ("array_difference", Scalar(&[Lax(&[Array, SameArray], Gives::Same(0), arrays::difference)])),
     ("array_length", Scalar(&[Strict(&[Array, One], Gives::Integer, arrays::length)])),
@@ -65,7 +65,7 @@ pub(super) static FUNCTIONS: &[(&str, What)] = &[
     ),
     ("case", Scalar(&[])),
     ("cast", Scalar(&[])),
-    ("ceil", Scalar(&[Strict(&[Double], Gives::BigInt, |_, v| long(d(&v[0]).ceil()))])),
+    ("ceil", Scalar(&[Own(1, 1, math::whole)])),
     ("ceiling", Scalar(&[As("ceil")])),
     ("char_length", Scalar(&[As("length")])),
     ("chr", Scalar(&[Strict(&[Integer], Gives::Text, strings::chr)])),
@@ -75,7 +75,7 @@ pub(super) static FUNCTIONS: &[(&str, What)] = &[
     ("collection_avg", Scalar(&[])),
     ("collection_count", Aggregate(&[])),
     ("collection_mean", Scalar(&[])),
-    ("concat", Scalar(&[Own(2, usize::MAX, strings::concat)])),
+    ("concat", Scalar(&[Own(1, usize::MAX, strings::concat), NothingElse])),
     ("concat_ws", Scalar(&[Own(2, usize::MAX, strings::concat_ws)])),
     ("cos", Scalar(&[Strict(&[Number], Gives::Double, |_, v| double(d(&v[0]).cos()))])),
     ("cot", Scalar(&[Strict(&[Number], Gives::Double, math::cot)])),
@@ -97,18 +97,18 @@ pub(super) static FUNCTIONS: &[(&str, What)] = &[
     ("current_timestamp", Scalar(&[As("now")])),
     ("current_user", Scalar(&[Lax(&[], Gives::Text, |c, _| Ok(Value::text(&c.session.user)))])),
     ("date_bin", Scalar(&[Own(3, 3, dates::bin)])),
-    ("date_format", Scalar(&[Own(1, 2, dates::format)])),
-    ("date_trunc", Scalar(&[Own(2, 2, dates::trunc)])),
-    ("decode", Scalar(&[])),
+    ("date_format", Scalar(&[Own(1, 3, dates::format)])),
+    ("date_trunc", Scalar(&[Own(2, 3, dates::trunc)])),
+    ("decode", Scalar(&[Strict(&[Text, Text], Gives::Text, codes::decode)])),
     ("degrees", Scalar(&[Strict(&[Number], Gives::Double, |_, v| double(d(&v[0]).to_degrees()))])),
     ("dense_rank", Window(&[(aggregates::of_rank, aggregates::dense_rank)])),
     ("distance", Scalar(&[])),
     ("divide", Scalar(&[])),
     ("empty_row", Scalar(&[])),
-    ("encode", Scalar(&[])),
+    ("encode", Scalar(&[Strict(&[Text, Text], Gives::Text, codes::encode)])),
     ("exp", Scalar(&[Strict(&[Number], Gives::Double, |_, v| double(d(&v[0]).exp()))])),
     ("first_value", Window(&[(aggregates::of_value, aggregates::first_value)])),
-    ("floor", Scalar(&[Strict(&[Double], Gives::BigInt, |_, v| long(d(&v[0]).floor()))])),
+    ("floor", Scalar(&[Own(1, 1, math::whole)])),
     ("format", Scalar(&[])),
     ("format_type", Scalar(&[])),
     ("gen_random_text_uuid", Scalar(&[Volatile(Gives::Text, |_, _| Ok(Value::Text(random_id())))])),
@@ -123,7 +123,7 @@ pub(super) static FUNCTIONS: &[(&str, What)] = &[
     ("has_table_privilege", Scalar(&[])),
     ("hyperloglog_distinct", Aggregate(&[(aggregates::of_distinct, aggregates::hyperloglog_distinct)])),
     ("if", Scalar(&[])),
-    ("ignore3vl", Scalar(&[])),
+    ("ignore3vl", Scalar(&[Lax(&[Truth], Gives::Boolean, |_, v| Ok(Value::Bool(v[0] == Value::Bool(true))))])),
     (
         "initcap",
         Scalar(&[Strict(&[Text], Gives::Text, |_, v| Ok(Value::Text(strings::initcap(t(&v[0]))))), NothingElse]),
@@ -167,7 +167,7 @@ pub(super) static FUNCTIONS: &[(&str, What)] = &[
     ("match", Scalar(&[])),
     ("max", Aggregate(&[(aggregates::of_extreme, aggregates::max)])),
     ("max_by", Aggregate(&[(aggregates::of_extreme_by, aggregates::max_by)])),
-    ("md5", Scalar(&[])),
+    ("md5", Scalar(&[Strict(&[Text], Gives::Text, codes::md5)])),
     ("mean", Aggregate(&[(aggregates::of_average, aggregates::average)])),
     ("min", Aggregate(&[(aggregates::of_extreme, aggregates::min)])),
     ("min_by", Aggregate(&[(aggregates::of_extreme_by, aggregates::min_by)])),
@@ -175,7 +175,7 @@ pub(super) static FUNCTIONS: &[(&str, What)] = &[
     ("modulus", Scalar(&[])),
     ("multiply", Scalar(&[])),
     ("now", Scalar(&[Lax(&[], Gives::TimestampTz, |c, _| Ok(Value::Int(c.now)))])),
-    ("nth_value", Window(&[])),
+    ("nth_value", Window(&[(aggregates::of_nth, aggregates::nth_value)])),
     ("null_or_empty", Scalar(&[Lax(&[Container], Gives::Boolean, null_or_empty)])),
     ("nullif", Scalar(&[Own(2, 2, nullif)])),
     ("obj_description", Scalar(&[])),
@@ -187,7 +187,7 @@ pub(super) static FUNCTIONS: &[(&str, What)] = &[
     ("parse_uri", Scalar(&[])),
     ("parse_url", Scalar(&[])),
     ("percentile", Aggregate(&[(aggregates::of_percentile, aggregates::percentile)])),
-    ("pg_backend_pid", Scalar(&[])),
+    ("pg_backend_pid", Scalar(&[Lax(&[], Gives::Integer, |_, _| Ok(Value::Int(-1)))])),
     ("pg_encoding_to_char", Scalar(&[])),
     ("pg_function_is_visible", Scalar(&[])),
     ("pg_get_constraintdef", Scalar(&[])),
@@ -219,7 +219,7 @@ pub(super) static FUNCTIONS: &[(&str, What)] = &[
         Scalar(&[Strict(&[Text], Gives::Text, |_, v| Ok(Value::Text(t(&v[0]).chars().rev().collect()))), NothingElse]),
     ),
     ("right", Scalar(&[Strict(&[Text, Integer], Gives::Text, |_, v| Ok(strings::side(&v, false)))])),
-    ("round", Scalar(&[Strict(&[Double], Gives::BigInt, |_, v| long((d(&v[0]) + 0.5).floor()))])),
+    ("round", Scalar(&[Own(1, 1, math::whole), Own(2, 2, math::round_to)])),
     ("row_number", Window(&[(aggregates::of_rank, aggregates::row_number)])),
     (
         "rpad",
@@ -238,7 +238,7 @@ pub(super) static FUNCTIONS: &[(&str, What)] = &[
         ]),
     ),
     ("session_user", Scalar(&[As("current_user")])),
-    ("sha1", Scalar(&[])),
+    ("sha1", Scalar(&[Strict(&[Text], Gives::Text, codes::sha1)])),
     (
         "sign",
         Scalar(&[Strict(&[Number], Gives::Double, |_, v| {
@@ -257,7 +257,13 @@ pub(super) static FUNCTIONS: &[(&str, What)] = &[
     ("stddev_pop", Aggregate(&[(aggregates::of_spread, aggregates::deviation)])),
     ("stddev_samp", Aggregate(&[(aggregates::of_spread, aggregates::sample_deviation)])),
     ("string_agg", Aggregate(&[(aggregates::of_string_agg, aggregates::string_agg)])),
-    ("string_to_array", Scalar(&[Lax(&[Text, Text], Gives::Texts, strings::string_to_array)])),
+    (
+        "string_to_array",
+        Scalar(&[
+            Lax(&[Text, Text], Gives::Texts, strings::string_to_array),
+            Lax(&[Text, Text, Text], Gives::Texts, strings::string_to_array),
+        ]),
+    ),
     ("strpos", Scalar(&[Strict(&[Text, Text], Gives::Integer, strings::strpos)])),
     ("subscript", Scalar(&[])),
     ("substr", Scalar(&[Own(2, 3, strings::substr)])),
@@ -277,7 +283,7 @@ pub(super) static FUNCTIONS: &[(&str, What)] = &[
             Strict(&[Text, Text, Text], Gives::Text, |_, v| Ok(strings::trim(&v))),
         ]),
     ),
-    ("trunc", Scalar(&[Strict(&[Double], Gives::BigInt, |_, v| long(d(&v[0]).trunc()))])),
+    ("trunc", Scalar(&[Own(1, 1, math::whole), Own(2, 2, math::truncate_to)])),
     ("try_cast", Scalar(&[])),
     ("unnest", Table(sets::of_unnest, sets::unnest)),
     ("upper", Scalar(&[Strict(&[Text], Gives::Text, |_, v| Ok(Value::Text(t(&v[0]).to_uppercase()))), NothingElse])),
