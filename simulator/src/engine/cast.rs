@@ -124,9 +124,7 @@ fn numeric(value: &Value, size: Option<(u32, u32)>) -> Option<Value> {
 fn boolean(value: &Value, to: &Type) -> Result<Value> {
     match value {
         Value::Bool(b) => Ok(Value::Bool(*b)),
-        Value::Int(0) => Ok(Value::Bool(false)),
-        Value::Int(1) => Ok(Value::Bool(true)),
-        Value::Int(_) => Err(refuse("a number other than 0 and 1 as a boolean")),
+        Value::Int(i) => Ok(Value::Bool(*i != 0)),
         Value::Text(t) => match t.to_ascii_lowercase().as_str() {
             "t" | "true" | "y" | "yes" | "on" | "1" => Ok(Value::Bool(true)),
             "f" | "false" | "n" | "no" | "off" | "0" => Ok(Value::Bool(false)),

@@ -389,7 +389,7 @@ fn keys(definition: &mut Definition, create: &CreateTable) -> Result<()> {
         let fits = ty.is_integer()
             || matches!(
                 ty,
-                Type::Text(None) | Type::Timestamp | Type::TimestampTz | Type::Boolean | Type::Uuid | Type::Ip
+                Type::Text(_) | Type::Timestamp | Type::TimestampTz | Type::Boolean | Type::Uuid | Type::Ip
             );
         match ty {
             Type::Object(_) => return Err(unsupported("Cannot use columns of type \"object\" as primary key")),

@@ -241,7 +241,7 @@ impl Arg {
         let fits = match self {
             Arg::Text => return text(name, arg),
             Arg::Integer if arg.ty.is_integer() || arg.ty == Type::Undefined => return coerce(arg, &Type::Integer),
-            Arg::Number if arg.ty.is_integer() || matches!(arg.ty, Type::Double | Type::Undefined) => {
+            Arg::Number if arg.ty.is_integer() || matches!(arg.ty, Type::Double | Type::Real | Type::Undefined) => {
                 return coerce(arg, &Type::Double);
             }
             Arg::Integer | Arg::Number => return over(&arg),
@@ -272,8 +272,8 @@ fn text(name: &str, arg: Expr) -> Result<Expr> {
     match &arg.ty {
         Type::Text(_) => Ok(arg),
         Type::Undefined => coerce(arg, &TEXT),
-        Type::Array(_) => Err(wrong_arguments(name)),
-        ty if ty.is_integer() || *ty == Type::Boolean => Ok(Expr::new(Kind::Cast(Box::new(arg), false), TEXT)),
+        Type::Array(_) | Type::Object(_) => Err(wrong_arguments(name)),
+        ty if ty.is_number() || matches!(ty, Type::Boolean | Type::Timestamp | Type::TimestampTz) => Ok(Expr::new(Kind::Cast(Box::new(arg), false), TEXT)),
         ty => Err(refuse(format!("{name} over {}", ty.name()))),
     }
 }

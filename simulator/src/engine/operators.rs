@@ -106,6 +106,10 @@ pub(crate) fn unify(a: Expr, b: Expr) -> Result<(Expr, Expr)> {
         }
         return if matches!(a.ty, Type::Char(_)) { Err(refuse("a comparison of characters")) } else { Ok((a, b)) };
     }
+    if are_never_equal(&a.ty, &b.ty) {
+        let text = format!("Invalid arguments with ({}, {}). Valid types: (E, E)", a.ty.name(), b.ty.name());
+        return Err(no_function(text));
+    }
     if a_literal != b_literal {
         return if b_literal { Ok((a.clone(), to_column(b, &a.ty)?)) } else { Ok((to_column(a, &b.ty)?, b)) };
     }
@@ -119,9 +123,6 @@ pub(crate) fn unify(a: Expr, b: Expr) -> Result<(Expr, Expr)> {
         (x, Type::Text(_)) if a_literal && x.is_number() => Ok((a.clone(), coerce(b, &a.ty)?)),
         (x, Type::Text(_)) if a_literal && x.is_time() => Ok((a.clone(), coerce(b, &a.ty)?)),
         (Type::Array(x), Type::Array(y)) if **x == Type::Undefined || **y == Type::Undefined => Ok((a, b)),
-        (x, y) if a_literal && are_never_equal(x, y) => {
-            Err(no_function(format!("Invalid arguments with ({}, {}). Valid types: (E, E)", x.name(), y.name())))
-        }
         (Type::Boolean, Type::Text(_)) if b_literal => Ok((a, coerce(b, &Type::Boolean)?)),
         (Type::Text(_), Type::Boolean) if a_literal => Ok((coerce(a, &Type::Boolean)?, b)),
         (x, y) if a_literal && x.is_time() && y.is_integer() => Ok((a.clone(), coerce(b, &a.ty)?)),
@@ -146,13 +147,10 @@ fn to_column(literal: Expr, ty: &Type) -> Result<Expr> {
         (a, b) if a.is_number() && b.is_number() => converts_exactly(&literal, b),
         (Type::Text(_), b) if b.is_number() || b.is_time() => true,
         (Type::Text(_), Type::Boolean | Type::Uuid | Type::Ip) => true,
-        (a, Type::Text(_)) if a.is_integer() => true,
+        (a, Type::Text(_) | Type::Boolean) if a.is_integer() => true,
         (a, b) if a.is_integer() && b.is_time() => true,
         (Type::Timestamp | Type::TimestampTz, Type::Timestamp | Type::TimestampTz) => true,
         (Type::Array(a), Type::Array(b)) => **a == Type::Undefined || (a.is_number() && b.is_number()),
-        (Type::Object(_), b) | (b, Type::Object(_)) if b.is_number() => {
-            return Err(no_function("Invalid arguments in a comparison of an object. Valid types: (E, E)"));
-        }
         _ => false,
     };
     if fine { coerce(literal, ty) } else { Err(refuse(format!("{} beside {}", literal.ty.name(), ty.name()))) }
@@ -197,13 +195,14 @@ pub(crate) fn arithmetic(op: &'static str, a: Expr, b: Expr) -> Result<Expr> {
     if a.ty.is_time() || b.ty.is_time() || a.ty == Type::Interval || b.ty == Type::Interval {
         return time_arithmetic(op, a, b);
     }
-    let never = |ty: &Type| matches!(ty, Type::Boolean | Type::Array(_));
+    let never = |ty: &Type| matches!(ty, Type::Boolean | Type::Array(_) | Type::Object(_) | Type::Ip);
     if (never(&a.ty) && b.ty.is_integer()) || (never(&b.ty) && a.ty.is_integer()) {
-        return Err(if op == "+" { wrong_arguments(op, &a.ty, &b.ty) } else { refuse("arithmetic on this") });
+        let sure = ["+", "-", "*"].contains(&op);
+        return Err(if sure { wrong_arguments(op, &a.ty, &b.ty) } else { refuse("arithmetic on this") });
     }
     let of_texts = if a.ty.is_text() && b.ty.is_text() { Some(Type::Integer) } else { None };
     let ty = match of_texts {
-        Some(ty) if op == "+" => ty,
+        Some(ty) if op == "+" || op == "*" => ty,
         Some(_) => return Err(refuse("arithmetic on texts")),
         None => common_number(&a.ty, &b.ty)?,
     };
@@ -212,7 +211,12 @@ pub(crate) fn arithmetic(op: &'static str, a: Expr, b: Expr) -> Result<Expr> {
         "&" | "|" | "#" if !ty.is_integer() || a.ty != b.ty => return Err(refuse("bit operators on these")),
         _ => ty,
     };
-    let (a, b) = (coerce(a, &ty)?, coerce(b, &ty)?);
+    let operand = |e: Expr| match &e.ty {
+        // The text of a row is read as a number when there is one.
+        Type::Text(_) if e.as_literal().is_none() => Ok(Expr::new(Kind::Cast(Box::new(e), false), ty.clone())),
+        _ => coerce(e, &ty),
+    };
+    let (a, b) = (operand(a)?, operand(b)?);
     Ok(a.then(arithmetic_function(op, &ty)?, b, ty))
 }
 
@@ -232,8 +236,8 @@ fn common_number(a: &Type, b: &Type) -> Result<Type> {
     let wider = if a.width() > b.width() { a } else { b };
     match wider {
         Type::Byte | Type::SmallInt => Ok(Type::Integer),
-        Type::Numeric(_) if a.is_integer() || b.is_integer() || (a.width() == b.width()) => Ok(NUMERIC),
-        Type::Numeric(_) => unsure(),
+        Type::Numeric(_) if *a == Type::Real || *b == Type::Real => unsure(),
+        Type::Numeric(_) => Ok(NUMERIC),
         ty => Ok(ty.clone()),
     }
 }

@@ -119,6 +119,23 @@ fn distinct(name: &str, args: &[Expr]) -> SqlError {
     }
 }
 
+/// Returns whether CrateDB certainly has no conversion between two types, whatever the value is.
+fn never_cast(from: &Type, to: &Type) -> bool {
+    let plain = |ty: &Type| ty.is_number() || ty.is_text() || *ty == Type::Boolean;
+    match (from, to) {
+        (Type::Boolean, to) => to.is_number() || matches!(to, Type::Timestamp | Type::TimestampTz),
+        (Type::Object(_), to) => {
+            to.is_number() || matches!(to, Type::Boolean | Type::Timestamp | Type::TimestampTz | Type::Array(_))
+        }
+        (Type::Array(of), to) if **of != Type::Undefined => plain(to) || matches!(to, Type::Object(_)),
+        (from, Type::Array(_)) => plain(from),
+        (from, Type::Object(_) | Type::Interval) => from.is_integer(),
+        (from, Type::Integer | Type::Boolean) => matches!(from, Type::Timestamp | Type::TimestampTz),
+        (Type::GeoPoint, to) => to.is_text(),
+        _ => false,
+    }
+}
+
 /// Analyses `CAST`: the conversions that CrateDB makes on request. The rest is refused.
 pub(super) fn coerce_explicitly(value: Expr, to: Type, lenient: bool) -> Result<Expr> {
     if let Kind::Param(_) = &value.kind {
@@ -151,6 +168,10 @@ pub(super) fn coerce_explicitly(value: Expr, to: Type, lenient: bool) -> Result<
         }
         _ => false,
     };
+    if !lenient && never_cast(&value.ty, &to) {
+        let (from, to) = (value.ty.name(), to.name());
+        return Err(invalid(format!("Cannot cast expressions from type `{from}` to type `{to}`")));
+    }
     let long = matches!(to, Type::Numeric(Some((precision, _))) if precision > MOST_DIGITS);
     if !known || long {
         return Err(refuse(format!("a cast of {} to {}", value.ty.name(), to.name())));

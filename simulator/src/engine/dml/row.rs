@@ -259,9 +259,22 @@ pub(super) fn store_update(
     old: &Document,
     row: Vec<Value>,
 ) -> Result<Arc<Document>> {
+    refuse_if_shuffled(definition)?;
     absorb(state, definition, &row)?;
     let table = state.table_mut(&definition.schema, &definition.name).ok_or_else(|| refuse("no table"))?;
     Ok(table.update(old, row))
+}
+
+/// Refuses the update of a table that is clustered by another column than the first of its key, if generated columns or
+/// checks may need the key: CrateDB gives them its parts in another order.
+fn refuse_if_shuffled(definition: &Definition) -> Result<()> {
+    let computed = !definition.checks.is_empty() || definition.columns.iter().any(|c| c.generated.is_some());
+    let routed_by = definition.clustered_by.as_deref();
+    let first = definition.primary.first().map(|column| definition.columns[*column].name.as_str());
+    match computed && definition.primary.len() > 1 && routed_by.is_some() && routed_by != first {
+        true => Err(refuse("an update of a table clustered by a later column of its key")),
+        false => Ok(()),
+    }
 }
 
 /// Completes a row: generated columns, lengths, NOT NULL and CHECK. `given` says for which columns it has values.

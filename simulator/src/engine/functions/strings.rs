@@ -198,7 +198,11 @@ pub(super) fn concatenate(name: &'static str, args: Vec<Expr>) -> Result<Expr> {
         (Type::Text(_), Type::Text(_)) | (Type::Text(_), Type::Undefined) | (Type::Undefined, Type::Text(_)) => {
             join(name, args)
         }
-        (Type::Text(_), x) | (x, Type::Text(_)) if x.is_integer() => join(name, args),
+        (Type::Text(_), x) | (x, Type::Text(_))
+            if x.is_number() || matches!(x, Type::Boolean | Type::Timestamp | Type::TimestampTz) =>
+        {
+            join(name, args)
+        }
         (Type::Char(_), Type::Text(_)) => Err(invalid("Cannot cast value to type `object`")),
         _ => Err(refuse(format!("{} || {}", a.ty.name(), b.ty.name()))),
     }?;
