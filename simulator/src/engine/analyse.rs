@@ -356,6 +356,10 @@ impl<'a> Analyser<'a> {
             _ => value,
         };
         list.iter().try_for_each(|item| self.refuse_if_numbered(&value, item))?;
+        let is_array = |e: &Expr| matches!(e.ty, Type::Array(_));
+        if list.iter().any(|item| item.ty != Type::Undefined && is_array(item) != is_array(&value)) {
+            return Err(refuse("an array beside IN"));
+        }
         let items =
             list.into_iter().map(|item| Ok(operators::unify(value.clone(), item)?.1)).collect::<Result<Vec<_>>>()?;
         let plain = |e: &Expr| e.ty == Type::Undefined || e.ty.same_family(&value.ty);

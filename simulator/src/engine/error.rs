@@ -73,8 +73,7 @@ impl SqlError {
 
 /// Makes a refusal: CrateDB's answer is not known here.
 pub(crate) fn refuse(what: impl AsRef<str>) -> SqlError {
-    SqlError::new(4004, "UnsupportedFeatureException", format!("{} is {REFUSAL}", what.as_ref()))
-        .with(Fault::Refused)
+    SqlError::new(4004, "UnsupportedFeatureException", format!("{} is {REFUSAL}", what.as_ref())).with(Fault::Refused)
 }
 
 /// Makes a syntax error: CrateDB's parser doesn't accept this either.

@@ -273,7 +273,9 @@ fn text(name: &str, arg: Expr) -> Result<Expr> {
         Type::Text(_) => Ok(arg),
         Type::Undefined => coerce(arg, &TEXT),
         Type::Array(_) | Type::Object(_) => Err(wrong_arguments(name)),
-        ty if ty.is_number() || matches!(ty, Type::Boolean | Type::Timestamp | Type::TimestampTz) => Ok(Expr::new(Kind::Cast(Box::new(arg), false), TEXT)),
+        ty if ty.is_number() || matches!(ty, Type::Boolean | Type::Timestamp | Type::TimestampTz) => {
+            Ok(Expr::new(Kind::Cast(Box::new(arg), false), TEXT))
+        }
         ty => Err(refuse(format!("{name} over {}", ty.name()))),
     }
 }

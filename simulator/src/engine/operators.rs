@@ -392,7 +392,9 @@ pub(crate) fn negate(e: Expr) -> Result<Expr> {
         Type::Text(_) | Type::Boolean if e.as_literal().is_some() => {
             return Err(unsupported("Cannot negate this. You may need to add explicit type casts"));
         }
-        Type::Array(_) | Type::Object(_) => return Err(no_function(format!("Invalid arguments in: - with ({})", ty.name()))),
+        Type::Array(_) | Type::Object(_) => {
+            return Err(no_function(format!("Invalid arguments in: - with ({})", ty.name())));
+        }
         ty if !ty.is_number() => return Err(refuse(format!("- before {}", ty.name()))),
         _ => {}
     }

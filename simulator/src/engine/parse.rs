@@ -59,7 +59,9 @@ pub(crate) fn statement(sql: &str) -> Result<Statement> {
         | Token::Op("@" | "~" | ")" | "]" | "}") => Err(syntax("extraneous input after the statement")),
         Token::Word(word) if word == "select" || word == "using" => Err(syntax(format!("extraneous input '{word}'"))),
         // ORDER and GROUP without BY.
-        Token::Word(word) if word == "order" || word == "group" => Err(syntax(format!("mismatched input after {word}"))),
+        Token::Word(word) if word == "order" || word == "group" => {
+            Err(syntax(format!("mismatched input after {word}")))
+        }
         _ if is_whole(&statement) => Err(syntax("extraneous input after the statement")),
         token => Err(refuse(format!("the statement from {token:?} on"))),
     }

@@ -228,7 +228,8 @@ impl Type {
 
     /// Types that this engine doesn't have, or not everywhere. They are refused by name.
     pub(crate) fn is_known_elsewhere(name: &str) -> bool {
-        const OTHERS: &str = " geo_shape regproc regtype oidvector record undefined bool name float_vector object array \"char\" ";
+        const OTHERS: &str =
+            " geo_shape regproc regtype oidvector record undefined bool name float_vector object array \"char\" ";
         OTHERS.contains(&format!(" {name} "))
     }
 }

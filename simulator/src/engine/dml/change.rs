@@ -69,9 +69,8 @@ fn write(
         let table = context.state.table(&definition.schema, &definition.name).ok_or_else(|| refuse("no table"))?;
         let row = row_of(table, old, system, true)?;
         let env = Env { row: &row, outer: None, context: &context };
-        let changed = assigned(set, &env, definition, &old.values).and_then(|row| {
-            complete(&context, definition, row, &|column| is_set(set, column)).map_err(|e| e.error)
-        });
+        let changed = assigned(set, &env, definition, &old.values)
+            .and_then(|row| complete(&context, definition, row, &|column| is_set(set, column)).map_err(|e| e.error));
         let changed = match changed {
             // Rows that a search finds are left out if they fail.
             Err(e) if !picked.by_key && !e.is_refusal() => continue,

@@ -74,11 +74,10 @@ pub(super) fn conflict(context: &Context, definition: &Definition, insert: &Inse
     };
     let columns = named("\0current").chain(named("excluded")).collect();
     let scope = Scope::new(columns, None);
-    let set = assignments(&Analyser::new(context, &scope), definition, set)
-        .map_err(|e| match e.code {
-            4041 => invalid("Column reference has too many parts. A column must not have a schema or a table here."),
-            _ => e,
-        })?;
+    let set = assignments(&Analyser::new(context, &scope), definition, set).map_err(|e| match e.code {
+        4041 => invalid("Column reference has too many parts. A column must not have a schema or a table here."),
+        _ => e,
+    })?;
     Ok(Some(Conflict { set }))
 }
 

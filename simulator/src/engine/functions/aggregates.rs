@@ -275,7 +275,16 @@ pub(super) fn any_value(rows: Vec<Row>, _: &Type) -> Result<Value> {
 /// CrateDB compares small integers otherwise than their values.
 pub(super) fn of_extreme_by(name: &str, args: &[Type]) -> Result<Type> {
     let known = |by: &Type| {
-        matches!(by, Type::Integer | Type::BigInt | Type::Real | Type::Double | Type::Timestamp | Type::TimestampTz | Type::Text(None))
+        matches!(
+            by,
+            Type::Integer
+                | Type::BigInt
+                | Type::Real
+                | Type::Double
+                | Type::Timestamp
+                | Type::TimestampTz
+                | Type::Text(None)
+        )
     };
     match args {
         [ty, by] if *ty != Type::Undefined && known(by) => Ok(ty.clone()),

@@ -20,7 +20,9 @@ fn stamp(name: &str, e: Expr) -> Result<Expr> {
     match &e.ty {
         Type::Timestamp | Type::TimestampTz => Ok(e),
         Type::Undefined => coerce(e, &Type::TimestampTz),
-        Type::Integer | Type::BigInt | Type::Text(_) => Ok(Expr::new(Kind::Cast(Box::new(e), false), Type::TimestampTz)),
+        Type::Integer | Type::BigInt | Type::Text(_) => {
+            Ok(Expr::new(Kind::Cast(Box::new(e), false), Type::TimestampTz))
+        }
         ty => Err(refuse(format!("{name} over {}", ty.name()))),
     }
 }

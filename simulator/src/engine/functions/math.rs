@@ -2,10 +2,10 @@
 
 use super::{strict, wrong_arguments};
 use crate::engine::context::Context;
+use crate::engine::decimal::Decimal;
 use crate::engine::error::{Result, invalid, refuse};
 use crate::engine::operators::{arithmetic, coerce};
 use crate::engine::plan::{Compute, Expr};
-use crate::engine::decimal::Decimal;
 use crate::engine::types::{NUMERIC, Type};
 use crate::engine::value::{Value, java_double};
 

@@ -161,7 +161,15 @@ impl Parser<'_> {
             return Ok(Statement::CreateView { name, replace, query, text: self.sql.to_owned() });
         }
         const OTHERS: [&str; 9] = [
-            "analyzer", "blob", "foreign", "function", "publication", "repository", "server", "snapshot", "subscription",
+            "analyzer",
+            "blob",
+            "foreign",
+            "function",
+            "publication",
+            "repository",
+            "server",
+            "snapshot",
+            "subscription",
         ];
         let known = match replace {
             true => self.is_word("function"),
