@@ -242,3 +242,27 @@ fn arguments_are_left_out_and_converted_in_rows_of_arguments_too() {
     let (_, text) = post(&mut c, r#"{"stmt": "UPDATE t SET n = ?", "args": [null]}"#);
     assert!(text.contains("must not be null"), "{text}");
 }
+
+/// CrateDB computes constants before it shows them.
+#[test]
+fn defaults_are_shown_as_cratedb_keeps_them() {
+    let mut c = connection();
+    let shown = |c: &mut Connection, default: &str| {
+        counts(c, &["DROP TABLE IF EXISTS t", &format!("CREATE TABLE t (a {default})")]);
+        sql(c, "SELECT column_default FROM information_schema.columns WHERE table_name = 't'").1
+    };
+    for (default, want) in [
+        ("TIMESTAMP DEFAULT CURRENT_TIMESTAMP", "CURRENT_TIMESTAMP"),
+        ("TIMESTAMP DEFAULT now()", "now()"),
+        ("TEXT DEFAULT current_user", "CURRENT_USER"),
+        ("INT DEFAULT -1", "-1"),
+        ("INT DEFAULT '5'", "'5'"),
+    ] {
+        let text = shown(&mut c, default);
+        assert!(text.contains(&format!("[[\"{want}\"]]")), "{default}: {text}");
+    }
+    for default in ["INT DEFAULT 1 + 2", "TEXT DEFAULT upper('x')", "TIMESTAMP DEFAULT now() - INTERVAL '1' DAY"] {
+        let text = shown(&mut c, default);
+        assert!(text.contains("not supported by the embedded engine"), "{default}: {text}");
+    }
+}
