@@ -1,7 +1,8 @@
 //! The embedded SQL engine: an in-memory stand-in for a documented part of CrateDB's SQL over HTTP.
 //!
 //! It answers as CrateDB does, or refuses: the message of a refusal contains `not supported by the embedded engine`,
-//! and a refused statement changes nothing. The grammar is a whitelist, so that no statement is understood in part.
+//! and a refused statement changes nothing. What needs a relation whose CREATE was refused is refused, too, since it
+//! would be there in CrateDB. The grammar is a whitelist, so that no statement is understood in part.
 //! Writes are visible to look-ups by primary key at once and to everything else after `REFRESH TABLE`; there is no
 //! refresh by time.
 

@@ -7,7 +7,7 @@ pub(crate) mod source;
 
 use super::ast::{Ast, Name, Step, Window};
 use super::context::Context;
-use super::error::{Result, SqlError, invalid, no_column, no_relation, refuse, unsupported};
+use super::error::{Fault, Result, SqlError, invalid, no_column, no_relation, refuse, unsupported};
 use super::exec::{Env, subquery};
 use super::operators::{self, arithmetic, coerce, common, comparison, negate};
 use super::plan::{Compute, Expr, Function, Kind, Nulls, Sub};
@@ -189,6 +189,11 @@ impl<'a> Analyser<'a> {
             Ast::Bits(bits) => Ok(Expr::literal(Value::Text(format!("B'{bits}'")), Type::Bit(bits.len() as u32))),
             Ast::Interval(text) => coerce_explicitly(Expr::literal(Value::text(text), TEXT), Type::Interval, false)
                 .and_then(|e| self.fold(e)),
+            Ast::IntervalOf(n, unit) => {
+                let interval = super::time::Interval::parse(&format!("{n} {}", unit.to_ascii_lowercase()));
+                let interval = interval.ok_or_else(|| refuse("this interval"))?;
+                Ok(Expr::literal(Value::Interval(interval), Type::Interval))
+            }
             Ast::Param(n) if self.allow == Allow::Constants => {
                 Err(unsupported(format!("Can't handle Symbol [ParameterSymbol: ${n}]")))
             }
@@ -202,7 +207,8 @@ impl<'a> Analyser<'a> {
                 None => Err(invalid(format!(
                     "The query contains a parameter placeholder ${n}, but there are only {} parameter values",
                     self.context.args.len()
-                ))),
+                ))
+                .with(Fault::MissingArgument)),
             },
             Ast::Column(name) => self.scope.column(name, self.context.session.schema()),
             Ast::Subscript(base, index) => self.subscript(base, index),
@@ -217,7 +223,7 @@ impl<'a> Analyser<'a> {
                 Ast::Int(digits) if digits.len() > 18 => integer_negative(digits),
                 inner => negate(self.expr(inner)?),
             },
-            Ast::Not(inner) => Ok(Expr::new(Kind::Not(Box::new(self.condition(inner)?)), Type::Boolean)),
+            Ast::Not(inner) => Ok(Expr::new(Kind::Not(Box::new(self.truth(inner)?)), Type::Boolean)),
             Ast::Binary(op, a, b) => self.binary(op, (self.operand(op, a)?, is_plain(a)), b),
             Ast::Chain(first, steps) => {
                 let begin = steps.first().map_or_else(|| self.expr(first), |step| self.operand(step.0, first))?;
@@ -276,7 +282,7 @@ impl<'a> Analyser<'a> {
 
     /// Analyses an operand of this operator.
     fn operand(&self, op: &str, ast: &Ast) -> Result<Expr> {
-        if op == "AND" || op == "OR" { self.condition(ast) } else { self.expr(ast) }
+        if op == "AND" || op == "OR" { self.truth(ast) } else { self.expr(ast) }
     }
 
     /// Applies an operator to its analysed left side, of which is said whether it is a plain literal.
@@ -314,16 +320,31 @@ impl<'a> Analyser<'a> {
         if searched && is_column(text) { Ok(()) } else { Err(refuse("a text compared with a number")) }
     }
 
-    /// Analyses a boolean expression, for WHERE, AND and the like.
-    pub(crate) fn condition(&self, ast: &Ast) -> Result<Expr> {
+    /// Analyses an operand of AND, OR, NOT and the like: CrateDB converts numbers and texts by itself.
+    fn truth(&self, ast: &Ast) -> Result<Expr> {
         let expr = self.expr(ast)?;
         match &expr.ty {
             Type::Boolean => Ok(expr),
             Type::Undefined if expr.as_open().is_some() => Err(refuse("a parameter as a condition")),
             Type::Undefined => coerce(expr, &Type::Boolean),
-            ty if ty.is_number() && matches!(expr.kind, Kind::Column { .. }) => {
+            ty if ty.is_integer() || ty.is_text() => {
+                self.fold(Expr::new(Kind::Cast(Box::new(expr), false), Type::Boolean))
+            }
+            ty => Err(refuse(format!("{} as a condition", ty.name()))),
+        }
+    }
+
+    /// Analyses the condition of a WHERE, a HAVING, a join or a CHECK. As a whole it has to be a boolean.
+    pub(crate) fn condition(&self, ast: &Ast) -> Result<Expr> {
+        let expr = self.expr(ast)?;
+        let searched = self.scope.columns.iter().any(|c| c.system.is_some());
+        match &expr.ty {
+            Type::Boolean => Ok(expr),
+            Type::Undefined if expr.as_open().is_some() => Err(refuse("a parameter as a condition")),
+            Type::Undefined => coerce(expr, &Type::Boolean),
+            _ if searched && is_column(&expr) => {
                 let shown = super::print::output_name(ast).unwrap_or_default();
-                Err(unsupported(format!("Can't build query from symbol {shown}")))
+                Err(unsupported(format!("Can't build query from symbol {shown}")).with(Fault::Condition))
             }
             ty => Err(refuse(format!("{} as a condition", ty.name()))),
         }
@@ -335,6 +356,10 @@ impl<'a> Analyser<'a> {
             _ => value,
         };
         list.iter().try_for_each(|item| self.refuse_if_numbered(&value, item))?;
+        let is_array = |e: &Expr| matches!(e.ty, Type::Array(_));
+        if list.iter().any(|item| item.ty != Type::Undefined && is_array(item) != is_array(&value)) {
+            return Err(refuse("an array beside IN"));
+        }
         let items =
             list.into_iter().map(|item| Ok(operators::unify(value.clone(), item)?.1)).collect::<Result<Vec<_>>>()?;
         let plain = |e: &Expr| e.ty == Type::Undefined || e.ty.same_family(&value.ty);
@@ -380,7 +405,7 @@ impl<'a> Analyser<'a> {
         let text = |e: Expr| match &e.ty {
             Type::Text(_) => Ok(e),
             Type::Undefined => coerce(e, &TEXT),
-            ty if ty.is_integer() && e.as_literal().is_some() => coerce(e, &TEXT),
+            ty if ty.is_number() || *ty == Type::Boolean => self.fold(Expr::new(Kind::Cast(Box::new(e), false), TEXT)),
             ty => Err(refuse(format!("LIKE over {}", ty.name()))),
         };
         if escape.is_some() {
@@ -412,7 +437,7 @@ impl<'a> Analyser<'a> {
         for (when, _) in whens {
             conditions.push(match operand {
                 Some(operand) => self.fold(self.compare("=", self.expr(operand)?, self.expr(when)?)?)?,
-                None => self.condition(when).map_err(careful)?,
+                None => self.truth(when).map_err(careful)?,
             });
         }
         let mut results: Vec<Expr> = whens.iter().map(|w| self.expr(&w.1)).collect::<Result<_>>().map_err(careful)?;
@@ -496,7 +521,7 @@ impl<'a> Analyser<'a> {
         }
         let (plan, correlated) = query::plan_in(self.context, query, Some(self.scope))?;
         if sub != Sub::Exists && plan.columns.len() != 1 {
-            return Err(refuse("a subquery of several columns as a value"));
+            return Err(unsupported("Subqueries with more than 1 column are not supported."));
         }
         let ty = match (sub, plan.columns.first()) {
             (Sub::Scalar, Some((_, ty))) => ty.clone(),

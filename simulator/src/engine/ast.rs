@@ -21,6 +21,8 @@ pub(crate) enum Ast {
     Escaped(String, String),
     Bits(String),
     Interval(String),
+    /// `INTERVAL '1' DAY`: a whole number and its unit, upper case.
+    IntervalOf(i16, #[serde(deserialize_with = "persist::word")] persist::Word),
     Param(usize),
     Column(Name),
     Subscript(Box<Ast>, Box<Ast>),
@@ -208,6 +210,8 @@ pub(crate) enum JoinKind {
     Left,
     Right,
     Full,
+    /// `NATURAL JOIN`, which parses and is not supported.
+    Natural,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -356,6 +360,7 @@ pub(crate) enum Statement {
     Show(String),
     ShowAll,
     ShowTables(Option<String>, Option<String>),
+    ShowSchemas(Option<String>),
     ShowColumns(Name),
     ShowCreate(Name),
     Kill(String),

@@ -1,7 +1,7 @@
 //! Conversions between types.
 
 use super::decimal::Decimal;
-use super::error::{Result, SqlError, invalid, refuse};
+use super::error::{Fault, Result, SqlError, invalid, refuse};
 use super::json;
 use super::time::parse_timestamp;
 use super::types::{Policy, TEXT, Type};
@@ -14,7 +14,8 @@ fn cannot(value: &Value, to: &Type) -> SqlError {
         Type::Numeric(Some((precision, scale))) => format!("numeric({precision},{scale})"),
         to => to.name(),
     };
-    invalid(format!("Cannot cast value `{}` to type `{to}`", shown.trim_matches('"')))
+    let shown = shown.trim_matches('"').to_owned();
+    invalid(format!("Cannot cast value `{shown}` to type `{to}`")).with(Fault::Conversion(shown, to))
 }
 
 /// Converts `value` from type `from` to type `to`.
@@ -123,9 +124,7 @@ fn numeric(value: &Value, size: Option<(u32, u32)>) -> Option<Value> {
 fn boolean(value: &Value, to: &Type) -> Result<Value> {
     match value {
         Value::Bool(b) => Ok(Value::Bool(*b)),
-        Value::Int(0) => Ok(Value::Bool(false)),
-        Value::Int(1) => Ok(Value::Bool(true)),
-        Value::Int(_) => Err(refuse("a number other than 0 and 1 as a boolean")),
+        Value::Int(i) => Ok(Value::Bool(*i != 0)),
         Value::Text(t) => match t.to_ascii_lowercase().as_str() {
             "t" | "true" | "y" | "yes" | "on" | "1" => Ok(Value::Bool(true)),
             "f" | "false" | "n" | "no" | "off" | "0" => Ok(Value::Bool(false)),

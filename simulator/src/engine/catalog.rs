@@ -173,14 +173,19 @@ fn routines() -> CatalogTable {
 }
 
 fn schemata(context: &Context) -> CatalogTable {
+    let rows = schema_names(context).into_iter().map(|n| vec![Value::text("crate"), Value::text(n)]).collect();
+    (texts(&["catalog_name", "schema_name"]), rows)
+}
+
+/// Returns the names of the schemas that the user sees, in order.
+pub(crate) fn schema_names<'a>(context: &Context<'a>) -> Vec<&'a str> {
     let state = context.state;
     let mut names: Vec<&str> = RESERVED.to_vec();
     names.extend(state.schemas.iter().chain(state.relations.keys()).map(String::as_str));
     names.sort_unstable();
     names.dedup();
-    let seen = |name: &&str| sees_schema(state, context.session.rights(), name);
-    let rows = names.into_iter().filter(seen).map(|n| vec![Value::text("crate"), Value::text(n)]).collect();
-    (texts(&["catalog_name", "schema_name"]), rows)
+    names.retain(|name| sees_schema(state, context.session.rights(), name));
+    names
 }
 
 fn views(context: &Context) -> CatalogTable {

@@ -45,6 +45,7 @@ impl Prepared {
                 | Statement::Show(_)
                 | Statement::ShowAll
                 | Statement::ShowTables(..)
+                | Statement::ShowSchemas(_)
                 | Statement::ShowColumns(_)
                 | Statement::ShowCreate(_)
         )
@@ -136,8 +137,11 @@ impl Connection {
     /// Parses one statement. `hints` are the client's types of the parameters.
     pub(crate) fn prepare(&self, text: &str, hints: &[Type]) -> Result<Prepared> {
         check_length(text)?;
-        let statement = run::read(&self.engine, text)?;
-        self.describe(statement, hints, parse::parameters(text)?)
+        let read = run::read(&self.engine, text);
+        if let (Err(e), Some(session)) = (&read, &self.session) {
+            run::withhold(&self.engine, session, text, e);
+        }
+        self.describe(read?, hints, parse::parameters(text)?)
     }
 
     /// Analyses a statement with this number of parameters.
@@ -174,6 +178,7 @@ impl Connection {
             Statement::Show(_)
             | Statement::ShowAll
             | Statement::ShowTables(..)
+            | Statement::ShowSchemas(_)
             | Statement::ShowColumns(_)
             | Statement::ShowCreate(_) => match run::statement_outcome(&mut state, &run, &statement)? {
                 Outcome::Rows { columns, .. } => Some(columns),

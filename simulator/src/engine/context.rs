@@ -36,6 +36,8 @@ pub(crate) struct Context<'a> {
     pub(crate) placed: Cell<bool>,
     /// True if the size of a log may be estimated.
     pub(crate) estimates: Cell<bool>,
+    /// True after a query has ordered or limited its rows: CrateDB then reads some values from another place.
+    pub(crate) fetches: Cell<bool>,
     /// Queries of WITH, innermost last.
     pub(crate) common: RefCell<Vec<(String, Query)>>,
 }
@@ -127,6 +129,7 @@ impl Run<'_> {
             placement: Cell::new(None),
             placed: Cell::new(false),
             estimates: Cell::new(false),
+            fetches: Cell::new(false),
             common: RefCell::default(),
         }
     }
@@ -154,6 +157,7 @@ impl<'a> Context<'a> {
             placement: Cell::new(None),
             placed: Cell::new(false),
             estimates: Cell::new(false),
+            fetches: Cell::new(false),
             common: RefCell::default(),
         }
     }

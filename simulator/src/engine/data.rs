@@ -18,6 +18,9 @@ pub(crate) struct Data {
     schemas: BTreeSet<String>,
     users: BTreeMap<String, User>,
     settings: Vec<(String, Value)>,
+    /// Relations that refused statements would have made. Files of older versions have none.
+    #[serde(default)]
+    withheld: BTreeSet<(String, String)>,
 }
 
 type Relations = BTreeMap<String, BTreeMap<String, Relation>>;
@@ -44,7 +47,8 @@ impl Data {
     }
 
     fn into_state(self) -> EngineState {
-        let mut state = EngineState { schemas: self.schemas, users: self.users, ..EngineState::default() };
+        let Self { schemas, users, withheld, .. } = self;
+        let mut state = EngineState { schemas, users, withheld, ..EngineState::default() };
         state.settings = self.settings.into_iter().map(|(name, value)| (intern(&name), value)).collect();
         for (schema, name, kept) in self.tables {
             state.add(&schema, &name, Relation::Table(Box::new(Table::of(kept))));
@@ -59,7 +63,8 @@ impl Data {
 impl Engine {
     pub(crate) fn keep(&self) -> Data {
         let state = self.state();
-        Data::of(&state.relations, &state.schemas, &state.users, &state.settings)
+        let data = Data::of(&state.relations, &state.schemas, &state.users, &state.settings);
+        Data { withheld: state.withheld.clone(), ..data }
     }
 
     /// Makes an engine with the kept data of another one.

@@ -1,23 +1,26 @@
 //! Statements that make, change and drop tables, views and schemas.
 
 mod alter;
+mod options;
 mod view;
 
 pub(crate) use alter::alter;
+pub(crate) use options::option_values;
 pub(crate) use view::{create_view, drop_view};
 
 use super::analyse::{Allow, Analyser, NamedColumn, Scope};
-use super::ast::{Ast, ColumnDef, CreateTable, Name, Query};
+use super::ast::{ColumnDef, CreateTable, Name, Query};
 use super::context::Outcome;
 use super::context::{Context, Run};
-use super::error::{Result, SqlError, inaccessible, invalid, no_relation, no_schema, refuse, unsupported};
+use super::error::{Fault, Result, SqlError, inaccessible, invalid, no_relation, no_schema, refuse, unsupported};
 use super::operators::stored;
 use super::plan::{Expr, Kind};
 use super::state::{EngineState, READ_ONLY, RESERVED, Relation, is_builtin, split};
 use super::store::{Column, Definition, Table};
-use super::types::{Object, Type};
+use super::types::{MOST_DIGITS, Object, Type};
 use super::value::{Row, Value};
-use super::{analyse, catalog::flat_columns, exec, persist, users};
+use super::{analyse, cast, catalog::flat_columns, exec, persist, users};
+use options::apply_options;
 use std::collections::BTreeMap;
 
 fn relation_exists(schema: &str, name: &str) -> SqlError {
@@ -96,12 +99,19 @@ pub(super) fn number(ty: &mut Type, last: &mut u32) {
 
 /// Checks that a column can have this type here.
 fn storable(ty: &Type) -> Result<()> {
-    match ty {
-        Type::Undefined | Type::Interval | Type::TimeTz | Type::Regclass | Type::Date | Type::Json => {
-            Err(refuse(format!("a column of type {}", ty.name())))
+    let item = if let Type::Array(of) = ty { of } else { ty };
+    match item {
+        Type::Interval | Type::TimeTz | Type::Regclass | Type::Date | Type::Json => {
+            Err(unsupported(format!("Type `{}` does not support storage", ty.name())))
         }
-        Type::Array(of) if matches!(**of, Type::Array(_)) => Err(refuse("a column of nested arrays")),
-        Type::Array(of) => storable(of),
+        Type::Numeric(None) => {
+            Err(unsupported("NUMERIC storage is only supported if precision and scale are specified"))
+        }
+        Type::Numeric(Some((precision, _))) if *precision > MOST_DIGITS => Err(unsupported(format!(
+            "Precision for NUMERIC({precision}) is too large. Only up to {MOST_DIGITS} can be stored"
+        ))),
+        Type::Undefined => Err(refuse(format!("a column of type {}", ty.name()))),
+        Type::Array(_) => Err(refuse("a column of nested arrays")),
         Type::Object(object) => {
             object.fields.iter().try_for_each(|f| column_name(&f.name).and_then(|()| storable(&f.ty)))
         }
@@ -140,7 +150,10 @@ pub(super) fn check_expressions(context: &Context, definition: &Definition) -> R
                 let named = definition.columns.iter().find(|c| e == super::error::no_column(&c.name));
                 named.map_or(e, |named| default_of_column(&column.name, &named.name))
             })?;
-            stored(default, &column.ty)?;
+            let default = stored(default, &column.ty)?;
+            if default.as_literal().is_some_and(|value| cast::fit(value.clone(), &column.ty).is_err()) {
+                return Err(refuse("a default that doesn't fit"));
+            }
         }
         if let Some(generated) = &column.generated {
             let e = definer(&all).expr(generated).map_err(|e| {
@@ -148,7 +161,7 @@ pub(super) fn check_expressions(context: &Context, definition: &Definition) -> R
                 let names_generated = definition
                     .columns
                     .iter()
-                    .any(|c| c.generated.is_some() && e.message.contains(&format!("Column {} ", c.name)));
+                    .any(|c| c.generated.is_some() && e.fault == Fault::Column(c.name.clone()));
                 if e.code == 4043 && names_generated { refuse("a generated column that needs another") } else { e }
             })?;
             stored(e, &column.ty)?;
@@ -186,7 +199,7 @@ fn default_of_column(column: &str, named: &str) -> SqlError {
 /// CrateDB takes checks that are no conditions, such as a number. Columns can't be qualified in them.
 fn check_error(e: SqlError) -> SqlError {
     match e.code {
-        4004 if e.message.contains("Can't build query") => refuse("a check that is no condition"),
+        4004 if e.fault == Fault::Condition => refuse("a check that is no condition"),
         4041 => refuse("a qualified column in a check"),
         _ => e,
     }
@@ -194,7 +207,7 @@ fn check_error(e: SqlError) -> SqlError {
 
 /// Returns the name in an error about an unknown column.
 fn unknown_column(e: &SqlError) -> Option<String> {
-    let name = e.message.strip_prefix("ColumnUnknownException[Column ")?.strip_suffix(" unknown]")?;
+    let Fault::Column(name) = &e.fault else { return None };
     Some(name.to_owned())
 }
 
@@ -212,62 +225,6 @@ fn foreign_column(e: &Expr, scope: &Scope, own: &str) -> Option<String> {
         }
         _ => e.children().into_iter().find_map(|child| foreign_column(child, scope, own)),
     }
-}
-
-/// Returns the values of WITH and SET: literals and arguments.
-pub(crate) fn option_values(context: &Context, options: &[(String, Ast)]) -> Result<Vec<(String, Value)>> {
-    let scope = Scope::new(vec![], None);
-    let value = |ast: &Ast| match Analyser::new(context, &scope).expr(ast)?.as_literal() {
-        Some(value) => Ok(value.clone()),
-        None => Err(refuse("this value of an option")),
-    };
-    options.iter().map(|(name, ast)| Ok((name.clone(), value(ast)?))).collect()
-}
-
-/// Applies options of a table.
-pub(super) fn apply_options(definition: &mut Definition, options: Vec<(String, Value)>) -> Result<()> {
-    for (name, value) in options {
-        match (name.as_str(), &value) {
-            ("number_of_replicas", Value::Int(n @ 0..=9)) => definition.replicas = n.to_string(),
-            ("number_of_replicas", Value::Text(t)) => {
-                let number = |t: &str| t.parse::<u8>().ok().filter(|n| *n < 10 && t.len() == 1);
-                let fits = match t.split_once('-') {
-                    None => number(t).is_some(),
-                    Some((least, "all")) => number(least).is_some(),
-                    Some((least, most)) => match (number(least), number(most)) {
-                        (Some(least), Some(most)) if least > most => {
-                            return Err(invalid("minReplicas must be =< maxReplicas"));
-                        }
-                        (least, most) => least.is_some() && most.is_some(),
-                    },
-                };
-                if !fits {
-                    return Err(invalid(format!("The \"number_of_replicas\" range \"{t}\" isn't valid")));
-                }
-                definition.replicas.clone_from(t);
-            }
-            ("number_of_replicas", Value::Int(n)) if *n < 0 => {
-                return Err(invalid(format!(
-                    "Failed to parse value [{n}] for setting [number_of_replicas] must be >= 0"
-                )));
-            }
-            ("column_policy", Value::Text(t)) if t == "strict" || t == "dynamic" => definition.dynamic = t == "dynamic",
-            ("refresh_interval", Value::Int(n)) if *n >= 0 => {
-                definition.options.insert(name, value);
-            }
-            ("blocks.write", Value::Bool(b)) => definition.write_blocked = *b,
-            ("translog.durability", Value::Text(t))
-                if ["ASYNC", "REQUEST", "async", "request"].contains(&t.as_str()) =>
-            {
-                definition.options.insert(name, value);
-            }
-            ("nonsense", _) => {
-                return Err(invalid(format!("Invalid property \"{name}\" passed to [ALTER | CREATE] TABLE statement")));
-            }
-            _ => return Err(refuse(format!("the table option {name} like this"))),
-        }
-    }
-    Ok(())
 }
 
 pub(crate) fn create_table(state: &mut EngineState, run: &Run, create: &CreateTable) -> Result<Outcome> {
@@ -355,7 +312,7 @@ fn keys(definition: &mut Definition, create: &CreateTable) -> Result<()> {
         let fits = ty.is_integer()
             || matches!(
                 ty,
-                Type::Text(None) | Type::Timestamp | Type::TimestampTz | Type::Boolean | Type::Uuid | Type::Ip
+                Type::Text(_) | Type::Timestamp | Type::TimestampTz | Type::Boolean | Type::Uuid | Type::Ip
             );
         match ty {
             Type::Object(_) => return Err(unsupported("Cannot use columns of type \"object\" as primary key")),
@@ -461,6 +418,14 @@ pub(crate) fn drop_table(state: &mut EngineState, run: &Run, name: &Name, if_exi
             let (schema, table) = split(name)?;
             users::check(&context, "DDL", schema.as_deref().unwrap_or(context.session.schema()), &table)?;
             return Ok(Outcome::Count(0));
+        }
+        Err(e) if e.is_refusal() => {
+            // From now on it is missing here as in CrateDB.
+            let (schema, table) = split(name)?;
+            let path = schema.map_or_else(|| run.session.path.clone(), |schema| vec![schema]);
+            drop(context);
+            state.withheld.retain(|(of, other)| *other != table || !path.contains(of));
+            return Err(e);
         }
         found => found?,
     };

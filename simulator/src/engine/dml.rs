@@ -35,7 +35,13 @@ pub(crate) fn target(context: &Context, name: &Name, operation: &str, kind: &'st
     }
     users::check(context, kind, &schema, &table)?;
     match context.state.relation(&schema, &table) {
-        Some(Relation::Table(table)) if table.definition.closed => Err(refuse("writing to a closed table")),
+        Some(Relation::Table(table)) if table.definition.closed => {
+            let text = format!(
+                "The relation \"{}\" doesn't support or allow {operation} operations, as it is currently closed.",
+                table.definition.full_name()
+            );
+            Err(SqlError::new(4007, "OperationOnInaccessibleRelationException", text))
+        }
         Some(Relation::Table(table)) if table.definition.write_blocked => {
             Err(inaccessible(table.definition.full_name(), operation))
         }
@@ -201,8 +207,7 @@ fn write(state: &mut EngineState, run: &Run, plan: InsertPlan) -> Result<Outcome
             Ok(None) => {}
             Err(e) if plan.single => return Err(e.error),
             Err(e) if e.silent => {}
-            Err(e) if e.error.is_refusal() => return Err(e.error),
-            Err(_) => return Err(refuse("an error in one of several rows")),
+            Err(e) => return Err(e.error),
         }
     }
     outcome(state, run, &plan.definition, plan.returning, &written)
@@ -221,9 +226,6 @@ fn plan(context: &Context, insert: &Insert) -> Result<InsertPlan> {
             return Err(invalid(format!("column \"{name}\" specified more than once")));
         }
         match definition.column(name) {
-            Some(column) if definition.columns[column].generated.is_some() => {
-                return Err(refuse("a value for a generated column"));
-            }
             Some(column) => columns.push(column),
             None if definition.dynamic => {
                 columns.push(definition.columns.len() + unknown.len());
@@ -233,9 +235,6 @@ fn plan(context: &Context, insert: &Insert) -> Result<InsertPlan> {
         }
     }
     if insert.columns.is_empty() {
-        if definition.columns.iter().any(|c| c.generated.is_some()) {
-            return Err(refuse("INSERT without column names into a table with generated columns"));
-        }
         columns = (0..definition.columns.len()).collect();
     }
     let (rows, single) = source(context, insert, &definition, &columns)?;
@@ -263,11 +262,12 @@ fn plan(context: &Context, insert: &Insert) -> Result<InsertPlan> {
     let conflict = row::conflict(context, &definition, insert)?;
     let returning = returning(context, &definition, insert.returning.as_deref())?;
     if conflict.is_some() && returning.is_some() {
-        let hidden = definition.columns.iter().enumerate().any(|(i, c)| c.default.is_some() && !columns.contains(&i));
-        let only_keys = returning.as_ref().is_some_and(|r| {
-            r.exprs.iter().all(|e| matches!(e.kind, Kind::Column { index, .. } if definition.primary.contains(&index)))
-        });
-        if hidden && !only_keys {
+        // CrateDB shows the default of a column that the row leaves out instead of the value that is stored.
+        let hidden = |index: &usize| {
+            definition.columns.get(*index).is_some_and(|c| c.default.is_some()) && !columns.contains(index)
+        };
+        let wrong = |e: &Expr| matches!(&e.kind, Kind::Column { index, .. } if hidden(index));
+        if returning.as_ref().is_some_and(|r| r.exprs.iter().any(|e| e.any(&mut |e| wrong(e)))) {
             return Err(refuse("RETURNING of an upsert that leaves out columns with a default"));
         }
     }

@@ -8,13 +8,43 @@ pub(crate) const REFUSAL: &str = "not supported by the embedded engine";
 pub(crate) struct SqlError {
     pub(crate) code: u32,
     pub(crate) message: String,
+    pub(crate) fault: Fault,
+}
+
+/// The kind of an error, where the engine decides by it. Messages carry a client's text, so nothing is read from them.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Fault {
+    /// One of which only code and message count.
+    Plain,
+    /// CrateDB's answer is not known here.
+    Refused,
+    /// A number grew too large or was divided by zero.
+    Arithmetic,
+    /// A value can't be converted: the value as it is shown, and the name of the type.
+    Conversion(String, String),
+    /// A parameter has no value.
+    MissingArgument,
+    /// An unknown column, by its name.
+    Column(String),
+    /// An aggregate stands where none may; its name.
+    Aggregate(String),
+    /// A window function stands where none may.
+    Window,
+    /// A condition is none.
+    Condition,
+    /// A query has rows of arguments.
+    BulkQuery,
 }
 
 pub(crate) type Result<T, E = SqlError> = std::result::Result<T, E>;
 
 impl SqlError {
     pub(crate) fn new(code: u32, class: &str, text: impl AsRef<str>) -> Self {
-        SqlError { code, message: format!("{class}[{}]", text.as_ref()) }
+        SqlError { code, message: format!("{class}[{}]", text.as_ref()), fault: Fault::Plain }
+    }
+
+    pub(crate) fn with(self, fault: Fault) -> Self {
+        SqlError { fault, ..self }
     }
 
     /// Returns the HTTP status that CrateDB sends with this code.
@@ -33,17 +63,17 @@ impl SqlError {
 
     /// Returns whether a number grew too large or was divided by zero.
     pub(crate) fn is_arithmetic(&self) -> bool {
-        self.code == 4000 && (self.message.contains("by zero") || self.message.contains(" overflow"))
+        self.fault == Fault::Arithmetic
     }
 
     pub(crate) fn is_refusal(&self) -> bool {
-        self.message.contains(REFUSAL)
+        self.fault == Fault::Refused
     }
 }
 
 /// Makes a refusal: CrateDB's answer is not known here.
 pub(crate) fn refuse(what: impl AsRef<str>) -> SqlError {
-    SqlError::new(4004, "UnsupportedFeatureException", format!("{} is {REFUSAL}", what.as_ref()))
+    SqlError::new(4004, "UnsupportedFeatureException", format!("{} is {REFUSAL}", what.as_ref())).with(Fault::Refused)
 }
 
 /// Makes a syntax error: CrateDB's parser doesn't accept this either.
@@ -64,7 +94,9 @@ pub(crate) fn no_function(text: impl AsRef<str>) -> SqlError {
 }
 
 pub(crate) fn no_column(name: impl AsRef<str>) -> SqlError {
-    SqlError::new(4043, "ColumnUnknownException", format!("Column {} unknown", name.as_ref()))
+    let name = name.as_ref();
+    let text = format!("Column {name} unknown");
+    SqlError::new(4043, "ColumnUnknownException", text).with(Fault::Column(name.to_owned()))
 }
 
 pub(crate) fn no_relation(name: impl AsRef<str>) -> SqlError {

@@ -1,6 +1,7 @@
 //! Runs plans: scans, filters, joins, groups, window functions.
 
 mod eval;
+pub(crate) mod points;
 
 use super::context::Context;
 use super::error::{Result, SqlError, refuse};
@@ -18,6 +19,9 @@ pub(crate) use eval::{Env, subquery};
 
 /// Returns the rows of a plan. `outer` is the row of the query around it, if it is a subquery.
 pub(crate) fn run(plan: &Plan, context: &Context, outer: Option<&Env>) -> Result<Vec<Row>> {
+    if !plan.order.is_empty() || plan.limit.is_some() || plan.offset > 0 {
+        context.fetches.set(true);
+    }
     let mut rows = match &plan.body {
         PlanBody::Select(select) => run_select(select, context, outer)?,
         PlanBody::Values(rows) => {
@@ -196,7 +200,11 @@ pub(crate) fn scan(source: &Source, context: &Context, outer: Option<&Env>) -> R
                     }
                     rows
                 }
-                None => table.visible().map(row).collect::<Result<_>>()?,
+                None => {
+                    let points = points::columns(&table.definition);
+                    let found = |document| points::search(row(document)?, &points, context);
+                    table.visible().map(found).collect::<Result<_>>()?
+                }
             }
         }
     };

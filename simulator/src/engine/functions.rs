@@ -2,6 +2,7 @@
 
 mod aggregates;
 mod arrays;
+mod codes;
 pub(crate) mod dates;
 mod math;
 mod sets;
@@ -48,8 +49,6 @@ enum Arg {
     Integer,
     /// A number or null, taken as a double.
     Number,
-    /// A double as it is.
-    Double,
     Object,
     Array,
     /// An array of numbers.
@@ -242,11 +241,10 @@ impl Arg {
         let fits = match self {
             Arg::Text => return text(name, arg),
             Arg::Integer if arg.ty.is_integer() || arg.ty == Type::Undefined => return coerce(arg, &Type::Integer),
-            Arg::Number if arg.ty.is_integer() || matches!(arg.ty, Type::Double | Type::Undefined) => {
+            Arg::Number if arg.ty.is_integer() || matches!(arg.ty, Type::Double | Type::Real | Type::Undefined) => {
                 return coerce(arg, &Type::Double);
             }
             Arg::Integer | Arg::Number => return over(&arg),
-            Arg::Double if arg.ty != Type::Double => return over(&arg),
             Arg::NewItem => {
                 let of = args.iter().find_map(element).ok_or_else(|| unfit(name))?;
                 return match arg.as_literal() {
@@ -254,7 +252,6 @@ impl Arg {
                     _ => coerce(arg, &of),
                 };
             }
-            Arg::Double => true,
             Arg::Object => matches!(arg.ty, Type::Object(_)),
             Arg::Container => matches!(arg.ty, Type::Object(_) | Type::Array(_) | Type::Undefined),
             Arg::Truth => matches!(arg.ty, Type::Boolean | Type::Undefined),
@@ -275,8 +272,10 @@ fn text(name: &str, arg: Expr) -> Result<Expr> {
     match &arg.ty {
         Type::Text(_) => Ok(arg),
         Type::Undefined => coerce(arg, &TEXT),
-        Type::Array(_) => Err(wrong_arguments(name)),
-        ty if ty.is_integer() || *ty == Type::Boolean => Ok(Expr::new(Kind::Cast(Box::new(arg), false), TEXT)),
+        Type::Array(_) | Type::Object(_) => Err(wrong_arguments(name)),
+        ty if ty.is_number() || matches!(ty, Type::Boolean | Type::Timestamp | Type::TimestampTz) => {
+            Ok(Expr::new(Kind::Cast(Box::new(arg), false), TEXT))
+        }
         ty => Err(refuse(format!("{name} over {}", ty.name()))),
     }
 }
@@ -306,8 +305,8 @@ fn nullif(name: &'static str, mut args: Vec<Expr>) -> Result<Expr> {
 /// Analyses `greatest` and `least`.
 fn extreme(name: &'static str, args: Vec<Expr>) -> Result<Expr> {
     let (args, ty) = common(args)?;
-    let ordered = ty.is_number() || ty.is_text() || ty.is_time();
-    if !ordered || args.iter().any(|a| a.as_literal() == Some(&Value::Null)) {
+    let ordered = ty.is_number() || ty.is_text() || ty.is_time() || ty == Type::Undefined;
+    if !ordered {
         return Err(refuse(format!("{name} over this")));
     }
     let compute: Compute = match name {
@@ -337,14 +336,13 @@ fn current_setting(name: &'static str, args: Vec<Expr>) -> Result<Expr> {
 }
 
 fn current_schemas(name: &'static str, args: Vec<Expr>) -> Result<Expr> {
-    if args[0].as_literal() != Some(&Value::Bool(true)) {
-        return Err(unfit(name));
-    }
-    let compute: Compute = |c, _| {
-        let all = std::iter::once("pg_catalog").chain(c.session.path.iter().map(String::as_str));
+    let Some(Value::Bool(implicit)) = args[0].as_literal() else { return Err(unfit(name)) };
+    let compute: Compute = |c, v| {
+        let implicit = (v[0] == Value::Bool(true)).then_some("pg_catalog");
+        let all = implicit.into_iter().chain(c.session.path.iter().map(String::as_str));
         Ok(Value::Array(all.map(Value::text).collect()))
     };
-    lax(name, compute, vec![], Type::array(TEXT))
+    lax(name, compute, vec![Expr::literal(Value::Bool(*implicit), Type::Boolean)], Type::array(TEXT))
 }
 
 /// Makes an id of twenty characters.

@@ -2,7 +2,7 @@
 
 use super::connection::Connection;
 use super::context::Outcome;
-use super::error::{SqlError, invalid, refuse};
+use super::error::{Fault, SqlError, invalid, refuse};
 use super::json::{self, Json};
 use super::run::SqlRequest;
 use super::types::Type;
@@ -103,7 +103,8 @@ fn sql(connection: &mut Connection, body: &[u8], types: bool) -> Answer {
         run::single(engine, session, &body).map(|outcome| write_outcome(&mut out, &outcome, types))
     };
     if let Err(e) = done {
-        *spoilt |= body.is_bulk && e.message.contains("[Bulk operations for statements that return result sets");
+        run::withhold(engine, session, &body.stmt, &e);
+        *spoilt |= body.is_bulk && e.fault == Fault::BulkQuery;
         return failed(&e);
     }
     let _ = write!(out, "\"duration\":{:?}}}", started.elapsed().as_secs_f64() * 1000.0);

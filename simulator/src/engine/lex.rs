@@ -137,6 +137,8 @@ impl<'a> Lexer<'a> {
                     Some('n') => out.push('\n'),
                     Some('t') => out.push('\t'),
                     Some('r') => out.push('\r'),
+                    Some('b') => out.push('\u{8}'),
+                    Some('f') => out.push('\u{c}'),
                     Some(c @ ('\\' | '\'')) => out.push(c),
                     _ => return Err(refuse("this escape in an E'' string")),
                 },

@@ -1,15 +1,17 @@
 //! Operators: the types of their operands and results.
 
+mod times;
+
 use super::cast::{self, implicit};
 use super::context::Parameter;
 use super::decimal::Decimal;
-use super::error::{Result, SqlError, invalid, no_function, refuse};
+use super::error::{Fault, Result, SqlError, invalid, no_function, refuse, unsupported};
 use super::plan::{Compute, Expr, Function, Kind, Nulls};
-use super::time::Interval;
 use super::types::{NUMERIC, TEXT, Type};
 use super::value::Value;
 use std::cmp::Ordering;
 use std::rc::Rc;
+use times::time_arithmetic;
 
 /// Compares two values of one type; null if one is null.
 pub(crate) fn compare(op: &str, a: &Value, b: &Value) -> Value {
@@ -58,7 +60,8 @@ fn converts_exactly(literal: &Expr, ty: &Type) -> bool {
     let Some(value) = literal.as_literal() else { return false };
     match (value, ty) {
         (Value::Null, _) => true,
-        (Value::Int(i), ty) if ty.is_integer() => ty.range().is_some_and(|(low, high)| *i > low && *i < high),
+        (Value::Int(i), Type::BigInt) => *i > i64::MIN && *i < i64::MAX,
+        (Value::Int(i), ty) if ty.is_integer() => ty.range().is_some_and(|(low, high)| (low..=high).contains(i)),
         (Value::Int(i), _) => i.abs() < 1 << 24,
         (Value::Double(d), ty) if ty.is_integer() => d.fract() == 0.0 && d.abs() < 1e9,
         (Value::Double(_), Type::Double | Type::Real) | (Value::Real(_), Type::Double) => true,
@@ -105,6 +108,10 @@ pub(crate) fn unify(a: Expr, b: Expr) -> Result<(Expr, Expr)> {
         }
         return if matches!(a.ty, Type::Char(_)) { Err(refuse("a comparison of characters")) } else { Ok((a, b)) };
     }
+    if are_never_equal(&a.ty, &b.ty) {
+        let text = format!("Invalid arguments with ({}, {}). Valid types: (E, E)", a.ty.name(), b.ty.name());
+        return Err(no_function(text));
+    }
     if a_literal != b_literal {
         return if b_literal { Ok((a.clone(), to_column(b, &a.ty)?)) } else { Ok((to_column(a, &b.ty)?, b)) };
     }
@@ -118,7 +125,21 @@ pub(crate) fn unify(a: Expr, b: Expr) -> Result<(Expr, Expr)> {
         (x, Type::Text(_)) if a_literal && x.is_number() => Ok((a.clone(), coerce(b, &a.ty)?)),
         (x, Type::Text(_)) if a_literal && x.is_time() => Ok((a.clone(), coerce(b, &a.ty)?)),
         (Type::Array(x), Type::Array(y)) if **x == Type::Undefined || **y == Type::Undefined => Ok((a, b)),
+        (Type::Boolean, Type::Text(_)) if b_literal => Ok((a, coerce(b, &Type::Boolean)?)),
+        (Type::Text(_), Type::Boolean) if a_literal => Ok((coerce(a, &Type::Boolean)?, b)),
+        (x, y) if a_literal && x.is_time() && y.is_integer() => Ok((a.clone(), coerce(b, &a.ty)?)),
+        (x, y) if a_literal && x.is_integer() && y.is_time() => Ok((coerce(a, &b.ty.clone())?, b)),
         _ => Err(refuse(format!("a comparison of {} and {}", a.ty.name(), b.ty.name()))),
+    }
+}
+
+/// Returns whether CrateDB compares no values of these types: arrays with items, and objects with anything else.
+fn are_never_equal(a: &Type, b: &Type) -> bool {
+    let plain = |ty: &Type| ty.is_number() || ty.is_text() || *ty == Type::Boolean;
+    match (a, b) {
+        (Type::Array(x), y) | (y, Type::Array(x)) => plain(x) && plain(y),
+        (Type::Object(_), x) | (x, Type::Object(_)) => x.is_number() || matches!(x, Type::Array(_)),
+        _ => false,
     }
 }
 
@@ -128,12 +149,10 @@ fn to_column(literal: Expr, ty: &Type) -> Result<Expr> {
         (a, b) if a.is_number() && b.is_number() => converts_exactly(&literal, b),
         (Type::Text(_), b) if b.is_number() || b.is_time() => true,
         (Type::Text(_), Type::Boolean | Type::Uuid | Type::Ip) => true,
-        (a, Type::Text(_)) if a.is_integer() => true,
+        (a, Type::Text(_) | Type::Boolean) if a.is_integer() => true,
         (a, b) if a.is_integer() && b.is_time() => true,
+        (Type::Timestamp | Type::TimestampTz, Type::Timestamp | Type::TimestampTz) => true,
         (Type::Array(a), Type::Array(b)) => **a == Type::Undefined || (a.is_number() && b.is_number()),
-        (Type::Object(_), b) | (b, Type::Object(_)) if b.is_number() => {
-            return Err(no_function("Invalid arguments in a comparison of an object. Valid types: (E, E)"));
-        }
         _ => false,
     };
     if fine { coerce(literal, ty) } else { Err(refuse(format!("{} beside {}", literal.ty.name(), ty.name()))) }
@@ -178,13 +197,14 @@ pub(crate) fn arithmetic(op: &'static str, a: Expr, b: Expr) -> Result<Expr> {
     if a.ty.is_time() || b.ty.is_time() || a.ty == Type::Interval || b.ty == Type::Interval {
         return time_arithmetic(op, a, b);
     }
-    let never = |ty: &Type| matches!(ty, Type::Boolean | Type::Array(_));
+    let never = |ty: &Type| matches!(ty, Type::Boolean | Type::Array(_) | Type::Object(_) | Type::Ip);
     if (never(&a.ty) && b.ty.is_integer()) || (never(&b.ty) && a.ty.is_integer()) {
-        return Err(if op == "+" { wrong_arguments(op, &a.ty, &b.ty) } else { refuse("arithmetic on this") });
+        let sure = ["+", "-", "*"].contains(&op);
+        return Err(if sure { wrong_arguments(op, &a.ty, &b.ty) } else { refuse("arithmetic on this") });
     }
     let of_texts = if a.ty.is_text() && b.ty.is_text() { Some(Type::Integer) } else { None };
     let ty = match of_texts {
-        Some(ty) if op == "+" => ty,
+        Some(ty) if op == "+" || op == "*" => ty,
         Some(_) => return Err(refuse("arithmetic on texts")),
         None => common_number(&a.ty, &b.ty)?,
     };
@@ -193,7 +213,12 @@ pub(crate) fn arithmetic(op: &'static str, a: Expr, b: Expr) -> Result<Expr> {
         "&" | "|" | "#" if !ty.is_integer() || a.ty != b.ty => return Err(refuse("bit operators on these")),
         _ => ty,
     };
-    let (a, b) = (coerce(a, &ty)?, coerce(b, &ty)?);
+    let operand = |e: Expr| match &e.ty {
+        // The text of a row is read as a number when there is one.
+        Type::Text(_) if e.as_literal().is_none() => Ok(Expr::new(Kind::Cast(Box::new(e), false), ty.clone())),
+        _ => coerce(e, &ty),
+    };
+    let (a, b) = (operand(a)?, operand(b)?);
     Ok(a.then(arithmetic_function(op, &ty)?, b, ty))
 }
 
@@ -213,53 +238,14 @@ fn common_number(a: &Type, b: &Type) -> Result<Type> {
     let wider = if a.width() > b.width() { a } else { b };
     match wider {
         Type::Byte | Type::SmallInt => Ok(Type::Integer),
-        Type::Numeric(_) if a.is_integer() || b.is_integer() || (a.width() == b.width()) => Ok(NUMERIC),
-        Type::Numeric(_) => unsure(),
+        Type::Numeric(_) if *a == Type::Real || *b == Type::Real => unsure(),
+        Type::Numeric(_) => Ok(NUMERIC),
         ty => Ok(ty.clone()),
     }
 }
 
-fn time_arithmetic(op: &'static str, a: Expr, b: Expr) -> Result<Expr> {
-    let stamp = |ty: &Type| matches!(ty, Type::Timestamp | Type::TimestampTz);
-    let (compute, ty): (Compute, Type) = match (op, &a.ty, &b.ty) {
-        ("+", x, Type::Interval) if stamp(x) => (|_, v| moved(&v[0], &v[1], false), x.clone()),
-        ("+", Type::Interval, x) if stamp(x) => (|_, v| moved(&v[1], &v[0], false), x.clone()),
-        ("-", x, Type::Interval) if stamp(x) => (|_, v| moved(&v[0], &v[1], true), x.clone()),
-        ("-", x, y) if stamp(x) && x == y => (|_, v| difference(&v[0], &v[1]), Type::Interval),
-        ("+", x, y) if stamp(x) && y.is_integer() => (|_, v| add_millis(&v[0], &v[1]), x.clone()),
-        _ => return Err(refuse(format!("{} {op} {}", a.ty.name(), b.ty.name()))),
-    };
-    Ok(a.then(Function { name: op, compute, nulls: Nulls::Strict }, b, ty))
-}
-
-fn moved(at: &Value, by: &Value, back: bool) -> Result<Value> {
-    match (at, by) {
-        (Value::Int(at), Value::Interval(by)) => {
-            let by = if back { by.negate() } else { *by };
-            by.after(*at).map(Value::Int).ok_or_else(|| refuse("a time this far"))
-        }
-        _ => Err(refuse("this interval arithmetic")),
-    }
-}
-
-fn difference(a: &Value, b: &Value) -> Result<Value> {
-    match (a, b) {
-        (Value::Int(a), Value::Int(b)) => {
-            a.checked_sub(*b).map(|d| Value::Interval(Interval::between(d))).ok_or_else(|| refuse("a time this long"))
-        }
-        _ => Err(refuse("this difference")),
-    }
-}
-
-fn add_millis(a: &Value, b: &Value) -> Result<Value> {
-    match (a, b) {
-        (Value::Int(a), Value::Int(b)) => a.checked_add(*b).map(Value::Int).ok_or_else(|| overflow("long")),
-        _ => Err(refuse("this sum")),
-    }
-}
-
 fn overflow(of: &str) -> SqlError {
-    invalid(format!("{of} overflow"))
+    invalid(format!("{of} overflow")).with(Fault::Arithmetic)
 }
 
 fn arithmetic_function(op: &'static str, ty: &Type) -> Result<Function> {
@@ -285,7 +271,7 @@ fn arithmetic_function(op: &'static str, ty: &Type) -> Result<Function> {
         ("-", _) => |_, v| decimals(&v, |a, b| a.add(b.negate())),
         ("*", _) => |_, v| decimals(&v, Decimal::multiply),
         ("/", _) => |_, v| match &v[1] {
-            Value::Numeric(Decimal { digits: 0, .. }) => Err(invalid("Division by zero")),
+            Value::Numeric(Decimal { digits: 0, .. }) => Err(invalid("Division by zero").with(Fault::Arithmetic)),
             _ => decimals(&v, Decimal::divide_exactly),
         },
         _ => return Err(refuse(format!("{op} over {}", ty.name()))),
@@ -306,7 +292,7 @@ fn integers(v: &[Value], low: i64, op: fn(i64, i64) -> Option<i64>) -> Result<Va
     let small = low == i64::from(i32::MIN);
     match op(*a, *b) {
         Some(n) if !small || i32::try_from(n).is_ok() => Ok(Value::Int(n)),
-        None if *b == 0 => Err(invalid("/ by zero")),
+        None if *b == 0 => Err(invalid("/ by zero").with(Fault::Arithmetic)),
         _ => Err(overflow(if small { "integer" } else { "long" })),
     }
 }
@@ -338,8 +324,16 @@ fn decimals(v: &[Value], op: fn(Decimal, Decimal) -> Option<Decimal>) -> Result<
 /// Analyses unary minus.
 pub(crate) fn negate(e: Expr) -> Result<Expr> {
     let ty = e.ty.clone();
-    if !ty.is_number() {
-        return Err(refuse(format!("- before {}", ty.name())));
+    match &ty {
+        Type::Undefined if e.as_literal().is_some() => return Ok(e),
+        Type::Text(_) | Type::Boolean if e.as_literal().is_some() => {
+            return Err(unsupported("Cannot negate this. You may need to add explicit type casts"));
+        }
+        Type::Array(_) | Type::Object(_) => {
+            return Err(no_function(format!("Invalid arguments in: - with ({})", ty.name())));
+        }
+        ty if !ty.is_number() => return Err(refuse(format!("- before {}", ty.name()))),
+        _ => {}
     }
     let compute: Compute = |_, v| {
         Ok(match &v[0] {
@@ -424,14 +418,14 @@ fn matches(text: &[char], parts: &[Option<char>]) -> bool {
     }
 }
 
-/// Converts a literal for storing, so that errors come before anything is done.
+/// Converts a literal for storing, so that errors of types come before anything is done. Lengths are those of a row.
 pub(crate) fn stored(expr: Expr, ty: &Type) -> Result<Expr> {
     if let Kind::Param(parameter) = &expr.kind {
         cast::can_store(&expr.ty, ty)?;
         return Ok(typed(parameter, ty));
     }
     let Some(value) = expr.as_literal() else { return coerce_for_storing(expr, ty) };
-    Ok(Expr::literal(cast::fit(implicit(value, &expr.ty, ty)?, ty)?, ty.clone()))
+    Ok(Expr::literal(implicit(value, &expr.ty, ty)?, ty.clone()))
 }
 
 fn coerce_for_storing(expr: Expr, ty: &Type) -> Result<Expr> {

@@ -10,7 +10,7 @@ mod query;
 mod statement;
 
 use super::ast::{Name, Statement};
-use super::error::{Result, SqlError, refuse, syntax};
+use super::error::{Fault, Result, SqlError, invalid, refuse, syntax};
 use super::lex::{Token, is_reserved, tokens};
 use super::types::Type;
 use super::value::{Value, java_double};
@@ -42,7 +42,8 @@ pub(crate) fn statement(sql: &str) -> Result<Statement> {
     match parser.peek() {
         Token::End => return Ok(Statement::Nothing),
         Token::Word(word) if BEGINNINGS.contains(&format!(" {word} ")) => {}
-        Token::Op(";") => return Err(refuse("an empty statement")),
+        Token::Op(";") if *parser.peek_at(1) == Token::End => return Ok(Statement::Nothing),
+        Token::Op(";") => return Err(syntax("extraneous input ';'")),
         _ => return Err(syntax("a statement can't begin like this")),
     }
     let statement = parser.statement()?;
@@ -56,8 +57,27 @@ pub(crate) fn statement(sql: &str) -> Result<Statement> {
         | Token::Escaped(..)
         | Token::Bits(_)
         | Token::Op("@" | "~" | ")" | "]" | "}") => Err(syntax("extraneous input after the statement")),
-        Token::Word(word) if word == "select" => Err(syntax("extraneous input 'SELECT'")),
+        Token::Word(word) if word == "select" || word == "using" => Err(syntax(format!("extraneous input '{word}'"))),
+        // ORDER and GROUP without BY.
+        Token::Word(word) if word == "order" || word == "group" => {
+            Err(syntax(format!("mismatched input after {word}")))
+        }
+        _ if is_whole(&statement) => Err(syntax("extraneous input after the statement")),
         token => Err(refuse(format!("the statement from {token:?} on"))),
+    }
+}
+
+/// Returns whether this engine's grammar of a statement is all of CrateDB's, so that nothing more can follow.
+fn is_whole(statement: &Statement) -> bool {
+    match statement {
+        Statement::DropTable(..)
+        | Statement::DropView(..)
+        | Statement::DropUser(..)
+        | Statement::DropSchema { .. }
+        | Statement::Analyze
+        | Statement::CreateUser { .. } => true,
+        Statement::CreateTable(create) => create.query.is_none() && create.like.is_none(),
+        _ => false,
     }
 }
 
@@ -84,6 +104,20 @@ pub(crate) fn statements(sql: &str) -> Result<Vec<Statement>> {
     Ok(out)
 }
 
+/// Returns the name of the table or view that `sql` would make, as far as it can be read.
+pub(crate) fn made(sql: &str) -> Option<Name> {
+    let mut parser = Parser::new(sql).ok()?;
+    if !parser.word("create") {
+        return None;
+    }
+    let _ = parser.words(&["or", "replace"]) || parser.word("blob") || parser.word("foreign");
+    if !parser.word("table") && !parser.word("view") {
+        return None;
+    }
+    parser.words(&["if", "not", "exists"]);
+    parser.name().ok()
+}
+
 /// Returns the highest number of a parameter in `sql`.
 pub(crate) fn parameters(sql: &str) -> Result<usize> {
     let tokens = tokens(sql)?;
@@ -95,34 +129,29 @@ pub(crate) fn parameters(sql: &str) -> Result<usize> {
 /// Words the error of a conversion as CrateDB does for a literal, whose type it knows. Arguments and values of columns
 /// are shown without.
 pub(crate) fn conversion_error(e: SqlError, sql: &str, args: &[(Value, Type)]) -> SqlError {
-    let parts =
-        e.message.strip_prefix("SQLParseException[Cannot cast value `").and_then(|m| m.split_once("` to type `"));
-    let Some((value, to)) = parts else { return e };
+    let Fault::Conversion(value, to) = &e.fault else { return e };
     let is_argument = args.iter().any(|(argument, _)| match argument {
         Value::Text(t) => t == value,
-        Value::Int(n) => n.to_string() == value,
+        Value::Int(n) => n.to_string() == *value,
         _ => false,
     });
-    if is_argument || to.starts_with("object`") {
+    if is_argument || to == "object" {
         return e;
     }
     let literal = tokens(sql).unwrap_or_default().into_iter().find_map(|token| match token {
-        Token::Text(t) if t == value => Some((format!("'{}'", t.replace('\'', "''")), "text")),
-        Token::Number(n) if n == value => match n.parse::<i64>() {
+        Token::Text(t) if t == *value => Some((format!("'{}'", t.replace('\'', "''")), "text")),
+        Token::Number(n) if n == *value => match n.parse::<i64>() {
             Ok(n) if i32::try_from(n).is_ok() => Some((n.to_string(), "integer")),
             Ok(n) => Some((format!("{n}::bigint"), "bigint")),
             Err(_) => None,
         },
-        Token::Number(n) if n.parse().is_ok_and(|d| java_double(d) == value) => {
-            Some((value.into(), "double precision"))
+        Token::Number(n) if n.parse().is_ok_and(|d| java_double(d) == *value) => {
+            Some((value.clone(), "double precision"))
         }
         _ => None,
     });
     match literal {
-        Some((shown, from)) => SqlError {
-            message: format!("SQLParseException[Cannot cast `{shown}` of type `{from}` to type `{to}"),
-            code: e.code,
-        },
+        Some((shown, from)) => invalid(format!("Cannot cast `{shown}` of type `{from}` to type `{to}`")),
         None => e,
     }
 }

@@ -53,7 +53,7 @@ pub(crate) fn united_name(ast: &Ast, is_cast: bool) -> Result<String> {
         Ast::Call(_) | Ast::Binary("||", ..) => Err(refuse("a column without alias in a union")),
         _ => {
             let name = output_name(ast)?;
-            let differs = ["CAST(", "(CASE ", "IF(", "EXTRACT(", "{", " <> ", " IN (", " BETWEEN "]
+            let differs = ["INTERVAL ", "CAST(", "(CASE ", "IF(", "EXTRACT(", "{", " <> ", " IN (", " BETWEEN "]
                 .iter()
                 .any(|part| name.contains(part));
             let differs = differs || matches!(ast, Ast::Special(_) | Ast::Between(..) | Ast::In(..));
@@ -178,6 +178,11 @@ impl Printer {
             Ast::Subquery(_) if self.names == Names::View => return Err(refuse("the text of this query")),
             Ast::Subquery(query) => format!("({})", simple_query(query)?),
             Ast::Interval(value) => format!("CAST({} AS interval)", text(value)),
+            Ast::IntervalOf(..) if matches!(self.names, Names::Quoted | Names::View) => {
+                return Err(refuse("the text of an interval with a unit"));
+            }
+            Ast::IntervalOf(n, unit) => format!("INTERVAL '{n}' {unit}"),
+            Ast::ArrayQuery(query) if self.names == Names::Last => format!("ARRAY({})", simple_query(query)?),
             Ast::Like { .. } | Ast::InQuery(..) | Ast::Exists(_) | Ast::ArrayQuery(_) => {
                 return Err(refuse("a column without alias for this expression"));
             }

@@ -1,19 +1,20 @@
 //! Runs statements: one, or one per row of arguments.
 
+mod show;
+
 use super::ast::{Ast, FromItem, Item, Query, QueryBody, Statement};
 use super::context::{Outcome, Placement, Run};
 use super::dml::Missing;
-use super::error::{Result, SqlError, invalid, no_function, refuse, syntax, unsupported};
+use super::error::{Fault, Result, SqlError, invalid, no_function, refuse, syntax, unsupported};
 use super::exec;
 pub(super) use super::instance::now;
 use super::instance::{Engine, EngineOptions};
 use super::json::Json;
 use super::session::Session;
-use super::state::{EngineState, Relation};
-use super::store::Definition;
+use super::state::EngineState;
 use super::types::{TEXT, Type};
 use super::value::Value;
-use super::{analyse, catalog, ddl, dml, parse, print, users};
+use super::{analyse, catalog, ddl, dml, parse, users};
 
 /// The parsed body of a request.
 pub(super) struct SqlRequest {
@@ -38,6 +39,15 @@ pub(super) fn read(engine: &Engine, stmt: &str) -> Result<Statement> {
     let statement = parse::statement(stmt)?;
     version_check(&engine.options, &statement)?;
     Ok(statement)
+}
+
+/// Notes the relation that a refused statement would have made.
+pub(super) fn withhold(engine: &Engine, session: &Session, sql: &str, error: &SqlError) {
+    if error.is_refusal()
+        && let Some(name) = parse::made(sql)
+    {
+        engine.state().withhold(session.schema(), &name);
+    }
 }
 
 /// Checks that the version knows a statement. Before that version it is a syntax error.
@@ -71,7 +81,7 @@ fn skipped(engine: &Engine, session: &mut Session, statement: &Statement, args: 
         return refuse("a write that skips a parameter");
     }
     match execute(engine, session, statement, args) {
-        Err(e) if !e.message.contains("parameter placeholder") => {
+        Err(e) if e.fault != Fault::MissingArgument => {
             if [4041, 4043, 4045].contains(&e.code) || e.is_refusal() {
                 e
             } else {
@@ -138,9 +148,10 @@ pub(super) fn statement_outcome(state: &mut EngineState, run: &Run, statement: &
         }
         Statement::SetGlobal(_) | Statement::ResetGlobal(_) => global(state, run, statement),
         Statement::Show(name) => Ok(one(name, run.session.show(name)?)),
-        Statement::ShowTables(schema, pattern) => show_tables(state, run, schema.as_deref(), pattern.as_deref()),
-        Statement::ShowColumns(name) => show_columns(state, run, name),
-        Statement::ShowCreate(name) => show_create(state, run, name),
+        Statement::ShowTables(schema, pattern) => show::show_tables(state, run, schema.as_deref(), pattern.as_deref()),
+        Statement::ShowSchemas(pattern) => show::show_schemas(state, run, pattern.as_deref()),
+        Statement::ShowColumns(name) => show::show_columns(state, run, name),
+        Statement::ShowCreate(name) => show::show_create(state, run, name),
         Statement::Kill(id) if id.len() == 36 => Err(refuse("KILL")),
         Statement::Kill(id) => Err(invalid(format!("Can not parse job ID: '{id}'"))),
         Statement::ShowAll => Err(refuse("SHOW ALL")),
@@ -320,81 +331,6 @@ fn global(state: &mut EngineState, run: &Run, statement: &Statement) -> Result<O
     Ok(Outcome::Count(1))
 }
 
-fn show_tables(state: &EngineState, run: &Run, schema: Option<&str>, pattern: Option<&str>) -> Result<Outcome> {
-    if schema.is_some_and(|schema| super::state::READ_ONLY.contains(&schema)) {
-        return Err(refuse("SHOW TABLES here"));
-    }
-    // Without a schema, those of all schemas.
-    let shown = |t: &Definition| {
-        schema.is_none_or(|schema| t.schema == schema)
-            && users::sees_table(state, &run.session.user, &t.schema, &t.name)
-            && pattern.is_none_or(|p| super::operators::like(&t.name, p, Some('\\'), false).unwrap_or(false))
-    };
-    let mut names: Vec<&str> =
-        state.tables().map(|t| &*t.definition).filter(|t| shown(t)).map(|t| t.name.as_str()).collect();
-    names.sort_unstable();
-    let rows = names.into_iter().map(|name| vec![Value::text(name)]).collect();
-    Ok(Outcome::Rows { columns: vec![("table_name".into(), TEXT)], rows })
-}
-
-fn shown_table<'a>(state: &'a EngineState, run: &Run, name: &super::ast::Name) -> Result<&'a Definition> {
-    let (schema, table) = users::resolve(&run.context(state), name, "DQL")?;
-    state.table(&schema, &table).map(|t| &*t.definition).ok_or_else(|| refuse("SHOW of this relation"))
-}
-
-/// A name with a schema finds nothing: CrateDB looks for all of it in the current schema.
-fn show_columns(state: &EngineState, run: &Run, name: &super::ast::Name) -> Result<Outcome> {
-    let schema = run.session.schema();
-    if super::state::READ_ONLY.contains(&schema) {
-        return Err(refuse("SHOW COLUMNS here"));
-    }
-    let found = match name.as_slice() {
-        [table] if users::sees(state, &run.session.user, schema, table) => state.relation(schema, table),
-        _ => None,
-    };
-    let mut rows: Vec<(String, Type)> = match found {
-        None => vec![],
-        Some(Relation::Table(table)) => catalog::named_columns(&table.definition),
-        Some(Relation::View(view)) => view.columns.clone(),
-    };
-    if matches!(found, Some(Relation::View(_))) && rows.iter().any(|(_, ty)| matches!(ty, Type::Object(_))) {
-        return Err(refuse("SHOW COLUMNS of an object of a view"));
-    }
-    rows.sort_by(|a, b| a.0.cmp(&b.0));
-    let rows = rows.into_iter().map(|(name, ty)| vec![Value::Text(name), Value::Text(ty.name())]).collect();
-    Ok(Outcome::Rows { columns: vec![("column_name".into(), TEXT), ("data_type".into(), TEXT)], rows })
-}
-
-/// Prints the one simple form whose text is known.
-fn show_create(state: &EngineState, run: &Run, name: &super::ast::Name) -> Result<Outcome> {
-    let t = shown_table(state, run, name)?;
-    let plain = t.primary.is_empty() && t.checks.is_empty() && t.clustered_by.is_none() && t.options.is_empty();
-    let columns: Vec<String> = t
-        .columns
-        .iter()
-        .map(|c| match &c.ty {
-            Type::Integer | Type::BigInt | Type::SmallInt | Type::Boolean | Type::Text(None) => {
-                Some(format!("   {} {}", print::quoted(&c.name), c.ty.name().to_uppercase()))
-            }
-            _ => None,
-        })
-        .collect::<Option<_>>()
-        .ok_or_else(|| refuse("SHOW CREATE TABLE of these columns"))?;
-    if !plain || t.columns.iter().any(|c| c.not_null || c.default.is_some() || c.generated.is_some()) {
-        return Err(refuse("SHOW CREATE TABLE of this table"));
-    }
-    let text = format!(
-        "CREATE TABLE IF NOT EXISTS {}.{} (\n{}\n)\nCLUSTERED INTO {} SHARDS\nWITH (\n   column_policy = '{}',\n   number_of_replicas = '{}'\n)",
-        print::quoted(&t.schema),
-        print::quoted(&t.name),
-        columns.join(",\n"),
-        t.shards,
-        if t.dynamic { "dynamic" } else { "strict" },
-        t.replicas
-    );
-    Ok(one(&format!("SHOW CREATE TABLE {}.{}", t.schema, t.name), Value::Text(text)))
-}
-
 /// Runs a statement for every row of arguments. An error of the statement fails the request, an error of a row only the
 /// row. A refusal undoes the rows before it.
 pub(super) fn bulk(engine: &Engine, session: &mut Session, body: &SqlRequest) -> Result<Vec<Result<i64>>> {
@@ -414,7 +350,8 @@ pub(super) fn bulk_rows(
         Statement::Insert(insert) if insert.returning.is_none() => &insert.table,
         Statement::Update { table, returning: None, .. } | Statement::Delete { table, .. } => table,
         Statement::Query(_) => {
-            return Err(unsupported("Bulk operations for statements that return result sets is not supported"));
+            let text = "Bulk operations for statements that return result sets is not supported";
+            return Err(unsupported(text).with(Fault::BulkQuery));
         }
         _ => return Err(refuse("this statement in bulk")),
     };

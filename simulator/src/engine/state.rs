@@ -1,7 +1,7 @@
 //! Everything the engine knows: relations, schemas, users, settings.
 
 use super::ast::{Name, Query};
-use super::error::{Result, invalid, no_relation, no_schema, unsupported};
+use super::error::{Result, SqlError, invalid, no_relation, no_schema, refuse, unsupported};
 use super::persist;
 use super::store::Table;
 use super::types::Type;
@@ -80,9 +80,14 @@ pub(crate) struct EngineState {
     pub(crate) at_start: BTreeMap<String, super::value::Value>,
     /// Other nodes that have joined, by name, with the address of their HTTP. They hold nothing.
     pub(crate) peers: BTreeMap<String, String>,
+    /// Relations that refused statements would have made: whatever needs them is refused as well.
+    pub(crate) withheld: BTreeSet<(String, String)>,
     /// When the server was started, in milliseconds since the epoch.
     pub(crate) started: i64,
 }
+
+/// The most relations that are noted as withheld.
+const MOST_WITHHELD: usize = 1000;
 
 pub(crate) const READ_ONLY: [&str; 3] = ["sys", "information_schema", "pg_catalog"];
 pub(crate) const RESERVED: [&str; 5] = ["sys", "information_schema", "pg_catalog", "blob", "doc"];
@@ -178,7 +183,21 @@ impl EngineState {
         RESERVED.contains(&name) || self.schemas.contains(name) || self.relations.contains_key(name)
     }
 
+    /// Notes that a relation would be there if its statement had not been refused.
+    pub(crate) fn withhold(&mut self, schema: &str, name: &Name) {
+        let Ok((given, relation)) = split(name) else { return };
+        let schema = given.unwrap_or_else(|| schema.to_owned());
+        if self.relation(&schema, &relation).is_none() && self.withheld.len() < MOST_WITHHELD {
+            self.withheld.insert((schema, relation));
+        }
+    }
+
+    fn is_withheld(&self, schema: &str, name: &str) -> bool {
+        self.withheld.contains(&(schema.to_owned(), name.to_owned()))
+    }
+
     pub(crate) fn add(&mut self, schema: &str, name: &str, relation: Relation) {
+        self.withheld.remove(&(schema.to_owned(), name.to_owned()));
         self.relations.entry(schema.into()).or_default().insert(name.into(), relation);
     }
 
@@ -195,6 +214,7 @@ impl EngineState {
     /// Drops everything in a schema, and views elsewhere that need it.
     pub(crate) fn drop_schema(&mut self, schema: &str) {
         self.schemas.remove(schema);
+        self.withheld.retain(|(of, _)| of != schema);
         let mut gone: Vec<(String, String)> = self
             .relations
             .remove(schema)
@@ -227,15 +247,24 @@ impl EngineState {
         let has = |schema: &str, name: &str| self.relation(schema, name).is_some() || is_builtin(schema, name);
         match split(name)? {
             (Some(schema), table) if has(&schema, &table) => Ok((schema, table)),
+            (Some(schema), table) if self.is_withheld(&schema, &table) => Err(withheld(&table)),
             (Some(schema), table) if self.has_schema(&schema) => Err(no_relation(format!("{schema}.{table}"))),
             (Some(schema), _) => Err(no_schema(schema)),
             (None, table) => {
                 let found =
                     std::iter::once("pg_catalog").chain(path.iter().map(String::as_str)).find(|s| has(s, &table));
-                found.map(|schema| (schema.to_owned(), table.clone())).ok_or_else(|| no_relation(table))
+                match found {
+                    Some(schema) => Ok((schema.to_owned(), table)),
+                    None if path.iter().any(|schema| self.is_withheld(schema, &table)) => Err(withheld(&table)),
+                    None => Err(no_relation(table)),
+                }
             }
         }
     }
+}
+
+fn withheld(relation: &str) -> SqlError {
+    refuse(format!("the relation '{relation}', whose CREATE was refused,"))
 }
 
 /// Splits a name into schema, if given, and name of a relation.

@@ -138,6 +138,23 @@ impl Interval {
         Interval { months: 0, days: millis / DAY, millis: millis % DAY }
     }
 
+    /// Returns the sum. Hours are not carried over to days.
+    pub(crate) fn plus(self, other: Interval) -> Option<Interval> {
+        Some(Interval {
+            months: self.months.checked_add(other.months)?,
+            days: self.days.checked_add(other.days)?,
+            millis: self.millis.checked_add(other.millis)?,
+        })
+    }
+
+    pub(crate) fn times(self, n: i64) -> Option<Interval> {
+        Some(Interval {
+            months: self.months.checked_mul(n)?,
+            days: self.days.checked_mul(n)?,
+            millis: self.millis.checked_mul(n)?,
+        })
+    }
+
     pub(crate) fn negate(self) -> Interval {
         Interval { months: -self.months, days: -self.days, millis: -self.millis }
     }
@@ -196,6 +213,7 @@ pub(crate) fn extract(field: &str, at: i64) -> Option<i64> {
     let of_day = at.rem_euclid(DAY);
     let weekday = (days + 3).rem_euclid(7) + 1;
     Some(match field {
+        "CENTURY" => year / 100,
         "YEAR" => year,
         "QUARTER" => (month - 1) / 3 + 1,
         "MONTH" => month,
@@ -214,9 +232,29 @@ pub(crate) fn extract(field: &str, at: i64) -> Option<i64> {
     })
 }
 
-/// Formats by MySQL's patterns, except those with names.
+const MONTHS: [&str; 12] = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+];
+
+/// Names of the days of a week. The epoch was a Thursday.
+const DAYS: [&str; 7] = ["Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday"];
+
+/// Formats by MySQL's patterns, except those of weeks.
 pub(crate) fn format(pattern: &str, at: i64) -> Option<String> {
-    let (year, month, day) = date_of(at.div_euclid(DAY));
+    let days = at.div_euclid(DAY);
+    let (year, month, day) = date_of(days);
+    let (named, weekday) = (MONTHS[month as usize - 1], DAYS[days.rem_euclid(7) as usize]);
     let of_day = at.rem_euclid(DAY);
     let (hour, minute, second) = (of_day / 3_600_000, of_day / 60_000 % 60, of_day / 1000 % 60);
     let mut out = String::new();
@@ -226,7 +264,25 @@ pub(crate) fn format(pattern: &str, at: i64) -> Option<String> {
             out.push(c);
             continue;
         }
+        let half = if hour < 12 { "AM" } else { "PM" };
+        let twelfth = (hour + 11) % 12 + 1;
         out += &match chars.next()? {
+            'a' => weekday[..3].into(),
+            'b' => named[..3].into(),
+            'c' => month.to_string(),
+            'D' => ordinal(day),
+            'e' => day.to_string(),
+            'h' | 'I' => format!("{twelfth:02}"),
+            'j' => format!("{:03}", days - days_of(year, 1, 1) + 1),
+            'k' => hour.to_string(),
+            'l' => twelfth.to_string(),
+            'M' => named.into(),
+            'p' => half.into(),
+            'r' => format!("{twelfth:02}:{minute:02}:{second:02} {half}"),
+            'T' => format!("{hour:02}:{minute:02}:{second:02}"),
+            'W' => weekday.into(),
+            'w' => (days + 4).rem_euclid(7).to_string(),
+            'y' => format!("{:02}", year.rem_euclid(100)),
             'Y' => format!("{year:04}"),
             'm' => format!("{month:02}"),
             'd' => format!("{day:02}"),
@@ -239,6 +295,18 @@ pub(crate) fn format(pattern: &str, at: i64) -> Option<String> {
         };
     }
     Some(out)
+}
+
+/// Returns `1st`, `2nd` and so on.
+fn ordinal(day: i64) -> String {
+    let ending = match (day / 10, day % 10) {
+        (1, _) => "th",
+        (_, 1) => "st",
+        (_, 2) => "nd",
+        (_, 3) => "rd",
+        _ => "th",
+    };
+    format!("{day}{ending}")
 }
 
 #[cfg(test)]

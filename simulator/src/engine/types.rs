@@ -55,6 +55,9 @@ pub(crate) struct Field {
     pub(crate) position: u32,
 }
 
+/// The highest precision of a NUMERIC that is stored.
+pub(crate) const MOST_DIGITS: u32 = 38;
+
 pub(crate) const TEXT: Type = Type::Text(None);
 pub(crate) const NUMERIC: Type = Type::Numeric(None);
 
@@ -218,13 +221,15 @@ impl Type {
             "char" | "character" => Type::Char(1),
             "bit" => Type::Bit(1),
             "regclass" => Type::Regclass,
+            "timetz" => Type::TimeTz,
             _ => return None,
         })
     }
 
     /// Types that this engine doesn't have, or not everywhere. They are refused by name.
     pub(crate) fn is_known_elsewhere(name: &str) -> bool {
-        const OTHERS: &str = " geo_shape timetz time regproc regtype oidvector record undefined bool name float_vector object array \"char\" ";
+        const OTHERS: &str =
+            " geo_shape regproc regtype oidvector record undefined bool name float_vector object array \"char\" ";
         OTHERS.contains(&format!(" {name} "))
     }
 }

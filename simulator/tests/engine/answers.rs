@@ -12,6 +12,7 @@ const EQUAL: usize = 1229;
 const EQUAL_MORE: usize = 34;
 const EQUAL_RULES: usize = 60;
 const EQUAL_DEFINITIONS: usize = 793;
+const EQUAL_UNSEEN: usize = 1509;
 
 /// A new engine for each scenario.
 struct Embedded(Arc<Engine>);
@@ -58,6 +59,12 @@ fn every_answer_about_a_rule_is_equal_or_refused() {
 #[test]
 fn every_answer_about_a_definition_is_equal_or_refused() {
     none_is_wrong("cratedb-6.4.3-definitions-answers.ndjson", EQUAL_DEFINITIONS);
+}
+
+/// Replays answers to statements that were written from CrateDB's documentation before the engine had seen any of them.
+#[test]
+fn every_answer_to_an_unseen_statement_is_equal_or_refused() {
+    none_is_wrong("cratedb-6.4.3-unseen-answers.ndjson", EQUAL_UNSEEN);
 }
 
 /// Replays a recording that is not kept here. `ENGINE_REFUSED=1` also shows what is refused.

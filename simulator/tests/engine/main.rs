@@ -5,6 +5,7 @@
 mod answers;
 mod deep;
 mod definitions;
+mod found;
 mod lease;
 mod recorded;
 mod robust;

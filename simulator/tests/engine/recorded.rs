@@ -107,7 +107,12 @@ fn judge(step: &Value, status: u16, raw: &str, state_unknown: &mut bool, wrong: 
     }
     match compare(step, status, lossless(raw).filter(Value::is_object).as_ref(), raw) {
         None => Found::Equal,
-        Some(_) if *state_unknown => Found::Unreached,
+        Some(why) if *state_unknown => {
+            if std::env::var_os("ENGINE_REFUSED").is_some() {
+                println!("UNREACHED {place}\n      {why:.400}");
+            }
+            Found::Unreached
+        }
         Some(why) => {
             wrong.push(format!("{place}\n      {why:.400}"));
             Found::Wrong

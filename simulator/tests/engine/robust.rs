@@ -140,16 +140,12 @@ fn a_refused_statement_leaves_everything_as_it_was() {
     };
     let before = state(&mut c);
     let refused = [
-        body("INSERT INTO t (id, n) VALUES (3, 1), (4, 2147483647 - 1), (NULL, 5)"),
-        body("UPDATE t SET n = 10 / (n - 20)"),
         body("INSERT INTO t (id, o) VALUES (3, {a = []})"),
-        body("UPDATE t SET n = n + 2147483640"),
-        body("ALTER TABLE t ADD COLUMN x INT, ADD COLUMN y INTERVAL"),
+        body("ALTER TABLE t ADD COLUMN x INT, ADD COLUMN y GEO_SHAPE"),
         body("SET GLOBAL stats.jobs_log_size = 7, stats.unknown_here = 1"),
         body("CREATE TABLE v (a INT) PARTITIONED BY (a)"),
         body("DELETE FROM t WHERE g ~ 'a'"),
         body("SET search_path TO 'a,b'"),
-        r#"{"stmt": "UPDATE t SET n = n / ? WHERE n > 0", "bulk_args": [[1], [2], [0]]}"#.into(),
         r#"{"stmt": "INSERT INTO t (id, o) VALUES (?, ?)", "bulk_args": [[3, {"k": 1}], [4, {"l": []}]]}"#.into(),
     ];
     for request in refused {
@@ -182,16 +178,32 @@ fn what_the_grammar_rejects_is_no_refusal() {
         "CREATE USER IF NOT EXISTS u",
         "RESET search_path",
         "SELECT 1 IN ()",
+        "SELECT FROM t",
+        "CREATE TABLE t (a INT UNIQUE)",
+        "CREATE TABLE t (a INT) ENGINE = x",
+        "CREATE TABLE t ()",
+        "CREATE INDEX i ON t (a)",
+        "CREATE TEMPORARY TABLE t (a INT)",
+        "ALTER SCHEMA a RENAME TO b",
+        "DROP TABLE a, b",
+        "DROP DATABASE a",
+        "INSERT t VALUES (1)",
+        "DELETE t",
+        "SET ROLE x",
+        "SELECT 1 GROUP x",
+        "SELECT count(DISTINCT)",
+        "SELECT 1::2",
+        ";;",
     ] {
         let (status, text) = sql(&mut c, stmt);
         assert!(status == 400 && text.contains("\"code\":4000"), "{stmt}: {text}");
     }
     for stmt in [
         "SELECT",
-        "SELECT FROM t",
         "SELECT 'a' LIKE ANY(['a'])",
-        "SELECT * FROM t NATURAL JOIN u",
         "CREATE FUNCTION f()",
+        "CREATE SERVER s FOREIGN DATA WRAPPER jdbc",
+        "ALTER CLUSTER REROUTE RETRY FAILED",
         "SELECT 1_000",
     ] {
         let (status, text) = sql(&mut c, stmt);

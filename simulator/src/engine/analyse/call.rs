@@ -3,11 +3,11 @@
 use super::{Allow, Analyser};
 use crate::engine::ast::{Following, FunctionCall};
 use crate::engine::cast;
-use crate::engine::error::{Result, invalid, no_function, refuse, unsupported};
+use crate::engine::error::{Fault, Result, SqlError, invalid, no_function, refuse, unsupported};
 use crate::engine::functions::{self, Is};
 use crate::engine::operators::coerce;
 use crate::engine::plan::{Aggregate, Expr, Kind, WindowCall};
-use crate::engine::types::{TEXT, Type};
+use crate::engine::types::{MOST_DIGITS, TEXT, Type};
 
 impl Analyser<'_> {
     pub(super) fn call(&self, call: &FunctionCall) -> Result<Expr> {
@@ -30,7 +30,7 @@ impl Analyser<'_> {
                 // CrateDB finds this fault in many ways, some only when there are rows.
                 return Err(match self.allow {
                     Allow::Stored => refuse("an aggregate in a column's definition"),
-                    _ => unsupported(format!("{name} can't be handled here")),
+                    _ => unsupported(format!("{name} can't be handled here")).with(Fault::Aggregate(name.to_owned())),
                 });
             }
             Some(Is::Aggregate) => {
@@ -51,14 +51,11 @@ impl Analyser<'_> {
         let allow = if self.allow == Allow::Window { Allow::Window } else { Allow::Nothing };
         let inner = Analyser { allow, ..*self };
         let mut args = inner.list(&call.args)?;
-        if call.star && name != "count" {
-            return Err(refuse(format!("{name}(*)")));
-        }
-        if args.is_empty() && !call.star {
-            return Err(refuse(format!("{name}()")));
+        if args.is_empty() && name != "count" {
+            return Err(no_function(format!("Invalid arguments in: {name}()")));
         }
         if call.distinct && name != "count" {
-            return Err(refuse(format!("{name} with DISTINCT")));
+            return Err(distinct(name, &args));
         }
         for arg in &mut args {
             if let Type::Text(Some(_)) = arg.ty {
@@ -73,7 +70,7 @@ impl Analyser<'_> {
 
     fn window_call(&self, name: &str, call: &FunctionCall) -> Result<Expr> {
         if self.allow != Allow::Aggregates {
-            return Err(invalid("Window functions are not allowed in WHERE"));
+            return Err(invalid("Window functions are not allowed in WHERE").with(Fault::Window));
         }
         let Some(window) = &call.over else { return Err(refuse("a call without window")) };
         let window = match &window.named {
@@ -112,6 +109,33 @@ impl Analyser<'_> {
     }
 }
 
+/// Returns the error of an aggregate over distinct values. CrateDB looks for a function of their set, which only a few
+/// have.
+fn distinct(name: &str, args: &[Expr]) -> SqlError {
+    match (name, args) {
+        ("avg" | "mean", _) => refuse(format!("{name} with DISTINCT")),
+        (_, [_]) => no_function(format!("Unknown function: collection_{name}")),
+        _ => unsupported(format!("{name}(DISTINCT x) does not accept more than one argument")),
+    }
+}
+
+/// Returns whether CrateDB certainly has no conversion between two types, whatever the value is.
+fn never_cast(from: &Type, to: &Type) -> bool {
+    let plain = |ty: &Type| ty.is_number() || ty.is_text() || *ty == Type::Boolean;
+    match (from, to) {
+        (Type::Boolean, to) => to.is_number() || matches!(to, Type::Timestamp | Type::TimestampTz),
+        (Type::Object(_), to) => {
+            to.is_number() || matches!(to, Type::Boolean | Type::Timestamp | Type::TimestampTz | Type::Array(_))
+        }
+        (Type::Array(of), to) if **of != Type::Undefined => plain(to) || matches!(to, Type::Object(_)),
+        (from, Type::Array(_)) => plain(from),
+        (from, Type::Object(_) | Type::Interval) => from.is_integer(),
+        (from, Type::Integer | Type::Boolean) => matches!(from, Type::Timestamp | Type::TimestampTz),
+        (Type::GeoPoint, to) => to.is_text(),
+        _ => false,
+    }
+}
+
 /// Analyses `CAST`: the conversions that CrateDB makes on request. The rest is refused.
 pub(super) fn coerce_explicitly(value: Expr, to: Type, lenient: bool) -> Result<Expr> {
     if let Kind::Param(_) = &value.kind {
@@ -144,7 +168,12 @@ pub(super) fn coerce_explicitly(value: Expr, to: Type, lenient: bool) -> Result<
         }
         _ => false,
     };
-    if !known {
+    if !lenient && never_cast(&value.ty, &to) {
+        let (from, to) = (value.ty.name(), to.name());
+        return Err(invalid(format!("Cannot cast expressions from type `{from}` to type `{to}`")));
+    }
+    let long = matches!(to, Type::Numeric(Some((precision, _))) if precision > MOST_DIGITS);
+    if !known || long {
         return Err(refuse(format!("a cast of {} to {}", value.ty.name(), to.name())));
     }
     if let (Some(v), false) = (value.as_literal(), lenient)

@@ -3,7 +3,7 @@
 use super::{Allow, Analyser, Scope, keys, source};
 use crate::engine::ast::{self, Ast, Item, Order, Query};
 use crate::engine::context::Context;
-use crate::engine::error::{Result, invalid, refuse, unsupported};
+use crate::engine::error::{Fault, Result, invalid, refuse, unsupported};
 use crate::engine::functions;
 use crate::engine::operators::{coerce, common};
 use crate::engine::plan::{Aggregate, Group, Key, Output, Plan, PlanBody, SelectPlan, Source, WindowCall};
@@ -220,7 +220,10 @@ fn select(context: &Context, select: &ast::Select, order: &[Order], outer: Optio
     scope.windows.clone_from(&select.windows);
     let filter = select.filter.as_ref().map(|f| Analyser::new(context, &scope).condition(f)).transpose();
     // Whether CrateDB finds this fault while it analyses or later depends on what is selected.
-    let filter = filter.map_err(|e| if e.message.contains("[count can't") { refuse("count in WHERE") } else { e })?;
+    let filter = filter.map_err(|e| match &e.fault {
+        Fault::Aggregate(name) if name == "count" => refuse("count in WHERE"),
+        _ => e,
+    })?;
     if let Some(filter) = &filter {
         if source::has_versions(context, &from) {
             return Err(refuse("a condition over a subquery of versions"));
@@ -414,6 +417,8 @@ impl Selecting<'_> {
         }
         match found {
             true => Ok(()),
+            // Without FROM it is a row without columns.
+            false if relation.is_empty() && self.scope.columns.is_empty() => Ok(()),
             false if relation.is_empty() => Err(refuse("* without columns")),
             false => Err(invalid(format!("The relation \"{}\" is not in the FROM clause.", relation.join(".")))),
         }

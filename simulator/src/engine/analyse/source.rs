@@ -5,7 +5,7 @@ use super::{Analyser, NamedColumn, Scope, keys};
 use crate::engine::ast::{self, JoinKind, On};
 use crate::engine::catalog;
 use crate::engine::context::Context;
-use crate::engine::error::{Result, SqlError, invalid, no_function, refuse};
+use crate::engine::error::{Result, SqlError, invalid, no_function, refuse, unsupported};
 use crate::engine::exec::SYSTEM;
 use crate::engine::functions;
 use crate::engine::plan::{Expr, Join, Kind, Output, Plan, PlanBody, Source};
@@ -23,7 +23,7 @@ pub(super) fn plan(
 ) -> Result<(Source, Vec<NamedColumn>)> {
     match from {
         ast::FromItem::Relation(name) => relation(context, name, outer),
-        ast::FromItem::Query(_) => Err(refuse("a query in FROM without alias")),
+        ast::FromItem::Query(_) => Err(unsupported("subquery in FROM clause must have an alias")),
         ast::FromItem::Function(name, args) => function(context, name, args, outer),
         ast::FromItem::Alias(inner, alias, names) => {
             let (source, mut columns) = match &**inner {
@@ -169,6 +169,9 @@ fn join(
     if let Some(twice) = right_columns.iter().find(|r| columns.iter().any(|l| l.relation == r.relation)) {
         return Err(named_twice(&twice.relation.join(".")));
     }
+    if kind == JoinKind::Natural {
+        return Err(unsupported("join criteria NaturalJoin not supported"));
+    }
     for source in [&left, &right] {
         refuse_if_dirty(context, source)?;
     }
@@ -198,7 +201,7 @@ fn join(
         columns = scope.columns;
     }
     let keep = match kind {
-        JoinKind::Comma | JoinKind::Cross | JoinKind::Inner => (false, false),
+        JoinKind::Comma | JoinKind::Cross | JoinKind::Inner | JoinKind::Natural => (false, false),
         JoinKind::Left => (true, false),
         JoinKind::Right => (false, true),
         JoinKind::Full => (true, true),

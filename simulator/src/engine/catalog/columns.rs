@@ -1,8 +1,9 @@
 //! `information_schema.columns`: columns of tables, inner ones too.
 
 use super::{CatalogTable, PARTIAL, UNKNOWN, UNNAMED, definitions, generated, partial, texts};
+use crate::engine::ast::Ast;
 use crate::engine::context::Context;
-use crate::engine::error::Result;
+use crate::engine::error::{Result, refuse};
 use crate::engine::print::expression;
 use crate::engine::state::Relation;
 use crate::engine::store::Definition;
@@ -81,10 +82,22 @@ impl Shown {
         let known = |text: Result<String>| Value::Text(text.unwrap_or_else(|_| UNKNOWN.into()));
         Self {
             nullable: !column.not_null && !definition.primary.contains(&index),
-            default: column.default.as_ref().map_or(Value::Null, |ast| known(expression(ast))),
+            default: column.default.as_ref().map_or(Value::Null, |ast| known(default_text(ast))),
             generated: column.generated.as_ref().map_or(Value::Null, |ast| known(generated::text(definition, ast))),
             has_oid: true,
         }
+    }
+}
+
+/// Returns the text of a default as CrateDB shows it: constants are computed, of which only plain ones are known here.
+fn default_text(ast: &Ast) -> Result<String> {
+    match ast {
+        Ast::Null | Ast::Bool(_) | Ast::Int(_) | Ast::Double(_) | Ast::Text(_) => expression(ast),
+        Ast::Special(word @ ("current_timestamp" | "current_user")) => Ok(word.to_uppercase()),
+        Ast::Special("current_schema") => expression(ast),
+        Ast::Negate(number) if matches!(**number, Ast::Int(_)) => Ok(format!("-{}", expression(number)?)),
+        Ast::Call(call) if call.args.is_empty() => expression(ast),
+        _ => Err(refuse("the text of this default")),
     }
 }
 

@@ -50,7 +50,13 @@ pub(crate) fn alter(state: &mut EngineState, run: &Run, name: &Name, alter: &Alt
         },
         Alter::DropConstraint(name) => {
             let place = new.checks.iter().position(|c| c.name.as_ref() == Some(name));
-            new.checks.remove(place.ok_or_else(|| refuse("dropping this constraint"))?);
+            // The name that CrateDB gives to a key or a check isn't imitated.
+            let unnamed = !new.primary.is_empty() || new.checks.iter().any(|check| check.name.is_none());
+            let missing = || match unnamed {
+                true => refuse("dropping this constraint"),
+                false => invalid(format!("Cannot find a CHECK CONSTRAINT named [{name}]")),
+            };
+            new.checks.remove(place.ok_or_else(missing)?);
         }
         Alter::Rename(from, to) => rename_column(&mut new, from, to)?,
         Alter::RenameTable(to) => return rename(state, &schema, &table, to, new),

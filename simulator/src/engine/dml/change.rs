@@ -1,6 +1,6 @@
 //! UPDATE and DELETE.
 
-use super::row::{assigned, assignments, complete, store_update};
+use super::row::{assigned, assignments, complete, is_set, store_update};
 use super::{Returning, begin, end, outcome, returning, scope_columns, target};
 use crate::engine::analyse::keys::{self, unsure, versioned};
 use crate::engine::analyse::query::keys_of;
@@ -70,10 +70,12 @@ fn write(
         let row = row_of(table, old, system, true)?;
         let env = Env { row: &row, outer: None, context: &context };
         let changed = assigned(set, &env, definition, &old.values)
-            .and_then(|row| complete(&context, definition, row).map_err(|e| e.error));
+            .and_then(|row| complete(&context, definition, row, &|column| is_set(set, column)).map_err(|e| e.error));
         let changed = match changed {
-            Err(e) if (!picked.by_key || picked.documents.len() > 1) && !e.is_refusal() => {
-                return Err(refuse("an UPDATE that fails for one of its rows"));
+            // Rows that a search finds are left out if they fail.
+            Err(e) if !picked.by_key && !e.is_refusal() => continue,
+            Err(e) if picked.documents.len() > 1 && !e.is_refusal() => {
+                return Err(refuse("an UPDATE that fails for one of its keys"));
             }
             changed => changed?,
         };

@@ -6,8 +6,8 @@ use crate::engine::analyse::{Analyser, NamedColumn, Scope};
 use crate::engine::ast::{Ast, ColumnDef, Insert};
 use crate::engine::cast::{cast, fit, guess, implicit};
 use crate::engine::context::{Context, Run};
-use crate::engine::error::{Result, SqlError, invalid, refuse};
-use crate::engine::exec::Env;
+use crate::engine::error::{Fault, Result, SqlError, invalid, refuse};
+use crate::engine::exec::{Env, points};
 use crate::engine::plan::Expr;
 use crate::engine::print;
 use crate::engine::state::EngineState;
@@ -19,7 +19,7 @@ use std::sync::Arc;
 /// The deepest object or array that is stored. The file could hold deeper ones and not be read back.
 const DEEPEST: usize = 24;
 
-/// An error of one row, and whether an INSERT of several rows just leaves it out.
+/// An error of one row, and whether a statement about several rows just leaves the row out.
 pub(super) struct RowError {
     pub(super) error: SqlError,
     pub(super) silent: bool,
@@ -27,7 +27,7 @@ pub(super) struct RowError {
 
 impl From<SqlError> for RowError {
     fn from(error: SqlError) -> Self {
-        RowError { silent: error.code == 4091, error }
+        RowError { silent: !error.is_refusal(), error }
     }
 }
 
@@ -74,8 +74,10 @@ pub(super) fn conflict(context: &Context, definition: &Definition, insert: &Inse
     };
     let columns = named("\0current").chain(named("excluded")).collect();
     let scope = Scope::new(columns, None);
-    let set = assignments(&Analyser::new(context, &scope), definition, set)
-        .map_err(|e| if e.code == 4041 { refuse("a qualified column in DO UPDATE") } else { e })?;
+    let set = assignments(&Analyser::new(context, &scope), definition, set).map_err(|e| match e.code {
+        4041 => invalid("Column reference has too many parts. A column must not have a schema or a table here."),
+        _ => e,
+    })?;
     Ok(Some(Conflict { set }))
 }
 
@@ -110,16 +112,22 @@ pub(super) fn assignments(
         if definition.clustered_by.as_ref() == Some(&name) {
             return bad(&name, "Updating a clustered-by column is not supported");
         }
-        if definition.columns[column].generated.is_some()
-            || out.iter().any(|o| o.0 == column && (o.1.is_empty() || path.is_empty()))
-        {
+        if out.iter().any(|o| o.0 == column && o.1.is_empty() && path.is_empty()) {
+            return Err(invalid(format!("Target expression repeated: {name}")));
+        }
+        if out.iter().any(|o| o.0 == column && (o.1.is_empty() || path.is_empty())) {
             return Err(refuse("this assignment"));
         }
         let e = analyser.expr(value).map_err(|e| {
             // CrateDB finds fault with these only where there are rows.
-            let late = e.message.contains("can't be handled here") || e.message.contains("[Window functions");
-            if late { refuse("an aggregate or a window function in SET") } else { e }
+            match e.fault {
+                Fault::Aggregate(_) | Fault::Window => refuse("an aggregate or a window function in SET"),
+                _ => e,
+            }
         })?;
+        if definition.columns[column].not_null && path.is_empty() && e.as_literal() == Some(&Value::Null) {
+            return Err(invalid(format!("\"{name}\" must not be null")));
+        }
         let ty = path.iter().try_fold(&definition.columns[column].ty, |ty, key| match ty {
             Type::Object(object) => object.field(key).map(|f| &f.ty),
             _ => None,
@@ -149,6 +157,11 @@ pub(super) fn assignments(
         out.push((column, path, e));
     }
     Ok(out)
+}
+
+/// Returns whether an assignment gives a column, or a part of it, a value.
+pub(super) fn is_set(set: &[(usize, Vec<String>, Expr)], column: usize) -> bool {
+    set.iter().any(|(at, ..)| *at == column)
 }
 
 /// Returns the row after its assignments, which all see the row as it was.
@@ -208,7 +221,7 @@ pub(super) fn insert(
     for ((value, from), column) in values.iter().zip(columns) {
         let ty = &definition.columns[*column].ty;
         let converted = convert(value.clone(), from, ty);
-        row[*column] = converted.map_err(|error| RowError { silent: !error.is_refusal(), error })?;
+        row[*column] = converted?;
     }
     let context = run.context(state);
     for (i, column) in definition.columns.iter().enumerate() {
@@ -218,7 +231,7 @@ pub(super) fn insert(
             row[i] = convert(e.eval(&Env { row: &[], outer: None, context: &context })?, &e.ty, &column.ty)?;
         }
     }
-    let row = complete(&context, &definition, row)?;
+    let row = complete(&context, &definition, row, &|column| columns.contains(&column))?;
     let keys = definition.primary.iter().map(|i| &row[*i]);
     let key = if definition.primary.is_empty() { table.new_key() } else { encode(keys) };
     if let (Some(old), Some(conflict)) = (table.get(&key), conflict) {
@@ -229,7 +242,7 @@ pub(super) fn insert(
         let both: Vec<Value> = old.values.iter().chain(&row).cloned().collect();
         let changed =
             assigned(&conflict.set, &Env { row: &both, outer: None, context: &context }, &definition, &old.values)?;
-        let changed = complete(&context, &definition, changed)?;
+        let changed = complete(&context, &definition, changed, &|column| is_set(&conflict.set, column))?;
         drop(context);
         return Ok(Some(store_update(state, &definition, &old, changed)?));
     }
@@ -245,33 +258,60 @@ pub(super) fn store_update(
     old: &Document,
     row: Vec<Value>,
 ) -> Result<Arc<Document>> {
+    refuse_if_shuffled(definition)?;
     absorb(state, definition, &row)?;
     let table = state.table_mut(&definition.schema, &definition.name).ok_or_else(|| refuse("no table"))?;
     Ok(table.update(old, row))
 }
 
-/// Completes a row: generated columns, lengths, NOT NULL and CHECK.
+/// Refuses the update of a table that is clustered by another column than the first of its key, if generated columns or
+/// checks may need the key: CrateDB gives them its parts in another order.
+fn refuse_if_shuffled(definition: &Definition) -> Result<()> {
+    let computed = !definition.checks.is_empty() || definition.columns.iter().any(|c| c.generated.is_some());
+    let routed_by = definition.clustered_by.as_deref();
+    let first = definition.primary.first().map(|column| definition.columns[*column].name.as_str());
+    match computed && definition.primary.len() > 1 && routed_by.is_some() && routed_by != first {
+        true => Err(refuse("an update of a table clustered by a later column of its key")),
+        false => Ok(()),
+    }
+}
+
+/// Completes a row: generated columns, lengths, NOT NULL and CHECK. `given` says for which columns it has values.
 pub(super) fn complete(
     context: &Context,
     definition: &Definition,
     mut row: Vec<Value>,
+    given: &dyn Fn(usize) -> bool,
 ) -> Result<Vec<Value>, RowError> {
     let scope = begin_scope(definition);
     let analyser = Analyser::new(context, &scope);
     for (i, column) in definition.columns.iter().enumerate() {
         if let Some(generated) = &column.generated {
             let e = analyser.expr(generated)?;
-            row[i] = convert(e.eval(&row_env(&row, context))?, &e.ty, &column.ty)?;
+            let value = convert(e.eval(&row_env(&row, context))?, &e.ty, &column.ty)?;
+            if given(i) && !row[i].same(&value) {
+                let text = format!("Given value for generated column {} does not match calculation", column.name);
+                return Err(invalid(text).into());
+            }
+            row[i] = value;
         }
     }
     for (i, column) in definition.columns.iter().enumerate() {
         let value = std::mem::replace(&mut row[i], Value::Null);
-        row[i] = fit(value, &column.ty)?;
+        row[i] = fit(value, &column.ty).map_err(|e| match given(i) {
+            true => e,
+            // CrateDB stores a default or generated value that is too long.
+            false => refuse("a value that doesn't fit, of a column that was not named"),
+        })?;
+        if points::is_rounded_within(&row[i], &column.ty) {
+            return Err(refuse("a rounded geo_point in an object").into());
+        }
         if row[i].depth() > DEEPEST {
             return Err(refuse("storing an object nested this deep").into());
         }
         if row[i].is_null() && definition.primary.contains(&i) {
-            return Err(invalid("A primary key value must not be NULL").into());
+            let error = invalid("A primary key value must not be NULL");
+            return Err(RowError { error, silent: false });
         }
         if row[i].is_null() && column.not_null {
             return Err(invalid(format!("\"{}\" must not be null", column.name)).into());
@@ -280,7 +320,7 @@ pub(super) fn complete(
     for check in &definition.checks {
         if analyser.condition(&check.predicate)?.eval(&row_env(&row, context))? == Value::Bool(false) {
             let name = check.name.as_deref().unwrap_or("");
-            return Err(RowError { error: invalid(format!("Failed CONSTRAINT {name} CHECK")), silent: true });
+            return Err(invalid(format!("Failed CONSTRAINT {name} CHECK")).into());
         }
     }
     Ok(row)

@@ -3,7 +3,7 @@
 use super::run;
 use crate::engine::catalog::UNKNOWN;
 use crate::engine::context::Context;
-use crate::engine::error::{Result, invalid, refuse, unsupported};
+use crate::engine::error::{Fault, Result, invalid, refuse, unsupported};
 use crate::engine::plan::{Expr, Kind, Nulls, Sub};
 use crate::engine::types::Type;
 use crate::engine::value::Value;
@@ -95,7 +95,7 @@ impl Expr {
             }
             Kind::Subquery(plan, sub) => subquery(run(plan, env.context, Some(env))?, *sub),
             Kind::Aggregate(_) => Err(unsupported("Aggregate functions are not allowed here")),
-            Kind::Window(_) => Err(invalid("Window functions are not allowed here")),
+            Kind::Window(_) => Err(invalid("Window functions are not allowed here").with(Fault::Window)),
         }
     }
 }

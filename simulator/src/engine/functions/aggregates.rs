@@ -23,7 +23,7 @@ fn values(rows: Vec<Row>) -> Vec<Value> {
 }
 
 pub(super) fn of_count(name: &str, args: &[Type]) -> Result<Type> {
-    if args.len() < 2 { Ok(Type::BigInt) } else { Err(unfit(name)) }
+    if args.len() < 2 { Ok(Type::BigInt) } else { Err(wrong_arguments(name)) }
 }
 
 pub(super) fn count(rows: Vec<Row>, _: &Type) -> Result<Value> {
@@ -34,10 +34,16 @@ pub(super) fn count(rows: Vec<Row>, _: &Type) -> Result<Value> {
 pub(super) fn of_extreme(name: &str, args: &[Type]) -> Result<Type> {
     match args {
         [Type::Text(_)] => Ok(TEXT),
-        [ty] if ty.is_number() || ty.is_time() => Ok(ty.clone()),
+        [ty] if ty.is_number() || ty.is_time() || *ty == Type::Boolean => Ok(ty.clone()),
+        [ty] if has_no_order(ty) => Err(wrong_arguments(name)),
         [_] => Err(unsure(name)),
         _ => Err(unfit(name)),
     }
+}
+
+/// Returns whether no aggregate computes with values of a type.
+fn has_no_order(ty: &Type) -> bool {
+    matches!(ty, Type::Array(_) | Type::Object(_) | Type::Vector(_) | Type::Bit(_) | Type::GeoPoint)
 }
 
 pub(super) fn min(rows: Vec<Row>, _: &Type) -> Result<Value> {
@@ -53,8 +59,9 @@ pub(super) fn of_sum(name: &str, args: &[Type]) -> Result<Type> {
         [ty] if ty.is_integer() => Ok(Type::BigInt),
         // A text is taken for a number, which only works without rows.
         [Type::Text(_)] => Ok(Type::BigInt),
-        [Type::Double] => Ok(Type::Double),
+        [ty @ (Type::Double | Type::Real)] => Ok(ty.clone()),
         [Type::Numeric(_)] => Ok(NUMERIC),
+        [ty] if has_no_order(ty) || matches!(ty, Type::Boolean | Type::Ip) => Err(wrong_arguments(name)),
         [_] => Err(unsure(name)),
         _ => Err(unfit(name)),
     }
@@ -74,6 +81,7 @@ pub(super) fn sum(rows: Vec<Row>, ty: &Type) -> Result<Value> {
             Ok(Value::Int(total))
         }
         Type::Double => Ok(Value::Double(sum_doubles(&values))),
+        Type::Real => Ok(Value::Real(sum_reals(&values))),
         _ => sum_decimals(&values).map(Value::Numeric).ok_or_else(|| refuse("a sum of this size")),
     }
 }
@@ -91,6 +99,19 @@ fn sum_doubles(values: &[Value]) -> f64 {
         let corrected = n - lost;
         let next: f64 = total + corrected;
         lost = (next - total) - corrected;
+        total = next;
+    }
+    total
+}
+
+fn sum_reals(values: &[Value]) -> f32 {
+    let (mut total, mut lost) = (0.0, 0.0);
+    for value in values {
+        let Value::Real(n) = value else { continue };
+        let corrected = n - lost;
+        let next: f32 = total + corrected;
+        let error = (next - total) - corrected;
+        lost = if error.is_finite() { error } else { 0.0 };
         total = next;
     }
     total
@@ -254,7 +275,16 @@ pub(super) fn any_value(rows: Vec<Row>, _: &Type) -> Result<Value> {
 /// CrateDB compares small integers otherwise than their values.
 pub(super) fn of_extreme_by(name: &str, args: &[Type]) -> Result<Type> {
     let known = |by: &Type| {
-        matches!(by, Type::Integer | Type::BigInt | Type::Real | Type::Double | Type::TimestampTz | Type::Text(None))
+        matches!(
+            by,
+            Type::Integer
+                | Type::BigInt
+                | Type::Real
+                | Type::Double
+                | Type::Timestamp
+                | Type::TimestampTz
+                | Type::Text(None)
+        )
     };
     match args {
         [ty, by] if *ty != Type::Undefined && known(by) => Ok(ty.clone()),
@@ -342,6 +372,23 @@ pub(super) fn first_value(place: &RowPlace) -> Result<Value> {
 
 pub(super) fn last_value(place: &RowPlace) -> Result<Value> {
     (place.argument)(0, place.frame.1)
+}
+
+pub(super) fn of_nth(args: Vec<Expr>) -> Result<(Vec<Expr>, Type)> {
+    match args.as_slice() {
+        [value, n] if n.ty == Type::Integer => Ok((args.clone(), value.ty.clone())),
+        _ => Err(refuse("arguments of this window function")),
+    }
+}
+
+pub(super) fn nth_value(place: &RowPlace) -> Result<Value> {
+    match (place.argument)(1, place.row)? {
+        Value::Int(n @ 1..=1_000_000) if place.frame.0 + n as usize - 1 <= place.frame.1 => {
+            (place.argument)(0, place.frame.0 + n as usize - 1)
+        }
+        Value::Int(1..=1_000_000) => Ok(Value::Null),
+        _ => Err(refuse("this offset")),
+    }
 }
 
 /// Analyses `lag` and `lead`: a value, an offset (1 by default), and the value for a missing row (null by default).

@@ -2,10 +2,11 @@
 
 use super::{lax, strict, unfit};
 use crate::engine::context::Context;
+use crate::engine::decimal::Decimal;
 use crate::engine::error::{Result, refuse};
 use crate::engine::operators::coerce;
 use crate::engine::plan::{Compute, Expr};
-use crate::engine::types::{TEXT, Type};
+use crate::engine::types::{NUMERIC, TEXT, Type};
 use crate::engine::value::Value;
 
 pub(super) fn items(v: &Value) -> &[Value] {
@@ -124,6 +125,30 @@ pub(super) fn to_string(name: &'static str, args: Vec<Expr>) -> Result<Expr> {
     let printable = super::element(&args[0]).is_some_and(|of| of.is_integer() || of.is_text());
     if printable && args[1..].iter().all(|a| a.ty == TEXT) {
         strict(name, compute, args, TEXT)
+    } else {
+        Err(unfit(name))
+    }
+}
+
+/// Analyses `array_avg`: exact over whole numbers.
+pub(super) fn average(name: &'static str, args: Vec<Expr>) -> Result<Expr> {
+    let compute: Compute = |_, v| {
+        let numbers: Vec<&Value> = items(&v[0]).iter().filter(|item| !item.is_null()).collect();
+        let total = numbers.iter().try_fold(0i64, |total, item| match item {
+            Value::Int(n) => total.checked_add(*n),
+            _ => None,
+        });
+        let total = total.map(Decimal::whole).ok_or_else(|| refuse("a sum this large"))?;
+        match numbers.len() {
+            0 => Ok(Value::Null),
+            n => {
+                let mean = total.divide_exactly(Decimal::whole(n as i64));
+                mean.map(Value::Numeric).ok_or_else(|| refuse("an average that doesn't end"))
+            }
+        }
+    };
+    if super::element(&args[0]).is_some_and(|of| of.is_integer()) {
+        strict(name, compute, args, NUMERIC)
     } else {
         Err(unfit(name))
     }

@@ -2,11 +2,12 @@
 
 use super::{strict, wrong_arguments};
 use crate::engine::context::Context;
+use crate::engine::decimal::Decimal;
 use crate::engine::error::{Result, invalid, refuse};
 use crate::engine::operators::{arithmetic, coerce};
 use crate::engine::plan::{Compute, Expr};
-use crate::engine::types::Type;
-use crate::engine::value::Value;
+use crate::engine::types::{NUMERIC, Type};
+use crate::engine::value::{Value, java_double};
 
 pub(super) fn d(v: &Value) -> f64 {
     match v {
@@ -20,9 +21,78 @@ pub(super) fn double(d: f64) -> Result<Value> {
     Ok(Value::Double(d))
 }
 
-/// Returns a bigint, if the number is small enough to be exact.
-pub(super) fn long(d: f64) -> Result<Value> {
-    if d.abs() < 9e15 { Ok(Value::Int(d as i64)) } else { Err(refuse("rounding a number this large")) }
+/// Returns a whole number, if it is small enough to be exact.
+fn long(d: f64, most: f64) -> Result<Value> {
+    if d.abs() < most { Ok(Value::Int(d as i64)) } else { Err(refuse("rounding a number this large")) }
+}
+
+/// Analyses `ceil`, `floor`, `round` and `trunc` of one argument.
+pub(super) fn whole(name: &'static str, mut args: Vec<Expr>) -> Result<Expr> {
+    let Some(arg) = args.pop() else { return Err(wrong_arguments(name)) };
+    let ty = match &arg.ty {
+        Type::Integer | Type::Real => Type::Integer,
+        Type::BigInt | Type::Double => Type::BigInt,
+        ty => return Err(refuse(format!("{name} over {}", ty.name()))),
+    };
+    fn of(v: &[Value], round: fn(f64) -> f64) -> Result<Value> {
+        match &v[0] {
+            Value::Real(r) => long(round(f64::from(*r)), 2e9),
+            Value::Double(d) => long(round(*d), 9e15),
+            whole => Ok(whole.clone()),
+        }
+    }
+    let compute: Compute = match name {
+        "ceil" => |_, v| of(&v, f64::ceil),
+        "floor" => |_, v| of(&v, f64::floor),
+        "trunc" => |_, v| of(&v, f64::trunc),
+        // Java rounds halves up.
+        _ => |_, v| of(&v, |d| (d + 0.5).floor()),
+    };
+    strict(name, compute, vec![arg], ty)
+}
+
+/// Returns a number's decimal digits and the number of places that are kept of them.
+fn places(v: &[Value]) -> Option<(Decimal, i32)> {
+    let number = match &v[0] {
+        Value::Int(i) => Decimal::whole(*i),
+        Value::Double(d) => Decimal::parse(&java_double(*d))?,
+        Value::Numeric(n) => *n,
+        _ => return None,
+    };
+    match &v[1] {
+        Value::Int(places @ 0..=15) => Some((number, *places as i32)),
+        _ => None,
+    }
+}
+
+fn to_places(name: &'static str, args: Vec<Expr>, compute: Compute, ty: Type) -> Result<Expr> {
+    match (&args[0].ty, &args[1].ty) {
+        (Type::Integer | Type::BigInt | Type::Double, Type::Integer) => strict(name, compute, args, ty),
+        (a, b) => Err(refuse(format!("{name} over {} and {}", a.name(), b.name()))),
+    }
+}
+
+/// Analyses `round` to a number of decimal places.
+pub(super) fn round_to(name: &'static str, args: Vec<Expr>) -> Result<Expr> {
+    let compute: Compute = |_, v| {
+        let rounded = places(&v).and_then(|(n, places)| if n.scale <= places { Some(n) } else { n.rescale(places) });
+        rounded.map(Value::Numeric).ok_or_else(|| refuse("this rounding"))
+    };
+    to_places(name, args, compute, NUMERIC)
+}
+
+/// Analyses `trunc` to a number of decimal places.
+pub(super) fn truncate_to(name: &'static str, args: Vec<Expr>) -> Result<Expr> {
+    let compute: Compute = |_, v| {
+        let (number, places) = places(&v).ok_or_else(|| refuse("this rounding"))?;
+        let excess = u32::try_from(number.scale - places).unwrap_or(0);
+        let cut = match 10i128.checked_pow(excess) {
+            Some(factor) => Decimal { digits: number.digits / factor, scale: number.scale - excess as i32 },
+            None => Decimal::whole(0),
+        };
+        double(cut.to_f64())
+    };
+    to_places(name, args, compute, Type::Double)
 }
 
 pub(super) fn checked(name: &str, d: f64) -> Result<Value> {
@@ -80,7 +150,7 @@ pub(super) fn abs(name: &'static str, mut args: Vec<Expr>) -> Result<Expr> {
         })
     };
     match &arg.ty {
-        Type::Integer | Type::BigInt | Type::Double | Type::Real => {
+        Type::Byte | Type::SmallInt | Type::Integer | Type::BigInt | Type::Double | Type::Real => {
             let ty = arg.ty.clone();
             strict(name, compute, vec![arg], ty)
         }

@@ -86,7 +86,8 @@ pub(super) fn repeat(_: &Context, v: Vec<Value>) -> Result<Value> {
 
 pub(super) fn split_part(_: &Context, v: Vec<Value>) -> Result<Value> {
     match (t(&v[1]), i(&v[2])) {
-        ("", _) | (_, ..=0) => Err(refuse("this split_part")),
+        (_, ..=0) => Err(invalid("index in split_part must be greater than zero")),
+        ("", _) => Err(refuse("this split_part")),
         (by, n) => Ok(Value::text(t(&v[0]).split(by).nth(n as usize - 1).unwrap_or(""))),
     }
 }
@@ -100,7 +101,10 @@ pub(super) fn string_to_array(_: &Context, v: Vec<Value>) -> Result<Value> {
         by if t(by).is_empty() => vec![Value::text(text)],
         by => text.split(t(by)).map(Value::text).collect(),
     };
-    Ok(Value::Array(parts))
+    // The third argument is the text that stands for null.
+    let null = v.get(2).filter(|null| !null.is_null());
+    let parts = parts.into_iter().map(|part| if Some(&part) == null { Value::Null } else { part });
+    Ok(Value::Array(parts.collect()))
 }
 
 /// Analyses `concat_ws`: the separator, then values. Nulls among them are left out.
@@ -163,10 +167,13 @@ pub(super) fn side(v: &[Value], left: bool) -> Value {
 pub(super) fn pad(v: &[Value], left: bool) -> Result<Value> {
     let text = t(&v[0]);
     let have = text.chars().count();
-    let want = usize::try_from(i(&v[1])).ok().filter(|n| *n <= 1000).ok_or_else(|| refuse("a padding this long"))?;
+    let want = usize::try_from(i(&v[1])).unwrap_or(0);
+    if want > 1000 {
+        return Err(refuse("a padding this long"));
+    }
     let fill = v.get(2).map_or(" ", t);
-    if fill.is_empty() || want < have {
-        return Err(refuse("this padding"));
+    if want <= have || fill.is_empty() {
+        return Ok(Value::Text(text.chars().take(want).collect()));
     }
     let padding: String = fill.chars().cycle().take(want - have).collect();
     Ok(Value::Text(if left { padding + text } else { text.to_owned() + &padding }))
@@ -179,11 +186,23 @@ pub(super) fn concatenate(name: &'static str, args: Vec<Expr>) -> Result<Expr> {
             super::arrays::cat(name, args)
         }
         (Type::Array(x), Type::Array(_)) if b.as_literal().is_some() && x.is_number() => super::arrays::cat(name, args),
+        (Type::Array(of), x) if x.same_family(of) && b.as_literal() != Some(&Value::Null) => {
+            let ty = a.ty.clone();
+            lax(name, super::arrays::append, args, ty)
+        }
+        (x, Type::Array(of)) if x.same_family(of) && a.as_literal() != Some(&Value::Null) => {
+            let ty = b.ty.clone();
+            lax(name, super::arrays::prepend, args, ty)
+        }
         (Type::Object(_), Type::Object(_)) => merge(name, args),
         (Type::Text(_), Type::Text(_)) | (Type::Text(_), Type::Undefined) | (Type::Undefined, Type::Text(_)) => {
             join(name, args)
         }
-        (Type::Text(_), x) | (x, Type::Text(_)) if x.is_integer() => join(name, args),
+        (Type::Text(_), x) | (x, Type::Text(_))
+            if x.is_number() || matches!(x, Type::Boolean | Type::Timestamp | Type::TimestampTz) =>
+        {
+            join(name, args)
+        }
         (Type::Char(_), Type::Text(_)) => Err(invalid("Cannot cast value to type `object`")),
         _ => Err(refuse(format!("{} || {}", a.ty.name(), b.ty.name()))),
     }?;

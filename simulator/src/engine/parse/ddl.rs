@@ -24,7 +24,11 @@ impl Parser<'_> {
     }
 
     fn base_type(&mut self) -> Result<TypeName> {
-        let Token::Word(word) = self.next() else { return Err(refuse("this type name")) };
+        let word = match self.next() {
+            Token::Word(word) => word,
+            Token::Quoted(_) => return Err(refuse("this type name")),
+            _ => return Err(syntax("a type is expected")),
+        };
         let (text, ty) = match word.as_str() {
             "object" => return self.object_type(),
             "array" => {
@@ -33,6 +37,7 @@ impl Parser<'_> {
                 self.expect_op(")")?;
                 (format!("ARRAY({})", of.text), Type::array(of.ty))
             }
+            "time" if self.words(&["with", "time", "zone"]) => ("time with time zone".into(), Type::TimeTz),
             "double" if self.word("precision") => ("double precision".into(), Type::Double),
             "timestamp" if self.words(&["with", "time", "zone"]) => {
                 ("timestamp with time zone".into(), Type::TimestampTz)
@@ -57,12 +62,14 @@ impl Parser<'_> {
     fn sized_type(&mut self, word: &str) -> Result<(String, Type)> {
         let sizes = self.in_parens(|p| match p.next() {
             Token::Number(n) => n.parse::<u32>().map_err(|_| refuse("this length")),
-            _ => Err(refuse("this length")),
+            _ => Err(syntax("a length is expected")),
         })?;
         let ty = match (word, sizes.as_slice()) {
             ("varchar", [n]) if *n > 0 => Type::Text(Some(*n)),
             ("char" | "character", [n]) if *n > 0 => Type::Char(*n),
-            ("numeric" | "decimal", [p, s]) if *p > 0 && *p <= 38 && s <= p => Type::Numeric(Some((*p, *s))),
+            ("varchar", [0]) => return Err(invalid("The text type length must be at least 1, received: 0")),
+            ("numeric" | "decimal", [p]) if *p > 0 => Type::Numeric(Some((*p, 0))),
+            ("numeric" | "decimal", [p, s]) if *p > 0 && s <= p => Type::Numeric(Some((*p, *s))),
             ("bit", [n]) if *n > 0 => Type::Bit(*n),
             ("float_vector", [n]) if *n > 0 && *n <= 2048 => Type::Vector(*n),
             _ => return Err(refuse(format!("the type {word} with these parameters"))),
@@ -108,6 +115,9 @@ impl Parser<'_> {
             return Ok(table);
         }
         self.expect_op("(")?;
+        if self.is_op(")") {
+            return Err(syntax("no viable alternative at input ')'"));
+        }
         if self.word("like") {
             let (name, mut defaults, mut constraints) = (self.name()?, false, false);
             while self.word("including") {
@@ -174,14 +184,21 @@ impl Parser<'_> {
         if self.is_word("generated") || self.is_word("as") {
             return Err(refuse("a generated column without a type"));
         }
+        if self.is_op(",") || self.is_op(")") {
+            return Err(invalid(format!(
+                "Column [{name}]: data type needs to be provided or column should be defined as a generated expression"
+            )));
+        }
         let ty = self.type_name()?.ty;
         let mut column = ColumnDef { name, ty, primary: false, not_null: false, default: None, generated: None };
-        let mut checks = vec![];
+        let (mut checks, mut nullable) = (vec![], false);
         loop {
             if self.words(&["primary", "key"]) {
                 column.primary = true;
             } else if self.words(&["not", "null"]) {
                 column.not_null = true;
+            } else if self.word("null") {
+                nullable = true;
             } else if self.word("default") && column.default.is_none() {
                 column.default = Some(self.expr()?);
             } else if self.words(&["generated", "always", "as"]) {
@@ -191,9 +208,17 @@ impl Parser<'_> {
                 let predicate = self.check()?;
                 checks.push(Check { name, predicate, column: Some(column.name.clone()) });
             } else if self.is_op(",") || self.is_op(")") || self.is_op(";") || *self.peek() == Token::End {
+                let conflict = [(column.primary, "PRIMARY KEY"), (column.not_null, "NOT NULL")];
+                if let (true, Some((_, other))) = (nullable, conflict.into_iter().find(|c| c.0)) {
+                    let name = &column.name;
+                    let text = format!("Column \"{name}\" is declared as {other}, therefore, cannot be declared NULL");
+                    return Err(invalid(text));
+                }
                 return Ok((column, checks));
-            } else {
+            } else if ["index", "storage", "default", "generated", "as"].into_iter().any(|word| self.is_word(word)) {
                 return Err(refuse("this column constraint"));
+            } else {
+                return Err(syntax("extraneous input after a column"));
             }
         }
     }
@@ -298,6 +323,7 @@ impl Parser<'_> {
         if self.words(&["alter", "column"]) {
             return Err(syntax("no viable alternative at input ALTER COLUMN"));
         }
-        Err(refuse("this ALTER TABLE"))
+        let known = self.is_word("partition") || self.is_word("reroute");
+        if known { Err(refuse("this ALTER TABLE")) } else { Err(syntax("no viable alternative at ALTER TABLE")) }
     }
 }

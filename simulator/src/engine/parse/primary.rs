@@ -104,12 +104,15 @@ impl Parser<'_> {
     }
 
     fn interval(&mut self) -> Result<Ast> {
-        const FIELDS: [&str; 6] = ["year", "month", "day", "hour", "minute", "second"];
+        const UNITS: [&str; 6] = ["YEAR", "MONTH", "DAY", "HOUR", "MINUTE", "SECOND"];
         self.next();
         let text = self.text()?;
-        match self.peek() {
-            Token::Word(w) if FIELDS.contains(&w.as_str()) => Err(refuse("an interval with fields")),
-            _ => Ok(Ast::Interval(text)),
+        let Some(unit) = UNITS.into_iter().find(|unit| self.word(&unit.to_ascii_lowercase())) else {
+            return Ok(Ast::Interval(text));
+        };
+        match text.parse() {
+            Ok(n) if !self.is_word("to") && !text.starts_with('+') => Ok(Ast::IntervalOf(n, unit)),
+            _ => Err(refuse("an interval with these fields")),
         }
     }
 
@@ -229,6 +232,9 @@ impl Parser<'_> {
             call.distinct = self.word("distinct");
             if self.is_word("all") {
                 return Err(refuse("ALL in a function call"));
+            }
+            if call.distinct && self.is_op(")") {
+                return Err(syntax("DISTINCT without argument"));
             }
             call.args = self.list(Self::expr)?;
         }

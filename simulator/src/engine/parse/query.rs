@@ -109,7 +109,10 @@ impl Parser<'_> {
         if !distinct {
             self.word("all");
         }
-        if *self.peek() == Token::End || self.is_op(";") || self.is_word("from") {
+        if self.is_word("from") {
+            return Err(syntax("no viable alternative at input 'FROM'"));
+        }
+        if *self.peek() == Token::End || self.is_op(";") {
             return Err(refuse("SELECT without outputs"));
         }
         let items = self.list(Self::item)?;
@@ -175,7 +178,7 @@ impl Parser<'_> {
             while let Some(kind) = p.join()? {
                 p.wrap()?;
                 let right = Box::new(p.source_item()?);
-                let on = if kind == JoinKind::Cross {
+                let on = if kind == JoinKind::Cross || kind == JoinKind::Natural {
                     None
                 } else if p.word("on") {
                     Some(On::Condition(p.expr()?))
@@ -207,8 +210,8 @@ impl Parser<'_> {
         } else if self.word("full") {
             self.word("outer");
             JoinKind::Full
-        } else if self.is_word("natural") {
-            return Err(refuse("NATURAL JOIN"));
+        } else if self.word("natural") {
+            JoinKind::Natural
         } else if self.word("join") {
             return Ok(Some(JoinKind::Inner));
         } else {

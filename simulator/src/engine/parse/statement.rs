@@ -41,7 +41,7 @@ impl Parser<'_> {
     }
 
     fn insert(&mut self) -> Result<Statement> {
-        self.expect_word("into")?;
+        self.required("into")?;
         let table = self.name()?;
         let mut columns = vec![];
         if self.is_op("(")
@@ -121,8 +121,13 @@ impl Parser<'_> {
         Ok(Statement::Update { table, set, filter, returning: self.returning()? })
     }
 
+    /// Takes a word that CrateDB's grammar has at this place in any case.
+    fn required(&mut self, word: &str) -> Result<()> {
+        if self.word(word) { Ok(()) } else { Err(syntax(format!("missing {word}"))) }
+    }
+
     fn delete(&mut self) -> Result<Statement> {
-        self.expect_word("from")?;
+        self.required("from")?;
         let table = self.name()?;
         let filter = if self.word("where") { Some(self.expr()?) } else { None };
         if self.is_word("returning") {
@@ -155,7 +160,22 @@ impl Parser<'_> {
             let query = self.query()?;
             return Ok(Statement::CreateView { name, replace, query, text: self.sql.to_owned() });
         }
-        Err(refuse("this CREATE"))
+        const OTHERS: [&str; 9] = [
+            "analyzer",
+            "blob",
+            "foreign",
+            "function",
+            "publication",
+            "repository",
+            "server",
+            "snapshot",
+            "subscription",
+        ];
+        let known = match replace {
+            true => self.is_word("function"),
+            false => self.is_word("user") || OTHERS.iter().any(|word| self.is_word(word)),
+        };
+        if known { Err(refuse("this CREATE")) } else { Err(syntax("no viable alternative at input 'CREATE'")) }
     }
 
     fn schema_name(&mut self) -> Result<String> {
@@ -188,6 +208,9 @@ impl Parser<'_> {
 
     /// Kinds of objects that no statement of this engine makes.
     fn drop_absent(&mut self, kind: &str, if_exists: bool) -> Result<Statement> {
+        if kind == "user" {
+            return Err(refuse("DROP USER MAPPING"));
+        }
         let name = self.name()?;
         let (code, class) = match kind {
             "function" => {
@@ -205,7 +228,10 @@ impl Parser<'_> {
                 self.word("cascade");
                 (0, "")
             }
-            _ => return Err(refuse(format!("DROP {}", kind.to_ascii_uppercase()))),
+            "analyzer" | "foreign" | "publication" | "repository" | "server" | "snapshot" | "subscription" => {
+                return Err(refuse(format!("DROP {}", kind.to_ascii_uppercase())));
+            }
+            _ => return Err(syntax(format!("no viable alternative at input 'DROP {kind}'"))),
         };
         Ok(Statement::DropAbsent { if_exists, code, class, name })
     }
@@ -220,7 +246,8 @@ impl Parser<'_> {
             self.expect_word("set")?;
             return Ok(Statement::AlterUser { name, options: self.properties()? });
         }
-        Err(refuse("this ALTER"))
+        let known = ["blob", "cluster", "publication", "server", "subscription"].into_iter().any(|w| self.is_word(w));
+        if known { Err(refuse("this ALTER")) } else { Err(syntax("no viable alternative at input 'ALTER'")) }
     }
 
     fn explain(&mut self) -> Result<Statement> {
@@ -241,13 +268,23 @@ impl Parser<'_> {
             let pattern = if self.word("like") { Some(self.text()?) } else { None };
             return Ok(Statement::ShowTables(schema, pattern));
         }
-        if self.words(&["columns", "from"]) {
+        if self.words(&["schemas"]) {
+            let pattern = if self.word("like") { Some(self.text()?) } else { None };
+            return Ok(Statement::ShowSchemas(pattern));
+        }
+        if self.words(&["transaction", "isolation", "level"]) {
+            return Ok(Statement::Show("transaction_isolation".into()));
+        }
+        if self.words(&["columns", "from"]) || self.words(&["columns", "in"]) {
             return Ok(Statement::ShowColumns(self.name()?));
         }
         if self.words(&["create", "table"]) {
             return Ok(Statement::ShowCreate(self.name()?));
         }
-        if self.is_word("schemas") || self.is_word("columns") || self.is_word("create") {
+        if self.is_word("create") {
+            return Err(syntax("missing 'TABLE'"));
+        }
+        if self.is_word("columns") {
             return Err(refuse("this SHOW"));
         }
         Ok(Statement::Show(self.name()?.join(".")))
@@ -278,18 +315,27 @@ impl Parser<'_> {
             self.setting()?;
             return Ok(Statement::Ignored(Ignored::Other));
         }
-        if self.is_word("local") || self.is_word("transaction") || self.is_word("license") {
+        if self.word("transaction") {
+            self.transaction_modes()?;
+            return Ok(Statement::Ignored(Ignored::Other));
+        }
+        if self.is_word("license") {
             return Err(refuse("this SET"));
         }
+        let mut local = false;
         if !matches!(self.peek_at(1), Token::Op("=" | ".")) && !matches!(self.peek_at(1), Token::Word(w) if w == "to") {
-            self.expect_word("session")?;
+            local = self.word("local");
+            if !local {
+                self.required("session")?;
+            }
         }
         let name = self.name()?.join(".");
         if !self.op("=") {
-            self.expect_word("to")?;
+            self.required("to")?;
         }
         let values = if self.word("default") { vec![] } else { self.list(Self::session_value)? };
-        Ok(Statement::SetSession(name, values))
+        // There are no transactions, and so nothing that is local to one.
+        Ok(if local { Statement::Ignored(Ignored::Other) } else { Statement::SetSession(name, values) })
     }
 
     fn session_value(&mut self) -> Result<Ast> {

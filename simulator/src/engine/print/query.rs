@@ -82,7 +82,7 @@ fn relation(from: &FromItem) -> Result<String> {
         }
         FromItem::Join { left, right, kind, on } => {
             let word = match kind {
-                JoinKind::Comma => return Err(unknown()),
+                JoinKind::Comma | JoinKind::Natural => return Err(unknown()),
                 JoinKind::Cross => "CROSS",
                 JoinKind::Inner => "INNER",
                 JoinKind::Left => "LEFT",
