@@ -172,12 +172,10 @@ fn repeat(sessions: usize, stays: bool) {
     assert_eq!(counts, (times, times));
     let (before, after) = (&looks[0], &looks[looks.len() - 1]);
     assert_eq!((&before.cluster, before.temporary), (&after.cluster, after.temporary));
-    assert_eq!((before.files.0, before.simulator.1), (after.files.0, after.simulator.1));
-    assert_eq!(
-        before.keeper.map(|(_, count)| count),
-        after.keeper.map(|(_, count)| count),
-        "descriptors of the keeper"
-    );
+    // Fewer descriptors are connections that were closed since, which nobody used.
+    assert!(after.files.0 <= before.files.0 && after.simulator.1 <= before.simulator.1, "{before}\n{after}");
+    let held = |look: &Look| look.keeper.map(|(_, count)| count);
+    assert!(held(after) <= held(before), "descriptors of the keeper: {:?}, then {:?}", held(before), held(after));
 }
 
 #[test]
