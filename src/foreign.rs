@@ -51,7 +51,7 @@ pub fn shortened(text: &str, limit: usize) -> Cow<'_, str> {
 }
 
 /// Returns the longest beginning of a text that has no more bytes than `limit`.
-fn shortest(text: &str, limit: usize) -> &str {
+pub(crate) fn shortest(text: &str, limit: usize) -> &str {
     &text[..text.floor_char_boundary(limit)]
 }
 

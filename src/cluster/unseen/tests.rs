@@ -178,6 +178,15 @@ fn the_last_three_tables_are_named() {
 }
 
 #[test]
+fn of_a_very_long_statement_only_what_it_writes_counts() {
+    let many = "(1), ".repeat(10_000);
+    let insert = format!("INSERT INTO readings (id) VALUES {many}(2)");
+    let select = format!("SELECT * FROM readings WHERE value IN ({many} 3) AND id = 3");
+    assert_eq!(told(&[MAKE, (0, &insert, 10_001), (0, &select, 0)]), None);
+    assert!(told(&[MAKE, (0, &insert, 10_001), (0, "SELECT * FROM readings", 0)]).is_some());
+}
+
+#[test]
 fn statements_that_make_no_sense_are_no_trouble() {
     for stmt in [
         "",
