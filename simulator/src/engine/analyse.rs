@@ -2,116 +2,22 @@
 
 mod call;
 pub(crate) mod keys;
+mod predicate;
 pub(crate) mod query;
+mod scope;
 pub(crate) mod source;
 
-use super::ast::{Ast, Name, Step, Window};
+use super::ast::{Ast, Step};
 use super::context::Context;
-use super::error::{Fault, Result, SqlError, invalid, no_column, no_relation, refuse, unsupported};
+use super::error::{Fault, Result, SqlError, invalid, no_column, refuse, unsupported};
 use super::exec::{Env, subquery};
-use super::operators::{self, arithmetic, coerce, common, comparison, negate};
+use super::operators::{arithmetic, coerce, common, comparison, negate};
 use super::plan::{Compute, Expr, Function, Kind, Nulls, Sub};
 use super::types::{Field, NUMERIC, Object, Policy, TEXT, Type};
 use super::value::Value;
 use super::{exec, functions};
 use call::coerce_explicitly;
-use std::cell::Cell;
-use std::rc::Rc;
-
-/// A column that an expression can name.
-#[derive(Clone, Debug)]
-pub(crate) struct NamedColumn {
-    /// Schema and table, or an alias.
-    pub(crate) relation: Vec<String>,
-    pub(crate) name: String,
-    pub(crate) ty: Type,
-    /// Set when used; columns that have it are not part of `*`.
-    pub(crate) system: Option<Rc<Cell<bool>>>,
-}
-
-/// The columns that the expressions of one query can name.
-pub(crate) struct Scope<'a> {
-    pub(crate) columns: Vec<NamedColumn>,
-    pub(crate) outer: Option<&'a Scope<'a>>,
-    /// True if a column of an outer query was named.
-    pub(crate) escaped: Cell<bool>,
-    pub(crate) windows: Vec<(String, Window)>,
-}
-
-impl<'a> Scope<'a> {
-    pub(crate) fn new(columns: Vec<NamedColumn>, outer: Option<&'a Scope<'a>>) -> Scope<'a> {
-        Scope { columns, outer, escaped: Cell::new(false), windows: vec![] }
-    }
-
-    /// Returns place and type of a column of this scope alone.
-    fn find(&self, name: &Name) -> Result<Option<(usize, Type)>> {
-        let (column, relation) = name.split_last().ok_or_else(|| refuse("an empty name"))?;
-        let relation = if relation.len() == 3 { &relation[1..] } else { relation };
-        let mut found = None;
-        for (i, candidate) in self.columns.iter().enumerate() {
-            // A column of an upsert's proposed row needs its qualifier.
-            let reachable = !relation.is_empty() || candidate.relation != ["excluded"];
-            if candidate.name == *column && candidate.relation.ends_with(relation) && reachable {
-                if found.is_some() {
-                    return Err(SqlError::new(
-                        4006,
-                        "AmbiguousColumnException",
-                        format!("Column \"{column}\" is ambiguous"),
-                    ));
-                }
-                if let Some(used) = &candidate.system {
-                    used.set(true);
-                }
-                found = Some((i, candidate.ty.clone()));
-            }
-        }
-        Ok(found)
-    }
-
-    fn knows(&self, relation: &[String]) -> bool {
-        self.columns.iter().any(|c| c.relation.ends_with(relation)) || self.outer.is_some_and(|o| o.knows(relation))
-    }
-
-    /// `schema` is that of a table without one in the error about an unknown table.
-    fn column(&self, name: &Name, schema: &str) -> Result<Expr> {
-        // CrateDB reads a quoted name like "o['a']" as a subscript.
-        if name.iter().any(|part| part.contains('[')) {
-            return Err(refuse("a subscript within quotes"));
-        }
-        let (mut scope, mut depth) = (self, 0);
-        loop {
-            if let Some((index, ty)) = scope.find(name)? {
-                return Ok(Expr::new(Kind::Column { depth, index }, ty));
-            }
-            scope.escaped.set(true);
-            let Some(outer) = scope.outer else { break };
-            (scope, depth) = (outer, depth + 1);
-        }
-        let (column, relation) = name.split_last().ok_or_else(|| refuse("an empty name"))?;
-        let relation = if relation.len() == 3 { &relation[1..] } else { relation };
-        if !relation.is_empty() && !self.knows(relation) {
-            let relation = match relation {
-                [table] => &[schema.to_owned(), table.clone()],
-                relation => relation,
-            };
-            return Err(no_relation(relation.join(".")));
-        }
-        if column.starts_with('_')
-            && ["_id", "_raw", "_score", "_uid", "_docid", "_fetchid", "_names"].contains(&column.as_str())
-        {
-            return Err(refuse(format!("the column {column}")));
-        }
-        if self.is_partial() {
-            return Err(refuse(format!("the column {column} of this catalog table")));
-        }
-        Err(no_column(column))
-    }
-
-    /// Returns whether CrateDB has columns here that this engine doesn't have.
-    pub(crate) fn is_partial(&self) -> bool {
-        self.columns.iter().any(|c| c.name == super::catalog::PARTIAL)
-    }
-}
+pub(crate) use scope::{NamedColumn, Scope};
 
 /// The calls that are allowed in an expression.
 #[derive(Clone, Copy, PartialEq)]
@@ -350,76 +256,6 @@ impl<'a> Analyser<'a> {
         }
     }
 
-    fn in_list(&self, value: Expr, list: Vec<Expr>) -> Result<Expr> {
-        let value = match (value.as_open(), list.iter().find(|item| item.ty != Type::Undefined)) {
-            (Some(_), Some(item)) => coerce(value, &item.ty)?,
-            _ => value,
-        };
-        list.iter().try_for_each(|item| self.refuse_if_numbered(&value, item))?;
-        let is_array = |e: &Expr| matches!(e.ty, Type::Array(_));
-        if list.iter().any(|item| item.ty != Type::Undefined && is_array(item) != is_array(&value)) {
-            return Err(refuse("an array beside IN"));
-        }
-        let items =
-            list.into_iter().map(|item| Ok(operators::unify(value.clone(), item)?.1)).collect::<Result<Vec<_>>>()?;
-        let plain = |e: &Expr| e.ty == Type::Undefined || e.ty.same_family(&value.ty);
-        // Comparing in another type than the value's would need the value converted for every item.
-        if value.ty != Type::Undefined && !items.iter().all(plain) {
-            return Err(refuse("an IN list of another type"));
-        }
-        Ok(Expr::new(Kind::In(Box::new(value), items), Type::Boolean))
-    }
-
-    fn quantified(&self, op: &'static str, all: bool, value: Expr, array: Expr) -> Result<Expr> {
-        let array = match array.as_open() {
-            Some(_) if value.ty != Type::Undefined => coerce(array, &Type::array(value.ty.clone()))?,
-            _ => array,
-        };
-        let Type::Array(of) = &array.ty else {
-            return Err(refuse("ANY or ALL of something that is no array"));
-        };
-        let (value, array) = match (&value.ty, &**of) {
-            _ if matches!(array.kind, Kind::Param(_)) => (value, array),
-            (_, of) if matches!(value.kind, Kind::Param(_)) => (coerce(value, &of.clone())?, array),
-            (Type::Undefined, _) | (_, Type::Undefined) => (value, array),
-            (a, b) if a.same_family(b) => (value, array),
-            (a, b) if a.is_number() && b.is_number() || (b.is_text() && !a.is_text()) => {
-                let of = Type::array(a.clone());
-                if array.as_literal().is_some() {
-                    (value, coerce(array, &of)?)
-                } else if value.as_literal().is_some() {
-                    let inner = b.clone();
-                    (coerce(value, &inner)?, array)
-                } else if a.width() == 3 && b.width() == 4 {
-                    (coerce(value, &Type::BigInt)?, array)
-                } else {
-                    return Err(refuse("ANY or ALL over another type"));
-                }
-            }
-            _ => return Err(refuse("ANY or ALL over another type")),
-        };
-        Ok(Expr::new(Kind::Quantified { op, all, value: Box::new(value), array: Box::new(array) }, Type::Boolean))
-    }
-
-    fn like(&self, value: &Ast, pattern: &Ast, escape: Option<&Ast>, fold: bool) -> Result<Expr> {
-        let text = |e: Expr| match &e.ty {
-            Type::Text(_) => Ok(e),
-            Type::Undefined => coerce(e, &TEXT),
-            ty if ty.is_number() || *ty == Type::Boolean => self.fold(Expr::new(Kind::Cast(Box::new(e), false), TEXT)),
-            ty => Err(refuse(format!("LIKE over {}", ty.name()))),
-        };
-        if escape.is_some() {
-            return Err(refuse("LIKE with ESCAPE"));
-        }
-        let args = vec![text(self.expr(value)?)?, text(self.expr(pattern)?)?];
-        let (name, compute): (_, Compute) = match fold {
-            true => ("ilike", |_, v| like_values(&v, true)),
-            false => ("like", |_, v| like_values(&v, false)),
-        };
-        let function = Function { name, compute, nulls: Nulls::Strict };
-        Ok(Expr::new(Kind::Call(function, args), Type::Boolean))
-    }
-
     pub(crate) fn cast(&self, value: Expr, to: &Type, lenient: bool) -> Result<Expr> {
         // A cast that fails gives NULL without a type.
         let (literal, was_null) = (value.as_literal().is_some(), value.as_literal() == Some(&Value::Null));
@@ -567,13 +403,6 @@ fn unclear_product((a, a_plain): (&Type, bool), (b, b_plain): (&Type, bool)) -> 
             Err(refuse("a small integer times NULL"))
         }
         _ => Ok(()),
-    }
-}
-
-fn like_values(v: &[Value], fold: bool) -> Result<Value> {
-    match (&v[0], &v[1]) {
-        (Value::Text(text), Value::Text(pattern)) => operators::like(text, pattern, Some('\\'), fold).map(Value::Bool),
-        _ => Err(refuse("LIKE over this")),
     }
 }
 

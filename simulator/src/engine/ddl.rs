@@ -2,20 +2,22 @@
 
 mod alter;
 mod options;
+mod schema;
 mod view;
 
 pub(crate) use alter::alter;
 pub(crate) use options::option_values;
+pub(crate) use schema::{create_schema, drop_schema};
 pub(crate) use view::{create_view, drop_view};
 
 use super::analyse::{Allow, Analyser, NamedColumn, Scope};
 use super::ast::{ColumnDef, CreateTable, Name, Query};
 use super::context::Outcome;
 use super::context::{Context, Run};
-use super::error::{Fault, Result, SqlError, inaccessible, invalid, no_relation, no_schema, refuse, unsupported};
+use super::error::{Fault, Result, SqlError, inaccessible, invalid, no_relation, refuse, unsupported};
 use super::operators::stored;
 use super::plan::{Expr, Kind};
-use super::state::{EngineState, READ_ONLY, RESERVED, Relation, is_builtin, split};
+use super::state::{EngineState, READ_ONLY, Relation, is_builtin, split};
 use super::store::{Column, Definition, Table};
 use super::types::{MOST_DIGITS, Object, Type};
 use super::value::{Row, Value};
@@ -436,50 +438,6 @@ pub(crate) fn drop_table(state: &mut EngineState, run: &Run, name: &Name, if_exi
     drop(context);
     state.remove(&schema, &table);
     users::forget(state, &schema, &table);
-    Ok(Outcome::Count(1))
-}
-
-pub(crate) fn create_schema(state: &mut EngineState, run: &Run, name: &str, if_not_exists: bool) -> Result<Outcome> {
-    users::check_cluster(&run.context(state), "DDL")?;
-    if RESERVED.contains(&name) {
-        return Err(invalid(format!("Schema '{name}' is reserved")));
-    }
-    if state.has_schema(name) && !if_not_exists {
-        return Err(SqlError::new(40910, "SchemaAlreadyExists", format!("Schema '{name}' already exists")));
-    }
-    if name.is_empty() {
-        return Err(refuse("an empty schema name"));
-    }
-    state.schemas.insert(name.into());
-    Ok(Outcome::Count(1))
-}
-
-pub(crate) fn drop_schema(
-    state: &mut EngineState,
-    run: &Run,
-    names: &[String],
-    if_exists: bool,
-    cascade: bool,
-) -> Result<Outcome> {
-    for name in names {
-        if RESERVED.contains(&name.as_str()) {
-            return Err(invalid(format!("Cannot drop reserved schema '{name}'")));
-        }
-        if !state.has_schema(name) {
-            if if_exists {
-                continue;
-            }
-            return Err(no_schema(name));
-        }
-        users::check_schema(&run.context(state), "DDL", name)?;
-        if !cascade && state.relations.contains_key(name) {
-            let text = format!("Cannot drop schema \"{name}\" because other objects depend on it");
-            return Err(SqlError::new(40013, "DependentObjectsExists", text));
-        }
-    }
-    for name in names {
-        state.drop_schema(name);
-    }
     Ok(Outcome::Count(1))
 }
 
