@@ -41,24 +41,6 @@ const WITHIN: [&[&str]; 26] = [
 /// Words before the name of a relation or a function.
 const BEFORE_RELATIONS: [&str; 10] =
     ["JOIN", "INTO", "UPDATE", "TABLE", "VIEW", "FUNCTION", "COPY", "ONLY", "REFERENCES", "TO"];
-/// Words that end a list of relations.
-const AFTER_RELATIONS: [&str; 15] = [
-    "WHERE",
-    "GROUP",
-    "ORDER",
-    "HAVING",
-    "LIMIT",
-    "OFFSET",
-    "UNION",
-    "EXCEPT",
-    "INTERSECT",
-    "SELECT",
-    "WINDOW",
-    "SET",
-    "VALUES",
-    "RETURNING",
-    "FETCH",
-];
 /// Words that may stand between the word that announces a relation and its name.
 const BETWEEN: [&str; 3] = ["IF", "NOT", "EXISTS"];
 
@@ -143,7 +125,7 @@ impl Names {
                     frames[last].list |= token.is_one_of(&["TABLE", "VIEW", "FUNCTION"]);
                     expected = true;
                 }
-                Token::Word(_) if token.is_one_of(&AFTER_RELATIONS) && !followed_by_dot(tokens, at) => {
+                Token::Word(_) if token.ends_relations() && !followed_by_dot(tokens, at) => {
                     frames[last].list = false;
                     frames[last].selects |= token.is("SELECT");
                     expected = false;

@@ -49,6 +49,25 @@ pub(crate) fn without_texts(statement: &str) -> String {
     pieces(statement).map(shown).collect()
 }
 
+/// Words that end a list of relations.
+const AFTER_RELATIONS: [&str; 15] = [
+    "WHERE",
+    "GROUP",
+    "ORDER",
+    "HAVING",
+    "LIMIT",
+    "OFFSET",
+    "UNION",
+    "EXCEPT",
+    "INTERSECT",
+    "SELECT",
+    "WINDOW",
+    "SET",
+    "VALUES",
+    "RETURNING",
+    "FETCH",
+];
+
 /// A token of a statement, as far as they matter for the names that it uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Token<'a> {
@@ -68,6 +87,11 @@ impl Token<'_> {
 
     pub(crate) fn is_one_of(&self, keywords: &[&str]) -> bool {
         keywords.iter().any(|keyword| self.is(keyword))
+    }
+
+    /// Returns true for a word before which a list of relations ends.
+    pub(crate) fn ends_relations(&self) -> bool {
+        self.is_one_of(&AFTER_RELATIONS)
     }
 
     /// Returns the name as the server would look it up, if this is one.

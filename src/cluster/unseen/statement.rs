@@ -4,24 +4,6 @@ use crate::sql::{Token, tokens};
 
 /// Schemas whose tables no test writes. Their rows need no refresh.
 const OF_THE_SERVER: [&str; 4] = ["sys", "information_schema", "pg_catalog", "blob"];
-/// Words that end a list of tables.
-const AFTER_TABLES: [&str; 15] = [
-    "WHERE",
-    "GROUP",
-    "ORDER",
-    "HAVING",
-    "LIMIT",
-    "OFFSET",
-    "UNION",
-    "EXCEPT",
-    "INTERSECT",
-    "SELECT",
-    "WINDOW",
-    "SET",
-    "VALUES",
-    "RETURNING",
-    "FETCH",
-];
 /// Functions that return a row whether they find one or not.
 const AGGREGATES: [&str; 8] = ["count", "sum", "avg", "min", "max", "mean", "any_value", "array_agg"];
 
@@ -198,7 +180,7 @@ fn search(tokens: &[Token<'_>], kind: &'static str, changes: bool) -> Option<Rea
                 at += 1;
                 continue;
             }
-            Token::Word(_) if token.is_one_of(&AFTER_TABLES) => frames[last].1 = false,
+            Token::Word(_) if token.ends_relations() => frames[last].1 = false,
             Token::Word(_) | Token::Quoted(_) if expected => {
                 if let Some((name, next)) = name_at(tokens, at).filter(|(_, next)| !opens(tokens, *next)) {
                     read.tables.extend(Some(name).filter(|name| !read.tables.contains(name)));
@@ -232,7 +214,7 @@ fn conditions(tokens: &[Token<'_>], read: &mut Read) {
             Token::Sign('(') => depth += 1,
             Token::Sign(')') => depth -= 1,
             Token::Word(_) if depth == 0 && token.is("OR") => return,
-            Token::Word(_) if depth == 0 && token.is_one_of(&AFTER_TABLES) => break,
+            Token::Word(_) if depth == 0 && token.ends_relations() => break,
             _ if depth == 0 => {
                 let next = tokens.get(at + 1);
                 if next == Some(&Token::Sign('=')) || next.is_some_and(|next| next.is("IN")) {
