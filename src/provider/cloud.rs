@@ -11,8 +11,11 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use postgres::Postgres;
+
 use super::held::HeldCluster;
 use super::{Acquired, Held, Intents, NotAcquired, Ours, Progress, Resource};
+use crate::clock::ServerClock;
 use crate::cloud::Client;
 use crate::cloud::leases::{Door, Entry, LeaseTable, Memory, Site};
 use crate::cloud::lifecycle::{Hooks, Intent, Lifecycle, MadeProject, May, Run, Touch, named};
@@ -23,6 +26,7 @@ use crate::probe::{self, Readiness};
 use crate::sharing::Member;
 use crate::sql::{Credentials, Wallet};
 use crate::target::CloudTarget;
+use crate::version::Version;
 
 /// A server that does not answer for so long after its cluster runs may have been suspended by another machine.
 const SUSPICION: Duration = Duration::from_secs(5);
@@ -33,6 +37,12 @@ pub(crate) struct CloudProvider {
     member: Member,
     /// The way to the leases of the cluster that was acquired last, until it is left.
     door: Mutex<Option<Door>>,
+}
+
+/// A server that answers SQL.
+struct Server {
+    http_url: String,
+    version: Version,
 }
 
 /// Sends steps to the people who wait and intents to the journal.
@@ -241,22 +251,45 @@ impl CloudProvider {
         entry: Entry,
         progress: &Progress,
     ) -> Result<Resource> {
-        let (mut resource, wallet) = self.resource(cluster, held.ours, entry.deadline, progress).await?;
         let late = entry.deadline;
-        let door = self.door_to(cluster, wallet, memory)?;
-        let inside = tokio::time::timeout_at(late.into(), door.join(entry)).await.map_err(|_| {
+        let (server, wallet) = self.connect(cluster, late, progress).await?;
+        let door = self.door_to(cluster, wallet.clone(), memory)?;
+        // Neither needs anything of the other, and each takes several statements.
+        let (inside, access) = tokio::join!(
+            tokio::time::timeout_at(late.into(), door.join(entry)),
+            self.access(cluster, &server.http_url, &wallet, late, progress),
+        );
+        let inside = inside.map_err(|_| {
             Error::new(Kind::Timeout, format!("cannot use {}", named(cluster)))
                 .because("the lease of this run was not written in time, since another machine suspends the cluster or its server does not answer")
         })??;
-        resource.ours = match (inside.ours, inside.touch, held.ours) {
+        let (clock, postgres) = match access.1.is_unanswered {
+            // The cluster may have been suspended and resumed meanwhile.
+            true => self.access(cluster, &server.http_url, &wallet, late, progress).await,
+            false => access,
+        };
+        let ours = match (inside.ours, inside.touch, held.ours) {
             (false, ..) => Ours::No,
             (true, Some(touch), Ours::No) => touch.into(),
             // Another machine started it.
             (true, None, Ours::No) => Ours::Resumed,
             (true, _, ours) => ours,
         };
-        resource.held = Held::Cloud(HeldCluster { ours: resource.ours, alone: Some(inside.alone), ..held });
-        Ok(resource)
+        Ok(Resource {
+            provider: "cloud".to_owned(),
+            name: named(cluster),
+            http_url: server.http_url,
+            pg_url: postgres.url,
+            user: postgres.user,
+            pg_hint: postgres.hint,
+            credentials: wallet.current(),
+            version: server.version,
+            clock,
+            ours,
+            console: Some(self.client().endpoint().to_owned()),
+            held: Held::Cloud(HeldCluster { ours, alone: Some(inside.alone), ..held }),
+            nodes: None,
+        })
     }
 
     /// Returns the way to the leases of a cluster that runs, the same as long as it was not left.
@@ -271,14 +304,8 @@ impl CloudProvider {
         Ok(door)
     }
 
-    /// Connects to a running cluster and describes it as a resource.
-    async fn resource(
-        &self,
-        cluster: &ClusterInfo,
-        ours: Ours,
-        deadline: Instant,
-        progress: &Progress,
-    ) -> Result<(Resource, Wallet)> {
+    /// Waits until the server of a running cluster answers.
+    async fn connect(&self, cluster: &ClusterInfo, deadline: Instant, progress: &Progress) -> Result<(Server, Wallet)> {
         let http_url = self.lifecycle.http_url(cluster)?.to_owned();
         progress.step(format!("connecting to {}", named(cluster)));
         let (awaited, wallet) = (format!("a token for {}", named(cluster)), || self.wallet(cluster));
@@ -287,24 +314,20 @@ impl CloudProvider {
         let version = probe::answers_sql(&http_url, &wallet, patience, deadline, |text| progress.step(text))
             .await
             .map_err(|error| error.hint(format!("{} is running, says CrateDB Cloud", named(cluster))))?;
-        let clock = probe::clock(&http_url, &wallet).await;
-        let postgres = self.postgres(cluster, &http_url, &wallet, clock, deadline, progress).await;
-        let resource = Resource {
-            provider: "cloud".to_owned(),
-            name: named(cluster),
-            http_url,
-            pg_url: postgres.url,
-            user: postgres.user,
-            pg_hint: postgres.hint,
-            credentials: wallet.current(),
-            version,
-            clock,
-            ours,
-            console: Some(self.client().endpoint().to_owned()),
-            held: Held::Cloud(HeldCluster::of(cluster, ours, None)),
-            nodes: None,
-        };
-        Ok((resource, wallet))
+        Ok((Server { http_url, version }, wallet))
+    }
+
+    /// Asks the server for its clock and makes a user for PostgreSQL drivers. Tests can do without both.
+    async fn access(
+        &self,
+        cluster: &ClusterInfo,
+        http_url: &str,
+        wallet: &Wallet,
+        deadline: Instant,
+        progress: &Progress,
+    ) -> (Option<ServerClock>, Postgres) {
+        let clock = probe::clock(http_url, wallet).await;
+        (clock, self.postgres(cluster, http_url, wallet, clock, deadline, progress).await)
     }
 
     /// Returns a wallet with a JWT that it can renew, since the cluster may take longer to answer than a JWT lasts.

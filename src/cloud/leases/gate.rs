@@ -116,6 +116,10 @@ enum Rule {
     Undrain,
     /// A keeper that takes its wish to be alone back is not alone before it has another one in the row.
     Withdraw,
+    /// A keeper that leaves decides by a row that it has read lately.
+    Fresh,
+    /// A row that was written tells of the time when it was sent, not of the time when the answer is taken.
+    Written,
     /// A keeper that was thrown out joins again, or tells its tests.
     Rejoin,
 }

@@ -24,6 +24,8 @@ pub(super) struct Postgres {
     pub(super) user: Option<String>,
     /// The reason that there is no access, and what would give it.
     pub(super) hint: Option<String>,
+    /// The server did not answer while the user was made.
+    pub(super) is_unanswered: bool,
 }
 
 impl CloudProvider {
@@ -60,7 +62,10 @@ impl CloudProvider {
             Err(_) => Err(Error::new(Kind::Timeout, "the server did not answer in time")),
         };
         match made {
-            Ok(made) => Postgres { url: address(&made.name, &made.password), user: Some(made.name), hint: None },
+            Ok(made) => {
+                let url = address(&made.name, &made.password);
+                Postgres { url, user: Some(made.name), ..Postgres::default() }
+            }
             Err(error) => {
                 tracing::warn!(%error, "no user was made");
                 let hint = format!(
@@ -69,7 +74,7 @@ impl CloudProvider {
                     named(cluster)
                 );
                 // It may have been made nevertheless.
-                Postgres { hint: Some(hint), user: Some(name), url: None }
+                Postgres { hint: Some(hint), user: Some(name), url: None, is_unanswered: error.status().is_none() }
             }
         }
     }

@@ -19,8 +19,7 @@ impl Gate {
     pub(super) fn want_out(&mut self, now: Millis, at_end: AtEnd) {
         self.aim = Aim::Leave { at_end, since: now };
         self.wants_alone = false;
-        // What was seen before a long stop may be of another life of the cluster.
-        if self.view.is_none() || self.lapses_at().is_none_or(|at| now >= at) {
+        if self.view.is_none() || self.lease.is_none() {
             self.ask_again(now);
         }
     }
@@ -215,7 +214,11 @@ impl Gate {
 
     fn applied(&mut self, now: Millis, row: Row, lease: Option<Millis>, before: Millis, version: RowVersion) {
         let joins = self.lease.is_none() && lease.is_some();
-        let server = self.clock.map_or(0, |clock| clock.at_least(now));
+        // The answer may be taken long after it was given, if the process was stopped.
+        let server = match self.keeps(Rule::Written) {
+            true => row.written,
+            false => self.clock.map_or(0, |clock| clock.at_least(now)),
+        };
         self.greets &= lease == self.lease;
         self.lease = lease;
         if lease.is_some() {
@@ -447,6 +450,11 @@ impl Gate {
             Mode::Row => {}
         }
         let (Some(clock), Some(view)) = (self.clock, self.view.clone()) else { return };
+        // The process was stopped, so this may be of another life of the cluster. A closing that counts from before the
+        // server's start keeps no one from joining.
+        if now.saturating_sub(clock.received) >= self.limits.overdue && self.keeps(Rule::Fresh) {
+            return self.ask_again(now);
+        }
         match self.closing_under_way(&view.row, clock) {
             Some((by, since)) if by == self.me.id => self.close(now, clock, since),
             Some(_) if at_end == AtEnd::Keep || at_end == AtEnd::Auto && !view.row.ours => self.left(Left::Running),

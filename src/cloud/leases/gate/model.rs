@@ -187,6 +187,18 @@ fn every_rule_protects_a_property() {
     assert_eq!(missed, []);
 }
 
+/// These need two faults, and so more states.
+#[test]
+#[ignore = "minutes: run it in release"]
+fn every_rule_for_two_faults_protects_a_property() {
+    let mut missed = Vec::new();
+    for (rule, fails) in [(Rule::Fresh, LIVE), (Rule::Written, NOT_OURS)] {
+        let check = Check::of(2, Bounds { stops: 1, person: 1, ..NONE }).without(rule).only(fails);
+        missed.extend(check.run(&format!("without {rule:?}"), most()).is_empty().then_some(rule));
+    }
+    assert_eq!(missed, []);
+}
+
 /// Each limit is needed: if one keeper has another one, a property fails.
 #[test]
 fn every_limit_protects_a_property() {

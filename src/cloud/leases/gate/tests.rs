@@ -1,5 +1,8 @@
 //! The decisions of the gate, one in each test.
 
+mod exclusive;
+mod stopped;
+
 use super::*;
 use crate::sharing::CutOff;
 
@@ -360,49 +363,6 @@ fn a_sweep_suspends_what_the_harness_started_and_all_have_left() {
 }
 
 #[test]
-fn no_test_begins_from_10_s_before_the_lease_may_be_dead() {
-    let mut gate = alone();
-    gate.on(20_000, Event::Due);
-    gate.on(21_000, Event::Read(Seen::Unreachable));
-    gate.on(21_000, Event::Found { suspended: false });
-    assert_eq!(gate.on(79_999, Event::Due), [Effect::Read]);
-    assert_eq!(gate.deadline(), Some(80_000));
-    assert_eq!(gate.on(80_000, Event::Due), [Effect::Turns(Turns::None)]);
-}
-
-#[test]
-fn a_keeper_that_was_thrown_out_joins_again_before_its_tests_go_on() {
-    let mut gate = alone();
-    assert_eq!(gate.on(200_000, Event::Due), [Effect::Read, Effect::Turns(Turns::None)]);
-    let others = row(true, &[lease("b", SERVER + 199_000)]);
-    let again = written(&mut gate, 200_000, seen(200_000, others, 9));
-    assert!(again.lease("a").is_some() && again.lease("b").is_some() && again.ours);
-    assert_eq!(gate.on(200_000, applied(10)), [Effect::Joined { ours: true }, Effect::Turns(Turns::Shared)]);
-}
-
-#[test]
-fn a_keeper_that_was_thrown_out_tells_its_tests_if_the_cluster_went_away() {
-    let stopped = |seen: Event| {
-        let mut gate = alone();
-        gate.on(200_000, Event::Due);
-        gate.on(200_000, seen)
-    };
-    assert_eq!(stopped(seen(200_000, Row::closing("b", SERVER + 199_000), 9)), [Effect::Cut(CutOff::Expired)]);
-    let time = ServerTime { now: SERVER + 200_000, booted: SERVER + 150_000 };
-    let resumed = Event::Read(Seen::Row(row(true, &[lease("b", SERVER + 199_000)]), version(9), time));
-    assert_eq!(stopped(resumed), [Effect::Cut(CutOff::Expired)]);
-}
-
-#[test]
-fn a_node_that_was_started_again_costs_no_lease() {
-    let mut gate = alone();
-    gate.on(20_000, Event::Due);
-    let time = ServerTime { now: SERVER + 20_000, booted: SERVER + 10_000 };
-    let same = Event::Read(Seen::Row(row(true, &[lease("a", SERVER)]), version(2), time));
-    assert!(written(&mut gate, 20_000, same).ours);
-}
-
-#[test]
 fn a_suspension_by_a_person_is_told() {
     let mut gate = alone();
     gate.on(20_000, Event::Due);
@@ -504,73 +464,6 @@ fn a_damaged_or_deleted_row_counts_others_that_come_back_within_a_minute() {
         gate.on(80_001, Event::Due);
         assert_eq!(closing_of(&written(&mut gate, 80_001, seen(80_001, rest, 7))).0, "a");
     }
-}
-
-#[test]
-fn an_exclusive_test_waits_until_the_others_are_drained() {
-    let mut gate = joined(true, &[lease("b", SERVER)]);
-    let wish = written(&mut gate, 100, Event::WantAlone(true));
-    assert_eq!(wish.lease("a").unwrap().wish, Some(1));
-    assert_eq!(gate.on(100, applied(3)), []);
-    let mut drained = wish.clone();
-    drained.leases.iter_mut().filter(|lease| lease.id == "b").for_each(|lease| lease.drained = true);
-    gate.on(1_000, Event::Due);
-    assert_eq!(gate.on(1_000, seen(1_000, drained, 4)), [Effect::Turns(Turns::Alone)]);
-    let effects = gate.on(1_500, Event::WantAlone(false));
-    assert!(matches!(&effects[0], Effect::Write(row, _) if row.lease("a").unwrap().wish.is_none()), "{effects:?}");
-    // The others may have read that before its answer is here.
-    assert_eq!(gate.on(1_501, Event::WantAlone(true)), []);
-    assert_eq!(gate.turns(), Turns::Shared);
-    let again = written(&mut gate, 1_502, applied(5));
-    assert_eq!(again.lease("a").unwrap().wish, Some(1));
-    assert_eq!(gate.on(1_503, applied(6)), [Effect::Turns(Turns::Alone)]);
-}
-
-#[test]
-fn a_keeper_drains_for_another_and_begins_again_once_the_row_says_so() {
-    let wish = |wish| Lease { wish, ..lease("b", SERVER) };
-    let mut gate = joined(true, &[lease("b", SERVER)]);
-    gate.on(1_000, Event::Due);
-    let wanted = row(true, &[wish(Some(1)), lease("a", SERVER)]);
-    assert_eq!(gate.on(1_000, seen(1_000, wanted.clone(), 3)), [Effect::Turns(Turns::None)]);
-    let drained = written(&mut gate, 1_500, Event::Quiet);
-    assert!(drained.lease("a").unwrap().drained);
-    assert_eq!(gate.on(1_500, applied(4)), []);
-
-    gate.on(2_500, Event::Due);
-    let mut over = drained;
-    over.leases.iter_mut().for_each(|lease| lease.wish = None);
-    let back = written(&mut gate, 2_500, seen(2_500, over, 5));
-    assert!(!back.lease("a").unwrap().drained);
-    assert_eq!(gate.turns(), Turns::None, "another wish may come first");
-    assert_eq!(gate.on(2_500, applied(6)), [Effect::Turns(Turns::Shared)]);
-}
-
-#[test]
-fn a_keeper_that_joins_under_a_wish_is_drained_from_the_beginning() {
-    let mut gate = new();
-    gate.on(0, Event::Join { woken: false });
-    let wish = Lease { wish: Some(1), ..lease("b", SERVER) };
-    assert!(written(&mut gate, 0, seen(0, row(true, &[wish]), 1)).lease("a").unwrap().drained);
-    assert_eq!(gate.on(0, applied(2)), [Effect::Joined { ours: true }, Effect::Turns(Turns::None)]);
-}
-
-#[test]
-fn the_wish_of_a_dead_keeper_counts_no_more() {
-    let mut gate = joined(true, &[Lease { wish: Some(1), ..lease("b", SERVER - 80_000) }]);
-    assert_eq!(gate.turns(), Turns::None);
-    let back = written(&mut gate, 10_001, Event::Due);
-    assert!(!back.lease("a").unwrap().drained);
-    assert!(gate.on(10_001, applied(3)).contains(&Effect::Turns(Turns::Shared)));
-}
-
-#[test]
-fn a_wish_stands_behind_earlier_ones() {
-    let mut gate = joined(true, &[Lease { wish: Some(7), ..lease("b", SERVER) }]);
-    let wish = written(&mut gate, 0, Event::WantAlone(true));
-    assert_eq!(wish.lease("a").unwrap().wish, Some(8));
-    gate.on(0, applied(3));
-    assert_eq!(gate.turns(), Turns::None);
 }
 
 #[test]
