@@ -11,6 +11,7 @@ mod finish;
 mod hold;
 #[cfg(feature = "cloud")]
 mod kept;
+mod standing;
 mod status;
 mod sweep;
 
@@ -21,6 +22,7 @@ pub use finish::{Finished, finish};
 pub use hold::{Acquisition, HeldSession, hold};
 #[cfg(feature = "cloud")]
 pub use kept::{Kept, drop_kept, kept};
+pub use standing::{Raising, Standing, Wish, standing, take_down};
 pub use status::{KeyStatus, Policies, Process, SessionStatus, TestStatus, is_unknown, keys, local_server, log_path};
 pub use sweep::{Swept, sweep};
 

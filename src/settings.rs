@@ -25,6 +25,11 @@ use crate::wire::{Named, Policy, Spec};
 /// The version of local servers unless something says otherwise: the newest release when this crate was released.
 const VERSION: RequestedVersion = RequestedVersion { major: 6, minor: 4, patch: Some(3) };
 
+/// The session of a server that no test uses.
+pub(crate) const STANDING: &str = "up";
+/// Longer than it can be asked for.
+const STANDS_AT_MOST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
 /// When the schema of an attempt outlives it: `CRATEDB_TEST_KEEP_SCHEMA`, or `keep_schema` of the attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeepSchema {
@@ -98,7 +103,29 @@ impl Settings {
         Self::read(&sources, manifest_dir, wanted).map_err(|error| Remarks::of(&sources).on(error))
     }
 
+    /// Reads the settings of a server of this machine that no test uses, and that stands for so long after its last
+    /// use. Clusters that settings name are left alone.
+    pub(crate) fn standing(manifest_dir: &Path, wanted: Wanted, lasting: Duration) -> Result<Self> {
+        let sources = Sources::of_process(manifest_dir)?;
+        let read = Self::with(&sources, manifest_dir, wanted, |reader| reader.standing());
+        let mut read = read.map_err(|error| Remarks::of(&sources).on(error))?;
+        // Its session ends it, and no limit beside that.
+        let policy =
+            Policy { keep_warm: 0, max_lifetime: millis(STANDS_AT_MOST), on_exit: OnExit::Auto, ..read.spec.policy };
+        (read.spec.policy, read.spec.report, read.session_idle) = (policy, None, lasting);
+        read.in_session(STANDING)
+    }
+
     fn read(sources: &Sources, manifest_dir: &Path, wanted: Wanted) -> Result<Self> {
+        Self::with(sources, manifest_dir, wanted, |reader| reader.target())
+    }
+
+    fn with(
+        sources: &Sources,
+        manifest_dir: &Path,
+        wanted: Wanted,
+        target: impl FnOnce(&mut TargetReader<'_>) -> Result<(Target, String)>,
+    ) -> Result<Self> {
         let start_timeout = sources.lasting("CRATEDB_TEST_START_TIMEOUT", Duration::from_secs(15 * 60))?;
         let on_exit = sources.choice(
             "CRATEDB_TEST_ON_EXIT",
@@ -125,8 +152,9 @@ impl Settings {
         )?;
         let project = project_of(manifest_dir);
         let remarks = Remarks::of(sources);
-        let mut reader = TargetReader { sources, project: &project, wanted, on_exit, notes: Vec::new(), remarks };
-        let (target, key) = reader.target()?;
+        let mut reader =
+            TargetReader { sources, project: &project, wanted, on_exit, stands: false, notes: Vec::new(), remarks };
+        let (target, key) = target(&mut reader)?;
         let spec = Spec {
             key,
             target,
@@ -190,6 +218,7 @@ struct TargetReader<'a> {
     project: &'a Path,
     wanted: Wanted,
     on_exit: OnExit,
+    stands: bool,
     /// Lines about the settings that people should know.
     notes: Vec<String>,
     remarks: Remarks,
@@ -201,17 +230,7 @@ impl TargetReader<'_> {
     /// A test that wants a version, a number of nodes or settings gets a cluster of this machine, unless the provider
     /// is named: neither a server given by its URL nor a cluster of the Cloud can be had in another version.
     fn target(&mut self) -> Result<(Target, String)> {
-        let choice = self.sources.choice(
-            "CRATEDB_TEST_PROVIDER",
-            &[
-                ("auto", Choice::Auto),
-                ("url", Choice::Url),
-                ("cloud", Choice::Cloud),
-                ("container", Choice::Container),
-                ("process", Choice::Process),
-            ],
-            Choice::Auto,
-        )?;
+        let choice = self.choice()?;
         let excluded =
             |provider| ["url", "cloud"].map(|name| format!("{name}: CRATEDB_TEST_PROVIDER={provider} excludes it"));
         match (choice, address(&Given::default(), self.sources, &mut self.notes)?) {
@@ -241,6 +260,31 @@ impl TargetReader<'_> {
             (Choice::Process, _) => self.local(LocalKind::Process, excluded("process").into()),
             (Choice::Container, _) => self.local(LocalKind::Container, excluded("container").into()),
         }
+    }
+
+    fn choice(&self) -> Result<Choice> {
+        self.sources.choice(
+            "CRATEDB_TEST_PROVIDER",
+            &[
+                ("auto", Choice::Auto),
+                ("url", Choice::Url),
+                ("cloud", Choice::Cloud),
+                ("container", Choice::Container),
+                ("process", Choice::Process),
+            ],
+            Choice::Auto,
+        )
+    }
+
+    /// Returns a server of this machine that no test uses.
+    fn standing(&mut self) -> Result<(Target, String)> {
+        (self.stands, self.on_exit) = (true, OnExit::Auto);
+        let kind = match self.choice()? {
+            Choice::Container => LocalKind::Container,
+            Choice::Process => LocalKind::Process,
+            Choice::Auto | Choice::Url | Choice::Cloud => LocalKind::Auto,
+        };
+        self.local(kind, Vec::new())
     }
 
     /// Refuses settings for a server that the harness does not start.
@@ -283,6 +327,7 @@ impl TargetReader<'_> {
             home,
             origin: origin(sources)?,
             jvm_cache: jvm_cache(sources)?,
+            stands: self.stands,
             outlives: self.on_exit == OnExit::Keep,
             lacking,
         };

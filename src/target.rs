@@ -55,6 +55,9 @@ pub(crate) struct LocalTarget {
     pub(crate) home: Option<String>,
     pub(crate) origin: Origin,
     pub(crate) jvm_cache: JvmCache,
+    /// It is to develop against, and no test uses it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) stands: bool,
     /// True if the server may outlive its keeper (`CRATEDB_TEST_ON_EXIT=keep`).
     pub(crate) outlives: bool,
     /// The reasons why neither `url` nor `cloud` was chosen, one line each, such as `url: CRATEDB_CLUSTER_URL is not
@@ -253,6 +256,7 @@ impl LocalTarget {
             // Nothing listens on this port.
             origin: Origin { mirror: Some(Secret::new("http://127.0.0.1:1/")), digests: Vec::new() },
             jvm_cache: JvmCache::Off,
+            stands: false,
             outlives: false,
             lacking: vec![
                 "url: CRATEDB_CLUSTER_URL is not set".to_owned(),

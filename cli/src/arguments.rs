@@ -6,6 +6,8 @@ mod leases;
 mod projects;
 #[cfg(all(unix, feature = "sessions"))]
 mod sessions;
+#[cfg(all(unix, feature = "sessions"))]
+mod standing;
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -24,6 +26,8 @@ pub(crate) use leases::{Status, Sweep};
 pub(crate) use projects::{Ci, Doctor, Init};
 #[cfg(all(unix, feature = "sessions"))]
 pub(crate) use sessions::{Cache, CacheCommand, Fetch, Finish, Kept, Log, Prune, SessionCommand, Test};
+#[cfg(all(unix, feature = "sessions"))]
+pub(crate) use standing::{Shell, Up};
 
 /// Cargo runs `cargo-cratedb cratedb …` for `cargo cratedb …`.
 const CARGO_WORD: &str = "cratedb";

@@ -251,6 +251,7 @@ mod tests {
             provider: None,
             resource: None,
             http_url: None,
+            pg_url: None,
             step: None,
             trouble: trouble.map(str::to_owned),
             owed_since: None,

@@ -153,7 +153,8 @@ pub fn local_server() -> Result<Option<String>> {
     // What is wrong with the settings is said when they are used.
     let Ok((settings, files)) = of_settings() else { return Ok(None) };
     let Target::Local(target) = &settings.spec.target else { return Ok(None) };
-    let project = |key: &Lying| matches!(local_target(&key.key), Some(other) if other.project == target.project);
+    let project =
+        |key: &Lying| matches!(local_target(&key.key), Some(other) if other.project == target.project && !other.stands);
     let all = lying()?;
     if let Some(url) = all.iter().find(|key| key.files.hash == files.hash).and_then(Lying::http_url) {
         return Ok(Some(url));
@@ -253,8 +254,13 @@ impl Lying {
         living || snapshot.ended.iter().any(|ended| ended == name)
     }
 
+    /// Returns what its keeper tells, if that answered.
+    pub(super) fn told(&self) -> Option<&KeeperSnapshot> {
+        self.snapshot.as_ref().ok()?.as_ref()
+    }
+
     fn http_url(&self) -> Option<String> {
-        self.snapshot.as_ref().ok()?.as_ref()?.http_url.clone()
+        self.told()?.http_url.clone()
     }
 
     /// Returns true if a keeper lives, also if it does not answer.

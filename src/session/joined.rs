@@ -90,9 +90,13 @@ fn check(wanted: &Wanted, ready: &Ready, nodes: Option<u32>) -> Result<()> {
     }
 }
 
-/// This process as the holder of an explicit session, whose cluster is there as long as this process wants it, without
-/// a test. Dropping it gives up this process's part: the session ends unless others hold it too.
-pub(crate) struct Hold(Link);
+/// This process as a part of an explicit session without a test.
+pub(crate) struct Hold {
+    link: Link,
+    /// The cluster is there as long as this process wants it. Dropping this gives up its part: the session ends unless
+    /// others hold it too.
+    holds: bool,
+}
 
 impl Hold {
     /// Joins and waits for the cluster, unless `given_up` comes first. `settings` name the session. Blocks.
@@ -101,8 +105,26 @@ impl Hold {
         listener: Option<Listener>,
         given_up: impl Future<Output = ()> + Send + 'static,
     ) -> Result<Self> {
+        Self::joined(settings, true, listener, given_up)
+    }
+
+    /// Does the same for a session that outlives this process by its idle time.
+    pub(crate) fn visit(
+        settings: Settings,
+        listener: Option<Listener>,
+        given_up: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<Self> {
+        Self::joined(settings, false, listener, given_up)
+    }
+
+    fn joined(
+        settings: Settings,
+        holds: bool,
+        listener: Option<Listener>,
+        given_up: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<Self> {
         let (files, remarks) = (Places::find()?.key(&settings.spec.key), settings.remarks.clone());
-        let joined = Link::new(settings, process::by_name(true), files, listener);
+        let joined = Link::new(settings, process::by_name(holds), files, listener);
         let link = background::wait(async {
             tokio::select! {
                 biased;
@@ -110,37 +132,39 @@ impl Hold {
                 link = joined => link,
             }
         });
-        link.map(Self).map_err(|error| remarks.on(error))
+        link.map(|link| Self { link, holds }).map_err(|error| remarks.on(error))
     }
 
     pub(crate) fn settings(&self) -> &Settings {
-        self.0.settings()
+        self.link.settings()
     }
 
     pub(crate) fn files(&self) -> &KeyFiles {
-        self.0.files()
+        self.link.files()
     }
 
     /// Returns the cluster.
     pub(crate) fn ready(&self) -> Result<Arc<Ready>> {
-        self.0.ready()
+        self.link.ready()
     }
 
     /// Returns this process, as its keeper knows it.
     pub(crate) fn process(&self) -> &Identity {
-        self.0.own()
+        self.link.own()
     }
 
     /// Ends the connection, which is not made again. The life of this process still holds the session.
     pub(crate) fn close(&self) {
-        self.0.close();
+        self.link.close();
     }
 }
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        self.0.finish_session();
-        self.0.close();
+        if self.holds {
+            self.link.finish_session();
+        }
+        self.link.close();
     }
 }
 

@@ -16,9 +16,12 @@ const ANY: &str = "any";
 /// Stands in a key before settings.
 const OWN: &str = "settings:";
 
+/// Ends the key of a server that no test uses.
+const STANDS: &str = "up";
+
 /// Returns `local`, then kind, project, version, nodes, where the cluster comes from, the archives that are accepted,
-/// if not all are, and the settings of the server, if there are any. Two clusters are one if all of it is the same: a
-/// server that was started without a pin must not serve tests that have one.
+/// if not all are, the settings of the server, if there are any, and a last part if no test uses it. Two clusters are one
+/// if all of it is the same: a server that was started without a pin must not serve tests that have one.
 pub(super) fn local_key(target: &LocalTarget) -> String {
     let kind = KINDS.iter().find(|(_, kind)| *kind == target.kind).map_or("", |(name, _)| name);
     let version = target.version.map_or(ANY.to_owned(), |version| version.to_string());
@@ -28,7 +31,8 @@ pub(super) fn local_key(target: &LocalTarget) -> String {
     let pins = (target.kind != LocalKind::Container && !pins.is_empty()).then_some(&*pins);
     let settings = (!target.settings.is_empty()).then(|| format!("{OWN}{}", target.settings));
     let parts = ["local", kind, &target.project, &version, &nodes, home, image];
-    parts.into_iter().chain(pins).chain(settings.as_deref()).map(escaped).collect::<Vec<_>>().join("|")
+    let stands = target.stands.then_some(STANDS);
+    parts.into_iter().chain(pins).chain(settings.as_deref()).chain(stands).map(escaped).collect::<Vec<_>>().join("|")
 }
 
 /// Returns the target of the key of a local server.
@@ -39,6 +43,10 @@ pub(crate) fn local_target(key: &str) -> Option<LocalTarget> {
 /// Returns the target of a key that [`local_key`] made.
 fn local_of_key(parts: &[&str], key: &str) -> Option<LocalTarget> {
     let [kind, project, version, nodes, home, image, more @ ..] = parts else { return None };
+    let (stands, more) = match more {
+        [more @ .., STANDS] => (true, more),
+        more => (false, more),
+    };
     let (settings, pins) = match more {
         [pins @ .., last] if last.starts_with(OWN) => {
             (ServerSettings::parse(&unescaped(&last[OWN.len()..])).ok()?, pins)
@@ -62,6 +70,7 @@ fn local_of_key(parts: &[&str], key: &str) -> Option<LocalTarget> {
         home: (!home.is_empty()).then_some(home),
         origin: Origin { digests, ..Origin::default() },
         jvm_cache: JvmCache::Use,
+        stands,
         outlives: false,
         lacking: Vec::new(),
     })

@@ -159,6 +159,7 @@ fn snapshot() -> KeeperSnapshot {
         provider: Some("url".into()),
         resource: None,
         http_url: None,
+        pg_url: None,
         step: Some("connecting".into()),
         trouble: None,
         owed_since: None,

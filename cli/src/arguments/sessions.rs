@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 
 use super::duration;
 use super::projects::{DOCTOR_EXAMPLES, Doctor, INIT_EXAMPLES, Init};
+use super::standing::{DOWN_EXAMPLES, ENV_EXAMPLES, SHELL_EXAMPLES, Shell, UP_EXAMPLES, Up};
 
 const FINISH_EXAMPLES: &str = "\
 This is for runs whose end can't be seen, such as the first process of a container: there, run it after the tests, \
@@ -74,6 +75,18 @@ pub(crate) enum SessionCommand {
     /// Run a command in a test session: the cluster is available before it starts and released after it ends.
     #[command(after_help = TEST_EXAMPLES)]
     Test(Test),
+    /// Start a CrateDB on this machine to develop against, or show the one that is up.
+    #[command(after_help = UP_EXAMPLES)]
+    Up(Up),
+    /// Remove the servers that `up` started for this project.
+    #[command(after_help = DOWN_EXAMPLES)]
+    Down,
+    /// Print the address of the server that `up` started, as variables of a shell.
+    #[command(after_help = ENV_EXAMPLES)]
+    Env,
+    /// Run a shell or a command with the address of the server that `up` started.
+    #[command(after_help = SHELL_EXAMPLES)]
+    Shell(Shell),
     /// List the CrateDB releases in this machine's cache, fetch one, or remove old ones.
     #[command(after_help = CACHE_EXAMPLES)]
     Cache(Cache),

@@ -9,6 +9,7 @@ mod overlap;
 mod package;
 mod preparation;
 mod process;
+mod standing;
 mod test;
 
 use std::fmt::Display;
@@ -40,6 +41,10 @@ pub(super) fn run(context: &Context, command: SessionCommand) -> Result<Document
         SessionCommand::Log(wanted) => log(&wanted),
         SessionCommand::Kept(wanted) => context.wait(kept::run(context, &wanted)),
         SessionCommand::Cache(cache) => cache::run(context, cache),
+        SessionCommand::Up(up) => standing::up(context, up),
+        SessionCommand::Down => standing::down(context),
+        SessionCommand::Env => standing::env(context),
+        SessionCommand::Shell(shell) => standing::shell(context, &shell),
         SessionCommand::Init(wanted) => init::run(context, &wanted),
         SessionCommand::Doctor(wanted) => doctor::run(context, &wanted),
     }

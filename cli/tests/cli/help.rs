@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::support::{Run, World};
 
-const COMMANDS: [&str; 23] = [
+const COMMANDS: [&str; 27] = [
     "login",
     "logout",
     "whoami",
@@ -23,6 +23,10 @@ const COMMANDS: [&str; 23] = [
     "status",
     "finish",
     "sweep",
+    "up",
+    "down",
+    "env",
+    "shell",
     "init",
     "doctor",
     "kept",

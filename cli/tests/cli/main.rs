@@ -13,5 +13,6 @@ mod leases;
 mod login;
 mod overlap;
 mod sessions;
+mod standing;
 mod support;
 mod terminal;

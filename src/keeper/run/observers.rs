@@ -7,6 +7,7 @@ use crate::host::process::Identity;
 use crate::keeper::clients::SessionFacts;
 use crate::keeper::machine::{ClientId, Event, MachineState, RunnerId, SessionId};
 use crate::keeper::unix_seconds;
+use crate::secret::Secret;
 use crate::wire::{FromKeeper, KeeperSnapshot, Millis, Phase, SessionState, Turn};
 
 /// A connection of a process that wants no cluster.
@@ -152,6 +153,7 @@ impl Keeper {
             provider: self.supply.provider(),
             resource: self.supply.resource.as_ref().map(|resource| resource.name.clone()),
             http_url: self.supply.resource.as_ref().map(|resource| resource.http_url.clone()),
+            pg_url: self.supply.resource.as_ref().and_then(|resource| without_password(resource.pg_url.as_ref()?)),
             step: self.last_progress.clone(),
             trouble: self.reason(),
             owed_since: self.debts.since(),
@@ -231,4 +233,10 @@ fn phase(state: MachineState) -> Phase {
         MachineState::Owed { .. } => Phase::Owed,
         MachineState::Failed => Phase::Failed,
     }
+}
+
+/// Returns an address, unless it has a password.
+fn without_password(address: &Secret) -> Option<String> {
+    let url = reqwest::Url::parse(address.expose()).ok()?;
+    url.password().is_none().then(|| address.expose().to_owned())
 }

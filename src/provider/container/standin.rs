@@ -45,9 +45,15 @@ pub(crate) fn binary() -> PathBuf {
     BINARY.get_or_init(make).clone()
 }
 
+/// Returns the root of the workspace: tests of the command line include this file, too.
+fn workspace() -> &'static Path {
+    let is_root = |dir: &&Path| dir.join("simulator/Cargo.toml").is_file();
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().find(is_root).expect("the simulator is in the workspace")
+}
+
 /// Returns the directory of the build, locked until the file is dropped.
 fn directory() -> (PathBuf, File) {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/standin");
+    let directory = workspace().join("target/standin");
     std::fs::create_dir_all(&directory).unwrap();
     let lock = File::create(directory.join(".image")).unwrap();
     lock.lock().unwrap();
@@ -82,7 +88,7 @@ fn build(directory: &Path) -> PathBuf {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CARGO_") && !kept.contains(&name.as_str())) {
         cargo.env_remove(name);
     }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = workspace();
     let output = cargo
         .args(["build", "--package", "cratedb-cloud-simulator"])
         .current_dir(root)

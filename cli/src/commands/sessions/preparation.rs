@@ -113,7 +113,7 @@ impl Preparation<'_> {
                 News::Built(code_of(ended)?)
             }
             Event::Lost => return Err(lost("waiting for the cluster")),
-            Event::Released(_) => unreachable!("nothing is released yet"),
+            Event::Stands(_) | Event::Released(_) => unreachable!("no such work goes on"),
         })
     }
 

@@ -7,7 +7,7 @@ use std::process::ExitStatus;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use cratedb_test::private::control::{Acquisition, ClusterOutcome, Finished, HeldSession};
+use cratedb_test::private::control::{Acquisition, ClusterOutcome, Finished, HeldSession, Standing};
 use serde_json::json;
 
 use super::preparation::{Prepared, prepared};
@@ -26,6 +26,8 @@ pub(super) enum Event {
     /// The acquisition told its first step.
     Waits,
     Acquired(cratedb_test::Result<HeldSession>),
+    /// The server that `up` wants is there, or can't be.
+    Stands(cratedb_test::Result<Standing>),
     /// The command or the build ended.
     Ended(io::Result<ExitStatus>),
     Released(cratedb_test::Result<Finished>),
@@ -40,11 +42,11 @@ pub(super) struct Events {
 }
 
 /// The outcome of releasing the cluster, in the words of [`Finished`].
-struct Released {
+pub(super) struct Released {
     outcome: ClusterOutcome,
     detail: String,
     /// The cluster may still be running although it should not.
-    is_owed: bool,
+    pub(super) is_owed: bool,
 }
 
 pub(super) fn run(context: &Context, test: Test) -> Result<Document, Failure> {
@@ -85,7 +87,7 @@ fn name(test: &Test) -> String {
 }
 
 impl Events {
-    fn with_signals() -> Result<Self, Failure> {
+    pub(super) fn with_signals() -> Result<Self, Failure> {
         let (sender, receiver) = channel();
         let told = sender.clone();
         process::catch(move |arrived| drop(told.send(Event::Signal(arrived))))
@@ -149,7 +151,7 @@ pub(super) fn code_of(ended: io::Result<ExitStatus>) -> Result<u8, Failure> {
 }
 
 /// Runs the command to its end and returns its exit code.
-fn ran(
+pub(super) fn ran(
     context: &Context,
     command: &[OsString],
     environment: Vec<(String, String)>,
@@ -168,14 +170,14 @@ fn ran(
             Event::Lost => return Err(lost("waiting for the command")),
             // What the keeper has to say may come at any time.
             Event::Waits => {}
-            Event::Acquired(_) | Event::Released(_) => unreachable!("no other work goes on"),
+            Event::Acquired(_) | Event::Stands(_) | Event::Released(_) => unreachable!("no other work goes on"),
         }
     }
 }
 
 /// Ends the session and waits for the release of the cluster. The second signal ends the wait, and the keeper continues
 /// alone. The first one may be the signal that ended the command, seen late.
-fn released(
+pub(super) fn released(
     context: &Context,
     events: &Events,
     release: impl FnOnce(&dyn Fn(&str)) -> cratedb_test::Result<Finished> + Send + 'static,
@@ -190,7 +192,7 @@ fn released(
             Event::Released(done) => break Some(done.map_err(Failure::from)),
             Event::Lost => break Some(Err(lost("releasing the cluster"))),
             // Those of an acquisition that was given up come late.
-            Event::Waits | Event::Acquired(_) | Event::Ended(_) => {}
+            Event::Waits | Event::Acquired(_) | Event::Stands(_) | Event::Ended(_) => {}
             Event::Signal(_) if impatient => break None,
             Event::Signal(_) => {
                 impatient = true;
