@@ -41,7 +41,7 @@ function hold() {
   let end = () => {};
   const server = net.createServer((socket) => {
     socket.on('error', () => {}).on('close', () => listeners.delete(socket)).on('data', () => end());
-    past.forEach((message) => socket.write(`${JSON.stringify(message)}\n`));
+    [...past, { heard: true }].forEach((message) => socket.write(`${JSON.stringify(message)}\n`));
     listeners.add(socket);
   });
   const over = (outcome) => {

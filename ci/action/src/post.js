@@ -30,8 +30,8 @@ async function main() {
   fs.writeFileSync(done, fate.text);
   runner.say(`session ${order.session} is over: ${fate.text}`);
   if (!over.asked && runner.state('started')) {
-    runner.warning(`session ${order.session} ended before the job did, and tests after that held the cluster on their ` +
-      `own: ${program.why(over)}`);
+    const then = 'ended before the job did, and tests after that held the cluster on their own';
+    runner.warning(`session ${order.session} ${then}: ${program.why(over)}`);
   }
   if (order.cache) await cache.save(runner.state('restored'));
 }
@@ -56,13 +56,13 @@ function asked() {
     let over;
     const socket = net.createConnection(holder.SOCKET, () => socket.write('end\n'));
     socket.on('error', () => resolve(over)).on('close', () => resolve(over));
-    // What was said before was shown by the main step.
+    // What was said before that was shown by the main step, or is in the way.
     let news = false;
     const lines = readline.createInterface({ input: socket });
     lines.on('error', () => {});
     lines.on('line', (line) => {
       const message = JSON.parse(line);
-      news ||= message.say === 'releasing the cluster';
+      news ||= Boolean(message.heard);
       if (news && message.say !== undefined) runner.say(message.say);
       over = message.over ?? over;
     });
@@ -78,7 +78,7 @@ function left() {
 async function fateOf(order, over) {
   if (over.code === 0) {
     const { cluster_outcome: outcome, cluster_detail: detail } = over.document ?? {};
-    const text = outcome ? `the cluster is ${outcome}${detail ? ` (${detail})` : ''}` : 'nothing was started';
+    const text = outcome ? `cluster ${outcome}${detail ? ` (${detail})` : ''}` : 'nothing was started';
     return { owed: false, text };
   }
   const environment = { ...process.env, CRATEDB_TEST_SESSION: order.session };

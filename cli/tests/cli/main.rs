@@ -2,6 +2,7 @@
 #![cfg(all(unix, feature = "sessions"))]
 
 mod account;
+mod action;
 mod clusters;
 mod contained;
 mod data;
