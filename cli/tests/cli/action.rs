@@ -342,3 +342,42 @@ fn its_own_tests_pass() {
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     Run::of(&world, "node", &arguments).done().expect(0);
 }
+
+#[test]
+fn the_guide_gives_inputs_that_there_are() {
+    let guide = include_str!("../../../docs/ci.md");
+    let examples = guide.split("```yaml\n").skip(1).map(|rest| rest.split_once("```").unwrap().0);
+    let version = concat!("crate/cratedb-test/ci/action@v", env!("CARGO_PKG_VERSION"));
+    let example = examples.into_iter().find(|yaml| yaml.contains(version)).expect("an example of the action");
+    let example: yaml_serde::Value = yaml_serde::from_str(example).unwrap();
+    let mut steps = example["jobs"]["integration"]["steps"].as_sequence().unwrap().iter();
+    let step = steps.find(|step| step["uses"] == version).unwrap();
+    for (name, _) in step["with"].as_mapping().unwrap() {
+        assert!(defaults().contains_key(name.as_str().unwrap()), "{name:?}");
+    }
+}
+
+/// Evaluates the one form of an expression that the guide has, as GitHub does.
+fn evaluated(expression: &str, secret: &str) -> String {
+    let inside = expression.strip_prefix("${{ secrets.CRATEDB_CLOUD_API_KEY != '' && '").unwrap();
+    let name = inside.strip_suffix("' || '' }}").unwrap();
+    if secret.is_empty() { String::new() } else { name.to_owned() }
+}
+
+#[test]
+fn by_the_guides_expression_a_fork_tests_on_a_local_server() {
+    let guide = include_str!("../../../docs/ci.md");
+    let lines = guide.lines().filter_map(|line| line.trim().strip_prefix("CRATEDB_CLUSTER_NAME: "));
+    let expressions: Vec<_> = lines.filter(|value| value.starts_with("${{")).collect();
+    assert!(!expressions.is_empty());
+    for expression in expressions {
+        for (key, secret, uses) in [("", "", "CrateDB 6.4.3"), (KEY, SECRET, "cluster `ci` of CrateDB Cloud")] {
+            let world = World::with([ClusterOptions::suspended("ci")]);
+            world.write("Cargo.toml", "[package]\nname = \"orders\"\n");
+            let run = world.stranger(&["doctor"]).env("CRATEDB_CLUSTER_NAME", evaluated(expression, key));
+            let done = run.env("CRATEDB_CLOUD_API_KEY", key).env("CRATEDB_CLOUD_API_SECRET", secret).done();
+            let would = done.stdout.lines().find(|line| line.starts_with("would use")).unwrap_or_default();
+            assert!(would.contains(uses), "{done:#?}");
+        }
+    }
+}
