@@ -62,7 +62,7 @@ async function save(restored) {
     if (key === restored) return runner.say('the cache has all of it');
     const made = await call('CreateCacheEntry', { key, version });
     if (!made?.ok) return runner.say('another job has saved the same');
-    const archive = path.join(process.env.RUNNER_TEMP || os.tmpdir(), `cratedb-cache-${process.pid}.tar.gz`);
+    const archive = temporary('tar.gz');
     try {
       await pack(archive);
       const size = fs.statSync(archive).size;
@@ -136,9 +136,19 @@ async function pack(archive) {
   ]);
 }
 
+/** Unpacks an archive once all of it is there: a transfer that breaks must not leave half a release. */
 async function unpack(stream) {
-  const tar = spawn('tar', ['-C', '/', '-xf', '-'], { stdio: ['pipe', 'inherit', 'inherit'] });
-  await Promise.all([pipeline(stream, zlib.createGunzip(), tar.stdin), success(tar)]);
+  const archive = temporary('tar');
+  try {
+    await pipeline(stream, zlib.createGunzip(), fs.createWriteStream(archive, { mode: 0o600 }));
+    await success(spawn('tar', ['-C', '/', '-xf', archive], { stdio: ['ignore', 'inherit', 'inherit'] }));
+  } finally {
+    fs.rmSync(archive, { force: true });
+  }
+}
+
+function temporary(kind) {
+  return path.join(process.env.RUNNER_TEMP || os.tmpdir(), `cratedb-cache-${process.pid}.${kind}`);
 }
 
 function success(child) {

@@ -180,11 +180,16 @@ test('failures are warnings that name the call and the status', async () => {
   }
 });
 
-test('an entry that is no archive is a warning', async () => {
-  put('a', '1');
+test('of an entry that is not whole nothing is restored', async () => {
+  put('a', Buffer.alloc(1 << 20, 'x'));
   await ran(`save('')`);
-  service.entries.forEach((entry) => (entry.bytes = Buffer.from('no archive')));
-  assert.match((await ran('restore()')).out, /^::warning::nothing was restored from the cache: /m);
+  fs.rmSync(path.join(home, 'cratedb-test'), { recursive: true });
+  const [entry] = service.entries.values();
+  for (const bytes of [entry.bytes.subarray(0, -9), Buffer.from('no archive')]) {
+    entry.bytes = bytes;
+    assert.match((await ran('restore()')).out, /^::warning::nothing was restored from the cache: /m);
+    assert.deepStrictEqual(fs.readdirSync(home), []);
+  }
 });
 
 test('a service that does not answer is a warning', async () => {
