@@ -17,6 +17,7 @@ const SOCKET = 'socket';
 const OUTCOME = 'outcome.json';
 /** The post step makes this file before it asks for the end. */
 const ENDED = 'ended';
+const LOOK_MS = 1000;
 
 /** Variables that `cargo cratedb test` sets for its command. */
 const VARIABLES = ['CRATEDB_TEST_SESSION', 'CRATEDB_TEST_SESSION_IDLE', 'CRATEDB_TEST_SESSION_URL'];
@@ -33,6 +34,7 @@ function hold() {
   const listeners = new Set([process.stdout]);
   // The main step ends long before this process.
   process.stdout.on('error', () => listeners.delete(process.stdout));
+  const ended = path.resolve(ENDED);
   const past = [];
   const tell = (message) => {
     past.push(message);
@@ -44,10 +46,11 @@ function hold() {
     [...past, { heard: true }].forEach((message) => socket.write(`${JSON.stringify(message)}\n`));
     listeners.add(socket);
   });
+  let isOver = false;
   const over = (outcome) => {
-    if (fs.existsSync(OUTCOME)) return;
-    fs.writeFileSync(`${OUTCOME}.new`, JSON.stringify(outcome));
-    fs.renameSync(`${OUTCOME}.new`, OUTCOME);
+    if (isOver) return;
+    isOver = true;
+    keep(outcome);
     tell({ over: outcome });
     server.close();
     listeners.forEach((listener) => listener !== process.stdout && listener.end());
@@ -55,9 +58,21 @@ function hold() {
   server.on('error', (cause) => over(failure(1, `the process that holds the session can't listen: ${cause.message}`)));
   server.listen(SOCKET, () => {
     // The main step was killed before this process listened, and the post step has looked for it already.
-    if (fs.existsSync(ENDED)) over({ code: 0 });
+    if (fs.existsSync(ended)) over({ code: 0 });
     else end = start(program, session, directory, tell, over);
   });
+  // The socket may have been removed, with the whole directory.
+  setInterval(() => fs.existsSync(ended) && end(), LOOK_MS).unref();
+}
+
+/** Writes the outcome for a step that comes later. Its directory may be gone. */
+function keep(outcome) {
+  try {
+    fs.writeFileSync(`${OUTCOME}.new`, JSON.stringify(outcome));
+    fs.renameSync(`${OUTCOME}.new`, OUTCOME);
+  } catch (cause) {
+    process.stderr.write(`${cause.message}\n`);
+  }
 }
 
 /** Returns an outcome as `cargo cratedb` tells its failures. */

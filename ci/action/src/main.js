@@ -31,6 +31,7 @@ async function main() {
   const order = { ...wanted, report };
   fs.writeFileSync(path.join(place, 'order.json'), JSON.stringify(order));
   // Before anything is held: from here on, the post step ends what there is.
+  runner.saveState('order', JSON.stringify(order));
   runner.saveState('place', place);
   runner.setOutput('session', wanted.session);
 

@@ -21,7 +21,7 @@ async function main() {
   if (!place) return runner.say('the main step started no session, so there is none to end');
   const done = path.join(place, 'done');
   if (fs.existsSync(done)) return runner.say(`the session was ended before: ${fs.readFileSync(done, 'utf8')}`);
-  const order = JSON.parse(fs.readFileSync(path.join(place, 'order.json'), 'utf8'));
+  const order = JSON.parse(runner.state('order'));
 
   const over = await ended(place);
   const fate = await fateOf(order, over);
@@ -36,8 +36,10 @@ async function main() {
   if (order.cache) await cache.save(runner.state('restored'));
 }
 
-/** Ends the session. Returns how it ended, with no code if its holder was killed. */
+/** Ends the session. Returns how it ended, with no code if its holder can't be reached. */
 async function ended(place) {
+  // A step may have emptied the runner's directory for temporary files. The session has its name still.
+  fs.mkdirSync(place, { recursive: true });
   process.chdir(place);
   // A holder that does not listen yet looks for this file as soon as it does.
   fs.writeFileSync(holder.ENDED, '');
@@ -69,9 +71,9 @@ function asked() {
   });
 }
 
+/** Returns the outcome of a session that was over before anyone asked. */
 function left() {
-  const text = fs.readFileSync(holder.OUTCOME, { encoding: 'utf8', flag: 'a+' });
-  return text ? JSON.parse(text) : undefined;
+  return fs.existsSync(holder.OUTCOME) ? JSON.parse(fs.readFileSync(holder.OUTCOME, 'utf8')) : undefined;
 }
 
 /** Returns what became of the cluster. If `cargo cratedb test` did not end well, another look decides. */

@@ -60,7 +60,8 @@ function document(out) {
 function why(over) {
   if (over.document?.error) return over.document.error.message;
   if (over.signal) return `cargo-cratedb was ended by ${over.signal}`;
-  return over.code === undefined ? 'its holder was killed' : `cargo-cratedb ended with exit code ${over.code}`;
+  if (over.code === undefined) return 'the process that held it can not be reached';
+  return `cargo-cratedb ended with exit code ${over.code}`;
 }
 
 module.exports = { document, find, run, why };

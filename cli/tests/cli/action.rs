@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use cratedb_cloud_simulator::{ClusterOptions, Fault};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
+#[cfg(target_os = "linux")]
+use rustix::process::{Pid, kill_process};
 
 use crate::sessions::{ONCE, changes, test_process, until_no_keeper, until_suspended};
 use crate::support::{Done, KEY, PROGRAM, Run, SECRET, World, eventually};
@@ -120,14 +122,15 @@ impl Job {
         done
     }
 
-    /// Returns the process that holds the session.
-    fn holder(&self) -> Pid {
+    /// Returns the process that holds the session, if it lives. Only Linux shows it.
+    #[cfg(target_os = "linux")]
+    fn holder(&self) -> Option<Pid> {
         let mark = format!("holder.js\0{}", self.state["place"]);
         let of = |pid: &str| fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let names = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().into_string().ok());
         let mut pids = names.filter(|name| name.parse::<i32>().is_ok());
-        let pid = pids.find(|pid| String::from_utf8_lossy(&of(pid)).contains(&mark)).expect("a holder");
-        Pid::from_raw(pid.parse().unwrap()).unwrap()
+        let pid = pids.find(|pid| String::from_utf8_lossy(&of(pid)).contains(&mark))?;
+        Pid::from_raw(pid.parse().unwrap())
     }
 }
 
@@ -303,11 +306,22 @@ fn a_main_step_that_is_killed_leaves_its_session_to_the_post_step() {
 fn a_holder_that_is_killed_ends_the_session_and_the_post_step_says_so() {
     let Some(mut job) = Job::new() else { return };
     job.begin(0);
-    kill_process(job.holder(), Signal::KILL).unwrap();
+    kill_process(job.holder().unwrap(), Signal::KILL).unwrap();
     until_suspended(&job.world);
-    told(&job.end(0), &["::warning::session github-42-3-", "its holder was killed", "is over: "]);
+    told(&job.end(0), &["::warning::session github-42-3-", "can not be reached", "is over: "]);
     until_no_keeper(&job.world);
     assert_eq!(changes(&job.world), ONCE);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_session_whose_files_were_removed_is_found_by_its_name() {
+    let Some(mut job) = Job::new() else { return };
+    job.begin(0);
+    fs::remove_dir_all(&job.state["place"]).unwrap();
+    told(&job.end(0), &["can not be reached", "is over: "]);
+    assert_eq!(changes(&job.world), ONCE);
+    eventually("the end of the holder", || job.holder().is_none().then_some(()));
 }
 
 #[test]
