@@ -19,8 +19,9 @@ const runner = require('./runner');
 const SERVICE = 'twirp/github.actions.results.api.v1.CacheService';
 const CALL_MS = 30_000;
 const TRANSFER_MS = 10 * 60_000;
-/** The time that a cache of the Java machine may take after the last session. */
-const TRAINING_MS = 60_000;
+/** The times in which a process begins to make a cache of the Java machine after the session, and ends it. */
+const TRAINING_BEGINS_MS = 3_000;
+const TRAINING_MS = 120_000;
 const GZIP = { level: 1 };
 
 /** Returns where `cratedb-test` keeps its files. For root, caches of the Java machine are in the system's directory. */
@@ -54,9 +55,10 @@ async function restore() {
 /** Saves what is there, unless `restored` is the key of the same files. */
 async function save(restored) {
   return softly('nothing was saved in the cache', async () => {
-    await trained();
+    // Half a cache of the Java machine is of no use.
+    const left = (await trained()) ? [] : ['jvm'];
     const { prefix, version } = identity();
-    const digest = contents();
+    const digest = contents(left);
     const key = `${prefix}${digest}`;
     if (!digest) return runner.say('there is nothing to cache');
     if (key === restored) return runner.say('the cache has all of it');
@@ -64,7 +66,7 @@ async function save(restored) {
     if (!made?.ok) return runner.say('another job has saved the same');
     const archive = temporary('tar.gz');
     try {
-      await pack(archive);
+      await pack(archive, left);
       const size = fs.statSync(archive).size;
       await upload(made.signed_upload_url, archive, size);
       const done = await call('FinalizeCacheEntryUpload', { key, version, size_bytes: String(size) });
@@ -118,19 +120,23 @@ function upload(url, file, size) {
   });
 }
 
-/** Returns a digest of the names and sizes of all cached files, or an empty one if there are none. */
-function contents() {
+/** Returns a digest of the names and sizes of all files, but those that are left out. Without files it is empty. */
+function contents(left) {
   const lines = directories().flatMap((directory) => {
     const names = fs.existsSync(directory) ? fs.readdirSync(directory, { recursive: true }) : [];
-    const files = names.map((name) => path.join(directory, name)).map((file) => [file, fs.lstatSync(file)]);
+    const taken = names.filter((name) => !left.includes(name.split('/')[0]));
+    const files = taken.map((name) => path.join(directory, name)).map((file) => [file, fs.lstatSync(file)]);
     return files.filter(([, stat]) => stat.isFile()).map(([file, stat]) => `${file} ${stat.size}`);
   });
   return lines.length ? crypto.createHash('sha256').update(lines.sort().join('\n')).digest('hex').slice(0, 32) : '';
 }
 
-async function pack(archive) {
-  const present = directories().filter((directory) => fs.existsSync(directory)).map((directory) => directory.slice(1));
-  const tar = spawn('tar', ['-C', '/', '-cf', '-', ...present], { stdio: ['ignore', 'pipe', 'inherit'] });
+async function pack(archive, left) {
+  const present = directories().filter((directory) => fs.existsSync(directory));
+  const relative = present.map((directory) => directory.slice(1));
+  const excluded = relative.flatMap((directory) => left.map((name) => `--exclude=${path.join(directory, name)}`));
+  const args = ['-C', '/', ...excluded, '-cf', '-', ...relative];
+  const tar = spawn('tar', args, { stdio: ['ignore', 'pipe', 'inherit'] });
   await Promise.all([
     pipeline(tar.stdout, zlib.createGzip(GZIP), fs.createWriteStream(archive, { mode: 0o600 })), success(tar),
   ]);
@@ -158,29 +164,32 @@ function success(child) {
   });
 }
 
-/** Waits for the process that makes a cache of the Java machine after the last session. Only Linux shows it. */
+/** Waits for the caches of the Java machine that are being made after the session. Returns whether all are there. */
 async function trained() {
-  const names = ['cratedb-keeper', 'cratedb-trainer'];
-  const works = () => processes().some((name) => names.includes(name));
-  if (process.env.CRATEDB_TEST_JVM_CACHE !== '1' || !works()) return;
+  if (process.env.CRATEDB_TEST_JVM_CACHE !== '1') return true;
+  const begun = await until(() => unfinished().length > 0, TRAINING_BEGINS_MS);
+  if (!begun) return true;
   runner.say('waiting for the cache of the Java machine');
-  const deadline = Date.now() + TRAINING_MS;
-  while (works() && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 100));
+  const done = await until(() => unfinished().length === 0, TRAINING_MS);
+  if (!done) runner.say(`it takes longer than ${TRAINING_MS / 1000} s and is left out`);
+  return done;
 }
 
-/** Returns the first argument of each process of this machine. */
-function processes() {
-  try {
-    return fs.readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map((pid) => {
-      try {
-        return fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')[0];
-      } catch {
-        return '';
-      }
-    });
-  } catch {
-    return [];
+/** Returns the caches that have a lock, and neither a description, which comes last, nor the mark of a failure. */
+function unfinished() {
+  const places = directories().map((directory) => path.join(directory, 'jvm')).filter((place) => fs.existsSync(place));
+  const locks = places.flatMap((place) => fs.readdirSync(place).map((name) => path.join(place, name)));
+  const made = locks.filter((file) => file.endsWith('.lock')).map((lock) => lock.slice(0, -'.lock'.length));
+  return made.filter((cache) => !fs.existsSync(`${cache}.failed`) && !fs.existsSync(path.join(cache, 'about.json')));
+}
+
+async function until(ready, limit) {
+  const deadline = Date.now() + limit;
+  while (!ready()) {
+    if (Date.now() > deadline) return false;
+    await new Promise((resolve) => setTimeout(resolve, 100));
   }
+  return true;
 }
 
 module.exports = { restore, save };

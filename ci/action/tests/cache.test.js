@@ -4,80 +4,15 @@
 const assert = require('node:assert');
 const { spawn } = require('node:child_process');
 const fs = require('node:fs');
-const http = require('node:http');
 const os = require('node:os');
 const path = require('node:path');
 const { afterEach, beforeEach, test } = require('node:test');
+const { Service, TOKEN } = require('./service');
 
 const CACHE = path.join(__dirname, '../src/cache.js');
-const TOKEN = 'token-of-the-tests';
 
 let home;
 let service;
-
-/** Answers as the service does, as far as the action knows it. */
-class Service {
-  entries = new Map();
-  calls = [];
-  /** A status with which every request for a path is answered. */
-  fault = undefined;
-
-  async start() {
-    this.server = http.createServer(async (request, response) => {
-      const chunks = [];
-      for await (const chunk of request) chunks.push(chunk);
-      const answer = this.answer(request, Buffer.concat(chunks));
-      response.writeHead(answer.status ?? 200, { 'content-type': 'application/json' });
-      response.end(Buffer.isBuffer(answer.body) ? answer.body : JSON.stringify(answer.body ?? {}));
-    });
-    await new Promise((resolve) => this.server.listen(0, '127.0.0.1', resolve));
-    this.url = `http://127.0.0.1:${this.server.address().port}/`;
-  }
-
-  answer(request, bytes) {
-    const name = request.url.split('?')[0].split('/').at(-1);
-    this.calls.push(name);
-    if (this.fault && name === this.fault.name) return { status: this.fault.status, body: { msg: 'on purpose' } };
-    if (request.url.startsWith('/storage/')) return this.store(request, name, bytes);
-    if (request.headers.authorization !== `Bearer ${TOKEN}`) return { status: 401 };
-    assert.match(request.url, /^\/twirp\/github\.actions\.results\.api\.v1\.CacheService\//);
-    return this[name](JSON.parse(bytes));
-  }
-
-  store(request, id, bytes) {
-    const entry = [...this.entries.values()].find((entry) => entry.id === id);
-    // The storage knows its requests by what is signed in their address.
-    assert.strictEqual(request.headers.authorization, undefined);
-    assert.match(request.url, /\?sig=secret$/);
-    if (request.method === 'GET') return { body: entry.bytes };
-    assert.strictEqual(request.headers['x-ms-blob-type'], 'BlockBlob');
-    assert.strictEqual(request.headers['transfer-encoding'], undefined);
-    entry.bytes = bytes;
-    return { status: 201 };
-  }
-
-  CreateCacheEntry({ key, version }) {
-    if (this.entries.has(key)) return { status: 409, body: { code: 'already_exists' } };
-    const id = String(this.entries.size);
-    this.entries.set(key, { id, key, version, done: false });
-    return { body: { ok: true, signed_upload_url: `${this.url}storage/${id}?sig=secret` } };
-  }
-
-  FinalizeCacheEntryUpload({ key, version, size_bytes: size }) {
-    const entry = this.entries.get(key);
-    entry.done = entry.version === version && Number(size) === entry.bytes.length;
-    return { body: { ok: entry.done, entry_id: entry.id } };
-  }
-
-  GetCacheEntryDownloadURL({ key, restore_keys: keys, version }) {
-    const begins = (entry) => [key, ...keys].some((one) => entry.key.startsWith(one));
-    const usable = [...this.entries.values()].filter((entry) => entry.done && entry.version === version);
-    const entry = usable.findLast(begins);
-    if (!entry) return { body: { ok: false, signed_download_url: '', matched_key: '' } };
-    const address = `${this.url}storage/${entry.id}?sig=secret`;
-    return { body: { ok: true, signed_download_url: address, matched_key: entry.key } };
-  }
-}
 
 beforeEach(async () => {
   home = fs.mkdtempSync(path.join(os.tmpdir(), 'action-test-'));
@@ -91,8 +26,8 @@ afterEach(() => {
   fs.rmSync(home, { recursive: true });
 });
 
-/** Runs one of the two functions in a process of its own. Returns its result and what it printed. */
-async function ran(call, more = {}) {
+/** Runs one of the two functions in a process of its own. Returns its result and what it printed, first to `heard`. */
+async function ran(call, more = {}, heard = () => {}) {
   const code = `require(${JSON.stringify(CACHE)}).${call}.then((r) => console.log('result', JSON.stringify(r)))`;
   const env = {
     PATH: process.env.PATH, XDG_CACHE_HOME: home, RUNNER_TEMP: home, RUNNER_OS: 'Linux', RUNNER_ARCH: 'X64',
@@ -103,6 +38,7 @@ async function ran(call, more = {}) {
   const child = spawn(process.execPath, ['-e', as], { env });
   let out = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => (out += text));
+  child.stdout.once('data', heard);
   const status = await new Promise((resolve) => child.on('close', resolve));
   assert.strictEqual(status, 0, out);
   assert.ok(!out.includes(TOKEN) && !out.includes('sig=secret'), out);
@@ -146,6 +82,32 @@ test('the newest entry is restored, and none of another system', async () => {
   assert.match((await ran('restore()', { XDG_CACHE_HOME: '/elsewhere' })).out, /has no release of CrateDB yet/);
   await ran('restore()');
   assert.deepStrictEqual(fs.readdirSync(path.join(home, 'cratedb-test')), ['a', 'b']);
+});
+
+test('a cache of the Java machine is waited for until it is whole or has failed', async () => {
+  const about = { made: 'jvm/1f/about.json', failed: 'jvm/1f.failed' };
+  for (const end of Object.values(about)) {
+    put('jvm/1f.lock', '');
+    put('jvm/1f/crate.aot', 'cache');
+    const { out } = await ran(`save('')`, { CRATEDB_TEST_JVM_CACHE: '1' }, () => {
+      assert.deepStrictEqual(service.calls, []);
+      put(end, '{}');
+    });
+    assert.match(out, /^waiting for the cache of the Java machine\nsaved /m);
+    service.calls = [];
+    fs.rmSync(path.join(home, 'cratedb-test'), { recursive: true });
+  }
+});
+
+test('half a cache of the Java machine is left out', async () => {
+  put('jvm/1f.lock', '');
+  put('jvm/1f/crate.aot', 'half');
+  put('releases/whole', 'release');
+  const soon = { CRATEDB_TEST_JVM_CACHE: '1', NODE_OPTIONS: `--require ${path.join(__dirname, 'soon.js')}` };
+  assert.match((await ran(`save('')`, soon)).out, /^it takes longer than 120 s and is left out\nsaved /m);
+  fs.rmSync(path.join(home, 'cratedb-test'), { recursive: true });
+  await ran('restore()');
+  assert.deepStrictEqual(fs.readdirSync(path.join(home, 'cratedb-test')), ['releases']);
 });
 
 test('two jobs that save the same do not disturb each other', async () => {
