@@ -82,7 +82,7 @@ const failure = (code, message) => ({ code, document: { error: { message } } });
 function start(program, session, directory, tell, over) {
   const args = ['test', '--output', 'json', '--session', session, '--', process.execPath, __filename, INSIDE];
   const child = spawn(program, args, { cwd: directory, stdio: ['pipe', 'pipe', 'pipe', 'pipe'] });
-  let [out, ready, asked] = ['', false, false];
+  let [out, ready, asked, early] = ['', false, false, false];
   child.stdin.on('error', () => {});
   child.stdout.setEncoding('utf8').on('data', (text) => (out += text));
   readline.createInterface({ input: child.stderr }).on('line', (line) => tell({ say: line }));
@@ -92,8 +92,14 @@ function start(program, session, directory, tell, over) {
   });
 
   child.on('error', (cause) => over(failure(127, `cannot run ${program}: ${cause.message}`)));
-  child.on('close', (code, signal) => over({ asked, code, signal, document: document(out) }));
+  child.on('exit', () => {
+    early = !asked;
+    // If it was killed, its command lives on, with pipes that would never close.
+    child.stdin.end();
+  });
+  child.on('close', (code, signal) => over({ early, code, signal, document: document(out) }));
   const end = () => {
+    if (asked) return;
     asked = true;
     child.stdin.end();
     // The command does not run yet: the wait for the cluster is given up.

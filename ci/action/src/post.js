@@ -29,7 +29,7 @@ async function main() {
   if (fate.owed) throw new runner.Failure(`session ${order.session}: the cluster may still run: ${fate.text}`);
   fs.writeFileSync(done, fate.text);
   runner.say(`session ${order.session} is over: ${fate.text}`);
-  if (!over.asked && runner.state('started')) {
+  if ((over.early || over.code === undefined) && runner.state('started')) {
     const then = 'ended before the job did, and tests after that held the cluster on their own';
     runner.warning(`session ${order.session} ${then}: ${program.why(over)}`);
   }

@@ -125,13 +125,18 @@ impl Job {
     /// Returns the process that holds the session, if it lives. Only Linux shows it.
     #[cfg(target_os = "linux")]
     fn holder(&self) -> Option<Pid> {
-        let mark = format!("holder.js\0{}", self.state["place"]);
-        let of = |pid: &str| fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        let names = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().into_string().ok());
-        let mut pids = names.filter(|name| name.parse::<i32>().is_ok());
-        let pid = pids.find(|pid| String::from_utf8_lossy(&of(pid)).contains(&mark))?;
-        Pid::from_raw(pid.parse().unwrap())
+        process_with(&format!("holder.js\0{}", self.state["place"]))
     }
+}
+
+/// Returns the process whose command line has this part.
+#[cfg(target_os = "linux")]
+fn process_with(mark: &str) -> Option<Pid> {
+    let of = |pid: &str| fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let names = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().into_string().ok());
+    let mut pids = names.filter(|name| name.parse::<i32>().is_ok());
+    let pid = pids.find(|pid| String::from_utf8_lossy(&of(pid)).contains(mark))?;
+    Pid::from_raw(pid.parse().unwrap())
 }
 
 /// Returns the defaults of the inputs, which the runner passes like values that are given.
@@ -309,6 +314,19 @@ fn a_holder_that_is_killed_ends_the_session_and_the_post_step_says_so() {
     kill_process(job.holder().unwrap(), Signal::KILL).unwrap();
     until_suspended(&job.world);
     told(&job.end(0), &["::warning::session github-42-3-", "can not be reached", "is over: "]);
+    until_no_keeper(&job.world);
+    assert_eq!(changes(&job.world), ONCE);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_program_that_is_killed_ends_the_session_and_the_post_step_says_so() {
+    let Some(mut job) = Job::new() else { return };
+    job.begin(0);
+    let program = process_with(&format!("--session\0{}", job.outputs["session"])).unwrap();
+    kill_process(program, Signal::KILL).unwrap();
+    until_suspended(&job.world);
+    told(&job.end(0), &["::warning::session github-42-3-", "was ended by SIGKILL", "is over: "]);
     until_no_keeper(&job.world);
     assert_eq!(changes(&job.world), ONCE);
 }
