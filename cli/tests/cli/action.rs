@@ -13,7 +13,7 @@ use rustix::process::Signal;
 #[cfg(target_os = "linux")]
 use rustix::process::{Pid, kill_process};
 
-use crate::sessions::{ONCE, changes, test_process, until_no_keeper, until_suspended};
+use crate::sessions::{ONCE, changes, test_process, until_suspended};
 use crate::support::{Done, KEY, PROGRAM, Run, SECRET, World, eventually};
 
 const ACTION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../ci/action");
@@ -314,7 +314,7 @@ fn a_holder_that_is_killed_ends_the_session_and_the_post_step_says_so() {
     kill_process(job.holder().unwrap(), Signal::KILL).unwrap();
     until_suspended(&job.world);
     told(&job.end(0), &["::warning::session github-42-3-", "can not be reached", "is over: "]);
-    until_no_keeper(&job.world);
+    crate::sessions::until_no_keeper(&job.world);
     assert_eq!(changes(&job.world), ONCE);
 }
 
@@ -327,7 +327,7 @@ fn a_program_that_is_killed_ends_the_session_and_the_post_step_says_so() {
     kill_process(program, Signal::KILL).unwrap();
     until_suspended(&job.world);
     told(&job.end(0), &["::warning::session github-42-3-", "was ended by SIGKILL", "is over: "]);
-    until_no_keeper(&job.world);
+    crate::sessions::until_no_keeper(&job.world);
     assert_eq!(changes(&job.world), ONCE);
 }
 
