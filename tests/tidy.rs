@@ -1,5 +1,7 @@
 //! Checks that the documentation agrees with the code, and that the sources keep their rules of layout and prose.
 
+#[path = "tidy/book.rs"]
+mod book;
 #[path = "tidy/layers.rs"]
 mod layers;
 #[path = "tidy/prose.rs"]
@@ -10,13 +12,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The documentation, apart from the crate's own page.
-const PAPERS: [&str; 20] = [
+const PAPERS: [&str; 26] = [
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "cli/README.md",
     "macros/README.md",
     "simulator/README.md",
+    "ci/action/README.md",
+    "docs/README.md",
+    "docs/SUMMARY.md",
+    "docs/other-ways.md",
+    "docs/coming-from-testcontainers.md",
+    "docs/coming-from-sqlx-test.md",
     "docs/benchmarks.md",
     "docs/reliability.md",
     "docs/settings.md",
@@ -199,12 +207,14 @@ fn anchors(page: &str) -> BTreeSet<String> {
 fn links_of_the_papers_lead_somewhere() {
     for paper in PAPERS {
         let (text, from) = (read(paper), root().join(paper));
-        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            if target.contains("://") {
+        for target in book::links(&text) {
+            let ours = book::in_repository(target);
+            if ours.is_none() && target.contains("://") {
                 continue;
             }
-            let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
-            let file = if file.is_empty() { from.clone() } else { from.parent().unwrap().join(file) };
+            let (file, anchor) = ours.unwrap_or(target).split_once('#').unwrap_or((ours.unwrap_or(target), ""));
+            let base = if ours.is_some() { root() } else { from.parent().unwrap().to_owned() };
+            let file = if file.is_empty() { from.clone() } else { base.join(file) };
             assert!(file.exists(), "{paper} links to `{target}`");
             if !anchor.is_empty() {
                 let page = fs::read_to_string(&file).unwrap();

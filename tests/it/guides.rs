@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 
 use crate::support::cloud::TestCloud;
 use crate::support::consumer::{Consumer, clean, target_dir};
+use crate::support::home::TestHome;
 use crate::support::run::{Plan, Runner};
 use page::blocks;
 
@@ -71,9 +72,38 @@ fn the_guide_to_migrations() {
     cloud.ends_with(1, 1);
 }
 
+/// The equivalents of testcontainers and of `sqlx::test`, on local servers: some ask for versions, nodes and settings.
+#[test]
+fn the_guides_for_those_who_come_from_elsewhere() {
+    let (containers, sqlx) = (guide("coming-from-testcontainers.md"), guide("coming-from-sqlx-test.md"));
+    write("guide-coming-from", "tests", &[blocks(&containers, "rust"), blocks(&sqlx, "rust")].concat());
+    let [table, rows]: [String; 2] = blocks(&sqlx, "sql").try_into().unwrap();
+    let data = blocks(&containers, "csv").remove(0);
+    let files = [
+        ("migrations/0001_users.sql", &table),
+        ("tests/fixtures/users.sql", &rows),
+        ("tests/data/users.sql", &rows),
+        ("tests/fixtures/readings.csv", &data),
+    ];
+    for (name, text) in files {
+        let path = target_dir().join("src/guide-coming-from").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let consumer = Consumer::of("guide-coming-from", Runner::Cargo);
+    let home = TestHome::with_stand_in();
+
+    let finished = Plan::new(&consumer, Runner::Cargo).home(&home).run();
+
+    assert!(finished.status.success(), "{}", finished.output);
+    // The default, a version, a set of settings, and three nodes.
+    home.ends_with(4);
+}
+
 #[test]
 fn the_guide_to_the_sdk() {
-    let programs = blocks(&guide("sdk.md"), "rust");
+    let [sdk, toolkit] = ["sdk.md", "coming-from-ctk-and-croud.md"].map(|page| blocks(&guide(page), "rust"));
+    let programs = [sdk, toolkit].concat();
     write("guide-sdk", "src/bin", &programs);
     let consumer = Consumer::of("guide-sdk", Runner::Cargo);
     for index in 1..=programs.len() {

@@ -2,16 +2,19 @@
 #![cfg(all(unix, feature = "sessions"))]
 
 mod account;
+mod action;
 mod clusters;
 mod contained;
 mod data;
 mod doctor;
 mod failing;
+mod gitlab;
 mod help;
 mod init;
 mod leases;
 mod login;
 mod overlap;
+mod release;
 mod sessions;
 mod standing;
 mod support;

@@ -319,6 +319,8 @@ impl Done {
 #[track_caller]
 pub(crate) fn assert_no_secret(text: &str) {
     let sessions = SESSIONS.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    // GitHub's runner takes such a line and shows none of it.
+    let text = text.lines().filter(|line| !line.starts_with("::add-mask::")).collect::<Vec<_>>().join("\n");
     for secret in SECRETS.into_iter().chain(sessions.iter().map(String::as_str)) {
         assert!(!text.contains(secret), "a secret was printed: {text}");
     }
