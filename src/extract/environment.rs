@@ -37,7 +37,8 @@ impl Environment {
         grant.note_use()?;
         grant.writers.note_address();
         let mut out = Self(BTreeMap::new());
-        out.set("CRATEDB_CLUSTER_URL", &grant.http_url);
+        let (http_url, pg_url) = cluster.route();
+        out.set("CRATEDB_CLUSTER_URL", http_url);
         out.set("CRATEDB_SCHEMA", &grant.schema);
         match grant.wallet.current() {
             Credentials::None => {}
@@ -47,7 +48,7 @@ impl Environment {
             }
             Credentials::Jwt { token, .. } => out.set("CRATEDB_TOKEN", token.expose()),
         }
-        if let Ok(pg_url) = &grant.pg_url {
+        if let Ok(pg_url) = pg_url {
             out.postgres(pg_url);
         }
         Ok(out)
