@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The documentation, apart from the crate's own page.
-const PAPERS: [&str; 20] = [
+const PAPERS: [&str; 21] = [
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
@@ -25,6 +25,7 @@ const PAPERS: [&str; 20] = [
     "docs/fixtures.md",
     "docs/local-servers.md",
     "docs/failures.md",
+    "docs/failover.md",
     "docs/ci.md",
     "docs/postgres.md",
     "docs/migrations.md",

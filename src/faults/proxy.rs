@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::event::{Direction, Event, Protocol};
@@ -76,7 +77,7 @@ struct Door {
     address: SocketAddr,
     protocol: Protocol,
     target: Arc<Target>,
-    commands: mpsc::UnboundedReceiver<Command>,
+    commands: Commands,
 }
 
 impl Proxy {
@@ -84,45 +85,31 @@ impl Proxy {
     pub(crate) fn start(targets: [Option<Target>; 2], hear: Hear) -> io::Result<Self> {
         let (weather, seen) = watch::channel(Weather::default());
         let shared = Arc::new(Shared { began: Instant::now(), hear });
-        let (doors, commands): (Vec<_>, Vec<_>) = Protocol::ALL.map(|_| mpsc::unbounded_channel()).into_iter().unzip();
-        let (stop, stopped) = oneshot::channel();
+        let (http, of_http) = mpsc::unbounded_channel();
+        let (postgres, of_postgres) = mpsc::unbounded_channel();
+        let (stop, stopped) = oneshot::channel::<()>();
         let (started, outcome) = std_mpsc::sync_channel(1);
         let of_thread = shared.clone();
-        let run = move || {
-            let made = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let runtime = match made {
-                Ok(runtime) => runtime,
-                Err(error) => return drop(started.send(Err(error))),
-            };
-            runtime.block_on(async move {
-                let parts = targets.into_iter().zip(commands).zip(Protocol::ALL);
-                let opened = parts.filter_map(|((target, commands), protocol)| {
-                    target.map(|target| Door::open(protocol, target, commands))
-                });
-                let _ = match opened.collect::<io::Result<Vec<_>>>() {
-                    Err(error) => started.send(Err(error)),
-                    Ok(opened) => {
-                        let _ =
-                            started.send(Ok(opened.iter().map(|(door, _)| (door.protocol, door.address)).collect()));
-                        for (door, listener) in opened {
-                            tokio::spawn(door.keep(listener, seen.clone(), of_thread.clone()));
-                        }
-                        return drop(stopped.await);
-                    }
-                };
-            });
-            // Waits for no look-up of a name.
-            runtime.shutdown_background();
+        // It makes its runtime itself: one that is dropped by an async caller, for want of a thread, would panic.
+        let run = move || match open(targets, [of_http, of_postgres]) {
+            Err(error) => drop(started.send(Err(error))),
+            Ok((runtime, doors)) => {
+                let mut addresses = [None; 2];
+                for (door, listener) in doors {
+                    addresses[door.protocol as usize] = Some(door.address);
+                    runtime.spawn(door.keep(listener, seen.clone(), of_thread.clone()));
+                }
+                let _ = started.send(Ok(addresses));
+                let _ = runtime.block_on(stopped);
+                // Waits for no look-up of a name.
+                runtime.shutdown_background();
+            }
         };
         // Linux keeps 15 bytes of a thread's name.
         let thread = thread::Builder::new().name("cratedb-test-nw".into()).spawn(run)?;
-        let opened: Vec<(Protocol, SocketAddr)> =
-            outcome.recv().unwrap_or_else(|_| Err(io::ErrorKind::BrokenPipe.into()))?;
-        let address = |protocol| opened.iter().find(|(other, _)| *other == protocol).map(|(_, address)| *address);
-        let addresses = Protocol::ALL.map(address);
-        let doors = doors.try_into().map_err(|_| io::ErrorKind::InvalidData)?;
+        let addresses = outcome.recv().unwrap_or_else(|_| Err(io::ErrorKind::BrokenPipe.into()))?;
         let running = Mutex::new(Some(Running { _stop: stop, thread }));
-        Ok(Self { addresses, weather, doors, shared, running })
+        Ok(Self { addresses, weather, doors: [http, postgres], shared, running })
     }
 
     /// Returns where clients connect.
@@ -167,12 +154,22 @@ impl Drop for Proxy {
     }
 }
 
+type Commands = mpsc::UnboundedReceiver<Command>;
+
+/// Makes the runtime of a proxy and opens its doors.
+fn open(targets: [Option<Target>; 2], commands: [Commands; 2]) -> io::Result<(Runtime, Vec<(Door, TcpListener)>)> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let doors = {
+        let _inside = runtime.enter();
+        let parts = Protocol::ALL.into_iter().zip(targets).zip(commands);
+        let there = parts.filter_map(|((protocol, target), commands)| Some((protocol, target?, commands)));
+        there.map(|(protocol, target, commands)| Door::open(protocol, target, commands)).collect::<io::Result<_>>()?
+    };
+    Ok((runtime, doors))
+}
+
 impl Door {
-    fn open(
-        protocol: Protocol,
-        target: Target,
-        commands: mpsc::UnboundedReceiver<Command>,
-    ) -> io::Result<(Self, TcpListener)> {
+    fn open(protocol: Protocol, target: Target, commands: Commands) -> io::Result<(Self, TcpListener)> {
         let any = |ip: IpAddr| socket_at(SocketAddr::new(ip, 0));
         // Some machines have no loopback of IPv4.
         let reserved = any(Ipv4Addr::LOCALHOST.into()).or_else(|_| any(Ipv6Addr::LOCALHOST.into()))?;
