@@ -141,9 +141,9 @@ impl Faults {
     /// Lets nothing through and tells no side. Clients wait until their time-out; that of
     /// [`Cluster`](crate::Cluster) is five minutes, so put a time limit around it.
     ///
-    /// Bytes are not lost: like a TCP that repeats what is not acknowledged, the network delivers them once the fault is
-    /// lifted, even those of a client that gave up meanwhile. A statement of which the client heard nothing may thus be
-    /// executed later. [`reset_after(0)`](Self::reset_after) before [`clear`](Self::clear) prevents it.
+    /// Bytes are not lost: as TCP repeats what is not acknowledged, they arrive once the fault is lifted, even those of
+    /// a client that gave up meanwhile. A statement of which the client heard nothing may thus be executed later.
+    /// [`reset_after(0)`](Self::reset_after) before [`clear`](Self::clear) prevents it.
     pub fn black_hole(&self) -> Result<&Self> {
         self.set("black hole".to_owned(), |conditions| conditions.black_hole = true)
     }

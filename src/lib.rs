@@ -28,7 +28,7 @@
 //!   [`execute`](Cluster::execute), [`execute_batch`](Cluster::execute_batch), [`bulk`](Cluster::bulk) and
 //!   [`refresh`](Cluster::refresh). [`pg_url`](Cluster::pg_url) and [`http_url`](Cluster::http_url) are the addresses
 //!   for your own clients.
-//! - [`Cluster::with_faults`] puts a network between a test and its cluster that is slow, breaks or lets nothing through.
+//! - [`Cluster::with_faults`] gives a test a network that is slow, breaks or lets nothing through.
 //! - [`eventually`](eventually()) and [`blocking::eventually`] wait until the cluster shows an expected value.
 //! - [`FromCluster`] turns your own types into parameters of tests.
 //! - [`fixture`] has the cluster as an rstest fixture.

@@ -296,6 +296,19 @@ mod tests {
     }
 
     #[test]
+    fn a_network_with_faults_is_there_for_the_blocking_handle_too() {
+        let server = TestServer::start(counting);
+        let straight = Cluster::from(cluster(&server));
+        let (faulty, faults) = straight.with_faults().unwrap();
+        assert_eq!(faulty.query("SELECT 1").scalar::<i32>().unwrap(), 1);
+        faults.reset_after(0).unwrap().refuse().unwrap();
+        assert!(faulty.execute("DELETE FROM t").unwrap_err().is_transport());
+        assert_eq!(straight.execute("DELETE FROM t").unwrap(), 3);
+        faults.clear().unwrap();
+        assert_eq!(faulty.execute("DELETE FROM t").unwrap(), 3);
+    }
+
+    #[test]
     fn after_the_test_every_call_says_so() {
         let server = TestServer::start(counting);
         let cluster = cluster(&server);

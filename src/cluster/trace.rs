@@ -29,7 +29,7 @@ struct Sent {
     count: usize,
     last: VecDeque<SentStatement>,
     unseen: Unseen,
-    /// What happened on a network with faults, the newest first.
+    /// Events on a network with faults, the newest first.
     heard: VecDeque<(Duration, Event)>,
 }
 

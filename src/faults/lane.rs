@@ -17,7 +17,7 @@ const CHUNKS: usize = 1 << 14;
 /// A slow line delivers in pieces that take this long, as one does that carries packets.
 const PIECE: Duration = Duration::from_millis(50);
 
-/// How late timers may be without any bandwidth being lost. What a receiver did not take for longer is no credit.
+/// The delay of timers that costs no bandwidth. What a receiver did not take for longer is no credit.
 const SLACK: Duration = Duration::from_millis(50);
 
 /// The faults of one direction of one protocol.
@@ -29,7 +29,7 @@ pub(super) struct Conditions {
     pub(super) bandwidth: Option<NonZeroU64>,
     pub(super) reset: Option<ResetAfter>,
     pub(super) black_hole: bool,
-    /// How often the connections that were open then were reset. It only grows.
+    /// Counts the resets of all connections that were open then. It only grows.
     pub(super) severed: u64,
 }
 
@@ -48,7 +48,7 @@ pub(super) struct ResetAfter {
     pub(super) number: u64,
 }
 
-/// How a sender ends its direction.
+/// The end of what a sender sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
     /// It has nothing more to send.
@@ -91,13 +91,13 @@ pub(super) struct Lane {
     delivered: u64,
     /// The number of a reset that was set, and the bytes that were delivered before.
     counted_from: Option<(u64, u64)>,
-    /// How often connections had been reset before this one.
+    /// The resets of all open connections before this one was made.
     made_at: u64,
     seen: Conditions,
     chance: fastrand::Rng,
 }
 
-/// What was read at once.
+/// Bytes that were read at once.
 struct Chunk {
     bytes: usize,
     /// Not delivered yet.

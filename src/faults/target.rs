@@ -21,7 +21,7 @@ pub(crate) struct Target {
     pub(crate) port: u16,
     /// None where the server does not want it.
     pub(crate) tls: Option<Arc<ClientConfig>>,
-    /// Whether encryption begins with a question, as PostgreSQL has it, and not with the connection.
+    /// Encryption begins with a question, as PostgreSQL has it, and not with the connection.
     pub(crate) asks_first: bool,
 }
 

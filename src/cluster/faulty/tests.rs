@@ -1,9 +1,11 @@
+//! Tests the same cluster behind a proxy, before a small HTTP server.
+
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::blocking;
-use crate::cluster::tests::{cluster, counting, grant};
+use crate::background::tests::foreign_block_on;
+use crate::cluster::tests::{cluster, counting};
 use crate::sql::test_server::TestServer;
 
 #[test]
@@ -59,7 +61,6 @@ async fn statements_go_through_the_proxy_and_those_of_the_first_handle_do_not() 
     {
         assert!(report.contains(part), "{report}");
     }
-    // As everywhere, an attempt stays open while there is a handle of it.
     assert!(server.requests().iter().all(|request| request.header("Default-Schema") == Some("test_schema")));
 }
 
@@ -67,11 +68,11 @@ async fn statements_go_through_the_proxy_and_those_of_the_first_handle_do_not() 
 fn a_lost_answer_leaves_open_whether_something_still_writes() {
     let server = TestServer::start(counting);
     let straight = cluster(&server);
-    let (faulty, faults) = blocking::Cluster::from(straight.clone()).with_faults().unwrap();
-    faulty.execute("DELETE FROM t").unwrap();
+    let (faulty, faults) = straight.with_faults().unwrap();
+    foreign_block_on(faulty.execute("DELETE FROM t")).unwrap();
     assert!(straight.grant().writers.settled().is_some());
     faults.from_server().reset_after(10).unwrap();
-    faulty.execute("INSERT INTO t VALUES (1)").unwrap_err();
+    foreign_block_on(faulty.execute("INSERT INTO t VALUES (1)")).unwrap_err();
     assert_eq!(straight.grant().writers.settled(), None);
     assert!(server.stmts().contains(&"INSERT INTO t VALUES (1)".to_owned()));
 }
@@ -84,20 +85,6 @@ async fn two_proxies_may_stand_one_before_the_other() {
     faults.refuse().unwrap();
     assert!(farther.execute("DELETE FROM t").await.unwrap_err().is_transport());
     assert_eq!(nearer.execute("DELETE FROM t").await.unwrap(), 3);
-}
-
-#[test]
-fn processes_of_the_test_get_the_addresses_of_the_proxy() {
-    let server = TestServer::start(counting);
-    let pg_url = Ok("postgres://crate@127.0.0.1:1/test_schema".to_owned());
-    let straight = Cluster::new(super::super::Grant { pg_url, ..grant(&server.url()) }).unwrap();
-    let (faulty, _faults) = straight.with_faults().unwrap();
-    let variables = faulty.env().unwrap();
-    assert_eq!(variables.get("CRATEDB_CLUSTER_URL"), Some(faulty.http_url()));
-    assert_eq!(variables.get("DATABASE_URL"), Some(faulty.pg_url().unwrap()));
-    assert_ne!(variables.get("PGPORT"), Some("1"));
-    let lacking = cluster(&server).with_faults().unwrap().0;
-    assert!(lacking.pg_url().unwrap_err().to_string().contains("no password is known"));
 }
 
 #[test]
@@ -120,7 +107,7 @@ fn a_proxy_ends_with_the_grant_of_its_test_and_a_test_that_is_over_gets_none() {
     let address = faulty.http_url().trim_start_matches("http://").to_owned();
     let kept = faulty.clone();
     drop(faulty);
-    assert_eq!(blocking::Cluster::from(kept.clone()).execute("DELETE FROM t").unwrap(), 3);
+    assert_eq!(foreign_block_on(kept.execute("DELETE FROM t")).unwrap(), 3);
     drop((kept, _faults));
     TcpStream::connect(&*address).unwrap_err();
 }

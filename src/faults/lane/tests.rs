@@ -1,3 +1,5 @@
+//! Tests the decisions about bytes on their way, with a clock of numbers.
+
 use proptest::prelude::*;
 
 use super::*;
@@ -244,7 +246,7 @@ fn times_beyond_all_clocks_do_no_harm() {
     assert_eq!(lane.next(ms(1), &forever), Step::WaitUntil(Duration::MAX));
 }
 
-/// What may happen to a lane.
+/// An event in the life of a lane.
 #[derive(Clone, Debug)]
 enum Happens {
     Push(usize),
