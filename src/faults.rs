@@ -109,6 +109,15 @@ impl Faults {
 
     /// Carries no more than this many bytes per second, on each connection and in each direction.
     ///
+    /// ```no_run
+    /// # async fn example(cluster: cratedb_test::Cluster) -> cratedb_test::Result<()> {
+    /// let (cluster, faults) = cluster.with_faults()?;
+    /// faults.from_server().bandwidth(10_000)?;
+    /// cluster.execute("SELECT * FROM sys.summits").await?; // takes seconds
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// When it is zero.
@@ -128,6 +137,16 @@ impl Faults {
     ///
     /// Both sides see a reset (`ECONNRESET`), not an end. Bytes are those that the test and its clients see: of a
     /// server with TLS, before encryption.
+    ///
+    /// ```no_run
+    /// # async fn example(cluster: cratedb_test::Cluster) -> cratedb_test::Result<()> {
+    /// let (cluster, faults) = cluster.with_faults()?;
+    /// faults.from_server().reset_after(10)?;
+    /// let error = cluster.execute("DELETE FROM readings").await.unwrap_err();
+    /// assert!(error.is_transport()); // the server has executed it
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn reset_after(&self, bytes: u64) -> Result<&Self> {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -144,12 +163,33 @@ impl Faults {
     /// Bytes are not lost: as TCP repeats what is not acknowledged, they arrive once the fault is lifted, even those of
     /// a client that gave up meanwhile. A statement of which the client heard nothing may thus be executed later.
     /// [`reset_after(0)`](Self::reset_after) before [`clear`](Self::clear) prevents it.
+    ///
+    /// ```no_run
+    /// # async fn example(cluster: cratedb_test::Cluster) -> cratedb_test::Result<()> {
+    /// use std::time::Duration;
+    ///
+    /// let (cluster, faults) = cluster.with_faults()?;
+    /// faults.black_hole()?;
+    /// let outcome = tokio::time::timeout(Duration::from_secs(1), cluster.execute("SELECT 1")).await;
+    /// assert!(outcome.is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn black_hole(&self) -> Result<&Self> {
         self.set("black hole".to_owned(), |conditions| conditions.black_hole = true)
     }
 
     /// Refuses new connections: clients see `ECONNREFUSED`, as if the server were not running. Open ones stay;
     /// [`reset_after(0)`](Self::reset_after) ends them.
+    ///
+    /// ```no_run
+    /// # async fn example(cluster: cratedb_test::Cluster) -> cratedb_test::Result<()> {
+    /// let (cluster, faults) = cluster.with_faults()?;
+    /// faults.refuse()?.reset_after(0)?;
+    /// assert!(cluster.execute("SELECT 1").await.unwrap_err().is_transport());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -167,8 +207,8 @@ impl Faults {
 
     /// Lifts all faults. What they held arrives at once. Connections that were reset stay so.
     ///
-    /// Of a selection, it lifts only what was set for that part; whether new connections are refused is a matter of
-    /// both directions, and of no single one.
+    /// Of a selection, it lifts only what was set for that part. New connections are accepted again unless a direction
+    /// is selected.
     pub fn clear(&self) -> Result<&Self> {
         self.set("no faults".to_owned(), |conditions| *conditions = conditions.cleared())?;
         if self.direction.is_none() { self.open_doors(true) } else { Ok(self) }
