@@ -1,6 +1,7 @@
 //! Holds the handle that a test gets: a cluster, and in it a schema of its own.
 
 pub(crate) mod current;
+mod faulty;
 mod trace;
 mod unseen;
 mod writers;
@@ -17,6 +18,7 @@ use serde_json::value::RawValue;
 
 use crate::background;
 use crate::error::{Error, Kind, Result};
+use crate::faults::Proxies;
 use crate::host::say;
 use crate::query::{Execution, Executor, Query};
 use crate::sql::{self, Answer, SqlClient, Statement, Wallet};
@@ -52,8 +54,16 @@ pub struct Cluster(Arc<Parts>);
 struct Parts {
     client: SqlClient,
     grant: Arc<Grant>,
+    /// The way round, by a proxy of the test's own; none for the straight one.
+    route: Option<Route>,
     /// Dropped with the last handle.
     ending: OnceLock<Box<dyn Any + Send + Sync>>,
+}
+
+/// Addresses of a proxy before the cluster.
+struct Route {
+    http_url: String,
+    pg_url: Result<String>,
 }
 
 /// Finds the reason why the cluster did not answer a statement; none if there is nothing to tell.
@@ -77,6 +87,8 @@ pub(crate) struct Grant {
     pub(crate) trace: Trace,
     /// The writers of the schema.
     pub(crate) writers: Writers,
+    /// The proxies between the test and its cluster.
+    pub(crate) proxies: Proxies,
     /// Tells why a statement had no answer; none where nobody knows more.
     pub(crate) explain: Option<Explain>,
     /// Other tests read the schema at the same time.
@@ -109,7 +121,7 @@ impl Cluster {
     pub(crate) fn new(grant: impl Into<Arc<Grant>>) -> Result<Self> {
         let grant = grant.into();
         let client = SqlClient::for_statements(&grant.http_url, Some(&grant.schema), grant.wallet.clone())?;
-        Ok(Self(Arc::new(Parts { client, grant, ending: OnceLock::new() })))
+        Ok(Self(Arc::new(Parts { client, grant, route: None, ending: OnceLock::new() })))
     }
 
     /// Drops `ending` with the last handle.
@@ -241,7 +253,7 @@ impl Cluster {
     pub fn http_url(&self) -> &str {
         let _ = self.grant().note_use();
         self.grant().writers.note_address();
-        &self.grant().http_url
+        self.route().0
     }
 
     /// Returns the address for the PostgreSQL protocol, with this test's schema as the database: names without a schema
@@ -260,7 +272,15 @@ impl Cluster {
     pub fn pg_url(&self) -> Result<&str> {
         self.grant().note_use()?;
         self.grant().writers.note_address();
-        self.grant().pg_url.as_deref().map_err(Clone::clone)
+        self.route().1.as_deref().map_err(Clone::clone)
+    }
+
+    /// Returns the addresses of HTTP and of the PostgreSQL protocol, and notes nothing.
+    pub(crate) fn route(&self) -> (&str, &Result<String>) {
+        match &self.0.route {
+            Some(Route { http_url, pg_url }) => (http_url, pg_url),
+            None => (&self.grant().http_url, &self.grant().pg_url),
+        }
     }
 
     /// Returns the name of this test's schema.
@@ -303,6 +323,7 @@ impl Executor for Parts {
 impl fmt::Debug for Parts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Grant { http_url, schema, version, test, .. } = &*self.grant;
+        let http_url = self.route.as_ref().map_or(http_url, |route| &route.http_url);
         f.debug_struct("Cluster")
             .field("test", test)
             .field("schema", schema)

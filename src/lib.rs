@@ -28,6 +28,7 @@
 //!   [`execute`](Cluster::execute), [`execute_batch`](Cluster::execute_batch), [`bulk`](Cluster::bulk) and
 //!   [`refresh`](Cluster::refresh). [`pg_url`](Cluster::pg_url) and [`http_url`](Cluster::http_url) are the addresses
 //!   for your own clients.
+//! - [`Cluster::with_faults`] gives a test a network that is slow, breaks or lets nothing through.
 //! - [`eventually`](eventually()) and [`blocking::eventually`] wait until the cluster shows an expected value.
 //! - [`FromCluster`] turns your own types into parameters of tests.
 //! - [`fixture`] has the cluster as an rstest fixture.
@@ -187,6 +188,8 @@ mod eventually;
 mod explore;
 #[cfg(feature = "harness")]
 mod extract;
+#[cfg(feature = "harness")]
+mod faults;
 #[cfg(feature = "rstest")]
 pub mod fixture;
 // The command line reaches it through `private`, which needs one of the two.
@@ -264,6 +267,8 @@ pub mod types {
     pub use crate::eventually::Eventually;
     #[cfg(feature = "harness")]
     pub use crate::extract::Environment;
+    #[cfg(feature = "harness")]
+    pub use crate::faults::Faults;
     pub use crate::query::{Query, Table};
     #[cfg(feature = "harness")]
     pub use crate::session::SessionBuilder;

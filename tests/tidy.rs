@@ -12,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The documentation, apart from the crate's own page.
-const PAPERS: [&str; 26] = [
+const PAPERS: [&str; 27] = [
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
@@ -33,6 +33,7 @@ const PAPERS: [&str; 26] = [
     "docs/fixtures.md",
     "docs/local-servers.md",
     "docs/failures.md",
+    "docs/failover.md",
     "docs/ci.md",
     "docs/postgres.md",
     "docs/migrations.md",

@@ -6,6 +6,7 @@ use super::Query;
 use crate::background;
 use crate::cluster::bind_rows;
 use crate::error::Result;
+use crate::faults::Faults;
 use crate::version::Version;
 
 /// [`cratedb_test::Cluster`](crate::Cluster) for tests that are not async.
@@ -124,6 +125,28 @@ impl Cluster {
     /// ```
     pub fn pg_url(&self) -> Result<&str> {
         self.0.pg_url()
+    }
+
+    /// Returns the same cluster behind a proxy of this test's own, and the handle that gives the network between them
+    /// faults; see [`Cluster::with_faults`](crate::Cluster::with_faults).
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// # fn example(cluster: cratedb_test::blocking::Cluster) -> cratedb_test::Result<()> {
+    /// let (faulty, faults) = cluster.with_faults()?;
+    /// faults.latency(Duration::from_millis(200))?;
+    /// faulty.execute("SELECT 1")?; // takes 400 ms
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When the test is over, or the process may have no further thread or socket.
+    pub fn with_faults(&self) -> Result<(Self, Faults)> {
+        let (cluster, faults) = self.0.with_faults()?;
+        Ok((Self(cluster), faults))
     }
 
     /// Returns the schema of this test.
@@ -270,6 +293,19 @@ mod tests {
         assert_eq!((cluster.http_url(), cluster.schema()), (server.url().as_str(), "test_schema"));
         assert_eq!(cluster.server_version().to_string(), "6.4.3");
         cluster.pg_url().unwrap_err();
+    }
+
+    #[test]
+    fn a_network_with_faults_is_there_for_the_blocking_handle_too() {
+        let server = TestServer::start(counting);
+        let straight = Cluster::from(cluster(&server));
+        let (faulty, faults) = straight.with_faults().unwrap();
+        assert_eq!(faulty.query("SELECT 1").scalar::<i32>().unwrap(), 1);
+        faults.reset_after(0).unwrap().refuse().unwrap();
+        assert!(faulty.execute("DELETE FROM t").unwrap_err().is_transport());
+        assert_eq!(straight.execute("DELETE FROM t").unwrap(), 3);
+        faults.clear().unwrap();
+        assert_eq!(faulty.execute("DELETE FROM t").unwrap(), 3);
     }
 
     #[test]

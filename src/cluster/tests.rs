@@ -15,6 +15,7 @@ pub(crate) fn grant(url: &str) -> Grant {
         explain: None,
         writers: Default::default(),
         trace: Trace::default(),
+        proxies: Default::default(),
         http_url: url.into(),
         pg_url: Err(
             Error::new(Kind::Provider, "cannot connect with the PostgreSQL protocol").because("no password is known")

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use super::unseen::Unseen;
 use crate::error::{Error, Result};
+use crate::faults::Event;
 use crate::foreign;
 
-/// The number of statements that are remembered.
+/// The number of statements, and of events of the network, that are remembered.
 const LAST: usize = 10;
 /// The part of one that fits a line on a screen beside the times.
 const WIDTH: usize = 80;
@@ -28,6 +29,8 @@ struct Sent {
     count: usize,
     last: VecDeque<SentStatement>,
     unseen: Unseen,
+    /// Events on a network with faults, the newest first.
+    heard: VecDeque<(Duration, Event)>,
 }
 
 struct SentStatement {
@@ -82,6 +85,18 @@ impl Trace {
         }
     }
 
+    /// Notes an event of the network. One of a kind that happened since the test last set a fault is added to it.
+    pub(crate) fn hear(&self, event: Event) {
+        let at = self.began.elapsed();
+        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = sent.heard.iter_mut().take_while(|(_, earlier)| !earlier.divides());
+        if since.map(|(_, earlier)| earlier).any(|earlier| earlier.absorb(&event)) {
+            return;
+        }
+        sent.heard.truncate(LAST - 1);
+        sent.heard.push_front((at, event));
+    }
+
     /// Returns what a statement should not be expected to do; only the first time.
     pub(crate) fn warning(&self, stmt: &str) -> Option<String> {
         let word = transaction(stmt)?;
@@ -93,21 +108,26 @@ impl Trace {
         })
     }
 
-    /// Lists the last statements, the oldest first, a line each, and says which of them could not see what was
-    /// written; none if nothing was sent.
+    /// Lists the last statements and what happened on the network, the oldest first, a line each, and says which
+    /// statements could not see what was written; none if nothing was sent and nothing happened.
     pub(crate) fn report(&self) -> Option<String> {
         let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
         let shown = sent.last.len();
-        if shown == 0 {
+        if shown == 0 && sent.heard.is_empty() {
             return None;
         }
         let head = match sent.count - shown {
+            0 if shown == 0 => "no statements by its cluster".to_owned(),
             0 => "statements".to_owned(),
             more => format!("last {shown} of {} statements", more + shown),
         };
-        let lines: Vec<String> = sent.last.iter().rev().map(|entry| format!("\n    {entry}")).collect();
+        let statements = sent.last.iter().map(|entry| (entry.at, entry.to_string()));
+        let heard = sent.heard.iter().map(|(at, event)| (*at, format!("{:>7.3}  network: {event}", at.as_secs_f64())));
+        let mut steps: Vec<(Duration, String)> = statements.chain(heard).collect();
+        steps.sort_by_key(|(at, _)| *at);
+        let lines: String = steps.into_iter().map(|(_, step)| format!("\n    {step}")).collect();
         let unseen = sent.unseen.told().map(|text| format!("\n  {text}")).unwrap_or_default();
-        Some(format!("{head} (seconds since the test began, time taken):{}{unseen}", lines.concat()))
+        Some(format!("{head} (seconds since the test began, time taken):{lines}{unseen}"))
     }
 }
 
@@ -206,6 +226,38 @@ mod tests {
         assert!(report.starts_with("last 10 of 25 statements"), "{report}");
         assert!(report.contains("SELECT 15,") && report.contains("SELECT 24,") && !report.contains("SELECT 14,"));
         assert!(report.lines().all(|line| line.chars().count() < 120), "{report}");
+    }
+
+    #[tokio::test]
+    async fn events_of_the_network_stand_among_the_statements_that_they_met() {
+        use crate::faults::{Direction, Protocol};
+        let set = || Event::Set { what: "latency of 200 ms".into(), protocol: None, direction: None };
+        let reset = |after| {
+            let (protocol, direction) = (Protocol::Http, Direction::FromServer);
+            Event::Reset { protocol, direction, after, connections: 1 }
+        };
+        let trace = Trace::default();
+        trace.hear(set());
+        assert!(trace.report().unwrap().starts_with("no statements by its cluster ("));
+        sends(&trace, "SELECT 1", Ok(1)).await;
+        for after in [7, 8, 7] {
+            trace.hear(reset(after));
+        }
+        trace.hear(set());
+        trace.hear(reset(7));
+        let report = trace.report().unwrap();
+        let steps: Vec<&str> = report.lines().skip(1).map(|line| &line[13..]).collect();
+        let told = [
+            "network: latency of 200 ms",
+            "    0 ms SELECT 1 -> 1 row",
+            "network: reset 2 HTTP connections after 7 bytes from the server",
+            "network: reset an HTTP connection after 8 bytes from the server",
+            "network: latency of 200 ms",
+            "network: reset an HTTP connection after 7 bytes from the server",
+        ];
+        assert_eq!(steps, told, "{report}");
+        (0..100).for_each(|after| trace.hear(reset(after)));
+        assert_eq!(trace.report().unwrap().lines().count(), 12);
     }
 
     #[tokio::test]

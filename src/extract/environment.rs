@@ -37,7 +37,8 @@ impl Environment {
         grant.note_use()?;
         grant.writers.note_address();
         let mut out = Self(BTreeMap::new());
-        out.set("CRATEDB_CLUSTER_URL", &grant.http_url);
+        let (http_url, pg_url) = cluster.route();
+        out.set("CRATEDB_CLUSTER_URL", http_url);
         out.set("CRATEDB_SCHEMA", &grant.schema);
         match grant.wallet.current() {
             Credentials::None => {}
@@ -47,7 +48,7 @@ impl Environment {
             }
             Credentials::Jwt { token, .. } => out.set("CRATEDB_TOKEN", token.expose()),
         }
-        if let Ok(pg_url) = &grant.pg_url {
+        if let Ok(pg_url) = pg_url {
             out.postgres(pg_url);
         }
         Ok(out)
@@ -128,6 +129,8 @@ impl fmt::Debug for Environment {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::tests::{cluster, counting, grant};
+    use crate::sql::test_server::TestServer;
 
     fn environment(pg_url: &str) -> Environment {
         let mut environment = Environment(BTreeMap::new());
@@ -161,5 +164,19 @@ mod tests {
     fn values_are_not_shown() {
         let shown = format!("{:?}", environment("postgres://ada:hunter2@localhost/s"));
         assert!(shown.contains("PGPASSWORD") && !shown.contains("hunter2") && !shown.contains("ada"), "{shown}");
+    }
+
+    #[test]
+    fn processes_of_the_test_get_the_addresses_of_the_proxy() {
+        let server = TestServer::start(counting);
+        let pg_url = Ok("postgres://crate@127.0.0.1:1/test_schema".to_owned());
+        let straight = Cluster::new(crate::cluster::Grant { pg_url, ..grant(&server.url()) }).unwrap();
+        let (faulty, _faults) = straight.with_faults().unwrap();
+        let variables = faulty.env().unwrap();
+        assert_eq!(variables.get("CRATEDB_CLUSTER_URL"), Some(faulty.http_url()));
+        assert_eq!(variables.get("DATABASE_URL"), Some(faulty.pg_url().unwrap()));
+        assert_ne!(variables.get("PGPORT"), Some("1"));
+        let lacking = cluster(&server).with_faults().unwrap().0;
+        assert!(lacking.pg_url().unwrap_err().to_string().contains("no password is known"));
     }
 }

@@ -13,6 +13,7 @@ use crate::cluster::current::{LinkedAttempt, Whereabouts};
 use crate::cluster::{Cluster, Grant, Trace, Writers};
 use crate::environment::Package;
 use crate::error::{Error, Kind, Result};
+use crate::faults::Proxies;
 use crate::foreign;
 use crate::host::say;
 use crate::migrations::Migrations;
@@ -132,10 +133,12 @@ impl Ending {
         if std::mem::replace(&mut self.ended, true) {
             return Ok(());
         }
-        let Grant { over, used, trace, writers, test, .. } = &*self.grant;
+        let Grant { over, used, trace, writers, proxies, test, .. } = &*self.grant;
         let LinkedAttempt { id, exclusive, .. } = self.attempt;
         // In one order with the statements of tasks that go on: each is counted below, or refused.
         over.store(true, Ordering::SeqCst);
+        // Nothing that they still hold gets to the server.
+        proxies.close();
         let settled = writers.settled();
         self.attempt.forget_runtime();
         let unchanged = self.readonly.as_ref().map_or(Ok(()), |shared| shared.is_as_made(&self.grant));
@@ -236,6 +239,7 @@ pub(super) fn grant(link: &Link, schema: String, test: String, attempt: Option<L
         test,
         attempt,
         trace: Trace::default(),
+        proxies: Proxies::default(),
         writers: Writers::default(),
         explain: link.explainer(&ready),
         used: AtomicBool::default(),

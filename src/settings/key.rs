@@ -20,8 +20,8 @@ const OWN: &str = "settings:";
 const STANDS: &str = "up";
 
 /// Returns `local`, then kind, project, version, nodes, where the cluster comes from, the archives that are accepted,
-/// if not all are, the settings of the server, if there are any, and a last part if no test uses it. Two clusters are one
-/// if all of it is the same: a server that was started without a pin must not serve tests that have one.
+/// if not all are, the settings of the server, if there are any, and a last part if no test uses it. Two clusters are
+/// one if all of it is the same: a server that was started without a pin must not serve tests that have one.
 pub(super) fn local_key(target: &LocalTarget) -> String {
     let kind = KINDS.iter().find(|(_, kind)| *kind == target.kind).map_or("", |(name, _)| name);
     let version = target.version.map_or(ANY.to_owned(), |version| version.to_string());

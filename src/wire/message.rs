@@ -443,7 +443,7 @@ pub(crate) struct KeeperSnapshot {
     /// The address of the cluster while it is there, without credentials.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) http_url: Option<String>,
-    /// That for PostgreSQL drivers, if it has no password.
+    /// The address for PostgreSQL drivers, if it has no password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) pg_url: Option<String>,
     /// The last step of what is under way.

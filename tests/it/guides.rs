@@ -42,8 +42,10 @@ fn the_guides_to_tests_fixtures_and_failures() {
 }
 
 #[test]
-fn the_guide_to_postgres() {
-    write("guide-postgres", "tests", &blocks(&guide("postgres.md"), "rust"));
+fn the_guides_to_postgres_and_to_networks_that_fail() {
+    let blocks: Vec<String> =
+        ["postgres.md", "failover.md"].iter().flat_map(|page| blocks(&guide(page), "rust")).collect();
+    write("guide-postgres", "tests", &blocks);
     let consumer = Consumer::of("guide-postgres", Runner::Cargo);
     let cloud = TestCloud::suspended();
 

@@ -15,6 +15,7 @@ mod container;
 mod deaths;
 mod exclusive;
 mod explicit;
+mod faults;
 mod fixtures;
 mod guides;
 mod histories;

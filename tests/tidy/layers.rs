@@ -10,7 +10,7 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 const LAYERS: &[&[&str]] = &[
     &["foreign"],
     &["error", "explore"],
-    &["background", "host", "schema", "secret", "version", "wait"],
+    &["background", "faults", "host", "schema", "secret", "version", "wait"],
     &["clock", "eventually", "sharing", "sql", "target", "user"],
     &["environment", "imprint", "probe", "query", "wire"],
     &["cloud", "cluster"],

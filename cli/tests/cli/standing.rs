@@ -100,7 +100,7 @@ fn a_server_stands_until_it_is_taken_down() {
     let told = machine.done(&["shell", "--", "sh", "-c", "echo \"$CRATEDB_CLUSTER_URL\"; exit 3"]).expect(3);
     assert_eq!(told.stdout.trim(), url);
 
-    machine.done(&["down"]).expect(0).says(&["removed"]);
+    assert!(machine.done(&["down"]).expect(0).stdout.contains("removed"));
     machine.done(&["env"]).expect(4).says(&["no server is up", "cargo cratedb up"]);
     machine.done(&["shell", "--", "true"]).expect(4);
     machine.done(&["down"]).expect(0).says(&["no server was up"]);
