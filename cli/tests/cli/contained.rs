@@ -1,8 +1,8 @@
 //! `test` around a real container: the session is outside, the tests are inside.
 
-#[allow(dead_code)] // Only the engine is of interest here.
+#[allow(dead_code)] // The engine and the program are of interest here.
 #[path = "../../../src/provider/container/standin.rs"]
-mod standin;
+pub(crate) mod standin;
 
 use std::io::Write as _;
 use std::path::Path;

@@ -1,9 +1,5 @@
 //! `up`, `down`, `env` and `shell`: a server to develop against.
 
-#[allow(dead_code)] // Only the program is of interest here.
-#[path = "../../../src/provider/container/standin.rs"]
-mod standin;
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
@@ -11,6 +7,7 @@ use std::path::PathBuf;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use crate::contained::standin;
 use crate::support::{Done, Run, World, eventually};
 
 /// A world with an installation of CrateDB, whose server is the stand-in or this script.
