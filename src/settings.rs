@@ -103,12 +103,16 @@ impl Settings {
         Self::read(&sources, manifest_dir, wanted).map_err(|error| Remarks::of(&sources).on(error))
     }
 
-    /// Reads the settings of a server of this machine that no test uses, and that stands for so long after its last
-    /// use. Clusters that settings name are left alone.
+    /// Reads the settings of a server of this machine that no test uses, and that stands for so long after it was last
+    /// asked for. Clusters that settings name are left alone.
     pub(crate) fn standing(manifest_dir: &Path, wanted: Wanted, lasting: Duration) -> Result<Self> {
         let sources = Sources::of_process(manifest_dir)?;
-        let read = Self::with(&sources, manifest_dir, wanted, |reader| reader.standing());
-        let mut read = read.map_err(|error| Remarks::of(&sources).on(error))?;
+        let read = Self::read_standing(&sources, manifest_dir, wanted, lasting);
+        read.map_err(|error| Remarks::of(&sources).on(error))
+    }
+
+    fn read_standing(sources: &Sources, manifest_dir: &Path, wanted: Wanted, lasting: Duration) -> Result<Self> {
+        let mut read = Self::with(sources, manifest_dir, wanted, |reader| reader.standing())?;
         // Its session ends it, and no limit beside that.
         let policy =
             Policy { keep_warm: 0, max_lifetime: millis(STANDS_AT_MOST), on_exit: OnExit::Auto, ..read.spec.policy };

@@ -18,9 +18,13 @@ pub(super) const DOCTOR_EXAMPLES: &str = "\
 Starts nothing, resumes nothing, downloads nothing and shows no secret. Only container engines are asked whether they \
 answer. The exit code is 1 if a test run could not start.
 
+--drill starts runs of its own, kills them, and shows how long it took until the cluster was let go of. It needs no \
+account and touches no cluster: CrateDB Cloud is simulated, on this machine. The exit code is 1 if a cluster ran on.
+
 Examples:
   cargo cratedb doctor
   cargo cratedb doctor --online
+  cargo cratedb doctor --drill
   cargo cratedb doctor --output json | jq .cluster";
 
 /// Writes what a package needs for its first test.
@@ -56,4 +60,8 @@ pub(crate) struct Doctor {
     /// Also ask the server or CrateDB Cloud about the cluster. A suspended one stays so.
     #[arg(long)]
     pub(crate) online: bool,
+    /// Also kill runs the hard way, in a simulated CrateDB Cloud, and tell how long their cluster was held.
+    #[cfg(feature = "drill")]
+    #[arg(long)]
+    pub(crate) drill: bool,
 }

@@ -3,6 +3,8 @@
 mod build;
 mod cache;
 mod doctor;
+#[cfg(feature = "drill")]
+mod drill;
 mod init;
 mod kept;
 mod overlap;

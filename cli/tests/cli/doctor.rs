@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use cratedb_cloud_simulator::ClusterOptions;
 use serde_json::Value;
 
-use crate::support::{Done, PASSWORD, Run, SECRET, World};
+use crate::support::{Done, PASSWORD, Run, SECRET, World, eventually};
 
 /// A world with a package that depends on nothing.
 fn world() -> World {
@@ -194,4 +194,48 @@ fn what_a_killed_keeper_left_is_a_problem_until_it_is_released() {
     assert_eq!(crate::sessions::changes(&world), [false], "doctor released it");
     world.cli(&["sweep"]).done().expect(0);
     assert_eq!(problems(&run().done().expect(0).json(), false), [""; 0]);
+}
+
+#[test]
+fn killed_runs_let_go_of_the_cluster_of_a_drill_and_touch_no_other() {
+    let world = with_package(World::with([ClusterOptions::suspended("ci")]));
+    let before = world.simulator().requests().len();
+    // Settings of the user count for the report, and for no run of the drill.
+    let run = world.cli(&["doctor", "--drill", "--output", "json"]).env("CRATEDB_CLUSTER_NAME", "ci");
+    let report = run.env("CRATEDB_TEST_ON_EXIT", "keep").done().expect(0).json();
+    let drill = report["drill"].as_array().unwrap();
+    let deaths: Vec<&Value> = drill.iter().map(|one| &one["death"]).collect();
+    assert_eq!(deaths, ["interrupted", "killed", "killed_with_its_keeper"]);
+    for one in drill {
+        let millis = one["suspended_after_ms"].as_f64().unwrap_or(f64::MAX);
+        assert!((0.0..30_000.0).contains(&millis) && one["problem"].is_null(), "{report:#}");
+    }
+    assert_eq!(world.simulator().requests().len(), before, "it asks no other Cloud");
+    let text = world.stranger(&["doctor", "--drill"]).done().expect(0).stdout;
+    for part in
+        ["a run that Ctrl-C ends: its cluster was suspended", "(SIGKILL)", "together with its keeper", "a sweep's"]
+    {
+        assert!(text.contains(part), "{text}");
+    }
+}
+
+#[test]
+fn an_interrupted_drill_leaves_no_process() {
+    let world = world();
+    let mark = format!("drill-of-{}", std::process::id());
+    let run = world.stranger(&["doctor", "--drill"]).env("DRILL_MARK", &mark).start();
+    // Keepers and runs have the variables of the program that started them.
+    let processes = || {
+        let all = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.path().join("environ").into());
+        all.filter(|path: &PathBuf| fs::read(path).is_ok_and(|text| has(&text, &mark))).count()
+    };
+    eventually("the processes of the drill", || (processes() > 2).then_some(()));
+    run.signal(rustix::process::Signal::INT);
+    run.done().expect(130);
+    eventually("their end", || (processes() == 0).then_some(()));
+}
+
+/// Returns whether bytes contain a text.
+fn has(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
 }

@@ -64,3 +64,50 @@ fn settings_that_cannot_be_read_are_named_with_the_accepted_form() {
         assert!(text.contains("accepted: `name=value` pairs"), "{text}");
     }
 }
+
+#[test]
+fn a_server_that_stands_is_of_this_machine_and_not_that_of_tests() {
+    let variables = with_credentials(&[
+        ("CRATEDB_CLUSTER_NAME", "ci"),
+        ("CRATEDB_TEST_ON_EXIT", "keep"),
+        ("CRATEDB_TEST_KEEP_WARM", "1h"),
+        ("CRATEDB_TEST_REPORT", "report"),
+        ("CRATEDB_TEST_SESSION", "nightly"),
+    ]);
+    let lasting = Duration::from_secs(60);
+    let standing =
+        |wanted| Settings::read_standing(&sources(&variables), Path::new("/project/package"), wanted, lasting).unwrap();
+    let settings = standing(Wanted::default());
+    let Target::Local(target) = &settings.spec.target else { panic!("{:?}", settings.spec.target) };
+    assert!(target.stands && !target.outlives);
+    assert_eq!(settings.spec.key, "local|auto|/project/package|6.4.3|1||crate:6.4.3|up");
+    assert_ne!(settings.spec.key, local(&[], Wanted::default()).key);
+    let named = settings.session.unwrap();
+    assert_eq!((named.name.as_str(), named.idle), (STANDING, 60_000));
+    let policy = settings.spec.policy;
+    assert_eq!((policy.keep_warm, policy.on_exit, settings.spec.report), (0, OnExit::Auto, None));
+
+    // Its key leads back to it, whatever stands before the last part.
+    for wanted in [Wanted::default(), with_settings(&[("a.b", "up"), ("c", "x,|up")])] {
+        let Target::Local(mut target) = standing(wanted).spec.target else { panic!() };
+        (target.lacking, target.jvm_cache) = (Vec::new(), JvmCache::Use);
+        assert_eq!(local_target(&target.key), Some(target));
+    }
+    assert!(!local_target("local|auto|/project|6.4.3|1||up").unwrap().stands, "an image may be called so");
+}
+
+#[test]
+fn a_named_kind_of_server_stands_and_a_named_cluster_does_not() {
+    for (provider, kind) in [
+        ("container", LocalKind::Container),
+        ("process", LocalKind::Process),
+        ("auto", LocalKind::Auto),
+        ("cloud", LocalKind::Auto),
+        ("url", LocalKind::Auto),
+    ] {
+        let sources = sources(&[("CRATEDB_TEST_PROVIDER", provider)]);
+        let read = Settings::read_standing(&sources, Path::new("/p"), Wanted::default(), Duration::from_secs(60));
+        let Target::Local(target) = read.unwrap().spec.target else { panic!("{provider}") };
+        assert_eq!(target.kind, kind, "{provider}");
+    }
+}

@@ -24,6 +24,10 @@ struct Report {
     cache: Vec<Cached>,
     /// The answer of the cluster, with `--online`.
     online: Option<serde_json::Value>,
+    /// The fate of the clusters of killed runs, with `--drill`.
+    #[cfg(feature = "drill")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    drill: Vec<super::drill::Drilled>,
 }
 
 pub(super) fn run(context: &Context, wanted: &Doctor) -> Result<Document, Failure> {
@@ -34,10 +38,16 @@ pub(super) fn run(context: &Context, wanted: &Doctor) -> Result<Document, Failur
         runners: runners(),
         cache: control::cached().unwrap_or_default(),
         online: None,
+        #[cfg(feature = "drill")]
+        drill: Vec::new(),
     };
     report.add_package(package);
     if wanted.online {
         report.ask(context);
+    }
+    #[cfg(feature = "drill")]
+    if wanted.drill {
+        report.kill_runs(context)?;
     }
     let blocked = report.examination.is_blocked();
     let text = report.text();
@@ -105,6 +115,18 @@ impl Report {
         self.examination.problems.extend(problem.map(|message| Problem { message, blocks: true }));
     }
 
+    /// Kills runs of its own. A cluster that runs on is a problem.
+    #[cfg(feature = "drill")]
+    fn kill_runs(&mut self, context: &Context) -> Result<(), Failure> {
+        context.progress.say("killing runs in a simulated CrateDB Cloud");
+        let drilled = super::drill::run();
+        context.progress.clear();
+        self.drill = drilled?;
+        let problems = self.drill.iter().filter_map(super::drill::Drilled::problem);
+        self.examination.problems.extend(problems.map(|message| Problem { message, blocks: true }));
+        Ok(())
+    }
+
     /// Returns the report for people, with the problems last.
     fn text(&self) -> String {
         let found = &self.examination;
@@ -139,6 +161,8 @@ impl Report {
             }),
         );
         text.add("owed", found.owed.iter().map(ToString::to_string));
+        #[cfg(feature = "drill")]
+        text.add("drill", self.drill.iter().map(ToString::to_string));
         text.add("notes", found.notes.clone());
         let problems: Vec<String> = found.problems.iter().map(|problem| problem.message.clone()).collect();
         text.add("problems", if problems.is_empty() { vec!["none".to_owned()] } else { problems });
