@@ -2,6 +2,7 @@
 
 use cratedb_cloud_simulator::Fault;
 
+use super::super::CloudProvider;
 use super::super::postgres::SessionUser;
 use super::*;
 use crate::cloud::ProfileFile;
@@ -115,32 +116,36 @@ async fn without_one_each_acquisition_makes_a_user_who_may_do_everything() {
 #[tokio::test]
 async fn a_user_that_can_not_be_made_is_told_to_who_wants_one_and_to_nobody_else() {
     let bench = Bench::with(ClusterOptions::running("ci")).await;
-    bench.acquire().await.unwrap();
-    let asked = bench.simulator.requests().into_iter().filter(|request| request.path == "/_sql");
-    let before = asked.take_while(|request| !request.body["stmt"].as_str().unwrap().starts_with("CREATE USER")).count();
-
-    let answer =
-        r#"{"error":{"message":"MissingPrivilegeException[Missing 'AL' privilege for user 'admin']","code":4011}}"#;
-    // Statements about the lease go on beside it, so its place among all of them differs.
-    for distance in (0..10).chain(0..10) {
-        let after = if distance % 2 == 0 { before + distance / 2 } else { before - distance.div_ceil(2) };
-        let bench = Bench::with(ClusterOptions::running("ci")).await;
-        bench.cloud().fault(Fault::on("POST", "/_sql").answer(401, answer).after(after as u32).times(1));
-        let Ok(resource) = bench.acquire().await else { continue };
-        let creates =
-            |request: &Request| request.body["stmt"].as_str().is_some_and(|stmt| stmt.starts_with("CREATE USER"));
-        if !bench.simulator.requests().iter().any(|request| creates(request) && request.status == 401) {
-            continue;
+    let server = TestServer::start(|request| match request.stmt() {
+        stmt if stmt.starts_with("CREATE USER") => {
+            Reaction::error(401, 4011, "MissingPrivilegeException[Missing 'AL' privilege for user 'admin']")
         }
-        assert_eq!(made(&resource).await, Vec::<String>::new());
-        assert!(
-            resource.pg_url.is_none() && resource.user.is_some(),
-            "the answer may have been lost, so it is dropped"
-        );
-        let parts = ["HTTP only", "Missing 'AL' privilege", "CRATEDB_USERNAME and CRATEDB_PASSWORD"];
-        return says(resource.pg_hint.unwrap(), &parts);
-    }
-    panic!("the statement was never refused");
+        stmt if stmt.starts_with("SELECT port ") => Reaction::rows(&[("port", 12.into())], r#"[[{"psql": 5432}]]"#),
+        _ => Reaction::count(1),
+    });
+    let provider = CloudProvider::new(bench.target.clone()).unwrap();
+    let cluster = provider.lifecycle.client.cluster(&bench.cloud().cluster("ci").id).await.unwrap();
+    let (wallet, deadline) = (Wallet::new(Credentials::None), Instant::now() + bench.deadline);
+    let access = provider.postgres(&cluster, &server.url(), &wallet, None, deadline, &bench.progress).await;
+    assert_eq!(heard(&server).last().unwrap(), "DROP USER IF EXISTS u");
+    assert!(access.url.is_none() && access.user.is_some(), "the answer may have been lost, so it is dropped");
+    assert!(!access.is_unanswered, "a refusal is not asked for twice");
+    let parts = ["HTTP only", "Missing 'AL' privilege", "CRATEDB_USERNAME and CRATEDB_PASSWORD"];
+    says(access.hint.unwrap(), &parts);
+}
+
+#[tokio::test]
+async fn a_user_of_whom_nothing_was_heard_is_told_apart_from_one_that_was_refused() {
+    let lost = TestServer::start(|request| match request.stmt() {
+        stmt if stmt.starts_with("SELECT port ") => Reaction::rows(&[("port", 12.into())], r#"[[{"psql": 5432}]]"#),
+        _ => Reaction::Reset,
+    });
+    let bench = Bench::with(ClusterOptions::running("ci")).await;
+    let provider = CloudProvider::new(bench.target.clone()).unwrap();
+    let cluster = provider.lifecycle.client.cluster(&bench.cloud().cluster("ci").id).await.unwrap();
+    let (wallet, deadline) = (Wallet::new(Credentials::None), Instant::now() + bench.deadline);
+    let access = provider.postgres(&cluster, &lost.url(), &wallet, None, deadline, &bench.progress).await;
+    assert!(access.is_unanswered && access.user.is_some() && access.url.is_none());
 }
 
 const NAME: &str = "cratedb_test_user_hrfjq_abcdefgh";
