@@ -1,4 +1,4 @@
-//! `doctor --drill`: kills runs the hard way, in a simulated CrateDB Cloud, and measures how long their cluster is held.
+//! `doctor --drill`: kills runs in a simulated CrateDB Cloud, and measures how long their cluster is held.
 
 use std::fmt;
 use std::io::{BufRead as _, BufReader};
@@ -32,11 +32,11 @@ enum Death {
     KilledWithItsKeeper,
 }
 
-/// What became of the cluster of one run.
+/// The fate of the cluster of one run.
 #[derive(Debug, Serialize)]
 pub(super) struct Drilled {
     death: Death,
-    /// The time from the death of the run, or from the beginning of the sweep, to the request that suspends the cluster.
+    /// The time from the death of the run, or from the beginning of the sweep, to the request to suspend the cluster.
     suspended_after_ms: Option<f64>,
     problem: Option<String>,
 }
