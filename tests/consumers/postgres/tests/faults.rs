@@ -59,13 +59,20 @@ async fn every_client_waits_for_a_slow_network(straight: Cluster) -> Outcome {
     let (_, time) = took(client.simple_query("SELECT 1")).await;
     assert!(time >= LATENCY, "one way took {time:?}");
     faults.clear()?;
-    for (what, time) in [
-        ("HTTP", took(cluster.execute("SELECT 1")).await.1),
-        ("tokio-postgres", took(client.simple_query("SELECT 1")).await.1),
-        ("sqlx", took(sqlx::query("SELECT 1").execute(&pool)).await.1),
-    ] {
-        assert!(time < 2 * LATENCY, "{what} took {time:?} after the fault");
+    // The quickest of several: a machine with other work may be slow for a moment.
+    let mut quickest = [Duration::MAX; 3];
+    for _ in 0..5 {
+        let times = [
+            took(cluster.execute("SELECT 1")).await.1,
+            took(client.simple_query("SELECT 1")).await.1,
+            took(sqlx::query("SELECT 1").execute(&pool)).await.1,
+        ];
+        quickest = std::array::from_fn(|kind| quickest[kind].min(times[kind]));
     }
+    assert!(
+        quickest.iter().all(|time| *time < LATENCY),
+        "HTTP, tokio-postgres and sqlx took {quickest:?} after the fault"
+    );
     Ok(())
 }
 
