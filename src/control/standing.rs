@@ -63,7 +63,6 @@ pub struct Raising {
     files: KeyFiles,
     /// It stood before.
     stood: bool,
-    lasting: Duration,
     given_up: Arc<Notify>,
     /// Locked while a thread waits for it.
     waits: Mutex<()>,
@@ -83,15 +82,15 @@ impl Raising {
         let settings = Settings::standing(manifest_dir, wanted, wish.lasting)?;
         let files = Places::find()?.key(&settings.spec.key);
         let stood = address(&Lying::look(files.clone())).is_some();
-        Ok(Self { settings, files, stood, lasting: wish.lasting, given_up: Arc::default(), waits: Mutex::default() })
+        Ok(Self { settings, files, stood, given_up: Arc::default(), waits: Mutex::default() })
     }
 
     /// Starts the server, or finds the one that stands. Executes the files in their order on one that it started.
     ///
     /// # Errors
     ///
-    /// When the server can't be started, when a statement fails, and when it is given up. The server is removed then,
-    /// unless it stood before.
+    /// When the server can't be started, when a statement fails, and when it is given up. [`give_up`](Self::give_up)
+    /// removes what was started.
     pub fn wait(&self, files: &[PathBuf], on_progress: impl Fn(&str) + Send + Sync + 'static) -> Result<Standing> {
         let _waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
         let given_up = self.given_up.clone();
@@ -109,7 +108,8 @@ impl Raising {
         drop(hold);
         let standing = Standing::look(&Lying::look(self.files.clone()), !self.stood)?;
         // Its keeper may not have heard yet that this process has left.
-        let until = OffsetDateTime::now_utc().unix_timestamp().saturating_add_unsigned(self.lasting.as_secs());
+        let until =
+            OffsetDateTime::now_utc().unix_timestamp().saturating_add_unsigned(self.settings.session_idle.as_secs());
         standing.map(|standing| Standing { until: Some(until), ..standing }).ok_or_else(|| {
             Error::new(Kind::Session, "the server is not there any more").because("it was taken down just now")
         })

@@ -45,7 +45,7 @@ pub(super) fn run(context: &Context, command: SessionCommand) -> Result<Document
         SessionCommand::Cache(cache) => cache::run(context, cache),
         SessionCommand::Up(up) => standing::up(context, up),
         SessionCommand::Down => standing::down(context),
-        SessionCommand::Env => standing::env(context),
+        SessionCommand::Env => standing::env(),
         SessionCommand::Shell(shell) => standing::shell(context, &shell),
         SessionCommand::Init(wanted) => init::run(context, &wanted),
         SessionCommand::Doctor(wanted) => doctor::run(context, &wanted),

@@ -121,7 +121,7 @@ fn variables(standing: &Standing) -> Vec<(String, String)> {
     all
 }
 
-pub(super) fn env(_: &Context) -> Result<Document, Failure> {
+pub(super) fn env() -> Result<Document, Failure> {
     let variables = variables(&only()?);
     let line = |(name, value): &(String, String)| format!("export {name}={}\n", quoted(value));
     let script = variables.iter().map(line).collect();
