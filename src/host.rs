@@ -4,6 +4,8 @@
 
 mod directories;
 mod disk;
+#[cfg(test)]
+pub(crate) mod executable;
 mod hash;
 mod lock;
 mod places;

@@ -8,6 +8,8 @@ pub mod cloud;
 pub mod consumer;
 #[path = "../../tests/support/engine.rs"]
 pub mod engine;
+#[path = "../../src/host/executable.rs"]
+pub(crate) mod executable;
 #[path = "../../tests/support/home.rs"]
 pub mod home;
 #[path = "../../tests/support/processes.rs"]

@@ -271,6 +271,7 @@ fn is_orphan() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::executable;
 
     #[test]
     fn recognises_itself_and_not_a_namesake_that_started_later() {
@@ -347,7 +348,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let copy = |name: &str| {
             let path = dir.path().join(name);
-            std::fs::copy(sleep(), &path).unwrap();
+            executable::copy(&sleep(), &path);
             path
         };
         let renamed = copy("package-manager").canonicalize().unwrap();

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::support::cloud::{CLUSTER, TestCloud, suspendable};
 use crate::support::consumer::{Consumer, clean, target_dir};
 use crate::support::run::{Plan, Run, Runner, runners};
-use crate::support::{processes, wait_for};
+use crate::support::{executable, processes, wait_for};
 
 const NAME: &str = "nightly-1";
 
@@ -219,7 +219,7 @@ fn processes_without_a_runner_are_told_of_sessions_and_below_a_wrapped_one_they_
     // A shell in the place of cargo, under the name that Nix gives it.
     let dir = tempfile::tempdir().unwrap();
     let wrapped = dir.path().join(".cargo-wrapped");
-    std::fs::copy("/bin/sh", &wrapped).unwrap();
+    executable::copy("/bin/sh".as_ref(), &wrapped);
     let mut run = clean(Command::new(&wrapped));
     let program = target_dir().join("debug/explicit_alone").display().to_string();
     run.current_dir(&consumer.dir).envs(cloud.environment());

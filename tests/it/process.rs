@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::support::consumer::{Consumer, clean, target_dir};
 use crate::support::home::TestHome;
 use crate::support::run::{Plan, Run, Runner, runners};
-use crate::support::{processes, wait_for, wait_within};
+use crate::support::{executable, processes, wait_for, wait_within};
 
 /// Runs of tests that stop and die as they are told, in files of `meet`.
 pub struct Scene {
@@ -416,7 +416,7 @@ fn a_real_server_without_its_java_is_told() {
     let real = PathBuf::from(&home.environment()["CRATEDB_HOME"]);
     let cut = TestHome::with_script("");
     let target = PathBuf::from(&cut.environment()["CRATEDB_HOME"]);
-    std::fs::copy(real.join("bin/crate"), target.join("bin/crate")).unwrap();
+    executable::copy(&real.join("bin/crate"), &target.join("bin/crate"));
     std::fs::write(target.join("lib/crate.jar"), "").unwrap();
     let plan = Plan::new(&Consumer::of("basic", Runner::Cargo), Runner::Cargo).home(&cut);
     all_say(plan, Duration::from_secs(30), &["the server ended", "its own Java runtime in jdk/"]);

@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::{processes, standin, wait_for};
+use super::{executable, processes, standin, wait_for};
 
 /// One test's view: an installation and keeper files of its own, so that tests don't see each other's servers.
 pub struct TestHome {
@@ -20,12 +20,12 @@ pub struct TestHome {
 
 impl TestHome {
     pub fn with_stand_in() -> Self {
-        Self::with(|program| assert!(fs::copy(standin::binary(), program).unwrap() > 0))
+        Self::with(|program| executable::copy(&standin::binary(), program))
     }
 
     /// With a shell script of this text as `bin/crate`.
     pub fn with_script(text: &str) -> Self {
-        Self::with(|program| fs::write(program, format!("#!/bin/sh\n{text}\n")).unwrap())
+        Self::with(|program| executable::script(program, text))
     }
 
     /// A stand-in whose start script acts as one with a JVM of 25, and makes its caches.
@@ -36,13 +36,13 @@ impl TestHome {
     /// The same, but for what this shell command does before anything else.
     pub fn with_jvm_that(does: &str) -> Self {
         let script = include_str!("../../src/provider/process/standin.sh").replacen('\n', &format!("\n{does}\n"), 1);
-        let mut made = Self::with(|program| fs::write(program, script).unwrap());
-        assert!(fs::copy(standin::binary(), made.home.join("lib/simulator")).unwrap() > 0);
+        let mut made = Self::with(|program| executable::script(program, &script));
+        executable::copy(&standin::binary(), &made.home.join("lib/simulator"));
         for dir in ["jdk", "cache"] {
             fs::create_dir(made.home.join(dir)).unwrap();
         }
         fs::write(made.home.join("jdk/release"), "JAVA_VERSION=\"25.0.3\"\n").unwrap();
-        for part in ["lib/simulator", "jdk", "cache", "jdk/release"] {
+        for part in ["jdk", "cache", "jdk/release"] {
             fs::set_permissions(made.home.join(part), fs::Permissions::from_mode(0o755)).unwrap();
         }
         made.caches = Some(made.home.join("cache"));
@@ -59,7 +59,7 @@ impl TestHome {
         write(&home.join("bin/crate"));
         // What tells its version.
         fs::write(home.join("lib/crate-app-6.4.3.jar"), "").unwrap();
-        for part in ["", "bin", "lib", "bin/crate"] {
+        for part in ["", "bin", "lib"] {
             fs::set_permissions(home.join(part), fs::Permissions::from_mode(0o755)).unwrap();
         }
         Self { home, dir: keeper_files(), caches: None, files }

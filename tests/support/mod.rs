@@ -3,6 +3,8 @@
 pub mod cloud;
 pub mod consumer;
 pub mod engine;
+#[path = "../../src/host/executable.rs"]
+pub(crate) mod executable;
 pub mod home;
 pub mod mirror;
 pub mod processes;

@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 
+use crate::executable;
 use crate::support::{Run, Running, World, assert_no_secret, eventually};
 
 /// CrateDB Cloud sends sessions to one port only. Tests that listen there, also those of other crates, hold this lock.
@@ -42,8 +43,7 @@ fn login(world: &World, port: u16, more: &[&str]) -> Running {
 /// A program that behaves like a browser in which the user is logged in already.
 fn browser(world: &World) -> String {
     let path = world.home().join("browser");
-    std::fs::write(&path, "#!/bin/sh\nexec curl --silent --location --output /dev/null \"$1\"\n").unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    executable::script(&path, "exec curl --silent --location --output /dev/null \"$1\"");
     path.display().to_string()
 }
 

@@ -7,6 +7,8 @@ mod clusters;
 mod contained;
 mod data;
 mod doctor;
+#[path = "../../../src/host/executable.rs"]
+mod executable;
 mod failing;
 mod gitlab;
 mod help;

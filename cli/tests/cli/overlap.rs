@@ -1,6 +1,5 @@
 //! `test -- cargo test`: the build beside the wait for the cluster.
 
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::Command;
 use std::time::Duration;
@@ -8,6 +7,7 @@ use std::time::Duration;
 use cratedb_cloud_simulator::{ClusterOptions, Fault, Options};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::executable;
 use crate::sessions::{ONCE, changes, test, test_process, until_no_keeper, until_suspended};
 use crate::support::{PROGRAM, Run, World, eventually};
 
@@ -31,11 +31,10 @@ impl Project {
         let (bin, home) = (world.home().join("bin"), world.home().display());
         std::fs::create_dir(&bin).unwrap();
         let script = format!(
-            "#!/bin/sh\ncd '{home}'\necho \"$@\" >> calls\n\
+            "cd '{home}'\necho \"$@\" >> calls\n\
              case \" $* \" in\n*' --no-run '*)\n{build}\n;;\n*)\n{tests}\n;;\nesac\n"
         );
-        std::fs::write(bin.join("cargo"), script).unwrap();
-        std::fs::set_permissions(bin.join("cargo"), PermissionsExt::from_mode(0o755)).unwrap();
+        executable::script(&bin.join("cargo"), &script);
         // A build that reads this waits for the test.
         let go = world.home().join("go");
         assert!(Command::new("mkfifo").arg(go).status().unwrap().success());

@@ -8,6 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::contained::standin;
+use crate::executable;
 use crate::support::{Done, Run, World, eventually};
 
 /// A world with an installation of CrateDB, whose server is the stand-in or this script.
@@ -18,7 +19,7 @@ struct Machine {
 
 impl Machine {
     fn new() -> Self {
-        Self::with(|program| assert!(fs::copy(standin::binary(), program).unwrap() > 0))
+        Self::with(|program| executable::copy(&standin::binary(), program))
     }
 
     fn with(write: impl FnOnce(&PathBuf)) -> Self {
@@ -28,7 +29,7 @@ impl Machine {
         write(&home.join("bin/crate"));
         fs::write(home.join("lib/crate-app-6.4.3.jar"), "").unwrap();
         // These tests may run as root, and servers never do.
-        for part in [world.home(), &home, &home.join("bin"), &home.join("lib"), &home.join("bin/crate")] {
+        for part in [world.home(), &home, &home.join("bin"), &home.join("lib")] {
             fs::set_permissions(part, fs::Permissions::from_mode(0o755)).unwrap();
         }
         Self { world, home }
@@ -161,8 +162,8 @@ fn a_wrong_option_starts_nothing() {
 fn an_interrupted_start_leaves_nothing() {
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 143)] {
         // It answers after two seconds.
-        let slow = format!("#!/bin/sh\nsleep 2\nexec {} crate \"$@\"\n", standin::binary().display());
-        let machine = Machine::with(|program| fs::write(program, slow).unwrap());
+        let slow = format!("sleep 2\nexec {} crate \"$@\"", standin::binary().display());
+        let machine = Machine::with(|program| executable::script(program, &slow));
         let running = machine.run(&["up"]).start();
         let starts = || {
             let keys = machine.done(&["status", "--output", "json"]).expect(0).json();

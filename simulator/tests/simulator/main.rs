@@ -5,6 +5,8 @@ mod changes;
 mod control;
 mod crate_program;
 mod deploy;
+#[path = "../../../src/host/executable.rs"]
+mod executable;
 mod faults;
 mod gateway;
 mod jobs;

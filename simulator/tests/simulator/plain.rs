@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::serve::{ended, pid};
 use super::support::{Connection, api, eventually, path, start};
-use super::{crate_program, jobs};
+use super::{crate_program, executable, jobs};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_cratedb-cloud-simulator");
 const PASSWORD: &str = "simulated-password-of-32-letters";
@@ -311,11 +311,10 @@ impl Installation {
     fn of(script: &str) -> Self {
         let made = Self { home: tempfile::tempdir().unwrap(), notes: tempfile::tempdir().unwrap() };
         std::fs::create_dir(made.home.path().join("bin")).unwrap();
-        let program = made.home.path().join("bin/crate");
         let note = format!("cd {}; echo $$ $OLDPWD > new; mv new server", made.notes.path().display());
-        std::fs::write(&program, format!("#!/bin/sh\n{note}\n{script}\n")).unwrap();
+        executable::script(&made.home.path().join("bin/crate"), &format!("{note}\n{script}"));
         // If these tests run as root, the server runs as another user.
-        for path in [made.home.path(), &made.home.path().join("bin"), &program] {
+        for path in [made.home.path(), &made.home.path().join("bin")] {
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
         }
         std::fs::set_permissions(made.notes.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
@@ -328,7 +327,7 @@ impl Installation {
             "for it; do case $it in -Cauth.*) ;; *) set -- \"$@\" \"$it\" ;; esac; shift; done
              exec \"$(dirname \"$0\")/simulator\" crate \"$@\"",
         );
-        std::fs::copy(PROGRAM, made.home.path().join("bin/simulator")).unwrap();
+        executable::copy(Path::new(PROGRAM), &made.home.path().join("bin/simulator"));
         made
     }
 

@@ -15,7 +15,7 @@ use serde_json::Value;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use super::*;
-use crate::host::platform;
+use crate::host::{executable, platform};
 use crate::provider::Ours;
 use crate::provider::container::standin;
 use crate::provider::tests::{answers, as_journalled, drained, json, says};
@@ -33,21 +33,21 @@ struct Bench {
 impl Bench {
     /// Makes a `bin/crate` of this text, with files that the server's user can read.
     fn with_script(text: &str) -> Self {
-        Self::with(|program| fs::write(program, format!("#!/bin/sh\n{text}\n")).unwrap())
+        Self::with(|program| executable::script(program, text))
     }
 
     fn with_stand_in() -> Self {
-        Self::with(|program| assert!(fs::copy(standin::binary(), program).unwrap() > 0))
+        Self::with(|program| executable::copy(&standin::binary(), program))
     }
 
     /// Makes a stand-in whose start script behaves as one with a JVM. See the script.
     fn with_jvm() -> Self {
-        let mut bench = Self::with(|program| fs::write(program, include_str!("standin.sh")).unwrap());
+        let mut bench = Self::with(|program| executable::script(program, include_str!("standin.sh")));
         let home = bench.files.path().join("home");
-        assert!(fs::copy(standin::binary(), home.join("lib/simulator")).unwrap() > 0);
+        executable::copy(&standin::binary(), &home.join("lib/simulator"));
         fs::create_dir(home.join("jdk")).unwrap();
         fs::write(home.join("jdk/release"), "JAVA_VERSION=\"25.0.3\"\n").unwrap();
-        for path in [home.join("lib/simulator"), home.join("jdk"), home.join("jdk/release")] {
+        for path in [home.join("jdk"), home.join("jdk/release")] {
             fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
         }
         bench.process.jvm_cache = JvmCache::Make;
@@ -61,9 +61,8 @@ impl Bench {
         for dir in [home.join("bin"), home.join("lib"), files.path().join("disk")] {
             fs::create_dir_all(dir).unwrap();
         }
-        let program = home.join("bin/crate");
-        write(&program);
-        for path in [files.path(), &home, &home.join("bin"), &home.join("lib"), &program] {
+        write(&home.join("bin/crate"));
+        for path in [files.path(), &home, &home.join("bin"), &home.join("lib")] {
             fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
         }
         fs::set_permissions(files.path().join("disk"), fs::Permissions::from_mode(0o777)).unwrap();

@@ -96,7 +96,7 @@ async fn a_server_that_ends_with_a_cache_for_another_reason_is_not_started_twice
     bench.train(&training).await;
     bench.steps();
     // The server fails after its JVM has taken the cache, since a JVM does not compare this file.
-    fs::write(bench.files.path().join("home/lib/simulator"), "#!/bin/sh\necho no such setting; exit 1\n").unwrap();
+    executable::script(&bench.files.path().join("home/lib/simulator"), "echo no such setting; exit 1");
     let failed = bench.acquire().await.err().unwrap();
     says(failed.error, &["the server ended (exit status: 1)", "| the cache is used", "| no such setting"]);
     assert_eq!(bench.steps().matches("starting CrateDB from").count(), 1);

@@ -115,9 +115,7 @@ fn with_odd_node(node: &str, does: &str) -> Bench {
          exec \"$(dirname \"$0\")/../lib/simulator\" crate \"$@\""
     );
     let bench = Bench::with_script(&text);
-    let program = bench.files.path().join("home/lib/simulator");
-    assert!(fs::copy(standin::binary(), &program).unwrap() > 0);
-    fs::set_permissions(program, fs::Permissions::from_mode(0o755)).unwrap();
+    executable::copy(&standin::binary(), &bench.files.path().join("home/lib/simulator"));
     three(bench)
 }
 
