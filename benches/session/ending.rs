@@ -17,7 +17,7 @@ use crate::support::run::{Plan, Runner};
 use crate::support::{processes, wait_for};
 use crate::table::{Table, Target};
 
-const TARGET: Target = &[(50, 2.0), (99, 20.0)];
+const TARGET: Target = &[(50, 4.0), (99, 25.0)];
 
 struct Ending<'a> {
     project: &'a Project,

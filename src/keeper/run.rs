@@ -29,6 +29,7 @@ use super::journal::SharedJournal;
 use super::machine::{ClientId, Effect, Event, LookId, Machine, MachineLimits, MachineState, RunnerId, SessionId};
 use super::setups::Setups;
 use super::{log, unix_seconds, watch};
+use crate::background;
 use crate::error::Result;
 use crate::host::{DiskThread, KeyFiles, process};
 use crate::provider::NodeLoss;
@@ -129,6 +130,16 @@ impl Inputs {
     fn spawn(&self, task: impl Future<Output = Input> + Send + 'static) -> AbortHandle {
         let inputs = self.clone();
         tokio::spawn(async move { inputs.send(task.await) }).abort_handle()
+    }
+
+    /// Does the same on the background thread, so that the loop does not wait for what the task computes.
+    fn spawn_beside(&self, task: impl Future<Output = Input> + Send + 'static) {
+        let inputs = self.clone();
+        let task = async move { inputs.send(task.await) };
+        match background::handle() {
+            Ok(handle) => drop(handle.spawn(task)),
+            Err(_) => drop(tokio::spawn(task)),
+        }
     }
 }
 

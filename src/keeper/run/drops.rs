@@ -221,6 +221,8 @@ impl Keeper {
 #[derive(Clone)]
 pub(super) struct Cleaner {
     client: SqlClient,
+    /// For statements that are sent by the background thread: a connection belongs to the runtime that opens it.
+    beside: SqlClient,
     url: String,
     wallet: Wallet,
     able: Capabilities,
@@ -230,9 +232,9 @@ pub(super) struct Cleaner {
 
 impl Cleaner {
     pub(super) fn new(url: &str, version: Version, wallet: Wallet, inputs: Inputs) -> Result<Self> {
-        let client = SqlClient::new(url, None, wallet.clone())?;
+        let [client, beside] = [SqlClient::new(url, None, wallet.clone())?, SqlClient::new(url, None, wallet.clone())?];
         let (able, permits) = (Capabilities::of(version), Arc::new(Semaphore::new(AT_ONCE)));
-        Ok(Self { client, url: url.to_owned(), wallet, able, permits, inputs })
+        Ok(Self { client, beside, url: url.to_owned(), wallet, able, permits, inputs })
     }
 
     /// Returns the client for statements of the keeper that concern no schema.
@@ -248,7 +250,7 @@ impl Cleaner {
     /// Begins to drop the schema or user of this name. [`Input::Cleaned`] says how it went.
     pub(super) fn remove(&self, name: String) {
         let this = self.clone();
-        self.inputs.spawn(async move {
+        self.inputs.spawn_beside(async move {
             // A user is dropped in a moment, and there are few.
             let permit = if user::is_ours(&name) { None } else { Some(this.permits.acquire().await) };
             let outcome = this.dropped(&name).await;
@@ -260,8 +262,8 @@ impl Cleaner {
     async fn dropped(&self, name: &str) -> Result<()> {
         loop {
             let outcome = match user::is_ours(name) {
-                true => self.client.send(&format!("DROP USER IF EXISTS {}", quoted(name)), &[]).await.map(drop),
-                false => drop_schema(&self.client, self.able, name).await,
+                true => self.beside.send(&format!("DROP USER IF EXISTS {}", quoted(name)), &[]).await.map(drop),
+                false => drop_schema(&self.beside, self.able, name).await,
             };
             match outcome {
                 Err(error) if error.code() == Some(code::NOT_ITS_TURN) => tracing::info!(%error, name, "trying again"),
@@ -273,12 +275,12 @@ impl Cleaner {
     /// Begins to look for what dead runs left behind. [`Input::LeftOvers`] says what there is.
     fn find_left_overs(&self) {
         let this = self.clone();
-        self.inputs.spawn(async move {
+        self.inputs.spawn_beside(async move {
             // By the server's clock: another machine made what is there, and its own may be wrong by days.
             let (schemas, users, now) = tokio::join!(
                 this.names("SELECT schema_name FROM information_schema.schemata"),
                 this.names("SELECT name FROM sys.users"),
-                probe::time(&this.client),
+                probe::time(&this.beside),
             );
             let Ok(now) = now.map(clock::time_of).inspect_err(|error| {
                 tracing::warn!(%error, "left-overs are left: nothing tells how old they are");
@@ -292,7 +294,7 @@ impl Cleaner {
     }
 
     async fn names(&self, list: &str) -> Vec<String> {
-        let found = self.client.rows::<(String,)>(list).await;
+        let found = self.beside.rows::<(String,)>(list).await;
         let rows = found.unwrap_or_else(|error| {
             tracing::warn!(%error, list, "left-overs were not looked for");
             Vec::new()
