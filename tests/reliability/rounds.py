@@ -274,11 +274,15 @@ def main():
     parser.add_argument("--first", type=int, default=0, help="the number of the first round")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--lanes", type=int, default=4, help="rounds at the same time, each on its own cluster")
-    parser.add_argument("--engine", help="the simulator's --engine; the embedded one if not given")
+    parser.add_argument("--engine", help="the simulator's --engine, of which an address takes `--lanes 1`; the embedded "
+                        "one if not given")
     parser.add_argument("--json", type=pathlib.Path, help="writes the counts to this file")
     parser.add_argument("--target-dir", type=pathlib.Path, default=ROOT / "target")
     parser.add_argument("--keep", action="store_true", help="keeps the files of all machines, not only after failures")
     options = parser.parse_args()
+    if options.lanes > 1 and "://" in (options.engine or ""):
+        parser.error("argument --engine: the clusters of several lanes would have one row of leases; give `--lanes 1`, "
+                     "or the directory of an installation, of which each lane starts a server")
     options.isolated = subprocess.run([*UNSHARE, "true"], capture_output=True).returncode == 0
     programs, builds, project = build(options.target_dir.resolve())
     # Short, for the sockets' paths.
