@@ -1,7 +1,7 @@
 //! Programs that tests make and run at once.
 //!
-//! Another process writes them. A child that a thread of this one starts meanwhile has a copy of each open file until it
-//! executes its own program, and a file that is open for writing can't be executed: "text file busy".
+//! Another process writes them. A child that a thread of this one starts meanwhile has a copy of each open file until
+//! it executes its own program, and a file that is open for writing can't be executed: "text file busy".
 
 use std::io::Write as _;
 use std::path::Path;
