@@ -264,6 +264,8 @@ pub use version::Version;
 /// Types that functions return and that code seldom names.
 #[cfg(any(feature = "harness", feature = "cloud"))]
 pub mod types {
+    #[cfg(feature = "harness")]
+    pub use crate::cluster::UserCredentials;
     pub use crate::eventually::Eventually;
     #[cfg(feature = "harness")]
     pub use crate::extract::Environment;

@@ -71,7 +71,8 @@ mod tokio_client {
             on_the_tests_runtime(NAME)?;
             let config: Config = pg_url.parse().map_err(|error| not_connected(cluster, NAME, error))?;
             if demands_tls(pg_url) {
-                let tls = MakeRustlsConnect::new(platform_tls()?);
+                let tls = cluster.authority().map_or_else(platform_tls, |authority| authority.tls())?;
+                let tls = MakeRustlsConnect::new(tls);
                 let connected = config.connect(tls).await.map_err(|error| not_connected(cluster, NAME, error))?;
                 return Ok(served(connected));
             }
@@ -102,7 +103,11 @@ mod sqlx_pool {
         let pg_url = cluster.pg_url()?;
         on_the_tests_runtime(made)?;
         let options: PgConnectOptions = pg_url.parse().map_err(|error| not_connected(cluster, made, error))?;
-        Ok(options.ssl_mode(if demands_tls(pg_url) { PgSslMode::VerifyFull } else { PgSslMode::Disable }))
+        let options = options.ssl_mode(if demands_tls(pg_url) { PgSslMode::VerifyFull } else { PgSslMode::Disable });
+        Ok(match cluster.ca_pem() {
+            Some(pem) => options.ssl_root_cert_from_pem(pem.into_bytes()),
+            None => options,
+        })
     }
 
     /// Each test gets a pool of its own, whose connections are in the test's schema. It ends with the test's runtime.

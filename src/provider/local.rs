@@ -10,6 +10,7 @@ use super::Ours;
 use super::container::{self, ContainerProvider, Engine};
 #[cfg(feature = "process")]
 use super::download::Downloads;
+use super::guard::Entrance;
 use super::jvm::{self, CacheLock, Training, TrainingSlot};
 use super::memory::Memory;
 #[cfg(feature = "process")]
@@ -334,8 +335,20 @@ async fn remove(held: &Held, deadline: Instant, progress: &Progress) -> Result<(
 }
 
 /// Describes a server that was started and answers.
-pub(super) fn resource(name: String, http_url: String, pg_port: Option<u16>, version: Version, held: Held) -> Resource {
-    let pg_url = pg_port.and_then(|port| super::url::pg_url(&http_url, port, None, None));
+pub(super) fn resource(
+    name: String,
+    http_url: String,
+    pg_port: Option<u16>,
+    entrance: Entrance,
+    version: Version,
+    held: Held,
+) -> Resource {
+    let Entrance { credentials, authority } = entrance;
+    let (user, password) = match &credentials {
+        Credentials::Basic { username, password } => (Some(username.as_str()), Some(password)),
+        _ => (None, None),
+    };
+    let pg_url = pg_port.and_then(|port| super::url::pg_url(&http_url, port, user, password));
     Resource {
         provider: if matches!(held, Held::Process(_)) { "process" } else { "container" }.to_owned(),
         name,
@@ -343,7 +356,8 @@ pub(super) fn resource(name: String, http_url: String, pg_port: Option<u16>, ver
         pg_url,
         user: None,
         http_url,
-        credentials: Credentials::None,
+        credentials,
+        authority,
         version,
         clock: None,
         ours: Ours::Started,

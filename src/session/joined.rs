@@ -181,6 +181,7 @@ mod tests {
             pg_url: None,
             pg_hint: None,
             credentials: Credentials::None,
+            authority: None,
             version: version.parse().unwrap(),
             clock: None,
             console: None,

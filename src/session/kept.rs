@@ -121,6 +121,7 @@ mod tests {
             pg_url: pg_url.map(crate::secret::Secret::new),
             pg_hint: None,
             credentials: Credentials::None,
+            authority: None,
             version: "6.4.3".parse().unwrap(),
             clock: None,
             console: None,
