@@ -360,7 +360,8 @@ impl TargetReader<'_> {
             version: if home.is_some() { version } else { Some(version.unwrap_or(VERSION)) },
             nodes: wanted.nodes.unwrap_or(1),
             settings: wanted.settings.over(&server_settings(sources)?),
-            security: wanted.security.or(security(sources)?),
+            // Other commands have to find the way into one that stands, and no file has its password.
+            security: if self.stands { Security::default() } else { wanted.security.or(security(sources)?) },
             project: self.project.display().to_string(),
             key: String::new(),
             home,

@@ -34,10 +34,6 @@ pub struct Wish {
     pub nodes: Option<u32>,
     /// Settings of CrateDB: names and values.
     pub settings: Vec<(String, String)>,
-    /// `password` or `trust`; what the settings say if not given.
-    pub auth: Option<String>,
-    /// It encrypts both protocols, even if the settings don't say so.
-    pub tls: bool,
     /// The time that it stands after it was last asked for.
     pub lasting: Duration,
 }
@@ -81,8 +77,8 @@ impl Raising {
     pub fn new(manifest_dir: &Path, wish: &Wish) -> Result<Self> {
         let version = wish.version.as_deref().map(str::parse).transpose()?;
         let pairs = wish.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let security = Wanted::security_of(wish.auth.as_deref(), wish.tls)?;
-        let wanted = Wanted { version, nodes: wish.nodes, settings: Wanted::settings_of(pairs)?, security };
+        let wanted =
+            Wanted { version, nodes: wish.nodes, settings: Wanted::settings_of(pairs)?, ..Wanted::default() };
         wanted.check()?;
         let settings = Settings::standing(manifest_dir, wanted, wish.lasting)?;
         let files = Places::find()?.key(&settings.spec.key);

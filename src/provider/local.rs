@@ -18,7 +18,7 @@ use super::process::{self, ProcessProvider};
 use super::{Acquired, Foreseen, Held, Intents, NotAcquired, Progress, Released, Resource};
 use crate::error::{Error, Kind, Result};
 use crate::sql::{Credentials, SqlClient, Wallet};
-use crate::target::{LocalKind, LocalTarget, OnExit};
+use crate::target::{LocalKind, LocalTarget, OnExit, Security};
 use crate::version::Version;
 use crate::wait::{self, Look};
 
@@ -160,6 +160,17 @@ impl LocalProvider {
 
     /// Says what [`LocalProvider::acquire`] would start a server from, and why. Starts, pulls and downloads nothing.
     pub(super) async fn foresee(&self, progress: &Progress) -> Result<Foreseen> {
+        let foreseen = self.foresee_open(progress).await?;
+        let guarded = match self.target.security {
+            Security { password: true, tls: true } => ", with a password and TLS",
+            Security { password: true, tls: false } => ", with a password",
+            Security { password: false, tls: true } => ", with TLS",
+            Security { password: false, tls: false } => return Ok(foreseen),
+        };
+        Ok(Foreseen { what: foreseen.what + guarded, ..foreseen })
+    }
+
+    async fn foresee_open(&self, progress: &Progress) -> Result<Foreseen> {
         match self.choose(progress).await? {
             Choice::Installation(home) => self.foresee_process(&home).await,
             Choice::Container(engine) => foresee_container(&engine, &self.target.image).await,

@@ -31,6 +31,7 @@ mod readonly;
 mod recycling;
 mod release;
 mod set_ups;
+mod security;
 mod settings;
 mod trainer;
 mod versions;
