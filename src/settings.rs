@@ -17,7 +17,8 @@ use crate::environment::{
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
 use crate::target::{
-    ClusterAddress, JvmCache, LocalKind, LocalTarget, OnExit, OnSuspended, Origin, Security, ServerSettings, Target, UrlTarget,
+    ClusterAddress, JvmCache, LocalKind, LocalTarget, OnExit, OnSuspended, Origin, Security, ServerSettings, Target,
+    UrlTarget,
 };
 use crate::version::RequestedVersion;
 use crate::wire::{Named, Policy, Spec};
@@ -254,8 +255,11 @@ impl TargetReader<'_> {
             |provider| ["url", "cloud"].map(|name| format!("{name}: CRATEDB_TEST_PROVIDER={provider} excludes it"));
         match (choice, address(&Given::default(), self.sources, &mut self.notes)?) {
             (Choice::Auto, Some(_)) if self.wanted != Wanted::default() => {
-                let excluded =
-                    |name| format!("{name}: a test that wants a version, nodes, settings, a password or TLS runs on this machine");
+                let excluded = |name| {
+                    format!(
+                        "{name}: a test that wants a version, nodes, settings, a password or TLS runs on this machine"
+                    )
+                };
                 let local = self.local(LocalKind::Auto, ["url", "cloud"].map(excluded).into())?;
                 let wishes = "a version, nodes, settings, a password or TLS";
                 self.notes.push(format!("the configured cluster is not used for tests that want {wishes}"));
@@ -316,7 +320,10 @@ impl TargetReader<'_> {
             (true, None) => return Ok(()),
         };
         Err(Error::new(Kind::Setting, format!("cannot use {asked} with the provider `{provider}`"))
-            .because(format!("CrateDB reads them when it starts, and the harness does not start {}", server_of(provider)))
+            .because(format!(
+                "CrateDB reads them when it starts, and the harness does not start {}",
+                server_of(provider)
+            ))
             .hint("CRATEDB_TEST_PROVIDER=container or process starts servers on this machine")
             .hint("an `exclusive` test can change by SET GLOBAL what CrateDB lets change while it runs"))
     }

@@ -154,7 +154,6 @@ impl Options {
         Ok(())
     }
 
-
     fn keep_schema(&mut self, name: &Ident, input: ParseStream<'_>) -> syn::Result<()> {
         expect_value(name, KEEP_SCHEMA, input)?;
         if !input.peek(LitStr) {

@@ -121,7 +121,7 @@ impl Wire {
     /// Answers whether the connection is encrypted from here on, and encrypts it.
     async fn encrypt(&mut self, encryption: Option<Encryption>) -> io::Result<()> {
         match (self.stream.take(), encryption) {
-            // What came before the answer was sent in the clear, perhaps by somebody in between.
+            // Bytes that came before the answer were sent in the clear, perhaps by a program in between.
             (Some(Stream::Plain(mut tcp)), Some(encryption)) if self.read.is_empty() => {
                 tcp.write_all(b"S").await?;
                 self.stream = Some(encryption.accept(tcp).await?);

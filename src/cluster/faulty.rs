@@ -9,8 +9,8 @@ use url::Url;
 use super::{Cluster, Parts, Route};
 use crate::error::{Error, Kind, Result};
 use crate::faults::{Faults, Protocol, Proxy, Target};
-use crate::sql::{Authority, SqlClient};
 use crate::sql::connections::platform_tls;
+use crate::sql::{Authority, SqlClient};
 
 impl Cluster {
     /// Returns the same cluster behind a proxy of this test's own, and the handle that gives the network between them
@@ -23,9 +23,10 @@ impl Cluster {
     /// The proxy listens on this machine and ends with the test, however the test ends: nothing listens there any more,
     /// and its connections are reset or closed. What the faults did is in the list of statements below a failed test.
     ///
-    /// To a server with TLS, the proxy encrypts and verifies its certificate, by the server's own authority if it has one, while clients connect to the proxy in the
-    /// clear: the returned addresses begin with `http://` and have `sslmode=disable`. So no client needs to be told a
-    /// name that the certificate has. Nothing leaves this machine unencrypted.
+    /// To a server with TLS, the proxy encrypts and verifies its certificate, by the server's own authority if it has
+    /// one, while clients connect to the proxy in the clear: the returned addresses begin with `http://` and have
+    /// `sslmode=disable`. So no client needs to be told a name that the certificate has. Nothing leaves this machine
+    /// unencrypted.
     ///
     /// ```no_run
     /// use std::time::Duration;

@@ -68,7 +68,8 @@ impl Cluster {
 
     /// Returns the certificate, in PEM form, of the authority by which clients know the server. It is made for one
     /// server with `tls`, and no other client trusts it. None where the server does not encrypt, where its certificate
-    /// is one that the system trusts, and behind [`with_faults`](Self::with_faults), where clients connect in the clear.
+    /// is one that the system trusts, and behind [`with_faults`](Self::with_faults), where clients connect in the
+    /// clear.
     ///
     /// ```no_run
     /// use cratedb_test::{Cluster, cratedb_cluster};

@@ -92,8 +92,8 @@ impl Cluster {
     /// They are `CRATEDB_CLUSTER_URL`, `CRATEDB_SCHEMA` and, as the cluster wants them, `CRATEDB_USERNAME` with
     /// `CRATEDB_PASSWORD` or `CRATEDB_TOKEN` (a JWT, which lasts some minutes). Where there is a
     /// [`pg_url`](Self::pg_url), they are also `DATABASE_URL`, `PGHOST`, `PGPORT`, `PGDATABASE`, `PGUSER`, `PGPASSWORD`
-    /// and `PGSSLMODE`. For a server with `tls` there are `CRATEDB_CA_FILE` and `PGSSLROOTCERT` as well, the path of the
-    /// certificate by which it is known, and `PGSSLMODE` is `verify-full`. It is an error if the test is over.
+    /// and `PGSSLMODE`. For a server with `tls` there are `CRATEDB_CA_FILE` and `PGSSLROOTCERT` as well, the path of
+    /// the certificate by which it is known, and `PGSSLMODE` is `verify-full`. It is an error if the test is over.
     ///
     /// ```no_run
     /// # fn example(cluster: cratedb_test::Cluster) -> Result<(), Box<dyn std::error::Error>> {

@@ -107,9 +107,13 @@ impl HeldContainers {
         let (address, host) = engine.reachable().await;
         let guard = Guard::of(asked.security, &host)?;
         if let (Some(guard), Some(ca)) = (&guard, &self.ca) {
-            private_file().write(true).create(true).truncate(true).open(ca).and_then(|mut file| {
-                file.write_all(guard.ca_pem().as_bytes())
-            }).map_err(|error| Error::new(Kind::Provider, format!("cannot write {}", ca.display())).because(error))?;
+            private_file()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .open(ca)
+                .and_then(|mut file| file.write_all(guard.ca_pem().as_bytes()))
+                .map_err(|error| Error::new(Kind::Provider, format!("cannot write {}", ca.display())).because(error))?;
         }
         let Asked { image, settings, .. } = asked;
         let (names, memory) = (self.containers(), engine.memory().await);

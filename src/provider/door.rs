@@ -30,22 +30,27 @@ pub(super) enum Shut {
     Refused(String),
     /// The server refused a statement.
     Statement(String),
-    /// There was no connection, or it broke.
-    Broken(io::Error),
+    /// There was no connection, or it broke, as it does while the server starts. An engine answers before its container
+    /// does, and breaks connections in changing ways.
+    Broken,
 }
 
 impl fmt::Display for Shut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(message) | Self::Statement(message) => f.write_str(message),
-            Self::Broken(error) => error.fmt(f),
+            Self::Broken => f.write_str("the server does not answer yet"),
         }
     }
 }
 
 impl From<io::Error> for Shut {
     fn from(error: io::Error) -> Self {
-        Self::Broken(error)
+        match error.kind() {
+            // A certificate that is not accepted, or bytes of another protocol: waiting changes neither.
+            io::ErrorKind::InvalidData | io::ErrorKind::Other => Self::Refused(error.to_string()),
+            _ => Self::Broken,
+        }
     }
 }
 

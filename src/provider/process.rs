@@ -19,10 +19,10 @@ use self::command::{ServerCommand, ServerUser};
 use self::directory::{DataDirs, NodeDir};
 use self::log::Log;
 use self::nodes::{End, Nodes, Trouble};
+use super::guard::Guard;
 use super::held::HeldProcesses;
 use super::jvm::{AotCache, TrainingSlot};
 use super::local::{self, REMOVAL};
-use super::guard::Guard;
 use super::{Acquired, Held, Intents, NotAcquired, Progress, Released, Resource};
 use crate::error::{Error, Kind, Result};
 use crate::host::process::Identity;
@@ -169,7 +169,8 @@ impl ProcessProvider {
             Ok(found) => {
                 let name = format!("process {} (pid {})", held.name, nodes.pids());
                 let held = Held::Process(held.clone());
-                let mut resource = local::resource(name, found.http_url, found.psql, found.entrance, found.version, held);
+                let mut resource =
+                    local::resource(name, found.http_url, found.psql, found.entrance, found.version, held);
                 let refusal = nodes.refusal();
                 resource.nodes = Some(nodes.watched());
                 Ok((resource, refusal))

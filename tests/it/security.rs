@@ -129,7 +129,7 @@ impl Halted {
     }
 }
 
-/// What every process shows of itself to its user, but for the test that was told the secret.
+/// Returns the files in which a process shows a secret to its user.
 fn shown_by_processes(secret: &str) -> Vec<String> {
     let mut found = Vec::new();
     for process in fs::read_dir("/proc").unwrap().flatten() {

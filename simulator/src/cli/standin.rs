@@ -1,8 +1,8 @@
 //! `crate`: a stand-in for the program `bin/crate` and for the official image's entry point.
 //!
-//! It serves the embedded engine, by default without authentication, so that programs that start CrateDB as a process or
-//! a container can be tested where CrateDB can't be had. Anything else is refused. Several stand-ins join as nodes of a
-//! cluster, whose first node holds and answers everything.
+//! It serves the embedded engine, by default without authentication, so that programs that start CrateDB as a process
+//! or a container can be tested where CrateDB can't be had. Anything else is refused. Several stand-ins join as nodes
+//! of a cluster, whose first node holds and answers everything.
 
 mod cluster;
 mod rules;

@@ -84,7 +84,9 @@ impl ClusterSpec<'_> {
             .with_host_config_modifier(move |config| *config = host.clone());
         // The engine's user for new files is root, and the server's is not. Nothing else runs in the container.
         let request = match self.guarded {
-            Some(guard) => request.with_copy_to(CopyTargetOptions::new(KEYSTORE).with_mode(0o444), guard.keystore().to_vec()),
+            Some(guard) => {
+                request.with_copy_to(CopyTargetOptions::new(KEYSTORE).with_mode(0o444), guard.keystore().to_vec())
+            }
             None => request,
         };
         self.environment().into_iter().fold(request, |request, (name, value)| request.with_env_var(name, value))

@@ -63,7 +63,8 @@ pub(in crate::provider) async fn train(training: &Training, home: &Path, lock: &
     lock.intends(&Held::Process(HeldProcesses::planned(&dir, false)));
     tracing::info!(home = %home.display(), dir = %dir.display(), "a server learns for the cache of its JVM");
     let settings = &ServerSettings::default();
-    let start = ServerCommand { home, dir: &dir, user: &user, outlives: false, nodes: 1, settings, guard: None, jvm: "" };
+    let start =
+        ServerCommand { home, dir: &dir, user: &user, outlives: false, nodes: 1, settings, guard: None, jvm: "" };
     let made = write(start, Instant::now() + LIMIT).await.and_then(|place| {
         training.cache.publish(&place.dir.join(CACHE), training.about.clone(), user.is_other()).map_err(failed)
     });

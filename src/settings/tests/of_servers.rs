@@ -141,7 +141,8 @@ fn tests_that_want_a_password_or_tls_share_a_server_of_their_own() {
 
 #[test]
 fn the_key_of_a_guarded_server_leads_back_to_it() {
-    for wanted in [secured(true, true), Wanted { settings: with_settings(&[("a.b", "1")]).settings, ..secured(false, true) }]
+    for wanted in
+        [secured(true, true), Wanted { settings: with_settings(&[("a.b", "1")]).settings, ..secured(false, true) }]
     {
         let mut target = local(&[], wanted);
         (target.lacking, target.jvm_cache) = (Vec::new(), JvmCache::Use);

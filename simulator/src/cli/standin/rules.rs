@@ -93,11 +93,11 @@ impl Rules {
 
 /// Returns CrateDB's words for a client whom no rule fits.
 pub(super) fn no_rule(host: std::net::IpAddr, user: &str, protocol: Protocol) -> String {
-    let protocol = if protocol == Protocol::Http { "http" } else { "pg" };
-    format!(
-        "No valid auth.host_based.config entry found for host \"{host}\", user \"{user}\", protocol \"{protocol}\". Did \
-         you enable TLS in your client?"
-    )
+    let (of, how) = match protocol {
+        Protocol::Http => ("auth.host_based.config", ", protocol \"http\""),
+        Protocol::Postgres => ("auth.host_based", ""),
+    };
+    format!("No valid {of} entry found for host \"{host}\", user \"{user}\"{how}. Did you enable TLS in your client?")
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
 /// An authority that signed nothing of these servers.
 const STRANGER: &str = include_str!("../../../../src/faults/localhost.pem");
 
-/// What trusts one authority alone.
+/// Returns settings that trust one authority alone.
 fn trusting(pem: &str) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()).unwrap();
@@ -45,7 +45,7 @@ fn basic(user: &str, password: &str) -> String {
     out
 }
 
-/// The status of `GET /`, asked by nothing of the harness.
+/// Returns the status of `GET /`, asked by nothing of the harness.
 fn status_over(mut stream: impl Read + Write, authorization: Option<String>) -> std::io::Result<u16> {
     let header = authorization.map(|basic| format!("Authorization: Basic {basic}\r\n")).unwrap_or_default();
     stream.write_all(format!("GET / HTTP/1.1\r\nHost: x\r\nAccept: application/json\r\n{header}\r\n").as_bytes())?;
@@ -66,9 +66,12 @@ fn tls_status(cluster: &Cluster, ca: &str, authorization: Option<String>) -> std
     status_over(StreamOwned::new(connection, tcp), authorization)
 }
 
-/// What the error and all its causes say.
+/// Joins what the error and all its causes say.
 fn chain(error: &dyn Error) -> String {
-    std::iter::successors(Some(error), |error| error.source()).map(|error| format!("{error}; ")).collect()
+    match error.source() {
+        Some(source) => format!("{error}: {}", chain(source)),
+        None => error.to_string(),
+    }
 }
 
 async fn writes_and_reads(cluster: &Cluster) -> Outcome {
@@ -199,7 +202,7 @@ fn migrations_are_applied_and_the_blocking_api_logs_in(cluster: blocking::Cluste
     Ok(())
 }
 
-/// For those who look at it from outside while it stands still.
+/// Stands still, to be looked at from outside.
 #[cratedb_cluster(auth = "password", tls)]
 #[ignore = "is looked at"]
 async fn looked_at_1_while_it_waits(cluster: Cluster) -> Outcome {
