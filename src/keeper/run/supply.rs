@@ -577,6 +577,7 @@ mod tests {
             user: None,
             pg_hint: None,
             credentials: Credentials::None,
+            authority: None,
             version: "6.4.3".parse().unwrap(),
             clock: None,
             ours,
