@@ -170,8 +170,9 @@ fn revealed(hidden: &[u8]) -> Option<Vec<u8>> {
     /// The method's object identifier, 1.3.6.1.4.1.42.2.17.1.1, with its header.
     const METHOD: [u8; 12] = [6, 10, 0x2B, 6, 1, 4, 1, 0x2A, 2, 17, 1, 1];
     let at = hidden.windows(METHOD.len()).position(|bytes| bytes == METHOD)?;
-    // No parameters; then a text of bytes with a length of one to three bytes.
-    let octets = hidden.get(at + METHOD.len() + 2..)?;
+    // Perhaps a word for no parameters; then bytes with a length of one to three bytes.
+    let rest = hidden.get(at + METHOD.len()..)?;
+    let octets = rest.strip_prefix(&[5, 0]).unwrap_or(rest);
     let header = match octets {
         [4, 0x82, ..] => 4,
         [4, 0x81, ..] => 3,
