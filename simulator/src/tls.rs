@@ -200,7 +200,7 @@ fn sha1(parts: &[&[u8]]) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    /// Made with `keytool -genkeypair -storetype JKS`, whose password was taken away by the JVM's own classes.
+    /// Made with `keytool -genkeypair -storetype JKS -keyalg RSA`, whose password was taken away by the JVM's own classes.
     const JAVAS: &[u8] = include_bytes!("tls/java.keystore");
 
     #[test]
