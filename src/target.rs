@@ -48,7 +48,7 @@ pub(crate) struct LocalTarget {
     /// The settings that tests ask for, beside those of the harness.
     #[serde(default, skip_serializing_if = "ServerSettings::is_empty")]
     pub(crate) settings: ServerSettings,
-    /// How it lets clients in.
+    /// The way in for clients.
     #[serde(default, skip_serializing_if = "Security::is_open")]
     pub(crate) security: Security,
     /// The directory of the `Cargo.lock`, shown in labels.

@@ -200,7 +200,8 @@ fn sha1(parts: &[&[u8]]) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    /// Made with `keytool -genkeypair -storetype JKS -keyalg RSA`, whose password was taken away by the JVM's own classes.
+    /// A keystore of `keytool -genkeypair -storetype JKS -keyalg RSA`, whose password the JVM's own classes
+    /// took away.
     const JAVAS: &[u8] = include_bytes!("tls/java.keystore");
 
     #[test]

@@ -60,7 +60,7 @@ pub(super) struct Settings {
     pub(super) transport_host: Option<IpAddr>,
     /// Addresses where the first node is looked for, and the interval.
     pub(super) seeds: Option<(Seeds, Duration)>,
-    /// How clients are let in.
+    /// The ways in for clients.
     pub(super) rules: Rules,
     pub(super) ssl: Ssl,
     /// Settings that `sys.cluster` shows.
