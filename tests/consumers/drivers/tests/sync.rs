@@ -15,7 +15,7 @@ type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
 fn a_client_and_the_cluster_meet_in_the_schema_of_the_test(client: Client, cluster: blocking::Cluster) -> Outcome {
     let mut client = client;
     client.batch_execute("CREATE TABLE t (id INT PRIMARY KEY, x TEXT)")?;
-    client.execute("INSERT INTO t (id, x) VALUES ($1, $2)", &[&7, &"seven"])?;
+    client.execute("INSERT INTO t (id, x) VALUES ($1, $2)", &[&7_i32, &"seven"])?;
     assert_eq!(cluster.query("SELECT x FROM t WHERE id = 7").scalar::<String>()?, "seven");
     Ok(())
 }
