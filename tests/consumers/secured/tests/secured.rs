@@ -202,6 +202,31 @@ fn migrations_are_applied_and_the_blocking_api_logs_in(cluster: blocking::Cluste
     Ok(())
 }
 
+#[cratedb_cluster(auth = "password", tls)]
+async fn pools_of_async_drivers_log_in(
+    deadpool: deadpool_postgres::Pool,
+    pool: bb8::Pool<bb8_postgres::PostgresConnectionManager<MakeRustlsConnect>>,
+    cluster: Cluster,
+) -> Outcome {
+    deadpool.get().await?.batch_execute("CREATE TABLE t (id INT PRIMARY KEY)").await?;
+    assert_eq!(pool.get().await?.query_one("SELECT count(*) FROM t", &[]).await?.get::<_, i64>(0), 0);
+    let plain = bb8::Pool::<bb8_postgres::PostgresConnectionManager<NoTls>>::from_cluster(&cluster).await;
+    let error = plain.err().expect("the server demands TLS").to_string();
+    assert!(error.contains("`NoTls`") && error.contains("MakeRustlsConnect"), "{error}");
+    Ok(())
+}
+
+#[cratedb_cluster(auth = "password", tls)]
+fn sync_drivers_log_in(
+    client: postgres::Client,
+    pool: r2d2::Pool<r2d2_postgres::PostgresConnectionManager<MakeRustlsConnect>>,
+) -> Outcome {
+    let mut client = client;
+    client.batch_execute("CREATE TABLE t (id INT PRIMARY KEY)")?;
+    assert_eq!(pool.get()?.query_one("SELECT count(*) FROM t", &[])?.get::<_, i64>(0), 0);
+    Ok(())
+}
+
 /// Stands still, to be looked at from outside.
 #[cratedb_cluster(auth = "password", tls)]
 #[ignore = "is looked at"]
