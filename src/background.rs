@@ -41,7 +41,7 @@ pub(crate) fn handle() -> Result<Handle> {
 }
 
 /// Reports whether a runtime is that of the background thread, which need not have started.
-#[cfg(any(feature = "tokio-postgres", feature = "sqlx"))]
+#[cfg(any(feature = "tokio-postgres", feature = "postgres", feature = "sqlx"))]
 pub(crate) fn is_runtime(id: tokio::runtime::Id) -> bool {
     HANDLE.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(|handle| handle.id() == id)
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod current;
 mod faulty;
+mod login;
 mod trace;
 mod unseen;
 mod writers;
@@ -25,6 +26,7 @@ use crate::sql::{self, Answer, SqlClient, Statement, Wallet};
 use crate::version::Version;
 
 use self::current::LinkedAttempt;
+pub use self::login::UserCredentials;
 pub(crate) use self::trace::Trace;
 pub(crate) use self::writers::{InFlight, Writers};
 

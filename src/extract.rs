@@ -1,6 +1,6 @@
 //! Makes the values that a test may take as parameters.
 
-#[cfg(any(feature = "tokio-postgres", feature = "sqlx"))]
+#[cfg(any(feature = "tokio-postgres", feature = "postgres", feature = "sqlx"))]
 mod drivers;
 mod environment;
 
@@ -29,13 +29,13 @@ pub use environment::Environment;
 /// }
 /// ```
 ///
-/// With the features `tokio-postgres` and `sqlx`, `tokio_postgres::Client`, `sqlx::PgPool` and `sqlx::PgConnection`
-/// implement it, connected to the test's schema.
+/// Drivers of the PostgreSQL protocol implement it with the features of their names, connected to the test's schema:
+/// `tokio-postgres`, `deadpool-postgres`, `bb8` and `sqlx` for async tests, `postgres` and `r2d2` for others.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a parameter of a `#[cratedb_cluster]` test",
     label = "does not implement `FromCluster`",
     note = "a parameter is a `cratedb_test::Cluster`, a `cratedb_test::blocking::Cluster`, or a type of yours that implements `cratedb_test::FromCluster`",
-    note = "cratedb-test's feature `tokio-postgres` implements it for `tokio_postgres::Client`, and its feature `sqlx` for `sqlx::PgPool` and `sqlx::PgConnection`"
+    note = "cratedb-test's features `tokio-postgres`, `deadpool-postgres`, `bb8`, `sqlx`, `postgres` and `r2d2` implement it for these drivers"
 )]
 pub trait FromCluster: Sized {
     /// Makes the value, before the test begins. An error fails the test and names the parameter.

@@ -10,12 +10,18 @@
     allow(dead_code, unused_variables)
 )]
 
+#[cfg(any(feature = "container", feature = "process"))]
+mod authority;
 #[cfg(feature = "cloud")]
 mod cloud;
 #[cfg(feature = "container")]
 mod container;
+#[cfg(any(feature = "container", feature = "process"))]
+mod door;
 #[cfg(feature = "process")]
 pub(crate) mod download;
+#[cfg(any(feature = "container", feature = "process"))]
+mod guard;
 mod held;
 mod jvm;
 mod local;
@@ -50,7 +56,7 @@ use crate::foreign;
 use crate::host::process::Identity;
 use crate::secret::Secret;
 use crate::sharing::Member;
-use crate::sql::Credentials;
+use crate::sql::{Authority, Credentials};
 use crate::target::{OnExit, Target};
 use crate::version::Version;
 
@@ -267,6 +273,8 @@ pub(crate) struct Resource {
     /// The reason that there is no `pg_url`, and what would give one.
     pub(crate) pg_hint: Option<String>,
     pub(crate) credentials: Credentials,
+    /// The authority by which the server is known, if it has one of its own.
+    pub(crate) authority: Option<Authority>,
     pub(crate) version: Version,
     /// The server's clock; none if it is on this machine, or does not tell its time.
     pub(crate) clock: Option<ServerClock>,

@@ -5,7 +5,7 @@ use std::fmt;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-#[cfg(feature = "cloud")]
+#[cfg(any(feature = "cloud", feature = "container", feature = "process"))]
 use crate::error::{Error, Kind, Result};
 
 /// A secret. `Debug` hides it. It is serialized in clear text, since it has to reach the keeper: only the messages of
@@ -19,7 +19,7 @@ impl Secret {
     }
 
     /// Makes a password of 32 characters that never need quoting.
-    #[cfg(feature = "cloud")]
+    #[cfg(any(feature = "cloud", feature = "container", feature = "process"))]
     pub(crate) fn random() -> Result<Self> {
         const CHARACTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
         let mut bytes = [0; 32];

@@ -59,9 +59,9 @@ impl Session {
         Self::builder().join().await
     }
 
-    /// Returns a builder, which joins the session on a cluster of another version, of another size or with other
-    /// settings of CrateDB than the settings say: the same as `version`, `nodes` and `settings` of the attribute. All
-    /// that want the same share one cluster, which is started once per session.
+    /// Returns a builder, which joins the session on a cluster of another version, of another size, with other settings
+    /// of CrateDB or with another way in than the settings say: the same as `version`, `nodes`, `settings`, `auth` and
+    /// `tls` of the attribute. All that want the same share one cluster, which is started once per session.
     pub fn builder() -> SessionBuilder {
         SessionBuilder::default()
     }
@@ -106,6 +106,8 @@ pub struct SessionBuilder {
     version: Option<String>,
     nodes: Option<u32>,
     settings: Vec<(String, String)>,
+    auth: Option<String>,
+    tls: bool,
 }
 
 impl SessionBuilder {
@@ -129,6 +131,19 @@ impl SessionBuilder {
         self
     }
 
+    /// Asks for a server on which every client has to log in. The harness makes a user who may do all that tests may do
+    /// elsewhere, with a random password; [`Cluster::credentials`] has both, and addresses for PostgreSQL drivers
+    /// contain them. Accepted: `password`, or `trust`, which is the usual: every client is let in.
+    pub fn auth(self, auth: impl Into<String>) -> Self {
+        Self { auth: Some(auth.into()), ..self }
+    }
+
+    /// Asks for a server that encrypts both protocols, with a certificate of an authority that is made for this server
+    /// alone; [`Cluster::ca_pem`] has the authority's certificate.
+    pub fn tls(self) -> Self {
+        Self { tls: true, ..self }
+    }
+
     /// Joins the session and waits for the cluster.
     ///
     /// The settings are those of the package whose tests run (`CARGO_MANIFEST_DIR`, which cargo and nextest set), else
@@ -137,8 +152,8 @@ impl SessionBuilder {
     /// # Errors
     ///
     /// When a wish or a setting can't be read, when no such cluster can be had, and when `CRATEDB_TEST_PROVIDER` names
-    /// a cluster that is of another version or size, or one that the harness does not start, for which no settings of
-    /// CrateDB can be asked.
+    /// a cluster that is of another version or size, or one that the harness does not start, for which neither settings
+    /// of CrateDB nor a password nor TLS can be asked.
     pub async fn join(self) -> Result<Session> {
         background::run(self.join_work()).await
     }
@@ -147,7 +162,8 @@ impl SessionBuilder {
     pub(crate) async fn join_work(self) -> Result<Session> {
         let version = self.version.map(|version| version.parse()).transpose()?;
         let pairs = self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let wanted = Wanted { version, nodes: self.nodes, settings: Wanted::settings_of(pairs)? };
+        let security = Wanted::security_of(self.auth.as_deref(), self.tls)?;
+        let wanted = Wanted { version, nodes: self.nodes, settings: Wanted::settings_of(pairs)?, security };
         wanted.check()?;
         let link = joined::link(Package::of_process(Path::new("")), wanted).await?;
         Ok(Session { link })
@@ -167,6 +183,7 @@ mod tests {
             (Session::builder().setting("http.port", 4200), "`http.port` can't be set"),
             (Session::builder().setting("a.b", 1).setting("a.b", 1), "`a.b` is given twice"),
             (Session::builder().setting("a.b", ""), "`a.b` can't be \"\""),
+            (Session::builder().auth("jwt").tls(), "by `jwt`"),
         ];
         for (builder, word) in refused {
             let error = builder.join().await.map(drop).unwrap_err().to_string();

@@ -17,7 +17,8 @@ use crate::environment::{
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
 use crate::target::{
-    ClusterAddress, JvmCache, LocalKind, LocalTarget, OnExit, OnSuspended, Origin, ServerSettings, Target, UrlTarget,
+    ClusterAddress, JvmCache, LocalKind, LocalTarget, OnExit, OnSuspended, Origin, Security, ServerSettings, Target,
+    UrlTarget,
 };
 use crate::version::RequestedVersion;
 use crate::wire::{Named, Policy, Spec};
@@ -47,6 +48,7 @@ pub(crate) struct Wanted {
     pub(crate) version: Option<RequestedVersion>,
     pub(crate) nodes: Option<u32>,
     pub(crate) settings: ServerSettings,
+    pub(crate) security: Security,
 }
 
 impl Wanted {
@@ -58,6 +60,19 @@ impl Wanted {
         ServerSettings::of(pairs).map_err(|why| {
             Error::new(Kind::Setting, "no server can be started with these settings of CrateDB").because(why)
         })
+    }
+
+    /// Reads how a server is to let clients in, from code or a command.
+    pub(crate) fn security_of(auth: Option<&str>, tls: bool) -> Result<Security> {
+        let password = match auth {
+            None | Some("trust") => false,
+            Some("password") => true,
+            Some(other) => {
+                return Err(Error::new(Kind::Setting, format!("no server can let clients in by `{other}`"))
+                    .hint("accepted for `auth`: `password`, or `trust`, which asks for none"));
+            }
+        };
+        Ok(Security { password, tls })
     }
 
     pub(crate) fn check(&self) -> Result<()> {
@@ -231,29 +246,35 @@ struct TargetReader<'a> {
 impl TargetReader<'_> {
     /// Returns the target and the key of its keeper. They follow from settings alone, so that no test probes an engine.
     ///
-    /// A test that wants a version, a number of nodes or settings gets a cluster of this machine, unless the provider
-    /// is named: neither a server given by its URL nor a cluster of the Cloud can be had in another version.
+    /// A test that wants a version, a number of nodes, settings, a password or TLS gets a cluster of this machine,
+    /// unless the provider is named: neither a server given by its URL nor a cluster of the Cloud can be had in another
+    /// version.
     fn target(&mut self) -> Result<(Target, String)> {
         let choice = self.choice()?;
         let excluded =
             |provider| ["url", "cloud"].map(|name| format!("{name}: CRATEDB_TEST_PROVIDER={provider} excludes it"));
         match (choice, address(&Given::default(), self.sources, &mut self.notes)?) {
             (Choice::Auto, Some(_)) if self.wanted != Wanted::default() => {
-                let excluded =
-                    |name| format!("{name}: a test that wants a version, nodes or settings runs on this machine");
+                let excluded = |name| {
+                    format!(
+                        "{name}: a test that wants a version, nodes, settings, a password or TLS runs on this machine"
+                    )
+                };
                 let local = self.local(LocalKind::Auto, ["url", "cloud"].map(excluded).into())?;
-                let note = "the configured cluster is not used for tests that want a version, nodes or settings";
-                self.notes.push(note.into());
+                let wishes = "a version, nodes, settings, a password or TLS";
+                self.notes.push(format!("the configured cluster is not used for tests that want {wishes}"));
                 Ok(local)
             }
             (Choice::Auto | Choice::Url, Some(Address::Url(url))) => {
                 self.without_settings("url")?;
+                self.without_security("url")?;
                 let (target, key, remarks) = url_target(self.sources, &url, &mut self.notes)?;
                 self.remarks = remarks;
                 Ok((target, key))
             }
             (Choice::Auto | Choice::Cloud, Some(Address::Cluster(cluster))) => {
                 self.without_settings("cloud")?;
+                self.without_security("cloud")?;
                 cloud_target(self.sources, cluster)
             }
             (Choice::Url, _) => Err(missing("url", "CRATEDB_CLUSTER_URL is not set")
@@ -298,14 +319,34 @@ impl TargetReader<'_> {
             (true, Some(_)) => SETTINGS,
             (true, None) => return Ok(()),
         };
-        let server = match provider {
-            "url" => "the server of CRATEDB_CLUSTER_URL",
-            _ => "a cluster of CrateDB Cloud",
-        };
         Err(Error::new(Kind::Setting, format!("cannot use {asked} with the provider `{provider}`"))
-            .because(format!("CrateDB reads them when it starts, and the harness does not start {server}"))
+            .because(format!(
+                "CrateDB reads them when it starts, and the harness does not start {}",
+                server_of(provider)
+            ))
             .hint("CRATEDB_TEST_PROVIDER=container or process starts servers on this machine")
             .hint("an `exclusive` test can change by SET GLOBAL what CrateDB lets change while it runs"))
+    }
+
+    /// Refuses `auth` and `tls` for a server that the harness does not start.
+    fn without_security(&self, provider: &str) -> Result<()> {
+        let Security { password, tls } = self.wanted.security;
+        let set = security(self.sources)?;
+        let asked = match (password, tls, set.password) {
+            (true, _, _) => "the `auth = \"password\"` that the test wants",
+            (false, true, _) => "the `tls` that the test wants",
+            _ if set.is_open() => return Ok(()),
+            (.., true) => AUTH,
+            (.., false) => TLS,
+        };
+        let (own, hint) = match provider {
+            "url" => ("lets clients in as it was set up to", "CRATEDB_USERNAME and CRATEDB_PASSWORD log in there"),
+            _ => ("has a password and TLS of its own", "leave it out: statements go there over TLS, with a token"),
+        };
+        Err(Error::new(Kind::Setting, format!("cannot use {asked} with the provider `{provider}`"))
+            .because(format!("{} {own}, and the harness does not start it", server_of(provider)))
+            .hint(hint)
+            .hint("CRATEDB_TEST_PROVIDER=container or process starts servers on this machine"))
     }
 
     /// Returns a cluster of this machine. `lacking` says why neither `url` nor `cloud` was chosen.
@@ -326,6 +367,8 @@ impl TargetReader<'_> {
             version: if home.is_some() { version } else { Some(version.unwrap_or(VERSION)) },
             nodes: wanted.nodes.unwrap_or(1),
             settings: wanted.settings.over(&server_settings(sources)?),
+            // Other commands have to find the way into one that stands, and no file has its password.
+            security: if self.stands { Security::default() } else { wanted.security.or(security(sources)?) },
             project: self.project.display().to_string(),
             key: String::new(),
             home,
@@ -349,6 +392,13 @@ impl TargetReader<'_> {
         ] {
             self.notes.extend(self.sources.get(name).map(|_| format!("{name} is ignored: {why}")));
         }
+    }
+}
+
+fn server_of(provider: &str) -> &'static str {
+    match provider {
+        "url" => "the server of CRATEDB_CLUSTER_URL",
+        _ => "a cluster of CrateDB Cloud",
     }
 }
 
@@ -432,6 +482,16 @@ fn server_settings(sources: &Sources) -> Result<ServerSettings> {
         let accepted = format!("accepted: {}", ServerSettings::FORM);
         Error::new(Kind::Setting, format!("cannot use {SETTINGS}")).because(why).hint(accepted)
     })
+}
+
+/// The variables that say how all servers that tests start let clients in.
+const AUTH: &str = "CRATEDB_TEST_AUTH";
+const TLS: &str = "CRATEDB_TEST_TLS";
+
+fn security(sources: &Sources) -> Result<Security> {
+    let password = sources.choice(AUTH, &[("trust", false), ("password", true)], false)?;
+    let tls = sources.choice(TLS, &[("0", false), ("1", true)], false)?;
+    Ok(Security { password, tls })
 }
 
 fn jvm_cache(sources: &Sources) -> Result<JvmCache> {

@@ -5,6 +5,7 @@
 //! schema from the `Default-Schema` header of a connection's first request and ignores it on all later ones.
 
 mod answer;
+mod authority;
 mod bind;
 mod body;
 mod cell;
@@ -18,6 +19,7 @@ pub(crate) mod test_server;
 mod wallet;
 
 pub(crate) use answer::Answer;
+pub(crate) use authority::Authority;
 pub(crate) use bind::{bind, bind_row};
 pub(crate) use body::Body;
 pub(crate) use cell::RawObject;

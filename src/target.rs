@@ -1,6 +1,7 @@
 //! The cluster that is meant, and how it is released: plain data, made from settings and sent to the keeper.
 
 mod reserved;
+mod security;
 mod server;
 
 use std::fmt;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::security::Security;
 pub(crate) use self::server::ServerSettings;
 use crate::secret::Secret;
 use crate::version::RequestedVersion;
@@ -46,6 +48,9 @@ pub(crate) struct LocalTarget {
     /// The settings that tests ask for, beside those of the harness.
     #[serde(default, skip_serializing_if = "ServerSettings::is_empty")]
     pub(crate) settings: ServerSettings,
+    /// The way in for clients.
+    #[serde(default, skip_serializing_if = "Security::is_open")]
+    pub(crate) security: Security,
     /// The directory of the `Cargo.lock`, shown in labels.
     pub(crate) project: String,
     /// The key of the session, shown in labels.
@@ -250,6 +255,7 @@ impl LocalTarget {
             version: "6.4.3".parse().ok(),
             nodes: 1,
             settings: ServerSettings::default(),
+            security: Security::default(),
             project: "/home/ada/project".to_owned(),
             key: "local:ada".to_owned(),
             home: None,

@@ -173,6 +173,8 @@ fn description(function: &Function, variant: &Variant<'_>, options: &Options) ->
         let pairs = options.settings.iter().map(Setting::pair);
         quote_spanned!(span=> settings: &[#(#pairs),*],)
     });
+    let password = options.password.then(|| quote_spanned!(span=> password: true,));
+    let tls = options.tls.then(|| quote_spanned!(span=> tls: true,));
     let keep_schema = options.keep_schema.map(|keep| {
         let variant = match keep {
             KeepSchema::Always => format_ident!("Always"),
@@ -196,6 +198,8 @@ fn description(function: &Function, variant: &Variant<'_>, options: &Options) ->
             #version
             #nodes
             #settings
+            #password
+            #tls
             #keep_schema
             #migrations
             ..#krate::private::Test::USUAL

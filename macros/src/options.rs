@@ -20,17 +20,20 @@ use self::syntax::{expect_value, skip, split_at_commas, wrong_value};
 use crate::errors::Errors;
 
 const EXCLUSIVE: &str = "`exclusive`";
+const TLS: &str = "`tls`";
 const KEEP_SCHEMA: &str = "`keep_schema = \"always\"`, `\"never\"` or `\"on-failure\"`";
 const SETUP: &str = "`setup = path::to::function`";
 const CRATE: &str = "`crate = path::to::cratedb_test`";
 
 /// The names of all arguments.
-const KNOWN: [&str; 11] = [
+const KNOWN: [&str; 13] = [
     "exclusive",
     "version",
     "versions",
     "nodes",
     "settings",
+    "auth",
+    "tls",
     "migrations",
     "setup",
     "sql",
@@ -52,6 +55,10 @@ pub(crate) struct Options {
     pub(crate) nodes: Option<u32>,
     /// The settings with which the servers have to be started, in the order of their names.
     pub(crate) settings: Vec<Setting>,
+    /// The server has to ask for a password.
+    pub(crate) password: bool,
+    /// The server has to encrypt.
+    pub(crate) tls: bool,
     /// The migrations that make the tables.
     pub(crate) migrations: Option<Migrations>,
     /// The set-up function, which runs after the migrations.
@@ -130,11 +137,13 @@ impl Options {
         // Even if its value is wrong, since giving it twice is a mistake of its own.
         self.met.push(text.clone());
         match text.as_str() {
-            "exclusive" => self.exclusive(input)?,
+            "exclusive" => self.exclusive = flag(&name, EXCLUSIVE, input)?,
             "version" => self.version(&name, input)?,
             "versions" => self.versions(&name, input, errors)?,
             "nodes" => self.nodes(&name, input)?,
             "settings" => self.settings(&name, input, errors)?,
+            "auth" => self.auth(&name, input)?,
+            "tls" => self.tls = flag(&name, TLS, input)?,
             "migrations" => self.migrations(&name, input)?,
             "setup" => self.setup = Some(path(&name, SETUP, input)?),
             "sql" => self.sql(&name, input, errors)?,
@@ -142,15 +151,6 @@ impl Options {
             "keep_schema" => self.keep_schema(&name, input)?,
             _ => self.krate = Some(path(&name, CRATE, input)?),
         }
-        Ok(())
-    }
-
-    fn exclusive(&mut self, input: ParseStream<'_>) -> syn::Result<()> {
-        if input.peek(Token![=]) || input.peek(token::Paren) {
-            let rest: TokenStream = input.parse()?;
-            return Err(syn::Error::new_spanned(rest, format!("`exclusive` takes no value; accepted: {EXCLUSIVE}")));
-        }
-        self.exclusive = true;
         Ok(())
     }
 
@@ -173,6 +173,15 @@ impl Options {
     }
 }
 
+/// Parses what follows an argument that is there or not: nothing.
+fn flag(name: &Ident, accepted: &str, input: ParseStream<'_>) -> syn::Result<bool> {
+    if input.peek(Token![=]) || input.peek(token::Paren) {
+        let rest: TokenStream = input.parse()?;
+        return Err(syn::Error::new_spanned(rest, format!("`{name}` takes no value; accepted: {accepted}")));
+    }
+    Ok(true)
+}
+
 /// Parses the value of an argument that is a path.
 fn path(name: &Ident, accepted: &str, input: ParseStream<'_>) -> syn::Result<Path> {
     expect_value(name, accepted, input)?;
@@ -184,9 +193,11 @@ fn path(name: &Ident, accepted: &str, input: ParseStream<'_>) -> syn::Result<Pat
 }
 
 fn known() -> String {
-    use cluster::{NODES, VERSION, VERSIONS};
+    use cluster::{AUTH, NODES, VERSION, VERSIONS};
     use files::{DATA, SQL};
     use migrations::MIGRATIONS;
     use settings::SETTINGS;
-    [EXCLUSIVE, VERSION, VERSIONS, NODES, SETTINGS, MIGRATIONS, SETUP, SQL, DATA, KEEP_SCHEMA, CRATE].join("; ")
+    let of_servers = [VERSION, VERSIONS, NODES, SETTINGS, AUTH, TLS];
+    let others = [MIGRATIONS, SETUP, SQL, DATA, KEEP_SCHEMA, CRATE];
+    [&[EXCLUSIVE], &of_servers[..], &others].concat().join("; ")
 }

@@ -37,6 +37,7 @@ golden!(sync_without_parameters, [] fn works() { body() });
 golden!(every_way_to_take_a_parameter, [] fn takes(a: A, b: &B, mut c: C, d: &mut D, E { e, .. }: E, _: F) {});
 golden!(all_options, [exclusive, keep_schema = "on-failure", crate = crate::facade::db,] async fn f(c: &Cluster) {});
 golden!(a_version_and_nodes, [version = "6.4.3", nodes = 3] async fn f(c: &Cluster) {});
+golden!(a_password_and_tls, [auth = "password", tls,] async fn f(c: &Cluster) {});
 golden!(
     settings_of_the_server,
     [settings("z.last" = "a \"b\"", "a-b.c_d" = -1_000, "m.float" = 0.50, "m.hex" = 0x10, "m.on" = true,)]

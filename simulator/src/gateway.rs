@@ -9,7 +9,6 @@ pub(crate) mod plain;
 mod upstream;
 
 use std::collections::{HashMap, HashSet};
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -22,7 +21,7 @@ use crate::engine::{Connection, Engine, Request};
 use crate::http::{self, Exchange, Plane, Reply};
 use crate::jwt::{Expected, Tokens};
 use crate::options::EngineKind;
-use crate::postgres::{self, Entry};
+use crate::postgres::{self, Client, Entry};
 use crate::state::Micros;
 use crate::store::Store;
 use crate::store::engines::Facts;
@@ -414,7 +413,7 @@ impl postgres::Server for Gateway {
     }
 
     /// With authentication every user needs a password. As in CrateDB, a token doesn't count as one.
-    fn entry(&self, user: &str, _: IpAddr) -> Option<Entry> {
+    fn entry(&self, user: &str, _: &Client) -> Option<Entry> {
         let facts = self.facts()?;
         if !self.is_ready(self.store.now(), facts.running_since) {
             return None;

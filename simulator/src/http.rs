@@ -19,13 +19,14 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{Mutex as AsyncMutex, watch};
 
 use crate::clock::{self, Clock};
 use crate::fault::{Action, Faults};
 use crate::requests::{Record, Request, at_ms};
 use crate::state::Micros;
+use crate::tls::{Encryption, Stream};
 
 /// The limit that CrateDB has for a decompressed request.
 const LARGEST_BODY: u64 = 100 << 20;
@@ -183,6 +184,11 @@ pub(crate) trait Plane: Send + Sync + 'static {
     fn is_gone(&self) -> bool {
         false
     }
+
+    /// Returns the encryption of its connections, if they are encrypted.
+    fn encryption(&self) -> Option<Encryption> {
+        None
+    }
 }
 
 /// Numbers of connections; unique in the process is enough.
@@ -199,7 +205,18 @@ pub(crate) async fn serve<P: Plane>(
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
-                    tokio::spawn(connection(traffic.clone(), stream, peer, plane.clone(), changes.clone()));
+                    // Answers are small and latency is what clients measure.
+                    let _ = stream.set_nodelay(true);
+                    let (traffic, plane, changes) = (traffic.clone(), plane.clone(), changes.clone());
+                    tokio::spawn(async move {
+                        let stream = match plane.encryption() {
+                            Some(encryption) => encryption.accept(stream).await,
+                            None => Ok(Stream::Plain(stream)),
+                        };
+                        if let Ok(stream) = stream {
+                            connection(traffic, stream, peer, plane, changes).await;
+                        }
+                    });
                 }
                 // Out of descriptors, most likely: give others the time to close some.
                 Err(_) => tokio::time::sleep(std::time::Duration::from_millis(10)).await,
@@ -211,13 +228,11 @@ pub(crate) async fn serve<P: Plane>(
 
 async fn connection<P: Plane>(
     traffic: Arc<Traffic>,
-    stream: TcpStream,
+    stream: Stream,
     peer: SocketAddr,
     plane: Arc<P>,
     mut changes: watch::Receiver<u64>,
 ) {
-    // Answers are small and latency is what clients measure.
-    let _ = stream.set_nodelay(true);
     let number = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
     let period = plane.period();
     let session = Arc::new(AsyncMutex::new(plane.open()));

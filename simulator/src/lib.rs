@@ -43,6 +43,7 @@ mod server;
 mod simulator;
 mod state;
 mod store;
+mod tls;
 mod work;
 
 /// Runs the example of the README.

@@ -26,9 +26,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use door::Greeting;
-pub(crate) use door::{Entry, Server};
+pub(crate) use door::{Client, Entry, Server};
 use session::{Conversation, Next};
 
+use crate::tls::{Encryption, Stream};
 use failure::{Failure, fatal, rejection};
 
 /// Time that a client may take for its start-up.
@@ -62,7 +63,7 @@ async fn connection<S: Server>(stream: TcpStream, from: IpAddr, server: Arc<S>, 
     let _ = stream.set_nodelay(true);
     // Closed at once, as by a load balancer without a server behind it.
     let Some(period) = server.period() else { return };
-    let mut wire = Wire { stream, read: BytesMut::new(), write: BytesMut::new() };
+    let mut wire = Wire { stream: Some(Stream::Plain(stream)), read: BytesMut::new(), write: BytesMut::new() };
     let talk = async {
         let greeted = tokio::time::timeout(PATIENCE, greet(&mut wire, from, &*server)).await;
         if let Ok(Ok(Some(session))) = greeted {
@@ -84,7 +85,8 @@ async fn connection<S: Server>(stream: TcpStream, from: IpAddr, server: Arc<S>, 
 
 /// A connection's bytes.
 struct Wire {
-    stream: TcpStream,
+    /// None if its encryption failed.
+    stream: Option<Stream>,
     read: BytesMut,
     write: BytesMut,
 }
@@ -93,7 +95,8 @@ impl Wire {
     /// Waits until this number of bytes is there.
     async fn need(&mut self, count: usize) -> io::Result<()> {
         while self.read.len() < count {
-            if self.stream.read_buf(&mut self.read).await? == 0 {
+            let Some(stream) = &mut self.stream else { return Err(io::ErrorKind::NotConnected.into()) };
+            if stream.read_buf(&mut self.read).await? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
@@ -110,7 +113,26 @@ impl Wire {
     }
 
     async fn flush(&mut self) -> io::Result<()> {
-        self.stream.write_all_buf(&mut self.write).await
+        let Some(stream) = &mut self.stream else { return Err(io::ErrorKind::NotConnected.into()) };
+        stream.write_all_buf(&mut self.write).await?;
+        stream.flush().await
+    }
+
+    /// Answers whether the connection is encrypted from here on, and encrypts it.
+    async fn encrypt(&mut self, encryption: Option<Encryption>) -> io::Result<()> {
+        match (self.stream.take(), encryption) {
+            // Bytes that came before the answer were sent in the clear, perhaps by a program in between.
+            (Some(Stream::Plain(mut tcp)), Some(encryption)) if self.read.is_empty() => {
+                tcp.write_all(b"S").await?;
+                self.stream = Some(encryption.accept(tcp).await?);
+            }
+            (Some(Stream::Plain(mut tcp)), None) => {
+                tcp.write_all(b"N").await?;
+                self.stream = Some(Stream::Plain(tcp));
+            }
+            _ => return Err(io::ErrorKind::InvalidData.into()),
+        }
+        Ok(())
     }
 
     async fn send(&mut self, messages: &[PgWireBackendMessage]) -> io::Result<()> {
@@ -151,8 +173,7 @@ async fn greet<S: Server>(wire: &mut Wire, from: IpAddr, server: &S) -> io::Resu
     let startup = loop {
         let Some((code, packet)) = wire.packet().await? else { return Ok(None) };
         match code {
-            // The load balancer would encrypt, and there is none.
-            SSL_REQUEST => wire.stream.write_all(b"N").await?,
+            SSL_REQUEST => wire.encrypt(server.encryption()).await?,
             // No statement runs long enough to be cancelled.
             CANCEL_REQUEST => {
                 let _ = decoded(packet, CancelRequest::decode);
@@ -172,7 +193,9 @@ async fn greet<S: Server>(wire: &mut Wire, from: IpAddr, server: &S) -> io::Resu
     };
     let mut out = vec![];
     let greeting = Greeting::read(&startup, &mut out);
-    let refused = match server.entry(&greeting.user, from) {
+    let encrypted = wire.stream.as_ref().is_some_and(Stream::is_encrypted);
+    let client = Client { address: from, encrypted, shown: wire.stream.as_ref().and_then(Stream::shown_name) };
+    let refused = match server.entry(&greeting.user, &client) {
         None => return Ok(None),
         Some(Entry::Trust) => None,
         Some(Entry::Closed(why)) => Some(why),

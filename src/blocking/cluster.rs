@@ -1,10 +1,12 @@
 //! The cluster and the session of tests that are not async.
 
+use std::path::PathBuf;
+
 use serde::Serialize;
 
 use super::Query;
 use crate::background;
-use crate::cluster::bind_rows;
+use crate::cluster::{UserCredentials, bind_rows};
 use crate::error::Result;
 use crate::faults::Faults;
 use crate::version::Version;
@@ -125,6 +127,40 @@ impl Cluster {
     /// ```
     pub fn pg_url(&self) -> Result<&str> {
         self.0.pg_url()
+    }
+
+    /// Returns the user and the password with which requests over HTTP log in; see
+    /// [`Cluster::credentials`](crate::Cluster::credentials).
+    ///
+    /// ```no_run
+    /// # fn example(cluster: cratedb_test::blocking::Cluster) {
+    /// let password = cluster.credentials().map(|user| user.password().to_owned());
+    /// # }
+    /// ```
+    pub fn credentials(&self) -> Option<UserCredentials> {
+        self.0.credentials()
+    }
+
+    /// Returns the certificate of the server's authority; see [`Cluster::ca_pem`](crate::Cluster::ca_pem).
+    ///
+    /// ```no_run
+    /// # fn example(cluster: cratedb_test::blocking::Cluster) {
+    /// let pem = cluster.ca_pem().expect("the server encrypts");
+    /// # }
+    /// ```
+    pub fn ca_pem(&self) -> Option<String> {
+        self.0.ca_pem()
+    }
+
+    /// Returns a file with that certificate; see [`Cluster::ca_file`](crate::Cluster::ca_file).
+    ///
+    /// ```no_run
+    /// # fn example(cluster: cratedb_test::blocking::Cluster) {
+    /// let path = cluster.ca_file().expect("the server encrypts");
+    /// # }
+    /// ```
+    pub fn ca_file(&self) -> Option<PathBuf> {
+        self.0.ca_file()
     }
 
     /// Returns the same cluster behind a proxy of this test's own, and the handle that gives the network between them

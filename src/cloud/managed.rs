@@ -558,7 +558,7 @@ async fn put(address: &str, bytes: Vec<u8>) -> Result<(), String> {
         url::Url::parse(address).map_err(|error| format!("the address that the service gave is none: {error}"))?;
     let host = url.host_str().unwrap_or_default().to_owned();
     let limits = HttpLimits { silence: UPLOAD, ..HttpLimits::SQL };
-    let client = connections::open(&url, None, limits).map_err(|error| error.to_string())?;
+    let client = connections::open(&url, None, None, limits).map_err(|error| error.to_string())?;
     let answer = client.put(url).body(bytes).send().await;
     let answer = answer.map_err(|error| format!("{host} did not take it: {}", error.without_url()))?;
     match answer.status() {

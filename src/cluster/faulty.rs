@@ -9,8 +9,8 @@ use url::Url;
 use super::{Cluster, Parts, Route};
 use crate::error::{Error, Kind, Result};
 use crate::faults::{Faults, Protocol, Proxy, Target};
-use crate::sql::SqlClient;
 use crate::sql::connections::platform_tls;
+use crate::sql::{Authority, SqlClient};
 
 impl Cluster {
     /// Returns the same cluster behind a proxy of this test's own, and the handle that gives the network between them
@@ -23,9 +23,10 @@ impl Cluster {
     /// The proxy listens on this machine and ends with the test, however the test ends: nothing listens there any more,
     /// and its connections are reset or closed. What the faults did is in the list of statements below a failed test.
     ///
-    /// To a server with TLS, the proxy encrypts and verifies its certificate, while clients connect to the proxy in the
-    /// clear: the returned addresses begin with `http://` and have `sslmode=disable`. So no client needs to be told a
-    /// name that the certificate has. Nothing leaves this machine unencrypted.
+    /// To a server with TLS, the proxy encrypts and verifies its certificate, by the server's own authority if it has
+    /// one, while clients connect to the proxy in the clear: the returned addresses begin with `http://` and have
+    /// `sslmode=disable`. So no client needs to be told a name that the certificate has. Nothing leaves this machine
+    /// unencrypted.
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -51,15 +52,15 @@ impl Cluster {
     /// When the test is over, or the process may have no further thread or socket.
     pub fn with_faults(&self) -> Result<(Self, Faults)> {
         self.grant().note_use()?;
-        let (http_url, pg_url) = self.route();
+        let ((http_url, pg_url), authority) = (self.route(), self.authority());
         let http = Url::parse(http_url).map_err(|_| unreadable("HTTP"))?;
         let postgres = match pg_url {
             Ok(url) => Some(Url::parse(url).map_err(|_| unreadable("PostgreSQL"))?),
             Err(_) => None,
         };
         let targets = [
-            Some(target(Protocol::Http, &http)?),
-            postgres.as_ref().map(|url| target(Protocol::Postgres, url)).transpose()?,
+            Some(target(Protocol::Http, &http, authority.as_ref())?),
+            postgres.as_ref().map(|url| target(Protocol::Postgres, url, authority.as_ref())).transpose()?,
         ];
         let grant = Arc::downgrade(&self.0.grant);
         let hear = move |event| {
@@ -88,15 +89,16 @@ impl Cluster {
     }
 }
 
-/// Returns the server of an address.
-fn target(protocol: Protocol, url: &Url) -> Result<Target> {
+/// Returns the server of an address, which is known by its own authority if it has one.
+fn target(protocol: Protocol, url: &Url, authority: Option<&Authority>) -> Result<Target> {
     let host = url.host_str().ok_or_else(|| unreadable("server's"))?.trim_matches(['[', ']']).to_owned();
     let (port, encrypted) = match protocol {
         Protocol::Http => (url.port_or_known_default(), url.scheme() == "https"),
         Protocol::Postgres => (url.port().or(Some(5432)), url.query_pairs().any(demands_tls)),
     };
     let port = port.ok_or_else(|| unreadable("server's"))?;
-    let tls = if encrypted { Some(Arc::new(platform_tls()?)) } else { None };
+    let tls = || authority.map_or_else(platform_tls, Authority::tls);
+    let tls = if encrypted { Some(Arc::new(tls()?)) } else { None };
     Ok(Target { host, port, tls, asks_first: protocol == Protocol::Postgres })
 }
 

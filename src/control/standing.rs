@@ -77,7 +77,7 @@ impl Raising {
     pub fn new(manifest_dir: &Path, wish: &Wish) -> Result<Self> {
         let version = wish.version.as_deref().map(str::parse).transpose()?;
         let pairs = wish.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let wanted = Wanted { version, nodes: wish.nodes, settings: Wanted::settings_of(pairs)? };
+        let wanted = Wanted { version, nodes: wish.nodes, settings: Wanted::settings_of(pairs)?, ..Wanted::default() };
         wanted.check()?;
         let settings = Settings::standing(manifest_dir, wanted, wish.lasting)?;
         let files = Places::find()?.key(&settings.spec.key);
@@ -170,7 +170,11 @@ fn execute(ready: &Ready, file: &Path) -> Result<()> {
     let name = file.display().to_string();
     let text = std::fs::read_to_string(file)
         .map_err(|error| Error::new(Kind::Usage, format!("cannot read {name}")).because(error))?;
-    let client = SqlClient::for_statements(&ready.http_url, Some(SCHEMA), Wallet::new(ready.credentials.clone()))?;
+    let client = SqlClient::for_statements(
+        &ready.http_url,
+        Some(SCHEMA),
+        Wallet::of_server(ready.credentials.clone(), ready.authority.clone()),
+    )?;
     background::wait(async move { seed::execute(&client, &name, seed::without_mark(&text)).await })
 }
 

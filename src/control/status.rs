@@ -156,10 +156,10 @@ pub fn local_server() -> Result<Option<String>> {
     let project =
         |key: &Lying| matches!(local_target(&key.key), Some(other) if other.project == target.project && !other.stands);
     let all = lying()?;
-    if let Some(url) = all.iter().find(|key| key.files.hash == files.hash).and_then(Lying::http_url) {
+    if let Some(url) = all.iter().find(|key| key.files.hash == files.hash).and_then(Lying::open_url) {
         return Ok(Some(url));
     }
-    let mut urls: Vec<String> = all.iter().filter(|key| project(key)).filter_map(Lying::http_url).collect();
+    let mut urls: Vec<String> = all.iter().filter(|key| project(key)).filter_map(Lying::open_url).collect();
     match urls.len() {
         0 | 1 => Ok(urls.pop()),
         count => Err(Error::new(Kind::Setting, "cannot tell which local server is meant")
@@ -259,8 +259,10 @@ impl Lying {
         self.snapshot.as_ref().ok()?.as_ref()
     }
 
-    fn http_url(&self) -> Option<String> {
-        self.told()?.http_url.clone()
+    /// Returns the address of a server that lets every client in: commands have no way into another one.
+    fn open_url(&self) -> Option<String> {
+        let is_guarded = local_target(&self.key).is_some_and(|target| !target.security.is_open());
+        self.told()?.http_url.clone().filter(|_| !is_guarded)
     }
 
     /// Returns true if a keeper lives, also if it does not answer.

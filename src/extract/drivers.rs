@@ -1,4 +1,15 @@
-//! Makes clients of the PostgreSQL protocol for tests: `tokio_postgres::Client`, `sqlx::PgPool`, `sqlx::PgConnection`.
+//! Makes drivers of the PostgreSQL protocol, connected to the test's schema: clients, connections and pools.
+
+#[cfg(any(feature = "tokio-postgres", feature = "postgres"))]
+mod connector;
+#[cfg(any(feature = "deadpool-postgres", feature = "bb8"))]
+mod pools;
+#[cfg(feature = "sqlx")]
+mod sqlx_pool;
+#[cfg(feature = "postgres")]
+mod sync_client;
+#[cfg(feature = "tokio-postgres")]
+mod tokio_client;
 
 use std::error::Error as StdError;
 
@@ -7,22 +18,41 @@ use crate::Cluster;
 use crate::background;
 use crate::error::{Error, Kind, Result};
 
+/// The most connections of a pool. Many tests run at a time, and each has pools of its own.
+#[cfg(any(feature = "deadpool-postgres", feature = "bb8", feature = "r2d2"))]
+const POOL: u8 = 8;
+
 /// Tells whether a URL of [`Cluster::pg_url`] demands TLS.
 fn demands_tls(pg_url: &str) -> bool {
     url::Url::parse(pg_url)
         .is_ok_and(|url| url.query_pairs().any(|(name, value)| name == "sslmode" && value == "require"))
 }
 
-/// Checks that the test has a runtime: its tasks serve a driver's connection, which ends with it. A sync test has none
-/// but the background thread's, which outlives the test.
+/// Tells whether the test has a runtime. A sync test has none but the background thread's, which outlives the test.
+fn has_runtime() -> bool {
+    tokio::runtime::Handle::try_current().is_ok_and(|runtime| !background::is_runtime(runtime.id()))
+}
+
+/// Checks that the test has a runtime: its tasks serve a driver's connection, which ends with it.
+#[cfg(any(feature = "tokio-postgres", feature = "sqlx"))]
 fn on_the_tests_runtime(made: &str) -> Result<()> {
-    let runtime = tokio::runtime::Handle::try_current();
-    if runtime.is_ok_and(|runtime| !background::is_runtime(runtime.id())) {
+    if has_runtime() {
         return Ok(());
     }
     Err(Error::new(Kind::Usage, format!("cannot make a `{made}`"))
         .because("it lives on a Tokio runtime, and this test has none")
         .hint("make the test async; a sync test connects with a sync driver and `cluster.pg_url()`"))
+}
+
+/// Checks that the test has no runtime, in which a sync driver panics.
+#[cfg(feature = "postgres")]
+fn without_a_runtime(made: &str) -> Result<()> {
+    if !has_runtime() {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Usage, format!("cannot make a `{made}`"))
+        .because("it blocks and has a Tokio runtime inside, so it panics within the one of an async test")
+        .hint("make the test sync, or take a `tokio_postgres::Client`, a pool of it, or a `sqlx::PgPool`"))
 }
 
 /// Makes the error of a driver that could not connect.
@@ -42,109 +72,6 @@ fn address(cluster: &Cluster) -> String {
     url.and_then(shown).unwrap_or_else(|| "the cluster".into())
 }
 
-#[cfg(feature = "tokio-postgres")]
-mod tokio_client {
-    use tokio_postgres::{Client, Config, NoTls};
-    use tokio_postgres_rustls::MakeRustlsConnect;
-
-    use super::*;
-    use crate::sql::connections::platform_tls;
-
-    const NAME: &str = "tokio_postgres::Client";
-
-    /// The client is connected to the test's schema. A task of the test's runtime serves the connection and ends with
-    /// it; a client that is kept for longer answers `connection closed`.
-    ///
-    /// ```no_run
-    /// # use cratedb_test::cratedb_cluster;
-    /// #[cratedb_cluster]
-    /// async fn counts(client: tokio_postgres::Client) -> Result<(), tokio_postgres::Error> {
-    ///     client.execute("CREATE TABLE readings (id INT PRIMARY KEY)", &[]).await?;
-    ///     client.execute("INSERT INTO readings (id) VALUES ($1)", &[&1]).await?;
-    ///     Ok(())
-    /// }
-    /// # fn main() {}
-    /// ```
-    impl FromCluster for Client {
-        async fn from_cluster(cluster: &Cluster) -> Result<Self, Box<dyn StdError + Send + Sync>> {
-            let pg_url = cluster.pg_url()?;
-            on_the_tests_runtime(NAME)?;
-            let config: Config = pg_url.parse().map_err(|error| not_connected(cluster, NAME, error))?;
-            if demands_tls(pg_url) {
-                let tls = MakeRustlsConnect::new(platform_tls()?);
-                let connected = config.connect(tls).await.map_err(|error| not_connected(cluster, NAME, error))?;
-                return Ok(served(connected));
-            }
-            Ok(served(config.connect(NoTls).await.map_err(|error| not_connected(cluster, NAME, error))?))
-        }
-    }
-
-    fn served<C>((client, connection): (Client, C)) -> Client
-    where
-        C: Future<Output = Result<(), tokio_postgres::Error>> + Send + 'static,
-    {
-        // The client reports how the connection ends.
-        tokio::spawn(async move { drop(connection.await) });
-        client
-    }
-}
-
-#[cfg(feature = "sqlx")]
-mod sqlx_pool {
-    use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
-    use sqlx::{ConnectOptions, PgConnection, PgPool};
-
-    use super::*;
-
-    /// Returns options with TLS as strict as everywhere in this crate: sqlx's own reading of `require` doesn't look at
-    /// certificates.
-    fn options(cluster: &Cluster, made: &str) -> Result<PgConnectOptions, Box<dyn StdError + Send + Sync>> {
-        let pg_url = cluster.pg_url()?;
-        on_the_tests_runtime(made)?;
-        let options: PgConnectOptions = pg_url.parse().map_err(|error| not_connected(cluster, made, error))?;
-        Ok(options.ssl_mode(if demands_tls(pg_url) { PgSslMode::VerifyFull } else { PgSslMode::Disable }))
-    }
-
-    /// Each test gets a pool of its own, whose connections are in the test's schema. It ends with the test's runtime.
-    ///
-    /// ```no_run
-    /// # use cratedb_test::cratedb_cluster;
-    /// #[cratedb_cluster]
-    /// async fn counts(pool: sqlx::PgPool) -> Result<(), sqlx::Error> {
-    ///     sqlx::query("CREATE TABLE readings (id INT PRIMARY KEY)").execute(&pool).await?;
-    ///     sqlx::query("INSERT INTO readings (id) VALUES ($1)").bind(1).execute(&pool).await?;
-    ///     Ok(())
-    /// }
-    /// # fn main() {}
-    /// ```
-    impl FromCluster for PgPool {
-        async fn from_cluster(cluster: &Cluster) -> Result<Self, Box<dyn StdError + Send + Sync>> {
-            const NAME: &str = "sqlx::PgPool";
-            let connected = PgPoolOptions::new().connect_with(options(cluster, NAME)?).await;
-            connected.map_err(|error| not_connected(cluster, NAME, error))
-        }
-    }
-
-    /// The connection is in the test's schema.
-    ///
-    /// ```no_run
-    /// # use cratedb_test::cratedb_cluster;
-    /// #[cratedb_cluster]
-    /// async fn asks(mut connection: sqlx::PgConnection) -> Result<(), sqlx::Error> {
-    ///     let one: i32 = sqlx::query_scalar("SELECT 1").fetch_one(&mut connection).await?;
-    ///     assert_eq!(one, 1);
-    ///     Ok(())
-    /// }
-    /// # fn main() {}
-    /// ```
-    impl FromCluster for PgConnection {
-        async fn from_cluster(cluster: &Cluster) -> Result<Self, Box<dyn StdError + Send + Sync>> {
-            const NAME: &str = "sqlx::PgConnection";
-            options(cluster, NAME)?.connect().await.map_err(|error| not_connected(cluster, NAME, error))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,6 +82,7 @@ mod tests {
         assert!(!demands_tls("postgres://crate@127.0.0.1:5432/s"));
     }
 
+    #[cfg(any(feature = "tokio-postgres", feature = "sqlx"))]
     #[test]
     fn a_test_without_a_runtime_is_told_what_to_do() {
         let error = on_the_tests_runtime("Driver").unwrap_err().to_string();
@@ -164,8 +92,25 @@ mod tests {
         assert!(on_the_tests_runtime("Driver").is_err());
     }
 
+    #[cfg(any(feature = "tokio-postgres", feature = "sqlx"))]
     #[tokio::test]
     async fn a_test_with_a_runtime_may_have_a_driver() {
         on_the_tests_runtime("Driver").unwrap();
+    }
+
+    #[cfg(feature = "postgres")]
+    #[tokio::test]
+    async fn a_test_with_a_runtime_is_told_which_drivers_it_may_have() {
+        let error = without_a_runtime("Driver").unwrap_err().to_string();
+        assert!(error.contains("Driver") && error.contains("tokio_postgres::Client"), "{error}");
+        std::thread::spawn(|| without_a_runtime("Driver").unwrap()).join().unwrap();
+    }
+
+    #[cfg(feature = "postgres")]
+    #[test]
+    fn a_sync_test_may_have_a_sync_driver_although_the_background_thread_has_a_runtime() {
+        let handle = background::handle().unwrap();
+        let _entered = handle.enter();
+        without_a_runtime("Driver").unwrap();
     }
 }

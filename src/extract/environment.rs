@@ -51,11 +51,23 @@ impl Environment {
         if let Ok(pg_url) = pg_url {
             out.postgres(pg_url);
         }
+        if let Some(file) = cluster.ca_file() {
+            out.known_by(&file.display().to_string());
+        }
         Ok(out)
     }
 
     fn set(&mut self, name: &'static str, value: impl Into<String>) {
         self.0.insert(name, Secret::new(value));
+    }
+
+    /// Names the file with the authority of the server's certificate, and has libpq and its relatives verify by it.
+    fn known_by(&mut self, ca_file: &str) {
+        self.set("CRATEDB_CA_FILE", ca_file);
+        if self.0.contains_key("PGSSLMODE") {
+            self.set("PGSSLROOTCERT", ca_file);
+            self.set("PGSSLMODE", "verify-full");
+        }
     }
 
     /// Sets the variables that libpq and its relatives read, and the one that all other drivers read.
@@ -80,7 +92,8 @@ impl Cluster {
     /// They are `CRATEDB_CLUSTER_URL`, `CRATEDB_SCHEMA` and, as the cluster wants them, `CRATEDB_USERNAME` with
     /// `CRATEDB_PASSWORD` or `CRATEDB_TOKEN` (a JWT, which lasts some minutes). Where there is a
     /// [`pg_url`](Self::pg_url), they are also `DATABASE_URL`, `PGHOST`, `PGPORT`, `PGDATABASE`, `PGUSER`, `PGPASSWORD`
-    /// and `PGSSLMODE`. It is an error if the test is over.
+    /// and `PGSSLMODE`. For a server with `tls` there are `CRATEDB_CA_FILE` and `PGSSLROOTCERT` as well, the path of
+    /// the certificate by which it is known, and `PGSSLMODE` is `verify-full`. It is an error if the test is over.
     ///
     /// ```no_run
     /// # fn example(cluster: cratedb_test::Cluster) -> Result<(), Box<dyn std::error::Error>> {
@@ -158,6 +171,23 @@ mod tests {
         let environment = environment("postgres://crate@[::1]:5433/s");
         assert_eq!((environment.get("PGHOST"), environment.get("PGPORT")), (Some("::1"), Some("5433")));
         assert_eq!((environment.get("PGPASSWORD"), environment.get("PGSSLMODE")), (None, Some("disable")));
+    }
+
+    #[test]
+    fn a_server_with_an_authority_of_its_own_is_verified_by_it() {
+        let mut environment = environment("postgres://cratedb_test:p@127.0.0.1:5433/s?sslmode=require");
+        environment.known_by("/run/x.ca.pem");
+        for (name, value) in [
+            ("PGSSLMODE", "verify-full"),
+            ("PGSSLROOTCERT", "/run/x.ca.pem"),
+            ("CRATEDB_CA_FILE", "/run/x.ca.pem"),
+            ("DATABASE_URL", "postgres://cratedb_test:p@127.0.0.1:5433/s?sslmode=require"),
+        ] {
+            assert_eq!(environment.get(name), Some(value), "{name}");
+        }
+        let mut without_postgres = Environment(BTreeMap::new());
+        without_postgres.known_by("/run/x.ca.pem");
+        assert_eq!((without_postgres.get("PGSSLROOTCERT"), without_postgres.0.len()), (None, 1));
     }
 
     #[test]

@@ -283,6 +283,7 @@ impl CloudProvider {
             user: postgres.user,
             pg_hint: postgres.hint,
             credentials: wallet.current(),
+            authority: None,
             version: server.version,
             clock,
             ours,

@@ -12,6 +12,7 @@ mod image;
 mod labels;
 
 use std::collections::HashMap;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -20,15 +21,16 @@ use self::command::CacheMount;
 use self::engine::ContainerState;
 pub(super) use self::engine::Engine;
 pub(crate) use self::labels::{Leftover, sweep};
+use super::guard::{Entrance, Guard};
 use super::held::HeldContainers;
 use super::jvm::TrainingSlot;
 use super::local::{self, REMOVAL};
 use super::{Acquired, Held, Intents, NodeWatch, NotAcquired, Progress, Released, Resource};
 use crate::error::{Error, Kind, Result};
+use crate::host::private_file;
 use crate::host::process::Identity;
 use crate::probe::{self, Readiness};
-use crate::sql::{Credentials, Wallet};
-use crate::target::{LocalTarget, OnExit, ServerSettings};
+use crate::target::{LocalTarget, OnExit, Security, ServerSettings};
 use crate::wait::{self, Look};
 
 pub(super) struct ContainerProvider {
@@ -49,10 +51,18 @@ struct ContainerStart<'a> {
     progress: &'a Progress,
 }
 
+/// The server that is asked for.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    image: &'a str,
+    settings: &'a ServerSettings,
+    security: Security,
+}
+
 impl HeldContainers {
     fn new(nodes: u32, engine: &Engine) -> Self {
         let name = format!("cratedb-test-{:08x}", fastrand::u32(..));
-        Self { name, nodes, engine: Some(engine.address.clone()) }
+        Self { name, nodes, engine: Some(engine.address.clone()), ca: None }
     }
 
     /// Returns the name of each node's container. The first one's network is used by the others.
@@ -80,22 +90,37 @@ impl HeldContainers {
         let others = all.iter().skip(1).map(|name| engine.remove(name, deadline));
         let others = futures_util::future::join_all(others).await;
         let first = engine.remove(&self.name, deadline).await;
+        if let Some(ca) = self.ca.as_ref().filter(|ca| is_ours(ca)) {
+            let _ = std::fs::remove_file(ca);
+        }
         others.into_iter().chain([first]).collect()
     }
 
-    /// Starts all containers, and returns the host at which their ports are found.
+    /// Starts all containers, and returns the host at which their ports are found, and what guards them.
     async fn start(
         &self,
         engine: &Engine,
-        image: &str,
+        asked: Asked<'_>,
         labels: HashMap<String, String>,
-        settings: &ServerSettings,
         cache: &CacheMount,
-    ) -> Result<String> {
+    ) -> Result<(String, Option<Guard>)> {
         let (address, host) = engine.reachable().await;
+        let guard = Guard::of(asked.security, &host)?;
+        if let (Some(guard), Some(ca)) = (&guard, &self.ca) {
+            private_file()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .open(ca)
+                .and_then(|mut file| file.write_all(guard.ca_pem().as_bytes()))
+                .map_err(|error| Error::new(Kind::Provider, format!("cannot write {}", ca.display())).because(error))?;
+        }
+        let Asked { image, settings, .. } = asked;
         let (names, memory) = (self.containers(), engine.memory().await);
-        let cluster = command::ClusterSpec { image, names: &names, labels, address, memory, settings, cache };
-        cluster.start(engine).await.map(|()| host)
+        let guarded = guard.as_ref();
+        let cluster = command::ClusterSpec { image, names: &names, labels, address, memory, settings, guarded, cache };
+        cluster.start(engine).await?;
+        Ok((host, guard))
     }
 
     /// Returns the ports of this machine for HTTP and PostgreSQL of the first container.
@@ -137,7 +162,8 @@ impl ContainerProvider {
         progress: &Progress,
         intents: &Intents,
     ) -> Acquired {
-        let held = HeldContainers::new(self.target.nodes, engine);
+        let ca = (!self.target.security.is_open()).then(|| ca_file(intents.journal()));
+        let held = HeldContainers { ca, ..HeldContainers::new(self.target.nodes, engine) };
         intents.write(Held::Container(held.clone())).map_err(NotAcquired::nothing)?;
         tracing::info!(engine = engine.address.host, name = held.name, held.nodes, "this engine gets the containers");
         // Nothing has been created as long as there is no image.
@@ -210,14 +236,16 @@ impl ContainerProvider {
     async fn run(&self, start: ContainerStart<'_>, cache: &CacheMount) -> Result<Resource> {
         let ContainerStart { held, engine, journal, deadline, progress } = start;
         let labels = labels::of(Some(&self.target), Identity::own().ok().as_ref(), journal);
-        let started = held.start(engine, &self.target.image, labels, &self.target.settings, cache);
-        let host = match tokio::time::timeout_at(deadline.into(), started).await {
+        let LocalTarget { image, settings, security, .. } = &self.target;
+        let asked = Asked { image, settings, security: *security };
+        let started = held.start(engine, asked, labels, cache);
+        let (host, guard) = match tokio::time::timeout_at(deadline.into(), started).await {
             Ok(started) => started.map_err(|error| self.not_started(&error))?,
             Err(_) => return Err(self.too_late("the engine was still starting it")),
         };
         progress.step(format!("waiting for {} to answer", held.describe()));
         let ready = tokio::select! {
-            ready = self.until_ready(start, &host) => ready,
+            ready = self.until_ready(start, &host, guard.as_ref()) => ready,
             (name, state) = ended(held, engine, deadline) => Err(self.failed().because(how(&name, &state))),
         };
         match ready {
@@ -226,17 +254,22 @@ impl ContainerProvider {
         }
     }
 
-    async fn until_ready(&self, start: ContainerStart<'_>, host: &str) -> Result<Resource> {
+    async fn until_ready(&self, start: ContainerStart<'_>, host: &str, guard: Option<&Guard>) -> Result<Resource> {
         let ContainerStart { held, engine, deadline, progress, .. } = start;
         let (port, pg_port) = held.ports(engine).await.map_err(|error| self.failed().because(error))?;
-        let http_url = format!("http://{host}:{port}");
-        let wallet = Wallet::new(Credentials::None);
+        let http = format!("{host}:{port}");
+        let entrance = match (guard, &held.ca) {
+            (Some(guard), Some(ca)) => guard.entrance(&http, (host, pg_port), ca.clone(), deadline, progress).await?,
+            _ => Entrance::default(),
+        };
+        let (http_url, wallet) = (format!("{}://{http}", entrance.scheme()), entrance.wallet());
         let told = |text| progress.step(text);
         let version = probe::answers_sql(&http_url, &wallet, Readiness::Empty, deadline, told).await?;
         if held.nodes > 1 {
             local::nodes_joined(&http_url, &wallet, held.nodes, deadline, progress).await?;
         }
-        Ok(local::resource(held.describe(), http_url, Some(pg_port), version, Held::Container(held.clone())))
+        let held_by = Held::Container(held.clone());
+        Ok(local::resource(held.describe(), http_url, Some(pg_port), entrance, version, held_by))
     }
 
     fn failed(&self) -> Error {
@@ -253,6 +286,22 @@ impl ContainerProvider {
             .because(why)
             .hint("CRATEDB_TEST_START_TIMEOUT gives more time; `docker info` tells how the engine is")
     }
+}
+
+/// The end of the names of files with authorities' certificates.
+const CA: &str = "ca.pem";
+
+/// Returns the file for the certificate of an authority: beside the journal, which no other keeper has.
+fn ca_file(journal: Option<&Path>) -> PathBuf {
+    match journal {
+        Some(journal) => journal.with_extension(CA),
+        None => std::env::temp_dir().join(format!("cratedb-test-{:016x}.{CA}", fastrand::u64(..))),
+    }
+}
+
+/// Returns whether a file that a journal names may be one that was made for a server.
+fn is_ours(file: &Path) -> bool {
+    file.is_absolute() && file.to_str().is_some_and(|path| path.ends_with(&format!(".{CA}")))
 }
 
 /// Removes the containers that the journal names. It is no error if they are gone.

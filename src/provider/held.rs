@@ -61,6 +61,9 @@ pub(crate) struct HeldContainers {
     pub(super) nodes: u32,
     /// The engine that runs them. By the time they are removed, another engine may answer first.
     pub(super) engine: Option<EngineAddress>,
+    /// The file with the certificate of the server's authority, on this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) ca: Option<PathBuf>,
 }
 
 /// The address of a container engine.
@@ -185,6 +188,7 @@ mod tests {
                 json!({ "provider": "container", "name": "cratedb-test-01234567", "nodes": 1, "engine": { "host": "unix:///var/run/docker.sock" } }),
                 json!({ "provider": "container", "name": "cratedb-test-01234567", "nodes": 3, "engine": { "host": "tcp://h:2376", "tls": "/home/ada/.docker" } }),
                 json!({ "provider": "container", "name": "cratedb-test-01234567", "nodes": 2, "engine": null }),
+                json!({ "provider": "container", "name": "cratedb-test-01234567", "nodes": 1, "engine": null, "ca": "/home/ada/x.ca.pem" }),
             ],
             |held| matches!(held, Held::Container(_)),
         );

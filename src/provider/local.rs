@@ -10,6 +10,7 @@ use super::Ours;
 use super::container::{self, ContainerProvider, Engine};
 #[cfg(feature = "process")]
 use super::download::Downloads;
+use super::guard::Entrance;
 use super::jvm::{self, CacheLock, Training, TrainingSlot};
 use super::memory::Memory;
 #[cfg(feature = "process")]
@@ -17,7 +18,7 @@ use super::process::{self, ProcessProvider};
 use super::{Acquired, Foreseen, Held, Intents, NotAcquired, Progress, Released, Resource};
 use crate::error::{Error, Kind, Result};
 use crate::sql::{Credentials, SqlClient, Wallet};
-use crate::target::{LocalKind, LocalTarget, OnExit};
+use crate::target::{LocalKind, LocalTarget, OnExit, Security};
 use crate::version::Version;
 use crate::wait::{self, Look};
 
@@ -159,6 +160,17 @@ impl LocalProvider {
 
     /// Says what [`LocalProvider::acquire`] would start a server from, and why. Starts, pulls and downloads nothing.
     pub(super) async fn foresee(&self, progress: &Progress) -> Result<Foreseen> {
+        let foreseen = self.foresee_open(progress).await?;
+        let guarded = match self.target.security {
+            Security { password: true, tls: true } => ", with a password and TLS",
+            Security { password: true, tls: false } => ", with a password",
+            Security { password: false, tls: true } => ", with TLS",
+            Security { password: false, tls: false } => return Ok(foreseen),
+        };
+        Ok(Foreseen { what: foreseen.what + guarded, ..foreseen })
+    }
+
+    async fn foresee_open(&self, progress: &Progress) -> Result<Foreseen> {
         match self.choose(progress).await? {
             Choice::Installation(home) => self.foresee_process(&home).await,
             Choice::Container(engine) => foresee_container(&engine, &self.target.image).await,
@@ -334,8 +346,20 @@ async fn remove(held: &Held, deadline: Instant, progress: &Progress) -> Result<(
 }
 
 /// Describes a server that was started and answers.
-pub(super) fn resource(name: String, http_url: String, pg_port: Option<u16>, version: Version, held: Held) -> Resource {
-    let pg_url = pg_port.and_then(|port| super::url::pg_url(&http_url, port, None, None));
+pub(super) fn resource(
+    name: String,
+    http_url: String,
+    pg_port: Option<u16>,
+    entrance: Entrance,
+    version: Version,
+    held: Held,
+) -> Resource {
+    let Entrance { credentials, authority } = entrance;
+    let (user, password) = match &credentials {
+        Credentials::Basic { username, password } => (Some(username.as_str()), Some(password)),
+        _ => (None, None),
+    };
+    let pg_url = pg_port.and_then(|port| super::url::pg_url(&http_url, port, user, password));
     Resource {
         provider: if matches!(held, Held::Process(_)) { "process" } else { "container" }.to_owned(),
         name,
@@ -343,7 +367,8 @@ pub(super) fn resource(name: String, http_url: String, pg_port: Option<u16>, ver
         pg_url,
         user: None,
         http_url,
-        credentials: Credentials::None,
+        credentials,
+        authority,
         version,
         clock: None,
         ours: Ours::Started,

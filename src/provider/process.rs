@@ -19,13 +19,14 @@ use self::command::{ServerCommand, ServerUser};
 use self::directory::{DataDirs, NodeDir};
 use self::log::Log;
 use self::nodes::{End, Nodes, Trouble};
+use super::guard::Guard;
 use super::held::HeldProcesses;
 use super::jvm::{AotCache, TrainingSlot};
 use super::local::{self, REMOVAL};
 use super::{Acquired, Held, Intents, NotAcquired, Progress, Released, Resource};
 use crate::error::{Error, Kind, Result};
 use crate::host::process::Identity;
-use crate::target::{JvmCache, LocalTarget, OnExit, ServerSettings};
+use crate::target::{JvmCache, LocalTarget, OnExit, Security, ServerSettings};
 
 pub(super) struct ProcessProvider {
     home: PathBuf,
@@ -36,6 +37,7 @@ pub(super) struct ProcessProvider {
     outlives: bool,
     nodes: u32,
     settings: ServerSettings,
+    security: Security,
     jvm_cache: JvmCache,
     /// The directory of JVM caches, if it is not the usual one.
     caches: Option<PathBuf>,
@@ -78,6 +80,7 @@ impl ProcessProvider {
             outlives: target.outlives,
             nodes: target.nodes,
             settings: target.settings.clone(),
+            security: target.security,
             jvm_cache: target.jvm_cache,
             caches: None,
             training: TrainingSlot::default(),
@@ -150,21 +153,24 @@ impl ProcessProvider {
     /// Starts the cluster. Returns with it the reason that the JVM logged for not using its cache, if it did not.
     async fn start(&self, jvm: &str, start: &mut ProcessStart<'_>) -> Result<(Resource, Option<String>), StartFailure> {
         let ProcessStart { held, user, deadline, progress, intents } = start;
-        let places = NodeDir::make(&held.dir, user, self.nodes)?;
+        let guard = Guard::of(self.security, "127.0.0.1")?;
+        let places = NodeDir::make(&held.dir, user, self.nodes, guard.as_ref())?;
         let data = if self.bases.is_memory(&held.dir) { "in memory" } else { "on disk" };
         let what = if self.nodes == 1 { "CrateDB".to_owned() } else { format!("{} nodes of CrateDB", self.nodes) };
         progress.step(format!("starting {what} from {}, with its data {data}", self.home.display()));
         let Self { ref home, outlives, nodes, ref settings, .. } = *self;
-        let command = ServerCommand { home, dir: &held.dir, user, outlives, nodes, settings, jvm };
+        let guard = guard.as_ref();
+        let command = ServerCommand { home, dir: &held.dir, user, outlives, nodes, settings, guard, jvm };
         let mut nodes = Nodes::spawn(&command, places, &held.name).map_err(|error| self.not_spawned(user, &error))?;
         let mut identities = nodes.identities().into_iter();
         (held.server, held.others) = (identities.next(), identities.collect());
         intents.write(Held::Process(held.clone()))?;
-        match nodes.until_ready(&held.name, *deadline, progress).await {
+        match nodes.until_ready(&held.name, guard, *deadline, progress).await {
             Ok(found) => {
                 let name = format!("process {} (pid {})", held.name, nodes.pids());
                 let held = Held::Process(held.clone());
-                let mut resource = local::resource(name, found.http_url, found.psql, found.version, held);
+                let mut resource =
+                    local::resource(name, found.http_url, found.psql, found.entrance, found.version, held);
                 let refusal = nodes.refusal();
                 resource.nodes = Some(nodes.watched());
                 Ok((resource, refusal))

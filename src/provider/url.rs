@@ -44,6 +44,7 @@ impl UrlProvider {
             pg_url,
             user: None,
             credentials,
+            authority: None,
             version,
             clock,
             ours: Ours::No,

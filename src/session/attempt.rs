@@ -18,6 +18,7 @@ use crate::foreign;
 use crate::host::say;
 use crate::migrations::Migrations;
 use crate::settings::{KeepSchema, Wanted};
+use crate::target::Security;
 use crate::wire::{AttemptId, Ended, Mode, Open, Ready};
 use crate::{clock, schema};
 
@@ -40,6 +41,10 @@ pub struct Test {
     pub nodes: Option<u32>,
     /// The settings of CrateDB that the test wants, as names and values.
     pub settings: &'static [(&'static str, &'static str)],
+    /// The test wants a server that asks for a password.
+    pub password: bool,
+    /// The test wants a server that encrypts.
+    pub tls: bool,
     /// When the schema outlives the test. It takes precedence over the setting.
     pub keep_schema: Option<KeepSchema>,
     /// The files that make its tables.
@@ -57,6 +62,8 @@ impl Test {
         version: None,
         nodes: None,
         settings: &[],
+        password: false,
+        tls: false,
         keep_schema: None,
         migrations: None,
     };
@@ -75,7 +82,8 @@ impl Attempt {
     /// attempt on the same cluster, it does not wait for a turn. Runs on the background thread.
     pub(crate) async fn begin(test: Test, within: Vec<LinkedAttempt>) -> Result<Self> {
         let (version, settings) = (test.version.map(str::parse).transpose()?, test.settings.iter().copied());
-        let wanted = Wanted { version, nodes: test.nodes, settings: Wanted::settings_of(settings)? };
+        let security = Security { password: test.password, tls: test.tls };
+        let wanted = Wanted { version, nodes: test.nodes, settings: Wanted::settings_of(settings)?, security };
         let link = joined::link(Package::of_process(Path::new(test.manifest_dir)), wanted).await?;
         let parent = parent_of(&within, &link);
         granted(link, format!("{}::{}", test.module, test.name), Some(test), parent).await

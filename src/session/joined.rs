@@ -75,8 +75,8 @@ fn check(wanted: &Wanted, ready: &Ready, nodes: Option<u32>) -> Result<()> {
         let error = Error::new(Kind::Setting, format!("cannot run a test that wants {wanted} on {}", ready.name));
         Err(error.because(has).hint(match ready.provider.as_str() {
             named @ ("url" | "cloud") => format!(
-                "CRATEDB_TEST_PROVIDER={named} sends every test there; without it, tests that want a version, nodes or \
-                 settings run on servers of this machine"
+                "CRATEDB_TEST_PROVIDER={named} sends every test there; without it, tests that want a version, nodes, \
+                 settings, `auth` or `tls` run on servers of this machine"
             ),
             _ => "CRATEDB_TEST_IMAGE and CRATEDB_HOME say what is started on this machine".to_owned(),
         }))
@@ -181,6 +181,7 @@ mod tests {
             pg_url: None,
             pg_hint: None,
             credentials: Credentials::None,
+            authority: None,
             version: version.parse().unwrap(),
             clock: None,
             console: None,

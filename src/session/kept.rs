@@ -26,6 +26,10 @@ pub(super) fn told(settings: &Settings, ready: &Ready, schema: &str, test: &str)
             lines.push(format!("drop it: cargo cratedb kept{at} --drop {schema}"));
             lines.push(format!("at last: cargo cratedb stop{at}"));
         }
+        // Its password and its authority are in the memory of its keeper only.
+        Target::Local(local) if !local.security.is_open() => {
+            lines.push(format!("open it: in a test that wants the same `auth` and `tls`: SHOW TABLES FROM {schema}"));
+        }
         Target::Local(_) => {
             let at = format!(" --cluster-url {}", ready.http_url);
             lines.push(format!("open it: {}", show(&at)));
@@ -121,6 +125,7 @@ mod tests {
             pg_url: pg_url.map(crate::secret::Secret::new),
             pg_hint: None,
             credentials: Credentials::None,
+            authority: None,
             version: "6.4.3".parse().unwrap(),
             clock: None,
             console: None,
@@ -178,6 +183,15 @@ mod tests {
         says(&text, &commands);
         let kept = settings("CRATEDB_TEST_PROVIDER=container\nCRATEDB_TEST_ON_EXIT=keep\n");
         assert!(told(&kept, &ready, SCHEMA, "m::t").contains("ended by hand (CRATEDB_TEST_ON_EXIT=keep)"));
+    }
+
+    #[test]
+    fn a_guarded_server_is_opened_by_a_test_and_its_password_is_not_told() {
+        let warm = settings("CRATEDB_TEST_KEEP_WARM=10m\nCRATEDB_TEST_AUTH=password\nCRATEDB_TEST_TLS=1\n");
+        let pg_url = "postgres://cratedb_test:hunter2@127.0.0.1:5432?sslmode=require";
+        let text = told(&warm, &ready("process", "https://127.0.0.1:4200", Some(pg_url)), SCHEMA, "m::t");
+        assert!(text.contains("open it: in a test that wants the same `auth` and `tls`"), "{text}");
+        assert!(!text.contains("hunter2") && !text.contains("psql") && !text.contains("crash"), "{text}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{cloud_target, url_target};
 use crate::environment::{Address, Given, Setting, Sources, address};
 use crate::error::{Error, Kind, Result};
-use crate::target::{ClusterAddress, JvmCache, LocalKind, LocalTarget, Origin, ServerSettings, Target};
+use crate::target::{ClusterAddress, JvmCache, LocalKind, LocalTarget, Origin, Security, ServerSettings, Target};
 
 /// The words for kinds in keys.
 const KINDS: [(&str, LocalKind); 3] =
@@ -16,12 +16,16 @@ const ANY: &str = "any";
 /// Stands in a key before settings.
 const OWN: &str = "settings:";
 
+/// Stands in a key before how the server lets clients in.
+const SECURITY: &str = "security:";
+
 /// Ends the key of a server that no test uses.
 const STANDS: &str = "up";
 
 /// Returns `local`, then kind, project, version, nodes, where the cluster comes from, the archives that are accepted,
-/// if not all are, the settings of the server, if there are any, and a last part if no test uses it. Two clusters are
-/// one if all of it is the same: a server that was started without a pin must not serve tests that have one.
+/// if not all are, the settings of the server, if there are any, how it lets clients in, if not all of them, and a last
+/// part if no test uses it. Two clusters are one if all of it is the same: a server that was started without a pin must
+/// not serve tests that have one.
 pub(super) fn local_key(target: &LocalTarget) -> String {
     let kind = KINDS.iter().find(|(_, kind)| *kind == target.kind).map_or("", |(name, _)| name);
     let version = target.version.map_or(ANY.to_owned(), |version| version.to_string());
@@ -30,9 +34,11 @@ pub(super) fn local_key(target: &LocalTarget) -> String {
     let pins = target.origin.digests.join(",");
     let pins = (target.kind != LocalKind::Container && !pins.is_empty()).then_some(&*pins);
     let settings = (!target.settings.is_empty()).then(|| format!("{OWN}{}", target.settings));
+    let security = (!target.security.is_open()).then(|| format!("{SECURITY}{}", target.security));
     let parts = ["local", kind, &target.project, &version, &nodes, home, image];
     let stands = target.stands.then_some(STANDS);
-    parts.into_iter().chain(pins).chain(settings.as_deref()).chain(stands).map(escaped).collect::<Vec<_>>().join("|")
+    let more = pins.into_iter().chain(settings.as_deref()).chain(security.as_deref()).chain(stands);
+    parts.into_iter().chain(more).map(escaped).collect::<Vec<_>>().join("|")
 }
 
 /// Returns the target of the key of a local server.
@@ -46,6 +52,10 @@ fn local_of_key(parts: &[&str], key: &str) -> Option<LocalTarget> {
     let (stands, more) = match more {
         [more @ .., STANDS] => (true, more),
         more => (false, more),
+    };
+    let (security, more) = match more {
+        [more @ .., last] if last.starts_with(SECURITY) => (Security::parse(&last[SECURITY.len()..])?, more),
+        more => (Security::default(), more),
     };
     let (settings, pins) = match more {
         [pins @ .., last] if last.starts_with(OWN) => {
@@ -65,6 +75,7 @@ fn local_of_key(parts: &[&str], key: &str) -> Option<LocalTarget> {
         version: if *version == ANY { None } else { Some(version.parse().ok()?) },
         nodes: nodes.parse().ok()?,
         settings,
+        security,
         project: unescaped(project),
         key: key.to_owned(),
         home: (!home.is_empty()).then_some(home),

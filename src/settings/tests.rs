@@ -278,7 +278,8 @@ fn a_key_leads_back_to_its_target() {
         [&[("CRATEDB_TEST_PROVIDER", "process")][..], &[home], &[("CRATEDB_TEST_IMAGE", "a:5/crate:6.4")], &[pinned]]
     {
         let settings = Wanted::settings_of([("a.b", "50%|7C"), ("c", "x,'y'")]).unwrap();
-        for wanted in [Wanted::default(), Wanted { version: "5.10".parse().ok(), nodes: Some(3), settings }] {
+        let asking = Wanted { version: "5.10".parse().ok(), nodes: Some(3), settings, ..Wanted::default() };
+        for wanted in [Wanted::default(), asking] {
             let mut target = local(variables, wanted);
             let Target::Local(again) = target_of_key(dir.path(), &target.key).unwrap() else { panic!() };
             target.lacking.clear();

@@ -87,7 +87,7 @@ impl SqlClient {
         let root = base(url)?;
         let mut sql = root.join("_sql").map_err(|error| bad_address(url).because_of(&error))?;
         sql.set_query(Some("types"));
-        let connections = Mutex::new(connections::open(&root, schema, limits)?);
+        let connections = Mutex::new(connections::open(&root, schema, wallet.authority().as_ref(), limits)?);
         let address = root.as_str().trim_end_matches('/').to_owned();
         let schema = schema.map(String::from);
         Ok(Self(Arc::new(SqlClientInner { address, sql, root, schema, wallet, limits, connections })))
@@ -208,7 +208,8 @@ impl SqlClient {
 
     /// Replaces all connections; requests under way keep theirs to the end.
     fn reconnect(&self) -> Result<()> {
-        let fresh = connections::open(&self.0.root, self.0.schema.as_deref(), self.0.limits)?;
+        let SqlClientInner { root, schema, wallet, limits, .. } = &*self.0;
+        let fresh = connections::open(root, schema.as_deref(), wallet.authority().as_ref(), *limits)?;
         *self.0.connections.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
         Ok(())
     }

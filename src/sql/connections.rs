@@ -8,6 +8,7 @@ use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt as _;
 
+use super::authority::Authority;
 use crate::error::{Error, Kind, Result};
 
 /// The limits for making a connection, for the silence of the server, and for what it sends.
@@ -38,8 +39,14 @@ const IDLE: Duration = Duration::from_secs(30);
 
 const DEFAULT_SCHEMA: HeaderName = HeaderName::from_static("default-schema");
 
-/// Opens a pool of connections to the server at `url`, each with `schema` as its default schema.
-pub(crate) fn open(url: &Url, schema: Option<&str>, limits: HttpLimits) -> Result<reqwest::Client> {
+/// Opens a pool of connections to the server at `url`, each with `schema` as its default schema. A server with TLS is
+/// known by its own authority, if it has one, and else by those that the platform trusts.
+pub(crate) fn open(
+    url: &Url,
+    schema: Option<&str>,
+    authority: Option<&Authority>,
+    limits: HttpLimits,
+) -> Result<reqwest::Client> {
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     if let Some(schema) = schema {
@@ -56,7 +63,7 @@ pub(crate) fn open(url: &Url, schema: Option<&str>, limits: HttpLimits) -> Resul
         .connect_timeout(limits.connect)
         .read_timeout(limits.silence)
         .pool_idle_timeout(IDLE)
-        .tls_backend_preconfigured(tls_for(url)?);
+        .tls_backend_preconfigured(authority.map_or_else(|| tls_for(url), Authority::tls)?);
     if is_loopback(url) {
         // A proxy on another machine would look for the server there.
         builder = builder.no_proxy();
@@ -85,12 +92,12 @@ fn with_platform_certificates() -> Result<ClientConfig> {
 }
 
 /// The provider is passed explicitly and not installed for the process, which belongs to the test's author.
-fn tls() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>> {
+pub(super) fn tls() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(|error| no_tls(&error))
 }
 
-fn no_tls(cause: &rustls::Error) -> Error {
+pub(super) fn no_tls(cause: &rustls::Error) -> Error {
     Error::new(Kind::Transport, "cannot set up TLS").because_of(cause)
 }
 
@@ -124,13 +131,13 @@ mod tests {
     #[test]
     fn refuse_a_schema_that_no_header_can_carry() {
         let url = Url::parse("http://localhost:4200").unwrap();
-        let error = open(&url, Some("a\nb"), HttpLimits::SQL).unwrap_err();
+        let error = open(&url, Some("a\nb"), None, HttpLimits::SQL).unwrap_err();
         assert!(error.to_string().contains("default schema"), "{error}");
     }
 
     #[test]
     fn leave_the_default_provider_of_the_process_alone() {
-        open(&Url::parse("https://localhost:4200").unwrap(), None, HttpLimits::SQL).unwrap();
+        open(&Url::parse("https://localhost:4200").unwrap(), None, None, HttpLimits::SQL).unwrap();
         assert!(rustls::crypto::CryptoProvider::get_default().is_none());
     }
 }

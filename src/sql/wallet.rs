@@ -1,4 +1,4 @@
-//! The credentials of SQL requests, and how they are renewed.
+//! The credentials of SQL requests, how they are renewed, and the authority that proves the server.
 
 use std::fmt;
 use std::future::Future;
@@ -9,6 +9,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
+use super::authority::Authority;
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
 
@@ -40,12 +41,14 @@ pub(crate) type Renewal = Pin<Box<dyn Future<Output = Result<Credentials>> + Sen
 /// A function that obtains new credentials.
 pub(crate) type Renewer = Arc<dyn Fn() -> Renewal + Send + Sync>;
 
-/// The credentials that all clients of a process share. New ones replace them here.
+/// The credentials that all clients of a process share, and the authority by which they know the server, if it has one
+/// of its own. New ones replace them here.
 #[derive(Clone)]
 pub(crate) struct Wallet(Arc<WalletInner>);
 
 struct WalletInner {
     current: RwLock<Credentials>,
+    authority: RwLock<Option<Authority>>,
     renewer: Option<Renewer>,
     /// Locked while a renewal is under way; keeps the last one that failed.
     renewing: Mutex<Option<(Instant, Error)>>,
@@ -53,20 +56,37 @@ struct WalletInner {
 
 impl Wallet {
     pub(crate) fn new(credentials: Credentials) -> Self {
-        Self::with(credentials, None)
+        Self::with(credentials, None, None)
+    }
+
+    /// Returns a wallet for a server that has an authority of its own.
+    pub(crate) fn of_server(credentials: Credentials, authority: Option<Authority>) -> Self {
+        Self::with(credentials, authority, None)
     }
 
     /// Returns a wallet with the same credentials and a way to renew them.
     pub(crate) fn with_renewer(self, renewer: Renewer) -> Self {
-        Self::with(self.current(), Some(renewer))
+        Self::with(self.current(), self.authority(), Some(renewer))
     }
 
-    fn with(credentials: Credentials, renewer: Option<Renewer>) -> Self {
-        Self(Arc::new(WalletInner { current: RwLock::new(credentials), renewer, renewing: Mutex::new(None) }))
+    fn with(credentials: Credentials, authority: Option<Authority>, renewer: Option<Renewer>) -> Self {
+        let (current, authority) = (RwLock::new(credentials), RwLock::new(authority));
+        Self(Arc::new(WalletInner { current, authority, renewer, renewing: Mutex::new(None) }))
     }
 
     pub(crate) fn current(&self) -> Credentials {
         self.0.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns the authority by which the server is known. Clients that exist keep theirs.
+    pub(crate) fn authority(&self) -> Option<Authority> {
+        self.0.authority.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes over what is known of another server in the place of this one.
+    pub(crate) fn move_to(&self, credentials: Credentials, authority: Option<Authority>) {
+        *self.0.authority.write().unwrap_or_else(PoisonError::into_inner) = authority;
+        self.replace(credentials);
     }
 
     pub(crate) fn replace(&self, credentials: Credentials) {

@@ -29,7 +29,7 @@ const RESERVED: [(&[&str], &str); 7] = [
         ],
         "the harness makes the nodes one cluster; `nodes` says how many there are",
     ),
-    (&["auth.", "ssl."], "the harness connects without a password and without TLS"),
+    (&["auth.", "ssl."], "`auth = \"password\"` and `tls` say how the server lets clients in"),
 ];
 
 /// Returns what is wrong with the name of a setting.

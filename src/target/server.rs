@@ -191,8 +191,8 @@ mod tests {
             ("discovery.seed_hosts", "`nodes`"),
             ("gateway.expected_data_nodes", "`nodes`"),
             ("path.data", "directories"),
-            ("auth.host_based.enabled", "without a password"),
-            ("ssl.keystore_password", "without TLS"),
+            ("auth.host_based.enabled", "`auth = \"password\"`"),
+            ("ssl.keystore_password", "`tls`"),
         ] {
             let problem = name_problem(name).unwrap();
             assert!(problem.starts_with(&format!("`{name}` can't be set: ")) && problem.contains(why), "{problem}");

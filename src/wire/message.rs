@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::foreign;
 use crate::host::process::Identity;
 use crate::secret::Secret;
-use crate::sql::Credentials;
+use crate::sql::{Authority, Credentials};
 use crate::target::{OnExit, OnSuspended, Target};
 use crate::version::Version;
 
@@ -416,6 +416,9 @@ pub(crate) struct Ready {
     #[serde(serialize_with = "brief_if_any")]
     pub(crate) pg_hint: Option<String>,
     pub(crate) credentials: Credentials,
+    /// The authority by which the server is known, if it has one of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) authority: Option<Authority>,
     pub(crate) version: Version,
     /// The server's clock, which the names of schemas carry; none if that of this machine will do.
     #[serde(default, skip_serializing_if = "Option::is_none")]

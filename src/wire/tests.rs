@@ -99,6 +99,7 @@ fn from_keeper() -> Vec<FromKeeper> {
             pg_url: None,
             pg_hint: Some("set CRATEDB_PASSWORD".into()),
             credentials: Credentials::None,
+            authority: None,
             version: "6.4.3".parse().unwrap(),
             clock: None,
             console: None,

@@ -6,7 +6,7 @@ use crate::support::home::TestHome;
 use crate::support::run::{Finished, Plan, Runner, runners};
 
 fn plan(runner: Runner, home: &TestHome) -> Plan {
-    Plan::new(&Consumer::of("postgres", runner), runner).args(&["--test", "faults"]).home(home)
+    Plan::new(&Consumer::of("drivers", runner), runner).args(&["--test", "faults"]).home(home)
 }
 
 #[test]

@@ -30,6 +30,7 @@ mod process;
 mod readonly;
 mod recycling;
 mod release;
+mod security;
 mod set_ups;
 mod settings;
 mod trainer;

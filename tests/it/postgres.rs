@@ -13,7 +13,7 @@ use crate::support::{processes, wait_for};
 fn unmodified_drivers_meet_the_stand_in() {
     for runner in runners() {
         let home = TestHome::with_stand_in();
-        Plan::new(&Consumer::of("postgres", runner), runner).home(&home).run().passed();
+        Plan::new(&Consumer::of("drivers", runner), runner).home(&home).run().passed();
         home.ends_with(1);
     }
 }
@@ -22,7 +22,7 @@ fn unmodified_drivers_meet_the_stand_in() {
 #[test]
 fn unmodified_drivers_meet_a_real_server() {
     let Some(home) = TestHome::real() else { return };
-    Plan::new(&Consumer::of("postgres", Runner::Cargo), Runner::Cargo).home(&home).run().passed();
+    Plan::new(&Consumer::of("drivers", Runner::Cargo), Runner::Cargo).home(&home).run().passed();
     home.ends_with(1);
 }
 
@@ -31,7 +31,7 @@ fn unmodified_drivers_meet_the_simulated_cloud_with_the_users_password() {
     let cluster =
         ClusterOptions::suspended(CLUSTER).with("username", "ada").unwrap().with("password", "p/w@+%").unwrap();
     let cloud = TestCloud::with(Options::default().cluster(cluster));
-    let plan = Plan::new(&Consumer::of("postgres", Runner::Cargo), Runner::Cargo).cloud(&cloud);
+    let plan = Plan::new(&Consumer::of("drivers", Runner::Cargo), Runner::Cargo).cloud(&cloud);
     let finished = plan.env("CRATEDB_USERNAME", "ada").env("CRATEDB_PASSWORD", "p/w@+%").run();
     finished.passed();
     cloud.ends_with(1, 1);
@@ -53,12 +53,12 @@ fn running() -> TestCloud {
 fn without_a_password_the_cloud_gets_a_user_who_goes_with_the_session() {
     for runner in runners() {
         let cloud = running();
-        Plan::new(&Consumer::of("postgres", runner), runner).cloud(&cloud).run().passed();
+        Plan::new(&Consumer::of("drivers", runner), runner).cloud(&cloud).run().passed();
         cloud.ends_with(0, 0);
         assert_eq!(users(&cloud), Vec::<String>::new());
     }
     let cloud = TestCloud::suspended();
-    Plan::new(&Consumer::of("postgres", Runner::Cargo), Runner::Cargo).cloud(&cloud).run().passed();
+    Plan::new(&Consumer::of("drivers", Runner::Cargo), Runner::Cargo).cloud(&cloud).run().passed();
     cloud.ends_with(1, 1);
 }
 

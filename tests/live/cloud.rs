@@ -28,7 +28,7 @@ fn real_cloud(token_lifetime: Duration) -> Option<(Server, TestCloud)> {
 /// Runs tests of the harness and of drivers against a real server that knows no tokens.
 fn rehearse(engine: EngineKind) {
     let cloud = TestCloud::with(Options { engine, ..Options::default() }.cluster(suspendable()));
-    for (count, consumer) in (1..).zip(["basic", "postgres"]) {
+    for (count, consumer) in (1..).zip(["basic", "drivers"]) {
         Plan::new(&Consumer::of(consumer, Runner::Cargo), Runner::Cargo).cloud(&cloud).run().passed();
         cloud.ends_with(count, count);
     }
@@ -72,7 +72,7 @@ fn runs_share_a_real_server_whose_tokens_it_checks_itself() {
 fn drivers_get_a_user_who_goes_with_the_session() {
     let Some((server, cloud)) = real_cloud(Duration::from_secs(3_600)) else { return };
     for (count, runner) in (1..).zip(runners()) {
-        Plan::new(&Consumer::of("postgres", runner), runner).cloud(&cloud).run().passed();
+        Plan::new(&Consumer::of("drivers", runner), runner).cloud(&cloud).run().passed();
         cloud.ends_with(count, count);
         let left = server.ask("SELECT name FROM sys.users WHERE name LIKE 'cratedb_test_%'");
         assert!(left.contains("\"rowcount\":0"), "{left}");

@@ -43,7 +43,7 @@ fn three_real_nodes_share_a_network_and_are_gone_together() {
 #[test]
 fn every_kind_of_client_sees_a_network_that_fails_before_a_real_container() {
     let Some(engine) = TestEngine::with_real() else { return };
-    let plan = Plan::new(&Consumer::of("postgres", Runner::Cargo), Runner::Cargo).args(&["--test", "faults"]);
+    let plan = Plan::new(&Consumer::of("drivers", Runner::Cargo), Runner::Cargo).args(&["--test", "faults"]);
     plan.engine(&engine).env("CRATEDB_TEST_JVM_CACHE", "0").run().passed();
     engine.ends_with(1);
 }

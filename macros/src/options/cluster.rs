@@ -1,4 +1,4 @@
-//! The arguments about the cluster: `version = "…"`, `versions("…", …)`, `nodes = …`.
+//! The arguments about the cluster: `version = "…"`, `versions("…", …)`, `nodes = …`, `auth = "password"`.
 
 use proc_macro2::{Ident, TokenStream};
 use syn::parse::{ParseStream, Parser};
@@ -11,6 +11,7 @@ use crate::errors::Errors;
 pub(super) const VERSION: &str = "`version = \"6.4\"` for its newest patch, `version = \"6.4.3\"`";
 pub(super) const VERSIONS: &str = "`versions(\"5.10\", \"6.4\")`";
 pub(super) const NODES: &str = "`nodes = 1` to `nodes = 9`";
+pub(super) const AUTH: &str = "`auth = \"password\"`";
 
 /// Each node is a server of its own, with a heap of its own.
 const MOST_NODES: u32 = 9;
@@ -75,6 +76,22 @@ impl Options {
             }
         };
         Ok(())
+    }
+
+    pub(super) fn auth(&mut self, name: &Ident, input: ParseStream<'_>) -> syn::Result<()> {
+        expect_value(name, AUTH, input)?;
+        if !input.peek(LitStr) {
+            return Err(wrong_value(input, format!("`auth` takes a string; accepted: {AUTH}")));
+        }
+        let value: LitStr = input.parse()?;
+        self.password = value.value() == "password";
+        match self.password {
+            true => Ok(()),
+            false => {
+                let message = format!("`auth` can't be {:?}; accepted: {AUTH}", value.value());
+                Err(syn::Error::new_spanned(value, message))
+            }
+        }
     }
 }
 

@@ -1,10 +1,11 @@
 //! `crate`: a stand-in for the program `bin/crate` and for the official image's entry point.
 //!
-//! It serves the embedded engine without authentication, so that programs that start CrateDB as a process or a
-//! container can be tested where CrateDB can't be had. Anything else is refused. Several stand-ins join as nodes of a
-//! cluster, whose first node holds and answers everything.
+//! It serves the embedded engine, by default without authentication, so that programs that start CrateDB as a process
+//! or a container can be tested where CrateDB can't be had. Anything else is refused. Several stand-ins join as nodes
+//! of a cluster, whose first node holds and answers everything.
 
 mod cluster;
+mod rules;
 mod settings;
 
 use std::ffi::OsString;
@@ -28,10 +29,12 @@ use crate::clock::{Clock, now};
 use crate::engine::{Connection, Engine, EngineOptions};
 use crate::gateway;
 use crate::http::{self, Exchange, Plane, Reply, Traffic};
-use crate::postgres::{self, Entry};
+use crate::postgres::{self, Client, Entry};
 use crate::requests::Record;
 use crate::state::{catalog, stamp};
-use settings::Settings;
+use crate::tls::{Encryption, Keystore};
+use rules::{Caller, Method, Protocol, Rules, no_rule};
+use settings::{Settings, Ssl};
 
 /// Names under which this binary is the stand-in.
 const NAMES: [&str; 2] = ["crate", "docker-entrypoint.sh"];
@@ -90,6 +93,7 @@ pub(super) fn stand_in(arguments: &CrateArgs) -> ExitCode {
 async fn serve(settings: Settings) -> std::io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let encryption = encryption(&settings.ssl)?;
     let log = |logger: &str, message: &str| log(&settings.node_name, logger, message);
     log("o.e.n.Node", "initializing ... (a stand-in of the CrateDB Cloud simulator)");
     let (psql, psql_bound, psql_published) = bind(settings.host, &settings.psql_ports).await?;
@@ -109,7 +113,7 @@ async fn serve(settings: Settings) -> std::io::Result<()> {
     });
     engine.started_with(settings.shown.clone());
     let joined = cluster::take_part(&settings, transport, published, engine.clone());
-    let node = Arc::new(Node { engine, joined });
+    let node = Arc::new(Node { engine, joined, rules: settings.rules.clone(), ssl: settings.ssl.clone(), encryption });
     // In the order of CrateDB's log.
     log("psql", &format!("publish_address {{{psql_published}}}, bound_addresses {{{psql_bound}}}"));
     tokio::spawn(postgres::serve(psql, node.clone(), changes.clone()));
@@ -177,6 +181,22 @@ fn log(node: &str, logger: &str, message: &str) {
 struct Node {
     engine: Arc<Engine>,
     joined: cluster::Joined,
+    rules: Rules,
+    ssl: Ssl,
+    /// None where no protocol is encrypted.
+    encryption: Option<Encryption>,
+}
+
+/// Reads the keystore, if one is needed.
+fn encryption(ssl: &Ssl) -> std::io::Result<Option<Encryption>> {
+    if !ssl.http && !ssl.postgres {
+        return Ok(None);
+    }
+    let failed = |why: String| std::io::Error::other(format!("Failed to build SSL configuration: {why}"));
+    let file = ssl.keystore.as_ref().ok_or_else(|| failed("[ssl.keystore_filepath] is not set".into()))?;
+    let content = fs::read(file).map_err(|error| failed(format!("{} ({error})", file.display())))?;
+    let keystore = Keystore::read(&content).map_err(|why| failed(why.into()))?;
+    Encryption::of(&keystore).map(Some).map_err(|error| failed(error.to_string()))
 }
 
 impl Plane for Node {
@@ -192,10 +212,35 @@ impl Plane for Node {
         }
         // CrateDB without authentication fails at tokens, too.
         if exchange.header(AUTHORIZATION.as_str()).and_then(gateway::bearer).is_some() {
-            return Some(gateway::refuse("a token needs host-based authentication, which the stand-in does not have"));
+            return Some(gateway::refuse("a token needs a rule for it, which the stand-in does not have"));
         }
-        let user = exchange.basic().map(|(user, _)| user);
-        Some(gateway::answer(session, user.as_deref(), exchange))
+        let given = exchange.basic();
+        let user = given.as_ref().map(|(user, _)| user.as_str());
+        match self.refusal(exchange.peer.ip(), given.as_ref()) {
+            Some(why) => Some(gateway::refuse(&why)),
+            None => Some(gateway::answer(session, user, exchange)),
+        }
+    }
+
+    fn encryption(&self) -> Option<Encryption> {
+        self.encryption.clone().filter(|_| self.ssl.http)
+    }
+}
+
+impl Node {
+    /// Returns why a request over HTTP is refused by the rules.
+    fn refusal(&self, from: IpAddr, given: Option<&(String, String)>) -> Option<String> {
+        // CrateDB takes an empty password for none.
+        let (user, password) = given.map_or((SUPERUSER, ""), |(user, password)| (user.as_str(), password.as_str()));
+        let (protocol, encrypted) = (Protocol::Http, self.ssl.http);
+        let caller = Caller { user, protocol, encrypted, has_password: !password.is_empty(), has_certificate: false };
+        match self.rules.method(caller) {
+            // Whether such a user exists is looked at with the statement.
+            Some(Method::Trust) => None,
+            Some(Method::Password) if self.engine.knows(user, password) => None,
+            Some(_) => Some(format!("password authentication failed for user \"{user}\"")),
+            None => Some(no_rule(from, user, protocol)),
+        }
     }
 }
 
@@ -208,25 +253,44 @@ impl postgres::Server for Node {
         false
     }
 
+    fn encryption(&self) -> Option<Encryption> {
+        self.encryption.clone().filter(|_| self.ssl.postgres)
+    }
+
     /// Without authentication every user that exists is let in.
-    fn entry(&self, user: &str, _: IpAddr) -> Option<Entry> {
+    fn entry(&self, user: &str, client: &Client) -> Option<Entry> {
         if let Some(why) = self.joined.refusal() {
             return Some(Entry::Closed(why.into()));
         }
-        Some(match self.engine.has_user(user) {
-            true => Entry::Trust,
-            false => Entry::Closed(format!("trust authentication failed for user \"{user}\"")),
+        let (protocol, encrypted) = (Protocol::Postgres, client.encrypted);
+        let has_certificate = client.shown.is_some();
+        let caller = Caller { user, protocol, encrypted, has_password: true, has_certificate };
+        Some(match self.rules.method(caller) {
+            Some(Method::Password) => Entry::Password,
+            Some(Method::Trust) if self.engine.has_user(user) => Entry::Trust,
+            Some(Method::Trust) => Entry::Closed(format!("trust authentication failed for user \"{user}\"")),
+            Some(Method::Certificate) => match client.shown.as_deref() {
+                Some(name) if name == user && self.engine.has_user(user) => Entry::Trust,
+                name => Entry::Closed(format!(
+                    "Common name \"{}\" in client certificate doesn't match username \"{user}\"",
+                    name.unwrap_or_default()
+                )),
+            },
+            None => Entry::Closed(no_rule(client.address, user, protocol)),
         })
     }
 
-    fn knows(&self, _: &str, _: &str) -> bool {
-        false
+    fn knows(&self, user: &str, password: &str) -> bool {
+        self.engine.knows(user, password)
     }
 
     fn connect(&self) -> Option<Connection> {
         Some(self.engine.connect())
     }
 }
+
+/// The user of requests that name none.
+const SUPERUSER: &str = "crate";
 
 /// The variable with the version, for an image, whose files don't tell the version.
 const VERSION_VARIABLE: &str = "CRATE_STAND_IN_VERSION";

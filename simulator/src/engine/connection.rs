@@ -169,6 +169,11 @@ impl Connection {
                 }
                 // An empty list of columns differs from a count.
                 Statement::Nothing => Some(vec![]),
+                // Their values are the properties of a user, of any type that the client says.
+                Statement::CreateUser { .. } | Statement::AlterUser { .. } if is_hinted(hints, parameters) => {
+                    let parameters = hints[..parameters].to_vec();
+                    return Ok(Prepared { statement, parameters, columns: None });
+                }
                 _ if parameters > 0 => return Err(refuse("a parameter in this statement")),
                 _ => None,
             }
@@ -210,6 +215,11 @@ impl Connection {
         let Some(session) = &self.session else { return Err(refuse("no session")) };
         run::bulk_rows(&self.engine, session, &prepared.statement, &rows)
     }
+}
+
+/// Returns whether the client says the type of each parameter, of which there are some.
+fn is_hinted(hints: &[Type], parameters: usize) -> bool {
+    parameters > 0 && hints.get(..parameters).is_some_and(|hints| !hints.contains(&Type::Undefined))
 }
 
 fn check_length(text: &str) -> Result<()> {

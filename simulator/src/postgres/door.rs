@@ -11,6 +11,7 @@ use pgwire::messages::startup::{
 
 use super::session::Conversation;
 use crate::engine::Connection;
+use crate::tls::Encryption;
 
 /// The way a server lets a user in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +24,15 @@ pub(crate) enum Entry {
     Closed(String),
 }
 
+/// A client before it is let in.
+#[derive(Clone, Debug)]
+pub(crate) struct Client {
+    pub(crate) address: IpAddr,
+    pub(crate) encrypted: bool,
+    /// The name in the certificate that it showed.
+    pub(crate) shown: Option<String>,
+}
+
 /// The server behind a listener.
 pub(crate) trait Server: Send + Sync + 'static {
     /// Returns a value that differs once the connections opened before must end. `None` lets no connection in.
@@ -31,8 +41,13 @@ pub(crate) trait Server: Send + Sync + 'static {
     /// Returns whether no connection is accepted any more.
     fn is_gone(&self) -> bool;
 
-    /// Returns the way in for this user from this address; `None` closes the connection without an answer.
-    fn entry(&self, user: &str, from: IpAddr) -> Option<Entry>;
+    /// Returns the way in for this user, as whom this client comes; `None` closes the connection without an answer.
+    fn entry(&self, user: &str, client: &Client) -> Option<Entry>;
+
+    /// Returns the encryption of connections, if the server offers it.
+    fn encryption(&self) -> Option<Encryption> {
+        None
+    }
 
     /// Returns whether this is the user's password.
     fn knows(&self, user: &str, password: &str) -> bool;

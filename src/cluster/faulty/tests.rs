@@ -32,7 +32,7 @@ fn targets_are_the_servers_with_the_encryption_that_they_want() {
         (Protocol::Postgres, "postgres://crate@db/s", "db:5432", false),
         (Protocol::Postgres, "postgres://crate:secret@db:5/s?sslmode=require", "db:5", true),
     ] {
-        let target = target(protocol, &Url::parse(url).unwrap()).unwrap();
+        let target = target(protocol, &Url::parse(url).unwrap(), None).unwrap();
         assert_eq!((&*target.to_string(), target.tls.is_some()), (shown, encrypted), "{url}");
     }
 }

@@ -11,7 +11,7 @@ pub(super) enum Shown {
 
 use Shown::{Address, Never, Value};
 
-pub(super) const ALL: [(&str, Shown); 38] = [
+pub(super) const ALL: [(&str, Shown); 40] = [
     ("CRATEDB_CLUSTER_URL", Address),
     ("CRATEDB_CLUSTER_ID", Value),
     ("CRATEDB_CLUSTER_NAME", Value),
@@ -41,6 +41,8 @@ pub(super) const ALL: [(&str, Shown); 38] = [
     ("CRATEDB_TEST_START_TIMEOUT", Value),
     ("CRATEDB_TEST_IMAGE", Value),
     ("CRATEDB_TEST_SETTINGS", Never),
+    ("CRATEDB_TEST_AUTH", Value),
+    ("CRATEDB_TEST_TLS", Value),
     ("CRATEDB_TEST_JVM_CACHE", Value),
     ("CRATEDB_TEST_MIRROR", Address),
     ("CRATEDB_TEST_SHA256", Value),

@@ -384,7 +384,7 @@ impl Keeper {
     /// The cluster is there.
     fn use_resource(&mut self, resource: Resource) {
         self.supply.renew_at = renewal(&resource.credentials, resource.clock);
-        let mut wallet = Wallet::new(resource.credentials.clone());
+        let mut wallet = Wallet::of_server(resource.credentials.clone(), resource.authority.clone());
         if let Some(calls) = &self.supply.calls {
             wallet = wallet.with_renewer(calls.renewer(resource.clone()));
         }
@@ -465,6 +465,7 @@ impl Keeper {
             pg_url: resource.pg_url.clone(),
             pg_hint: resource.pg_hint.clone(),
             credentials: resource.credentials.clone(),
+            authority: resource.authority.clone(),
             version: resource.version,
             clock: resource.clock,
             console: resource.console.clone(),
@@ -576,6 +577,7 @@ mod tests {
             user: None,
             pg_hint: None,
             credentials: Credentials::None,
+            authority: None,
             version: "6.4.3".parse().unwrap(),
             clock: None,
             ours,

@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 
 use super::command::{CACHE, CacheMount};
 use super::engine::Engine;
-use super::{ContainerProvider, REMOVAL, labels};
+use super::{Asked, ContainerProvider, REMOVAL, labels};
 use crate::error::{Error, Kind, Result};
 use crate::host::process::Identity;
 use crate::provider::held::{EngineAddress, Held, HeldContainers};
 use crate::provider::jvm::{self, CacheLock, CacheManifest, Training, TrainingSubject, not_made as failed};
-use crate::target::{JvmCache, ServerSettings};
+use crate::target::{JvmCache, Security, ServerSettings};
 
 /// The limit for a process of the lowest priority on a busy machine. Half a minute is usual.
 const LIMIT: Duration = Duration::from_secs(10 * 60);
@@ -90,7 +90,8 @@ async fn write(engine: &Engine, held: &HeldContainers, image: &str, dir: &Path, 
     let written = async {
         let labels = labels::of(None, Identity::own().ok().as_ref(), None);
         let (settings, cache) = (ServerSettings::default(), CacheMount::Make(dir.to_owned()));
-        let host = held.start(engine, image, labels, &settings, &cache).await?;
+        let asked = Asked { image, settings: &settings, security: Security::default() };
+        let (host, _) = held.start(engine, asked, labels, &cache).await?;
         let (port, _) = held.ports(engine).await?;
         let url = format!("http://{host}:{port}");
         tokio::select! {

@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use bollard::models::{HostConfig, Mount, MountType, PortBinding};
+use testcontainers::CopyTargetOptions;
 use testcontainers::core::IntoContainerPort as _;
 use testcontainers::{ContainerRequest, GenericImage, ImageExt as _, ReuseDirective};
 
 use super::engine::Engine;
 use super::image::name_and_tag;
 use crate::error::Result;
+use crate::provider::guard::Guard;
 use crate::provider::{jvm, local};
 use crate::target::ServerSettings;
 
@@ -21,6 +23,8 @@ const TRANSPORT: u16 = 4300;
 /// The directory in a container in which its JVM finds or makes its cache.
 const CACHES: &str = "/cratedb-test";
 pub(super) const CACHE: &str = "crate.aot";
+/// The file in a container with the key of a guarded server.
+const KEYSTORE: &str = "/cratedb-test.keystore";
 
 /// The engine's memory in bytes below which the data stays on disk.
 const MEMORY_FOR_DATA: i64 = 4 << 30;
@@ -37,6 +41,8 @@ pub(super) struct ClusterSpec<'a> {
     pub(super) memory: i64,
     /// The settings that tests ask for.
     pub(super) settings: &'a ServerSettings,
+    /// None lets every client in.
+    pub(super) guarded: Option<&'a Guard>,
     pub(super) cache: &'a CacheMount,
 }
 
@@ -69,13 +75,20 @@ impl ClusterSpec<'_> {
         }
         let host = self.host(node);
         let request = image
-            .with_cmd(self.settings.arguments(self.own_settings(node)))
+            .with_cmd(self.settings.arguments([self.own_settings(node), self.guard_settings()].concat()))
             .with_container_name(&self.names[node])
             .with_labels(&self.labels)
             .with_startup_timeout(super::engine::CALL)
             // The container is not removed with the handle, since the keeper decides when it goes.
             .with_reuse(ReuseDirective::Always)
             .with_host_config_modifier(move |config| *config = host.clone());
+        // The engine's user for new files is root, and the server's is not. Nothing else runs in the container.
+        let request = match self.guarded {
+            Some(guard) => {
+                request.with_copy_to(CopyTargetOptions::new(KEYSTORE).with_mode(0o444), guard.keystore().to_vec())
+            }
+            None => request,
+        };
         self.environment().into_iter().fold(request, |request, (name, value)| request.with_env_var(name, value))
     }
 
@@ -108,6 +121,10 @@ impl ClusterSpec<'_> {
             ("CRATE_HEAP_SIZE", jvm::heap(nodes).to_string()),
             ("CRATE_JAVA_OPTS", format!("{} {}{cache}", jvm::FLAGS, jvm::FIRST_HEAP)),
         ]
+    }
+
+    fn guard_settings(&self) -> Vec<String> {
+        self.guarded.map_or_else(Vec::new, |guard| guard.settings(KEYSTORE))
     }
 
     /// Returns the settings that the harness chooses.
@@ -176,7 +193,7 @@ mod tests {
         let labels = HashMap::from([("a".to_owned(), "b".to_owned())]);
         let address = Some("127.0.0.1".to_owned());
         let (image, cache, settings) = ("crate:6.4.3", &CacheMount::None, &ServerSettings::default());
-        let cluster = ClusterSpec { image, names: &names, labels, address, memory, settings, cache };
+        let cluster = ClusterSpec { image, names: &names, labels, address, memory, settings, guarded: None, cache };
         (0..count).map(|node| (cluster.own_settings(node), cluster.host(node))).collect()
     }
 

@@ -63,7 +63,8 @@ pub(in crate::provider) async fn train(training: &Training, home: &Path, lock: &
     lock.intends(&Held::Process(HeldProcesses::planned(&dir, false)));
     tracing::info!(home = %home.display(), dir = %dir.display(), "a server learns for the cache of its JVM");
     let settings = &ServerSettings::default();
-    let start = ServerCommand { home, dir: &dir, user: &user, outlives: false, nodes: 1, settings, jvm: "" };
+    let start =
+        ServerCommand { home, dir: &dir, user: &user, outlives: false, nodes: 1, settings, guard: None, jvm: "" };
     let made = write(start, Instant::now() + LIMIT).await.and_then(|place| {
         training.cache.publish(&place.dir.join(CACHE), training.about.clone(), user.is_other()).map_err(failed)
     });
@@ -74,7 +75,7 @@ pub(in crate::provider) async fn train(training: &Training, home: &Path, lock: &
 
 /// Writes the cache into the directory of a server that runs for this alone, and returns that directory.
 async fn write(start: ServerCommand<'_>, deadline: Instant) -> Result<NodeDir> {
-    let place = NodeDir::make(start.dir, start.user, 1)?.remove(0);
+    let place = NodeDir::make(start.dir, start.user, 1, None)?.remove(0);
     let log = Log::of(&place);
     let written = async {
         let jvm = format!("-XX:AOTMode=record -XX:AOTConfiguration={NOTES}");

@@ -11,6 +11,7 @@ use tokio::process::Child;
 use super::directory::NodeDir;
 use super::log::FILE;
 use crate::host::{platform, private_file};
+use crate::provider::guard::Guard;
 use crate::provider::{jvm, local};
 use crate::target::ServerSettings;
 
@@ -18,8 +19,7 @@ use crate::target::ServerSettings;
 pub(super) const MARK: &str = "CRATEDB_TEST_SERVER";
 
 /// Settings beside those of all local servers. Ports are free ones, and only this machine can connect.
-const SETTINGS: [&str; 5] =
-    ["network.host=127.0.0.1", "http.port=0", "psql.port=0", "transport.tcp.port=0", "auth.host_based.enabled=false"];
+const SETTINGS: [&str; 4] = ["network.host=127.0.0.1", "http.port=0", "psql.port=0", "transport.tcp.port=0"];
 
 /// The parameters by which the nodes of one cluster are started.
 #[derive(Clone, Copy)]
@@ -35,6 +35,8 @@ pub(super) struct ServerCommand<'a> {
     pub(super) nodes: u32,
     /// The settings that tests ask for.
     pub(super) settings: &'a ServerSettings,
+    /// None lets every client in.
+    pub(super) guard: Option<&'a Guard>,
     /// Flags for the JVM's cache.
     pub(super) jvm: &'a str,
 }
@@ -49,7 +51,11 @@ impl ServerCommand<'_> {
     pub(super) fn spawn(&self, number: u32, place: &NodeDir) -> io::Result<Child> {
         let mut command = self.command(place)?;
         let paths = ["data", "logs", "conf"].map(|name| format!("path.{name}={}", place.dir.join(name).display()));
-        command.args(self.settings.arguments([self.own_settings(number), paths.into()].concat()));
+        let guarded = match self.guard {
+            Some(guard) => guard.settings(&place.keystore().display().to_string()),
+            None => vec!["auth.host_based.enabled=false".to_owned()],
+        };
+        command.args(self.settings.arguments([self.own_settings(number), paths.into(), guarded].concat()));
         tokio::process::Command::from(command).spawn()
     }
 

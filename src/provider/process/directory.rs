@@ -14,11 +14,14 @@ use crate::host::platform;
 use crate::host::platform::free_in_memory;
 use crate::host::process::Identity;
 use crate::host::{closed_to_others, free_space, make_with_mode, private_file, user_cache, writable};
+use crate::provider::guard::{CA, Guard};
 use crate::provider::memory;
 use crate::wait::{self, Look};
 
 /// The harness's directories, which may be removed, have a name of this prefix and sixteen hexadecimal digits.
 const PREFIX: &str = "cratedb-test-";
+/// The key of a guarded node, in its directory.
+const KEYSTORE: &str = "conf/keystore";
 const MIB: u64 = 1 << 20;
 /// The bytes that must be free in a file system in memory, and in the machine's memory, for the data, one server and
 /// the tests.
@@ -93,14 +96,14 @@ impl DataDirs {
 }
 
 impl NodeDir {
-    /// Makes the directory of a cluster with the files that its nodes expect. Several nodes have a directory each in
-    /// it.
-    pub(super) fn make(dir: &Path, user: &ServerUser, nodes: u32) -> Result<Vec<Self>> {
+    /// Makes the directory of a cluster with the files that its nodes expect, keys of a guarded one among them. Several
+    /// nodes have a directory each in it.
+    pub(super) fn make(dir: &Path, user: &ServerUser, nodes: u32, guard: Option<&Guard>) -> Result<Vec<Self>> {
         let made = || match nodes {
-            1 => Ok(vec![Self::make_one(dir, user)?]),
+            1 => Ok(vec![Self::make_one(dir, user, guard)?]),
             _ => {
                 make_dir(dir)?;
-                let places = (1..=nodes).map(|number| Self::make_one(&dir.join(number.to_string()), user));
+                let places = (1..=nodes).map(|number| Self::make_one(&dir.join(number.to_string()), user, guard));
                 let places = places.collect::<io::Result<_>>()?;
                 user.own(dir).map(|()| places)
             }
@@ -111,10 +114,10 @@ impl NodeDir {
         })
     }
 
-    fn make_one(dir: &Path, user: &ServerUser) -> io::Result<Self> {
-        let write = |path: PathBuf, text: &str| {
+    fn make_one(dir: &Path, user: &ServerUser, guard: Option<&Guard>) -> io::Result<Self> {
+        let write = |path: PathBuf, content: &[u8]| {
             let mut file = private_file().write(true).create_new(true).open(&path)?;
-            file.write_all(text.as_bytes())?;
+            file.write_all(content)?;
             user.own(&path).map(|()| file)
         };
         make_dir(dir)?;
@@ -122,12 +125,21 @@ impl NodeDir {
             make_dir(&dir.join(name))?;
             user.own(&dir.join(name))?;
         }
-        write(dir.join("conf/crate.yml"), "")?;
-        write(dir.join("conf/log4j2.properties"), LOGGING)?;
-        let seeds = write(dir.join("conf/unicast_hosts.txt"), "")?;
+        write(dir.join("conf/crate.yml"), b"")?;
+        write(dir.join("conf/log4j2.properties"), LOGGING.as_bytes())?;
+        let seeds = write(dir.join("conf/unicast_hosts.txt"), b"")?;
+        if let Some(guard) = guard {
+            write(dir.join(KEYSTORE), guard.keystore())?;
+            write(dir.join(CA), guard.ca_pem().as_bytes())?;
+        }
         // Last, since from here on the other user may change what is in it.
         user.own(dir)?;
         Ok(Self { dir: dir.to_owned(), seeds })
+    }
+
+    /// Returns the file with the key of a guarded node.
+    pub(super) fn keystore(&self) -> PathBuf {
+        self.dir.join(KEYSTORE)
     }
 
     /// Tells the node the address of another one. It is one write, so that no node reads half an address.

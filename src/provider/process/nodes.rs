@@ -14,8 +14,8 @@ use super::log::{Addresses, Log};
 use crate::error::{Error, Kind, Result};
 use crate::host::process::Identity;
 use crate::probe::{self, Readiness};
+use crate::provider::guard::{CA, Entrance, Guard};
 use crate::provider::{NodeWatch, Progress, local};
-use crate::sql::{Credentials, Wallet};
 use crate::version::Version;
 use crate::wait::{self, Look};
 
@@ -37,6 +37,7 @@ pub(super) struct End {
 pub(super) struct Answering {
     pub(super) http_url: String,
     pub(super) psql: Option<u16>,
+    pub(super) entrance: Entrance,
     pub(super) version: Version,
 }
 
@@ -76,12 +77,13 @@ impl Nodes {
     pub(super) async fn until_ready(
         &mut self,
         name: &str,
+        guard: Option<&Guard>,
         deadline: Instant,
         progress: &Progress,
     ) -> Result<Answering, Trouble> {
         let Self { places, logs, ends, .. } = self;
         tokio::select! {
-            ready = ready(places, logs, name, deadline, progress) => ready.map_err(Trouble::Failed),
+            ready = ready(places, logs, name, guard, deadline, progress) => ready.map_err(Trouble::Failed),
             Some(end) = ends.recv() => Err(Trouble::Ended(end)),
         }
     }
@@ -143,6 +145,7 @@ async fn ready(
     places: &[NodeDir],
     logs: &[Log],
     name: &str,
+    guard: Option<&Guard>,
     deadline: Instant,
     progress: &Progress,
 ) -> Result<Answering> {
@@ -154,14 +157,21 @@ async fn ready(
         })?;
     }
     progress.step(format!("waiting for process {name} to answer"));
-    let http_url = format!("http://{http}");
-    let wallet = Wallet::new(Credentials::None);
+    let entrance = match guard {
+        Some(guard) => {
+            let port = psql.ok_or_else(|| Error::new(Kind::Provider, "the server does not speak PostgreSQL"))?;
+            let file = places[0].dir.join(CA);
+            guard.entrance(&http, ("127.0.0.1", port), file, deadline, progress).await?
+        }
+        None => Entrance::default(),
+    };
+    let (http_url, wallet) = (format!("{}://{http}", entrance.scheme()), entrance.wallet());
     let told = |text| progress.step(text);
     let version = probe::answers_sql(&http_url, &wallet, Readiness::Empty, deadline, told).await?;
     if places.len() > 1 {
         local::nodes_joined(&http_url, &wallet, places.len() as u32, deadline, progress).await?;
     }
-    Ok(Answering { http_url, psql, version })
+    Ok(Answering { http_url, psql, entrance, version })
 }
 
 async fn addresses(log: &Log, with_transport: bool, name: &str, deadline: Instant) -> Result<Addresses> {

@@ -212,7 +212,7 @@ impl Link {
     /// Takes over the connection to a keeper that has the cluster: attempts that waited for a turn ask again.
     fn resume(&self, ready: Ready, socket: UnixStream) {
         match self.0.wallet.get() {
-            Some(wallet) => wallet.replace(ready.credentials.clone()),
+            Some(wallet) => wallet.move_to(ready.credentials.clone(), ready.authority.clone()),
             None => {
                 let link = Arc::downgrade(&self.0);
                 let renewer = move || -> crate::sql::Renewal {
@@ -224,7 +224,8 @@ impl Link {
                         }
                     })
                 };
-                let wallet = Wallet::new(ready.credentials.clone()).with_renewer(Arc::new(renewer));
+                let wallet = Wallet::of_server(ready.credentials.clone(), ready.authority.clone());
+                let wallet = wallet.with_renewer(Arc::new(renewer));
                 let _ = self.0.wallet.set(wallet);
             }
         }

@@ -111,3 +111,87 @@ fn a_named_kind_of_server_stands_and_a_named_cluster_does_not() {
         assert_eq!(target.kind, kind, "{provider}");
     }
 }
+
+fn secured(password: bool, tls: bool) -> Wanted {
+    Wanted { security: Security { password, tls }, ..Wanted::default() }
+}
+
+#[test]
+fn tests_that_want_a_password_or_tls_share_a_server_of_their_own() {
+    let key = |variables: &[(&str, &str)], wanted: Wanted| local(variables, wanted).key;
+    let (password, tls) = (("CRATEDB_TEST_AUTH", "password"), ("CRATEDB_TEST_TLS", "1"));
+    let both = key(&[], secured(true, true));
+    assert_eq!(both, "local|auto|/project/package|6.4.3|1||crate:6.4.3|security:password,tls");
+    for (variables, wanted) in [
+        (&[password, tls][..], Wanted::default()),
+        (&[password], secured(false, true)),
+        (&[tls], secured(true, false)),
+        (&[password, tls], secured(true, true)),
+    ] {
+        assert_eq!(key(variables, wanted), both, "{variables:?}");
+    }
+    let all = [Wanted::default(), secured(true, false), secured(false, true), secured(true, true)];
+    let keys: std::collections::BTreeSet<_> = all.into_iter().map(|wanted| key(&[], wanted)).collect();
+    assert_eq!(keys.len(), 4);
+    assert_eq!(
+        key(&[("CRATEDB_TEST_AUTH", "trust"), ("CRATEDB_TEST_TLS", "0")], Wanted::default()),
+        key(&[], Wanted::default())
+    );
+}
+
+#[test]
+fn the_key_of_a_guarded_server_leads_back_to_it() {
+    for wanted in
+        [secured(true, true), Wanted { settings: with_settings(&[("a.b", "1")]).settings, ..secured(false, true) }]
+    {
+        let mut target = local(&[], wanted);
+        (target.lacking, target.jvm_cache) = (Vec::new(), JvmCache::Use);
+        assert_eq!(local_target(&target.key), Some(target));
+    }
+    assert_eq!(local_target("local|auto|/project|6.4.3|1||crate|security:nonsense"), None);
+}
+
+#[test]
+fn a_server_that_the_harness_does_not_start_has_a_way_in_of_its_own() {
+    let url = [("CRATEDB_CLUSTER_URL", "http://localhost:4200"), ("CRATEDB_TEST_PROVIDER", "url")];
+    let cloud = with_credentials(&[("CRATEDB_CLUSTER_NAME", "ci"), ("CRATEDB_TEST_PROVIDER", "cloud")]);
+    for (named, provider, server) in
+        [(&url[..], "url", "the server of CRATEDB_CLUSTER_URL"), (&cloud, "cloud", "a cluster of CrateDB Cloud")]
+    {
+        let with = |name, value| read(&[named, &[(name, value)]].concat());
+        for (asked, refused) in [
+            ("the `auth = \"password\"` that the test wants", wanting(named, secured(true, true))),
+            ("the `tls` that the test wants", wanting(named, secured(false, true))),
+            ("CRATEDB_TEST_AUTH", with("CRATEDB_TEST_AUTH", "password")),
+            ("CRATEDB_TEST_TLS", with("CRATEDB_TEST_TLS", "1")),
+        ] {
+            let text = refused.unwrap_err().to_string();
+            for word in [asked, &format!("with the provider `{provider}`"), server, "does not start it"] {
+                assert!(text.contains(word), "{word} is not in: {text}");
+            }
+        }
+        with("CRATEDB_TEST_AUTH", "trust").unwrap();
+        // Without the choice of a provider, such a test runs on this machine.
+        let auto: Vec<_> = named.iter().copied().filter(|(name, _)| *name != "CRATEDB_TEST_PROVIDER").collect();
+        assert_eq!(local(&auto, secured(true, false)).security, secured(true, false).security);
+    }
+}
+
+#[test]
+fn a_way_in_that_does_not_exist_is_named_with_the_accepted_ones() {
+    for (name, value, accepted) in [("CRATEDB_TEST_AUTH", "jwt", "password"), ("CRATEDB_TEST_TLS", "yes", "1")] {
+        let text = read(&[(name, value)]).unwrap_err().to_string();
+        assert!(text.contains(name) && text.contains(value) && text.contains(accepted), "{text}");
+    }
+    let text = Wanted::security_of(Some("jwt"), false).unwrap_err().to_string();
+    assert!(text.contains("`jwt`") && text.contains("accepted for `auth`: `password`"), "{text}");
+    assert_eq!(Wanted::security_of(Some("trust"), true).unwrap(), secured(false, true).security);
+}
+
+#[test]
+fn a_server_that_stands_is_open() {
+    let variables = sources(&[("CRATEDB_TEST_AUTH", "password"), ("CRATEDB_TEST_TLS", "1")]);
+    let read = Settings::read_standing(&variables, Path::new("/p"), Wanted::default(), Duration::from_secs(60));
+    let Target::Local(target) = read.unwrap().spec.target else { panic!() };
+    assert!(target.security.is_open());
+}

@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::rules::Rules;
 use crate::engine::{Value, setting_at_start};
 
 const PORTS: RangeInclusive<u16> = 4200..=4300;
@@ -13,8 +14,7 @@ const TRANSPORT_PORTS: RangeInclusive<u16> = 4300..=4400;
 const PSQL_PORTS: RangeInclusive<u16> = 5432..=5532;
 
 /// Accepted without effect: they tune or place what the stand-in does not have.
-const WITHOUT_EFFECT: [&str; 28] = [
-    "auth.host_based.enabled",
+const WITHOUT_EFFECT: [&str; 27] = [
     "bootstrap.memory_lock",
     "cluster.election.initial_timeout",
     "cluster.graceful_stop.min_availability",
@@ -60,6 +60,9 @@ pub(super) struct Settings {
     pub(super) transport_host: Option<IpAddr>,
     /// Addresses where the first node is looked for, and the interval.
     pub(super) seeds: Option<(Seeds, Duration)>,
+    /// The ways in for clients.
+    pub(super) rules: Rules,
+    pub(super) ssl: Ssl,
     /// Settings that `sys.cluster` shows.
     pub(super) shown: BTreeMap<String, Value>,
 }
@@ -87,6 +90,8 @@ impl Settings {
             leads: true,
             seeds: None,
             psql_ports: PSQL_PORTS,
+            rules: Rules::default(),
+            ssl: Ssl::default(),
             shown: BTreeMap::new(),
         };
         let mut discovery = Discovery::default();
@@ -128,8 +133,15 @@ impl Settings {
                 Some(ports) => self.psql_ports = ports,
                 None => return refused("is neither a port nor a range of ports"),
             },
-            "auth.host_based.enabled" if value != "false" => {
-                return refused("is not supported by the embedded engine");
+            known if known.starts_with(Rules::PREFIX) => {
+                if let Err(why) = self.rules.set(&known[Rules::PREFIX.len()..], value) {
+                    return refused(why);
+                }
+            }
+            known if known.starts_with("ssl.") => {
+                if !self.ssl.set(&known["ssl.".len()..], value) {
+                    return refused("is not supported by the embedded engine");
+                }
             }
             known => match setting_at_start(known, value) {
                 Some(Ok(value)) => drop(self.shown.insert(key.to_owned(), value)),
@@ -139,6 +151,27 @@ impl Settings {
             },
         }
         Ok(())
+    }
+}
+
+/// The settings of encryption.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Ssl {
+    pub(super) http: bool,
+    pub(super) postgres: bool,
+    pub(super) keystore: Option<PathBuf>,
+}
+
+impl Ssl {
+    /// Returns whether the stand-in can do what the setting says.
+    fn set(&mut self, name: &str, value: &str) -> bool {
+        match (name, value) {
+            ("http.enabled", "true" | "false") => self.http = value == "true",
+            ("psql.enabled", "true" | "false") => self.postgres = value == "true",
+            ("keystore_filepath", path) => self.keystore = Some(path.into()),
+            _ => return false,
+        }
+        true
     }
 }
 
@@ -266,7 +299,9 @@ mod tests {
     fn refuses_what_is_unknown_or_out_of_reach() {
         assert!(read(&["licence=1"]).unwrap_err().starts_with("unknown setting [licence] please check"));
         assert_eq!(read(&["node.name"]).unwrap_err(), "setting [node.name] has no value");
-        assert!(read(&["auth.host_based.enabled=true"]).unwrap_err().contains("not supported by the embedded engine"));
+        for refused in ["auth.host_based.config.0.method=jwt", "ssl.keystore_password=x", "ssl.transport.mode=on"] {
+            assert!(read(&[refused]).unwrap_err().contains("not supported by the embedded engine"), "{refused}");
+        }
         assert!(read(&["http.port=high"]).is_err() && read(&["psql.port=-1"]).is_err());
         assert!(read(&["network.host=nowhere.example"]).is_err());
     }

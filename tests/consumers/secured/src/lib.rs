@@ -1,0 +1,1 @@
+//! Tests on servers with a password and TLS.
