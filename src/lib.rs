@@ -221,6 +221,8 @@ mod provider;
 #[cfg(any(feature = "harness", feature = "cloud"))]
 mod query;
 #[cfg(feature = "harness")]
+mod recording;
+#[cfg(feature = "harness")]
 mod schema;
 mod secret;
 #[cfg(feature = "harness")]

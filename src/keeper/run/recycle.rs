@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 
 use super::maker::{MakerOrder, may_go_on};
 use super::{Input, Keeper};
+use crate::recording::RecycledCounts;
 use crate::error::{Error, Kind, Result};
 use crate::imprint::{self, Change, Imprint};
 use crate::keeper::machine::{ClientId, SessionId};
@@ -168,7 +169,7 @@ impl Keeper {
         }
     }
 
-    fn count(&mut self, session: SessionId, count: impl FnOnce(&mut super::reports::RecycledCounts)) {
+    fn count(&mut self, session: SessionId, count: impl FnOnce(&mut RecycledCounts)) {
         if let Some(report) = self.clients.reports.get_mut(&session) {
             count(report.recycled.get_or_insert_default());
         }
