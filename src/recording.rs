@@ -270,10 +270,7 @@ mod tests {
     #[test]
     fn names_are_read_as_they_were_written_and_others_are_none() {
         let one = name(1, 255, 3);
-        assert_eq!(
-            one.written(),
-            "0000000000000001.00000000000000ff.0000000000000003.0000000000000009.ndjson"
-        );
+        assert_eq!(one.written(), "0000000000000001.00000000000000ff.0000000000000003.0000000000000009.ndjson");
         assert_eq!(Name::read(&one.written()), Some(one.clone()));
         let written = one.written();
         for bad in [

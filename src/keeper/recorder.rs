@@ -154,7 +154,13 @@ impl Recorder {
     }
 
     /// Takes what the machine has decided.
-    pub(super) fn effects(&mut self, now: Millis, effects: &[Effect], state: MachineState, resource: Option<&Resource>) {
+    pub(super) fn effects(
+        &mut self,
+        now: Millis,
+        effects: &[Effect],
+        state: MachineState,
+        resource: Option<&Resource>,
+    ) {
         self.state_is(now, state, resource);
         for effect in effects {
             match effect {

@@ -97,9 +97,13 @@ mod tests {
 
     #[test]
     fn a_price_is_an_amount_with_or_without_a_currency() {
-        for (text, amount, currency) in
-            [("0.35", 0.35, ""), (" 0.35  USD ", 0.35, "USD"), ("EUR 2", 2.0, "EUR"), ("0", 0.0, ""), (".5 €", 0.5, "€")]
-        {
+        for (text, amount, currency) in [
+            ("0.35", 0.35, ""),
+            (" 0.35  USD ", 0.35, "USD"),
+            ("EUR 2", 2.0, "EUR"),
+            ("0", 0.0, ""),
+            (".5 €", 0.5, "€"),
+        ] {
             let price = Price::read(text, "CRATEDB_TEST_PRICE").unwrap();
             assert_eq!((price.per_hour, &*price.currency), (amount, currency), "{text}");
         }
@@ -107,7 +111,23 @@ mod tests {
 
     #[test]
     fn what_is_no_price_is_an_error_that_says_what_is_one() {
-        let bad = ["", " ", "x", "1 2 3", "-1", "+1", "1e9", "inf", "NaN", "1,5", "1 <b>", "2000000", "1 ABCDEFGHI", "USD", "1..2"];
+        let bad = [
+            "",
+            " ",
+            "x",
+            "1 2 3",
+            "-1",
+            "+1",
+            "1e9",
+            "inf",
+            "NaN",
+            "1,5",
+            "1 <b>",
+            "2000000",
+            "1 ABCDEFGHI",
+            "USD",
+            "1..2",
+        ];
         for text in bad {
             let error = Price::read(text, "--price").unwrap_err().to_string();
             assert!(error.contains(&format!("--price=`{text}`")) && error.contains("0.35 USD"), "{error}");

@@ -77,7 +77,8 @@ impl Group {
         for tape in &self.tapes {
             let mut offset = tape.head.began.saturating_sub(head.began);
             if tape.head.began < head.began.saturating_add(begun) {
-                notes.push("this machine's clock was set back during the session: later times are too early".to_owned());
+                notes
+                    .push("this machine's clock was set back during the session: later times are too early".to_owned());
                 offset = begun;
             }
             begun = offset;
@@ -176,7 +177,10 @@ fn ahead<'a>(used: &'a ClusterUse, waited: &Attempt, until: Millis) -> Option<&'
         let Some(began) = one.began else { return false };
         one.exclusive && began <= until && one.ended.unwrap_or(until) > waited.asked && one.asked != waited.asked
     };
-    used.attempts.iter().filter(held).max_by_key(|one| one.ended.unwrap_or(until).min(until).saturating_sub(waited.asked))
+    used.attempts
+        .iter()
+        .filter(held)
+        .max_by_key(|one| one.ended.unwrap_or(until).min(until).saturating_sub(waited.asked))
 }
 
 #[cfg(test)]

@@ -23,9 +23,21 @@ const PAUSE: Duration = Duration::from_millis(100);
 const FAREWELL: Duration = Duration::from_secs(1);
 
 enum Job {
-    Open { file: u64, directory: PathBuf, name: Name, head: Vec<u8> },
-    Line { file: u64, t: Millis, kind: Kind, line: Vec<u8> },
-    Close { file: u64 },
+    Open {
+        file: u64,
+        directory: PathBuf,
+        name: Name,
+        head: Vec<u8>,
+    },
+    Line {
+        file: u64,
+        t: Millis,
+        kind: Kind,
+        line: Vec<u8>,
+    },
+    Close {
+        file: u64,
+    },
     /// Everything before it is written before the sender hears of it.
     End(SyncSender<()>),
 }
@@ -43,7 +55,9 @@ enum Kind {
 fn kind(event: &Event) -> Kind {
     match event {
         Event::Closed { .. } => Kind::Last,
-        Event::Cluster(_) | Event::State { .. } | Event::Says { .. } | Event::Lost { .. } | Event::Over => Kind::Cluster,
+        Event::Cluster(_) | Event::State { .. } | Event::Says { .. } | Event::Lost { .. } | Event::Over => {
+            Kind::Cluster
+        }
         _ => Kind::Test,
     }
 }

@@ -8,10 +8,10 @@ use tokio::task::JoinSet;
 
 use super::maker::{MakerOrder, may_go_on};
 use super::{Input, Keeper};
-use crate::recording::RecycledCounts;
 use crate::error::{Error, Kind, Result};
 use crate::imprint::{self, Change, Imprint};
 use crate::keeper::machine::{ClientId, SessionId};
+use crate::recording::RecycledCounts;
 use crate::sql::{SqlClient, quoted};
 use crate::wire::{Ended, Open};
 

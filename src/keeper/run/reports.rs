@@ -155,7 +155,8 @@ impl Keeper {
     /// Sessions are not recorded. They go on, and people are told once.
     pub(super) fn unrecorded(&mut self, why: &str) {
         tracing::warn!(why, "sessions are not recorded");
-        self.clients.notify_any(format!("`cargo cratedb report` will have nothing, or not all, of this session: {why}"));
+        self.clients
+            .notify_any(format!("`cargo cratedb report` will have nothing, or not all, of this session: {why}"));
     }
 
     /// Reports how a release ended, for all whose session is over, and to observers that watch.

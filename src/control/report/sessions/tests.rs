@@ -16,14 +16,8 @@ struct Writer {
 
 impl Writer {
     fn of(key: &str) -> Self {
-        let head = Head {
-            format: 1,
-            project: "/p".into(),
-            run: "r".into(),
-            key: key.into(),
-            began: BEGAN,
-            ..Head::default()
-        };
+        let head =
+            Head { format: 1, project: "/p".into(), run: "r".into(), key: key.into(), began: BEGAN, ..Head::default() };
         Self { head, lines: Vec::new(), alive: false }
     }
 
@@ -69,12 +63,13 @@ impl Writer {
 
     /// A test from its wish to its end.
     fn test(self, a: u64, test: &str, [asked, began, ended]: [Millis; 3]) -> Self {
-        self.begin(asked, 1, a, test).grant(began, 1, a).end(ended, 1, a, true)
+        let mut all = self.begin(asked, 1, a, test).grant(began, 1, a).end(ended, 1, a, true);
+        all.lines.sort_by_key(|line| line.t);
+        all
     }
 
     fn closed(self, t: Millis, outcome: &str) -> Self {
-        let closed =
-            Event::Closed { outcome: outcome.into(), detail: String::new(), recycled: Default::default() };
+        let closed = Event::Closed { outcome: outcome.into(), detail: String::new(), recycled: Default::default() };
         self.line(t, closed)
     }
 
@@ -127,11 +122,8 @@ fn usual() -> Writer {
 fn a_session_has_its_phases_its_tests_and_its_bill() {
     let session = only([usual()]);
     assert_eq!((session.end, session.length, session.began_at_ms), (End::Over, 10_000, BEGAN));
-    let expected = [
-        (PhaseKind::Starting, 0, 2_000),
-        (PhaseKind::Up, 2_000, 6_000),
-        (PhaseKind::Releasing, 6_000, 10_000),
-    ];
+    let expected =
+        [(PhaseKind::Starting, 0, 2_000), (PhaseKind::Up, 2_000, 6_000), (PhaseKind::Releasing, 6_000, 10_000)];
     assert_eq!(kinds(&session), expected);
     assert_eq!(session.clusters[0].phases[0].says, ["resuming"]);
     // Both tests at the same time are paid once.
@@ -188,7 +180,8 @@ fn an_attempt_whose_process_is_gone_is_lost_and_one_that_waited_is_too() {
 
 #[test]
 fn the_next_keeper_goes_on_with_the_attempts_of_a_killed_one() {
-    let killed = Writer::of("k").joined(0, 1).is(0, State::Acquiring).up(1_000).begin(1_000, 1, 7, "m::a").grant(1_001, 1, 7);
+    let killed =
+        Writer::of("k").joined(0, 1).is(0, State::Acquiring).up(1_000).begin(1_000, 1, 7, "m::a").grant(1_001, 1, 7);
     let next = Writer::of("k")
         .at(3_000)
         .joined(0, 1)
