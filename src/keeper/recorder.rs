@@ -11,7 +11,6 @@ use std::path::PathBuf;
 use self::writer::Writer;
 use super::clients::ClientAttempt;
 use super::machine::{ClientId, Effect, Event, MachineState, RefuseReason, SessionId};
-use super::run::Inputs;
 use super::unix_millis;
 use crate::foreign;
 use crate::host::process::Identity;
@@ -51,12 +50,13 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    pub(super) fn new(files: &KeyFiles, inputs: Inputs) -> Self {
+    /// `tell` is told once if sessions can't be recorded, and why.
+    pub(super) fn new(files: &KeyFiles, tell: impl Fn(String) + Send + Sync + 'static) -> Self {
         Self {
             directory: files.recordings.clone(),
             key: files.hash.clone(),
             keeper: Identity::own().unwrap_or_default(),
-            writer: Writer::new(inputs),
+            writer: Writer::new(tell),
             last_file: 0,
             sessions: BTreeMap::new(),
             clients: BTreeMap::new(),
@@ -327,3 +327,6 @@ fn line_of(value: &impl serde::Serialize) -> Vec<u8> {
 fn line(t: Millis, event: recording::Event) -> Vec<u8> {
     line_of(&Line { t, event })
 }
+
+#[cfg(test)]
+mod tests;

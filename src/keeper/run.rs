@@ -214,7 +214,8 @@ impl Keeper {
             journal.read(|record| (record.word, record.exclusive.clone(), record.premade.clone()));
         let before = journal.read(|record| Predecessor { runners: record.runners.clone(), at: record.at });
         let debts = journal.read(Debts::of_a_predecessor);
-        let recorder = Recorder::new(&files, inputs.clone());
+        let told = inputs.clone();
+        let recorder = Recorder::new(&files, move |why| told.send(Input::Unrecorded(why)));
         Self {
             files,
             filter,

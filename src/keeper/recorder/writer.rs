@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
 use super::line;
 use crate::host::{make_with_mode, paths_in, private_file};
-use crate::keeper::run::{Input, Inputs};
 use crate::recording::{Event, LARGEST, Name, SPARE, outdated};
 use crate::wire::Millis;
 
@@ -64,26 +64,27 @@ fn kind(event: &Event) -> Kind {
 
 /// The way to the thread. It starts with the first recording.
 pub(super) struct Writer {
-    inputs: Inputs,
+    /// Is told once why nothing is recorded.
+    tell: Arc<dyn Fn(String) + Send + Sync>,
     jobs: Option<(SyncSender<Job>, Thread)>,
     /// The number of lines of each recording that found no place.
     lost: HashMap<u64, u64>,
 }
 
 impl Writer {
-    pub(super) fn new(inputs: Inputs) -> Self {
-        Self { inputs, jobs: None, lost: HashMap::new() }
+    pub(super) fn new(tell: impl Fn(String) + Send + Sync + 'static) -> Self {
+        Self { tell: Arc::new(tell), jobs: None, lost: HashMap::new() }
     }
 
     /// Begins a recording. The number in its name is chosen beside those that are there.
     pub(super) fn open(&mut self, file: u64, directory: PathBuf, name: Name, head: Vec<u8>) {
         if self.jobs.is_none() {
             let (sender, jobs) = sync_channel(LINES);
-            let inputs = self.inputs.clone();
-            let write = move || write(jobs, &mut |why| inputs.send(Input::Unrecorded(why)));
+            let tell = self.tell.clone();
+            let write = move || write(jobs, &*tell);
             match thread::Builder::new().name("cratedb-record".to_owned()).spawn(write) {
                 Ok(thread) => self.jobs = Some((sender, thread.thread().clone())),
-                Err(error) => self.inputs.send(Input::Unrecorded(error.to_string())),
+                Err(error) => (self.tell)(error.to_string()),
             }
         }
         self.send(Job::Open { file, directory, name, head });
@@ -107,6 +108,10 @@ impl Writer {
     pub(super) fn close(&mut self, file: u64) {
         self.lost.remove(&file);
         self.send(Job::Close { file });
+        // A report is often asked for as soon as the session is over.
+        if let Some((_, thread)) = &self.jobs {
+            thread.unpark();
+        }
     }
 
     /// Waits until everything is written, or for a second.
@@ -158,7 +163,7 @@ impl Open {
 }
 
 /// Writes what comes, several lines at once. Says once why it can't.
-fn write(jobs: Receiver<Job>, trouble: &mut dyn FnMut(String)) {
+fn write(jobs: Receiver<Job>, trouble: &dyn Fn(String)) {
     let mut files: HashMap<u64, Open> = HashMap::new();
     let mut told = false;
     let mut tell = |path: &str, error: io::Error| {
@@ -221,4 +226,111 @@ fn listed(directory: &Path) -> Vec<(Name, std::fs::Metadata)> {
         Some((name, path.symlink_metadata().ok().filter(std::fs::Metadata::is_file)?))
     };
     paths_in(directory).filter_map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::time::Instant;
+
+    use super::*;
+    use crate::recording::{Line, RecycledCounts, State};
+
+    fn name() -> Name {
+        let hash = |digit: &str| digit.repeat(16);
+        Name { project: hash("1"), number: 0, run: hash("2"), key: hash("3") }
+    }
+
+    fn writer() -> (Writer, Arc<Mutex<Vec<String>>>) {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let tell = told.clone();
+        (Writer::new(move |why| tell.lock().unwrap().push(why)), told)
+    }
+
+    fn lines(directory: &Path) -> Vec<Event> {
+        let (name, _) = listed(directory).into_iter().max_by_key(|(name, _)| name.number).unwrap();
+        let text = std::fs::read_to_string(directory.join(name.written())).unwrap();
+        let rest = text.lines().skip(1);
+        rest.map(|line| serde_json::from_str::<Line>(line).unwrap().event).collect()
+    }
+
+    fn closed() -> Event {
+        Event::Closed { outcome: "left".into(), detail: String::new(), recycled: RecycledCounts::default() }
+    }
+
+    #[test]
+    fn the_end_waits_for_the_lines_and_not_for_the_pause() {
+        let dir = tempfile::tempdir().unwrap();
+        let directory = dir.path().join("recordings");
+        for number in 0..3 {
+            let (mut writer, told) = writer();
+            let began = Instant::now();
+            writer.open(1, directory.clone(), name(), b"{}\n".to_vec());
+            (0..100).for_each(|t| writer.line(1, t, &Event::Ready { c: t }));
+            writer.end();
+            assert!(began.elapsed() < FAREWELL);
+            assert_eq!(lines(&directory).len(), 100);
+            assert_eq!((listed(&directory).len(), told.lock().unwrap().len()), (number + 1, 0));
+        }
+    }
+
+    #[test]
+    fn a_full_recording_has_no_more_tests_but_what_became_of_the_cluster() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut open =
+            Open { file: tempfile::tempfile().unwrap(), written: LARGEST - 100, full: false, waiting: Vec::new() };
+        let test = line(1, Event::Ready { c: 1 });
+        (0..50).for_each(|t| open.add(t, kind(&Event::Ready { c: 1 }), &test));
+        let waiting = String::from_utf8(open.waiting.clone()).unwrap();
+        assert_eq!(waiting.matches("ready").count(), 100 / test.len());
+        assert!(waiting.ends_with("\"e\":\"full\"}\n") && waiting.matches("full").count() == 1, "{waiting}");
+        let state = Event::State { is: State::Releasing };
+        open.add(60, kind(&state), &line(60, state.clone()));
+        assert!(open.waiting.ends_with(b"releasing\"}\n"));
+        open.written = LARGEST + SPARE;
+        let before = open.waiting.len();
+        open.add(61, kind(&state), &line(61, state.clone()));
+        assert_eq!(open.waiting.len(), before);
+        open.add(62, kind(&closed()), &line(62, closed()));
+        assert!(open.waiting.len() > before, "the end has always room");
+        drop(dir);
+    }
+
+    #[test]
+    fn a_directory_that_can_not_be_made_is_told_once_and_holds_nothing_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let (mut writer, told) = writer();
+        for number in 1..4 {
+            writer.open(number, file.clone(), name(), b"{}\n".to_vec());
+            (0..10).for_each(|t| writer.line(number, t, &Event::Over));
+            writer.close(number);
+        }
+        writer.end();
+        let told = told.lock().unwrap();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].starts_with(&file.display().to_string()), "{told:?}");
+    }
+
+    #[test]
+    fn lines_that_find_no_place_are_counted_and_the_others_go_on() {
+        let (mut writer, _) = writer();
+        let (sender, jobs) = sync_channel(2);
+        writer.jobs = Some((sender, thread::current()));
+        let began = Instant::now();
+        (0..10).for_each(|t| writer.line(1, t, &Event::Over));
+        assert!(began.elapsed() < PAUSE, "a disk that does not answer is not waited for");
+        let texts = |jobs: &Receiver<Job>| -> Vec<String> {
+            let line = |job| match job {
+                Job::Line { line, .. } => String::from_utf8(line).unwrap(),
+                _ => String::new(),
+            };
+            jobs.try_iter().map(line).collect()
+        };
+        assert_eq!(texts(&jobs).len(), 2);
+        writer.line(1, 11, &Event::Over);
+        let after = texts(&jobs);
+        assert!(after[0].contains("\"gap\",\"lines\":8") && after[1].contains("\"over\""), "{after:?}");
+    }
 }
