@@ -52,7 +52,7 @@ addEventListener('load', () => {
     button.click(); out.up = sorted(ran(), true) && button.parentElement.ariaSort === 'ascending';
     button.click(); out.down = sorted(ran(), false) && button.parentElement.ariaSort === 'descending';
     const input = d.querySelector('#filter input'); input.value = 'NUMBER_7'; input.dispatchEvent(new w.Event('input'));
-    out.found = [...table.tBodies[0].rows].filter((row) => !row.hidden).length; out.status = d.querySelector('[role=status]').textContent;
+    out.found = [...table.tBodies[0].rows].filter((row) => w.getComputedStyle(row).display !== 'none').length; out.status = d.querySelector('[role=status]').textContent;
   }
   document.getElementById('out').textContent = JSON.stringify(out);
 });
@@ -109,6 +109,8 @@ const NASTY: &str = "</script></td><script>alert(1)</script><img src=x onerror=\
 
 /// Writes a recording with so many attempts, on several threads of three processes, or each in a process of its own.
 fn recorded(world: &World, attempts: u64, nextest: bool) {
+    // Most names are as usual.
+    let strange = |a: u64| if a % 100 == 7 || attempts < 100 { NASTY } else { "" };
     let mut text = json!({
         "format": 1, "project": format!("/home/ada/{NASTY}"), "run": "0".repeat(16), "name": "many", "key": "1".repeat(16),
         "keeper": { "pid": 1, "start": 0, "namespace": 0, "boot": "", "name": "k" }, "began": 1_790_000_000_000_u64, "version": "0.1.0",
@@ -123,13 +125,15 @@ fn recorded(world: &World, attempts: u64, nextest: bool) {
     line(json!({ "t": 20_000, "e": "state", "is": "up" }));
     let mut t = 20_000;
     for a in 0..attempts {
-        let (c, test) = (if nextest { a } else { a % 3 }, format!("orders::of_a_long_name_{NASTY}::number_{a}"));
+        let (c, test) = (if nextest { a } else { a % 3 }, format!("orders::of_a_long_name_{}::number_{a}", strange(a)));
         if nextest || a < 3 {
             line(json!({ "t": t, "e": "joined", "c": c, "pid": 4000 + c, "binary": format!("it-{NASTY}") }));
             line(json!({ "t": t, "e": "ready", "c": c }));
         }
         line(json!({ "t": t, "e": "begin", "c": c, "a": a, "test": test, "exclusive": a % 100 == 0 }));
-        line(json!({ "t": t + a % 7, "e": "grant", "c": c, "a": a, "schema": format!("cratedb_test_{a}_{NASTY}") }));
+        line(
+            json!({ "t": t + a % 7, "e": "grant", "c": c, "a": a, "schema": format!("cratedb_test_{a}_{}", strange(a)) }),
+        );
         if a >= 6 {
             let (c, a) = (if nextest { a - 6 } else { (a - 6) % 3 }, a - 6);
             line(json!({ "t": t + 6, "e": "end", "c": c, "a": a, "passed": a % 50 != 0, "kept": a % 50 == 0 }));

@@ -17,7 +17,7 @@ const SOON: Millis = 15 * 60 * 1000;
 /// The longest waits that are told.
 const WAITS: usize = 10;
 /// Shorter waits are none.
-const WAIT: Millis = 2;
+const WAIT: Millis = 10;
 
 /// The recordings of one session, the first first.
 struct Group {

@@ -164,6 +164,11 @@ fn facts(session: &Session) -> Vec<(&'static str, String)> {
 /// Describes a cluster and what became of it.
 fn cluster(used: &report::ClusterUse) -> String {
     let name = if used.name.is_empty() { "none" } else { &used.name };
+    format!("{name}{}", fate(used))
+}
+
+/// Continues the name of a cluster with its version, how it came, and what became of it.
+fn fate(used: &report::ClusterUse) -> String {
     let version = if used.version.is_empty() { String::new() } else { format!(", CrateDB {}", used.version) };
     let how = if used.how.is_empty() { String::new() } else { format!(", {}", used.how) };
     let outcome = match &used.outcome {
@@ -171,16 +176,23 @@ fn cluster(used: &report::ClusterUse) -> String {
         Some(outcome) => format!("; {outcome}: {}", used.detail),
         None => String::new(),
     };
-    format!("{name}{version}{how}{outcome}")
+    format!("{version}{how}{outcome}")
+}
+
+/// Returns how many attempts had which result, those that passed first.
+fn results(session: &Session) -> String {
+    let mut all: Vec<_> = session.results().into_iter().collect();
+    all.sort_by_key(|(word, _)| *word != "passed");
+    all.iter().map(|(word, count)| format!("{count} {word}")).collect::<Vec<_>>().join(", ")
 }
 
 fn tests(session: &Session) -> String {
-    let results: Vec<String> = session.results().iter().map(|(word, count)| format!("{count} {word}")).collect();
+    let results = results(session);
     let processes: usize = session.clusters.iter().map(|one| one.processes.len()).sum();
     match results.is_empty() {
         true => "none".to_owned(),
         false => {
-            format!("{} in {processes} {}", results.join(", "), if processes == 1 { "process" } else { "processes" })
+            format!("{results} in {processes} {}", if processes == 1 { "process" } else { "processes" })
         }
     }
 }

@@ -10,7 +10,7 @@ use cratedb_test::private::control::report::{
 };
 use cratedb_test::private::foreign;
 
-use super::{clock, cluster, end, failed, price};
+use super::{clock, end, fate, price, results};
 
 const STYLE: &str = include_str!("html/style.css");
 const SCRIPT: &str = include_str!("html/script.js");
@@ -75,16 +75,7 @@ fn write(page: &mut String, session: &Session) -> fmt::Result {
 fn facts(page: &mut String, session: &Session) -> fmt::Result {
     let bill = &session.bill;
     let at_least = if bill.at_least { "at least " } else { "" };
-    let results = session.results();
-    let passed = results.get("passed").copied().unwrap_or_default();
-    let (failed, open) = (failed(session), results.get("not ended").copied().unwrap_or_default());
-    let mut tests = format!("{passed} passed");
-    if failed > 0 {
-        write!(tests, ", {failed} not")?;
-    }
-    if open > 0 {
-        write!(tests, ", {open} not ended")?;
-    }
+    let tests = Some(results(session)).filter(|text| !text.is_empty()).unwrap_or_else(|| "none".to_owned());
     let waited = session.slowest_waits.iter().find(|wait| wait.reason == WaitReason::Cluster);
     let cost = bill.cost.as_ref();
     let facts = [
@@ -116,7 +107,7 @@ fn share(part: u64, whole: u64) -> String {
 fn cluster_section(page: &mut String, at: usize, used: &ClusterUse, length: u64) -> fmt::Result {
     let name = if used.name.is_empty() { "No cluster" } else { &used.name };
     writeln!(page, "<section aria-labelledby=\"c{at}\">\n<h2 id=\"c{at}\">{}</h2>", escaped(name))?;
-    writeln!(page, "<p>{}</p>", escaped(&cluster(used)))?;
+    writeln!(page, "<p>{}</p>", escaped(fate(used).trim_start_matches(", ")))?;
     chart::draw(page, used, length)?;
     write!(
         page,
