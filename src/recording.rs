@@ -166,7 +166,7 @@ pub(crate) enum Step {
     Cleaning,
     /// The state before an exclusive test is looked at.
     Look,
-    /// What an exclusive test changed is put back.
+    /// Changes of an exclusive test are put back.
     Restore,
     /// A step of a later version.
     #[serde(other)]

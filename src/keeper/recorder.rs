@@ -43,7 +43,7 @@ pub(super) struct Recorder {
     last_file: u64,
     sessions: BTreeMap<SessionId, Recorded>,
     clients: BTreeMap<ClientId, SessionId>,
-    /// What a session that joins later is told first.
+    /// Told first to a session that joins later.
     state: State,
     cluster: Option<Cluster>,
     cleaning: bool,

@@ -22,41 +22,7 @@ const LIMIT: f64 = 2_000.0;
 /// The least contrast of text that people can read, as the Web's guidelines have it.
 const CONTRAST: f64 = 4.5;
 
-/// Reads what matters out of the page in the frame `f`, without changing it; then sorts and filters its table.
-const PROBE: &str = r#"
-addEventListener('load', () => {
-  const f = document.getElementById('f'), d = f.contentDocument, w = f.contentWindow;
-  const laidOut = d.documentElement.scrollWidth, ms = performance.now();
-  const inside = (x) => !x.closest('.scroll') && !x.closest('svg');
-  const wide = [...d.body.querySelectorAll('*')].filter((x) => inside(x) && x.getBoundingClientRect().right > w.innerWidth + 1);
-  const channel = (v) => { v /= 255; return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; };
-  const parts = (text) => text.match(/[\d.]+/g).map(Number);
-  const light = (text) => { const [r, g, b] = parts(text).map(channel); return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
-  const behind = (x) => { for (let y = x; y; y = y.parentElement) { const c = w.getComputedStyle(y).backgroundColor; if (parts(c)[3] !== 0) return c; } return 'rgb(255,255,255)'; };
-  const contrast = (x) => { const [a, b] = [light(w.getComputedStyle(x).color), light(behind(x))]; return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05); };
-  const texts = [...d.querySelectorAll('h1, h2, p, dt, dd, small, th, figcaption, summary, .note, footer, th button')];
-  texts.push(...[...d.querySelectorAll('td')].slice(0, 100));
-  const out = {
-    scroll: laidOut, inner: w.innerWidth, ms, wide: wide.slice(0, 5).map((x) => x.outerHTML.slice(0, 80)),
-    rows: d.querySelectorAll('table.sortable tbody tr').length, bars: d.querySelectorAll('svg rect').length,
-    foreign: d.querySelectorAll('img, iframe, link, object, embed').length, scripts: d.querySelectorAll('script').length,
-    dark: w.matchMedia('(prefers-color-scheme: dark)').matches, contrast: Math.min(...texts.map(contrast)),
-    buttons: d.querySelectorAll('th button').length, text: d.body.innerText.slice(0, 3000),
-  };
-  const focused = [...d.querySelectorAll('button, input, summary, [tabindex]')].map((x) => { x.focus(); return d.activeElement === x; });
-  out.focus = focused.length > 0 && focused.every(Boolean);
-  if (out.buttons) {
-    const table = d.querySelector('table.sortable'), ran = () => [...table.tBodies[0].rows].map((row) => Number(row.cells[4].dataset.v));
-    const sorted = (a, up) => a.every((v, i) => i === 0 || (up ? a[i - 1] <= v : a[i - 1] >= v));
-    const button = table.tHead.rows[0].cells[4].querySelector('button');
-    button.click(); out.up = sorted(ran(), true) && button.parentElement.ariaSort === 'ascending';
-    button.click(); out.down = sorted(ran(), false) && button.parentElement.ariaSort === 'descending';
-    const input = d.querySelector('#filter input'); input.value = 'NUMBER_7'; input.dispatchEvent(new w.Event('input'));
-    out.found = [...table.tBodies[0].rows].filter((row) => w.getComputedStyle(row).display !== 'none').length; out.status = d.querySelector('[role=status]').textContent;
-  }
-  document.getElementById('out').textContent = JSON.stringify(out);
-});
-"#;
+const PROBE: &str = include_str!("browser/probe.js");
 
 /// Returns the program of a browser, and says so if there is none.
 fn browser() -> Option<&'static str> {
@@ -89,12 +55,13 @@ fn console(stderr: &str) -> Vec<&str> {
     stderr.lines().filter(|line| line.contains("CONSOLE")).collect()
 }
 
-/// What was seen of a page in a frame of this width.
+/// Looks at a page in a frame of this width.
 fn seen(browser: &str, world: &World, page: &str, width: u32, more: &[&str]) -> Value {
     let frame = page.replace('&', "&amp;").replace('"', "&quot;");
     let wrapper = world.home().join("wrapper.html");
     let text = format!(
-        "<!doctype html><meta charset=utf-8><iframe id=f style=\"width:{width}px;height:900px;border:0\" srcdoc=\"{frame}\"></iframe>\
+        "<!doctype html><meta charset=utf-8><iframe id=f style=\"width:{width}px;height:900px;border:0\" \
+         srcdoc=\"{frame}\"></iframe>\
          <pre id=out></pre><script>{PROBE}</script>"
     );
     fs::write(&wrapper, text).unwrap();
@@ -112,16 +79,23 @@ fn recorded(world: &World, attempts: u64, nextest: bool) {
     // Most names are as usual.
     let strange = |a: u64| if a % 100 == 7 || attempts < 100 { NASTY } else { "" };
     let mut text = json!({
-        "format": 1, "project": format!("/home/ada/{NASTY}"), "run": "0".repeat(16), "name": "many", "key": "1".repeat(16),
-        "keeper": { "pid": 1, "start": 0, "namespace": 0, "boot": "", "name": "k" }, "began": 1_790_000_000_000_u64, "version": "0.1.0",
+        "format": 1,
+        "project": format!("/home/ada/{NASTY}"),
+        "run": "0".repeat(16),
+        "name": "many",
+        "key": "1".repeat(16),
+        "keeper": { "pid": 1, "start": 0, "namespace": 0, "boot": "", "name": "k" },
+        "began": 1_790_000_000_000_u64,
+        "version": "0.1.0",
     })
     .to_string();
     let mut line = |value: Value| write!(text, "\n{value}").unwrap();
     line(json!({ "t": 0, "e": "state", "is": "acquiring" }));
     line(json!({ "t": 5, "e": "says", "text": format!("resuming {NASTY}") }));
-    line(
-        json!({ "t": 20_000, "e": "cluster", "provider": "cloud", "name": format!("cluster {NASTY}"), "version": "6.4.3", "how": "resumed" }),
-    );
+    let name = format!("cluster {NASTY}");
+    let cluster =
+        json!({ "t": 20_000, "e": "cluster", "provider": "cloud", "name": name, "version": "6.4.3", "how": "resumed" });
+    line(cluster);
     line(json!({ "t": 20_000, "e": "state", "is": "up" }));
     let mut t = 20_000;
     for a in 0..attempts {
@@ -131,9 +105,8 @@ fn recorded(world: &World, attempts: u64, nextest: bool) {
             line(json!({ "t": t, "e": "ready", "c": c }));
         }
         line(json!({ "t": t, "e": "begin", "c": c, "a": a, "test": test, "exclusive": a % 100 == 0 }));
-        line(
-            json!({ "t": t + a % 7, "e": "grant", "c": c, "a": a, "schema": format!("cratedb_test_{a}_{}", strange(a)) }),
-        );
+        let schema = format!("cratedb_test_{a}_{}", strange(a));
+        line(json!({ "t": t + a % 7, "e": "grant", "c": c, "a": a, "schema": schema }));
         if a >= 6 {
             let (c, a) = (if nextest { a - 6 } else { (a - 6) % 3 }, a - 6);
             line(json!({ "t": t + 6, "e": "end", "c": c, "a": a, "passed": a % 50 != 0, "kept": a % 50 == 0 }));

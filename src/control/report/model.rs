@@ -28,7 +28,7 @@ pub struct Session {
     pub bill: Bill,
     /// The longest waits, the longest first.
     pub slowest_waits: Vec<Wait>,
-    /// What people should know of the recording: damage, limits.
+    /// Lines that people should know of the recording: damage, limits.
     pub notes: Vec<String>,
 }
 
@@ -59,7 +59,7 @@ pub struct ClusterUse {
     pub how: String,
     /// The id of a cluster of CrateDB Cloud.
     pub id: Option<String>,
-    /// What became of it; none if that is not recorded.
+    /// Its fate, in the words of `CRATEDB_TEST_REPORT`; none if that is not recorded.
     pub outcome: Option<String>,
     /// More about the outcome.
     pub detail: String,
@@ -113,7 +113,7 @@ pub enum PhaseKind {
     Cleaning,
     /// The state before an exclusive test was looked at.
     Look,
-    /// What an exclusive test had changed was put back.
+    /// Changes of an exclusive test were put back.
     Restore,
     /// A kind of a later version.
     Unknown,
@@ -260,7 +260,7 @@ pub struct Bill {
     pub idle_ms: u64,
     /// True if the end of a recording is not known, so that it was at least this.
     pub at_least: bool,
-    /// What the running time cost, if a price is known.
+    /// The cost of the running time, if a price is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<Cost>,
 }

@@ -1,4 +1,4 @@
-//! What a keeper records of sessions that come and go.
+//! The recordings of sessions that come and go.
 
 use std::path::Path;
 

@@ -51,7 +51,8 @@ fn write(page: &mut String, session: &Session) -> fmt::Result {
          <meta name=\"color-scheme\" content=\"light dark\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
          <title>CrateDB session {name}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
-         <header>\n<h1>CrateDB session <code>{name}</code></h1>\n<p>{}, {}, of <code>{}</code></p>\n</header>\n<main>\n",
+         <header>\n<h1>CrateDB session <code>{name}</code></h1>\n<p>{}, {}, \
+         of <code>{}</code></p>\n</header>\n<main>\n",
         clock(session.began_at_ms),
         end(session),
         escaped(&session.project),
@@ -67,7 +68,8 @@ fn write(page: &mut String, session: &Session) -> fmt::Result {
     tests(page, session)?;
     write!(
         page,
-        "</main>\n<footer>Made by <code>cargo cratedb report</code> {}.</footer>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n",
+        "</main>\n<footer>Made by <code>cargo cratedb report</code> {}.</footer>\n<script>\n{SCRIPT}</script>\n\
+         </body>\n</html>\n",
         env!("CARGO_PKG_VERSION")
     )
 }
@@ -112,7 +114,8 @@ fn cluster_section(page: &mut String, at: usize, used: &ClusterUse, length: u64)
     write!(
         page,
         "<details>\n<summary>What the keeper did</summary>\n<div class=\"scroll\" role=\"region\" tabindex=\"0\" \
-         aria-label=\"What the keeper did\">\n<table>\n<thead><tr><th>at</th><th>for</th><th>what</th><th>messages</th></tr></thead>\n<tbody>\n"
+         aria-label=\"What the keeper did\">\n<table>\n<thead><tr><th>at</th><th>for</th><th>what</th>\
+         <th>messages</th></tr></thead>\n<tbody>\n"
     )?;
     let mut steps: Vec<&Phase> = used.phases.iter().chain(used.steps.iter().filter(|step| is_long(step))).collect();
     steps.sort_by_key(|step| (step.from, step.kind));
@@ -134,7 +137,8 @@ fn cluster_section(page: &mut String, at: usize, used: &ClusterUse, length: u64)
         let dropped = if dropped.is_empty() { "none".to_owned() } else { dropped.join(", ") };
         writeln!(
             page,
-            "<p>Schemas that were made ahead, after their tests: {} given on as they were, {} given on emptied, dropped: {dropped}.</p>",
+            "<p>Schemas that were made ahead, after their tests: {} given on as they were, {} given on emptied, \
+             dropped: {dropped}.</p>",
             recycled.untouched, recycled.emptied
         )?;
     }
@@ -152,8 +156,8 @@ fn waits(page: &mut String, session: &Session) -> fmt::Result {
         return Ok(());
     }
     page.push_str(
-        "<section aria-labelledby=\"waits\">\n<h2 id=\"waits\">Slowest waits</h2>\n<div class=\"scroll\" role=\"region\" \
-         tabindex=\"0\" aria-label=\"Slowest waits\">\n<table>\n<thead><tr><th class=\"n\">waited</th><th>for</th>\
+        "<section aria-labelledby=\"waits\">\n<h2 id=\"waits\">Slowest waits</h2>\n\
+         <div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"Slowest waits\">\n<table>\n<thead><tr><th class=\"n\">waited</th><th>for</th>\
          <th>who</th><th class=\"n\">process</th></tr></thead>\n<tbody>\n",
     );
     for wait in &session.slowest_waits {
@@ -185,9 +189,11 @@ fn tests(page: &mut String, session: &Session) -> fmt::Result {
     // The script shows what needs it.
     page.push_str(
         "<p id=\"filter\" hidden><label>Show tests with <input type=\"search\" autocomplete=\"off\"></label> \
-         <span role=\"status\"></span></p>\n<div class=\"scroll tests\" role=\"region\" tabindex=\"0\" aria-label=\"Tests\">\n\
+         <span role=\"status\"></span></p>\n\
+         <div class=\"scroll tests\" role=\"region\" tabindex=\"0\" aria-label=\"Tests\">\n\
          <table class=\"sortable\">\n<thead><tr><th>test</th><th>result</th><th class=\"n\">asked at</th>\
-         <th class=\"n\">waited</th><th class=\"n\">ran</th><th class=\"n\">process</th><th>schema</th></tr></thead>\n<tbody>\n",
+         <th class=\"n\">waited</th><th class=\"n\">ran</th><th class=\"n\">process</th>\
+         <th>schema</th></tr></thead>\n<tbody>\n",
     );
     for used in &session.clusters {
         for one in &used.attempts {

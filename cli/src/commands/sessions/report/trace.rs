@@ -33,7 +33,8 @@ fn cluster(events: &mut Vec<Value>, pid: usize, used: &ClusterUse, end: u64) {
         for lane in &group.lanes {
             tid += 1;
             events.push(named(pid, tid, "thread_name", &group.title));
-            events.push(json!({ "ph": "M", "pid": pid, "tid": tid, "name": "thread_sort_index", "args": { "sort_index": tid } }));
+            let order = json!({ "sort_index": tid });
+            events.push(json!({ "ph": "M", "pid": pid, "tid": tid, "name": "thread_sort_index", "args": order }));
             lane.iter().for_each(|at| attempt(events, (pid, tid), used, *at, end));
         }
     }

@@ -35,8 +35,8 @@ pub(super) fn draw(page: &mut String, used: &ClusterUse, length: u64) -> fmt::Re
     // The tables have the same facts, and more, for those who don't see the chart.
     write!(
         page,
-        "<figure>\n<svg role=\"img\" aria-label=\"Time line of the cluster and its tests; the tables below have the same\" \
-         width=\"100%\" height=\"{height}\">\n"
+        "<figure>\n<svg role=\"img\" \
+         aria-label=\"Time line of the cluster and its tests; the tables below have the same\" width=\"100%\" height=\"{height}\">\n"
     )?;
     let mut y = axis(page, height, length)?;
     y = title(page, y, "cluster")?;
@@ -110,7 +110,8 @@ fn bar(page: &mut String, y: usize, bar: &Bar) -> fmt::Result {
     let (y, height) = if *class == "waits" { (y + LANE / 2 - 2, 3) } else { (y, LANE - 3) };
     writeln!(
         page,
-        "<rect class=\"{class}\" x=\"{from:.3}%\" y=\"{y}\" width=\"{:.3}%\" height=\"{height}\"><title>{title}{more}</title></rect>",
+        "<rect class=\"{class}\" x=\"{from:.3}%\" y=\"{y}\" width=\"{:.3}%\" height=\"{height}\">\
+         <title>{title}{more}</title></rect>",
         (to - from).max(NARROW)
     )
 }
