@@ -157,7 +157,8 @@ fn waits(page: &mut String, session: &Session) -> fmt::Result {
     }
     page.push_str(
         "<section aria-labelledby=\"waits\">\n<h2 id=\"waits\">Slowest waits</h2>\n\
-         <div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"Slowest waits\">\n<table>\n<thead><tr><th class=\"n\">waited</th><th>for</th>\
+         <div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"Slowest waits\">\n<table>\n\
+         <thead><tr><th class=\"n\">waited</th><th>for</th>\
          <th>who</th><th class=\"n\">process</th></tr></thead>\n<tbody>\n",
     );
     for wait in &session.slowest_waits {

@@ -36,7 +36,8 @@ pub(super) fn draw(page: &mut String, used: &ClusterUse, length: u64) -> fmt::Re
     write!(
         page,
         "<figure>\n<svg role=\"img\" \
-         aria-label=\"Time line of the cluster and its tests; the tables below have the same\" width=\"100%\" height=\"{height}\">\n"
+         aria-label=\"Time line of the cluster and its tests; the tables below have the same\" \
+         width=\"100%\" height=\"{height}\">\n"
     )?;
     let mut y = axis(page, height, length)?;
     y = title(page, y, "cluster")?;
