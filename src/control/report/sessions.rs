@@ -175,7 +175,7 @@ fn of_cluster(used: &ClusterUse) -> Vec<Wait> {
 fn ahead<'a>(used: &'a ClusterUse, waited: &Attempt, until: Millis) -> Option<&'a Attempt> {
     let held = |one: &&Attempt| {
         let Some(began) = one.began else { return false };
-        one.exclusive && began <= until && one.ended.unwrap_or(until) > waited.asked && one.asked != waited.asked
+        one.exclusive && began <= until && one.ended.unwrap_or(until) > waited.asked && !std::ptr::eq(*one, waited)
     };
     used.attempts
         .iter()

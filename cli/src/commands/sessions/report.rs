@@ -20,12 +20,14 @@ use crate::failure::{Code, Failure};
 use crate::output::{Cell, Column, Document, People, Rows};
 
 pub(super) fn run(context: &Context, wanted: &Report) -> Result<Document, Failure> {
+    // A mistake in a price is noticed also where nothing is recorded.
+    let price = price::given(wanted)?;
     let mut recorded = report::recorded(wanted.all)?;
     for one in &recorded.unreadable {
         context.terminal.note(&format!("not read: {one}"));
     }
     if wanted.list {
-        price::set(context, wanted, &mut recorded.sessions)?;
+        price::set(context, price, &mut recorded.sessions)?;
         return list(context, wanted, &recorded.sessions);
     }
     let sessions = std::mem::take(&mut recorded.sessions);
@@ -33,7 +35,7 @@ pub(super) fn run(context: &Context, wanted: &Report) -> Result<Document, Failur
         Some(selector) => report::select(sessions, selector).map_err(failure)?,
         None => sessions.into_iter().next().ok_or_else(|| nothing(&recorded))?,
     };
-    price::set(context, wanted, std::slice::from_mut(&mut session))?;
+    price::set(context, price, std::slice::from_mut(&mut session))?;
     if let Some(file) = &wanted.html {
         write(file, &html::page(&session))?;
     }

@@ -29,7 +29,8 @@ addEventListener('load', () => {
   };
   const texts = all('h1, h2, p, dt, dd, small, th, figcaption, summary, .note, footer, th button');
   texts.push(...all('td').slice(0, 100));
-  const focused = all('button, input, summary, [tabindex]').map((x) => {
+  const closed = (x) => x.closest('details:not([open])') && x.tagName !== 'SUMMARY';
+  const focused = all('button, input, summary, [tabindex]').filter((x) => !closed(x)).map((x) => {
     x.focus();
     return d.activeElement === x;
   });

@@ -13,12 +13,16 @@ use crate::failure::Failure;
 /// A report must not wait long for its price.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Sets what sessions cost, as far as a price is known. One that is asked for and can't be read is a note.
-pub(super) fn set(context: &Context, wanted: &Report, sessions: &mut [Session]) -> Result<(), Failure> {
-    let given = match &wanted.price {
-        Some(text) => Some(Price::read(text, "--price")?),
-        None => report::price_of_settings()?,
-    };
+/// Returns the price of the option, else that of the settings.
+pub(super) fn given(wanted: &Report) -> Result<Option<Price>, Failure> {
+    match &wanted.price {
+        Some(text) => Ok(Some(Price::read(text, "--price")?)),
+        None => Ok(report::price_of_settings()?),
+    }
+}
+
+/// Sets what sessions cost, as far as a price is known. One that CrateDB Cloud is asked for and does not tell is a note.
+pub(super) fn set(context: &Context, given: Option<Price>, sessions: &mut [Session]) -> Result<(), Failure> {
     if let Some(price) = given {
         sessions.iter_mut().for_each(|session| session.price(&price));
         return Ok(());
@@ -75,6 +79,8 @@ async fn ask(context: &Context, id: &str) -> Result<Result<Price, String>, Failu
 pub(super) fn of(cost: &Cost) -> String {
     match cost.per_hour {
         Some(per_hour) => {
+            // Five digits say enough of any price.
+            let per_hour = (per_hour * 100_000.0).round() / 100_000.0;
             let price = format!("{per_hour} {}", cost.currency);
             format!(" at {} an hour ({})", price.trim_end(), cost.source)
         }
