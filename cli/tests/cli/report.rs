@@ -79,7 +79,14 @@ fn a_session_is_shown_with_its_tests_its_phases_and_what_it_cost() {
     let text = report(&world, &[]).expect(0).stdout;
     has(
         &text,
-        &["nightly", "cluster `ci`", "resumed; suspended", "2 passed in ", "USD", "CrateDB Cloud's price of cr1"],
+        &[
+            "nightly",
+            "cluster `ci`",
+            "resumed; suspended",
+            "2 passed in 2 processes",
+            "USD",
+            "CrateDB Cloud's price of cr1",
+        ],
     );
     assert!(report(&world, &["--price", "2 EUR"]).expect(0).stdout.contains("at 2 EUR an hour (--price)"));
     let run = world.cli(&["report"]).env("CRATEDB_TEST_PRICE", "3").done().expect(0);

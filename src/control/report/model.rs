@@ -1,7 +1,7 @@
 //! The report of a session: plain data, which is also the JSON of `cargo cratedb report`. All times are milliseconds;
 //! those named after an event count from the beginning of the session.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -286,6 +286,15 @@ impl Session {
             *counts.entry(attempt.result.word()).or_default() += 1;
         }
         counts
+    }
+
+    /// Returns the number of processes that ran tests.
+    pub fn test_processes(&self) -> usize {
+        let of = |used: &'_ ClusterUse| -> Vec<(u32, String)> {
+            let places = used.attempts.iter().filter_map(|one| used.processes.get(one.process));
+            places.map(|process| (process.pid, process.program.clone())).collect()
+        };
+        self.clusters.iter().flat_map(of).collect::<BTreeSet<_>>().len()
     }
 
     /// Returns all attempts but for those inside others.

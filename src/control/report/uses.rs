@@ -263,12 +263,11 @@ impl ClusterUse {
     pub(super) fn follow(&mut self, next: Played) {
         let Played { made: next, again, .. } = next;
         self.fill_gap(&next);
-        let processes = self.processes.len();
         self.phases.extend(next.phases);
         self.steps.extend(next.steps);
-        self.processes.extend(next.processes);
+        let places: Vec<usize> = next.processes.into_iter().map(|process| self.back(process)).collect();
         for (at, mut attempt) in next.attempts.into_iter().enumerate() {
-            attempt.process += processes;
+            attempt.process = places[attempt.process];
             let same = |one: &Attempt| one.result == AttemptResult::Open && one.schema == attempt.schema;
             match self.attempts.iter_mut().find(|one| again.contains(&at) && same(one)) {
                 Some(one) => {
@@ -282,6 +281,22 @@ impl ClusterUse {
             self.id = next.id;
         }
         (self.outcome, self.detail, self.recycled) = (next.outcome, next.detail, next.recycled);
+    }
+
+    /// Returns the place of a process that came to the next keeper. One that had not left the killed one is the same.
+    fn back(&mut self, process: Process) -> usize {
+        let same = |one: &Process| one.left.is_none() && (one.pid, &one.program) == (process.pid, &process.program);
+        match self.processes.iter().position(same) {
+            Some(place) => {
+                let one = &mut self.processes[place];
+                (one.ready, one.left) = (one.ready.or(process.ready), process.left);
+                place
+            }
+            None => {
+                self.processes.push(process);
+                self.processes.len() - 1
+            }
+        }
     }
 
     /// Fills the time between two keepers. The cluster ran on if the second one found it.

@@ -190,7 +190,7 @@ fn results(session: &Session) -> String {
 
 fn tests(session: &Session) -> String {
     let results = results(session);
-    let processes: usize = session.clusters.iter().map(|one| one.processes.len()).sum();
+    let processes = session.test_processes();
     match results.is_empty() {
         true => "none".to_owned(),
         false => {

@@ -196,6 +196,7 @@ fn the_next_keeper_goes_on_with_the_attempts_of_a_killed_one() {
     let [a, b] = &session.clusters[0].attempts[..] else { panic!("{session:#?}") };
     assert_eq!((a.began, a.ended, &a.result), (Some(1_001), Some(5_000), &AttemptResult::Passed));
     assert_eq!((&*b.test, b.began), ("m::b", Some(5_000)));
+    assert_eq!((session.clusters[0].processes.len(), session.test_processes()), (1, 1), "{session:#?}");
     // It ran in between, too: it was found running.
     assert!(kinds(&session).contains(&(PhaseKind::Up, 1_001, 3_000)), "{:?}", kinds(&session));
     // A server that is gone with its keeper did not.
