@@ -109,6 +109,8 @@ pub(crate) enum Event {
     Step { step: Step, on: bool },
     /// Nodes of the cluster ended by themselves.
     Lost { all: bool },
+    /// Nothing else was to be told for a while, and the keeper lived.
+    Alive,
     /// The session is over, and the recording goes on until it is known what becomes of the cluster.
     Over,
     /// The last line.

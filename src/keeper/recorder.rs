@@ -19,6 +19,9 @@ use crate::provider::{Ours, Resource};
 use crate::recording::{self, Cluster, FORMAT, Head, Line, Name, RecycledCounts, State, Step, TEXT};
 use crate::wire::{AttemptId, ClusterOutcome, Ended, Hello, Millis, Mode, Open};
 
+/// The time between two lines that say only that the keeper lives, so that a killed one leaves how long it did.
+const PULSE: Millis = 60_000;
+
 /// The end of a session.
 pub(super) struct Fate {
     pub(super) outcome: ClusterOutcome,
@@ -47,6 +50,7 @@ pub(super) struct Recorder {
     state: State,
     cluster: Option<Cluster>,
     cleaning: bool,
+    pulsed: Millis,
 }
 
 impl Recorder {
@@ -63,6 +67,7 @@ impl Recorder {
             state: State::Looking,
             cluster: None,
             cleaning: false,
+            pulsed: 0,
         }
     }
 
@@ -136,6 +141,14 @@ impl Recorder {
     /// The provider says what it waits for.
     pub(super) fn says(&mut self, now: Millis, text: &str) {
         self.of_all(now, &recording::Event::Says { text: short(text) });
+    }
+
+    /// Records from time to time that the keeper lives. To be called often.
+    pub(super) fn pulse(&mut self, now: Millis) {
+        if now.saturating_sub(self.pulsed) >= PULSE {
+            self.pulsed = now;
+            self.of_all(now, &recording::Event::Alive);
+        }
     }
 
     /// Takes an event that the machine is about to take.

@@ -257,6 +257,7 @@ impl Keeper {
                 accepted = listener.accept() => self.accept(accepted).await,
                 () = sleep_until(self.wake_at()) => self.wake(),
                 _ = look.tick() => {
+                    self.recorder.pulse(self.now());
                     if let Some(again) = self.look_after_files(&mut alone) {
                         listener = again;
                     }

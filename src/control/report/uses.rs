@@ -114,7 +114,7 @@ impl Player {
                 "the recording was full {} after its beginning: later tests are not in it",
                 super::text::span(t)
             )),
-            Event::Over | Event::Unknown => {}
+            Event::Alive | Event::Over | Event::Unknown => {}
         }
     }
 

@@ -112,7 +112,19 @@ fn schemas_that_are_dropped_are_one_step_however_many_there_are() {
     let dir = tempfile::tempdir().unwrap();
     let mut recorder = recorder(dir.path());
     recorder.joined(0, SessionId(1), ClientId(1), &hello(None));
-    [1, 2, 3, 1, 0, 0, 4].map(|count| recorder.event(1, &Event::Dropping(count)));
+    for count in [1, 2, 3, 1, 0, 0, 4] {
+        recorder.event(1, &Event::Dropping(count));
+    }
     recorder.end_all(9);
     assert_eq!(words(&recorded(dir.path())[0])[4..], ["step", "step", "step", "closed"]);
+}
+
+#[test]
+fn a_keeper_to_which_nothing_happens_says_once_a_minute_that_it_lives() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut recorder = recorder(dir.path());
+    recorder.joined(0, SessionId(1), ClientId(1), &hello(None));
+    (0..=180).for_each(|second| recorder.pulse(second * 1000));
+    recorder.end_all(180_000);
+    assert_eq!(words(&recorded(dir.path())[0])[4..], ["alive", "alive", "alive", "closed"]);
 }

@@ -55,9 +55,12 @@ enum Kind {
 fn kind(event: &Event) -> Kind {
     match event {
         Event::Closed { .. } => Kind::Last,
-        Event::Cluster(_) | Event::State { .. } | Event::Says { .. } | Event::Lost { .. } | Event::Over => {
-            Kind::Cluster
-        }
+        Event::Cluster(_)
+        | Event::State { .. }
+        | Event::Says { .. }
+        | Event::Lost { .. }
+        | Event::Alive
+        | Event::Over => Kind::Cluster,
         _ => Kind::Test,
     }
 }
