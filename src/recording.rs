@@ -15,7 +15,7 @@ use crate::wait::Millis;
 pub(crate) const FORMAT: u32 = 1;
 /// The number of sessions of a project that are kept.
 pub(crate) const SESSIONS: usize = 20;
-/// The most bytes of one recording for what happens per test: some 25,000 attempts.
+/// The most bytes of one recording for what happens per test: some 20,000 attempts.
 pub(crate) const LARGEST: usize = 6 << 20;
 /// The bytes beyond that for what happens per cluster, so that the end of a long session is known.
 pub(crate) const SPARE: usize = 256 << 10;
