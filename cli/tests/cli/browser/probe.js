@@ -6,7 +6,8 @@ addEventListener('load', () => {
   const [d, w] = [f.contentDocument, f.contentWindow];
   // Asking for the width lays everything out.
   const scroll = d.documentElement.scrollWidth;
-  const ms = performance.now();
+  // The frame's own clock begins with its page.
+  const ms = w.performance.now();
 
   const all = (selector) => [...d.querySelectorAll(selector)];
   const sticksOut = (x) => !x.closest('.scroll') && !x.closest('svg') && x.getBoundingClientRect().right > w.innerWidth + 1;

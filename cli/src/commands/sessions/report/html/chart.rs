@@ -12,7 +12,7 @@ const TITLE: usize = 18;
 const LANE: usize = 14;
 const AXIS: usize = 22;
 /// Narrower bars, in percent of the width, are drawn together.
-const NARROW: f64 = 0.08;
+const NARROW: f64 = 0.15;
 /// The number of parts of the time line.
 const PARTS: u64 = 4;
 
