@@ -10,7 +10,7 @@ pub struct Price {
     pub per_hour: f64,
     /// The currency, such as `USD`; empty if none was given.
     pub currency: String,
-    /// Where it is from, for people.
+    /// The source, for people.
     pub source: String,
 }
 
