@@ -21,8 +21,8 @@ pub(super) fn given(wanted: &Report) -> Result<Option<Price>, Failure> {
     }
 }
 
-/// Sets what sessions cost, as far as a price is known. If CrateDB Cloud is asked for it and does not tell it, that is a
-/// note.
+/// Sets what sessions cost, as far as a price is known. If CrateDB Cloud is asked for it and does not tell it, a note
+/// says why.
 pub(super) fn set(context: &Context, given: Option<Price>, sessions: &mut [Session]) -> Result<(), Failure> {
     if let Some(price) = given {
         sessions.iter_mut().for_each(|session| session.price(&price));
