@@ -11,6 +11,7 @@ mod finish;
 mod hold;
 #[cfg(feature = "cloud")]
 mod kept;
+pub mod report;
 mod standing;
 mod status;
 mod sweep;

@@ -19,7 +19,7 @@ pub(crate) use self::directories::{
     closed_to_others, free_space, make_with_mode, paths_in, private_file, user_cache, writable,
 };
 pub(crate) use self::disk::{DiskThread, open_regular};
-pub(crate) use self::hash::fnv64;
+pub(crate) use self::hash::{fnv64, short_hash};
 pub(crate) use self::lock::{Lock, Locks};
 pub(crate) use self::places::{DIR_VARIABLE, KeyFiles, Places};
 pub(crate) use self::platform::{initial_environment, own_file, own_loader, own_program};

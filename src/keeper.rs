@@ -16,6 +16,7 @@ mod journal;
 mod log;
 mod machine;
 mod premade;
+mod recorder;
 mod replay;
 mod run;
 mod setups;

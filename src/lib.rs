@@ -103,6 +103,7 @@
 //! | `CRATEDB_TEST_SHA256` | SHA-256 digests, separated by commas; no other archive of a release is used | any, trusted on first use |
 //! | `CRATEDB_TEST_DIR` | absolute path of one directory for sockets, locks, journals and logs; not read from `.env` | `~/.local/state/cratedb-test/` and `/tmp/cratedb-test-<uid>/` |
 //! | `CRATEDB_TEST_LOG` | filter of the keeper's log | `info` |
+//! | `CRATEDB_TEST_PRICE` | what a cluster costs for an hour, with or without a currency (`0.35 USD`), for `cargo cratedb report` | for a Cloud cluster, the price of its product |
 //! | `CRATEDB_TEST_REPORT` | a file to which each session appends one line of JSON: tests, processes, times, outcome. A FIFO gets it only while a process reads there | |
 //! | `CRATEDB_TEST_OUTER` | a process id: that process and all its ancestors are not test runners. For tests that run test runners | |
 //! | `CRATEDB_TEST_SESSION` | name (1 to 64 of letters, digits, `.`, `_`, `-`) of the explicit session this process belongs to, whatever its runner | |
@@ -222,6 +223,8 @@ mod probe;
 mod provider;
 #[cfg(any(feature = "harness", feature = "cloud"))]
 mod query;
+#[cfg(feature = "harness")]
+mod recording;
 #[cfg(feature = "harness")]
 mod schema;
 mod secret;

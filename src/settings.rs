@@ -132,6 +132,7 @@ impl Settings {
         let policy =
             Policy { keep_warm: 0, max_lifetime: millis(STANDS_AT_MOST), on_exit: OnExit::Auto, ..read.spec.policy };
         (read.spec.policy, read.spec.report, read.session_idle) = (policy, None, lasting);
+        read.spec.project.clear();
         read.in_session(STANDING)
     }
 
@@ -182,6 +183,7 @@ impl Settings {
             report: sources.get("CRATEDB_TEST_REPORT").map(|path| project.join(path).display().to_string()),
             log: sources.get("CRATEDB_TEST_LOG").unwrap_or_else(|| "info".into()),
             notes: reader.notes,
+            project: project.display().to_string(),
         };
         let outer = sources.number("CRATEDB_TEST_OUTER")?;
         let session_idle = sources.lasting("CRATEDB_TEST_SESSION_IDLE", Duration::from_secs(10 * 60))?;
@@ -202,6 +204,11 @@ impl Settings {
     /// Returns the time limit for a download that no test waits for: `CRATEDB_TEST_START_TIMEOUT`, or else an hour.
     pub(crate) fn time_to_fetch(manifest_dir: &Path) -> Result<Duration> {
         Sources::of_process(manifest_dir)?.lasting("CRATEDB_TEST_START_TIMEOUT", Duration::from_secs(60 * 60))
+    }
+
+    /// Returns what an hour of a cluster costs: `CRATEDB_TEST_PRICE`, an amount with or without a currency.
+    pub(crate) fn price(manifest_dir: &Path) -> Result<Option<String>> {
+        Ok(Sources::of_process(manifest_dir)?.get("CRATEDB_TEST_PRICE"))
     }
 
     /// Returns these settings in the explicit session `name`.

@@ -12,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The documentation, apart from the crate's own page.
-const PAPERS: [&str; 27] = [
+const PAPERS: [&str; 28] = [
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
@@ -34,6 +34,7 @@ const PAPERS: [&str; 27] = [
     "docs/local-servers.md",
     "docs/failures.md",
     "docs/failover.md",
+    "docs/report.md",
     "docs/ci.md",
     "docs/postgres.md",
     "docs/migrations.md",

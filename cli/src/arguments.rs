@@ -5,6 +5,8 @@ mod leases;
 #[cfg(all(unix, feature = "sessions"))]
 mod projects;
 #[cfg(all(unix, feature = "sessions"))]
+mod report;
+#[cfg(all(unix, feature = "sessions"))]
 mod sessions;
 #[cfg(all(unix, feature = "sessions"))]
 mod standing;
@@ -24,6 +26,8 @@ pub(crate) use cloud::{
 pub(crate) use leases::{Status, Sweep};
 #[cfg(all(unix, feature = "sessions"))]
 pub(crate) use projects::{Ci, Doctor, Init};
+#[cfg(all(unix, feature = "sessions"))]
+pub(crate) use report::Report;
 #[cfg(all(unix, feature = "sessions"))]
 pub(crate) use sessions::{Cache, CacheCommand, Fetch, Finish, Kept, Log, Prune, SessionCommand, Test};
 #[cfg(all(unix, feature = "sessions"))]
@@ -214,6 +218,8 @@ impl Command {
             Self::Snapshots(snapshots) => !matches!(snapshots.command, Some(SnapshotsCommand::Restore(_))),
             #[cfg(all(unix, feature = "sessions"))]
             Self::Session(SessionCommand::Cache(cache)) => matches!(cache.command, None | Some(CacheCommand::List)),
+            #[cfg(all(unix, feature = "sessions"))]
+            Self::Session(SessionCommand::Report(report)) => report.list,
             _ => false,
         }
     }
@@ -225,7 +231,7 @@ impl Command {
             Self::Login(_) | Self::Logout | Self::Whoami | Self::List(_) | Self::Completions(_) => false,
             Self::Status(_) | Self::Sweep(Sweep { account: true, .. }) => false,
             #[cfg(all(unix, feature = "sessions"))]
-            Self::Session(SessionCommand::Cache(_) | SessionCommand::Init(_)) => false,
+            Self::Session(SessionCommand::Cache(_) | SessionCommand::Init(_) | SessionCommand::Report(_)) => false,
             _ => true,
         }
     }
@@ -314,7 +320,7 @@ pub(crate) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli,
 /// Replaces the error about a command that is missing here, which would not say why.
 #[cfg(not(all(unix, feature = "sessions")))]
 fn without_sessions(error: clap::Error, command: &mut clap::Command) -> clap::Error {
-    let known = ["init", "doctor", "test", "finish", "kept", "log", "cache"];
+    let known = ["init", "doctor", "test", "finish", "report", "kept", "log", "cache"];
     let why = if cfg!(unix) { "which the feature `sessions` of this package adds" } else { "which need Unix" };
     match error.get(ContextKind::InvalidSubcommand) {
         Some(ContextValue::String(name)) if known.contains(&name.as_str()) => {

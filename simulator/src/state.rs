@@ -91,6 +91,7 @@ pub(crate) enum ApiCall {
     Subscription(String),
     DeleteSubscription(String),
     Products(QueryPairs),
+    Price(QueryPairs),
     Regions,
     Clusters(QueryPairs),
     Cluster(String),
@@ -156,7 +157,7 @@ impl ApiCall {
                 | Subscriptions(_)
                 | Subscription(_)
         );
-        let of_the_catalog = matches!(self, Products(_) | Regions | Meta | Versions);
+        let of_the_catalog = matches!(self, Products(_) | Price(_) | Regions | Meta | Versions);
         let of_clusters = matches!(
             self,
             Clusters(_)

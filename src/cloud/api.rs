@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use super::auth::LONGEST_TOKEN;
 use super::client::{Client, Path};
 use super::model::{
-    ApiKey, Cidr, ClusterInfo, Deployment, ExportJob, ImportJob, ImportProgress, Jwt, Meta, NewExportJob, NewImportJob,
-    Operation, OperationFilter, Operations, Organization, Product, Project, Quota, Region, Restore, Snapshot,
-    Subscription, UploadedFile, User, Versions,
+    ApiKey, Cidr, ClusterInfo, ClusterPrice, Deployment, ExportJob, ImportJob, ImportProgress, Jwt, Meta, NewExportJob,
+    NewImportJob, Operation, OperationFilter, Operations, Organization, Product, Project, Quota, Region, Restore,
+    Snapshot, Subscription, UploadedFile, User, Versions,
 };
 use crate::error::{Error, Result};
 use crate::secret::Secret;
@@ -210,6 +210,32 @@ impl Client {
     pub async fn products(&self, kind: Option<&str>) -> Result<Vec<Product>> {
         let query: Vec<_> = kind.map(|kind| ("kind", kind.to_owned())).into_iter().collect();
         self.get(&["products"], &query).await
+    }
+
+    /// Returns the price of a cluster that runs, by its product, its size and its region.
+    ///
+    /// # Errors
+    ///
+    /// When the project or the price can't be read. The service has prices of products that can be ordered only.
+    ///
+    /// ```no_run
+    /// # async fn example(client: cratedb_test::cloud::Client, id: &str) -> cratedb_test::Result<()> {
+    /// let price = client.price_of(&client.cluster(id).await?).await?;
+    /// println!("{:?} for an hour", price.total_price.and_then(|total| total.price_per_hour));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn price_of(&self, cluster: &ClusterInfo) -> Result<ClusterPrice> {
+        let region = self.project(&cluster.project_id).await?.region;
+        let storage = cluster.hardware_specs.as_ref().and_then(|specs| specs.disk_size_per_node_bytes);
+        let mut query = vec![
+            ("product_name", cluster.product_name.clone()),
+            ("product_tier", cluster.product_tier.clone()),
+            ("product_unit", cluster.product_unit.to_string()),
+            ("region", region),
+        ];
+        query.extend(storage.map(|bytes| ("storage_bytes", bytes.to_string())));
+        self.get_at(Path::without_slash(&["products", "clusters", "price"]), &query).await
     }
 
     /// Returns the newest version of CrateDB in a channel that can be deployed.

@@ -231,7 +231,12 @@ impl Client {
 
     /// Sends a read, which is attempted three times if the service can't be reached or is in trouble.
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &[&str], query: &[(&str, String)]) -> Result<T> {
-        let (path, body) = self.request(Method::GET, Path::of(path), query, None).await?;
+        self.get_at(Path::of(path), query).await
+    }
+
+    /// Sends a read to a path of another form.
+    pub(super) async fn get_at<T: DeserializeOwned>(&self, path: Result<Path>, query: &[(&str, String)]) -> Result<T> {
+        let (path, body) = self.request(Method::GET, path, query, None).await?;
         self.decode(&Method::GET, &path, &body)
     }
 

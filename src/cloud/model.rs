@@ -13,7 +13,9 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 pub use account::{ApiKey, Organization, Project, Quota, RoleIn, Subscription, User};
-pub use catalog::{Channels, Meta, MetaVersions, Price, Product, Region, Release, ScaleOption, Specs, Versions};
+pub use catalog::{
+    Channels, ClusterPrice, Meta, MetaVersions, Price, Product, Region, Release, ScaleOption, Specs, Versions,
+};
 pub(crate) use cluster::Operations;
 pub use cluster::{
     Cidr, ClusterInfo, Dates, Deployment, Feedback, HardwareSpecs, HealthStatus, Jwt, NewCluster, NewProject,

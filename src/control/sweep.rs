@@ -232,7 +232,9 @@ fn repair(
 /// Returns the settings for a keeper that only releases: the policy of the last session, without keeping anything warm.
 fn spec(key: &str, target: Target, record: &Record) -> Spec {
     let policy = Policy { keep_warm: 0, ..record.policy.unwrap_or_default() };
-    Spec { key: key.to_owned(), target, policy, report: None, log: "info".to_owned(), notes: Vec::new() }
+    // A sweep is no session that people want to look at.
+    let project = String::new();
+    Spec { key: key.to_owned(), target, policy, report: None, log: "info".to_owned(), notes: Vec::new(), project }
 }
 
 fn greet(client: &UnixStream, spec: Spec) -> Result<()> {

@@ -34,6 +34,8 @@ pub(crate) struct KeyFiles {
     pub(crate) lifetime: PathBuf,
     pub(crate) journal: PathBuf,
     pub(crate) log: PathBuf,
+    /// The directory of the recordings of all keepers.
+    pub(crate) recordings: PathBuf,
 }
 
 impl Places {
@@ -87,6 +89,11 @@ impl Places {
         self.hashed(&short_hash(key))
     }
 
+    /// Returns the directory of the recordings of sessions.
+    pub(crate) fn recordings(&self) -> PathBuf {
+        self.state.join("recordings")
+    }
+
     /// Returns the files of a key by its hash.
     pub(crate) fn hashed(&self, hash: &str) -> KeyFiles {
         let runtime = |kind| self.runtime.join(format!("{hash}.{kind}"));
@@ -98,6 +105,7 @@ impl Places {
             lifetime: runtime("keeper"),
             journal: state("journal"),
             log: state("log"),
+            recordings: self.recordings(),
         }
     }
 }

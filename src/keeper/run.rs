@@ -27,6 +27,7 @@ use super::connection::{self, Outbox};
 use super::globals::{Globals, Restored};
 use super::journal::SharedJournal;
 use super::machine::{ClientId, Effect, Event, LookId, Machine, MachineLimits, MachineState, RunnerId, SessionId};
+use super::recorder::Recorder;
 use super::setups::Setups;
 use super::{log, unix_seconds, watch};
 use crate::background;
@@ -107,6 +108,8 @@ pub(super) enum Input {
         id: LookId,
         outcome: Result<Restored>,
     },
+    /// Sessions are not recorded, for this reason.
+    Unrecorded(String),
     /// The keeper was told to stop by a signal.
     Term,
 }
@@ -194,6 +197,7 @@ pub(super) struct Keeper {
     setups: Setups,
     /// Writes reports, which may be on a disk that does not answer.
     reports: DiskThread,
+    recorder: Recorder,
     /// The last session of the keeper before this one.
     before: Predecessor,
     debts: Debts,
@@ -210,6 +214,8 @@ impl Keeper {
             journal.read(|record| (record.word, record.exclusive.clone(), record.premade.clone()));
         let before = journal.read(|record| Predecessor { runners: record.runners.clone(), at: record.at });
         let debts = journal.read(Debts::of_a_predecessor);
+        let told = inputs.clone();
+        let recorder = Recorder::new(&files, move |why| told.send(Input::Unrecorded(why)));
         Self {
             files,
             filter,
@@ -228,6 +234,7 @@ impl Keeper {
             premade: PremadeTasks::of_a_predecessor(premade),
             setups: Setups::default(),
             reports: DiskThread::new(),
+            recorder,
             before,
             debts,
             last_progress: None,
@@ -250,6 +257,7 @@ impl Keeper {
                 accepted = listener.accept() => self.accept(accepted).await,
                 () = sleep_until(self.wake_at()) => self.wake(),
                 _ = look.tick() => {
+                    self.recorder.pulse(self.now());
                     if let Some(again) = self.look_after_files(&mut alone) {
                         listener = again;
                     }
@@ -264,6 +272,7 @@ impl Keeper {
         self.clients.clear();
         self.observers.clear();
         let _ = tokio::time::timeout(FAREWELL, async { while self.connections.join_next().await.is_some() {} }).await;
+        self.recorder.end_all(self.now());
         // A process that waits for this one waits for its children, too; and after a signal none are wanted.
         if !self.hurried {
             self.supply.afterwards();
@@ -344,6 +353,7 @@ impl Keeper {
             Input::Looked { id, outcome } => self.looked(id, outcome),
             Input::Restored { id, outcome } => self.restored(id, outcome),
             Input::LeftOvers(names) => names.into_iter().for_each(|name| self.remove(name)),
+            Input::Unrecorded(why) => self.unrecorded(&why),
             Input::Term => {
                 tracing::info!("told to stop by a signal");
                 self.hurried = true;
@@ -362,7 +372,9 @@ impl Keeper {
         while let Some(event) = self.events.pop_front() {
             tracing::debug!(?event, state = ?self.machine.state(), "event");
             let before = self.machine.state();
+            self.recorder.event(self.now(), &event);
             let effects = self.machine.on(self.now(), event);
+            self.recorder.effects(self.now(), &effects, self.machine.state(), self.supply.resource.as_ref());
             self.drop_setups(before, &effects);
             for effect in effects {
                 tracing::debug!(?effect, "effect");
@@ -402,6 +414,7 @@ impl Keeper {
         let member = self.member(hello);
         self.supply.adopt(&hello.spec, self.machine.state(), &self.inputs, member);
         let Joined { join, own, runners, first } = self.clients.join(id, hello, descriptors, outbox, &self.machine);
+        self.recorder.joined(self.now(), join.session, id, hello);
         self.watch(own, Input::Gone);
         for runner in runners {
             self.watch(runner, Input::RunnerGone);
@@ -464,6 +477,7 @@ impl Keeper {
 
     fn progress(&mut self, text: String) {
         tracing::info!(text, "progress");
+        self.recorder.says(self.now(), &text);
         self.note_trouble(self.supply.trouble());
         for (client, speak) in self.machine.waiting() {
             self.clients.send(client, &FromKeeper::Progress { text: text.clone(), speak });

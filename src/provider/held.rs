@@ -109,6 +109,15 @@ impl Held {
         }
     }
 
+    /// Returns the id of a cluster of CrateDB Cloud.
+    pub(crate) fn cloud_id(&self) -> Option<&str> {
+        match self {
+            #[cfg(feature = "cloud")]
+            Self::Cloud(held) => held.id.as_deref(),
+            _ => None,
+        }
+    }
+
     /// Notes whether keepers of other machines use the cluster, too.
     pub(crate) fn set_alone(&mut self, alone: bool) {
         match self {

@@ -323,6 +323,9 @@ pub(crate) struct Spec {
     pub(crate) log: String,
     /// Notes for people about the settings.
     pub(crate) notes: Vec<String>,
+    /// The directory of the project whose sessions are recorded; empty for one that is not.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) project: String,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

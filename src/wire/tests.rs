@@ -36,6 +36,7 @@ fn from_client() -> Vec<FromClient> {
         report: None,
         log: "info".into(),
         notes: Vec::new(),
+        project: String::new(),
     };
     vec![
         FromClient::Hello(Box::new(Hello {

@@ -11,7 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["foreign"],
     &["error", "explore"],
     &["background", "faults", "host", "schema", "secret", "version", "wait"],
-    &["clock", "eventually", "sharing", "sql", "target", "user"],
+    &["clock", "eventually", "recording", "sharing", "sql", "target", "user"],
     &["environment", "imprint", "probe", "query", "wire"],
     &["cloud", "cluster"],
     &["seed"],

@@ -11,7 +11,7 @@ const cache = require('./cache');
 const holder = require('./holder');
 const program = require('./program');
 const runner = require('./runner');
-const { table } = require('./summary');
+const { summary } = require('./summary');
 
 /** The exit code of `cargo-cratedb` for a session that it does not know: nothing is held. */
 const NOT_FOUND = 4;
@@ -25,7 +25,7 @@ async function main() {
 
   const over = await ended(place);
   const fate = await fateOf(order, over);
-  if (order.summary) runner.summarize(table(order, over, fate));
+  if (order.summary) runner.summarize(summary(order, over, fate, await report(order)));
   if (fate.owed) throw new runner.Failure(`session ${order.session}: the cluster may still run: ${fate.text}`);
   fs.writeFileSync(done, fate.text);
   runner.say(`session ${order.session} is over: ${fate.text}`);
@@ -34,6 +34,13 @@ async function main() {
     runner.warning(`session ${order.session} ${then}: ${program.why(over)}`);
   }
   if (order.cache) await cache.save(runner.state('restored'));
+}
+
+/** Returns what the keeper recorded of the session, as Markdown; nothing if it is not there. */
+async function report(order) {
+  const args = ['report', '--session', order.session, '--markdown', '--quiet'];
+  const { code, out } = await program.run(order.program, args, { cwd: order.directory, env: process.env });
+  return code === 0 ? out : undefined;
 }
 
 /** Ends the session. Returns how it ended, with no code if its holder can't be reached. */

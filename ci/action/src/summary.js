@@ -1,7 +1,16 @@
-// The table about a session in the summary of the job.
+// The part about a session in the summary of the job.
 'use strict';
 
 const fs = require('node:fs');
+
+/** Returns a session as Markdown: the report of `cargo cratedb report`, with its end; without one, a table. */
+function summary(order, over, fate, report) {
+  const rows = '|---|---|\n';
+  if (!report?.includes(rows)) return table(order, over, fate);
+  return report.replace(rows, () => `${rows}| at the end | ${cell(end(fate))} |\n`);
+}
+
+const end = (fate) => (fate.owed ? `**may still run**: ${fate.text}` : fate.text);
 
 /** Returns a session as Markdown. What is not known is left out. */
 function table(order, over, fate) {
@@ -11,7 +20,7 @@ function table(order, over, fate) {
     ['ready after', seconds(report.ready_after_ms)],
     ['held for', seconds(report.released_at_ms && report.released_at_ms - report.began_at_ms)],
     ['tests', report.tests && `${report.tests} in ${report.processes} processes of ${report.binaries} programs`],
-    ['at the end', fate.owed ? `**may still run**: ${fate.text}` : fate.text],
+    ['at the end', end(fate)],
   ];
   const lines = rows.filter(([, value]) => value).map(([name, value]) => `| ${name} | ${cell(value)} |`);
   return `### CrateDB session \`${order.session}\`\n\n| | |\n|---|---|\n${lines.join('\n')}\n\n`;
@@ -44,4 +53,4 @@ function cell(text) {
   return text.replace(/[&<>]/g, (c) => `&#${c.charCodeAt(0)};`).replaceAll('|', '\\|').replace(/\s*\n\s*/g, '<br>');
 }
 
-module.exports = { table };
+module.exports = { summary, table };

@@ -6,7 +6,7 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const { test } = require('node:test');
-const { table } = require('../src/summary');
+const { summary, table } = require('../src/summary');
 
 const FATE = { owed: false, text: 'cluster suspended' };
 
@@ -49,4 +49,15 @@ test('text from elsewhere stays in its cell', () => {
   const shown = table({ session: 's', report: '/nowhere' }, over, { owed: true, text: 'no\nanswer' });
   assert.ok(shown.includes('| cluster | a\\|b<br>\\| c \\| &#60;img src=x&#62; &#38; |\n'), shown);
   assert.ok(shown.includes('| at the end | **may still run**: no<br>answer |\n'), shown);
+});
+
+test('the report has its end, and without a report there is the table', () => {
+  const report = '### CrateDB session `s`\n\n| | |\n|---|---|\n| bill | 1 s |\n\n| waited | |\n|---|---|\n';
+  const order = { session: 's', report: '/nowhere' };
+  const shown = summary(order, {}, { owed: false, text: 'cost $& and $1' }, report);
+  assert.ok(shown.startsWith('### CrateDB session `s`\n\n| | |\n|---|---|\n| at the end | cost $&#38; and $1 |\n| bill |'), shown);
+  assert.strictEqual(shown.match(/at the end/g).length, 1);
+  for (const none of [undefined, '', 'nonsense']) {
+    assert.strictEqual(summary(order, {}, FATE, none), table(order, {}, FATE));
+  }
 });

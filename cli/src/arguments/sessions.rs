@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 
 use super::duration;
 use super::projects::{DOCTOR_EXAMPLES, Doctor, INIT_EXAMPLES, Init};
+use super::report::{REPORT_EXAMPLES, Report};
 use super::standing::{DOWN_EXAMPLES, ENV_EXAMPLES, SHELL_EXAMPLES, Shell, UP_EXAMPLES, Up};
 
 const FINISH_EXAMPLES: &str = "\
@@ -66,6 +67,9 @@ pub(crate) enum SessionCommand {
     /// End a test session now instead of when its run is over.
     #[command(after_help = FINISH_EXAMPLES)]
     Finish(Finish),
+    /// Show what a test session did, how long its cluster ran, and what that cost.
+    #[command(after_help = REPORT_EXAMPLES)]
+    Report(Report),
     /// List the schemas that failed tests left on the cluster, or drop them.
     #[command(after_help = KEPT_EXAMPLES)]
     Kept(Kept),

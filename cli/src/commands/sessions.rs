@@ -11,6 +11,7 @@ mod overlap;
 mod package;
 mod preparation;
 mod process;
+mod report;
 mod standing;
 mod test;
 
@@ -41,6 +42,7 @@ pub(super) fn run(context: &Context, command: SessionCommand) -> Result<Document
         SessionCommand::Test(test) => test::run(context, test),
         SessionCommand::Finish(wanted) => finish(context, &wanted),
         SessionCommand::Log(wanted) => log(&wanted),
+        SessionCommand::Report(wanted) => report::run(context, &wanted),
         SessionCommand::Kept(wanted) => context.wait(kept::run(context, &wanted)),
         SessionCommand::Cache(cache) => cache::run(context, cache),
         SessionCommand::Up(up) => standing::up(context, up),

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::support::{Run, World};
 
-const COMMANDS: [&str; 27] = [
+const COMMANDS: [&str; 28] = [
     "login",
     "logout",
     "whoami",
@@ -29,6 +29,7 @@ const COMMANDS: [&str; 27] = [
     "shell",
     "init",
     "doctor",
+    "report",
     "kept",
     "log",
     "test",

@@ -3,6 +3,7 @@
 
 mod account;
 mod action;
+mod browser;
 mod clusters;
 mod contained;
 mod data;
@@ -17,6 +18,7 @@ mod leases;
 mod login;
 mod overlap;
 mod release;
+mod report;
 mod sessions;
 mod standing;
 mod support;

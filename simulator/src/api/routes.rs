@@ -84,6 +84,7 @@ fn get_account(segments: &[&str], mut query: QueryPairs) -> Option<ApiCall> {
             query.push(("kind".into(), own(kind)));
             ApiCall::Products(query)
         }
+        ["products", "clusters", "price"] => ApiCall::Price(query),
         ["regions"] => ApiCall::Regions,
         ["meta"] => ApiCall::Meta,
         ["meta", "cratedb-versions"] => ApiCall::Versions,

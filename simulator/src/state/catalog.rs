@@ -120,6 +120,16 @@ impl Product {
         })
     }
 
+    /// Returns the price of a cluster of this size, with so many bytes of storage on each node.
+    pub(crate) fn price(&self, unit: i64, storage_bytes: i64) -> Value {
+        const HOURS_OF_A_MONTH: f64 = 730.0;
+        let per = |hour: f64| json!({ "price_per_hour": hour, "price_per_month": hour * HOURS_OF_A_MONTH });
+        let nodes = if self.is_free() { 0.0 } else { (unit + 1) as f64 };
+        let (cluster, storage) =
+            (nodes * self.cpus as f64 / 16.0, nodes * (storage_bytes.max(0) as f64 / GIB as f64) / 8192.0);
+        json!({ "cluster_price": per(cluster), "storage_price": per(storage), "total_price": per(cluster + storage) })
+    }
+
     pub(crate) fn show(&self, region: &str) -> Value {
         let nodes = |unit: i64| if unit == 0 { "1 node".to_owned() } else { format!("{} nodes", unit + 1) };
         let scaling: Vec<_> = (0..self.max_nodes)

@@ -45,6 +45,7 @@ impl State {
                 one(account.subscriptions.iter().find(|one| one.id == *id).map(Subscription::show))
             }
             ApiCall::Products(query) => ApiAnswer::ok(products(query)),
+            ApiCall::Price(query) => one(price(query)),
             ApiCall::Regions => ApiAnswer::ok(self.regions()),
             ApiCall::Clusters(query) => ApiAnswer::ok(self.list_clusters(now, query, |_| true)),
             ApiCall::Cluster(id) => one(self.by_id(id).map(|cluster| cluster.show(now))),
@@ -116,6 +117,18 @@ fn products(query: &QueryPairs) -> Value {
     let fits = |product: &Value, name: &str| parameter(query, name).is_none_or(|asked| product[name] == asked);
     let all = catalog::products().into_iter();
     all.filter(|product| ["kind", "tier", "name", "plan", "offer"].iter().all(|name| fits(product, name))).collect()
+}
+
+/// Returns the price of a cluster of these parameters; none if there is no such product.
+fn price(query: &QueryPairs) -> Option<Value> {
+    let product = catalog::Product::named(parameter(query, "product_name")?)?;
+    let unit: i64 = parameter(query, "product_unit")?.parse().ok()?;
+    let storage = parameter(query, "storage_bytes").map_or(Some(0), |bytes| bytes.parse().ok())?;
+    let region = parameter(query, "region")?;
+    let fits = parameter(query, "product_tier")? == product.tier
+        && (0..=product.max_unit()).contains(&unit)
+        && catalog::region_names().contains(&region);
+    fits.then(|| product.price(unit, storage))
 }
 
 /// Lists the products that a cluster can be changed to.

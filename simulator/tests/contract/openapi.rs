@@ -60,6 +60,7 @@ const SERVED: &[(&str, &str, &str)] = &[
     ("DELETE subscriptions/{subscription_id}/", "", ""),
     ("GET products/", "", ""),
     ("GET products/{kind}/", "", ""),
+    ("GET products/clusters/price", "", ""),
     ("GET regions/", "", ""),
     ("GET clusters/", "", ""),
     ("GET clusters/{cluster_id}/", "", ""),

@@ -221,6 +221,7 @@ impl<'a> World<'a> {
             ("get", "/api/v2/subscriptions/{subscription_id}/", None),
             ("get", "/api/v2/products/", None),
             ("get", "/api/v2/products/{kind}/", None),
+            ("get", "/api/v2/products/clusters/price", None),
             ("get", "/api/v2/regions/", None),
             ("post", "/api/v2/clusters/{cluster_id}/import-jobs/", Some(import)),
             ("post", "/api/v2/clusters/{cluster_id}/import-jobs/", Some(json!({}))),

@@ -62,6 +62,16 @@ model! {
         pub storage_maximum_bytes: Option<u64>,
     }
 
+    /// The price of a cluster.
+    pub struct ClusterPrice {
+        /// For its nodes.
+        pub cluster_price: Option<Price>,
+        /// For its storage.
+        pub storage_price: Option<Price>,
+        /// For both.
+        pub total_price: Option<Price>,
+    }
+
     /// A price in US dollars.
     pub struct Price {
         /// For an hour.

@@ -30,6 +30,7 @@ impl Keeper {
 
     fn begin(&mut self, id: ClientId, attempt: Open, parent: Option<AttemptId>) {
         let (number, mode) = (attempt.id, attempt.mode);
+        self.recorder.begin(self.now(), id, &attempt, parent.is_some());
         let Some(client) = self.clients.get_mut(id) else { return };
         client.attempts.insert(number, ClientAttempt::new(attempt, false));
         let session = client.session;
@@ -45,20 +46,26 @@ impl Keeper {
     /// Tells a client that it is an attempt's turn, with a premade schema if there is one. An attempt that waits for a
     /// schema is told later.
     pub(super) fn grant(&mut self, id: ClientId, attempt: AttemptId) {
-        if let Some(handout) = self.hand_out(id, attempt) {
-            self.granted(id, attempt, handout);
+        match self.hand_out(id, attempt) {
+            Some(handout) => self.granted(id, attempt, handout),
+            None => self.recorder.turn(self.now(), id, attempt),
         }
     }
 
     pub(super) fn granted(&mut self, id: ClientId, attempt: AttemptId, Handout { schema, wants }: Handout) {
+        let now = self.now();
         let Some(client) = self.clients.get_mut(id) else { return };
         if let Some(granted) = client.attempts.get_mut(&attempt) {
             granted.grant(schema.clone());
         }
         client.outbox.send(&FromKeeper::Granted { id: attempt, schema, wants });
+        if let Some(granted) = client.attempts.get(&attempt) {
+            self.recorder.grant(now, id, granted);
+        }
     }
 
     fn end(&mut self, id: ClientId, attempt: AttemptId, ended: Ended) {
+        self.recorder.end(self.now(), id, attempt, ended);
         let Ended { passed, used, keep, .. } = ended;
         let known = self.clients.get_mut(id).and_then(|client| client.attempts.remove(&attempt));
         let alone = known.as_ref().is_some_and(|known| known.granted && known.open.mode == Mode::Exclusive);

@@ -11,6 +11,7 @@ use super::{Input, Keeper};
 use crate::error::{Error, Kind, Result};
 use crate::imprint::{self, Change, Imprint};
 use crate::keeper::machine::{ClientId, SessionId};
+use crate::recording::RecycledCounts;
 use crate::sql::{SqlClient, quoted};
 use crate::wire::{Ended, Open};
 
@@ -168,7 +169,7 @@ impl Keeper {
         }
     }
 
-    fn count(&mut self, session: SessionId, count: impl FnOnce(&mut super::reports::RecycledCounts)) {
+    fn count(&mut self, session: SessionId, count: impl FnOnce(&mut RecycledCounts)) {
         if let Some(report) = self.clients.reports.get_mut(&session) {
             count(report.recycled.get_or_insert_default());
         }

@@ -1,7 +1,7 @@
 //! One line of JSON per session for `CRATEDB_TEST_REPORT`: when it is over where others go on, with the release where
 //! it was the last.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
@@ -13,29 +13,13 @@ use serde::Serialize;
 use super::{Keeper, MachineState};
 use crate::host::{DiskThread, writable};
 use crate::keeper::machine::SessionId;
+use crate::keeper::recorder::Fate;
 use crate::keeper::unix_millis;
+use crate::recording::RecycledCounts;
 use crate::wire::{ClusterOutcome, FromKeeper};
 
 /// The time that the disk may take for a line. A release that comes after it must not wait for long.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-/// The number of premade schemas by their fates after their tests.
-#[derive(Debug, Default, Serialize)]
-pub(in crate::keeper) struct RecycledCounts {
-    /// Given to another test as they were.
-    pub(super) untouched: u64,
-    /// Given to another test after their rows were deleted.
-    pub(super) emptied: u64,
-    /// Dropped, by the reason.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    dropped: BTreeMap<&'static str, u64>,
-}
-
-impl RecycledCounts {
-    pub(super) fn drop(&mut self, reason: &'static str) {
-        *self.dropped.entry(reason).or_default() += 1;
-    }
-}
 
 /// The line of one session.
 #[derive(Debug, Default, Serialize)]
@@ -84,6 +68,12 @@ impl Report {
         self.processes += 1;
         self.seen.insert(binary.to_owned());
         self.binaries = self.seen.len();
+    }
+
+    /// Returns the end of the session, for its recording.
+    fn fate(&self) -> Fate {
+        let outcome = self.outcome.unwrap_or(ClusterOutcome::Unknown);
+        Fate { outcome, detail: self.detail.clone(), recycled: self.recycled.clone().unwrap_or_default() }
     }
 
     fn write(&self, disk: &DiskThread) {
@@ -151,6 +141,8 @@ impl Keeper {
         if let Some(mut report) = self.clients.reports.remove(&session) {
             report.outcome = Some(outcome);
             report.write(&self.reports);
+            let stays = outcome == ClusterOutcome::Warm;
+            self.recorder.over(self.now(), session, &report.fate(), stays);
         }
     }
 
@@ -158,6 +150,13 @@ impl Keeper {
     pub(super) fn unreported(&self, path: &str) -> Option<String> {
         let error = in_time(&self.reports, path.to_owned(), check).err()?;
         Some(format!("CRATEDB_TEST_REPORT=`{path}` will not be written: {error}"))
+    }
+
+    /// Sessions are not recorded. They go on, and people are told once.
+    pub(super) fn unrecorded(&mut self, why: &str) {
+        tracing::warn!(why, "sessions are not recorded");
+        self.clients
+            .notify_any(format!("`cargo cratedb report` will have nothing, or not all, of this session: {why}"));
     }
 
     /// Reports how a release ended, for all whose session is over, and to observers that watch.
@@ -171,6 +170,7 @@ impl Keeper {
             let over: Vec<SessionId> =
                 self.clients.reports.keys().filter(|id| !self.machine.has(**id)).copied().collect();
             over.into_iter().for_each(|session| self.report(session, outcome));
+            self.recorder.released(self.now(), outcome, detail);
         }
         // Of a cluster that is not released, observers see that its keeper ends.
         if outcome != ClusterOutcome::FoundRunning {
@@ -184,11 +184,13 @@ impl Keeper {
             Some(_) => (ClusterOutcome::FoundRunning, String::new()),
             None => (ClusterOutcome::Failed, self.supply.failure.as_ref().map(ToString::to_string).unwrap_or_default()),
         };
-        for report in self.clients.reports.values_mut() {
+        let now = self.now();
+        for (session, report) in &mut self.clients.reports {
             if report.outcome.is_none() {
                 (report.outcome, report.detail) = (Some(outcome), detail.clone());
             }
             report.write(&self.reports);
+            self.recorder.over(now, *session, &report.fate(), false);
         }
     }
 }
