@@ -97,7 +97,7 @@
 //! | `CRATEDB_TEST_IMAGE` | image of the container | `crate:<version>` |
 //! | `CRATEDB_TEST_SETTINGS` | settings of CrateDB for the servers that the harness starts: `name=value` pairs with commas or line breaks between them; a value that contains a comma stands in quotes | |
 //! | `CRATEDB_TEST_AUTH` | how servers that the harness starts let clients in: `trust` lets every client in as `crate`, `password` asks for a user and a password | `trust` |
-//! | `CRATEDB_TEST_TLS` | `1`: servers that the harness starts encrypt both protocols, and answer nothing else | `0` |
+//! | `CRATEDB_TEST_TLS` | `1`: servers that the harness starts accept only encrypted connections, on both ports | `0` |
 //! | `CRATEDB_TEST_JVM_CACHE` | ahead-of-time cache of local servers: `1` makes and uses it, `0` does neither, `auto` makes none if `CI` is set | `auto` |
 //! | `CRATEDB_TEST_MIRROR` | where releases are downloaded from: an http(s) address or an absolute path that has `<platform>/crate-<version>.tar.gz` | `https://cdn.crate.io/downloads/releases/cratedb/` |
 //! | `CRATEDB_TEST_SHA256` | SHA-256 digests, separated by commas; no other archive of a release is used | any, trusted on first use |

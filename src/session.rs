@@ -133,7 +133,7 @@ impl SessionBuilder {
 
     /// Asks for a server on which every client has to log in. The harness makes a user who may do all that tests may do
     /// elsewhere, with a random password; [`Cluster::credentials`] has both, and addresses for PostgreSQL drivers
-    /// contain them. Accepted: `password`, or `trust`, which is the usual: every client is let in.
+    /// contain them. Accepted: `password`, or `trust` (the default), which lets every client in.
     pub fn auth(self, auth: impl Into<String>) -> Self {
         Self { auth: Some(auth.into()), ..self }
     }
@@ -183,7 +183,7 @@ mod tests {
             (Session::builder().setting("http.port", 4200), "`http.port` can't be set"),
             (Session::builder().setting("a.b", 1).setting("a.b", 1), "`a.b` is given twice"),
             (Session::builder().setting("a.b", ""), "`a.b` can't be \"\""),
-            (Session::builder().auth("jwt").tls(), "by `jwt`"),
+            (Session::builder().auth("jwt").tls(), "auth=`jwt`"),
         ];
         for (builder, word) in refused {
             let error = builder.join().await.map(drop).unwrap_err().to_string();

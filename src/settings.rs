@@ -68,7 +68,7 @@ impl Wanted {
             None | Some("trust") => false,
             Some("password") => true,
             Some(other) => {
-                return Err(Error::new(Kind::Setting, format!("no server can let clients in by `{other}`"))
+                return Err(Error::new(Kind::Setting, format!("cannot use auth=`{other}`"))
                     .hint("accepted for `auth`: `password`, or `trust`, which asks for none"));
             }
         };
@@ -343,8 +343,8 @@ impl TargetReader<'_> {
             (true, _, _) => "the `auth = \"password\"` that the test wants",
             (false, true, _) => "the `tls` that the test wants",
             _ if set.is_open() => return Ok(()),
-            (.., true) => AUTH,
-            (.., false) => TLS,
+            (.., true) => "CRATEDB_TEST_AUTH=`password`",
+            (.., false) => "CRATEDB_TEST_TLS=`1`",
         };
         let (own, hint) = match provider {
             "url" => ("lets clients in as it was set up to", "CRATEDB_USERNAME and CRATEDB_PASSWORD log in there"),

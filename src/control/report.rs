@@ -112,7 +112,7 @@ pub fn select(sessions: Vec<Session>, selector: &str) -> Result<Session> {
 /// Returns the bill of all these sessions together. Time that they shared counts once.
 pub fn sum(sessions: &[Session]) -> Bill {
     let mut sum = bill::bill(sessions);
-    sum.cost = price::cost_of(&sum, sessions);
+    sum.cost = price::cost_of(sessions);
     sum
 }
 

@@ -119,7 +119,7 @@ impl Guard {
         wait::until(&format!("the user {USER}"), wait::LOCAL, deadline, changed, look).await?;
         let credentials = Credentials::Basic { username: USER.to_owned(), password: self.password.clone() };
         let entrance = Entrance { credentials, authority: known };
-        keeps_out(&format!("{}://{http}", entrance.scheme()), entrance.authority.clone()).await?;
+        keeps_out(&format!("{}://{http}", entrance.scheme()), entrance.authority.clone(), deadline).await?;
         Ok(entrance)
     }
 
@@ -139,15 +139,20 @@ impl Guard {
 }
 
 /// Checks that the superuser is refused without a password: an image may have rules of its own that let it in.
-async fn keeps_out(url: &str, authority: Option<Authority>) -> Result<()> {
+async fn keeps_out(url: &str, authority: Option<Authority>, deadline: Instant) -> Result<()> {
     let client = SqlClient::new(url, None, Wallet::of_server(Credentials::None, authority))?;
-    match client.version().await {
-        Err(error) if error.status() == Some(401) => Ok(()),
-        Err(error) => Err(not_made().because(error)),
-        Ok(_) => Err(not_made()
-            .because("it lets clients in that have no password")
-            .hint("an image or an installation with entries of its own in auth.host_based.config may do so")),
-    }
+    let look = || async {
+        match client.version().await {
+            Err(error) if error.status() == Some(401) => Ok(Look::Ready(())),
+            // The port for HTTP may answer a moment after that for PostgreSQL.
+            Err(error) if error.status().is_none_or(|status| status == 503) => Ok(Look::not_yet(&error)),
+            Err(error) => Err(not_made().because(error)),
+            Ok(_) => Err(not_made()
+                .because("it lets clients in that have no password")
+                .hint("an image or an installation with entries of its own in auth.host_based.config may do so")),
+        }
+    };
+    wait::until("the server to ask for a password", wait::LOCAL, deadline, |_| {}, look).await
 }
 
 fn not_made() -> Error {

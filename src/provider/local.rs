@@ -10,6 +10,7 @@ use super::Ours;
 use super::container::{self, ContainerProvider, Engine};
 #[cfg(feature = "process")]
 use super::download::Downloads;
+#[cfg(any(feature = "container", feature = "process"))]
 use super::guard::Entrance;
 use super::jvm::{self, CacheLock, Training, TrainingSlot};
 use super::memory::Memory;
@@ -346,6 +347,7 @@ async fn remove(held: &Held, deadline: Instant, progress: &Progress) -> Result<(
 }
 
 /// Describes a server that was started and answers.
+#[cfg(any(feature = "container", feature = "process"))]
 pub(super) fn resource(
     name: String,
     http_url: String,

@@ -39,8 +39,13 @@ async function main() {
 /** Returns what the keeper recorded of the session, as Markdown; nothing if it is not there. */
 async function report(order) {
   const args = ['report', '--session', order.session, '--markdown', '--quiet'];
-  const { code, out } = await program.run(order.program, args, { cwd: order.directory, env: process.env });
-  return code === 0 ? out : undefined;
+  try {
+    const { code, out } = await program.run(order.program, args, { cwd: order.directory, env: process.env });
+    return code === 0 ? out : undefined;
+  } catch {
+    // A step may have removed the program or the checkout. The session is over all the same.
+    return undefined;
+  }
 }
 
 /** Ends the session. Returns how it ended, with no code if its holder can't be reached. */

@@ -11,7 +11,7 @@ pub(super) enum Shown {
 
 use Shown::{Address, Never, Value};
 
-pub(super) const ALL: [(&str, Shown); 40] = [
+pub(super) const ALL: [(&str, Shown); 41] = [
     ("CRATEDB_CLUSTER_URL", Address),
     ("CRATEDB_CLUSTER_ID", Value),
     ("CRATEDB_CLUSTER_NAME", Value),
@@ -48,6 +48,7 @@ pub(super) const ALL: [(&str, Shown); 40] = [
     ("CRATEDB_TEST_SHA256", Value),
     ("CRATEDB_TEST_DIR", Value),
     ("CRATEDB_TEST_LOG", Value),
+    ("CRATEDB_TEST_PRICE", Value),
     ("CRATEDB_TEST_REPORT", Never),
     ("CRATEDB_TEST_OUTER", Value),
     ("CRATEDB_TEST_SESSION", Value),

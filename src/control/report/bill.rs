@@ -78,11 +78,24 @@ impl Spans {
 
 /// Returns the bill of sessions, without a cost.
 pub(super) fn bill<'a>(sessions: impl IntoIterator<Item = &'a Session>) -> Bill {
+    bill_of(sessions, |_, _| true)
+}
+
+/// Returns how long the clusters ran that a price is for: those of CrateDB Cloud in a session that has one, else all.
+pub(super) fn priced_ms<'a>(sessions: impl IntoIterator<Item = &'a Session>) -> u64 {
+    let is_cloud = |used: &ClusterUse| used.provider == "cloud";
+    bill_of(sessions, |session, used| is_cloud(used) || !session.clusters.iter().any(is_cloud)).running_ms
+}
+
+fn bill_of<'a>(
+    sessions: impl IntoIterator<Item = &'a Session>,
+    counts: impl Fn(&Session, &ClusterUse) -> bool,
+) -> Bill {
     let mut clusters: BTreeMap<&str, Spans> = BTreeMap::new();
     let mut sum = Bill::default();
     for session in sessions {
         sum.at_least |= session.end != End::Over;
-        for used in &session.clusters {
+        for used in session.clusters.iter().filter(|used| counts(session, used)) {
             clusters.entry(&used.key).or_default().add(used, session.began_at_ms);
         }
     }

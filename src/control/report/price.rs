@@ -1,6 +1,7 @@
 //! The price of a cluster for an hour, an amount with or without a currency, and the costs that follow from it.
 
-use super::model::{Bill, Cost, Session};
+use super::bill::priced_ms;
+use super::model::{Cost, Session};
 use crate::error::{Error, Kind, Result};
 
 /// The price of a cluster for an hour.
@@ -49,10 +50,10 @@ impl Price {
 }
 
 impl Session {
-    /// Sets what its running time cost.
+    /// Sets what its running time cost. If it had a cluster of CrateDB Cloud, local servers beside it are free.
     pub fn price(&mut self, price: &Price) {
         self.bill.cost = Some(Cost {
-            amount: price.per_hour * self.bill.running_ms as f64 / MILLIS_PER_HOUR,
+            amount: price.per_hour * priced_ms([&*self]) as f64 / MILLIS_PER_HOUR,
             currency: price.currency.clone(),
             per_hour: Some(price.per_hour),
             source: price.source.clone(),
@@ -62,7 +63,7 @@ impl Session {
 
 /// Returns what the running time of `sum` cost, if all sessions have one price; the sum of their costs if they have
 /// several of one currency; none if one has none.
-pub(super) fn cost_of(sum: &Bill, sessions: &[Session]) -> Option<Cost> {
+pub(super) fn cost_of(sessions: &[Session]) -> Option<Cost> {
     let costs: Vec<&Cost> = sessions.iter().map(|one| one.bill.cost.as_ref()).collect::<Option<_>>()?;
     let first = costs.first()?;
     if costs.iter().any(|cost| cost.currency != first.currency) {
@@ -71,7 +72,7 @@ pub(super) fn cost_of(sum: &Bill, sessions: &[Session]) -> Option<Cost> {
     let one_price = costs.iter().all(|cost| cost.per_hour == first.per_hour);
     let amount = match first.per_hour {
         // Time that sessions shared is paid once.
-        Some(per_hour) if one_price => per_hour * sum.running_ms as f64 / MILLIS_PER_HOUR,
+        Some(per_hour) if one_price => per_hour * priced_ms(sessions) as f64 / MILLIS_PER_HOUR,
         _ => costs.iter().map(|cost| cost.amount).sum(),
     };
     let source = if one_price { first.source.clone() } else { "the prices of the sessions".to_owned() };

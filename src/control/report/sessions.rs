@@ -82,6 +82,10 @@ impl Group {
                 offset = begun;
             }
             begun = offset;
+            if let Some(before) = clusters.iter().find(|one| one.key == tape.head.key) {
+                // A step back that the beginnings don't show: a keeper comes after the one before it.
+                offset = offset.max(before.end());
+            }
             last.insert(tape.head.key.clone(), (tape.is_closed(), tape.alive));
             let Played { made, again, notes: told } = play(tape, length(tape, now));
             notes.extend(told);
@@ -121,8 +125,8 @@ fn unknown_end(clusters: &[ClusterUse], last: &BTreeMap<String, (bool, bool)>) -
     let open = clusters.iter().filter(|one| last.get(&one.key).is_some_and(|(closed, _)| !closed));
     let until = open.map(ClusterUse::end).max().unwrap_or_default();
     format!(
-        "the end is unknown: the keeper was killed {} after the beginning or later, and `cargo cratedb status` says \
-         whether anything is left",
+        "the end is not recorded: the keeper was killed, or could not write, {} after the beginning or later; `cargo \
+         cratedb status` says whether anything is left",
         span(until)
     )
 }

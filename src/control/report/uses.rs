@@ -268,11 +268,18 @@ impl ClusterUse {
         let places: Vec<usize> = next.processes.into_iter().map(|process| self.back(process)).collect();
         for (at, mut attempt) in next.attempts.into_iter().enumerate() {
             attempt.process = places[attempt.process];
-            let same = |one: &Attempt| one.result == AttemptResult::Open && one.schema == attempt.schema;
-            match self.attempts.iter_mut().find(|one| again.contains(&at) && same(one)) {
-                Some(one) => {
+            let granted = again.contains(&at);
+            // One that waited is asked for again, and has no schema yet.
+            let same = |one: &Attempt| match granted {
+                true => one.schema == attempt.schema,
+                false => one.began.is_none() && (one.process, &one.test) == (attempt.process, &attempt.test),
+            };
+            let open = |one: &&mut Attempt| one.result == AttemptResult::Open && same(one);
+            match self.attempts.iter_mut().find(open) {
+                Some(one) if granted => {
                     (one.ended, one.kept, one.result) = (attempt.ended, attempt.kept, attempt.result);
                 }
+                Some(one) => *one = Attempt { asked: one.asked, ..attempt },
                 None => self.attempts.push(attempt),
             }
         }

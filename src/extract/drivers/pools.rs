@@ -1,6 +1,7 @@
 //! Makes pools of `tokio_postgres::Client`, for async tests: those of deadpool and of bb8.
 
 use tokio_postgres::Config;
+use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::connector::Connector;
@@ -9,17 +10,25 @@ use super::*;
 fn prepared<T: Connector>(cluster: &Cluster, made: &str) -> Result<(Config, T), Box<dyn StdError + Send + Sync>> {
     let pg_url = cluster.pg_url()?;
     on_the_tests_runtime(made)?;
-    let config = pg_url.parse().map_err(|error| not_connected(cluster, made, error))?;
+    let mut config: Config = pg_url.parse().map_err(|error| not_connected(cluster, made, error))?;
+    if !demands_tls(pg_url) {
+        // By default it would encrypt where a server can, and trust none that has an authority of its own.
+        config.ssl_mode(SslMode::Disable);
+    }
     Ok((config, T::to(cluster, made)?))
 }
 
 #[cfg(feature = "deadpool-postgres")]
 mod deadpool {
+    use std::time::Duration;
+
     use deadpool_postgres::{Manager, Pool, Runtime};
 
     use super::*;
 
     const NAME: &str = "deadpool_postgres::Pool";
+    /// That of other pools. By default deadpool waits for ever.
+    const LIMIT: Option<Duration> = Some(Duration::from_secs(30));
 
     /// Each test gets a pool of its own, of up to eight connections to the test's schema. It ends with the test's
     /// runtime.
@@ -38,6 +47,7 @@ mod deadpool {
         async fn from_cluster(cluster: &Cluster) -> Result<Self, Box<dyn StdError + Send + Sync>> {
             let (config, tls) = prepared::<MakeRustlsConnect>(cluster, NAME)?;
             let builder = Self::builder(Manager::new(config, tls)).max_size(POOL.into()).runtime(Runtime::Tokio1);
+            let builder = builder.wait_timeout(LIMIT).create_timeout(LIMIT);
             let pool = builder.build().map_err(|error| not_connected(cluster, NAME, error))?;
             // It connects with its first use. Then a server that can't be reached would be the test's trouble.
             drop(pool.get().await.map_err(|error| not_connected(cluster, NAME, error))?);

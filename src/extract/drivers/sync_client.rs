@@ -1,5 +1,6 @@
 //! Makes `postgres::Client` and a pool of it, for tests that are not async.
 
+use postgres::config::SslMode;
 use postgres::{Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -30,7 +31,12 @@ impl FromCluster for Client {
 
 fn prepared<T: Connector>(cluster: &Cluster, made: &str) -> Result<(Config, T), Box<dyn StdError + Send + Sync>> {
     without_a_runtime(made)?;
-    let config = cluster.pg_url()?.parse().map_err(|error| not_connected(cluster, made, error))?;
+    let pg_url = cluster.pg_url()?;
+    let mut config: Config = pg_url.parse().map_err(|error| not_connected(cluster, made, error))?;
+    if !demands_tls(pg_url) {
+        // By default it would encrypt where a server can, and trust none that has an authority of its own.
+        config.ssl_mode(SslMode::Disable);
+    }
     Ok((config, T::to(cluster, made)?))
 }
 

@@ -6,7 +6,8 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::host::{make_with_mode, paths_in, private_file};
 use crate::recording::{Event, LARGEST, Name, SPARE, outdated};
 use crate::wire::Millis;
 
-/// So many lines may wait for the disk.
+/// So many lines of tests and steps may wait for the disk. Beginnings and ends are few, and always find a place.
 const LINES: usize = 8192;
 /// The time between two writes. So many milliseconds are lost if the keeper is killed.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -69,22 +70,24 @@ fn kind(event: &Event) -> Kind {
 pub(super) struct Writer {
     /// Is told once why nothing is recorded.
     tell: Arc<dyn Fn(String) + Send + Sync>,
-    jobs: Option<(SyncSender<Job>, Thread)>,
+    jobs: Option<(Sender<Job>, Thread)>,
+    /// The number of jobs that the thread has not taken yet.
+    waiting: Arc<AtomicUsize>,
     /// The number of lines of each recording that found no place.
     lost: HashMap<u64, u64>,
 }
 
 impl Writer {
     pub(super) fn new(tell: impl Fn(String) + Send + Sync + 'static) -> Self {
-        Self { tell: Arc::new(tell), jobs: None, lost: HashMap::new() }
+        Self { tell: Arc::new(tell), jobs: None, waiting: Arc::default(), lost: HashMap::new() }
     }
 
     /// Begins a recording. The number in its name is chosen beside those that are there.
     pub(super) fn open(&mut self, file: u64, directory: PathBuf, name: Name, head: Vec<u8>) {
         if self.jobs.is_none() {
-            let (sender, jobs) = sync_channel(LINES);
-            let tell = self.tell.clone();
-            let write = move || write(jobs, &*tell);
+            let (sender, jobs) = channel();
+            let (tell, waiting) = (self.tell.clone(), self.waiting.clone());
+            let write = move || write(jobs, &waiting, &*tell);
             match thread::Builder::new().name("cratedb-record".to_owned()).spawn(write) {
                 Ok(thread) => self.jobs = Some((sender, thread.thread().clone())),
                 Err(error) => (self.tell)(error.to_string()),
@@ -95,17 +98,15 @@ impl Writer {
 
     /// Writes a line some time from now.
     pub(super) fn line(&mut self, file: u64, t: Millis, event: &Event) {
-        if let Some(lines) = self.lost.remove(&file) {
-            let gap = Job::Line { file, t, kind: Kind::Cluster, line: line(t, Event::Gap { lines }) };
-            if !self.send(gap) {
-                self.lost.insert(file, lines + 1);
-                return;
-            }
-        }
-        let job = Job::Line { file, t, kind: kind(event), line: line(t, event.clone()) };
-        if !self.send(job) {
+        let kind = kind(event);
+        if kind != Kind::Last && self.waiting.load(Ordering::Relaxed) >= LINES {
             *self.lost.entry(file).or_default() += 1;
+            return;
         }
+        if let Some(lines) = self.lost.remove(&file) {
+            self.send(Job::Line { file, t, kind: Kind::Cluster, line: line(t, Event::Gap { lines }) });
+        }
+        self.send(Job::Line { file, t, kind, line: line(t, event.clone()) });
     }
 
     pub(super) fn close(&mut self, file: u64) {
@@ -121,16 +122,17 @@ impl Writer {
     pub(super) fn end(&mut self) {
         let Some((jobs, thread)) = self.jobs.take() else { return };
         let (done, written) = sync_channel(1);
-        if jobs.try_send(Job::End(done)).is_ok() {
+        if jobs.send(Job::End(done)).is_ok() {
             thread.unpark();
             let _ = written.recv_timeout(FAREWELL);
         }
     }
 
-    /// Returns false if there is no place for it.
-    fn send(&self, job: Job) -> bool {
-        let Some((jobs, _)) = &self.jobs else { return true };
-        !matches!(jobs.try_send(job), Err(TrySendError::Full(_)))
+    fn send(&self, job: Job) {
+        if let Some((jobs, _)) = &self.jobs {
+            self.waiting.fetch_add(1, Ordering::Relaxed);
+            let _ = jobs.send(job);
+        }
     }
 }
 
@@ -166,7 +168,7 @@ impl Open {
 }
 
 /// Writes what comes, several lines at once. Says once why it can't.
-fn write(jobs: Receiver<Job>, trouble: &dyn Fn(String)) {
+fn write(jobs: Receiver<Job>, waiting: &AtomicUsize, trouble: &dyn Fn(String)) {
     let mut files: HashMap<u64, Open> = HashMap::new();
     let mut told = false;
     let mut tell = |path: &str, error: io::Error| {
@@ -177,6 +179,7 @@ fn write(jobs: Receiver<Job>, trouble: &dyn Fn(String)) {
     while let Ok(first) = jobs.recv() {
         let mut ends = Vec::new();
         for job in std::iter::once(first).chain(jobs.try_iter()) {
+            waiting.fetch_sub(1, Ordering::Relaxed);
             match job {
                 Job::Open { file, directory, name, head } => match open(&directory, name) {
                     Ok(opened) => {
@@ -319,8 +322,9 @@ mod tests {
     #[test]
     fn lines_that_find_no_place_are_counted_and_the_others_go_on() {
         let (mut writer, _) = writer();
-        let (sender, jobs) = sync_channel(2);
+        let (sender, jobs) = channel();
         writer.jobs = Some((sender, thread::current()));
+        writer.waiting.store(LINES - 2, Ordering::Relaxed);
         let began = Instant::now();
         (0..10).for_each(|t| writer.line(1, t, &Event::Over));
         assert!(began.elapsed() < PAUSE, "a disk that does not answer is not waited for");
@@ -332,8 +336,18 @@ mod tests {
             jobs.try_iter().map(line).collect()
         };
         assert_eq!(texts(&jobs).len(), 2);
+        writer.line(2, 10, &closed());
+        let end = texts(&jobs);
+        assert!(end.len() == 1 && end[0].contains("\"closed\""), "an end finds a place: {end:?}");
+        writer.waiting.store(0, Ordering::Relaxed);
         writer.line(1, 11, &Event::Over);
         let after = texts(&jobs);
         assert!(after[0].contains("\"gap\",\"lines\":8") && after[1].contains("\"over\""), "{after:?}");
+        // Also before an end that comes while there is no place for others.
+        writer.waiting.store(LINES, Ordering::Relaxed);
+        writer.line(1, 12, &Event::Over);
+        writer.line(1, 13, &closed());
+        let last = texts(&jobs);
+        assert!(last[0].contains("\"gap\",\"lines\":1") && last[1].contains("\"closed\""), "{last:?}");
     }
 }

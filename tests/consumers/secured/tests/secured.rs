@@ -202,6 +202,37 @@ fn migrations_are_applied_and_the_blocking_api_logs_in(cluster: blocking::Cluste
     Ok(())
 }
 
+/// CrateDB could encrypt the PostgreSQL protocol here, with a certificate that no client trusts.
+#[cratedb_cluster(auth = "password")]
+async fn async_drivers_log_in_with_a_password_alone(
+    client: Client,
+    deadpool: deadpool_postgres::Pool,
+    pool: bb8::Pool<bb8_postgres::PostgresConnectionManager<MakeRustlsConnect>>,
+    plain: bb8::Pool<bb8_postgres::PostgresConnectionManager<NoTls>>,
+    sqlx: PgPool,
+) -> Outcome {
+    client.batch_execute("CREATE TABLE t (id INT PRIMARY KEY)").await?;
+    let count = "SELECT count(*) FROM t";
+    assert_eq!(deadpool.get().await?.query_one(count, &[]).await?.get::<_, i64>(0), 0);
+    assert_eq!(pool.get().await?.query_one(count, &[]).await?.get::<_, i64>(0), 0);
+    assert_eq!(plain.get().await?.query_one(count, &[]).await?.get::<_, i64>(0), 0);
+    assert_eq!(sqlx::query_scalar::<_, i64>(count).fetch_one(&sqlx).await?, 0);
+    Ok(())
+}
+
+#[cratedb_cluster(auth = "password")]
+fn sync_drivers_log_in_with_a_password_alone(
+    client: postgres::Client,
+    pool: r2d2::Pool<r2d2_postgres::PostgresConnectionManager<MakeRustlsConnect>>,
+    plain: r2d2::Pool<r2d2_postgres::PostgresConnectionManager<NoTls>>,
+) -> Outcome {
+    let mut client = client;
+    client.batch_execute("CREATE TABLE t (id INT PRIMARY KEY)")?;
+    assert_eq!(pool.get()?.query_one("SELECT count(*) FROM t", &[])?.get::<_, i64>(0), 0);
+    assert_eq!(plain.get()?.query_one("SELECT count(*) FROM t", &[])?.get::<_, i64>(0), 0);
+    Ok(())
+}
+
 #[cratedb_cluster(auth = "password", tls)]
 async fn pools_of_async_drivers_log_in(
     deadpool: deadpool_postgres::Pool,

@@ -109,7 +109,7 @@ fn share(part: u64, whole: u64) -> String {
 fn cluster_section(page: &mut String, at: usize, used: &ClusterUse, length: u64) -> fmt::Result {
     let name = if used.name.is_empty() { "No cluster" } else { &used.name };
     writeln!(page, "<section aria-labelledby=\"c{at}\">\n<h2 id=\"c{at}\">{}</h2>", escaped(name))?;
-    writeln!(page, "<p>{}</p>", escaped(fate(used).trim_start_matches(", ")))?;
+    writeln!(page, "<p>{}</p>", escaped(fate(used).trim_start_matches([',', ';', ' '])))?;
     chart::draw(page, used, length)?;
     write!(
         page,
@@ -225,8 +225,8 @@ fn test(page: &mut String, used: &ClusterUse, one: &Attempt) -> fmt::Result {
         one.result.word()
     )?;
     number(page, Some(one.asked))?;
-    number(page, one.began.map(|began| began - one.asked))?;
-    number(page, one.began.zip(one.ended).map(|(began, ended)| ended - began))?;
+    number(page, one.began.map(|began| began.saturating_sub(one.asked)))?;
+    number(page, one.began.zip(one.ended).map(|(began, ended)| ended.saturating_sub(began)))?;
     writeln!(page, "<td class=\"n\">{pid}</td><td>{}</td></tr>", code(&one.schema))
 }
 

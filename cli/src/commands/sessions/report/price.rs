@@ -44,10 +44,11 @@ pub(super) fn set(context: &Context, given: Option<Price>, sessions: &mut [Sessi
     Ok(())
 }
 
-/// Returns the id of the only cluster of a session, if it is one of CrateDB Cloud.
+/// Returns the id of the only cluster of CrateDB Cloud that a session had.
 fn only_cluster(session: &Session) -> Option<String> {
-    let [used] = &session.clusters[..] else { return None };
-    used.id.clone().filter(|_| used.provider == "cloud")
+    let mut ids = session.clusters.iter().filter(|used| used.provider == "cloud").filter_map(|used| used.id.clone());
+    let id = ids.next()?;
+    ids.all(|other| other == id).then_some(id)
 }
 
 fn unknown(why: &str) -> String {

@@ -129,7 +129,7 @@ fn of_attempt(used: &ClusterUse, at: usize, end: u64, scale: &impl Fn(u64) -> f6
     let process = &used.processes[one.process];
     let began = one.began.unwrap_or_else(|| end_of(one, end));
     let mut bars = Vec::new();
-    let waited = began - one.asked;
+    let waited = began.saturating_sub(one.asked);
     if scale(waited) >= NARROW {
         let title = format!("{} waited {}", escaped(&one.test), span(waited));
         bars.push(Bar { from: scale(one.asked), to: scale(began), class: "waits", count: 1, title });
@@ -140,7 +140,7 @@ fn of_attempt(used: &ClusterUse, at: usize, end: u64, scale: &impl Fn(u64) -> f6
             "{} {}, {} in process {} ({}), schema {}",
             escaped(&one.test),
             one.result.word(),
-            span(to - began),
+            span(to.saturating_sub(began)),
             process.pid,
             escaped(&process.program),
             escaped(&one.schema)
