@@ -186,7 +186,7 @@ fn a_killed_keeper_leaves_a_report_whose_end_is_unknown() {
         let told = json(&world, &[]);
         (told["end"] == "unknown").then_some(told)
     });
-    has(&told["notes"].to_string(), &["the end is unknown", "cargo cratedb status"]);
+    has(&told["notes"].to_string(), &["the end is not recorded", "cargo cratedb status"]);
     assert!(told["bill"]["at_least"] == true && told["clusters"][0]["outcome"].is_null(), "{told:#}");
     has(&report(&world, &[]).expect(0).stdout, &["end unknown", "at least"]);
     running.signal(Signal::CONT);

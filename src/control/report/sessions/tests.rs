@@ -1,6 +1,7 @@
 //! Recordings as keepers leave them, and the sessions that they make.
 
 use super::super::model::{AttemptResult, PhaseKind};
+use super::super::price::{Price, cost_of};
 use super::*;
 use crate::recording::{Cluster, Event, Head, Line, State, Step};
 
@@ -145,7 +146,7 @@ fn wherever_a_killed_keeper_stopped_the_report_is_whole_and_says_that_its_end_is
         assert_eq!((session.end, session.length), (End::Unknown, last), "{count}");
         assert!(session.bill.at_least);
         assert_eq!(session.bill.running_ms, last.saturating_sub(2_000), "{count}");
-        assert!(session.notes[0].contains("the end is unknown"), "{:?}", session.notes);
+        assert!(session.notes[0].contains("the end is not recorded"), "{:?}", session.notes);
         let [_, running, tests, idle] = bill_of(&session);
         assert_eq!(running, tests + idle);
     }
@@ -205,6 +206,49 @@ fn the_next_keeper_goes_on_with_the_attempts_of_a_killed_one() {
     // Names are used again and again, but the next session after a killed keeper goes on with it.
     assert_eq!(of([killed.clone().named("n"), next.clone().named("n")]).len(), 1);
     assert_eq!(of([killed.named("n"), next.at(2 * SOON).named("n")]).len(), 2);
+}
+
+#[test]
+fn a_test_that_waited_while_its_keeper_was_killed_is_one_test() {
+    let killed = Writer::of("k").joined(0, 1).up(0).begin(10, 1, 7, "m::a").grant(11, 1, 7).begin(20, 1, 8, "m::b");
+    let next = Writer::of("k").at(3_000).joined(0, 1).begin(0, 1, 8, "m::b").up(100).grant(500, 1, 8);
+    let session = only([killed, next.end(600, 1, 8, true).closed(700, "suspended")]);
+    let [a, b] = &session.clusters[0].attempts[..] else { panic!("{session:#?}") };
+    assert_eq!((&*a.test, &*b.test), ("m::a", "m::b"));
+    assert_eq!((b.asked, b.began, &b.result), (20, Some(3_500), &AttemptResult::Passed));
+}
+
+#[test]
+fn a_keeper_comes_after_the_one_before_it_whatever_the_clock_says() {
+    let killed = Writer::of("k").joined(0, 1).up(0).begin(10, 1, 7, "m::a").grant(5_000, 1, 7);
+    // Its clock is three seconds behind.
+    let next = Writer::of("k").at(2_000).joined(0, 1).begin(0, 1, 7, "m::a");
+    let again = Event::Grant { c: 1, a: 7, schema: "s7".into(), premade: false, again: true };
+    let session = only([killed, next.line(0, again).up(0).end(5, 1, 7, true).closed(10, "suspended")]);
+    let [a] = &session.clusters[0].attempts[..] else { panic!("{session:#?}") };
+    assert_eq!((a.began, a.ended), (Some(5_000), Some(5_005)));
+    assert_eq!(bill_of(&session), [0, 5_010, 5, 5_005]);
+}
+
+#[test]
+fn a_price_is_for_clusters_of_the_cloud_if_there_are_some() {
+    let price = Price::read("3.6", "--price").unwrap();
+    let local = |provider: &str| {
+        let cluster = Cluster { provider: provider.into(), name: "l".into(), ..Cluster::default() };
+        Writer::of("l").joined(0, 1).line(0, Event::Cluster(cluster)).is(0, State::Up).closed(4_000, "removed")
+    };
+    let costs = |session: &mut Session| {
+        session.price(&price);
+        (session.bill.cost.as_ref().unwrap().amount * 1_000_000.0).round()
+    };
+    // From 2 s to 10 s.
+    let mut mixed = only([usual(), local("process")]);
+    assert_eq!((mixed.bill.running_ms, costs(&mut mixed)), (12_000, 8_000.0));
+    let mut alone = only([local("process")]);
+    assert_eq!(costs(&mut alone), 4_000.0);
+    let both = [mixed, alone];
+    let sum = cost_of(&both).unwrap();
+    assert_eq!((sum.amount * 1_000_000.0).round(), 12_000.0);
 }
 
 #[test]
