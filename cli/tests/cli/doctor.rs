@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use cratedb_cloud_simulator::ClusterOptions;
 use serde_json::Value;
 
-use crate::support::{Done, PASSWORD, Run, SECRET, World, eventually};
+use crate::support::{Done, PASSWORD, PROGRAM, Run, SECRET, World, eventually};
 
 /// A world with a package that depends on nothing.
 fn world() -> World {
@@ -211,7 +211,9 @@ fn killed_runs_let_go_of_the_cluster_of_a_drill_and_touch_no_other() {
         assert!((0.0..30_000.0).contains(&millis) && one["problem"].is_null(), "{report:#}");
     }
     assert_eq!(world.simulator().requests().len(), before, "it asks no other Cloud");
-    let text = world.stranger(&["doctor", "--drill"]).done().expect(0).stdout;
+    // As a shell starts a program in the background.
+    let script = format!("trap '' INT; exec {PROGRAM} doctor --drill");
+    let text = Run::of(&world, "sh", &["-c", &script]).done().expect(0).stdout;
     for part in
         ["a run that Ctrl-C ends: its cluster was suspended", "(SIGKILL)", "together with its keeper", "a sweep's"]
     {

@@ -114,6 +114,14 @@ impl Drill {
         command.args(["test", "--", "sh", "-c", "echo runs; exec cat"]);
         // Ctrl-C goes to all of them, and to none of the others.
         command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // A program that a shell starts in the background ignores Ctrl-C, and so would its runs.
+        // SAFETY: a plain system call, allowed between fork and exec.
+        unsafe {
+            command.pre_exec(|| {
+                libc::signal(libc::SIGINT, libc::SIG_DFL);
+                Ok(())
+            });
+        }
         let run = command.spawn().map_err(|error| Failure::failed(format!("cannot start a run: {error}")))?;
         let mut drill = Self { simulator, run, place, stopped };
         let mut told = String::new();
