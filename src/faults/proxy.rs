@@ -190,7 +190,7 @@ impl Door {
                         (true, None) => listen(self.address).map(|opened| listener = Some(opened)),
                         (true, Some(_)) => Ok(()),
                         (false, _) => {
-                            listener = None;
+                            listener.take().iter().for_each(stop_listening);
                             Ok(())
                         }
                     };
@@ -221,6 +221,12 @@ fn socket_at(address: SocketAddr) -> io::Result<TcpSocket> {
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket_at(address)?.listen(BACKLOG)
+}
+
+/// Ends the listening itself. A child that a thread of this process has forked meanwhile has the socket, too, until it
+/// executes its own program, and the kernel would accept connections until then. (macOS can't, and waits for the child.)
+fn stop_listening(listener: &TcpListener) {
+    let _ = rustix::net::shutdown(listener, rustix::net::Shutdown::Both);
 }
 
 async fn accept(listener: Option<&TcpListener>) -> io::Result<TcpStream> {

@@ -235,13 +235,28 @@ impl Account {
         all.into_iter().filter(|(name, _)| operation.contains(&format!("{{{name}}}"))).collect()
     }
 
-    /// Returns the configuration of the run: the ids in the paths.
+    /// Returns the values for the parameters of a query that has an answer only if they fit one another.
+    fn query(operation: &str) -> &'static [(&'static str, &'static str)] {
+        match operation {
+            "GET products/clusters/price" => &[
+                ("product_name", "cr1"),
+                ("product_tier", "default"),
+                ("product_unit", "0"),
+                ("region", "eks1.eu-west-1.aws"),
+            ],
+            _ => &[],
+        }
+    }
+
+    /// Returns the configuration of the run: the ids in the paths, and what fits in queries.
     fn configuration(&self) -> String {
         // A method that the document doesn't list may exist, and end resources that other cases need.
         let mut text = "[phases.coverage]\nunexpected-methods = []\n\n".to_owned();
         for (operation, cluster, _) in SERVED {
             let parameters = self.parameters(operation, cluster);
-            let list: Vec<String> = parameters.iter().map(|(name, id)| format!("\"path.{name}\" = \"{id}\"")).collect();
+            let paths = parameters.iter().map(|(name, id)| format!("\"path.{name}\" = \"{id}\""));
+            let queries = Self::query(operation).iter().map(|(name, value)| format!("\"query.{name}\" = \"{value}\""));
+            let list: Vec<String> = paths.chain(queries).collect();
             if !list.is_empty() {
                 let (method, path) = operation.split_once(' ').unwrap();
                 text += &format!("[[operations]]\ninclude-name = \"{method} /api/v2/{path}\"\n");
