@@ -18,7 +18,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
 
 /// An authority that signed nothing of these servers.
-const STRANGER: &str = include_str!("../../../../src/faults/localhost.pem");
+const STRANGER: &str = include_str!("../stranger.pem");
 
 /// Returns settings that trust one authority alone.
 fn trusting(pem: &str) -> ClientConfig {
