@@ -265,7 +265,7 @@ async fn looked_at_1_while_it_waits(cluster: Cluster) -> Outcome {
     writes_and_reads(&cluster).await?;
     let meet = std::path::PathBuf::from(std::env::var("MEET")?);
     std::fs::write(meet.join("password"), user_of(&cluster).password())?;
-    std::fs::write(meet.join("here"), "")?;
+    std::fs::write(meet.join("here"), "x")?;
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
     while !meet.join("go").exists() && std::time::Instant::now() < deadline {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
