@@ -16,11 +16,11 @@ fn plan(consumer: &Consumer, runner: Runner) -> Plan {
     Plan::new(consumer, runner).args(&["--test", "secured"])
 }
 
-/// Runs a test that is usually ignored.
+/// Runs tests that are usually ignored, one at a time.
 fn only(plan: Plan, runner: Runner, test: &str) -> Plan {
     match runner {
-        Runner::Cargo => plan.args(&["--", "--ignored", test]),
-        Runner::Nextest => plan.args(&["--run-ignored", "only", test]),
+        Runner::Cargo => plan.args(&["--", "--ignored", "--test-threads=1", test]),
+        Runner::Nextest => plan.args(&["-j1", "--run-ignored", "only", test]),
     }
 }
 
@@ -121,7 +121,7 @@ impl Halted {
     fn at(home: &TestHome, runner: Runner) -> Self {
         let meet = tempfile::tempdir().unwrap();
         let waits = only(plan(&Consumer::of("secured", runner), runner), runner, "looked_at");
-        let mut run = waits.in_order().home(home).env("MEET", meet.path().display().to_string()).start();
+        let mut run = waits.home(home).env("MEET", meet.path().display().to_string()).start();
         run.wait_for_file(&meet.path().join("here"));
         Self { run, meet }
     }
