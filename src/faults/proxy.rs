@@ -224,7 +224,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Ends the listening itself. A child that a thread of this process has forked meanwhile has the socket, too, until it
-/// executes its own program, and the kernel would accept connections until then. (macOS can't, and waits for the child.)
+/// executes its own program, and the kernel would accept connections until then. macOS can't end it so.
 fn stop_listening(listener: &TcpListener) {
     let _ = rustix::net::shutdown(listener, rustix::net::Shutdown::Both);
 }

@@ -1,4 +1,4 @@
-//! Makes the part of a driver's type that says how it encrypts: `NoTls`, or rustls as strict as everywhere in this crate.
+//! Makes the part of a driver's type that says how it encrypts: `NoTls`, or rustls, as strict as in all of this crate.
 
 use std::error::Error as StdError;
 

@@ -27,7 +27,7 @@ mod deadpool {
     use super::*;
 
     const NAME: &str = "deadpool_postgres::Pool";
-    /// That of other pools. By default deadpool waits for ever.
+    /// The limit of other pools. By default deadpool waits for ever.
     const LIMIT: Option<Duration> = Some(Duration::from_secs(30));
 
     /// Each test gets a pool of its own, of up to eight connections to the test's schema. It ends with the test's

@@ -7,8 +7,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::connector::Connector;
 use super::*;
 
-/// The client is connected to the test's schema. It blocks, so an async test can't have one: that is an error which says
-/// so.
+/// The client is connected to the test's schema. It blocks, so an async test can't have one: that is an error.
 ///
 /// ```no_run
 /// # use cratedb_test::cratedb_cluster;
@@ -58,7 +57,9 @@ mod pool {
     /// use tokio_postgres_rustls::MakeRustlsConnect;
     ///
     /// #[cratedb_cluster]
-    /// fn counts(pool: r2d2::Pool<PostgresConnectionManager<MakeRustlsConnect>>) -> Result<(), Box<dyn std::error::Error>> {
+    /// fn counts(
+    ///     pool: r2d2::Pool<PostgresConnectionManager<MakeRustlsConnect>>,
+    /// ) -> Result<(), Box<dyn std::error::Error>> {
     ///     let row = pool.get()?.query_one("SELECT 1", &[])?;
     ///     assert_eq!(row.get::<_, i32>(0), 1);
     ///     Ok(())
