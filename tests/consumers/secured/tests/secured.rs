@@ -4,9 +4,10 @@ use std::error::Error;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cratedb_test::types::UserCredentials;
-use cratedb_test::{Cluster, FromCluster, Session, blocking, cratedb_cluster};
+use cratedb_test::{Cluster, FromCluster, Session, blocking, cratedb_cluster, eventually};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -266,10 +267,7 @@ async fn looked_at_1_while_it_waits(cluster: Cluster) -> Outcome {
     let meet = std::path::PathBuf::from(std::env::var("MEET")?);
     std::fs::write(meet.join("password"), user_of(&cluster).password())?;
     std::fs::write(meet.join("here"), "x")?;
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
-    while !meet.join("go").exists() && std::time::Instant::now() < deadline {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    eventually(|| std::future::ready(std::fs::metadata(meet.join("go")))).within(Duration::from_secs(60)).ok().await?;
     Ok(())
 }
 
